@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Installs from the machine's own apt sources what building (and, on request, testing) assertiond needs.
+# Silent when nothing is missing. Needs root, or a user with sudo. No mirror is named here: see backports().
+set -euo pipefail
+umask 022   # apt's own user must be able to read what is written for it
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive
+
+usage() {
+  cat <<'USAGE'
+usage: deploy/install-deps.sh [build] [test]
+  build   what deploy/quickstart.sh needs (the default)
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC
+Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
+USAGE
+}
+
+build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
+  libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libspdlog-dev libcli11-dev
+  softhsm2 pkcs11-provider openssl)
+test=(ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
+  python3 python3-jwt python3-cryptography opensc opensc-pkcs11 p11-kit procps)
+
+wanted=()
+[ $# -gt 0 ] || set -- build
+for set in "$@"; do
+  case $set in
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}")
+      # By command, not by package: other repositories ship npm inside their nodejs.
+      command -v node >/dev/null || wanted+=(nodejs)
+      command -v npm >/dev/null || wanted+=(npm) ;;
+    -h|--help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "install-deps: missing: ${missing[*]}. Run this as root, or install sudo." >&2; exit 1; }
+  as_root=(sudo env "DEBIAN_FRONTEND=$DEBIAN_FRONTEND")
+fi
+log=$(mktemp) && trap 'rm -f "$log"' EXIT
+quietly() { "${as_root[@]}" "$@" >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; echo "install-deps: failed: $*" >&2; exit 1; }; }
+candidate() { [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([^(].*\)/\1/p')" ]; }
+
+# Adds <suite>-backports with the mirror and the keyring with which this machine already reads <suite>.
+backports() {
+  local suite line uri entry keyring file=/etc/apt/sources.list.d/assertiond-backports.sources
+  suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  line=$(apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(SOURCESENTRY)' \
+    'Identifier: Packages' 2>/dev/null | awk -v s="$suite" '$2 == s && $3 == "main" { print; exit }')
+  [ -n "$suite" ] && [ -n "$line" ] || { echo "install-deps: no apt source for '$suite' to derive its backports from" >&2; exit 1; }
+  read -r uri _ _ entry <<<"$line"
+  # No keyring named there means that apt trusts the machine's own set: then name none either.
+  keyring=$(sed -nE 's/^[Ss]igned-[Bb]y: *(\/[^ ]+).*/\1/p; s/^deb +\[[^]]*signed-by=(\/[^] ]+).*/\1/p' "${entry%:*}" 2>/dev/null | head -n 1)
+  printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\n%s' \
+    "$uri" "$suite" "${keyring:+Signed-By: $keyring$'\n'}" | "${as_root[@]}" tee "$file" >/dev/null
+  if ! "${as_root[@]}" apt-get update >"$log" 2>&1 </dev/null; then
+    "${as_root[@]}" rm -f "$file"   # a source that cannot be read would break the machine's apt
+    tail -n 5 "$log" >&2; echo "install-deps: $suite-backports cannot be read from this machine's mirror" >&2; exit 1
+  fi
+}
+
+echo "install-deps: reading the package lists" >&2
+quietly apt-get update
+for package in "${missing[@]}"; do
+  candidate "$package" && continue
+  echo "install-deps: adding this release's backports for $package" >&2
+  backports
+  candidate "$package" || { echo "install-deps: no apt source has $package" >&2; exit 1; }
+done
+echo "install-deps: installing ${#missing[@]} packages: ${missing[*]}" >&2
+quietly apt-get install -y --no-install-recommends "${missing[@]}"
+echo "install-deps: done in $SECONDS s" >&2

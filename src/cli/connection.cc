@@ -1,0 +1,93 @@
+#include "cli/connection.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <utility>
+
+#include "assertion/v1/assertion.grpc.pb.h"
+#include "assertion/v1/key_admin.grpc.pb.h"
+
+namespace assertion::cli {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::system_clock;
+
+constexpr seconds kConnectLimit{5};
+constexpr seconds kCallLimit{60};  // a new RSA key may take long
+
+Code CodeOf(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return Code::kInvalidArgument;
+    case grpc::StatusCode::NOT_FOUND:
+      return Code::kNotFound;
+    case grpc::StatusCode::UNAVAILABLE:
+      return Code::kUnavailable;
+    default:
+      return Code::kFailedPrecondition;
+  }
+}
+
+// Calls `method` of `stub` and turns a status that is not OK into an Error.
+template <typename Stub, typename Request, typename Response>
+Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                      const Request& request) {
+  grpc::ClientContext context;
+  context.set_deadline(system_clock::now() + kCallLimit);
+  Response response;
+  const auto status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) {
+    return Fail(CodeOf(status.error_code()), status.error_message());
+  }
+  return response;
+}
+
+}  // namespace
+
+struct Connection::Stubs {
+  v1::AssertionService::Stub assertions;
+  v1::KeyAdminService::Stub keys;
+};
+
+Connection::Connection(std::unique_ptr<Stubs> stubs) : stubs_(std::move(stubs)) {}
+Connection::Connection(Connection&&) noexcept = default;
+Connection& Connection::operator=(Connection&&) noexcept = default;
+Connection::~Connection() = default;
+
+Result<Connection> Connection::Open(const std::string& address) {
+  if (!address.starts_with("unix:")) {
+    return Fail(Code::kAddressUnusable, "the server's address must begin with unix:, not be '" + address + "'");
+  }
+  const auto channel = grpc::CreateChannel(address, grpc::experimental::LocalCredentials(UDS));
+  const auto deadline = system_clock::now() + kConnectLimit;
+  for (auto state = channel->GetState(true); state != GRPC_CHANNEL_READY; state = channel->GetState(true)) {
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || !channel->WaitForStateChange(state, deadline)) {
+      return Fail(Code::kAddressUnusable, "no server answers at " + address);
+    }
+  }
+  return Connection(std::make_unique<Stubs>(v1::AssertionService::Stub(channel), v1::KeyAdminService::Stub(channel)));
+}
+
+Result<v1::CreateAssertionResponse> Connection::CreateAssertion(const v1::CreateAssertionRequest& request) {
+  return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateAssertion, request);
+}
+
+Result<v1::GetCertificateResponse> Connection::GetCertificate(const v1::GetCertificateRequest& request) {
+  return Call(stubs_->assertions, &v1::AssertionService::Stub::GetCertificate, request);
+}
+
+Result<v1::GetJwksResponse> Connection::GetJwks(const v1::GetJwksRequest& request) {
+  return Call(stubs_->assertions, &v1::AssertionService::Stub::GetJwks, request);
+}
+
+Result<v1::GenerateKeyResponse> Connection::GenerateKey(const v1::GenerateKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::GenerateKey, request);
+}
+
+Result<v1::ListKeysResponse> Connection::ListKeys(const v1::ListKeysRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ListKeys, request);
+}
+
+}  // namespace assertion::cli

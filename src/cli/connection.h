@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "assertion/error.h"
+#include "assertion/v1/assertion.pb.h"
+#include "assertion/v1/key_admin.pb.h"
+
+namespace assertion::cli {
+
+// A connection to assertiond, one call at a time. An error's message is the server's own, and so is its code where it
+// changes what to do next; kAddressUnusable means that the server cannot be reached at all.
+class Connection {
+ public:
+  // `address` is what gRPC takes, for example unix:/run/assertiond/assertiond.sock.
+  static Result<Connection> Open(const std::string& address);
+
+  Connection(Connection&&) noexcept;
+  Connection& operator=(Connection&&) noexcept;
+  ~Connection();
+
+  Result<v1::CreateAssertionResponse> CreateAssertion(const v1::CreateAssertionRequest& request);
+  Result<v1::GetCertificateResponse> GetCertificate(const v1::GetCertificateRequest& request);
+  Result<v1::GetJwksResponse> GetJwks(const v1::GetJwksRequest& request);
+  Result<v1::GenerateKeyResponse> GenerateKey(const v1::GenerateKeyRequest& request);
+  Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request);
+
+ private:
+  struct Stubs;  // keeps gRPC's headers in one file
+
+  explicit Connection(std::unique_ptr<Stubs> stubs);
+
+  std::unique_ptr<Stubs> stubs_;
+};
+
+}  // namespace assertion::cli

@@ -1,0 +1,130 @@
+#include "cli/doctor.h"
+
+#include <openssl/rand.h>
+#include <sys/timex.h>
+
+#include <memory>
+#include <span>
+
+#include "cli/text.h"
+#include "keys/key_ring.h"
+#include "p11/hsm_token.h"
+#include "p11/module.h"
+#include "x509/certifier.h"
+
+namespace assertion::cli {
+namespace {
+
+bool RandomOctets(std::span<std::uint8_t> octets) {
+  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
+}
+
+std::string ClockText(Time now) {
+  struct timex state {};
+  const bool synchronised = adjtimex(&state) != TIME_ERROR;
+  return Rfc3339(now) + (synchronised ? ", synchronised" : ", the kernel does not know of any synchronisation");
+}
+
+// A whole module's description is padded with blanks.
+std::string ModuleText(const p11::Module& module) {
+  const auto info = module.Info();
+  if (!info) {
+    return module.path();
+  }
+  std::string description(reinterpret_cast<const char*>(info->libraryDescription), sizeof info->libraryDescription);
+  description.erase(description.find_last_not_of(' ') + 1);
+  return module.path() + ": " + Printable(description) + ", Cryptoki " + std::to_string(info->cryptokiVersion.major) +
+         '.' + std::to_string(info->cryptokiVersion.minor);
+}
+
+void DiagnoseAttributes(const TokenKey& key, const std::string& name, std::vector<Finding>& findings) {
+  for (const auto& attribute : key.attributes) {
+    const std::string shown = !attribute.value ? "not shown by the token" : *attribute.value ? "true" : "false";
+    findings.push_back({.name = name,
+                        .ok = attribute.ok(),
+                        .text = std::string(attribute.name) + " " + shown +
+                                (attribute.ok() ? "" : *attribute.required ? ": must be true" : ": must be false")});
+  }
+}
+
+void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& name, std::vector<Finding>& findings) {
+  const auto add = [&](bool ok, const std::string& text) {
+    findings.push_back({.name = name, .ok = ok, .text = "certificate " + text});
+  };
+  if (key.chain.empty()) {
+    add(false, "missing: the key has none on the token");
+    return;
+  }
+  const auto& leaf = key.chain.front();
+  if (now < leaf.not_before) {
+    add(false, "not valid before " + Rfc3339(leaf.not_before) + ": is the clock right?");
+  } else if (now > leaf.not_after) {
+    add(false, "expired " + Relative(leaf.not_after, now) + ", on " + Rfc3339(leaf.not_after));
+  } else {
+    add(true, "valid until " + Rfc3339(leaf.not_after) + " (" + Relative(leaf.not_after, now) + ")");
+  }
+}
+
+void DiagnoseClient(p11::HsmToken& token, const x509::Certifier& certifier, const Client& client, Time now,
+                    std::vector<Finding>& findings) {
+  const auto name = "client " + client.client_id;
+  const auto& algorithm = *client.algorithm;
+  findings.push_back({.name = name,
+                      .ok = token.Supports(algorithm),
+                      .text = std::string(algorithm.name) +
+                              (token.Supports(algorithm) ? ": the token has the mechanism"
+                                                         : ": the token lacks the mechanism; choose another algorithm")});
+  const auto found = token.FindKeys(client.client_id);
+  if (found) {
+    for (const auto& key : *found) {
+      DiagnoseAttributes(key, name, findings);
+    }
+  }
+  const auto ring = KeyRing::Load(token, certifier, {client}, [now] { return now; }, RandomOctets);
+  const auto key = ring ? (*ring)->Find(client.client_id) : std::unexpected(ring.error());
+  findings.push_back({.name = name,
+                      .ok = key.has_value(),
+                      .text = key ? "key " + (*key)->kid + " signed, and its signature verified"
+                                  : key.error().ToString()});
+  if (key) {
+    DiagnoseCertificate(**key, now, name, findings);
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> Diagnose(const Config& config, Time now) {
+  std::vector<Finding> findings;
+  // True when there was no error, so that the caller may go on.
+  const auto add = [&](const char* name, const auto& result, const std::string& text) {
+    findings.push_back(
+        {.name = name, .ok = result.has_value(), .text = result ? text : result.error().ToString()});
+    return result.has_value();
+  };
+  findings.push_back({.name = "clock", .ok = true, .text = ClockText(now)});
+  const auto module = p11::Module::Load(config.hsm.module_path());
+  if (!add("module", module, module ? ModuleText(**module) : "")) {
+    return findings;
+  }
+  const auto info = (*module)->FindToken(config.hsm);
+  if (!add("token", info,
+           info ? "'" + Printable(info->label) + "' of " + Printable(info->manufacturer) + ", model " +
+                      Printable(info->model) + ", serial " + Printable(info->serial) + ", firmware " + info->firmware
+                : "")) {
+    return findings;
+  }
+  const auto token = p11::HsmToken::LogIn(*module, *info, config.hsm.pin_path(), config.state_directory);
+  if (!add("login", token, "the token took the PIN of " + config.hsm.pin_path())) {
+    return findings;
+  }
+  const auto certifier = x509::Certifier::New(config.hsm.module_path());
+  if (!add("provider", certifier, "OpenSSL loads pkcs11-provider")) {
+    return findings;
+  }
+  for (const auto& client : config.clients) {
+    DiagnoseClient(**token, **certifier, client, now, findings);
+  }
+  return findings;
+}
+
+}  // namespace assertion::cli

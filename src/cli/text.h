@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "assertion/clock.h"
+#include "assertion/error.h"
+
+namespace assertion::cli {
+
+// RFC 3339 in UTC.
+std::string Rfc3339(Time time);
+
+// How far `time` is from now in words, for example "in 4 min", "364 days ago".
+std::string Relative(Time time, Time now);
+
+// Text of others with control characters made visible, so that it cannot steer a terminal.
+std::string Printable(std::string_view text);
+
+// A file's content; standard input for "" and "-". At most 1 MiB.
+Result<std::string> ReadText(const std::string& path);
+
+// Writes to the file, or to standard output for "".
+Status WriteText(const std::string& path, std::string_view text);
+
+}  // namespace assertion::cli

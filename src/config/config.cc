@@ -1,0 +1,318 @@
+#include "config/config.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "assertion/reserved_claims.h"
+#include "config/document.h"
+#include "config/duration.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::size_t kMaxFileSize = std::size_t{1} << 20U;
+constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
+constexpr seconds kLongestLifetime = std::chrono::hours(24);
+constexpr seconds kLargestSkew = std::chrono::hours(1);
+
+// Collects errors as "LINE: path: reason".
+class Errors {
+ public:
+  void Add(int line, const std::string& path, const std::string& reason) {
+    list_.push_back(std::to_string(line) + ": " + (path.empty() ? "" : path + ": ") + reason);
+  }
+  bool empty() const { return list_.empty(); }
+  std::vector<std::string> Take() { return std::move(list_); }
+
+ private:
+  std::vector<std::string> list_;
+};
+
+// One JSON object's members, taken by name and type. What is left at the end is unknown.
+class Fields {
+ public:
+  Fields(const Node& node, std::string path, Errors& errors) : line_(node.line), path_(std::move(path)), errors_(errors) {
+    const auto* object = std::get_if<Node::Object>(&node.value);
+    if (object == nullptr) {
+      errors_.Add(line_, path_, "must be an object");
+      is_object_ = false;
+      return;
+    }
+    for (const auto& [name, value] : *object) {
+      if (std::ranges::find(members_, name, &Member::name) != members_.end()) {
+        errors_.Add(value.line, PathOf(name), "is repeated");
+      } else {
+        members_.push_back({.name = name, .node = &value, .taken = false});
+      }
+    }
+  }
+
+  // The member's node; null when absent. A missing required member is an error.
+  const Node* Take(std::string_view name, bool required) {
+    const auto found = std::ranges::find(members_, name, &Member::name);
+    if (found == members_.end()) {
+      if (required && is_object_) {
+        errors_.Add(line_, PathOf(name), "is missing");
+      }
+      return nullptr;
+    }
+    found->taken = true;
+    return found->node;
+  }
+
+  template <typename T>
+  const T* Take(std::string_view name, bool required, const char* type_name) {
+    const auto* node = Take(name, required);
+    const auto* value = node == nullptr ? nullptr : std::get_if<T>(&node->value);
+    if (node != nullptr && value == nullptr) {
+      errors_.Add(node->line, PathOf(name), std::string("must be ") + type_name);
+    }
+    return value;
+  }
+
+  // A list of strings; empty when absent or wrong.
+  std::vector<std::string> TakeStrings(std::string_view name, bool required) {
+    std::vector<std::string> strings;
+    const auto* list = Take<Node::Array>(name, required, "a list of strings");
+    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+      const auto* text = std::get_if<std::string>(&(*list)[i].value);
+      const auto path = PathOf(name) + '[' + std::to_string(i) + ']';
+      if (text == nullptr || text->empty()) {
+        errors_.Add((*list)[i].line, path, "must be a string that is not empty");
+      } else if (std::ranges::find(strings, *text) != strings.end()) {
+        errors_.Add((*list)[i].line, path, "is repeated");
+      } else {
+        strings.push_back(*text);
+      }
+    }
+    return strings;
+  }
+
+  std::optional<seconds> TakeDuration(std::string_view name, seconds least, seconds most) {
+    const auto* text = Take<std::string>(name, false, "a duration such as \"300s\" (s, m or h)");
+    if (text == nullptr) {
+      return std::nullopt;
+    }
+    const auto duration = ParseDuration(*text);
+    if (!duration || *duration < least || *duration > most) {
+      Refuse(name, "must be a duration such as \"300s\" (s, m or h) from " + std::to_string(least.count()) + "s to " +
+                       std::to_string(most.count()) + "s");
+      return std::nullopt;
+    }
+    return duration;
+  }
+
+  void Refuse(std::string_view name, const std::string& reason) {
+    const auto found = std::ranges::find(members_, name, &Member::name);
+    errors_.Add(found == members_.end() ? line_ : found->node->line, PathOf(name), reason);
+  }
+
+  void RefuseTheRest() {
+    for (const auto& member : members_) {
+      if (!member.taken) {
+        errors_.Add(member.node->line, PathOf(member.name), "is not a known field");
+      }
+    }
+  }
+
+  std::string PathOf(std::string_view name) const { return (path_.empty() ? "" : path_ + ".") + std::string(name); }
+
+ private:
+  struct Member {
+    std::string name;
+    const Node* node;
+    bool taken;
+  };
+
+  int line_;
+  std::string path_;
+  Errors& errors_;
+  std::vector<Member> members_;
+  bool is_object_ = true;
+};
+
+bool IsVschar(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7E; });
+}
+
+void ReadLifetimes(Fields& fields, Client& client, std::vector<std::string>& warnings, const std::string& path) {
+  const auto default_lifetime = fields.TakeDuration("default_lifetime", seconds(1), kLongestLifetime);
+  const auto max_lifetime = fields.TakeDuration("max_lifetime", seconds(1), kLongestLifetime);
+  client.default_lifetime = default_lifetime.value_or(std::min(client.default_lifetime, max_lifetime.value_or(seconds::max())));
+  client.max_lifetime = max_lifetime.value_or(client.default_lifetime);
+  if (client.default_lifetime > client.max_lifetime) {
+    fields.Refuse("default_lifetime", "must not be longer than max_lifetime");
+  }
+  client.clock_skew = fields.TakeDuration("clock_skew", seconds(0), kLargestSkew).value_or(seconds(0));
+  if (client.clock_skew > seconds(0) && client.default_lifetime <= client.clock_skew) {
+    warnings.push_back(path + ": default_lifetime is not longer than clock_skew: the identity server will refuse every "
+                              "assertion as expired");
+  }
+}
+
+Client ReadClient(const Node& node, const std::string& path, Errors& errors, std::vector<std::string>& warnings) {
+  Fields fields(node, path, errors);
+  Client client;
+  if (const auto* client_id = fields.Take<std::string>("client_id", true, "a string"); client_id != nullptr) {
+    client.client_id = *client_id;
+    if (client_id->empty() || client_id->size() > 255 || !IsVschar(*client_id)) {
+      fields.Refuse("client_id", "must be 1 to 255 printable ASCII characters (RFC 6749 appendix A.1)");
+    }
+  }
+  client.audiences = fields.TakeStrings("audiences", true);
+  if (const auto* list = fields.Take("audiences", false);
+      list != nullptr && std::holds_alternative<Node::Array>(list->value) && std::get<Node::Array>(list->value).empty()) {
+    fields.Refuse("audiences", "must name at least one audience");
+  }
+  if (const auto* as_list = fields.Take<bool>("audience_as_list", false, "true or false"); as_list != nullptr) {
+    client.audience_as_list = *as_list;
+  }
+  ReadLifetimes(fields, client, warnings, path);
+  if (const auto* name = fields.Take<std::string>("algorithm", false, "a string"); name != nullptr) {
+    client.algorithm = FindAlgorithm(*name);
+    if (client.algorithm == nullptr) {
+      std::string known;
+      for (const auto& algorithm : kAlgorithms) {
+        known += (known.empty() ? "" : ", ") + std::string(algorithm.name);
+      }
+      fields.Refuse("algorithm", "must be one of: " + known);
+    }
+  }
+  for (auto& claim : fields.TakeStrings("extra_claims", false)) {
+    if (IsReservedClaim(claim)) {
+      fields.Refuse("extra_claims", "'" + claim + "' is reserved and set by the server");
+    }
+    client.extra_claims.insert(std::move(claim));
+  }
+  fields.RefuseTheRest();
+  return client;
+}
+
+std::vector<Client> ReadClients(Fields& fields, Errors& errors, std::vector<std::string>& warnings) {
+  std::vector<Client> clients;
+  const auto* list = fields.Take<Node::Array>("clients", true, "a list of clients");
+  if (list != nullptr && list->empty()) {
+    fields.Refuse("clients", "must name at least one client");
+  }
+  std::set<std::string> seen;
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto path = "clients[" + std::to_string(i) + "]";
+    auto client = ReadClient((*list)[i], path, errors, warnings);
+    if (!client.client_id.empty() && !seen.insert(client.client_id).second) {
+      errors.Add((*list)[i].line, path + ".client_id", "is the id of an earlier client");
+    }
+    clients.push_back(std::move(client));
+  }
+  return clients;
+}
+
+std::string ReadSocketPath(Fields& fields) {
+  const auto* listen = fields.Take<std::string>("listen", true, "a string");
+  if (listen == nullptr) {
+    return {};
+  }
+  std::string_view path = *listen;
+  if (path.starts_with("unix:")) {
+    path.remove_prefix(5);
+    if (path.starts_with("//")) {
+      path.remove_prefix(2);
+    }
+  }
+  if (!path.starts_with('/')) {
+    fields.Refuse("listen", "must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock");
+  } else if (path.size() > kMaxSocketPath || path.find('\0') != std::string_view::npos) {
+    fields.Refuse("listen", "the path must have at most " + std::to_string(kMaxSocketPath) +
+                                " octets: a Unix socket's name holds no more");
+  }
+  return std::string(path);
+}
+
+std::size_t ReadSessions(Fields& fields) {
+  constexpr std::int64_t kMost = 256;
+  const auto* sessions = fields.Take<std::int64_t>("sessions", false, "an integer");
+  if (sessions == nullptr) {
+    return std::max(2U, std::thread::hardware_concurrency());
+  }
+  if (*sessions < 1 || *sessions > kMost) {
+    fields.Refuse("sessions", "must be from 1 to 256");
+    return 1;
+  }
+  return static_cast<std::size_t>(*sessions);
+}
+
+}  // namespace
+
+std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view text,
+                                                            const std::string& default_state_directory) {
+  const auto document = ParseDocument(text);
+  if (!document) {
+    return std::unexpected(std::vector{document.error()});
+  }
+  Errors errors;
+  std::vector<std::string> warnings;
+  Fields fields(*document, "", errors);
+
+  std::optional<p11::TokenUri> hsm;
+  if (const auto* uri = fields.Take<std::string>("hsm", true, "a string"); uri != nullptr) {
+    if (auto parsed = p11::TokenUri::Parse(*uri); parsed) {
+      hsm = std::move(*parsed);
+    } else {
+      fields.Refuse("hsm", parsed.error().message);
+    }
+  }
+  auto socket_path = ReadSocketPath(fields);
+  auto state_directory = default_state_directory;
+  if (const auto* named = fields.Take<std::string>("state_directory", false, "a string"); named != nullptr) {
+    state_directory = *named;
+    if (!named->starts_with('/')) {
+      fields.Refuse("state_directory", "must be an absolute path");
+    }
+  }
+  const auto sessions = ReadSessions(fields);
+  auto clients = ReadClients(fields, errors, warnings);
+  fields.RefuseTheRest();
+  if (!errors.empty() || !hsm) {
+    return std::unexpected(errors.Take());
+  }
+  return Config{.hsm = std::move(*hsm),
+                .socket_path = std::move(socket_path),
+                .state_directory = std::move(state_directory),
+                .sessions = sessions,
+                .clients = std::move(clients),
+                .warnings = std::move(warnings)};
+}
+
+std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMaxFileSize + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
+    return std::unexpected(std::vector{path + ": cannot be read"});
+  }
+  if (text.size() > kMaxFileSize) {
+    return std::unexpected(std::vector{path + ": larger than 1 MiB"});
+  }
+  std::string state_directory = std::filesystem::absolute(path).parent_path().string();
+  if (const char* from_systemd = std::getenv("STATE_DIRECTORY"); from_systemd != nullptr && *from_systemd == '/') {
+    const std::string_view list = from_systemd;
+    state_directory = list.substr(0, list.find(':'));
+  }
+  auto config = ParseConfig(text, state_directory);
+  if (!config) {
+    for (auto& error : config.error()) {
+      error.insert(0, path + ":");
+    }
+  }
+  return config;
+}
+
+}  // namespace assertion

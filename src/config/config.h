@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/client.h"
+#include "p11/token_uri.h"
+
+namespace assertion {
+
+// assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
+struct Config {
+  p11::TokenUri hsm;
+  std::string socket_path;  // of `listen`: "unix:" and an absolute path of at most 107 octets
+  std::string state_directory;
+  std::size_t sessions;  // 1 to 256
+  std::vector<Client> clients;
+  std::vector<std::string> warnings;  // what is allowed but probably not meant
+};
+
+// All errors at once, each "LINE: path.of.field: reason". `default_state_directory` is for a file that names none.
+std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view text,
+                                                            const std::string& default_state_directory);
+
+// Reads the file; every error is prefixed with its name. The state directory's default is the first of $STATE_DIRECTORY
+// (systemd), else the file's own folder.
+std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& path);
+
+}  // namespace assertion

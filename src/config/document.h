@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace assertion {
+
+// A JSON value that knows its line: nlohmann/json's own values do not, and keep the last of repeated members in silence.
+struct Node {
+  using Array = std::vector<Node>;
+  using Object = std::vector<std::pair<std::string, Node>>;  // in order; repeated names as they stand
+
+  std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value;
+  int line = 0;
+};
+
+// Reads one JSON text (RFC 8259). On failure: where and why, "LINE: reason".
+std::expected<Node, std::string> ParseDocument(std::string_view text);
+
+}  // namespace assertion

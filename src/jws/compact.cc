@@ -1,0 +1,60 @@
+#include "jws/compact.h"
+
+#include "jws/base64url.h"
+
+namespace assertion::jws {
+namespace {
+
+Result<nlohmann::ordered_json> DecodeObject(std::string_view part, const std::string& name) {
+  const auto octets = Base64UrlDecode(part);
+  if (!octets) {
+    return Fail(Code::kInvalidArgument, "the " + name + " is " + octets.error().message);
+  }
+  auto object = nlohmann::ordered_json::parse(*octets, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) {
+    return Fail(Code::kInvalidArgument, "the " + name + " is not a JSON object");
+  }
+  return object;
+}
+
+}  // namespace
+
+std::string EncodedHeader(const Algorithm& algorithm, std::string_view kid) {
+  const nlohmann::ordered_json header = {{"alg", algorithm.name}, {"kid", kid}, {"typ", "JWT"}};
+  return Base64UrlEncode(AsBytes(header.dump()));
+}
+
+std::string SigningInput(std::string_view encoded_header, std::string_view payload) {
+  return std::string(encoded_header) + '.' + Base64UrlEncode(AsBytes(payload));
+}
+
+std::string Compact(std::string signing_input, BytesView signature) {
+  return std::move(signing_input) + '.' + Base64UrlEncode(signature);
+}
+
+Result<Unverified> ParseCompact(std::string_view text) {
+  const auto first = text.find('.');
+  const auto last = text.rfind('.');
+  if (first == std::string_view::npos || first == last ||
+      text.find('.', first + 1) != last) {
+    return Fail(Code::kInvalidArgument, "not a JWT: it must have three parts with dots between");
+  }
+  auto header = DecodeObject(text.substr(0, first), "header");
+  if (!header) {
+    return std::unexpected(header.error());
+  }
+  auto claims = DecodeObject(text.substr(first + 1, last - first - 1), "claims set");
+  if (!claims) {
+    return std::unexpected(claims.error());
+  }
+  auto signature = Base64UrlDecode(text.substr(last + 1));
+  if (!signature || signature->empty()) {
+    return Fail(Code::kInvalidArgument, "the signature is " + (signature ? "empty" : signature.error().message));
+  }
+  return Unverified{.header = std::move(*header),
+                    .claims = std::move(*claims),
+                    .signing_input = std::string(text.substr(0, last)),
+                    .signature = std::move(*signature)};
+}
+
+}  // namespace assertion::jws

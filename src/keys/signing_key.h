@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assertion/algorithm.h"
+#include "assertion/certificate.h"
+#include "assertion/token.h"
+#include "x509/verifier.h"
+
+namespace assertion {
+
+// A client's key that has been read from the token, found fit, and proven by a signature.
+struct SigningKey {
+  std::string client_id;
+  const Algorithm* algorithm;
+  ObjectHandle handle;
+  Bytes id;  // CKA_ID
+  PublicKey public_key;
+  std::string kid;
+  std::string encoded_header;      // the JOSE header of everything it signs
+  std::vector<Certificate> chain;  // leaf first; empty when the token holds none
+  x509::Verifier verifier;
+
+  int bits() const { return static_cast<int>(public_key.modulus.size() * 8); }
+};
+
+}  // namespace assertion

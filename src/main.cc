@@ -1,0 +1,205 @@
+// assertiond: reads the configuration, wires the parts, serves, drains. The only file that knows them all.
+
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "assertion/clock.h"
+#include "config/config.h"
+#include "keys/key_ring.h"
+#include "observe/log.h"
+#include "p11/hsm_token.h"
+#include "p11/module.h"
+#include "policy/policy.h"
+#include "service/server.h"
+#include "signing/signing_queue.h"
+#include "x509/certifier.h"
+
+namespace {
+
+using assertion::Code;
+using assertion::Error;
+
+constexpr std::size_t kQueueCapacity = 4096;
+constexpr std::chrono::seconds kDrainLimit{30};
+
+constexpr const char* kFooter = R"(Exit status:
+  0   stopped by SIGTERM or SIGINT, all calls answered
+  1   an internal error
+  2   wrong command line
+  3   the configuration is wrong
+  10  the PKCS#11 module cannot be found or loaded
+  11  no token matches the PKCS#11 URI
+  12  two tokens match it
+  13  the PIN file cannot be read
+  14  the PIN file is open to others
+  15  the token refused the PIN (one attempt; not repeated until the PIN file changes)
+  16  the user PIN is locked, or one attempt away from it
+  17  a key is exportable or otherwise unfit to sign
+  18  two keys match one client
+  19  a key failed its proof: sign, then verify
+  20  the address cannot be listened on
+
+Examples:
+  assertiond --check-config /etc/assertiond/assertiond.json
+  assertiond --config /etc/assertiond/assertiond.json)";
+
+int ExitStatus(Code code) {
+  switch (code) {
+    case Code::kConfigInvalid:
+      return 3;
+    case Code::kModuleUnusable:
+      return 10;
+    case Code::kTokenAbsent:
+      return 11;
+    case Code::kTokenAmbiguous:
+      return 12;
+    case Code::kPinUnreadable:
+      return 13;
+    case Code::kPinExposed:
+      return 14;
+    case Code::kPinRefused:
+      return 15;
+    case Code::kPinLocked:
+      return 16;
+    case Code::kKeyForbidden:
+      return 17;
+    case Code::kKeyAmbiguous:
+      return 18;
+    case Code::kKeyUnproven:
+      return 19;
+    case Code::kAddressUnusable:
+      return 20;
+    default:
+      return 1;
+  }
+}
+
+int Fatal(const Error& error) {
+  spdlog::critical("{}", error.ToString());
+  return ExitStatus(error.code);
+}
+
+int CheckConfig(const std::string& path) {
+  const auto config = assertion::ReadConfig(path);
+  if (!config) {
+    for (const auto& error : config.error()) {
+      std::fprintf(stderr, "%s\n", error.c_str());
+    }
+    return ExitStatus(Code::kConfigInvalid);
+  }
+  for (const auto& warning : config->warnings) {
+    std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), warning.c_str());
+  }
+  return 0;
+}
+
+bool RandomOctets(std::span<std::uint8_t> octets) {
+  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
+}
+
+// Returns on SIGTERM or SIGINT.
+void WaitForStop(const sigset_t& signals) {
+  int signal = 0;
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
+    spdlog::warn("SIGHUP: the configuration is read at start only; restart to change it");
+  }
+  spdlog::info("{}: finishing the calls in flight", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+// Parts are destroyed in the reverse of this order: calls, jobs, keys, provider, login, module (C_Finalize) last.
+int Serve(const assertion::Config& config, const sigset_t& signals) {
+  for (const auto& warning : config.warnings) {
+    spdlog::warn("{}", warning);
+  }
+  auto module = assertion::p11::Module::Load(config.hsm.module_path());
+  if (!module) {
+    return Fatal(module.error());
+  }
+  auto info = (*module)->FindToken(config.hsm);
+  if (!info) {
+    return Fatal(info.error());
+  }
+  spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
+  const auto token =
+      assertion::p11::HsmToken::LogIn(*module, *info, config.hsm.pin_path(), config.state_directory);
+  if (!token) {
+    return Fatal(token.error());
+  }
+  const auto certifier = assertion::x509::Certifier::New(config.hsm.module_path());
+  if (!certifier) {
+    return Fatal(certifier.error());
+  }
+  const auto keys =
+      assertion::KeyRing::Load(**token, **certifier, config.clients, assertion::SystemTime, RandomOctets);
+  if (!keys) {
+    return Fatal(keys.error());
+  }
+  for (const auto& [client_id, key] : *(*keys)->Snapshot()) {
+    spdlog::info("client {} signs with key {}", client_id, key->kid);
+  }
+  const assertion::Policy policy(config.clients, assertion::SystemTime, RandomOctets);
+  assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
+  const auto server = assertion::service::Server::Start(config.socket_path, policy, **keys, queue);
+  if (!server) {
+    return Fatal(server.error());
+  }
+  spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
+  WaitForStop(signals);
+  (*server)->Stop(kDrainLimit);
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("assertiond signs OAuth 2.0 client assertions (RFC 7523) with keys that never leave an HSM.");
+  app.set_version_flag("--version", "assertiond " ASSERTION_VERSION);
+  app.footer(kFooter);
+  std::string serve;
+  std::string check;
+  auto* config_option = app.add_option("--config", serve, "Serve as this configuration file says")->type_name("FILE");
+  app.add_option("--check-config", check, "Read the file, print every error with its line, and exit")
+      ->type_name("FILE")
+      ->excludes(config_option);
+  try {
+    app.parse(argc, argv);
+    if (serve.empty() && check.empty()) {
+      throw CLI::RequiredError("--config FILE or --check-config FILE");
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (!check.empty()) {
+    return CheckConfig(check);
+  }
+
+  // Threads inherit the mask: only WaitForStop sees these.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    sigaddset(&signals, signal);
+  }
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  // They would override which module OpenSSL's provider and engine load.
+  for (const char* name : {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH"}) {
+    unsetenv(name);
+  }
+  assertion::StartLog();
+  const auto config = assertion::ReadConfig(serve);
+  if (!config) {
+    for (const auto& error : config.error()) {
+      spdlog::critical("{}", error);
+    }
+    return ExitStatus(Code::kConfigInvalid);
+  }
+  return Serve(*config, signals);
+}

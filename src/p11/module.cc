@@ -1,0 +1,181 @@
+#include "p11/module.h"
+
+#include <dlfcn.h>
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/uri.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+namespace assertion::p11 {
+namespace {
+
+template <std::size_t N>
+std::string Trimmed(const unsigned char (&padded)[N]) {
+  std::string text(reinterpret_cast<const char*>(padded), N);
+  text.erase(text.find_last_not_of(std::string(" \0", 2)) + 1);
+  return text;
+}
+
+bool BlamesRequest(CK_RV rv) {
+  switch (rv) {
+    case CKR_ARGUMENTS_BAD:
+    case CKR_ATTRIBUTE_READ_ONLY:
+    case CKR_ATTRIBUTE_SENSITIVE:
+    case CKR_ATTRIBUTE_TYPE_INVALID:
+    case CKR_ATTRIBUTE_VALUE_INVALID:
+    case CKR_DATA_INVALID:
+    case CKR_DATA_LEN_RANGE:
+    case CKR_FUNCTION_NOT_SUPPORTED:
+    case CKR_KEY_FUNCTION_NOT_PERMITTED:
+    case CKR_KEY_SIZE_RANGE:
+    case CKR_KEY_TYPE_INCONSISTENT:
+    case CKR_MECHANISM_INVALID:
+    case CKR_MECHANISM_PARAM_INVALID:
+    case CKR_TEMPLATE_INCOMPLETE:
+    case CKR_TEMPLATE_INCONSISTENT:
+    case CKR_TOKEN_WRITE_PROTECTED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Error CryptokiError(const char* function, CK_RV rv) {
+  char code[24];
+  std::snprintf(code, sizeof code, "0x%lX", rv);
+  const auto detail = std::string(function) + ": " + p11_kit_strerror(rv) + " (" + code + ")";
+  return BlamesRequest(rv) ? Error{Code::kInternal, "the HSM refused the operation", detail}
+                           : Error{Code::kUnavailable, "the HSM is not available; try again", detail};
+}
+
+Result<std::shared_ptr<Module>> Module::Load(const std::string& path) {
+  const auto unusable = [&](const std::string& why) {
+    return Fail(Code::kModuleUnusable, "the PKCS#11 module " + path + " cannot be used: " + why);
+  };
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    return unusable(dlerror());
+  }
+  const auto get_functions = reinterpret_cast<CK_C_GetFunctionList>(dlsym(library, "C_GetFunctionList"));
+  CK_FUNCTION_LIST* functions = nullptr;
+  if (get_functions == nullptr || get_functions(&functions) != CKR_OK || functions == nullptr) {
+    return unusable("it has no C_GetFunctionList: is it a PKCS#11 module?");
+  }
+  std::shared_ptr<Module> loaded(new Module(path, functions));
+  if (const auto initialized = loaded->Initialize(); !initialized) {
+    return unusable(initialized.error().detail);
+  }
+  return loaded;
+}
+
+Module::~Module() {
+  if (initialized_here_) {
+    functions_->C_Finalize(nullptr);
+  }
+}
+
+Status Module::Initialize() {
+  CK_C_INITIALIZE_ARGS arguments{};
+  arguments.flags = CKF_OS_LOCKING_OK;
+  const auto rv = functions_->C_Initialize(&arguments);
+  // Another user of the module in this process may have been first: it is shared then.
+  if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+    return std::unexpected(CryptokiError("C_Initialize", rv));
+  }
+  initialized_here_ = rv == CKR_OK;
+  return {};
+}
+
+Result<CK_INFO> Module::Info() const {
+  CK_INFO info{};
+  if (const auto rv = functions_->C_GetInfo(&info); rv != CKR_OK) {
+    return std::unexpected(CryptokiError("C_GetInfo", rv));
+  }
+  return info;
+}
+
+Result<std::vector<TokenInfo>> Module::ListTokens() const {
+  CK_ULONG count = 0;
+  auto rv = functions_->C_GetSlotList(CK_TRUE, nullptr, &count);
+  std::vector<CK_SLOT_ID> slots(count);
+  if (rv == CKR_OK && count > 0) {
+    rv = functions_->C_GetSlotList(CK_TRUE, slots.data(), &count);
+  }
+  if (rv != CKR_OK) {
+    return std::unexpected(CryptokiError("C_GetSlotList", rv));
+  }
+  slots.resize(count);
+  std::vector<TokenInfo> tokens;
+  for (const auto slot : slots) {
+    CK_TOKEN_INFO info{};
+    rv = functions_->C_GetTokenInfo(slot, &info);
+    if (rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED || rv == CKR_SLOT_ID_INVALID) {
+      continue;  // went between the two calls
+    }
+    if (rv != CKR_OK) {
+      return std::unexpected(CryptokiError("C_GetTokenInfo", rv));
+    }
+    if ((info.flags & CKF_TOKEN_INITIALIZED) != 0) {
+      tokens.push_back({.slot = slot,
+                        .label = Trimmed(info.label),
+                        .manufacturer = Trimmed(info.manufacturerID),
+                        .model = Trimmed(info.model),
+                        .serial = Trimmed(info.serialNumber),
+                        .firmware = std::to_string(info.firmwareVersion.major) + '.' +
+                                    std::to_string(info.firmwareVersion.minor),
+                        .flags = info.flags,
+                        .raw = info});
+    }
+  }
+  return tokens;
+}
+
+Result<TokenInfo> Module::FindToken(const TokenUri& uri) {
+  // SoftHSM can miss a token at C_Initialize while another process logs in to it, and never looks again.
+  constexpr int kLooks = 4;
+  constexpr std::chrono::milliseconds kBetween{50};
+  std::string seen;
+  for (int look = 0; look < kLooks; ++look) {
+    if (look > 0) {
+      if (!initialized_here_) {
+        break;  // not ours to finalise
+      }
+      std::this_thread::sleep_for(kBetween);
+      functions_->C_Finalize(nullptr);
+      if (const auto again = Initialize(); !again) {
+        return std::unexpected(again.error());
+      }
+    }
+    const auto tokens = ListTokens();
+    if (!tokens) {
+      return std::unexpected(tokens.error());
+    }
+    const TokenInfo* match = nullptr;
+    seen.clear();
+    for (const auto& token : *tokens) {
+      seen += (seen.empty() ? "" : ", ") + token.label + " (serial " + token.serial + ")";
+      const auto wanted_slot = p11_kit_uri_get_slot_id(uri.get());
+      auto info = token.raw;
+      if (p11_kit_uri_match_token_info(uri.get(), &info) == 0 ||
+          (wanted_slot != static_cast<CK_SLOT_ID>(-1) && wanted_slot != token.slot)) {
+        continue;
+      }
+      if (match != nullptr) {
+        return Fail(Code::kTokenAmbiguous, "two tokens match the PKCS#11 URI: serial numbers " + match->serial +
+                                               " and " + token.serial + "; add serial= to the URI");
+      }
+      match = &token;
+    }
+    if (match != nullptr) {
+      return *match;
+    }
+  }
+  return Fail(Code::kTokenAbsent,
+              "no token matches the PKCS#11 URI; the module shows " + (seen.empty() ? "no token" : seen));
+}
+
+}  // namespace assertion::p11

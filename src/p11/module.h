@@ -1,0 +1,62 @@
+#pragma once
+
+#include <p11-kit/pkcs11.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assertion/error.h"
+#include "p11/token_uri.h"
+
+namespace assertion::p11 {
+
+// What C_GetTokenInfo says of one token, blank padding removed.
+struct TokenInfo {
+  CK_SLOT_ID slot;
+  std::string label;
+  std::string manufacturer;
+  std::string model;
+  std::string serial;
+  std::string firmware;
+  CK_FLAGS flags;
+  CK_TOKEN_INFO raw;  // as p11-kit compares it
+};
+
+// A vendor's PKCS#11 module: loaded, and initialised for use from many threads. One a process and path.
+class Module {
+ public:
+  // kModuleUnusable when it cannot be loaded or initialised.
+  static Result<std::shared_ptr<Module>> Load(const std::string& path);
+
+  // C_Finalize ends the module for every user in the process (the OpenSSL provider, the engine), so this object goes
+  // last. The library stays mapped: modules leave exit handlers behind.
+  ~Module();
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  CK_FUNCTION_LIST* operator->() const { return functions_; }
+
+  const std::string& path() const { return path_; }
+  Result<CK_INFO> Info() const;
+
+  // The one token that the URI names. kTokenAbsent, kTokenAmbiguous.
+  Result<TokenInfo> FindToken(const TokenUri& uri);
+
+ private:
+  Module(std::string path, CK_FUNCTION_LIST* functions) : path_(std::move(path)), functions_(functions) {}
+
+  Status Initialize();
+  Result<std::vector<TokenInfo>> ListTokens() const;
+
+  std::string path_;
+  CK_FUNCTION_LIST* functions_;
+  bool initialized_here_ = false;
+};
+
+// The error of a Cryptoki call that did not answer CKR_OK. UNAVAILABLE when the token, the session or the login is
+// gone; INTERNAL when the request itself was not to the module's liking.
+Error CryptokiError(const char* function, CK_RV rv);
+
+}  // namespace assertion::p11

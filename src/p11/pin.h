@@ -1,0 +1,47 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "assertion/error.h"
+
+namespace assertion::p11 {
+
+// The user PIN of a token. Cannot be copied, printed or compared; lives in locked memory and is wiped.
+class Pin {
+ public:
+  static constexpr std::size_t kMaxSize = 255;
+
+  // Reads a regular file of one line. Errors: kPinUnreadable; kPinExposed when its mode has any bit for group or
+  // others, or its owner is neither this user nor root.
+  static Result<Pin> ReadFile(const std::string& path);
+
+  Pin(Pin&&) = default;
+  Pin& operator=(Pin&&) = default;
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+  ~Pin() = default;
+
+  // Which file, in which state, the PIN was read from: tells a changed file from the same one, and nothing of the PIN.
+  const std::string& file_identity() const { return file_identity_; }
+
+ private:
+  friend class Session;  // C_Login is the only reader
+
+  struct Buffer {
+    std::array<unsigned char, kMaxSize + 2> octets{};
+    std::size_t size = 0;
+  };
+  struct Wipe {
+    void operator()(Buffer* buffer) const;
+  };
+
+  Pin() = default;
+
+  std::unique_ptr<Buffer, Wipe> buffer_;
+  std::string file_identity_;
+};
+
+}  // namespace assertion::p11

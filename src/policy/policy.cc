@@ -1,0 +1,139 @@
+#include "policy/policy.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "assertion/bytes.h"
+#include "assertion/reserved_claims.h"
+
+namespace assertion {
+namespace {
+
+std::string Quoted(std::string_view text) {
+  // What a caller sent is shown back cut and as JSON, so that it can neither flood nor forge a line of a log.
+  constexpr std::size_t kMost = 80;
+  return nlohmann::json(text.substr(0, kMost)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+// RFC 9562 section 5.4: 122 random bits, the version and the variant.
+Result<std::string> Uuid4(const Random& random) {
+  std::array<std::uint8_t, 16> octets{};
+  if (!random(octets)) {
+    return Fail(Code::kInternal, "the random number generator failed");
+  }
+  octets[6] = (octets[6] & 0x0FU) | 0x40U;
+  octets[8] = (octets[8] & 0x3FU) | 0x80U;
+  auto text = Hex(octets);
+  for (const std::size_t position : {8U, 13U, 18U, 23U}) {
+    text.insert(position, 1, '-');
+  }
+  return text;
+}
+
+Result<std::string_view> Audience(const Client& client, std::string_view wanted) {
+  if (wanted.empty()) {
+    return client.audiences.front();
+  }
+  const auto found = std::ranges::find(client.audiences, wanted);
+  if (found == client.audiences.end()) {
+    return Fail(Code::kInvalidArgument, "audience: " + Quoted(wanted) + " is not configured for client " +
+                                            Quoted(client.client_id) + "; it must match octet for octet");
+  }
+  return *found;
+}
+
+Result<std::chrono::seconds> Lifetime(const Client& client, std::optional<std::chrono::seconds> wanted) {
+  const auto lifetime = wanted.value_or(client.default_lifetime);
+  if (lifetime <= std::chrono::seconds::zero()) {
+    return Fail(Code::kInvalidArgument, "lifetime: must be at least 1s");
+  }
+  if (lifetime > client.max_lifetime) {
+    return Fail(Code::kInvalidArgument, "lifetime: " + std::to_string(lifetime.count()) +
+                                            "s is above this client's maximum of " +
+                                            std::to_string(client.max_lifetime.count()) + "s");
+  }
+  return lifetime;
+}
+
+Status CheckExtraClaims(const Client& client, const nlohmann::json& claims) {
+  for (const auto& [name, value] : claims.items()) {
+    if (IsReservedClaim(name)) {
+      return Fail(Code::kInvalidArgument, "extra_claims: " + Quoted(name) + " is reserved and set by the server");
+    }
+    if (!client.extra_claims.contains(name)) {
+      return Fail(Code::kInvalidArgument,
+                  "extra_claims: " + Quoted(name) + " is not among the claims allowed for this client");
+    }
+  }
+  if (claims.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).size() > Policy::kMaxExtraClaimsOctets) {
+    return Fail(Code::kInvalidArgument,
+                "extra_claims: more than " + std::to_string(Policy::kMaxExtraClaimsOctets) + " octets as JSON");
+  }
+  return {};
+}
+
+}  // namespace
+
+Policy::Policy(std::vector<Client> clients, Clock clock, Random random)
+    : clock_(std::move(clock)), random_(std::move(random)) {
+  for (auto& client : clients) {
+    auto client_id = client.client_id;
+    clients_.emplace(std::move(client_id), std::move(client));
+  }
+}
+
+Result<const Client*> Policy::FindClient(std::string_view client_id) const {
+  if (client_id.empty()) {
+    return Fail(Code::kInvalidArgument, "client_id: must not be empty");
+  }
+  const auto found = clients_.find(client_id);
+  if (found == clients_.end()) {
+    return Fail(Code::kNotFound, "client_id: no client " + Quoted(client_id) + " is configured");
+  }
+  return &found->second;
+}
+
+Result<ApprovedClaims> Policy::Approve(const Caller& /*caller*/, const AssertionRequest& request) const {
+  const auto client = FindClient(request.client_id);
+  if (!client) {
+    return std::unexpected(client.error());
+  }
+  const auto audience = Audience(**client, request.audience);
+  if (!audience) {
+    return std::unexpected(audience.error());
+  }
+  const auto lifetime = Lifetime(**client, request.lifetime);
+  if (!lifetime) {
+    return std::unexpected(lifetime.error());
+  }
+  nlohmann::json claims = nlohmann::json::object();
+  if (request.extra_claims != nullptr) {
+    if (const auto allowed = CheckExtraClaims(**client, *request.extra_claims); !allowed) {
+      return std::unexpected(allowed.error());
+    }
+    claims = *request.extra_claims;
+  }
+  auto jti = Uuid4(random_);
+  if (!jti) {
+    return std::unexpected(jti.error());
+  }
+
+  ApprovedClaims approved;
+  approved.client_id_ = (*client)->client_id;
+  approved.jti_ = std::move(*jti);
+  approved.issued_at_ = clock_();
+  approved.expires_at_ = approved.issued_at_ + *lifetime;
+  // Set last: no extra claim can touch them. No nbf: a skewed clock at the identity server would refuse it.
+  claims["iss"] = approved.client_id_;
+  claims["sub"] = approved.client_id_;
+  claims["aud"] = (*client)->audience_as_list ? nlohmann::json::array({*audience}) : nlohmann::json(*audience);
+  claims["iat"] = approved.issued_at_.time_since_epoch().count();
+  claims["exp"] = approved.expires_at_.time_since_epoch().count();
+  claims["jti"] = approved.jti_;
+  approved.json_ = claims.dump();
+  return approved;
+}
+
+}  // namespace assertion

@@ -1,0 +1,190 @@
+#include "service/assertion_service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "jws/compact.h"
+#include "jws/jwk.h"
+#include "jws/thumbprint.h"
+#include "service/authentication.h"
+#include "service/message.h"
+#include "service/status.h"
+#include "service/struct_json.h"
+#include "x509/certificate.h"
+
+namespace assertion::service {
+namespace {
+
+// RFC 7523 section 2.2.
+constexpr const char* kClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+// No call waits longer for the token, whatever its own deadline.
+constexpr std::chrono::seconds kLongestWait{30};
+
+std::chrono::steady_clock::time_point DeadlineOf(const grpc::CallbackServerContext& context) {
+  // gRPC tells the time of day; a call without a deadline has one in the far future.
+  const auto left = context.deadline() - std::chrono::system_clock::now();
+  return std::chrono::steady_clock::now() +
+         std::min<std::chrono::steady_clock::duration>(left, std::chrono::steady_clock::duration(kLongestWait));
+}
+
+Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertionRequest& request) {
+  if (!request.has_lifetime()) {
+    return std::nullopt;
+  }
+  if (request.lifetime().nanos() != 0) {
+    return Fail(Code::kInvalidArgument, "lifetime: must be whole seconds");
+  }
+  return std::chrono::seconds(request.lifetime().seconds());
+}
+
+// Answers a call that needs no token: the response, or the error.
+template <typename Response>
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, grpc::ByteBuffer* response,
+                                 const Result<Response>& result) {
+  auto* reactor = context->DefaultReactor();
+  if (!result) {
+    Refuse(reactor, result.error());
+  } else {
+    *response = Serialize(*result);
+    reactor->Finish(grpc::Status::OK);
+  }
+  return reactor;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServerContext* context,
+                                                            const grpc::ByteBuffer* request,
+                                                            grpc::ByteBuffer* response) {
+  auto* reactor = context->DefaultReactor();
+  if (const auto accepted = Create(*context, *request, response, reactor); !accepted) {
+    Refuse(reactor, accepted.error());
+  }
+  return reactor;
+}
+
+// Once the queue has accepted the job, the reactor is the job's to finish.
+Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
+                                grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor) {
+  const auto caller = Authenticate(context);
+  if (!caller) {
+    return std::unexpected(caller.error());
+  }
+  v1::CreateAssertionRequest request;
+  if (auto parsed = Parse(wire, request); !parsed) {
+    return parsed;
+  }
+  const auto lifetime = LifetimeOf(request);
+  if (!lifetime) {
+    return std::unexpected(lifetime.error());
+  }
+  const auto extra_claims = ToJson(request.extra_claims());
+  if (!extra_claims) {
+    return std::unexpected(extra_claims.error());
+  }
+  auto approved = policy_.Approve(*caller, {.client_id = request.client_id(),
+                                            .audience = request.audience(),
+                                            .lifetime = *lifetime,
+                                            .extra_claims = &*extra_claims});
+  if (!approved) {
+    return std::unexpected(approved.error());
+  }
+  auto key = keys_.Find(approved->client_id());
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+
+  v1::CreateAssertionResponse reply;
+  reply.set_client_assertion_type(kClientAssertionType);
+  reply.set_kid((*key)->kid);
+  reply.set_jti(approved->jti());
+  reply.mutable_issued_at()->set_seconds(approved->issued_at().time_since_epoch().count());
+  reply.mutable_expires_at()->set_seconds(approved->expires_at().time_since_epoch().count());
+  auto input = jws::SigningInput((*key)->encoded_header, std::move(*approved).TakeJson());
+  return queue_.Submit(
+      {.key = std::move(*key),
+       .input = std::move(input),
+       .deadline = DeadlineOf(context),
+       .done = [reply = std::move(reply), response, reactor](Result<Signed> result) mutable {
+         if (!result) {
+           Refuse(reactor, result.error());
+           return;
+         }
+         reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
+         *response = Serialize(reply);
+         reactor->Finish(grpc::Status::OK);
+       }});
+}
+
+grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,
+                                                           const grpc::ByteBuffer* request,
+                                                           grpc::ByteBuffer* response) {
+  return Answer(context, response, Certificate(*context, *request));
+}
+
+grpc::ServerUnaryReactor* AssertionService::GetJwks(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  return Answer(context, response, Jwks(*context, *request));
+}
+
+Result<SigningKeyPtr> AssertionService::KeyOf(const std::string& client_id) const {
+  const auto client = policy_.FindClient(client_id);
+  if (!client) {
+    return std::unexpected(client.error());
+  }
+  return keys_.Find(client_id);
+}
+
+Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
+                                                                 const grpc::ByteBuffer& wire) const {
+  v1::GetCertificateRequest request;
+  if (const auto caller = Authenticate(context); !caller) {
+    return std::unexpected(caller.error());
+  }
+  if (const auto parsed = Parse(wire, request); !parsed) {
+    return std::unexpected(parsed.error());
+  }
+  const auto key = KeyOf(request.client_id());
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  const auto& chain = (*key)->chain;
+  if (chain.empty()) {
+    return Fail(Code::kFailedPrecondition, "the key of client '" + request.client_id() + "' has no certificate");
+  }
+  v1::GetCertificateResponse reply;
+  reply.set_pem(x509::ToPem(chain));
+  for (const auto& certificate : chain) {
+    reply.add_chain_der(certificate.der.data(), certificate.der.size());
+  }
+  reply.set_der(reply.chain_der(0));
+  reply.set_x5t_s256(jws::Sha256Thumbprint(chain.front().der));
+  reply.mutable_not_before()->set_seconds(chain.front().not_before.time_since_epoch().count());
+  reply.mutable_not_after()->set_seconds(chain.front().not_after.time_since_epoch().count());
+  reply.set_kid((*key)->kid);
+  return reply;
+}
+
+Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerContext& context,
+                                                   const grpc::ByteBuffer& wire) const {
+  v1::GetJwksRequest request;
+  if (const auto caller = Authenticate(context); !caller) {
+    return std::unexpected(caller.error());
+  }
+  if (const auto parsed = Parse(wire, request); !parsed) {
+    return std::unexpected(parsed.error());
+  }
+  const auto key = KeyOf(request.client_id());
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  nlohmann::ordered_json jwks;
+  jwks["keys"].push_back(jws::Jwk((*key)->public_key, *(*key)->algorithm, (*key)->chain));
+  v1::GetJwksResponse reply;
+  reply.set_jwks(jwks.dump());
+  return reply;
+}
+
+}  // namespace assertion::service

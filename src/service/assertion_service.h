@@ -1,0 +1,40 @@
+#pragma once
+
+#include "assertion/v1/assertion.grpc.pb.h"
+#include "keys/key_ring.h"
+#include "policy/policy.h"
+#include "signing/signing_queue.h"
+
+namespace assertion::service {
+
+using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAssertion<
+    v1::AssertionService::WithRawCallbackMethod_GetCertificate<
+        v1::AssertionService::WithRawCallbackMethod_GetJwks<v1::AssertionService::Service>>>;
+
+// assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
+class AssertionService final : public RawAssertionService {
+ public:
+  AssertionService(const Policy& policy, const KeyRing& keys, SigningQueue& queue)
+      : policy_(policy), keys_(keys), queue_(queue) {}
+
+  grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetCertificate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetJwks(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
+
+ private:
+  Status Create(grpc::CallbackServerContext& context, const grpc::ByteBuffer& request, grpc::ByteBuffer* response,
+                grpc::ServerUnaryReactor* reactor);
+  Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
+                                                 const grpc::ByteBuffer& request) const;
+  Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& request) const;
+  Result<SigningKeyPtr> KeyOf(const std::string& client_id) const;
+
+  const Policy& policy_;
+  const KeyRing& keys_;
+  SigningQueue& queue_;
+};
+
+}  // namespace assertion::service

@@ -1,0 +1,77 @@
+#include "service/message.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/unknown_field_set.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace assertion::service {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::UnknownField;
+using google::protobuf::UnknownFieldSet;
+
+constexpr int kMaxDepth = 100;  // protobuf's own limit
+
+bool IsUtf8(const std::string& text) {
+  try {
+    nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
+// The path of the first string field whose octets are not UTF-8. Reads the wire form without a schema, then matches
+// field numbers with the descriptor's.
+std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const Descriptor& type, int depth) {
+  for (int i = 0; i < fields.field_count() && depth < kMaxDepth; ++i) {
+    const auto& field = fields.field(i);
+    const auto* declared = type.FindFieldByNumber(field.number());
+    if (declared == nullptr || field.type() != UnknownField::TYPE_LENGTH_DELIMITED) {
+      continue;
+    }
+    const std::string name(declared->name());
+    if (declared->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(field.length_delimited())) {
+      return name;
+    }
+    UnknownFieldSet inner;
+    if (declared->type() == FieldDescriptor::TYPE_MESSAGE && inner.ParseFromString(field.length_delimited())) {
+      if (auto path = FindBadString(inner, *declared->message_type(), depth + 1)) {
+        return name + '.' + *path;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
+  grpc::ByteBuffer copy(wire);  // the reader wants it mutable; the octets are shared
+  grpc::ProtoBufferReader reader(&copy);
+  if (reader.status().ok() && message.ParseFromZeroCopyStream(&reader)) {
+    return {};
+  }
+  grpc::ProtoBufferReader again(&copy);
+  UnknownFieldSet fields;
+  if (again.status().ok() && fields.ParseFromZeroCopyStream(&again)) {
+    if (const auto path = FindBadString(fields, *message.GetDescriptor(), 0)) {
+      return Fail(Code::kInvalidArgument, *path + ": not valid UTF-8");
+    }
+  }
+  return Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
+}
+
+grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {
+  grpc::Slice slice(message.ByteSizeLong());
+  message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
+  return {&slice, 1};
+}
+
+}  // namespace assertion::service

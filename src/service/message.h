@@ -1,0 +1,19 @@
+#pragma once
+
+#include <google/protobuf/message.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <string>
+
+#include "assertion/error.h"
+
+namespace assertion::service {
+
+// Fills `message` from the wire. gRPC's own parsing would answer a malformed request with UNIMPLEMENTED and no reason;
+// here it is INVALID_ARGUMENT, and a string that is not UTF-8 is named by its field.
+Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message);
+
+// The wire form of `message`.
+grpc::ByteBuffer Serialize(const google::protobuf::Message& message);
+
+}  // namespace assertion::service

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "assertion/error.h"
+#include "keys/key_ring.h"
+#include "policy/policy.h"
+#include "signing/signing_queue.h"
+
+namespace assertion::service {
+
+// The gRPC server: both services, health (grpc.health.v1) and reflection, on a Unix domain socket of mode 0660.
+class Server {
+ public:
+  // Accepts calls when it returns. kAddressUnusable when another server holds the socket, or the folder lets others
+  // replace it. The core must outlive the server.
+  static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, const Policy& policy, KeyRing& keys,
+                                               SigningQueue& queue);
+
+  // Stops if Stop was not called.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Takes no new calls, lets those in flight finish for at most `grace`, then cancels them. Removes the socket.
+  void Stop(std::chrono::seconds grace);
+
+ private:
+  struct Parts;  // keeps gRPC's headers out of main
+
+  explicit Server(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace assertion::service

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "assertion/error.h"
+#include "assertion/token.h"
+#include "keys/signing_key.h"
+
+namespace assertion {
+
+// What a job comes back as: the text that was signed, and a signature that has been verified.
+struct Signed {
+  std::string input;
+  Bytes signature;
+};
+
+struct SigningJob {
+  std::shared_ptr<const SigningKey> key;
+  std::string input;
+  std::chrono::steady_clock::time_point deadline;
+  // Called exactly once, on a worker's thread; must not block.
+  std::move_only_function<void(Result<Signed>)> done;
+};
+
+// A bounded queue before the token, and N workers with one session each. Every accepted job completes exactly once:
+// with a verified signature, with DEADLINE_EXCEEDED before it reaches the token, or with the token's error.
+class SigningQueue {
+ public:
+  // `token` must outlive the queue. Sessions are opened when first needed and after any error.
+  SigningQueue(Token& token, std::size_t sessions, std::size_t capacity);
+
+  // Finishes all accepted jobs first.
+  ~SigningQueue();
+  SigningQueue(const SigningQueue&) = delete;
+  SigningQueue& operator=(const SigningQueue&) = delete;
+
+  // RESOURCE_EXHAUSTED at once when the queue is full; then, and only then, `done` is never called.
+  Status Submit(SigningJob job);
+
+ private:
+  void Work();
+  bool Take(SigningJob& job);
+
+  Token& token_;
+  const std::size_t capacity_;
+  std::mutex mutex_;
+  std::condition_variable filled_;
+  std::deque<SigningJob> jobs_;
+  bool closing_ = false;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace assertion

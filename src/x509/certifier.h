@@ -1,0 +1,51 @@
+#pragma once
+
+#include <openssl/types.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "assertion/algorithm.h"
+#include "assertion/certificate.h"
+#include "assertion/clock.h"
+#include "assertion/error.h"
+
+namespace assertion::x509 {
+
+struct SelfSignedRequest {
+  std::string private_key_uri;  // RFC 7512, no PIN: this process has logged in already
+  PublicKey public_key;
+  const Algorithm* algorithm;
+  std::string common_name;
+  Time not_before;
+  Time not_after;
+};
+
+struct NewCertificate {
+  Certificate certificate;
+  Bytes subject;  // DER of the name, for CKA_SUBJECT
+};
+
+// Makes certificates whose private key stays in the token: OpenSSL with pkcs11-provider in a library context of its
+// own (SoftHSM uses OpenSSL's default context: a provider there could call itself without end).
+// The module must have been initialised and logged in before, and be finalised after this object is gone.
+class Certifier {
+ public:
+  // `module_path` must be one that TokenUri accepted.
+  static Result<std::unique_ptr<Certifier>> New(const std::string& module_path);
+
+  ~Certifier();
+  Certifier(const Certifier&) = delete;
+  Certifier& operator=(const Certifier&) = delete;
+
+  // An end-entity certificate for digital signatures, signed by its own key and checked against `public_key`.
+  Result<NewCertificate> SelfSign(const SelfSignedRequest& request) const;
+
+ private:
+  explicit Certifier(OSSL_LIB_CTX* context) : context_(context) {}
+
+  OSSL_LIB_CTX* context_;
+};
+
+}  // namespace assertion::x509
