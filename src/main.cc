@@ -127,8 +127,7 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
     return Fatal(info.error());
   }
   spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
-  const auto token =
-      assertion::p11::HsmToken::LogIn(*module, *info, config.hsm.pin_path(), config.state_directory);
+  const auto token = assertion::p11::HsmToken::LogIn(*module, *info, config.hsm.pin_path(), config.state_directory);
   if (!token) {
     return Fatal(token.error());
   }
@@ -136,8 +135,7 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
   if (!certifier) {
     return Fatal(certifier.error());
   }
-  const auto keys =
-      assertion::KeyRing::Load(**token, **certifier, config.clients, assertion::SystemTime, RandomOctets);
+  const auto keys = assertion::KeyRing::Load(**token, **certifier, config.clients, assertion::SystemTime, RandomOctets);
   if (!keys) {
     return Fatal(keys.error());
   }

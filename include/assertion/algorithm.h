@@ -11,12 +11,12 @@ enum class Padding { kPkcs1 };
 
 // A JWS signature algorithm (RFC 7518 section 3.1) and what each library needs to know about it.
 struct Algorithm {
-  std::string_view name;         // the JWS "alg" value
-  KeyType key_type;              // the JWK "kty"
-  Padding padding;               // of an RSA signature (RFC 8017)
-  std::string_view digest;       // OpenSSL's name
+  std::string_view name;           // the JWS "alg" value
+  KeyType key_type;                // the JWK "kty"
+  Padding padding;                 // of an RSA signature (RFC 8017)
+  std::string_view digest;         // OpenSSL's name
   unsigned long pkcs11_mechanism;  // the mechanism that hashes and signs (PKCS#11 v2.40)
-  int default_key_bits;          // of a new key
+  int default_key_bits;            // of a new key
 };
 
 inline constexpr std::array kAlgorithms = {

@@ -18,9 +18,9 @@ using ObjectHandle = unsigned long;
 
 // A boolean attribute of a private key (PKCS#11 v2.40 base, section 4.9) and what custody asks of it.
 struct KeyAttribute {
-  std::string_view name;          // for example CKA_SENSITIVE
-  std::optional<bool> value;      // as read from the token; unset where it does not know the attribute
-  std::optional<bool> required;   // unset: any value may sign
+  std::string_view name;         // for example CKA_SENSITIVE
+  std::optional<bool> value;     // as read from the token; unset where it does not know the attribute
+  std::optional<bool> required;  // unset: any value may sign
 
   bool ok() const { return !required || value == required; }
 };

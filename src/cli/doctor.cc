@@ -20,7 +20,7 @@ bool RandomOctets(std::span<std::uint8_t> octets) {
 }
 
 std::string ClockText(Time now) {
-  struct timex state {};
+  struct timex state{};
   const bool synchronised = adjtimex(&state) != TIME_ERROR;
   return Rfc3339(now) + (synchronised ? ", synchronised" : ", the kernel does not know of any synchronisation");
 }
@@ -43,7 +43,9 @@ void DiagnoseAttributes(const TokenKey& key, const std::string& name, std::vecto
     findings.push_back({.name = name,
                         .ok = attribute.ok(),
                         .text = std::string(attribute.name) + " " + shown +
-                                (attribute.ok() ? "" : *attribute.required ? ": must be true" : ": must be false")});
+                                (attribute.ok()        ? ""
+                                 : *attribute.required ? ": must be true"
+                                                       : ": must be false")});
   }
 }
 
@@ -69,11 +71,12 @@ void DiagnoseClient(p11::HsmToken& token, const x509::Certifier& certifier, cons
                     std::vector<Finding>& findings) {
   const auto name = "client " + client.client_id;
   const auto& algorithm = *client.algorithm;
-  findings.push_back({.name = name,
-                      .ok = token.Supports(algorithm),
-                      .text = std::string(algorithm.name) +
-                              (token.Supports(algorithm) ? ": the token has the mechanism"
-                                                         : ": the token lacks the mechanism; choose another algorithm")});
+  findings.push_back(
+      {.name = name,
+       .ok = token.Supports(algorithm),
+       .text = std::string(algorithm.name) + (token.Supports(algorithm)
+                                                  ? ": the token has the mechanism"
+                                                  : ": the token lacks the mechanism; choose another algorithm")});
   const auto found = token.FindKeys(client.client_id);
   if (found) {
     for (const auto& key : *found) {
@@ -82,10 +85,10 @@ void DiagnoseClient(p11::HsmToken& token, const x509::Certifier& certifier, cons
   }
   const auto ring = KeyRing::Load(token, certifier, {client}, [now] { return now; }, RandomOctets);
   const auto key = ring ? (*ring)->Find(client.client_id) : std::unexpected(ring.error());
-  findings.push_back({.name = name,
-                      .ok = key.has_value(),
-                      .text = key ? "key " + (*key)->kid + " signed, and its signature verified"
-                                  : key.error().ToString()});
+  findings.push_back(
+      {.name = name,
+       .ok = key.has_value(),
+       .text = key ? "key " + (*key)->kid + " signed, and its signature verified" : key.error().ToString()});
   if (key) {
     DiagnoseCertificate(**key, now, name, findings);
   }
@@ -97,8 +100,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now) {
   std::vector<Finding> findings;
   // True when there was no error, so that the caller may go on.
   const auto add = [&](const char* name, const auto& result, const std::string& text) {
-    findings.push_back(
-        {.name = name, .ok = result.has_value(), .text = result ? text : result.error().ToString()});
+    findings.push_back({.name = name, .ok = result.has_value(), .text = result ? text : result.error().ToString()});
     return result.has_value();
   };
   findings.push_back({.name = "clock", .ok = true, .text = ClockText(now)});

@@ -222,9 +222,10 @@ int InspectAssertion(const Options& options) {
       return status;
     }
   } else {
-    const auto description = assertion::cli::Describe(*parsed, assertion::SystemTime()) + "signature: " +
-                             (verdict ? *verdict == "ok" ? *verdict : *verdict + " (give --certificate or --jwks)" : "bad") +
-                             "\n";
+    const auto description =
+        assertion::cli::Describe(*parsed, assertion::SystemTime()) +
+        "signature: " + (verdict ? *verdict == "ok" ? *verdict : *verdict + " (give --certificate or --jwks)" : "bad") +
+        "\n";
     if (const int status = Write("", description); status != 0) {
       return status;
     }
@@ -279,9 +280,8 @@ int GenerateKey(const Options& options) {
       options, &Connection::GenerateKey, request, [&](const auto& response) {
         const auto& key = response.key();
         return Write("", options.json ? KeyJson(key).dump(2) + "\n"
-                                      : "key " + key.kid() + " for client " + key.client_id() + ": " +
-                                            key.algorithm() + ", " + std::to_string(key.key_bits()) +
-                                            " bits, certificate until " +
+                                      : "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() +
+                                            ", " + std::to_string(key.key_bits()) + " bits, certificate until " +
                                             assertion::cli::Rfc3339(ToTime(key.not_after())) + "\n");
       });
 }
@@ -348,8 +348,7 @@ int RequestToken(Options& options) {
           return status;
         }
         if (answer->status != 200) {
-          return Report(kRefusedByIdentityServer,
-                        "the identity server refused: " + assertion::cli::ReasonOf(*answer),
+          return Report(kRefusedByIdentityServer, "the identity server refused: " + assertion::cli::ReasonOf(*answer),
                         "compare audience, certificate and clock: assertionctl assertion create … | assertionctl "
                         "assertion inspect");
         }
@@ -390,8 +389,8 @@ CLI::App* AddNoun(CLI::App& app, const char* name, const char* description) {
   return noun;
 }
 
-CLI::App* AddVerb(CLI::App* noun, const char* name, const char* description, const std::string& examples,
-                  int& status, std::function<int()> run) {
+CLI::App* AddVerb(CLI::App* noun, const char* name, const char* description, const std::string& examples, int& status,
+                  std::function<int()> run) {
   auto* verb = noun->add_subcommand(name, description)->fallthrough();
   verb->footer("Examples:\n" + examples);
   verb->callback([&status, run = std::move(run)] { status = run(); });
@@ -443,8 +442,8 @@ void AddAssertionNoun(CLI::App& app, Options& options, int& status) {
 void AddMaterialNouns(CLI::App& app, Options& options, int& status) {
   auto* certificate = AddVerb(AddNoun(app, "certificate", "X.509 certificates"), "get",
                               "The certificate of a client's key, for the identity server",
-                              "  assertionctl certificate get --client-id orders --out orders.pem",
-                              status, [&options] { return GetCertificate(options); });
+                              "  assertionctl certificate get --client-id orders --out orders.pem", status,
+                              [&options] { return GetCertificate(options); });
   AddClientId(certificate, options);
   certificate->add_option("--format", options.format, "pem (leaf first, LF) or der (the leaf); default pem")
       ->check(CLI::IsMember({"pem", "der"}))
@@ -464,14 +463,16 @@ void AddKeyNoun(CLI::App& app, Options& options, int& status) {
                            "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
                            status, [&options] { return GenerateKey(options); });
   AddClientId(generate, options);
-  generate->add_option("--bits", options.bits, "2048 (default), 3072 or 4096")->check(CLI::IsMember({2048, 3072, 4096}));
+  generate->add_option("--bits", options.bits, "2048 (default), 3072 or 4096")
+      ->check(CLI::IsMember({2048, 3072, 4096}));
   generate->add_option("--common-name", options.common_name, "Of the certificate; default: the client id")
       ->type_name("CN");
   generate->add_option("--validity-days", options.validity_days, "Of the certificate; default 365")
       ->check(CLI::Range(1, 3650));
   AddJson(generate, options);
-  auto* list = AddVerb(noun, "list", "The keys of all clients", "  assertionctl key list\n  assertionctl key list --json",
-                       status, [&options] { return ListKeys(options); });
+  auto* list =
+      AddVerb(noun, "list", "The keys of all clients", "  assertionctl key list\n  assertionctl key list --json",
+              status, [&options] { return ListKeys(options); });
   AddJson(list, options);
 }
 
@@ -501,8 +502,8 @@ void AddTokenNoun(CLI::App& app, Options& options, int& status) {
 }
 
 void AddDoctor(CLI::App& app, Options& options, int& status) {
-  auto* doctor = app.add_subcommand("doctor", "Check module, token, login, keys and certificates; needs no server")
-                     ->fallthrough();
+  auto* doctor =
+      app.add_subcommand("doctor", "Check module, token, login, keys and certificates; needs no server")->fallthrough();
   doctor->footer("Examples:\n  assertionctl doctor --config /etc/assertiond/assertiond.json");
   doctor->add_option("--config", options.config, "assertiond's configuration")->required()->type_name("FILE");
   AddJson(doctor, options);
@@ -521,7 +522,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   Options options;
   int status = 0;
-  app.add_option("--server", options.server, "assertiond's address; default: $ASSERTIOND_SERVER, else " + options.server)
+  app.add_option("--server", options.server,
+                 "assertiond's address; default: $ASSERTIOND_SERVER, else " + options.server)
       ->envname("ASSERTIOND_SERVER")
       ->type_name("unix:/PATH");
   AddAssertionNoun(app, options, status);

@@ -84,8 +84,7 @@ Result<TokenAnswer> Send(const TokenRequest& request) {
   }
   const auto answer = client.Post(endpoint->path, {{"Accept", "application/json"}}, form);
   if (!answer) {
-    return Fail(Code::kUnavailable,
-                "no answer from " + endpoint->origin + ": " + httplib::to_string(answer.error()));
+    return Fail(Code::kUnavailable, "no answer from " + endpoint->origin + ": " + httplib::to_string(answer.error()));
   }
   return TokenAnswer{.status = answer->status, .body = answer->body};
 }

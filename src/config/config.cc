@@ -39,7 +39,8 @@ class Errors {
 // One JSON object's members, taken by name and type. What is left at the end is unknown.
 class Fields {
  public:
-  Fields(const Node& node, std::string path, Errors& errors) : line_(node.line), path_(std::move(path)), errors_(errors) {
+  Fields(const Node& node, std::string path, Errors& errors)
+      : line_(node.line), path_(std::move(path)), errors_(errors) {
     const auto* object = std::get_if<Node::Object>(&node.value);
     if (object == nullptr) {
       errors_.Add(line_, path_, "must be an object");
@@ -146,15 +147,17 @@ bool IsVschar(std::string_view text) {
 void ReadLifetimes(Fields& fields, Client& client, std::vector<std::string>& warnings, const std::string& path) {
   const auto default_lifetime = fields.TakeDuration("default_lifetime", seconds(1), kLongestLifetime);
   const auto max_lifetime = fields.TakeDuration("max_lifetime", seconds(1), kLongestLifetime);
-  client.default_lifetime = default_lifetime.value_or(std::min(client.default_lifetime, max_lifetime.value_or(seconds::max())));
+  client.default_lifetime =
+      default_lifetime.value_or(std::min(client.default_lifetime, max_lifetime.value_or(seconds::max())));
   client.max_lifetime = max_lifetime.value_or(client.default_lifetime);
   if (client.default_lifetime > client.max_lifetime) {
     fields.Refuse("default_lifetime", "must not be longer than max_lifetime");
   }
   client.clock_skew = fields.TakeDuration("clock_skew", seconds(0), kLargestSkew).value_or(seconds(0));
   if (client.clock_skew > seconds(0) && client.default_lifetime <= client.clock_skew) {
-    warnings.push_back(path + ": default_lifetime is not longer than clock_skew: the identity server will refuse every "
-                              "assertion as expired");
+    warnings.push_back(path +
+                       ": default_lifetime is not longer than clock_skew: the identity server will refuse every "
+                       "assertion as expired");
   }
 }
 
@@ -168,8 +171,9 @@ Client ReadClient(const Node& node, const std::string& path, Errors& errors, std
     }
   }
   client.audiences = fields.TakeStrings("audiences", true);
-  if (const auto* list = fields.Take("audiences", false);
-      list != nullptr && std::holds_alternative<Node::Array>(list->value) && std::get<Node::Array>(list->value).empty()) {
+  if (const auto* list = fields.Take("audiences", false); list != nullptr &&
+                                                          std::holds_alternative<Node::Array>(list->value) &&
+                                                          std::get<Node::Array>(list->value).empty()) {
     fields.Refuse("audiences", "must name at least one audience");
   }
   if (const auto* as_list = fields.Take<bool>("audience_as_list", false, "true or false"); as_list != nullptr) {

@@ -96,7 +96,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     if (open_.empty()) {
       root_ = std::move(node);
     } else if (auto& parent = open_.back(); auto* object = std::get_if<Node::Object>(&parent.node.value)) {
-      object->emplace_back(std::move(parent.name), std::move(node));
+      object->push_back({.name = std::move(parent.name), .value = std::move(node)});
     } else {
       std::get<Node::Array>(parent.node.value).push_back(std::move(node));
     }
@@ -128,10 +128,11 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 std::expected<Node, std::string> ParseDocument(std::string_view text) {
-  const char* reached = text.data();
+  const char* const begin = text.data();
+  const char* reached = begin;
   Builder builder(text, &reached);
-  const bool parsed = nlohmann::json::sax_parse(Cursor(text.data(), &reached),
-                                                Cursor(text.data() + text.size(), &reached), &builder);
+  const bool parsed =
+      nlohmann::json::sax_parse(Cursor(begin, &reached), Cursor(begin + text.size(), &reached), &builder);
   if (!parsed) {
     return std::unexpected(builder.error());
   }

@@ -4,19 +4,25 @@
 #include <expected>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
 namespace assertion {
 
-// A JSON value that knows its line: nlohmann/json's own values do not, and keep the last of repeated members in silence.
+// A JSON value that knows its line: nlohmann/json's own values do not, and keep the last of repeated members in
+// silence.
 struct Node {
+  struct Member;
   using Array = std::vector<Node>;
-  using Object = std::vector<std::pair<std::string, Node>>;  // in order; repeated names as they stand
+  using Object = std::vector<Member>;  // in order; repeated names as they stand
 
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value;
   int line = 0;
+};
+
+struct Node::Member {
+  std::string name;
+  Node value;
 };
 
 // Reads one JSON text (RFC 8259). On failure: where and why, "LINE: reason".

@@ -7,8 +7,9 @@ namespace assertion {
 
 std::optional<std::chrono::seconds> ParseDuration(std::string_view text) {
   std::uint32_t number = 0;  // 32 bits of hours do not overflow 64 bits of seconds
-  const auto* end = text.data() + text.size();
-  const auto [unit, error] = std::from_chars(text.data(), end, number);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [unit, error] = std::from_chars(begin, end, number);
   if (error != std::errc() || end - unit != 1) {
     return std::nullopt;
   }

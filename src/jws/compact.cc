@@ -35,8 +35,7 @@ std::string Compact(std::string signing_input, BytesView signature) {
 Result<Unverified> ParseCompact(std::string_view text) {
   const auto first = text.find('.');
   const auto last = text.rfind('.');
-  if (first == std::string_view::npos || first == last ||
-      text.find('.', first + 1) != last) {
+  if (first == std::string_view::npos || first == last || text.find('.', first + 1) != last) {
     return Fail(Code::kInvalidArgument, "not a JWT: it must have three parts with dots between");
   }
   auto header = DecodeObject(text.substr(0, first), "header");

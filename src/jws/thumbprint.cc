@@ -16,8 +16,8 @@ std::string Sha256Thumbprint(BytesView bytes) {
 
 std::string JwkThumbprint(const PublicKey& key) {
   // RFC 7638 section 3: the required members only, in lexicographic order, without white space.
-  const auto jwk = R"({"e":")" + Base64UrlEncode(key.exponent) + R"(","kty":"RSA","n":")" +
-                   Base64UrlEncode(key.modulus) + R"("})";
+  const auto jwk =
+      R"({"e":")" + Base64UrlEncode(key.exponent) + R"(","kty":"RSA","n":")" + Base64UrlEncode(key.modulus) + R"("})";
   return Sha256Thumbprint(AsBytes(jwk));
 }
 

@@ -20,8 +20,8 @@ Status CheckCustody(const TokenKey& key) {
     }
   }
   if (!wrong.empty()) {
-    return Fail(Code::kKeyForbidden, "the key of client '" + key.label + "' (CKA_ID " + Hex(key.id) +
-                                         ") must not sign: " + wrong);
+    return Fail(Code::kKeyForbidden,
+                "the key of client '" + key.label + "' (CKA_ID " + Hex(key.id) + ") must not sign: " + wrong);
   }
   return {};
 }
@@ -39,8 +39,9 @@ Status Prove(Token& token, const SigningKey& key, const Random& random) {
   }
   const auto signature = (*session)->Sign(key.handle, *key.algorithm, input);
   if (!signature || !key.verifier.Verify(input, *signature)) {
-    return Fail(Code::kKeyUnproven, "the key of client '" + key.client_id + "' (kid " + key.kid +
-                                        ") did not make a signature that its public key verifies",
+    return Fail(Code::kKeyUnproven,
+                "the key of client '" + key.client_id + "' (kid " + key.kid +
+                    ") did not make a signature that its public key verifies",
                 signature ? "verification failed" : signature.error().ToString());
   }
   return {};
@@ -68,8 +69,9 @@ Result<SigningKeyPtr> Admit(Token& token, const Client& client, const TokenKey& 
   if (key.certificate) {
     auto certificate = x509::ParseCertificate(*key.certificate);
     if (!certificate || certificate->public_key != key.public_key) {
-      return Fail(Code::kKeyUnproven, "the certificate beside the key of client '" + client.client_id +
-                                          "' (CKA_ID " + Hex(key.id) + ") does not belong to that key",
+      return Fail(Code::kKeyUnproven,
+                  "the certificate beside the key of client '" + client.client_id + "' (CKA_ID " + Hex(key.id) +
+                      ") does not belong to that key",
                   certificate ? "" : certificate.error().ToString());
     }
     admitted->chain.push_back(std::move(*certificate));
@@ -84,8 +86,7 @@ Result<SigningKeyPtr> Admit(Token& token, const Client& client, const TokenKey& 
 
 Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, const x509::Certifier& certifier,
                                                std::vector<Client> clients, Clock clock, Random random) {
-  std::unique_ptr<KeyRing> ring(
-      new KeyRing(token, certifier, std::move(clients), std::move(clock), std::move(random)));
+  std::unique_ptr<KeyRing> ring(new KeyRing(token, certifier, std::move(clients), std::move(clock), std::move(random)));
   for (const auto& client : ring->clients_) {
     auto key = ring->ReadClient(client);
     if (!key) {
@@ -141,8 +142,8 @@ Result<SigningKeyPtr> KeyRing::Generate(const GenerateKeyRequest& request) {
   if (*existing) {
     const auto kid = (*existing)->kid;
     Adopt(std::move(*existing));  // another process may have made it
-    return Fail(Code::kAlreadyExists, "client '" + request.client_id + "' has a key already (kid " + kid +
-                                          "); it is never overwritten");
+    return Fail(Code::kAlreadyExists,
+                "client '" + request.client_id + "' has a key already (kid " + kid + "); it is never overwritten");
   }
   return Create(*client, request);
 }
@@ -172,8 +173,7 @@ Result<SigningKeyPtr> KeyRing::Create(const Client& client, const GenerateKeyReq
     if (!certificate) {
       return std::unexpected(certificate.error());
     }
-    if (auto stored =
-            token_.StoreCertificate(client.client_id, id, certificate->subject, certificate->certificate.der);
+    if (auto stored = token_.StoreCertificate(client.client_id, id, certificate->subject, certificate->certificate.der);
         !stored) {
       return std::unexpected(stored.error());
     }
@@ -187,8 +187,8 @@ Result<SigningKeyPtr> KeyRing::Create(const Client& client, const GenerateKeyReq
   auto made = certify();
   if (!made) {
     if (const auto undone = token_.DestroyKey(id); !undone) {
-      made.error().detail += "; the new key pair with CKA_ID " + Hex(id) + " is left on the token: " +
-                             undone.error().ToString();
+      made.error().detail +=
+          "; the new key pair with CKA_ID " + Hex(id) + " is left on the token: " + undone.error().ToString();
     }
     return made;
   }

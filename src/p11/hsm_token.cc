@@ -69,8 +69,8 @@ Result<std::optional<CK_OBJECT_HANDLE>> FindOne(Session& session, CK_OBJECT_CLAS
     return std::unexpected(found.error());
   }
   if (found->size() > 1) {
-    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(found->size()) + " " + noun +
-                                         " with CKA_ID " + Hex(id) + "; remove all but one");
+    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(found->size()) + " " + noun + " with CKA_ID " +
+                                         Hex(id) + "; remove all but one");
   }
   return found->empty() ? std::optional<CK_OBJECT_HANDLE>() : found->front();
 }
@@ -147,9 +147,10 @@ Result<TokenKey> ReadKey(Session& session, CK_OBJECT_HANDLE private_key) {
   }
   auto modulus = ReadNeeded(session, private_key, CKA_MODULUS, "CKA_MODULUS");
   if (!modulus || WithoutLeadingZeros(*modulus) != numbers->modulus) {
-    return Fail(Code::kKeyUnproven, "the private and the public key of '" + name + "' (CKA_ID " + Hex(*id) +
-                                        ") are not two halves of one pair",
-                modulus ? "CKA_MODULUS differs" : modulus.error().detail);
+    return Fail(
+        Code::kKeyUnproven,
+        "the private and the public key of '" + name + "' (CKA_ID " + Hex(*id) + ") are not two halves of one pair",
+        modulus ? "CKA_MODULUS differs" : modulus.error().detail);
   }
   auto attributes = ReadCustody(session, private_key);
   if (!attributes) {
@@ -201,7 +202,7 @@ class HsmSigningSession final : public SigningSession {
 };
 
 Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_attributes) {
-  const CK_ULONG bits = static_cast<CK_ULONG>(key.bits);
+  const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
   std::vector public_template = {Attribute(CKA_TOKEN, kTrue),
                                  Attribute(CKA_PRIVATE, kFalse),
@@ -317,9 +318,13 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
   auto made = ReadKey(*session, pair->private_key);
   const auto checked = made ? CheckAtBirth(*made) : std::unexpected(made.error());
   if (!checked) {
-    session->Destroy(pair->private_key);
-    session->Destroy(pair->public_key);
-    return std::unexpected(checked.error());
+    auto error = checked.error();
+    for (const auto half : {pair->private_key, pair->public_key}) {
+      if (const auto destroyed = session->Destroy(half); !destroyed) {
+        error.detail += "; left on the token: " + destroyed.error().ToString();
+      }
+    }
+    return std::unexpected(std::move(error));
   }
   return made;
 }
@@ -331,10 +336,14 @@ Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesVie
   }
   const CK_OBJECT_CLASS object_class = CKO_CERTIFICATE;
   const CK_CERTIFICATE_TYPE type = CKC_X_509;
-  std::array attributes = {Attribute(CKA_CLASS, object_class), Attribute(CKA_CERTIFICATE_TYPE, type),
-                           Attribute(CKA_TOKEN, kTrue),        Attribute(CKA_PRIVATE, kFalse),
-                           Attribute(CKA_ID, id),              Attribute(CKA_LABEL, AsBytes(label)),
-                           Attribute(CKA_SUBJECT, subject),    Attribute(CKA_VALUE, der)};
+  std::array attributes = {Attribute(CKA_CLASS, object_class),
+                           Attribute(CKA_CERTIFICATE_TYPE, type),
+                           Attribute(CKA_TOKEN, kTrue),
+                           Attribute(CKA_PRIVATE, kFalse),
+                           Attribute(CKA_ID, id),
+                           Attribute(CKA_LABEL, AsBytes(label)),
+                           Attribute(CKA_SUBJECT, subject),
+                           Attribute(CKA_VALUE, der)};
   const auto created = session->Create(attributes);
   return created ? Status() : std::unexpected(created.error());
 }

@@ -4,15 +4,16 @@
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/uri.h>
 
+#include <array>
+#include <charconv>
 #include <chrono>
-#include <cstdio>
 #include <thread>
 
 namespace assertion::p11 {
 namespace {
 
 template <std::size_t N>
-std::string Trimmed(const unsigned char (&padded)[N]) {
+std::string Trimmed(const unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
   std::string text(reinterpret_cast<const char*>(padded), N);
   text.erase(text.find_last_not_of(std::string(" \0", 2)) + 1);
   return text;
@@ -45,9 +46,10 @@ bool BlamesRequest(CK_RV rv) {
 }  // namespace
 
 Error CryptokiError(const char* function, CK_RV rv) {
-  char code[24];
-  std::snprintf(code, sizeof code, "0x%lX", rv);
-  const auto detail = std::string(function) + ": " + p11_kit_strerror(rv) + " (" + code + ")";
+  std::array<char, 2 * sizeof rv> digits{};
+  char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), rv, 16).ptr;
+  const auto detail =
+      std::string(function) + ": " + p11_kit_strerror(rv) + " (0x" + std::string(digits.data(), end) + ")";
   return BlamesRequest(rv) ? Error{Code::kInternal, "the HSM refused the operation", detail}
                            : Error{Code::kUnavailable, "the HSM is not available; try again", detail};
 }
@@ -120,15 +122,15 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
       return std::unexpected(CryptokiError("C_GetTokenInfo", rv));
     }
     if ((info.flags & CKF_TOKEN_INITIALIZED) != 0) {
-      tokens.push_back({.slot = slot,
-                        .label = Trimmed(info.label),
-                        .manufacturer = Trimmed(info.manufacturerID),
-                        .model = Trimmed(info.model),
-                        .serial = Trimmed(info.serialNumber),
-                        .firmware = std::to_string(info.firmwareVersion.major) + '.' +
-                                    std::to_string(info.firmwareVersion.minor),
-                        .flags = info.flags,
-                        .raw = info});
+      tokens.push_back(
+          {.slot = slot,
+           .label = Trimmed(info.label),
+           .manufacturer = Trimmed(info.manufacturerID),
+           .model = Trimmed(info.model),
+           .serial = Trimmed(info.serialNumber),
+           .firmware = std::to_string(info.firmwareVersion.major) + '.' + std::to_string(info.firmwareVersion.minor),
+           .flags = info.flags,
+           .raw = info});
     }
   }
   return tokens;

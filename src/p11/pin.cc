@@ -36,8 +36,9 @@ Result<Pin> Pin::ReadFile(const std::string& path) {
   if (fd < 0) {
     return unreadable(std::strerror(errno));
   }
-  const auto close_fd = std::unique_ptr<const int, void (*)(const int*)>(&fd, [](const int* open_fd) { close(*open_fd); });
-  struct stat info {};
+  const auto close_fd =
+      std::unique_ptr<const int, void (*)(const int*)>(&fd, [](const int* open_fd) { close(*open_fd); });
+  struct stat info{};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return unreadable("it is not a regular file");
   }

@@ -1,4 +1,4 @@
-// Only in AddressSanitizer builds: see src/CMakeLists.txt.
+// Only in sanitizer builds: see src/CMakeLists.txt.
 
 #include <dlfcn.h>
 

@@ -100,9 +100,9 @@ Status Session::Destroy(CK_OBJECT_HANDLE object) {
 Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                                   std::span<CK_ATTRIBUTE> private_template) {
   KeyPair pair{};
-  const auto rv =
-      (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
-                                    private_template.data(), private_template.size(), &pair.public_key, &pair.private_key);
+  const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
+                                                private_template.data(), private_template.size(), &pair.public_key,
+                                                &pair.private_key);
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GenerateKeyPair", rv));
   }

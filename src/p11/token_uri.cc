@@ -54,8 +54,9 @@ Result<TokenUri> TokenUri::Parse(const std::string& text) {
   }
   if (p11_kit_uri_get_pin_value(uri) != nullptr) {
     p11_kit_uri_set_pin_value(uri, nullptr);
-    return refuse("pin-value is refused: a PIN does not belong in a configuration; put it into a file of mode 0600 and "
-                  "name that with pin-source=file:/path");
+    return refuse(
+        "pin-value is refused: a PIN does not belong in a configuration; put it into a file of mode 0600 and "
+        "name that with pin-source=file:/path");
   }
   if (p11_kit_uri_any_unrecognized(uri) != 0) {
     return refuse("the URI has an attribute that is not known");

@@ -103,19 +103,18 @@ Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc
   reply.mutable_issued_at()->set_seconds(approved->issued_at().time_since_epoch().count());
   reply.mutable_expires_at()->set_seconds(approved->expires_at().time_since_epoch().count());
   auto input = jws::SigningInput((*key)->encoded_header, std::move(*approved).TakeJson());
-  return queue_.Submit(
-      {.key = std::move(*key),
-       .input = std::move(input),
-       .deadline = DeadlineOf(context),
-       .done = [reply = std::move(reply), response, reactor](Result<Signed> result) mutable {
-         if (!result) {
-           Refuse(reactor, result.error());
-           return;
-         }
-         reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-         *response = Serialize(reply);
-         reactor->Finish(grpc::Status::OK);
-       }});
+  return queue_.Submit({.key = std::move(*key),
+                        .input = std::move(input),
+                        .deadline = DeadlineOf(context),
+                        .done = [reply = std::move(reply), response, reactor](Result<Signed> result) mutable {
+                          if (!result) {
+                            Refuse(reactor, result.error());
+                            return;
+                          }
+                          reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
+                          *response = Serialize(reply);
+                          reactor->Finish(grpc::Status::OK);
+                        }});
 }
 
 grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,

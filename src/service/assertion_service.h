@@ -25,11 +25,11 @@ class AssertionService final : public RawAssertionService {
                                     grpc::ByteBuffer* response) override;
 
  private:
-  Status Create(grpc::CallbackServerContext& context, const grpc::ByteBuffer& request, grpc::ByteBuffer* response,
+  Status Create(grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire, grpc::ByteBuffer* response,
                 grpc::ServerUnaryReactor* reactor);
   Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
-                                                 const grpc::ByteBuffer& request) const;
-  Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& request) const;
+                                                 const grpc::ByteBuffer& wire) const;
+  Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
   Result<SigningKeyPtr> KeyOf(const std::string& client_id) const;
 
   const Policy& policy_;

@@ -36,7 +36,7 @@ std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const De
     if (declared == nullptr || field.type() != UnknownField::TYPE_LENGTH_DELIMITED) {
       continue;
     }
-    const std::string name(declared->name());
+    std::string name(declared->name());
     if (declared->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(field.length_delimited())) {
       return name;
     }
@@ -69,7 +69,7 @@ Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {
-  grpc::Slice slice(message.ByteSizeLong());
+  const grpc::Slice slice(message.ByteSizeLong());
   message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
   return {&slice, 1};
 }

@@ -29,7 +29,7 @@ class SocketLock {
  public:
   static Result<SocketLock> Take(const std::string& socket_path) {
     const auto folder = socket_path.substr(0, socket_path.rfind('/') + 1);
-    struct stat info {};
+    struct stat info{};
     if (stat(folder.c_str(), &info) != 0) {
       return Unusable(socket_path, folder + ": " + std::strerror(errno));
     }

@@ -61,6 +61,11 @@ Status SigningQueue::Submit(SigningJob job) {
   return {};
 }
 
+std::size_t SigningQueue::Waiting() const {
+  const std::lock_guard lock(mutex_);
+  return jobs_.size();
+}
+
 // False when there is no more work, ever.
 bool SigningQueue::Take(SigningJob& job) {
   std::unique_lock lock(mutex_);

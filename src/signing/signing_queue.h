@@ -45,13 +45,16 @@ class SigningQueue {
   // RESOURCE_EXHAUSTED at once when the queue is full; then, and only then, `done` is never called.
   Status Submit(SigningJob job);
 
+  // Jobs that no worker has taken yet.
+  std::size_t Waiting() const;
+
  private:
   void Work();
   bool Take(SigningJob& job);
 
   Token& token_;
   const std::size_t capacity_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<SigningJob> jobs_;
   bool closing_ = false;

@@ -40,8 +40,8 @@ Error OpenSslError(const char* call) {
 }
 
 Result<KeyPtr> LoadPrivateKey(OSSL_LIB_CTX* context, const std::string& uri) {
-  const std::unique_ptr<OSSL_STORE_CTX, Deleter<OSSL_STORE_close>> store(OSSL_STORE_open_ex(
-      uri.c_str(), context, "provider=pkcs11", nullptr, nullptr, nullptr, nullptr, nullptr));
+  const std::unique_ptr<OSSL_STORE_CTX, Deleter<OSSL_STORE_close>> store(
+      OSSL_STORE_open_ex(uri.c_str(), context, "provider=pkcs11", nullptr, nullptr, nullptr, nullptr, nullptr));
   if (!store) {
     return std::unexpected(OpenSslError("OSSL_STORE_open_ex"));
   }
@@ -97,8 +97,7 @@ Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path
   const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   long line = 0;
   if (certifier->context_ == nullptr || !conf || !bio || NCONF_load_bio(conf.get(), bio.get(), &line) != 1 ||
-      CONF_modules_load(conf.get(), nullptr, 0) <= 0 ||
-      OSSL_PROVIDER_available(certifier->context_, "pkcs11") != 1) {
+      CONF_modules_load(conf.get(), nullptr, 0) <= 0 || OSSL_PROVIDER_available(certifier->context_, "pkcs11") != 1) {
     return Fail(Code::kModuleUnusable, "OpenSSL cannot load its provider 'pkcs11': install pkcs11-provider",
                 "CONF_modules_load: " + TakeErrors());
   }

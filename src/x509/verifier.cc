@@ -50,9 +50,9 @@ Result<Verifier> Verifier::New(const PublicKey& key, const Algorithm& algorithm)
 bool Verifier::Verify(std::string_view input, BytesView signature) const {
   const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
   const auto message = AsBytes(input);
-  const bool good = context && EVP_MD_CTX_copy_ex(context.get(), prepared_.get()) == 1 &&
-                    EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
-                                     message.size()) == 1;
+  const bool good =
+      context && EVP_MD_CTX_copy_ex(context.get(), prepared_.get()) == 1 &&
+      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
   if (!good) {
     TakeErrors();  // leave this thread's queue empty for the next call
   }

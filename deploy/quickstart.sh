@@ -1,0 +1,277 @@
+#!/usr/bin/env bash
+# From a fresh clone to a client assertion that `openssl` verifies: packages, build, SoftHSM2 token, server, key, JWT.
+set -euo pipefail
+export LC_ALL=C   # lengths in bytes, messages as documented
+
+readonly client=orders audience=https://localhost:9443/oauth2/token module=/usr/lib/softhsm/libsofthsm2.so
+readonly socket_path_limit=107   # sockaddr_un.sun_path, less its final zero
+
+usage() {
+  cat <<USAGE
+usage: deploy/quickstart.sh [--state DIR] [--keep]
+
+Builds assertiond, makes a SoftHSM2 token in DIR, generates a key in it for the client "$client", creates one
+assertion for $audience and verifies it with openssl. Again: reuses DIR.
+
+  --state DIR   where everything lives: token, PIN, configuration, log, results
+                (default: \${XDG_STATE_HOME:-~/.local/state}/assertiond)
+  --keep        leave the server running, and say how to stop it
+  --help        this text
+
+Needs Debian 12, and root or sudo when packages are missing. To start anew, remove DIR: its keys are gone then.
+Exit status: 0 verified; 1 a step failed, and said why; 2 wrong usage.
+USAGE
+}
+
+wrong_usage() { echo "quickstart: $1 (see --help)" >&2; exit 2; }
+
+state='' keep=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --state) [ -n "${2:-}" ] || wrong_usage "--state needs a folder"; state=$2; shift ;;
+    --state=?*) state=${1#*=} ;;
+    --keep) keep=1 ;;
+    -h|--help) usage; exit 0 ;;
+    *) wrong_usage "unknown argument: $1" ;;
+  esac
+  shift
+done
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+[ -n "$state" ] || state=${XDG_STATE_HOME:-${HOME:?is not set: give --state DIR}/.local/state}/assertiond
+[[ $state == /* ]] || state=$PWD/$state
+state=$(realpath -m -- "$state")
+readonly root state keep bin=$root/build/release/bin
+
+# ---- what it prints: one line a step, its seconds at the end ----
+step=0 step_began=0 line_open=''
+begin() { step=$((step + 1)) step_began=$SECONDS line_open=1; printf '[%d/6] %s' "$step" "$1"; }
+finish() { printf '%s (%d s)\n' "${1:+: $1}" $((SECONDS - step_began)); line_open=; }
+die() {
+  [ -z "$line_open" ] || printf '\n'
+  line_open=
+  echo "quickstart: $1" >&2
+  [ $# -lt 2 ] || { echo "---- the end of $2:" >&2; tail -n "${3:-25}" "$2" >&2 || true; }
+  exit 1
+}
+
+server=''   # the process that this run started, and ends
+stop() {   # PID: asks a server to end and waits until it has
+  kill -TERM "$1" 2>/dev/null || return 0
+  local deadline=$((SECONDS + 15))
+  while [ -d "/proc/$1" ] && [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [!Z]* ]]; do
+    [ $SECONDS -lt $deadline ] || { echo "quickstart: the server (process $1) does not stop" >&2; return 1; }
+    sleep 0.05
+  done
+}
+at_exit() {
+  [ -z "$line_open" ] || printf '\n'
+  [ -z "$server" ] || { stop "$server" && rm -f "$state/assertiond.pid"; } || true
+}
+trap at_exit EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+
+# ---- a folder that can hold a state ----
+case $state in *[[:cntrl:]\"\\#]*) die "the state folder's name must not hold control characters, \" \\ or # : $state" ;; esac
+socket=$state/assertiond.sock
+[ ${#socket} -le $socket_path_limit ] || die "the state folder's name is too long: a Unix socket's path is limited to
+            $socket_path_limit bytes, and $socket
+            has ${#socket}. Give a shorter one: --state DIR"
+if [ -d "$state" ] && [ ! -e "$state/quickstart.lock" ] && [ -n "$(ls -A -- "$state" 2>&1)" ]; then
+  die "$state is in use for something else: give an empty or a new folder with --state"
+fi
+(umask 077 && mkdir -p -- "$state") || die "cannot make the folder $state"
+[[ -O $state && -w $state ]] || die "$state belongs to $(stat -c %U -- "$state"): run as that user, or give --state DIR"
+chmod 700 -- "$state"
+exec 9>"$state/quickstart.lock"
+flock -n 9 || die "another quick start is at work on $state"
+
+# ---- 1 packages ----
+begin "packages"
+"$root/deploy/install-deps.sh" build 2>&1 9>&- | while IFS= read -r line; do
+  line=${line#install-deps: }
+  [[ $line != installing* ]] || line=${line%%:*}   # without the long list
+  printf '\n      %s' "$line"
+done || die "packages are missing, see above"
+finish
+
+# ---- 2 build ----
+begin "build"
+mkdir -p "$root/build" 2>/dev/null || true
+[ -w "$root/build" ] || die "cannot write $root/build: clone the project as this user"
+log=$root/build/quickstart.log
+exec 8>"$root/build/quickstart.lock"
+flock 8   # two builds in one folder would spoil each other
+build() { (cd "$root" && cmake --preset release && NINJA_STATUS='%p ' cmake --build build/release) 2>&1 8>&- 9>&-; }
+{ build || echo "build: failed"; } | tee "$log" | {
+  shown=0 failed=
+  while IFS= read -r line; do
+    if [ "$line" = "build: failed" ]; then failed=1; fi
+    if [[ $line =~ ^\ *([0-9]+)%\  ]] && [ "${BASH_REMATCH[1]}" -ge $((shown + 20)) ]; then
+      shown=$((BASH_REMATCH[1] / 20 * 20)); printf ' %d%%' $shown
+    fi
+  done
+  [ -z "$failed" ]
+} || { line_open=; printf '\n'; grep -E 'error:|CMake Error|FAILED:' "$log" | head -n 5 || true; die "the build failed" "$log" 15; }
+exec 8>&-
+finish
+
+# ---- 3 token ----
+umask 077
+begin "token"
+cd -- "$state"
+export SOFTHSM2_CONF=$state/softhsm2.conf   # Debian's own is closed to users outside the group softhsm
+softhsm_configuration() {   # TOKEN_FOLDER
+  printf '%s\n' "directories.tokendir = $1" "objectstore.backend = file" "log.level = ERROR" "slots.removable = false"
+}
+if [ -d tokens ]; then
+  [ -f pin ] || die "the token in $state/tokens has lost its PIN file, $state/pin: put it back, or remove $state to start anew"
+  made="reused"
+else
+  # A token appears under its name only when it is whole: an interrupted run leaves tokens.new, which is made again.
+  rm -rf tokens.new && mkdir tokens.new
+  softhsm_configuration "$state/tokens.new" >softhsm2.conf
+  pin=$(openssl rand -hex 16)
+  so_pin=$(openssl rand -hex 16)   # kept nowhere: nothing here needs it, and whoever has it can set another PIN
+  printf '%s\n' "$pin" >pin
+  # softhsm2-util takes PINs from its command line, which every user can read, or from a terminal: give it a terminal.
+  said=$(printf '%s\n' "$so_pin" "$so_pin" "$pin" "$pin" |
+    SHELL=/bin/sh timeout 60 script -E never -qec 'softhsm2-util --init-token --free --label quickstart' /dev/null 2>&1 9>&-) ||
+    { said=${said//"$pin"/(PIN)}; die "softhsm2-util cannot make a token: ${said//"$so_pin"/(SO PIN)}"; }
+  unset pin so_pin said
+  mv tokens.new tokens
+  made="made, with a random PIN"
+fi
+softhsm_configuration "$state/tokens" >softhsm2.conf
+
+uri_path() {   # percent-encodes what RFC 7512 does not allow in an attribute's value
+  local text=$1 i c
+  for ((i = 0; i < ${#text}; i++)); do
+    c=${text:i:1}
+    case $c in [A-Za-z0-9._~/-]) printf '%s' "$c" ;; *) printf '%%%02X' "'$c" ;; esac
+  done
+}
+if [ ! -e assertiond.json ]; then
+  cat >assertiond.json.new <<JSON
+{
+  "hsm": "pkcs11:token=quickstart?module-path=$module&pin-source=file:$(uri_path "$state/pin")",
+  "listen": "unix:$socket",
+  "state_directory": "$state",
+  "clients": [
+    {
+      "client_id": "$client",
+      "audiences": ["$audience"],
+      "default_lifetime": "300s"
+    }
+  ]
+}
+JSON
+  mv assertiond.json.new assertiond.json
+elif ! grep -qF -- "\"unix:$socket\"" assertiond.json; then
+  die "$state/assertiond.json does not listen on unix:$socket: was the folder moved or the file edited?
+            Mend it, or remove it to have it written again"
+fi
+finish "$made"
+
+# ---- 4 server ----
+begin "server"
+log=$state/assertiond.log kept='' running=''
+if read -r running 2>/dev/null <assertiond.pid && [[ $(readlink "/proc/$running/exe" 2>/dev/null) == "$bin/assertiond"* ]] &&
+   tr '\0' '\n' <"/proc/$running/cmdline" | grep -qxF -- "$state/assertiond.json"; then
+  kept=1
+  if [ "$(readlink "/proc/$running/exe")" != "$bin/assertiond" ]; then   # built anew since: "… (deleted)"
+    stop "$running" || die "stop it, then run this again"
+    running=
+  fi
+else
+  running=
+fi
+if [ -n "$running" ]; then
+  finish "reused, process $running was left running by an earlier --keep"
+else
+  # A session of its own: a Ctrl-C here, or the end of this terminal, must not reach a server that is to be kept.
+  setsid "$bin/assertiond" --config "$state/assertiond.json" >"$log" 2>&1 </dev/null 9>&- &
+  server=$!
+  echo "$server" >assertiond.pid
+  deadline=$((SECONDS + 30))
+  until grep -qF 'serving on unix:' "$log"; do
+    if ! kill -0 "$server" 2>/dev/null; then
+      status=0; wait "$server" || status=$?
+      server=; rm -f assertiond.pid
+      die "assertiond ended with status $status" "$log"
+    fi
+    [ $SECONDS -lt $deadline ] || die "assertiond does not serve after 30 s" "$log"
+    sleep 0.05
+  done
+  running=$server
+  [ -z "$kept" ] || server=   # it replaces one that was to be kept
+  finish "process $running on unix:$socket"
+fi
+
+# ---- 5 key, certificate, JWK Set ----
+begin "key"
+export ASSERTIOND_SERVER=unix:$socket
+ctl() { "$bin/assertionctl" "$@" 9>&- || die "this failed: assertionctl $*"; }
+key_made="reused"
+keys=$(ctl key list --json)
+if ! grep -Eq "\"client_id\": *\"$client\"" <<<"$keys"; then
+  ctl key generate --client-id "$client" >/dev/null
+  key_made="RSA-2048, generated in the token"
+fi
+ctl certificate get --client-id "$client" >certificate.pem
+ctl jwks get --client-id "$client" >jwks.json
+finish "$key_made"
+
+# ---- 6 assertion, verified by a program that is not ours ----
+begin "assertion"
+jwt=$(ctl assertion create --client-id "$client" --audience "$audience")
+printf '%s' "$jwt" >assertion.jwt   # no line end: a form value of it must not have one either
+IFS=. read -r header claims signature <<<"$jwt"
+from_base64url() { local text=$1; while [ $((${#text} % 4)) != 0 ]; do text+='='; done; basenc --base64url -d <<<"$text"; }
+said=$(printf '%s' "$header.$claims" | openssl dgst -sha256 -verify <(openssl x509 -in certificate.pem -noout -pubkey) \
+  -signature <(from_base64url "$signature") 2>&1) || die "openssl does not verify the assertion: $said"
+finish "openssl says: signature verified with certificate.pem"
+
+report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" 9>&-) || die "assertionctl doctor is not content: $report"
+proof=$(sed -nE "s/^ok +client $client: (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\1/p" <<<"$report" |
+  paste -sd, | sed 's/,/, /g')
+[ -n "$proof" ] || die "assertionctl doctor says nothing of the key: $report"
+quoted() { printf '%q' "$1"; }
+cat <<REPORT
+
+header  $(from_base64url "$header")
+claims  $(from_base64url "$claims")
+key     $proof
+
+Files in $state
+  certificate.pem  jwks.json  assertion.jwt  assertiond.json  assertiond.log  pin
+
+WSO2 Identity Server (the application's client id must be "$client", or change clients[].client_id in assertiond.json)
+  Console: Applications > the application > Protocol > Client authentication: Private Key JWT; Certificate: certificate.pem
+  or API:  PATCH /api/server/v1/applications/{id}  {"advancedConfigurations":{"certificate":{"type":"PEM","value":"..."}}}
+  Leave the request object's and the assertion's signing algorithm unset (IS 7.0 to 7.3 refuse RS256 when it is pinned).
+
+Ask for a token with this assertion (identity servers accept each one once, and this one for 5 minutes):
+  curl $audience \\
+    --data grant_type=client_credentials --data client_id=$client \\
+    --data client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \\
+    --data-urlencode client_assertion@$(quoted "$state/assertion.jwt")
+REPORT
+
+if [ -n "$keep" ] || [ -z "$server" ]; then
+  server=
+  cat <<KEPT
+
+The server is still running. Try next:
+  export PATH=$(quoted "$bin"):\$PATH ASSERTIOND_SERVER=$(quoted "unix:$socket")
+  assertionctl assertion create --client-id $client | tr -d '\\n' >$(quoted "$state/assertion.jwt")   # a fresh one, then curl
+  assertionctl token request --client-id $client --token-endpoint $audience
+  assertionctl --help
+Stop it:
+  kill $running
+KEPT
+else
+  cat <<STOPPED
+
+A fresh assertion for every request: run this again with --keep, which leaves the server running and shows how.
+STOPPED
+fi

@@ -1,0 +1,201 @@
+#include "config/config.h"
+
+#include <gtest/gtest.h>
+
+#include "config/duration.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kValid = R"({
+  "hsm": "pkcs11:token=prod?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/pin",
+  "listen": "unix:/run/assertiond/assertiond.sock",
+  "clients": [
+    {
+      "client_id": "orders",
+      "audiences": ["https://is.example.com/oauth2/token"]
+    }
+  ]
+})";
+
+// The valid configuration with one piece of text exchanged.
+std::string With(const std::string& from, const std::string& to) {
+  std::string text = kValid;
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(Config, DefaultsAreTheDocumentedOnes) {
+  const auto config = ParseConfig(kValid, "/var/lib/assertiond");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->hsm.module_path(), "/usr/lib/softhsm/libsofthsm2.so");
+  EXPECT_EQ(config->hsm.pin_path(), "/run/pin");
+  EXPECT_EQ(config->socket_path, "/run/assertiond/assertiond.sock");
+  EXPECT_EQ(config->state_directory, "/var/lib/assertiond");
+  EXPECT_GE(config->sessions, 2U);
+  ASSERT_EQ(config->clients.size(), 1U);
+  const auto& client = config->clients.front();
+  EXPECT_EQ(client.default_lifetime, seconds(300));
+  EXPECT_EQ(client.max_lifetime, seconds(300));
+  EXPECT_FALSE(client.audience_as_list);
+  EXPECT_EQ(client.algorithm->name, "RS256");
+  EXPECT_TRUE(client.extra_claims.empty());
+  EXPECT_TRUE(config->warnings.empty());
+}
+
+TEST(Config, EveryFieldIsRead) {
+  const auto config = ParseConfig(
+      With(R"("client_id": "orders",)",
+           R"("client_id": "orders", "audience_as_list": true, "default_lifetime": "2m", "max_lifetime": "1h",
+              "clock_skew": "30s", "algorithm": "RS256", "extra_claims": ["tenant", "trace"],)"),
+      "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  const auto& client = config->clients.front();
+  EXPECT_TRUE(client.audience_as_list);
+  EXPECT_EQ(client.default_lifetime, seconds(120));
+  EXPECT_EQ(client.max_lifetime, seconds(3600));
+  EXPECT_EQ(client.clock_skew, seconds(30));
+  EXPECT_EQ(client.extra_claims.size(), 2U);
+}
+
+TEST(Config, AShorterMaximumShortensTheDefault) {
+  const auto config = ParseConfig(With(R"("client_id")", R"("max_lifetime": "60s", "client_id")"), "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->clients.front().default_lifetime, seconds(60));
+}
+
+TEST(Config, WarnsOfALifetimeThatTheSkewEats) {
+  const auto config =
+      ParseConfig(With(R"("client_id")", R"("default_lifetime": "300s", "clock_skew": "300s", "client_id")"), "/state");
+  ASSERT_TRUE(config);
+  ASSERT_EQ(config->warnings.size(), 1U);
+  EXPECT_NE(config->warnings.front().find("refuse every assertion as expired"), std::string::npos);
+}
+
+TEST(Config, AllErrorsComeAtOnce) {
+  const auto config = ParseConfig(R"({
+  "listen": "tcp:1",
+  "clients": [ { "client_id": 7 } ],
+  "extra": 1
+})",
+                                  "/state");
+  ASSERT_FALSE(config);
+  const std::vector<std::string> expected = {
+      "1: hsm: is missing",
+      "2: listen: must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock",
+      "3: clients[0].client_id: must be a string", "3: clients[0].audiences: is missing",
+      "4: extra: is not a known field"};
+  EXPECT_EQ(config.error(), expected);
+}
+
+struct Wrong {
+  const char* from;
+  const char* to;
+  const char* error;
+};
+
+class WrongConfig : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongConfig, NamesFieldAndLine) {
+  const auto config = ParseConfig(With(GetParam().from, GetParam().to), "/state");
+  ASSERT_FALSE(config);
+  ASSERT_EQ(config.error().size(), 1U) << config.error()[1];
+  EXPECT_EQ(config.error().front().substr(0, std::string(GetParam().error).size()), GetParam().error);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, WrongConfig,
+    testing::Values(
+        Wrong{R"("listen")", R"("listne": 1, "listen")", "3: listne: is not a known field"},
+        Wrong{R"("listen")", "\"listen\": \"unix:/x\",\n \"listen\"", "4: listen: is repeated"},
+        Wrong{R"("client_id": "orders")", "\"client_id\": \"orders\",\n\"client_id\": \"b\"",
+              "7: clients[0].client_id: is repeated"},
+        Wrong{R"("clients": [)", R"("clients": [ [], )", "4: clients[0]: must be an object"},
+        Wrong{R"("client_id": "orders")", "\"client_id\":\n 5", "7: clients[0].client_id: must be a string"},
+        Wrong{R"("orders")", R"("")", "6: clients[0].client_id: must be 1 to 255 printable ASCII"},
+        Wrong{R"("orders")", "\"\\u00e9\"", "6: clients[0].client_id: must be 1 to 255 printable ASCII"},
+        Wrong{R"(["https://is.example.com/oauth2/token"])", "[]", "7: clients[0].audiences: must name at least one"},
+        Wrong{R"(["https://is.example.com/oauth2/token"])", "[\n5]",
+              "8: clients[0].audiences[0]: must be a string that is not empty"},
+        Wrong{R"(["https://is.example.com/oauth2/token"])", R"(["a", "a"])", "7: clients[0].audiences[1]: is repeated"},
+        Wrong{R"("client_id")", R"("default_lifetime": 300, "client_id")",
+              "6: clients[0].default_lifetime: must be a duration"},
+        Wrong{R"("client_id")", R"("default_lifetime": "0s", "client_id")",
+              "6: clients[0].default_lifetime: must be a duration"},
+        Wrong{R"("client_id")", R"("default_lifetime": "-1s", "client_id")",
+              "6: clients[0].default_lifetime: must be a duration"},
+        Wrong{R"("client_id")", R"("max_lifetime": "25h", "client_id")",
+              "6: clients[0].max_lifetime: must be a duration"},
+        Wrong{R"("client_id")", R"("default_lifetime": "301s", "max_lifetime": "300s", "client_id")",
+              "6: clients[0].default_lifetime: must not be longer than max_lifetime"},
+        Wrong{R"("client_id")", R"("algorithm": "none", "client_id")",
+              "6: clients[0].algorithm: must be one of: RS256"},
+        Wrong{R"("client_id")", R"("algorithm": "HS256", "client_id")",
+              "6: clients[0].algorithm: must be one of: RS256"},
+        Wrong{R"("client_id")", R"("extra_claims": ["sub"], "client_id")",
+              "6: clients[0].extra_claims: 'sub' is reserved"},
+        Wrong{R"("client_id")", R"("audience_as_list": "yes", "client_id")",
+              "6: clients[0].audience_as_list: must be true or false"},
+        Wrong{R"("listen")", R"("sessions": 0, "listen")", "3: sessions: must be from 1 to 256"},
+        Wrong{R"("listen")", R"("sessions": 2.5, "listen")", "3: sessions: must be an integer"},
+        Wrong{R"("listen")", R"("state_directory": "x", "listen")", "3: state_directory: must be an absolute path"},
+        Wrong{"unix:/run/assertiond/assertiond.sock", "localhost:50051", "3: listen: must be unix:"},
+        Wrong{"/run/assertiond/",
+              "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/",
+              "3: listen: the path must have at most 107 octets"},
+        Wrong{"&pin-source=file:/run/pin", "", "2: hsm: pin-source must name the file"},
+        Wrong{"&pin-source=file:/run/pin", "&pin-value=123456", "2: hsm: pin-value is refused"},
+        Wrong{"pin-source=file:/run/pin", "pin-source=|cat", "2: hsm: pin-source must name the file"},
+        Wrong{"module-path=/usr/lib/softhsm/libsofthsm2.so&", "", "2: hsm: module-path must be the absolute path"},
+        Wrong{"module-path=/usr", "module-path=usr", "2: hsm: module-path must be the absolute path"},
+        Wrong{"libsofthsm2.so", "lib%0aactivate=1.so", "2: hsm: module-path must be the absolute path"},
+        Wrong{"token=prod", "token=prod;object=x", "2: hsm: the URI names an object"},
+        Wrong{"token=prod", "", "2: hsm: the URI names no token"},
+        Wrong{"token=prod", "tokn=prod", "2: hsm: the URI has an attribute that is not known"},
+        Wrong{"pkcs11:token", "pkcs12:token", "2: hsm: not a PKCS#11 URI"}));
+
+TEST(Config, AnErrorNeverRepeatsAPin) {
+  for (const auto* wrong : {"pin-value=98765", "pin-value=98765&bogus%"}) {
+    const auto config = ParseConfig(With("pin-source=file:/run/pin", wrong), "/state");
+    ASSERT_FALSE(config);
+    for (const auto& error : config.error()) {
+      EXPECT_EQ(error.find("98765"), std::string::npos) << error;
+    }
+  }
+}
+
+TEST(Config, SyntaxErrorsNameTheLine) {
+  const auto config = ParseConfig(With("\"clients\": [", "\"clients\": [,"), "/state");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().front().substr(0, 3), "4: ");
+}
+
+TEST(Config, CommentsTrailingTextAndDeepNestingAreRefused) {
+  EXPECT_FALSE(ParseConfig(std::string(kValid) + "{}", "/state"));
+  EXPECT_FALSE(ParseConfig("// c\n" + std::string(kValid), "/state"));
+  EXPECT_FALSE(ParseConfig(std::string(100000, '['), "/state"));
+  EXPECT_FALSE(ParseConfig("", "/state"));
+  EXPECT_FALSE(ParseConfig("\"hsm\xff\"", "/state"));
+}
+
+TEST(Config, TheSameClientTwiceIsRefused) {
+  const auto config =
+      ParseConfig(With("\"clients\": [", R"("clients": [ {"client_id": "orders", "audiences": ["a"]},)"), "/state");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().front(), "5: clients[1].client_id: is the id of an earlier client");
+}
+
+TEST(Duration, TakesDigitsAndOneUnit) {
+  EXPECT_EQ(ParseDuration("90s"), seconds(90));
+  EXPECT_EQ(ParseDuration("5m"), seconds(300));
+  EXPECT_EQ(ParseDuration("1h"), seconds(3600));
+  for (const auto* wrong : {"", "s", "5", "5 s", "-5s", "+5s", "5ms", "5.5s", "5S", "99999999999s", " 5s"}) {
+    EXPECT_FALSE(ParseDuration(wrong)) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace assertion

@@ -1,0 +1,125 @@
+// A deployment of assertiond as an operator would make it: a state folder with a SoftHSM token, a PIN file and the
+// configuration; the daemon on a Unix socket in that folder; assertionctl to talk to it.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describeSecrets } from './secrets.mjs';
+import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
+
+const BIN = process.env.E2E_BIN_DIR;
+const MODULE = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib64/softhsm/libsofthsm.so'].find(existsSync);
+const TOKEN = 'end-to-end';
+
+export class Deployment {
+  // Makes a token and starts the daemon on it. clients: the configuration's list of clients.
+  static async start(clients) {
+    const deployment = new Deployment();
+    await deployment.#initialise(clients);
+    await deployment.startDaemon();
+    return deployment;
+  }
+
+  async #initialise(clients) {
+    this.folder = mkdtempSync(path.join(temporaryFolder(), 'state-'));
+    this.pinFile = path.join(this.folder, 'pin');
+    this.pin = randomBytes(12).toString('hex');
+    writeFileSync(this.pinFile, `${this.pin}\n`, { mode: 0o600 });
+
+    const tokens = path.join(this.folder, 'tokens');
+    mkdirSync(tokens, { mode: 0o700 });
+    const softhsm = path.join(this.folder, 'softhsm2.conf');
+    writeFileSync(softhsm, `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`);
+    this.socket = path.join(this.folder, 'assertiond.sock');
+    this.environment = { ...process.env, SOFTHSM2_CONF: softhsm, ASSERTIOND_SERVER: `unix:${this.socket}` };
+    await output('softhsm2-util', ['--init-token', '--free', '--label', TOKEN, '--pin', this.pin,
+      '--so-pin', randomBytes(12).toString('hex')], { env: this.environment });
+
+    this.configuration = path.join(this.folder, 'assertiond.json');
+    writeFileSync(this.configuration, JSON.stringify({
+      hsm: `pkcs11:token=${TOKEN}?module-path=${MODULE}&pin-source=file:${this.pinFile}`,
+      listen: `unix:${this.socket}`,
+      state_directory: this.folder,
+      clients,
+    }, null, 2));
+    this.log = path.join(this.folder, 'assertiond.log');
+  }
+
+  async startDaemon() {
+    const daemon = startProcess(path.join(BIN, 'assertiond'), ['--config', this.configuration],
+      { env: this.environment, log: this.log });
+    const lines = new Lines(daemon, 'stderr');
+    const deadline = new Deadline(30, `assertiond to serve; its log is ${this.log}`);
+    while (!(await lines.next(deadline)).includes('serving on unix:')) { /* not yet */ }
+    this.daemon = daemon;
+  }
+
+  // Asks the daemon to end. Returns how it did: { status, signal }.
+  async stopDaemon(signal = 'SIGTERM') {
+    this.daemon.kill(signal);
+    return new Deadline(30, `assertiond to end after ${signal}; its log is ${this.log}`).limit(this.daemon.ended);
+  }
+
+  // Ends the deployment as every test file must: no secret lies about, and the daemon ends well.
+  async close() {
+    const secrets = await this.findSecrets();
+    const { status, signal } = await this.stopDaemon();
+    assert.deepEqual(secrets, []);
+    assert.deepEqual({ status, signal }, { status: 0, signal: null }, `assertiond's end; its log is ${this.log}`);
+  }
+
+  // What can be found of the PIN and of private keys in the state folder and in what the system tells of the daemon.
+  async findSecrets() {
+    const { keys } = JSON.parse(await this.ctl('key', 'list', '--json'));
+    const moduli = [];
+    for (const { client_id: client } of keys) {
+      const { keys: [jwk] } = JSON.parse(await this.ctl('jwks', 'get', '--client-id', client));
+      moduli.push(Buffer.from(jwk.n, 'base64url'));
+    }
+    return describeSecrets({ folder: this.folder, pinFile: this.pinFile, processes: [this.daemon.pid], moduli });
+  }
+
+  // Runs assertionctl, whatever comes of it. What it writes is kept in the state folder, to be searched for secrets.
+  async tryCtl(...options) {
+    const result = await run(path.join(BIN, 'assertionctl'), options, { env: this.environment });
+    appendFileSync(path.join(this.folder, 'assertionctl.log'),
+      `assertionctl ${options.join(' ')}\n${result.stdout}${result.stderr}exit status ${result.status}\n`);
+    return result;
+  }
+
+  // Runs assertionctl, which must succeed. Returns its standard output.
+  async ctl(...options) {
+    const { status, stdout, stderr } = await this.tryCtl(...options);
+    assert.equal(status, 0, `assertionctl ${options.join(' ')}: exit status ${status}\n${stderr}` +
+      `assertiond's log is ${this.log}`);
+    return stdout;
+  }
+
+  async generateKey(clientId, ...options) {
+    return JSON.parse(await this.ctl('key', 'generate', '--client-id', clientId, '--json', ...options));
+  }
+
+  async createAssertion(clientId, ...options) {
+    return (await this.ctl('assertion', 'create', '--client-id', clientId, ...options)).trimEnd();
+  }
+
+  async jwks(clientId) {
+    return JSON.parse(await this.ctl('jwks', 'get', '--client-id', clientId));
+  }
+
+  async key(clientId) {
+    const { keys } = JSON.parse(await this.ctl('key', 'list', '--json'));
+    return keys.find((key) => key.client_id === clientId);
+  }
+
+  // Asks the token itself through OpenSC, which shares no code with assertiond. Returns its standard output.
+  async askToken(options, encoding) {
+    return output('pkcs11-tool', ['--module', MODULE, '--token-label', TOKEN, ...options],
+      { env: { ...this.environment, E2E_PIN: this.pin }, encoding });
+  }
+
+  // What the daemon has written so far.
+  readLog() {
+    return readFileSync(this.log, 'utf8');
+  }
+}

@@ -1,0 +1,146 @@
+// A real OpenID provider (oidc-provider) on a port of 127.0.0.1 that the system chooses.
+//
+//   node provider.mjs --clients FILE [--tls-certificate FILE]
+//
+// FILE of --clients is a JSON list of client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2),
+// read anew at each look-up: clients can be registered once the provider's own URL is known.
+// With --tls-certificate it speaks https with a key made for this run, and writes the certificate there.
+//
+// Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
+// {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
+// It ends when its standard input ends.
+import { execFileSync } from 'node:child_process';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { parseArgs } from 'node:util';
+import Provider from 'oidc-provider';
+
+const { values: options } = parseArgs({
+  options: { clients: { type: 'string' }, 'tls-certificate': { type: 'string' } },
+});
+
+// Standard output is for the events alone; oidc-provider writes notices there.
+console.info = console.error;
+const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+// Keeps everything for the life of the process. oidc-provider's own store forgets after about 1,000 entries, and a
+// provider that has forgotten a jti accepts the assertion again.
+class EverlastingStore {
+  static #entries = new Map();
+  static #idByUid = new Map();
+  #model;
+
+  constructor(model) {
+    this.#model = model;
+  }
+
+  #key(id) {
+    return `${this.#model}:${id}`;
+  }
+
+  async find(id) {
+    if (this.#model === 'Client') {
+      return JSON.parse(readFileSync(options.clients, 'utf8')).find((client) => client.client_id === id);
+    }
+    return EverlastingStore.#entries.get(this.#key(id));
+  }
+
+  async findByUid(uid) {
+    return this.find(EverlastingStore.#idByUid.get(uid));
+  }
+
+  async upsert(id, payload) {
+    EverlastingStore.#entries.set(this.#key(id), payload);
+    if (this.#model === 'Session') EverlastingStore.#idByUid.set(payload.uid, id);
+  }
+
+  async consume(id) {
+    EverlastingStore.#entries.get(this.#key(id)).consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    EverlastingStore.#entries.delete(this.#key(id));
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [key, payload] of EverlastingStore.#entries) {
+      if (payload.grantId === grantId) EverlastingStore.#entries.delete(key);
+    }
+  }
+}
+
+function listener() {
+  if (!options['tls-certificate']) return http.createServer();
+  // Key and certificate come through a pipe, so that the key never is a file.
+  const pem = execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', '-',
+    '-subj', '/CN=end-to-end test', '-addext', 'subjectAltName=IP:127.0.0.1'], { encoding: 'utf8', stdio: 'pipe' });
+  writeFileSync(options['tls-certificate'], pem.slice(pem.indexOf('-----BEGIN CERTIFICATE-----')));
+  return https.createServer({ key: pem, cert: pem });
+}
+
+const server = listener();
+server.listen(0, '127.0.0.1');
+await once(server, 'listening');
+const scheme = options['tls-certificate'] ? 'https' : 'http';
+const issuer = `${scheme}://127.0.0.1:${server.address().port}`;
+
+// The key goes by way of PEM: Node.js 20 can deadlock when it exports a key object that it generated itself.
+const { privateKey } = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  publicKeyEncoding: { format: 'pem', type: 'spki' },
+  privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
+});
+const provider = new Provider(issuer, {
+  adapter: EverlastingStore,
+  jwks: { keys: [{ ...createPrivateKey(privateKey).export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
+  cookies: { keys: [randomBytes(32).toString('base64url')] },
+  clientAuthMethods: ['private_key_jwt'],
+  // Its own default lets an assertion live 15 seconds longer than it says.
+  clockTolerance: 0,
+  pkce: { required: () => true },
+  scopes: ['openid', 'reports'],
+  features: { devInteractions: { enabled: false }, clientCredentials: { enabled: true } },
+  interactions: { url: (context, { uid }) => `/interaction/${uid}` },
+  findAccount: (context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+});
+
+// Stands in for the person at the browser: signs in and consents to everything.
+async function completeInteraction(request, response) {
+  const { prompt, params } = await provider.interactionDetails(request, response);
+  if (prompt.name === 'login') {
+    await provider.interactionFinished(request, response, { login: { accountId: 'somebody' } });
+    return;
+  }
+  const grant = new provider.Grant({ accountId: 'somebody', clientId: params.client_id });
+  grant.addOIDCScope(params.scope);
+  await provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } });
+}
+
+provider.on('grant.success', (context) => report({ event: 'grant.success', client_id: context.oidc.client.clientId }));
+provider.on('grant.error', (context, error) => report({
+  event: 'grant.error',
+  client_id: context.oidc.client?.clientId,
+  error: error.error,
+  error_detail: error.error_detail ?? error.error_description,
+}));
+provider.on('server_error', (context, error) => {
+  process.stderr.write(`provider: ${error.stack}\n`);
+});
+
+const answer = provider.callback();
+server.on('request', (request, response) => {
+  if (!request.url.startsWith('/interaction/')) {
+    answer(request, response);
+    return;
+  }
+  completeInteraction(request, response).catch((error) => {
+    process.stderr.write(`provider: ${error.stack}\n`);
+    response.writeHead(500).end();
+  });
+});
+
+process.stdin.on('end', () => process.exit(0)).resume();
+report({ issuer, token_endpoint: `${issuer}/token` });

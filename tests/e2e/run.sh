@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# run.sh BIN_DIR WORK_DIR: runs the end-to-end tests against BIN_DIR/assertiond and BIN_DIR/assertionctl.
+# The exit status says it all. WORK_DIR keeps the Node packages from one run to the next.
+set -euo pipefail
+
+[ $# = 2 ] || { echo "usage: tests/e2e/run.sh BIN_DIR WORK_DIR" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+bin=$(cd "$1" && pwd)
+"$here/install.sh" "$2"
+work=$(cd "$2" && pwd)
+
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3; do
+  command -v "$program" >/dev/null || { echo "e2e: $program is missing" >&2; exit 1; }
+done
+
+# Node looks for packages beside and above the importing file, so the tests run as copies next to node_modules.
+rm -rf "$work/run"
+mkdir "$work/run"
+cp "$here"/*.mjs "$here"/*.py "$work/run/"
+cd "$work/run"
+E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto exec node --test --test-reporter=spec ./*.test.mjs

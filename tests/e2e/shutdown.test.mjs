@@ -1,0 +1,100 @@
+// SIGTERM ends assertiond with status 0, and calls that it has begun are answered first.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import grpc from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import { Deployment } from './deployment.mjs';
+import { Deadline } from './process.mjs';
+
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const { AssertionService, KeyAdminService } = grpc.loadPackageDefinition(protoLoader.loadSync(
+  ['assertion.proto', 'key_admin.proto'].map((name) => path.join('assertion/v1', name)),
+  { includeDirs: [process.env.E2E_PROTO_DIR], keepCase: true },
+)).assertion.v1;
+
+// Clock ticks of processor time that a process has used (proc(5), utime and stime).
+function processorTime(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+describe('the end of assertiond', () => {
+  let deployment;
+  const clients = [];
+
+  beforeEach(async () => {
+    deployment = await Deployment.start(['orders', 'late'].map((client) =>
+      ({ client_id: client, audiences: [AUDIENCE] })));
+  });
+
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
+    deployment.daemon.kill('SIGKILL');
+  });
+
+  // Calls a method over one connection that stays open, as a backend's does.
+  function caller(Service, method) {
+    const client = new Service(`unix:${deployment.socket}`, grpc.credentials.createInsecure());
+    clients.push(client);
+    return (request) => new Promise((resolve, reject) => {
+      const deadline = Date.now() + 60_000;
+      client[method](request, { deadline }, (error, answer) => { if (error) reject(error); else resolve(answer); });
+    });
+  }
+
+  async function assertStopped(ended) {
+    const end = await new Deadline(60, `assertiond to end; its log is ${deployment.log}`).limit(ended);
+    assert.deepEqual(end, { status: 0, signal: null }, `assertiond's log is ${deployment.log}`);
+    const { status, stderr } = await deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
+    assert.equal(status, 4, stderr);
+  }
+
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    it(`${signal} while idle`, async () => {
+      await deployment.ctl('key', 'list');
+      deployment.daemon.kill(signal);
+      await assertStopped(deployment.daemon.ended);
+    });
+  }
+
+  it('SIGTERM while assertions are being signed', async () => {
+    // A large key, so that the signatures take a while.
+    await deployment.generateKey('orders', '--bits', '4096');
+    const verificationKeys = createLocalJWKSet(await deployment.jwks('orders'));
+    const createAssertion = caller(AssertionService, 'CreateAssertion');
+    let answered = 0;
+    const calls = Array.from({ length: 64 }, async () => {
+      const { assertion } = await createAssertion({ client_id: 'orders' });
+      if (++answered === 8) deployment.daemon.kill('SIGTERM');
+      return assertion;
+    });
+    const outcomes = await Promise.allSettled(calls);
+    assert.deepEqual(outcomes.filter(({ status }) => status !== 'fulfilled').map(({ reason }) => reason.message), []);
+    for (const { value } of outcomes) await jwtVerify(value, verificationKeys, { audience: AUDIENCE });
+    await assertStopped(deployment.daemon.ended);
+  });
+
+  it('SIGTERM while a key is being generated', async () => {
+    await deployment.generateKey('orders');
+    const generateKey = caller(KeyAdminService, 'GenerateKey');
+    await caller(KeyAdminService, 'ListKeys')({});
+    const before = processorTime(deployment.daemon.pid);
+    const call = generateKey({ client_id: 'late', key_bits: 4096 });
+    // Only the search for primes takes that much: the call is in flight.
+    await new Deadline(30, 'assertiond to begin').until(() => processorTime(deployment.daemon.pid) >= before + 5);
+    deployment.daemon.kill('SIGTERM');
+    const { key } = await call;
+    assert.equal(key.client_id, 'late');
+    assert.equal(key.key_bits, 4096);
+    await assertStopped(deployment.daemon.ended);
+
+    await deployment.startDaemon();
+    assert.equal((await deployment.key('late')).kid, key.kid);
+    await deployment.createAssertion('late');
+    await deployment.close();
+    assert.ok(!existsSync(deployment.socket), 'the socket is gone');
+  });
+});

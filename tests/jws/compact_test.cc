@@ -1,0 +1,109 @@
+#include "jws/compact.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "jws/base64url.h"
+#include "jws/jwk.h"
+#include "jws/thumbprint.h"
+#include "x509/verifier.h"
+
+namespace assertion::jws {
+namespace {
+
+nlohmann::json Vector(const std::string& name) {
+  std::ifstream file(std::string(ASSERTION_VECTORS) + "/" + name);
+  return nlohmann::json::parse(file);
+}
+
+TEST(Compact, WritesAndVerifiesRfc7515AppendixA2) {
+  const auto vector = Vector("rfc7515_a2.json");
+  const auto parsed = ParseCompact(vector["jws"].get<std::string>());
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->header["alg"], "RS256");
+  EXPECT_EQ(parsed->claims["exp"], 1300819380);
+
+  const auto input =
+      SigningInput(Base64UrlEncode(AsBytes(vector["header"].get<std::string>())), vector["payload"].get<std::string>());
+  EXPECT_EQ(input, parsed->signing_input);
+  EXPECT_EQ(Compact(input, parsed->signature), vector["jws"]);
+
+  const auto key = ParseJwk(vector["jwk"]);
+  ASSERT_TRUE(key) << key.error().message;
+  const auto verifier = x509::Verifier::New(*key, kAlgorithms[0]);
+  ASSERT_TRUE(verifier);
+  EXPECT_TRUE(verifier->Verify(input, parsed->signature));
+  auto flipped = parsed->signature;
+  flipped[17] ^= 1U;
+  EXPECT_FALSE(verifier->Verify(input, flipped));
+  EXPECT_FALSE(verifier->Verify(input + " ", parsed->signature));
+  EXPECT_FALSE(verifier->Verify(input, {}));
+}
+
+TEST(Compact, HeaderIsAlgKidTypAndNothingElse) {
+  const auto header = Base64UrlDecode(EncodedHeader(kAlgorithms[0], "abc"));
+  ASSERT_TRUE(header);
+  EXPECT_EQ(std::string(header->begin(), header->end()), R"({"alg":"RS256","kid":"abc","typ":"JWT"})");
+}
+
+TEST(Compact, KidIsTheThumbprintOfRfc7638Section31) {
+  const auto vector = Vector("rfc7638_3_1.json");
+  const auto key = ParseJwk(vector["jwk"]);
+  ASSERT_TRUE(key);
+  EXPECT_EQ(JwkThumbprint(*key), vector["thumbprint"]);
+}
+
+TEST(Compact, JwkHasPublicMembersOnly) {
+  const auto vector = Vector("rfc7638_3_1.json");
+  const auto key = *ParseJwk(vector["jwk"]);
+  const Certificate certificate{.der = {1, 2, 3}, .public_key = key, .not_before = {}, .not_after = {}};
+  const auto jwk = Jwk(key, kAlgorithms[0], {&certificate, 1});
+  EXPECT_EQ(jwk["n"], vector["jwk"]["n"]);
+  EXPECT_EQ(jwk["e"], "AQAB");
+  EXPECT_EQ(jwk["kid"], vector["thumbprint"]);
+  EXPECT_EQ(jwk["use"], "sig");
+  EXPECT_EQ(jwk["alg"], "RS256");
+  EXPECT_EQ(jwk["x5c"], nlohmann::ordered_json::array({"AQID"}));
+  EXPECT_EQ(jwk["x5t#S256"], Sha256Thumbprint(certificate.der));
+  EXPECT_EQ(jwk.size(), 8U);
+  EXPECT_EQ(*ParseJwk(jwk), key);
+  EXPECT_EQ(Jwk(key, kAlgorithms[0], {}).size(), 6U);
+}
+
+TEST(Compact, JwkWithAPrivateMemberIsRefused) {
+  auto jwk = Vector("rfc7638_3_1.json")["jwk"];
+  jwk["d"] = "AQAB";
+  EXPECT_EQ(ParseJwk(jwk).error().message, "the JWK has the private member d");
+}
+
+TEST(Compact, JwkWithALeadingZeroOctetIsRefused) {
+  auto jwk = Vector("rfc7638_3_1.json")["jwk"];
+  jwk["e"] = "AAEAAQ";
+  EXPECT_FALSE(ParseJwk(jwk));
+}
+
+struct Broken {
+  const char* text;
+  const char* reason;
+};
+
+class MalformedCompact : public testing::TestWithParam<Broken> {};
+
+TEST_P(MalformedCompact, IsRefusedWithItsReason) {
+  const auto parsed = ParseCompact(GetParam().text);
+  ASSERT_FALSE(parsed);
+  EXPECT_NE(parsed.error().message.find(GetParam().reason), std::string::npos) << parsed.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(Compact, MalformedCompact,
+                         testing::Values(Broken{"", "three parts"}, Broken{"e30", "three parts"},
+                                         Broken{"e30.e30", "three parts"}, Broken{"e30.e30.AA.AA", "three parts"},
+                                         Broken{"e30.e30.", "signature is empty"},
+                                         Broken{"e30=.e30.AA", "header is not base64url"},
+                                         Broken{"W10.e30.AA", "header is not a JSON object"},
+                                         Broken{"e30.bm90.AA", "claims set is not a JSON object"},
+                                         Broken{"e30.e30.A\nA", "signature is not base64url"}));
+
+}  // namespace
+}  // namespace assertion::jws

@@ -1,0 +1,233 @@
+#include "p11/hsm_token.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "p11/pin.h"
+#include "p11/refused_pin.h"
+#include "softhsm.h"
+#include "x509/verifier.h"
+
+namespace assertion::p11 {
+namespace {
+
+NewKey Orders(const Bytes& id) { return {.label = "orders", .id = id, .algorithm = kAlgorithms.data(), .bits = 2048}; }
+
+class HsmTokenTest : public testing::Test {
+ protected:
+  LoggedInSoftHsm hsm_;
+};
+
+TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
+  const auto key = hsm_.token().GenerateKeyPair(Orders({1, 2, 3}));
+  ASSERT_TRUE(key) << key.error().ToString();
+  const std::vector<std::pair<std::string_view, bool>> expected = {
+      {"CKA_SENSITIVE", true},     {"CKA_ALWAYS_SENSITIVE", true},
+      {"CKA_EXTRACTABLE", false},  {"CKA_NEVER_EXTRACTABLE", true},
+      {"CKA_LOCAL", true},         {"CKA_SIGN", true},
+      {"CKA_PRIVATE", true},       {"CKA_DECRYPT", false},
+      {"CKA_UNWRAP", false},       {"CKA_DERIVE", false},
+      {"CKA_SIGN_RECOVER", false}, {"CKA_COPYABLE", false},
+      {"CKA_MODIFIABLE", false}};
+  ASSERT_EQ(key->attributes.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(key->attributes[i].name, expected[i].first);
+    EXPECT_EQ(key->attributes[i].value, expected[i].second) << expected[i].first;
+  }
+}
+
+TEST_F(HsmTokenTest, WhatItSignsVerifiesWithThePublicKeyItShows) {
+  const auto key = hsm_.token().GenerateKeyPair(Orders({1}));
+  ASSERT_TRUE(key);
+  const auto session = hsm_.token().OpenSigningSession();
+  ASSERT_TRUE(session);
+  const auto verifier = x509::Verifier::New(key->public_key, kAlgorithms[0]);
+  ASSERT_TRUE(verifier);
+  for (const auto* input : {"first", "second"}) {
+    const auto signature = (*session)->Sign(key->private_key, kAlgorithms[0], input);
+    ASSERT_TRUE(signature) << signature.error().ToString();
+    EXPECT_EQ(signature->size(), 256U);
+    EXPECT_TRUE(verifier->Verify(input, *signature));
+  }
+}
+
+TEST_F(HsmTokenTest, FindsKeysByLabelWithTheirCertificate) {
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
+  EXPECT_TRUE(hsm_.token().FindKeys("other")->empty());
+  auto found = hsm_.token().FindKeys("orders");
+  ASSERT_TRUE(found) << found.error().ToString();
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_FALSE(found->front().certificate);
+  const Bytes der = {0x30, 0x00};
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
+  found = hsm_.token().FindKeys("orders");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->front().certificate, der);
+}
+
+TEST_F(HsmTokenTest, TwoCertificatesOfOneIdAreAmbiguous) {
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
+  const Bytes der = {0x30, 0x00};
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
+  const auto found = hsm_.token().FindKeys("orders");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kKeyAmbiguous);
+}
+
+TEST_F(HsmTokenTest, AnIdIsNeverUsedTwice) {
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
+  const auto again = hsm_.token().GenerateKeyPair(Orders({1}));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::kAlreadyExists);
+}
+
+TEST_F(HsmTokenTest, DestroyRemovesBothHalvesAndTheCertificate) {
+  const auto key = hsm_.token().GenerateKeyPair(Orders({1}));
+  ASSERT_TRUE(key);
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, Bytes{0x30, 0x00}));
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{1}));
+  EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
+  const auto stale = (*hsm_.token().OpenSigningSession())->Sign(key->private_key, kAlgorithms[0], "x");
+  ASSERT_FALSE(stale);
+  EXPECT_EQ(stale.error().code, Code::kUnavailable);
+  EXPECT_NE(stale.error().detail.find("C_SignInit"), std::string::npos);
+}
+
+TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {
+  const auto uri = hsm_.token().PrivateKeyUri(Bytes{0xAB, 0x01});
+  ASSERT_TRUE(uri);
+  EXPECT_NE(uri->find("token=test"), std::string::npos) << *uri;
+  EXPECT_NE(uri->find("id=%AB%01"), std::string::npos) << *uri;
+  EXPECT_NE(uri->find("type=private"), std::string::npos) << *uri;
+  EXPECT_EQ(uri->find("pin"), std::string::npos) << *uri;
+}
+
+TEST_F(HsmTokenTest, ClosingASessionDoesNotLogOut) {
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(hsm_.token().OpenSigningSession());
+  }
+  EXPECT_EQ(hsm_.token().FindKeys("orders")->size(), 1U);  // private objects are seen by the logged in only
+}
+
+TEST_F(HsmTokenTest, KnowsWhatTheTokenSupports) { EXPECT_TRUE(hsm_.token().Supports(kAlgorithms[0])); }
+
+class LogInTest : public testing::Test {
+ protected:
+  LogInTest() { hsm_.AddToken("test"); }
+
+  Result<std::unique_ptr<HsmToken>> LogIn(CK_FLAGS add_flags = 0) {
+    module_.reset();  // as a restart would
+    module_ = *Module::Load(SOFTHSM2_MODULE);
+    auto info = *module_->FindToken(*TokenUri::Parse(hsm_.UriText()));
+    info.flags |= add_flags;
+    return HsmToken::LogIn(module_, info, hsm_.pin_file(), hsm_.directory());
+  }
+
+  SoftHsm hsm_;
+  std::shared_ptr<Module> module_;
+};
+
+TEST_F(LogInTest, AWrongPinIsRememberedUntilItsFileChanges) {
+  hsm_.Write("pin", "0000000000");
+  const auto first = LogIn();
+  ASSERT_FALSE(first);
+  EXPECT_EQ(first.error().code, Code::kPinRefused);
+  EXPECT_EQ(first.error().ToString().find("0000000000"), std::string::npos);
+  const auto second = LogIn();
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kPinRefused);
+  EXPECT_NE(second.error().message.find("not tried again"), std::string::npos);
+  hsm_.Write("pin", SoftHsm::kPin);
+  EXPECT_TRUE(LogIn());
+  EXPECT_FALSE(std::filesystem::exists(hsm_.directory() / "pin-refused"));
+}
+
+TEST_F(LogInTest, WhoCannotRememberDoesNotTry) {
+  module_ = *Module::Load(SOFTHSM2_MODULE);
+  const auto info = *module_->FindToken(*TokenUri::Parse(hsm_.UriText()));
+  const auto logged_in = HsmToken::LogIn(module_, info, hsm_.pin_file(), hsm_.directory() / "absent");
+  ASSERT_FALSE(logged_in);
+  EXPECT_EQ(logged_in.error().code, Code::kConfigInvalid);
+  EXPECT_EQ(logged_in.error().message.substr(0, 16), "state_directory:");
+}
+
+TEST_F(LogInTest, TheLastTryBeforeTheLockIsNotUsed) {
+  const auto last = LogIn(CKF_USER_PIN_FINAL_TRY);
+  ASSERT_FALSE(last);
+  EXPECT_EQ(last.error().code, Code::kPinLocked);
+  const auto locked = LogIn(CKF_USER_PIN_LOCKED);
+  ASSERT_FALSE(locked);
+  EXPECT_EQ(locked.error().code, Code::kPinLocked);
+}
+
+TEST_F(LogInTest, TwoTokensThatMatchAreAmbiguous) {
+  hsm_.AddToken("test");
+  module_ = *Module::Load(SOFTHSM2_MODULE);
+  const auto found = module_->FindToken(*TokenUri::Parse(hsm_.UriText()));
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kTokenAmbiguous);
+}
+
+TEST_F(LogInTest, AnAbsentTokenIsSaidWithWhatIsThere) {
+  module_ = *Module::Load(SOFTHSM2_MODULE);
+  const auto found = module_->FindToken(*TokenUri::Parse(hsm_.UriText("prod")));
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kTokenAbsent);
+  EXPECT_NE(found.error().message.find("test (serial "), std::string::npos);
+}
+
+TEST(Module, ThatIsNotAModuleIsUnusable) {
+  for (const auto* path : {"/nowhere/libnone.so", "/etc/passwd", "/usr/lib/x86_64-linux-gnu/libssl.so.3"}) {
+    const auto module = Module::Load(path);
+    ASSERT_FALSE(module);
+    EXPECT_EQ(module.error().code, Code::kModuleUnusable);
+  }
+}
+
+class PinTest : public testing::Test {
+ protected:
+  void ExpectError(const std::string& path, Code code) {
+    const auto pin = Pin::ReadFile(path);
+    ASSERT_FALSE(pin) << path;
+    EXPECT_EQ(pin.error().code, code);
+  }
+
+  SoftHsm hsm_;
+};
+
+TEST_F(PinTest, ReadsOneLine) {
+  EXPECT_TRUE(Pin::ReadFile(hsm_.Write("a", "1234")));
+  EXPECT_TRUE(Pin::ReadFile(hsm_.Write("b", "1234\n")));
+  EXPECT_TRUE(Pin::ReadFile(hsm_.Write("c", std::string(255, '1') + "\n")));
+  EXPECT_TRUE(Pin::ReadFile(hsm_.Write("d", "1234\n", 0400)));
+}
+
+TEST_F(PinTest, RefusesWhatIsNotOneLine) {
+  ExpectError(hsm_.Write("a", ""), Code::kPinUnreadable);
+  ExpectError(hsm_.Write("b", "\n"), Code::kPinUnreadable);
+  ExpectError(hsm_.Write("c", "1\n2\n"), Code::kPinUnreadable);
+  ExpectError(hsm_.Write("d", std::string(257, '1')), Code::kPinUnreadable);
+  ExpectError(hsm_.directory(), Code::kPinUnreadable);
+  ExpectError(hsm_.directory() / "absent", Code::kPinUnreadable);
+}
+
+TEST_F(PinTest, RefusesAFileThatOthersCanOpen) {
+  for (const unsigned mode : {0640U, 0604U, 0620U, 0602U, 0644U, 0666U}) {
+    ExpectError(hsm_.Write("pin" + std::to_string(mode), "1234", mode), Code::kPinExposed);
+  }
+}
+
+TEST_F(PinTest, IdentityFollowsTheFile) {
+  const auto path = hsm_.Write("a", "1234");
+  const auto first = Pin::ReadFile(path)->file_identity();
+  EXPECT_EQ(Pin::ReadFile(path)->file_identity(), first);
+  hsm_.Write("a", "12345");
+  EXPECT_NE(Pin::ReadFile(path)->file_identity(), first);
+}
+
+}  // namespace
+}  // namespace assertion::p11

@@ -1,0 +1,155 @@
+#include "policy/policy.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kTokenEndpoint = "https://localhost:9443/oauth2/token";
+
+// Every test starts from a request that is approved, and changes one thing.
+class PolicyTest : public testing::Test {
+ protected:
+  static Client Orders() {
+    Client client;
+    client.client_id = "orders";
+    client.audiences = {kTokenEndpoint, "https://localhost:9443/oauth2/par"};
+    client.default_lifetime = seconds(120);
+    client.max_lifetime = seconds(300);
+    client.extra_claims = {"tenant"};
+    return client;
+  }
+
+  Result<ApprovedClaims> Approve() { return Approve(Orders()); }
+
+  Result<ApprovedClaims> Approve(const Client& client) {
+    const Policy policy(
+        {client}, [] { return Time(seconds(1'700'000'000)); },
+        [this](std::span<std::uint8_t> octets) {
+          std::ranges::fill(octets, 0xFF);
+          return random_works_;
+        });
+    request_.extra_claims = &extra_;
+    return policy.Approve(Caller::Authenticated("test"), request_);
+  }
+
+  nlohmann::json Claims(const Client& client) { return nlohmann::json::parse(Approve(client).value().TakeJson()); }
+
+  void ExpectRefused(Code code, const std::string& message) {
+    const auto approved = Approve();
+    ASSERT_FALSE(approved);
+    EXPECT_EQ(approved.error().code, code);
+    EXPECT_EQ(approved.error().message, message);
+  }
+
+  AssertionRequest request_{.client_id = "orders", .audience = {}, .lifetime = {}, .extra_claims = nullptr};
+  nlohmann::json extra_ = nlohmann::json::object();
+  bool random_works_ = true;
+};
+
+TEST_F(PolicyTest, DefaultsGiveExactlyTheMandatoryClaims) {
+  auto approved = Approve();
+  ASSERT_TRUE(approved) << approved.error().message;
+  EXPECT_EQ(approved->jti(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+  EXPECT_EQ(approved->expires_at() - approved->issued_at(), seconds(120));
+  EXPECT_EQ(std::move(*approved).TakeJson(),
+            R"({"aud":"https://localhost:9443/oauth2/token","exp":1700000120,"iat":1700000000,"iss":"orders",)"
+            R"("jti":"ffffffff-ffff-4fff-bfff-ffffffffffff","sub":"orders"})");
+}
+
+TEST_F(PolicyTest, ClaimsCanBeTakenOnce) {
+  auto approved = Approve();
+  EXPECT_FALSE(std::move(*approved).TakeJson().empty());
+  EXPECT_TRUE(std::move(*approved).TakeJson().empty());  // NOLINT(bugprone-use-after-move): that is the contract
+}
+
+TEST_F(PolicyTest, AudienceMayBeAnyOfTheConfiguredOnes) {
+  request_.audience = "https://localhost:9443/oauth2/par";
+  EXPECT_EQ(Claims(Orders())["aud"], "https://localhost:9443/oauth2/par");
+}
+
+TEST_F(PolicyTest, AudienceIsAListOfOneWhereConfigured) {
+  auto client = Orders();
+  client.audience_as_list = true;
+  EXPECT_EQ(Claims(client)["aud"], nlohmann::json::array({kTokenEndpoint}));
+}
+
+TEST_F(PolicyTest, AudienceHasNoSlashTolerance) {
+  request_.audience = "https://localhost:9443/oauth2/token/";
+  ExpectRefused(Code::kInvalidArgument,
+                "audience: \"https://localhost:9443/oauth2/token/\" is not configured for client \"orders\"; it must "
+                "match octet for octet");
+}
+
+TEST_F(PolicyTest, WhatIsShownBackIsCutAndEscaped) {
+  const auto text = "\x1b[2J\n" + std::string(500, 'a');
+  request_.audience = text;
+  const auto message = Approve().error().message;
+  EXPECT_LT(message.size(), 250U);
+  EXPECT_EQ(message.find('\n'), std::string::npos);
+  EXPECT_EQ(message.find('\x1b'), std::string::npos);
+}
+
+TEST_F(PolicyTest, LifetimeUpToTheMaximum) {
+  request_.lifetime = seconds(300);
+  EXPECT_EQ(Claims(Orders())["exp"], 1'700'000'300);
+  request_.lifetime = seconds(301);
+  ExpectRefused(Code::kInvalidArgument, "lifetime: 301s is above this client's maximum of 300s");
+}
+
+TEST_F(PolicyTest, LifetimeZeroIsRefused) {
+  request_.lifetime = seconds(0);
+  ExpectRefused(Code::kInvalidArgument, "lifetime: must be at least 1s");
+}
+
+TEST_F(PolicyTest, LifetimeNegativeIsRefused) {
+  request_.lifetime = seconds(-1);
+  ExpectRefused(Code::kInvalidArgument, "lifetime: must be at least 1s");
+}
+
+TEST_F(PolicyTest, UnknownClientIsNotFound) {
+  request_.client_id = "nobody";
+  ExpectRefused(Code::kNotFound, "client_id: no client \"nobody\" is configured");
+}
+
+TEST_F(PolicyTest, EmptyClientIsRefused) {
+  request_.client_id = "";
+  ExpectRefused(Code::kInvalidArgument, "client_id: must not be empty");
+}
+
+TEST_F(PolicyTest, AllowedClaimIsAdded) {
+  extra_["tenant"] = {{"id", 7}};
+  EXPECT_EQ(Claims(Orders())["tenant"], nlohmann::json({{"id", 7}}));
+}
+
+TEST_F(PolicyTest, ClaimThatIsNotAllowedIsRefused) {
+  extra_["role"] = "admin";
+  ExpectRefused(Code::kInvalidArgument, "extra_claims: \"role\" is not among the claims allowed for this client");
+}
+
+TEST_F(PolicyTest, NoReservedClaimCanBeSet) {
+  for (const auto* name : {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id"}) {
+    extra_ = {{name, "x"}};
+    ExpectRefused(Code::kInvalidArgument,
+                  std::string("extra_claims: \"") + name + "\" is reserved and set by the server");
+  }
+}
+
+TEST_F(PolicyTest, ClaimsOfMoreThan8KiBAreRefused) {
+  extra_["tenant"] = std::string(8192 - 13, 'a');  // {"tenant":"…"} adds 13
+  EXPECT_TRUE(Approve());
+  extra_["tenant"] = std::string(8192 - 12, 'a');
+  ExpectRefused(Code::kInvalidArgument, "extra_claims: more than 8192 octets as JSON");
+}
+
+TEST_F(PolicyTest, NoRandomnessNoAssertion) {
+  random_works_ = false;
+  ExpectRefused(Code::kInternal, "the random number generator failed");
+}
+
+}  // namespace
+}  // namespace assertion

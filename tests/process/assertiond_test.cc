@@ -1,0 +1,235 @@
+// assertiond as a process: exit statuses, what it prints, signals.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "softhsm.h"
+
+extern char** environ;  // NOLINT: POSIX's name
+
+namespace assertion {
+namespace {
+
+// A child whose standard error is read through a pipe.
+class Process {
+ public:
+  explicit Process(std::vector<std::string> arguments) {
+    std::array<int, 2> pipe_ends{};
+    if (pipe2(pipe_ends.data(), O_CLOEXEC) != 0) {
+      throw std::runtime_error("pipe2");
+    }
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDERR_FILENO);
+    std::vector<char*> argv;
+    for (auto& argument : arguments) {
+      argv.push_back(argument.data());
+    }
+    argv.push_back(nullptr);
+    if (posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ) != 0) {
+      throw std::runtime_error("posix_spawn");
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    close(pipe_ends[1]);
+    errors_ = fdopen(pipe_ends[0], "r");
+  }
+
+  ~Process() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    std::fclose(errors_);
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  // Reads lines until one contains the text; false when the child closed its standard error before.
+  bool WaitForLine(const std::string& text) {
+    std::array<char, 4096> line{};
+    while (std::fgets(line.data(), line.size(), errors_) != nullptr) {
+      output_ += line.data();
+      if (std::string(line.data()).find(text) != std::string::npos) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void Signal(int signal) const { kill(pid_, signal); }
+
+  // Exit status; -1 when a signal ended it.
+  int Wait() {
+    WaitForLine("\n\n no line has this");
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  const std::string& output() const { return output_; }
+
+ private:
+  pid_t pid_ = 0;
+  FILE* errors_ = nullptr;
+  std::string output_;
+};
+
+class AssertiondTest : public testing::Test {
+ protected:
+  AssertiondTest() { hsm_.AddToken("test"); }
+
+  std::string WriteConfig(const std::string& hsm_uri) {
+    const nlohmann::json config = {{"hsm", hsm_uri},
+                                   {"listen", "unix:" + (hsm_.directory() / "s").string()},
+                                   {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
+    return hsm_.Write("assertiond.json", config.dump(2));
+  }
+
+  // Runs to the end; expects the status and one line that says it.
+  std::string ExpectExit(int status, const std::string& hsm_uri) {
+    Process process({ASSERTIOND, "--config", WriteConfig(hsm_uri)});
+    EXPECT_EQ(process.Wait(), status) << process.output();
+    std::istringstream lines(process.output());
+    std::string line;
+    std::string critical;
+    int count = 0;
+    while (std::getline(lines, line)) {
+      if (line.find(" critical ") != std::string::npos) {
+        critical = line;
+        ++count;
+      }
+    }
+    EXPECT_EQ(count, 1) << process.output();
+    EXPECT_EQ(process.output().find(SoftHsm::kPin), std::string::npos);
+    return critical;
+  }
+
+  static void ExpectContains(const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+
+  SoftHsm hsm_;
+};
+
+TEST_F(AssertiondTest, ServesAndStopsWithStatus0) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    Process process({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
+    ASSERT_TRUE(process.WaitForLine("serving on unix:")) << process.output();
+    process.Signal(SIGHUP);  // says that it does nothing, and goes on
+    ASSERT_TRUE(process.WaitForLine("SIGHUP"));
+    process.Signal(signal);
+    EXPECT_EQ(process.Wait(), 0) << process.output();
+  }
+}
+
+TEST_F(AssertiondTest, WrongCommandLine) {
+  EXPECT_EQ(Process({ASSERTIOND}).Wait(), 2);
+  EXPECT_EQ(Process({ASSERTIOND, "--bogus"}).Wait(), 2);
+  EXPECT_EQ(Process({ASSERTIOND, "--config", "a", "--check-config", "b"}).Wait(), 2);
+}
+
+TEST_F(AssertiondTest, CheckConfig) {
+  EXPECT_EQ(Process({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())}).Wait(), 0);
+  Process wrong({ASSERTIOND, "--check-config", WriteConfig("pkcs11:token=x?pin-value=13579")});
+  EXPECT_EQ(wrong.Wait(), 3);
+  ExpectContains(wrong.output(), "assertiond.json:10: hsm: pin-value is refused");
+  EXPECT_EQ(wrong.output().find("13579"), std::string::npos);
+  Process absent({ASSERTIOND, "--check-config", hsm_.directory() / "absent.json"});
+  EXPECT_EQ(absent.Wait(), 3);
+}
+
+TEST_F(AssertiondTest, WrongConfigurationIsStatus3) {
+  ExpectContains(ExpectExit(3, "pkcs11:token=x"), "assertiond.json:");
+}
+
+TEST_F(AssertiondTest, ModuleNotFound) {
+  ExpectContains(ExpectExit(10, "pkcs11:token=test?module-path=/nowhere/libp11.so&pin-source=file:/nowhere/pin"),
+                 "/nowhere/libp11.so cannot be used");
+}
+
+TEST_F(AssertiondTest, TokenAbsent) { ExpectContains(ExpectExit(11, hsm_.UriText("prod")), "no token matches"); }
+
+TEST_F(AssertiondTest, TwoTokensMatch) {
+  hsm_.AddToken("test");
+  ExpectContains(ExpectExit(12, hsm_.UriText()), "two tokens match");
+}
+
+TEST_F(AssertiondTest, PinFileMissing) {
+  std::filesystem::remove(hsm_.pin_file());
+  ExpectContains(ExpectExit(13, hsm_.UriText()), "cannot be read");
+}
+
+TEST_F(AssertiondTest, PinFileOpenToOthers) {
+  chmod(hsm_.pin_file().c_str(), 0644);
+  ExpectContains(ExpectExit(14, hsm_.UriText()), "chmod 600");
+}
+
+TEST_F(AssertiondTest, AWrongPinIsTriedOnceHoweverOftenItIsRestarted) {
+  // OpenSC's spy writes down every call on its way to the real module.
+  const auto calls = (hsm_.directory() / "calls").string();
+  setenv("PKCS11SPY", SOFTHSM2_MODULE, 1);
+  setenv("PKCS11SPY_OUTPUT", calls.c_str(), 1);
+  hsm_.Write("pin", "0000000000");
+  const auto uri = "pkcs11:token=test?module-path=" PKCS11_SPY "&pin-source=file:" + hsm_.pin_file();
+  ExpectContains(ExpectExit(15, uri), "the token refused the PIN");
+  for (int restart = 0; restart < 3; ++restart) {
+    ExpectContains(ExpectExit(15, uri), "not tried again");
+  }
+  std::ifstream file(calls);
+  std::string line;
+  int logins = 0;
+  while (std::getline(file, line)) {
+    logins += line.find("C_Login") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_EQ(logins, 1);
+}
+
+TEST_F(AssertiondTest, AddressInUse) {
+  Process first({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
+  ASSERT_TRUE(first.WaitForLine("serving on unix:"));
+  ExpectContains(ExpectExit(20, hsm_.UriText()), "another server is listening there");
+  first.Signal(SIGTERM);
+  EXPECT_EQ(first.Wait(), 0);
+}
+
+TEST(AssertiondKeys, UnfitOrAmbiguousOnesStopTheStart) {
+  LoggedInSoftHsm hsm;
+  const nlohmann::json config = {{"hsm", hsm.UriText()},
+                                 {"listen", "unix:" + (hsm.directory() / "s").string()},
+                                 {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
+  const auto path = hsm.Write("assertiond.json", config.dump());
+  hsm.MakeKey("orders", {1}, true, true);
+  Process exportable({ASSERTIOND, "--config", path});
+  EXPECT_EQ(exportable.Wait(), 17) << exportable.output();
+  EXPECT_NE(exportable.output().find("CKA_EXTRACTABLE is true"), std::string::npos) << exportable.output();
+  hsm.MakeKey("orders", {2}, true, false);
+  Process ambiguous({ASSERTIOND, "--config", path});
+  EXPECT_EQ(ambiguous.Wait(), 18) << ambiguous.output();
+}
+
+TEST(AssertiondKeys, ACertificateOfAnotherKeyStopsTheStart) {
+  LoggedInSoftHsm hsm;
+  const nlohmann::json config = {{"hsm", hsm.UriText()},
+                                 {"listen", "unix:" + (hsm.directory() / "s").string()},
+                                 {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
+  hsm.MakeKey("orders", {1}, true, false);
+  ASSERT_TRUE(hsm.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, Bytes{0x30, 0x00}));
+  Process process({ASSERTIOND, "--config", hsm.Write("assertiond.json", config.dump())});
+  EXPECT_EQ(process.Wait(), 19) << process.output();
+}
+
+}  // namespace
+}  // namespace assertion

@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# Runs deploy/quickstart.sh as a newcomer would, in a home of its own, and looks at what it did and what it left behind.
+# Last line: "N passed, N failed". Exit status 1 when a check failed. Needs what install-deps.sh build test installs.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+work=$(mktemp -d "${TMPDIR:-/tmp}/quickstart_test.XXXXXX")
+state="$work/home/a state" kept=''
+at_exit() {
+  servers | while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap at_exit EXIT
+trap 'exit 130' INT; trap 'exit 143' TERM
+
+passed=0 failed=0
+check() {   # WHAT COMMAND...: one line, and the command's output when it fails
+  local what=$1 said
+  shift
+  if said=$("$@" 2>&1); then
+    passed=$((passed + 1)); echo "ok      $what"
+  else
+    failed=$((failed + 1)); echo "FAILED  $what"
+    tail -n 25 <<<"$said" | sed 's/^/        /'
+  fi
+}
+refused() { ! "$@"; }
+status_is() {   # STATUS COMMAND...
+  local wanted=$1 status=0
+  shift
+  "$@" || status=$?
+  [ "$status" = "$wanted" ] || { echo "exit status $status, not $wanted"; return 1; }
+}
+
+# ---- a home of its own, and witnesses in PATH that note how they were called ----
+mkdir -p "$work/home" "$work/tmp" "$work/witness" "$work/seen"
+export HOME=$work/home TMPDIR=$work/tmp
+unset XDG_STATE_HOME SOFTHSM2_CONF ASSERTIOND_SERVER
+for program in softhsm2-util script openssl; do
+  cat >"$work/witness/$program" <<WITNESS
+#!/bin/bash
+for word in "\$0" "\$@"; do printf '%s\n' "\$word"; done >>"$work/seen/$program.argv"
+cat /proc/self/environ >>"$work/seen/$program.environ"
+if [ -e "$work/interrupt" ] && [ "$program \$1" = "\$(cat "$work/interrupt_at")" ]; then
+  kill -TERM "\$(cat "$work/interrupt")"
+fi
+exec "$(command -v "$program")" "\$@"
+WITNESS
+done
+chmod +x "$work/witness"/*
+quickstart() { PATH=$work/witness:$PATH "$root/deploy/quickstart.sh" --state "$state" "$@" </dev/null; }
+servers() {   # those that serve this test's states
+  local cmdline
+  for cmdline in /proc/[0-9]*/cmdline; do
+    if tr '\0' '\n' 2>/dev/null <"$cmdline" | grep -qF -- "$work"; then
+      cmdline=${cmdline#/proc/} && cmdline=${cmdline%/cmdline}
+      [[ $(readlink "/proc/$cmdline/exe") != */assertiond* ]] || echo "$cmdline"
+    fi
+  done 2>/dev/null
+}
+none_running() { local found; found=$(servers); [ -z "$found" ] || { echo "still running: $found"; return 1; }; }
+ends() {   # PID: within ten seconds
+  local deadline=$((SECONDS + 10))
+  while kill -0 "$1" 2>/dev/null; do [ $SECONDS -lt $deadline ] || return 1; sleep 0.05; done
+}
+
+# ---- secrets: exit status 0 and silence, or one line for each find ----
+# Looks for the PIN, for anything that openssl or its own eyes take for a private key, and for a prime factor of the
+# certificate's modulus in any encoding: raw of either byte order, hexadecimal, base64.
+cat >"$work/secrets.py" <<'PY'
+import base64, math, re, subprocess, sys
+from cryptography import x509
+
+certificate, pin_file, *paths = sys.argv[1:]
+with open(certificate, "rb") as f:
+    modulus = x509.load_pem_x509_certificate(f.read()).public_key().public_numbers().n
+with open(pin_file, "rb") as f:
+    pin = f.read().strip()
+assert len(pin) >= 16 and paths
+width = modulus.bit_length() // 16  # of a prime factor, in octets
+
+
+def factor_in(octets):
+    for view in (octets, octets[::-1]):
+        for i in range(len(view) - width + 1):
+            candidate = view[i : i + width]
+            # Odd, and of full length: only then is the division worth while.
+            if candidate[-1] & 1 and candidate[0] & 0x80:
+                if modulus % int.from_bytes(candidate, "big") == 0:
+                    return True
+    return False
+
+
+def decoded(octets):
+    joined = re.sub(rb"(?:\\n|[\r\n\t :])", b"", octets)
+    for text in {octets, joined}:
+        for run in re.findall(rb"[0-9A-Fa-f]{%d,}" % (2 * width), text):
+            for start in (0, 1):
+                part = run[start:]
+                yield bytes.fromhex(part[: len(part) // 2 * 2].decode())
+        for run in re.findall(rb"[A-Za-z0-9+/_-]{%d,}" % width, text):
+            for start in range(4):
+                part = run[start:]
+                part = part[: len(part) // 4 * 4]
+                yield base64.b64decode(part.translate(bytes.maketrans(b"-_", b"+/")))
+
+
+found = 0
+for path in paths:
+    with open(path, "rb") as f:
+        octets = f.read()
+    why = []
+    if pin in octets or pin.hex().encode() in octets or base64.b64encode(pin)[:-4] in octets:
+        why.append("the PIN")
+    if re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", octets):
+        why.append("a PEM private key")
+    if re.search(rb'"kty"', octets) and re.search(rb'"(d|p|q|dp|dq|qi|k)"\s*:', octets):
+        why.append("a private JWK")
+    if octets[:1] == b"0":
+        for form in ("pkey", "rsa", "ec"):
+            command = ["openssl", form, "-inform", "DER", "-in", path, "-noout", "-passin", "pass:"]
+            if subprocess.run(command, capture_output=True).returncode == 0:
+                why.append("a DER private key")
+                break
+    if factor_in(octets) or any(factor_in(part) for part in decoded(octets)):
+        why.append("a prime factor of the certificate's modulus")
+    for reason in why:
+        found = 1
+        print(f"{path}: {reason}")
+sys.exit(found)
+PY
+secrets_in() {   # STATE FILE...
+  local state=$1
+  shift
+  /usr/bin/python3 -I "$work/secrets.py" "$state/certificate.pem" "$state/pin" "$@"
+}
+left_behind() {   # every file that a run may have written, but the PIN's own
+  find "$work" -path "$work/planted" -prune -o -type f ! -path "$state/pin" ! -path "$work/secrets.py" -print0
+  printf '%s\0' "$root/build/quickstart.log"
+}
+nothing_left_behind() {
+  local files
+  mapfile -d '' -t files < <(left_behind)
+  [ ${#files[@]} -ge 10 ] && secrets_in "$state" "${files[@]}"
+}
+
+# ---- the finder of secrets finds them: otherwise its silence means nothing ----
+planted=$work/planted
+mkdir "$planted"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$planted/pem" -out "$planted/certificate.pem" -subj /CN=planted 2>/dev/null
+openssl rand -hex 16 >"$planted/pin"
+openssl pkey -in "$planted/pem" -outform DER -out "$planted/pkcs8.der"
+openssl rsa -in "$planted/pem" -traditional -outform DER -out "$planted/pkcs1.der" 2>/dev/null
+sed 1d "$planted/pem" | sed '$d' >"$planted/bare_base64"
+printf 'x%s' "$(sed 1d "$planted/pem" | sed '$d' | tr -d '\n')" >"$planted/shifted_base64"
+od -An -v -tx1 "$planted/pkcs1.der" | tr -d ' \n' >"$planted/hex"
+{ head -c 1001 /dev/urandom; cat "$planted/pkcs1.der"; } >"$planted/inside"
+printf '{"kty":"RSA","d":"AQAB"}' >"$planted/jwk"
+printf 'x=%s;' "$(cat "$planted/pin")" >"$planted/pin_inside"
+for kind in pem pkcs8.der pkcs1.der bare_base64 shifted_base64 hex inside jwk pin_inside; do
+  check "the finder of secrets finds $kind" status_is 1 secrets_in "$planted" "$planted/$kind"
+done
+check "the finder of secrets passes a certificate" secrets_in "$planted" "$planted/certificate.pem"
+
+# ---- what it refuses, before it does anything ----
+check "--help" status_is 0 "$root/deploy/quickstart.sh" --help
+check "an unknown argument is status 2" status_is 2 "$root/deploy/quickstart.sh" --kep
+too_long=$work/$(printf '%0100d' 0)
+says_limit() { ! "$root/deploy/quickstart.sh" --state "$too_long" >"$work/long" 2>&1 && grep -q 107 "$work/long" && [ ! -e "$too_long" ]; }
+check "a folder too long for a socket is refused, with the limit" says_limit
+mkdir "$work/foreign" && echo mine >"$work/foreign/file"
+check "a folder with something else in it is refused" status_is 1 "$root/deploy/quickstart.sh" --state "$work/foreign"
+check "and stays as it was" test "$(ls "$work/foreign")" = file
+
+# ---- the first run ----
+run() {   # NAME ARGUMENT...: its output goes to a file that later checks read, and is shown when it fails
+  local out=$work/out.$1
+  shift
+  quickstart "$@" >"$out" 2>&1 || { echo "exit status $?"; cat "$out"; return 1; }
+}
+in_order() { [ "$(grep -o '^\[[1-6]/6\]' "$1" | tr -d '\n')" = '[1/6][2/6][3/6][4/6][5/6][6/6]' ]; }
+short_enough() { [ "$(wc -l <"$1")" -le 45 ] || { wc -l "$1"; return 1; }; }
+mode_is() { [ "$(stat -c %a "$2")" = "$1" ] || { stat -c '%a %n' "$2"; return 1; }; }
+witnessed() {   # softhsm2-util was called through the witnesses, and no witness saw the PIN
+  [ -s "$work/seen/softhsm2-util.argv" ] && [ -s "$work/seen/script.environ" ] && secrets_in "$state" "$work"/seen/*
+}
+verified_elsewhere() {   # by Debian's python3-jwt, which shares no code with us
+  /usr/bin/python3 -I - "$state" <<'PY'
+import json, re, sys, time
+import jwt
+from cryptography import x509
+
+state = sys.argv[1]
+with open(state + "/assertion.jwt") as f:
+    token = f.read()
+assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token, re.ASCII), "more than the JWT alone"
+with open(state + "/certificate.pem", "rb") as f:
+    pem = f.read()
+assert pem.startswith(b"-----BEGIN CERTIFICATE-----\n") and b"\r" not in pem
+with open(state + "/jwks.json") as f:
+    keys = json.load(f)["keys"]
+assert len(keys) == 1
+audience = "https://localhost:9443/oauth2/token"
+by_certificate = x509.load_pem_x509_certificate(pem).public_key()
+by_jwks = jwt.PyJWK(keys[0]).key
+assert by_certificate.public_numbers() == by_jwks.public_numbers() and by_jwks.key_size == 2048
+for key in (by_certificate, by_jwks):
+    claims = jwt.decode(token, key, algorithms=["RS256"], audience=audience)
+assert claims["iss"] == claims["sub"] == "orders" and claims["aud"] == audience and claims["jti"]
+assert claims["exp"] - claims["iat"] == 300 and abs(claims["iat"] - time.time()) < 600 and "nbf" not in claims
+assert jwt.get_unverified_header(token) == {"alg": "RS256", "kid": keys[0]["kid"], "typ": "JWT"}
+PY
+}
+
+interrupted() {   # COMMAND STEP: by a signal when it calls that command, in that step
+  echo "$1" >"$work/interrupt_at"
+  PATH=$work/witness:$PATH "$root/deploy/quickstart.sh" --state "$state" </dev/null >"$work/out.interrupted" 2>&1 &
+  echo $! >"$work/interrupt"
+  local how=0
+  status_is 143 wait $! || how=1
+  rm "$work/interrupt"
+  [ $how = 0 ] && [ "$(grep -o '^\[[1-6]' "$work/out.interrupted" | tail -n 1)" = "[$2" ]
+}
+
+check "a first run interrupted while it makes the token ends with status 143" interrupted "softhsm2-util --init-token" 3
+began=$SECONDS
+check "the first run, after that" run first
+echo "        $((SECONDS - began)) s"
+check "its six steps stand in order" in_order "$work/out.first"
+check "its output is short" short_enough "$work/out.first"
+check "it says that openssl verified the signature" grep -q 'openssl.*verified' "$work/out.first"
+check "it shows the claims" grep -q '"iss":"orders"' "$work/out.first"
+check "it shows the request" grep -q 'client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer' "$work/out.first"
+check "the folder is for its owner only" mode_is 700 "$state"
+for file in pin assertion.jwt; do check "$file is for its owner only" mode_is 600 "$state/$file"; done
+check "the assertion is good to python3-jwt" verified_elsewhere
+check "no server is left" none_running
+check "no socket is left" test ! -e "$state/assertiond.sock"
+check "no secret was on a command line or in an environment" witnessed
+check "no file has a secret but the PIN's" nothing_left_behind
+
+# ---- the second: reuses, and keeps its server ----
+cp "$state/certificate.pem" "$work/first.pem" || true
+cp "$state/assertion.jwt" "$work/first.jwt" || true
+began=$SECONDS
+check "the second run, with --keep" run second --keep
+echo "        $((SECONDS - began)) s"
+check "it has the first run's key and certificate" cmp "$state/certificate.pem" "$work/first.pem"
+check "it has an assertion of its own" refused cmp -s "$state/assertion.jwt" "$work/first.jwt"
+check "the assertion is good to python3-jwt" verified_elsewhere
+stop_command=$(grep -A1 '^Stop it:' "$work/out.second" | tail -n 1) || true
+kept=$(servers)
+is_one() { [[ $1 =~ ^[0-9]+$ ]] || { echo "not one server: $1"; return 1; }; }
+check "one server is running" is_one "$kept"
+check "its command line and environment have no secret" secrets_in "$state" "/proc/$kept/cmdline" "/proc/$kept/environ"
+check "a line says how to stop it" test "$stop_command" = "  kill $kept"
+
+# ---- beside the kept server ----
+advised() {   # the commands that --keep shows, as they are shown
+  local commands
+  commands=$(sed -n 's/^  \(export PATH=.*\)/\1/p; s/^  \(assertionctl assertion create.*\)/\1/p' "$work/out.second")
+  [ "$(wc -l <<<"$commands")" = 2 ] && bash -euc "$commands" && verified_elsewhere
+}
+check "the advised commands work" advised
+check "a run beside the kept server" run third
+check "it says that it reused the server" grep -q "\[4/6\].*reused.* $kept" "$work/out.third"
+check "the kept server is still the one" test "$(servers)" = "$kept"
+check "no file has a secret but the PIN's" nothing_left_behind
+check "the stop command" bash -c "$stop_command"
+check "stops it" ends "${kept:-none}"
+check "no server is left" none_running
+check "no socket is left" test ! -e "$state/assertiond.sock"
+kept=''
+
+# ---- when things go wrong ----
+check "a run interrupted at its last step ends with status 143" interrupted "openssl dgst" 6
+check "and leaves no server" none_running
+no_pin() { mv "$state/pin" "$work/pin.away" && refused run no_pin && grep -q "$state/pin" "$work/out.no_pin"; }
+check "a lost PIN file is an error that names it" no_pin
+mv "$work/pin.away" "$state/pin"
+no_config() { sed -i 's/"listen"/"lisen"/' "$state/assertiond.json" && refused run no_config && grep -q 'lisen' "$work/out.no_config"; }
+check "a server that does not start is an error that shows its log" no_config
+check "and leaves no server" none_running
+sed -i 's/"lisen"/"listen"/' "$state/assertiond.json"
+check "mended, it runs again" run mended
+check "with the same key" cmp "$state/certificate.pem" "$work/first.pem"
+check "no file has a secret but the PIN's" nothing_left_behind
+
+default_folder() { "$root/deploy/quickstart.sh" </dev/null >"$work/out.default" 2>&1 && [ -s "$HOME/.local/state/assertiond/assertion.jwt" ]; }
+check "without --state it uses the user's state folder" default_folder
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Everything that CI runs, from a fresh clone. Last line: "N passed, N failed", summed over all steps.
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+steps=(deps dev format tidy asan tsan fuzz quickstart bench)
+usage() {
+  cat <<USAGE
+usage: tests/run.sh [--only STEP]... [--long]
+  deps        installs what building and testing need
+  dev         builds with warnings as errors; all tests: units, SoftHSM2, service, assertionctl, end to end, buf lint
+  format      clang-format over our C++
+  tidy        clang-tidy over src
+  asan        builds with AddressSanitizer and UndefinedBehaviorSanitizer; all tests
+  tsan        builds with ThreadSanitizer; the tests of the core and of p11
+  fuzz        builds the fuzzers; runs each for some seconds on its corpus
+  quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
+  bench       the benchmark runs; its figures are not judged
+  --only STEP run this step alone (may be given again)
+  --long      fuzz for minutes, repeat the thread tests, measure properly
+Logs: build/ci/STEP.log. Exit status: 0 all passed; 1 something failed; 2 wrong usage.
+USAGE
+}
+
+only=() long=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --only)
+      [[ " ${steps[*]} " == *" ${2:-} "* && -n ${2:-} ]] || { echo "run.sh: --only needs one of: ${steps[*]}" >&2; exit 2; }
+      only+=("$2"); shift ;;
+    --long) long=1 ;;
+    -h|--help) usage; exit 0 ;;
+    *) echo "run.sh: unknown argument: $1 (see --help)" >&2; exit 2 ;;
+  esac
+  shift
+done
+[ ${#only[@]} = 0 ] || steps=("${only[@]}")
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$root"
+logs=$root/build/ci
+mkdir -p "$logs"
+jobs=$(nproc)
+unset SOFTHSM2_CONF ASSERTIOND_SERVER
+
+build() { cmake --preset "$1" && cmake --build --preset "$1" --parallel "$jobs" "${@:2}"; }
+# --timeout: for a test that names none of its own, so that none can hang for ever.
+suite() { "${@:2}" ctest --preset "$1" --output-on-failure --no-tests=error --timeout 120 --parallel "$jobs"; }
+sources() { find include src tests -name '*.h' -o -name '*.cc'; }
+
+# ThreadSanitizer of this compiler cannot place its memory where the kernel randomises addresses by more than 28 bits.
+fixed_addresses=()
+if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_addresses=(setarch "$(uname -m)" -R); fi
+
+# Bash ignores errexit in what stands before ||: a step joins its commands with && itself.
+step_deps() { deploy/install-deps.sh build test; }
+step_dev() { build dev && suite dev; }
+step_format() { local files; mapfile -t files < <(sources) && clang-format-19 --dry-run -Werror "${files[@]}"; }
+step_tidy() {   # reads the generated headers, too
+  build dev --target assertion_proto &&
+    run-clang-tidy-19 -p build/dev -j "$jobs" -quiet -warnings-as-errors='*' "^$root/src/.*\.cc\$"
+}
+step_asan() { build asan && suite asan; }
+step_tsan() {
+  local targets   # not the whole program: gRPC itself is not built for this sanitizer
+  mapfile -t targets < <(sed -nE 's/^assertion_test\((\w+) (core|p11)$/\1/p' tests/CMakeLists.txt)
+  [ ${#targets[@]} -gt 0 ] && build tsan --target "${targets[@]}" && suite tsan "${fixed_addresses[@]}" || return 1
+  if [ -n "$long" ]; then
+    "${fixed_addresses[@]}" ctest --preset tsan --repeat until-fail:10 --output-on-failure --parallel "$jobs"
+  fi
+}
+step_fuzz() {
+  local seconds=10 target name count=0 broken=0
+  [ -z "$long" ] || seconds=300
+  build fuzz --target fuzzers || return 1
+  for target in build/fuzz/bin/*_fuzz; do
+    [ -x "$target" ] || break
+    name=${target##*/}
+    count=$((count + 1))
+    # What it finds goes to the first folder; the second is ours and stays as it is.
+    mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found"
+    if "$target" -max_total_time=$seconds -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+      -artifact_prefix="build/fuzz/found/$name-" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name"; then
+      echo "fuzz: $name passed"
+    else
+      echo "fuzz: $name FAILED: its input is in build/fuzz/found"; broken=$((broken + 1))
+    fi
+  done
+  echo "fuzz: $((count - broken)) passed, $broken failed"
+  [ $count -gt 0 ] && [ $broken = 0 ]
+}
+step_quickstart() { tests/quickstart_test.sh; }
+step_bench() {
+  local options=(--rounds 1 --seconds 0.3)
+  [ -z "$long" ] || options=(--rounds 9 --seconds 3)
+  build dev --target assertiond assertionctl signing_bench && tests/bench/run.sh build/dev/bin "${options[@]}"
+}
+
+passed=0 failed=0
+# Adds up what a step's log counts: CTest's summaries, and lines "N passed, N failed". A step that counts nothing is one.
+count() {   # LOG STATUS
+  local p=0 f=0 line
+  while IFS= read -r line; do
+    if [[ $line =~ ([0-9]+)\ tests\ failed\ out\ of\ ([0-9]+) ]]; then
+      f=$((f + BASH_REMATCH[1])) p=$((p + BASH_REMATCH[2] - BASH_REMATCH[1]))
+    elif [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
+      p=$((p + BASH_REMATCH[1])) f=$((f + BASH_REMATCH[2]))
+    fi
+  done < <(grep -E 'tests failed out of [0-9]+$|^(fuzz: )?[0-9]+ passed, [0-9]+ failed$' "$1")
+  if [ "$2" != 0 ] && [ $f = 0 ]; then f=1; fi
+  [ $((p + f)) -gt 0 ] || p=1
+  passed=$((passed + p)) failed=$((failed + f))
+  counted="$p passed, $f failed"
+}
+
+for step in "${steps[@]}"; do
+  log=$logs/$step.log began=$SECONDS status=0
+  printf '%-11s' "$step"
+  "step_$step" >"$log" 2>&1 </dev/null || status=$?
+  if grep -qE '\*\*\*Skipped|\*\*\*Not Run|\(Disabled\)' "$log"; then status=1; fi   # a test that did not run has not passed
+  count "$log" "$status"
+  printf '%5d s   %s\n' $((SECONDS - began)) "$counted"
+  if [ "$status" != 0 ]; then
+    echo "---- $step failed: $log"
+    grep -nE 'error:|^FAILED|\*\*\*|FAILED \(|^not ok' "$log" | cut -c1-240 | head -n 20 || true
+    echo "---- its end"
+    tail -n 40 "$log" | cut -c1-400
+    echo "----"
+    if [ "$step" = deps ]; then break; fi   # nothing after it can work
+  fi
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,450 @@
+// The services over a real Unix socket, with SoftHSM2 behind: every line of the contract for bad input.
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+
+#include <cmath>
+#include <fstream>
+#include <future>
+#include <latch>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "assertion/v1/assertion.grpc.pb.h"
+#include "assertion/v1/key_admin.grpc.pb.h"
+#include "jws/compact.h"
+#include "jws/jwk.h"
+#include "jws/thumbprint.h"
+#include "service/server.h"
+#include "softhsm.h"
+#include "x509/certificate.h"
+
+namespace assertion::service {
+namespace {
+
+using grpc::StatusCode;
+
+constexpr const char* kAudience = "https://localhost:9443/oauth2/token";
+
+bool RandomOctets(std::span<std::uint8_t> octets) {
+  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
+}
+
+std::vector<Client> Clients() {
+  Client orders;
+  orders.client_id = "orders";
+  orders.audiences = {kAudience, "https://localhost:9443/oauth2/par"};
+  orders.extra_claims = {"tenant"};
+  Client keyless = orders;
+  keyless.client_id = "keyless";
+  return {orders, keyless};
+}
+
+class ServiceTest : public testing::Test {
+ protected:
+  ServiceTest()
+      : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)),
+        keys_(*KeyRing::Load(hsm_.token(), *certifier_, Clients(), SystemTime, RandomOctets)),
+        policy_(Clients(), SystemTime, RandomOctets),
+        queue_(std::make_unique<SigningQueue>(hsm_.token(), 2, 64)),
+        server_(*Server::Start(socket(), policy_, *keys_, *queue_)),
+        channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
+        assertions_(channel_),
+        key_admin_(channel_) {}
+
+  std::string socket() const { return hsm_.directory() / "assertiond.sock"; }
+
+  void GenerateOrdersKey() { ASSERT_TRUE(keys_->Generate({"orders", 2048, "orders", std::chrono::days(30)})); }
+
+  grpc::Status Create() {
+    grpc::ClientContext context;
+    return assertions_.CreateAssertion(&context, request_, &response_);
+  }
+
+  void ExpectRefused(StatusCode code, const std::string& message) {
+    const auto status = Create();
+    EXPECT_EQ(status.error_code(), code) << status.error_message();
+    EXPECT_EQ(status.error_message(), message);
+    ExpectNoLeak(status.error_message());
+  }
+
+  // What no caller may learn.
+  void ExpectNoLeak(const std::string& message) const {
+    for (const std::string& secret :
+         {std::string(SoftHsm::kPin), std::string(SOFTHSM2_MODULE), hsm_.directory().string(), std::string("C_")}) {
+      EXPECT_EQ(message.find(secret), std::string::npos) << message;
+    }
+  }
+
+  // Sends octets that no client library would.
+  grpc::Status CallRaw(const std::string& method, const std::string& octets) {
+    grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel_);
+    grpc::ClientContext context;
+    const grpc::Slice slice(octets);
+    const grpc::ByteBuffer request(&slice, 1);
+    grpc::ByteBuffer response;
+    std::promise<grpc::Status> done;
+    stub.UnaryCall(&context, method, grpc::StubOptions(), &request, &response,
+                   [&](const grpc::Status& status) { done.set_value(status); });
+    return done.get_future().get();
+  }
+
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<x509::Certifier> certifier_;
+  std::unique_ptr<KeyRing> keys_;
+  Policy policy_;
+  std::unique_ptr<SigningQueue> queue_;
+  std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  v1::AssertionService::Stub assertions_;
+  v1::KeyAdminService::Stub key_admin_;
+  v1::CreateAssertionRequest request_ = [] {
+    v1::CreateAssertionRequest request;
+    request.set_client_id("orders");
+    return request;
+  }();
+  v1::CreateAssertionResponse response_;
+};
+
+TEST_F(ServiceTest, AnAssertionVerifiesWithTheJwksAndTheCertificate) {
+  GenerateOrdersKey();
+  (*request_.mutable_extra_claims()->mutable_fields())["tenant"].set_number_value(7);
+  request_.mutable_lifetime()->set_seconds(60);
+  const auto status = Create();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const auto parsed = jws::ParseCompact(response_.assertion());
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->header["alg"], "RS256");
+  EXPECT_EQ(parsed->header["kid"], response_.kid());
+  EXPECT_EQ(parsed->header["typ"], "JWT");
+  EXPECT_EQ(parsed->header.size(), 3U);
+  const auto& claims = parsed->claims;
+  EXPECT_EQ(claims["iss"], "orders");
+  EXPECT_EQ(claims["sub"], "orders");
+  EXPECT_EQ(claims["aud"], kAudience);
+  EXPECT_EQ(claims["iat"], response_.issued_at().seconds());
+  EXPECT_EQ(claims["exp"], response_.issued_at().seconds() + 60);
+  EXPECT_EQ(claims["jti"], response_.jti());
+  EXPECT_EQ(claims["tenant"].dump(), "7");  // a whole number stays one
+  EXPECT_EQ(claims.size(), 7U);
+  EXPECT_EQ(response_.client_assertion_type(), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+
+  v1::GetJwksRequest jwks_request;
+  jwks_request.set_client_id("orders");
+  v1::GetJwksResponse jwks_response;
+  grpc::ClientContext jwks_context;
+  ASSERT_TRUE(assertions_.GetJwks(&jwks_context, jwks_request, &jwks_response).ok());
+  const auto jwks = nlohmann::json::parse(jwks_response.jwks());
+  ASSERT_EQ(jwks["keys"].size(), 1U);
+  const auto key = jws::ParseJwk(jwks["keys"][0]);
+  ASSERT_TRUE(key);
+  EXPECT_TRUE(x509::Verifier::New(*key, kAlgorithms[0])->Verify(parsed->signing_input, parsed->signature));
+
+  v1::GetCertificateRequest certificate_request;
+  certificate_request.set_client_id("orders");
+  v1::GetCertificateResponse certificate;
+  grpc::ClientContext certificate_context;
+  ASSERT_TRUE(assertions_.GetCertificate(&certificate_context, certificate_request, &certificate).ok());
+  EXPECT_EQ(x509::ParsePem(certificate.pem())->public_key, *key);
+  EXPECT_EQ(x509::ParseCertificate(AsBytes(certificate.der()))->public_key, *key);
+  ASSERT_EQ(certificate.chain_der_size(), 1);
+  EXPECT_EQ(certificate.chain_der(0), certificate.der());
+  EXPECT_EQ(certificate.x5t_s256(), jws::Sha256Thumbprint(AsBytes(certificate.der())));
+  EXPECT_EQ(certificate.x5t_s256(), jwks["keys"][0]["x5t#S256"]);
+  EXPECT_EQ(certificate.kid(), response_.kid());
+  EXPECT_EQ(certificate.not_after().seconds() - certificate.not_before().seconds(), 30 * 86400);
+}
+
+TEST_F(ServiceTest, EveryAssertionHasAnotherJti) {
+  GenerateOrdersKey();
+  std::set<std::string> seen;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(Create().ok());
+    seen.insert(response_.jti());
+  }
+  EXPECT_EQ(seen.size(), 20U);
+}
+
+TEST_F(ServiceTest, UnknownClient) {
+  request_.set_client_id("nobody");
+  ExpectRefused(StatusCode::NOT_FOUND, "client_id: no client \"nobody\" is configured");
+}
+
+TEST_F(ServiceTest, NoClient) {
+  request_.clear_client_id();
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "client_id: must not be empty");
+}
+
+TEST_F(ServiceTest, AudienceThatIsNotConfigured) {
+  request_.set_audience("https://evil.example.com");
+  ExpectRefused(StatusCode::INVALID_ARGUMENT,
+                "audience: \"https://evil.example.com\" is not configured for client \"orders\"; it must match octet "
+                "for octet");
+}
+
+TEST_F(ServiceTest, LifetimeAboveTheMaximum) {
+  request_.mutable_lifetime()->set_seconds(301);
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "lifetime: 301s is above this client's maximum of 300s");
+}
+
+TEST_F(ServiceTest, LifetimeZeroNegativeHugeAndFractional) {
+  request_.mutable_lifetime()->set_seconds(0);
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "lifetime: must be at least 1s");
+  request_.mutable_lifetime()->set_seconds(-300);
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "lifetime: must be at least 1s");
+  request_.mutable_lifetime()->set_seconds(std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(Create().error_code(), StatusCode::INVALID_ARGUMENT);
+  request_.mutable_lifetime()->set_seconds(std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(Create().error_code(), StatusCode::INVALID_ARGUMENT);
+  request_.mutable_lifetime()->set_seconds(1);
+  request_.mutable_lifetime()->set_nanos(1);
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "lifetime: must be whole seconds");
+}
+
+TEST_F(ServiceTest, ClaimsThatAreNotAllowedOrReserved) {
+  auto& claims = *request_.mutable_extra_claims()->mutable_fields();
+  claims["role"].set_string_value("admin");
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims: \"role\" is not among the claims allowed for this client");
+  claims.clear();
+  claims["sub"].set_string_value("admin");
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims: \"sub\" is reserved and set by the server");
+}
+
+TEST_F(ServiceTest, ClaimsOver8KiB) {
+  (*request_.mutable_extra_claims()->mutable_fields())["tenant"].set_string_value(std::string(9000, 'a'));
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims: more than 8192 octets as JSON");
+}
+
+TEST_F(ServiceTest, ClaimsThatAreNotJson) {
+  auto& claims = *request_.mutable_extra_claims()->mutable_fields();
+  for (const double number : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    claims["tenant"].mutable_list_value()->add_values()->set_number_value(number);
+    ExpectRefused(StatusCode::INVALID_ARGUMENT,
+                  "extra_claims: a value is not a JSON value (NaN, infinite, or of no kind)");
+    claims.clear();
+  }
+  claims["tenant"].clear_kind();
+  EXPECT_EQ(Create().error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServiceTest, InvalidUtf8NamesItsField) {
+  const std::string method = "/assertion.v1.AssertionService/CreateAssertion";
+  auto status = CallRaw(method, "\x0a\x02\xff\xfe");
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "client_id: not valid UTF-8");
+  status = CallRaw(method, "\x0a\x06orders\x12\x01\xc3");
+  EXPECT_EQ(status.error_message(), "audience: not valid UTF-8");
+  // extra_claims { fields { key: "\xff" value {} } }
+  status = CallRaw(method, std::string("\x0a\x06orders\x22\x07\x0a\x05\x0a\x01\xff\x12\x00", 17));
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "extra_claims.fields.key: not valid UTF-8");
+}
+
+TEST_F(ServiceTest, OctetsThatAreNoMessage) {
+  for (const auto* method : {"/assertion.v1.AssertionService/CreateAssertion",
+                             "/assertion.v1.AssertionService/GetCertificate", "/assertion.v1.AssertionService/GetJwks",
+                             "/assertion.v1.KeyAdminService/GenerateKey", "/assertion.v1.KeyAdminService/ListKeys"}) {
+    const auto status = CallRaw(method, "\xff\xff\xff");
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << method;
+    EXPECT_NE(status.error_message().find("is not a assertion.v1."), std::string::npos) << status.error_message();
+  }
+}
+
+TEST_F(ServiceTest, AKeyThatIsMissing) {
+  request_.set_client_id("keyless");
+  ExpectRefused(StatusCode::FAILED_PRECONDITION,
+                "client 'keyless' has no key on the token yet: assertionctl key generate --client-id keyless");
+}
+
+TEST_F(ServiceTest, ATokenThatIsGone) {
+  GenerateOrdersKey();
+  ASSERT_TRUE(Create().ok());
+  std::filesystem::rename(hsm_.directory() / "tokens", hsm_.directory() / "gone");
+  ExpectRefused(StatusCode::UNAVAILABLE, "the HSM is not available; try again");
+}
+
+TEST_F(ServiceTest, ADeadlineThatPassedIsSaid) {
+  GenerateOrdersKey();
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() - std::chrono::seconds(1));
+  EXPECT_EQ(assertions_.CreateAssertion(&context, request_, &response_).error_code(), StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_F(ServiceTest, GenerateAndListKeys) {
+  v1::GenerateKeyRequest request;
+  request.set_client_id("orders");
+  request.set_key_bits(3072);
+  request.set_common_name("Orders");
+  request.mutable_certificate_validity()->set_seconds(86400);
+  v1::GenerateKeyResponse response;
+  grpc::ClientContext context;
+  const auto status = key_admin_.GenerateKey(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.key().client_id(), "orders");
+  EXPECT_EQ(response.key().key_bits(), 3072);
+  EXPECT_EQ(response.key().algorithm(), "RS256");
+  EXPECT_EQ(response.key().not_after().seconds() - response.key().not_before().seconds(), 86400);
+
+  v1::ListKeysResponse list;
+  grpc::ClientContext list_context;
+  ASSERT_TRUE(key_admin_.ListKeys(&list_context, {}, &list).ok());
+  ASSERT_EQ(list.keys_size(), 1);
+  EXPECT_EQ(list.keys(0).SerializeAsString(), response.key().SerializeAsString());
+
+  v1::GenerateKeyResponse second;
+  grpc::ClientContext second_context;
+  EXPECT_EQ(key_admin_.GenerateKey(&second_context, request, &second).error_code(), StatusCode::ALREADY_EXISTS);
+}
+
+TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
+  const auto expect = [&](const std::function<void(v1::GenerateKeyRequest&)>& change, StatusCode code,
+                          const std::string& field) {
+    v1::GenerateKeyRequest request;
+    request.set_client_id("orders");
+    change(request);
+    v1::GenerateKeyResponse response;
+    grpc::ClientContext context;
+    const auto status = key_admin_.GenerateKey(&context, request, &response);
+    EXPECT_EQ(status.error_code(), code);
+    EXPECT_TRUE(status.error_message().starts_with(field)) << status.error_message();
+  };
+  expect([](auto& r) { r.set_client_id("nobody"); }, StatusCode::NOT_FOUND, "client_id:");
+  expect([](auto& r) { r.set_key_bits(1024); }, StatusCode::INVALID_ARGUMENT, "key_bits:");
+  expect([](auto& r) { r.set_key_bits(-1); }, StatusCode::INVALID_ARGUMENT, "key_bits:");
+  expect([](auto& r) { r.set_common_name(std::string(65, 'a')); }, StatusCode::INVALID_ARGUMENT, "common_name:");
+  expect([](auto& r) { r.set_common_name("a\nb"); }, StatusCode::INVALID_ARGUMENT, "common_name:");
+  for (const std::int64_t seconds : {0L, -1L, 86399L, 3650L * 86400 + 1}) {
+    expect([=](auto& r) { r.mutable_certificate_validity()->set_seconds(seconds); }, StatusCode::INVALID_ARGUMENT,
+           "certificate_validity:");
+  }
+  EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
+}
+
+TEST_F(ServiceTest, CertificateAndJwksOfWhoHasNone) {
+  for (const auto& [client_id, code] : {std::pair{"nobody", StatusCode::NOT_FOUND},
+                                        {"keyless", StatusCode::FAILED_PRECONDITION},
+                                        {"", StatusCode::INVALID_ARGUMENT}}) {
+    v1::GetCertificateRequest certificate_request;
+    certificate_request.set_client_id(client_id);
+    v1::GetCertificateResponse certificate;
+    grpc::ClientContext certificate_context;
+    EXPECT_EQ(assertions_.GetCertificate(&certificate_context, certificate_request, &certificate).error_code(), code);
+    v1::GetJwksRequest jwks_request;
+    jwks_request.set_client_id(client_id);
+    v1::GetJwksResponse jwks;
+    grpc::ClientContext jwks_context;
+    EXPECT_EQ(assertions_.GetJwks(&jwks_context, jwks_request, &jwks).error_code(), code);
+  }
+}
+
+TEST_F(ServiceTest, HealthAndReflectionAnswer) {
+  // grpc.health.v1.HealthCheckResponse { status: SERVING }
+  EXPECT_TRUE(CallRaw("/grpc.health.v1.Health/Check", "").ok());
+  EXPECT_EQ(CallRaw("/grpc.health.v1.Health/Check", "\x0a\x01x").error_code(), StatusCode::NOT_FOUND);
+  EXPECT_NE(CallRaw("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "").error_code(),
+            StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
+  struct stat info{};
+  ASSERT_EQ(stat(socket().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0660U);
+}
+
+TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
+  const auto second = Server::Start(socket(), policy_, *keys_, *queue_);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kAddressUnusable);
+  EXPECT_NE(second.error().message.find("another server"), std::string::npos);
+  EXPECT_EQ(Create().error_code(), StatusCode::FAILED_PRECONDITION);  // the first still answers
+}
+
+TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
+  const auto file = hsm_.Write("file", "content");
+  EXPECT_EQ(Server::Start(file, policy_, *keys_, *queue_).error().code, Code::kAddressUnusable);
+  EXPECT_EQ(std::filesystem::file_size(file), 7U);
+  std::filesystem::create_directory(hsm_.directory() / "open");
+  std::filesystem::permissions(hsm_.directory() / "open", std::filesystem::perms::all);
+  EXPECT_EQ(Server::Start(hsm_.directory() / "open" / "s", policy_, *keys_, *queue_).error().code,
+            Code::kAddressUnusable);
+  EXPECT_EQ(Server::Start(hsm_.directory() / "absent" / "s", policy_, *keys_, *queue_).error().code,
+            Code::kAddressUnusable);
+}
+
+// The real token, whose signatures wait until the latch is down.
+class HeldToken final : public Token {
+ public:
+  HeldToken(Token& real, std::latch& hold) : real_(real), hold_(hold) {}
+  int signing() const { return signing_; }
+  Result<std::vector<TokenKey>> FindKeys(std::string_view label) override { return real_.FindKeys(label); }
+  Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
+  Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
+    return real_.StoreCertificate(label, id, subject, der);
+  }
+  Status DestroyKey(BytesView id) override { return real_.DestroyKey(id); }
+  Result<std::string> PrivateKeyUri(BytesView id) override { return real_.PrivateKeyUri(id); }
+  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override {
+    auto session = real_.OpenSigningSession();
+    if (!session) {
+      return session;
+    }
+    return std::make_unique<Session>(*this, std::move(*session));
+  }
+
+ private:
+  class Session final : public SigningSession {
+   public:
+    Session(HeldToken& token, std::unique_ptr<SigningSession> real) : token_(token), real_(std::move(real)) {}
+    Result<Bytes> Sign(ObjectHandle key, const Algorithm& algorithm, std::string_view input) override {
+      ++token_.signing_;
+      token_.hold_.wait();
+      return real_->Sign(key, algorithm, input);
+    }
+
+   private:
+    HeldToken& token_;
+    std::unique_ptr<SigningSession> real_;
+  };
+
+  Token& real_;
+  std::latch& hold_;
+  std::atomic<int> signing_ = 0;
+};
+
+TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
+  GenerateOrdersKey();
+  std::latch hold(1);
+  HeldToken held(hsm_.token(), hold);
+  SigningQueue queue(held, 2, 64);
+  const std::string path = hsm_.directory() / "stopping.sock";
+  const auto server = *Server::Start(path, policy_, *keys_, queue);
+  v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
+
+  constexpr std::size_t kCalls = 40;
+  std::vector<std::future<grpc::Status>> results;
+  for (std::size_t i = 0; i < kCalls; ++i) {
+    results.push_back(std::async(std::launch::async, [&] {
+      grpc::ClientContext context;
+      v1::CreateAssertionResponse response;
+      return stub.CreateAssertion(&context, request_, &response);
+    }));
+  }
+  while (queue.Waiting() + static_cast<std::size_t>(held.signing()) < kCalls) {
+    std::this_thread::yield();
+  }
+  std::jthread stopping([&] { server->Stop(std::chrono::seconds(30)); });
+  hold.count_down();
+  for (auto& result : results) {
+    const auto status = result.get();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  stopping.join();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+}  // namespace
+}  // namespace assertion::service

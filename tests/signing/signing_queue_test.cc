@@ -1,0 +1,239 @@
+#include "signing/signing_queue.h"
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+
+#include <atomic>
+#include <future>
+#include <latch>
+
+#include "x509/openssl.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::steady_clock;
+
+// A token in memory whose one key really signs, and whose faults are queued and used up in order.
+class MemoryToken final : public Token {
+ public:
+  enum class Fault { kNone, kError, kWrongSignature };
+
+  MemoryToken() : key_(EVP_RSA_gen(2048)) {}
+
+  PublicKey public_key() const { return {.modulus = Number("n"), .exponent = Number("e")}; }
+
+  void Queue(Fault fault) {
+    const std::lock_guard lock(mutex_);
+    faults_.push_back(fault);
+  }
+
+  // Signatures wait until the latch is down.
+  void HoldUntil(std::latch& latch) { hold_ = &latch; }
+
+  int sessions_opened() const { return opened_; }
+  int signatures() const { return signatures_; }
+
+  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override {
+    ++opened_;
+    return std::make_unique<Session>(*this);
+  }
+
+  Result<std::vector<TokenKey>> FindKeys(std::string_view) override { return Unused(); }
+  Result<TokenKey> GenerateKeyPair(const NewKey&) override { return Unused(); }
+  Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override { return Unused(); }
+  Status DestroyKey(BytesView) override { return Unused(); }
+  Result<std::string> PrivateKeyUri(BytesView) override { return Unused(); }
+
+ private:
+  class Session final : public SigningSession {
+   public:
+    explicit Session(MemoryToken& token) : token_(token) {}
+    Result<Bytes> Sign(ObjectHandle, const Algorithm&, std::string_view input) override { return token_.Sign(input); }
+
+   private:
+    MemoryToken& token_;
+  };
+
+  static std::unexpected<Error> Unused() { return Fail(Code::kInternal, "not used by the queue"); }
+
+  Bytes Number(const char* name) const {
+    BIGNUM* number = nullptr;
+    EVP_PKEY_get_bn_param(key_.get(), name, &number);
+    Bytes octets(static_cast<std::size_t>(BN_num_bytes(number)));
+    BN_bn2bin(number, octets.data());
+    BN_free(number);
+    return octets;
+  }
+
+  Result<Bytes> Sign(std::string_view input) {
+    ++signatures_;
+    if (hold_ != nullptr) {
+      hold_->wait();
+    }
+    auto fault = Fault::kNone;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!faults_.empty()) {
+        fault = faults_.front();
+        faults_.pop_front();
+      }
+    }
+    if (fault == Fault::kError) {
+      return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_Sign: CKR_DEVICE_ERROR");
+    }
+    const std::unique_ptr<EVP_MD_CTX, x509::Deleter<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+    std::size_t size = 256;
+    Bytes signature(size);
+    EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get());
+    EVP_DigestSign(context.get(), signature.data(), &size, AsBytes(input).data(), input.size());
+    if (fault == Fault::kWrongSignature) {
+      signature[100] ^= 1U;
+    }
+    return signature;
+  }
+
+  x509::KeyPtr key_;
+  std::mutex mutex_;
+  std::deque<Fault> faults_;
+  std::latch* hold_ = nullptr;
+  std::atomic<int> opened_ = 0;
+  std::atomic<int> signatures_ = 0;
+};
+
+class SigningQueueTest : public testing::Test {
+ protected:
+  SigningQueueTest()
+      : key_(std::make_shared<SigningKey>(
+            SigningKey{.client_id = "orders",
+                       .algorithm = kAlgorithms.data(),
+                       .handle = 1,
+                       .id = {},
+                       .public_key = token_.public_key(),
+                       .kid = "kid",
+                       .encoded_header = {},
+                       .chain = {},
+                       .verifier = *x509::Verifier::New(token_.public_key(), kAlgorithms[0])})) {}
+
+  // Submits a job; its result comes through the future.
+  std::future<Result<Signed>> Submit(SigningQueue& queue, const std::string& input,
+                                     steady_clock::time_point deadline = steady_clock::time_point::max()) {
+    std::promise<Result<Signed>> promise;
+    auto result = promise.get_future();
+    const auto accepted = queue.Submit({.key = key_,
+                                        .input = input,
+                                        .deadline = deadline,
+                                        .done = [promise = std::move(promise)](Result<Signed> signed_input) mutable {
+                                          promise.set_value(std::move(signed_input));
+                                        }});
+    if (!accepted) {
+      std::promise<Result<Signed>> refused;
+      refused.set_value(std::unexpected(accepted.error()));
+      return refused.get_future();
+    }
+    return result;
+  }
+
+  MemoryToken token_;
+  std::shared_ptr<const SigningKey> key_;
+};
+
+TEST_F(SigningQueueTest, SignsWhatWasSubmitted) {
+  SigningQueue queue(token_, 2, 100);
+  std::vector<std::future<Result<Signed>>> results;
+  for (int i = 0; i < 50; ++i) {
+    results.push_back(Submit(queue, "input " + std::to_string(i)));
+  }
+  for (int i = 0; i < 50; ++i) {
+    const auto result = results[static_cast<std::size_t>(i)].get();
+    ASSERT_TRUE(result) << result.error().ToString();
+    EXPECT_EQ(result->input, "input " + std::to_string(i));
+    EXPECT_TRUE(key_->verifier.Verify(result->input, result->signature));
+  }
+  EXPECT_LE(token_.sessions_opened(), 2);
+}
+
+TEST_F(SigningQueueTest, AnErrorDiscardsTheSession) {
+  token_.Queue(MemoryToken::Fault::kError);
+  SigningQueue queue(token_, 1, 100);
+  const auto failed = Submit(queue, "a").get();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::kUnavailable);
+  EXPECT_TRUE(Submit(queue, "b").get());
+  EXPECT_TRUE(Submit(queue, "c").get());
+  EXPECT_EQ(token_.sessions_opened(), 2);
+}
+
+TEST_F(SigningQueueTest, AWrongSignatureIsNeverReleased) {
+  token_.Queue(MemoryToken::Fault::kWrongSignature);
+  SigningQueue queue(token_, 1, 100);
+  const auto failed = Submit(queue, "a").get();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::kUnavailable);
+  EXPECT_NE(failed.error().detail.find("does not verify"), std::string::npos);
+  EXPECT_TRUE(Submit(queue, "b").get());
+  EXPECT_EQ(token_.sessions_opened(), 2);
+}
+
+TEST_F(SigningQueueTest, PastItsDeadlineAJobNeverReachesTheToken) {
+  SigningQueue queue(token_, 1, 100);
+  const auto late = Submit(queue, "late", steady_clock::now()).get();
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Code::kDeadlineExceeded);
+  EXPECT_EQ(token_.signatures(), 0);
+}
+
+TEST_F(SigningQueueTest, AFullQueueRefusesAtOnce) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, 1, 1);
+  auto first = Submit(queue, "first");
+  while (token_.signatures() == 0) {
+    std::this_thread::yield();  // until the worker holds the first job
+  }
+  auto second = Submit(queue, "second");
+  const auto third = Submit(queue, "third").get();
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().code, Code::kResourceExhausted);
+  hold.count_down();
+  EXPECT_TRUE(first.get());
+  EXPECT_TRUE(second.get());
+}
+
+TEST_F(SigningQueueTest, DestructionFinishesWhatWasAccepted) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  std::vector<std::future<Result<Signed>>> results;
+  {
+    SigningQueue queue(token_, 2, 100);
+    for (int i = 0; i < 20; ++i) {
+      results.push_back(Submit(queue, "x"));
+    }
+    hold.count_down();
+  }
+  for (auto& result : results) {
+    ASSERT_EQ(result.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    EXPECT_TRUE(result.get());
+  }
+}
+
+TEST_F(SigningQueueTest, ManyCallersEachGetTheirOwn) {
+  SigningQueue queue(token_, 2, 1000);
+  std::vector<std::jthread> callers;
+  std::atomic<int> good = 0;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; i < 25; ++i) {
+        const auto input = std::to_string(caller) + "/" + std::to_string(i);
+        const auto result = Submit(queue, input).get();
+        good += result && result->input == input ? 1 : 0;
+      }
+    });
+  }
+  callers.clear();
+  EXPECT_EQ(good, 100);
+}
+
+}  // namespace
+}  // namespace assertion

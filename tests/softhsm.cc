@@ -1,0 +1,87 @@
+#include "softhsm.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+
+namespace assertion {
+namespace {
+
+std::filesystem::path MakeDirectory() {
+  auto path = (std::filesystem::temp_directory_path() / "assertion-test-XXXXXX").string();
+  if (mkdtemp(path.data()) == nullptr) {
+    throw std::runtime_error("mkdtemp");
+  }
+  return path;
+}
+
+}  // namespace
+
+SoftHsm::SoftHsm() : directory_(MakeDirectory()) {
+  std::filesystem::create_directory(directory_ / "tokens");
+  const auto conf = Write("softhsm2.conf", "directories.tokendir = " + (directory_ / "tokens").string() +
+                                               "\nobjectstore.backend = file\nlog.level = ERROR\n");
+  setenv("SOFTHSM2_CONF", conf.c_str(), 1);
+  Write("pin", std::string(kPin) + "\n");
+}
+
+SoftHsm::~SoftHsm() { std::filesystem::remove_all(directory_); }
+
+void SoftHsm::AddToken(const std::string& label) const {
+  const auto command = "softhsm2-util --init-token --free --label '" + label + "' --pin " + kPin +
+                       " --so-pin 12345678 > " + (directory_ / "softhsm2-util.log").string() + " 2>&1";
+  if (std::system(command.c_str()) != 0) {
+    throw std::runtime_error("softhsm2-util");
+  }
+}
+
+std::string SoftHsm::UriText(const std::string& label) const {
+  return "pkcs11:token=" + label + "?module-path=" SOFTHSM2_MODULE "&pin-source=file:" + pin_file();
+}
+
+std::string SoftHsm::Write(const std::string& name, const std::string& content, unsigned mode) const {
+  const auto path = (directory_ / name).string();
+  std::ofstream(path) << content;
+  chmod(path.c_str(), mode);
+  return path;
+}
+
+LoggedInSoftHsm::LoggedInSoftHsm() {
+  AddToken("test");
+  module_ = *p11::Module::Load(SOFTHSM2_MODULE);
+  const auto uri = *p11::TokenUri::Parse(UriText());
+  token_ = *p11::HsmToken::LogIn(module_, *module_->FindToken(uri), pin_file(), directory());
+}
+
+void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable) {
+  auto session = *p11::Session::Open(module_, token_->info().slot, CKF_RW_SESSION);
+  CK_BBOOL yes = CK_TRUE;
+  CK_BBOOL is_sensitive = sensitive ? CK_TRUE : CK_FALSE;
+  CK_BBOOL is_extractable = extractable ? CK_TRUE : CK_FALSE;
+  CK_ULONG bits = 2048;
+  auto name = label;
+  auto key_id = id;
+  std::array public_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes}, CK_ATTRIBUTE{CKA_VERIFY, &yes, sizeof yes},
+                                CK_ATTRIBUTE{CKA_MODULUS_BITS, &bits, sizeof bits},
+                                CK_ATTRIBUTE{CKA_LABEL, name.data(), name.size()},
+                                CK_ATTRIBUTE{CKA_ID, key_id.data(), key_id.size()}};
+  std::array private_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                                 CK_ATTRIBUTE{CKA_SIGN, &yes, sizeof yes},
+                                 CK_ATTRIBUTE{CKA_PRIVATE, &yes, sizeof yes},
+                                 CK_ATTRIBUTE{CKA_SENSITIVE, &is_sensitive, sizeof is_sensitive},
+                                 CK_ATTRIBUTE{CKA_EXTRACTABLE, &is_extractable, sizeof is_extractable},
+                                 CK_ATTRIBUTE{CKA_LABEL, name.data(), name.size()},
+                                 CK_ATTRIBUTE{CKA_ID, key_id.data(), key_id.size()}};
+  const auto pair = session.GenerateKeyPair({CKM_RSA_PKCS_KEY_PAIR_GEN, nullptr, 0}, public_template, private_template);
+  ASSERT_TRUE(pair) << pair.error().ToString();
+}
+
+void LoggedInSoftHsm::Close() {
+  token_.reset();
+  module_.reset();
+}
+
+}  // namespace assertion

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <p11-kit/pkcs11.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "p11/hsm_token.h"
+#include "p11/module.h"
+#include "p11/token_uri.h"
+
+namespace assertion {
+
+// SoftHSM2 with a token directory of its own, gone with the object. One at a time in a process: the module reads
+// SOFTHSM2_CONF when it is initialised.
+class SoftHsm {
+ public:
+  static constexpr const char* kPin = "8471036592";
+
+  SoftHsm();
+  ~SoftHsm();
+  SoftHsm(const SoftHsm&) = delete;
+  SoftHsm& operator=(const SoftHsm&) = delete;
+
+  void AddToken(const std::string& label) const;
+
+  const std::filesystem::path& directory() const { return directory_; }
+  std::string pin_file() const { return directory_ / "pin"; }
+  std::string UriText(const std::string& label = "test") const;
+
+  // Writes the file with the mode and returns its path.
+  std::string Write(const std::string& name, const std::string& content, unsigned mode = 0600) const;
+
+ private:
+  std::filesystem::path directory_;
+};
+
+// SoftHSM2 with the token "test", and this process logged in to it.
+class LoggedInSoftHsm : public SoftHsm {
+ public:
+  LoggedInSoftHsm();
+
+  p11::Module& module() { return *module_; }
+  p11::HsmToken& token() { return *token_; }
+
+  // An RSA-2048 key pair as somebody else might have left it on the token: with these attributes of the private key.
+  void MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable);
+
+  // Logs out and finalises: what a stopped process leaves.
+  void Close();
+
+ private:
+  std::shared_ptr<p11::Module> module_;
+  std::unique_ptr<p11::HsmToken> token_;
+};
+
+}  // namespace assertion

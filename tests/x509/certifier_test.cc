@@ -1,0 +1,92 @@
+#include "x509/certifier.h"
+
+#include <gtest/gtest.h>
+#include <openssl/x509v3.h>
+
+#include "softhsm.h"
+#include "x509/certificate.h"
+#include "x509/openssl.h"
+
+namespace assertion::x509 {
+namespace {
+
+class CertifierTest : public testing::Test {
+ protected:
+  CertifierTest()
+      : certifier_(*Certifier::New(SOFTHSM2_MODULE)),
+        key_(*hsm_.token().GenerateKeyPair(
+            {.label = "orders", .id = {7}, .algorithm = kAlgorithms.data(), .bits = 2048})) {}
+
+  SelfSignedRequest Request() {
+    return {.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{7}),
+            .public_key = key_.public_key,
+            .algorithm = kAlgorithms.data(),
+            .common_name = "Ünïcode orders",
+            .not_before = Time(std::chrono::seconds(1'800'000'000)),
+            .not_after = Time(std::chrono::seconds(1'900'000'000))};
+  }
+
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<Certifier> certifier_;
+  TokenKey key_;
+};
+
+TEST_F(CertifierTest, MakesAnEndEntityCertificateOfTheKey) {
+  const auto made = certifier_->SelfSign(Request());
+  ASSERT_TRUE(made) << made.error().ToString();
+  const auto& certificate = made->certificate;
+  EXPECT_EQ(certificate.public_key, key_.public_key);
+  EXPECT_EQ(certificate.not_before, Request().not_before);
+  EXPECT_EQ(certificate.not_after, Request().not_after);
+
+  const auto* in = certificate.der.data();
+  const X509Ptr x509(d2i_X509(nullptr, &in, static_cast<long>(certificate.der.size())));
+  ASSERT_TRUE(x509);
+  EXPECT_EQ(X509_get_version(x509.get()), X509_VERSION_3);
+  EXPECT_EQ(X509_verify(x509.get(), X509_get0_pubkey(x509.get())), 1);
+  EXPECT_EQ(X509_check_ca(x509.get()), 0);
+  EXPECT_EQ(X509_get_key_usage(x509.get()), static_cast<std::uint32_t>(KU_DIGITAL_SIGNATURE));
+  EXPECT_EQ(X509_get_signature_nid(x509.get()), NID_sha256WithRSAEncryption);
+  EXPECT_LE(ASN1_STRING_length(X509_get0_serialNumber(x509.get())), 20);
+}
+
+TEST_F(CertifierTest, SerialNumbersDiffer) {
+  EXPECT_NE(certifier_->SelfSign(Request())->certificate.der, certifier_->SelfSign(Request())->certificate.der);
+}
+
+TEST_F(CertifierTest, APublicKeyOfAnotherPairIsNoticed) {
+  auto request = Request();
+  request.public_key.modulus[100] ^= 1U;
+  EXPECT_FALSE(certifier_->SelfSign(request));
+}
+
+TEST_F(CertifierTest, AKeyThatIsNotThereIsAnError) {
+  auto request = Request();
+  request.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{8});
+  const auto made = certifier_->SelfSign(request);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kInternal);
+}
+
+TEST_F(CertifierTest, PemBeginsWithADashEndsLinesWithLfAndReadsBack) {
+  const auto made = certifier_->SelfSign(Request());
+  const auto pem = ToPem({&made->certificate, 1});
+  EXPECT_EQ(pem.substr(0, 28), "-----BEGIN CERTIFICATE-----\n");
+  EXPECT_EQ(pem.find('\r'), std::string::npos);
+  EXPECT_TRUE(pem.ends_with("-----END CERTIFICATE-----\n"));
+  EXPECT_EQ(ParsePem(pem)->der, made->certificate.der);
+  EXPECT_EQ(ParseCertificate(made->certificate.der)->public_key, key_.public_key);
+  auto longer = made->certificate.der;
+  longer.push_back(0);
+  EXPECT_FALSE(ParseCertificate(longer));
+}
+
+TEST(Certificate, GarbageIsRefused) {
+  EXPECT_FALSE(ParseCertificate({}));
+  EXPECT_FALSE(ParseCertificate(AsBytes("garbage")));
+  EXPECT_FALSE(ParsePem(""));
+  EXPECT_FALSE(ParsePem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+}
+
+}  // namespace
+}  // namespace assertion::x509
