@@ -2,7 +2,6 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/unknown_field_set.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <nlohmann/json.hpp>
@@ -37,11 +36,12 @@ std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const De
       continue;
     }
     std::string name(declared->name());
-    if (declared->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(field.length_delimited())) {
+    const std::string octets(field.length_delimited());
+    if (declared->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(octets)) {
       return name;
     }
     UnknownFieldSet inner;
-    if (declared->type() == FieldDescriptor::TYPE_MESSAGE && inner.ParseFromString(field.length_delimited())) {
+    if (declared->type() == FieldDescriptor::TYPE_MESSAGE && inner.ParseFromString(octets)) {
       if (auto path = FindBadString(inner, *declared->message_type(), depth + 1)) {
         return name + '.' + *path;
       }

@@ -2,7 +2,7 @@
 // configuration; the daemon on a Unix socket in that folder; assertionctl to talk to it.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describeSecrets } from './secrets.mjs';
 import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
@@ -116,10 +116,5 @@ export class Deployment {
   async askToken(options, encoding) {
     return output('pkcs11-tool', ['--module', MODULE, '--token-label', TOKEN, ...options],
       { env: { ...this.environment, E2E_PIN: this.pin }, encoding });
-  }
-
-  // What the daemon has written so far.
-  readLog() {
-    return readFileSync(this.log, 'utf8');
   }
 }

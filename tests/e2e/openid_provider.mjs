@@ -10,7 +10,7 @@ import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
 
 const PROGRAM = fileURLToPath(new URL('./provider.mjs', import.meta.url));
 export const REDIRECT_URI = 'https://client.example/callback';
-export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 export class OpenIdProvider {
   #clientsFile;
