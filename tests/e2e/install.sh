@@ -14,6 +14,10 @@ done
 major=$(node -p 'process.versions.node.split(".")[0]')
 [ "$major" -ge 18 ] || { echo "e2e: Node.js $(node --version) is too old; 18 is the oldest that works" >&2; exit 1; }
 
+# One installation at a time.
+exec 9>"$work/install.lock"
+flock 9
+
 # Written last, so that an interrupted installation is made again; npm ci deletes it with the rest of node_modules.
 stamp="$work/node_modules/.installed-from"
 if cmp -s "$here/package-lock.json" "$stamp"; then exit 0; fi

@@ -15,8 +15,9 @@ for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool o
 done
 
 # Node looks for packages beside and above the importing file, so the tests run as copies next to node_modules.
-rm -rf "$work/run"
-mkdir "$work/run"
-cp "$here"/*.mjs "$here"/*.py "$work/run/"
-cd "$work/run"
-E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto exec node --test --test-reporter=spec ./*.test.mjs
+# A folder of its own for each run, so that runs at the same time do not disturb each other.
+run=$(mktemp -d -p "$work")
+trap 'rm -rf "$run"' EXIT
+cp "$here"/*.mjs "$here"/*.py "$run/"
+cd "$run"
+E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto node --test --test-reporter=spec ./*.test.mjs

@@ -1,13 +1,8 @@
 // Looks for a PIN and for private keys where none may be: in every file under a folder and in what /proc shows of a
-// process. As a program:
-//
-//   node secrets.mjs FOLDER PIN_FILE [JWKS_FILE|PID]...
-//
-// prints a line for each finding and exits 1 if there is one. With a JWK Set it looks for that RSA key's factors too.
+// process.
 import { createPrivateKey } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 // moduli: of the RSA keys whose factors to look for, as big-endian octets. Returns a line for each finding.
 export function describeSecrets({ folder, pinFile, processes = [], moduli = [] }) {
@@ -91,15 +86,4 @@ function holdsFactor(octets, modulus) {
     }
   }
   return false;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [folder, pinFile, ...rest] = process.argv.slice(2);
-  const moduli = rest.filter((word) => !/^\d+$/.test(word))
-    .flatMap((file) => JSON.parse(readFileSync(file, 'utf8')).keys)
-    .map((jwk) => Buffer.from(jwk.n, 'base64url'));
-  const processes = rest.filter((word) => /^\d+$/.test(word));
-  const found = describeSecrets({ folder, pinFile, processes, moduli });
-  for (const line of found) process.stdout.write(`${line}\n`);
-  process.exitCode = found.length > 0 ? 1 : 0;
 }
