@@ -39,7 +39,7 @@ constexpr const char* kFooter = R"(Exit status:
   12  two tokens match it
   13  the PIN file cannot be read
   14  the PIN file is open to others
-  15  the token refused the PIN (one attempt; not repeated until the PIN file changes)
+  15  the token refused the PIN (one attempt; not repeated until the PIN file holds another)
   16  the user PIN is locked, or one attempt away from it
   17  a key is exportable or otherwise unfit to sign
   18  two keys match one client

@@ -3,11 +3,13 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "assertion/bytes.h"
@@ -117,6 +119,18 @@ int Call(const Options& options, Result<Response> (Connection::*method)(const Re
   return response ? use(*response) : ReportCall(response.error());
 }
 
+// Whether every number survives the way through google.protobuf.Struct, which knows doubles only.
+bool IsExact(const nlohmann::json& value) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 53U;
+  if (value.is_structured()) {
+    return std::ranges::all_of(value, IsExact);
+  }
+  if (value.is_number_unsigned()) {
+    return value.get<std::uint64_t>() <= static_cast<std::uint64_t>(kMost);
+  }
+  return !value.is_number_integer() || value.get<std::int64_t>() >= -kMost;
+}
+
 // name=json, repeated, as one object.
 Result<nlohmann::json> ParseClaims(const std::vector<std::string>& claims) {
   auto object = nlohmann::json::object();
@@ -129,6 +143,9 @@ Result<nlohmann::json> ParseClaims(const std::vector<std::string>& claims) {
     if (name.empty() || value.is_discarded()) {
       return Fail(Code::kInvalidArgument,
                   "--claim must be name=json, for example --claim 'tenant=\"acme\"', not '" + claim + "'");
+    }
+    if (!IsExact(value)) {
+      return Fail(Code::kInvalidArgument, "--claim " + name + ": whole numbers beyond 2^53 lose digits: send a string");
     }
     if (object.contains(name)) {
       return Fail(Code::kInvalidArgument, "--claim " + name + " is repeated");
@@ -328,7 +345,9 @@ int RequestToken(Options& options) {
                   "assertionctl token request --help");
   }
   const bool with_code = options.grant == "authorization_code";
-  if (with_code == (options.token.code.empty() || options.token.redirect_uri.empty())) {
+  const auto& [code, redirect_uri, verifier] =
+      std::tie(options.token.code, options.token.redirect_uri, options.token.code_verifier);
+  if (with_code ? code.empty() || redirect_uri.empty() : !code.empty() || !redirect_uri.empty() || !verifier.empty()) {
     return Report(kUsage, "--grant authorization_code needs --code and --redirect-uri, and no other grant takes them",
                   "assertionctl token request --help");
   }
@@ -347,7 +366,7 @@ int RequestToken(Options& options) {
         if (const int status = Write("", answer->body + (answer->body.ends_with('\n') ? "" : "\n")); status != 0) {
           return status;
         }
-        if (answer->status != 200) {
+        if (!assertion::cli::IsGranted(*answer)) {
           return Report(kRefusedByIdentityServer, "the identity server refused: " + assertion::cli::ReasonOf(*answer),
                         "compare audience, certificate and clock: assertionctl assertion create … | assertionctl "
                         "assertion inspect");

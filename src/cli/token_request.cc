@@ -89,8 +89,16 @@ Result<TokenAnswer> Send(const TokenRequest& request) {
   return TokenAnswer{.status = answer->status, .body = answer->body};
 }
 
+bool IsGranted(const TokenAnswer& answer) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  return answer.status == 200 && body.is_object() && body.contains("access_token") && body["access_token"].is_string();
+}
+
 std::string ReasonOf(const TokenAnswer& answer) {
   auto reason = "HTTP " + std::to_string(answer.status);
+  if (answer.status == 200) {
+    reason += " without an access token";
+  }
   const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   for (const auto* name : {"error", "error_description"}) {
     if (body.is_object() && body.contains(name) && body[name].is_string()) {

@@ -32,6 +32,9 @@ Status CheckTokenEndpoint(const std::string& url);
 // Sends it. UNAVAILABLE when no answer came.
 Result<TokenAnswer> Send(const TokenRequest& request);
 
+// Whether it is what RFC 6749 section 5.1 calls a successful response: 200 and a JSON object with an access_token.
+bool IsGranted(const TokenAnswer& answer);
+
 // A refusal's error and error_description (RFC 6749 section 5.2) in one line.
 std::string ReasonOf(const TokenAnswer& answer);
 

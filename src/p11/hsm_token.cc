@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "p11/pin.h"
-#include "p11/refused_pin.h"
+#include "p11/refused_pins.h"
 
 namespace assertion::p11 {
 namespace {
@@ -238,8 +238,8 @@ Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module
   if (!pin) {
     return std::unexpected(pin.error());
   }
-  const RefusedPin refused(state_directory, info.serial, pin->file_identity());
-  if (refused.WasRefused()) {
+  const RefusedPins refused(state_directory, info.serial);
+  if (refused.Contain(*pin)) {
     return Fail(Code::kPinRefused, "the token refused the PIN in " + pin_path +
                                        " before; not tried again, tokens lock after a few attempts: correct that "
                                        "file, or remove " +
@@ -254,15 +254,14 @@ Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module
   }
   if (auto logged_in = session->LogIn(*pin); !logged_in) {
     if (logged_in.error().code == Code::kPinRefused) {
-      const auto remembered = refused.Remember();
-      logged_in.error().message += "; it will not be tried again until " + pin_path + " changes";
+      const auto remembered = refused.Add(*pin);
+      logged_in.error().message += "; it will not be tried again until " + pin_path + " holds another";
       if (!remembered) {
         logged_in.error().detail += "; " + remembered.error().ToString();
       }
     }
     return std::unexpected(logged_in.error());
   }
-  refused.Forget();
   return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), std::move(info), std::move(*session)));
 }
 

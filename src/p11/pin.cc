@@ -1,6 +1,7 @@
 #include "p11/pin.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,12 +12,9 @@
 namespace assertion::p11 {
 namespace {
 
-// The first line's end, or the whole. An editor's final newline is not part of the PIN.
+// An editor's final newline is not part of the PIN.
 std::size_t TrimmedSize(const unsigned char* octets, std::size_t size) {
-  if (size > 0 && octets[size - 1] == '\n') {
-    --size;
-  }
-  return size > 0 && octets[size - 1] == '\r' ? size - 1 : size;
+  return size > 0 && octets[size - 1] == '\n' ? size - 1 : size;
 }
 
 }  // namespace
@@ -62,10 +60,18 @@ Result<Pin> Pin::ReadFile(const std::string& path) {
       std::memchr(octets.data(), '\n', pin.buffer_->size) != nullptr) {
     return unreadable("it must hold one line of 1 to 255 octets");
   }
-  pin.file_identity_ = std::to_string(info.st_dev) + ':' + std::to_string(info.st_ino) + ':' +
-                       std::to_string(info.st_size) + ':' + std::to_string(info.st_mtim.tv_sec) + '.' +
-                       std::to_string(info.st_mtim.tv_nsec);
   return pin;
+}
+
+Bytes Pin::Digest(BytesView salt) const {
+  constexpr std::uint64_t kCost = 1U << 15U;  // about 0.1 s, 32 MiB
+  constexpr std::uint64_t kBlock = 8;
+  constexpr std::uint64_t kMostMemory = std::uint64_t{64} << 20U;
+  Bytes digest(32);
+  const auto* text = reinterpret_cast<const char*>(buffer_->octets.data());
+  const bool made = EVP_PBE_scrypt(text, buffer_->size, salt.data(), salt.size(), kCost, kBlock, 1, kMostMemory,
+                                   digest.data(), digest.size()) == 1;
+  return made ? digest : Bytes();
 }
 
 }  // namespace assertion::p11

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "assertion/bytes.h"
 #include "assertion/error.h"
 
 namespace assertion::p11 {
@@ -24,11 +25,12 @@ class Pin {
   Pin& operator=(const Pin&) = delete;
   ~Pin() = default;
 
-  // Which file, in which state, the PIN was read from: tells a changed file from the same one, and nothing of the PIN.
-  const std::string& file_identity() const { return file_identity_; }
+  // scrypt (RFC 7914) of the PIN: tells whether it is the same one again, and costs who guesses it dearly.
+  // Empty when OpenSSL fails.
+  Bytes Digest(BytesView salt) const;
 
  private:
-  friend class Session;  // C_Login is the only reader
+  friend class Session;  // for C_Login
 
   struct Buffer {
     std::array<unsigned char, kMaxSize + 2> octets{};
@@ -41,7 +43,6 @@ class Pin {
   Pin() = default;
 
   std::unique_ptr<Buffer, Wipe> buffer_;
-  std::string file_identity_;
 };
 
 }  // namespace assertion::p11

@@ -19,6 +19,7 @@ namespace assertion::service {
 namespace {
 
 constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
+constexpr int kHandshakeLimitMs = 2000;
 
 std::unexpected<Error> Unusable(const std::string& path, const std::string& why) {
   return Fail(Code::kAddressUnusable, "cannot listen on unix:" + path + ": " + why);
@@ -98,6 +99,8 @@ Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, co
   int bound = 0;
   builder.AddListeningPort("unix:" + socket_path, grpc::experimental::LocalServerCredentials(UDS), &bound);
   builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
+  // A connection that says nothing would delay the stop for gRPC's own 120 s.
+  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", kHandshakeLimitMs);
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->key_admin_service);
   // The socket is born with its mode: a chmod afterwards would leave a moment in which others can open it.

@@ -71,6 +71,14 @@ TEST(TokenRequest, EndpointsAreHttpsExceptOnLoopback) {
   }
 }
 
+TEST(TokenRequest, OnlyAnAccessTokenIsASuccess) {
+  EXPECT_TRUE(IsGranted({.status = 200, .body = R"({"access_token":"x","token_type":"Bearer"})"}));
+  for (const auto* body : {"", "<html>", "[]", "{}", R"({"error":"invalid_client"})", R"({"access_token":7})"}) {
+    EXPECT_FALSE(IsGranted({.status = 200, .body = body})) << body;
+  }
+  EXPECT_FALSE(IsGranted({.status = 401, .body = R"({"access_token":"x"})"}));
+}
+
 TEST(TokenRequest, ARefusalIsOneLine) {
   EXPECT_EQ(ReasonOf({.status = 401, .body = R"({"error":"invalid_client","error_description":"a\nb"})"}),
             "HTTP 401, invalid_client, a?b");

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "p11/pin.h"
-#include "p11/refused_pin.h"
+#include "p11/refused_pins.h"
 #include "softhsm.h"
 #include "x509/verifier.h"
 
@@ -131,19 +131,49 @@ class LogInTest : public testing::Test {
   std::shared_ptr<Module> module_;
 };
 
-TEST_F(LogInTest, AWrongPinIsRememberedUntilItsFileChanges) {
+TEST_F(LogInTest, AWrongPinIsRememberedUntilItsFileHoldsAnother) {
   hsm_.Write("pin", "0000000000");
   const auto first = LogIn();
   ASSERT_FALSE(first);
   EXPECT_EQ(first.error().code, Code::kPinRefused);
   EXPECT_EQ(first.error().ToString().find("0000000000"), std::string::npos);
-  const auto second = LogIn();
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Code::kPinRefused);
-  EXPECT_NE(second.error().message.find("not tried again"), std::string::npos);
+  for (const auto* again : {"0000000000", "0000000000\n"}) {
+    std::filesystem::remove(hsm_.pin_file());  // as a mounted secret is written anew at every start
+    hsm_.Write("pin", again);
+    const auto second = LogIn();
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, Code::kPinRefused);
+    EXPECT_NE(second.error().message.find("not tried again"), std::string::npos);
+  }
   hsm_.Write("pin", SoftHsm::kPin);
-  EXPECT_TRUE(LogIn());
-  EXPECT_FALSE(std::filesystem::exists(hsm_.directory() / "pin-refused"));
+  ASSERT_TRUE(LogIn());
+  hsm_.Write("pin", "0000000000");  // and a login that went well in between forgives nothing
+  EXPECT_NE(LogIn().error().message.find("not tried again"), std::string::npos);
+}
+
+TEST_F(LogInTest, TheRecordOfARefusalIsPrivateAndDoesNotHoldThePin) {
+  hsm_.Write("pin", "0000000000");
+  ASSERT_FALSE(LogIn());
+  int records = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(hsm_.directory())) {
+    if (entry.path().filename().string().starts_with("pin-refused-")) {
+      ++records;
+      EXPECT_EQ(entry.status().permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+      std::ifstream file(entry.path());
+      const std::string text(std::istreambuf_iterator<char>(file), {});
+      EXPECT_EQ(text.find("0000000000"), std::string::npos);
+    }
+  }
+  EXPECT_EQ(records, 1);
+}
+
+TEST_F(LogInTest, ALoopThroughManyWrongPinsEnds) {
+  for (int i = 0; i < 8; ++i) {
+    hsm_.Write("pin", "000000000" + std::to_string(i));
+    EXPECT_EQ(LogIn().error().message.find("before"), std::string::npos);
+  }
+  hsm_.Write("pin", SoftHsm::kPin);
+  EXPECT_NE(LogIn().error().message.find("before"), std::string::npos);
 }
 
 TEST_F(LogInTest, WhoCannotRememberDoesNotTry) {
@@ -221,12 +251,11 @@ TEST_F(PinTest, RefusesAFileThatOthersCanOpen) {
   }
 }
 
-TEST_F(PinTest, IdentityFollowsTheFile) {
-  const auto path = hsm_.Write("a", "1234");
-  const auto first = Pin::ReadFile(path)->file_identity();
-  EXPECT_EQ(Pin::ReadFile(path)->file_identity(), first);
-  hsm_.Write("a", "12345");
-  EXPECT_NE(Pin::ReadFile(path)->file_identity(), first);
+TEST_F(PinTest, DropsOneFinalLineFeedAndNothingElse) {
+  const auto digest = [&](const char* content) { return Pin::ReadFile(hsm_.Write("a", content))->Digest(Bytes{1}); };
+  EXPECT_EQ(digest("1234"), digest("1234\n"));
+  EXPECT_NE(digest("1234"), digest("1234\r\n"));
+  EXPECT_NE(digest("1234"), digest("1234 "));
 }
 
 }  // namespace
