@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 
 namespace assertion::service {
 namespace {
@@ -17,7 +18,7 @@ using google::protobuf::UnknownFieldSet;
 
 constexpr int kMaxDepth = 100;  // protobuf's own limit
 
-bool IsUtf8(const std::string& text) {
+bool IsUtf8(std::string_view text) {
   try {
     nlohmann::json(text).dump();
     return true;
@@ -36,12 +37,13 @@ std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const De
       continue;
     }
     std::string name(declared->name());
-    const std::string octets(field.length_delimited());
+    const std::string_view octets = field.length_delimited();
     if (declared->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(octets)) {
       return name;
     }
     UnknownFieldSet inner;
-    if (declared->type() == FieldDescriptor::TYPE_MESSAGE && inner.ParseFromString(octets)) {
+    if (declared->type() == FieldDescriptor::TYPE_MESSAGE &&
+        inner.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) {
       if (auto path = FindBadString(inner, *declared->message_type(), depth + 1)) {
         return name + '.' + *path;
       }
