@@ -189,7 +189,8 @@ if [ -n "$running" ]; then
   finish "reused, process $running was left running by an earlier --keep"
 else
   # A session of its own: a Ctrl-C here, or the end of this terminal, must not reach a server that is to be kept.
-  setsid "$bin/assertiond" --config "$state/assertiond.json" >"$log" 2>&1 </dev/null 9>&- &
+  : >"$log"   # here, not in the child: the wait below must not find an earlier run's line
+  setsid "$bin/assertiond" --config "$state/assertiond.json" >>"$log" 2>&1 </dev/null 9>&- &
   server=$!
   echo "$server" >assertiond.pid
   deadline=$((SECONDS + 30))
