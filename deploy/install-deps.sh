@@ -42,11 +42,15 @@ done
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || { echo "install-deps: missing: ${missing[*]}. Run this as root, or install sudo." >&2; exit 1; }
+  command -v sudo >/dev/null ||
+    { echo "install-deps: missing: ${missing[*]}. Run this as root, or install sudo." >&2; exit 1; }
   as_root=(sudo env "DEBIAN_FRONTEND=$DEBIAN_FRONTEND")
 fi
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
-quietly() { "${as_root[@]}" "$@" >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; echo "install-deps: failed: $*" >&2; exit 1; }; }
+quietly() {
+  "${as_root[@]}" "$@" >"$log" 2>&1 </dev/null ||
+    { tail -n 20 "$log" >&2; echo "install-deps: failed: $*" >&2; exit 1; }
+}
 candidate() { [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([^(].*\)/\1/p')" ]; }
 
 # Adds <suite>-backports with the mirror and the keyring with which this machine already reads <suite>.
@@ -55,10 +59,12 @@ backports() {
   suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   line=$(apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(SOURCESENTRY)' \
     'Identifier: Packages' 2>/dev/null | awk -v s="$suite" '$2 == s && $3 == "main" { print; exit }')
-  [ -n "$suite" ] && [ -n "$line" ] || { echo "install-deps: no apt source for '$suite' to derive its backports from" >&2; exit 1; }
+  [ -n "$suite" ] && [ -n "$line" ] ||
+    { echo "install-deps: no apt source for '$suite' to derive its backports from" >&2; exit 1; }
   read -r uri _ _ entry <<<"$line"
   # No keyring named there means that apt trusts the machine's own set: then name none either.
-  keyring=$(sed -nE 's/^[Ss]igned-[Bb]y: *(\/[^ ]+).*/\1/p; s/^deb +\[[^]]*signed-by=(\/[^] ]+).*/\1/p' "${entry%:*}" 2>/dev/null | head -n 1)
+  keyring=$(sed -nE 's/^[Ss]igned-[Bb]y: *(\/[^ ]+).*/\1/p; s/^deb +\[[^]]*signed-by=(\/[^] ]+).*/\1/p' \
+    "${entry%:*}" 2>/dev/null | head -n 1)
   printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\n%s' \
     "$uri" "$suite" "${keyring:+Signed-By: $keyring$'\n'}" | "${as_root[@]}" tee "$file" >/dev/null
   if ! "${as_root[@]}" apt-get update >"$log" 2>&1 </dev/null; then

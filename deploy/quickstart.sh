@@ -71,7 +71,9 @@ trap at_exit EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 
 # ---- a folder that can hold a state ----
-case $state in *[[:cntrl:]\"\\#]*) die "the state folder's name must not hold control characters, \" \\ or # : $state" ;; esac
+case $state in
+  *[[:cntrl:]\"\\#]*) die "the state folder's name must not hold control characters, \" \\ or # : $state" ;;
+esac
 socket=$state/assertiond.sock
 [ ${#socket} -le $socket_path_limit ] || die "the state folder's name is too long: a Unix socket's path is limited to
             $socket_path_limit bytes, and $socket
@@ -111,7 +113,11 @@ build() { (cd "$root" && cmake --preset release && NINJA_STATUS='%p ' cmake --bu
     fi
   done
   [ -z "$failed" ]
-} || { line_open=; printf '\n'; grep -E 'error:|CMake Error|FAILED:' "$log" | head -n 5 || true; die "the build failed" "$log" 15; }
+} || {
+  line_open=; printf '\n'
+  grep -E 'error:|CMake Error|FAILED:' "$log" | head -n 5 || true
+  die "the build failed" "$log" 15
+}
 exec 8>&-
 finish
 
@@ -124,7 +130,8 @@ softhsm_configuration() {   # TOKEN_FOLDER
   printf '%s\n' "directories.tokendir = $1" "objectstore.backend = file" "log.level = ERROR" "slots.removable = false"
 }
 if [ -d tokens ]; then
-  [ -f pin ] || die "the token in $state/tokens has lost its PIN file, $state/pin: put it back, or remove $state to start anew"
+  [ -f pin ] || die "the token in $state/tokens has lost its PIN file, $state/pin:
+            put it back, or remove $state to start anew"
   made="reused"
 else
   # A token appears under its name only when it is whole: an interrupted run leaves tokens.new, which is made again.
@@ -135,7 +142,8 @@ else
   printf '%s\n' "$pin" >pin
   # softhsm2-util takes PINs from its command line, which every user can read, or from a terminal: give it a terminal.
   said=$(printf '%s\n' "$so_pin" "$so_pin" "$pin" "$pin" |
-    SHELL=/bin/sh timeout 60 script -E never -qec 'softhsm2-util --init-token --free --label quickstart' /dev/null 2>&1 9>&-) ||
+    SHELL=/bin/sh timeout 60 \
+      script -E never -qec 'softhsm2-util --init-token --free --label quickstart' /dev/null 2>&1 9>&-) ||
     { said=${said//"$pin"/(PIN)}; die "softhsm2-util cannot make a token: ${said//"$so_pin"/(SO PIN)}"; }
   unset pin so_pin said
   mv tokens.new tokens
@@ -175,7 +183,8 @@ finish "$made"
 # ---- 4 server ----
 begin "server"
 log=$state/assertiond.log kept='' running=''
-if read -r running 2>/dev/null <assertiond.pid && [[ $(readlink "/proc/$running/exe" 2>/dev/null) == "$bin/assertiond"* ]] &&
+if read -r running 2>/dev/null <assertiond.pid &&
+   [[ $(readlink "/proc/$running/exe" 2>/dev/null) == "$bin/assertiond"* ]] &&
    tr '\0' '\n' <"/proc/$running/cmdline" | grep -qxF -- "$state/assertiond.json"; then
   kept=1
   if [ "$(readlink "/proc/$running/exe")" != "$bin/assertiond" ]; then   # built anew since: "… (deleted)"
@@ -227,14 +236,19 @@ begin "assertion"
 jwt=$(ctl assertion create --client-id "$client" --audience "$audience")
 printf '%s' "$jwt" >assertion.jwt   # no line end: a form value of it must not have one either
 IFS=. read -r header claims signature <<<"$jwt"
-from_base64url() { local text=$1; while [ $((${#text} % 4)) != 0 ]; do text+='='; done; basenc --base64url -d <<<"$text"; }
+from_base64url() {
+  local text=$1
+  while [ $((${#text} % 4)) != 0 ]; do text+='='; done
+  basenc --base64url -d <<<"$text"
+}
 said=$(printf '%s' "$header.$claims" | openssl dgst -sha256 -verify <(openssl x509 -in certificate.pem -noout -pubkey) \
   -signature <(from_base64url "$signature") 2>&1) || die "openssl does not verify the assertion: $said"
 finish "openssl says: signature verified with certificate.pem"
 
-report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" 9>&-) || die "assertionctl doctor is not content: $report"
-proof=$(sed -nE "s/^ok +client $client: (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\1/p" <<<"$report" |
-  paste -sd, | sed 's/,/, /g')
+report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" 9>&-) ||
+  die "assertionctl doctor is not content: $report"
+proof=$(sed -nE "s/^ok +client $client: (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\1/p" \
+  <<<"$report" | paste -sd, | sed 's/,/, /g')
 [ -n "$proof" ] || die "assertionctl doctor says nothing of the key: $report"
 quoted() { printf '%q' "$1"; }
 cat <<REPORT
@@ -247,8 +261,10 @@ Files in $state
   certificate.pem  jwks.json  assertion.jwt  assertiond.json  assertiond.log  pin
 
 WSO2 Identity Server (the application's client id must be "$client", or change clients[].client_id in assertiond.json)
-  Console: Applications > the application > Protocol > Client authentication: Private Key JWT; Certificate: certificate.pem
-  or API:  PATCH /api/server/v1/applications/{id}  {"advancedConfigurations":{"certificate":{"type":"PEM","value":"..."}}}
+  Console: Applications > the application > Protocol: Private Key JWT as client authentication, certificate.pem as
+           certificate
+  or API:  PATCH /api/server/v1/applications/{id} with {"advancedConfigurations":{"certificate":{"type":"PEM",
+           "value":"(the text of certificate.pem)"}}}
   Leave the request object's and the assertion's signing algorithm unset (IS 7.0 to 7.3 refuse RS256 when it is pinned).
 
 Ask for a token with this assertion (identity servers accept each one once, and this one for 5 minutes):
@@ -264,7 +280,7 @@ if [ -n "$keep" ] || [ -z "$server" ]; then
 
 The server is still running. Try next:
   export PATH=$(quoted "$bin"):\$PATH ASSERTIOND_SERVER=$(quoted "unix:$socket")
-  assertionctl assertion create --client-id $client | tr -d '\\n' >$(quoted "$state/assertion.jwt")   # a fresh one, then curl
+  assertionctl assertion create --client-id $client | tr -d '\\n' >$(quoted "$state/assertion.jwt")   # then curl
   assertionctl token request --client-id $client --token-endpoint $audience
   assertionctl --help
 Stop it:

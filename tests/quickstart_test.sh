@@ -146,7 +146,8 @@ nothing_left_behind() {
 # ---- the finder of secrets finds them: otherwise its silence means nothing ----
 planted=$work/planted
 mkdir "$planted"
-openssl req -x509 -newkey rsa:2048 -nodes -keyout "$planted/pem" -out "$planted/certificate.pem" -subj /CN=planted 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$planted/pem" -out "$planted/certificate.pem" -subj /CN=planted \
+  2>/dev/null
 openssl rand -hex 16 >"$planted/pin"
 openssl pkey -in "$planted/pem" -outform DER -out "$planted/pkcs8.der"
 openssl rsa -in "$planted/pem" -traditional -outform DER -out "$planted/pkcs1.der" 2>/dev/null
@@ -165,7 +166,10 @@ check "the finder of secrets passes a certificate" secrets_in "$planted" "$plant
 check "--help" status_is 0 "$root/deploy/quickstart.sh" --help
 check "an unknown argument is status 2" status_is 2 "$root/deploy/quickstart.sh" --kep
 too_long=$work/$(printf '%0100d' 0)
-says_limit() { ! "$root/deploy/quickstart.sh" --state "$too_long" >"$work/long" 2>&1 && grep -q 107 "$work/long" && [ ! -e "$too_long" ]; }
+says_limit() {
+  refused "$root/deploy/quickstart.sh" --state "$too_long" >"$work/long" 2>&1 && grep -q 107 "$work/long" &&
+    [ ! -e "$too_long" ]
+}
 check "a folder too long for a socket is refused, with the limit" says_limit
 mkdir "$work/foreign" && echo mine >"$work/foreign/file"
 check "a folder with something else in it is refused" status_is 1 "$root/deploy/quickstart.sh" --state "$work/foreign"
@@ -229,7 +233,8 @@ check "its six steps stand in order" in_order "$work/out.first"
 check "its output is short" short_enough "$work/out.first"
 check "it says that openssl verified the signature" grep -q 'openssl.*verified' "$work/out.first"
 check "it shows the claims" grep -q '"iss":"orders"' "$work/out.first"
-check "it shows the request" grep -q 'client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer' "$work/out.first"
+check "it shows the request" grep -q 'client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer' \
+  "$work/out.first"
 check "the folder is for its owner only" mode_is 700 "$state"
 for file in pin assertion.jwt; do check "$file is for its owner only" mode_is 600 "$state/$file"; done
 check "the assertion is good to python3-jwt" verified_elsewhere
@@ -277,7 +282,9 @@ check "and leaves no server" none_running
 no_pin() { mv "$state/pin" "$work/pin.away" && refused run no_pin && grep -q "$state/pin" "$work/out.no_pin"; }
 check "a lost PIN file is an error that names it" no_pin
 mv "$work/pin.away" "$state/pin"
-no_config() { sed -i 's/"listen"/"lisen"/' "$state/assertiond.json" && refused run no_config && grep -q 'lisen' "$work/out.no_config"; }
+no_config() {
+  sed -i 's/"listen"/"lisen"/' "$state/assertiond.json" && refused run no_config && grep -q lisen "$work/out.no_config"
+}
 check "a server that does not start is an error that shows its log" no_config
 check "and leaves no server" none_running
 sed -i 's/"lisen"/"listen"/' "$state/assertiond.json"
@@ -285,7 +292,10 @@ check "mended, it runs again" run mended
 check "with the same key" cmp "$state/certificate.pem" "$work/first.pem"
 check "no file has a secret but the PIN's" nothing_left_behind
 
-default_folder() { "$root/deploy/quickstart.sh" </dev/null >"$work/out.default" 2>&1 && [ -s "$HOME/.local/state/assertiond/assertion.jwt" ]; }
+default_folder() {
+  "$root/deploy/quickstart.sh" </dev/null >"$work/out.default" 2>&1 &&
+    [ -s "$HOME/.local/state/assertiond/assertion.jwt" ]
+}
 check "without --state it uses the user's state folder" default_folder
 
 echo "$passed passed, $failed failed"

@@ -26,7 +26,8 @@ only=() long=''
 while [ $# -gt 0 ]; do
   case $1 in
     --only)
-      [[ " ${steps[*]} " == *" ${2:-} "* && -n ${2:-} ]] || { echo "run.sh: --only needs one of: ${steps[*]}" >&2; exit 2; }
+      [[ " ${steps[*]} " == *" ${2:-} "* && -n ${2:-} ]] ||
+        { echo "run.sh: --only needs one of: ${steps[*]}" >&2; exit 2; }
       only+=("$2"); shift ;;
     --long) long=1 ;;
     -h|--help) usage; exit 0 ;;
@@ -58,7 +59,8 @@ step_dev() { build dev && suite dev; }
 step_format() { local files; mapfile -t files < <(sources) && clang-format-19 --dry-run -Werror "${files[@]}"; }
 step_tidy() {   # reads the generated headers, too
   build dev --target assertion_proto &&
-    run-clang-tidy-19 -p build/dev -j "$jobs" -quiet -warnings-as-errors='*' "^$root/src/.*\.cc\$"
+    run-clang-tidy-19 -p build/dev -j "$jobs" -quiet -warnings-as-errors='*' "^$root/src/.*\.cc\$" 2>&1 |
+    sed -E '/^$|^[0-9]+ warnings? generated|^\[ *[0-9]+\//d'   # what it counted in headers of others, and progress
 }
 step_asan() { build asan && suite asan; }
 step_tsan() {
@@ -97,7 +99,7 @@ step_bench() {
 }
 
 passed=0 failed=0
-# Adds up what a step's log counts: CTest's summaries, and lines "N passed, N failed". A step that counts nothing is one.
+# Adds up what a step's log counts: CTest's summaries, and lines "N passed, N failed". A step without either is one.
 count() {   # LOG STATUS
   local p=0 f=0 line
   while IFS= read -r line; do
@@ -117,7 +119,8 @@ for step in "${steps[@]}"; do
   log=$logs/$step.log began=$SECONDS status=0
   printf '%-11s' "$step"
   "step_$step" >"$log" 2>&1 </dev/null || status=$?
-  if grep -qE '\*\*\*Skipped|\*\*\*Not Run|\(Disabled\)' "$log"; then status=1; fi   # a test that did not run has not passed
+  # A test that did not run has not passed.
+  if grep -qE '\*\*\*Skipped|\*\*\*Not Run|\(Disabled\)' "$log"; then status=1; fi
   count "$log" "$status"
   printf '%5d s   %s\n' $((SECONDS - began)) "$counted"
   if [ "$status" != 0 ]; then

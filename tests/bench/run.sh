@@ -50,7 +50,8 @@ cat >"$work/assertiond.json" <<JSON
 }
 JSON
 began=$(date +%s%N)
-"$bin/assertiond" --config "$work/assertiond.json" >"$work/assertiond.log" 2>&1 </dev/null &
+: >"$work/assertiond.log"   # so that the wait below always has a file to look into
+"$bin/assertiond" --config "$work/assertiond.json" >>"$work/assertiond.log" 2>&1 </dev/null &
 server=$!
 deadline=$((SECONDS + 30))
 until grep -qF 'serving on unix:' "$work/assertiond.log"; do
