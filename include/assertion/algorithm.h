@@ -16,6 +16,7 @@ struct Algorithm {
   Padding padding;                 // of an RSA signature (RFC 8017)
   std::string_view digest;         // OpenSSL's name
   unsigned long pkcs11_mechanism;  // the mechanism that hashes and signs (PKCS#11 v2.40)
+  std::string_view pkcs11_mechanism_name;
   int default_key_bits;            // of a new key
 };
 
@@ -24,7 +25,8 @@ inline constexpr std::array kAlgorithms = {
               .key_type = KeyType::kRsa,
               .padding = Padding::kPkcs1,
               .digest = "SHA256",
-              .pkcs11_mechanism = 0x40,  // CKM_SHA256_RSA_PKCS
+              .pkcs11_mechanism = 0x40,
+              .pkcs11_mechanism_name = "CKM_SHA256_RSA_PKCS",
               .default_key_bits = 2048},
 };
 

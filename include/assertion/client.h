@@ -9,6 +9,10 @@
 
 namespace assertion {
 
+// How the identity server knows a client's keys. kCertificate: one slot for one certificate, so that a new key is a
+// staged cut-over. kJwks: a JWK Set by URL, in which the old and the new key overlap.
+enum class Binding { kCertificate, kJwks };
+
 // An OAuth 2.0 client as the operator configured it: what may be asserted on its behalf.
 struct Client {
   std::string client_id;               // iss and sub; VSCHAR only (RFC 6749 appendix A.1), 1 to 255
@@ -19,6 +23,12 @@ struct Client {
   std::chrono::seconds clock_skew{0};  // what the identity server takes off exp; only for a warning at load
   const Algorithm* algorithm = kAlgorithms.data();
   std::set<std::string, std::less<>> extra_claims;  // names that a caller may add
+  Binding binding = Binding::kCertificate;
+  std::chrono::seconds publish_lead{900};         // kJwks: how long a key is published before it signs
+  bool sign_with_expired_certificate = false;     // whether the identity server ignores the certificate's validity
+
+  // How long after its last signature a key must stay published: until that assertion is refused as expired.
+  std::chrono::seconds publish_overlap() const { return max_lifetime + clock_skew; }
 };
 
 }  // namespace assertion

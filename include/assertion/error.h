@@ -32,6 +32,7 @@ enum class Code {
   kKeyForbidden,
   kKeyAmbiguous,
   kKeyUnproven,
+  kLedgerUnusable,
   kAddressUnusable,
 };
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,20 +20,52 @@ using ObjectHandle = unsigned long;
 // A boolean attribute of a private key (PKCS#11 v2.40 base, section 4.9) and what custody asks of it.
 struct KeyAttribute {
   std::string_view name;         // for example CKA_SENSITIVE
+  std::string_view meaning;      // what the value that custody asks for proves
   std::optional<bool> value;     // as read from the token; unset where it does not know the attribute
   std::optional<bool> required;  // unset: any value may sign
 
   bool ok() const { return !required || value == required; }
 };
 
-// A private key on the token with what belongs to it: its public half and certificate, paired by CKA_ID.
+// A private key on the token with its public half, paired by CKA_ID.
 struct TokenKey {
   ObjectHandle private_key;
   std::string label;  // CKA_LABEL
   Bytes id;           // CKA_ID
   PublicKey public_key;
-  std::optional<Bytes> certificate;  // DER
   std::vector<KeyAttribute> attributes;
+  std::optional<Error> flaw;  // why it cannot be used; public_key and attributes may be missing then
+};
+
+// Another object on the token. A public key stands here only when its private half is not there.
+struct TokenObject {
+  ObjectHandle handle;
+  std::string label;  // CKA_LABEL
+  Bytes id;           // CKA_ID
+  Bytes value;        // a certificate's DER
+};
+
+struct TokenContents {
+  std::vector<TokenKey> keys;
+  std::vector<TokenObject> public_keys;
+  std::vector<TokenObject> certificates;
+};
+
+// A private data object (PKCS#11 v2.40 base, section 4.5).
+struct TokenData {
+  ObjectHandle handle;
+  std::string label;
+  std::string value;
+};
+
+// What the token says of itself (CK_TOKEN_INFO), blank padding removed.
+struct TokenDescription {
+  std::string label;
+  std::string manufacturer;
+  std::string model;
+  std::string serial;
+  std::string firmware;
+  std::vector<std::string> flags;  // for example CKF_LOGIN_REQUIRED
 };
 
 struct NewKey {
@@ -61,20 +94,30 @@ class Token {
   Token(const Token&) = delete;
   Token& operator=(const Token&) = delete;
 
-  // The private keys with this label, in no order.
-  virtual Result<std::vector<TokenKey>> FindKeys(std::string_view label) = 0;
+  // The keys and certificates whose label is one of these, in no order; of others nothing is told.
+  virtual Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) = 0;
 
   // Makes a key pair that cannot leave the token, and reads it back.
   virtual Result<TokenKey> GenerateKeyPair(const NewKey& key) = 0;
 
-  // Stores a certificate beside the key of that id. `subject` is the DER of its name (CKA_SUBJECT).
+  // `subject` is the DER of the certificate's name (CKA_SUBJECT).
   virtual Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) = 0;
 
-  // Destroys both halves of the key pair and its certificate.
+  // Destroys both halves of the key pair of that CKA_ID.
   virtual Status DestroyKey(BytesView id) = 0;
+
+  // Destroys the object; one that is gone already counts as done.
+  virtual Status DestroyObject(ObjectHandle object) = 0;
+
+  // The private data objects of this application (CKA_APPLICATION), with this label unless it is empty. The values of
+  // data objects cannot be changed on every token: store the new, then destroy the old.
+  virtual Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) = 0;
+  virtual Status StoreData(std::string_view application, std::string_view label, std::string_view value) = 0;
 
   // The private key's PKCS#11 URI (RFC 7512), without a PIN.
   virtual Result<std::string> PrivateKeyUri(BytesView id) = 0;
+
+  virtual TokenDescription Describe() const = 0;
 
   virtual Result<std::unique_ptr<SigningSession>> OpenSigningSession() = 0;
 };

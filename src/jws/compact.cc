@@ -19,8 +19,8 @@ Result<nlohmann::ordered_json> DecodeObject(std::string_view part, const std::st
 
 }  // namespace
 
-std::string EncodedHeader(const Algorithm& algorithm, std::string_view kid) {
-  const nlohmann::ordered_json header = {{"alg", algorithm.name}, {"kid", kid}, {"typ", "JWT"}};
+std::string EncodedHeader(const Algorithm& algorithm, std::string_view kid, std::string_view typ) {
+  const nlohmann::ordered_json header = {{"alg", algorithm.name}, {"kid", kid}, {"typ", typ}};
   return Base64UrlEncode(AsBytes(header.dump()));
 }
 

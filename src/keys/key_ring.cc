@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "jws/compact.h"
@@ -11,7 +12,11 @@
 namespace assertion {
 namespace {
 
-Status CheckCustody(const TokenKey& key) {
+std::string Named(std::string_view client_id, const KeyRecord& record) {
+  return "the key of client '" + std::string(client_id) + "' (kid " + record.kid + ", CKA_ID " + Hex(record.id) + ")";
+}
+
+Status CheckCustody(const TokenKey& key, const std::string& name) {
   std::string wrong;
   for (const auto& attribute : key.attributes) {
     if (!attribute.ok()) {
@@ -20,14 +25,13 @@ Status CheckCustody(const TokenKey& key) {
     }
   }
   if (!wrong.empty()) {
-    return Fail(Code::kKeyForbidden,
-                "the key of client '" + key.label + "' (CKA_ID " + Hex(key.id) + ") must not sign: " + wrong);
+    return Fail(Code::kKeyForbidden, name + " must not sign: " + wrong);
   }
   return {};
 }
 
 // A signature over fresh random octets, checked with the public key: the handle means the key that it seems to mean.
-Status Prove(Token& token, const SigningKey& key, const Random& random) {
+Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
   std::array<std::uint8_t, 32> nonce{};
   if (!random(nonce)) {
     return Fail(Code::kInternal, "the random number generator failed");
@@ -39,161 +43,222 @@ Status Prove(Token& token, const SigningKey& key, const Random& random) {
   }
   const auto signature = (*session)->Sign(key.handle, *key.algorithm, input);
   if (!signature || !key.verifier.Verify(input, *signature)) {
-    return Fail(Code::kKeyUnproven,
-                "the key of client '" + key.client_id + "' (kid " + key.kid +
-                    ") did not make a signature that its public key verifies",
+    return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
                 signature ? "verification failed" : signature.error().ToString());
   }
   return {};
 }
 
-// `key` as one that may sign for the client, or why not.
-Result<SigningKeyPtr> Admit(Token& token, const Client& client, const TokenKey& key, const Random& random) {
-  if (const auto fit = CheckCustody(key); !fit) {
+// The certificates that the record names, from those on the token.
+Result<std::vector<Certificate>> ReadChain(const KeyRecord& record, const PublicKey& public_key,
+                                           const std::vector<TokenObject>& certificates, const std::string& name) {
+  std::vector<Certificate> chain;
+  for (const auto& thumbprint : record.certificates) {
+    const auto found = std::ranges::find(certificates, thumbprint,
+                                         [](const auto& object) { return jws::Sha256Thumbprint(object.value); });
+    if (found == certificates.end()) {
+      return Fail(Code::kLedgerUnusable, "the token lacks a certificate of " + name + ": x5t#S256 " + thumbprint);
+    }
+    auto certificate = x509::ParseCertificate(found->value);
+    if (!certificate) {
+      return Fail(Code::kKeyUnproven, "a certificate of " + name + " cannot be read", certificate.error().ToString());
+    }
+    chain.push_back(std::move(*certificate));
+  }
+  if (!chain.empty() && chain.front().public_key != public_key) {
+    return Fail(Code::kKeyUnproven, "the certificate of " + name + " does not belong to that key");
+  }
+  return chain;
+}
+
+// `key` as the one that the record means, or why not. One that is withdrawn is shown as it is: it will never sign.
+Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const KeyRecord& record, const TokenKey& key,
+                            const TokenContents& contents, bool withdrawn, const Random& random) {
+  const auto name = Named(client_id, record);
+  if (key.flaw) {
+    return Fail(key.flaw->code, name + " cannot be used: " + key.flaw->message, key.flaw->detail);
+  }
+  if (jws::JwkThumbprint(key.public_key) != record.kid) {
+    return Fail(Code::kLedgerUnusable, name + " is another on the token than in the ledger");
+  }
+  if (const auto fit = CheckCustody(key, name); !fit && !withdrawn) {
     return std::unexpected(fit.error());
   }
-  auto verifier = x509::Verifier::New(key.public_key, *client.algorithm);
+  auto verifier = x509::Verifier::New(key.public_key, *record.algorithm);
   if (!verifier) {
     return Fail(Code::kKeyUnproven, verifier.error().message, verifier.error().detail);
   }
-  const auto kid = jws::JwkThumbprint(key.public_key);
-  auto admitted = std::make_shared<SigningKey>(SigningKey{.client_id = client.client_id,
-                                                          .algorithm = client.algorithm,
-                                                          .handle = key.private_key,
-                                                          .id = key.id,
-                                                          .public_key = key.public_key,
-                                                          .kid = kid,
-                                                          .encoded_header = jws::EncodedHeader(*client.algorithm, kid),
-                                                          .chain = {},
-                                                          .verifier = std::move(*verifier)});
-  if (key.certificate) {
-    auto certificate = x509::ParseCertificate(*key.certificate);
-    if (!certificate || certificate->public_key != key.public_key) {
-      return Fail(Code::kKeyUnproven,
-                  "the certificate beside the key of client '" + client.client_id + "' (CKA_ID " + Hex(key.id) +
-                      ") does not belong to that key",
-                  certificate ? "" : certificate.error().ToString());
-    }
-    admitted->chain.push_back(std::move(*certificate));
+  auto chain = ReadChain(record, key.public_key, contents.certificates, name);
+  if (!chain) {
+    return std::unexpected(chain.error());
   }
-  if (const auto proven = Prove(token, *admitted, random); !proven) {
-    return std::unexpected(proven.error());
+  auto admitted =
+      std::make_shared<SigningKey>(SigningKey{.client_id = client_id,
+                                              .algorithm = record.algorithm,
+                                              .handle = key.private_key,
+                                              .id = key.id,
+                                              .public_key = key.public_key,
+                                              .kid = record.kid,
+                                              .encoded_header = jws::EncodedHeader(*record.algorithm, record.kid),
+                                              .chain = std::move(*chain),
+                                              .verifier = std::move(*verifier)});
+  if (!withdrawn) {
+    if (const auto proven = Prove(token, *admitted, name, random); !proven) {
+      return std::unexpected(proven.error());
+    }
   }
   return admitted;
 }
 
+std::unexpected<Error> NoSigningKey(std::string_view client_id) {
+  return Fail(Code::kFailedPrecondition, "client '" + std::string(client_id) +
+                                             "' has no key that signs now: assertionctl key generate --client-id " +
+                                             std::string(client_id));
+}
+
 }  // namespace
 
-Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, const x509::Certifier& certifier,
-                                               std::vector<Client> clients, Clock clock, Random random) {
-  std::unique_ptr<KeyRing> ring(new KeyRing(token, certifier, std::move(clients), std::move(clock), std::move(random)));
-  for (const auto& client : ring->clients_) {
-    auto key = ring->ReadClient(client);
-    if (!key) {
-      return std::unexpected(key.error());
-    }
-    if (*key) {
-      ring->Adopt(std::move(*key));
-    }
+const ScheduledKey* ClientKeys::SigningAt(Time now) const {
+  const auto found = std::ranges::find_if(keys, [&](const auto& entry) { return entry.record.SignsAt(now); });
+  return found == keys.end() ? nullptr : &*found;
+}
+
+const ScheduledKey* ClientKeys::WithKid(std::string_view kid) const {
+  const auto found = std::ranges::find_if(keys, [&](const auto& entry) { return entry.record.kid == kid; });
+  return found == keys.end() ? nullptr : &*found;
+}
+
+Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
+                                               Random random) {
+  std::unique_ptr<KeyRing> ring(new KeyRing(token, ledger, std::move(clients), std::move(clock), std::move(random)));
+  // Between the ledger and the token another administrator may have changed both.
+  constexpr int kLooks = 3;
+  auto loaded = ring->Refresh();
+  for (int look = 1; look < kLooks && !loaded && loaded.error().code == Code::kLedgerUnusable; ++look) {
+    loaded = ring->Refresh();
+  }
+  if (!loaded) {
+    return std::unexpected(loaded.error());
   }
   return ring;
 }
 
-// Null when the token holds no key for the client.
-Result<SigningKeyPtr> KeyRing::ReadClient(const Client& client) const {
-  const auto keys = token_.FindKeys(client.client_id);
-  if (!keys) {
-    return std::unexpected(keys.error());
+Status KeyRing::Refresh() {
+  const std::lock_guard lock(refreshing_);
+  const auto ledgers = ledger_.Read();
+  if (!ledgers) {
+    return std::unexpected(ledgers.error());
   }
-  if (keys->size() > 1) {
-    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(keys->size()) + " keys labelled '" +
-                                         client.client_id + "'; remove all but one");
+  const auto before = keys_.load();
+  const ClientLedger none;
+  auto after = std::make_shared<KeySet>();
+  std::vector<std::pair<const Client*, const ClientLedger*>> changed;
+  std::set<std::string, std::less<>> labels;
+  for (const auto& client : clients_) {
+    const auto found = ledgers->find(client.client_id);
+    const auto& ledger = found == ledgers->end() ? none : found->second;
+    const auto known = before->find(client.client_id);
+    if (known != before->end() && known->second.version > ledger.version) {
+      return Fail(Code::kLedgerUnusable, "the ledger of client '" + client.client_id + "' went back from version " +
+                                             std::to_string(known->second.version) + " to " +
+                                             std::to_string(ledger.version));
+    }
+    if (known != before->end() && known->second.version == ledger.version) {
+      after->insert(*known);
+    } else {
+      changed.emplace_back(&client, &ledger);
+      labels.insert(client.client_id);
+    }
   }
-  return keys->empty() ? SigningKeyPtr() : Admit(token_, client, keys->front(), random_);
+  if (changed.empty()) {
+    return {};
+  }
+  const auto contents = token_.Read(labels);
+  if (!contents) {
+    return std::unexpected(contents.error());
+  }
+  Status read;
+  for (const auto& [client, ledger] : changed) {
+    auto keys = Read(*client, *ledger, *contents);
+    if (keys) {
+      after->emplace(client->client_id, std::move(*keys));
+      continue;
+    }
+    read = std::unexpected(keys.error());
+    if (const auto known = before->find(client->client_id); known != before->end()) {
+      after->insert(*known);  // one client's trouble is not another's
+    }
+  }
+  keys_.store(std::move(after));
+  return read;
 }
 
-void KeyRing::Adopt(SigningKeyPtr key) {
-  auto changed = std::make_shared<KeySet>(*keys_.load());
-  changed->insert_or_assign(key->client_id, std::move(key));
-  keys_.store(std::move(changed));
+Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledger,
+                                 const TokenContents& contents) const {
+  const auto now = clock_();
+  ClientKeys keys{.version = ledger.version, .keys = {}};
+  for (const auto& record : ledger.keys) {
+    const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
+    const auto found = std::ranges::find_if(contents.keys, [&](const auto& key) {
+      return key.id == record.id && key.label == client.client_id;
+    });
+    if (found == contents.keys.end() && !withdrawn) {
+      return Fail(Code::kLedgerUnusable, Named(client.client_id, record) + " is in the ledger but not on the token");
+    }
+    SigningKeyPtr key;
+    if (found != contents.keys.end()) {
+      auto admitted = Admit(token_, client.client_id, record, *found, contents, withdrawn, random_);
+      if (!admitted && !withdrawn) {
+        return std::unexpected(admitted.error());
+      }
+      key = admitted ? std::move(*admitted) : nullptr;
+    }
+    keys.keys.push_back({.record = record, .key = std::move(key)});
+  }
+  std::ranges::stable_sort(keys.keys, {}, [](const auto& entry) { return entry.record.sign_from; });
+  return keys;
 }
 
-Result<SigningKeyPtr> KeyRing::Find(std::string_view client_id) const {
+void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {
+  refresher_ = std::jthread([this, interval, refreshed = std::move(refreshed)](const std::stop_token& stop) {
+    std::unique_lock lock(waiting_);
+    while (!stopped_.wait_for(lock, stop, interval, [] { return false; }) && !stop.stop_requested()) {
+      refreshed(Refresh());
+    }
+  });
+}
+
+Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto keys = keys_.load();
   const auto found = keys->find(client_id);
-  if (found == keys->end()) {
-    return Fail(Code::kFailedPrecondition, "client '" + std::string(client_id) +
-                                               "' has no key on the token yet: assertionctl key generate --client-id " +
-                                               std::string(client_id));
+  const auto now = clock_();
+  const auto* entry = found == keys->end() ? nullptr : found->second.SigningAt(now);
+  if (entry == nullptr || !entry->key) {
+    return NoSigningKey(client_id);
   }
-  return found->second;
+  const auto& chain = entry->key->chain;
+  if (!chain.empty() && chain.front().not_after < now) {
+    const auto client = std::ranges::find(clients_, client_id, &Client::client_id);
+    if (client == clients_.end() || !client->sign_with_expired_certificate) {
+      return Fail(Code::kFailedPrecondition, "the certificate of client '" + std::string(client_id) + "' expired on " +
+                                                 Rfc3339(chain.front().not_after) +
+                                                 ": import a new one, or rotate the key");
+    }
+  }
+  return entry->key;
 }
 
-Result<SigningKeyPtr> KeyRing::Generate(const GenerateKeyRequest& request) {
-  const auto client = std::ranges::find(clients_, request.client_id, &Client::client_id);
-  if (client == clients_.end()) {
-    return Fail(Code::kNotFound, "client_id: no such client is configured");
+Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view kid) const {
+  const auto keys = keys_.load();
+  const auto found = keys->find(client_id);
+  const auto* entry = found == keys->end() ? nullptr
+                      : kid.empty()        ? found->second.SigningAt(clock_())
+                                           : found->second.WithKid(kid);
+  if (entry == nullptr) {
+    return kid.empty() ? NoSigningKey(client_id)
+                       : Fail(Code::kNotFound, "kid: client '" + std::string(client_id) + "' has no such key");
   }
-  const std::lock_guard lock(administration_);
-  auto existing = ReadClient(*client);
-  if (!existing) {
-    return existing;
-  }
-  if (*existing) {
-    const auto kid = (*existing)->kid;
-    Adopt(std::move(*existing));  // another process may have made it
-    return Fail(Code::kAlreadyExists,
-                "client '" + request.client_id + "' has a key already (kid " + kid + "); it is never overwritten");
-  }
-  return Create(*client, request);
-}
-
-Result<SigningKeyPtr> KeyRing::Create(const Client& client, const GenerateKeyRequest& request) {
-  Bytes id(16);
-  if (!random_(id)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
-  const auto key = token_.GenerateKeyPair(
-      {.label = client.client_id, .id = id, .algorithm = client.algorithm, .bits = request.bits});
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  const auto certify = [&]() -> Result<SigningKeyPtr> {
-    const auto uri = token_.PrivateKeyUri(id);
-    if (!uri) {
-      return std::unexpected(uri.error());
-    }
-    const auto now = clock_();
-    const auto certificate = certifier_.SelfSign({.private_key_uri = *uri,
-                                                  .public_key = key->public_key,
-                                                  .algorithm = client.algorithm,
-                                                  .common_name = request.common_name,
-                                                  .not_before = now,
-                                                  .not_after = now + request.certificate_validity});
-    if (!certificate) {
-      return std::unexpected(certificate.error());
-    }
-    if (auto stored = token_.StoreCertificate(client.client_id, id, certificate->subject, certificate->certificate.der);
-        !stored) {
-      return std::unexpected(stored.error());
-    }
-    // Read anew: what will be found after a restart is what is used now. Two keys: another process made one meanwhile.
-    auto made = ReadClient(client);
-    if (made && (!*made || (*made)->id != id)) {
-      return Fail(Code::kAborted, "another key for this client appeared meanwhile");
-    }
-    return made;
-  };
-  auto made = certify();
-  if (!made) {
-    if (const auto undone = token_.DestroyKey(id); !undone) {
-      made.error().detail +=
-          "; the new key pair with CKA_ID " + Hex(id) + " is left on the token: " + undone.error().ToString();
-    }
-    return made;
-  }
-  Adopt(*made);
-  return made;
+  return *entry;
 }
 
 }  // namespace assertion

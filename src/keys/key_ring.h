@@ -2,72 +2,94 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "assertion/client.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
+#include "assertion/key_record.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/ledger.h"
 #include "keys/signing_key.h"
-#include "x509/certifier.h"
 
 namespace assertion {
 
-using SigningKeyPtr = std::shared_ptr<const SigningKey>;
-
-// The signing keys by client id: one a client. Immutable once made.
-using KeySet = std::map<std::string, SigningKeyPtr, std::less<>>;
-
-struct GenerateKeyRequest {
-  std::string client_id;
-  int bits;
-  std::string common_name;
-  std::chrono::seconds certificate_validity;
+struct ScheduledKey {
+  KeyRecord record;
+  SigningKeyPtr key;  // null: withdrawn, and not on the token any more
 };
 
-// Which keys exist and what each may do. Readers take a snapshot and never wait for an administrator.
-// A key belongs to the client whose id is its CKA_LABEL.
+// One client's keys, by sign_from.
+struct ClientKeys {
+  std::int64_t version = 0;
+  std::vector<ScheduledKey> keys;
+
+  // Null when none.
+  const ScheduledKey* SigningAt(Time now) const;
+  const ScheduledKey* WithKid(std::string_view kid) const;
+};
+
+// The keys of every configured client, by client id. Immutable once made.
+using KeySet = std::map<std::string, ClientKeys, std::less<>>;
+
+// Which keys exist and what each may do now: what the ledger says, once the token has shown the keys to be fit and to
+// be there. Readers take a snapshot and never wait for an administrator. A key belongs to the client whose id is its
+// CKA_LABEL; a key of that label that is in no ledger is not used.
 class KeyRing {
  public:
-  // Reads and proves the keys of all clients. One that must not sign fails the whole: kKeyForbidden, kKeyAmbiguous,
-  // kKeyUnproven. A client without a key is none of these. `token` and `certifier` must outlive the ring.
-  static Result<std::unique_ptr<KeyRing>> Load(Token& token, const x509::Certifier& certifier,
-                                               std::vector<Client> clients, Clock clock, Random random);
+  // Reads and proves the keys of all clients. One that is not withdrawn and must not sign fails the whole:
+  // kKeyForbidden, kKeyAmbiguous, kKeyUnproven; one that the token does not hold: kLedgerUnusable. A client without a
+  // key is none of these. `token` and `ledger` must outlive the ring.
+  static Result<std::unique_ptr<KeyRing>> Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
+                                               Random random);
 
-  // FAILED_PRECONDITION when the client has none.
-  Result<SigningKeyPtr> Find(std::string_view client_id) const;
+  // Takes over what others changed. On an error the keys of the client that it is about stay as they are.
+  Status Refresh();
+
+  // Refreshes again and again until the ring is gone, and tells how each went.
+  void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
+
+  // The key that signs now. FAILED_PRECONDITION when the client has none, or its certificate has expired and the
+  // client's binding does not allow for that.
+  Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
+
+  // NOT_FOUND when the client has no such key. An empty kid: the one that signs now, FAILED_PRECONDITION if there is none.
+  Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
-
-  // Makes a key pair in the token and its self-signed certificate; either both are there afterwards or neither.
-  // ALREADY_EXISTS when the token holds a key for the client.
-  Result<SigningKeyPtr> Generate(const GenerateKeyRequest& request);
+  const std::vector<Client>& clients() const { return clients_; }
+  Time Now() const { return clock_(); }
 
  private:
-  KeyRing(Token& token, const x509::Certifier& certifier, std::vector<Client> clients, Clock clock, Random random)
+  KeyRing(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock, Random random)
       : token_(token),
-        certifier_(certifier),
+        ledger_(ledger),
         clients_(std::move(clients)),
         clock_(std::move(clock)),
         random_(std::move(random)) {}
 
-  Result<SigningKeyPtr> ReadClient(const Client& client) const;
-  Result<SigningKeyPtr> Create(const Client& client, const GenerateKeyRequest& request);
-  void Adopt(SigningKeyPtr key);
+  Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
 
   Token& token_;
-  const x509::Certifier& certifier_;
+  Ledger& ledger_;
   const std::vector<Client> clients_;
   const Clock clock_;
   const Random random_;
-  std::mutex administration_;  // one change at a time
+  std::mutex refreshing_;
   std::atomic<std::shared_ptr<const KeySet>> keys_{std::make_shared<const KeySet>()};
+  std::mutex waiting_;
+  std::condition_variable_any stopped_;
+  std::jthread refresher_;  // ends first
 };
 
 }  // namespace assertion

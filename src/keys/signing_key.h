@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,12 @@ struct SigningKey {
   PublicKey public_key;
   std::string kid;
   std::string encoded_header;      // the JOSE header of everything it signs
-  std::vector<Certificate> chain;  // leaf first; empty when the token holds none
+  std::vector<Certificate> chain;  // leaf first; empty when the ledger names none
   x509::Verifier verifier;
 
   int bits() const { return static_cast<int>(public_key.modulus.size() * 8); }
 };
+
+using SigningKeyPtr = std::shared_ptr<const SigningKey>;
 
 }  // namespace assertion

@@ -30,25 +30,26 @@ constexpr CK_BBOOL kFalse = CK_FALSE;
 struct Custody {
   CK_ATTRIBUTE_TYPE type;
   std::string_view name;
+  std::string_view meaning;      // what the right value proves
   std::optional<bool> at_birth;  // written into the template of a new key, and read back
   std::optional<bool> to_sign;   // demanded of every key that signs
   bool where_known;              // younger than some modules: left out when the token does not take it
 };
 
 constexpr std::array kCustody = {
-    Custody{CKA_SENSITIVE, "CKA_SENSITIVE", true, true, false},
-    Custody{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", {}, true, false},
-    Custody{CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, false, false},
-    Custody{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", {}, true, false},
-    Custody{CKA_LOCAL, "CKA_LOCAL", {}, true, false},
-    Custody{CKA_SIGN, "CKA_SIGN", true, true, false},
-    Custody{CKA_PRIVATE, "CKA_PRIVATE", true, {}, false},
-    Custody{CKA_DECRYPT, "CKA_DECRYPT", false, {}, false},
-    Custody{CKA_UNWRAP, "CKA_UNWRAP", false, {}, false},
-    Custody{CKA_DERIVE, "CKA_DERIVE", false, {}, false},
-    Custody{CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", false, {}, false},
-    Custody{CKA_COPYABLE, "CKA_COPYABLE", false, {}, true},
-    Custody{CKA_MODIFIABLE, "CKA_MODIFIABLE", false, {}, true},
+    Custody{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true, true, false},
+    Custody{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", "its value never could be", {}, true, false},
+    Custody{CKA_EXTRACTABLE, "CKA_EXTRACTABLE", "it cannot be wrapped and taken out", false, false, false},
+    Custody{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", "it never could be", {}, true, false},
+    Custody{CKA_LOCAL, "CKA_LOCAL", "it was generated inside the token, not imported", {}, true, false},
+    Custody{CKA_SIGN, "CKA_SIGN", "it signs", true, true, false},
+    Custody{CKA_PRIVATE, "CKA_PRIVATE", "it is of no use without login", true, {}, false},
+    Custody{CKA_DECRYPT, "CKA_DECRYPT", "it does not decrypt", false, {}, false},
+    Custody{CKA_UNWRAP, "CKA_UNWRAP", "it does not unwrap other keys", false, {}, false},
+    Custody{CKA_DERIVE, "CKA_DERIVE", "no key is derived from it", false, {}, false},
+    Custody{CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", "it does not sign with message recovery", false, {}, false},
+    Custody{CKA_COPYABLE, "CKA_COPYABLE", "it cannot be copied with other attributes", false, {}, true},
+    Custody{CKA_MODIFIABLE, "CKA_MODIFIABLE", "its attributes cannot be changed", false, {}, true},
 };
 
 Bytes WithoutLeadingZeros(Bytes number) {
@@ -59,20 +60,6 @@ Bytes WithoutLeadingZeros(Bytes number) {
 Result<std::vector<CK_OBJECT_HANDLE>> FindById(Session& session, CK_OBJECT_CLASS object_class, BytesView id) {
   std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_ID, id), Attribute(CKA_TOKEN, kTrue)};
   return session.Find(pattern);
-}
-
-// The object of that class and id; none or one.
-Result<std::optional<CK_OBJECT_HANDLE>> FindOne(Session& session, CK_OBJECT_CLASS object_class, BytesView id,
-                                                const char* noun) {
-  const auto found = FindById(session, object_class, id);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  if (found->size() > 1) {
-    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(found->size()) + " " + noun + " with CKA_ID " +
-                                         Hex(id) + "; remove all but one");
-  }
-  return found->empty() ? std::optional<CK_OBJECT_HANDLE>() : found->front();
 }
 
 Result<Bytes> ReadNeeded(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, const char* name) {
@@ -108,68 +95,190 @@ Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE
     }
     const bool shown = *value && (*value)->size() == sizeof(CK_BBOOL);
     attributes.push_back({.name = custody.name,
+                          .meaning = custody.meaning,
                           .value = shown ? std::optional((*value)->front() != CK_FALSE) : std::nullopt,
                           .required = custody.to_sign});
   }
   return attributes;
 }
 
-// Two private keys with one id cannot be told apart by anybody who pairs by it.
-Result<TokenKey> ReadKey(Session& session, CK_OBJECT_HANDLE private_key) {
-  auto id = ReadNeeded(session, private_key, CKA_ID, "CKA_ID");
-  auto label = ReadNeeded(session, private_key, CKA_LABEL, "CKA_LABEL");
-  auto type = ReadNeeded(session, private_key, CKA_KEY_TYPE, "CKA_KEY_TYPE");
-  for (const auto* value : {&id, &label, &type}) {
-    if (!*value) {
-      return std::unexpected(value->error());
-    }
+// All objects of a class on the token.
+Result<std::vector<CK_OBJECT_HANDLE>> FindAll(Session& session, CK_OBJECT_CLASS object_class) {
+  std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_TOKEN, kTrue)};
+  return session.Find(pattern);
+}
+
+// Empty when the token does not show it: other programs' objects may lack either.
+Result<std::string> ReadText(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
+  const auto value = session.Read(object, type);
+  if (!value) {
+    return std::unexpected(value.error());
   }
-  const std::string name(label->begin(), label->end());
+  return *value ? std::string((*value)->begin(), (*value)->end()) : "";
+}
+
+// The handles of a class's objects with their labels and ids.
+Result<std::vector<TokenObject>> List(Session& session, CK_OBJECT_CLASS object_class) {
+  const auto found = FindAll(session, object_class);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  std::vector<TokenObject> objects;
+  for (const auto handle : *found) {
+    auto label = ReadText(session, handle, CKA_LABEL);
+    auto id = ReadText(session, handle, CKA_ID);
+    if (!label || !id) {
+      return std::unexpected(label ? id.error() : label.error());
+    }
+    objects.push_back({.handle = handle, .label = std::move(*label), .id = Bytes(id->begin(), id->end()), .value = {}});
+  }
+  return objects;
+}
+
+// Reads what makes a key usable into `key`; an error is a flaw of the key or of the token.
+Status ReadUsable(Session& session, std::optional<CK_OBJECT_HANDLE> public_half, TokenKey& key) {
+  const auto type = ReadNeeded(session, key.private_key, CKA_KEY_TYPE, "CKA_KEY_TYPE");
+  if (!type) {
+    return std::unexpected(type.error());
+  }
   CK_KEY_TYPE key_type{};
   if (type->size() == sizeof key_type) {
     std::memcpy(&key_type, type->data(), sizeof key_type);
   }
   if (type->size() != sizeof key_type || key_type != CKK_RSA) {
-    return Fail(Code::kKeyForbidden, "the key labelled '" + name + "' is not an RSA key");
+    return Fail(Code::kKeyForbidden, "it is not an RSA key");
   }
-  const auto same_id = FindOne(session, CKO_PRIVATE_KEY, *id, "private keys");
-  const auto public_key = FindOne(session, CKO_PUBLIC_KEY, *id, "public keys");
-  const auto certificate = FindOne(session, CKO_CERTIFICATE, *id, "certificates");
-  for (const auto* found : {&same_id, &public_key, &certificate}) {
-    if (!*found) {
-      return std::unexpected(found->error());
-    }
-  }
-
-  auto numbers = ReadPublicKey(session, *public_key ? **public_key : private_key);
+  auto numbers = ReadPublicKey(session, public_half.value_or(key.private_key));
   if (!numbers) {
     return std::unexpected(numbers.error());
   }
-  auto modulus = ReadNeeded(session, private_key, CKA_MODULUS, "CKA_MODULUS");
+  const auto modulus = ReadNeeded(session, key.private_key, CKA_MODULUS, "CKA_MODULUS");
   if (!modulus || WithoutLeadingZeros(*modulus) != numbers->modulus) {
-    return Fail(
-        Code::kKeyUnproven,
-        "the private and the public key of '" + name + "' (CKA_ID " + Hex(*id) + ") are not two halves of one pair",
-        modulus ? "CKA_MODULUS differs" : modulus.error().detail);
+    return Fail(Code::kKeyUnproven, "its private and its public key are not two halves of one pair",
+                modulus ? "CKA_MODULUS differs" : modulus.error().detail);
   }
-  auto attributes = ReadCustody(session, private_key);
+  auto attributes = ReadCustody(session, key.private_key);
   if (!attributes) {
     return std::unexpected(attributes.error());
   }
-  TokenKey key{.private_key = private_key,
-               .label = name,
-               .id = std::move(*id),
-               .public_key = std::move(*numbers),
-               .certificate = {},
-               .attributes = std::move(*attributes)};
-  if (*certificate) {
-    auto der = ReadNeeded(session, **certificate, CKA_VALUE, "CKA_VALUE");
-    if (!der) {
-      return std::unexpected(der.error());
+  key.public_key = std::move(*numbers);
+  key.attributes = std::move(*attributes);
+  return {};
+}
+
+// Two objects of one class and id cannot be told apart by anybody who pairs by it.
+template <typename Object>
+Status CheckAlone(const std::vector<TokenObject>& objects, const Object& object, const char* noun) {
+  const auto count = std::ranges::count(objects, object.id, &TokenObject::id);
+  if (count > 1) {
+    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(count) + " " + noun + " with CKA_ID " +
+                                         Hex(object.id) + "; remove all but one");
+  }
+  return {};
+}
+
+// Only an error of the token fails it; what is wrong with the key alone becomes its flaw.
+Result<TokenKey> ReadKey(Session& session, const TokenObject& object, const std::vector<TokenObject>& private_keys,
+                         const std::vector<TokenObject>& public_keys) {
+  TokenKey key{.private_key = object.handle,
+               .label = object.label,
+               .id = object.id,
+               .public_key = {},
+               .attributes = {},
+               .flaw = {}};
+  const auto half = std::ranges::find(public_keys, key.id, &TokenObject::id);
+  auto usable = CheckAlone(private_keys, key, "private keys");
+  if (usable) {
+    usable = CheckAlone(public_keys, key, "public keys");
+  }
+  if (usable) {
+    usable = ReadUsable(session, half == public_keys.end() ? std::nullopt : std::optional(half->handle), key);
+  }
+  if (!usable) {
+    const auto code = usable.error().code;
+    if (code != Code::kKeyForbidden && code != Code::kKeyUnproven && code != Code::kKeyAmbiguous) {
+      return std::unexpected(usable.error());
     }
-    key.certificate = std::move(*der);
+    key.flaw = usable.error();
   }
   return key;
+}
+
+// One look at the token; kNotFound when an object went away under it.
+Result<TokenContents> ReadOnce(Session& session, const std::set<std::string, std::less<>>& labels) {
+  const auto private_keys = List(session, CKO_PRIVATE_KEY);
+  const auto public_keys = List(session, CKO_PUBLIC_KEY);
+  auto certificates = List(session, CKO_CERTIFICATE);
+  for (const auto* listed : {&private_keys, &public_keys, &certificates}) {
+    if (!*listed) {
+      return std::unexpected(listed->error());
+    }
+  }
+  TokenContents contents;
+  for (const auto& object : *private_keys) {
+    if (labels.contains(object.label)) {
+      auto key = ReadKey(session, object, *private_keys, *public_keys);
+      if (!key) {
+        return std::unexpected(key.error());
+      }
+      contents.keys.push_back(std::move(*key));
+    }
+  }
+  for (const auto& object : *public_keys) {
+    if (labels.contains(object.label) &&
+        std::ranges::find(*private_keys, object.id, &TokenObject::id) == private_keys->end()) {
+      contents.public_keys.push_back(object);
+    }
+  }
+  for (auto& object : *certificates) {
+    if (labels.contains(object.label)) {
+      auto value = ReadNeeded(session, object.handle, CKA_VALUE, "CKA_VALUE");
+      if (!value) {
+        return std::unexpected(value.error());
+      }
+      object.value = std::move(*value);
+      contents.certificates.push_back(std::move(object));
+    }
+  }
+  return contents;
+}
+
+Result<std::vector<TokenData>> FindDataOnce(Session& session, std::string_view application, std::string_view label) {
+  const CK_OBJECT_CLASS object_class = CKO_DATA;
+  std::vector pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_TOKEN, kTrue),
+                         Attribute(CKA_APPLICATION, AsBytes(application))};
+  if (!label.empty()) {
+    pattern.push_back(Attribute(CKA_LABEL, AsBytes(label)));
+  }
+  const auto found = session.Find(pattern);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  std::vector<TokenData> objects;
+  for (const auto handle : *found) {
+    auto name = ReadText(session, handle, CKA_LABEL);
+    auto value = ReadText(session, handle, CKA_VALUE);
+    if (!name || !value) {
+      return std::unexpected(name ? value.error() : name.error());
+    }
+    objects.push_back({.handle = handle, .label = std::move(*name), .value = std::move(*value)});
+  }
+  return objects;
+}
+
+// Other processes change the token too: a look under which an object went away is taken again, for it may have missed
+// the one that replaced it.
+template <typename Look>
+auto Steadily(const Look& look) {
+  constexpr int kLooks = 20;
+  auto seen = look();
+  for (int i = 1; i < kLooks && !seen && seen.error().code == Code::kNotFound; ++i) {
+    seen = look();
+  }
+  if (!seen && seen.error().code == Code::kNotFound) {
+    seen.error() = Error{Code::kUnavailable, "the HSM is not available; try again", seen.error().detail};
+  }
+  return seen;
 }
 
 Status CheckAtBirth(const TokenKey& key) {
@@ -272,27 +381,12 @@ bool HsmToken::Supports(const Algorithm& algorithm) const {
          (*module_)->C_GetMechanismInfo(info_.slot, CKM_RSA_PKCS_KEY_PAIR_GEN, &info) == CKR_OK;
 }
 
-Result<std::vector<TokenKey>> HsmToken::FindKeys(std::string_view label) {
+Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels) {
   auto session = OpenSession(0);
   if (!session) {
     return std::unexpected(session.error());
   }
-  const CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
-  std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_LABEL, AsBytes(label)),
-                        Attribute(CKA_TOKEN, kTrue)};
-  const auto found = session->Find(pattern);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  std::vector<TokenKey> keys;
-  for (const auto handle : *found) {
-    auto key = ReadKey(*session, handle);
-    if (!key) {
-      return std::unexpected(key.error());
-    }
-    keys.push_back(std::move(*key));
-  }
-  return keys;
+  return Steadily([&] { return ReadOnce(*session, labels); });
 }
 
 Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
@@ -314,8 +408,16 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
   if (!pair) {
     return std::unexpected(pair.error());
   }
-  auto made = ReadKey(*session, pair->private_key);
-  const auto checked = made ? CheckAtBirth(*made) : std::unexpected(made.error());
+  TokenKey made{.private_key = pair->private_key,
+                .label = key.label,
+                .id = key.id,
+                .public_key = {},
+                .attributes = {},
+                .flaw = {}};
+  auto checked = ReadUsable(*session, pair->public_key, made);
+  if (checked) {
+    checked = CheckAtBirth(made);
+  }
   if (!checked) {
     auto error = checked.error();
     for (const auto half : {pair->private_key, pair->public_key}) {
@@ -352,7 +454,7 @@ Status HsmToken::DestroyKey(BytesView id) {
   if (!session) {
     return std::unexpected(session.error());
   }
-  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_CERTIFICATE}) {
+  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
     const auto found = FindById(*session, object_class, id);
     if (!found) {
       return std::unexpected(found.error());
@@ -364,6 +466,62 @@ Status HsmToken::DestroyKey(BytesView id) {
     }
   }
   return {};
+}
+
+Status HsmToken::DestroyObject(ObjectHandle object) {
+  auto session = OpenSession(CKF_RW_SESSION);
+  return session ? session->Destroy(object) : std::unexpected(session.error());
+}
+
+Result<std::vector<TokenData>> HsmToken::FindData(std::string_view application, std::string_view label) {
+  auto session = OpenSession(0);
+  if (!session) {
+    return std::unexpected(session.error());
+  }
+  return Steadily([&] { return FindDataOnce(*session, application, label); });
+}
+
+Status HsmToken::StoreData(std::string_view application, std::string_view label, std::string_view value) {
+  auto session = OpenSession(CKF_RW_SESSION);
+  if (!session) {
+    return std::unexpected(session.error());
+  }
+  const CK_OBJECT_CLASS object_class = CKO_DATA;
+  std::array attributes = {Attribute(CKA_CLASS, object_class),
+                           Attribute(CKA_TOKEN, kTrue),
+                           Attribute(CKA_PRIVATE, kTrue),
+                           Attribute(CKA_APPLICATION, AsBytes(application)),
+                           Attribute(CKA_LABEL, AsBytes(label)),
+                           Attribute(CKA_VALUE, AsBytes(value))};
+  const auto created = session->Create(attributes);
+  return created ? Status() : std::unexpected(created.error());
+}
+
+TokenDescription HsmToken::Describe() const {
+  static constexpr std::array kFlags = {
+      std::pair{CKF_RNG, "CKF_RNG"},
+      std::pair{CKF_WRITE_PROTECTED, "CKF_WRITE_PROTECTED"},
+      std::pair{CKF_LOGIN_REQUIRED, "CKF_LOGIN_REQUIRED"},
+      std::pair{CKF_USER_PIN_INITIALIZED, "CKF_USER_PIN_INITIALIZED"},
+      std::pair{CKF_PROTECTED_AUTHENTICATION_PATH, "CKF_PROTECTED_AUTHENTICATION_PATH"},
+      std::pair{CKF_DUAL_CRYPTO_OPERATIONS, "CKF_DUAL_CRYPTO_OPERATIONS"},
+      std::pair{CKF_TOKEN_INITIALIZED, "CKF_TOKEN_INITIALIZED"},
+      std::pair{CKF_USER_PIN_FINAL_TRY, "CKF_USER_PIN_FINAL_TRY"},
+      std::pair{CKF_USER_PIN_LOCKED, "CKF_USER_PIN_LOCKED"},
+      std::pair{CKF_USER_PIN_TO_BE_CHANGED, "CKF_USER_PIN_TO_BE_CHANGED"},
+  };
+  TokenDescription description{.label = info_.label,
+                               .manufacturer = info_.manufacturer,
+                               .model = info_.model,
+                               .serial = info_.serial,
+                               .firmware = info_.firmware,
+                               .flags = {}};
+  for (const auto& [flag, name] : kFlags) {
+    if ((info_.flags & flag) != 0) {
+      description.flags.emplace_back(name);
+    }
+  }
+  return description;
 }
 
 Result<std::string> HsmToken::PrivateKeyUri(BytesView id) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,11 +25,15 @@ class HsmToken final : public Token {
   // Whether the token signs with the algorithm and makes keys for it.
   bool Supports(const Algorithm& algorithm) const;
 
-  Result<std::vector<TokenKey>> FindKeys(std::string_view label) override;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override;
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override;
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override;
   Status DestroyKey(BytesView id) override;
+  Status DestroyObject(ObjectHandle object) override;
+  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override;
+  Status StoreData(std::string_view application, std::string_view label, std::string_view value) override;
   Result<std::string> PrivateKeyUri(BytesView id) override;
+  TokenDescription Describe() const override;
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
 
  private:

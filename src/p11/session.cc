@@ -74,6 +74,9 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
     attribute.pValue = value.data();
     rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
   }
+  if (rv == CKR_OBJECT_HANDLE_INVALID) {
+    return Fail(Code::kNotFound, "an object on the token is gone", CryptokiError("C_GetAttributeValue", rv).detail);
+  }
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetAttributeValue", rv));
   }
@@ -91,7 +94,8 @@ Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
 }
 
 Status Session::Destroy(CK_OBJECT_HANDLE object) {
-  if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK) {
+  if (const auto rv = (*module_)->C_DestroyObject(handle_, object);
+      rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID) {
     return std::unexpected(CryptokiError("C_DestroyObject", rv));
   }
   return {};

@@ -32,10 +32,12 @@ class Session {
 
   Result<std::vector<CK_OBJECT_HANDLE>> Find(std::span<CK_ATTRIBUTE> pattern);
 
-  // Empty optional: the token does not know the attribute for this object.
+  // Empty optional: the token does not know the attribute for this object. kNotFound: the object is gone.
   Result<std::optional<Bytes>> Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 
   Result<CK_OBJECT_HANDLE> Create(std::span<CK_ATTRIBUTE> attributes);
+
+  // An object that is gone already counts as destroyed.
   Status Destroy(CK_OBJECT_HANDLE object);
 
   struct KeyPair {

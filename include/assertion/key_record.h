@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/algorithm.h"
+#include "assertion/bytes.h"
+#include "assertion/clock.h"
+
+namespace assertion {
+
+// 9999-12-31T23:59:59Z, which RFC 5280 section 4.1.2.5 writes where there is no end.
+inline constexpr Time kNever{std::chrono::seconds(253'402'300'799)};
+
+enum class KeyState { kStaged, kPublished, kSigning, kRetiring, kWithdrawn };
+
+// One key of a client as the ledger knows it. What it may do is a function of the clock and of four instants:
+// publish_from <= sign_from <= sign_until <= publish_until, each included in what begins with it.
+struct KeyRecord {
+  std::string kid;
+  const Algorithm* algorithm;
+  Bytes id;                               // CKA_ID
+  std::vector<std::string> certificates;  // x5t#S256 of each (RFC 7515 section 4.1.8), leaf first; may be empty
+  Time publish_from = kNever;
+  Time sign_from = kNever;
+  Time sign_until = kNever;
+  Time publish_until = kNever;
+
+  KeyState StateAt(Time now) const {
+    return now >= publish_until  ? KeyState::kWithdrawn
+           : now < publish_from  ? KeyState::kStaged
+           : now < sign_from     ? KeyState::kPublished
+           : now < sign_until    ? KeyState::kSigning
+                                 : KeyState::kRetiring;
+  }
+  bool SignsAt(Time now) const { return sign_from <= now && now < sign_until; }
+  bool PublishedAt(Time now) const { return publish_from <= now && now < publish_until; }
+
+  friend bool operator==(const KeyRecord&, const KeyRecord&) = default;
+};
+
+}  // namespace assertion

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/clock.h"
+#include "assertion/error.h"
+#include "assertion/token.h"
+#include "keys/key_ring.h"
+
+namespace assertion {
+
+// What an auditor asks of a key, as a JWS (RFC 7515) that the key itself signed: token, attributes with what each
+// proves, mechanism, certificate, schedule, time. Its typ keeps it from being taken for a client assertion (RFC 8725
+// section 3.11), and it has none of an assertion's claims. Everything is read from the token anew.
+Result<std::string> MakeEvidence(Token& token, const std::string& client_id, const ScheduledKey& key,
+                                 std::int64_t version, Time now);
+
+// One thing that evidence shows, or fails to.
+struct EvidenceFinding {
+  bool ok;
+  std::string text;
+};
+
+struct Evidence {
+  std::string report;  // the payload, JSON, indented
+  std::vector<EvidenceFinding> findings;
+
+  bool ok() const;
+};
+
+// Checks it offline: signature by the key that it is about, kid, certificate, and every attribute that custody asks for.
+// It proves what the signer of this report said; that the token tells the truth is for its vendor's attestation.
+// INVALID_ARGUMENT when it is not evidence at all.
+Result<Evidence> VerifyEvidence(std::string_view text);
+
+}  // namespace assertion

@@ -1,0 +1,181 @@
+#include "keys/file_ledger.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+namespace assertion {
+namespace {
+
+constexpr std::chrono::seconds kLongestWait{10};
+constexpr std::chrono::milliseconds kPause{20};
+constexpr off_t kMaxFileSize = off_t{16} << 20U;
+
+std::unexpected<Error> Unusable(const std::string& what, const std::string& why) {
+  return Fail(Code::kLedgerUnusable, "the ledger file cannot be used", what + ": " + why);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) {
+      close(fd_);
+    }
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// The file's text; empty when there is no file.
+Result<std::string> ReadFile(const std::string& path) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (file.get() < 0) {
+    return errno == ENOENT ? Result<std::string>("") : Unusable(path, std::strerror(errno));
+  }
+  struct stat info{};
+  if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return Unusable(path, "is not a file");
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Unusable(path, "others may write it: chmod 600");
+  }
+  if (info.st_size > kMaxFileSize) {
+    return Unusable(path, "is larger than 16 MiB");
+  }
+  std::string text(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t got = 0;
+  while (got < text.size()) {
+    const auto count = read(file.get(), text.data() + got, text.size() - got);
+    if (count <= 0) {
+      return Unusable(path, count == 0 ? "became shorter" : std::strerror(errno));
+    }
+    got += static_cast<std::size_t>(count);
+  }
+  return text;
+}
+
+bool WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const auto count = write(fd, text.data(), text.size());
+    if (count < 0) {
+      return false;
+    }
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+Result<Ledgers> ParseFile(const std::string& path, const std::string& text) {
+  if (text.empty()) {
+    return Ledgers();
+  }
+  const auto file = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!file.is_object() || file.size() != 1 || !file.contains("clients") || !file["clients"].is_array()) {
+    return Unusable(path, "is not {\"clients\":[…]}");
+  }
+  Ledgers ledgers;
+  for (const auto& client : file["clients"]) {
+    auto ledger = ParseLedger(client.dump());
+    if (!ledger) {
+      return Unusable(path, ledger.error().message);
+    }
+    const auto client_id = ledger->client_id;
+    if (!ledgers.emplace(client_id, std::move(*ledger)).second) {
+      return Unusable(path, "client '" + client_id + "' stands there twice");
+    }
+  }
+  return ledgers;
+}
+
+}  // namespace
+
+class FileLedger::FileHold final : public Ledger::Hold {
+ public:
+  FileHold(FileLedger& owner, Descriptor lock, Ledgers all, const std::string& client_id)
+      : owner_(owner), lock_(std::move(lock)), all_(std::move(all)) {
+    if (const auto found = all_.find(client_id); found != all_.end()) {
+      current_ = found->second;
+    }
+    current_.client_id = client_id;
+  }
+
+  const ClientLedger& current() const override { return current_; }
+
+  Status Commit(const ClientLedger& next) override {
+    all_.insert_or_assign(next.client_id, next);
+    return owner_.Write(all_);
+  }
+
+ private:
+  FileLedger& owner_;
+  const Descriptor lock_;  // closing it lets go
+  Ledgers all_;
+  ClientLedger current_;
+};
+
+Result<Ledgers> FileLedger::Read() {
+  const auto text = ReadFile(path_);
+  return text ? ParseFile(path_, *text) : std::unexpected(text.error());
+}
+
+Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id) {
+  const auto lock_path = path_ + ".lock";
+  Descriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (lock.get() < 0) {
+    return Unusable(lock_path, std::strerror(errno));
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kLongestWait;
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return Fail(Code::kAborted, "another administrator is changing keys: read them again and decide again");
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+  auto all = Read();
+  if (!all) {
+    return std::unexpected(all.error());
+  }
+  return std::make_unique<FileHold>(*this, std::move(lock), std::move(*all), client_id);
+}
+
+// Written beside it, synced, renamed, and the folder synced: a crash leaves the old text or the new.
+Status FileLedger::Write(const Ledgers& ledgers) const {
+  nlohmann::ordered_json file;
+  file["clients"] = nlohmann::ordered_json::array();
+  for (const auto& [client_id, ledger] : ledgers) {
+    file["clients"].push_back(nlohmann::ordered_json::parse(ToJson(ledger)));
+  }
+  const auto draft_path = path_ + ".new";
+  const auto folder_path = path_.substr(0, path_.rfind('/') + 1);
+  const Descriptor draft(
+      open(draft_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (draft.get() < 0) {
+    return Unusable(draft_path, std::strerror(errno));
+  }
+  if (!WriteAll(draft.get(), file.dump(1)) || fsync(draft.get()) != 0 ||
+      rename(draft_path.c_str(), path_.c_str()) != 0) {
+    return Unusable(draft_path, std::strerror(errno));
+  }
+  const Descriptor folder(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || fsync(folder.get()) != 0) {
+    return Unusable(folder_path, std::strerror(errno));
+  }
+  return {};
+}
+
+}  // namespace assertion

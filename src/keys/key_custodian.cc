@@ -1,0 +1,400 @@
+#include "keys/key_custodian.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "jws/thumbprint.h"
+#include "x509/chain.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kIdOctets = 16;
+
+// Whether any key signs now or will.
+bool WillSign(const Schedule& schedule, Time now) {
+  return std::ranges::any_of(schedule, [&](const auto& record) {
+    return record.sign_from != kNever && record.sign_from < record.sign_until && record.sign_until > now;
+  });
+}
+
+Result<KeyRecord*> FindRecord(ClientLedger& ledger, std::string_view kid) {
+  const auto found = std::ranges::find(ledger.keys, kid, &KeyRecord::kid);
+  if (found == ledger.keys.end()) {
+    return Fail(Code::kNotFound, "kid: client '" + ledger.client_id + "' has no such key");
+  }
+  return &*found;
+}
+
+// The kid that the request led to when it was made before; nothing when it is new.
+Result<std::optional<std::string>> PastOutcome(const ChangeRequest& change, const ClientLedger& ledger) {
+  const auto past = std::ranges::find(ledger.requests, change.request_id, &PastRequest::id);
+  if (change.request_id.empty() || past == ledger.requests.end()) {
+    return std::nullopt;
+  }
+  if (past->digest != change.digest) {
+    return Fail(Code::kInvalidArgument, "request_id: was used for another request; take a new one");
+  }
+  return past->kid;
+}
+
+void Remember(const ChangeRequest& change, const std::string& kid, ClientLedger& ledger) {
+  if (!change.request_id.empty()) {
+    ledger.requests.push_back({.id = change.request_id, .digest = change.digest, .kid = kid});
+    if (ledger.requests.size() > ClientLedger::kMostRequests) {
+      ledger.requests.erase(ledger.requests.begin());
+    }
+  }
+}
+
+std::vector<std::string> CertificatesOf(const ClientLedger& ledger) {
+  std::vector<std::string> all;
+  for (const auto& record : ledger.keys) {
+    all.insert(all.end(), record.certificates.begin(), record.certificates.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<const Client*> KeyCustodian::FindClient(std::string_view client_id) const {
+  const auto& clients = ring_.clients();
+  const auto found = std::ranges::find(clients, client_id, &Client::client_id);
+  if (found == clients.end()) {
+    return Fail(Code::kNotFound, "client_id: no such client is configured");
+  }
+  return &*found;
+}
+
+Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit& edit) {
+  const auto client = FindClient(change.client_id);
+  if (!client) {
+    return std::unexpected(client.error());
+  }
+  const std::lock_guard lock(administration_);
+  Result<std::string> kid;
+  {
+    const auto hold = ledger_.Take(change.client_id);
+    if (!hold) {
+      return std::unexpected(hold.error());
+    }
+    const auto past = PastOutcome(change, (*hold)->current());
+    if (!past) {
+      return std::unexpected(past.error());
+    }
+    kid = *past ? Result<std::string>(**past) : Edited(change, **client, **hold, edit);
+  }
+  // Also when it failed because the version was another: then this process should see that one.
+  const auto refreshed = ring_.Refresh();
+  if (kid && !refreshed) {
+    return std::unexpected(refreshed.error());
+  }
+  return kid;
+}
+
+// Objects that no ledger names any more go only after the ledger has changed, new ones that none will name at once.
+Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold,
+                                         const Edit& edit) {
+  const auto& before = hold.current();
+  if (before.version != change.expected_version) {
+    return Fail(Code::kAborted, "expected_version: the keys of client '" + client.client_id + "' are at version " +
+                                    std::to_string(before.version) + " by now, not " +
+                                    std::to_string(change.expected_version) + ": read them again and decide again");
+  }
+  Draft draft{.now = ring_.Now(), .next = before};
+  const auto made = [&]() -> Result<std::string> {
+    auto kid = edit(client, draft);
+    if (!kid) {
+      return kid;
+    }
+    const auto& after = draft.next.keys;
+    for (const auto& kept : {CheckOrder(after), CheckPast(before.keys, after, draft.now),
+                             change.forced ? Status() : CheckNoGap(client.client_id, before.keys, after, draft.now),
+                             change.forced || draft.revocation ? Status() : CheckBinding(client, before.keys, after)}) {
+      if (!kept) {
+        return std::unexpected(kept.error());
+      }
+    }
+    ++draft.next.version;
+    Remember(change, *kid, draft.next);
+    const auto committed = hold.Commit(draft.next);
+    return committed || IsStored(draft) ? kid : std::unexpected(committed.error());
+  };
+  auto kid = made();
+  if (!kid) {
+    kid.error().detail += Undo(client.client_id, draft);
+    return kid;
+  }
+  Clear(before, draft);
+  return kid;
+}
+
+// Whether the ledger took the draft although it said that it did not. When nobody can tell, the new objects must stay:
+// they may be named by it.
+bool KeyCustodian::IsStored(Draft& draft) {
+  const auto ledgers = ledger_.Read();
+  if (!ledgers) {
+    draft.new_keys.clear();
+    draft.new_certificates.clear();
+    return false;
+  }
+  const auto found = ledgers->find(draft.next.client_id);
+  return found != ledgers->end() && found->second == draft.next;
+}
+
+// What could not be undone, for the log.
+std::string KeyCustodian::Undo(const std::string& client_id, const Draft& draft) {
+  std::string left;
+  std::vector<std::string> thumbprints;
+  for (const auto& der : draft.new_certificates) {
+    thumbprints.push_back(jws::Sha256Thumbprint(der));
+  }
+  if (const auto destroyed = DestroyCertificates(client_id, thumbprints); !destroyed) {
+    left += "; a certificate is left on the token: " + destroyed.error().ToString();
+  }
+  for (const auto& id : draft.new_keys) {
+    if (const auto destroyed = token_.DestroyKey(id); !destroyed) {
+      left += "; the new key pair with CKA_ID " + Hex(id) + " is left on the token: " + destroyed.error().ToString();
+    }
+  }
+  return left;
+}
+
+// What fails here stays as an orphan, which doctor names.
+void KeyCustodian::Clear(const ClientLedger& before, const Draft& draft) {
+  for (const auto& id : draft.obsolete_keys) {
+    static_cast<void>(token_.DestroyKey(id));
+  }
+  const auto needed = CertificatesOf(draft.next);
+  auto obsolete = CertificatesOf(before);
+  std::erase_if(obsolete, [&](const auto& thumbprint) {
+    return std::ranges::find(needed, thumbprint) != needed.end();
+  });
+  static_cast<void>(DestroyCertificates(before.client_id, obsolete));
+}
+
+Status KeyCustodian::DestroyCertificates(const std::string& client_id, const std::vector<std::string>& thumbprints) {
+  if (thumbprints.empty()) {
+    return {};
+  }
+  const auto contents = token_.Read({client_id});
+  if (!contents) {
+    return std::unexpected(contents.error());
+  }
+  for (const auto& certificate : contents->certificates) {
+    if (std::ranges::find(thumbprints, jws::Sha256Thumbprint(certificate.value)) != thumbprints.end()) {
+      if (auto destroyed = token_.DestroyObject(certificate.handle); !destroyed) {
+        return destroyed;
+      }
+    }
+  }
+  return {};
+}
+
+Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate,
+                                      Draft& draft) {
+  const auto subject = x509::SubjectOf(certificate);
+  if (!subject) {
+    return std::unexpected(subject.error());
+  }
+  draft.new_certificates.push_back(certificate.der);
+  return token_.StoreCertificate(client.client_id, id, *subject, certificate.der);
+}
+
+// A new key pair and its self-signed certificate, both on the token; not scheduled.
+Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
+  if (draft.next.keys.size() >= ClientLedger::kMostKeys) {
+    return Fail(Code::kFailedPrecondition, "client '" + client.client_id + "' has " +
+                                               std::to_string(ClientLedger::kMostKeys) +
+                                               " keys: destroy those that are withdrawn first");
+  }
+  Bytes id(kIdOctets);
+  if (!random_(id)) {
+    return Fail(Code::kInternal, "the random number generator failed");
+  }
+  const auto key = token_.GenerateKeyPair(
+      {.label = client.client_id, .id = id, .algorithm = client.algorithm, .bits = request.bits});
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  draft.new_keys.push_back(id);
+  const auto uri = token_.PrivateKeyUri(id);
+  if (!uri) {
+    return std::unexpected(uri.error());
+  }
+  const auto certificate = certifier_.SelfSign({.private_key_uri = *uri,
+                                                .public_key = key->public_key,
+                                                .algorithm = client.algorithm,
+                                                .common_name = request.common_name,
+                                                .not_before = draft.now,
+                                                .not_after = draft.now + request.certificate_validity});
+  if (!certificate) {
+    return std::unexpected(certificate.error());
+  }
+  if (const auto stored = StoreCertificate(client, id, certificate->certificate, draft); !stored) {
+    return std::unexpected(stored.error());
+  }
+  return KeyRecord{.kid = jws::JwkThumbprint(key->public_key),
+                   .algorithm = client.algorithm,
+                   .id = id,
+                   .certificates = {jws::Sha256Thumbprint(certificate->certificate.der)}};
+}
+
+Result<std::string> KeyCustodian::Generate(const ChangeRequest& change, const NewKeyRequest& key) {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+    const bool first = !WillSign(draft.next.keys, draft.now);
+    auto record = MakeKey(client, key, draft);
+    if (!record) {
+      return std::unexpected(record.error());
+    }
+    if (first) {
+      record->publish_from = record->sign_from = draft.now;
+    }
+    draft.next.keys.push_back(*record);
+    return record->kid;
+  });
+}
+
+Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewKeyRequest& key,
+                                         std::optional<Time> sign_from) {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+    const bool first = !WillSign(draft.next.keys, draft.now);
+    auto record = MakeKey(client, key, draft);
+    if (!record) {
+      return std::unexpected(record.error());
+    }
+    record->publish_from = draft.now;
+    draft.next.keys.push_back(*record);
+    if (!sign_from) {
+      sign_from = first                               ? draft.now
+                  : client.binding == Binding::kJwks ? draft.now + client.publish_lead
+                                                     : kNever;
+    }
+    draft.next.keys = Rescheduled(client, std::move(draft.next.keys), record->kid,
+                                  {.publish_from = draft.now, .sign_from = sign_from}, draft.now);
+    return record->kid;
+  });
+}
+
+Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change, std::string_view kid,
+                                                    std::string_view certificates) {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+    const auto record = FindRecord(draft.next, kid);
+    if (!record) {
+      return std::unexpected(record.error());
+    }
+    const auto entry = ring_.Find(client.client_id, kid);
+    if (!entry || !entry->key) {
+      return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
+    }
+    const auto chain = x509::ParseChain(certificates);
+    if (!chain) {
+      return std::unexpected(chain.error());
+    }
+    if (const auto verified = x509::VerifyChain(*chain, entry->key->public_key, draft.now); !verified) {
+      return std::unexpected(verified.error());
+    }
+    const auto present = CertificatesOf(draft.next);
+    (*record)->certificates.clear();
+    for (const auto& certificate : *chain) {
+      const auto thumbprint = jws::Sha256Thumbprint(certificate.der);
+      (*record)->certificates.push_back(thumbprint);
+      if (std::ranges::find(present, thumbprint) != present.end()) {
+        continue;
+      }
+      // The leaf stands beside its key; an issuer has an id of its own.
+      auto id = (*record)->id;
+      if ((*record)->certificates.size() > 1 && !random_(id)) {
+        return Fail(Code::kInternal, "the random number generator failed");
+      }
+      if (const auto stored = StoreCertificate(client, id, certificate, draft); !stored) {
+        return std::unexpected(stored.error());
+      }
+    }
+    return std::string(kid);
+  });
+}
+
+Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::string_view kid,
+                                             const Instants& instants) {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+    if (const auto record = FindRecord(draft.next, kid); !record) {
+      return std::unexpected(record.error());
+    }
+    draft.next.keys = Rescheduled(client, std::move(draft.next.keys), kid, instants, draft.now);
+    return std::string(kid);
+  });
+}
+
+Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::string_view kid) {
+  return Change(change, [&](const Client&, Draft& draft) -> Result<std::string> {
+    if (const auto record = FindRecord(draft.next, kid); !record) {
+      return std::unexpected(record.error());
+    }
+    draft.revocation = true;
+    draft.next.keys = Revoked(std::move(draft.next.keys), kid, draft.now);
+    return std::string(kid);
+  });
+}
+
+Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::string_view kid) {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+    const auto record = FindRecord(draft.next, kid);
+    if (!record) {
+      return std::unexpected(record.error());
+    }
+    if ((*record)->StateAt(draft.now) != KeyState::kWithdrawn && !change.forced) {
+      return Fail(Code::kFailedPrecondition,
+                  "kid: the key is not withdrawn before " + Rfc3339((*record)->publish_until) +
+                      ": revoke it first, or force its destruction by naming client '" + client.client_id + "'");
+    }
+    draft.obsolete_keys.push_back((*record)->id);
+    std::erase_if(draft.next.keys, [&](const auto& other) { return other.kid == kid; });
+    return std::string(kid);
+  });
+}
+
+Result<std::string> KeyCustodian::CreateCsr(std::string_view client_id, std::string_view kid,
+                                            const std::string& subject,
+                                            const std::vector<std::string>& subject_alt_names) const {
+  const auto entry = ring_.Find(client_id, kid);
+  if (!entry) {
+    return std::unexpected(entry.error());
+  }
+  if (!entry->key) {
+    return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
+  }
+  const auto uri = token_.PrivateKeyUri(entry->record.id);
+  if (!uri) {
+    return std::unexpected(uri.error());
+  }
+  return certifier_.CreateCsr({.private_key_uri = *uri,
+                               .public_key = entry->key->public_key,
+                               .algorithm = entry->record.algorithm,
+                               .subject = subject,
+                               .subject_alt_names = subject_alt_names});
+}
+
+Result<std::vector<Orphan>> KeyCustodian::RemoveOrphans(const std::string& client_id) {
+  const std::lock_guard lock(administration_);
+  // Held, so that nobody is in the middle of a change: a key in the making looks like an orphan.
+  const auto hold = ledger_.Take(client_id);
+  if (!hold) {
+    return std::unexpected(hold.error());
+  }
+  const auto contents = token_.Read({client_id});
+  if (!contents) {
+    return std::unexpected(contents.error());
+  }
+  auto orphans = FindOrphans(*contents, {{client_id, (*hold)->current()}});
+  for (const auto& orphan : orphans) {
+    const auto destroyed =
+        orphan.kind == Orphan::Kind::kKeyPair ? token_.DestroyKey(orphan.id) : token_.DestroyObject(orphan.handle);
+    if (!destroyed) {
+      return std::unexpected(destroyed.error());
+    }
+  }
+  return orphans;
+}
+
+}  // namespace assertion

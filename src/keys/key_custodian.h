@@ -1,0 +1,103 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/client.h"
+#include "assertion/clock.h"
+#include "assertion/error.h"
+#include "assertion/random.h"
+#include "assertion/token.h"
+#include "keys/key_ring.h"
+#include "keys/ledger.h"
+#include "keys/orphan.h"
+#include "x509/certifier.h"
+
+namespace assertion {
+
+// What a change says besides what to do.
+struct ChangeRequest {
+  std::string client_id;
+  std::int64_t expected_version;  // the client's version that it was decided on
+  std::string request_id;         // empty: none
+  std::string digest;             // of what is asked, without version and request id
+  bool forced;                    // the client's signing may stop, its binding's times may be broken
+};
+
+struct NewKeyRequest {
+  int bits;
+  std::string common_name;
+  std::chrono::seconds certificate_validity;
+};
+
+// Makes, certifies, schedules and destroys keys. Every change is one step of the client's ledger: what it needs on the
+// token is there before, what it no longer needs goes afterwards, so that a crash leaves the state before or after it
+// and, at worst, orphans: objects that no ledger names.
+//
+// Each change answers the kid that it was about. ABORTED: the version is another. FAILED_PRECONDITION: see schedule.h.
+class KeyCustodian {
+ public:
+  // All must outlive it. Changes show in `ring` when they return.
+  KeyCustodian(Token& token, Ledger& ledger, const x509::Certifier& certifier, KeyRing& ring, Random random)
+      : token_(token), ledger_(ledger), certifier_(certifier), ring_(ring), random_(std::move(random)) {}
+
+  // A key pair with a self-signed certificate. It signs at once if no key of the client does or will; else it is staged.
+  Result<std::string> Generate(const ChangeRequest& change, const NewKeyRequest& key);
+
+  // The client's next key. `sign_from` unset: publish_lead from now with Binding::kJwks; with kCertificate not yet.
+  Result<std::string> Rotate(const ChangeRequest& change, const NewKeyRequest& key, std::optional<Time> sign_from);
+
+  // INVALID_ARGUMENT when the chain is not this key's, not valid, or does not verify.
+  Result<std::string> ImportCertificate(const ChangeRequest& change, std::string_view kid,
+                                        std::string_view certificates);
+
+  Result<std::string> Reschedule(const ChangeRequest& change, std::string_view kid, const Instants& instants);
+  Result<std::string> Revoke(const ChangeRequest& change, std::string_view kid);
+
+  // Only after publish_until, unless forced.
+  Result<std::string> Destroy(const ChangeRequest& change, std::string_view kid);
+
+  // A PKCS#10 request in PEM, signed in the token. INVALID_ARGUMENT.
+  Result<std::string> CreateCsr(std::string_view client_id, std::string_view kid, const std::string& subject,
+                                const std::vector<std::string>& subject_alt_names) const;
+
+  // Destroys the client's objects that no ledger names. Answers what they were.
+  Result<std::vector<Orphan>> RemoveOrphans(const std::string& client_id);
+
+ private:
+  // A change in the making: the next ledger, and the objects that go when it fails or when it is committed.
+  struct Draft {
+    Time now;
+    ClientLedger next;
+    std::vector<Bytes> new_keys;  // CKA_ID
+    std::vector<Bytes> new_certificates;
+    std::vector<Bytes> obsolete_keys;  // CKA_ID
+    bool revocation = false;           // goes through whatever the binding asks for
+  };
+  using Edit = std::function<Result<std::string>(const Client&, Draft&)>;
+
+  Result<std::string> Change(const ChangeRequest& change, const Edit& edit);
+  Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
+  Result<const Client*> FindClient(std::string_view client_id) const;
+  Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
+  Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
+  Status DestroyCertificates(const std::string& client_id, const std::vector<std::string>& thumbprints);
+  bool IsStored(Draft& draft);
+  std::string Undo(const std::string& client_id, const Draft& draft);
+  void Clear(const ClientLedger& before, const Draft& draft);
+
+  Token& token_;
+  Ledger& ledger_;
+  const x509::Certifier& certifier_;
+  KeyRing& ring_;
+  const Random random_;
+  std::mutex administration_;  // one change at a time
+};
+
+}  // namespace assertion

@@ -1,0 +1,187 @@
+#include "keys/ledger.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace assertion {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array kInstants = {std::pair{"publish_from", &KeyRecord::publish_from},
+                                  std::pair{"sign_from", &KeyRecord::sign_from},
+                                  std::pair{"sign_until", &KeyRecord::sign_until},
+                                  std::pair{"publish_until", &KeyRecord::publish_until}};
+
+// An object's members by type; remembers the first that was wrong, and whether any was left over.
+class Members {
+ public:
+  explicit Members(const json& object) : object_(object) {
+    if (!object_.is_object()) {
+      wrong_ = "an object";
+    }
+  }
+
+  std::string Text(const char* name) {
+    const auto* value = Take(name, json::value_t::string);
+    return value == nullptr ? "" : value->get<std::string>();
+  }
+
+  std::int64_t Number(const char* name) {
+    const auto* value = Take(name, json::value_t::number_unsigned);
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 53U;
+    if (value != nullptr && value->get<std::uint64_t>() > kMost) {
+      Refuse(name);
+    }
+    return value == nullptr || !wrong_.empty() ? 0 : value->get<std::int64_t>();
+  }
+
+  const json& List(const char* name) {
+    static const json kEmpty = json::array();
+    const auto* value = Take(name, json::value_t::array);
+    return value == nullptr ? kEmpty : *value;
+  }
+
+  void Refuse(const std::string& name) {
+    if (wrong_.empty()) {
+      wrong_ = name;
+    }
+  }
+
+  // What was wrong; empty when nothing was.
+  std::string Wrong() const {
+    return wrong_.empty() && taken_ != object_.size() ? "unknown member" : wrong_;
+  }
+
+ private:
+  const json* Take(const char* name, json::value_t type) {
+    const auto found = wrong_.empty() ? object_.find(name) : object_.end();
+    if (found == object_.end() || found->type() != type) {
+      Refuse(name);
+      return nullptr;
+    }
+    ++taken_;
+    return &*found;
+  }
+
+  const json& object_;
+  std::size_t taken_ = 0;
+  std::string wrong_;
+};
+
+Bytes FromHex(std::string_view hex) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  Bytes octets;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    const auto high = kDigits.find(hex[i]);
+    const auto low = kDigits.find(hex[i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) {
+      return {};
+    }
+    octets.push_back(static_cast<std::uint8_t>(high * 16 + low));
+  }
+  return octets;
+}
+
+std::string ReadKey(const json& value, KeyRecord& record) {
+  Members members(value);
+  record.kid = members.Text("kid");
+  record.algorithm = FindAlgorithm(members.Text("alg"));
+  if (record.algorithm == nullptr) {
+    members.Refuse("alg");
+  }
+  const auto id = members.Text("cka_id");
+  record.id = FromHex(id);
+  if (record.id.empty() || Hex(record.id) != id) {
+    members.Refuse("cka_id");
+  }
+  for (const auto& thumbprint : members.List("x5t#S256")) {
+    if (!thumbprint.is_string()) {
+      members.Refuse("x5t#S256");
+      break;
+    }
+    record.certificates.push_back(thumbprint.get<std::string>());
+  }
+  for (const auto& [name, instant] : kInstants) {
+    record.*instant = Time(std::chrono::seconds(members.Number(name)));
+    if (record.*instant > kNever) {
+      members.Refuse(name);
+    }
+  }
+  return members.Wrong();
+}
+
+std::string ReadRequest(const json& value, PastRequest& request) {
+  Members members(value);
+  request = {.id = members.Text("id"), .digest = members.Text("digest"), .kid = members.Text("kid")};
+  return members.Wrong();
+}
+
+// What is wrong with the keys as a whole.
+std::string CheckKeys(const Schedule& keys) {
+  std::set<std::string> kids;
+  std::set<Bytes> ids;
+  for (const auto& key : keys) {
+    if (!kids.insert(key.kid).second || !ids.insert(key.id).second) {
+      return "a key stands there twice";
+    }
+  }
+  const auto ordered = CheckOrder(keys);
+  return ordered ? "" : ordered.error().message;
+}
+
+}  // namespace
+
+std::string ToJson(const ClientLedger& ledger) {
+  nlohmann::ordered_json object = {{"client_id", ledger.client_id}, {"version", ledger.version}};
+  object["keys"] = json::array();
+  for (const auto& key : ledger.keys) {
+    nlohmann::ordered_json member = {{"kid", key.kid}, {"alg", key.algorithm->name}, {"cka_id", Hex(key.id)}};
+    member["x5t#S256"] = key.certificates;
+    for (const auto& [name, instant] : kInstants) {
+      member[name] = (key.*instant).time_since_epoch().count();
+    }
+    object["keys"].push_back(std::move(member));
+  }
+  object["requests"] = json::array();
+  for (const auto& request : ledger.requests) {
+    object["requests"].push_back({{"id", request.id}, {"digest", request.digest}, {"kid", request.kid}});
+  }
+  return object.dump();
+}
+
+Result<ClientLedger> ParseLedger(std::string_view text) {
+  const auto unusable = [](const std::string& why) {
+    return Fail(Code::kLedgerUnusable, "the ledger cannot be read: " + why);
+  };
+  const auto object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (object.is_discarded()) {
+    return unusable("not JSON");
+  }
+  Members members(object);
+  ClientLedger ledger{.client_id = members.Text("client_id"), .version = members.Number("version")};
+  for (const auto& value : members.List("keys")) {
+    KeyRecord record;
+    if (const auto wrong = ReadKey(value, record); !wrong.empty()) {
+      return unusable("a key's " + wrong);
+    }
+    ledger.keys.push_back(std::move(record));
+  }
+  for (const auto& value : members.List("requests")) {
+    PastRequest request;
+    if (const auto wrong = ReadRequest(value, request); !wrong.empty()) {
+      return unusable("a request's " + wrong);
+    }
+    ledger.requests.push_back(std::move(request));
+  }
+  if (const auto wrong = members.Wrong(); !wrong.empty()) {
+    return unusable(wrong);
+  }
+  if (const auto wrong = CheckKeys(ledger.keys); !wrong.empty()) {
+    return unusable(wrong);
+  }
+  return ledger;
+}
+
+}  // namespace assertion

@@ -1,0 +1,48 @@
+#include "keys/orphan.h"
+
+#include <algorithm>
+
+#include "jws/thumbprint.h"
+
+namespace assertion {
+namespace {
+
+// Whether a record of the client named by `label` satisfies `matches`.
+template <typename Matches>
+bool IsKnown(const Ledgers& ledgers, const std::string& label, const Matches& matches) {
+  const auto ledger = ledgers.find(label);
+  return ledger != ledgers.end() && std::ranges::any_of(ledger->second.keys, matches);
+}
+
+}  // namespace
+
+std::string Orphan::ToString() const {
+  const char* noun = kind == Kind::kKeyPair     ? "key pair"
+                     : kind == Kind::kPublicKey ? "public key"
+                                                : "certificate";
+  return std::string(noun) + " with CKA_ID " + Hex(id);
+}
+
+std::vector<Orphan> FindOrphans(const TokenContents& contents, const Ledgers& ledgers) {
+  std::vector<Orphan> orphans;
+  for (const auto& key : contents.keys) {
+    if (!IsKnown(ledgers, key.label, [&](const auto& record) { return record.id == key.id; })) {
+      orphans.push_back({Orphan::Kind::kKeyPair, key.label, key.id, key.private_key});
+    }
+  }
+  for (const auto& key : contents.public_keys) {
+    if (!IsKnown(ledgers, key.label, [&](const auto& record) { return record.id == key.id; })) {
+      orphans.push_back({Orphan::Kind::kPublicKey, key.label, key.id, key.handle});
+    }
+  }
+  for (const auto& certificate : contents.certificates) {
+    const auto thumbprint = jws::Sha256Thumbprint(certificate.value);
+    if (!IsKnown(ledgers, certificate.label,
+                 [&](const auto& record) { return std::ranges::find(record.certificates, thumbprint) != record.certificates.end(); })) {
+      orphans.push_back({Orphan::Kind::kCertificate, certificate.label, certificate.id, certificate.handle});
+    }
+  }
+  return orphans;
+}
+
+}  // namespace assertion

@@ -1,0 +1,39 @@
+#include "keys/publication.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "jws/jwk.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kMostOctets = std::size_t{50} * 1024 - 1;
+
+std::string Render(const std::vector<const SigningKey*>& keys, Time now, bool with_certificates) {
+  nlohmann::ordered_json set = {{"keys", nlohmann::ordered_json::array()}};
+  for (const auto* key : keys) {
+    const bool valid = with_certificates && !key->chain.empty() && key->chain.front().not_before <= now &&
+                       now <= key->chain.front().not_after;
+    set["keys"].push_back(
+        jws::Jwk(key->public_key, *key->algorithm, valid ? std::span(key->chain) : std::span<const Certificate>()));
+  }
+  return set.dump();
+}
+
+}  // namespace
+
+std::string JwkSet(const ClientKeys& keys, Time now) {
+  std::vector<const SigningKey*> published;
+  for (const auto& entry : keys.keys) {
+    if (entry.record.PublishedAt(now) && entry.key) {
+      const auto place = entry.record.SignsAt(now) ? published.begin() : published.end();
+      published.insert(place, entry.key.get());
+    }
+  }
+  auto text = Render(published, now, /*with_certificates=*/true);
+  return text.size() <= kMostOctets ? text : Render(published, now, /*with_certificates=*/false);
+}
+
+}  // namespace assertion

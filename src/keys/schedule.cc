@@ -1,0 +1,175 @@
+#include "keys/schedule.h"
+
+#include <algorithm>
+#include <array>
+
+namespace assertion {
+namespace {
+
+// The instants in their order.
+constexpr std::array kInstants = {&KeyRecord::publish_from, &KeyRecord::sign_from, &KeyRecord::sign_until,
+                                  &KeyRecord::publish_until};
+constexpr std::array kInstantNames = {"publish_from", "sign_from", "sign_until", "publish_until"};
+
+const KeyRecord* FindId(const Schedule& schedule, const Bytes& id) {
+  const auto found = std::ranges::find(schedule, id, &KeyRecord::id);
+  return found == schedule.end() ? nullptr : &*found;
+}
+
+Time Plus(Time time, std::chrono::seconds span) { return time >= kNever - span ? kNever : time + span; }
+
+// The key that signs at `at` stops then and stays published until nothing that it signed is valid any more.
+void HandOver(const Client& client, Schedule& schedule, const KeyRecord& successor) {
+  const auto at = successor.sign_from;
+  for (auto& record : schedule) {
+    if (&record != &successor && record.SignsAt(at)) {
+      const auto withdrawn = Plus(at, client.publish_overlap());
+      const bool ends_anyway = record.publish_until != kNever && record.publish_until >= withdrawn;
+      record.sign_until = at;
+      record.publish_until = ends_anyway ? record.publish_until : withdrawn;
+    }
+  }
+}
+
+}  // namespace
+
+const KeyRecord* FindKid(std::span<const KeyRecord> schedule, std::string_view kid) {
+  const auto found = std::ranges::find(schedule, kid, &KeyRecord::kid);
+  return found == schedule.end() ? nullptr : &*found;
+}
+
+const KeyRecord* SigningKeyAt(std::span<const KeyRecord> schedule, Time now) {
+  const auto found = std::ranges::find_if(schedule, [&](const auto& record) { return record.SignsAt(now); });
+  return found == schedule.end() ? nullptr : &*found;
+}
+
+Status CheckOrder(const Schedule& schedule) {
+  for (const auto& record : schedule) {
+    for (std::size_t i = 1; i < kInstants.size(); ++i) {
+      if (record.*kInstants[i - 1] > record.*kInstants[i]) {
+        return Fail(Code::kFailedPrecondition,
+                    std::string(kInstantNames[i]) + ": " + Rfc3339(record.*kInstants[i]) + " would be before " +
+                        kInstantNames[i - 1] + ", " + Rfc3339(record.*kInstants[i - 1]));
+      }
+    }
+  }
+  for (const auto& record : schedule) {
+    for (const auto& other : schedule) {
+      if (&record != &other && record.sign_from < record.sign_until && other.SignsAt(record.sign_from)) {
+        return Fail(Code::kFailedPrecondition, "sign_from: at " + Rfc3339(record.sign_from) + " key " + record.kid +
+                                                   " and key " + other.kid + " would both sign");
+      }
+    }
+  }
+  return {};
+}
+
+Status CheckPast(const Schedule& before, const Schedule& after, Time now) {
+  for (const auto& record : after) {
+    const auto* old = FindId(before, record.id);
+    for (std::size_t i = 0; i < kInstants.size(); ++i) {
+      const auto instant = record.*kInstants[i];
+      const bool passed = old != nullptr && old->*kInstants[i] <= now;
+      if (passed && instant != old->*kInstants[i]) {
+        return Fail(Code::kFailedPrecondition, std::string(kInstantNames[i]) + ": " + Rfc3339(old->*kInstants[i]) +
+                                                   " has passed and cannot be changed");
+      }
+      if (!passed && instant < now) {
+        return Fail(Code::kFailedPrecondition,
+                    std::string(kInstantNames[i]) + ": " + Rfc3339(instant) + " is in the past");
+      }
+    }
+  }
+  return {};
+}
+
+Status CheckNoGap(const std::string& client_id, const Schedule& before, const Schedule& after, Time now) {
+  std::vector<Time> moments = {now};
+  for (const auto* schedule : {&before, &after}) {
+    for (const auto& record : *schedule) {
+      moments.push_back(record.sign_from);
+      moments.push_back(record.sign_until);
+    }
+  }
+  std::ranges::sort(moments);
+  for (const auto moment : moments) {
+    if (moment >= now && SigningKeyAt(before, moment) != nullptr && SigningKeyAt(after, moment) == nullptr) {
+      return Fail(Code::kFailedPrecondition,
+                  "client '" + client_id + "' would be without a signing key from " + Rfc3339(moment) +
+                      " on: schedule another first, or force the change by naming the client");
+    }
+  }
+  return {};
+}
+
+Status CheckBinding(const Client& client, const Schedule& before, const Schedule& after) {
+  if (client.binding != Binding::kJwks) {
+    return {};
+  }
+  for (const auto& record : after) {
+    const auto* old = FindId(before, record.id);
+    const bool signs = record.sign_from < record.sign_until;
+    const bool starts = signs && (old == nullptr || old->sign_from != record.sign_from);
+    // Without a key that signs already nobody gains by waiting.
+    if (starts && SigningKeyAt(before, record.sign_from) != nullptr &&
+        record.sign_from - record.publish_from < client.publish_lead) {
+      return Fail(Code::kFailedPrecondition,
+                  "sign_from: key " + record.kid + " must be published for " +
+                      std::to_string(client.publish_lead.count()) +
+                      "s (publish_lead) before it signs: identity servers cache the JWK Set; later, or force it");
+    }
+    const bool stops = signs && (old == nullptr || old->sign_until != record.sign_until ||
+                                 old->publish_until != record.publish_until);
+    if (stops && record.publish_until < Plus(record.sign_until, client.publish_overlap())) {
+      return Fail(Code::kFailedPrecondition,
+                  "publish_until: key " + record.kid + " must stay published for " +
+                      std::to_string(client.publish_overlap().count()) +
+                      "s after it stopped signing, until its last assertion has expired; later, or force it");
+    }
+  }
+  return {};
+}
+
+Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view kid, const Instants& instants,
+                     Time now) {
+  const auto found = std::ranges::find(schedule, kid, &KeyRecord::kid);
+  if (found == schedule.end()) {
+    return schedule;
+  }
+  auto& record = *found;
+  const auto set = [&](Time KeyRecord::*instant, const std::optional<Time>& wanted) {
+    if (wanted && *wanted != record.*instant) {
+      record.*instant = std::max(*wanted, now);
+    }
+  };
+  set(&KeyRecord::sign_from, instants.sign_from);
+  set(&KeyRecord::publish_from, instants.publish_from);
+  set(&KeyRecord::sign_until, instants.sign_until);
+  set(&KeyRecord::publish_until, instants.publish_until);
+  if (instants.sign_from && !instants.publish_from && record.sign_from != kNever) {
+    const auto lead = client.binding == Binding::kJwks ? client.publish_lead : std::chrono::seconds(0);
+    record.publish_from = std::min(record.publish_from, std::max(now, record.sign_from - lead));
+  }
+  if (instants.sign_until && !instants.publish_until) {
+    const auto needed = Plus(record.sign_until, client.publish_overlap());
+    if (record.publish_until == kNever || record.publish_until < needed) {
+      record.publish_until = needed;
+    }
+  }
+  if (instants.sign_from && record.sign_from < record.sign_until) {
+    HandOver(client, schedule, record);
+  }
+  return schedule;
+}
+
+Schedule Revoked(Schedule schedule, std::string_view kid, Time now) {
+  const auto found = std::ranges::find(schedule, kid, &KeyRecord::kid);
+  for (const auto instant : kInstants) {
+    if (found != schedule.end()) {
+      (*found).*instant = std::min((*found).*instant, now);
+    }
+  }
+  return schedule;
+}
+
+}  // namespace assertion
