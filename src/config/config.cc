@@ -22,6 +22,8 @@ constexpr std::size_t kMaxFileSize = std::size_t{1} << 20U;
 constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
 constexpr seconds kLongestLifetime = std::chrono::hours(24);
 constexpr seconds kLargestSkew = std::chrono::hours(1);
+constexpr seconds kLongestLead = std::chrono::hours(24 * 7);
+constexpr seconds kLongestRefresh = std::chrono::hours(1);
 
 // Collects errors as "LINE: path: reason".
 class Errors {
@@ -161,7 +163,30 @@ void ReadLifetimes(Fields& fields, Client& client, std::vector<std::string>& war
   }
 }
 
-Client ReadClient(const Node& node, const std::string& path, Errors& errors, std::vector<std::string>& warnings) {
+void ReadBinding(Fields& fields, Client& client, std::chrono::seconds refresh_interval) {
+  if (const auto* binding = fields.Take<std::string>("binding", false, "a string"); binding != nullptr) {
+    if (*binding == "jwks") {
+      client.binding = Binding::kJwks;
+    } else if (*binding != "certificate") {
+      fields.Refuse("binding", "must be \"certificate\" or \"jwks\"");
+    }
+  }
+  const auto lead = fields.TakeDuration("publish_lead", seconds(1), kLongestLead);
+  client.publish_lead = lead.value_or(client.publish_lead);
+  if (lead && client.binding != Binding::kJwks) {
+    fields.Refuse("publish_lead", "is for the binding \"jwks\" only");
+  }
+  if (lead && *lead < refresh_interval) {
+    fields.Refuse("publish_lead", "must not be shorter than refresh_interval: other servers must know the key by then");
+  }
+  if (const auto* expired = fields.Take<bool>("sign_with_expired_certificate", false, "true or false");
+      expired != nullptr) {
+    client.sign_with_expired_certificate = *expired;
+  }
+}
+
+Client ReadClient(const Node& node, const std::string& path, seconds refresh_interval, Errors& errors,
+                  std::vector<std::string>& warnings) {
   Fields fields(node, path, errors);
   Client client;
   if (const auto* client_id = fields.Take<std::string>("client_id", true, "a string"); client_id != nullptr) {
@@ -180,6 +205,7 @@ Client ReadClient(const Node& node, const std::string& path, Errors& errors, std
     client.audience_as_list = *as_list;
   }
   ReadLifetimes(fields, client, warnings, path);
+  ReadBinding(fields, client, refresh_interval);
   if (const auto* name = fields.Take<std::string>("algorithm", false, "a string"); name != nullptr) {
     client.algorithm = FindAlgorithm(*name);
     if (client.algorithm == nullptr) {
@@ -200,7 +226,8 @@ Client ReadClient(const Node& node, const std::string& path, Errors& errors, std
   return client;
 }
 
-std::vector<Client> ReadClients(Fields& fields, Errors& errors, std::vector<std::string>& warnings) {
+std::vector<Client> ReadClients(Fields& fields, seconds refresh_interval, Errors& errors,
+                                std::vector<std::string>& warnings) {
   std::vector<Client> clients;
   const auto* list = fields.Take<Node::Array>("clients", true, "a list of clients");
   if (list != nullptr && list->empty()) {
@@ -209,7 +236,7 @@ std::vector<Client> ReadClients(Fields& fields, Errors& errors, std::vector<std:
   std::set<std::string> seen;
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const auto path = "clients[" + std::to_string(i) + "]";
-    auto client = ReadClient((*list)[i], path, errors, warnings);
+    auto client = ReadClient((*list)[i], path, refresh_interval, errors, warnings);
     if (!client.client_id.empty() && !seen.insert(client.client_id).second) {
       errors.Add((*list)[i].line, path + ".client_id", "is the id of an earlier client");
     }
@@ -237,6 +264,40 @@ std::string ReadSocketPath(Fields& fields) {
                                 " octets: a Unix socket's name holds no more");
   }
   return std::string(path);
+}
+
+// "token", or "file:" and an absolute path; answers the path.
+std::string ReadLedger(Fields& fields) {
+  const auto* ledger = fields.Take<std::string>("ledger", false, "a string");
+  if (ledger == nullptr || *ledger == "token") {
+    return {};
+  }
+  if (!ledger->starts_with("file:/") || ledger->ends_with('/') || ledger->find('\0') != std::string::npos) {
+    fields.Refuse("ledger", "must be \"token\", or file: and an absolute path");
+    return {};
+  }
+  return ledger->substr(5);
+}
+
+// HOST:PORT; an IPv6 address stands in brackets.
+void ReadHttpListen(Fields& fields, std::string& host, int& port) {
+  const auto* listen = fields.Take<std::string>("http_listen", false, "a string");
+  if (listen == nullptr) {
+    return;
+  }
+  const auto colon = listen->rfind(':');
+  const auto digits = colon == std::string::npos ? std::string() : listen->substr(colon + 1);
+  host = listen->substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  }
+  const bool number = !digits.empty() && digits.size() <= 5 &&
+                      std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+  constexpr int kMostPort = 65535;
+  port = number ? std::stoi(digits) : -1;
+  if (host.empty() || port < 0 || port > kMostPort) {
+    fields.Refuse("http_listen", "must be HOST:PORT, for example 127.0.0.1:8089; port 0: one that the system chooses");
+  }
 }
 
 std::size_t ReadSessions(Fields& fields) {
@@ -281,7 +342,12 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
     }
   }
   const auto sessions = ReadSessions(fields);
-  auto clients = ReadClients(fields, errors, warnings);
+  auto ledger_path = ReadLedger(fields);
+  const auto refresh_interval = fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(seconds(5));
+  std::string http_host;
+  int http_port = 0;
+  ReadHttpListen(fields, http_host, http_port);
+  auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty() || !hsm) {
     return std::unexpected(errors.Take());
@@ -290,6 +356,10 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .socket_path = std::move(socket_path),
                 .state_directory = std::move(state_directory),
                 .sessions = sessions,
+                .ledger_path = std::move(ledger_path),
+                .refresh_interval = refresh_interval,
+                .http_host = std::move(http_host),
+                .http_port = http_port,
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
 }

@@ -7,35 +7,72 @@
 #include <thread>
 
 #include "assertion/v1/key_admin.grpc.pb.h"
-#include "keys/key_ring.h"
+#include "keys/key_custodian.h"
 #include "policy/policy.h"
+#include "signing/signing_queue.h"
 
 namespace assertion::service {
 
-using RawKeyAdminService = v1::KeyAdminService::WithRawCallbackMethod_GenerateKey<
-    v1::KeyAdminService::WithRawCallbackMethod_ListKeys<v1::KeyAdminService::Service>>;
+using KeyAdminBase = v1::KeyAdminService;
+using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<
+    KeyAdminBase::WithRawCallbackMethod_GetKey<KeyAdminBase::WithRawCallbackMethod_CreateCsr<
+        KeyAdminBase::WithRawCallbackMethod_ProveKey<
+            KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::Service>>>>>;
+using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
+    KeyAdminBase::WithRawCallbackMethod_RotateKey<KeyAdminBase::WithRawCallbackMethod_ImportCertificate<
+        KeyAdminBase::WithRawCallbackMethod_ScheduleKey<KeyAdminBase::WithRawCallbackMethod_RevokeKey<
+            KeyAdminBase::WithRawCallbackMethod_DestroyKey<RawKeyReads>>>>>>;
 
-// assertion.v1.KeyAdminService. Changes run one after the other on a thread of their own: making a key takes seconds,
-// and gRPC's threads are the callers'. The core must outlive it.
+// assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key takes
+// seconds, and gRPC's threads are the callers'. The core must outlive it.
 class KeyAdminService final : public RawKeyAdminService {
  public:
-  KeyAdminService(const Policy& policy, KeyRing& keys);
+  KeyAdminService(const Policy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
+                  SigningQueue& queue);
   ~KeyAdminService() override;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
 
-  grpc::ServerUnaryReactor* GenerateKey(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                        grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* ListKeys(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                     grpc::ByteBuffer* response) override;
+  using Context = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+  using Buffer = grpc::ByteBuffer;
+  Reactor* GenerateKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* RotateKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* ImportCertificate(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* ScheduleKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* RevokeKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* DestroyKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* ListKeys(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* GetKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* CreateCsr(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* ProveKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* CreateEvidence(Context* context, const Buffer* request, Buffer* response) override;
 
  private:
-  Result<GenerateKeyRequest> Vet(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
+  // Vets the call, and answers what `act` makes of the request, on the worker thread.
+  template <typename Request, typename Response>
+  Reactor* Administer(Context* context, const Buffer* wire, Buffer* response,
+                      Result<Response> (KeyAdminService::*act)(const Request&) const);
+
+  Result<v1::GenerateKeyResponse> Generate(const v1::GenerateKeyRequest& request) const;
+  Result<v1::RotateKeyResponse> Rotate(const v1::RotateKeyRequest& request) const;
+  Result<v1::ImportCertificateResponse> Import(const v1::ImportCertificateRequest& request) const;
+  Result<v1::ScheduleKeyResponse> Schedule(const v1::ScheduleKeyRequest& request) const;
+  Result<v1::RevokeKeyResponse> Revoke(const v1::RevokeKeyRequest& request) const;
+  Result<v1::DestroyKeyResponse> Destroy(const v1::DestroyKeyRequest& request) const;
+  Result<v1::CreateCsrResponse> Csr(const v1::CreateCsrRequest& request) const;
+  Result<v1::CreateEvidenceResponse> Evidence(const v1::CreateEvidenceRequest& request) const;
+
+  Result<v1::Key> Show(const std::string& client_id, const std::string& kid) const;
+  Status Prove(Context& context, const Buffer& wire, Buffer* response, Reactor* reactor) const;
   Status Enqueue(std::move_only_function<void()> change);
   void Work();
 
   const Policy& policy_;
-  KeyRing& keys_;
+  const KeyRing& keys_;
+  KeyCustodian& custodian_;
+  Token& token_;
+  SigningQueue& queue_;
   std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::move_only_function<void()>> changes_;
