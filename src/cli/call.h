@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+
+#include "assertion/clock.h"
+#include "cli/command.h"
+#include "cli/connection.h"
+
+namespace assertion::cli {
+
+// Says what went wrong with a call to assertiond and what to do next; returns the exit status.
+int ReportCall(const Error& error);
+
+inline Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return Time(std::chrono::seconds(timestamp.seconds()));
+}
+
+// Opens the server, calls `method` with `request`, and hands the answer to `use`.
+template <typename Request, typename Response>
+int Call(const Options& options, Result<Response> (Connection::*method)(const Request&), const Request& request,
+         const std::function<int(const Response&)>& use) {
+  auto connection = Connection::Open(options.server);
+  if (!connection) {
+    return ReportCall(connection.error());
+  }
+  const auto response = ((*connection).*method)(request);
+  return response ? use(*response) : ReportCall(response.error());
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/error.h"
+#include "cli/token_request.h"
+
+namespace CLI {
+class App;
+}
+
+namespace assertion::cli {
+
+// Exit statuses; kFooter in main.cc tells them to people.
+inline constexpr int kRefused = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kFile = 3;
+inline constexpr int kUnreachable = 4;
+inline constexpr int kRefusedByIdentityServer = 5;
+
+// What was typed. Every verb reads its own part.
+struct Options {
+  std::string server = "unix:/run/assertiond/assertiond.sock";
+  bool json = false;
+  std::string client_id;
+  std::string audience;
+  std::string lifetime;
+  std::vector<std::string> claims;
+  std::string file;
+  std::string certificate_file;
+  std::string jwks_file;
+  std::string format = "pem";
+  std::string out;
+  int bits = 0;
+  std::string common_name;
+  int validity_days = 0;
+  std::string config;
+  TokenRequest token;
+  std::string grant = "client_credentials";
+};
+
+// Says on standard error what happened and what to do next; returns the status.
+int Report(int status, const std::string& what, const std::string& next);
+int ReportFile(const Error& error);
+
+// Writes to the file, or to standard output for ""; returns the exit status.
+int Write(const std::string& path, std::string_view text);
+
+// `app noun verb`; running the verb leaves its exit status in `status`.
+CLI::App* AddNoun(CLI::App& app, const char* name, const char* description);
+CLI::App* AddVerb(CLI::App* noun, const char* name, const char* description, const std::string& examples, int& status,
+                  std::function<int()> run);
+
+// Options that several verbs have.
+void AddClientId(CLI::App* verb, Options& options);
+void AddJson(CLI::App* verb, Options& options);
+void AddOut(CLI::App* verb, Options& options);
+
+// The nouns, each in the file of its name, and doctor, which is a verb alone.
+void AddAssertionNoun(CLI::App& app, Options& options, int& status);
+void AddMaterialNouns(CLI::App& app, Options& options, int& status);
+void AddKeyNoun(CLI::App& app, Options& options, int& status);
+void AddTokenNoun(CLI::App& app, Options& options, int& status);
+void AddDoctor(CLI::App& app, Options& options, int& status);
+
+}  // namespace assertion::cli
