@@ -45,9 +45,6 @@ int Publish(const Options& options, const Wso2Application& application, const Ws
 
 int PublishJwksUrl(const Options& options, const Wso2Application& application) {
   const auto& url = options.wso2.jwks_url;
-  if (const auto parsed = ParseUrl("--jwks-url", url); !parsed) {
-    return ReportWso2Options(parsed.error());
-  }
   return Publish(options, application, Wso2Certificate::FromJwksUrl(url),
                  {.text = "JWK Set " + url, .json = {{"client_id", options.client_id}, {"jwks_url", url}}});
 }
@@ -78,8 +75,15 @@ int PublishToWso2(const Options& options) {
   if (!application) {
     return ReportWso2Options(application.error());
   }
-  return options.wso2.jwks_url.empty() ? PublishCertificate(options, *application)
-                                       : PublishJwksUrl(options, *application);
+  const auto& jwks_url = options.wso2.jwks_url;
+  if (const auto parsed = ParseUrl("--jwks-url", jwks_url); !jwks_url.empty() && !parsed) {
+    return ReportWso2Options(parsed.error());
+  }
+  // Before anything is changed: whether it is there, and this client's.
+  if (const auto present = application->ReadCertificate(); !present) {
+    return ReportWso2(present.error());
+  }
+  return jwks_url.empty() ? PublishCertificate(options, *application) : PublishJwksUrl(options, *application);
 }
 
 }  // namespace
