@@ -5,7 +5,6 @@
 #include <cctype>
 #include <utility>
 
-#include "cli/text.h"
 #include "x509/certificate.h"
 
 namespace assertion::cli {
@@ -52,7 +51,7 @@ std::string Reasons(const std::string& body) {
   std::string reasons;
   for (const auto* name : {"code", "message", "description", "traceId"}) {
     if (const auto text = Text(error, name); !text.empty()) {
-      reasons += std::string(", ") + name + " " + Printable(text.substr(0, kMost));
+      reasons += std::string(", ") + name + " " + text.substr(0, kMost);
     }
   }
   return reasons;
@@ -136,8 +135,8 @@ Result<Json> Wso2Application::Get(const std::string& path) const {
 Status Wso2Application::CheckClient(const Json& object) const {
   const auto client_id = Text(object, "clientId");
   if (!client_id.empty() && client_id != settings_.client_id) {
-    return Fail(Code::kFailedPrecondition, "application " + settings_.application + " belongs to client " +
-                                               Printable(client_id) + ", not to " + settings_.client_id);
+    return Fail(Code::kFailedPrecondition, "application " + settings_.application + " belongs to client " + client_id +
+                                               ", not to " + settings_.client_id);
   }
   return {};
 }
@@ -162,7 +161,7 @@ Status Wso2Application::Publish(const Wso2Certificate& certificate) const {
     return Fail(stored.error().code, "sent, but not read back: " + stored.error().message);
   }
   if (!certificate.IsStoredAs(*stored)) {
-    const auto found = stored->type.empty() ? "none" : "another, of type " + Printable(stored->type);
+    const auto found = stored->type.empty() ? "none" : "another, of type " + stored->type;
     return Fail(Code::kFailedPrecondition, "WSO2 said yes to the new " + certificate.type +
                                                " certificate, but read back application " + settings_.application +
                                                " has " + found);

@@ -36,7 +36,8 @@ struct Wso2Settings {
 // One application of WSO2 Identity Server. Every change is read back. An error's message has the server's HTTP status,
 // code, message, description and traceId. UNAVAILABLE: no answer came, and what was sent may have been done;
 // UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, ABORTED, INVALID_ARGUMENT, INTERNAL: the server's 401, 403, 404, 409,
-// 400, and anything else; FAILED_PRECONDITION: the answer is not what was to be there.
+// 400, and anything else; FAILED_PRECONDITION: what is there is not what was to be there. Messages quote the server:
+// show them Printable.
 class Wso2Application {
  public:
   // Sends nothing yet. INVALID_ARGUMENT: a setting cannot be used.

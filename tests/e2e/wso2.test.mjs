@@ -1,35 +1,16 @@
 // assertionctl wso2 publish against WSO2's own API description and a stand-in that behaves as WSO2 does.
 import assert from 'node:assert/strict';
-import { X509Certificate, randomBytes } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
 import { describeSecrets } from './secrets.mjs';
+import { closeDeployment, deploymentFor } from './wso2_deployment.mjs';
 import { Wso2StandIn } from './wso2_stand_in.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const JWKS_URL = 'https://keys.example.com/orders.json';
-
-// A deployment and an access token for the stand-in, in a file of the deployment's folder.
-async function deploymentFor(standIn, clients) {
-  const deployment = await Deployment.start(clients);
-  for (const { client_id: client } of clients) await deployment.generateKey(client);
-  deployment.token = randomBytes(24).toString('base64url');
-  deployment.tokenFile = path.join(deployment.folder, 'token');
-  writeFileSync(deployment.tokenFile, `${deployment.token}\n`, { mode: 0o600 });
-  standIn.tokens.add(deployment.token);
-  return deployment;
-}
-
-// Ends it: the token is in its own file alone, whatever was asked and answered.
-async function closeDeployment(deployment) {
-  if (!deployment) return;
-  const leaks = describeSecrets({ folder: deployment.folder, pinFile: deployment.tokenFile });
-  await deployment.close();
-  assert.deepEqual(leaks, []);
-}
 
 describe('wso2 publish', () => {
   let standIn;
@@ -95,8 +76,9 @@ describe('wso2 publish', () => {
     const [, { url, authorization, body }] = standIn.requests;
     assert.equal(url, `/api/server/v1/applications/${application}`);
     assert.equal(authorization, `Bearer ${deployment.token}`);
-    assert.deepEqual(JSON.parse(body), { advancedConfigurations: { certificate: { type: 'PEM', value: pem.trimEnd() } } });
-    assert.deepEqual(standIn.slot(application), { type: 'PEM', value: pem.trimEnd() });
+    const certificate = { type: 'PEM', value: pem.trimEnd() };
+    assert.deepEqual(JSON.parse(body), { advancedConfigurations: { certificate } });
+    assert.deepEqual(standIn.slot(application), certificate);
     assert.equal(standIn.applications.get(application).application.description, 'kept');
   });
 
@@ -131,7 +113,8 @@ describe('wso2 publish', () => {
     const before = structuredClone(standIn.applications.get(application).oidc);
     await publish('--configure');
     assert.deepEqual(methods(), ['GET', 'PATCH', 'GET', 'GET', 'PUT', 'GET']);
-    const clientAuthentication = { tokenEndpointAuthMethod: 'private_key_jwt', tokenEndpointAllowReusePvtKeyJwt: false };
+    const clientAuthentication =
+      { tokenEndpointAuthMethod: 'private_key_jwt', tokenEndpointAllowReusePvtKeyJwt: false };
     assert.deepEqual(JSON.parse(standIn.requests[4].body), { ...before, clientAuthentication });
     assert.deepEqual(standIn.applications.get(application).oidc, { ...before, clientAuthentication });
     standIn.requests.length = 0;
@@ -159,6 +142,13 @@ describe('wso2 publish', () => {
       await refusal(5, /read back application .* has another/);
     });
 
+    it('it has the certificate under another type', async () => {
+      const pem = await deployment.ctl('certificate', 'get', '--client-id', 'orders');
+      await standIn.setSlot(application, { type: 'JWKS', value: pem.trimEnd() });
+      standIn.faults.push({ method: 'PATCH', ignore: true });
+      await refusal(5, /read back application .* has another, of type JWKS/);
+    });
+
     it('it ignores the JWKS URL', async () => {
       standIn.faults.push({ method: 'PATCH', ignore: true });
       await refusal(5, /read back/, { '--jwks-url': JWKS_URL });
@@ -172,7 +162,8 @@ describe('wso2 publish', () => {
 
     it('it redirects: the token does not go along', async () => {
       const elsewhere = await Wso2StandIn.start();
-      standIn.faults.push({ method: 'PATCH', status: 307, headers: { location: `${elsewhere.origin}/api/server/v1/x` } });
+      const location = `${elsewhere.origin}/api/server/v1/x`;
+      standIn.faults.push({ method: 'PATCH', status: 307, headers: { location } });
       await refusal(5, /HTTP 307/);
       assert.deepEqual(elsewhere.requests, []);
     });

@@ -137,7 +137,8 @@ export class Wso2StandIn {
 
   // Replaces the whole: what is not sent is gone.
   async #put(found, oidc) {
-    const { tokenEndpointAuthMethod: method, tokenEndpointAllowReusePvtKeyJwt: reuse } = oidc.clientAuthentication ?? {};
+    const authentication = oidc.clientAuthentication ?? {};
+    const { tokenEndpointAuthMethod: method, tokenEndpointAllowReusePvtKeyJwt: reuse } = authentication;
     if (!oidc.grantTypes?.length) throw new Refusal(400, 'Grant types are required.');
     if (oidc.clientId !== found.oidc.clientId || oidc.clientSecret !== found.oidc.clientSecret) {
       throw new Refusal(400, 'Client id or secret cannot be changed.');
@@ -158,7 +159,8 @@ export class Wso2StandIn {
       const { certificate } = application.advancedConfigurations;
       const keys = [];
       if (certificate?.type === 'PEM') {
-        const jwk = new X509Certificate(FIRST_CERTIFICATE.exec(certificate.value)[0]).publicKey.export({ format: 'jwk' });
+        const [first] = FIRST_CERTIFICATE.exec(certificate.value);
+        const jwk = new X509Certificate(first).publicKey.export({ format: 'jwk' });
         keys.push({ ...jwk, kid: await calculateJwkThumbprint(jwk) });
       }
       clients.push({ client_id: application.clientId, jwks: { keys } });
