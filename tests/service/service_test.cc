@@ -327,6 +327,26 @@ TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
   EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
 }
 
+TEST_F(ServiceTest, TheCertificateOfOneKidIsThatKeysOrNone) {
+  GenerateOrdersKey();
+  const auto get = [&](const std::string& kid, v1::GetCertificateResponse& response) {
+    v1::GetCertificateRequest request;
+    request.set_client_id("orders");
+    request.set_kid(kid);
+    grpc::ClientContext context;
+    return assertions_.GetCertificate(&context, request, &response);
+  };
+  v1::GetCertificateResponse any;
+  ASSERT_TRUE(get("", any).ok());
+  v1::GetCertificateResponse named;
+  ASSERT_TRUE(get(any.kid(), named).ok());
+  EXPECT_EQ(named.der(), any.der());
+  v1::GetCertificateResponse other;
+  const auto status = get("another", other);
+  EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_EQ(status.error_message(), "kid: client 'orders' has no such key");
+}
+
 TEST_F(ServiceTest, CertificateAndJwksOfWhoHasNone) {
   for (const auto& [client_id, code] : {std::pair{"nobody", StatusCode::NOT_FOUND},
                                         {"keyless", StatusCode::FAILED_PRECONDITION},
