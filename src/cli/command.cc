@@ -46,4 +46,10 @@ void AddOut(CLI::App* verb, Options& options) {
   verb->add_option("--out", options.out, "Write there instead of standard output")->type_name("FILE");
 }
 
+void AddCaFile(CLI::App* verb, std::string& ca_file) {
+  verb->add_option("--ca-file", ca_file, "PEM certificates to trust instead of the system's")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+}
+
 }  // namespace assertion::cli

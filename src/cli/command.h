@@ -21,6 +21,16 @@ inline constexpr int kFile = 3;
 inline constexpr int kUnreachable = 4;
 inline constexpr int kRefusedByIdentityServer = 5;
 
+// Of the verbs that change an application of WSO2 Identity Server.
+struct Wso2Options {
+  std::string application;
+  std::string base_url;
+  std::string token_file;
+  std::string jwks_url;
+  std::string ca_file;
+  bool configure = false;
+};
+
 // What was typed. Every verb reads its own part.
 struct Options {
   std::string server = "unix:/run/assertiond/assertiond.sock";
@@ -40,6 +50,8 @@ struct Options {
   std::string config;
   TokenRequest token;
   std::string grant = "client_credentials";
+  std::string kid;
+  Wso2Options wso2;
 };
 
 // Says on standard error what happened and what to do next; returns the status.
@@ -58,12 +70,14 @@ CLI::App* AddVerb(CLI::App* noun, const char* name, const char* description, con
 void AddClientId(CLI::App* verb, Options& options);
 void AddJson(CLI::App* verb, Options& options);
 void AddOut(CLI::App* verb, Options& options);
+void AddCaFile(CLI::App* verb, std::string& ca_file);
 
 // The nouns, each in the file of its name, and doctor, which is a verb alone.
 void AddAssertionNoun(CLI::App& app, Options& options, int& status);
 void AddMaterialNouns(CLI::App& app, Options& options, int& status);
 void AddKeyNoun(CLI::App& app, Options& options, int& status);
 void AddTokenNoun(CLI::App& app, Options& options, int& status);
+void AddWso2Noun(CLI::App& app, Options& options, int& status);
 void AddDoctor(CLI::App& app, Options& options, int& status);
 
 }  // namespace assertion::cli

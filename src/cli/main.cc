@@ -13,11 +13,13 @@ constexpr const char* kFooter = R"(Exit status:
   2  wrong command line
   3  a file or the configuration is wrong
   4  the server cannot be reached
-  5  the identity server refused the token request
+  5  the identity server refused
 
 Examples:
   assertionctl key generate --client-id orders
   assertionctl certificate get --client-id orders --out orders.pem
+  assertionctl wso2 publish --client-id orders --application 394b8adc-… --base-url https://localhost:9443 \
+    --token-file token
   assertionctl assertion create --client-id orders
   assertionctl token request --client-id orders --token-endpoint https://localhost:9443/oauth2/token)";
 
@@ -41,6 +43,7 @@ int main(int argc, char** argv) {
   assertion::cli::AddMaterialNouns(app, options, status);
   assertion::cli::AddKeyNoun(app, options, status);
   assertion::cli::AddTokenNoun(app, options, status);
+  assertion::cli::AddWso2Noun(app, options, status);
   assertion::cli::AddDoctor(app, options, status);
   try {
     app.parse(argc, argv);

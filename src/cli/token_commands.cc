@@ -70,9 +70,7 @@ void AddTokenNoun(CLI::App& app, Options& options, int& status) {
   request->add_option("--redirect-uri", token.redirect_uri, "As in the authorization request")->type_name("URL");
   request->add_option("--code-verifier", token.code_verifier, "PKCE (RFC 7636)")->type_name("TEXT");
   request->add_option("--scope", token.scope, "Scopes, separated by blanks; default: none sent")->type_name("SCOPE");
-  request->add_option("--ca-file", token.ca_file, "PEM certificates to trust instead of the system's")
-      ->check(CLI::ExistingFile)
-      ->type_name("FILE");
+  AddCaFile(request, token.ca_file);
 }
 
 }  // namespace assertion::cli

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "cli/http.h"
 
 namespace assertion::cli {
 
@@ -21,21 +22,16 @@ struct TokenRequest {
   std::string code_verifier;  // authorization_code, RFC 7636
 };
 
-struct TokenAnswer {
-  int status;  // HTTP
-  std::string body;
-};
-
 // Checks the endpoint before anything is made or sent. INVALID_ARGUMENT.
 Status CheckTokenEndpoint(const std::string& url);
 
 // Sends it. UNAVAILABLE when no answer came.
-Result<TokenAnswer> Send(const TokenRequest& request);
+Result<HttpAnswer> Send(const TokenRequest& request);
 
 // Whether it is what RFC 6749 section 5.1 calls a successful response: 200 and a JSON object with an access_token.
-bool IsGranted(const TokenAnswer& answer);
+bool IsGranted(const HttpAnswer& answer);
 
 // A refusal's error and error_description (RFC 6749 section 5.2) in one line.
-std::string ReasonOf(const TokenAnswer& answer);
+std::string ReasonOf(const HttpAnswer& answer);
 
 }  // namespace assertion::cli

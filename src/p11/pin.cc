@@ -1,13 +1,11 @@
 #include "p11/pin.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
+
+#include "p11/private_file.h"
 
 namespace assertion::p11 {
 namespace {
@@ -26,39 +24,19 @@ void Pin::Wipe::operator()(Buffer* buffer) const {
 }
 
 Result<Pin> Pin::ReadFile(const std::string& path) {
-  const auto unreadable = [&](const std::string& why) {
-    return Fail(Code::kPinUnreadable, "the PIN file " + path + " cannot be read: " + why);
-  };
-  // O_NONBLOCK: a FIFO put there must not hang the start.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) {
-    return unreadable(std::strerror(errno));
-  }
-  const auto close_fd =
-      std::unique_ptr<const int, void (*)(const int*)>(&fd, [](const int* open_fd) { close(*open_fd); });
-  struct stat info{};
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    return unreadable("it is not a regular file");
-  }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return Fail(Code::kPinExposed, "the PIN file " + path + " is open to others: chmod 600 " + path);
-  }
-  if (info.st_uid != geteuid() && info.st_uid != 0) {
-    return Fail(Code::kPinExposed, "the PIN file " + path + " belongs to another user: chown it to this one");
-  }
-
   Pin pin;
   pin.buffer_.reset(new Buffer);
   mlock(pin.buffer_.get(), sizeof(Buffer));  // best effort: RLIMIT_MEMLOCK may be 0
   auto& octets = pin.buffer_->octets;
-  const auto size = read(fd, octets.data(), octets.size());
-  if (size < 0) {
-    return unreadable(std::strerror(errno));
+  const auto size = ReadPrivateFile("PIN file", path, octets);
+  if (!size) {
+    return std::unexpected(size.error());
   }
-  pin.buffer_->size = TrimmedSize(octets.data(), static_cast<std::size_t>(size));
+  pin.buffer_->size = TrimmedSize(octets.data(), *size);
   if (pin.buffer_->size == 0 || pin.buffer_->size > kMaxSize ||
       std::memchr(octets.data(), '\n', pin.buffer_->size) != nullptr) {
-    return unreadable("it must hold one line of 1 to 255 octets");
+    return Fail(Code::kPinUnreadable,
+                "the PIN file " + path + " cannot be read: it must hold one line of 1 to 255 octets");
   }
   return pin;
 }

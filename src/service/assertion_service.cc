@@ -149,6 +149,9 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   if (!key) {
     return std::unexpected(key.error());
   }
+  if (!request.kid().empty() && request.kid() != (*key)->kid) {
+    return Fail(Code::kNotFound, "kid: client '" + request.client_id() + "' has no such key");
+  }
   const auto& chain = (*key)->chain;
   if (chain.empty()) {
     return Fail(Code::kFailedPrecondition, "the key of client '" + request.client_id() + "' has no certificate");

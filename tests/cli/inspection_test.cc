@@ -66,7 +66,8 @@ TEST(TokenRequest, EndpointsAreHttpsExceptOnLoopback) {
   }
   for (const auto* bad : {"", "is.example.com/token", "http://is.example.com/token", "http://127.evil.com/token",
                           "http://localhost.evil.com/token", "ftp://localhost/token", "https:///token",
-                          "https://user@host/token", "https://host/token#f", "http://localhost@evil.com/"}) {
+                          "https://user@host/token", "https://host/token#f", "http://localhost@evil.com/",
+                          "https://host/a b", "https://host/a\nHost: evil.com", "https://host/\xC3\xA4"}) {
     EXPECT_FALSE(CheckTokenEndpoint(bad)) << bad;
   }
 }

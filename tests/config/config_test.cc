@@ -176,6 +176,9 @@ TEST(Config, SyntaxErrorsNameTheLine) {
 TEST(Config, CommentsTrailingTextAndDeepNestingAreRefused) {
   EXPECT_FALSE(ParseConfig(std::string(kValid) + "{}", "/state"));
   EXPECT_FALSE(ParseConfig("// c\n" + std::string(kValid), "/state"));
+  const auto deep = ParseConfig(std::string(33, '[') + std::string(33, ']'), "/state");
+  ASSERT_FALSE(deep);
+  EXPECT_EQ(deep.error().front(), "1: nested too deeply");
   EXPECT_FALSE(ParseConfig(std::string(100000, '['), "/state"));
   EXPECT_FALSE(ParseConfig("", "/state"));
   EXPECT_FALSE(ParseConfig("\"hsm\xff\"", "/state"));

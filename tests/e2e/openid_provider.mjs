@@ -1,7 +1,7 @@
 // The tests' side of provider.mjs: starts it, registers clients, plays the browser, and hears what it decided.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
@@ -40,7 +40,8 @@ export class OpenIdProvider {
   // Registers clients that authenticate by private_key_jwt, in place of those that were registered before.
   // clients: [{ client_id, jwks }]
   register(clients) {
-    writeFileSync(this.#clientsFile, JSON.stringify(clients.map((client) => ({
+    const next = `${this.#clientsFile}.next`;
+    writeFileSync(next, JSON.stringify(clients.map((client) => ({
       token_endpoint_auth_method: 'private_key_jwt',
       token_endpoint_auth_signing_alg: 'RS256',
       grant_types: ['client_credentials', 'authorization_code'],
@@ -48,6 +49,7 @@ export class OpenIdProvider {
       redirect_uris: [REDIRECT_URI],
       ...client,
     }))));
+    renameSync(next, this.#clientsFile);  // the provider never reads half a list
   }
 
   // What the provider decided on the next token request that no test has asked about yet, as one of its events.

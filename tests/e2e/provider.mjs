@@ -9,7 +9,6 @@
 // Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
 // {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
 // It ends when its standard input ends.
-import { execFileSync } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -17,6 +16,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { parseArgs } from 'node:util';
 import Provider from 'oidc-provider';
+import { selfSigned } from './tls.mjs';
 
 const { values: options } = parseArgs({
   options: { clients: { type: 'string' }, 'tls-certificate': { type: 'string' } },
@@ -74,11 +74,9 @@ class EverlastingStore {
 
 function listener() {
   if (!options['tls-certificate']) return http.createServer();
-  // Key and certificate come through a pipe, so that the key never is a file.
-  const pem = execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', '-',
-    '-subj', '/CN=end-to-end test', '-addext', 'subjectAltName=IP:127.0.0.1'], { encoding: 'utf8', stdio: 'pipe' });
-  writeFileSync(options['tls-certificate'], pem.slice(pem.indexOf('-----BEGIN CERTIFICATE-----')));
-  return https.createServer({ key: pem, cert: pem });
+  const credentials = selfSigned();
+  writeFileSync(options['tls-certificate'], credentials.cert);
+  return https.createServer(credentials);
 }
 
 const server = listener();

@@ -39,8 +39,8 @@ class MalformedBase64Url : public testing::TestWithParam<const char*> {};
 TEST_P(MalformedBase64Url, IsRefused) { EXPECT_FALSE(Base64UrlDecode(GetParam())); }
 
 INSTANTIATE_TEST_SUITE_P(Base64Url, MalformedBase64Url,
-                         testing::Values("Zg==", "Zg=", "Zm9v\n", " Zm9v", "Zm+v", "Zm/v", "Z", "Zm9vY", "Zh", "Zm9",
-                                         "Zm9vé"));
+                         testing::Values("Zg==", "Zg=", "Zm9v\n", " Zm9v", "Zm+v", "Zm/v", "Z", "Zm9vY", "A", "Zm9vA",
+                                         "Zh", "Zm9", "Zm9vé"));
 
 TEST(Base64Url, TakesUnusedBitsOnlyWhenZero) {
   EXPECT_EQ(AsText(*Base64UrlDecode("Zg")), "f");

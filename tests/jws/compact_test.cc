@@ -57,14 +57,14 @@ TEST(Compact, KidIsTheThumbprintOfRfc7638Section31) {
 TEST(Compact, JwkHasPublicMembersOnly) {
   const auto vector = Vector("rfc7638_3_1.json");
   const auto key = *ParseJwk(vector["jwk"]);
-  const Certificate certificate{.der = {1, 2, 3}, .public_key = key, .not_before = {}, .not_after = {}};
+  const Certificate certificate{.der = {3, 236, 255, 224, 193}, .public_key = key, .not_before = {}, .not_after = {}};
   const auto jwk = Jwk(key, kAlgorithms[0], {&certificate, 1});
   EXPECT_EQ(jwk["n"], vector["jwk"]["n"]);
   EXPECT_EQ(jwk["e"], "AQAB");
   EXPECT_EQ(jwk["kid"], vector["thumbprint"]);
   EXPECT_EQ(jwk["use"], "sig");
   EXPECT_EQ(jwk["alg"], "RS256");
-  EXPECT_EQ(jwk["x5c"], nlohmann::ordered_json::array({"AQID"}));
+  EXPECT_EQ(jwk["x5c"], nlohmann::ordered_json::array({"A+z/4ME="}));  // RFC 7517 section 4.7: not base64url
   EXPECT_EQ(jwk["x5t#S256"], Sha256Thumbprint(certificate.der));
   EXPECT_EQ(jwk.size(), 8U);
   EXPECT_EQ(*ParseJwk(jwk), key);
@@ -72,9 +72,13 @@ TEST(Compact, JwkHasPublicMembersOnly) {
 }
 
 TEST(Compact, JwkWithAPrivateMemberIsRefused) {
-  auto jwk = Vector("rfc7638_3_1.json")["jwk"];
-  jwk["d"] = "AQAB";
-  EXPECT_EQ(ParseJwk(jwk).error().message, "the JWK has the private member d");
+  for (const std::string name : {"d", "p", "q", "dp", "dq", "qi", "oth"}) {
+    auto jwk = Vector("rfc7638_3_1.json")["jwk"];
+    jwk[name] = "AQAB";
+    const auto key = ParseJwk(jwk);
+    ASSERT_FALSE(key) << name;
+    EXPECT_EQ(key.error().message, "the JWK has the private member " + name);
+  }
 }
 
 TEST(Compact, JwkWithALeadingZeroOctetIsRefused) {

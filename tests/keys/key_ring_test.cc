@@ -107,7 +107,10 @@ TEST_F(KeyRingTest, OneCallOfTwoAtOnceMakesTheKey) {
     std::jthread first([&] { results[0] = ring->Generate(For("orders")); });
     std::jthread second([&] { results[1] = ring->Generate(For("orders")); });
   }
-  EXPECT_NE(results[0].has_value(), results[1].has_value());
+  ASSERT_NE(results[0].has_value(), results[1].has_value());
+  const auto& refused = results[0] ? results[1] : results[0];
+  EXPECT_EQ(refused.error().code, Code::kAlreadyExists)
+      << refused.error().ToString();  // it made none, not one too many
   EXPECT_EQ(hsm_.token().FindKeys("orders")->size(), 1U);
 }
 
@@ -154,14 +157,14 @@ TEST_F(KeyRingTest, ACertificateThatIsNoneIsRefused) {
   ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
 }
 
-// Signs as the real token does, but makes no certificate last.
-class ForgetfulToken final : public Token {
+// The real token; its kinds below do one thing otherwise.
+class WrappedToken : public Token {
  public:
-  explicit ForgetfulToken(Token& real) : real_(real) {}
+  explicit WrappedToken(Token& real) : real_(real) {}
   Result<std::vector<TokenKey>> FindKeys(std::string_view label) override { return real_.FindKeys(label); }
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
-  Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override {
-    return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_CreateObject");
+  Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
+    return real_.StoreCertificate(label, id, subject, der);
   }
   Status DestroyKey(BytesView id) override { return real_.DestroyKey(id); }
   Result<std::string> PrivateKeyUri(BytesView id) override { return real_.PrivateKeyUri(id); }
@@ -170,6 +173,35 @@ class ForgetfulToken final : public Token {
  private:
   Token& real_;
 };
+
+class ForgetfulToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override {
+    return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_CreateObject");
+  }
+};
+
+// Its signatures have the right size and nothing else.
+class WrongToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return std::make_unique<Session>(); }
+
+ private:
+  class Session final : public SigningSession {
+   public:
+    Result<Bytes> Sign(ObjectHandle, const Algorithm&, std::string_view) override { return Bytes(256, 1); }
+  };
+};
+
+TEST_F(KeyRingTest, AKeyWhoseProofFailsIsRefused) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  WrongToken token(hsm_.token());
+  const auto ring = KeyRing::Load(token, *certifier_, {Named("orders")}, SystemTime, RandomOctets);
+  ASSERT_FALSE(ring);
+  EXPECT_EQ(ring.error().code, Code::kKeyUnproven);
+}
 
 TEST_F(KeyRingTest, AFailedGenerationLeavesNothingBehind) {
   ForgetfulToken token(hsm_.token());

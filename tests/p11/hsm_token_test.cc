@@ -23,6 +23,7 @@ class HsmTokenTest : public testing::Test {
 TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
   const auto key = hsm_.token().GenerateKeyPair(Orders({1, 2, 3}));
   ASSERT_TRUE(key) << key.error().ToString();
+  // The first six are demanded of every key that signs, whoever made it.
   const std::vector<std::pair<std::string_view, bool>> expected = {
       {"CKA_SENSITIVE", true},     {"CKA_ALWAYS_SENSITIVE", true},
       {"CKA_EXTRACTABLE", false},  {"CKA_NEVER_EXTRACTABLE", true},
@@ -33,8 +34,10 @@ TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
       {"CKA_MODIFIABLE", false}};
   ASSERT_EQ(key->attributes.size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_EQ(key->attributes[i].name, expected[i].first);
-    EXPECT_EQ(key->attributes[i].value, expected[i].second) << expected[i].first;
+    const auto& [name, value] = expected[i];
+    EXPECT_EQ(key->attributes[i].name, name);
+    EXPECT_EQ(key->attributes[i].value, value) << name;
+    EXPECT_EQ(key->attributes[i].required, i < 6 ? std::optional(value) : std::nullopt) << name;
   }
 }
 
@@ -94,6 +97,10 @@ TEST_F(HsmTokenTest, DestroyRemovesBothHalvesAndTheCertificate) {
   ASSERT_FALSE(stale);
   EXPECT_EQ(stale.error().code, Code::kUnavailable);
   EXPECT_NE(stale.error().detail.find("C_SignInit"), std::string::npos);
+  // A public key or certificate that was left would be paired with the next key of that id.
+  const auto next = hsm_.token().GenerateKeyPair(Orders({1}));
+  ASSERT_TRUE(next) << next.error().ToString();
+  EXPECT_FALSE(next->certificate);
 }
 
 TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {

@@ -221,7 +221,7 @@ TEST(AssertiondKeys, UnfitOrAmbiguousOnesStopTheStart) {
   EXPECT_EQ(ambiguous.Wait(), 18) << ambiguous.output();
 }
 
-TEST(AssertiondKeys, ACertificateOfAnotherKeyStopsTheStart) {
+TEST(AssertiondKeys, ACertificateThatIsNoneStopsTheStart) {
   LoggedInSoftHsm hsm;
   const nlohmann::json config = {{"hsm", hsm.UriText()},
                                  {"listen", "unix:" + (hsm.directory() / "s").string()},

@@ -81,7 +81,7 @@ class ServiceTest : public testing::Test {
   }
 
   // Sends octets that no client library would.
-  grpc::Status CallRaw(const std::string& method, const std::string& octets) {
+  grpc::Status CallRaw(const std::string& method, const std::string& octets, std::string* answer = nullptr) {
     grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel_);
     grpc::ClientContext context;
     const grpc::Slice slice(octets);
@@ -90,7 +90,12 @@ class ServiceTest : public testing::Test {
     std::promise<grpc::Status> done;
     stub.UnaryCall(&context, method, grpc::StubOptions(), &request, &response,
                    [&](const grpc::Status& status) { done.set_value(status); });
-    return done.get_future().get();
+    auto status = done.get_future().get();
+    grpc::Slice whole;
+    if (answer != nullptr && status.ok() && response.DumpToSingleSlice(&whole).ok()) {
+      answer->assign(reinterpret_cast<const char*>(whole.begin()), whole.size());
+    }
+    return status;
   }
 
   LoggedInSoftHsm hsm_;
@@ -254,6 +259,11 @@ TEST_F(ServiceTest, OctetsThatAreNoMessage) {
   }
 }
 
+TEST_F(ServiceTest, ARequestOver64KiB) {
+  request_.set_audience(std::string(65536, 'a'));
+  EXPECT_EQ(Create().error_code(), StatusCode::RESOURCE_EXHAUSTED);
+}
+
 TEST_F(ServiceTest, AKeyThatIsMissing) {
   request_.set_client_id("keyless");
   ExpectRefused(StatusCode::FAILED_PRECONDITION,
@@ -265,13 +275,6 @@ TEST_F(ServiceTest, ATokenThatIsGone) {
   ASSERT_TRUE(Create().ok());
   std::filesystem::rename(hsm_.directory() / "tokens", hsm_.directory() / "gone");
   ExpectRefused(StatusCode::UNAVAILABLE, "the HSM is not available; try again");
-}
-
-TEST_F(ServiceTest, ADeadlineThatPassedIsSaid) {
-  GenerateOrdersKey();
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() - std::chrono::seconds(1));
-  EXPECT_EQ(assertions_.CreateAssertion(&context, request_, &response_).error_code(), StatusCode::DEADLINE_EXCEEDED);
 }
 
 TEST_F(ServiceTest, GenerateAndListKeys) {
@@ -324,6 +327,26 @@ TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
   EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
 }
 
+TEST_F(ServiceTest, TheCertificateOfOneKidIsThatKeysOrNone) {
+  GenerateOrdersKey();
+  const auto get = [&](const std::string& kid, v1::GetCertificateResponse& response) {
+    v1::GetCertificateRequest request;
+    request.set_client_id("orders");
+    request.set_kid(kid);
+    grpc::ClientContext context;
+    return assertions_.GetCertificate(&context, request, &response);
+  };
+  v1::GetCertificateResponse any;
+  ASSERT_TRUE(get("", any).ok());
+  v1::GetCertificateResponse named;
+  ASSERT_TRUE(get(any.kid(), named).ok());
+  EXPECT_EQ(named.der(), any.der());
+  v1::GetCertificateResponse other;
+  const auto status = get("another", other);
+  EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_EQ(status.error_message(), "kid: client 'orders' has no such key");
+}
+
 TEST_F(ServiceTest, CertificateAndJwksOfWhoHasNone) {
   for (const auto& [client_id, code] : {std::pair{"nobody", StatusCode::NOT_FOUND},
                                         {"keyless", StatusCode::FAILED_PRECONDITION},
@@ -341,9 +364,24 @@ TEST_F(ServiceTest, CertificateAndJwksOfWhoHasNone) {
   }
 }
 
+TEST_F(ServiceTest, AKeyWithoutCertificateSigns) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  // Finds that key.
+  ASSERT_EQ(keys_->Generate({"orders", 2048, "orders", std::chrono::days(30)}).error().code, Code::kAlreadyExists);
+  EXPECT_TRUE(Create().ok());
+  v1::GetCertificateRequest request;
+  request.set_client_id("orders");
+  v1::GetCertificateResponse certificate;
+  grpc::ClientContext context;
+  const auto status = assertions_.GetCertificate(&context, request, &certificate);
+  EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(status.error_message(), "the key of client 'orders' has no certificate");
+}
+
 TEST_F(ServiceTest, HealthAndReflectionAnswer) {
-  // grpc.health.v1.HealthCheckResponse { status: SERVING }
-  EXPECT_TRUE(CallRaw("/grpc.health.v1.Health/Check", "").ok());
+  std::string health;
+  EXPECT_TRUE(CallRaw("/grpc.health.v1.Health/Check", "", &health).ok());
+  EXPECT_EQ(health, "\x08\x01");  // grpc.health.v1.HealthCheckResponse { status: SERVING }
   EXPECT_EQ(CallRaw("/grpc.health.v1.Health/Check", "\x0a\x01x").error_code(), StatusCode::NOT_FOUND);
   EXPECT_NE(CallRaw("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "").error_code(),
             StatusCode::UNIMPLEMENTED);
@@ -364,15 +402,19 @@ TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
 }
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
+  const auto expect = [&](const std::string& path, const std::string& part) {
+    const auto server = Server::Start(path, policy_, *keys_, *queue_);
+    ASSERT_FALSE(server) << path;
+    EXPECT_EQ(server.error().code, Code::kAddressUnusable);
+    EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
+  };
   const auto file = hsm_.Write("file", "content");
-  EXPECT_EQ(Server::Start(file, policy_, *keys_, *queue_).error().code, Code::kAddressUnusable);
+  expect(file, "something else than a socket");
   EXPECT_EQ(std::filesystem::file_size(file), 7U);
   std::filesystem::create_directory(hsm_.directory() / "open");
   std::filesystem::permissions(hsm_.directory() / "open", std::filesystem::perms::all);
-  EXPECT_EQ(Server::Start(hsm_.directory() / "open" / "s", policy_, *keys_, *queue_).error().code,
-            Code::kAddressUnusable);
-  EXPECT_EQ(Server::Start(hsm_.directory() / "absent" / "s", policy_, *keys_, *queue_).error().code,
-            Code::kAddressUnusable);
+  expect(hsm_.directory() / "open" / "s", "writable by everybody");
+  expect(hsm_.directory() / "absent" / "s", "No such file");
 }
 
 // The real token, whose signatures wait until the latch is down.
@@ -414,6 +456,72 @@ class HeldToken final : public Token {
   std::latch& hold_;
   std::atomic<int> signing_ = 0;
 };
+
+// A server of its own, whose one worker is busy with a first call until Release.
+class BusyServiceTest : public ServiceTest {
+ protected:
+  BusyServiceTest() {
+    GenerateOrdersKey();
+    first_ = CallLater();
+    while (held_.signing() == 0) {
+      std::this_thread::yield();
+    }
+  }
+
+  ~BusyServiceTest() override { Release(); }
+
+  grpc::Status Call(std::chrono::milliseconds limit = std::chrono::seconds(30)) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + limit);
+    v1::CreateAssertionResponse response;
+    return stub_.CreateAssertion(&context, request_, &response);
+  }
+
+  std::future<grpc::Status> CallLater() {
+    return std::async(std::launch::async, [this] { return Call(); });
+  }
+
+  void Release() {
+    if (!std::exchange(released_, true)) {
+      hold_.count_down();
+    }
+  }
+
+  bool released_ = false;
+  std::latch hold_{1};
+  HeldToken held_{hsm_.token(), hold_};
+  SigningQueue short_queue_{held_, 1, 1};
+  std::string path_ = hsm_.directory() / "busy.sock";
+  std::unique_ptr<Server> busy_ = *Server::Start(path_, policy_, *keys_, short_queue_);
+  v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
+  std::future<grpc::Status> first_;
+};
+
+TEST_F(BusyServiceTest, AFullQueueRefusesAtOnce) {
+  auto second = CallLater();
+  while (short_queue_.Waiting() == 0) {
+    std::this_thread::yield();
+  }
+  const auto third = Call();
+  EXPECT_EQ(third.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(third.error_message(), "the signing queue is full; try again later");
+  Release();
+  EXPECT_TRUE(first_.get().ok());
+  EXPECT_TRUE(second.get().ok());
+}
+
+TEST_F(BusyServiceTest, PastTheCallsDeadlineNothingIsSigned) {
+  EXPECT_EQ(Call(std::chrono::milliseconds(300)).error_code(), StatusCode::DEADLINE_EXCEEDED);
+  ASSERT_EQ(short_queue_.Waiting(), 1U);                        // the client gave up, its job is there
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // gRPC rounds what it sends of a deadline up
+  Release();
+  EXPECT_TRUE(first_.get().ok());
+  while (short_queue_.Waiting() != 0) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(Call().ok());  // by the same worker, after that job
+  EXPECT_EQ(held_.signing(), 2);
+}
 
 TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   GenerateOrdersKey();

@@ -44,7 +44,9 @@ TEST_F(CertifierTest, MakesAnEndEntityCertificateOfTheKey) {
   ASSERT_TRUE(x509);
   EXPECT_EQ(X509_get_version(x509.get()), X509_VERSION_3);
   EXPECT_EQ(X509_verify(x509.get(), X509_get0_pubkey(x509.get())), 1);
-  EXPECT_EQ(X509_check_ca(x509.get()), 0);
+  // Not X509_check_ca: it says no to CA:TRUE as well when the key usage has no keyCertSign.
+  EXPECT_EQ(X509_get_extension_flags(x509.get()) & (EXFLAG_BCONS | EXFLAG_CA),
+            static_cast<std::uint32_t>(EXFLAG_BCONS));
   EXPECT_EQ(X509_get_key_usage(x509.get()), static_cast<std::uint32_t>(KU_DIGITAL_SIGNATURE));
   EXPECT_EQ(X509_get_signature_nid(x509.get()), NID_sha256WithRSAEncryption);
   EXPECT_LE(ASN1_STRING_length(X509_get0_serialNumber(x509.get())), 20);

@@ -1,0 +1,41 @@
+#include "cli/bearer_token.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "p11/private_file.h"
+
+namespace assertion::cli {
+namespace {
+
+constexpr std::size_t kMostOctets = 16384;
+
+// b64token (RFC 6750 section 2.1): nothing in it can end the header field or begin another.
+bool IsBearerToken(std::string_view text) {
+  const auto body = text.substr(0, text.find('='));
+  return !body.empty() && text.find_first_not_of('=', body.size()) == std::string_view::npos &&
+         std::ranges::all_of(body, [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-._~+/").contains(c);
+         });
+}
+
+}  // namespace
+
+Result<std::string> ReadBearerToken(const std::string& path) {
+  std::array<unsigned char, kMostOctets> octets{};
+  const auto size = p11::ReadPrivateFile("token file", path, octets);
+  if (!size) {
+    return std::unexpected(size.error());
+  }
+  std::string token(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(*size));
+  if (token.ends_with('\n')) {
+    token.pop_back();
+  }
+  if (*size == octets.size() || !IsBearerToken(token)) {
+    return Fail(Code::kPinUnreadable, "the token file " + path + " must hold one access token and nothing else");
+  }
+  return token;
+}
+
+}  // namespace assertion::cli

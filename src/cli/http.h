@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+
+#include "assertion/error.h"
+
+namespace assertion::cli {
+
+// A URL of an identity server, taken apart: https://…, or http:// to a loopback host.
+struct Url {
+  std::string origin;  // scheme://host[:port]
+  std::string path;    // begins with '/'; with query
+};
+
+// `option` is what the URL was given as; messages name it. INVALID_ARGUMENT.
+Result<Url> ParseUrl(const std::string& option, const std::string& url);
+
+struct HttpRequest {
+  std::string method;
+  std::string path;
+  std::string content_type;
+  std::string body;
+  std::string bearer_token;  // RFC 6750; empty: none sent
+};
+
+struct HttpAnswer {
+  int status;
+  std::string body;
+};
+
+// Sends one request to `origin`, whose certificate must be vouched for by `ca_file` (PEM; empty: by the system's).
+// Redirects are not followed: tokens and assertions are not handed on to whom a redirect names. UNAVAILABLE when no
+// answer came, or one of more than 1 MiB.
+Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request);
+
+}  // namespace assertion::cli
