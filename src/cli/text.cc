@@ -1,21 +1,11 @@
 #include "cli/text.h"
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 
 namespace assertion::cli {
-
-std::string Rfc3339(Time time) {
-  const auto seconds = static_cast<std::time_t>(time.time_since_epoch().count());
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
-}
 
 std::string Relative(Time time, Time now) {
   const auto difference = (time - now).count();

@@ -8,8 +8,7 @@
 
 namespace assertion::cli {
 
-// RFC 3339 in UTC.
-std::string Rfc3339(Time time);
+using assertion::Rfc3339;
 
 // How far `time` is from now in words, for example "in 4 min", "364 days ago".
 std::string Relative(Time time, Time now);
