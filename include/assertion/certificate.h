@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "assertion/bytes.h"
 #include "assertion/clock.h"
 #include "assertion/public_key.h"
@@ -9,7 +11,7 @@ namespace assertion {
 // An X.509 certificate (RFC 5280), as far as this project looks into it.
 struct Certificate {
   Bytes der;
-  PublicKey public_key;
+  std::optional<PublicKey> public_key;  // unset: of a kind that this project does not sign with
   Time not_before;
   Time not_after;
 };

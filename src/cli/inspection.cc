@@ -13,7 +13,10 @@ Result<PublicKey> KeyFromCertificate(std::string_view pem) {
   if (!certificate) {
     return std::unexpected(certificate.error());
   }
-  return std::move(certificate->public_key);
+  if (!certificate->public_key) {
+    return Fail(Code::kInvalidArgument, "the certificate's public key is not RSA");
+  }
+  return std::move(*certificate->public_key);
 }
 
 Result<PublicKey> KeyFromJwks(std::string_view jwks, const nlohmann::ordered_json& header) {

@@ -1,6 +1,5 @@
 #include "cli/text.h"
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>

@@ -1,11 +1,14 @@
 #include "x509/certificate.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 
 #include <ctime>
+#include <optional>
+#include <utility>
 
-#include "x509/openssl.h"
+#include "x509/pem.h"
 
 namespace assertion::x509 {
 namespace {
@@ -13,13 +16,28 @@ namespace {
 Result<Bytes> Number(EVP_PKEY* key, const char* name) {
   BIGNUM* number = nullptr;
   if (EVP_PKEY_get_bn_param(key, name, &number) != 1) {
-    return Fail(Code::kInvalidArgument, "the certificate's public key is not RSA",
+    return Fail(Code::kInvalidArgument, "the certificate's RSA key cannot be read",
                 "EVP_PKEY_get_bn_param: " + TakeErrors());
   }
   const BignumPtr owned(number);
   Bytes octets(static_cast<std::size_t>(BN_num_bytes(number)));
   BN_bn2bin(number, octets.data());
   return octets;
+}
+
+// Unset when it is not an RSA key.
+Result<std::optional<PublicKey>> PublicKeyOf(X509* certificate) {
+  auto* key = X509_get0_pubkey(certificate);
+  if (key == nullptr || EVP_PKEY_is_a(key, "RSA") != 1) {
+    ERR_clear_error();
+    return std::nullopt;
+  }
+  auto modulus = Number(key, OSSL_PKEY_PARAM_RSA_N);
+  auto exponent = Number(key, OSSL_PKEY_PARAM_RSA_E);
+  if (!modulus || !exponent) {
+    return std::unexpected(modulus ? exponent.error() : modulus.error());
+  }
+  return PublicKey{.modulus = std::move(*modulus), .exponent = std::move(*exponent)};
 }
 
 Result<Time> Instant(const ASN1_TIME* time) {
@@ -31,17 +49,11 @@ Result<Time> Instant(const ASN1_TIME* time) {
 }
 
 Result<Certificate> FromOpenSsl(X509* certificate) {
-  auto* key = X509_get0_pubkey(certificate);
-  if (key == nullptr || EVP_PKEY_is_a(key, "RSA") != 1) {
-    TakeErrors();
-    return Fail(Code::kInvalidArgument, "the certificate's public key is not RSA");
-  }
-  auto modulus = Number(key, OSSL_PKEY_PARAM_RSA_N);
-  auto exponent = Number(key, OSSL_PKEY_PARAM_RSA_E);
+  auto key = PublicKeyOf(certificate);
   const auto not_before = Instant(X509_get0_notBefore(certificate));
   const auto not_after = Instant(X509_get0_notAfter(certificate));
-  if (!modulus || !exponent) {
-    return std::unexpected(modulus ? exponent.error() : modulus.error());
+  if (!key) {
+    return std::unexpected(key.error());
   }
   if (!not_before || !not_after) {
     return std::unexpected(not_before ? not_after.error() : not_before.error());
@@ -49,18 +61,21 @@ Result<Certificate> FromOpenSsl(X509* certificate) {
   Bytes der(static_cast<std::size_t>(i2d_X509(certificate, nullptr)));
   auto* out = der.data();
   i2d_X509(certificate, &out);
-  return Certificate{.der = std::move(der),
-                     .public_key = {.modulus = std::move(*modulus), .exponent = std::move(*exponent)},
-                     .not_before = *not_before,
-                     .not_after = *not_after};
+  return Certificate{
+      .der = std::move(der), .public_key = std::move(*key), .not_before = *not_before, .not_after = *not_after};
 }
 
 }  // namespace
 
-Result<Certificate> ParseCertificate(BytesView der) {
+X509Ptr FromDer(BytesView der) {
   const auto* position = der.data();
-  const X509Ptr certificate(d2i_X509(nullptr, &position, static_cast<long>(der.size())));
-  if (!certificate || position != der.data() + der.size()) {
+  X509Ptr certificate(d2i_X509(nullptr, &position, static_cast<long>(der.size())));
+  return position == der.data() + der.size() ? std::move(certificate) : nullptr;
+}
+
+Result<Certificate> ParseCertificate(BytesView der) {
+  const auto certificate = FromDer(der);
+  if (!certificate) {
     return Fail(Code::kInvalidArgument, "not one DER certificate", "d2i_X509: " + TakeErrors());
   }
   return FromOpenSsl(certificate.get());
@@ -75,14 +90,22 @@ Result<Certificate> ParsePem(std::string_view pem) {
   return FromOpenSsl(certificate.get());
 }
 
-std::string ToPem(std::span<const Certificate> chain) {
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  for (const auto& certificate : chain) {
-    PEM_write_bio(bio.get(), PEM_STRING_X509, "", certificate.der.data(), static_cast<long>(certificate.der.size()));
+Result<Bytes> SubjectOf(const Certificate& certificate) {
+  const auto opened = FromDer(certificate.der);
+  const unsigned char* name = nullptr;
+  std::size_t size = 0;
+  if (!opened || X509_NAME_get0_der(X509_get_subject_name(opened.get()), &name, &size) != 1) {
+    return Fail(Code::kInvalidArgument, "the certificate's subject cannot be read", "d2i_X509: " + TakeErrors());
   }
-  char* text = nullptr;
-  const auto size = BIO_get_mem_data(bio.get(), &text);
-  return {text, static_cast<std::size_t>(size)};
+  return Bytes(name, name + size);
+}
+
+std::string ToPem(std::span<const Certificate> chain) {
+  std::string text;
+  for (const auto& certificate : chain) {
+    text += WritePem(PEM_STRING_X509, certificate.der);
+  }
+  return text;
 }
 
 }  // namespace assertion::x509

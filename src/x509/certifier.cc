@@ -2,19 +2,32 @@
 
 #include <openssl/conf.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/store.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "x509/certificate.h"
+#include "x509/distinguished_name.h"
+#include "x509/general_name.h"
 #include "x509/openssl.h"
+#include "x509/pem.h"
 #include "x509/verifier.h"
 
 namespace assertion::x509 {
 namespace {
+
+using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
+using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
+using RequestPtr = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
+
+constexpr std::size_t kMostAlternativeNames = 100;
+constexpr const char* kKeyUsage = "critical,digitalSignature";
 
 // no-deinit: the provider would finalise the module under the other users of this process. cache-keys: it would copy
 // private keys into session objects.
@@ -36,7 +49,8 @@ std::string ProviderConfiguration(const std::string& module_path) {
 }
 
 Error OpenSslError(const char* call) {
-  return Error{Code::kInternal, "the certificate could not be made", std::string(call) + ": " + TakeErrors()};
+  return Error{Code::kInternal, "OpenSSL could not make the certificate or request",
+               std::string(call) + ": " + TakeErrors()};
 }
 
 Result<KeyPtr> LoadPrivateKey(OSSL_LIB_CTX* context, const std::string& uri) {
@@ -54,6 +68,20 @@ Result<KeyPtr> LoadPrivateKey(OSSL_LIB_CTX* context, const std::string& uri) {
   return std::unexpected(OpenSslError("OSSL_STORE_load"));
 }
 
+// Ready to sign with the token's key. The key lives as long as the context.
+Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, const std::string& uri, const Algorithm& algorithm) {
+  const auto key = LoadPrivateKey(context, uri);
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  DigestContextPtr signing(EVP_MD_CTX_new());
+  if (!signing || EVP_DigestSignInit_ex(signing.get(), nullptr, std::string(algorithm.digest).c_str(), context, nullptr,
+                                        key->get(), nullptr) != 1) {
+    return std::unexpected(OpenSslError("EVP_DigestSignInit_ex"));
+  }
+  return signing;
+}
+
 bool SetRandomSerial(X509* certificate) {
   // RFC 5280 section 4.1.2.2: positive, at most 20 octets.
   std::array<unsigned char, 20> octets{};
@@ -66,8 +94,7 @@ bool SetRandomSerial(X509* certificate) {
 }
 
 bool AddExtension(X509* certificate, X509V3_CTX* context, int nid, const char* value) {
-  const std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>> extension(
-      X509V3_EXT_conf_nid(nullptr, context, nid, value));
+  const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, context, nid, value));
   return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
@@ -84,8 +111,71 @@ bool Describe(X509* certificate, const SelfSignedRequest& request, EVP_PKEY* pub
          ASN1_TIME_set(X509_getm_notAfter(certificate), request.not_after.time_since_epoch().count()) != nullptr &&
          X509_set_pubkey(certificate, public_key) == 1 &&
          AddExtension(certificate, &context, NID_basic_constraints, "critical,CA:FALSE") &&
-         AddExtension(certificate, &context, NID_key_usage, "critical,digitalSignature") &&
+         AddExtension(certificate, &context, NID_key_usage, kKeyUsage) &&
          AddExtension(certificate, &context, NID_subject_key_identifier, "hash");
+}
+
+std::unexpected<Error> In(const std::string& field, Error error) {
+  error.message = field + ": " + error.message;
+  return std::unexpected(std::move(error));
+}
+
+Result<NamePtr> SubjectName(const CsrRequest& request) {
+  if (request.subject.empty() && request.subject_alt_names.empty()) {
+    return Fail(Code::kInvalidArgument, "subject: must not be empty without subject_alt_names");
+  }
+  auto name = ParseDistinguishedName(request.subject);
+  return name ? std::move(name) : In("subject", name.error());
+}
+
+Result<GeneralNamesPtr> AlternativeNames(const CsrRequest& request) {
+  const auto& texts = request.subject_alt_names;
+  if (texts.size() > kMostAlternativeNames) {
+    return Fail(Code::kInvalidArgument,
+                "subject_alt_names: must be at most " + std::to_string(kMostAlternativeNames) + " names");
+  }
+  GeneralNamesPtr names(GENERAL_NAMES_new());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto name = ParseGeneralName(texts[i]);
+    if (!name) {
+      return In("subject_alt_names[" + std::to_string(i) + "]", name.error());
+    }
+    if (!names || sk_GENERAL_NAME_push(names.get(), name->get()) <= 0) {
+      return std::unexpected(OpenSslError("sk_GENERAL_NAME_push"));
+    }
+    static_cast<void>(name->release());  // the list owns it now
+  }
+  return names;
+}
+
+// Key usage, and the alternative names where there are any.
+bool AskForExtensions(X509_REQ* csr, const GENERAL_NAMES* names, bool names_are_critical) {
+  STACK_OF(X509_EXTENSION)* extensions = nullptr;
+  const ExtensionPtr usage(X509V3_EXT_conf_nid(nullptr, nullptr, NID_key_usage, kKeyUsage));
+  bool good = usage && X509v3_add_ext(&extensions, usage.get(), -1) != nullptr;
+  if (good && sk_GENERAL_NAME_num(names) > 0) {
+    const ExtensionPtr extension(
+        X509V3_EXT_i2d(NID_subject_alt_name, names_are_critical ? 1 : 0, const_cast<GENERAL_NAMES*>(names)));
+    good = extension && X509v3_add_ext(&extensions, extension.get(), -1) != nullptr;
+  }
+  good = good && X509_REQ_add_extensions(csr, extensions) == 1;
+  sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+  return good;
+}
+
+Bytes ToDer(const X509_REQ* csr) {
+  unsigned char* octets = nullptr;
+  const auto size = i2d_X509_REQ(csr, &octets);
+  Bytes der(octets, octets + std::max(size, 0));
+  OPENSSL_free(octets);
+  return der;
+}
+
+// Checked in the default context with the public key that was read from the token.
+bool IsSignedBy(EVP_PKEY* public_key, const Bytes& der) {
+  const auto* position = der.data();
+  const RequestPtr csr(d2i_X509_REQ(nullptr, &position, static_cast<long>(der.size())));
+  return csr && X509_REQ_verify(csr.get(), public_key) == 1;
 }
 
 }  // namespace
@@ -107,19 +197,16 @@ Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path
 Certifier::~Certifier() { OSSL_LIB_CTX_free(context_); }
 
 Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) const {
-  const auto private_key = LoadPrivateKey(context_, request.private_key_uri);
-  if (!private_key) {
-    return std::unexpected(private_key.error());
+  const auto signing = StartSigning(context_, request.private_key_uri, *request.algorithm);
+  if (!signing) {
+    return std::unexpected(signing.error());
   }
   const auto public_key = ToOpenSsl(request.public_key);
   const X509Ptr certificate(X509_new_ex(context_, nullptr));
-  const std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>> signing(EVP_MD_CTX_new());
-  if (!public_key || !certificate || !signing || !Describe(certificate.get(), request, public_key.get())) {
+  if (!public_key || !certificate || !Describe(certificate.get(), request, public_key.get())) {
     return std::unexpected(OpenSslError("X509"));
   }
-  if (EVP_DigestSignInit_ex(signing.get(), nullptr, std::string(request.algorithm->digest).c_str(), context_, nullptr,
-                            private_key->get(), nullptr) != 1 ||
-      X509_sign_ctx(certificate.get(), signing.get()) <= 0) {
+  if (X509_sign_ctx(certificate.get(), signing->get()) <= 0) {
     return std::unexpected(OpenSslError("X509_sign_ctx"));
   }
 
@@ -127,8 +214,7 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
   auto* out = der.data();
   i2d_X509(certificate.get(), &out);
   // Checked in the default context with the public key that was read from the token.
-  const auto* in = const_cast<const unsigned char*>(der.data());
-  const X509Ptr again(d2i_X509(nullptr, &in, static_cast<long>(der.size())));
+  const auto again = FromDer(der);
   if (!again || X509_verify(again.get(), public_key.get()) != 1) {
     return std::unexpected(OpenSslError("X509_verify"));
   }
@@ -136,12 +222,43 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
   if (!parsed) {
     return std::unexpected(parsed.error());
   }
-  const unsigned char* name = nullptr;
-  std::size_t name_size = 0;
-  if (X509_NAME_get0_der(X509_get_subject_name(again.get()), &name, &name_size) != 1) {
-    return std::unexpected(OpenSslError("X509_NAME_get0_der"));
+  auto subject = SubjectOf(*parsed);
+  if (!subject) {
+    return std::unexpected(subject.error());
   }
-  return NewCertificate{.certificate = std::move(*parsed), .subject = Bytes(name, name + name_size)};
+  return NewCertificate{.certificate = std::move(*parsed), .subject = std::move(*subject)};
+}
+
+Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
+  const auto subject = SubjectName(request);
+  if (!subject) {
+    return std::unexpected(subject.error());
+  }
+  const auto names = AlternativeNames(request);
+  if (!names) {
+    return std::unexpected(names.error());
+  }
+  const auto signing = StartSigning(context_, request.private_key_uri, *request.algorithm);
+  if (!signing) {
+    return std::unexpected(signing.error());
+  }
+  const auto public_key = ToOpenSsl(request.public_key);
+  const RequestPtr csr(X509_REQ_new_ex(context_, nullptr));
+  // RFC 5280 section 4.1.2.6: where the subject is empty the alternative names must be critical.
+  if (!public_key || !csr || X509_REQ_set_version(csr.get(), X509_REQ_VERSION_1) != 1 ||
+      X509_REQ_set_subject_name(csr.get(), subject->get()) != 1 ||
+      X509_REQ_set_pubkey(csr.get(), public_key.get()) != 1 ||
+      !AskForExtensions(csr.get(), names->get(), /*names_are_critical=*/request.subject.empty())) {
+    return std::unexpected(OpenSslError("X509_REQ"));
+  }
+  if (X509_REQ_sign_ctx(csr.get(), signing->get()) <= 0) {
+    return std::unexpected(OpenSslError("X509_REQ_sign_ctx"));
+  }
+  const auto der = ToDer(csr.get());
+  if (!IsSignedBy(public_key.get(), der)) {
+    return std::unexpected(OpenSslError("X509_REQ_verify"));
+  }
+  return WritePem(PEM_STRING_X509_REQ, der);
 }
 
 }  // namespace assertion::x509

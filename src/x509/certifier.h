@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "assertion/algorithm.h"
 #include "assertion/certificate.h"
@@ -20,6 +21,15 @@ struct SelfSignedRequest {
   std::string common_name;
   Time not_before;
   Time not_after;
+};
+
+// What to ask a certification authority for. `subject` and `subject_alt_names` may come from outside as they are.
+struct CsrRequest {
+  std::string private_key_uri;  // RFC 7512, no PIN: this process has logged in already
+  PublicKey public_key;
+  const Algorithm* algorithm;
+  std::string subject;                         // RFC 4514, at most 1024 octets; may be empty when there is another name
+  std::vector<std::string> subject_alt_names;  // at most 100, each as ParseGeneralName reads it
 };
 
 struct NewCertificate {
@@ -41,6 +51,11 @@ class Certifier {
 
   // An end-entity certificate for digital signatures, signed by its own key and checked against `public_key`.
   Result<NewCertificate> SelfSign(const SelfSignedRequest& request) const;
+
+  // A certification request (RFC 2986) in PEM (RFC 7468), signed by the key and checked against `public_key`. It asks
+  // for keyUsage digitalSignature and the alternative names. INVALID_ARGUMENT names "subject" or
+  // "subject_alt_names[i]" and says what to change.
+  Result<std::string> CreateCsr(const CsrRequest& request) const;
 
  private:
   explicit Certifier(OSSL_LIB_CTX* context) : context_(context) {}

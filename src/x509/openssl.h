@@ -20,7 +20,9 @@ struct Deleter {
 
 using BignumPtr = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
 using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
+using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
+using NamePtr = std::unique_ptr<X509_NAME, Deleter<X509_NAME_free>>;
 using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
 
 // Takes the calling thread's OpenSSL error queue as one line, for Error::detail.

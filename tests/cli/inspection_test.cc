@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "certificate_authority.h"
 #include "cli/text.h"
 #include "cli/token_request.h"
 #include "jws/jwk.h"
@@ -42,6 +43,15 @@ TEST(Inspection, NeverTrustsAnAlgorithmItDoesNotOffer) {
     parsed.header["alg"] = alg;
     EXPECT_FALSE(VerifySignature(parsed, key)) << alg;
   }
+}
+
+TEST(Inspection, ACertificateOfAnotherKindOfKeyIsRefused) {
+  const CertificateAuthority rsa("a", CertificateAuthority::kRsa);
+  EXPECT_TRUE(KeyFromCertificate(rsa.certificate()));
+  const CertificateAuthority ec("a", CertificateAuthority::kEc);
+  const auto key = KeyFromCertificate(ec.certificate());
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().message, "the certificate's public key is not RSA");
 }
 
 TEST(Inspection, DescribesTimesInWords) {

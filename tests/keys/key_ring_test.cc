@@ -5,8 +5,10 @@
 
 #include <thread>
 
+#include "certificate_authority.h"
 #include "jws/thumbprint.h"
 #include "softhsm.h"
+#include "x509/certificate.h"
 
 namespace assertion {
 namespace {
@@ -148,6 +150,14 @@ TEST_F(KeyRingTest, ACertificateOfAnotherKeyIsRefused) {
   ASSERT_TRUE(other);
   hsm_.MakeKey("orders", {1}, true, false);
   ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, (*other)->chain[0].der));
+  ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
+}
+
+TEST_F(KeyRingTest, ACertificateOfAnotherKindOfKeyIsRefused) {
+  const CertificateAuthority ec("orders", CertificateAuthority::kEc);
+  hsm_.MakeKey("orders", {1}, true, false);
+  ASSERT_TRUE(
+      hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, x509::ParsePem(ec.certificate())->der));
   ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
 }
 

@@ -1,0 +1,147 @@
+#include <gtest/gtest.h>
+
+#include "certificate_authority.h"
+#include "softhsm.h"
+#include "x509/certificate.h"
+#include "x509/certifier.h"
+#include "x509/chain.h"
+
+namespace assertion::x509 {
+namespace {
+
+constexpr Time kNow(std::chrono::seconds(1'800'000'000));
+
+// Requests of a key in SoftHSM, read and answered by openssl commands.
+class CsrTest : public testing::Test {
+ protected:
+  CsrTest()
+      : certifier_(*Certifier::New(SOFTHSM2_MODULE)),
+        key_(*hsm_.token().GenerateKeyPair(
+            {.label = "orders", .id = {7}, .algorithm = kAlgorithms.data(), .bits = 2048})) {}
+
+  CsrRequest Request() {
+    return {.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{7}),
+            .public_key = key_.public_key,
+            .algorithm = kAlgorithms.data(),
+            .subject = "CN=orders,O=Example\\, Ltd,C=DE",
+            .subject_alt_names = {}};
+  }
+
+  std::string Csr(const CsrRequest& request) {
+    auto csr = certifier_->CreateCsr(request);
+    EXPECT_TRUE(csr) << csr.error().ToString();
+    return csr ? *csr : "";
+  }
+
+  // What `openssl req` prints about a request.
+  std::string Show(const std::string& csr, const std::string& options) {
+    root_.Write("shown.csr", csr);
+    return root_.Run("openssl req -in shown.csr -noout " + options);
+  }
+
+  std::string ReasonOf(const CsrRequest& request) {
+    const auto csr = certifier_->CreateCsr(request);
+    if (csr) {
+      return "accepted";
+    }
+    EXPECT_EQ(csr.error().code, Code::kInvalidArgument);
+    return csr.error().message;
+  }
+
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<Certifier> certifier_;
+  TokenKey key_;
+  CertificateAuthority root_{"Test Root", CertificateAuthority::kRsa};
+  CertificateAuthority issuer_{"Test Issuer", CertificateAuthority::kEc, root_};
+};
+
+TEST_F(CsrTest, OpensslVerifiesItAndReadsTheSubjectBack) {
+  const auto csr = Csr(Request());
+  EXPECT_EQ(csr.substr(0, 36), "-----BEGIN CERTIFICATE REQUEST-----\n");
+  EXPECT_EQ(csr.find('\r'), std::string::npos);
+  EXPECT_EQ(Show(csr, "-verify -subject -nameopt RFC2253"), "subject=CN=orders,O=Example\\, Ltd,C=DE\n");
+  EXPECT_EQ(root_.Read("stderr"), "Certificate request self-signature verify OK\n");
+  const auto text = Show(csr, "-text");
+  EXPECT_NE(text.find("Version: 1 (0x0)"), std::string::npos) << text;
+  EXPECT_NE(text.find("Signature Algorithm: sha256WithRSAEncryption"), std::string::npos) << text;
+  EXPECT_NE(text.find("X509v3 Key Usage: critical\n                    Digital Signature\n"), std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("Alternative"), std::string::npos) << text;
+}
+
+TEST_F(CsrTest, OpensslReadsTheAlternativeNamesBack) {
+  auto request = Request();
+  request.subject_alt_names = {"DNS:orders.example.com", "URI:spiffe://example.com/orders?a=1,2",
+                               "email:ops@example.com", "IP:192.0.2.7", "IP:2001:db8::7"};
+  const auto text = Show(Csr(request), "-text");
+  EXPECT_NE(text.find("X509v3 Subject Alternative Name: \n"
+                      "                    DNS:orders.example.com, URI:spiffe://example.com/orders?a=1,2, "
+                      "email:ops@example.com, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST_F(CsrTest, AnEmptySubjectMakesTheAlternativeNamesCritical) {
+  auto request = Request();
+  request.subject = "";
+  EXPECT_EQ(ReasonOf(request), "subject: must not be empty without subject_alt_names");
+  request.subject_alt_names = {"DNS:orders.example.com"};
+  const auto text = Show(Csr(request), "-text");
+  EXPECT_NE(text.find("X509v3 Subject Alternative Name: critical\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("Subject: \n"), std::string::npos) << text;
+}
+
+TEST_F(CsrTest, TheCertificateThatAnAuthorityIssuesVerifies) {
+  auto request = Request();
+  request.subject_alt_names = {"DNS:orders.example.com"};
+  const auto issued = issuer_.Sign(Csr(request));
+  const auto chain = ParseChain(issued + issuer_.certificate() + root_.certificate());
+  ASSERT_TRUE(chain) << chain.error().ToString();
+  const auto verified = VerifyChain(*chain, key_.public_key, kNow);
+  EXPECT_TRUE(verified) << verified.error().ToString();
+  // As an importer stores it.
+  const auto subject = SubjectOf(chain->front());
+  ASSERT_TRUE(subject);
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{7}, *subject, chain->front().der));
+  EXPECT_EQ(hsm_.token().FindKeys("orders")->front().certificate, chain->front().der);
+
+  issuer_.Write("issued.pem", issued);
+  EXPECT_EQ(issuer_.Run("openssl x509 -in issued.pem -noout -ext subjectAltName,keyUsage"),
+            "X509v3 Key Usage: critical\n    Digital Signature\n"
+            "X509v3 Subject Alternative Name: \n    DNS:orders.example.com\n");
+}
+
+TEST_F(CsrTest, WrongInputIsRefusedByItsField) {
+  auto request = Request();
+  request.subject = "orders";
+  EXPECT_EQ(ReasonOf(request),
+            "subject: write it as TYPE=value, separated by commas, for example CN=orders,O=Example Ltd,C=DE");
+  request = Request();
+  request.subject_alt_names = {"DNS:a", "DNS:b,email:copy"};
+  EXPECT_EQ(ReasonOf(request),
+            "subject_alt_names[1]: DNS: must be a host name, for example orders.example.com; an address goes into IP:");
+  request.subject_alt_names.assign(100, "DNS:a");
+  EXPECT_EQ(ReasonOf(request), "accepted");
+  request.subject_alt_names.emplace_back("DNS:a");
+  EXPECT_EQ(ReasonOf(request), "subject_alt_names: must be at most 100 names");
+}
+
+TEST_F(CsrTest, APublicKeyOfAnotherPairIsNoticed) {
+  auto request = Request();
+  request.public_key.modulus[100] ^= 1U;
+  const auto csr = certifier_->CreateCsr(request);
+  ASSERT_FALSE(csr);
+  EXPECT_EQ(csr.error().code, Code::kInternal);
+  EXPECT_EQ(csr.error().detail.substr(0, 15), "X509_REQ_verify");
+}
+
+TEST_F(CsrTest, AKeyThatIsNotThereIsAnError) {
+  auto request = Request();
+  request.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{8});
+  const auto csr = certifier_->CreateCsr(request);
+  ASSERT_FALSE(csr);
+  EXPECT_EQ(csr.error().code, Code::kInternal);
+}
+
+}  // namespace
+}  // namespace assertion::x509
