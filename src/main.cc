@@ -3,8 +3,10 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +14,10 @@
 
 #include "assertion/clock.h"
 #include "config/config.h"
+#include "keys/file_ledger.h"
+#include "keys/key_custodian.h"
 #include "keys/key_ring.h"
+#include "keys/token_ledger.h"
 #include "observe/log.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
@@ -45,6 +50,7 @@ constexpr const char* kFooter = R"(Exit status:
   18  two keys match one client
   19  a key failed its proof: sign, then verify
   20  the address cannot be listened on
+  21  the ledger cannot be read, or names a key that the token does not hold
 
 Examples:
   assertiond --check-config /etc/assertiond/assertiond.json
@@ -76,6 +82,8 @@ int ExitStatus(Code code) {
       return 19;
     case Code::kAddressUnusable:
       return 20;
+    case Code::kLedgerUnusable:
+      return 21;
     default:
       return 1;
   }
@@ -113,6 +121,50 @@ void WaitForStop(const sigset_t& signals) {
   spdlog::info("{}: finishing the calls in flight", signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+// Names this process among all that use the token, the same after a restart: no two listen on one socket.
+std::string HolderOf(const assertion::Config& config) {
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  return std::string(host.data()) + ":" + config.socket_path;
+}
+
+assertion::Result<std::unique_ptr<assertion::Ledger>> OpenLedger(const assertion::Config& config,
+                                                                 assertion::Token& token) {
+  if (!config.ledger_path.empty()) {
+    return std::make_unique<assertion::FileLedger>(config.ledger_path);
+  }
+  return assertion::TokenLedger::Open(token, HolderOf(config), assertion::SystemTime, RandomOctets);
+}
+
+void LogKeys(const assertion::KeyRing& keys) {
+  constexpr std::chrono::days kWarning{30};
+  const auto now = assertion::SystemTime();
+  for (const auto& [client_id, client] : *keys.Snapshot()) {
+    const auto* signing = client.SigningAt(now);
+    if (signing == nullptr || !signing->key) {
+      continue;
+    }
+    spdlog::info("client {} signs with key {}", client_id, signing->record.kid);
+    const auto& chain = signing->key->chain;
+    if (!chain.empty() && chain.front().not_after - now < kWarning) {
+      spdlog::warn("client {}: the certificate of key {} expires on {}", client_id, signing->record.kid,
+                   assertion::Rfc3339(chain.front().not_after));
+    }
+  }
+}
+
+// One line a change of state, not one a refresh.
+std::function<void(const assertion::Status&)> LogRefresh() {
+  return [failing = false](const assertion::Status& refreshed) mutable {
+    if (!refreshed && !failing) {
+      spdlog::error("the keys could not be refreshed, those known stay in use: {}", refreshed.error().ToString());
+    } else if (refreshed && failing) {
+      spdlog::info("the keys are fresh again");
+    }
+    failing = !refreshed;
+  };
+}
+
 // Parts are destroyed in the reverse of this order: calls, jobs, keys, provider, login, module (C_Finalize) last.
 int Serve(const assertion::Config& config, const sigset_t& signals) {
   for (const auto& warning : config.warnings) {
@@ -135,19 +187,23 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
   if (!certifier) {
     return Fatal(certifier.error());
   }
-  const auto keys = assertion::KeyRing::Load(**token, **certifier, config.clients, assertion::SystemTime, RandomOctets);
+  const auto ledger = OpenLedger(config, **token);
+  if (!ledger) {
+    return Fatal(ledger.error());
+  }
+  const auto keys = assertion::KeyRing::Load(**token, **ledger, config.clients, assertion::SystemTime, RandomOctets);
   if (!keys) {
     return Fatal(keys.error());
   }
-  for (const auto& [client_id, key] : *(*keys)->Snapshot()) {
-    spdlog::info("client {} signs with key {}", client_id, key->kid);
-  }
+  LogKeys(**keys);
+  assertion::KeyCustodian custodian(**token, **ledger, **certifier, **keys, RandomOctets);
   const assertion::Policy policy(config.clients, assertion::SystemTime, RandomOctets);
   assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
-  const auto server = assertion::service::Server::Start(config.socket_path, policy, **keys, queue);
+  const auto server = assertion::service::Server::Start(config.socket_path, policy, **keys, custodian, **token, queue);
   if (!server) {
     return Fatal(server.error());
   }
+  (*keys)->KeepFresh(config.refresh_interval, LogRefresh());
   spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
   WaitForStop(signals);
   (*server)->Stop(kDrainLimit);

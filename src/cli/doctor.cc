@@ -2,12 +2,16 @@
 
 #include <openssl/rand.h>
 #include <sys/timex.h>
+#include <unistd.h>
 
 #include <memory>
 #include <span>
 
 #include "cli/text.h"
+#include "keys/file_ledger.h"
 #include "keys/key_ring.h"
+#include "keys/orphan.h"
+#include "keys/token_ledger.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
 #include "x509/certifier.h"
@@ -67,7 +71,15 @@ void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& nam
   }
 }
 
-void DiagnoseClient(p11::HsmToken& token, const x509::Certifier& certifier, const Client& client, Time now,
+// Under a name of its own: a running server's claims are not this process's to withdraw.
+Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, Token& token) {
+  if (!config.ledger_path.empty()) {
+    return std::make_unique<FileLedger>(config.ledger_path);
+  }
+  return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, RandomOctets);
+}
+
+void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, Time now,
                     std::vector<Finding>& findings) {
   const auto name = "client " + client.client_id;
   const auto& algorithm = *client.algorithm;
@@ -77,14 +89,22 @@ void DiagnoseClient(p11::HsmToken& token, const x509::Certifier& certifier, cons
        .text = std::string(algorithm.name) + (token.Supports(algorithm)
                                                   ? ": the token has the mechanism"
                                                   : ": the token lacks the mechanism; choose another algorithm")});
-  const auto found = token.FindKeys(client.client_id);
-  if (found) {
-    for (const auto& key : *found) {
-      DiagnoseAttributes(key, name, findings);
+  const auto contents = token.Read({client.client_id});
+  for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
+    DiagnoseAttributes(contents->keys[i], name, findings);
+  }
+  const auto ledgers = ledger.Read();
+  if (contents && ledgers) {
+    for (const auto& orphan : FindOrphans(*contents, *ledgers)) {
+      findings.push_back({.name = name,
+                          .ok = false,
+                          .text = orphan.ToString() +
+                                  " is in no ledger: an interrupted change left it; assertionctl doctor "
+                                  "--remove-orphans removes it"});
     }
   }
-  const auto ring = KeyRing::Load(token, certifier, {client}, [now] { return now; }, RandomOctets);
-  const auto key = ring ? (*ring)->Find(client.client_id) : std::unexpected(ring.error());
+  const auto ring = KeyRing::Load(token, ledger, {client}, [now] { return now; }, RandomOctets);
+  const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
   findings.push_back(
       {.name = name,
        .ok = key.has_value(),
@@ -123,8 +143,13 @@ std::vector<Finding> Diagnose(const Config& config, Time now) {
   if (!add("provider", certifier, "OpenSSL loads pkcs11-provider")) {
     return findings;
   }
+  const auto ledger = OpenLedger(config, **token);
+  if (!ledger) {
+    add("ledger", ledger, "");
+    return findings;
+  }
   for (const auto& client : config.clients) {
-    DiagnoseClient(**token, **certifier, client, now, findings);
+    DiagnoseClient(**token, **ledger, client, now, findings);
   }
   return findings;
 }

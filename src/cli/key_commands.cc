@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -12,18 +13,49 @@
 namespace assertion::cli {
 namespace {
 
+const char* StateName(v1::KeyState state) {
+  switch (state) {
+    case v1::KEY_STATE_STAGED:
+      return "staged";
+    case v1::KEY_STATE_PUBLISHED:
+      return "published";
+    case v1::KEY_STATE_SIGNING:
+      return "signing";
+    case v1::KEY_STATE_RETIRING:
+      return "retiring";
+    case v1::KEY_STATE_WITHDRAWN:
+      return "withdrawn";
+    default:
+      return "unknown";
+  }
+}
+
 nlohmann::ordered_json KeyJson(const v1::Key& key) {
   nlohmann::ordered_json json = {{"client_id", key.client_id()},
                                  {"kid", key.kid()},
                                  {"algorithm", key.algorithm()},
                                  {"key_bits", key.key_bits()},
-                                 {"cka_id", Hex(AsBytes(key.cka_id()))}};
+                                 {"cka_id", Hex(AsBytes(key.cka_id()))},
+                                 {"version", key.version()},
+                                 {"state", StateName(key.state())},
+                                 {"publish_from", Rfc3339(ToTime(key.publish_from()))},
+                                 {"sign_from", Rfc3339(ToTime(key.sign_from()))},
+                                 {"sign_until", Rfc3339(ToTime(key.sign_until()))},
+                                 {"publish_until", Rfc3339(ToTime(key.publish_until()))}};
   if (!key.x5t_s256().empty()) {
     json["x5t#S256"] = key.x5t_s256();
     json["not_before"] = Rfc3339(ToTime(key.not_before()));
     json["not_after"] = Rfc3339(ToTime(key.not_after()));
   }
   return json;
+}
+
+// Calls `act` with the version of the client's keys as the server tells it now: what a change is decided on.
+int WithVersion(const Options& options, const std::function<int(std::int64_t)>& act) {
+  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(options, &Connection::ListKeys, {}, [&](const auto& response) {
+    const auto version = response.versions().find(options.client_id);
+    return act(version == response.versions().end() ? 0 : version->second);
+  });
 }
 
 int GenerateKey(const Options& options) {
@@ -34,14 +66,18 @@ int GenerateKey(const Options& options) {
   if (options.validity_days != 0) {
     request.mutable_certificate_validity()->set_seconds(std::int64_t{options.validity_days} * 86400);
   }
-  return Call<v1::GenerateKeyRequest, v1::GenerateKeyResponse>(
-      options, &Connection::GenerateKey, request, [&](const auto& response) {
-        const auto& key = response.key();
-        return Write("", options.json ? KeyJson(key).dump(2) + "\n"
-                                      : "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() +
-                                            ", " + std::to_string(key.key_bits()) + " bits, certificate until " +
-                                            Rfc3339(ToTime(key.not_after())) + "\n");
-      });
+  return WithVersion(options, [&](std::int64_t version) {
+    request.mutable_change()->set_expected_version(version);
+    return Call<v1::GenerateKeyRequest, v1::GenerateKeyResponse>(
+        options, &Connection::GenerateKey, request, [&](const auto& response) {
+          const auto& key = response.key();
+          return Write("", options.json ? KeyJson(key).dump(2) + "\n"
+                                        : "key " + key.kid() + " for client " + key.client_id() + ": " +
+                                              key.algorithm() + ", " + std::to_string(key.key_bits()) + " bits, " +
+                                              StateName(key.state()) + ", certificate until " +
+                                              Rfc3339(ToTime(key.not_after())) + "\n");
+        });
+  });
 }
 
 std::string KeyTable(const v1::ListKeysResponse& response) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "jws/thumbprint.h"
+#include "x509/certificate.h"
 #include "x509/chain.h"
 
 namespace assertion {
@@ -101,7 +102,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
                                     std::to_string(before.version) + " by now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");
   }
-  Draft draft{.now = ring_.Now(), .next = before};
+  Draft draft{.now = ring_.Now(), .next = before, .new_keys = {}, .new_certificates = {}, .obsolete_keys = {}};
   const auto made = [&]() -> Result<std::string> {
     auto kid = edit(client, draft);
     if (!kid) {
@@ -271,7 +272,8 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
                                                      : kNever;
     }
     draft.next.keys = Rescheduled(client, std::move(draft.next.keys), record->kid,
-                                  {.publish_from = draft.now, .sign_from = sign_from}, draft.now);
+                                  {.publish_from = draft.now, .sign_from = sign_from, .sign_until = {}, .publish_until = {}},
+                                  draft.now);
     return record->kid;
   });
 }
@@ -373,28 +375,6 @@ Result<std::string> KeyCustodian::CreateCsr(std::string_view client_id, std::str
                                .algorithm = entry->record.algorithm,
                                .subject = subject,
                                .subject_alt_names = subject_alt_names});
-}
-
-Result<std::vector<Orphan>> KeyCustodian::RemoveOrphans(const std::string& client_id) {
-  const std::lock_guard lock(administration_);
-  // Held, so that nobody is in the middle of a change: a key in the making looks like an orphan.
-  const auto hold = ledger_.Take(client_id);
-  if (!hold) {
-    return std::unexpected(hold.error());
-  }
-  const auto contents = token_.Read({client_id});
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
-  auto orphans = FindOrphans(*contents, {{client_id, (*hold)->current()}});
-  for (const auto& orphan : orphans) {
-    const auto destroyed =
-        orphan.kind == Orphan::Kind::kKeyPair ? token_.DestroyKey(orphan.id) : token_.DestroyObject(orphan.handle);
-    if (!destroyed) {
-      return std::unexpected(destroyed.error());
-    }
-  }
-  return orphans;
 }
 
 }  // namespace assertion

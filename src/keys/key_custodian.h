@@ -16,7 +16,6 @@
 #include "assertion/token.h"
 #include "keys/key_ring.h"
 #include "keys/ledger.h"
-#include "keys/orphan.h"
 #include "x509/certifier.h"
 
 namespace assertion {
@@ -66,9 +65,6 @@ class KeyCustodian {
   // A PKCS#10 request in PEM, signed in the token. INVALID_ARGUMENT.
   Result<std::string> CreateCsr(std::string_view client_id, std::string_view kid, const std::string& subject,
                                 const std::vector<std::string>& subject_alt_names) const;
-
-  // Destroys the client's objects that no ledger names. Answers what they were.
-  Result<std::vector<Orphan>> RemoveOrphans(const std::string& client_id);
 
  private:
   // A change in the making: the next ledger, and the objects that go when it fails or when it is committed.

@@ -160,7 +160,8 @@ Result<ClientLedger> ParseLedger(std::string_view text) {
     return unusable("not JSON");
   }
   Members members(object);
-  ClientLedger ledger{.client_id = members.Text("client_id"), .version = members.Number("version")};
+  ClientLedger ledger{
+      .client_id = members.Text("client_id"), .version = members.Number("version"), .keys = {}, .requests = {}};
   for (const auto& value : members.List("keys")) {
     KeyRecord record;
     if (const auto wrong = ReadKey(value, record); !wrong.empty()) {

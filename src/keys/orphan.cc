@@ -45,4 +45,24 @@ std::vector<Orphan> FindOrphans(const TokenContents& contents, const Ledgers& le
   return orphans;
 }
 
+Result<std::vector<Orphan>> RemoveOrphans(Token& token, Ledger& ledger, const std::string& client_id) {
+  const auto hold = ledger.Take(client_id);
+  if (!hold) {
+    return std::unexpected(hold.error());
+  }
+  const auto contents = token.Read({client_id});
+  if (!contents) {
+    return std::unexpected(contents.error());
+  }
+  auto orphans = FindOrphans(*contents, {{client_id, (*hold)->current()}});
+  for (const auto& orphan : orphans) {
+    const auto destroyed =
+        orphan.kind == Orphan::Kind::kKeyPair ? token.DestroyKey(orphan.id) : token.DestroyObject(orphan.handle);
+    if (!destroyed) {
+      return std::unexpected(destroyed.error());
+    }
+  }
+  return orphans;
+}
+
 }  // namespace assertion

@@ -24,4 +24,8 @@ struct Orphan {
 
 std::vector<Orphan> FindOrphans(const TokenContents& contents, const Ledgers& ledgers);
 
+// Destroys the client's orphans and answers what they were. Holds the client meanwhile: a key in the making looks like
+// an orphan.
+Result<std::vector<Orphan>> RemoveOrphans(Token& token, Ledger& ledger, const std::string& client_id);
+
 }  // namespace assertion

@@ -209,7 +209,7 @@ Result<TokenContents> ReadOnce(Session& session, const std::set<std::string, std
   const auto private_keys = List(session, CKO_PRIVATE_KEY);
   const auto public_keys = List(session, CKO_PUBLIC_KEY);
   auto certificates = List(session, CKO_CERTIFICATE);
-  for (const auto* listed : {&private_keys, &public_keys, &certificates}) {
+  for (const auto* listed : {&private_keys, &public_keys, &std::as_const(certificates)}) {
     if (!*listed) {
       return std::unexpected(listed->error());
     }

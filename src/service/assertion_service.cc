@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "jws/compact.h"
-#include "jws/jwk.h"
 #include "jws/thumbprint.h"
+#include "keys/publication.h"
 #include "service/authentication.h"
 #include "service/message.h"
 #include "service/status.h"
@@ -37,20 +37,6 @@ Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertion
     return Fail(Code::kInvalidArgument, "lifetime: must be whole seconds");
   }
   return std::chrono::seconds(request.lifetime().seconds());
-}
-
-// Answers a call that needs no token: the response, or the error.
-template <typename Response>
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, grpc::ByteBuffer* response,
-                                 const Result<Response>& result) {
-  auto* reactor = context->DefaultReactor();
-  if (!result) {
-    Refuse(reactor, result.error());
-  } else {
-    *response = Serialize(*result);
-    reactor->Finish(grpc::Status::OK);
-  }
-  return reactor;
 }
 
 }  // namespace
@@ -91,7 +77,7 @@ Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc
   if (!approved) {
     return std::unexpected(approved.error());
   }
-  auto key = keys_.Find(approved->client_id());
+  auto key = keys_.SigningKeyOf(approved->client_id());
   if (!key) {
     return std::unexpected(key.error());
   }
@@ -120,20 +106,16 @@ Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc
 grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer* request,
                                                            grpc::ByteBuffer* response) {
-  return Answer(context, response, Certificate(*context, *request));
+  auto* reactor = context->DefaultReactor();
+  Answer(reactor, response, Certificate(*context, *request));
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* AssertionService::GetJwks(grpc::CallbackServerContext* context,
                                                     const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  return Answer(context, response, Jwks(*context, *request));
-}
-
-Result<SigningKeyPtr> AssertionService::KeyOf(const std::string& client_id) const {
-  const auto client = policy_.FindClient(client_id);
-  if (!client) {
-    return std::unexpected(client.error());
-  }
-  return keys_.Find(client_id);
+  auto* reactor = context->DefaultReactor();
+  Answer(reactor, response, Jwks(*context, *request));
+  return reactor;
 }
 
 Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
@@ -145,17 +127,17 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   if (const auto parsed = Parse(wire, request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  const auto key = KeyOf(request.client_id());
-  if (!key) {
-    return std::unexpected(key.error());
+  if (const auto client = policy_.FindClient(request.client_id()); !client) {
+    return std::unexpected(client.error());
   }
-  if (!request.kid().empty() && request.kid() != (*key)->kid) {
-    return Fail(Code::kNotFound, "kid: client '" + request.client_id() + "' has no such key");
+  const auto entry = keys_.Find(request.client_id(), request.kid());
+  if (!entry) {
+    return std::unexpected(entry.error());
   }
-  const auto& chain = (*key)->chain;
-  if (chain.empty()) {
+  if (!entry->key || entry->key->chain.empty()) {
     return Fail(Code::kFailedPrecondition, "the key of client '" + request.client_id() + "' has no certificate");
   }
+  const auto& chain = entry->key->chain;
   v1::GetCertificateResponse reply;
   reply.set_pem(x509::ToPem(chain));
   for (const auto& certificate : chain) {
@@ -165,7 +147,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   reply.set_x5t_s256(jws::Sha256Thumbprint(chain.front().der));
   reply.mutable_not_before()->set_seconds(chain.front().not_before.time_since_epoch().count());
   reply.mutable_not_after()->set_seconds(chain.front().not_after.time_since_epoch().count());
-  reply.set_kid((*key)->kid);
+  reply.set_kid(entry->record.kid);
   return reply;
 }
 
@@ -178,14 +160,18 @@ Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerCon
   if (const auto parsed = Parse(wire, request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  const auto key = KeyOf(request.client_id());
-  if (!key) {
-    return std::unexpected(key.error());
+  if (const auto client = policy_.FindClient(request.client_id()); !client) {
+    return std::unexpected(client.error());
   }
-  nlohmann::ordered_json jwks;
-  jwks["keys"].push_back(jws::Jwk((*key)->public_key, *(*key)->algorithm, (*key)->chain));
+  const auto snapshot = keys_.Snapshot();
+  const auto keys = snapshot->find(request.client_id());
+  if (keys == snapshot->end() || keys->second.keys.empty()) {
+    return Fail(Code::kFailedPrecondition, "client '" + request.client_id() +
+                                               "' has no key on the token yet: assertionctl key generate --client-id " +
+                                               request.client_id());
+  }
   v1::GetJwksResponse reply;
-  reply.set_jwks(jwks.dump());
+  reply.set_jwks(JwkSet(keys->second, keys_.Now()));
   return reply;
 }
 

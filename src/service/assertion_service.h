@@ -30,7 +30,6 @@ class AssertionService final : public RawAssertionService {
   Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
                                                  const grpc::ByteBuffer& wire) const;
   Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
-  Result<SigningKeyPtr> KeyOf(const std::string& client_id) const;
 
   const Policy& policy_;
   const KeyRing& keys_;

@@ -510,7 +510,7 @@ Status KeyAdminService::Prove(Context& context, const Buffer& wire, Buffer* resp
   if (auto has_kid = CheckKid(request); !has_kid) {
     return has_kid;
   }
-  auto approved = policy_.Approve(*caller, {.client_id = request.client_id(), .audience = request.audience()});
+  auto approved = policy_.Approve(*caller, {.client_id = request.client_id(), .audience = request.audience(), .lifetime = {}});
   if (!approved) {
     return std::unexpected(approved.error());
   }

@@ -71,11 +71,12 @@ class SocketLock {
 }  // namespace
 
 struct Server::Parts {
-  Parts(std::string path, SocketLock held, const Policy& policy, KeyRing& keys, SigningQueue& queue)
+  Parts(std::string path, SocketLock held, const Policy& policy, const KeyRing& keys, KeyCustodian& custodian,
+        Token& token, SigningQueue& queue)
       : socket_path(std::move(path)),
         lock(std::move(held)),
         assertion_service(policy, keys, queue),
-        key_admin_service(policy, keys) {}
+        key_admin_service(policy, keys, custodian, token, queue) {}
 
   std::string socket_path;
   SocketLock lock;
@@ -86,13 +87,13 @@ struct Server::Parts {
 
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
-Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, const Policy& policy, KeyRing& keys,
-                                              SigningQueue& queue) {
+Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, const Policy& policy, const KeyRing& keys,
+                                              KeyCustodian& custodian, Token& token, SigningQueue& queue) {
   auto lock = SocketLock::Take(socket_path);
   if (!lock) {
     return std::unexpected(lock.error());
   }
-  auto parts = std::make_unique<Parts>(socket_path, std::move(*lock), policy, keys, queue);
+  auto parts = std::make_unique<Parts>(socket_path, std::move(*lock), policy, keys, custodian, token, queue);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;

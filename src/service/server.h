@@ -5,7 +5,7 @@
 #include <string>
 
 #include "assertion/error.h"
-#include "keys/key_ring.h"
+#include "keys/key_custodian.h"
 #include "policy/policy.h"
 #include "signing/signing_queue.h"
 
@@ -16,7 +16,8 @@ class Server {
  public:
   // Accepts calls when it returns. kAddressUnusable when another server holds the socket, or the folder lets others
   // replace it. The core must outlive the server.
-  static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, const Policy& policy, KeyRing& keys,
+  static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, const Policy& policy,
+                                               const KeyRing& keys, KeyCustodian& custodian, Token& token,
                                                SigningQueue& queue);
 
   // Stops if Stop was not called.

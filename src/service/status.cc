@@ -31,6 +31,7 @@ grpc::StatusCode CodeOf(Code code) {
     case Code::kPinExposed:
     case Code::kPinRefused:
     case Code::kPinLocked:
+    case Code::kLedgerUnusable:
       return grpc::StatusCode::UNAVAILABLE;
     case Code::kFailedPrecondition:
     case Code::kKeyForbidden:

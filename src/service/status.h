@@ -4,6 +4,7 @@
 #include <grpcpp/support/status.h>
 
 #include "assertion/error.h"
+#include "service/message.h"
 
 namespace assertion::service {
 
@@ -12,5 +13,16 @@ grpc::Status ToGrpc(const Error& error);
 
 // Ends the call with the error, and logs its detail if it has one.
 void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error);
+
+// Ends the call with the response, or the error.
+template <typename Response>
+void Answer(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, const Result<Response>& result) {
+  if (!result) {
+    Refuse(reactor, result.error());
+    return;
+  }
+  *response = Serialize(*result);
+  reactor->Finish(grpc::Status::OK);
+}
 
 }  // namespace assertion::service
