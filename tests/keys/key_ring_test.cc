@@ -1,43 +1,51 @@
 #include "keys/key_ring.h"
 
 #include <gtest/gtest.h>
-#include <openssl/rand.h>
-
-#include <thread>
 
 #include "certificate_authority.h"
 #include "jws/thumbprint.h"
+#include "replica.h"
 #include "softhsm.h"
+#include "wrapped_token.h"
 #include "x509/certificate.h"
 
 namespace assertion {
 namespace {
 
-using std::chrono::days;
-
-bool RandomOctets(std::span<std::uint8_t> octets) {
-  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
-}
-
-Client Named(const std::string& client_id) {
-  Client client;
-  client.client_id = client_id;
-  client.audiences = {"https://is.example.com/oauth2/token"};
-  return client;
-}
+constexpr Time kNow{std::chrono::seconds(1'800'000'000)};
 
 class KeyRingTest : public testing::Test {
  protected:
-  KeyRingTest() : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)) {}
+  KeyRingTest()
+      : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)),
+        ledger_(*TokenLedger::Open(hsm_.token(), "test", [this] { return now_; }, RandomOctets)) {}
 
-  Result<std::unique_ptr<KeyRing>> Load() {
-    return KeyRing::Load(
-        hsm_.token(), *certifier_, {Named("orders"), Named("billing")},
-        [] { return Time(std::chrono::seconds(1'800'000'000)); }, RandomOctets);
+  Result<std::unique_ptr<KeyRing>> Load(Token& token) {
+    return KeyRing::Load(token, *ledger_, clients_, [this] { return now_; }, RandomOctets);
+  }
+  Result<std::unique_ptr<KeyRing>> Load() { return Load(hsm_.token()); }
+
+  // Enters a key that is on the token already, as signing.
+  void Enter(const std::string& client_id, const Bytes& id, const std::vector<std::string>& certificates = {}) {
+    const auto contents = hsm_.token().Read({client_id});
+    ASSERT_TRUE(contents);
+    const auto key = std::ranges::find(contents->keys, id, &TokenKey::id);
+    ASSERT_NE(key, contents->keys.end());
+    Enter(client_id, {.kid = jws::JwkThumbprint(key->public_key),
+                      .algorithm = kAlgorithms.data(),
+                      .id = id,
+                      .certificates = certificates,
+                      .publish_from = now_,
+                      .sign_from = now_});
   }
 
-  static GenerateKeyRequest For(const std::string& client_id) {
-    return {.client_id = client_id, .bits = 2048, .common_name = "cn " + client_id, .certificate_validity = days(30)};
+  void Enter(const std::string& client_id, const KeyRecord& record) {
+    const auto hold = ledger_->Take(client_id);
+    ASSERT_TRUE(hold);
+    auto next = (*hold)->current();
+    ++next.version;
+    next.keys.push_back(record);
+    ASSERT_TRUE((*hold)->Commit(next));
   }
 
   void ExpectLoadFails(Code code, const std::string& part) {
@@ -47,150 +55,130 @@ class KeyRingTest : public testing::Test {
     EXPECT_NE(ring.error().message.find(part), std::string::npos) << ring.error().message;
   }
 
+  // The certificate of a key made for another client.
+  Certificate Foreign() {
+    Replica replica(hsm_.token(), *certifier_, clients_, now_);
+    const auto kid = replica.Generate("billing");
+    return replica.ring().Find("billing", kid)->key->chain.at(0);
+  }
+
   LoggedInSoftHsm hsm_;
   std::unique_ptr<x509::Certifier> certifier_;
+  Time now_ = kNow;
+  std::vector<Client> clients_ = {Named("orders"), Named("billing")};
+  std::unique_ptr<TokenLedger> ledger_;
 };
 
 TEST_F(KeyRingTest, AClientWithoutAKeyFailsItsOwnCallsOnly) {
-  const auto ring = *Load();
-  const auto none = ring->Find("orders");
+  hsm_.MakeKey("billing", {1}, true, false);
+  Enter("billing", Bytes{1});
+  const auto ring = Load();
+  ASSERT_TRUE(ring) << ring.error().ToString();
+  EXPECT_TRUE((*ring)->SigningKeyOf("billing"));
+  const auto none = (*ring)->SigningKeyOf("orders");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, Code::kFailedPrecondition);
-  ASSERT_TRUE(ring->Generate(For("billing")));
-  EXPECT_TRUE(ring->Find("billing"));
-  EXPECT_FALSE(ring->Find("orders"));
 }
 
-TEST_F(KeyRingTest, AGeneratedKeyHasItsCertificateAndSurvivesAReload) {
-  const auto ring = *Load();
-  const auto made = ring->Generate(For("orders"));
-  ASSERT_TRUE(made) << made.error().ToString();
-  const auto& key = **made;
-  EXPECT_EQ(key.bits(), 2048);
-  EXPECT_EQ(key.id.size(), 16U);
-  EXPECT_EQ(key.kid, jws::JwkThumbprint(key.public_key));
-  ASSERT_EQ(key.chain.size(), 1U);
-  EXPECT_EQ(key.chain[0].public_key, key.public_key);
-  EXPECT_EQ(key.chain[0].not_before, Time(std::chrono::seconds(1'800'000'000)));
-  EXPECT_EQ(key.chain[0].not_after - key.chain[0].not_before, days(30));
-
-  const auto again = Load();
-  ASSERT_TRUE(again) << again.error().ToString();
-  const auto found = (*again)->Find("orders");
-  ASSERT_TRUE(found);
-  EXPECT_EQ((*found)->kid, key.kid);
-  EXPECT_EQ((*found)->chain[0].der, key.chain[0].der);
-}
-
-TEST_F(KeyRingTest, AnExistingKeyIsNeverOverwritten) {
-  const auto ring = *Load();
-  const auto made = ring->Generate(For("orders"));
-  ASSERT_TRUE(made);
-  const auto again = ring->Generate(For("orders"));
-  ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().code, Code::kAlreadyExists);
-  EXPECT_EQ((*ring->Find("orders"))->kid, (*made)->kid);
-  EXPECT_EQ(hsm_.token().FindKeys("orders")->size(), 1U);
-}
-
-TEST_F(KeyRingTest, AKeyThatAnotherProcessMadeIsFoundNotOverwritten) {
-  const auto ring = *Load();
-  const auto other = *Load();
-  const auto made = other->Generate(For("orders"));
-  ASSERT_TRUE(made);
-  EXPECT_EQ(ring->Generate(For("orders")).error().code, Code::kAlreadyExists);
-  EXPECT_EQ((*ring->Find("orders"))->kid, (*made)->kid);
-}
-
-TEST_F(KeyRingTest, OneCallOfTwoAtOnceMakesTheKey) {
-  const auto ring = *Load();
-  std::array<Result<SigningKeyPtr>, 2> results;
-  {
-    std::jthread first([&] { results[0] = ring->Generate(For("orders")); });
-    std::jthread second([&] { results[1] = ring->Generate(For("orders")); });
-  }
-  ASSERT_NE(results[0].has_value(), results[1].has_value());
-  const auto& refused = results[0] ? results[1] : results[0];
-  EXPECT_EQ(refused.error().code, Code::kAlreadyExists)
-      << refused.error().ToString();  // it made none, not one too many
-  EXPECT_EQ(hsm_.token().FindKeys("orders")->size(), 1U);
-}
-
-TEST_F(KeyRingTest, TwoKeysOfOneClientAreAnError) {
-  hsm_.MakeKey("orders", {1}, true, false);
-  hsm_.MakeKey("orders", {2}, true, false);
-  ExpectLoadFails(Code::kKeyAmbiguous, "2 keys labelled 'orders'");
+TEST_F(KeyRingTest, AKeyThatIsInNoLedgerIsNotUsed) {
+  hsm_.MakeKey("orders", {1}, true, true);
+  const auto ring = Load();
+  ASSERT_TRUE(ring) << ring.error().ToString();
+  EXPECT_FALSE((*ring)->SigningKeyOf("orders"));
 }
 
 TEST_F(KeyRingTest, TwoKeysOfOneIdAreAnError) {
   hsm_.MakeKey("orders", {1}, true, false);
+  Enter("orders", Bytes{1});
   hsm_.MakeKey("somebody else", {1}, true, false);
   ExpectLoadFails(Code::kKeyAmbiguous, "with CKA_ID 01");
 }
 
 TEST_F(KeyRingTest, AnExtractableKeyIsRefusedByName) {
   hsm_.MakeKey("orders", {1}, true, true);
+  Enter("orders", Bytes{1});
   ExpectLoadFails(Code::kKeyForbidden, "CKA_EXTRACTABLE is true, CKA_NEVER_EXTRACTABLE is false");
 }
 
 TEST_F(KeyRingTest, AKeyThatIsNotSensitiveIsRefusedByName) {
   hsm_.MakeKey("orders", {1}, false, false);
+  Enter("orders", Bytes{1});
   ExpectLoadFails(Code::kKeyForbidden, "CKA_SENSITIVE is false, CKA_ALWAYS_SENSITIVE is false");
+}
+
+TEST_F(KeyRingTest, AKeyThatTheTokenLacksIsRefused) {
+  Enter("orders", {.kid = "gone",
+                   .algorithm = kAlgorithms.data(),
+                   .id = {1},
+                   .certificates = {},
+                   .publish_from = now_,
+                   .sign_from = now_});
+  ExpectLoadFails(Code::kLedgerUnusable, "is in the ledger but not on the token");
+}
+
+TEST_F(KeyRingTest, AnotherKeyInItsPlaceIsRefused) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  Enter("orders", {.kid = "another",
+                   .algorithm = kAlgorithms.data(),
+                   .id = {1},
+                   .certificates = {},
+                   .publish_from = now_,
+                   .sign_from = now_});
+  ExpectLoadFails(Code::kLedgerUnusable, "is another on the token than in the ledger");
+}
+
+TEST_F(KeyRingTest, AWithdrawnKeyMayBeUnfitOrGone) {
+  Enter("orders", {.kid = "gone",
+                   .algorithm = kAlgorithms.data(),
+                   .id = {1},
+                   .certificates = {},
+                   .publish_from = now_,
+                   .sign_from = now_,
+                   .sign_until = now_,
+                   .publish_until = now_});
+  const auto ring = Load();
+  ASSERT_TRUE(ring) << ring.error().ToString();
+  EXPECT_FALSE((*ring)->Find("orders", "gone")->key);
 }
 
 TEST_F(KeyRingTest, AGoodKeyWithoutCertificateMaySign) {
   hsm_.MakeKey("orders", {1}, true, false);
+  Enter("orders", Bytes{1});
   const auto ring = Load();
   ASSERT_TRUE(ring) << ring.error().ToString();
-  EXPECT_TRUE((*(*ring)->Find("orders"))->chain.empty());
+  EXPECT_TRUE((*(*ring)->SigningKeyOf("orders"))->chain.empty());
 }
 
 TEST_F(KeyRingTest, ACertificateOfAnotherKeyIsRefused) {
-  const auto other = (*Load())->Generate(For("billing"));
-  ASSERT_TRUE(other);
+  const auto other = Foreign();
   hsm_.MakeKey("orders", {1}, true, false);
-  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, (*other)->chain[0].der));
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, other.der));
+  Enter("orders", {1}, {jws::Sha256Thumbprint(other.der)});
   ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
 }
 
 TEST_F(KeyRingTest, ACertificateOfAnotherKindOfKeyIsRefused) {
   const CertificateAuthority ec("orders", CertificateAuthority::kEc);
+  const auto der = x509::ParsePem(ec.certificate())->der;
   hsm_.MakeKey("orders", {1}, true, false);
-  ASSERT_TRUE(
-      hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, x509::ParsePem(ec.certificate())->der));
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, der));
+  Enter("orders", {1}, {jws::Sha256Thumbprint(der)});
   ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
 }
 
 TEST_F(KeyRingTest, ACertificateThatIsNoneIsRefused) {
+  const Bytes garbage = {0x30, 0x00};
   hsm_.MakeKey("orders", {1}, true, false);
-  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, Bytes{0x30, 0x00}));
-  ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, garbage));
+  Enter("orders", {1}, {jws::Sha256Thumbprint(garbage)});
+  ExpectLoadFails(Code::kKeyUnproven, "cannot be read");
 }
 
-// The real token; its kinds below do one thing otherwise.
-class WrappedToken : public Token {
- public:
-  explicit WrappedToken(Token& real) : real_(real) {}
-  Result<std::vector<TokenKey>> FindKeys(std::string_view label) override { return real_.FindKeys(label); }
-  Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
-  Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
-    return real_.StoreCertificate(label, id, subject, der);
-  }
-  Status DestroyKey(BytesView id) override { return real_.DestroyKey(id); }
-  Result<std::string> PrivateKeyUri(BytesView id) override { return real_.PrivateKeyUri(id); }
-  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return real_.OpenSigningSession(); }
-
- private:
-  Token& real_;
-};
-
-class ForgetfulToken final : public WrappedToken {
- public:
-  using WrappedToken::WrappedToken;
-  Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override {
-    return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_CreateObject");
-  }
-};
+TEST_F(KeyRingTest, ACertificateThatTheTokenLacksIsRefused) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  Enter("orders", {1}, {"nowhere"});
+  ExpectLoadFails(Code::kLedgerUnusable, "lacks a certificate");
+}
 
 // Its signatures have the right size and nothing else.
 class WrongToken final : public WrappedToken {
@@ -207,20 +195,39 @@ class WrongToken final : public WrappedToken {
 
 TEST_F(KeyRingTest, AKeyWhoseProofFailsIsRefused) {
   hsm_.MakeKey("orders", {1}, true, false);
+  Enter("orders", Bytes{1});
   WrongToken token(hsm_.token());
-  const auto ring = KeyRing::Load(token, *certifier_, {Named("orders")}, SystemTime, RandomOctets);
+  const auto ring = Load(token);
   ASSERT_FALSE(ring);
   EXPECT_EQ(ring.error().code, Code::kKeyUnproven);
 }
 
-TEST_F(KeyRingTest, AFailedGenerationLeavesNothingBehind) {
-  ForgetfulToken token(hsm_.token());
-  const auto ring = *KeyRing::Load(token, *certifier_, {Named("orders")}, SystemTime, RandomOctets);
-  const auto made = ring->Generate(For("orders"));
-  ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().code, Code::kUnavailable);
-  EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
-  EXPECT_FALSE(ring->Find("orders"));
+TEST_F(KeyRingTest, WithAnExpiredCertificateOnlyThoseSignWhoseBindingSaysSo) {
+  clients_[1].sign_with_expired_certificate = true;
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  replica.Generate("orders");
+  replica.Generate("billing");
+  now_ += std::chrono::days(30);
+  EXPECT_TRUE(replica.ring().SigningKeyOf("orders"));
+  now_ += std::chrono::seconds(1);
+  const auto expired = replica.ring().SigningKeyOf("orders");
+  ASSERT_FALSE(expired);
+  EXPECT_EQ(expired.error().code, Code::kFailedPrecondition);
+  EXPECT_NE(expired.error().message.find("expired on"), std::string::npos) << expired.error().message;
+  EXPECT_TRUE(replica.ring().SigningKeyOf("billing"));
+}
+
+TEST_F(KeyRingTest, ALedgerThatGoesBackIsNotTakenOver) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto kid = replica.Generate("orders");
+  const auto objects = hsm_.token().FindData("assertiond ledger", "orders");
+  ASSERT_TRUE(objects);
+  ASSERT_EQ(objects->size(), 1U);
+  ASSERT_TRUE(hsm_.token().DestroyObject(objects->front().handle));
+  const auto refreshed = replica.ring().Refresh();
+  ASSERT_FALSE(refreshed);
+  EXPECT_EQ(refreshed.error().code, Code::kLedgerUnusable);
+  EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, kid);
 }
 
 }  // namespace

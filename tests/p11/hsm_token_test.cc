@@ -56,28 +56,36 @@ TEST_F(HsmTokenTest, WhatItSignsVerifiesWithThePublicKeyItShows) {
   }
 }
 
-TEST_F(HsmTokenTest, FindsKeysByLabelWithTheirCertificate) {
+TEST_F(HsmTokenTest, ReadsKeysAndCertificatesByLabel) {
   ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
-  EXPECT_TRUE(hsm_.token().FindKeys("other")->empty());
-  auto found = hsm_.token().FindKeys("orders");
-  ASSERT_TRUE(found) << found.error().ToString();
-  ASSERT_EQ(found->size(), 1U);
-  EXPECT_FALSE(found->front().certificate);
   const Bytes der = {0x30, 0x00};
   ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
-  found = hsm_.token().FindKeys("orders");
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->front().certificate, der);
+  const auto other = hsm_.token().Read({"other"});
+  ASSERT_TRUE(other);
+  EXPECT_TRUE(other->keys.empty());
+  EXPECT_TRUE(other->certificates.empty());
+  const auto found = hsm_.token().Read({"orders"});
+  ASSERT_TRUE(found) << found.error().ToString();
+  ASSERT_EQ(found->keys.size(), 1U);
+  EXPECT_FALSE(found->keys.front().flaw);
+  ASSERT_EQ(found->certificates.size(), 1U);
+  EXPECT_EQ(found->certificates.front().value, der);
+  EXPECT_EQ(found->certificates.front().id, Bytes{1});
+  EXPECT_TRUE(found->public_keys.empty());
 }
 
-TEST_F(HsmTokenTest, TwoCertificatesOfOneIdAreAmbiguous) {
-  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
-  const Bytes der = {0x30, 0x00};
-  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
-  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
-  const auto found = hsm_.token().FindKeys("orders");
-  ASSERT_FALSE(found);
-  EXPECT_EQ(found.error().code, Code::kKeyAmbiguous);
+TEST_F(HsmTokenTest, DataObjectsArePrivateAndFoundByApplicationAndLabel) {
+  ASSERT_TRUE(hsm_.token().StoreData("app", "one", "first"));
+  ASSERT_TRUE(hsm_.token().StoreData("app", "two", "second"));
+  EXPECT_TRUE(hsm_.token().FindData("other", "")->empty());
+  EXPECT_EQ(hsm_.token().FindData("app", "")->size(), 2U);
+  const auto two = hsm_.token().FindData("app", "two");
+  ASSERT_TRUE(two);
+  ASSERT_EQ(two->size(), 1U);
+  EXPECT_EQ(two->front().value, "second");
+  ASSERT_TRUE(hsm_.token().DestroyObject(two->front().handle));
+  EXPECT_TRUE(hsm_.token().DestroyObject(two->front().handle));  // gone already
+  EXPECT_EQ(hsm_.token().FindData("app", "")->size(), 1U);
 }
 
 TEST_F(HsmTokenTest, AnIdIsNeverUsedTwice) {
@@ -87,20 +95,18 @@ TEST_F(HsmTokenTest, AnIdIsNeverUsedTwice) {
   EXPECT_EQ(again.error().code, Code::kAlreadyExists);
 }
 
-TEST_F(HsmTokenTest, DestroyRemovesBothHalvesAndTheCertificate) {
+TEST_F(HsmTokenTest, DestroyRemovesBothHalves) {
   const auto key = hsm_.token().GenerateKeyPair(Orders({1}));
   ASSERT_TRUE(key);
-  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, Bytes{0x30, 0x00}));
   ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{1}));
-  EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
+  const auto left = hsm_.token().Read({"orders"});
+  ASSERT_TRUE(left);
+  EXPECT_TRUE(left->keys.empty());
+  EXPECT_TRUE(left->public_keys.empty());
   const auto stale = (*hsm_.token().OpenSigningSession())->Sign(key->private_key, kAlgorithms[0], "x");
   ASSERT_FALSE(stale);
   EXPECT_EQ(stale.error().code, Code::kUnavailable);
   EXPECT_NE(stale.error().detail.find("C_SignInit"), std::string::npos);
-  // A public key or certificate that was left would be paired with the next key of that id.
-  const auto next = hsm_.token().GenerateKeyPair(Orders({1}));
-  ASSERT_TRUE(next) << next.error().ToString();
-  EXPECT_FALSE(next->certificate);
 }
 
 TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {
@@ -117,7 +123,7 @@ TEST_F(HsmTokenTest, ClosingASessionDoesNotLogOut) {
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(hsm_.token().OpenSigningSession());
   }
-  EXPECT_EQ(hsm_.token().FindKeys("orders")->size(), 1U);  // private objects are seen by the logged in only
+  EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);  // private objects are seen by the logged in only
 }
 
 TEST_F(HsmTokenTest, KnowsWhatTheTokenSupports) { EXPECT_TRUE(hsm_.token().Supports(kAlgorithms[0])); }

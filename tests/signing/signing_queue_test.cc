@@ -40,10 +40,14 @@ class MemoryToken final : public Token {
     return std::make_unique<Session>(*this);
   }
 
-  Result<std::vector<TokenKey>> FindKeys(std::string_view) override { return Unused(); }
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>&) override { return Unused(); }
   Result<TokenKey> GenerateKeyPair(const NewKey&) override { return Unused(); }
   Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override { return Unused(); }
   Status DestroyKey(BytesView) override { return Unused(); }
+  Status DestroyObject(ObjectHandle) override { return Unused(); }
+  Result<std::vector<TokenData>> FindData(std::string_view, std::string_view) override { return Unused(); }
+  Status StoreData(std::string_view, std::string_view, std::string_view) override { return Unused(); }
+  TokenDescription Describe() const override { return {}; }
   Result<std::string> PrivateKeyUri(BytesView) override { return Unused(); }
 
  private:

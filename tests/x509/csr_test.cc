@@ -103,7 +103,7 @@ TEST_F(CsrTest, TheCertificateThatAnAuthorityIssuesVerifies) {
   const auto subject = SubjectOf(chain->front());
   ASSERT_TRUE(subject);
   ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{7}, *subject, chain->front().der));
-  EXPECT_EQ(hsm_.token().FindKeys("orders")->front().certificate, chain->front().der);
+  EXPECT_EQ(hsm_.token().Read({"orders"})->certificates.front().value, chain->front().der);
 
   issuer_.Write("issued.pem", issued);
   EXPECT_EQ(issuer_.Run("openssl x509 -in issued.pem -noout -ext subjectAltName,keyUsage"),

@@ -1,0 +1,217 @@
+#include "keys/key_custodian.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "keys/evidence.h"
+#include "keys/orphan.h"
+#include "keys/publication.h"
+#include "replica.h"
+#include "softhsm.h"
+#include "wrapped_token.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+
+class KeyCustodianTest : public testing::Test {
+ protected:
+  KeyCustodianTest() : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)) {}
+
+  Replica Start(const std::string& holder = "replica") { return Start(hsm_.token(), holder); }
+  Replica Start(Token& token, const std::string& holder = "replica") {
+    return {token, *certifier_, {Named("orders"), Named("billing", Binding::kJwks)}, now_, holder};
+  }
+
+  std::vector<Orphan> Orphans(Ledger& ledger) {
+    return FindOrphans(*hsm_.token().Read({"orders", "billing"}), *ledger.Read());
+  }
+
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<x509::Certifier> certifier_;
+  Time now_{seconds(1'800'000'000)};
+};
+
+TEST_F(KeyCustodianTest, TheFirstKeySignsAtOnceTheNextIsStaged) {
+  auto replica = Start();
+  const auto first = replica.Generate("orders");
+  EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, first);
+  const auto second = replica.Generate("orders");
+  EXPECT_EQ(replica.Record("orders", second).StateAt(now_), KeyState::kStaged);
+  EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, first);
+  EXPECT_EQ(replica.VersionOf("orders"), 2);
+  EXPECT_EQ(replica.VersionOf("billing"), 0);
+}
+
+TEST_F(KeyCustodianTest, WhatIsMadeIsThereAfterARestart) {
+  auto replica = Start();
+  const auto kid = replica.Generate("orders");
+  const auto record = replica.Record("orders", kid);
+  auto again = Start();
+  EXPECT_EQ(again.Record("orders", kid), record);
+  EXPECT_EQ(again.ring().Find("orders", kid)->key->chain.size(), 1U);
+  EXPECT_TRUE(Orphans(again.ledger()).empty());
+}
+
+TEST_F(KeyCustodianTest, AStaleVersionIsAborted) {
+  auto replica = Start();
+  const auto stale = replica.Change("orders");
+  replica.Generate("orders");
+  const auto refused = replica.custodian().Generate(stale, Replica::NewKey());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kAborted);
+  EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);
+}
+
+TEST_F(KeyCustodianTest, ARepeatedRequestDoesNotActTwice) {
+  auto replica = Start();
+  auto change = replica.Change("orders");
+  change.request_id = "7d1f";
+  change.digest = "a";
+  const auto first = replica.custodian().Generate(change, Replica::NewKey());
+  const auto again = Start().custodian().Generate(change, Replica::NewKey());
+  ASSERT_TRUE(first && again);
+  EXPECT_EQ(*first, *again);
+  EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);
+  change.digest = "b";
+  const auto other = replica.custodian().Generate(change, Replica::NewKey());
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::kInvalidArgument);
+}
+
+TEST_F(KeyCustodianTest, RotationByJwksOverlaps) {
+  auto replica = Start();
+  const auto old_kid = replica.Generate("billing");
+  now_ += seconds(100);
+  const auto new_kid = replica.custodian().Rotate(replica.Change("billing"), Replica::NewKey(), {});
+  ASSERT_TRUE(new_kid) << new_kid.error().ToString();
+  const auto published = [&] { return JwkSet(replica.ring().Snapshot()->at("billing"), now_); };
+  EXPECT_EQ((*replica.ring().SigningKeyOf("billing"))->kid, old_kid);
+  EXPECT_NE(published().find(*new_kid), std::string::npos);
+  now_ += seconds(900);
+  EXPECT_EQ((*replica.ring().SigningKeyOf("billing"))->kid, *new_kid);
+  EXPECT_NE(published().find(old_kid), std::string::npos);
+  now_ += seconds(300);
+  EXPECT_EQ(published().find(old_kid), std::string::npos);
+}
+
+TEST_F(KeyCustodianTest, RotationByCertificateWaitsForTheSwitch) {
+  auto replica = Start();
+  const auto old_kid = replica.Generate("orders");
+  const auto new_kid = replica.custodian().Rotate(replica.Change("orders"), Replica::NewKey(), {});
+  ASSERT_TRUE(new_kid);
+  EXPECT_EQ(replica.Record("orders", *new_kid).StateAt(now_), KeyState::kPublished);
+  now_ += seconds(86400);
+  EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, old_kid);
+  ASSERT_TRUE(replica.custodian().Reschedule(
+      replica.Change("orders"), *new_kid,
+      {.publish_from = {}, .sign_from = now_, .sign_until = {}, .publish_until = {}}));
+  EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, *new_kid);
+}
+
+TEST_F(KeyCustodianTest, TheLastSigningKeyGoesOnlyByForce) {
+  auto replica = Start();
+  const auto kid = replica.Generate("orders");
+  const auto refused = replica.custodian().Revoke(replica.Change("orders"), kid);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+  EXPECT_TRUE(replica.ring().SigningKeyOf("orders"));
+  ASSERT_TRUE(replica.custodian().Revoke(replica.Change("orders", true), kid));
+  EXPECT_FALSE(replica.ring().SigningKeyOf("orders"));
+  EXPECT_EQ(replica.Record("orders", kid).StateAt(now_), KeyState::kWithdrawn);
+}
+
+TEST_F(KeyCustodianTest, OnlyAWithdrawnKeyIsDestroyed) {
+  auto replica = Start();
+  const auto kid = replica.Generate("orders");
+  EXPECT_EQ(replica.custodian().Destroy(replica.Change("orders"), kid).error().code, Code::kFailedPrecondition);
+  ASSERT_TRUE(replica.custodian().Revoke(replica.Change("orders", true), kid));
+  ASSERT_TRUE(replica.custodian().Destroy(replica.Change("orders"), kid));
+  const auto contents = hsm_.token().Read({"orders"});
+  EXPECT_TRUE(contents->keys.empty());
+  EXPECT_TRUE(contents->public_keys.empty());
+  EXPECT_TRUE(contents->certificates.empty());
+  EXPECT_EQ(replica.ring().Find("orders", kid).error().code, Code::kNotFound);
+}
+
+TEST_F(KeyCustodianTest, AnotherReplicaSeesItAtItsRefresh) {
+  auto one = Start("one");
+  auto other = Start("other");
+  const auto kid = one.Generate("orders");
+  EXPECT_FALSE(other.ring().SigningKeyOf("orders"));
+  ASSERT_TRUE(other.ring().Refresh());
+  EXPECT_EQ((*other.ring().SigningKeyOf("orders"))->kid, kid);
+}
+
+TEST_F(KeyCustodianTest, OfTwoAdministratorsAtOnceOneWins) {
+  auto one = Start("one");
+  auto other = Start("other");
+  std::array<Result<std::string>, 2> results;
+  {
+    std::jthread first([&] { results[0] = one.custodian().Generate(one.Change("orders"), Replica::NewKey()); });
+    std::jthread second([&] { results[1] = other.custodian().Generate(other.Change("orders"), Replica::NewKey()); });
+  }
+  ASSERT_NE(results[0].has_value(), results[1].has_value());
+  EXPECT_EQ((results[0] ? results[1] : results[0]).error().code, Code::kAborted);
+  EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);
+  EXPECT_TRUE(Orphans(one.ledger()).empty());
+}
+
+// Makes no certificate last.
+class ForgetfulToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override {
+    return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_CreateObject");
+  }
+};
+
+TEST_F(KeyCustodianTest, AFailedGenerationLeavesNothingBehind) {
+  ForgetfulToken token(hsm_.token());
+  auto replica = Start(token);
+  const auto made = replica.custodian().Generate(replica.Change("orders"), Replica::NewKey());
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kUnavailable);
+  EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
+  EXPECT_EQ(replica.ledger().Read()->count("orders"), 0U);
+}
+
+TEST_F(KeyCustodianTest, OrphansAreFoundAndRemoved) {
+  auto replica = Start();
+  const auto kid = replica.Generate("orders");
+  hsm_.MakeKey("orders", {1}, true, false);
+  hsm_.MakeKey("somebody else", {2}, true, false);
+  ASSERT_EQ(Orphans(replica.ledger()).size(), 1U);
+  const auto removed = RemoveOrphans(hsm_.token(), replica.ledger(), "orders");
+  ASSERT_TRUE(removed);
+  ASSERT_EQ(removed->size(), 1U);
+  EXPECT_EQ(removed->front().ToString(), "key pair with CKA_ID 01");
+  EXPECT_TRUE(Orphans(replica.ledger()).empty());
+  EXPECT_TRUE(Start().ring().SigningKeyOf("orders"));
+  EXPECT_EQ(hsm_.token().Read({"somebody else"})->keys.size(), 1U);
+}
+
+TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
+  auto replica = Start();
+  const auto kid = replica.Generate("orders");
+  const auto entry = replica.ring().Find("orders", kid);
+  const auto made = MakeEvidence(hsm_.token(), "orders", *entry, 1, now_);
+  ASSERT_TRUE(made) << made.error().ToString();
+  const auto evidence = VerifyEvidence(*made);
+  ASSERT_TRUE(evidence) << evidence.error().ToString();
+  EXPECT_TRUE(evidence->ok());
+  EXPECT_NE(evidence->report.find("CKM_SHA256_RSA_PKCS"), std::string::npos);
+  EXPECT_NE(evidence->report.find("SoftHSM"), std::string::npos);
+  auto forged = *made;
+  forged.back() = forged.back() == 'A' ? 'Q' : 'A';
+  const auto verdict = VerifyEvidence(forged);
+  EXPECT_TRUE(!verdict || !verdict->ok());
+}
+
+}  // namespace
+}  // namespace assertion

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "assertion/token.h"
+
+namespace assertion {
+
+// The real token; what is derived from it does one thing otherwise.
+class WrappedToken : public Token {
+ public:
+  explicit WrappedToken(Token& real) : real_(real) {}
+
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override { return real_.Read(labels); }
+  Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
+  Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
+    return real_.StoreCertificate(label, id, subject, der);
+  }
+  Status DestroyKey(BytesView id) override { return real_.DestroyKey(id); }
+  Status DestroyObject(ObjectHandle object) override { return real_.DestroyObject(object); }
+  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
+    return real_.FindData(application, label);
+  }
+  Status StoreData(std::string_view application, std::string_view label, std::string_view value) override {
+    return real_.StoreData(application, label, value);
+  }
+  Result<std::string> PrivateKeyUri(BytesView id) override { return real_.PrivateKeyUri(id); }
+  TokenDescription Describe() const override { return real_.Describe(); }
+  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return real_.OpenSigningSession(); }
+
+ private:
+  Token& real_;
+};
+
+}  // namespace assertion
