@@ -70,6 +70,10 @@ describe('key rotate --publish wso2', () => {
     assert.notEqual(answer.kid, old);
     assert.equal(await kidOfSlot(), answer.kid);
     assert.ok(refusals.every(({ kid }) => kid === old), JSON.stringify(refusals));
+    // The window reaches at least from the upload to its reading back.
+    const [patch, readBack] = standIn.requests.slice(-2);
+    assert.deepEqual([patch.method, readBack.method], ['PATCH', 'GET']);
+    assert.ok(answer.refused_ms >= readBack.at - patch.at, JSON.stringify(answer));
     // What was refused began before the window's end and ended after its beginning.
     if (refusals.length > 1) {
       assert.ok(refusals.at(-1).began - refusals[0].ended <= answer.refused_ms, JSON.stringify({ answer, refusals }));
