@@ -52,4 +52,11 @@ void AddCaFile(CLI::App* verb, std::string& ca_file) {
       ->type_name("FILE");
 }
 
+void AddTokenEndpoint(CLI::App* verb, TokenRequest& token) {
+  verb->add_option("--token-endpoint", token.token_endpoint, "https://… (http:// for loopback hosts only)")
+      ->required()
+      ->type_name("URL");
+  verb->add_option("--scope", token.scope, "Scopes, separated by blanks; default: none sent")->type_name("SCOPE");
+}
+
 }  // namespace assertion::cli

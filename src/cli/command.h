@@ -52,6 +52,7 @@ struct Options {
   std::string grant = "client_credentials";
   std::string kid;
   Wso2Options wso2;
+  std::string publish;
 };
 
 // Says on standard error what happened and what to do next; returns the status.
@@ -71,6 +72,7 @@ void AddClientId(CLI::App* verb, Options& options);
 void AddJson(CLI::App* verb, Options& options);
 void AddOut(CLI::App* verb, Options& options);
 void AddCaFile(CLI::App* verb, std::string& ca_file);
+void AddTokenEndpoint(CLI::App* verb, TokenRequest& token);
 
 // The nouns, each in the file of its name, and doctor, which is a verb alone.
 void AddAssertionNoun(CLI::App& app, Options& options, int& status);

@@ -90,4 +90,16 @@ Result<v1::ListKeysResponse> Connection::ListKeys(const v1::ListKeysRequest& req
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::ListKeys, request);
 }
 
+Result<v1::RotateKeyResponse> Connection::RotateKey(const v1::RotateKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::RotateKey, request);
+}
+
+Result<v1::ScheduleKeyResponse> Connection::ScheduleKey(const v1::ScheduleKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ScheduleKey, request);
+}
+
+Result<v1::ProveKeyResponse> Connection::ProveKey(const v1::ProveKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ProveKey, request);
+}
+
 }  // namespace assertion::cli

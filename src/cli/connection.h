@@ -25,6 +25,9 @@ class Connection {
   Result<v1::GetJwksResponse> GetJwks(const v1::GetJwksRequest& request);
   Result<v1::GenerateKeyResponse> GenerateKey(const v1::GenerateKeyRequest& request);
   Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request);
+  Result<v1::RotateKeyResponse> RotateKey(const v1::RotateKeyRequest& request);
+  Result<v1::ScheduleKeyResponse> ScheduleKey(const v1::ScheduleKeyRequest& request);
+  Result<v1::ProveKeyResponse> ProveKey(const v1::ProveKeyRequest& request);
 
  private:
   struct Stubs;  // keeps gRPC's headers in one file

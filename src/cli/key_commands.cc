@@ -1,4 +1,4 @@
-// assertionctl key: generate, list.
+// assertionctl key: generate, list, rotate.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -8,7 +8,9 @@
 
 #include "assertion/bytes.h"
 #include "cli/call.h"
+#include "cli/cut_over.h"
 #include "cli/text.h"
+#include "cli/wso2_commands.h"
 
 namespace assertion::cli {
 namespace {
@@ -111,6 +113,14 @@ int ListKeys(const Options& options) {
   });
 }
 
+// What a new key pair and its certificate are to be.
+void AddKeyOptions(CLI::App* verb, Options& options) {
+  verb->add_option("--bits", options.bits, "2048 (default), 3072 or 4096")->check(CLI::IsMember({2048, 3072, 4096}));
+  verb->add_option("--common-name", options.common_name, "Of the certificate; default: the client id")->type_name("CN");
+  verb->add_option("--validity-days", options.validity_days, "Of the certificate; default 365")
+      ->check(CLI::Range(1, 3650));
+}
+
 }  // namespace
 
 void AddKeyNoun(CLI::App& app, Options& options, int& status) {
@@ -120,13 +130,28 @@ void AddKeyNoun(CLI::App& app, Options& options, int& status) {
                            "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
                            status, [&options] { return GenerateKey(options); });
   AddClientId(generate, options);
-  generate->add_option("--bits", options.bits, "2048 (default), 3072 or 4096")
-      ->check(CLI::IsMember({2048, 3072, 4096}));
-  generate->add_option("--common-name", options.common_name, "Of the certificate; default: the client id")
-      ->type_name("CN");
-  generate->add_option("--validity-days", options.validity_days, "Of the certificate; default 365")
-      ->check(CLI::Range(1, 3650));
+  AddKeyOptions(generate, options);
   AddJson(generate, options);
+  auto* rotate =
+      AddVerb(noun, "rotate", "Change over to a new key where the identity server knows one certificate at a time",
+              "  assertionctl key rotate --client-id orders --publish wso2 --base-url https://localhost:9443 \\\n"
+              "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
+              "    --token-endpoint https://localhost:9443/oauth2/token",
+              status, [&options] { return CutOverAtWso2(options); });
+  AddClientId(rotate, options);
+  rotate->add_option("--publish", options.publish, "Where the new certificate goes: wso2")
+      ->required()
+      ->check(CLI::IsMember({"wso2"}))
+      ->type_name("SERVER");
+  AddWso2Options(rotate, options);
+  AddTokenEndpoint(rotate, options.token);
+  rotate
+      ->add_option("--audience", options.audience, "aud of the trial; default: the client's first configured audience")
+      ->type_name("URL");
+  rotate->add_option("--kid", options.kid, "Go on with this key of an attempt before instead of making one")
+      ->type_name("KID");
+  AddKeyOptions(rotate, options);
+  AddJson(rotate, options);
   auto* list =
       AddVerb(noun, "list", "The keys of all clients", "  assertionctl key list\n  assertionctl key list --json",
               status, [&options] { return ListKeys(options); });

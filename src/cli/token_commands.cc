@@ -60,16 +60,13 @@ void AddTokenNoun(CLI::App& app, Options& options, int& status) {
       status, [&options] { return RequestToken(options); });
   AddAssertionOptions(request, options);
   auto& token = options.token;
-  request->add_option("--token-endpoint", token.token_endpoint, "https://… (http:// for loopback hosts only)")
-      ->required()
-      ->type_name("URL");
+  AddTokenEndpoint(request, token);
   request->add_option("--grant", options.grant, "client_credentials (default) or authorization_code")
       ->check(CLI::IsMember({"client_credentials", "authorization_code"}))
       ->type_name("GRANT");
   request->add_option("--code", token.code, "The authorization code")->type_name("CODE");
   request->add_option("--redirect-uri", token.redirect_uri, "As in the authorization request")->type_name("URL");
   request->add_option("--code-verifier", token.code_verifier, "PKCE (RFC 7636)")->type_name("TEXT");
-  request->add_option("--scope", token.scope, "Scopes, separated by blanks; default: none sent")->type_name("SCOPE");
   AddCaFile(request, token.ca_file);
 }
 

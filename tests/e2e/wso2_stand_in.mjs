@@ -27,7 +27,7 @@ class Refusal extends Error {
 export class Wso2StandIn {
   applications = new Map();
   tokens = new Set();
-  requests = [];  // { method, url, authorization, body } as they came
+  requests = [];  // { method, url, authorization, body, at } as they came; at: performance.now()
   faults = [];    // what becomes of coming requests: { method, ignore } or { method, status, headers, body };
                   // each once, in order; { method } alone lets one pass
   #provider;
@@ -76,7 +76,7 @@ export class Wso2StandIn {
   async #forward(prism, request, response) {
     const body = await bodyOf(request);
     const { method, url, headers } = request;
-    this.requests.push({ method, url, authorization: headers.authorization, body });
+    this.requests.push({ method, url, authorization: headers.authorization, body, at: performance.now() });
     const at = this.faults.findIndex((fault) => fault.method === method);
     const fault = at === -1 ? undefined : this.faults.splice(at, 1)[0];
     if (fault?.status) {
