@@ -32,8 +32,10 @@ class Replica {
  public:
   Replica(Token& token, const x509::Certifier& certifier, std::vector<Client> clients, const Time& now,
           const std::string& holder = "replica")
-      : ledger_(*TokenLedger::Open(token, holder, [&now] { return now; }, RandomOctets)),
-        ring_(*KeyRing::Load(token, *ledger_, std::move(clients), [&now] { return now; }, RandomOctets)),
+      : ledger_(*TokenLedger::Open(
+            token, holder, [&now] { return now; }, RandomOctets)),
+        ring_(*KeyRing::Load(
+            token, *ledger_, std::move(clients), [&now] { return now; }, RandomOctets)),
         custodian_(token, *ledger_, certifier, *ring_, RandomOctets) {}
 
   TokenLedger& ledger() { return *ledger_; }

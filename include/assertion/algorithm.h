@@ -17,7 +17,7 @@ struct Algorithm {
   std::string_view digest;         // OpenSSL's name
   unsigned long pkcs11_mechanism;  // the mechanism that hashes and signs (PKCS#11 v2.40)
   std::string_view pkcs11_mechanism_name;
-  int default_key_bits;            // of a new key
+  int default_key_bits;  // of a new key
 };
 
 inline constexpr std::array kAlgorithms = {

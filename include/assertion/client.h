@@ -24,8 +24,8 @@ struct Client {
   const Algorithm* algorithm = kAlgorithms.data();
   std::set<std::string, std::less<>> extra_claims;  // names that a caller may add
   Binding binding = Binding::kCertificate;
-  std::chrono::seconds publish_lead{900};         // kJwks: how long a key is published before it signs
-  bool sign_with_expired_certificate = false;     // whether the identity server ignores the certificate's validity
+  std::chrono::seconds publish_lead{900};      // kJwks: how long a key is published before it signs
+  bool sign_with_expired_certificate = false;  // whether the identity server ignores the certificate's validity
 
   // How long after its last signature a key must stay published: until that assertion is refused as expired.
   std::chrono::seconds publish_overlap() const { return max_lifetime + clock_skew; }

@@ -29,11 +29,11 @@ struct KeyRecord {
   Time publish_until = kNever;
 
   KeyState StateAt(Time now) const {
-    return now >= publish_until  ? KeyState::kWithdrawn
-           : now < publish_from  ? KeyState::kStaged
-           : now < sign_from     ? KeyState::kPublished
-           : now < sign_until    ? KeyState::kSigning
-                                 : KeyState::kRetiring;
+    return now >= publish_until ? KeyState::kWithdrawn
+           : now < publish_from ? KeyState::kStaged
+           : now < sign_from    ? KeyState::kPublished
+           : now < sign_until   ? KeyState::kSigning
+                                : KeyState::kRetiring;
   }
   bool SignsAt(Time now) const { return sign_from <= now && now < sign_until; }
   bool PublishedAt(Time now) const { return publish_from <= now && now < publish_until; }

@@ -73,11 +73,11 @@ int GenerateKey(const Options& options) {
     return Call<v1::GenerateKeyRequest, v1::GenerateKeyResponse>(
         options, &Connection::GenerateKey, request, [&](const auto& response) {
           const auto& key = response.key();
-          return Write("", options.json ? KeyJson(key).dump(2) + "\n"
-                                        : "key " + key.kid() + " for client " + key.client_id() + ": " +
-                                              key.algorithm() + ", " + std::to_string(key.key_bits()) + " bits, " +
-                                              StateName(key.state()) + ", certificate until " +
-                                              Rfc3339(ToTime(key.not_after())) + "\n");
+          return Write("", options.json
+                               ? KeyJson(key).dump(2) + "\n"
+                               : "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() + ", " +
+                                     std::to_string(key.key_bits()) + " bits, " + StateName(key.state()) +
+                                     ", certificate until " + Rfc3339(ToTime(key.not_after())) + "\n");
         });
   });
 }

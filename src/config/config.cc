@@ -291,8 +291,8 @@ void ReadHttpListen(Fields& fields, std::string& host, int& port) {
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
   }
-  const bool number = !digits.empty() && digits.size() <= 5 &&
-                      std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+  const bool number =
+      !digits.empty() && digits.size() <= 5 && std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
   constexpr int kMostPort = 65535;
   port = number ? std::stoi(digits) : -1;
   if (host.empty() || port < 0 || port > kMostPort) {
@@ -343,7 +343,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   }
   const auto sessions = ReadSessions(fields);
   auto ledger_path = ReadLedger(fields);
-  const auto refresh_interval = fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(seconds(5));
+  const auto refresh_interval =
+      fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(seconds(5));
   std::string http_host;
   int http_port = 0;
   ReadHttpListen(fields, http_host, http_port);

@@ -17,11 +17,11 @@ struct Config {
   p11::TokenUri hsm;
   std::string socket_path;  // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::string state_directory;
-  std::size_t sessions;  // 1 to 256
-  std::string ledger_path;  // empty: the ledger is on the token
+  std::size_t sessions;                      // 1 to 256
+  std::string ledger_path;                   // empty: the ledger is on the token
   std::chrono::seconds refresh_interval{5};  // 1 s to 1 h
-  std::string http_host;  // empty: no HTTP listener
-  int http_port = 0;      // 0: one that the system chooses
+  std::string http_host;                     // empty: no HTTP listener
+  int http_port = 0;                         // 0: one that the system chooses
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant
 };

@@ -69,7 +69,8 @@ std::string TextOf(const ordered_json& object, const char* name) {
 }
 
 // Signature and kid.
-void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key, std::vector<EvidenceFinding>& findings) {
+void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key,
+                    std::vector<EvidenceFinding>& findings) {
   if (!key) {
     findings.push_back({false, "jwk: " + key.error().message});
     return;
@@ -78,8 +79,8 @@ void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key,
   const bool same = TextOf(parsed.header, "kid") == kid && TextOf(parsed.claims, "kid") == kid;
   findings.push_back({same, same ? "kid: is the RFC 7638 thumbprint of the key" : "kid: belongs to another key"});
   const auto* algorithm = FindAlgorithm(TextOf(parsed.header, "alg"));
-  const auto verifier = algorithm == nullptr ? Fail(Code::kInvalidArgument, "alg is not offered")
-                                             : x509::Verifier::New(*key, *algorithm);
+  const auto verifier =
+      algorithm == nullptr ? Fail(Code::kInvalidArgument, "alg is not offered") : x509::Verifier::New(*key, *algorithm);
   const bool verified = verifier && verifier->Verify(parsed.signing_input, parsed.signature);
   findings.push_back({verified, verified ? "signature: made by the key that the report is about" : "signature: bad"});
 }
@@ -92,14 +93,18 @@ void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& f
     });
     const bool shown = found != attributes.end() && found->contains("value") && (*found)["value"].is_boolean();
     const bool ok = shown && (*found)["value"].get<bool>() == required;
-    findings.push_back({ok, std::string(name) + (!shown                             ? ": not shown"
-                                                 : (*found)["value"].get<bool>() ? ": true"
-                                                                                  : ": false") +
-                                (ok ? ", " + TextOf(*found, "proves") : required ? ", must be true" : ", must be false")});
+    findings.push_back({ok, std::string(name) +
+                                (!shown                          ? ": not shown"
+                                 : (*found)["value"].get<bool>() ? ": true"
+                                                                 : ": false") +
+                                (ok         ? ", " + TextOf(*found, "proves")
+                                 : required ? ", must be true"
+                                            : ", must be false")});
   }
 }
 
-void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key, std::vector<EvidenceFinding>& findings) {
+void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key,
+                      std::vector<EvidenceFinding>& findings) {
   const auto pem = TextOf(report, "certificate");
   if (pem.empty()) {
     findings.push_back({true, "certificate: none"});

@@ -30,8 +30,8 @@ struct Evidence {
   bool ok() const;
 };
 
-// Checks it offline: signature by the key that it is about, kid, certificate, and every attribute that custody asks for.
-// It proves what the signer of this report said; that the token tells the truth is for its vendor's attestation.
+// Checks it offline: signature by the key that it is about, kid, certificate, and every attribute that custody asks
+// for. It proves what the signer of this report said; that the token tells the truth is for its vendor's attestation.
 // INVALID_ARGUMENT when it is not evidence at all.
 Result<Evidence> VerifyEvidence(std::string_view text);
 

@@ -162,8 +162,7 @@ Status FileLedger::Write(const Ledgers& ledgers) const {
   }
   const auto draft_path = path_ + ".new";
   const auto folder_path = path_.substr(0, path_.rfind('/') + 1);
-  const Descriptor draft(
-      open(draft_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const Descriptor draft(open(draft_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (draft.get() < 0) {
     return Unusable(draft_path, std::strerror(errno));
   }

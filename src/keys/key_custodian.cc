@@ -168,9 +168,8 @@ void KeyCustodian::Clear(const ClientLedger& before, const Draft& draft) {
   }
   const auto needed = CertificatesOf(draft.next);
   auto obsolete = CertificatesOf(before);
-  std::erase_if(obsolete, [&](const auto& thumbprint) {
-    return std::ranges::find(needed, thumbprint) != needed.end();
-  });
+  std::erase_if(obsolete,
+                [&](const auto& thumbprint) { return std::ranges::find(needed, thumbprint) != needed.end(); });
   static_cast<void>(DestroyCertificates(before.client_id, obsolete));
 }
 
@@ -267,13 +266,11 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
     record->publish_from = draft.now;
     draft.next.keys.push_back(*record);
     if (!sign_from) {
-      sign_from = first                               ? draft.now
-                  : client.binding == Binding::kJwks ? draft.now + client.publish_lead
-                                                     : kNever;
+      sign_from = first ? draft.now : client.binding == Binding::kJwks ? draft.now + client.publish_lead : kNever;
     }
-    draft.next.keys = Rescheduled(client, std::move(draft.next.keys), record->kid,
-                                  {.publish_from = draft.now, .sign_from = sign_from, .sign_until = {}, .publish_until = {}},
-                                  draft.now);
+    draft.next.keys = Rescheduled(
+        client, std::move(draft.next.keys), record->kid,
+        {.publish_from = draft.now, .sign_from = sign_from, .sign_until = {}, .publish_until = {}}, draft.now);
     return record->kid;
   });
 }

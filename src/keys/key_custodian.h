@@ -46,7 +46,8 @@ class KeyCustodian {
   KeyCustodian(Token& token, Ledger& ledger, const x509::Certifier& certifier, KeyRing& ring, Random random)
       : token_(token), ledger_(ledger), certifier_(certifier), ring_(ring), random_(std::move(random)) {}
 
-  // A key pair with a self-signed certificate. It signs at once if no key of the client does or will; else it is staged.
+  // A key pair with a self-signed certificate. It signs at once if no key of the client does or will; else it is
+  // staged.
   Result<std::string> Generate(const ChangeRequest& change, const NewKeyRequest& key);
 
   // The client's next key. `sign_from` unset: publish_lead from now with Binding::kJwks; with kCertificate not yet.

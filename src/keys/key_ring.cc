@@ -199,9 +199,8 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   ClientKeys keys{.version = ledger.version, .keys = {}};
   for (const auto& record : ledger.keys) {
     const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
-    const auto found = std::ranges::find_if(contents.keys, [&](const auto& key) {
-      return key.id == record.id && key.label == client.client_id;
-    });
+    const auto found = std::ranges::find_if(
+        contents.keys, [&](const auto& key) { return key.id == record.id && key.label == client.client_id; });
     if (found == contents.keys.end() && !withdrawn) {
       return Fail(Code::kLedgerUnusable, Named(client.client_id, record) + " is in the ledger but not on the token");
     }

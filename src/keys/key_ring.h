@@ -63,7 +63,8 @@ class KeyRing {
   // client's binding does not allow for that.
   Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
 
-  // NOT_FOUND when the client has no such key. An empty kid: the one that signs now, FAILED_PRECONDITION if there is none.
+  // NOT_FOUND when the client has no such key. An empty kid: the one that signs now, FAILED_PRECONDITION if there is
+  // none.
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }

@@ -9,10 +9,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array kInstants = {std::pair{"publish_from", &KeyRecord::publish_from},
-                                  std::pair{"sign_from", &KeyRecord::sign_from},
-                                  std::pair{"sign_until", &KeyRecord::sign_until},
-                                  std::pair{"publish_until", &KeyRecord::publish_until}};
+constexpr std::array kInstants = {
+    std::pair{"publish_from", &KeyRecord::publish_from}, std::pair{"sign_from", &KeyRecord::sign_from},
+    std::pair{"sign_until", &KeyRecord::sign_until}, std::pair{"publish_until", &KeyRecord::publish_until}};
 
 // An object's members by type; remembers the first that was wrong, and whether any was left over.
 class Members {
@@ -50,9 +49,7 @@ class Members {
   }
 
   // What was wrong; empty when nothing was.
-  std::string Wrong() const {
-    return wrong_.empty() && taken_ != object_.size() ? "unknown member" : wrong_;
-  }
+  std::string Wrong() const { return wrong_.empty() && taken_ != object_.size() ? "unknown member" : wrong_; }
 
  private:
   const json* Take(const char* name, json::value_t type) {

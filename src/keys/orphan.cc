@@ -17,9 +17,7 @@ bool IsKnown(const Ledgers& ledgers, const std::string& label, const Matches& ma
 }  // namespace
 
 std::string Orphan::ToString() const {
-  const char* noun = kind == Kind::kKeyPair     ? "key pair"
-                     : kind == Kind::kPublicKey ? "public key"
-                                                : "certificate";
+  const char* noun = kind == Kind::kKeyPair ? "key pair" : kind == Kind::kPublicKey ? "public key" : "certificate";
   return std::string(noun) + " with CKA_ID " + Hex(id);
 }
 
@@ -37,8 +35,9 @@ std::vector<Orphan> FindOrphans(const TokenContents& contents, const Ledgers& le
   }
   for (const auto& certificate : contents.certificates) {
     const auto thumbprint = jws::Sha256Thumbprint(certificate.value);
-    if (!IsKnown(ledgers, certificate.label,
-                 [&](const auto& record) { return std::ranges::find(record.certificates, thumbprint) != record.certificates.end(); })) {
+    if (!IsKnown(ledgers, certificate.label, [&](const auto& record) {
+          return std::ranges::find(record.certificates, thumbprint) != record.certificates.end();
+        })) {
       orphans.push_back({Orphan::Kind::kCertificate, certificate.label, certificate.id, certificate.handle});
     }
   }

@@ -8,8 +8,8 @@
 
 namespace assertion {
 
-// An object on the token that carries a client's label but stands in no ledger: what a crash left, or what somebody made
-// by other means. It is never used.
+// An object on the token that carries a client's label but stands in no ledger: what a crash left, or what somebody
+// made by other means. It is never used.
 struct Orphan {
   enum class Kind { kKeyPair, kPublicKey, kCertificate };
 

@@ -47,9 +47,9 @@ Status CheckOrder(const Schedule& schedule) {
   for (const auto& record : schedule) {
     for (std::size_t i = 1; i < kInstants.size(); ++i) {
       if (record.*kInstants[i - 1] > record.*kInstants[i]) {
-        return Fail(Code::kFailedPrecondition,
-                    std::string(kInstantNames[i]) + ": " + Rfc3339(record.*kInstants[i]) + " would be before " +
-                        kInstantNames[i - 1] + ", " + Rfc3339(record.*kInstants[i - 1]));
+        return Fail(Code::kFailedPrecondition, std::string(kInstantNames[i]) + ": " + Rfc3339(record.*kInstants[i]) +
+                                                   " would be before " + kInstantNames[i - 1] + ", " +
+                                                   Rfc3339(record.*kInstants[i - 1]));
       }
     }
   }
@@ -118,8 +118,8 @@ Status CheckBinding(const Client& client, const Schedule& before, const Schedule
                       std::to_string(client.publish_lead.count()) +
                       "s (publish_lead) before it signs: identity servers cache the JWK Set; later, or force it");
     }
-    const bool stops = signs && (old == nullptr || old->sign_until != record.sign_until ||
-                                 old->publish_until != record.publish_until);
+    const bool stops =
+        signs && (old == nullptr || old->sign_until != record.sign_until || old->publish_until != record.publish_until);
     if (stops && record.publish_until < Plus(record.sign_until, client.publish_overlap())) {
       return Fail(Code::kFailedPrecondition,
                   "publish_until: key " + record.kid + " must stay published for " +
@@ -137,7 +137,7 @@ Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view k
     return schedule;
   }
   auto& record = *found;
-  const auto set = [&](Time KeyRecord::*instant, const std::optional<Time>& wanted) {
+  const auto set = [&](Time KeyRecord::* instant, const std::optional<Time>& wanted) {
     if (wanted && *wanted != record.*instant) {
       record.*instant = std::max(*wanted, now);
     }

@@ -35,7 +35,9 @@ std::string ToJson(const ClaimText& claim) {
 // One that cannot be read is void: nobody's, and of the past.
 ClaimText ParseClaim(const std::string& text) {
   const auto object = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const auto member = [&](const char* name) { return object.is_object() ? object.value(name, nlohmann::json()) : nullptr; };
+  const auto member = [&](const char* name) {
+    return object.is_object() ? object.value(name, nlohmann::json()) : nullptr;
+  };
   ClaimText claim{.nonce = {}, .holder = {}, .until = {}};
   if (member("nonce").is_string() && member("holder").is_string() && member("until").is_number_integer()) {
     claim = {.nonce = member("nonce").get<std::string>(),
@@ -151,8 +153,7 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 };
 
 Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string holder, Clock clock, Random random) {
-  std::unique_ptr<TokenLedger> ledger(
-      new TokenLedger(token, std::move(holder), std::move(clock), std::move(random)));
+  std::unique_ptr<TokenLedger> ledger(new TokenLedger(token, std::move(holder), std::move(clock), std::move(random)));
   const auto claims = token.FindData(kClaimObjects, {});
   if (!claims) {
     return std::unexpected(claims.error());
@@ -190,8 +191,9 @@ Result<Ledgers> TokenLedger::Read() {
 // True when no other claim stands. Of two that are stored before either looks, each sees the other.
 Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string& nonce) {
   const auto now = clock_();
-  if (const auto stored = token_.StoreData(
-          kClaimObjects, client_id, ToJson(ClaimText{.nonce = nonce, .holder = holder_, .until = now + kClaimLifetime}));
+  if (const auto stored =
+          token_.StoreData(kClaimObjects, client_id,
+                           ToJson(ClaimText{.nonce = nonce, .holder = holder_, .until = now + kClaimLifetime}));
       !stored) {
     return std::unexpected(stored.error());
   }

@@ -11,7 +11,8 @@
 namespace assertion {
 
 // The ledger on the token: for each client a private data object of its own, CKA_APPLICATION "assertiond ledger",
-// CKA_LABEL the client id. A change stores version N+1, then destroys version N: what a crash leaves reads as one of both.
+// CKA_LABEL the client id. A change stores version N+1, then destroys version N: what a crash leaves reads as one of
+// both.
 //
 // PKCS#11 has no lock, so an administrator first stores a claim (CKA_APPLICATION "assertiond claim") and then looks:
 // alone, it holds the client; of two who see each other both withdraw and try again after a random pause. A claim that

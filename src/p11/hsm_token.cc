@@ -37,7 +37,8 @@ struct Custody {
 };
 
 constexpr std::array kCustody = {
-    Custody{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true, true, false},
+    Custody{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true, true,
+            false},
     Custody{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", "its value never could be", {}, true, false},
     Custody{CKA_EXTRACTABLE, "CKA_EXTRACTABLE", "it cannot be wrapped and taken out", false, false, false},
     Custody{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", "it never could be", {}, true, false},
@@ -487,12 +488,9 @@ Status HsmToken::StoreData(std::string_view application, std::string_view label,
     return std::unexpected(session.error());
   }
   const CK_OBJECT_CLASS object_class = CKO_DATA;
-  std::array attributes = {Attribute(CKA_CLASS, object_class),
-                           Attribute(CKA_TOKEN, kTrue),
-                           Attribute(CKA_PRIVATE, kTrue),
-                           Attribute(CKA_APPLICATION, AsBytes(application)),
-                           Attribute(CKA_LABEL, AsBytes(label)),
-                           Attribute(CKA_VALUE, AsBytes(value))};
+  std::array attributes = {Attribute(CKA_CLASS, object_class),   Attribute(CKA_TOKEN, kTrue),
+                           Attribute(CKA_PRIVATE, kTrue),        Attribute(CKA_APPLICATION, AsBytes(application)),
+                           Attribute(CKA_LABEL, AsBytes(label)), Attribute(CKA_VALUE, AsBytes(value))};
   const auto created = session->Create(attributes);
   return created ? Status() : std::unexpected(created.error());
 }

@@ -94,8 +94,7 @@ Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
 }
 
 Status Session::Destroy(CK_OBJECT_HANDLE object) {
-  if (const auto rv = (*module_)->C_DestroyObject(handle_, object);
-      rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID) {
+  if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID) {
     return std::unexpected(CryptokiError("C_DestroyObject", rv));
   }
   return {};

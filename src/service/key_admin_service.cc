@@ -187,12 +187,7 @@ Status CheckKid(const Request& request) {
 
 KeyAdminService::KeyAdminService(const Policy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
                                  SigningQueue& queue)
-    : policy_(policy),
-      keys_(keys),
-      custodian_(custodian),
-      token_(token),
-      queue_(queue),
-      worker_([this] { Work(); }) {}
+    : policy_(policy), keys_(keys), custodian_(custodian), token_(token), queue_(queue), worker_([this] { Work(); }) {}
 
 KeyAdminService::~KeyAdminService() {
   {
@@ -376,8 +371,8 @@ Result<v1::CreateCsrResponse> KeyAdminService::Csr(const v1::CreateCsrRequest& r
   }
   auto subject = request.subject();
   if (subject.empty() && request.subject_alt_names().empty()) {
-    return Fail(Code::kInvalidArgument, "subject: give a name such as CN=" + request.client_id() +
-                                            ", or subject_alt_names");
+    return Fail(Code::kInvalidArgument,
+                "subject: give a name such as CN=" + request.client_id() + ", or subject_alt_names");
   }
   auto csr = custodian_.CreateCsr(request.client_id(), request.kid(), subject,
                                   {request.subject_alt_names().begin(), request.subject_alt_names().end()});
@@ -397,8 +392,8 @@ Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvi
   if (!entry) {
     return std::unexpected(entry.error());
   }
-  auto evidence = MakeEvidence(token_, request.client_id(), *entry,
-                               keys_.Snapshot()->at(request.client_id()).version, keys_.Now());
+  auto evidence =
+      MakeEvidence(token_, request.client_id(), *entry, keys_.Snapshot()->at(request.client_id()).version, keys_.Now());
   if (!evidence) {
     return std::unexpected(evidence.error());
   }
@@ -510,7 +505,8 @@ Status KeyAdminService::Prove(Context& context, const Buffer& wire, Buffer* resp
   if (auto has_kid = CheckKid(request); !has_kid) {
     return has_kid;
   }
-  auto approved = policy_.Approve(*caller, {.client_id = request.client_id(), .audience = request.audience(), .lifetime = {}});
+  auto approved =
+      policy_.Approve(*caller, {.client_id = request.client_id(), .audience = request.audience(), .lifetime = {}});
   if (!approved) {
     return std::unexpected(approved.error());
   }

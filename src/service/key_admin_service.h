@@ -14,17 +14,16 @@
 namespace assertion::service {
 
 using KeyAdminBase = v1::KeyAdminService;
-using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<
-    KeyAdminBase::WithRawCallbackMethod_GetKey<KeyAdminBase::WithRawCallbackMethod_CreateCsr<
-        KeyAdminBase::WithRawCallbackMethod_ProveKey<
-            KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::Service>>>>>;
+using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<KeyAdminBase::WithRawCallbackMethod_GetKey<
+    KeyAdminBase::WithRawCallbackMethod_CreateCsr<KeyAdminBase::WithRawCallbackMethod_ProveKey<
+        KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::Service>>>>>;
 using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
     KeyAdminBase::WithRawCallbackMethod_RotateKey<KeyAdminBase::WithRawCallbackMethod_ImportCertificate<
         KeyAdminBase::WithRawCallbackMethod_ScheduleKey<KeyAdminBase::WithRawCallbackMethod_RevokeKey<
             KeyAdminBase::WithRawCallbackMethod_DestroyKey<RawKeyReads>>>>>>;
 
-// assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key takes
-// seconds, and gRPC's threads are the callers'. The core must outlive it.
+// assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key
+// takes seconds, and gRPC's threads are the callers'. The core must outlive it.
 class KeyAdminService final : public RawKeyAdminService {
  public:
   KeyAdminService(const Policy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,

@@ -108,9 +108,9 @@ TEST_F(KeyCustodianTest, RotationByCertificateWaitsForTheSwitch) {
   EXPECT_EQ(replica.Record("orders", *new_kid).StateAt(now_), KeyState::kPublished);
   now_ += seconds(86400);
   EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, old_kid);
-  ASSERT_TRUE(replica.custodian().Reschedule(
-      replica.Change("orders"), *new_kid,
-      {.publish_from = {}, .sign_from = now_, .sign_until = {}, .publish_until = {}}));
+  ASSERT_TRUE(
+      replica.custodian().Reschedule(replica.Change("orders"), *new_kid,
+                                     {.publish_from = {}, .sign_from = now_, .sign_until = {}, .publish_until = {}}));
   EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, *new_kid);
 }
 

@@ -79,9 +79,8 @@ TEST(ScheduleTest, AGapIsRefusedWhereThereWasNone) {
   EXPECT_NE(Reason(CheckNoGap("orders", before, ends, kNow)).find("without a signing key from 2027-01-15T08:00:10Z"),
             std::string::npos);
   EXPECT_EQ(Reason(CheckNoGap("orders", ends, ends, kNow)), "");
-  EXPECT_EQ(Reason(CheckNoGap("orders", before,
-                              {ends.front(), Key(2, kNow, kNow + seconds(10), kNever, kNever)}, kNow)),
-            "");
+  EXPECT_EQ(
+      Reason(CheckNoGap("orders", before, {ends.front(), Key(2, kNow, kNow + seconds(10), kNever, kNever)}, kNow)), "");
 }
 
 TEST(ScheduleTest, AKeyThatTakesOverStopsItsPredecessor) {

@@ -15,6 +15,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "jws/thumbprint.h"
+#include "replica.h"
 #include "softhsm.h"
 
 extern char** environ;  // NOLINT: POSIX's name
@@ -206,30 +208,63 @@ TEST_F(AssertiondTest, AddressInUse) {
   EXPECT_EQ(first.Wait(), 0);
 }
 
-TEST(AssertiondKeys, UnfitOrAmbiguousOnesStopTheStart) {
-  LoggedInSoftHsm hsm;
-  const nlohmann::json config = {{"hsm", hsm.UriText()},
-                                 {"listen", "unix:" + (hsm.directory() / "s").string()},
-                                 {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
-  const auto path = hsm.Write("assertiond.json", config.dump());
-  hsm.MakeKey("orders", {1}, true, true);
-  Process exportable({ASSERTIOND, "--config", path});
-  EXPECT_EQ(exportable.Wait(), 17) << exportable.output();
-  EXPECT_NE(exportable.output().find("CKA_EXTRACTABLE is true"), std::string::npos) << exportable.output();
-  hsm.MakeKey("orders", {2}, true, false);
-  Process ambiguous({ASSERTIOND, "--config", path});
-  EXPECT_EQ(ambiguous.Wait(), 18) << ambiguous.output();
+// The key of that id, on the token already, entered in the ledger as one that signs.
+void Enter(LoggedInSoftHsm& hsm, const Bytes& id, const std::vector<std::string>& certificates = {}) {
+  const auto contents = hsm.token().Read({"orders"});
+  const auto key = std::ranges::find(contents->keys, id, &TokenKey::id);
+  const auto ledger = *TokenLedger::Open(hsm.token(), "test", SystemTime, RandomOctets);
+  const auto hold = *ledger->Take("orders");
+  auto next = hold->current();
+  next.version = 1;
+  next.keys = {{.kid = jws::JwkThumbprint(key->public_key),
+                .algorithm = kAlgorithms.data(),
+                .id = id,
+                .certificates = certificates,
+                .publish_from = SystemTime(),
+                .sign_from = SystemTime()}};
+  ASSERT_TRUE(hold->Commit(next));
 }
 
-TEST(AssertiondKeys, ACertificateThatIsNoneStopsTheStart) {
-  LoggedInSoftHsm hsm;
-  const nlohmann::json config = {{"hsm", hsm.UriText()},
-                                 {"listen", "unix:" + (hsm.directory() / "s").string()},
-                                 {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
-  hsm.MakeKey("orders", {1}, true, false);
-  ASSERT_TRUE(hsm.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, Bytes{0x30, 0x00}));
-  Process process({ASSERTIOND, "--config", hsm.Write("assertiond.json", config.dump())});
-  EXPECT_EQ(process.Wait(), 19) << process.output();
+class AssertiondKeys : public testing::Test {
+ protected:
+  void ExpectExit(int status, const std::string& part) {
+    const nlohmann::json config = {{"hsm", hsm_.UriText()},
+                                   {"listen", "unix:" + (hsm_.directory() / "s").string()},
+                                   {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
+    Process process({ASSERTIOND, "--config", hsm_.Write("assertiond.json", config.dump())});
+    EXPECT_EQ(process.Wait(), status) << process.output();
+    EXPECT_NE(process.output().find(part), std::string::npos) << process.output();
+  }
+
+  LoggedInSoftHsm hsm_;
+};
+
+TEST_F(AssertiondKeys, AnExportableOneStopsTheStart) {
+  hsm_.MakeKey("orders", {1}, true, true);
+  Enter(hsm_, {1});
+  ExpectExit(17, "CKA_EXTRACTABLE is true");
+}
+
+TEST_F(AssertiondKeys, TwoOfOneIdStopTheStart) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  Enter(hsm_, {1});
+  hsm_.MakeKey("orders", {1}, true, false);
+  ExpectExit(18, "2 private keys with CKA_ID 01");
+}
+
+TEST_F(AssertiondKeys, ACertificateThatIsNoneStopsTheStart) {
+  const Bytes garbage = {0x30, 0x00};
+  hsm_.MakeKey("orders", {1}, true, false);
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, garbage, garbage));
+  Enter(hsm_, {1}, {jws::Sha256Thumbprint(garbage)});
+  ExpectExit(19, "cannot be read");
+}
+
+TEST_F(AssertiondKeys, OneThatTheTokenLacksStopsTheStart) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  Enter(hsm_, {1});
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{1}));
+  ExpectExit(21, "in the ledger but not on the token");
 }
 
 }  // namespace

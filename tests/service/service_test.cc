@@ -19,8 +19,11 @@
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
+#include "keys/token_ledger.h"
+#include "replica.h"
 #include "service/server.h"
 #include "softhsm.h"
+#include "wrapped_token.h"
 #include "x509/certificate.h"
 
 namespace assertion::service {
@@ -29,10 +32,6 @@ namespace {
 using grpc::StatusCode;
 
 constexpr const char* kAudience = "https://localhost:9443/oauth2/token";
-
-bool RandomOctets(std::span<std::uint8_t> octets) {
-  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
-}
 
 std::vector<Client> Clients() {
   Client orders;
@@ -48,17 +47,23 @@ class ServiceTest : public testing::Test {
  protected:
   ServiceTest()
       : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)),
-        keys_(*KeyRing::Load(hsm_.token(), *certifier_, Clients(), SystemTime, RandomOctets)),
+        ledger_(*TokenLedger::Open(hsm_.token(), "test", SystemTime, RandomOctets)),
+        keys_(*KeyRing::Load(hsm_.token(), *ledger_, Clients(), SystemTime, RandomOctets)),
+        custodian_(hsm_.token(), *ledger_, *certifier_, *keys_, RandomOctets),
         policy_(Clients(), SystemTime, RandomOctets),
         queue_(std::make_unique<SigningQueue>(hsm_.token(), 2, 64)),
-        server_(*Server::Start(socket(), policy_, *keys_, *queue_)),
+        server_(*Server::Start(socket(), policy_, *keys_, custodian_, hsm_.token(), *queue_)),
         channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
         assertions_(channel_),
         key_admin_(channel_) {}
 
   std::string socket() const { return hsm_.directory() / "assertiond.sock"; }
 
-  void GenerateOrdersKey() { ASSERT_TRUE(keys_->Generate({"orders", 2048, "orders", std::chrono::days(30)})); }
+  void GenerateOrdersKey() {
+    ASSERT_TRUE(custodian_.Generate(
+        {.client_id = "orders", .expected_version = 0, .request_id = {}, .digest = {}, .forced = false},
+        {.bits = 2048, .common_name = "orders", .certificate_validity = std::chrono::days(30)}));
+  }
 
   grpc::Status Create() {
     grpc::ClientContext context;
@@ -100,7 +105,9 @@ class ServiceTest : public testing::Test {
 
   LoggedInSoftHsm hsm_;
   std::unique_ptr<x509::Certifier> certifier_;
+  std::unique_ptr<TokenLedger> ledger_;
   std::unique_ptr<KeyRing> keys_;
+  KeyCustodian custodian_;
   Policy policy_;
   std::unique_ptr<SigningQueue> queue_;
   std::unique_ptr<Server> server_;
@@ -267,7 +274,7 @@ TEST_F(ServiceTest, ARequestOver64KiB) {
 TEST_F(ServiceTest, AKeyThatIsMissing) {
   request_.set_client_id("keyless");
   ExpectRefused(StatusCode::FAILED_PRECONDITION,
-                "client 'keyless' has no key on the token yet: assertionctl key generate --client-id keyless");
+                "client 'keyless' has no key that signs now: assertionctl key generate --client-id keyless");
 }
 
 TEST_F(ServiceTest, ATokenThatIsGone) {
@@ -283,6 +290,7 @@ TEST_F(ServiceTest, GenerateAndListKeys) {
   request.set_key_bits(3072);
   request.set_common_name("Orders");
   request.mutable_certificate_validity()->set_seconds(86400);
+  request.mutable_change()->set_expected_version(0);
   v1::GenerateKeyResponse response;
   grpc::ClientContext context;
   const auto status = key_admin_.GenerateKey(&context, request, &response);
@@ -298,9 +306,13 @@ TEST_F(ServiceTest, GenerateAndListKeys) {
   ASSERT_EQ(list.keys_size(), 1);
   EXPECT_EQ(list.keys(0).SerializeAsString(), response.key().SerializeAsString());
 
+  EXPECT_EQ(list.versions().at("orders"), 1);
+  EXPECT_EQ(list.versions().at("keyless"), 0);
+
+  // Decided on what was there before the first.
   v1::GenerateKeyResponse second;
   grpc::ClientContext second_context;
-  EXPECT_EQ(key_admin_.GenerateKey(&second_context, request, &second).error_code(), StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(key_admin_.GenerateKey(&second_context, request, &second).error_code(), StatusCode::ABORTED);
 }
 
 TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
@@ -308,6 +320,7 @@ TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
                           const std::string& field) {
     v1::GenerateKeyRequest request;
     request.set_client_id("orders");
+    request.mutable_change()->set_expected_version(0);
     change(request);
     v1::GenerateKeyResponse response;
     grpc::ClientContext context;
@@ -324,7 +337,13 @@ TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
     expect([=](auto& r) { r.mutable_certificate_validity()->set_seconds(seconds); }, StatusCode::INVALID_ARGUMENT,
            "certificate_validity:");
   }
-  EXPECT_TRUE(hsm_.token().FindKeys("orders")->empty());
+  expect([](auto& r) { r.mutable_change()->clear_expected_version(); }, StatusCode::INVALID_ARGUMENT,
+         "change.expected_version:");
+  expect([](auto& r) { r.mutable_change()->set_request_id(std::string(65, 'a')); }, StatusCode::INVALID_ARGUMENT,
+         "change.request_id:");
+  expect([](auto& r) { r.mutable_change()->set_force_client_id("keyless"); }, StatusCode::INVALID_ARGUMENT,
+         "change.force_client_id:");
+  EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
 }
 
 TEST_F(ServiceTest, TheCertificateOfOneKidIsThatKeysOrNone) {
@@ -366,8 +385,20 @@ TEST_F(ServiceTest, CertificateAndJwksOfWhoHasNone) {
 
 TEST_F(ServiceTest, AKeyWithoutCertificateSigns) {
   hsm_.MakeKey("orders", {1}, true, false);
-  // Finds that key.
-  ASSERT_EQ(keys_->Generate({"orders", 2048, "orders", std::chrono::days(30)}).error().code, Code::kAlreadyExists);
+  {
+    const auto contents = hsm_.token().Read({"orders"});
+    const auto hold = ledger_->Take("orders");
+    auto next = (*hold)->current();
+    next.version = 1;
+    next.keys.push_back({.kid = jws::JwkThumbprint(contents->keys.at(0).public_key),
+                         .algorithm = kAlgorithms.data(),
+                         .id = {1},
+                         .certificates = {},
+                         .publish_from = SystemTime(),
+                         .sign_from = SystemTime()});
+    ASSERT_TRUE((*hold)->Commit(next));
+  }
+  ASSERT_TRUE(keys_->Refresh());
   EXPECT_TRUE(Create().ok());
   v1::GetCertificateRequest request;
   request.set_client_id("orders");
@@ -394,7 +425,7 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
 }
 
 TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
-  const auto second = Server::Start(socket(), policy_, *keys_, *queue_);
+  const auto second = Server::Start(socket(), policy_, *keys_, custodian_, hsm_.token(), *queue_);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
@@ -403,7 +434,7 @@ TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
-    const auto server = Server::Start(path, policy_, *keys_, *queue_);
+    const auto server = Server::Start(path, policy_, *keys_, custodian_, hsm_.token(), *queue_);
     ASSERT_FALSE(server) << path;
     EXPECT_EQ(server.error().code, Code::kAddressUnusable);
     EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
@@ -418,19 +449,12 @@ TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
 }
 
 // The real token, whose signatures wait until the latch is down.
-class HeldToken final : public Token {
+class HeldToken final : public WrappedToken {
  public:
-  HeldToken(Token& real, std::latch& hold) : real_(real), hold_(hold) {}
+  HeldToken(Token& real, std::latch& hold) : WrappedToken(real), hold_(hold) {}
   int signing() const { return signing_; }
-  Result<std::vector<TokenKey>> FindKeys(std::string_view label) override { return real_.FindKeys(label); }
-  Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
-  Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
-    return real_.StoreCertificate(label, id, subject, der);
-  }
-  Status DestroyKey(BytesView id) override { return real_.DestroyKey(id); }
-  Result<std::string> PrivateKeyUri(BytesView id) override { return real_.PrivateKeyUri(id); }
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override {
-    auto session = real_.OpenSigningSession();
+    auto session = WrappedToken::OpenSigningSession();
     if (!session) {
       return session;
     }
@@ -452,7 +476,6 @@ class HeldToken final : public Token {
     std::unique_ptr<SigningSession> real_;
   };
 
-  Token& real_;
   std::latch& hold_;
   std::atomic<int> signing_ = 0;
 };
@@ -492,7 +515,7 @@ class BusyServiceTest : public ServiceTest {
   HeldToken held_{hsm_.token(), hold_};
   SigningQueue short_queue_{held_, 1, 1};
   std::string path_ = hsm_.directory() / "busy.sock";
-  std::unique_ptr<Server> busy_ = *Server::Start(path_, policy_, *keys_, short_queue_);
+  std::unique_ptr<Server> busy_ = *Server::Start(path_, policy_, *keys_, custodian_, hsm_.token(), short_queue_);
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::future<grpc::Status> first_;
 };
@@ -529,7 +552,7 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   HeldToken held(hsm_.token(), hold);
   SigningQueue queue(held, 2, 64);
   const std::string path = hsm_.directory() / "stopping.sock";
-  const auto server = *Server::Start(path, policy_, *keys_, queue);
+  const auto server = *Server::Start(path, policy_, *keys_, custodian_, hsm_.token(), queue);
   v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
 
   constexpr std::size_t kCalls = 40;
