@@ -30,7 +30,7 @@ describe('secrets', () => {
       [...request, '--audience', 'https://nobody.example'],
       ['assertion', 'create', '--client-id', 'nobody'],
       ['assertion', 'create', '--client-id', 'orders', '--claim', 'iss="someone"'],
-      ['key', 'generate', '--client-id', 'orders'],
+      ['key', 'generate', '--client-id', 'nobody'],
     ]) {
       assert.notEqual((await deployment.tryCtl(...options)).status, 0, options.join(' '));
     }

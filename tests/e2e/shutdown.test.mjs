@@ -82,7 +82,7 @@ describe('the end of assertiond', () => {
     const generateKey = caller(KeyAdminService, 'GenerateKey');
     await caller(KeyAdminService, 'ListKeys')({});
     const before = processorTime(deployment.daemon.pid);
-    const call = generateKey({ client_id: 'late', key_bits: 4096 });
+    const call = generateKey({ client_id: 'late', key_bits: 4096, change: { expected_version: 0 } });
     // Only the search for primes takes that much: the call is in flight.
     await new Deadline(30, 'assertiond to begin').until(() => processorTime(deployment.daemon.pid) >= before + 5);
     deployment.daemon.kill('SIGTERM');
