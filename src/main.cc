@@ -18,7 +18,10 @@
 #include "keys/key_custodian.h"
 #include "keys/key_ring.h"
 #include "keys/token_ledger.h"
+#include "observe/http_listener.h"
+#include "observe/key_log.h"
 #include "observe/log.h"
+#include "observe/readiness.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
 #include "policy/policy.h"
@@ -136,33 +139,33 @@ assertion::Result<std::unique_ptr<assertion::Ledger>> OpenLedger(const assertion
   return assertion::TokenLedger::Open(token, HolderOf(config), assertion::SystemTime, RandomOctets);
 }
 
-void LogKeys(const assertion::KeyRing& keys) {
-  constexpr std::chrono::days kWarning{30};
-  const auto now = assertion::SystemTime();
-  for (const auto& [client_id, client] : *keys.Snapshot()) {
-    const auto* signing = client.SigningAt(now);
-    if (signing == nullptr || !signing->key) {
-      continue;
-    }
-    spdlog::info("client {} signs with key {}", client_id, signing->record.kid);
-    const auto& chain = signing->key->chain;
-    if (!chain.empty() && chain.front().not_after - now < kWarning) {
-      spdlog::warn("client {}: the certificate of key {} expires on {}", client_id, signing->record.kid,
-                   assertion::Rfc3339(chain.front().not_after));
-    }
-  }
-}
-
 // One line a change of state, not one a refresh.
-std::function<void(const assertion::Status&)> LogRefresh() {
-  return [failing = false](const assertion::Status& refreshed) mutable {
+std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRing& keys, assertion::KeyLog& key_log) {
+  return [failing = false, &keys, &key_log](const assertion::Status& refreshed) mutable {
     if (!refreshed && !failing) {
       spdlog::error("the keys could not be refreshed, those known stay in use: {}", refreshed.error().ToString());
     } else if (refreshed && failing) {
       spdlog::info("the keys are fresh again");
     }
     failing = !refreshed;
+    key_log.Look(keys);
   };
+}
+
+// Null when none is configured.
+assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const assertion::Config& config,
+                                                                      const assertion::KeyRing& keys,
+                                                                      const assertion::Readiness& readiness) {
+  if (config.http_host.empty()) {
+    return nullptr;
+  }
+  auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, keys, readiness);
+  if (listener) {
+    const bool is_ipv6 = config.http_host.find(':') != std::string::npos;
+    spdlog::info("publishing on http://{}{}{}:{}", is_ipv6 ? "[" : "", config.http_host, is_ipv6 ? "]" : "",
+                 (*listener)->port());
+  }
+  return listener;
 }
 
 // Parts are destroyed in the reverse of this order: calls, jobs, keys, provider, login, module (C_Finalize) last.
@@ -191,11 +194,12 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
   if (!ledger) {
     return Fatal(ledger.error());
   }
+  assertion::KeyLog key_log;
   const auto keys = assertion::KeyRing::Load(**token, **ledger, config.clients, assertion::SystemTime, RandomOctets);
   if (!keys) {
     return Fatal(keys.error());
   }
-  LogKeys(**keys);
+  key_log.Look(**keys);
   assertion::KeyCustodian custodian(**token, **ledger, **certifier, **keys, RandomOctets);
   const assertion::Policy policy(config.clients, assertion::SystemTime, RandomOctets);
   assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
@@ -203,9 +207,15 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
   if (!server) {
     return Fatal(server.error());
   }
-  (*keys)->KeepFresh(config.refresh_interval, LogRefresh());
+  assertion::Readiness readiness;
+  const auto http = StartHttp(config, **keys, readiness);
+  if (!http) {
+    return Fatal(http.error());
+  }
+  (*keys)->KeepFresh(config.refresh_interval, LogRefresh(**keys, key_log));
   spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
   WaitForStop(signals);
+  readiness.SetNotReady("process", "stopping");
   (*server)->Stop(kDrainLimit);
   spdlog::info("stopped");
   return 0;

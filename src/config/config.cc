@@ -176,8 +176,9 @@ void ReadBinding(Fields& fields, Client& client, std::chrono::seconds refresh_in
   if (lead && client.binding != Binding::kJwks) {
     fields.Refuse("publish_lead", "is for the binding \"jwks\" only");
   }
-  if (lead && *lead < refresh_interval) {
-    fields.Refuse("publish_lead", "must not be shorter than refresh_interval: other servers must know the key by then");
+  // Another server may learn of a key a refresh later, and its JWK Set be kept for half of publish_lead.
+  if (client.binding == Binding::kJwks && client.publish_lead < 2 * refresh_interval) {
+    fields.Refuse("publish_lead", "must be at least twice refresh_interval: all servers must know the key by then");
   }
   if (const auto* expired = fields.Take<bool>("sign_with_expired_certificate", false, "true or false");
       expired != nullptr) {
@@ -280,7 +281,7 @@ std::string ReadLedger(Fields& fields) {
 }
 
 // HOST:PORT; an IPv6 address stands in brackets.
-void ReadHttpListen(Fields& fields, std::string& host, int& port) {
+void ReadHttpListen(Fields& fields, std::string& host, int& port, std::vector<std::string>& warnings) {
   const auto* listen = fields.Take<std::string>("http_listen", false, "a string");
   if (listen == nullptr) {
     return;
@@ -297,6 +298,11 @@ void ReadHttpListen(Fields& fields, std::string& host, int& port) {
   port = number ? std::stoi(digits) : -1;
   if (host.empty() || port < 0 || port > kMostPort) {
     fields.Refuse("http_listen", "must be HOST:PORT, for example 127.0.0.1:8089; port 0: one that the system chooses");
+  } else if (host != "localhost" && host != "::1" && !host.starts_with("127.")) {
+    warnings.push_back(
+        "http_listen: plain HTTP beyond this machine: who can change an answer on its way chooses the keys that "
+        "identity "
+        "servers trust; put something that speaks HTTPS before it");
   }
 }
 
@@ -347,7 +353,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
       fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(seconds(5));
   std::string http_host;
   int http_port = 0;
-  ReadHttpListen(fields, http_host, http_port);
+  ReadHttpListen(fields, http_host, http_port, warnings);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty() || !hsm) {

@@ -2,7 +2,7 @@
 // configuration; the daemon on a Unix socket in that folder; assertionctl to talk to it.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describeSecrets } from './secrets.mjs';
 import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
@@ -12,15 +12,32 @@ const MODULE = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib64/softhsm/libsofths
 const TOKEN = 'end-to-end';
 
 export class Deployment {
-  // Makes a token and starts the daemon on it. clients: the configuration's list of clients.
-  static async start(clients) {
+  // Makes a token and starts the daemon on it. clients: the configuration's list of clients; configuration: its other
+  // fields.
+  static async start(clients, configuration = {}) {
     const deployment = new Deployment();
-    await deployment.#initialise(clients);
+    await deployment.#initialise(clients, configuration);
     await deployment.startDaemon();
     return deployment;
   }
 
-  async #initialise(clients) {
+  // Starts another daemon on the same token, with a socket of its own. It ends by stopDaemon(), before this one does.
+  // changed: fields of its configuration that differ.
+  async startReplica(changed = {}) {
+    const replica = Object.assign(new Deployment(), this);
+    replica.socket = path.join(this.folder, 'replica.sock');
+    replica.environment = { ...this.environment, ASSERTIOND_SERVER: `unix:${replica.socket}` };
+    replica.configuration = path.join(this.folder, 'replica.json');
+    replica.log = path.join(this.folder, 'replica.log');
+    const configuration = JSON.parse(readFileSync(this.configuration, 'utf8'));
+    writeFileSync(replica.configuration, JSON.stringify({
+      ...configuration, listen: `unix:${replica.socket}`, ...changed,
+    }));
+    await replica.startDaemon();
+    return replica;
+  }
+
+  async #initialise(clients, configuration) {
     this.folder = mkdtempSync(path.join(temporaryFolder(), 'state-'));
     this.pinFile = path.join(this.folder, 'pin');
     this.pin = randomBytes(12).toString('hex');
@@ -41,6 +58,7 @@ export class Deployment {
       listen: `unix:${this.socket}`,
       state_directory: this.folder,
       clients,
+      ...configuration,
     }, null, 2));
     this.log = path.join(this.folder, 'assertiond.log');
   }
@@ -50,7 +68,10 @@ export class Deployment {
       { env: this.environment, log: this.log });
     const lines = new Lines(daemon, 'stderr');
     const deadline = new Deadline(30, `assertiond to serve; its log is ${this.log}`);
-    while (!(await lines.next(deadline)).includes('serving on unix:')) { /* not yet */ }
+    for (let line = ''; !line.includes('serving on unix:');) {
+      line = await lines.next(deadline);
+      this.httpOrigin = / publishing on (http:\S+)/.exec(line)?.[1] ?? this.httpOrigin;
+    }
     this.daemon = daemon;
   }
 

@@ -17,13 +17,13 @@ export class OpenIdProvider {
   #lines;
   #certificate;
 
-  static async start({ tls = false } = {}) {
+  static async start({ tls = false, clockRate = 1 } = {}) {
     const provider = new OpenIdProvider();
     const folder = path.join(temporaryFolder(), tls ? 'provider-https' : 'provider-http');
     mkdirSync(folder);
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
-    const options = ['--clients', provider.#clientsFile];
+    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate)];
     if (tls) {
       provider.caFile = path.join(folder, 'ca.pem');
       options.push('--tls-certificate', provider.caFile);
@@ -38,7 +38,7 @@ export class OpenIdProvider {
   }
 
   // Registers clients that authenticate by private_key_jwt, in place of those that were registered before.
-  // clients: [{ client_id, jwks }]
+  // clients: [{ client_id, jwks }] or [{ client_id, jwks_uri }]
   register(clients) {
     const next = `${this.#clientsFile}.next`;
     writeFileSync(next, JSON.stringify(clients.map((client) => ({

@@ -1,10 +1,11 @@
 // A real OpenID provider (oidc-provider) on a port of 127.0.0.1 that the system chooses.
 //
-//   node provider.mjs --clients FILE [--tls-certificate FILE]
+//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N]
 //
 // FILE of --clients is a JSON list of client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2),
 // read anew at each look-up: clients can be registered once the provider's own URL is known.
-// With --tls-certificate it speaks https with a key made for this run, and writes the certificate there.
+// With --clock-rate its clock runs N times as fast from its start on, so that the 60 seconds for which it keeps a JWK Set
+// at least take a test 60/N. With --tls-certificate it speaks https with a key made for this run, and writes the certificate there.
 //
 // Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
 // {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
@@ -19,8 +20,22 @@ import Provider from 'oidc-provider';
 import { selfSigned } from './tls.mjs';
 
 const { values: options } = parseArgs({
-  options: { clients: { type: 'string' }, 'tls-certificate': { type: 'string' } },
+  options: {
+    clients: { type: 'string' }, 'tls-certificate': { type: 'string' }, 'clock-rate': { type: 'string', default: '1' },
+  },
 });
+
+const RealDate = Date;
+const beginning = RealDate.now();
+globalThis.Date = class extends RealDate {
+  constructor(...given) {
+    super(...(given.length > 0 ? given : [Date.now()]));
+  }
+
+  static now() {
+    return Math.floor(beginning + (RealDate.now() - beginning) * Number(options['clock-rate']));
+  }
+};
 
 // Standard output is for the events alone; oidc-provider writes notices there.
 console.info = console.error;

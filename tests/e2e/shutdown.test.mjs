@@ -1,19 +1,13 @@
 // SIGTERM ends assertiond with status 0, and calls that it has begun are answered first.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import grpc from '@grpc/grpc-js';
-import protoLoader from '@grpc/proto-loader';
 import { createLocalJWKSet, jwtVerify } from 'jose';
+import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { Deadline } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
-const { AssertionService, KeyAdminService } = grpc.loadPackageDefinition(protoLoader.loadSync(
-  ['assertion.proto', 'key_admin.proto'].map((name) => path.join('assertion/v1', name)),
-  { includeDirs: [process.env.E2E_PROTO_DIR], keepCase: true },
-)).assertion.v1;
 
 // Clock ticks of processor time that a process has used (proc(5), utime and stime).
 function processorTime(pid) {
@@ -35,14 +29,10 @@ describe('the end of assertiond', () => {
     deployment.daemon.kill('SIGKILL');
   });
 
-  // Calls a method over one connection that stays open, as a backend's does.
   function caller(Service, method) {
-    const client = new Service(`unix:${deployment.socket}`, grpc.credentials.createInsecure());
+    const client = new Caller(Service, deployment.socket);
     clients.push(client);
-    return (request) => new Promise((resolve, reject) => {
-      const deadline = Date.now() + 60_000;
-      client[method](request, { deadline }, (error, answer) => { if (error) reject(error); else resolve(answer); });
-    });
+    return (request) => client.call(method, request);
   }
 
   async function assertStopped(ended) {

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace assertion {
+
+// Whether a call made now would be answered, and if not, why. Each part that can stand in the way says so under its
+// name. All methods may be called from any thread.
+class Readiness {
+ public:
+  using Reasons = std::map<std::string, std::string>;  // by part
+
+  void SetReady(const std::string& part) {
+    const std::lock_guard lock(mutex_);
+    reasons_.erase(part);
+  }
+
+  void SetNotReady(const std::string& part, std::string reason) {
+    const std::lock_guard lock(mutex_);
+    reasons_[part] = std::move(reason);
+  }
+
+  // Empty: ready.
+  Reasons reasons() const {
+    const std::lock_guard lock(mutex_);
+    return reasons_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Reasons reasons_;
+};
+
+}  // namespace assertion

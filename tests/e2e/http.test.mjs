@@ -1,0 +1,207 @@
+// What assertiond publishes over HTTP: JWK Sets, certificates, health, metrics.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { X509Certificate } from 'node:crypto';
+import http from 'node:http';
+import net from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
+import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline } from './process.mjs';
+
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const ODD = 'a/b%2F..?#~';  // a client id may hold any printable character
+
+describe('the HTTP listener', () => {
+  let deployment;
+  let admin;
+  let kid;
+
+  before(async () => {
+    deployment = await Deployment.start([
+      { client_id: 'orders', audiences: [AUDIENCE], binding: 'jwks', publish_lead: '100s' },
+      { client_id: ODD, audiences: [AUDIENCE] },
+      { client_id: 'keyless', audiences: [AUDIENCE] },
+    ], { http_listen: '127.0.0.1:0' });
+    ({ kid } = await deployment.generateKey('orders'));
+    await deployment.generateKey(ODD);
+    admin = new Caller(KeyAdminService, deployment.socket);
+  });
+
+  after(async () => {
+    admin?.close();
+    await deployment?.close();
+  });
+
+  // Returns { status, headers, body } of one request.
+  function ask(path, { method = 'GET', headers = {}, body } = {}) {
+    return new Promise((resolve, reject) => {
+      const outgoing = http.request(deployment.httpOrigin + path, { method, headers, agent: false }, (reply) => {
+        const chunks = [];
+        reply.on('data', (chunk) => chunks.push(chunk));
+        reply.on('end', () => resolve({
+          status: reply.statusCode, headers: reply.headers, body: Buffer.concat(chunks).toString(),
+        }));
+      });
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  }
+
+  // What the listener answers to these octets until it closes the connection.
+  async function sendRaw(text) {
+    const socket = net.connect(new URL(deployment.httpOrigin).port, '127.0.0.1');
+    let answer = '';
+    socket.on('data', (chunk) => { answer += chunk; });
+    socket.on('error', () => {});
+    socket.write(text);
+    await new Deadline(30, 'the connection to be closed').limit(once(socket, 'close'));
+    return answer;
+  }
+
+  it('publishes a JWK Set that a verifier takes', async () => {
+    const { status, headers, body } = await ask('/clients/orders/jwks.json');
+    assert.equal(status, 200);
+    assert.equal(headers['content-type'], 'application/jwk-set+json');
+    assert.equal(headers['cache-control'], 'public, max-age=50');  // half of publish_lead
+    assert.equal(headers['x-content-type-options'], 'nosniff');
+    const [key, ...others] = JSON.parse(body).keys;
+    assert.deepEqual(others, []);
+    assert.deepEqual(Object.keys(key).sort(), ['alg', 'e', 'kid', 'kty', 'n', 'use', 'x5c', 'x5t#S256']);
+    assert.deepEqual([key.kid, key.alg, key.use, key.kty], [kid, 'RS256', 'sig', 'RSA']);
+    const verified = await jwtVerify(await deployment.createAssertion('orders'),
+      createRemoteJWKSet(new URL(`${deployment.httpOrigin}/clients/orders/jwks.json`)), { audience: AUDIENCE });
+    assert.equal(verified.payload.iss, 'orders');
+  });
+
+  it('answers 304 to who has it already, until it changes', async () => {
+    const { headers: { etag } } = await ask('/clients/orders/jwks.json');
+    assert.match(etag, /^"[\w-]{43}"$/);
+    for (const header of [etag, `W/${etag}`, `"other" ,\t${etag}`, '*']) {
+      const { status, headers, body } = await ask('/clients/orders/jwks.json', { headers: { 'If-None-Match': header } });
+      assert.deepEqual([status, headers.etag, headers['cache-control'], body], [304, etag, 'public, max-age=50', '']);
+    }
+    for (const header of ['"other"', etag.slice(0, -1), etag.slice(1, -1), ',', '"']) {
+      assert.equal((await ask('/clients/orders/jwks.json', { headers: { 'If-None-Match': header } })).status, 200);
+    }
+    const change = { expected_version: (await admin.call('GetKey', { client_id: 'orders' })).key.version };
+    const { key } = await admin.call('RotateKey', { client_id: 'orders', change });
+    const { status, headers, body } = await ask('/clients/orders/jwks.json', { headers: { 'If-None-Match': etag } });
+    assert.equal(status, 200);
+    assert.notEqual(headers.etag, etag);
+    assert.deepEqual(JSON.parse(body).keys.map((jwk) => jwk.kid), [kid, key.kid]);
+    // The certificate of the key that signs, or of the one that is asked for.
+    const kidOf = async (query) => {
+      const answer = await ask(`/clients/orders/certificate.pem${query}`);
+      assert.equal(answer.headers['content-type'], 'application/pem-certificate-chain');
+      return new X509Certificate(answer.body).publicKey.export({ format: 'jwk' }).n;
+    };
+    const moduli = JSON.parse(body).keys.map((jwk) => jwk.n);
+    assert.deepEqual(await Promise.all(['', `?kid=${kid}`, `?kid=${key.kid}`].map(kidOf)),
+      [moduli[0], moduli[0], moduli[1]]);
+  });
+
+  it('knows a client by its whole id, whatever characters it has', async () => {
+    const { status, body } = await ask(`/clients/${encodeURIComponent(ODD)}/jwks.json`);
+    assert.equal(status, 200);
+    const expected = (await deployment.jwks(ODD)).keys[0].kid;
+    assert.equal(JSON.parse(body).keys[0].kid, expected);
+    const caller = new Caller(AssertionService, deployment.socket);
+    const { assertion } = await caller.call('CreateAssertion', { client_id: ODD });
+    caller.close();
+    assert.equal(decodeProtectedHeader(assertion).kid, expected);
+    assert.equal((await ask(`/clients/${encodeURIComponent(ODD)}/certificate.pem`)).body.slice(0, 5), '-----');
+  });
+
+  it('publishes an empty set where there is no key yet', async () => {
+    const { status, body } = await ask('/clients/keyless/jwks.json');
+    assert.deepEqual([status, body], [200, '{"keys":[]}']);
+    assert.equal((await ask('/clients/keyless/certificate.pem')).status, 404);
+  });
+
+  it('tells of nothing else', async () => {
+    for (const path of ['/', '/clients', '/clients/', '/clients//jwks.json', '/clients/nobody/jwks.json',
+      '/clients/orders', '/clients/orders/', '/clients/orders/jwks.json/', '/clients/orders/certificate.pem.bak',
+      '/clients/orders/certificate.pem?kid=unknown', '/jwks.json',
+      '/clients/orders%00/jwks.json', `/clients/${'x'.repeat(4000)}/jwks.json`]) {
+      assert.equal((await ask(path)).status, 404, path);
+    }
+  });
+
+  it('answers HEAD without content, and no other method', async () => {
+    const { status, headers, body } = await ask('/clients/orders/jwks.json', { method: 'HEAD' });
+    assert.deepEqual([status, body], [200, '']);
+    assert.equal(headers['content-length'], String((await ask('/clients/orders/jwks.json')).body.length));
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+      const refused = await ask('/clients/orders/jwks.json', { method, body: method === 'OPTIONS' ? undefined : 'x=1' });
+      assert.deepEqual([refused.status, refused.headers.allow], [405, 'GET, HEAD'], method);
+    }
+  });
+
+  it('takes one request a connection: content is not read as a second one', async () => {
+    const hidden = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
+    for (const framing of [`Content-Length: ${hidden.length}`, 'Transfer-Encoding: chunked']) {
+      const answer = await sendRaw(`GET /clients/orders/jwks.json HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n${hidden}`);
+      assert.match(answer, /^HTTP\/1\.1 400 /);
+      assert.equal(answer.match(/HTTP\/1\.1/g).length, 1);
+    }
+    assert.equal((await sendRaw(hidden + hidden)).match(/HTTP\/1\.1/g).length, 1);
+  });
+
+  it('does not multiply an answer by overlapping ranges', async () => {
+    const whole = await ask('/clients/orders/jwks.json');
+    const ranges = await ask('/clients/orders/jwks.json', { headers: { Range: `bytes=${Array(100).fill('0-').join(',')}` } });
+    assert.deepEqual([ranges.status, ranges.body], [200, whole.body]);
+  });
+
+  it('answers garbage with a refusal', async () => {
+    for (const garbage of ['\r\n\r\n', 'GET\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', '\0\0\0\0\r\n\r\n',
+      `GET /${'x'.repeat(20_000)} HTTP/1.1\r\n\r\n`, `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`]) {
+      assert.match(await sendRaw(garbage), /^HTTP\/1\.1 4\d\d /, JSON.stringify(garbage.slice(0, 30)));
+    }
+    assert.equal((await ask('/healthz')).status, 200);
+  });
+
+  it('tells health and readiness', async () => {
+    assert.deepEqual(await ask('/healthz').then(({ status, body }) => [status, body]), [200, 'ok\n']);
+    const { status, headers, body } = await ask('/readyz');
+    assert.deepEqual([status, headers['cache-control'], body], [200, 'no-store', 'ready\n']);
+  });
+
+  it('tells when certificates expire, and who has no key', async () => {
+    const { status, headers, body } = await ask('/metrics');
+    assert.equal(status, 200);
+    assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
+    const certificate = new X509Certificate((await ask('/clients/orders/certificate.pem')).body);
+    const expiry = new RegExp(`^assertiond_certificate_not_after_seconds{client_id="orders",kid="${kid}"} (\\S+)$`, 'm');
+    assert.equal(Number(expiry.exec(body)?.[1]), Date.parse(certificate.validTo) / 1000, body);
+    assert.match(body, /^assertiond_client_signing_keys\{client_id="keyless"\} 0$/m);
+    assert.match(body, /^assertiond_client_signing_keys\{client_id="orders"\} 1$/m);
+    assert.match(body, /^assertiond_ledger_version\{client_id="keyless"\} 0$/m);
+  });
+
+  it('refuses a port that is taken', async () => {
+    const { port } = new URL(deployment.httpOrigin);
+    await assert.rejects(deployment.startReplica({ http_listen: `127.0.0.1:${port}` }), /ended with 20/);
+  });
+});
+
+describe('the end of the HTTP listener', () => {
+  it('does not wait for a peer who sends an octet now and then', async () => {
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }],
+      { http_listen: '127.0.0.1:0' });
+    const socket = net.connect(new URL(deployment.httpOrigin).port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write('GET /healthz HTTP/1.1\r\n');
+    const drip = setInterval(() => socket.write('X: y\r\n'), 100);
+    try {
+      await once(socket, 'connect');
+      const { status } = await deployment.stopDaemon();  // fails after 30 s
+      assert.equal(status, 0);
+    } finally {
+      clearInterval(drip);
+      socket.destroy();
+    }
+  });
+});

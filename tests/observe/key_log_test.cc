@@ -1,0 +1,69 @@
+#include "observe/key_log.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
+
+#include "replica.h"
+#include "softhsm.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::days;
+
+class KeyLogTest : public testing::Test {
+ protected:
+  KeyLogTest() : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)) {
+    auto log = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines_));
+    log->set_pattern("%l %v");
+    spdlog::set_default_logger(std::move(log));
+  }
+
+  ~KeyLogTest() override { spdlog::set_default_logger(before_); }
+
+  // What it logs at this look.
+  std::string Look(Replica& replica) {
+    lines_.str("");
+    key_log_.Look(replica.ring());
+    return lines_.str();
+  }
+
+  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  std::ostringstream lines_;
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<x509::Certifier> certifier_;
+  Time now_{std::chrono::seconds(1'800'000'000)};
+  KeyLog key_log_;
+};
+
+TEST_F(KeyLogTest, TellsEachChangeOfTheSigningKeyOnce) {
+  Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
+  EXPECT_EQ(Look(replica), "warning client orders has no key that signs now\n");
+  EXPECT_EQ(Look(replica), "");
+  const auto first = replica.Generate("orders");
+  EXPECT_EQ(Look(replica), "info client orders signs with key " + first + "\n");
+  const auto second = replica.custodian().Rotate(replica.Change("orders"), Replica::NewKey(), now_ + days(1));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(Look(replica), "");
+  now_ += days(1);
+  EXPECT_TRUE(Look(replica).starts_with("info client orders signs with key " + *second + "\n"));
+}
+
+TEST_F(KeyLogTest, WarnsOfExpiryOnceADay) {
+  Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
+  const auto kid = replica.Generate("orders");  // certified for 30 days
+  const auto expiry = Rfc3339(now_ + days(30));
+  EXPECT_EQ(Look(replica), "info client orders signs with key " + kid + "\n");
+  now_ += days(1);
+  EXPECT_EQ(Look(replica), "warning client orders: the certificate of key " + kid + " expires on " + expiry + "\n");
+  now_ += std::chrono::hours(23);
+  EXPECT_EQ(Look(replica), "");
+  now_ += days(30);
+  EXPECT_EQ(Look(replica), "warning client orders: the certificate of key " + kid + " expired on " + expiry + "\n");
+}
+
+}  // namespace
+}  // namespace assertion
