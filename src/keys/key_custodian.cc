@@ -147,6 +147,7 @@ bool KeyCustodian::IsStored(Draft& draft) {
 std::string KeyCustodian::Undo(const std::string& client_id, const Draft& draft) {
   std::string left;
   std::vector<std::string> thumbprints;
+  thumbprints.reserve(draft.new_certificates.size());
   for (const auto& der : draft.new_certificates) {
     thumbprints.push_back(jws::Sha256Thumbprint(der));
   }

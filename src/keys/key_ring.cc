@@ -57,7 +57,7 @@ Result<std::vector<Certificate>> ReadChain(const KeyRecord& record, const Public
     const auto found = std::ranges::find(certificates, thumbprint,
                                          [](const auto& object) { return jws::Sha256Thumbprint(object.value); });
     if (found == certificates.end()) {
-      return Fail(Code::kLedgerUnusable, "the token lacks a certificate of " + name + ": x5t#S256 " + thumbprint);
+      return Fail(Code::kLedgerUnusable, "the token lacks a certificate of " + name, "x5t#S256 " + thumbprint);
     }
     auto certificate = x509::ParseCertificate(found->value);
     if (!certificate) {

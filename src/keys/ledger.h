@@ -38,7 +38,7 @@ using Ledgers = std::map<std::string, ClientLedger, std::less<>>;  // by client 
 
 // JSON, and back: strictly. kLedgerUnusable.
 std::string ToJson(const ClientLedger& ledger);
-Result<ClientLedger> ParseLedger(std::string_view json);
+Result<ClientLedger> ParseLedger(std::string_view text);
 
 // Where the ledgers are kept. All methods may be called from any thread, and by many processes at once.
 class Ledger {

@@ -159,7 +159,7 @@ struct HttpListener::Parts final : httplib::Server {
   void AnswerReadiness(httplib::Response& response) const {
     std::string text;
     for (const auto& [part, reason] : readiness.reasons()) {
-      text += (text.empty() ? "" : "\n") + part + ": " + reason;
+      text.append(text.empty() ? "" : "\n").append(part).append(": ").append(reason);
     }
     response.set_header("Cache-Control", "no-store");
     Say(response, text.empty() ? kOk : kServiceUnavailable, text.empty() ? "ready" : text);

@@ -16,7 +16,7 @@ class KeyLog {
 
  private:
   std::map<std::string, std::string> signing_;  // kid by client id; empty: none
-  Time next_warning_{};
+  Time next_warning_;
 };
 
 }  // namespace assertion

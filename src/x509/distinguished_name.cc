@@ -229,4 +229,18 @@ Result<NamePtr> ParseDistinguishedName(std::string_view text) {
   return name;
 }
 
+std::string CommonName(std::string_view text) {
+  constexpr std::size_t kMost = 64;  // RFC 5280 appendix A.1, ub-common-name
+  text = text.substr(0, kMost);
+  std::string name = "CN=";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool at_an_end = i == 0 || i + 1 == text.size();
+    if (std::string_view(R"("+,;<>\=#)").contains(text[i]) || (text[i] == ' ' && at_an_end)) {
+      name += '\\';
+    }
+    name += text[i];
+  }
+  return name;
+}
+
 }  // namespace assertion::x509

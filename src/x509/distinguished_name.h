@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "assertion/error.h"
@@ -13,5 +14,9 @@ namespace assertion::x509 {
 // INVALID_ARGUMENT otherwise, also for what RFC 4514 allows beyond that: '+' between attributes, "#hex" values, object
 // identifiers as types.
 Result<NamePtr> ParseDistinguishedName(std::string_view text);
+
+// `text`, cut to the 64 characters that a common name may have, as such a name: CN=…, with what RFC 4514 section 2.4
+// asks to be escaped. For US-ASCII.
+std::string CommonName(std::string_view text);
 
 }  // namespace assertion::x509

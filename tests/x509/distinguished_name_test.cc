@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "assertion/bytes.h"
 
 namespace assertion::x509 {
@@ -118,6 +120,17 @@ TEST(DistinguishedName, ValuesAreUtf8WithoutControlCharacters) {
                           "CN=\xC3"sv, "CN=\xC0\xAF"sv, "CN=\xED\xA0\x80"sv, "CN=\\c3"sv, "CN=\\c3,O=\\a4"sv}) {
     EXPECT_EQ(Read(text), "the value of CN: must be UTF-8 without control characters") << text;
   }
+}
+
+TEST(DistinguishedName, ACommonNameHoldsWhateverItIsGiven) {
+  for (const std::string text : {"orders", " a,b+c=\"d\";<e>\\#f ", "#", " ", "x"}) {
+    const auto name = ParseDistinguishedName(CommonName(text));
+    ASSERT_TRUE(name) << text << ": " << name.error().message;
+    std::array<char, 80> common_name{};
+    X509_NAME_get_text_by_NID(name->get(), NID_commonName, common_name.data(), common_name.size());
+    EXPECT_EQ(common_name.data(), text);
+  }
+  EXPECT_EQ(CommonName(std::string(65, 'x')), "CN=" + std::string(64, 'x'));
 }
 
 }  // namespace
