@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "assertion/clock.h"
@@ -115,13 +117,43 @@ bool RandomOctets(std::span<std::uint8_t> octets) {
   return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
 }
 
-// Returns on SIGTERM or SIGINT.
-void WaitForStop(const sigset_t& signals) {
+// Returns on SIGTERM or SIGINT; calls `reload` at each SIGHUP.
+void WaitForStop(const sigset_t& signals, const std::function<void()>& reload) {
   int signal = 0;
   while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
-    spdlog::warn("SIGHUP: the configuration is read at start only; restart to change it");
+    reload();
   }
   spdlog::info("{}: finishing the calls in flight", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& config) {
+  return std::make_shared<const assertion::Policy>(config.clients, config.operators, assertion::SystemTime,
+                                                   RandomOctets);
+}
+
+// Clients and operators as the file has them now: all of it, or nothing. The keys first, so that a client whom the
+// policy knows has them.
+assertion::Status Reload(const assertion::Config& before, const std::string& path, assertion::KeyRing& keys,
+                         assertion::CurrentPolicy& policy) {
+  const auto config = assertion::ReadConfig(path);
+  if (!config) {
+    std::string all;
+    for (const auto& error : config.error()) {
+      all.append(all.empty() ? "" : "; ").append(error);
+    }
+    return assertion::Fail(Code::kConfigInvalid, all);
+  }
+  if (const auto fields = assertion::FieldsThatNeedARestart(before, *config); !fields.empty()) {
+    return assertion::Fail(Code::kConfigInvalid, path + ": " + fields.front() + ": takes a restart to change");
+  }
+  for (const auto& warning : config->warnings) {
+    spdlog::warn("{}", warning);
+  }
+  auto reconfigured = keys.Reconfigure(config->clients);
+  if (reconfigured) {
+    policy.store(PolicyOf(*config));
+  }
+  return reconfigured;
 }
 
 // Names this process among all that use the token, the same after a restart: no two listen on one socket.
@@ -169,7 +201,7 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
 }
 
 // Parts are destroyed in the reverse of this order: calls, jobs, keys, provider, login, module (C_Finalize) last.
-int Serve(const assertion::Config& config, const sigset_t& signals) {
+int Serve(const assertion::Config& config, const std::string& path, const sigset_t& signals) {
   for (const auto& warning : config.warnings) {
     spdlog::warn("{}", warning);
   }
@@ -201,9 +233,10 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
   }
   key_log.Look(**keys);
   assertion::KeyCustodian custodian(**token, **ledger, **certifier, **keys, RandomOctets);
-  const assertion::Policy policy(config.clients, assertion::SystemTime, RandomOctets);
+  assertion::CurrentPolicy policy(PolicyOf(config));
   assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
-  const auto server = assertion::service::Server::Start(config.socket_path, policy, **keys, custodian, **token, queue);
+  const auto server = assertion::service::Server::Start(config.socket_path, config.socket_group, policy, **keys,
+                                                        custodian, **token, queue);
   if (!server) {
     return Fatal(server.error());
   }
@@ -214,7 +247,14 @@ int Serve(const assertion::Config& config, const sigset_t& signals) {
   }
   (*keys)->KeepFresh(config.refresh_interval, LogRefresh(**keys, key_log));
   spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
-  WaitForStop(signals);
+  WaitForStop(signals, [&] {
+    const auto reloaded = Reload(config, path, **keys, policy);
+    if (reloaded) {
+      spdlog::info("SIGHUP: clients and operators are as the configuration says now");
+    } else {
+      spdlog::error("SIGHUP: the configuration of before stays in force: {}", reloaded.error().ToString());
+    }
+  });
   readiness.SetNotReady("process", "stopping");
   (*server)->Stop(kDrainLimit);
   spdlog::info("stopped");
@@ -265,5 +305,5 @@ int main(int argc, char** argv) {
     }
     return ExitStatus(Code::kConfigInvalid);
   }
-  return Serve(*config, signals);
+  return Serve(*config, serve, signals);
 }

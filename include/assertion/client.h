@@ -22,6 +22,9 @@ struct Client {
   std::chrono::seconds max_lifetime{300};
   std::chrono::seconds clock_skew{0};  // what the identity server takes off exp; only for a warning at load
   const Algorithm* algorithm = kAlgorithms.data();
+  // Who may ask for its assertions: identities (see Caller), or a SPIFFE path prefix that ends with "/*". Empty:
+  // nobody.
+  std::vector<std::string> callers;
   std::set<std::string, std::less<>> extra_claims;  // names that a caller may add
   Binding binding = Binding::kCertificate;
   std::chrono::seconds publish_lead{900};      // kJwks: how long a key is published before it signs

@@ -1,6 +1,9 @@
 #include "config/config.h"
 
+#include <grp.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +15,7 @@
 #include "assertion/reserved_claims.h"
 #include "config/document.h"
 #include "config/duration.h"
+#include "config/identity.h"
 
 namespace assertion {
 namespace {
@@ -113,9 +117,11 @@ class Fields {
     return duration;
   }
 
-  void Refuse(std::string_view name, const std::string& reason) {
+  void Refuse(std::string_view name, const std::string& reason) { errors_.Add(LineOf(name), PathOf(name), reason); }
+
+  int LineOf(std::string_view name) const {
     const auto found = std::ranges::find(members_, name, &Member::name);
-    errors_.Add(found == members_.end() ? line_ : found->node->line, PathOf(name), reason);
+    return found == members_.end() ? line_ : found->node->line;
   }
 
   void RefuseTheRest() {
@@ -186,6 +192,58 @@ void ReadBinding(Fields& fields, Client& client, std::chrono::seconds refresh_in
   }
 }
 
+std::optional<std::string> ReadIdentity(const std::string& text, int line, const std::string& path, Errors& errors) {
+  auto identity = ParseIdentity(text);
+  if (!identity) {
+    errors.Add(line, path, identity.error().message);
+    return std::nullopt;
+  }
+  return *std::move(identity);
+}
+
+std::vector<std::string> ReadCallers(Fields& fields, const std::string& path, Errors& errors) {
+  std::vector<std::string> callers;
+  const auto texts = fields.TakeStrings("callers", true);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (auto caller =
+            ReadIdentity(texts[i], fields.LineOf("callers"), path + ".callers[" + std::to_string(i) + "]", errors)) {
+      callers.push_back(std::move(*caller));
+    }
+  }
+  return callers;
+}
+
+std::optional<Role> ParseRole(std::string_view name) {
+  return name == "viewer"     ? std::optional(Role::kViewer)
+         : name == "operator" ? std::optional(Role::kOperator)
+         : name == "approver" ? std::optional(Role::kApprover)
+                              : std::nullopt;
+}
+
+std::vector<Operator> ReadOperators(Fields& fields, Errors& errors) {
+  std::vector<Operator> operators;
+  const auto* list = fields.Take<Node::Array>("operators", false, "a list of operators");
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto path = "operators[" + std::to_string(i) + "]";
+    Fields entry((*list)[i], path, errors);
+    Operator known;
+    if (const auto* caller = entry.Take<std::string>("caller", true, "a string"); caller != nullptr) {
+      known.caller = ReadIdentity(*caller, entry.LineOf("caller"), path + ".caller", errors).value_or("");
+    }
+    for (const auto& name : entry.TakeStrings("roles", true)) {
+      const auto role = ParseRole(name);
+      if (!role) {
+        entry.Refuse("roles", "must be some of: viewer, operator, approver");
+        break;
+      }
+      known.roles.push_back(*role);
+    }
+    entry.RefuseTheRest();
+    operators.push_back(std::move(known));
+  }
+  return operators;
+}
+
 Client ReadClient(const Node& node, const std::string& path, seconds refresh_interval, Errors& errors,
                   std::vector<std::string>& warnings) {
   Fields fields(node, path, errors);
@@ -223,6 +281,7 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
     }
     client.extra_claims.insert(std::move(claim));
   }
+  client.callers = ReadCallers(fields, path, errors);
   fields.RefuseTheRest();
   return client;
 }
@@ -278,6 +337,24 @@ std::string ReadLedger(Fields& fields) {
     return {};
   }
   return ledger->substr(5);
+}
+
+std::optional<gid_t> ReadListenGroup(Fields& fields) {
+  const auto* name = fields.Take<std::string>("listen_group", false, "a string");
+  if (name == nullptr) {
+    return std::nullopt;
+  }
+  group entry{};
+  group* found = nullptr;
+  std::array<char, 65536> buffer{};  // members' names stand in it, too
+  if (name->find('\0') == std::string::npos) {
+    getgrnam_r(name->c_str(), &entry, buffer.data(), buffer.size(), &found);
+  }
+  if (found == nullptr) {
+    fields.Refuse("listen_group", "this machine has no such group");
+    return std::nullopt;
+  }
+  return found->gr_gid;
 }
 
 // HOST:PORT; an IPv6 address stands in brackets.
@@ -340,6 +417,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
     }
   }
   auto socket_path = ReadSocketPath(fields);
+  const auto socket_group = ReadListenGroup(fields);
   auto state_directory = default_state_directory;
   if (const auto* named = fields.Take<std::string>("state_directory", false, "a string"); named != nullptr) {
     state_directory = *named;
@@ -354,6 +432,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   std::string http_host;
   int http_port = 0;
   ReadHttpListen(fields, http_host, http_port, warnings);
+  auto operators = ReadOperators(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty() || !hsm) {
@@ -361,12 +440,14 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   }
   return Config{.hsm = std::move(*hsm),
                 .socket_path = std::move(socket_path),
+                .socket_group = socket_group,
                 .state_directory = std::move(state_directory),
                 .sessions = sessions,
                 .ledger_path = std::move(ledger_path),
                 .refresh_interval = refresh_interval,
                 .http_host = std::move(http_host),
                 .http_port = http_port,
+                .operators = std::move(operators),
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
 }
@@ -394,6 +475,24 @@ std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& pa
     }
   }
   return config;
+}
+
+std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Config& after) {
+  std::vector<std::string> fields;
+  const auto compare = [&](const char* field, bool same) {
+    if (!same) {
+      fields.emplace_back(field);
+    }
+  };
+  compare("hsm", before.hsm.text() == after.hsm.text());
+  compare("listen", before.socket_path == after.socket_path);
+  compare("listen_group", before.socket_group == after.socket_group);
+  compare("state_directory", before.state_directory == after.state_directory);
+  compare("sessions", before.sessions == after.sessions);
+  compare("ledger", before.ledger_path == after.ledger_path);
+  compare("refresh_interval", before.refresh_interval == after.refresh_interval);
+  compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);
+  return fields;
 }
 
 }  // namespace assertion

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "assertion/caller.h"
 #include "assertion/client.h"
 #include "p11/token_uri.h"
 
@@ -16,15 +20,20 @@ namespace assertion {
 struct Config {
   p11::TokenUri hsm;
   std::string socket_path;  // of `listen`: "unix:" and an absolute path of at most 107 octets
+  std::optional<gid_t> socket_group;
   std::string state_directory;
   std::size_t sessions;                      // 1 to 256
   std::string ledger_path;                   // empty: the ledger is on the token
   std::chrono::seconds refresh_interval{5};  // 1 s to 1 h
   std::string http_host;                     // empty: no HTTP listener
   int http_port = 0;                         // 0: one that the system chooses
+  std::vector<Operator> operators;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant
 };
+
+// The fields that differ and cannot be changed while assertiond runs.
+std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Config& after);
 
 // All errors at once, each "LINE: path.of.field: reason". `default_state_directory` is for a file that names none.
 std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view text,

@@ -58,19 +58,10 @@ std::vector<std::string> CertificatesOf(const ClientLedger& ledger) {
 
 }  // namespace
 
-Result<const Client*> KeyCustodian::FindClient(std::string_view client_id) const {
-  const auto& clients = ring_.clients();
-  const auto found = std::ranges::find(clients, client_id, &Client::client_id);
-  if (found == clients.end()) {
-    return Fail(Code::kNotFound, "client_id: no such client is configured");
-  }
-  return &*found;
-}
-
 Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit& edit) {
-  const auto client = FindClient(change.client_id);
+  const auto client = ring_.FindClient(change.client_id);
   if (!client) {
-    return std::unexpected(client.error());
+    return Fail(Code::kNotFound, "client_id: no such client is configured");
   }
   const std::lock_guard lock(administration_);
   Result<std::string> kid;
@@ -83,7 +74,7 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
     if (!past) {
       return std::unexpected(past.error());
     }
-    kid = *past ? Result<std::string>(**past) : Edited(change, **client, **hold, edit);
+    kid = *past ? Result<std::string>(**past) : Edited(change, *client, **hold, edit);
   }
   // Also when it failed because the version was another: then this process should see that one.
   const auto refreshed = ring_.Refresh();

@@ -81,7 +81,6 @@ class KeyCustodian {
 
   Result<std::string> Change(const ChangeRequest& change, const Edit& edit);
   Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
-  Result<const Client*> FindClient(std::string_view client_id) const;
   Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
   Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
   Status DestroyCertificates(const std::string& client_id, const std::vector<std::string>& thumbprints);

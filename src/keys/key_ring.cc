@@ -145,6 +145,21 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 
 Status KeyRing::Refresh() {
   const std::lock_guard lock(refreshing_);
+  return Update(*clients_.load(), /*whole=*/false);
+}
+
+Status KeyRing::Reconfigure(std::vector<Client> clients) {
+  const std::lock_guard lock(refreshing_);
+  const auto next = std::make_shared<const std::vector<Client>>(std::move(clients));
+  auto updated = Update(*next, /*whole=*/true);
+  if (updated) {
+    clients_.store(next);
+  }
+  return updated;
+}
+
+// `whole`: all of it, or nothing.
+Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   const auto ledgers = ledger_.Read();
   if (!ledgers) {
     return std::unexpected(ledgers.error());
@@ -154,7 +169,7 @@ Status KeyRing::Refresh() {
   auto after = std::make_shared<KeySet>();
   std::vector<std::pair<const Client*, const ClientLedger*>> changed;
   std::set<std::string, std::less<>> labels;
-  for (const auto& client : clients_) {
+  for (const auto& client : clients) {
     const auto found = ledgers->find(client.client_id);
     const auto& ledger = found == ledgers->end() ? none : found->second;
     const auto known = before->find(client.client_id);
@@ -171,6 +186,7 @@ Status KeyRing::Refresh() {
     }
   }
   if (changed.empty()) {
+    keys_.store(std::move(after));  // a client may have gone
     return {};
   }
   const auto contents = token_.Read(labels);
@@ -185,6 +201,9 @@ Status KeyRing::Refresh() {
       continue;
     }
     read = std::unexpected(keys.error());
+    if (whole) {
+      return read;
+    }
     if (const auto known = before->find(client->client_id); known != before->end()) {
       after->insert(*known);  // one client's trouble is not another's
     }
@@ -218,6 +237,18 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   return keys;
 }
 
+std::int64_t KeyRing::VersionOf(std::string_view client_id) const {
+  const auto keys = keys_.load();
+  const auto found = keys->find(client_id);
+  return found == keys->end() ? 0 : found->second.version;
+}
+
+std::optional<Client> KeyRing::FindClient(std::string_view client_id) const {
+  const auto clients = clients_.load();
+  const auto found = std::ranges::find(*clients, client_id, &Client::client_id);
+  return found == clients->end() ? std::nullopt : std::optional(*found);
+}
+
 void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {
   refresher_ = std::jthread([this, interval, refreshed = std::move(refreshed)](const std::stop_token& stop) {
     std::unique_lock lock(waiting_);
@@ -237,8 +268,8 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   }
   const auto& chain = entry->key->chain;
   if (!chain.empty() && chain.front().not_after < now) {
-    const auto client = std::ranges::find(clients_, client_id, &Client::client_id);
-    if (client == clients_.end() || !client->sign_with_expired_certificate) {
+    const auto client = FindClient(client_id);
+    if (!client || !client->sign_with_expired_certificate) {
       return Fail(Code::kFailedPrecondition, "the certificate of client '" + std::string(client_id) + "' expired on " +
                                                  Rfc3339(chain.front().not_after) +
                                                  ": import a new one, or rotate the key");

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -56,6 +57,9 @@ class KeyRing {
   // Takes over what others changed. On an error the keys of the client that it is about stay as they are.
   Status Refresh();
 
+  // Serves these clients from now on, or, on an error as of Load, those of before.
+  Status Reconfigure(std::vector<Client> clients);
+
   // Refreshes again and again until the ring is gone, and tells how each went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
 
@@ -67,23 +71,29 @@ class KeyRing {
   // none.
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
+  // Of the client's keys; 0 when it has none.
+  std::int64_t VersionOf(std::string_view client_id) const;
+
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
-  const std::vector<Client>& clients() const { return clients_; }
+  // Nothing when it is not configured.
+  std::optional<Client> FindClient(std::string_view client_id) const;
+
   Time Now() const { return clock_(); }
 
  private:
   KeyRing(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock, Random random)
       : token_(token),
         ledger_(ledger),
-        clients_(std::move(clients)),
+        clients_(std::make_shared<const std::vector<Client>>(std::move(clients))),
         clock_(std::move(clock)),
         random_(std::move(random)) {}
 
+  Status Update(const std::vector<Client>& clients, bool whole);
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
 
   Token& token_;
   Ledger& ledger_;
-  const std::vector<Client> clients_;
+  std::atomic<std::shared_ptr<const std::vector<Client>>> clients_;
   const Clock clock_;
   const Random random_;
   std::mutex refreshing_;

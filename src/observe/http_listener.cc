@@ -122,28 +122,29 @@ struct HttpListener::Parts final : httplib::Server {
     }
   }
 
-  // Null, and the answer given, when no such client is configured.
-  const Client* FindClient(const std::string& client_id, httplib::Response& response) const {
-    const auto found = std::ranges::find(keys.clients(), client_id, &Client::client_id);
-    if (found == keys.clients().end()) {
+  // Nothing, and the answer given, when no such client is configured.
+  std::optional<Client> FindClient(const std::string& client_id, httplib::Response& response) const {
+    auto client = keys.FindClient(client_id);
+    if (!client) {
       Say(response, kNotFound, "no such client is configured");
-      return nullptr;
     }
-    return &*found;
+    return client;
   }
 
   void AnswerJwks(const std::string& client_id, const httplib::Request& request, httplib::Response& response) const {
-    const auto* client = FindClient(client_id, response);
-    if (client != nullptr) {
+    const auto client = FindClient(client_id, response);
+    if (client) {
       const auto snapshot = keys.Snapshot();
-      Publish(*client, request, response, JwkSet(snapshot->at(client_id), keys.Now()), "application/jwk-set+json");
+      const auto found = snapshot->find(client_id);
+      Publish(*client, request, response, JwkSet(found == snapshot->end() ? ClientKeys() : found->second, keys.Now()),
+              "application/jwk-set+json");
     }
   }
 
   void AnswerCertificate(const std::string& client_id, const httplib::Request& request,
                          httplib::Response& response) const {
-    const auto* client = FindClient(client_id, response);
-    if (client == nullptr) {
+    const auto client = FindClient(client_id, response);
+    if (!client) {
       return;
     }
     const auto entry = keys.Find(client_id, request.get_param_value("kid"));

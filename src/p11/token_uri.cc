@@ -71,6 +71,7 @@ Result<TokenUri> TokenUri::Parse(const std::string& text) {
   if (module_path == nullptr || !IsPlainPath(module_path)) {
     return refuse("module-path must be the absolute path of the PKCS#11 module (letters, digits and / . _ + - :)");
   }
+  parsed.text_ = text;
   parsed.module_path_ = module_path;
   const auto* pin_source = p11_kit_uri_get_pin_source(uri);
   parsed.pin_path_ = pin_source == nullptr ? std::string() : PinPath(pin_source);

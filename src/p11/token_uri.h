@@ -17,6 +17,7 @@ class TokenUri {
   // (file:/path or /path). Refuses `pin-value`, attributes of objects, and everything it does not know.
   static Result<TokenUri> Parse(const std::string& text);
 
+  const std::string& text() const { return text_; }
   const std::string& module_path() const { return module_path_; }
   const std::string& pin_path() const { return pin_path_; }
 
@@ -31,6 +32,7 @@ class TokenUri {
   TokenUri() = default;
 
   std::unique_ptr<p11_kit_uri, Free> uri_;
+  std::string text_;
   std::string module_path_;
   std::string pin_path_;
 };

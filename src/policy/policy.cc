@@ -74,10 +74,30 @@ Status CheckExtraClaims(const Client& client, const nlohmann::json& claims) {
   return {};
 }
 
+// `pattern` is an identity, or ends with "/*": then whatever continues it.
+bool Matches(std::string_view pattern, std::string_view identity) {
+  if (!pattern.ends_with("/*")) {
+    return pattern == identity;
+  }
+  pattern.remove_suffix(1);
+  return identity.starts_with(pattern) && identity.size() > pattern.size();
+}
+
+bool IsListed(const Caller& caller, const std::vector<std::string>& patterns) {
+  return std::ranges::any_of(patterns, [&](const auto& pattern) {
+    return std::ranges::any_of(caller.identities(), [&](const auto& identity) { return Matches(pattern, identity); });
+  });
+}
+
+std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
+  return Fail(Code::kPermissionDenied, "you are known here as " + Quoted(caller.name()) + ", who may not " +
+                                           std::string(what) + "; ask those who run assertiond to list you");
+}
+
 }  // namespace
 
-Policy::Policy(std::vector<Client> clients, Clock clock, Random random)
-    : clock_(std::move(clock)), random_(std::move(random)) {
+Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random)
+    : operators_(std::move(operators)), clock_(std::move(clock)), random_(std::move(random)) {
   for (auto& client : clients) {
     auto client_id = client.client_id;
     clients_.emplace(std::move(client_id), std::move(client));
@@ -95,22 +115,50 @@ Result<const Client*> Policy::FindClient(std::string_view client_id) const {
   return &found->second;
 }
 
-Result<ApprovedClaims> Policy::Approve(const Caller& /*caller*/, const AssertionRequest& request) const {
-  const auto client = FindClient(request.client_id);
-  if (!client) {
-    return std::unexpected(client.error());
+Status Policy::Allow(const Caller& caller, Role role) const {
+  static constexpr std::array kMay = {"look at keys: the role viewer is needed",
+                                      "change keys: the role operator is needed",
+                                      "approve changes: the role approver is needed"};
+  const bool allowed = std::ranges::any_of(operators_, [&](const Operator& entry) {
+    return IsListed(caller, {entry.caller}) &&
+           (role == Role::kViewer || std::ranges::find(entry.roles, role) != entry.roles.end());
+  });
+  return allowed ? Status() : Denied(caller, kMay.at(static_cast<std::size_t>(role)));
+}
+
+Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_view client_id) const {
+  const auto client = FindClient(client_id);
+  if (Allow(caller, Role::kViewer) || (client && IsListed(caller, (*client)->callers))) {
+    return client;
   }
-  const auto audience = Audience(**client, request.audience);
+  return client_id.empty() ? client : Denied(caller, "read what this client publishes");
+}
+
+Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequest& request) const {
+  const auto client = FindClient(request.client_id);
+  if (!request.client_id.empty() && (!client || !IsListed(caller, (*client)->callers))) {
+    return Denied(caller, "ask for assertions of this client");
+  }
+  return client ? Claims(**client, request) : std::unexpected(client.error());
+}
+
+Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) const {
+  const auto client = FindClient(request.client_id);
+  return client ? Claims(**client, request) : std::unexpected(client.error());
+}
+
+Result<ApprovedClaims> Policy::Claims(const Client& client, const AssertionRequest& request) const {
+  const auto audience = Audience(client, request.audience);
   if (!audience) {
     return std::unexpected(audience.error());
   }
-  const auto lifetime = Lifetime(**client, request.lifetime);
+  const auto lifetime = Lifetime(client, request.lifetime);
   if (!lifetime) {
     return std::unexpected(lifetime.error());
   }
   nlohmann::json claims = nlohmann::json::object();
   if (request.extra_claims != nullptr) {
-    if (const auto allowed = CheckExtraClaims(**client, *request.extra_claims); !allowed) {
+    if (const auto allowed = CheckExtraClaims(client, *request.extra_claims); !allowed) {
       return std::unexpected(allowed.error());
     }
     claims = *request.extra_claims;
@@ -121,14 +169,14 @@ Result<ApprovedClaims> Policy::Approve(const Caller& /*caller*/, const Assertion
   }
 
   ApprovedClaims approved;
-  approved.client_id_ = (*client)->client_id;
+  approved.client_id_ = client.client_id;
   approved.jti_ = std::move(*jti);
   approved.issued_at_ = clock_();
   approved.expires_at_ = approved.issued_at_ + *lifetime;
   // Set last: no extra claim can touch them. No nbf: a skewed clock at the identity server would refuse it.
   claims["iss"] = approved.client_id_;
   claims["sub"] = approved.client_id_;
-  claims["aud"] = (*client)->audience_as_list ? nlohmann::json::array({*audience}) : nlohmann::json(*audience);
+  claims["aud"] = client.audience_as_list ? nlohmann::json::array({*audience}) : nlohmann::json(*audience);
   claims["iat"] = approved.issued_at_.time_since_epoch().count();
   claims["exp"] = approved.expires_at_.time_since_epoch().count();
   claims["jti"] = approved.jti_;

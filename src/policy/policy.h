@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -25,25 +27,40 @@ struct AssertionRequest {
   const nlohmann::json* extra_claims = nullptr;  // null, or an object
 };
 
-// Decides what may be asserted: the one place that turns a request into claims that may be signed.
-// Immutable; may be used from any thread.
+// Decides who may do what, and what may be asserted: the one place that turns a request into claims that may be signed.
+// Immutable; may be used from any thread. What is not allowed by name is denied: PERMISSION_DENIED says how the caller
+// is known, and nothing of others, not even whether the client exists.
 class Policy {
  public:
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;
 
-  Policy(std::vector<Client> clients, Clock clock, Random random);
+  Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random);
 
-  // NOT_FOUND for an unknown client, INVALID_ARGUMENT naming the field otherwise. Every caller that is authenticated
-  // may ask for every client: the socket's file mode decides who that is.
+  // For the client's own callers. INVALID_ARGUMENT names the field.
   Result<ApprovedClaims> Approve(const Caller& caller, const AssertionRequest& request) const;
 
-  // NOT_FOUND when it is not configured.
+  // As Approve, for an operator who tries a key.
+  Result<ApprovedClaims> ApproveTrial(const AssertionRequest& request) const;
+
+  // For the client's own callers, and for those with any role.
+  Result<const Client*> FindForReading(const Caller& caller, std::string_view client_id) const;
+
+  // Whether the caller has the role; any role makes a viewer.
+  Status Allow(const Caller& caller, Role role) const;
+
+  // NOT_FOUND when it is not configured. Only for who has been allowed to know.
   Result<const Client*> FindClient(std::string_view client_id) const;
 
  private:
+  Result<ApprovedClaims> Claims(const Client& client, const AssertionRequest& request) const;
+
   std::map<std::string, Client, std::less<>> clients_;
+  std::vector<Operator> operators_;
   Clock clock_;
   Random random_;
 };
+
+// The policy in force; a reload replaces it as a whole.
+using CurrentPolicy = std::atomic<std::shared_ptr<const Policy>>;
 
 }  // namespace assertion

@@ -70,10 +70,10 @@ Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc
   if (!extra_claims) {
     return std::unexpected(extra_claims.error());
   }
-  auto approved = policy_.Approve(*caller, {.client_id = request.client_id(),
-                                            .audience = request.audience(),
-                                            .lifetime = *lifetime,
-                                            .extra_claims = &*extra_claims});
+  auto approved = policy_.load()->Approve(*caller, {.client_id = request.client_id(),
+                                                    .audience = request.audience(),
+                                                    .lifetime = *lifetime,
+                                                    .extra_claims = &*extra_claims});
   if (!approved) {
     return std::unexpected(approved.error());
   }
@@ -121,13 +121,14 @@ grpc::ServerUnaryReactor* AssertionService::GetJwks(grpc::CallbackServerContext*
 Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
                                                                  const grpc::ByteBuffer& wire) const {
   v1::GetCertificateRequest request;
-  if (const auto caller = Authenticate(context); !caller) {
+  const auto caller = Authenticate(context);
+  if (!caller) {
     return std::unexpected(caller.error());
   }
   if (const auto parsed = Parse(wire, request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  if (const auto client = policy_.FindClient(request.client_id()); !client) {
+  if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
     return std::unexpected(client.error());
   }
   const auto entry = keys_.Find(request.client_id(), request.kid());
@@ -154,13 +155,14 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
 Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerContext& context,
                                                    const grpc::ByteBuffer& wire) const {
   v1::GetJwksRequest request;
-  if (const auto caller = Authenticate(context); !caller) {
+  const auto caller = Authenticate(context);
+  if (!caller) {
     return std::unexpected(caller.error());
   }
   if (const auto parsed = Parse(wire, request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  if (const auto client = policy_.FindClient(request.client_id()); !client) {
+  if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
     return std::unexpected(client.error());
   }
   const auto snapshot = keys_.Snapshot();

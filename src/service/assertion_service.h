@@ -14,7 +14,7 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 // assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
 class AssertionService final : public RawAssertionService {
  public:
-  AssertionService(const Policy& policy, const KeyRing& keys, SigningQueue& queue)
+  AssertionService(const CurrentPolicy& policy, const KeyRing& keys, SigningQueue& queue)
       : policy_(policy), keys_(keys), queue_(queue) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
@@ -31,7 +31,7 @@ class AssertionService final : public RawAssertionService {
                                                  const grpc::ByteBuffer& wire) const;
   Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
 
-  const Policy& policy_;
+  const CurrentPolicy& policy_;
   const KeyRing& keys_;
   SigningQueue& queue_;
 };

@@ -1,17 +1,17 @@
 #include "service/authentication.h"
 
-#include <algorithm>
+#include <string>
+
+#include "service/local_listener.h"
 
 namespace assertion::service {
 
 Result<Caller> Authenticate(const grpc::ServerContextBase& context) {
-  // LocalServerCredentials(UDS) sets this after it has seen that the connection is a Unix domain socket's. Who may open
-  // that socket is decided by its mode.
-  const auto transport = context.auth_context()->FindPropertyValues("transport_security_type");
-  if (std::ranges::find(transport, grpc::string_ref("local")) == transport.end()) {
+  const auto local = context.auth_context()->FindPropertyValues(kLocalIdentity);
+  if (local.size() != 1) {
     return Fail(Code::kUnauthenticated, "the peer is not known: call over the server's Unix domain socket");
   }
-  return Caller::Authenticated("unix");
+  return Caller::Authenticated({std::string(local.front().data(), local.front().size())});
 }
 
 }  // namespace assertion::service

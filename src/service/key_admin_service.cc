@@ -186,8 +186,8 @@ Status CheckKid(const Request& request) {
 
 }  // namespace
 
-KeyAdminService::KeyAdminService(const Policy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
-                                 SigningQueue& queue)
+KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
+                                 Token& token, SigningQueue& queue)
     : policy_(policy), keys_(keys), custodian_(custodian), token_(token), queue_(queue), worker_([this] { Work(); }) {}
 
 KeyAdminService::~KeyAdminService() {
@@ -199,19 +199,24 @@ KeyAdminService::~KeyAdminService() {
   worker_.join();
 }
 
+Status KeyAdminService::Authorize(const Context& context, Role role) const {
+  const auto caller = Authenticate(context);
+  return caller ? policy_.load()->Allow(*caller, role) : std::unexpected(caller.error());
+}
+
 template <typename Request, typename Response>
-KeyAdminService::Reactor* KeyAdminService::Administer(Context* context, const Buffer* wire, Buffer* response,
+KeyAdminService::Reactor* KeyAdminService::Administer(Role role, Context* context, const Buffer* wire, Buffer* response,
                                                       Result<Response> (KeyAdminService::*act)(const Request&) const) {
   auto* reactor = context->DefaultReactor();
   Request request;
   const auto vet = [&]() -> Status {
-    if (const auto caller = Authenticate(*context); !caller) {
-      return std::unexpected(caller.error());
+    if (auto authorized = Authorize(*context, role); !authorized) {
+      return authorized;
     }
     if (auto parsed = Parse(*wire, request); !parsed) {
       return parsed;
     }
-    const auto client = policy_.FindClient(request.client_id());
+    const auto client = policy_.load()->FindClient(request.client_id());
     return client ? Status() : std::unexpected(client.error());
   };
   auto vetted = vet();
@@ -237,12 +242,13 @@ Result<v1::Key> KeyAdminService::Show(const std::string& client_id, const std::s
   if (!entry) {
     return std::unexpected(entry.error());
   }
-  return ToProto(client_id, *entry, keys_.Snapshot()->at(client_id).version, keys_.Now());
+  return ToProto(client_id, *entry, keys_.VersionOf(client_id), keys_.Now());
 }
 
 Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyRequest& request) const {
   const auto change = ChangeOf(request);
-  const auto client = policy_.FindClient(request.client_id());
+  const auto policy = policy_.load();
+  const auto client = policy->FindClient(request.client_id());
   if (!change || !client) {
     return std::unexpected(change ? client.error() : change.error());
   }
@@ -263,7 +269,8 @@ Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyR
 
 Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest& request) const {
   const auto change = ChangeOf(request);
-  const auto client = policy_.FindClient(request.client_id());
+  const auto policy = policy_.load();
+  const auto client = policy->FindClient(request.client_id());
   if (!change || !client) {
     return std::unexpected(change ? client.error() : change.error());
   }
@@ -362,7 +369,7 @@ Result<v1::DestroyKeyResponse> KeyAdminService::Destroy(const v1::DestroyKeyRequ
   }
   spdlog::warn("client {}: key {} is destroyed", request.client_id(), *kid);
   v1::DestroyKeyResponse reply;
-  reply.set_version(keys_.Snapshot()->at(request.client_id()).version);
+  reply.set_version(keys_.VersionOf(request.client_id()));
   return reply;
 }
 
@@ -389,8 +396,7 @@ Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvi
   if (!entry) {
     return std::unexpected(entry.error());
   }
-  auto evidence =
-      MakeEvidence(token_, request.client_id(), *entry, keys_.Snapshot()->at(request.client_id()).version, keys_.Now());
+  auto evidence = MakeEvidence(token_, request.client_id(), *entry, keys_.VersionOf(request.client_id()), keys_.Now());
   if (!evidence) {
     return std::unexpected(evidence.error());
   }
@@ -400,49 +406,49 @@ Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvi
 }
 
 KeyAdminService::Reactor* KeyAdminService::GenerateKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Generate);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Generate);
 }
 
 KeyAdminService::Reactor* KeyAdminService::RotateKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Rotate);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Rotate);
 }
 
 KeyAdminService::Reactor* KeyAdminService::ImportCertificate(Context* context, const Buffer* request,
                                                              Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Import);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Import);
 }
 
 KeyAdminService::Reactor* KeyAdminService::ScheduleKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Schedule);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Schedule);
 }
 
 KeyAdminService::Reactor* KeyAdminService::RevokeKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Revoke);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Revoke);
 }
 
 KeyAdminService::Reactor* KeyAdminService::DestroyKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Destroy);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Destroy);
 }
 
 KeyAdminService::Reactor* KeyAdminService::CreateCsr(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Csr);
+  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Csr);
 }
 
 KeyAdminService::Reactor* KeyAdminService::CreateEvidence(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(context, request, response, &KeyAdminService::Evidence);
+  return Administer(Role::kViewer, context, request, response, &KeyAdminService::Evidence);
 }
 
 KeyAdminService::Reactor* KeyAdminService::GetKey(Context* context, const Buffer* request, Buffer* response) {
   auto* reactor = context->DefaultReactor();
   const auto get = [&]() -> Result<v1::GetKeyResponse> {
     v1::GetKeyRequest parsed;
-    if (const auto caller = Authenticate(*context); !caller) {
-      return std::unexpected(caller.error());
+    if (const auto authorized = Authorize(*context, Role::kViewer); !authorized) {
+      return std::unexpected(authorized.error());
     }
     if (const auto fit = Parse(*request, parsed); !fit) {
       return std::unexpected(fit.error());
     }
-    if (const auto client = policy_.FindClient(parsed.client_id()); !client) {
+    if (const auto client = policy_.load()->FindClient(parsed.client_id()); !client) {
       return std::unexpected(client.error());
     }
     auto key = Show(parsed.client_id(), parsed.kid());
@@ -461,8 +467,8 @@ KeyAdminService::Reactor* KeyAdminService::ListKeys(Context* context, const Buff
   auto* reactor = context->DefaultReactor();
   const auto list = [&]() -> Result<v1::ListKeysResponse> {
     v1::ListKeysRequest parsed;
-    if (const auto caller = Authenticate(*context); !caller) {
-      return std::unexpected(caller.error());
+    if (const auto authorized = Authorize(*context, Role::kViewer); !authorized) {
+      return std::unexpected(authorized.error());
     }
     if (const auto fit = Parse(*request, parsed); !fit) {
       return std::unexpected(fit.error());
@@ -491,9 +497,8 @@ KeyAdminService::Reactor* KeyAdminService::ProveKey(Context* context, const Buff
 
 // Once the queue has accepted the job, the reactor is the job's to finish.
 Status KeyAdminService::Prove(Context& context, const Buffer& wire, Buffer* response, Reactor* reactor) const {
-  const auto caller = Authenticate(context);
-  if (!caller) {
-    return std::unexpected(caller.error());
+  if (auto authorized = Authorize(context, Role::kOperator); !authorized) {
+    return authorized;
   }
   v1::ProveKeyRequest request;
   if (auto parsed = Parse(wire, request); !parsed) {
@@ -503,7 +508,7 @@ Status KeyAdminService::Prove(Context& context, const Buffer& wire, Buffer* resp
     return has_kid;
   }
   auto approved =
-      policy_.Approve(*caller, {.client_id = request.client_id(), .audience = request.audience(), .lifetime = {}});
+      policy_.load()->ApproveTrial({.client_id = request.client_id(), .audience = request.audience(), .lifetime = {}});
   if (!approved) {
     return std::unexpected(approved.error());
   }

@@ -26,7 +26,7 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 // takes seconds, and gRPC's threads are the callers'. The core must outlive it.
 class KeyAdminService final : public RawKeyAdminService {
  public:
-  KeyAdminService(const Policy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
+  KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
                   SigningQueue& queue);
   ~KeyAdminService() override;
   KeyAdminService(const KeyAdminService&) = delete;
@@ -50,8 +50,9 @@ class KeyAdminService final : public RawKeyAdminService {
  private:
   // Vets the call, and answers what `act` makes of the request, on the worker thread.
   template <typename Request, typename Response>
-  Reactor* Administer(Context* context, const Buffer* wire, Buffer* response,
+  Reactor* Administer(Role role, Context* context, const Buffer* wire, Buffer* response,
                       Result<Response> (KeyAdminService::*act)(const Request&) const);
+  Status Authorize(const Context& context, Role role) const;
 
   Result<v1::GenerateKeyResponse> Generate(const v1::GenerateKeyRequest& request) const;
   Result<v1::RotateKeyResponse> Rotate(const v1::RotateKeyRequest& request) const;
@@ -67,7 +68,7 @@ class KeyAdminService final : public RawKeyAdminService {
   Status Enqueue(std::move_only_function<void()> change);
   void Work();
 
-  const Policy& policy_;
+  const CurrentPolicy& policy_;
   const KeyRing& keys_;
   KeyCustodian& custodian_;
   Token& token_;

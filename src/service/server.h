@@ -1,7 +1,10 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "assertion/error.h"
@@ -14,11 +17,10 @@ namespace assertion::service {
 // The gRPC server: both services, health (grpc.health.v1) and reflection, on a Unix domain socket of mode 0660.
 class Server {
  public:
-  // Accepts calls when it returns. kAddressUnusable when another server holds the socket, or the folder lets others
-  // replace it. The core must outlive the server.
-  static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, const Policy& policy,
-                                               const KeyRing& keys, KeyCustodian& custodian, Token& token,
-                                               SigningQueue& queue);
+  // Accepts calls when it returns. kAddressUnusable. The core must outlive the server.
+  static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, std::optional<gid_t> socket_group,
+                                               const CurrentPolicy& policy, const KeyRing& keys,
+                                               KeyCustodian& custodian, Token& token, SigningQueue& queue);
 
   // Stops if Stop was not called.
   ~Server();

@@ -21,6 +21,7 @@ class PolicyTest : public testing::Test {
     client.default_lifetime = seconds(120);
     client.max_lifetime = seconds(300);
     client.extra_claims = {"tenant"};
+    client.callers = {"uid:1000"};
     return client;
   }
 
@@ -28,13 +29,13 @@ class PolicyTest : public testing::Test {
 
   Result<ApprovedClaims> Approve(const Client& client) {
     const Policy policy(
-        {client}, [] { return Time(seconds(1'700'000'000)); },
+        {client}, {}, [] { return Time(seconds(1'700'000'000)); },
         [this](std::span<std::uint8_t> octets) {
           std::ranges::fill(octets, 0xFF);
           return random_works_;
         });
     request_.extra_claims = &extra_;
-    return policy.Approve(Caller::Authenticated("test"), request_);
+    return policy.Approve(Caller::Authenticated({"uid:1000"}), request_);
   }
 
   nlohmann::json Claims(const Client& client) { return nlohmann::json::parse(Approve(client).value().TakeJson()); }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -38,9 +39,14 @@ std::vector<Client> Clients() {
   orders.client_id = "orders";
   orders.audiences = {kAudience, "https://localhost:9443/oauth2/par"};
   orders.extra_claims = {"tenant"};
+  orders.callers = {"uid:" + std::to_string(geteuid())};
   Client keyless = orders;
   keyless.client_id = "keyless";
   return {orders, keyless};
+}
+
+std::vector<Operator> Operators() {
+  return {{.caller = "uid:" + std::to_string(geteuid()), .roles = {Role::kOperator}}};
 }
 
 class ServiceTest : public testing::Test {
@@ -50,9 +56,9 @@ class ServiceTest : public testing::Test {
         ledger_(*TokenLedger::Open(hsm_.token(), "test", SystemTime, RandomOctets)),
         keys_(*KeyRing::Load(hsm_.token(), *ledger_, Clients(), SystemTime, RandomOctets)),
         custodian_(hsm_.token(), *ledger_, *certifier_, *keys_, RandomOctets),
-        policy_(Clients(), SystemTime, RandomOctets),
+        policy_(std::make_shared<const Policy>(Clients(), Operators(), SystemTime, RandomOctets)),
         queue_(std::make_unique<SigningQueue>(hsm_.token(), 2, 64)),
-        server_(*Server::Start(socket(), policy_, *keys_, custodian_, hsm_.token(), *queue_)),
+        server_(*Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_)),
         channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
         assertions_(channel_),
         key_admin_(channel_) {}
@@ -108,7 +114,7 @@ class ServiceTest : public testing::Test {
   std::unique_ptr<TokenLedger> ledger_;
   std::unique_ptr<KeyRing> keys_;
   KeyCustodian custodian_;
-  Policy policy_;
+  CurrentPolicy policy_;
   std::unique_ptr<SigningQueue> queue_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -425,7 +431,7 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
 }
 
 TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
-  const auto second = Server::Start(socket(), policy_, *keys_, custodian_, hsm_.token(), *queue_);
+  const auto second = Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
@@ -434,7 +440,7 @@ TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
-    const auto server = Server::Start(path, policy_, *keys_, custodian_, hsm_.token(), *queue_);
+    const auto server = Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), *queue_);
     ASSERT_FALSE(server) << path;
     EXPECT_EQ(server.error().code, Code::kAddressUnusable);
     EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
@@ -515,7 +521,7 @@ class BusyServiceTest : public ServiceTest {
   HeldToken held_{hsm_.token(), hold_};
   SigningQueue short_queue_{held_, 1, 1};
   std::string path_ = hsm_.directory() / "busy.sock";
-  std::unique_ptr<Server> busy_ = *Server::Start(path_, policy_, *keys_, custodian_, hsm_.token(), short_queue_);
+  std::unique_ptr<Server> busy_ = *Server::Start(path_, {}, policy_, *keys_, custodian_, hsm_.token(), short_queue_);
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::future<grpc::Status> first_;
 };
@@ -552,7 +558,7 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   HeldToken held(hsm_.token(), hold);
   SigningQueue queue(held, 2, 64);
   const std::string path = hsm_.directory() / "stopping.sock";
-  const auto server = *Server::Start(path, policy_, *keys_, custodian_, hsm_.token(), queue);
+  const auto server = *Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), queue);
   v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
 
   constexpr std::size_t kCalls = 40;
