@@ -164,9 +164,11 @@ if [ ! -e assertiond.json ]; then
   "hsm": "pkcs11:token=quickstart?module-path=$module&pin-source=file:$(uri_path "$state/pin")",
   "listen": "unix:$socket",
   "state_directory": "$state",
+  "operators": [ { "caller": "uid:$(id -u)", "roles": ["operator"] } ],
   "clients": [
     {
       "client_id": "$client",
+      "callers": ["uid:$(id -u)"],
       "audiences": ["$audience"],
       "default_lifetime": "300s"
     }

@@ -121,7 +121,7 @@ Status Policy::Allow(const Caller& caller, Role role) const {
                                       "approve changes: the role approver is needed"};
   const bool allowed = std::ranges::any_of(operators_, [&](const Operator& entry) {
     return IsListed(caller, {entry.caller}) &&
-           (role == Role::kViewer || std::ranges::find(entry.roles, role) != entry.roles.end());
+           (role == Role::kViewer ? !entry.roles.empty() : std::ranges::find(entry.roles, role) != entry.roles.end());
   });
   return allowed ? Status() : Denied(caller, kMay.at(static_cast<std::size_t>(role)));
 }
@@ -136,7 +136,9 @@ Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_v
 
 Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequest& request) const {
   const auto client = FindClient(request.client_id);
-  if (!request.client_id.empty() && (!client || !IsListed(caller, (*client)->callers))) {
+  const bool may_ask = client && IsListed(caller, (*client)->callers);
+  const bool may_know = request.client_id.empty() || (!client && Allow(caller, Role::kViewer));
+  if (!may_ask && !may_know) {
     return Denied(caller, "ask for assertions of this client");
   }
   return client ? Claims(**client, request) : std::unexpected(client.error());

@@ -46,7 +46,8 @@ cat >"$work/assertiond.json" <<JSON
   "hsm": "pkcs11:token=bench?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:$work/pin",
   "listen": "unix:$work/assertiond.sock",
   "state_directory": "$work",
-  "clients": [ { "client_id": "orders", "audiences": ["https://localhost:9443/oauth2/token"] } ]
+  "operators": [ { "caller": "uid:$(id -u)", "roles": ["operator"] } ],
+  "clients": [ { "client_id": "orders", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:$(id -u)"] } ]
 }
 JSON
 began=$(date +%s%N)

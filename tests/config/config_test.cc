@@ -15,7 +15,7 @@ constexpr const char* kValid = R"({
   "clients": [
     {
       "client_id": "orders",
-      "audiences": ["https://is.example.com/oauth2/token"]
+      "audiences": ["https://is.example.com/oauth2/token"], "callers": ["uid:1000"]
     }
   ]
 })";
@@ -43,6 +43,9 @@ TEST(Config, DefaultsAreTheDocumentedOnes) {
   EXPECT_FALSE(client.audience_as_list);
   EXPECT_EQ(client.algorithm->name, "RS256");
   EXPECT_TRUE(client.extra_claims.empty());
+  EXPECT_EQ(client.callers, std::vector<std::string>{"uid:1000"});
+  EXPECT_TRUE(config->operators.empty());
+  EXPECT_FALSE(config->socket_group);
   EXPECT_TRUE(config->warnings.empty());
 }
 
@@ -59,6 +62,34 @@ TEST(Config, EveryFieldIsRead) {
   EXPECT_EQ(client.max_lifetime, seconds(3600));
   EXPECT_EQ(client.clock_skew, seconds(30));
   EXPECT_EQ(client.extra_claims.size(), 2U);
+}
+
+TEST(Config, OperatorsAndTheGroupOfTheSocket) {
+  const auto config = ParseConfig(With(R"("clients")", R"("listen_group": "root", "operators": [
+      {"caller": "spiffe://example.org/ops/*", "roles": ["viewer", "approver"]},
+      {"caller": "user:root", "roles": []}], "clients")"),
+                                  "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->socket_group, 0U);
+  ASSERT_EQ(config->operators.size(), 2U);
+  EXPECT_EQ(config->operators[0].caller, "spiffe://example.org/ops/*");
+  EXPECT_EQ(config->operators[0].roles, (std::vector{Role::kViewer, Role::kApprover}));
+  EXPECT_EQ(config->operators[1].caller, "uid:0");
+}
+
+TEST(Config, NamesTheFieldsThatNeedARestart) {
+  const auto before = *ParseConfig(kValid, "/state");
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    return FieldsThatNeedARestart(before, *ParseConfig(With(from, to), "/state"));
+  };
+  EXPECT_TRUE(changed("uid:1000", "uid:1001").empty());
+  EXPECT_EQ(changed("token=prod", "token=test"), std::vector<std::string>{"hsm"});
+  EXPECT_EQ(changed("assertiond.sock", "other.sock"), std::vector<std::string>{"listen"});
+  EXPECT_EQ(changed(R"("clients")",
+                    R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
+                       "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "clients")"),
+            (std::vector<std::string>{"listen_group", "state_directory", "sessions", "ledger", "refresh_interval",
+                                      "http_listen"}));
 }
 
 TEST(Config, AShorterMaximumShortensTheDefault) {
@@ -86,7 +117,9 @@ TEST(Config, AllErrorsComeAtOnce) {
   const std::vector<std::string> expected = {
       "1: hsm: is missing",
       "2: listen: must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock",
-      "3: clients[0].client_id: must be a string", "3: clients[0].audiences: is missing",
+      "3: clients[0].client_id: must be a string",
+      "3: clients[0].audiences: is missing",
+      "3: clients[0].callers: is missing",
       "4: extra: is not a known field"};
   EXPECT_EQ(config.error(), expected);
 }
@@ -117,6 +150,16 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("client_id": "orders")", "\"client_id\":\n 5", "7: clients[0].client_id: must be a string"},
         Wrong{R"("orders")", R"("")", "6: clients[0].client_id: must be 1 to 255 printable ASCII"},
         Wrong{R"("orders")", "\"\\u00e9\"", "6: clients[0].client_id: must be 1 to 255 printable ASCII"},
+        Wrong{R"(["uid:1000"])", R"(["anybody"])", "7: clients[0].callers[0]: must be uid:NUMBER, user:NAME"},
+        Wrong{R"(["uid:1000"])", R"(["uid:1", "uid:01"])", "7: clients[0].callers[1]: must be uid:NUMBER"},
+        Wrong{R"("clients")", R"("operators": [{"roles": []}], "clients")", "4: operators[0].caller: is missing"},
+        Wrong{R"("clients")", R"("operators": [{"caller": "uid:0"}], "clients")", "4: operators[0].roles: is missing"},
+        Wrong{R"("clients")", R"("operators": [{"caller": "root", "roles": []}], "clients")",
+              "4: operators[0].caller: must be uid:NUMBER"},
+        Wrong{R"("clients")", R"("operators": [{"caller": "uid:0", "roles": ["root"]}], "clients")",
+              "4: operators[0].roles: must be some of: viewer, operator, approver"},
+        Wrong{R"("clients")", R"("listen_group": "nobody-has-this", "clients")",
+              "4: listen_group: this machine has no such group"},
         Wrong{R"(["https://is.example.com/oauth2/token"])", "[]", "7: clients[0].audiences: must name at least one"},
         Wrong{R"(["https://is.example.com/oauth2/token"])", "[\n5]",
               "8: clients[0].audiences[0]: must be a string that is not empty"},
@@ -185,8 +228,8 @@ TEST(Config, CommentsTrailingTextAndDeepNestingAreRefused) {
 }
 
 TEST(Config, TheSameClientTwiceIsRefused) {
-  const auto config =
-      ParseConfig(With("\"clients\": [", R"("clients": [ {"client_id": "orders", "audiences": ["a"]},)"), "/state");
+  const auto config = ParseConfig(
+      With("\"clients\": [", R"("clients": [ {"client_id": "orders", "audiences": ["a"], "callers": []},)"), "/state");
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().front(), "5: clients[1].client_id: is the id of an earlier client");
 }

@@ -10,6 +10,7 @@ import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './p
 const BIN = process.env.E2E_BIN_DIR;
 const MODULE = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib64/softhsm/libsofthsm.so'].find(existsSync);
 const TOKEN = 'end-to-end';
+const ME = `uid:${process.getuid()}`;
 
 export class Deployment {
   // Makes a token and starts the daemon on it. clients: the configuration's list of clients; configuration: its other
@@ -57,7 +58,8 @@ export class Deployment {
       hsm: `pkcs11:token=${TOKEN}?module-path=${MODULE}&pin-source=file:${this.pinFile}`,
       listen: `unix:${this.socket}`,
       state_directory: this.folder,
-      clients,
+      operators: [{ caller: ME, roles: ['viewer', 'operator', 'approver'] }],
+      clients: clients.map((client) => ({ callers: [ME], ...client })),
       ...configuration,
     }, null, 2));
     this.log = path.join(this.folder, 'assertiond.log');

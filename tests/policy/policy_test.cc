@@ -112,11 +112,6 @@ TEST_F(PolicyTest, LifetimeNegativeIsRefused) {
   ExpectRefused(Code::kInvalidArgument, "lifetime: must be at least 1s");
 }
 
-TEST_F(PolicyTest, UnknownClientIsNotFound) {
-  request_.client_id = "nobody";
-  ExpectRefused(Code::kNotFound, "client_id: no client \"nobody\" is configured");
-}
-
 TEST_F(PolicyTest, EmptyClientIsRefused) {
   request_.client_id = "";
   ExpectRefused(Code::kInvalidArgument, "client_id: must not be empty");
@@ -150,6 +145,93 @@ TEST_F(PolicyTest, ClaimsOfMoreThan8KiBAreRefused) {
 TEST_F(PolicyTest, NoRandomnessNoAssertion) {
   random_works_ = false;
   ExpectRefused(Code::kInternal, "the random number generator failed");
+}
+
+// Who may do what.
+class AuthorizationTest : public testing::Test {
+ protected:
+  static Caller Known(std::vector<std::string> identities) { return Caller::Authenticated(std::move(identities)); }
+
+  static std::vector<Client> Clients() {
+    Client orders;
+    orders.client_id = "orders";
+    orders.audiences = {kTokenEndpoint};
+    orders.callers = {"uid:1000", "spiffe://example.org/ns/pay/*", "dns:orders.example.org"};
+    Client closed = orders;
+    closed.client_id = "closed";
+    closed.callers.clear();
+    return {orders, closed};
+  }
+
+  const Policy policy_{Clients(),
+                       {{.caller = "uid:1", .roles = {Role::kViewer}},
+                        {.caller = "uid:2", .roles = {Role::kOperator}},
+                        {.caller = "spiffe://example.org/ops/*", .roles = {Role::kApprover}},
+                        {.caller = "uid:3", .roles = {}}},
+                       [] { return Time(seconds(1'700'000'000)); },
+                       [](std::span<std::uint8_t>) { return true; }};
+
+  bool MayAsk(std::vector<std::string> identities, std::string_view client_id = "orders") const {
+    const auto approved =
+        policy_.Approve(Known(std::move(identities)),
+                        {.client_id = client_id, .audience = {}, .lifetime = {}, .extra_claims = nullptr});
+    EXPECT_TRUE(approved || approved.error().code == Code::kPermissionDenied);
+    return approved.has_value();
+  }
+};
+
+TEST_F(AuthorizationTest, OnlyAClientsCallersMayAskForItsAssertions) {
+  EXPECT_TRUE(MayAsk({"uid:1000"}));
+  EXPECT_TRUE(MayAsk({"spiffe://example.org/ns/pay/sa/orders"}));
+  EXPECT_TRUE(MayAsk({"dns:other.example.org", "dns:orders.example.org"}));
+  for (const char* other :
+       {"uid:100", "uid:10000", "uid:0", "spiffe://example.org/ns/pay", "spiffe://example.org/ns/pay/",
+        "spiffe://example.org/ns/payments/x", "spiffe://example.com/ns/pay/x", "dns:example.org", "uid:2"}) {
+    EXPECT_FALSE(MayAsk({other})) << other;
+  }
+  EXPECT_FALSE(MayAsk({"uid:1000"}, "closed"));
+}
+
+TEST_F(AuthorizationTest, ADenialTellsTheCallerWhoItIsAndNothingOfOthers) {
+  const auto denied = [&](std::string_view client_id) {
+    return policy_
+        .Approve(Known({"uid:7", "dns:x"}),
+                 {.client_id = client_id, .audience = {}, .lifetime = {}, .extra_claims = nullptr})
+        .error()
+        .message;
+  };
+  EXPECT_EQ(denied("orders"),
+            "you are known here as \"uid:7\", who may not ask for assertions of this client; ask those who run "
+            "assertiond to list you");
+  EXPECT_EQ(denied("orders"), denied("nobody"));
+  const auto reading = policy_.FindForReading(Known({"uid:7"}), "nobody");
+  EXPECT_EQ(reading.error().code, Code::kPermissionDenied);
+  EXPECT_EQ(policy_.FindForReading(Known({"uid:7"}), "orders").error().message, reading.error().message);
+}
+
+TEST_F(AuthorizationTest, WhoMayLookAtKeysIsToldThatAClientIsUnknown) {
+  const auto unknown = policy_.Approve(
+      Known({"uid:1"}), {.client_id = "nobody", .audience = {}, .lifetime = {}, .extra_claims = nullptr});
+  EXPECT_EQ(unknown.error().code, Code::kNotFound);
+  EXPECT_EQ(unknown.error().message, "client_id: no client \"nobody\" is configured");
+}
+
+TEST_F(AuthorizationTest, RolesGiveWhatTheySay) {
+  struct Row {
+    const char* caller;
+    bool views, operates, approves;
+  };
+  for (const auto& row : {Row{"uid:1", true, false, false}, Row{"uid:2", true, true, false},
+                          Row{"spiffe://example.org/ops/ann", true, false, true}, Row{"uid:3", false, false, false},
+                          Row{"uid:1000", false, false, false}}) {
+    const auto caller = Known({row.caller});
+    EXPECT_EQ(policy_.Allow(caller, Role::kViewer).has_value(), row.views) << row.caller;
+    EXPECT_EQ(policy_.Allow(caller, Role::kOperator).has_value(), row.operates) << row.caller;
+    EXPECT_EQ(policy_.Allow(caller, Role::kApprover).has_value(), row.approves) << row.caller;
+    EXPECT_EQ(policy_.FindForReading(caller, "closed").has_value(), row.views) << row.caller;
+  }
+  EXPECT_TRUE(policy_.FindForReading(Known({"uid:1000"}), "orders"));
+  EXPECT_EQ(policy_.FindForReading(Known({"uid:1"}), "nobody").error().code, Code::kNotFound);
 }
 
 }  // namespace

@@ -94,9 +94,10 @@ class AssertiondTest : public testing::Test {
   AssertiondTest() { hsm_.AddToken("test"); }
 
   std::string WriteConfig(const std::string& hsm_uri) {
-    const nlohmann::json config = {{"hsm", hsm_uri},
-                                   {"listen", "unix:" + (hsm_.directory() / "s").string()},
-                                   {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
+    const nlohmann::json config = {
+        {"hsm", hsm_uri},
+        {"listen", "unix:" + (hsm_.directory() / "s").string()},
+        {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}, {"callers", {"uid:0"}}}}}};
     return hsm_.Write("assertiond.json", config.dump(2));
   }
 
@@ -228,9 +229,10 @@ void Enter(LoggedInSoftHsm& hsm, const Bytes& id, const std::vector<std::string>
 class AssertiondKeys : public testing::Test {
  protected:
   void ExpectExit(int status, const std::string& part) {
-    const nlohmann::json config = {{"hsm", hsm_.UriText()},
-                                   {"listen", "unix:" + (hsm_.directory() / "s").string()},
-                                   {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}}}}};
+    const nlohmann::json config = {
+        {"hsm", hsm_.UriText()},
+        {"listen", "unix:" + (hsm_.directory() / "s").string()},
+        {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}, {"callers", {"uid:0"}}}}}};
     Process process({ASSERTIOND, "--config", hsm_.Write("assertiond.json", config.dump())});
     EXPECT_EQ(process.Wait(), status) << process.output();
     EXPECT_NE(process.output().find(part), std::string::npos) << process.output();

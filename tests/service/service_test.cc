@@ -12,7 +12,9 @@
 #include <fstream>
 #include <future>
 #include <latch>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "assertion/v1/assertion.grpc.pb.h"
@@ -190,6 +192,64 @@ TEST_F(ServiceTest, EveryAssertionHasAnotherJti) {
 TEST_F(ServiceTest, UnknownClient) {
   request_.set_client_id("nobody");
   ExpectRefused(StatusCode::NOT_FOUND, "client_id: no client \"nobody\" is configured");
+}
+
+// Who this process is known as, in every place that the policy has for it, against every method.
+TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
+  GenerateOrdersKey();
+  const auto me = "uid:" + std::to_string(geteuid());
+  enum Place { kNowhere, kClient, kViewer, kOperator, kApprover, kPlaces };
+  const auto put_me = [&](Place place) {
+    auto clients = Clients();
+    clients.front().callers.clear();
+    std::vector<Operator> operators;
+    if (place == kClient) {
+      clients.front().callers = {me};
+    } else if (place != kNowhere) {
+      operators = {{.caller = me,
+                    .roles = {place == kViewer     ? Role::kViewer
+                              : place == kOperator ? Role::kOperator
+                                                   : Role::kApprover}}};
+    }
+    policy_.store(std::make_shared<const Policy>(clients, operators, SystemTime, RandomOctets));
+  };
+  v1::GetKeyRequest named;
+  named.set_client_id("orders");
+  const auto octets = named.SerializeAsString();  // client_id is the first field of all
+  const std::map<std::string, std::set<Place>> allowed = {
+      {"AssertionService/CreateAssertion", {kClient}},
+      {"AssertionService/GetCertificate", {kClient, kViewer, kOperator, kApprover}},
+      {"AssertionService/GetJwks", {kClient, kViewer, kOperator, kApprover}},
+      {"KeyAdminService/ListKeys", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/GetKey", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/CreateEvidence", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/CreateCsr", {kOperator}},
+      {"KeyAdminService/GenerateKey", {kOperator}},
+      {"KeyAdminService/ImportCertificate", {kOperator}},
+      {"KeyAdminService/RotateKey", {kOperator}},
+      {"KeyAdminService/ScheduleKey", {kOperator}},
+      {"KeyAdminService/RevokeKey", {kOperator}},
+      {"KeyAdminService/DestroyKey", {kOperator}},
+      {"KeyAdminService/ProveKey", {kOperator}}};
+  std::size_t methods = 0;
+  for (const auto* service : {v1::AssertionService::service_full_name(), v1::KeyAdminService::service_full_name()}) {
+    const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
+    methods += static_cast<std::size_t>(descriptor->method_count());
+  }
+  EXPECT_EQ(methods, allowed.size());
+  for (const auto& [method, places] : allowed) {
+    for (int place = kNowhere; place != kPlaces; ++place) {
+      put_me(static_cast<Place>(place));
+      const bool is_list = method.ends_with("ListKeys");
+      const auto status = CallRaw("/assertion.v1." + method, is_list ? "" : octets);
+      EXPECT_EQ(status.error_code() != StatusCode::PERMISSION_DENIED, places.contains(static_cast<Place>(place)))
+          << method << " at place " << place << ": " << status.error_message();
+      if (status.error_code() == StatusCode::PERMISSION_DENIED) {
+        EXPECT_TRUE(status.error_message().starts_with("you are known here as \"" + me + "\""))
+            << status.error_message();
+      }
+    }
+  }
 }
 
 TEST_F(ServiceTest, NoClient) {
