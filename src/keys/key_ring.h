@@ -79,6 +79,7 @@ class KeyRing {
         clock_(std::move(clock)),
         random_(std::move(random)) {}
 
+  Result<Ledgers> ReadLedgers() const;
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
 
   Token& token_;
