@@ -12,6 +12,7 @@
 #include "service/authentication.h"
 #include "service/message.h"
 #include "service/status.h"
+#include "x509/distinguished_name.h"
 
 namespace assertion::service {
 namespace {
@@ -369,11 +370,9 @@ Result<v1::CreateCsrResponse> KeyAdminService::Csr(const v1::CreateCsrRequest& r
   if (const auto has_kid = CheckKid(request); !has_kid) {
     return std::unexpected(has_kid.error());
   }
-  auto subject = request.subject();
-  if (subject.empty() && request.subject_alt_names().empty()) {
-    return Fail(Code::kInvalidArgument,
-                "subject: give a name such as CN=" + request.client_id() + ", or subject_alt_names");
-  }
+  const auto subject = request.subject().empty()
+                           ? "CN=" + x509::EscapeValue(request.client_id().substr(0, kMaxCommonName))
+                           : request.subject();
   auto csr = custodian_.CreateCsr(request.client_id(), request.kid(), subject,
                                   {request.subject_alt_names().begin(), request.subject_alt_names().end()});
   if (!csr) {

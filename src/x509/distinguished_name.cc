@@ -229,4 +229,15 @@ Result<NamePtr> ParseDistinguishedName(std::string_view text) {
   return name;
 }
 
+std::string EscapeValue(std::string_view value) {
+  std::string escaped;
+  for (const char c : value) {
+    if (kMustEscape.contains(c) || c == ' ' || c == '#') {
+      escaped += '\\';
+    }
+    escaped += c;
+  }
+  return escaped;
+}
+
 }  // namespace assertion::x509

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "assertion/error.h"
@@ -13,5 +14,8 @@ namespace assertion::x509 {
 // INVALID_ARGUMENT otherwise, also for what RFC 4514 allows beyond that: '+' between attributes, "#hex" values, object
 // identifiers as types.
 Result<NamePtr> ParseDistinguishedName(std::string_view text);
+
+// A value as it has to stand in that form: what may mean something else is escaped.
+std::string EscapeValue(std::string_view value);
 
 }  // namespace assertion::x509

@@ -51,6 +51,16 @@ TEST(DistinguishedName, StringTypesAreThoseOfRfc5280) {
   EXPECT_NE(Der("O=a").find("0c0161"), std::string::npos);             // UTF8String
 }
 
+TEST(DistinguishedName, AnyValueCanBeEscaped) {
+  for (const auto* value : {"orders", "# a,b+c\"d\\e<f>g;h=i ", " ", "=,C=DE"}) {
+    const auto name = ParseDistinguishedName("CN=" + EscapeValue(value));
+    ASSERT_TRUE(name) << value;
+    ASSERT_EQ(X509_NAME_entry_count(name->get()), 1) << value;
+    const auto* entry = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name->get(), 0));
+    EXPECT_EQ(reinterpret_cast<const char*>(ASN1_STRING_get0_data(entry)), std::string(value));
+  }
+}
+
 TEST(DistinguishedName, EscapesOfRfc4514) {
   EXPECT_EQ(Read("CN=\\41\\c3\\A4"), "CN=Aä");
   EXPECT_EQ(Read("CN=a\\=b\\#c"), "CN=a=b#c");
