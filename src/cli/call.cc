@@ -14,9 +14,10 @@ int ReportCall(const Error& error) {
       return Report(kRefused, error.message,
                     "assertionctl key list shows the clients of assertiond's configuration and their keys");
     case Code::kAborted:
-      return Report(kRefused, error.message,
-                    "nothing was changed; assertionctl key list shows what the keys are like by now: if it is still "
-                    "wanted, run it again");
+      return Report(
+          kRefused, error.message,
+          "nothing was changed; assertionctl key list shows the keys as they are by now: if it is still wanted, "
+          "run it again, with the present version where --expected-version was given");
     case Code::kUnavailable:
       return Report(kRefused, error.message, "assertionctl doctor --config FILE shows what is wrong with the HSM");
     default:

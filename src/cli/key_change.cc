@@ -38,18 +38,11 @@ int SendChange(const Options& options, Result<Response> (Connection::*method)(co
 
 int WriteJson(const nlohmann::ordered_json& json) { return Write("", json.dump(2) + "\n"); }
 
+// Writes the key of an answer; `shape` is how a person gets it.
 template <typename Response>
-std::function<int(const Response&)> WriteKey(const Options& options) {
-  return [&options](const Response& response) {
-    return options.json ? WriteJson(KeyJson(response.key())) : Write("", KeyLine(response.key(), SystemTime()));
-  };
-}
-
-// As WriteKey, with the times: they are what was changed.
-template <typename Response>
-std::function<int(const Response&)> WriteTimes(const Options& options) {
-  return [&options](const Response& response) {
-    return options.json ? WriteJson(KeyJson(response.key())) : Write("", KeyText(response.key(), SystemTime()));
+std::function<int(const Response&)> WriteKey(const Options& options, std::string (*shape)(const v1::Key&, Time)) {
+  return [&options, shape](const Response& response) {
+    return options.json ? WriteJson(KeyJson(response.key())) : Write("", shape(response.key(), SystemTime()));
   };
 }
 
@@ -83,7 +76,7 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
 int GenerateKey(const Options& options) {
   v1::GenerateKeyRequest request;
   FillNewKey(options.new_key, request);
-  return SendChange(options, &Connection::GenerateKey, request, WriteKey<v1::GenerateKeyResponse>(options));
+  return SendChange(options, &Connection::GenerateKey, request, WriteKey<v1::GenerateKeyResponse>(options, KeyLine));
 }
 
 int ImportCertificate(const Options& options) {
@@ -94,7 +87,8 @@ int ImportCertificate(const Options& options) {
   v1::ImportCertificateRequest request;
   request.set_kid(options.kid);
   request.set_certificates(std::move(*certificates));
-  return SendChange(options, &Connection::ImportCertificate, request, WriteKey<v1::ImportCertificateResponse>(options));
+  return SendChange(options, &Connection::ImportCertificate, request,
+                    WriteKey<v1::ImportCertificateResponse>(options, KeyLine));
 }
 
 int RotateKey(const Options& options) {
@@ -134,13 +128,13 @@ int ScheduleKey(const Options& options) {
   if (publish_until) {
     *request.mutable_publish_until() = ToTimestamp(*publish_until);
   }
-  return SendChange(options, &Connection::ScheduleKey, request, WriteTimes<v1::ScheduleKeyResponse>(options));
+  return SendChange(options, &Connection::ScheduleKey, request, WriteKey<v1::ScheduleKeyResponse>(options, KeyText));
 }
 
 int RevokeKey(const Options& options) {
   v1::RevokeKeyRequest request;
   request.set_kid(options.kid);
-  return SendChange(options, &Connection::RevokeKey, request, WriteTimes<v1::RevokeKeyResponse>(options));
+  return SendChange(options, &Connection::RevokeKey, request, WriteKey<v1::RevokeKeyResponse>(options, KeyText));
 }
 
 int DestroyKey(const Options& options) {
