@@ -93,9 +93,10 @@ step_fuzz() {
 }
 step_quickstart() { tests/quickstart_test.sh; }
 step_bench() {
-  local options=(--rounds 1 --seconds 0.3)
-  [ -z "$long" ] || options=(--rounds 9 --seconds 3)
-  build dev --target assertiond assertionctl signing_bench && tests/bench/run.sh build/dev/bin "${options[@]}"
+  local options=(--rounds 1 --seconds 0.3) keys=(--keys 6 --seconds 1)
+  [ -z "$long" ] || options=(--rounds 9 --seconds 3) keys=()
+  build dev --target assertiond assertionctl signing_bench &&
+    tests/bench/run.sh build/dev/bin "${options[@]}" && tests/bench/keys.sh build/dev/bin "${keys[@]}"
 }
 
 passed=0 failed=0

@@ -8,13 +8,20 @@ int ReportCall(const Error& error) {
       return Report(kUnreachable, error.message,
                     "start it with assertiond --config FILE, or name its socket with --server unix:/path");
     case Code::kInvalidArgument:
-      return Report(kRefused, error.message, "what a client may ask for is in assertiond's configuration");
+      return Report(kRefused, error.message,
+                    "correct what the message names; what a client may ask for is in assertiond's configuration");
     case Code::kNotFound:
-      return Report(kRefused, error.message, "correct --client-id, or add the client to assertiond's configuration");
+      return Report(kRefused, error.message,
+                    "assertionctl key list shows the clients of assertiond's configuration and their keys");
+    case Code::kAborted:
+      return Report(
+          kRefused, error.message,
+          "nothing was changed; assertionctl key list shows the keys as they are by now: if it is still wanted, "
+          "run it again, with the present version where --expected-version was given");
     case Code::kUnavailable:
       return Report(kRefused, error.message, "assertionctl doctor --config FILE shows what is wrong with the HSM");
     default:
-      return Report(kRefused, error.message, "assertionctl key list shows the keys there are");
+      return Report(kRefused, error.message, "assertionctl key list shows the keys, what each does now and until when");
   }
 }
 

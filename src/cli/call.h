@@ -1,20 +1,15 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 
-#include "assertion/clock.h"
 #include "cli/command.h"
 #include "cli/connection.h"
+#include "cli/instant.h"
 
 namespace assertion::cli {
 
 // Says what went wrong with a call to assertiond and what to do next; returns the exit status.
 int ReportCall(const Error& error);
-
-inline Time ToTime(const google::protobuf::Timestamp& timestamp) {
-  return Time(std::chrono::seconds(timestamp.seconds()));
-}
 
 // Opens the server, calls `method` with `request`, and hands the answer to `use`.
 template <typename Request, typename Response>

@@ -1,12 +1,15 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "assertion/error.h"
 #include "cli/token_request.h"
+#include "keys/schedule.h"
 
 namespace CLI {
 class App;
@@ -31,6 +34,20 @@ struct Wso2Options {
   bool configure = false;
 };
 
+// Of a new key pair and its certificate.
+struct NewKeyOptions {
+  int bits = 0;
+  std::string common_name;
+  int validity_days = 0;
+};
+
+// Of every change of a client's keys.
+struct ChangeOptions {
+  std::optional<std::int64_t> expected_version;
+  std::string request_id;
+  std::string force_client_id;
+};
+
 // What was typed. Every verb reads its own part.
 struct Options {
   std::string server = "unix:/run/assertiond/assertiond.sock";
@@ -44,10 +61,13 @@ struct Options {
   std::string jwks_file;
   std::string format = "pem";
   std::string out;
-  int bits = 0;
-  std::string common_name;
-  int validity_days = 0;
+  NewKeyOptions new_key;
+  ChangeOptions change;
+  Instants instants;
+  std::string subject;
+  std::vector<std::string> subject_alt_names;
   std::string config;
+  bool remove_orphans = false;
   TokenRequest token;
   std::string grant = "client_credentials";
   std::string kid;

@@ -23,6 +23,8 @@ Code CodeOf(grpc::StatusCode code) {
       return Code::kInvalidArgument;
     case grpc::StatusCode::NOT_FOUND:
       return Code::kNotFound;
+    case grpc::StatusCode::ABORTED:
+      return Code::kAborted;
     case grpc::StatusCode::UNAVAILABLE:
       return Code::kUnavailable;
     default:
@@ -100,6 +102,30 @@ Result<v1::ScheduleKeyResponse> Connection::ScheduleKey(const v1::ScheduleKeyReq
 
 Result<v1::ProveKeyResponse> Connection::ProveKey(const v1::ProveKeyRequest& request) {
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::ProveKey, request);
+}
+
+Result<v1::GetKeyResponse> Connection::GetKey(const v1::GetKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::GetKey, request);
+}
+
+Result<v1::CreateCsrResponse> Connection::CreateCsr(const v1::CreateCsrRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateCsr, request);
+}
+
+Result<v1::ImportCertificateResponse> Connection::ImportCertificate(const v1::ImportCertificateRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ImportCertificate, request);
+}
+
+Result<v1::RevokeKeyResponse> Connection::RevokeKey(const v1::RevokeKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::RevokeKey, request);
+}
+
+Result<v1::DestroyKeyResponse> Connection::DestroyKey(const v1::DestroyKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::DestroyKey, request);
+}
+
+Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEvidenceRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }
 
 }  // namespace assertion::cli

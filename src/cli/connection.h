@@ -28,6 +28,12 @@ class Connection {
   Result<v1::RotateKeyResponse> RotateKey(const v1::RotateKeyRequest& request);
   Result<v1::ScheduleKeyResponse> ScheduleKey(const v1::ScheduleKeyRequest& request);
   Result<v1::ProveKeyResponse> ProveKey(const v1::ProveKeyRequest& request);
+  Result<v1::GetKeyResponse> GetKey(const v1::GetKeyRequest& request);
+  Result<v1::CreateCsrResponse> CreateCsr(const v1::CreateCsrRequest& request);
+  Result<v1::ImportCertificateResponse> ImportCertificate(const v1::ImportCertificateRequest& request);
+  Result<v1::RevokeKeyResponse> RevokeKey(const v1::RevokeKeyRequest& request);
+  Result<v1::DestroyKeyResponse> DestroyKey(const v1::DestroyKeyRequest& request);
+  Result<v1::CreateEvidenceResponse> CreateEvidence(const v1::CreateEvidenceRequest& request);
 
  private:
   struct Stubs;  // keeps gRPC's headers in one file

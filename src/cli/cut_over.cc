@@ -10,6 +10,7 @@
 
 #include "assertion/bytes.h"
 #include "cli/call.h"
+#include "cli/key_options.h"
 #include "cli/text.h"
 #include "cli/token_request.h"
 #include "cli/wso2_commands.h"
@@ -75,7 +76,7 @@ class CutOver {
     }
     if (key_.state() == v1::KEY_STATE_STAGED) {
       auto request = ScheduleRequest();
-      request.mutable_publish_from()->set_seconds(SystemTime().time_since_epoch().count());
+      *request.mutable_publish_from() = ToTimestamp(SystemTime());
       const auto published = connection_.ScheduleKey(request);
       if (!published) {
         return std::unexpected(published.error());
@@ -104,11 +105,7 @@ class CutOver {
     }
     v1::RotateKeyRequest request;
     request.set_client_id(options_.client_id);
-    request.set_key_bits(options_.bits);
-    request.set_common_name(options_.common_name);
-    if (options_.validity_days != 0) {
-      request.mutable_certificate_validity()->set_seconds(std::int64_t{options_.validity_days} * 86400);
-    }
+    FillNewKey(options_.new_key, request);
     const auto version = keys->versions().find(options_.client_id);
     request.mutable_change()->set_expected_version(version == keys->versions().end() ? 0 : version->second);
     const auto rotated = connection_.RotateKey(request);
@@ -188,7 +185,7 @@ class CutOver {
     Status switched;
     for (int attempt = 0; attempt < 2; ++attempt) {
       auto request = ScheduleRequest();
-      request.mutable_sign_from()->set_seconds(SystemTime().time_since_epoch().count());
+      *request.mutable_sign_from() = ToTimestamp(SystemTime());
       const auto scheduled = connection_.ScheduleKey(request);
       if (scheduled) {
         return {};

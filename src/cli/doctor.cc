@@ -79,6 +79,47 @@ Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, Token& token) {
   return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, RandomOctets);
 }
 
+void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, std::vector<Finding>& findings) {
+  const auto add = [&](bool ok, const std::string& text) {
+    findings.push_back({.name = "client " + removal.client_id, .ok = ok, .text = text});
+  };
+  const auto ledgers = ledger.Read();
+  if (!ledgers) {
+    add(false, "orphans not removed: " + ledgers.error().ToString());
+    return;
+  }
+  if (!ledgers->contains(removal.client_id) && !removal.without_ledger) {
+    add(false,
+        "orphans not removed: the client has no ledger. Is the configured one right? If these are no keys in "
+        "use, --force " +
+            removal.client_id + " removes them");
+    return;
+  }
+  const auto removed = RemoveOrphans(token, ledger, removal.client_id);
+  if (!removed) {
+    add(false, "orphans not removed, or not all of them: " + removed.error().ToString());
+    return;
+  }
+  for (const auto& orphan : *removed) {
+    add(true, "removed " + orphan.ToString());
+  }
+  if (removed->empty()) {
+    add(true, "no orphans to remove");
+  }
+}
+
+void DiagnoseOrphans(const TokenContents& contents, const Ledgers& ledgers, const std::string& client_id,
+                     const std::string& name, std::vector<Finding>& findings) {
+  for (const auto& orphan : FindOrphans(contents, ledgers)) {
+    findings.push_back({.name = name,
+                        .ok = false,
+                        .text = orphan.ToString() +
+                                " is in no ledger: a change that was interrupted or is going on right now left it, or "
+                                "other means than assertiond; --remove-orphans --client-id " +
+                                client_id + " destroys it for ever"});
+  }
+}
+
 void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, Time now,
                     std::vector<Finding>& findings) {
   const auto name = "client " + client.client_id;
@@ -95,13 +136,7 @@ void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, 
   }
   const auto ledgers = ledger.Read();
   if (contents && ledgers) {
-    for (const auto& orphan : FindOrphans(*contents, *ledgers)) {
-      findings.push_back({.name = name,
-                          .ok = false,
-                          .text = orphan.ToString() +
-                                  " is in no ledger: an interrupted change left it; assertionctl doctor "
-                                  "--remove-orphans removes it"});
-    }
+    DiagnoseOrphans(*contents, *ledgers, client.client_id, name, findings);
   }
   const auto ring = KeyRing::Load(token, ledger, {client}, [now] { return now; }, RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
@@ -116,7 +151,7 @@ void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, 
 
 }  // namespace
 
-std::vector<Finding> Diagnose(const Config& config, Time now) {
+std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal) {
   std::vector<Finding> findings;
   // True when there was no error, so that the caller may go on.
   const auto add = [&](const char* name, const auto& result, const std::string& text) {
@@ -147,6 +182,9 @@ std::vector<Finding> Diagnose(const Config& config, Time now) {
   if (!ledger) {
     add("ledger", ledger, "");
     return findings;
+  }
+  if (!removal.client_id.empty()) {
+    Remove(**token, **ledger, removal, findings);
   }
   for (const auto& client : config.clients) {
     DiagnoseClient(**token, **ledger, client, now, findings);

@@ -1,161 +1,190 @@
-// assertionctl key: generate, list, rotate.
+// assertionctl key: its verbs and their options. What they do is in key_question.cc (those that ask), key_change.cc
+// (those that change), cut_over.cc and evidence_commands.cc.
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 
-#include "assertion/bytes.h"
-#include "cli/call.h"
+#include "cli/command.h"
 #include "cli/cut_over.h"
-#include "cli/text.h"
+#include "cli/evidence_commands.h"
+#include "cli/key_change.h"
+#include "cli/key_options.h"
+#include "cli/key_question.h"
 #include "cli/wso2_commands.h"
 
 namespace assertion::cli {
 namespace {
 
-const char* StateName(v1::KeyState state) {
-  switch (state) {
-    case v1::KEY_STATE_STAGED:
-      return "staged";
-    case v1::KEY_STATE_PUBLISHED:
-      return "published";
-    case v1::KEY_STATE_SIGNING:
-      return "signing";
-    case v1::KEY_STATE_RETIRING:
-      return "retiring";
-    case v1::KEY_STATE_WITHDRAWN:
-      return "withdrawn";
-    default:
-      return "unknown";
-  }
+constexpr const char* kTimes =
+    "TIME is now, never, a span from now on (+90s, +15m, +2h, +1d), or a time in UTC (2026-11-24T12:00:00Z).";
+
+// Of a group's options, all but --help.
+constexpr auto kOwn = [](const CLI::Option* option) { return option->get_configurable(); };
+
+void AddGenerate(CLI::App* noun, Options& options, int& status) {
+  auto* generate =
+      AddVerb(noun, "generate",
+              "Make a key pair in the token, with a self-signed certificate. A client's first key signs at "
+              "once, any other when key schedule says so",
+              "  assertionctl key generate --client-id orders\n"
+              "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
+              status, [&options] { return GenerateKey(options); });
+  AddClientId(generate, options);
+  AddNewKey(generate, options.new_key);
+  AddChange(generate, options.change, nullptr);
+  AddJson(generate, options);
 }
 
-nlohmann::ordered_json KeyJson(const v1::Key& key) {
-  nlohmann::ordered_json json = {{"client_id", key.client_id()},
-                                 {"kid", key.kid()},
-                                 {"algorithm", key.algorithm()},
-                                 {"key_bits", key.key_bits()},
-                                 {"cka_id", Hex(AsBytes(key.cka_id()))},
-                                 {"version", key.version()},
-                                 {"state", StateName(key.state())},
-                                 {"publish_from", Rfc3339(ToTime(key.publish_from()))},
-                                 {"sign_from", Rfc3339(ToTime(key.sign_from()))},
-                                 {"sign_until", Rfc3339(ToTime(key.sign_until()))},
-                                 {"publish_until", Rfc3339(ToTime(key.publish_until()))}};
-  if (!key.x5t_s256().empty()) {
-    json["x5t#S256"] = key.x5t_s256();
-    json["not_before"] = Rfc3339(ToTime(key.not_before()));
-    json["not_after"] = Rfc3339(ToTime(key.not_after()));
-  }
-  return json;
+void AddQuestions(CLI::App* noun, Options& options, int& status) {
+  auto* list = AddVerb(noun, "list",
+                       "The keys of all clients: what each does now, since when and until when, and when its "
+                       "certificate expires",
+                       "  assertionctl key list\n  assertionctl key list --json", status,
+                       [&options] { return ListKeys(options); });
+  AddJson(list, options);
+  auto* show = AddVerb(noun, "show", "Everything about one key",
+                       "  assertionctl key show --client-id orders\n"
+                       "  assertionctl key show --client-id orders --kid=h3Mkk8qC3hMeSBjHfAmBQBjXqGdi6Azqri1diWzpfYE",
+                       status, [&options] { return ShowKey(options); });
+  AddClientId(show, options);
+  AddDefaultedKid(show, options);
+  AddJson(show, options);
+  auto* csr = AddVerb(noun, "csr", "A certificate signing request (PKCS#10) in PEM, signed by the key in the token",
+                      "  assertionctl key csr --client-id orders --out orders.csr\n"
+                      "  assertionctl key csr --client-id orders --subject 'CN=orders,O=Example Ltd,C=DE' \\\n"
+                      "    --san DNS:orders.example.com --san URI:spiffe://example.com/orders",
+                      status, [&options] { return CreateCsr(options); });
+  AddClientId(csr, options);
+  AddDefaultedKid(csr, options);
+  csr->add_option("--subject", options.subject, "As RFC 4514 writes it; default: CN= and the client id")
+      ->type_name("NAME");
+  csr->add_option(
+         "--san", options.subject_alt_names,
+         "Subject alternative name, DNS:…, URI:…, email:… or IP:…; may be repeated, at most 100; default: none")
+      ->allow_extra_args(false)
+      ->type_name("NAME");
+  AddOut(csr, options);
 }
 
-// Calls `act` with the version of the client's keys as the server tells it now: what a change is decided on.
-int WithVersion(const Options& options, const std::function<int(std::int64_t)>& act) {
-  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(options, &Connection::ListKeys, {}, [&](const auto& response) {
-    const auto version = response.versions().find(options.client_id);
-    return act(version == response.versions().end() ? 0 : version->second);
-  });
+void AddImport(CLI::App* noun, Options& options, int& status) {
+  auto* import =
+      AddVerb(noun, "import-certificate", "Replace a key's certificate by one that a certification authority issued",
+              "  assertionctl key import-certificate --client-id orders --kid=h3Mk… --certificate orders-chain.pem",
+              status, [&options] { return ImportCertificate(options); });
+  AddClientId(import, options);
+  AddRequiredKid(import, options);
+  import
+      ->add_option("--certificate", options.certificate_file,
+                   "The key's certificate, then each one's issuer: PEM, at most 10 certificates and 64 KiB; or one in "
+                   "DER. -: standard input")
+      ->required()
+      ->type_name("FILE");
+  AddChange(import, options.change, nullptr);
+  AddJson(import, options);
 }
 
-int GenerateKey(const Options& options) {
-  v1::GenerateKeyRequest request;
-  request.set_client_id(options.client_id);
-  request.set_key_bits(options.bits);
-  request.set_common_name(options.common_name);
-  if (options.validity_days != 0) {
-    request.mutable_certificate_validity()->set_seconds(std::int64_t{options.validity_days} * 86400);
-  }
-  return WithVersion(options, [&](std::int64_t version) {
-    request.mutable_change()->set_expected_version(version);
-    return Call<v1::GenerateKeyRequest, v1::GenerateKeyResponse>(
-        options, &Connection::GenerateKey, request, [&](const auto& response) {
-          const auto& key = response.key();
-          return Write("", options.json
-                               ? KeyJson(key).dump(2) + "\n"
-                               : "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() + ", " +
-                                     std::to_string(key.key_bits()) + " bits, " + StateName(key.state()) +
-                                     ", certificate until " + Rfc3339(ToTime(key.not_after())) + "\n");
-        });
-  });
-}
-
-std::string KeyTable(const v1::ListKeysResponse& response) {
-  const auto row = [](const std::string& client, const std::string& kid, const std::string& algorithm,
-                      const std::string& bits, const std::string& certificate) {
-    const auto cell = [](std::string text, std::size_t width) {
-      text.resize(std::max(width, text.size()), ' ');
-      return text + "  ";
-    };
-    return cell(client, 20) + cell(kid, 43) + cell(algorithm, 9) + cell(bits, 4) + certificate + "\n";
-  };
-  auto table = row("CLIENT", "KID", "ALGORITHM", "BITS", "CERTIFICATE UNTIL");
-  for (const auto& key : response.keys()) {
-    const auto until = ToTime(key.not_after());
-    table += row(key.client_id(), key.kid(), key.algorithm(), std::to_string(key.key_bits()),
-                 key.x5t_s256().empty() ? "none" : Rfc3339(until) + " (" + Relative(until, SystemTime()) + ")");
-  }
-  return table;
-}
-
-int ListKeys(const Options& options) {
-  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(options, &Connection::ListKeys, {}, [&](const auto& response) {
-    if (!options.json) {
-      return Write("", KeyTable(response));
+// --publish and the options of its own: they need it, and it needs those of them that are required.
+CLI::Option* AddPublish(CLI::App* rotate, Options& options) {
+  auto* group = rotate->add_option_group("With --publish wso2");
+  AddWso2Options(group, options);
+  AddTokenEndpoint(group, options.token);
+  group->add_option("--audience", options.audience, "aud of the trial; default: the client's first configured audience")
+      ->type_name("URL");
+  group
+      ->add_option("--kid", options.kid,
+                   "Go on with this key of an attempt before instead of making one; one that begins with a hyphen as "
+                   "--kid=-…")
+      ->type_name("KID");
+  auto* publish = rotate
+                      ->add_option("--publish", options.publish,
+                                   "Cut over at an identity server that holds one certificate: upload the new one, "
+                                   "prove it with one token request, switch; default: no server is told")
+                      ->check(CLI::IsMember({"wso2"}))
+                      ->type_name("SERVER");
+  for (auto* option : group->get_options(kOwn)) {
+    option->needs(publish);
+    if (option->get_required()) {
+      option->required(false);
+      publish->needs(option);
     }
-    nlohmann::ordered_json json = {{"keys", nlohmann::ordered_json::array()}};
-    for (const auto& key : response.keys()) {
-      json["keys"].push_back(KeyJson(key));
-    }
-    return Write("", json.dump(2) + "\n");
-  });
+  }
+  return publish;
 }
 
-// What a new key pair and its certificate are to be.
-void AddKeyOptions(CLI::App* verb, Options& options) {
-  verb->add_option("--bits", options.bits, "2048 (default), 3072 or 4096")->check(CLI::IsMember({2048, 3072, 4096}));
-  verb->add_option("--common-name", options.common_name, "Of the certificate; default: the client id")->type_name("CN");
-  verb->add_option("--validity-days", options.validity_days, "Of the certificate; default 365")
-      ->check(CLI::Range(1, 3650));
+void AddRotate(CLI::App* noun, Options& options, int& status) {
+  auto* rotate =
+      AddVerb(noun, "rotate", "Make a client's next key and say when it takes over",
+              "  assertionctl key rotate --client-id orders\n"
+              "  assertionctl key rotate --client-id orders --sign-from +2h\n"
+              "  assertionctl key rotate --client-id orders --publish wso2 --base-url https://localhost:9443 \\\n"
+              "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
+              "    --token-endpoint https://localhost:9443/oauth2/token\n\n" +
+                  std::string(kTimes),
+              status, [&options] { return options.publish.empty() ? RotateKey(options) : CutOverAtWso2(options); });
+  AddClientId(rotate, options);
+  AddNewKey(rotate, options.new_key);
+  auto* publish = AddPublish(rotate, options);
+  auto* alone = rotate->add_option_group("Without --publish");
+  AddInstant(alone, "--sign-from", options.instants.sign_from,
+             "When the new key takes over; default: after publish_lead with the binding jwks, else never");
+  AddChange(alone, options.change, "though the new key has been published for less than publish_lead by then");
+  for (auto* option : alone->get_options(kOwn)) {
+    option->excludes(publish);
+  }
+  AddJson(rotate, options);
+}
+
+void AddSchedule(CLI::App* noun, Options& options, int& status) {
+  auto* schedule =
+      AddVerb(noun, "schedule",
+              "Move the times of a key; give at least one. The key that signs at the new --sign-from stops "
+              "then, and is withdrawn when its last assertion has expired",
+              "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-from now\n"
+              "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-until +1d\n\n" +
+                  std::string(kTimes),
+              status, [&options] { return ScheduleKey(options); });
+  AddClientId(schedule, options);
+  AddRequiredKid(schedule, options);
+  auto& instants = options.instants;
+  AddInstant(schedule, "--publish-from", instants.publish_from, "In the JWK Set from then on");
+  AddInstant(schedule, "--sign-from", instants.sign_from, "Signs from then on");
+  AddInstant(schedule, "--sign-until", instants.sign_until, "Signs until just before then");
+  AddInstant(schedule, "--publish-until", instants.publish_until, "In the JWK Set until just before then");
+  AddChange(schedule, options.change,
+            "though the client is left without a key that signs, or its binding asks for other times");
+  AddJson(schedule, options);
+}
+
+void AddEnds(CLI::App* noun, Options& options, int& status) {
+  auto* revoke = AddVerb(noun, "revoke", "End signing and publication of a key now: the emergency brake",
+                         "  assertionctl key revoke --client-id orders --kid=h3Mk…\n"
+                         "  assertionctl key revoke --client-id orders --kid=h3Mk… --force orders",
+                         status, [&options] { return RevokeKey(options); });
+  AddClientId(revoke, options);
+  AddRequiredKid(revoke, options);
+  AddChange(revoke, options.change, "though the client is left without a key that signs");
+  AddJson(revoke, options);
+  auto* destroy = AddVerb(noun, "destroy", "Remove a withdrawn key's pair and certificate from the token, for good",
+                          "  assertionctl key destroy --client-id orders --kid=h3Mk…", status,
+                          [&options] { return DestroyKey(options); });
+  AddClientId(destroy, options);
+  AddRequiredKid(destroy, options);
+  AddChange(destroy, options.change,
+            "though the key is not withdrawn yet, even if the client is left without a key that signs");
+  AddJson(destroy, options);
 }
 
 }  // namespace
 
 void AddKeyNoun(CLI::App& app, Options& options, int& status) {
-  auto* noun = AddNoun(app, "key", "Key pairs inside the token");
-  auto* generate = AddVerb(noun, "generate", "Make a key pair in the token, with a self-signed certificate",
-                           "  assertionctl key generate --client-id orders\n"
-                           "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
-                           status, [&options] { return GenerateKey(options); });
-  AddClientId(generate, options);
-  AddKeyOptions(generate, options);
-  AddJson(generate, options);
-  auto* rotate =
-      AddVerb(noun, "rotate", "Change over to a new key where the identity server knows one certificate at a time",
-              "  assertionctl key rotate --client-id orders --publish wso2 --base-url https://localhost:9443 \\\n"
-              "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
-              "    --token-endpoint https://localhost:9443/oauth2/token",
-              status, [&options] { return CutOverAtWso2(options); });
-  AddClientId(rotate, options);
-  rotate->add_option("--publish", options.publish, "Where the new certificate goes: wso2")
-      ->required()
-      ->check(CLI::IsMember({"wso2"}))
-      ->type_name("SERVER");
-  AddWso2Options(rotate, options);
-  AddTokenEndpoint(rotate, options.token);
-  rotate
-      ->add_option("--audience", options.audience, "aud of the trial; default: the client's first configured audience")
-      ->type_name("URL");
-  rotate->add_option("--kid", options.kid, "Go on with this key of an attempt before instead of making one")
-      ->type_name("KID");
-  AddKeyOptions(rotate, options);
-  AddJson(rotate, options);
-  auto* list =
-      AddVerb(noun, "list", "The keys of all clients", "  assertionctl key list\n  assertionctl key list --json",
-              status, [&options] { return ListKeys(options); });
-  AddJson(list, options);
+  auto* noun = AddNoun(app, "key", "Key pairs inside the token: make, certify, schedule, rotate, revoke, destroy");
+  AddGenerate(noun, options, status);
+  AddQuestions(noun, options, status);
+  AddImport(noun, options, status);
+  AddRotate(noun, options, status);
+  AddSchedule(noun, options, status);
+  AddEnds(noun, options, status);
+  AddEvidenceVerb(noun, options, status);
 }
 
 }  // namespace assertion::cli

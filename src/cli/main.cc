@@ -9,14 +9,15 @@ namespace {
 
 constexpr const char* kFooter = R"(Exit status:
   0  done
-  1  the server, doctor or inspect said no
+  1  the server, doctor, inspect or evidence verify said no
   2  wrong command line
-  3  a file or the configuration is wrong
+  3  a file or the configuration is wrong, or cannot be read
   4  the server cannot be reached
   5  the identity server refused
 
 Examples:
   assertionctl key generate --client-id orders
+  assertionctl key list
   assertionctl certificate get --client-id orders --out orders.pem
   assertionctl wso2 publish --client-id orders --application 394b8adc-… --base-url https://localhost:9443 \
     --token-file token

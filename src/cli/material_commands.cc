@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/call.h"
+#include "cli/key_options.h"
 
 namespace assertion::cli {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 int GetCertificate(const Options& options) {
   v1::GetCertificateRequest request;
   request.set_client_id(options.client_id);
+  request.set_kid(options.kid);
   return Call<v1::GetCertificateRequest, v1::GetCertificateResponse>(
       options, &Connection::GetCertificate, request, [&](const auto& response) {
         return Write(options.out, options.format == "der" ? response.der() : response.pem());
@@ -32,6 +34,7 @@ void AddMaterialNouns(CLI::App& app, Options& options, int& status) {
                               "  assertionctl certificate get --client-id orders --out orders.pem", status,
                               [&options] { return GetCertificate(options); });
   AddClientId(certificate, options);
+  AddDefaultedKid(certificate, options);
   certificate->add_option("--format", options.format, "pem (leaf first, LF) or der (the leaf); default pem")
       ->check(CLI::IsMember({"pem", "der"}))
       ->type_name("FORMAT");

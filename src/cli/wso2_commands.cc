@@ -9,6 +9,7 @@
 #include "assertion/clock.h"
 #include "cli/bearer_token.h"
 #include "cli/call.h"
+#include "cli/key_options.h"
 #include "cli/text.h"
 
 namespace assertion::cli {
@@ -139,8 +140,7 @@ void AddWso2Noun(CLI::App& app, Options& options, int& status) {
       status, [&options] { return PublishToWso2(options); });
   AddClientId(publish, options);
   AddWso2Options(publish, options);
-  auto* kid =
-      publish->add_option("--kid", options.kid, "Whose certificate; default: the key that signs now")->type_name("KID");
+  auto* kid = AddDefaultedKid(publish, options);
   publish->add_option("--jwks-url", options.wso2.jwks_url, "Have WSO2 fetch this JWK Set instead of a certificate")
       ->excludes(kid)
       ->type_name("URL");

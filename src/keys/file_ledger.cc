@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -41,11 +42,14 @@ class Descriptor {
   int fd_;
 };
 
-// The file's text; empty when there is no file.
-Result<std::string> ReadFile(const std::string& path) {
+// The file's text; nothing when there is no file.
+Result<std::optional<std::string>> ReadFile(const std::string& path) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (file.get() < 0) {
-    return errno == ENOENT ? Result<std::string>("") : Unusable(path, std::strerror(errno));
+    if (errno == ENOENT) {
+      return std::nullopt;
+    }
+    return Unusable(path, std::strerror(errno));
   }
   struct stat info{};
   if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -81,9 +85,6 @@ bool WriteAll(int fd, std::string_view text) {
 }
 
 Result<Ledgers> ParseFile(const std::string& path, const std::string& text) {
-  if (text.empty()) {
-    return Ledgers();
-  }
   const auto file = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!file.is_object() || file.size() != 1 || !file.contains("clients") || !file["clients"].is_array()) {
     return Unusable(path, "is not {\"clients\":[…]}");
@@ -130,7 +131,10 @@ class FileLedger::FileHold final : public Ledger::Hold {
 
 Result<Ledgers> FileLedger::Read() {
   const auto text = ReadFile(path_);
-  return text ? ParseFile(path_, *text) : std::unexpected(text.error());
+  if (!text) {
+    return std::unexpected(text.error());
+  }
+  return *text ? ParseFile(path_, **text) : Ledgers();
 }
 
 Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id) {

@@ -318,12 +318,12 @@ Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::s
 }
 
 Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::string_view kid) {
-  return Change(change, [&](const Client&, Draft& draft) -> Result<std::string> {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
     if (const auto record = FindRecord(draft.next, kid); !record) {
       return std::unexpected(record.error());
     }
     draft.revocation = true;
-    draft.next.keys = Revoked(std::move(draft.next.keys), kid, draft.now);
+    draft.next.keys = Revoked(client, std::move(draft.next.keys), kid, draft.now);
     return std::string(kid);
   });
 }

@@ -89,6 +89,7 @@ class KeyRing {
         random_(std::move(random)) {}
 
   Status Update(const std::vector<Client>& clients, bool whole);
+  Result<Ledgers> ReadLedgers() const;
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
 
   Token& token_;

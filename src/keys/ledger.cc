@@ -13,6 +13,24 @@ constexpr std::array kInstants = {
     std::pair{"publish_from", &KeyRecord::publish_from}, std::pair{"sign_from", &KeyRecord::sign_from},
     std::pair{"sign_until", &KeyRecord::sign_until}, std::pair{"publish_until", &KeyRecord::publish_until}};
 
+// Discarded when it is not JSON, or a member stands in an object twice: nlohmann/json would keep the last in silence.
+json ParseStrictly(std::string_view text) {
+  std::vector<std::set<std::string>> names;
+  bool repeated = false;
+  const auto watch = [&](int /*depth*/, json::parse_event_t event, json& value) {
+    if (event == json::parse_event_t::object_start) {
+      names.emplace_back();
+    } else if (event == json::parse_event_t::object_end) {
+      names.pop_back();
+    } else if (event == json::parse_event_t::key) {
+      repeated = !names.back().insert(value.get<std::string>()).second || repeated;
+    }
+    return true;
+  };
+  auto value = json::parse(text, watch, /*allow_exceptions=*/false);
+  return repeated ? json(json::value_t::discarded) : value;
+}
+
 // An object's members by type; remembers the first that was wrong, and whether any was left over.
 class Members {
  public:
@@ -152,9 +170,9 @@ Result<ClientLedger> ParseLedger(std::string_view text) {
   const auto unusable = [](const std::string& why) {
     return Fail(Code::kLedgerUnusable, "the ledger cannot be read: " + why);
   };
-  const auto object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto object = ParseStrictly(text);
   if (object.is_discarded()) {
-    return unusable("not JSON");
+    return unusable("not JSON, or a member stands there twice");
   }
   Members members(object);
   ClientLedger ledger{

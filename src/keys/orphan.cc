@@ -14,6 +14,16 @@ bool IsKnown(const Ledgers& ledgers, const std::string& label, const Matches& ma
   return ledger != ledgers.end() && std::ranges::any_of(ledger->second.keys, matches);
 }
 
+// Each by its handle: a key of another client may have the same CKA_ID.
+Status Destroy(Token& token, const std::vector<Orphan>& orphans) {
+  for (const auto& orphan : orphans) {
+    if (auto destroyed = token.DestroyObject(orphan.handle); !destroyed) {
+      return destroyed;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string Orphan::ToString() const {
@@ -49,17 +59,25 @@ Result<std::vector<Orphan>> RemoveOrphans(Token& token, Ledger& ledger, const st
   if (!hold) {
     return std::unexpected(hold.error());
   }
-  const auto contents = token.Read({client_id});
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
-  auto orphans = FindOrphans(*contents, {{client_id, (*hold)->current()}});
-  for (const auto& orphan : orphans) {
-    const auto destroyed =
-        orphan.kind == Orphan::Kind::kKeyPair ? token.DestroyKey(orphan.id) : token.DestroyObject(orphan.handle);
-    if (!destroyed) {
-      return std::unexpected(destroyed.error());
+  const auto find = [&]() -> Result<std::vector<Orphan>> {
+    const auto contents = token.Read({client_id});
+    if (!contents) {
+      return std::unexpected(contents.error());
     }
+    return FindOrphans(*contents, {{client_id, (*hold)->current()}});
+  };
+  auto orphans = find();
+  if (!orphans) {
+    return orphans;
+  }
+  if (const auto destroyed = Destroy(token, *orphans); !destroyed) {
+    return std::unexpected(destroyed.error());
+  }
+  // The public half of a pair stands alone by now.
+  const auto halves = find();
+  const auto destroyed = halves ? Destroy(token, *halves) : std::unexpected(halves.error());
+  if (!destroyed) {
+    return std::unexpected(destroyed.error());
   }
   return orphans;
 }

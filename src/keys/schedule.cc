@@ -31,6 +31,26 @@ void HandOver(const Client& client, Schedule& schedule, const KeyRecord& success
   }
 }
 
+// A key that was to take over at `planned` does so later or never: the key that it would have stopped signs on until
+// the next one takes over.
+void HandBack(const Client& client, Schedule& schedule, const KeyRecord& successor, Time planned, Time now) {
+  if (planned <= now || planned == kNever) {
+    return;
+  }
+  auto next = kNever;
+  for (const auto& record : schedule) {
+    if (record.sign_from < record.sign_until && record.sign_from >= planned) {
+      next = std::min(next, record.sign_from);
+    }
+  }
+  for (auto& record : schedule) {
+    if (&record != &successor && record.sign_from < record.sign_until && record.sign_until == planned) {
+      record.sign_until = next;
+      record.publish_until = std::max(record.publish_until, Plus(next, client.publish_overlap()));
+    }
+  }
+}
+
 }  // namespace
 
 const KeyRecord* FindKid(std::span<const KeyRecord> schedule, std::string_view kid) {
@@ -137,6 +157,7 @@ Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view k
     return schedule;
   }
   auto& record = *found;
+  const auto planned = record.sign_from;
   const auto set = [&](Time KeyRecord::* instant, const std::optional<Time>& wanted) {
     if (wanted && *wanted != record.*instant) {
       record.*instant = std::max(*wanted, now);
@@ -156,19 +177,25 @@ Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view k
       record.publish_until = needed;
     }
   }
+  if (record.sign_from > planned || record.sign_from >= record.sign_until) {
+    HandBack(client, schedule, record, planned, now);
+  }
   if (instants.sign_from && record.sign_from < record.sign_until) {
     HandOver(client, schedule, record);
   }
   return schedule;
 }
 
-Schedule Revoked(Schedule schedule, std::string_view kid, Time now) {
+Schedule Revoked(const Client& client, Schedule schedule, std::string_view kid, Time now) {
   const auto found = std::ranges::find(schedule, kid, &KeyRecord::kid);
-  for (const auto instant : kInstants) {
-    if (found != schedule.end()) {
-      (*found).*instant = std::min((*found).*instant, now);
-    }
+  if (found == schedule.end()) {
+    return schedule;
   }
+  const auto planned = found->sign_from;
+  for (const auto instant : kInstants) {
+    (*found).*instant = std::min((*found).*instant, now);
+  }
+  HandBack(client, schedule, *found, planned, now);
   return schedule;
 }
 

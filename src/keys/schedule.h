@@ -41,11 +41,12 @@ Status CheckNoGap(const std::string& client_id, const Schedule& before, const Sc
 // over is published publish_lead before it signs, and stays published for publish_overlap after it stopped.
 Status CheckBinding(const Client& client, const Schedule& before, const Schedule& after);
 
-// Gives the key of that kid these instants, past ones meaning now, and fits its neighbour: the key that signs at the
-// new sign_from stops then, and is withdrawn publish_overlap later. The result is not checked.
+// Gives the key of that kid these instants, past ones meaning now, and fits its neighbours: the key that signs at the
+// new sign_from stops then, and is withdrawn publish_overlap later; the key that it was to take over from before signs
+// on. The result is not checked.
 Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view kid, const Instants& instants, Time now);
 
-// The key signs and is published no more from now on.
-Schedule Revoked(Schedule schedule, std::string_view kid, Time now);
+// The key signs and is published no more from now on. One that it was to take over from signs on.
+Schedule Revoked(const Client& client, Schedule schedule, std::string_view kid, Time now);
 
 }  // namespace assertion

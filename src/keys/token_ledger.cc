@@ -96,15 +96,15 @@ Result<std::vector<Stored>> ParseAll(const Result<std::vector<TokenData>>& objec
 
 class TokenLedger::TokenHold final : public Ledger::Hold {
  public:
-  TokenHold(TokenLedger& owner, std::string nonce, std::string client_id)
-      : owner_(owner), nonce_(std::move(nonce)), client_id_(std::move(client_id)) {
+  TokenHold(MachineLock lock, TokenLedger& owner, std::string nonce, std::string client_id)
+      : lock_(std::move(lock)), owner_(owner), nonce_(std::move(nonce)), client_id_(std::move(client_id)) {
     current_.client_id = client_id_;
   }
   ~TokenHold() override { static_cast<void>(owner_.Withdraw(client_id_, nonce_)); }
   TokenHold(const TokenHold&) = delete;
   TokenHold& operator=(const TokenHold&) = delete;
 
-  // Reads what is there now that nobody else changes it, and removes what a crash left of older versions.
+  // Reads what is there now that nobody else changes it.
   Status Read() {
     auto versions = ParseAll(owner_.token_.FindData(kLedgerObjects, client_id_));
     auto newest = versions ? Newest(*versions) : std::unexpected(versions.error());
@@ -116,13 +116,10 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
     }
     for (const auto& stored : *versions) {
       if (stored.handle != (*newest)->handle) {
-        if (auto destroyed = owner_.token_.DestroyObject(stored.handle); !destroyed) {
-          return destroyed;
-        }
+        older_.push_back(stored.handle);
       }
     }
     current_ = std::move((*newest)->ledger);
-    handle_ = (*newest)->handle;
     return {};
   }
 
@@ -136,25 +133,26 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
     if (auto stored = owner_.token_.StoreData(kLedgerObjects, client_id_, assertion::ToJson(next)); !stored) {
       return stored;
     }
-    if (handle_) {
-      // Should it stay, the next change removes it: the newer version counts.
-      static_cast<void>(owner_.token_.DestroyObject(*handle_));
+    for (const auto handle : older_) {
+      static_cast<void>(owner_.token_.DestroyObject(handle));  // what stays is removed by a later change
     }
     return {};
   }
 
  private:
+  const MachineLock lock_;
   TokenLedger& owner_;
   const std::string nonce_;
   const std::string client_id_;
   const steady_clock::time_point taken_ = steady_clock::now();
   ClientLedger current_;
-  std::optional<ObjectHandle> handle_;
+  std::vector<ObjectHandle> older_;
 };
 
 Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string holder, Clock clock, Random random) {
   std::unique_ptr<TokenLedger> ledger(new TokenLedger(token, std::move(holder), std::move(clock), std::move(random)));
-  const auto claims = token.FindData(kClaimObjects, {});
+  const auto lock = MachineLock::Take(ledger->LockName());
+  const auto claims = lock ? token.FindData(kClaimObjects, {}) : std::unexpected(lock.error());
   if (!claims) {
     return std::unexpected(claims.error());
   }
@@ -166,6 +164,11 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
     }
   }
   return ledger;
+}
+
+std::string TokenLedger::LockName() const {
+  const auto token = token_.Describe();
+  return token.manufacturer + '\0' + token.model + '\0' + token.serial;
 }
 
 Result<Ledgers> TokenLedger::Read() {
@@ -230,6 +233,12 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
 }
 
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id) {
+  auto lock = MachineLock::Take(LockName());
+  // Before anything is stored: see the class.
+  const auto look = lock ? token_.FindData(kClaimObjects, client_id) : std::unexpected(lock.error());
+  if (!look) {
+    return std::unexpected(look.error());
+  }
   const auto deadline = steady_clock::now() + kLongestWait;
   while (true) {
     std::array<std::uint8_t, 16> octets{};
@@ -239,7 +248,7 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
     auto nonce = Hex(octets);
     const auto alone = Claim(client_id, nonce);
     if (alone && *alone) {
-      return Held(client_id, std::move(nonce));
+      return Held(std::move(*lock), client_id, std::move(nonce));
     }
     const auto withdrawn = Withdraw(client_id, nonce);
     if (!alone || !withdrawn) {
@@ -253,8 +262,9 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
   }
 }
 
-Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Held(const std::string& client_id, std::string nonce) {
-  auto hold = std::make_unique<TokenHold>(*this, std::move(nonce), client_id);
+Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Held(MachineLock lock, const std::string& client_id,
+                                                        std::string nonce) {
+  auto hold = std::make_unique<TokenHold>(std::move(lock), *this, std::move(nonce), client_id);
   if (const auto read = hold->Read(); !read) {
     return std::unexpected(read.error());
   }

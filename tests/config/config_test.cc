@@ -92,6 +92,48 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
                                       "http_listen"}));
 }
 
+TEST(Config, LedgerRefreshListenerAndBinding) {
+  const auto by_default = *ParseConfig(kValid, "/state");
+  EXPECT_EQ(by_default.ledger_path, "");
+  EXPECT_EQ(by_default.refresh_interval, seconds(5));
+  EXPECT_EQ(by_default.http_host, "");
+  EXPECT_EQ(by_default.clients.front().binding, Binding::kCertificate);
+  EXPECT_EQ(by_default.clients.front().publish_lead, seconds(900));
+  EXPECT_FALSE(by_default.clients.front().sign_with_expired_certificate);
+
+  const auto config = ParseConfig(With(R"("clients": [
+    {)",
+                                       R"("ledger": "file:/var/lib/a/ledger.json", "refresh_interval": "10s",
+   "http_listen": "[::1]:0", "clients": [
+    { "binding": "jwks", "publish_lead": "20s", "sign_with_expired_certificate": true,)"),
+                                  "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->ledger_path, "/var/lib/a/ledger.json");
+  EXPECT_EQ(config->refresh_interval, seconds(10));
+  EXPECT_EQ(config->http_host, "::1");
+  EXPECT_EQ(config->http_port, 0);
+  EXPECT_EQ(config->clients.front().binding, Binding::kJwks);
+  EXPECT_EQ(config->clients.front().publish_lead, seconds(20));
+  EXPECT_TRUE(config->clients.front().sign_with_expired_certificate);
+  EXPECT_TRUE(config->warnings.empty());
+  EXPECT_EQ(ParseConfig(With(R"("clients")", R"("ledger": "token", "clients")"), "/state")->ledger_path, "");
+}
+
+TEST(Config, WarnsOfPlainHttpBeyondThisMachine) {
+  for (const char* host : {"0.0.0.0", "[::]", "10.0.0.1", "example.com"}) {
+    const auto config =
+        ParseConfig(With(R"("clients")", R"("http_listen": ")" + std::string(host) + R"(:80", "clients")"), "/state");
+    ASSERT_TRUE(config) << host;
+    EXPECT_EQ(config->warnings.size(), 1U) << host;
+  }
+  for (const char* host : {"127.0.0.1", "[::1]", "localhost"}) {
+    const auto config =
+        ParseConfig(With(R"("clients")", R"("http_listen": ")" + std::string(host) + R"(:80", "clients")"), "/state");
+    ASSERT_TRUE(config) << host;
+    EXPECT_TRUE(config->warnings.empty()) << host;
+  }
+}
+
 TEST(Config, AShorterMaximumShortensTheDefault) {
   const auto config = ParseConfig(With(R"("client_id")", R"("max_lifetime": "60s", "client_id")"), "/state");
   ASSERT_TRUE(config) << config.error().front();
@@ -160,6 +202,21 @@ INSTANTIATE_TEST_SUITE_P(
               "4: operators[0].roles: must be some of: viewer, operator, approver"},
         Wrong{R"("clients")", R"("listen_group": "nobody-has-this", "clients")",
               "4: listen_group: this machine has no such group"},
+        Wrong{R"("clients")", R"("ledger": "/ledger", "clients")", "4: ledger: must be"},
+        Wrong{R"("clients")", R"("ledger": "file:ledger", "clients")", "4: ledger: must be"},
+        Wrong{R"("clients")", R"("refresh_interval": "0s", "clients")", "4: refresh_interval: must be a duration"},
+        Wrong{R"("clients")", R"("refresh_interval": "61m", "clients")", "4: refresh_interval: must be a duration"},
+        Wrong{R"("clients")", R"("http_listen": "127.0.0.1", "clients")", "4: http_listen: must be HOST:PORT"},
+        Wrong{R"("clients")", R"("http_listen": ":80", "clients")", "4: http_listen: must be HOST:PORT"},
+        Wrong{R"("clients")", R"("http_listen": "h:65536", "clients")", "4: http_listen: must be HOST:PORT"},
+        Wrong{R"("clients")", R"("http_listen": "h:-1", "clients")", "4: http_listen: must be HOST:PORT"},
+        Wrong{R"("client_id")", R"("binding": "pem", "client_id")", "6: clients[0].binding: must be"},
+        Wrong{R"("client_id")", R"("publish_lead": "60s", "client_id")",
+              "6: clients[0].publish_lead: is for the binding \"jwks\" only"},
+        Wrong{R"("client_id")", R"("binding": "jwks", "publish_lead": "9s", "client_id")",
+              "6: clients[0].publish_lead: must be at least twice refresh_interval"},
+        Wrong{R"("client_id")", R"("sign_with_expired_certificate": 1, "client_id")",
+              "6: clients[0].sign_with_expired_certificate: must be true or false"},
         Wrong{R"(["https://is.example.com/oauth2/token"])", "[]", "7: clients[0].audiences: must name at least one"},
         Wrong{R"(["https://is.example.com/oauth2/token"])", "[\n5]",
               "8: clients[0].audiences[0]: must be a string that is not empty"},

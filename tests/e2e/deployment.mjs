@@ -95,9 +95,8 @@ export class Deployment {
   async findSecrets() {
     const { keys } = JSON.parse(await this.ctl('key', 'list', '--json'));
     const moduli = [];
-    for (const { client_id: client } of keys) {
-      const { keys: [jwk] } = JSON.parse(await this.ctl('jwks', 'get', '--client-id', client));
-      moduli.push(Buffer.from(jwk.n, 'base64url'));
+    for (const client of new Set(keys.map((key) => key.client_id))) {
+      for (const jwk of (await this.jwks(client)).keys) moduli.push(Buffer.from(jwk.n, 'base64url'));
     }
     return describeSecrets({ folder: this.folder, pinFile: this.pinFile, processes: [this.daemon.pid], moduli });
   }

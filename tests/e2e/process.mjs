@@ -109,8 +109,8 @@ export class Lines {
 }
 
 // Runs a program to its end. Returns { status, stdout, stderr }; status is the signal's name when one ended it.
-export async function run(program, options, { env = process.env, input = '', encoding = 'utf8' } = {}) {
-  const child = spawn(program, options, { env, stdio: 'pipe' });
+export async function run(program, options, { env = process.env, cwd, input = '', encoding = 'utf8' } = {}) {
+  const child = spawn(program, options, { env, cwd, stdio: 'pipe' });
   running.add(child);
   const written = { stdout: [], stderr: [] };
   for (const stream of ['stdout', 'stderr']) child[stream].on('data', (chunk) => written[stream].push(chunk));

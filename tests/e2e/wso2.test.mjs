@@ -95,6 +95,20 @@ describe('wso2 publish', () => {
     });
   }
 
+  it('sends the certificate of the key that --kid names, before it signs', async () => {
+    const signing = await deployment.key('orders');
+    const staged = await deployment.generateKey('orders');
+    const printed = JSON.parse(await publish(`--kid=${staged.kid}`, '--json'));
+    assert.deepEqual([printed.kid, printed['x5t#S256']], [staged.kid, staged['x5t#S256']]);
+    assert.equal(der(standIn.slot(application).value), der(await deployment.ctl('certificate', 'get', '--client-id',
+      'orders', `--kid=${staged.kid}`)));
+    await publish();
+    assert.equal(der(standIn.slot(application).value), der(await deployment.ctl('certificate', 'get', '--client-id',
+      'orders', `--kid=${signing.kid}`)));
+    await refusal(1, /no such key/, { '--kid': 'x' });
+    await deployment.ctl('key', 'destroy', '--client-id', 'orders', `--kid=${staged.kid}`, '--force', 'orders');
+  });
+
   it('compares certificates, not texts: one stored with CRLF is the same', async () => {
     const pem = (await deployment.ctl('certificate', 'get', '--client-id', 'orders')).replaceAll('\n', '\r\n');
     await standIn.setSlot(application, { type: 'PEM', value: pem });

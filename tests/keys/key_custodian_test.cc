@@ -196,6 +196,17 @@ TEST_F(KeyCustodianTest, OrphansAreFoundAndRemoved) {
   EXPECT_EQ(hsm_.token().Read({"somebody else"})->keys.size(), 1U);
 }
 
+TEST_F(KeyCustodianTest, AnOrphanTakesNoKeyOfAnotherClientAlong) {
+  auto replica = Start();
+  const auto id = replica.Record("billing", replica.Generate("billing")).id;
+  hsm_.MakeKey("orders", id, true, false);
+  const auto removed = RemoveOrphans(hsm_.token(), replica.ledger(), "orders");
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(removed->size(), 1U);
+  EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
+  EXPECT_EQ(hsm_.token().Read({"billing"})->keys.size(), 1U);
+}
+
 TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   auto replica = Start();
   const auto kid = replica.Generate("orders");

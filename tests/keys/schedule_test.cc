@@ -98,6 +98,43 @@ TEST(ScheduleTest, AKeyThatTakesOverStopsItsPredecessor) {
   EXPECT_EQ(Reason(CheckBinding(client, before, after)), "");
 }
 
+TEST(ScheduleTest, AKeyThatIsNotTakenOverFromSignsOn) {
+  const auto client = WithBinding(Binding::kJwks);
+  const auto at = kNow + seconds(1000);
+  const auto to = [&](std::optional<Time> sign_from) {
+    return Instants{.publish_from = {}, .sign_from = sign_from, .sign_until = {}, .publish_until = {}};
+  };
+  const auto planned = Rescheduled(client, {Key(1, kNow, kNow, kNever, kNever), Key(2, kNever, kNever, kNever, kNever)},
+                                   "kid2", to(at), kNow);
+  ASSERT_EQ(planned[0].sign_until, at);
+
+  const auto later = Rescheduled(client, planned, "kid2", to(at + seconds(500)), kNow + seconds(5));
+  EXPECT_EQ(later[0].sign_until, at + seconds(500));
+  EXPECT_EQ(later[0].publish_until, at + seconds(830));
+  EXPECT_EQ(Reason(CheckOrder(later)), "");
+  EXPECT_EQ(Reason(CheckNoGap("orders", planned, later, kNow + seconds(5))), "");
+  EXPECT_EQ(Reason(CheckBinding(client, planned, later)), "");
+
+  const auto never = Rescheduled(client, planned, "kid2", to(kNever), kNow + seconds(5));
+  EXPECT_EQ(never[0].sign_until, kNever);
+  EXPECT_EQ(never[0].publish_until, kNever);
+
+  const auto revoked = Revoked(client, planned, "kid2", kNow + seconds(5));
+  EXPECT_EQ(revoked[0].sign_until, kNever);
+  EXPECT_EQ(Reason(CheckNoGap("orders", planned, revoked, kNow + seconds(5))), "");
+
+  // Once it has taken over there is nothing to hand back.
+  const auto too_late = Revoked(client, planned, "kid2", at);
+  EXPECT_EQ(too_late[0].sign_until, at);
+
+  // A third key that was to follow takes over from the first.
+  const auto third = Rescheduled(client, {planned[0], planned[1], Key(3, kNow, kNever, kNever, kNever)}, "kid3",
+                                 to(at + seconds(2000)), kNow);
+  const auto without = Revoked(client, third, "kid2", kNow + seconds(5));
+  EXPECT_EQ(without[0].sign_until, at + seconds(2000));
+  EXPECT_EQ(Reason(CheckOrder(without)), "");
+}
+
 TEST(ScheduleTest, TheBindingByJwksAsksForLeadAndOverlap) {
   const Schedule before = {Key(1, kNow, kNow, kNever, kNever)};
   const auto at = kNow + seconds(899);
@@ -130,7 +167,7 @@ TEST(ScheduleTest, RandomChangesNeverLetTwoSignNorRewriteThePast) {
           after.push_back(Key(static_cast<std::uint8_t>(schedule.size()), kNever, kNever, kNever, kNever));
           break;
         case 1:
-          after = Revoked(after, kid, now);
+          after = Revoked(client, after, kid, now);
           break;
         default:
           after = Rescheduled(client, after, kid, {instant(), instant(), instant(), instant()}, now);

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace assertion::cli {
+
+// One thing that was looked at.
+struct Finding {
+  std::string name;  // of what it is about; may be empty
+  bool ok;
+  std::string text;  // what was found, or what is wrong and what to do
+};
+
+bool AllOk(const std::vector<Finding>& findings);
+
+// For a person, "ok     …" or "wrong  …", a line each.
+std::string FindingsText(const std::vector<Finding>& findings);
+
+// {"ok":…, "findings":[…]}
+nlohmann::ordered_json FindingsJson(const std::vector<Finding>& findings);
+
+}  // namespace assertion::cli

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "assertion/clock.h"
+#include "assertion/error.h"
+
+namespace assertion::cli {
+
+inline Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return Time(std::chrono::seconds(timestamp.seconds()));
+}
+
+inline google::protobuf::Timestamp ToTimestamp(Time time) {
+  google::protobuf::Timestamp timestamp;
+  timestamp.set_seconds(time.time_since_epoch().count());
+  return timestamp;
+}
+
+// A moment as operators write it: "now"; "never"; a span from now on such as +90s, +15m, +2h or +1d; or RFC 3339 in
+// UTC, for example 2026-11-24T12:00:00Z. INVALID_ARGUMENT for anything else.
+Result<Time> ParseInstant(std::string_view text, Time now);
+
+// As Rfc3339, and "never".
+std::string InstantText(Time time);
+
+}  // namespace assertion::cli

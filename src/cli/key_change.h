@@ -1,0 +1,15 @@
+#pragma once
+
+#include "cli/command.h"
+
+namespace assertion::cli {
+
+// The verbs of `assertionctl key` that change something. Each returns its exit status.
+int GenerateKey(const Options& options);
+int ImportCertificate(const Options& options);
+int RotateKey(const Options& options);
+int ScheduleKey(const Options& options);
+int RevokeKey(const Options& options);
+int DestroyKey(const Options& options);
+
+}  // namespace assertion::cli

@@ -1,0 +1,72 @@
+# Sourced by the scripts here: builds if need be, makes a throw-away token, starts servers on it.
+# Takes the arguments [BIN_DIR] …; sets bin, work, and arguments (what was left).
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+case ${1:-} in
+  ''|--*) bin='' ;;
+  *) bin=$(cd "$1" && pwd -P); shift ;;
+esac
+arguments=("$@")
+if [ -z "$bin" ]; then
+  log=$root/build/bench.log
+  mkdir -p "$root/build"
+  { cmake -S "$root" -B "$root/build/bench" -G Ninja -D CMAKE_BUILD_TYPE=Release -D ASSERTION_BUILD_TESTS=ON &&
+    cmake --build "$root/build/bench" --target assertiond assertionctl signing_bench; } >"$log" 2>&1 ||
+    { tail -n 25 "$log" >&2; echo "bench: the build failed, see $log" >&2; exit 1; }
+  bin=$root/build/bench/bin
+fi
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX") server=''
+stop_server() {
+  if [ -n "$server" ] && kill -TERM "$server" 2>/dev/null; then wait "$server" || true; fi
+  server=''
+}
+at_exit() { stop_server; rm -rf "$work"; }
+trap at_exit EXIT
+trap 'exit 130' INT; trap 'exit 143' TERM
+
+# new_token NAME: a token of its own, which the module then uses. A token for these few seconds: its PIN may stand on
+# the command line.
+new_token() {
+  mkdir -m 700 "$work/$1" "$work/$1/tokens"
+  export SOFTHSM2_CONF=$work/$1/softhsm2.conf
+  printf '%s\n' "directories.tokendir = $work/$1/tokens" 'objectstore.backend = file' 'log.level = ERROR' \
+    >"$SOFTHSM2_CONF"
+  softhsm2-util --init-token --free --label bench --so-pin 12345678 --pin 12345678 >"$work/$1/token.log" 2>&1 ||
+    { cat "$work/$1/token.log" >&2; exit 1; }
+  (umask 077 && echo 12345678 >"$work/pin")
+}
+
+# write_config CLIENT…
+write_config() {
+  local client separator=''
+  {
+    printf '{ "hsm": "%s", "listen": "unix:%s", "state_directory": "%s", "refresh_interval": "1s",\n' \
+      "pkcs11:token=bench?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:$work/pin" \
+      "$work/assertiond.sock" "$work"
+    printf '  "operators": [ { "caller": "uid:%s", "roles": ["operator"] } ],\n  "clients": [' "$(id -u)"
+    for client in "$@"; do
+      printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s"] }' \
+        "$separator" "$client" "$(id -u)"
+      separator=,
+    done
+    printf ' ] }\n'
+  } >"$work/assertiond.json"
+  export ASSERTIOND_SERVER=unix:$work/assertiond.sock
+}
+
+# start_server: sets started to the milliseconds from start to serving.
+start_server() {
+  local began deadline=$((SECONDS + 60))
+  began=$(date +%s%N)
+  : >"$work/assertiond.log"   # so that the wait below always has a file to look into
+  "$bin/assertiond" --config "$work/assertiond.json" >>"$work/assertiond.log" 2>&1 </dev/null &
+  server=$!
+  until grep -qF 'serving on unix:' "$work/assertiond.log"; do
+    if ! kill -0 "$server" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+      cat "$work/assertiond.log" >&2; echo "bench: assertiond does not serve" >&2; exit 1
+    fi
+    sleep 0.01
+  done
+  started=$((($(date +%s%N) - began) / 1000000))
+}

@@ -1,0 +1,60 @@
+#include "cli/instant.h"
+
+#include <gtest/gtest.h>
+
+#include "assertion/key_record.h"
+
+namespace assertion::cli {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr Time kNow{seconds(1'800'000'000)};
+
+TEST(Instant, IsReadInEveryForm) {
+  EXPECT_EQ(ParseInstant("now", kNow), kNow);
+  EXPECT_EQ(ParseInstant("never", kNow), kNever);
+  EXPECT_EQ(ParseInstant("+0s", kNow), kNow);
+  EXPECT_EQ(ParseInstant("+90s", kNow), kNow + seconds(90));
+  EXPECT_EQ(ParseInstant("+15m", kNow), kNow + seconds(900));
+  EXPECT_EQ(ParseInstant("+2h", kNow), kNow + seconds(7200));
+  EXPECT_EQ(ParseInstant("+3d", kNow), kNow + seconds(3 * 86400));
+  EXPECT_EQ(ParseInstant("2027-01-15T08:00:00Z", kNow), kNow);
+  EXPECT_EQ(ParseInstant("2028-02-29T23:59:59Z", kNow), Time(seconds(1'835'481'599)));
+  EXPECT_EQ(ParseInstant("9999-12-31T23:59:59Z", kNow), kNever);
+}
+
+TEST(Instant, AnythingElseIsRefused) {
+  for (const auto* text : {"",
+                           "Now",
+                           "15m",
+                           "+15",
+                           "+m",
+                           "+d",
+                           "+1w",
+                           "+-1s",
+                           "-15m",
+                           "+4294967295d",
+                           "2027-01-15",
+                           "2027-01-15T08:00:00",
+                           "2027-01-15T08:00:00+01:00",
+                           "2027-01-15 08:00:00Z",
+                           "2027-02-29T08:00:00Z",
+                           "2027-13-01T08:00:00Z",
+                           "2027-01-15T24:00:00Z",
+                           "2027-01-15T08:60:00Z",
+                           "2027-01-15T08:00:60Z",
+                           "2027-01-15T08:00:00Z "}) {
+    const auto time = ParseInstant(text, kNow);
+    ASSERT_FALSE(time) << text;
+    EXPECT_EQ(time.error().code, Code::kInvalidArgument) << text;
+  }
+}
+
+TEST(Instant, IsWrittenAsItIsRead) {
+  EXPECT_EQ(InstantText(kNow), "2027-01-15T08:00:00Z");
+  EXPECT_EQ(InstantText(kNever), "never");
+}
+
+}  // namespace
+}  // namespace assertion::cli

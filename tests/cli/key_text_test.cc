@@ -1,0 +1,72 @@
+#include "cli/key_text.h"
+
+#include <gtest/gtest.h>
+
+#include "assertion/key_record.h"
+#include "cli/instant.h"
+
+namespace assertion::cli {
+namespace {
+
+using std::chrono::days;
+using std::chrono::hours;
+
+constexpr Time kNow{std::chrono::seconds(1'800'000'000)};  // 2027-01-15T08:00:00Z
+
+v1::Key KeyOf(const std::string& client_id, const std::string& kid, v1::KeyState state, Time not_after) {
+  v1::Key key;
+  key.set_client_id(client_id);
+  key.set_kid(kid);
+  key.set_algorithm("RS256");
+  key.set_key_bits(2048);
+  key.set_state(state);
+  key.set_x5t_s256("x");
+  *key.mutable_not_after() = ToTimestamp(not_after);
+  *key.mutable_publish_from() = ToTimestamp(kNow + hours(1));
+  *key.mutable_sign_from() = ToTimestamp(kNow + hours(2));
+  *key.mutable_sign_until() = ToTimestamp(kNow + hours(3));
+  *key.mutable_publish_until() = ToTimestamp(kNever);
+  return key;
+}
+
+TEST(KeyText, TheTableSaysWhatEachKeyDoesSinceWhenAndUntilWhen) {
+  v1::ListKeysResponse response;
+  for (const auto* client_id : {"a", "b", "c", "d"}) {
+    (*response.mutable_versions())[client_id] = 0;
+  }
+  const auto year = kNow + days(365);
+  *response.add_keys() = KeyOf("b", "1", v1::KEY_STATE_STAGED, year);
+  *response.add_keys() = KeyOf("b", "2", v1::KEY_STATE_PUBLISHED, year);
+  *response.add_keys() = KeyOf("d", "3", v1::KEY_STATE_SIGNING, year);
+  *response.add_keys() = KeyOf("d", "4", v1::KEY_STATE_RETIRING, year);
+  *response.add_keys() = KeyOf("d", "5", v1::KEY_STATE_WITHDRAWN, year);
+  EXPECT_EQ(
+      KeyTable(response, kNow),
+      "CLIENT  KID     ALGORITHM  STATE      SINCE                 UNTIL                 CERTIFICATE UNTIL\n"
+      "a       no key  -          -          -                     -                     -\n"
+      "b       1       RS256      staged     -                     2027-01-15T09:00:00Z  2028-01-15 (365 days left)\n"
+      "b       2       RS256      published  2027-01-15T09:00:00Z  2027-01-15T10:00:00Z  2028-01-15 (365 days left)\n"
+      "c       no key  -          -          -                     -                     -\n"
+      "d       3       RS256      signing    2027-01-15T10:00:00Z  2027-01-15T11:00:00Z  2028-01-15 (365 days left)\n"
+      "d       4       RS256      retiring   2027-01-15T11:00:00Z  never                 2028-01-15 (365 days left)\n"
+      "d       5       RS256      withdrawn  never                 -                     2028-01-15 (365 days left)\n");
+}
+
+TEST(KeyText, ACertificateThatEndsSoonIsMarked) {
+  const auto line = [](Time not_after) { return KeyLine(KeyOf("a", "1", v1::KEY_STATE_SIGNING, not_after), kNow); };
+  EXPECT_TRUE(line(kNow + days(30)).ends_with("certificate until 2027-02-14 (30 days left)\n"));
+  EXPECT_TRUE(line(kNow + days(30) - hours(1)).ends_with("(29 days left) EXPIRES SOON\n"));
+  EXPECT_TRUE(line(kNow + days(1)).ends_with("(1 day left) EXPIRES SOON\n"));
+  EXPECT_TRUE(line(kNow).ends_with("(0 days left) EXPIRES SOON\n"));
+  EXPECT_TRUE(line(kNow - days(3)).ends_with("certificate until 2027-01-12 EXPIRED 3 days ago\n"));
+}
+
+TEST(KeyText, AKeyWithoutACertificateSaysSo) {
+  auto key = KeyOf("a", "1", v1::KEY_STATE_SIGNING, kNow);
+  key.clear_x5t_s256();
+  EXPECT_TRUE(KeyLine(key, kNow).ends_with("no certificate\n")) << KeyLine(key, kNow);
+  EXPECT_FALSE(KeyJson(key).contains("not_after"));
+}
+
+}  // namespace
+}  // namespace assertion::cli

@@ -1,0 +1,104 @@
+// assertionctl doctor: what is on the token and in no ledger, and what is in the ledger and not on the token.
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { Deployment } from './deployment.mjs';
+
+const AUDIENCES = ['https://localhost:9443/oauth2/token'];
+const CLIENTS = ['orders', 'billing', 'before-the-ledger'];
+
+describe('doctor', () => {
+  let deployment;
+  let next = 0x10;
+  let id;
+
+  before(async () => {
+    deployment = await Deployment.start(CLIENTS.map((client) => ({ client_id: client, audiences: AUDIENCES })));
+    for (const client of ['orders', 'billing']) await deployment.generateKey(client);
+  });
+
+  after(() => deployment?.close());
+
+  beforeEach(() => { id = (next++).toString(16); });
+
+  const doctor = (...options) => deployment.tryCtl('doctor', '--config', deployment.configuration, ...options);
+  const remove = (client, ...options) => doctor('--remove-orphans', '--client-id', client, ...options);
+  const logIn = ['--login', '--pin', 'env:E2E_PIN'];
+  const plant = (client) => deployment.askToken([...logIn, '--keypairgen', '--key-type', 'rsa:2048', '--label', client,
+    '--id', id]);
+  const discard = async () => {
+    for (const type of ['privkey', 'pubkey']) {
+      await deployment.askToken([...logIn, '--delete-object', '--type', type, '--id', id]);
+    }
+  };
+  const objects = async () => (await deployment.askToken([...logIn, '--list-objects'])).match(/ID: +(\S+)/g)
+    .filter((line) => line.endsWith(` ${id}`)).length;
+  const named = (client) => new RegExp(`^wrong {2}client ${client}: key pair with CKA_ID ${id} is in no ledger`, 'm');
+
+  it('names an orphan, what it may be and what removes it, and leaves it alone', async () => {
+    await plant('orders');
+    const { status, stdout } = await doctor();
+    assert.equal(status, 1);
+    assert.match(stdout, named('orders'));
+    assert.match(stdout, /--remove-orphans --client-id orders destroys it for ever/);
+    assert.equal(await objects(), 2);
+    await discard();
+  });
+
+  it('removes the orphans of the client that is named, says which, and touches nothing else', async () => {
+    const kids = await Promise.all(['orders', 'billing'].map(async (client) => (await deployment.key(client)).kid));
+    await plant('orders');
+    const { status, stdout } = await remove('orders');
+    assert.match(stdout, new RegExp(`^ok {5}client orders: removed key pair with CKA_ID ${id}$`, 'm'));
+    assert.equal(stdout.match(/removed/g).length, 1);
+    assert.equal(await objects(), 0);
+    assert.match(stdout, new RegExp(`^ok {5}client orders: key ${kids[0]} signed`, 'm'));
+    assert.match(stdout, new RegExp(`^ok {5}client billing: key ${kids[1]} signed`, 'm'));
+    assert.equal(status, 1, 'a client without a key is wrong still');
+    const { findings } = JSON.parse((await remove('orders', '--json')).stdout);
+    const [first] = findings.filter(({ name }) => name === 'client orders');
+    assert.deepEqual(first, { name: 'client orders', ok: true, text: 'no orphans to remove' });
+    for (const client of ['orders', 'billing']) await deployment.createAssertion(client);
+  });
+
+  it('leaves the orphans of other clients', async () => {
+    await plant('billing');
+    await remove('orders');
+    assert.equal(await objects(), 2);
+    await remove('billing');
+    assert.equal(await objects(), 0);
+  });
+
+  it('of a client without a ledger it removes keys by force alone: they may be in use elsewhere', async () => {
+    await plant('before-the-ledger');
+    const { status, stdout } = await remove('before-the-ledger');
+    assert.equal(status, 1);
+    assert.match(stdout, /^wrong {2}client before-the-ledger: orphans not removed: the client has no ledger/m);
+    assert.equal(await objects(), 2);
+    assert.equal((await remove('before-the-ledger', '--force', 'orders')).status, 2);
+    assert.equal(await objects(), 2);
+    assert.match((await remove('before-the-ledger', '--force', 'before-the-ledger')).stdout, /: removed key pair/);
+    assert.equal(await objects(), 0);
+  });
+
+  it('removes nothing without the name of a configured client', async () => {
+    await plant('orders');
+    assert.equal((await doctor('--remove-orphans')).status, 2);
+    assert.equal((await doctor('--client-id', 'orders')).status, 2);
+    const { status, stderr } = await remove('nobody');
+    assert.equal(status, 1);
+    assert.match(stderr, /no client nobody is configured/);
+    assert.equal(await objects(), 2);
+    await discard();
+  });
+
+  it('names a key that is in the ledger and not on the token', async () => {
+    const { kid, cka_id: lost } = await deployment.generateKey('billing');
+    id = lost;
+    await discard();
+    const { status, stdout } = await doctor();
+    assert.equal(status, 1);
+    assert.match(stdout, new RegExp(`^wrong {2}client billing: .*${kid}, .*in the ledger but not on the token`, 'm'));
+    await deployment.ctl('key', 'destroy', '--client-id', 'billing', `--kid=${kid}`, '--force', 'billing');
+    assert.doesNotMatch((await doctor()).stdout, /but not on the token/);
+  });
+});
