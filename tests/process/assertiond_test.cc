@@ -148,7 +148,7 @@ TEST_F(AssertiondTest, CheckConfig) {
   EXPECT_EQ(Process({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())}).Wait(), 0);
   Process wrong({ASSERTIOND, "--check-config", WriteConfig("pkcs11:token=x?pin-value=13579")});
   EXPECT_EQ(wrong.Wait(), 3);
-  ExpectContains(wrong.output(), "assertiond.json:10: hsm: pin-value is refused");
+  ExpectContains(wrong.output(), "assertiond.json:13: hsm: pin-value is refused");
   EXPECT_EQ(wrong.output().find("13579"), std::string::npos);
   Process absent({ASSERTIOND, "--check-config", hsm_.directory() / "absent.json"});
   EXPECT_EQ(absent.Wait(), 3);

@@ -1,0 +1,117 @@
+// Who may call: what the configuration lists by name, as it is now.
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { AssertionService, Caller } from './caller.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, run } from './process.mjs';
+
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const ME = `uid:${process.getuid()}`;
+const NOBODY = 65534;
+
+describe('callers', () => {
+  let deployment;
+
+  before(async () => {
+    deployment = await Deployment.start([
+      { client_id: 'orders', audiences: [AUDIENCE] },
+      { client_id: 'foreign', audiences: [AUDIENCE], callers: ['uid:4294967294', 'spiffe://example.org/ns/pay/*'] },
+    ]);
+    await deployment.generateKey('orders');
+    await deployment.generateKey('foreign');
+  });
+
+  after(() => deployment?.close());
+
+  const configuration = () => JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+
+  // Writes the configuration, sends SIGHUP, and returns the line that the log then has of it.
+  async function reload(text) {
+    writeFileSync(deployment.configuration, text);
+    const before = readFileSync(deployment.log, 'utf8').length;
+    deployment.daemon.kill('SIGHUP');
+    const line = () => /^.*SIGHUP: .*$/m.exec(readFileSync(deployment.log, 'utf8').slice(before))?.[0];
+    await new Deadline(30, `assertiond to have read its configuration; its log is ${deployment.log}`).until(line);
+    return line();
+  }
+
+  const create = (client) => deployment.tryCtl('assertion', 'create', '--client-id', client);
+
+  it('who is not listed is told how it is known', async () => {
+    const { status, stderr } = await create('foreign');
+    assert.equal(status, 1);
+    assert.match(stderr, new RegExp(`you are known here as "${ME}", who may not ask for assertions of this client`));
+    // Having a role, it may read what the client publishes.
+    await deployment.ctl('certificate', 'get', '--client-id', 'foreign');
+  });
+
+  it('a reload takes effect without a call that fails', async () => {
+    const original = configuration();
+    const caller = new Caller(AssertionService, deployment.socket);
+    let over = false;
+    let calls = 0;
+    const load = (async () => {
+      for (; !over; ++calls) await caller.call('CreateAssertion', { client_id: 'orders' });
+    })();
+    try {
+      const changed = structuredClone(original);
+      changed.clients[1].callers = [ME];
+      changed.clients.push({ client_id: 'late', audiences: [AUDIENCE], callers: [ME] });
+      assert.match(await reload(JSON.stringify(changed)), / info .*as the configuration says now/);
+      assert.equal((await create('foreign')).status, 0);
+      await deployment.generateKey('late');
+      assert.equal((await create('late')).status, 0);
+
+      changed.clients = changed.clients.filter(({ client_id: client }) => client !== 'late');
+      changed.operators = [];
+      await reload(JSON.stringify(changed));
+      assert.match((await deployment.tryCtl('key', 'list')).stderr, /look at keys: the role viewer is needed/);
+      assert.match((await create('late')).stderr, /known here as/);
+      assert.equal((await create('foreign')).status, 0);
+    } finally {
+      over = true;
+      await load;
+      caller.close();
+      await reload(JSON.stringify(original));
+    }
+    assert.ok(calls > 0);
+    assert.equal((await create('foreign')).status, 1);
+  });
+
+  it('a bad file leaves the old configuration in force, and the log says why', async () => {
+    const original = readFileSync(deployment.configuration, 'utf8');
+    const changed = configuration();
+    changed.clients[1].callers = [ME];
+    for (const [text, why] of [
+      ['{', /assertiond\.json:1: /],
+      [JSON.stringify({ ...changed, operators: [{ caller: ME, roles: ['root'] }] }), /operators\[0\]\.roles: must be some/],
+      [JSON.stringify({ ...changed, sessions: 7 }), /sessions: takes a restart to change/],
+    ]) {
+      const line = await reload(text);
+      assert.match(line, / error .*configuration of before stays in force/);
+      assert.match(line, why);
+      assert.equal((await create('foreign')).status, 1);
+      assert.equal((await create('orders')).status, 0);
+    }
+    await reload(original);
+  });
+
+  it('another user is another caller, if its group may open the socket', async () => {
+    if (process.getuid() !== 0) return;  // only root can become another user
+    const other = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE], callers: [`uid:${NOBODY}`] }],
+      { listen_group: 'nogroup' });
+    chmodSync(other.folder, 0o711);
+    chmodSync(path.dirname(other.folder), 0o711);
+    await other.generateKey('orders');
+    const as = (uid, gid) => run('setpriv', [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups',
+      path.join(process.env.E2E_BIN_DIR, 'assertionctl'), 'assertion', 'create', '--client-id', 'orders'],
+    { env: other.environment });
+    assert.equal((await as(NOBODY, NOBODY)).status, 0);
+    assert.match((await as(NOBODY - 1, NOBODY)).stderr, /known here as "uid:65533"/);
+    assert.match((await as(0, 0)).stderr, /known here as "uid:0"/);
+    assert.equal((await as(NOBODY, NOBODY - 1)).status, 4);  // cannot connect
+    await other.close();
+  });
+});
