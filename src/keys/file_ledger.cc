@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -84,25 +83,6 @@ bool WriteAll(int fd, std::string_view text) {
   return true;
 }
 
-Result<Ledgers> ParseFile(const std::string& path, const std::string& text) {
-  const auto file = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!file.is_object() || file.size() != 1 || !file.contains("clients") || !file["clients"].is_array()) {
-    return Unusable(path, "is not {\"clients\":[…]}");
-  }
-  Ledgers ledgers;
-  for (const auto& client : file["clients"]) {
-    auto ledger = ParseLedger(client.dump());
-    if (!ledger) {
-      return Unusable(path, ledger.error().message);
-    }
-    const auto client_id = ledger->client_id;
-    if (!ledgers.emplace(client_id, std::move(*ledger)).second) {
-      return Unusable(path, "client '" + client_id + "' stands there twice");
-    }
-  }
-  return ledgers;
-}
-
 }  // namespace
 
 class FileLedger::FileHold final : public Ledger::Hold {
@@ -134,7 +114,11 @@ Result<Ledgers> FileLedger::Read() {
   if (!text) {
     return std::unexpected(text.error());
   }
-  return *text ? ParseFile(path_, **text) : Ledgers();
+  if (!*text) {
+    return Ledgers();
+  }
+  auto ledgers = ParseLedgers(**text);
+  return ledgers ? ledgers : Unusable(path_, ledgers.error().message);
 }
 
 Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id) {
@@ -159,18 +143,13 @@ Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client
 
 // Written beside it, synced, renamed, and the folder synced: a crash leaves the old text or the new.
 Status FileLedger::Write(const Ledgers& ledgers) const {
-  nlohmann::ordered_json file;
-  file["clients"] = nlohmann::ordered_json::array();
-  for (const auto& [client_id, ledger] : ledgers) {
-    file["clients"].push_back(nlohmann::ordered_json::parse(ToJson(ledger)));
-  }
   const auto draft_path = path_ + ".new";
   const auto folder_path = path_.substr(0, path_.rfind('/') + 1);
   const Descriptor draft(open(draft_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (draft.get() < 0) {
     return Unusable(draft_path, std::strerror(errno));
   }
-  if (!WriteAll(draft.get(), file.dump(1)) || fsync(draft.get()) != 0 ||
+  if (!WriteAll(draft.get(), ToJson(ledgers)) || fsync(draft.get()) != 0 ||
       rename(draft_path.c_str(), path_.c_str()) != 0) {
     return Unusable(draft_path, std::strerror(errno));
   }

@@ -146,9 +146,11 @@ std::string CheckKeys(const Schedule& keys) {
   return ordered ? "" : ordered.error().message;
 }
 
-}  // namespace
+std::unexpected<Error> Unusable(const std::string& why) {
+  return Fail(Code::kLedgerUnusable, "the ledger cannot be read: " + why);
+}
 
-std::string ToJson(const ClientLedger& ledger) {
+nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
   nlohmann::ordered_json object = {{"client_id", ledger.client_id}, {"version", ledger.version}};
   object["keys"] = json::array();
   for (const auto& key : ledger.keys) {
@@ -163,41 +165,77 @@ std::string ToJson(const ClientLedger& ledger) {
   for (const auto& request : ledger.requests) {
     object["requests"].push_back({{"id", request.id}, {"digest", request.digest}, {"kid", request.kid}});
   }
-  return object.dump();
+  return object;
 }
 
-Result<ClientLedger> ParseLedger(std::string_view text) {
-  const auto unusable = [](const std::string& why) {
-    return Fail(Code::kLedgerUnusable, "the ledger cannot be read: " + why);
-  };
-  const auto object = ParseStrictly(text);
-  if (object.is_discarded()) {
-    return unusable("not JSON, or a member stands there twice");
-  }
+Result<ClientLedger> ReadLedger(const json& object) {
   Members members(object);
   ClientLedger ledger{
       .client_id = members.Text("client_id"), .version = members.Number("version"), .keys = {}, .requests = {}};
   for (const auto& value : members.List("keys")) {
     KeyRecord record;
     if (const auto wrong = ReadKey(value, record); !wrong.empty()) {
-      return unusable("a key's " + wrong);
+      return Unusable("a key's " + wrong);
     }
     ledger.keys.push_back(std::move(record));
   }
   for (const auto& value : members.List("requests")) {
     PastRequest request;
     if (const auto wrong = ReadRequest(value, request); !wrong.empty()) {
-      return unusable("a request's " + wrong);
+      return Unusable("a request's " + wrong);
     }
     ledger.requests.push_back(std::move(request));
   }
   if (const auto wrong = members.Wrong(); !wrong.empty()) {
-    return unusable(wrong);
+    return Unusable(wrong);
   }
   if (const auto wrong = CheckKeys(ledger.keys); !wrong.empty()) {
-    return unusable(wrong);
+    return Unusable(wrong);
   }
   return ledger;
+}
+
+constexpr const char* kNotStrict = "not JSON, or a member stands there twice";
+
+}  // namespace
+
+std::string ToJson(const ClientLedger& ledger) { return LedgerJson(ledger).dump(); }
+
+Result<ClientLedger> ParseLedger(std::string_view text) {
+  const auto object = ParseStrictly(text);
+  return object.is_discarded() ? Unusable(kNotStrict) : ReadLedger(object);
+}
+
+std::string ToJson(const Ledgers& ledgers) {
+  nlohmann::ordered_json object;
+  object["clients"] = nlohmann::ordered_json::array();
+  for (const auto& [client_id, ledger] : ledgers) {
+    object["clients"].push_back(LedgerJson(ledger));
+  }
+  return object.dump(1);
+}
+
+Result<Ledgers> ParseLedgers(std::string_view text) {
+  const auto object = ParseStrictly(text);
+  if (object.is_discarded()) {
+    return Unusable(kNotStrict);
+  }
+  Members members(object);
+  Ledgers ledgers;
+  for (const auto& client : members.List("clients")) {
+    auto ledger = ReadLedger(client);
+    if (!ledger) {
+      return std::unexpected(ledger.error());
+    }
+    const auto client_id = ledger->client_id;
+    if (!ledgers.emplace(client_id, std::move(*ledger)).second) {
+      return Unusable("client '" + client_id + "' stands there twice");
+    }
+  }
+  if (const auto wrong = members.Wrong(); !wrong.empty()) {
+    return Unusable(wrong);
+  }
+  return ledgers;
 }
 
 }  // namespace assertion

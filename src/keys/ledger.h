@@ -36,9 +36,11 @@ struct ClientLedger {
 
 using Ledgers = std::map<std::string, ClientLedger, std::less<>>;  // by client id
 
-// JSON, and back: strictly. kLedgerUnusable.
+// JSON, and back: strictly. kLedgerUnusable. All ledgers are {"clients":[…]}.
 std::string ToJson(const ClientLedger& ledger);
 Result<ClientLedger> ParseLedger(std::string_view text);
+std::string ToJson(const Ledgers& ledgers);
+Result<Ledgers> ParseLedgers(std::string_view text);
 
 // Where the ledgers are kept. All methods may be called from any thread, and by many processes at once.
 class Ledger {

@@ -271,7 +271,7 @@ TEST_P(CrashTest, AtEveryStepLeavesTheStateBeforeOrAfter) {
 INSTANTIATE_TEST_SUITE_P(Changes, CrashTest,
                          testing::Values(std::tuple("rotate", Place::kToken), std::tuple("import", Place::kToken),
                                          std::tuple("destroy", Place::kToken), std::tuple("rotate", Place::kFile),
-                                         std::tuple("destroy", Place::kFile)),
+                                         std::tuple("import", Place::kFile), std::tuple("destroy", Place::kFile)),
                          [](const auto& kind) {
                            return std::string(std::get<0>(kind.param)) +
                                   (std::get<1>(kind.param) == Place::kFile ? "InAFile" : "OnTheToken");

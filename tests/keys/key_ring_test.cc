@@ -217,6 +217,27 @@ TEST_F(KeyRingTest, WithAnExpiredCertificateOnlyThoseSignWhoseBindingSaysSo) {
   EXPECT_TRUE(replica.ring().SigningKeyOf("billing"));
 }
 
+TEST_F(KeyRingTest, ClientsChangeAsAWholeOrNotAtAll) {
+  Replica(hsm_.token(), *certifier_, clients_, now_).Generate("orders");
+  const auto ring = *Load();
+  hsm_.MakeKey("unfit", {9}, /*sensitive=*/true, /*extractable=*/true);
+  Enter("unfit", {9});
+  const auto refused = ring->Reconfigure({Named("late"), Named("unfit")});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kKeyForbidden);
+  EXPECT_TRUE(ring->SigningKeyOf("orders"));
+  EXPECT_TRUE(ring->FindClient("orders"));
+  EXPECT_FALSE(ring->FindClient("late"));
+  EXPECT_FALSE(ring->Snapshot()->contains("late"));
+
+  ASSERT_TRUE(ring->Reconfigure({Named("late")}));
+  EXPECT_FALSE(ring->FindClient("orders"));
+  EXPECT_FALSE(ring->SigningKeyOf("orders"));
+  EXPECT_EQ(ring->VersionOf("late"), 0);
+  ASSERT_TRUE(ring->Reconfigure({Named("late"), Named("orders")}));
+  EXPECT_TRUE(ring->SigningKeyOf("orders"));
+}
+
 TEST_F(KeyRingTest, ALedgerThatGoesBackIsNotTakenOver) {
   Replica replica(hsm_.token(), *certifier_, clients_, now_);
   const auto kid = replica.Generate("orders");

@@ -181,9 +181,15 @@ TEST_F(FileLedgerTest, SaysWhatMakesAFileUnusable) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
   Write("");
-  contains(Reason(), "is not {\"clients\":[…]}");  // a file that was cut off is not one without keys
+  contains(Reason(), "not JSON");  // a file that was cut off is not one without keys
   Write(R"({"clients":[],"more":1})");
-  contains(Reason(), "is not {\"clients\":[…]}");
+  contains(Reason(), "unknown member");
+  Write(R"({})");
+  contains(Reason(), "clients");
+  Write(R"({"clients":[)" + std::string(kLedger) + R"(],"clients":[]})");
+  contains(Reason(), "stands there twice");
+  Write(R"({"clients":[)" + With(R"("version":7)", R"("version":7,"version":3)") + "]}");
+  contains(Reason(), "stands there twice");
   Write(R"({"clients":[)" + std::string(kLedger) + "," + kLedger + "]}");
   contains(Reason(), "client 'orders' stands there twice");
   Write(R"({"clients":[7]})");
