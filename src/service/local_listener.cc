@@ -112,10 +112,6 @@ Status LocalListener::Open(std::optional<gid_t> group) {
 
 LocalListener::~LocalListener() {
   Stop();
-  if (socket_ >= 0) {
-    unlink(path_.c_str());
-  }
-  Close(socket_);
   Close(stop_);
   Close(lock_);
 }
@@ -142,6 +138,11 @@ void LocalListener::Stop() {
   if (thread_.joinable()) {
     eventfd_write(stop_, 1);
     thread_.join();
+  }
+  // Who comes now is to be refused at once, not to wait for an end that may take a while.
+  if (socket_ >= 0) {
+    unlink(path_.c_str());
+    Close(socket_);
   }
 }
 

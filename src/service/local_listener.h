@@ -25,7 +25,7 @@ class LocalListener {
   // when another server holds it, or the folder lets others replace it.
   static Result<std::unique_ptr<LocalListener>> Bind(const std::string& path, std::optional<gid_t> group);
 
-  // Closes and removes the socket.
+  // Stops.
   ~LocalListener();
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
@@ -36,7 +36,7 @@ class LocalListener {
   // Once the server runs. kAddressUnusable.
   Status Start();
 
-  // Accepts no more connections.
+  // Accepts no more connections and removes the socket.
   void Stop();
 
  private:

@@ -1,7 +1,8 @@
 // Keys rotate under load where the identity server fetches the JWK Set: no assertion fails, no exchange is refused.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { decodeProtectedHeader } from 'jose';
+import { SignJWT, decodeProtectedHeader, generateKeyPair } from 'jose';
 import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
@@ -62,9 +63,20 @@ describe('rotation with the binding jwks', { timeout: LONG ? 600_000 : 120_000 }
         exchanges += 1;
       }
     };
+    // The provider fetches the JWK Set anew for a kid that it does not know, once the one that it has is 60 seconds old.
+    // Somebody who asks with such a kid all the time keeps it young: when a key takes over, the provider must know it.
+    const { privateKey } = await generateKeyPair('RS256');
+    const harass = async () => {
+      while (!over) {
+        const stranger = await new SignJWT({}).setProtectedHeader({ alg: 'RS256', kid: 'nobody' }).setIssuer('orders')
+          .setSubject('orders').setAudience(provider.tokenEndpoint).setJti(randomUUID()).setIssuedAt()
+          .setExpirationTime('1h').sign(privateKey);
+        assert.equal((await provider.requestToken(stranger)).status, 401);
+      }
+    };
     const servers = [deployment, replica];
     const workers = Array.from({ length: WORKERS }, (unused, at) => work(servers[at % 2]));
-    const failed = Promise.all(workers);
+    const failed = Promise.all([...workers, harass()]);
 
     const rotated = [];
     const rotate = async () => {
