@@ -27,6 +27,10 @@ Result<MachineLock> MachineLock::Take(const std::string& what) {
   name.copy(&address.sun_path[1], sizeof address.sun_path - 1);  // the first octet is 0: no file
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
   MachineLock lock(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (lock.socket_ < 0) {
+    return Fail(Code::kInternal, "the lock of this machine cannot be taken",
+                std::string("socket: ") + std::strerror(errno));
+  }
   const auto deadline = std::chrono::steady_clock::now() + kLongestWait;
   while (bind(lock.socket_, reinterpret_cast<const sockaddr*>(&address), size) != 0) {
     if (errno != EADDRINUSE) {
