@@ -14,7 +14,7 @@
 
 #include "assertion/reserved_claims.h"
 #include "config/document.h"
-#include "config/duration.h"
+#include "config/fields.h"
 #include "config/identity.h"
 
 namespace assertion {
@@ -28,125 +28,6 @@ constexpr seconds kLongestLifetime = std::chrono::hours(24);
 constexpr seconds kLargestSkew = std::chrono::hours(1);
 constexpr seconds kLongestLead = std::chrono::hours(24 * 7);
 constexpr seconds kLongestRefresh = std::chrono::hours(1);
-
-// Collects errors as "LINE: path: reason".
-class Errors {
- public:
-  void Add(int line, const std::string& path, const std::string& reason) {
-    list_.push_back(std::to_string(line) + ": " + (path.empty() ? "" : path + ": ") + reason);
-  }
-  bool empty() const { return list_.empty(); }
-  std::vector<std::string> Take() { return std::move(list_); }
-
- private:
-  std::vector<std::string> list_;
-};
-
-// One JSON object's members, taken by name and type. What is left at the end is unknown.
-class Fields {
- public:
-  Fields(const Node& node, std::string path, Errors& errors)
-      : line_(node.line), path_(std::move(path)), errors_(errors) {
-    const auto* object = std::get_if<Node::Object>(&node.value);
-    if (object == nullptr) {
-      errors_.Add(line_, path_, "must be an object");
-      is_object_ = false;
-      return;
-    }
-    for (const auto& [name, value] : *object) {
-      if (std::ranges::find(members_, name, &Member::name) != members_.end()) {
-        errors_.Add(value.line, PathOf(name), "is repeated");
-      } else {
-        members_.push_back({.name = name, .node = &value, .taken = false});
-      }
-    }
-  }
-
-  // The member's node; null when absent. A missing required member is an error.
-  const Node* Take(std::string_view name, bool required) {
-    const auto found = std::ranges::find(members_, name, &Member::name);
-    if (found == members_.end()) {
-      if (required && is_object_) {
-        errors_.Add(line_, PathOf(name), "is missing");
-      }
-      return nullptr;
-    }
-    found->taken = true;
-    return found->node;
-  }
-
-  template <typename T>
-  const T* Take(std::string_view name, bool required, const char* type_name) {
-    const auto* node = Take(name, required);
-    const auto* value = node == nullptr ? nullptr : std::get_if<T>(&node->value);
-    if (node != nullptr && value == nullptr) {
-      errors_.Add(node->line, PathOf(name), std::string("must be ") + type_name);
-    }
-    return value;
-  }
-
-  // A list of strings; empty when absent or wrong.
-  std::vector<std::string> TakeStrings(std::string_view name, bool required) {
-    std::vector<std::string> strings;
-    const auto* list = Take<Node::Array>(name, required, "a list of strings");
-    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
-      const auto* text = std::get_if<std::string>(&(*list)[i].value);
-      const auto path = PathOf(name) + '[' + std::to_string(i) + ']';
-      if (text == nullptr || text->empty()) {
-        errors_.Add((*list)[i].line, path, "must be a string that is not empty");
-      } else if (std::ranges::find(strings, *text) != strings.end()) {
-        errors_.Add((*list)[i].line, path, "is repeated");
-      } else {
-        strings.push_back(*text);
-      }
-    }
-    return strings;
-  }
-
-  std::optional<seconds> TakeDuration(std::string_view name, seconds least, seconds most) {
-    const auto* text = Take<std::string>(name, false, "a duration such as \"300s\" (s, m or h)");
-    if (text == nullptr) {
-      return std::nullopt;
-    }
-    const auto duration = ParseDuration(*text);
-    if (!duration || *duration < least || *duration > most) {
-      Refuse(name, "must be a duration such as \"300s\" (s, m or h) from " + std::to_string(least.count()) + "s to " +
-                       std::to_string(most.count()) + "s");
-      return std::nullopt;
-    }
-    return duration;
-  }
-
-  void Refuse(std::string_view name, const std::string& reason) { errors_.Add(LineOf(name), PathOf(name), reason); }
-
-  int LineOf(std::string_view name) const {
-    const auto found = std::ranges::find(members_, name, &Member::name);
-    return found == members_.end() ? line_ : found->node->line;
-  }
-
-  void RefuseTheRest() {
-    for (const auto& member : members_) {
-      if (!member.taken) {
-        errors_.Add(member.node->line, PathOf(member.name), "is not a known field");
-      }
-    }
-  }
-
-  std::string PathOf(std::string_view name) const { return (path_.empty() ? "" : path_ + ".") + std::string(name); }
-
- private:
-  struct Member {
-    std::string name;
-    const Node* node;
-    bool taken;
-  };
-
-  int line_;
-  std::string path_;
-  Errors& errors_;
-  std::vector<Member> members_;
-  bool is_object_ = true;
-};
 
 bool IsVschar(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7E; });
