@@ -185,11 +185,13 @@ finish "$made"
 # ---- 4 server ----
 begin "server"
 log=$state/assertiond.log kept='' running=''
-if read -r running 2>/dev/null <assertiond.pid &&
-   [[ $(readlink "/proc/$running/exe" 2>/dev/null) == "$bin/assertiond"* ]] &&
-   tr '\0' '\n' <"/proc/$running/cmdline" | grep -qxF -- "$state/assertiond.json"; then
+# By its command line: assertiond shields itself, so that /proc/PID/exe is root's alone to read.
+program=$(stat -c %i:%Y "$bin/assertiond")
+if read -r running started_program 2>/dev/null <assertiond.pid &&
+   tr '\0' '\n' 2>/dev/null <"/proc/$running/cmdline" |
+   cmp -s - <(printf '%s\n' "$bin/assertiond" --config "$state/assertiond.json"); then
   kept=1
-  if [ "$(readlink "/proc/$running/exe")" != "$bin/assertiond" ]; then   # built anew since: "… (deleted)"
+  if [ "$started_program" != "$program" ]; then   # built anew since
     stop "$running" || die "stop it, then run this again"
     running=
   fi
@@ -203,7 +205,7 @@ else
   : >"$log"   # here, not in the child: the wait below must not find an earlier run's line
   setsid "$bin/assertiond" --config "$state/assertiond.json" >>"$log" 2>&1 </dev/null 9>&- &
   server=$!
-  echo "$server" >assertiond.pid
+  echo "$server $program" >assertiond.pid
   deadline=$((SECONDS + 30))
   until grep -qF 'serving on unix:' "$log"; do
     if ! kill -0 "$server" 2>/dev/null; then

@@ -2,7 +2,10 @@
 
 #include <openssl/evp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "p11/private_file.h"
@@ -15,6 +18,11 @@ std::size_t TrimmedSize(const unsigned char* octets, std::size_t size) {
   return size > 0 && octets[size - 1] == '\n' ? size - 1 : size;
 }
 
+bool DenyInspection() {
+  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+  return setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0;
+}
+
 }  // namespace
 
 void Pin::Wipe::operator()(Buffer* buffer) const {
@@ -24,6 +32,10 @@ void Pin::Wipe::operator()(Buffer* buffer) const {
 }
 
 Result<Pin> Pin::ReadFile(const std::string& path) {
+  if (!DenyInspection()) {
+    return Fail(Code::kPinUnreadable, "the PIN file " + path + " is not read: this process cannot be shielded",
+                std::string("setrlimit, prctl: ") + std::strerror(errno));
+  }
   Pin pin;
   pin.buffer_.reset(new Buffer);
   mlock(pin.buffer_.get(), sizeof(Buffer));  // best effort: RLIMIT_MEMLOCK may be 0

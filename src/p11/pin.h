@@ -15,8 +15,9 @@ class Pin {
  public:
   static constexpr std::size_t kMaxSize = 255;
 
-  // Reads a regular file of one line. Errors: kPinUnreadable; kPinExposed when its mode has any bit for group or
-  // others, or its owner is neither this user nor root.
+  // Reads a regular file of one line. From then on the process leaves no core file, and no other process of the same
+  // user may trace it or read its memory (prctl(2), PR_SET_DUMPABLE). Errors: kPinUnreadable; kPinExposed when the
+  // file's mode has any bit for group or others, or its owner is neither this user nor root.
   static Result<Pin> ReadFile(const std::string& path);
 
   Pin(Pin&&) = default;

@@ -1,6 +1,8 @@
 #include "p11/hsm_token.h"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <fstream>
@@ -247,6 +249,16 @@ TEST_F(PinTest, ReadsOneLine) {
   EXPECT_TRUE(Pin::ReadFile(hsm_.Write("b", "1234\n")));
   EXPECT_TRUE(Pin::ReadFile(hsm_.Write("c", std::string(255, '1') + "\n")));
   EXPECT_TRUE(Pin::ReadFile(hsm_.Write("d", "1234\n", 0400)));
+}
+
+TEST_F(PinTest, ShieldsTheProcessThatReadsIt) {
+  prctl(PR_SET_DUMPABLE, 1);
+  ASSERT_TRUE(Pin::ReadFile(hsm_.pin_file()));
+  EXPECT_EQ(prctl(PR_GET_DUMPABLE), 0);
+  rlimit core{};
+  ASSERT_EQ(getrlimit(RLIMIT_CORE, &core), 0);
+  EXPECT_EQ(core.rlim_cur, 0U);
+  EXPECT_EQ(core.rlim_max, 0U);
 }
 
 TEST_F(PinTest, RefusesWhatIsNotOneLine) {
