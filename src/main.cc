@@ -1,6 +1,5 @@
 // assertiond: reads the configuration, wires the parts, serves, drains. The only file that knows them all.
 
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -12,9 +11,12 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "assertion/clock.h"
+#include "audit/checkpoint.h"
+#include "audit/log.h"
 #include "config/config.h"
 #include "keys/file_ledger.h"
 #include "keys/key_custodian.h"
@@ -30,6 +32,7 @@
 #include "service/server.h"
 #include "signing/signing_queue.h"
 #include "x509/certifier.h"
+#include "x509/openssl.h"
 
 namespace {
 
@@ -56,6 +59,7 @@ constexpr const char* kFooter = R"(Exit status:
   19  a key failed its proof: sign, then verify
   20  the address cannot be listened on
   21  the ledger cannot be read, or names a key that the token does not hold
+  22  the audit log cannot be written, is another process's, or was changed
 
 Examples:
   assertiond --check-config /etc/assertiond/assertiond.json
@@ -89,6 +93,8 @@ int ExitStatus(Code code) {
       return 20;
     case Code::kLedgerUnusable:
       return 21;
+    case Code::kAuditUnusable:
+      return 22;
     default:
       return 1;
   }
@@ -113,10 +119,6 @@ int CheckConfig(const std::string& path) {
   return 0;
 }
 
-bool RandomOctets(std::span<std::uint8_t> octets) {
-  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
-}
-
 // Returns on SIGTERM or SIGINT; calls `reload` at each SIGHUP.
 void WaitForStop(const sigset_t& signals, const std::function<void()>& reload) {
   int signal = 0;
@@ -128,7 +130,7 @@ void WaitForStop(const sigset_t& signals, const std::function<void()>& reload) {
 
 std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& config) {
   return std::make_shared<const assertion::Policy>(config.clients, config.operators, assertion::SystemTime,
-                                                   RandomOctets);
+                                                   assertion::x509::RandomOctets);
 }
 
 // Clients and operators as the file has them now: all of it, or nothing. The keys first, so that a client whom the
@@ -168,7 +170,7 @@ assertion::Result<std::unique_ptr<assertion::Ledger>> OpenLedger(const assertion
   if (!config.ledger_path.empty()) {
     return std::make_unique<assertion::FileLedger>(config.ledger_path);
   }
-  return assertion::TokenLedger::Open(token, HolderOf(config), assertion::SystemTime, RandomOctets);
+  return assertion::TokenLedger::Open(token, HolderOf(config), assertion::SystemTime, assertion::x509::RandomOctets);
 }
 
 // One line a change of state, not one a refresh.
@@ -182,6 +184,43 @@ std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRin
     failing = !refreshed;
     key_log.Look(keys);
   };
+}
+
+// Null when none is wanted.
+assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const assertion::AuditConfig& config,
+                                                                       const std::optional<assertion::audit::Key>& key,
+                                                                       assertion::Readiness& readiness) {
+  if (!key) {
+    return nullptr;
+  }
+  const auto keys = assertion::audit::ToPublicKeys(key->public_key());
+  if (!keys) {
+    return std::unexpected(keys.error());
+  }
+  return assertion::audit::Log::Open({.path = config.path,
+                                      .rotate_octets = config.rotate_octets,
+                                      .checkpoint_lines = config.checkpoint_lines,
+                                      .checkpoint_interval = config.checkpoint_interval},
+                                     key->ToSigner(), *keys, [&readiness](const assertion::Status& state) {
+                                       if (state) {
+                                         spdlog::info("the audit log can be written again");
+                                         readiness.SetReady("audit");
+                                       } else {
+                                         spdlog::error("nothing is released: {}", state.error().ToString());
+                                         readiness.SetNotReady("audit", state.error().message);
+                                       }
+                                     });
+}
+
+// What the process itself does.
+void Record(assertion::audit::Log* log, const char* name, const assertion::Status& outcome) {
+  if (log != nullptr) {
+    assertion::audit::Event event;
+    event.name = name;
+    event.outcome = outcome ? "OK" : "FAILED";
+    event.reason = outcome ? "" : outcome.error().message;
+    log->Record(event, [](const assertion::Status&) {});
+  }
 }
 
 // Null when none is configured.
@@ -227,20 +266,35 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
     return Fatal(ledger.error());
   }
   assertion::KeyLog key_log;
-  const auto keys = assertion::KeyRing::Load(**token, **ledger, config.clients, assertion::SystemTime, RandomOctets);
+  const auto keys =
+      assertion::KeyRing::Load(**token, **ledger, config.clients, assertion::SystemTime, assertion::x509::RandomOctets);
   if (!keys) {
     return Fatal(keys.error());
   }
   key_log.Look(**keys);
-  assertion::KeyCustodian custodian(**token, **ledger, **certifier, **keys, RandomOctets);
+  assertion::KeyCustodian custodian(**token, **ledger, **certifier, **keys, assertion::x509::RandomOctets);
   assertion::CurrentPolicy policy(PolicyOf(config));
+  assertion::Readiness readiness;
+  std::optional<assertion::audit::Key> audit_key;
+  if (config.audit.enabled) {
+    auto key = assertion::audit::Key::FindOrGenerate(**token, assertion::x509::RandomOctets);
+    if (!key) {
+      return Fatal(key.error());
+    }
+    audit_key = std::move(*key);
+  }
+  const auto audit = OpenAuditLog(config.audit, audit_key, readiness);
+  if (!audit) {
+    return Fatal(audit.error());
+  }
+  Record(audit->get(), "Start", {});
   assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
   const auto server = assertion::service::Server::Start(config.socket_path, config.socket_group, policy, **keys,
-                                                        custodian, **token, queue);
+                                                        custodian, **token, queue, audit->get());
   if (!server) {
     return Fatal(server.error());
   }
-  assertion::Readiness readiness;
+  readiness.Watch([&server](bool ready) { (*server)->SetServing(ready); });
   const auto http = StartHttp(config, **keys, readiness);
   if (!http) {
     return Fatal(http.error());
@@ -249,6 +303,10 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
   spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
   WaitForStop(signals, [&] {
     const auto reloaded = Reload(config, path, **keys, policy);
+    Record(audit->get(), "Reload", reloaded);
+    if (*audit) {
+      (*audit)->Reopen();
+    }
     if (reloaded) {
       spdlog::info("SIGHUP: clients and operators are as the configuration says now");
     } else {
@@ -256,7 +314,9 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
     }
   });
   readiness.SetNotReady("process", "stopping");
+  readiness.Watch({});
   (*server)->Stop(kDrainLimit);
+  Record(audit->get(), "Stop", {});
   spdlog::info("stopped");
   return 0;
 }
@@ -293,6 +353,7 @@ int main(int argc, char** argv) {
   }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
   // They would override which module OpenSSL's provider and engine load.
   for (const char* name : {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH"}) {
     unsetenv(name);

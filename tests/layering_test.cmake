@@ -1,19 +1,20 @@
 cmake_minimum_required(VERSION 3.25)
 # Reads the includes of every source file and holds them against the layers of the design.
 # Run as: cmake -D SOURCE_DIR=… -P layering_test.cmake
-set(project_folders service policy jws keys x509 signing p11 config observe cli)
+set(project_folders service policy jws keys x509 signing audit p11 config observe cli)
 # folder: the project folders that it may include, besides include/assertion and itself
 set(may_jws "")
 set(may_policy "")
 set(may_x509 "")
 set(may_keys jws x509)
 set(may_signing keys x509)
+set(may_audit jws x509)
 set(may_p11 "")
 set(may_config p11)
 set(may_observe keys jws x509)
-set(may_service policy keys signing jws x509 observe)
-set(may_cli config jws keys p11 x509)
-set(core jws policy x509 keys signing)
+set(may_service policy keys signing audit jws x509 observe)
+set(may_cli audit config jws keys p11 x509)
+set(core jws policy x509 keys signing audit)
 
 file(GLOB_RECURSE sources RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/src/*.h ${SOURCE_DIR}/src/*.cc
   ${SOURCE_DIR}/include/*.h)

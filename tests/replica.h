@@ -1,7 +1,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <openssl/rand.h>
 
 #include <memory>
 #include <string>
@@ -12,12 +11,11 @@
 #include "keys/key_ring.h"
 #include "keys/token_ledger.h"
 #include "x509/certifier.h"
+#include "x509/openssl.h"
 
 namespace assertion {
 
-inline bool RandomOctets(std::span<std::uint8_t> octets) {
-  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
-}
+using x509::RandomOctets;
 
 inline Client Named(const std::string& client_id, Binding binding = Binding::kCertificate) {
   Client client;

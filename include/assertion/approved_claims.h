@@ -18,6 +18,7 @@ class ApprovedClaims {
   ~ApprovedClaims() = default;
 
   const std::string& client_id() const { return client_id_; }
+  const std::string& audience() const { return audience_; }
   const std::string& jti() const { return jti_; }
   Time issued_at() const { return issued_at_; }
   Time expires_at() const { return expires_at_; }
@@ -30,6 +31,7 @@ class ApprovedClaims {
   ApprovedClaims() = default;
 
   std::string client_id_;
+  std::string audience_;
   std::string jti_;
   Time issued_at_;
   Time expires_at_;

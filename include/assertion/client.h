@@ -3,11 +3,16 @@
 #include <chrono>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "assertion/algorithm.h"
 
 namespace assertion {
+
+// The CKA_LABEL of the key that signs the audit log's checkpoints. Keys of clients carry their client_id there: none
+// may have this one.
+inline constexpr std::string_view kAuditKeyLabel = "assertiond-audit";
 
 // How the identity server knows a client's keys. kCertificate: one slot for one certificate, so that a new key is a
 // staged cut-over. kJwks: a JWK Set by URL, in which the old and the new key overlap.

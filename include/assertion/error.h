@@ -34,6 +34,7 @@ enum class Code {
   kKeyUnproven,
   kLedgerUnusable,
   kAddressUnusable,
+  kAuditUnusable,
 };
 
 // An error is a value. `message` may be shown to the caller: what was wrong and what to do. `detail` is for the log

@@ -48,6 +48,19 @@ struct ChangeOptions {
   std::string force_client_id;
 };
 
+// Of the verbs about the audit log.
+struct AuditOptions {
+  std::vector<std::string> files;
+  std::string key_file;
+  std::uint64_t first_sequence = 1;
+  std::uint64_t last_sequence = 0;
+  std::string caller;
+  std::string jti;
+  std::string since;
+  std::string until;
+  bool follow = false;
+};
+
 // What was typed. Every verb reads its own part.
 struct Options {
   std::string server = "unix:/run/assertiond/assertiond.sock";
@@ -72,6 +85,7 @@ struct Options {
   std::string grant = "client_credentials";
   std::string kid;
   Wso2Options wso2;
+  AuditOptions audit;
   std::string publish;
 };
 
@@ -100,6 +114,7 @@ void AddMaterialNouns(CLI::App& app, Options& options, int& status);
 void AddKeyNoun(CLI::App& app, Options& options, int& status);
 void AddTokenNoun(CLI::App& app, Options& options, int& status);
 void AddWso2Noun(CLI::App& app, Options& options, int& status);
+void AddAuditNoun(CLI::App& app, Options& options, int& status);
 void AddDoctor(CLI::App& app, Options& options, int& status);
 
 }  // namespace assertion::cli

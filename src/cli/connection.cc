@@ -128,4 +128,8 @@ Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEv
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }
 
+Result<v1::GetAuditHeadResponse> Connection::GetAuditHead(const v1::GetAuditHeadRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::GetAuditHead, request);
+}
+
 }  // namespace assertion::cli

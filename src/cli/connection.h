@@ -34,6 +34,7 @@ class Connection {
   Result<v1::RevokeKeyResponse> RevokeKey(const v1::RevokeKeyRequest& request);
   Result<v1::DestroyKeyResponse> DestroyKey(const v1::DestroyKeyRequest& request);
   Result<v1::CreateEvidenceResponse> CreateEvidence(const v1::CreateEvidenceRequest& request);
+  Result<v1::GetAuditHeadResponse> GetAuditHead(const v1::GetAuditHeadRequest& request);
 
  private:
   struct Stubs;  // keeps gRPC's headers in one file

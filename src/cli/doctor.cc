@@ -1,6 +1,5 @@
 #include "cli/doctor.h"
 
-#include <openssl/rand.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -15,13 +14,10 @@
 #include "p11/hsm_token.h"
 #include "p11/module.h"
 #include "x509/certifier.h"
+#include "x509/openssl.h"
 
 namespace assertion::cli {
 namespace {
-
-bool RandomOctets(std::span<std::uint8_t> octets) {
-  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
-}
 
 std::string ClockText(Time now) {
   struct timex state{};
@@ -76,7 +72,7 @@ Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, Token& token) {
   if (!config.ledger_path.empty()) {
     return std::make_unique<FileLedger>(config.ledger_path);
   }
-  return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, RandomOctets);
+  return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, x509::RandomOctets);
 }
 
 void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, std::vector<Finding>& findings) {
@@ -138,7 +134,7 @@ void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, 
   if (contents && ledgers) {
     DiagnoseOrphans(*contents, *ledgers, client.client_id, name, findings);
   }
-  const auto ring = KeyRing::Load(token, ledger, {client}, [now] { return now; }, RandomOctets);
+  const auto ring = KeyRing::Load(token, ledger, {client}, [now] { return now; }, x509::RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
   findings.push_back(
       {.name = name,

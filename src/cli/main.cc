@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kFooter = R"(Exit status:
   0  done
-  1  the server, doctor, inspect or evidence verify said no
+  1  the server, doctor, inspect or evidence verify or audit verify said no
   2  wrong command line
   3  a file or the configuration is wrong, or cannot be read
   4  the server cannot be reached
@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   assertion::cli::AddKeyNoun(app, options, status);
   assertion::cli::AddTokenNoun(app, options, status);
   assertion::cli::AddWso2Noun(app, options, status);
+  assertion::cli::AddAuditNoun(app, options, status);
   assertion::cli::AddDoctor(app, options, status);
   try {
     app.parse(argc, argv);

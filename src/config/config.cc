@@ -134,6 +134,9 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
     if (client_id->empty() || client_id->size() > 255 || !IsVschar(*client_id)) {
       fields.Refuse("client_id", "must be 1 to 255 printable ASCII characters (RFC 6749 appendix A.1)");
     }
+    if (*client_id == kAuditKeyLabel) {
+      fields.Refuse("client_id", "is the name of the audit log's own key");
+    }
   }
   client.audiences = fields.TakeStrings("audiences", true);
   if (const auto* list = fields.Take("audiences", false); list != nullptr &&
@@ -264,6 +267,51 @@ void ReadHttpListen(Fields& fields, std::string& host, int& port, std::vector<st
   }
 }
 
+std::uint64_t ReadCount(Fields& fields, const char* name, std::int64_t least, std::int64_t most,
+                        std::uint64_t otherwise) {
+  const auto* count = fields.Take<std::int64_t>(name, false, "an integer");
+  if (count == nullptr) {
+    return otherwise;
+  }
+  if (*count < least || *count > most) {
+    fields.Refuse(name, "must be from " + std::to_string(least) + " to " + std::to_string(most));
+    return otherwise;
+  }
+  return static_cast<std::uint64_t>(*count);
+}
+
+AuditConfig ReadAudit(Fields& fields, const std::string& state_directory, Errors& errors,
+                      std::vector<std::string>& warnings) {
+  constexpr std::int64_t kLeastRotation = 4096;
+  constexpr std::int64_t kMostRotation = std::int64_t{4} << 30U;
+  constexpr std::int64_t kMostLines = 1'000'000;
+  AuditConfig audit;
+  audit.path = state_directory + "/audit.log";
+  const auto* node = fields.Take("audit", false);
+  if (node == nullptr) {
+    return audit;
+  }
+  Fields entry(*node, "audit", errors);
+  if (const auto* enabled = entry.Take<bool>("enabled", false, "true or false"); enabled != nullptr) {
+    audit.enabled = *enabled;
+  }
+  if (const auto* path = entry.Take<std::string>("path", false, "a string"); path != nullptr) {
+    audit.path = *path;
+    if (!path->starts_with('/') || path->ends_with('/') || path->find('\0') != std::string::npos) {
+      entry.Refuse("path", "must be an absolute path of a file");
+    }
+  }
+  audit.rotate_octets = ReadCount(entry, "rotate_octets", kLeastRotation, kMostRotation, audit.rotate_octets);
+  audit.checkpoint_lines = ReadCount(entry, "checkpoint_lines", 1, kMostLines, audit.checkpoint_lines);
+  audit.checkpoint_interval =
+      entry.TakeDuration("checkpoint_interval", seconds(1), std::chrono::hours(1)).value_or(audit.checkpoint_interval);
+  entry.RefuseTheRest();
+  if (!audit.enabled) {
+    warnings.push_back("audit: is not enabled: nothing will show what was signed, or who asked for it");
+  }
+  return audit;
+}
+
 std::size_t ReadSessions(Fields& fields) {
   constexpr std::int64_t kMost = 256;
   const auto* sessions = fields.Take<std::int64_t>("sessions", false, "an integer");
@@ -313,6 +361,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   std::string http_host;
   int http_port = 0;
   ReadHttpListen(fields, http_host, http_port, warnings);
+  auto audit = ReadAudit(fields, state_directory, errors, warnings);
   auto operators = ReadOperators(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
@@ -328,6 +377,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .refresh_interval = refresh_interval,
                 .http_host = std::move(http_host),
                 .http_port = http_port,
+                .audit = std::move(audit),
                 .operators = std::move(operators),
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
@@ -372,6 +422,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("sessions", before.sessions == after.sessions);
   compare("ledger", before.ledger_path == after.ledger_path);
   compare("refresh_interval", before.refresh_interval == after.refresh_interval);
+  compare("audit", before.audit == after.audit);
   compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);
   return fields;
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -16,6 +17,17 @@
 
 namespace assertion {
 
+// Of the audit log.
+struct AuditConfig {
+  bool enabled = true;
+  std::string path;                                        // default: audit.log in the state directory
+  std::uint64_t rotate_octets = std::uint64_t{64} << 20U;  // 4 KiB to 4 GiB
+  std::uint64_t checkpoint_lines = 1000;                   // 1 to 1000000
+  std::chrono::seconds checkpoint_interval{10};            // 1 s to 1 h
+
+  friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
+};
+
 // assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
 struct Config {
   p11::TokenUri hsm;
@@ -27,6 +39,7 @@ struct Config {
   std::chrono::seconds refresh_interval{5};  // 1 s to 1 h
   std::string http_host;                     // empty: no HTTP listener
   int http_port = 0;                         // 0: one that the system chooses
+  AuditConfig audit;
   std::vector<Operator> operators;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant

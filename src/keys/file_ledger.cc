@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "assertion/descriptor.h"
+
 namespace assertion {
 namespace {
 
@@ -22,24 +24,6 @@ constexpr off_t kMaxFileSize = off_t{16} << 20U;
 std::unexpected<Error> Unusable(const std::string& what, const std::string& why) {
   return Fail(Code::kLedgerUnusable, "the ledger file cannot be used", what + ": " + why);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      close(fd_);
-    }
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // The file's text; nothing when there is no file.
 Result<std::optional<std::string>> ReadFile(const std::string& path) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -16,11 +17,20 @@ class Readiness {
   void SetReady(const std::string& part) {
     const std::lock_guard lock(mutex_);
     reasons_.erase(part);
+    Tell();
   }
 
   void SetNotReady(const std::string& part, std::string reason) {
     const std::lock_guard lock(mutex_);
     reasons_[part] = std::move(reason);
+    Tell();
+  }
+
+  // Told now and at every change, until another takes its place. Must not call this object.
+  void Watch(std::function<void(bool ready)> watcher) {
+    const std::lock_guard lock(mutex_);
+    watcher_ = std::move(watcher);
+    Tell();
   }
 
   // Empty: ready.
@@ -30,8 +40,15 @@ class Readiness {
   }
 
  private:
+  void Tell() const {
+    if (watcher_) {
+      watcher_(reasons_.empty());
+    }
+  }
+
   mutable std::mutex mutex_;
   Reasons reasons_;
+  std::function<void(bool)> watcher_;
 };
 
 }  // namespace assertion

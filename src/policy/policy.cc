@@ -172,6 +172,7 @@ Result<ApprovedClaims> Policy::Claims(const Client& client, const AssertionReque
 
   ApprovedClaims approved;
   approved.client_id_ = client.client_id;
+  approved.audience_ = *audience;
   approved.jti_ = std::move(*jti);
   approved.issued_at_ = clock_();
   approved.expires_at_ = approved.issued_at_ + *lifetime;

@@ -16,9 +16,6 @@
 namespace assertion::service {
 namespace {
 
-// RFC 7523 section 2.2.
-constexpr const char* kClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
 // No call waits longer for the token, whatever its own deadline.
 constexpr std::chrono::seconds kLongestWait{30};
 
@@ -45,23 +42,28 @@ grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServer
                                                             const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
   auto* reactor = context->DefaultReactor();
-  if (const auto accepted = Create(*context, *request, response, reactor); !accepted) {
-    Refuse(reactor, accepted.error());
+  const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, response, reactor);
+  if (const auto accepted = Create(*context, *request, call); !accepted) {
+    call->Finish(std::unexpected(accepted.error()));
   }
   return reactor;
 }
 
-// Once the queue has accepted the job, the reactor is the job's to finish.
-Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                                grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor) {
+// Once the queue has accepted the job, the call is the job's to finish.
+Status AssertionService::Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
+                                const std::shared_ptr<AuditedCall>& call) {
+  auto& event = call->event();
   const auto caller = Authenticate(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }
+  event.caller = caller->name();
   v1::CreateAssertionRequest request;
   if (auto parsed = Parse(wire, request); !parsed) {
     return parsed;
   }
+  event.client_id = request.client_id();
+  event.audience = request.audience();
   const auto lifetime = LifetimeOf(request);
   if (!lifetime) {
     return std::unexpected(lifetime.error());
@@ -81,6 +83,11 @@ Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc
   if (!key) {
     return std::unexpected(key.error());
   }
+  if (auto can_finish = call->CanFinish(); !can_finish) {
+    return can_finish;
+  }
+  call->Describe(*approved);
+  event.kid = (*key)->kid;
 
   v1::CreateAssertionResponse reply;
   reply.set_client_assertion_type(kClientAssertionType);
@@ -92,14 +99,13 @@ Status AssertionService::Create(grpc::CallbackServerContext& context, const grpc
   return queue_.Submit({.key = std::move(*key),
                         .input = std::move(input),
                         .deadline = DeadlineOf(context),
-                        .done = [reply = std::move(reply), response, reactor](Result<Signed> result) mutable {
+                        .done = [reply = std::move(reply), call](Result<Signed> result) mutable {
                           if (!result) {
-                            Refuse(reactor, result.error());
+                            call->Finish(std::unexpected(result.error()));
                             return;
                           }
                           reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-                          *response = Serialize(reply);
-                          reactor->Finish(grpc::Status::OK);
+                          call->Finish(Serialize(reply));
                         }});
 }
 

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <memory>
+
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "keys/key_ring.h"
 #include "policy/policy.h"
+#include "service/audited_call.h"
 #include "signing/signing_queue.h"
 
 namespace assertion::service {
@@ -14,8 +17,9 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 // assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
 class AssertionService final : public RawAssertionService {
  public:
-  AssertionService(const CurrentPolicy& policy, const KeyRing& keys, SigningQueue& queue)
-      : policy_(policy), keys_(keys), queue_(queue) {}
+  // `audit` may be null: nothing is recorded then.
+  AssertionService(const CurrentPolicy& policy, const KeyRing& keys, SigningQueue& queue, audit::Log* audit)
+      : policy_(policy), keys_(keys), queue_(queue), audit_(audit) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                             grpc::ByteBuffer* response) override;
@@ -25,8 +29,8 @@ class AssertionService final : public RawAssertionService {
                                     grpc::ByteBuffer* response) override;
 
  private:
-  Status Create(grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire, grpc::ByteBuffer* response,
-                grpc::ServerUnaryReactor* reactor);
+  Status Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
+                const std::shared_ptr<AuditedCall>& call);
   Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
                                                  const grpc::ByteBuffer& wire) const;
   Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
@@ -34,6 +38,7 @@ class AssertionService final : public RawAssertionService {
   const CurrentPolicy& policy_;
   const KeyRing& keys_;
   SigningQueue& queue_;
+  audit::Log* audit_;
 };
 
 }  // namespace assertion::service

@@ -10,6 +10,7 @@
 #include "jws/thumbprint.h"
 #include "keys/evidence.h"
 #include "service/authentication.h"
+#include "service/key_request.h"
 #include "service/message.h"
 #include "service/status.h"
 #include "x509/distinguished_name.h"
@@ -17,19 +18,10 @@
 namespace assertion::service {
 namespace {
 
-using std::chrono::days;
 using std::chrono::seconds;
 
 constexpr std::size_t kMaxWaitingChanges = 16;
-constexpr std::array kKeyBits = {2048, 3072, 4096};
-constexpr std::size_t kMaxCommonName = 64;  // RFC 5280 appendix A.1, ub-common-name
-constexpr std::size_t kMaxRequestId = 64;
-constexpr seconds kDefaultValidity = days(365);
-constexpr seconds kLongestValidity = days(3650);
 constexpr seconds kLongestProof{30};
-
-// RFC 7523 section 2.2.
-constexpr const char* kClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 v1::KeyState ToProto(KeyState state) {
   switch (state) {
@@ -75,120 +67,13 @@ v1::Key ToProto(const std::string& client_id, const ScheduledKey& entry, std::in
   return proto;
 }
 
-template <typename Request>
-Result<seconds> ValidityOf(const Request& request) {
-  if (!request.has_certificate_validity()) {
-    return kDefaultValidity;
-  }
-  const seconds validity(request.certificate_validity().seconds());
-  if (request.certificate_validity().nanos() != 0 || validity < days(1) || validity > kLongestValidity) {
-    return Fail(Code::kInvalidArgument, "certificate_validity: must be whole seconds from 1 day to 3650 days");
-  }
-  return validity;
-}
-
-template <typename Request>
-Result<std::string> CommonNameOf(const Request& request) {
-  if (request.common_name().empty()) {
-    return request.client_id().substr(0, kMaxCommonName);
-  }
-  const auto& name = request.common_name();
-  // Characters, not octets: UTF-8 continuation octets do not count.
-  const auto characters = std::ranges::count_if(name, [](char c) { return (c & 0xC0) != 0x80; });
-  if (static_cast<std::size_t>(characters) > kMaxCommonName ||
-      std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; })) {
-    return Fail(Code::kInvalidArgument, "common_name: must be 1 to 64 characters without control characters");
-  }
-  return name;
-}
-
-template <typename Request>
-Result<NewKeyRequest> NewKeyOf(const Request& request, const Client& client) {
-  const int bits = request.key_bits() == 0 ? client.algorithm->default_key_bits : request.key_bits();
-  if (std::ranges::find(kKeyBits, bits) == kKeyBits.end()) {
-    return Fail(Code::kInvalidArgument, "key_bits: must be 2048, 3072 or 4096");
-  }
-  auto common_name = CommonNameOf(request);
-  const auto validity = ValidityOf(request);
-  if (!common_name || !validity) {
-    return std::unexpected(common_name ? validity.error() : common_name.error());
-  }
-  return NewKeyRequest{.bits = bits, .common_name = std::move(*common_name), .certificate_validity = *validity};
-}
-
-Result<Time> InstantOf(const google::protobuf::Timestamp& timestamp, const char* field) {
-  const Time time{seconds(timestamp.seconds())};
-  if (timestamp.nanos() != 0 || timestamp.seconds() < 0 || time > kNever) {
-    return Fail(Code::kInvalidArgument,
-                std::string(field) + ": must be whole seconds from 1970-01-01T00:00:00Z to " + Rfc3339(kNever));
-  }
-  return time;
-}
-
-Result<Instants> InstantsOf(const v1::ScheduleKeyRequest& request) {
-  Instants instants;
-  const auto take = [](bool has, const google::protobuf::Timestamp& timestamp, const char* field,
-                       std::optional<Time>& instant) -> Status {
-    if (!has) {
-      return {};
-    }
-    const auto time = InstantOf(timestamp, field);
-    if (!time) {
-      return std::unexpected(time.error());
-    }
-    instant = *time;
-    return {};
-  };
-  for (const auto& taken :
-       {take(request.has_publish_from(), request.publish_from(), "publish_from", instants.publish_from),
-        take(request.has_sign_from(), request.sign_from(), "sign_from", instants.sign_from),
-        take(request.has_sign_until(), request.sign_until(), "sign_until", instants.sign_until),
-        take(request.has_publish_until(), request.publish_until(), "publish_until", instants.publish_until)}) {
-    if (!taken) {
-      return std::unexpected(taken.error());
-    }
-  }
-  if (!instants.publish_from && !instants.sign_from && !instants.sign_until && !instants.publish_until) {
-    return Fail(Code::kInvalidArgument,
-                "sign_from: give at least one of publish_from, sign_from, sign_until, publish_until");
-  }
-  return instants;
-}
-
-// What `change` says. The digest is over the request without what a repetition may say otherwise.
-template <typename Request>
-Result<ChangeRequest> ChangeOf(const Request& request) {
-  const auto& change = request.change();
-  if (!change.has_expected_version()) {
-    return Fail(Code::kInvalidArgument, "change.expected_version: must be given; ListKeys tells it");
-  }
-  if (change.request_id().size() > kMaxRequestId) {
-    return Fail(Code::kInvalidArgument, "change.request_id: must be at most 64 octets");
-  }
-  if (!change.force_client_id().empty() && change.force_client_id() != request.client_id()) {
-    return Fail(Code::kInvalidArgument, "change.force_client_id: must be the client_id once more");
-  }
-  auto asked = request;
-  asked.mutable_change()->clear_expected_version();
-  asked.mutable_change()->clear_request_id();
-  return ChangeRequest{
-      .client_id = request.client_id(),
-      .expected_version = change.expected_version(),
-      .request_id = change.request_id(),
-      .digest = jws::Sha256Thumbprint(AsBytes(request.GetDescriptor()->full_name() + ":" + asked.SerializeAsString())),
-      .forced = !change.force_client_id().empty()};
-}
-
-template <typename Request>
-Status CheckKid(const Request& request) {
-  return request.kid().empty() ? Fail(Code::kInvalidArgument, "kid: must not be empty; ListKeys tells it") : Status();
-}
-
 }  // namespace
 
 KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
-                                 Token& token, SigningQueue& queue)
-    : policy_(policy), keys_(keys), custodian_(custodian), token_(token), queue_(queue), worker_([this] { Work(); }) {}
+                                 Token& token, SigningQueue& queue, audit::Log* audit)
+    : policy_(policy), keys_(keys), custodian_(custodian), token_(token), queue_(queue), audit_(audit), worker_([this] {
+        Work();
+      }) {}
 
 KeyAdminService::~KeyAdminService() {
   {
@@ -199,41 +84,82 @@ KeyAdminService::~KeyAdminService() {
   worker_.join();
 }
 
-Status KeyAdminService::Authorize(const Context& context, Role role) const {
+template <typename Request>
+Status KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
+                              audit::Event& event) const {
   const auto caller = Authenticate(context);
-  return caller ? policy_.load()->Allow(*caller, role) : std::unexpected(caller.error());
+  if (!caller) {
+    return std::unexpected(caller.error());
+  }
+  event.caller = caller->name();
+  if (auto allowed = policy_.load()->Allow(*caller, role); !allowed) {
+    return allowed;
+  }
+  if (auto parsed = Parse(wire, request); !parsed) {
+    return parsed;
+  }
+  if constexpr (requires { request.client_id(); }) {
+    event.client_id = request.client_id();
+  }
+  if constexpr (requires { request.kid(); }) {
+    event.kid = request.kid();
+  }
+  if constexpr (requires { request.change(); }) {
+    event.request_id = request.change().request_id();
+  }
+  return {};
 }
 
 template <typename Request, typename Response>
-KeyAdminService::Reactor* KeyAdminService::Administer(Role role, Context* context, const Buffer* wire, Buffer* response,
+KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role role, Context* context,
+                                                      const Buffer* wire, Buffer* response,
                                                       Result<Response> (KeyAdminService::*act)(const Request&) const) {
   auto* reactor = context->DefaultReactor();
+  const auto call = std::make_shared<AuditedCall>(audit_, method, *context, response, reactor);
   Request request;
   const auto vet = [&]() -> Status {
-    if (auto authorized = Authorize(*context, role); !authorized) {
-      return authorized;
-    }
-    if (auto parsed = Parse(*wire, request); !parsed) {
-      return parsed;
+    if (auto admitted = Admit(*context, role, *wire, request, call->event()); !admitted) {
+      return admitted;
     }
     const auto client = policy_.load()->FindClient(request.client_id());
     return client ? Status() : std::unexpected(client.error());
   };
   auto vetted = vet();
   if (vetted) {
-    vetted = Enqueue([this, act, request = std::move(request), response, reactor] {
-      const auto reply = (this->*act)(request);
-      if (!reply) {
-        Refuse(reactor, reply.error());
-        return;
-      }
-      *response = Serialize(*reply);
-      reactor->Finish(grpc::Status::OK);
-    });
+    vetted = Enqueue([this, act, request = std::move(request), call] { Perform(*call, request, act); });
   }
   if (!vetted) {
-    Refuse(reactor, vetted.error());
+    call->Finish(std::unexpected(vetted.error()));
   }
+  return reactor;
+}
+
+// What cannot be recorded is not done.
+template <typename Request, typename Response>
+void KeyAdminService::Perform(AuditedCall& call, const Request& request,
+                              Result<Response> (KeyAdminService::*act)(const Request&) const) const {
+  const auto can_finish = call.CanFinish();
+  const auto reply = can_finish ? (this->*act)(request) : std::unexpected(can_finish.error());
+  if (!reply) {
+    call.Finish(std::unexpected(reply.error()));
+    return;
+  }
+  auto& event = call.event();
+  if constexpr (requires { reply->key().kid(); }) {
+    event.kid = reply->key().kid();
+  }
+  spdlog::info("{} by {}: client {}, key {}", event.name, event.caller, event.client_id, event.kid);
+  call.Finish(Serialize(*reply));
+}
+
+template <typename Request, typename Response>
+KeyAdminService::Reactor* KeyAdminService::Tell(Context* context, const Buffer* wire, Buffer* response,
+                                                Result<Response> (KeyAdminService::*read)(const Request&) const) {
+  auto* reactor = context->DefaultReactor();
+  Request request;
+  audit::Event unrecorded;
+  const auto admitted = Admit(*context, Role::kViewer, *wire, request, unrecorded);
+  Answer(reactor, response, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
   return reactor;
 }
 
@@ -245,38 +171,31 @@ Result<v1::Key> KeyAdminService::Show(const std::string& client_id, const std::s
   return ToProto(client_id, *entry, keys_.VersionOf(client_id), keys_.Now());
 }
 
-Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyRequest& request) const {
-  const auto change = ChangeOf(request);
-  const auto policy = policy_.load();
-  const auto client = policy->FindClient(request.client_id());
-  if (!change || !client) {
-    return std::unexpected(change ? client.error() : change.error());
-  }
-  const auto wanted = NewKeyOf(request, **client);
-  if (!wanted) {
-    return std::unexpected(wanted.error());
-  }
-  const auto kid = custodian_.Generate(*change, *wanted);
-  auto key = kid ? Show(request.client_id(), *kid) : std::unexpected(kid.error());
+template <typename Response>
+Result<Response> KeyAdminService::Changed(const std::string& client_id, const Result<std::string>& kid) const {
+  auto key = kid ? Show(client_id, *kid) : std::unexpected(kid.error());
   if (!key) {
     return std::unexpected(key.error());
   }
-  spdlog::info("generated key {} for client {}", key->kid(), key->client_id());
-  v1::GenerateKeyResponse reply;
+  Response reply;
   *reply.mutable_key() = std::move(*key);
   return reply;
 }
 
-Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest& request) const {
-  const auto change = ChangeOf(request);
+Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyRequest& request) const {
   const auto policy = policy_.load();
-  const auto client = policy->FindClient(request.client_id());
-  if (!change || !client) {
-    return std::unexpected(change ? client.error() : change.error());
+  const auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
+  if (!change) {
+    return std::unexpected(change.error());
   }
-  const auto wanted = NewKeyOf(request, **client);
-  if (!wanted) {
-    return std::unexpected(wanted.error());
+  return Changed<v1::GenerateKeyResponse>(request.client_id(), custodian_.Generate(change->first, change->second));
+}
+
+Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest& request) const {
+  const auto policy = policy_.load();
+  const auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
+  if (!change) {
+    return std::unexpected(change.error());
   }
   std::optional<Time> sign_from;
   if (request.has_sign_from()) {
@@ -287,87 +206,49 @@ Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest
     sign_from = *time;
   }
   const auto before = keys_.Find(request.client_id(), "");
-  const auto kid = custodian_.Rotate(*change, *wanted, sign_from);
-  auto key = kid ? Show(request.client_id(), *kid) : std::unexpected(kid.error());
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  spdlog::info("client {} rotates to key {}, which signs from {}", key->client_id(), key->kid(),
-               Rfc3339(Time(seconds(key->sign_from().seconds()))));
-  v1::RotateKeyResponse reply;
-  if (before && before->record.kid != *kid) {
+  auto reply =
+      Changed<v1::RotateKeyResponse>(request.client_id(), custodian_.Rotate(change->first, change->second, sign_from));
+  if (reply && before && before->record.kid != reply->key().kid()) {
     if (auto predecessor = Show(request.client_id(), before->record.kid); predecessor) {
-      *reply.mutable_predecessor() = std::move(*predecessor);
+      *reply->mutable_predecessor() = std::move(*predecessor);
     }
   }
-  *reply.mutable_key() = std::move(*key);
   return reply;
 }
 
 Result<v1::ImportCertificateResponse> KeyAdminService::Import(const v1::ImportCertificateRequest& request) const {
-  const auto change = ChangeOf(request);
-  const auto has_kid = CheckKid(request);
-  if (!change || !has_kid) {
-    return std::unexpected(change ? has_kid.error() : change.error());
+  const auto change = KeyChangeOf(request);
+  if (!change) {
+    return std::unexpected(change.error());
   }
-  const auto kid = custodian_.ImportCertificate(*change, request.kid(), request.certificates());
-  auto key = kid ? Show(request.client_id(), *kid) : std::unexpected(kid.error());
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  spdlog::info("client {}: key {} has certificate {}", key->client_id(), key->kid(), key->x5t_s256());
-  v1::ImportCertificateResponse reply;
-  *reply.mutable_key() = std::move(*key);
-  return reply;
+  return Changed<v1::ImportCertificateResponse>(
+      request.client_id(), custodian_.ImportCertificate(*change, request.kid(), request.certificates()));
 }
 
 Result<v1::ScheduleKeyResponse> KeyAdminService::Schedule(const v1::ScheduleKeyRequest& request) const {
-  const auto change = ChangeOf(request);
-  const auto has_kid = CheckKid(request);
+  const auto change = KeyChangeOf(request);
   const auto instants = InstantsOf(request);
-  if (!change || !has_kid || !instants) {
-    return std::unexpected(!change ? change.error() : !has_kid ? has_kid.error() : instants.error());
+  if (!change || !instants) {
+    return std::unexpected(change ? instants.error() : change.error());
   }
-  const auto kid = custodian_.Reschedule(*change, request.kid(), *instants);
-  auto key = kid ? Show(request.client_id(), *kid) : std::unexpected(kid.error());
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  spdlog::info("client {}: key {} signs from {} until {}", key->client_id(), key->kid(),
-               Rfc3339(Time(seconds(key->sign_from().seconds()))), Rfc3339(Time(seconds(key->sign_until().seconds()))));
-  v1::ScheduleKeyResponse reply;
-  *reply.mutable_key() = std::move(*key);
-  return reply;
+  return Changed<v1::ScheduleKeyResponse>(request.client_id(),
+                                          custodian_.Reschedule(*change, request.kid(), *instants));
 }
 
 Result<v1::RevokeKeyResponse> KeyAdminService::Revoke(const v1::RevokeKeyRequest& request) const {
-  const auto change = ChangeOf(request);
-  const auto has_kid = CheckKid(request);
-  if (!change || !has_kid) {
-    return std::unexpected(change ? has_kid.error() : change.error());
+  const auto change = KeyChangeOf(request);
+  if (!change) {
+    return std::unexpected(change.error());
   }
-  const auto kid = custodian_.Revoke(*change, request.kid());
-  auto key = kid ? Show(request.client_id(), *kid) : std::unexpected(kid.error());
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  spdlog::warn("client {}: key {} is revoked", key->client_id(), key->kid());
-  v1::RevokeKeyResponse reply;
-  *reply.mutable_key() = std::move(*key);
-  return reply;
+  return Changed<v1::RevokeKeyResponse>(request.client_id(), custodian_.Revoke(*change, request.kid()));
 }
 
 Result<v1::DestroyKeyResponse> KeyAdminService::Destroy(const v1::DestroyKeyRequest& request) const {
-  const auto change = ChangeOf(request);
-  const auto has_kid = CheckKid(request);
-  if (!change || !has_kid) {
-    return std::unexpected(change ? has_kid.error() : change.error());
-  }
-  const auto kid = custodian_.Destroy(*change, request.kid());
+  const auto change = KeyChangeOf(request);
+  const auto kid = change ? custodian_.Destroy(*change, request.kid()) : std::unexpected(change.error());
   if (!kid) {
     return std::unexpected(kid.error());
   }
-  spdlog::warn("client {}: key {} is destroyed", request.client_id(), *kid);
   v1::DestroyKeyResponse reply;
   reply.set_version(keys_.VersionOf(request.client_id()));
   return reply;
@@ -406,104 +287,101 @@ Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvi
 }
 
 KeyAdminService::Reactor* KeyAdminService::GenerateKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Generate);
+  return Administer("GenerateKey", Role::kOperator, context, request, response, &KeyAdminService::Generate);
 }
 
 KeyAdminService::Reactor* KeyAdminService::RotateKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Rotate);
+  return Administer("RotateKey", Role::kOperator, context, request, response, &KeyAdminService::Rotate);
 }
 
 KeyAdminService::Reactor* KeyAdminService::ImportCertificate(Context* context, const Buffer* request,
                                                              Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Import);
+  return Administer("ImportCertificate", Role::kOperator, context, request, response, &KeyAdminService::Import);
 }
 
 KeyAdminService::Reactor* KeyAdminService::ScheduleKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Schedule);
+  return Administer("ScheduleKey", Role::kOperator, context, request, response, &KeyAdminService::Schedule);
 }
 
 KeyAdminService::Reactor* KeyAdminService::RevokeKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Revoke);
+  return Administer("RevokeKey", Role::kOperator, context, request, response, &KeyAdminService::Revoke);
 }
 
 KeyAdminService::Reactor* KeyAdminService::DestroyKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Destroy);
+  return Administer("DestroyKey", Role::kOperator, context, request, response, &KeyAdminService::Destroy);
 }
 
 KeyAdminService::Reactor* KeyAdminService::CreateCsr(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kOperator, context, request, response, &KeyAdminService::Csr);
+  return Administer("CreateCsr", Role::kOperator, context, request, response, &KeyAdminService::Csr);
 }
 
 KeyAdminService::Reactor* KeyAdminService::CreateEvidence(Context* context, const Buffer* request, Buffer* response) {
-  return Administer(Role::kViewer, context, request, response, &KeyAdminService::Evidence);
+  return Administer("CreateEvidence", Role::kViewer, context, request, response, &KeyAdminService::Evidence);
 }
 
 KeyAdminService::Reactor* KeyAdminService::GetKey(Context* context, const Buffer* request, Buffer* response) {
-  auto* reactor = context->DefaultReactor();
-  const auto get = [&]() -> Result<v1::GetKeyResponse> {
-    v1::GetKeyRequest parsed;
-    if (const auto authorized = Authorize(*context, Role::kViewer); !authorized) {
-      return std::unexpected(authorized.error());
-    }
-    if (const auto fit = Parse(*request, parsed); !fit) {
-      return std::unexpected(fit.error());
-    }
-    if (const auto client = policy_.load()->FindClient(parsed.client_id()); !client) {
-      return std::unexpected(client.error());
-    }
-    auto key = Show(parsed.client_id(), parsed.kid());
-    if (!key) {
-      return std::unexpected(key.error());
-    }
-    v1::GetKeyResponse reply;
-    *reply.mutable_key() = std::move(*key);
-    return reply;
-  };
-  Answer(reactor, response, get());
-  return reactor;
+  return Tell(context, request, response, &KeyAdminService::Get);
 }
 
 KeyAdminService::Reactor* KeyAdminService::ListKeys(Context* context, const Buffer* request, Buffer* response) {
-  auto* reactor = context->DefaultReactor();
-  const auto list = [&]() -> Result<v1::ListKeysResponse> {
-    v1::ListKeysRequest parsed;
-    if (const auto authorized = Authorize(*context, Role::kViewer); !authorized) {
-      return std::unexpected(authorized.error());
+  return Tell(context, request, response, &KeyAdminService::List);
+}
+
+KeyAdminService::Reactor* KeyAdminService::GetAuditHead(Context* context, const Buffer* request, Buffer* response) {
+  return Tell(context, request, response, &KeyAdminService::AuditHead);
+}
+
+Result<v1::GetKeyResponse> KeyAdminService::Get(const v1::GetKeyRequest& request) const {
+  const auto policy = policy_.load();
+  if (const auto client = policy->FindClient(request.client_id()); !client) {
+    return std::unexpected(client.error());
+  }
+  return Changed<v1::GetKeyResponse>(request.client_id(), request.kid());
+}
+
+Result<v1::ListKeysResponse> KeyAdminService::List(const v1::ListKeysRequest& /*request*/) const {
+  v1::ListKeysResponse reply;
+  const auto now = keys_.Now();
+  for (const auto& [client_id, keys] : *keys_.Snapshot()) {
+    (*reply.mutable_versions())[client_id] = keys.version;
+    for (const auto& entry : keys.keys) {
+      *reply.add_keys() = ToProto(client_id, entry, keys.version, now);
     }
-    if (const auto fit = Parse(*request, parsed); !fit) {
-      return std::unexpected(fit.error());
-    }
-    v1::ListKeysResponse reply;
-    const auto now = keys_.Now();
-    for (const auto& [client_id, keys] : *keys_.Snapshot()) {
-      (*reply.mutable_versions())[client_id] = keys.version;
-      for (const auto& entry : keys.keys) {
-        *reply.add_keys() = ToProto(client_id, entry, keys.version, now);
-      }
-    }
-    return reply;
-  };
-  Answer(reactor, response, list());
-  return reactor;
+  }
+  return reply;
+}
+
+Result<v1::GetAuditHeadResponse> KeyAdminService::AuditHead(const v1::GetAuditHeadRequest& /*request*/) const {
+  if (audit_ == nullptr) {
+    return Fail(Code::kFailedPrecondition,
+                "this server writes no audit log: its configuration has audit.enabled false");
+  }
+  const auto position = audit_->position();
+  v1::GetAuditHeadResponse reply;
+  reply.set_jwk(audit_->jwk());
+  reply.set_sequence(static_cast<std::int64_t>(position.head.sequence));
+  reply.set_hash(position.head.hash);
+  reply.set_checkpoint_sequence(static_cast<std::int64_t>(position.checkpoint));
+  return reply;
 }
 
 KeyAdminService::Reactor* KeyAdminService::ProveKey(Context* context, const Buffer* request, Buffer* response) {
   auto* reactor = context->DefaultReactor();
-  if (const auto accepted = Prove(*context, *request, response, reactor); !accepted) {
-    Refuse(reactor, accepted.error());
+  const auto call = std::make_shared<AuditedCall>(audit_, "ProveKey", *context, response, reactor);
+  if (const auto accepted = Prove(*context, *request, call); !accepted) {
+    call->Finish(std::unexpected(accepted.error()));
   }
   return reactor;
 }
 
-// Once the queue has accepted the job, the reactor is the job's to finish.
-Status KeyAdminService::Prove(Context& context, const Buffer& wire, Buffer* response, Reactor* reactor) const {
-  if (auto authorized = Authorize(context, Role::kOperator); !authorized) {
-    return authorized;
-  }
+// Once the queue has accepted the job, the call is the job's to finish.
+Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
+                              const std::shared_ptr<AuditedCall>& call) const {
   v1::ProveKeyRequest request;
-  if (auto parsed = Parse(wire, request); !parsed) {
-    return parsed;
+  if (auto admitted = Admit(context, Role::kOperator, wire, request, call->event()); !admitted) {
+    return admitted;
   }
+  call->event().audience = request.audience();
   if (auto has_kid = CheckKid(request); !has_kid) {
     return has_kid;
   }
@@ -520,20 +398,23 @@ Status KeyAdminService::Prove(Context& context, const Buffer& wire, Buffer* resp
   if ((state != KeyState::kPublished && state != KeyState::kSigning) || !entry->key) {
     return Fail(Code::kFailedPrecondition, "kid: the key is not published now, or signs no more");
   }
+  if (auto can_finish = call->CanFinish(); !can_finish) {
+    return can_finish;
+  }
+  call->Describe(*approved);
   auto input = jws::SigningInput(entry->key->encoded_header, std::move(*approved).TakeJson());
   return queue_.Submit({.key = entry->key,
                         .input = std::move(input),
                         .deadline = std::chrono::steady_clock::now() + kLongestProof,
-                        .done = [response, reactor](Result<Signed> result) {
+                        .done = [call](Result<Signed> result) {
                           if (!result) {
-                            Refuse(reactor, result.error());
+                            call->Finish(std::unexpected(result.error()));
                             return;
                           }
                           v1::ProveKeyResponse reply;
                           reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
                           reply.set_client_assertion_type(kClientAssertionType);
-                          *response = Serialize(reply);
-                          reactor->Finish(grpc::Status::OK);
+                          call->Finish(Serialize(reply));
                         }});
 }
 

@@ -3,20 +3,23 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
 #include "assertion/v1/key_admin.grpc.pb.h"
 #include "keys/key_custodian.h"
 #include "policy/policy.h"
+#include "service/audited_call.h"
 #include "signing/signing_queue.h"
 
 namespace assertion::service {
 
 using KeyAdminBase = v1::KeyAdminService;
-using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<KeyAdminBase::WithRawCallbackMethod_GetKey<
-    KeyAdminBase::WithRawCallbackMethod_CreateCsr<KeyAdminBase::WithRawCallbackMethod_ProveKey<
-        KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::Service>>>>>;
+using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<
+    KeyAdminBase::WithRawCallbackMethod_GetKey<KeyAdminBase::WithRawCallbackMethod_CreateCsr<
+        KeyAdminBase::WithRawCallbackMethod_ProveKey<KeyAdminBase::WithRawCallbackMethod_CreateEvidence<
+            KeyAdminBase::WithRawCallbackMethod_GetAuditHead<KeyAdminBase::Service>>>>>>;
 using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
     KeyAdminBase::WithRawCallbackMethod_RotateKey<KeyAdminBase::WithRawCallbackMethod_ImportCertificate<
         KeyAdminBase::WithRawCallbackMethod_ScheduleKey<KeyAdminBase::WithRawCallbackMethod_RevokeKey<
@@ -26,8 +29,9 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 // takes seconds, and gRPC's threads are the callers'. The core must outlive it.
 class KeyAdminService final : public RawKeyAdminService {
  public:
+  // `audit` may be null: nothing is recorded then.
   KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
-                  SigningQueue& queue);
+                  SigningQueue& queue, audit::Log* audit);
   ~KeyAdminService() override;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
@@ -46,13 +50,25 @@ class KeyAdminService final : public RawKeyAdminService {
   Reactor* CreateCsr(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* ProveKey(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* CreateEvidence(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* GetAuditHead(Context* context, const Buffer* request, Buffer* response) override;
 
  private:
-  // Vets the call, and answers what `act` makes of the request, on the worker thread.
+  // Who calls, whether he has the role, and what he asks for, which `event` then names.
+  template <typename Request>
+  Status Admit(const Context& context, Role role, const Buffer& wire, Request& request, audit::Event& event) const;
+
+  // Vets the call, does `act` on the worker thread, and records and answers what it made of the request.
   template <typename Request, typename Response>
-  Reactor* Administer(Role role, Context* context, const Buffer* wire, Buffer* response,
+  Reactor* Administer(const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
                       Result<Response> (KeyAdminService::*act)(const Request&) const);
-  Status Authorize(const Context& context, Role role) const;
+  template <typename Request, typename Response>
+  void Perform(AuditedCall& call, const Request& request,
+               Result<Response> (KeyAdminService::*act)(const Request&) const) const;
+
+  // Answers at once, for any viewer, and records nothing.
+  template <typename Request, typename Response>
+  Reactor* Tell(Context* context, const Buffer* wire, Buffer* response,
+                Result<Response> (KeyAdminService::*read)(const Request&) const);
 
   Result<v1::GenerateKeyResponse> Generate(const v1::GenerateKeyRequest& request) const;
   Result<v1::RotateKeyResponse> Rotate(const v1::RotateKeyRequest& request) const;
@@ -63,8 +79,15 @@ class KeyAdminService final : public RawKeyAdminService {
   Result<v1::CreateCsrResponse> Csr(const v1::CreateCsrRequest& request) const;
   Result<v1::CreateEvidenceResponse> Evidence(const v1::CreateEvidenceRequest& request) const;
 
+  Result<v1::GetKeyResponse> Get(const v1::GetKeyRequest& request) const;
+  Result<v1::ListKeysResponse> List(const v1::ListKeysRequest& request) const;
+  Result<v1::GetAuditHeadResponse> AuditHead(const v1::GetAuditHeadRequest& request) const;
+
+  // The reply that shows the key as it is now.
+  template <typename Response>
+  Result<Response> Changed(const std::string& client_id, const Result<std::string>& kid) const;
   Result<v1::Key> Show(const std::string& client_id, const std::string& kid) const;
-  Status Prove(Context& context, const Buffer& wire, Buffer* response, Reactor* reactor) const;
+  Status Prove(const Context& context, const Buffer& wire, const std::shared_ptr<AuditedCall>& call) const;
   Status Enqueue(std::move_only_function<void()> change);
   void Work();
 
@@ -73,6 +96,7 @@ class KeyAdminService final : public RawKeyAdminService {
   KeyCustodian& custodian_;
   Token& token_;
   SigningQueue& queue_;
+  audit::Log* audit_;
   std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::move_only_function<void()>> changes_;

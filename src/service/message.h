@@ -9,6 +9,9 @@
 
 namespace assertion::service {
 
+// RFC 7523 section 2.2.
+inline constexpr const char* kClientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 // Fills `message` from the wire. gRPC's own parsing would answer a malformed request with UNIMPLEMENTED and no reason;
 // here it is INVALID_ARGUMENT, and a string that is not UTF-8 is named by its field.
 Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message);

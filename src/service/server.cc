@@ -20,10 +20,10 @@ constexpr int kHandshakeLimitMs = 2000;
 
 struct Server::Parts {
   Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
-        Token& token, SigningQueue& queue)
+        Token& token, SigningQueue& queue, audit::Log* audit)
       : listener(std::move(bound)),
-        assertion_service(policy, keys, queue),
-        key_admin_service(policy, keys, custodian, token, queue) {}
+        assertion_service(policy, keys, queue, audit),
+        key_admin_service(policy, keys, custodian, token, queue, audit) {}
 
   std::unique_ptr<LocalListener> listener;
   AssertionService assertion_service;
@@ -35,12 +35,12 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, std::optional<gid_t> socket_group,
                                               const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
-                                              Token& token, SigningQueue& queue) {
+                                              Token& token, SigningQueue& queue, audit::Log* audit) {
   auto listener = LocalListener::Bind(socket_path, socket_group);
   if (!listener) {
     return std::unexpected(listener.error());
   }
-  auto parts = std::make_unique<Parts>(std::move(*listener), policy, keys, custodian, token, queue);
+  auto parts = std::make_unique<Parts>(std::move(*listener), policy, keys, custodian, token, queue, audit);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -62,6 +62,8 @@ Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, st
 }
 
 Server::~Server() { Stop(std::chrono::seconds(0)); }
+
+void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }
 
 void Server::Stop(std::chrono::seconds grace) {
   if (parts_->server) {

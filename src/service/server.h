@@ -8,6 +8,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "audit/log.h"
 #include "keys/key_custodian.h"
 #include "policy/policy.h"
 #include "signing/signing_queue.h"
@@ -17,15 +18,20 @@ namespace assertion::service {
 // The gRPC server: both services, health (grpc.health.v1) and reflection, on a Unix domain socket of mode 0660.
 class Server {
  public:
-  // Accepts calls when it returns. kAddressUnusable. The core must outlive the server.
+  // Accepts calls when it returns. kAddressUnusable. The core must outlive the server;
+  // `audit` may be null: nothing is recorded then.
   static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, std::optional<gid_t> socket_group,
                                                const CurrentPolicy& policy, const KeyRing& keys,
-                                               KeyCustodian& custodian, Token& token, SigningQueue& queue);
+                                               KeyCustodian& custodian, Token& token, SigningQueue& queue,
+                                               audit::Log* audit);
 
   // Stops if Stop was not called.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // What grpc.health.v1 says of the whole; SERVING after Start.
+  void SetServing(bool serving);
 
   // Takes no new calls, lets those in flight finish for at most `grace`, then cancels them. Removes the socket.
   void Stop(std::chrono::seconds grace);

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
+
 namespace assertion::service {
 namespace {
 
@@ -41,6 +43,7 @@ grpc::StatusCode CodeOf(Code code) {
     case Code::kInternal:
     case Code::kConfigInvalid:
     case Code::kAddressUnusable:
+    case Code::kAuditUnusable:
       break;
   }
   return grpc::StatusCode::INTERNAL;
@@ -49,6 +52,15 @@ grpc::StatusCode CodeOf(Code code) {
 }  // namespace
 
 grpc::Status ToGrpc(const Error& error) { return {CodeOf(error.code), error.message}; }
+
+const char* CodeName(Code code) {
+  static constexpr std::array kNames = {
+      "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+      "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+      "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+      "DATA_LOSS", "UNAUTHENTICATED"};
+  return kNames.at(static_cast<std::size_t>(CodeOf(code)));
+}
 
 void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error) {
   if (!error.detail.empty()) {

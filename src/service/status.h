@@ -11,6 +11,9 @@ namespace assertion::service {
 // What the caller sees of an error: its code and message, never its detail.
 grpc::Status ToGrpc(const Error& error);
 
+// The name of the gRPC status code, for example PERMISSION_DENIED.
+const char* CodeName(Code code);
+
 // Ends the call with the error, and logs its detail if it has one.
 void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error);
 

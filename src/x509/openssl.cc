@@ -1,10 +1,15 @@
 #include "x509/openssl.h"
 
 #include <openssl/err.h>
+#include <openssl/rand.h>
 
 #include <array>
 
 namespace assertion::x509 {
+
+bool RandomOctets(std::span<std::uint8_t> octets) {
+  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1;
+}
 
 std::string TakeErrors() {
   std::string line;

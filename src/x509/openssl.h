@@ -5,7 +5,9 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace assertion::x509 {
@@ -24,6 +26,9 @@ using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free
 using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 using NamePtr = std::unique_ptr<X509_NAME, Deleter<X509_NAME_free>>;
 using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
+
+// RAND_bytes as an assertion::Random.
+bool RandomOctets(std::span<std::uint8_t> octets);
 
 // Takes the calling thread's OpenSSL error queue as one line, for Error::detail.
 std::string TakeErrors();

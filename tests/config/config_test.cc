@@ -64,6 +64,38 @@ TEST(Config, EveryFieldIsRead) {
   EXPECT_EQ(client.extra_claims.size(), 2U);
 }
 
+TEST(Config, TheAuditLogIsOnAndInTheStateDirectory) {
+  const auto config = ParseConfig(kValid, "/state");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->audit, AuditConfig{.path = "/state/audit.log"});
+  EXPECT_TRUE(config->audit.enabled);
+}
+
+TEST(Config, EveryFieldOfTheAuditLogIsRead) {
+  const auto config = ParseConfig(With(R"("clients")", R"("audit": {"enabled": false, "path": "/var/log/a",
+      "rotate_octets": 4096, "checkpoint_lines": 7, "checkpoint_interval": "3s"}, "clients")"),
+                                  "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->audit, (AuditConfig{.enabled = false,
+                                        .path = "/var/log/a",
+                                        .rotate_octets = 4096,
+                                        .checkpoint_lines = 7,
+                                        .checkpoint_interval = seconds(3)}));
+  EXPECT_EQ(config->warnings.size(), 1U);
+}
+
+TEST(Config, RefusesWhatCannotBeAnAuditLog) {
+  for (const char* wrong :
+       {R"("path": "relative")", R"("path": "/folder/")", R"("rotate_octets": 1)", R"("checkpoint_lines": 0)",
+        R"("checkpoint_interval": "0s")", R"("unknown": 1)", R"("enabled": "no")"}) {
+    const auto config =
+        ParseConfig(With(R"("clients")", std::string(R"("audit": {)") + wrong + R"(}, "clients")"), "/state");
+    ASSERT_FALSE(config) << wrong;
+    EXPECT_NE(config.error().front().find(": audit."), std::string::npos) << config.error().front();
+  }
+  EXPECT_FALSE(ParseConfig(With(R"("client_id": "orders")", R"("client_id": "assertiond-audit")"), "/state"));
+}
+
 TEST(Config, OperatorsAndTheGroupOfTheSocket) {
   const auto config = ParseConfig(With(R"("clients")", R"("listen_group": "root", "operators": [
       {"caller": "spiffe://example.org/ops/*", "roles": ["viewer", "approver"]},
@@ -89,7 +121,7 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
                     R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
                        "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "clients")"),
             (std::vector<std::string>{"listen_group", "state_directory", "sessions", "ledger", "refresh_interval",
-                                      "http_listen"}));
+                                      "audit", "http_listen"}));
 }
 
 TEST(Config, LedgerRefreshListenerAndBinding) {

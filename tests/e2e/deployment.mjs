@@ -32,7 +32,8 @@ export class Deployment {
     replica.log = path.join(this.folder, 'replica.log');
     const configuration = JSON.parse(readFileSync(this.configuration, 'utf8'));
     writeFileSync(replica.configuration, JSON.stringify({
-      ...configuration, listen: `unix:${replica.socket}`, ...changed,
+      ...configuration, listen: `unix:${replica.socket}`, audit: { path: path.join(this.folder, 'replica.audit') },
+      ...changed,
     }));
     await replica.startDaemon();
     return replica;

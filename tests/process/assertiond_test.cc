@@ -97,9 +97,12 @@ class AssertiondTest : public testing::Test {
     const nlohmann::json config = {
         {"hsm", hsm_uri},
         {"listen", "unix:" + (hsm_.directory() / "s").string()},
+        {"audit", {{"path", hsm_.directory() / audit_name_}}},
         {"clients", {{{"client_id", "orders"}, {"audiences", {"https://is/token"}}, {"callers", {"uid:0"}}}}}};
     return hsm_.Write("assertiond.json", config.dump(2));
   }
+
+  std::string audit_name_ = "audit.log";
 
   // Runs to the end; expects the status and one line that says it.
   std::string ExpectExit(int status, const std::string& hsm_uri) {
@@ -148,7 +151,7 @@ TEST_F(AssertiondTest, CheckConfig) {
   EXPECT_EQ(Process({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())}).Wait(), 0);
   Process wrong({ASSERTIOND, "--check-config", WriteConfig("pkcs11:token=x?pin-value=13579")});
   EXPECT_EQ(wrong.Wait(), 3);
-  ExpectContains(wrong.output(), "assertiond.json:13: hsm: pin-value is refused");
+  ExpectContains(wrong.output(), "assertiond.json:16: hsm: pin-value is refused");
   EXPECT_EQ(wrong.output().find("13579"), std::string::npos);
   Process absent({ASSERTIOND, "--check-config", hsm_.directory() / "absent.json"});
   EXPECT_EQ(absent.Wait(), 3);
@@ -204,9 +207,23 @@ TEST_F(AssertiondTest, AWrongPinIsTriedOnceHoweverOftenItIsRestarted) {
 TEST_F(AssertiondTest, AddressInUse) {
   Process first({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
   ASSERT_TRUE(first.WaitForLine("serving on unix:"));
+  audit_name_ = "second.log";
   ExpectContains(ExpectExit(20, hsm_.UriText()), "another server is listening there");
   first.Signal(SIGTERM);
   EXPECT_EQ(first.Wait(), 0);
+}
+
+TEST_F(AssertiondTest, AuditLogOfAnotherProcess) {
+  Process first({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
+  ASSERT_TRUE(first.WaitForLine("serving on unix:"));
+  ExpectContains(ExpectExit(22, hsm_.UriText()), "another process writes it");
+  first.Signal(SIGTERM);
+  EXPECT_EQ(first.Wait(), 0);
+}
+
+TEST_F(AssertiondTest, AuditLogThatCannotBeWritten) {
+  audit_name_ = "absent/audit.log";
+  ExpectContains(ExpectExit(22, hsm_.UriText()), "the audit log cannot be written");
 }
 
 // The key of that id, on the token already, entered in the ledger as one that signs.

@@ -19,6 +19,8 @@
 
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "assertion/v1/key_admin.grpc.pb.h"
+#include "audit/log.h"
+#include "audit/verification.h"
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
@@ -59,13 +61,30 @@ class ServiceTest : public testing::Test {
         keys_(*KeyRing::Load(hsm_.token(), *ledger_, Clients(), SystemTime, RandomOctets)),
         custodian_(hsm_.token(), *ledger_, *certifier_, *keys_, RandomOctets),
         policy_(std::make_shared<const Policy>(Clients(), Operators(), SystemTime, RandomOctets)),
+        audit_key_(*audit::Key::FindOrGenerate(hsm_.token(), RandomOctets)),
+        audit_(*audit::Log::Open({.path = audit_path()}, audit_key_.ToSigner(),
+                                 *audit::ToPublicKeys(audit_key_.public_key()), {})),
         queue_(std::make_unique<SigningQueue>(hsm_.token(), 2, 64)),
-        server_(*Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_)),
+        server_(*Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_, audit_.get())),
         channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
         assertions_(channel_),
         key_admin_(channel_) {}
 
   std::string socket() const { return hsm_.directory() / "assertiond.sock"; }
+
+  std::string audit_path() const { return hsm_.directory() / "audit.log"; }
+
+  // The lines of that event, as JSON.
+  std::vector<nlohmann::json> Audited(const std::string& event) const {
+    std::vector<nlohmann::json> lines;
+    std::ifstream file(audit_path());
+    for (std::string text; std::getline(file, text);) {
+      if (auto line = nlohmann::json::parse(text); line["event"] == event) {
+        lines.push_back(std::move(line));
+      }
+    }
+    return lines;
+  }
 
   void GenerateOrdersKey() {
     ASSERT_TRUE(custodian_.Generate(
@@ -117,6 +136,8 @@ class ServiceTest : public testing::Test {
   std::unique_ptr<KeyRing> keys_;
   KeyCustodian custodian_;
   CurrentPolicy policy_;
+  audit::Key audit_key_;
+  std::unique_ptr<audit::Log> audit_;
   std::unique_ptr<SigningQueue> queue_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -221,6 +242,7 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
       {"AssertionService/GetCertificate", {kClient, kViewer, kOperator, kApprover}},
       {"AssertionService/GetJwks", {kClient, kViewer, kOperator, kApprover}},
       {"KeyAdminService/ListKeys", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/GetAuditHead", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/GetKey", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/CreateEvidence", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/CreateCsr", {kOperator}},
@@ -240,8 +262,8 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
   for (const auto& [method, places] : allowed) {
     for (int place = kNowhere; place != kPlaces; ++place) {
       put_me(static_cast<Place>(place));
-      const bool is_list = method.ends_with("ListKeys");
-      const auto status = CallRaw("/assertion.v1." + method, is_list ? "" : octets);
+      const bool is_bare = method.ends_with("ListKeys") || method.ends_with("GetAuditHead");
+      const auto status = CallRaw("/assertion.v1." + method, is_bare ? "" : octets);
       EXPECT_EQ(status.error_code() != StatusCode::PERMISSION_DENIED, places.contains(static_cast<Place>(place)))
           << method << " at place " << place << ": " << status.error_message();
       if (status.error_code() == StatusCode::PERMISSION_DENIED) {
@@ -250,6 +272,31 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
       }
     }
   }
+  // What reads is not recorded; every call of any other method is, with the caller and the outcome.
+  for (const auto& [method, places] : allowed) {
+    const auto lines = Audited(method.substr(method.find('/') + 1));
+    const bool reads = method.find("/Get") != std::string::npos || method.ends_with("ListKeys");
+    ASSERT_EQ(lines.size(), reads ? 0U : static_cast<std::size_t>(kPlaces)) << method;
+    for (int place = kNowhere; !reads && place != kPlaces; ++place) {
+      const auto& line = lines[static_cast<std::size_t>(place)];
+      EXPECT_EQ(line["caller"], me);
+      EXPECT_EQ(line["outcome"] != "PERMISSION_DENIED", places.contains(static_cast<Place>(place))) << line;
+    }
+  }
+}
+
+TEST_F(ServiceTest, WithoutAnAuditLogThatCanBeWrittenNothingIsDone) {
+  GenerateOrdersKey();
+  std::filesystem::remove(audit_path());
+  ExpectRefused(StatusCode::UNAVAILABLE, "the audit log cannot be written; try again later");
+  ExpectRefused(StatusCode::UNAVAILABLE, "the audit log cannot be written; try again later");
+  v1::GenerateKeyRequest generate;
+  generate.set_client_id("keyless");
+  generate.mutable_change()->set_expected_version(0);
+  v1::GenerateKeyResponse generated;
+  grpc::ClientContext context;
+  EXPECT_EQ(key_admin_.GenerateKey(&context, generate, &generated).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(keys_->Snapshot()->at("keyless").keys.empty());
 }
 
 TEST_F(ServiceTest, NoClient) {
@@ -491,7 +538,7 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
 }
 
 TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
-  const auto second = Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_);
+  const auto second = Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_, audit_.get());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
@@ -500,7 +547,7 @@ TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
-    const auto server = Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), *queue_);
+    const auto server = Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), *queue_, audit_.get());
     ASSERT_FALSE(server) << path;
     EXPECT_EQ(server.error().code, Code::kAddressUnusable);
     EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
@@ -581,7 +628,8 @@ class BusyServiceTest : public ServiceTest {
   HeldToken held_{hsm_.token(), hold_};
   SigningQueue short_queue_{held_, 1, 1};
   std::string path_ = hsm_.directory() / "busy.sock";
-  std::unique_ptr<Server> busy_ = *Server::Start(path_, {}, policy_, *keys_, custodian_, hsm_.token(), short_queue_);
+  std::unique_ptr<Server> busy_ =
+      *Server::Start(path_, {}, policy_, *keys_, custodian_, hsm_.token(), short_queue_, audit_.get());
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::future<grpc::Status> first_;
 };
@@ -618,7 +666,7 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   HeldToken held(hsm_.token(), hold);
   SigningQueue queue(held, 2, 64);
   const std::string path = hsm_.directory() / "stopping.sock";
-  const auto server = *Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), queue);
+  const auto server = *Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), queue, audit_.get());
   v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
 
   constexpr std::size_t kCalls = 40;

@@ -1,0 +1,156 @@
+#include "audit/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "assertion/client.h"
+#include "jws/compact.h"
+#include "jws/jwk.h"
+#include "jws/thumbprint.h"
+
+namespace assertion::audit {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::string_view kType = "assertiond-checkpoint+json";
+constexpr std::size_t kIdOctets = 16;
+
+const Algorithm& KeyAlgorithm() { return kAlgorithms.front(); }
+
+std::string TextOf(const auto& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->template get<std::string>() : "";
+}
+
+// A line is its payload and its JWS, and nothing else.
+std::string CheckpointLine(const std::string& payload, const std::string& jws) {
+  return payload.substr(0, payload.size() - 1) + R"(,"jws":")" + jws + "\"}";
+}
+
+Result<TokenKey> Generate(Token& token, const Random& random) {
+  Bytes id(kIdOctets);
+  if (!random(id)) {
+    return Fail(Code::kInternal, "no random octets for the audit key's CKA_ID", "RAND_bytes");
+  }
+  return token.GenerateKeyPair({.label = std::string(kAuditKeyLabel),
+                                .id = std::move(id),
+                                .algorithm = &KeyAlgorithm(),
+                                .bits = KeyAlgorithm().default_key_bits});
+}
+
+bool IsFit(const TokenKey& key) { return !key.flaw && std::ranges::all_of(key.attributes, &KeyAttribute::ok); }
+
+}  // namespace
+
+Key::Key(Token& token, TokenKey key, x509::Verifier verifier)
+    : token_(&token),
+      key_(std::move(key)),
+      kid_(jws::JwkThumbprint(key_.public_key)),
+      verifier_(std::make_shared<const x509::Verifier>(std::move(verifier))) {}
+
+Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
+  auto contents = token.Read({std::string(kAuditKeyLabel)});
+  if (!contents) {
+    return std::unexpected(contents.error());
+  }
+  // All servers of a token take the same one, also when two of them each made one at the same time.
+  std::erase_if(contents->keys, [](const auto& key) { return !IsFit(key); });
+  const auto first = std::ranges::min_element(contents->keys, {}, &TokenKey::id);
+  auto key = first != contents->keys.end() ? Result<TokenKey>(std::move(*first)) : Generate(token, random);
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  auto verifier = x509::Verifier::New(key->public_key, KeyAlgorithm());
+  if (!verifier) {
+    return std::unexpected(verifier.error());
+  }
+  return Key(token, std::move(*key), std::move(*verifier));
+}
+
+Result<std::string> Key::SignPayload(std::string_view payload) const {
+  auto input = jws::SigningInput(jws::EncodedHeader(KeyAlgorithm(), kid_, kType), payload);
+  const auto session = token_->OpenSigningSession();
+  if (!session) {
+    return std::unexpected(session.error());
+  }
+  const auto signature = (*session)->Sign(key_.private_key, KeyAlgorithm(), input);
+  if (!signature) {
+    return std::unexpected(signature.error());
+  }
+  if (!verifier_->Verify(input, *signature)) {
+    return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_Sign: the checkpoint does not verify");
+  }
+  return jws::Compact(std::move(input), *signature);
+}
+
+Signer Key::ToSigner() const {
+  return {.sign = [this](std::string_view payload) { return SignPayload(payload); },
+          .jwk = jws::Jwk(key_.public_key, KeyAlgorithm(), {}).dump()};
+}
+
+Result<std::string> MakeCheckpoint(Head& head, const Sign& sign, std::chrono::system_clock::time_point now) {
+  auto next = head;
+  const auto payload = Chain(next, Body(ordered_json::object(), kCheckpoint, now));
+  const auto jws = sign(payload);
+  if (!jws) {
+    return std::unexpected(jws.error());
+  }
+  auto line = CheckpointLine(payload, *jws);
+  next.hash = jws::Sha256Thumbprint(AsBytes(line));
+  head = std::move(next);
+  return line;
+}
+
+Result<PublicKeys> ToPublicKeys(const PublicKey& key) {
+  auto verifier = x509::Verifier::New(key, KeyAlgorithm());
+  if (!verifier) {
+    return std::unexpected(verifier.error());
+  }
+  return PublicKeys{{jws::JwkThumbprint(key), std::make_shared<const x509::Verifier>(std::move(*verifier))}};
+}
+
+Result<PublicKeys> ParsePublicKeys(std::string_view text) {
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return Fail(Code::kInvalidArgument, "not a JWK or JWK Set (RFC 7517)");
+  }
+  const auto list = json.contains("keys") ? json["keys"] : nlohmann::json::array({json});
+  PublicKeys keys;
+  for (const auto& jwk : list) {
+    const auto key = jws::ParseJwk(jwk);
+    auto one = key ? ToPublicKeys(*key) : std::unexpected(key.error());
+    if (!one) {
+      return std::unexpected(one.error());
+    }
+    keys.merge(*one);
+  }
+  if (keys.empty()) {
+    return Fail(Code::kInvalidArgument, "the JWK Set holds no key");
+  }
+  return keys;
+}
+
+Status CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys) {
+  const auto jws = TextOf(line.members, "jws");
+  const auto parsed = jws::ParseCompact(jws);
+  if (!parsed || TextOf(parsed->header, "typ") != kType || TextOf(parsed->header, "alg") != KeyAlgorithm().name) {
+    return Fail(Code::kInvalidArgument, "its jws is not that of a checkpoint");
+  }
+  const auto kid = TextOf(parsed->header, "kid");
+  const auto key = keys.find(kid);
+  if (key == keys.end()) {
+    return Fail(Code::kNotFound, "it is signed by a key that was not given, kid " + kid.substr(0, 64));
+  }
+  if (!key->second->Verify(parsed->signing_input, parsed->signature)) {
+    return Fail(Code::kInvalidArgument, "its signature is bad");
+  }
+  // What was signed, with its JWS, must be the line: no member beside it, none written otherwise.
+  if (CheckpointLine(parsed->claims.dump(), jws) != text) {
+    return Fail(Code::kInvalidArgument, "it says something else than what was signed");
+  }
+  return {};
+}
+
+}  // namespace assertion::audit

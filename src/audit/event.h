@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace assertion::audit {
+
+// What is recorded of one assertion or of one administrative act. What is empty is left out of the line.
+struct Event {
+  std::string name;    // the gRPC method, or what assertiond itself did: Start, Reload, Stop
+  std::string caller;  // as Caller::name
+  std::string client_id;
+  std::string audience;
+  std::string jti;
+  std::string kid;
+  std::optional<std::chrono::seconds> lifetime;
+  std::string request_id;  // of an administrative act
+  std::string outcome;     // the gRPC status code's name
+  std::string reason;      // of a refusal: what the caller was told
+  std::optional<std::chrono::microseconds> latency;
+  std::string trace_id;  // W3C Trace Context, 32 hexadecimal digits
+};
+
+}  // namespace assertion::audit

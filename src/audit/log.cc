@@ -1,0 +1,227 @@
+#include "audit/log.h"
+
+#include <utility>
+
+namespace assertion::audit {
+namespace {
+
+// How often a log that cannot be written is tried again.
+constexpr std::chrono::milliseconds kRetry{250};
+
+std::chrono::system_clock::time_point Now() { return std::chrono::system_clock::now(); }
+
+Error Unavailable(const Error& error) {
+  return {Code::kUnavailable, "the audit log cannot be written; try again later", error.detail};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::Open(LogOptions options, Signer signer, const PublicKeys& keys, OnState on_state) {
+  LogFile::Found found;
+  auto file = LogFile::Open(options.path, keys, found);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  std::unique_ptr<Log> log(
+      new Log(std::move(options), std::move(signer), std::move(on_state), std::move(*file), found.head));
+  if (auto written = log->Write({log->OpenedBody(found.unproven, found.torn)}); !written) {
+    return std::unexpected(written.error());
+  }
+  log->worker_ = std::jthread([raw = log.get()] { raw->Work(); });
+  return log;
+}
+
+Log::Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head)
+    : options_(std::move(options)),
+      signer_(std::move(signer)),
+      on_state_(std::move(on_state)),
+      file_(std::move(file)),
+      head_(std::move(head)),
+      next_checkpoint_(std::chrono::steady_clock::now() + options_.checkpoint_interval) {}
+
+Log::~Log() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  filled_.notify_all();
+}
+
+std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn) const {
+  nlohmann::ordered_json members = {{"version", 1}, {"unproven", unproven}};
+  if (torn != 0) {
+    members["torn_octets"] = torn;
+  }
+  return Body(members, kOpened, Now());
+}
+
+void Log::Record(const Event& event, Done done) {
+  if (const auto taken = Enqueue(Body(event, Now()), done); !taken) {
+    done(taken);
+    return;
+  }
+  filled_.notify_one();
+}
+
+// Takes `done` over only when it is accepted.
+Status Log::Enqueue(std::string body, Done& done) {
+  const std::lock_guard lock(mutex_);
+  if (!state_) {
+    ++lost_;
+    return state_;
+  }
+  if (waiting_.size() >= options_.capacity) {
+    return Fail(Code::kResourceExhausted, "too many calls wait for the audit log; try again later");
+  }
+  waiting_.push_back({.body = std::move(body), .done = std::move(done)});
+  return {};
+}
+
+Status Log::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void Log::Reopen() {
+  {
+    const std::lock_guard lock(mutex_);
+    reopen_ = true;
+  }
+  filled_.notify_one();
+}
+
+Log::Position Log::position() const {
+  const std::lock_guard lock(mutex_);
+  return position_;
+}
+
+void Log::Work() {
+  while (true) {
+    std::vector<Entry> batch;
+    bool reopen = false;
+    bool closing = false;
+    {
+      std::unique_lock lock(mutex_);
+      const auto wake = [this] { return closing_ || reopen_ || !waiting_.empty(); };
+      if (!state_) {
+        filled_.wait_for(lock, kRetry, wake);
+      } else if (since_checkpoint_ > 0) {
+        filled_.wait_until(lock, next_checkpoint_, wake);
+      } else {
+        filled_.wait(lock, wake);
+      }
+      batch.swap(waiting_);
+      reopen = std::exchange(reopen_, false);
+      closing = closing_;
+    }
+    if (reopen && file_.IsElsewhere()) {
+      Rotate();
+    }
+    Settle(std::move(batch));
+    if (IsDue() || (closing && since_checkpoint_ > 0)) {
+      Checkpoint();
+    }
+    if (closing) {
+      return;
+    }
+    if (file_.size() >= options_.rotate_octets && since_checkpoint_ == 0) {
+      Rotate();
+    }
+  }
+}
+
+bool Log::IsDue() const {
+  return since_checkpoint_ >= options_.checkpoint_lines ||
+         (since_checkpoint_ > 0 && std::chrono::steady_clock::now() >= next_checkpoint_);
+}
+
+// Tells every caller whether its line is durable. While the log is broken a line of our own tries the way.
+void Log::Settle(std::vector<Entry> batch) {
+  std::vector<std::string> bodies;
+  bool broken = false;
+  std::uint64_t lost = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    broken = !state_;
+    lost = lost_;
+  }
+  if (broken) {
+    bodies.push_back(Body(nlohmann::ordered_json{{"refused", lost}}, kResumed, Now()));
+  }
+  for (auto& entry : batch) {
+    bodies.push_back(std::move(entry.body));
+  }
+  if (bodies.empty()) {
+    return;
+  }
+  const auto written = Write(bodies);
+  SetState(written);
+  const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
+  for (auto& entry : batch) {
+    entry.done(outcome);
+  }
+}
+
+Status Log::Write(const std::vector<std::string>& bodies) {
+  auto head = head_;
+  std::string lines;
+  for (const auto& body : bodies) {
+    lines.append(Chain(head, body)).push_back('\n');
+  }
+  auto committed = Commit(lines, head);
+  if (committed) {
+    since_checkpoint_ += bodies.size();
+  }
+  return committed;
+}
+
+Status Log::Commit(std::string_view lines, const Head& head) {
+  auto appended = file_.Append(lines);
+  if (appended) {
+    head_ = head;
+    const std::lock_guard lock(mutex_);
+    position_ = {.head = head_, .checkpoint = checkpoint_};
+  }
+  return appended;
+}
+
+void Log::SetState(const Status& state) {
+  bool changed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    changed = state_.has_value() != state.has_value();
+    state_ = state ? Status() : std::unexpected(Unavailable(state.error()));
+    if (state) {
+      lost_ = 0;
+    }
+  }
+  if (changed && on_state_) {
+    on_state_(state);
+  }
+}
+
+// Without one the lines wait for the next: a token that does not sign releases nothing either.
+void Log::Checkpoint() {
+  next_checkpoint_ = std::chrono::steady_clock::now() + options_.checkpoint_interval;
+  auto head = head_;
+  auto line = MakeCheckpoint(head, signer_.sign, Now());
+  if (!line) {
+    return;
+  }
+  const auto before = std::exchange(checkpoint_, head.sequence);
+  const auto committed = Commit(*line + "\n", head);
+  if (committed) {
+    since_checkpoint_ = 0;
+  } else {
+    checkpoint_ = before;
+    SetState(committed);
+  }
+}
+
+void Log::Rotate() {
+  const auto rotated = file_.Rotate();
+  const auto opened = rotated ? Write({OpenedBody(0, 0)}) : rotated;
+  SetState(opened);
+}
+
+}  // namespace assertion::audit

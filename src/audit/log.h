@@ -1,0 +1,106 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "assertion/error.h"
+#include "audit/checkpoint.h"
+#include "audit/event.h"
+#include "audit/log_file.h"
+
+namespace assertion::audit {
+
+struct LogOptions {
+  std::string path;
+  std::uint64_t rotate_octets = std::uint64_t{64} << 20U;
+  std::uint64_t checkpoint_lines = 1000;
+  std::chrono::seconds checkpoint_interval{10};
+  std::size_t capacity = 8192;  // of events that wait for the disk
+};
+
+// The hash-chained record of what was signed and of what operators did. One thread writes what has come together and
+// syncs it once; only then are the callers told. All methods may be called from any thread.
+class Log {
+ public:
+  using Done = std::move_only_function<void(const Status&)>;
+  // Called by the writing thread when the log cannot be written any more, and when it can again.
+  using OnState = std::function<void(const Status&)>;
+
+  // Goes on with the log that is there, after checking the file that it ends with against `keys`. kAuditUnusable.
+  static Result<std::unique_ptr<Log>> Open(LogOptions options, Signer signer, const PublicKeys& keys, OnState on_state);
+
+  // Writes what was recorded, and a last checkpoint.
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // `done` gets an OK once the line is durable; UNAVAILABLE when it cannot be written, RESOURCE_EXHAUSTED when too many
+  // wait. It runs on the writing thread, or at once.
+  void Record(const Event& event, Done done);
+
+  // UNAVAILABLE while the log cannot be written.
+  Status state() const;
+
+  // Goes on in a new file if the current one was moved or removed (SIGHUP after an external rotation).
+  void Reopen();
+
+  // The public JWK of the key that signs checkpoints.
+  const std::string& jwk() const { return signer_.jwk; }
+
+  // The last durable line, and the last checkpoint's sequence (0: none since the start).
+  struct Position {
+    Head head;
+    std::uint64_t checkpoint;
+  };
+  Position position() const;
+
+ private:
+  struct Entry {
+    std::string body;
+    Done done;
+  };
+
+  Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head);
+
+  Status Enqueue(std::string body, Done& done);
+  void Work();
+  Status Write(const std::vector<std::string>& bodies);
+  Status Commit(std::string_view lines, const Head& head);
+  void Settle(std::vector<Entry> batch);
+  void SetState(const Status& state);
+  void Checkpoint();
+  void Rotate();
+  bool IsDue() const;
+  std::string OpenedBody(std::uint64_t unproven, std::size_t torn) const;
+
+  const LogOptions options_;
+  const Signer signer_;
+  const OnState on_state_;
+
+  // The writing thread's own.
+  LogFile file_;
+  Head head_;
+  std::uint64_t checkpoint_ = 0;
+  std::uint64_t since_checkpoint_ = 0;
+  std::chrono::steady_clock::time_point next_checkpoint_;
+  std::uint64_t lost_ = 0;  // events refused since the log could not be written
+
+  mutable std::mutex mutex_;
+  std::condition_variable filled_;
+  std::vector<Entry> waiting_;
+  Position position_;
+  Status state_;
+  bool reopen_ = false;
+  bool closing_ = false;
+  std::jthread worker_;
+};
+
+}  // namespace assertion::audit

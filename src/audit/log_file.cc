@@ -1,0 +1,244 @@
+#include "audit/log_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "audit/verification.h"
+
+namespace assertion::audit {
+namespace {
+
+std::unexpected<Error> Unusable(const std::string& what, const std::string& why) {
+  return Fail(Code::kAuditUnusable, "the audit log cannot be written", what + ": " + why);
+}
+
+std::unexpected<Error> Unusable(const std::string& what) { return Unusable(what, std::strerror(errno)); }
+
+bool WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const auto count = write(fd, text.data(), text.size());
+    if (count < 0 && errno != EINTR) {
+      return false;
+    }
+    text.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+  }
+  return true;
+}
+
+// At most the last `longest` octets before `end`.
+Result<std::string> ReadBefore(int fd, std::uint64_t end, std::size_t longest) {
+  std::string text(std::min<std::uint64_t>(end, longest), '\0');
+  const auto from = end - text.size();
+  std::size_t got = 0;
+  while (got < text.size()) {
+    const auto count = pread(fd, text.data() + got, text.size() - got, static_cast<off_t>(from + got));
+    if (count <= 0) {
+      return Unusable("pread");
+    }
+    got += static_cast<std::size_t>(count);
+  }
+  return text;
+}
+
+std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+Status SyncFolder(const std::string& path) {
+  const Descriptor folder(open(FolderOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return folder.get() >= 0 && fsync(folder.get()) == 0 ? Status() : Unusable(FolderOf(path));
+}
+
+std::string RotatedName(const std::string& path, std::uint64_t first_sequence) {
+  std::array<char, 24> digits{};
+  std::snprintf(digits.data(), digits.size(), ".%020llu", static_cast<unsigned long long>(first_sequence));
+  return path + digits.data();
+}
+
+// The file beside `path` with the log's youngest lines, "" when there is none.
+Result<std::string> FindYoungest(const std::string& path) {
+  std::string youngest;
+  std::uint64_t highest = 0;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(FolderOf(path), failed)) {
+    std::ifstream file;
+    if (!entry.path().string().starts_with(path + ".") || !entry.is_regular_file(failed)) {
+      continue;
+    }
+    file.open(entry.path());
+    std::string text(kLongestLine, '\0');
+    file.getline(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 1)) - 1);
+    if (const auto line = ParseLine(text); line && line->sequence > highest) {
+      highest = line->sequence;
+      youngest = entry.path();
+    }
+  }
+  if (failed) {
+    return Unusable(FolderOf(path), failed.message());
+  }
+  return youngest;
+}
+
+Result<Verification> Check(const std::string& path, const PublicKeys& keys) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) {
+    return Unusable(path);
+  }
+  auto found = Verify({{.name = path, .stream = &stream}}, keys, {.first = 0, .last = 0});
+  if (found.fault) {
+    return Fail(Code::kAuditUnusable,
+                "the audit log was changed by others: keep it as evidence, and move all its files elsewhere to start",
+                path + ":" + std::to_string(found.fault->line) + ": " + found.fault->text);
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, Found& found) {
+  const auto lock_path = path + ".lock";
+  Descriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (lock.get() < 0) {
+    return Unusable(lock_path);
+  }
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return errno == EWOULDBLOCK ? Unusable(path, "another process writes it") : Unusable(lock_path);
+  }
+  LogFile log(path, std::move(lock));
+  if (auto opened = log.OpenFile(); !opened) {
+    return std::unexpected(opened.error());
+  }
+  if (auto cut = log.CutTorn(found.torn); !cut) {
+    return std::unexpected(cut.error());
+  }
+  const auto source = log.size_ > 0 ? Result<std::string>(path) : FindYoungest(path);
+  if (!source) {
+    return std::unexpected(source.error());
+  }
+  found.head = Genesis();
+  if (!source->empty()) {
+    const auto checked = Check(*source, keys);
+    if (!checked) {
+      return std::unexpected(checked.error());
+    }
+    found.head = checked->head;
+    found.unproven = checked->last - (checked->proven != 0 ? checked->proven : checked->first - 1);
+    log.first_sequence_ = checked->first;
+  }
+  return log;
+}
+
+Status LogFile::OpenFile() {
+  Descriptor file(open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
+  struct stat info{};
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) {
+    return Unusable(path_);
+  }
+  if (!S_ISREG(info.st_mode) || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
+      (info.st_uid != geteuid() && info.st_uid != 0)) {
+    return Unusable(path_, "must be a file that no other user may write: chmod 640, chown");
+  }
+  if (auto synced = SyncFolder(path_); !synced) {
+    return synced;
+  }
+  file_ = std::move(file);
+  size_ = static_cast<std::uint64_t>(info.st_size);
+  broken_ = false;
+  return {};
+}
+
+// What an assertion was released for is whole: the torn line's call was never answered.
+Status LogFile::CutTorn(std::size_t& octets) {
+  constexpr std::size_t kLongestTorn = std::size_t{64} << 20U;
+  const auto tail = ReadBefore(file_.get(), size_, kLongestLine * 2);
+  if (!tail) {
+    return std::unexpected(tail.error());
+  }
+  octets = tail->size() - (tail->rfind('\n') + 1);
+  if (octets == 0) {
+    return {};
+  }
+  if (octets == tail->size() && size_ > octets) {
+    return Unusable(path_, "its last line has no end and is longer than " + std::to_string(kLongestTorn));
+  }
+  const auto torn_path = path_ + ".torn";
+  const Descriptor torn(open(torn_path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (torn.get() < 0 || !WriteAll(torn.get(), tail->substr(tail->size() - octets) + "\n") || fsync(torn.get()) != 0) {
+    return Unusable(torn_path);
+  }
+  size_ -= octets;
+  return ftruncate(file_.get(), static_cast<off_t>(size_)) == 0 && fdatasync(file_.get()) == 0 ? Status()
+                                                                                               : Unusable(path_);
+}
+
+// After a failed write some of it may be in the file; after a failed fdatasync the kernel may have dropped what it
+// had taken before.
+Status LogFile::Mend() {
+  if (ftruncate(file_.get(), static_cast<off_t>(size_)) != 0 || fdatasync(file_.get()) != 0) {
+    return Unusable(path_);
+  }
+  const auto tail = ReadBefore(file_.get(), size_, last_.size());
+  if (!tail || *tail != last_) {
+    return tail ? Unusable(path_, "its last line was lost") : std::unexpected(tail.error());
+  }
+  broken_ = false;
+  return {};
+}
+
+Status LogFile::Append(std::string_view lines) {
+  struct stat info{};
+  if (fstat(file_.get(), &info) != 0 || info.st_nlink == 0) {
+    return Unusable(path_, "was removed while it was written; SIGHUP begins another");
+  }
+  if (broken_) {
+    if (auto mended = Mend(); !mended) {
+      return mended;
+    }
+  }
+  if (!WriteAll(file_.get(), lines) || fdatasync(file_.get()) != 0) {
+    const auto failed = Unusable(path_);
+    broken_ = true;
+    // At once, so that nobody reads what was not accepted; Mend tells whether it worked.
+    if (ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) {
+      return failed;
+    }
+    return failed;
+  }
+  if (size_ == 0) {
+    const auto first = ParseLine(lines.substr(0, lines.find('\n')));
+    first_sequence_ = first ? first->sequence : 0;
+  }
+  size_ += lines.size();
+  const auto before_last = lines.size() < 2 ? std::string_view::npos : lines.rfind('\n', lines.size() - 2);
+  last_ = lines.substr(before_last == std::string_view::npos ? 0 : before_last + 1);
+  return {};
+}
+
+bool LogFile::IsElsewhere() const {
+  struct stat here{};
+  struct stat named{};
+  return fstat(file_.get(), &here) != 0 || stat(path_.c_str(), &named) != 0 || here.st_ino != named.st_ino ||
+         here.st_dev != named.st_dev;
+}
+
+Status LogFile::Rotate() {
+  if (!IsElsewhere()) {
+    const auto name = RotatedName(path_, first_sequence_);
+    if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) != 0) {
+      return Unusable(name);
+    }
+  }
+  // When this fails, the old file goes on under its new name.
+  return OpenFile();
+}
+
+}  // namespace assertion::audit

@@ -1,0 +1,238 @@
+#include "audit/verification.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace assertion::audit {
+namespace {
+
+struct Entry {
+  std::string file;
+  std::size_t number = 0;
+  std::string text;
+  bool ended = true;  // by a line feed
+  std::optional<Line> line;
+
+  bool Links(const std::string& hash) const { return line && line->prev == hash; }
+};
+
+// The lines of all files, one after the other.
+class Lines {
+ public:
+  explicit Lines(std::vector<Source> sources) : sources_(std::move(sources)) { Order(); }
+
+  std::optional<Entry> Next() {
+    while (at_ < sources_.size()) {
+      if (auto entry = ReadLine(*sources_[at_].stream)) {
+        entry->file = sources_[at_].name;
+        entry->number = ++number_;
+        return entry;
+      }
+      ++at_;
+      number_ = 0;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  // A line longer than any of ours is read to its end and kept only in part.
+  std::optional<Entry> ReadLine(std::istream& stream) {
+    Entry entry;
+    stream.getline(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
+    auto count = static_cast<std::size_t>(stream.gcount());
+    if (count == 0 && !stream.good()) {
+      return std::nullopt;
+    }
+    if (stream.eof()) {
+      entry.ended = false;
+    } else if (stream.fail()) {
+      stream.clear();
+      stream.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+    } else {
+      --count;  // the line feed
+    }
+    entry.text.assign(buffer_.data(), count);
+    if (auto line = ParseLine(entry.text)) {
+      entry.line = std::move(*line);
+    }
+    return entry;
+  }
+
+  void Order() {
+    std::vector<std::pair<std::uint64_t, Source>> ordered;
+    for (auto& source : sources_) {
+      const auto first = ReadLine(*source.stream);
+      source.stream->clear();
+      source.stream->seekg(0);
+      ordered.emplace_back(first && first->line ? first->line->sequence : 0, std::move(source));
+    }
+    std::ranges::stable_sort(ordered, {}, &std::pair<std::uint64_t, Source>::first);
+    sources_.clear();
+    for (auto& [first, source] : ordered) {
+      sources_.push_back(std::move(source));
+    }
+  }
+
+  std::vector<Source> sources_;
+  std::string buffer_ = std::string(kLongestLine + 2, '\0');
+  std::size_t at_ = 0;
+  std::size_t number_ = 0;
+};
+
+Fault At(const Entry& entry, Tampering kind, std::string text) {
+  return {.kind = kind, .file = entry.file, .line = entry.number, .text = std::move(text)};
+}
+
+std::string Sequences(std::uint64_t first, std::uint64_t last) {
+  return first == last ? "sequence " + std::to_string(first)
+                       : "sequences " + std::to_string(first) + " to " + std::to_string(last);
+}
+
+// What became of a line that is not the one to follow `before`. Two lines of grace on each side tell a changed line
+// from an inserted one; the rest of the log tells a removed line from a moved one.
+class Explanation {
+ public:
+  // `earlier` stands before `before`; either may be virtual, with a hash and a sequence only.
+  Explanation(const std::optional<Entry>& earlier, const Entry& before, const Entry& found, Lines& lines,
+              const PublicKeys& keys)
+      : earlier_(earlier), before_(before), found_(found), lines_(lines), keys_(keys), next_(lines.Next()) {}
+
+  Fault Explain() const {
+    const auto& hash = before_.line->hash;
+    const auto expected = before_.line->sequence + 1;
+    if (!found_.ended && !next_) {
+      return At(found_, Tampering::kCut, "the line has no end: cut, or just being written");
+    }
+    if (found_.text == before_.text) {
+      return At(found_, Tampering::kDuplicated, "repeats the line before it");
+    }
+    const bool next_follows = next_ && next_->Links(hash);
+    if (!found_.line) {
+      return next_follows ? At(found_, Tampering::kInserted, "is no line of this log")
+                          : At(found_, Tampering::kChanged, "is no line of an audit log");
+    }
+    if (found_.line->sequence == expected) {
+      return next_follows ? At(found_, Tampering::kInserted, "stands between two lines that follow each other")
+                          : BrokenLink();
+    }
+    if (found_.Links(hash)) {
+      return At(found_, Tampering::kChanged, "its sequence is not " + std::to_string(expected));
+    }
+    return found_.line->sequence < expected ? TooEarly() : TooLate(expected, next_follows);
+  }
+
+ private:
+  // The right sequence, but prev is not the hash of the line before: one of the two was changed.
+  Fault BrokenLink() const {
+    const auto changed = [](const Entry& entry) {
+      return At(entry, Tampering::kChanged, "its hash is not what the line after it says");
+    };
+    const auto by_prev = At(found_, Tampering::kChanged, "its prev is not the hash of the line before it");
+    if (next_) {
+      return next_->Links(found_.line->hash) ? changed(before_) : by_prev;
+    }
+    if (found_.line->event == kCheckpoint) {
+      return CheckCheckpoint(found_.text, *found_.line, keys_) ? changed(before_) : by_prev;
+    }
+    return At(found_, Tampering::kChanged,
+              "its prev is not the hash of the line before it: one of the two was changed");
+  }
+
+  Fault TooEarly() const {
+    if (earlier_ && found_.Links(earlier_->line->hash) && found_.line->sequence == before_.line->sequence) {
+      return At(before_, Tampering::kInserted, "stands between two lines that follow each other");
+    }
+    return At(found_, Tampering::kInserted,
+              Sequences(found_.line->sequence, found_.line->sequence) + " was here before");
+  }
+
+  Fault TooLate(std::uint64_t expected, bool next_follows) const {
+    bool again = false;  // whether the same line comes once more
+    bool later = false;  // whether the expected one does
+    for (auto entry = next_; entry; entry = lines_.Next()) {
+      again = again || entry->text == found_.text;
+      later = later || (entry->line && entry->line->sequence == expected);
+    }
+    if (next_follows && again) {
+      return At(found_, Tampering::kInserted, "is a copy of a later line");
+    }
+    if (later) {
+      return At(found_, Tampering::kReordered, "stands where sequence " + std::to_string(expected) + " belongs");
+    }
+    return At(found_, Tampering::kRemoved, Sequences(expected, found_.line->sequence - 1) + " is missing before it");
+  }
+
+  const std::optional<Entry>& earlier_;
+  const Entry& before_;
+  const Entry& found_;
+  Lines& lines_;
+  const PublicKeys& keys_;
+  std::optional<Entry> next_;
+};
+
+Entry Virtual(Head head) {
+  Entry entry;
+  entry.line = Line{.sequence = head.sequence, .prev = {}, .event = {}, .hash = std::move(head.hash), .members = {}};
+  return entry;
+}
+
+bool Follows(const Entry& before, const Entry& entry) {
+  return entry.ended && entry.Links(before.line->hash) && entry.line->sequence == before.line->sequence + 1;
+}
+
+// Takes a line that follows; a checkpoint must hold, and what a crash left unproven is noted.
+std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Verification& result) {
+  const auto& line = *entry.line;
+  if (line.event == kCheckpoint) {
+    if (const auto good = CheckCheckpoint(entry.text, line, keys); !good) {
+      return At(entry, Tampering::kChanged, "the checkpoint does not hold: " + good.error().message);
+    }
+    result.proven = line.sequence;
+    ++result.checkpoints;
+  }
+  const auto unproven = line.members.find("unproven");
+  if (line.event == kOpened && unproven != line.members.end() && unproven->is_number_unsigned()) {
+    const auto count = unproven->get<std::uint64_t>();
+    if (count > 0 && count < line.sequence) {
+      result.doubtful.push_back({.first = line.sequence - count, .last = line.sequence - 1});
+    }
+  }
+  result.first = result.first == 0 ? line.sequence : result.first;
+  result.last = line.sequence;
+  result.head = {.sequence = line.sequence, .hash = line.hash};
+  return std::nullopt;
+}
+
+}  // namespace
+
+Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const Extent& extent) {
+  Verification result;
+  result.head = Genesis();
+  Lines lines(std::move(sources));
+  auto entry = lines.Next();
+  std::optional<Entry> earlier;
+  auto before = Virtual(Genesis());
+  if (entry && entry->line && extent.first != 1 && (extent.first == 0 || entry->line->sequence == extent.first)) {
+    before = Virtual({.sequence = entry->line->sequence - 1, .hash = entry->line->prev});
+  } else if (extent.first > 1) {
+    before = Virtual({.sequence = extent.first - 1, .hash = {}});
+  }
+  for (; entry; entry = lines.Next()) {
+    if (!Follows(before, *entry)) {
+      result.fault = Explanation(earlier, before, *entry, lines, keys).Explain();
+      return result;
+    }
+    result.fault = Take(*entry, keys, result);
+    if (result.fault) {
+      return result;
+    }
+    earlier = std::exchange(before, *std::move(entry));
+  }
+  if (result.last < extent.last) {
+    result.fault = At(before, Tampering::kRemoved, Sequences(result.last + 1, extent.last) + " is missing after it");
+  }
+  return result;
+}
+
+}  // namespace assertion::audit

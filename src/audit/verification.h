@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <istream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audit/checkpoint.h"
+
+namespace assertion::audit {
+
+enum class Tampering { kChanged, kRemoved, kInserted, kDuplicated, kReordered, kCut };
+
+// The first place where a log is not what was written.
+struct Fault {
+  Tampering kind;
+  std::string file;
+  std::size_t line;  // from 1
+  std::string text;  // what is wrong there, in words
+};
+
+struct Span {
+  std::uint64_t first;
+  std::uint64_t last;
+};
+
+struct Verification {
+  std::optional<Fault> fault;
+  std::uint64_t first = 0;  // sequences; what follows is right only up to the fault
+  std::uint64_t last = 0;
+  std::uint64_t proven = 0;  // the last checkpoint's; 0 without one
+  std::uint64_t checkpoints = 0;
+  std::vector<Span> doubtful;  // written by a process that ended before its checkpoint: linked, never proven by it
+  Head head;                   // after the last line
+};
+
+struct Source {
+  std::string name;
+  std::istream* stream;  // seekable
+};
+
+struct Extent {
+  std::uint64_t first = 1;  // the sequence that the log must begin with; 0: any
+  std::uint64_t last = 0;   // the sequence that it must reach; 0: unknown
+};
+
+// Reads the files of one log in the order of their first lines and names the first line that was changed, removed,
+// reordered or inserted. What stands after the last checkpoint can have been cut off unseen unless `extent` says how
+// far the log went.
+Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const Extent& extent);
+
+}  // namespace assertion::audit

@@ -1,0 +1,69 @@
+#include "service/audited_call.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "service/status.h"
+
+namespace assertion::service {
+namespace {
+
+// The trace-id of a traceparent header (W3C Trace Context, section 3.2.2); empty when there is none.
+std::string TraceId(const grpc::CallbackServerContext& context) {
+  constexpr std::size_t kVersion = 3;
+  constexpr std::size_t kTraceId = 32;
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("traceparent");
+  if (found == metadata.end()) {
+    return {};
+  }
+  const std::string_view header(found->second.data(), found->second.size());
+  const auto id = header.size() > kVersion + kTraceId ? header.substr(kVersion, kTraceId) : std::string_view();
+  const bool hexadecimal =
+      std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return hexadecimal ? std::string(id) : "";
+}
+
+void Release(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, Result<grpc::ByteBuffer> outcome) {
+  if (!outcome) {
+    Refuse(reactor, outcome.error());
+    return;
+  }
+  response->Swap(&*outcome);
+  reactor->Finish(grpc::Status::OK);
+}
+
+}  // namespace
+
+AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::CallbackServerContext& context,
+                         grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor)
+    : log_(log), response_(response), reactor_(reactor) {
+  event_.name = method;
+  event_.trace_id = TraceId(context);
+}
+
+void AuditedCall::Describe(const ApprovedClaims& claims) {
+  event_.audience = claims.audience();
+  event_.jti = claims.jti();
+  event_.lifetime = claims.expires_at() - claims.issued_at();
+}
+
+void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
+  if (log_ == nullptr) {
+    Release(reactor_, response_, std::move(outcome));
+    return;
+  }
+  event_.outcome = outcome ? "OK" : CodeName(outcome.error().code);
+  event_.reason = outcome ? "" : outcome.error().message;
+  event_.latency = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
+  log_->Record(
+      event_, [reactor = reactor_, response = response_, outcome = std::move(outcome)](const Status& recorded) mutable {
+        if (!recorded) {
+          outcome = std::unexpected(recorded.error());
+        }
+        Release(reactor, response, std::move(outcome));
+      });
+}
+
+}  // namespace assertion::service

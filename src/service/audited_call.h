@@ -1,0 +1,42 @@
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <chrono>
+
+#include "assertion/approved_claims.h"
+#include "assertion/error.h"
+#include "audit/log.h"
+
+namespace assertion::service {
+
+// A call that is recorded: its caller learns the outcome only once the audit log holds it. Without a log, at once.
+class AuditedCall {
+ public:
+  // `log` may be null. `response` and `reactor` are gRPC's and live until Finish.
+  AuditedCall(audit::Log* log, const char* method, const grpc::CallbackServerContext& context,
+              grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor);
+
+  // To be filled as the call goes on.
+  audit::Event& event() { return event_; }
+
+  // Takes over what will be signed.
+  void Describe(const ApprovedClaims& claims);
+
+  // UNAVAILABLE when the outcome could not be recorded: then there is no use in going on.
+  Status CanFinish() const { return log_ == nullptr ? Status() : log_->state(); }
+
+  // Ends the call. Once.
+  void Finish(Result<grpc::ByteBuffer> outcome);
+
+ private:
+  audit::Log* log_;
+  audit::Event event_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  grpc::ByteBuffer* response_;
+  grpc::ServerUnaryReactor* reactor_;
+};
+
+}  // namespace assertion::service

@@ -1,0 +1,315 @@
+#include "audit/log.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <latch>
+#include <thread>
+
+#include "audit/verification.h"
+#include "audit_signer.h"
+
+namespace assertion::audit {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LogTest : public testing::Test {
+ protected:
+  LogTest() {
+    std::string folder = testing::TempDir() + "audit.XXXXXX";
+    folder_ = mkdtemp(folder.data());
+  }
+  ~LogTest() override { fs::remove_all(folder_); }
+
+  std::string path() const { return folder_ / "audit.log"; }
+
+  Result<std::unique_ptr<Log>> Open(LogOptions options = {}, Log::OnState on_state = {}) {
+    options.path = options.path.empty() ? path() : options.path;
+    return Log::Open(std::move(options), signer_.signer(), signer_.keys(), std::move(on_state));
+  }
+
+  static Event Named(const std::string& jti) {
+    Event event;
+    event.name = "CreateAssertion";
+    event.jti = jti;
+    event.outcome = "OK";
+    return event;
+  }
+
+  // Whether the line was durable.
+  static Status Record(Log& log, const std::string& jti) {
+    std::promise<Status> done;
+    log.Record(Named(jti), [&](const Status& status) { done.set_value(status); });
+    return done.get_future().get();
+  }
+
+  std::vector<std::string> Files() const {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (!entry.path().string().ends_with(".lock") && !entry.path().string().ends_with(".torn")) {
+        files.push_back(entry.path());
+      }
+    }
+    return files;
+  }
+
+  Verification Verified(const Extent& extent = {}) const {
+    std::vector<std::unique_ptr<std::ifstream>> streams;
+    std::vector<Source> sources;
+    for (const auto& file : Files()) {
+      streams.push_back(std::make_unique<std::ifstream>(file));
+      sources.push_back({.name = file, .stream = streams.back().get()});
+    }
+    return Verify(std::move(sources), signer_.keys(), extent);
+  }
+
+  void ExpectProven() const {
+    const auto found = Verified();
+    EXPECT_FALSE(found.fault) << found.fault->file << ":" << found.fault->line << ": " << found.fault->text;
+    EXPECT_EQ(found.proven, found.last);
+  }
+
+  std::string Read(const std::string& file) const {
+    std::ifstream stream(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
+  void Append(const std::string& text) const { std::ofstream(path(), std::ios::app | std::ios::binary) << text; }
+
+  fs::path folder_;
+  SoftwareSigner signer_;
+};
+
+TEST_F(LogTest, WhatWasRecordedStandsInTheFileBeforeTheCallerLearnsIt) {
+  const auto log = *Open();
+  ASSERT_TRUE(Record(*log, "first"));
+  EXPECT_NE(Read(path()).find(R"("jti":"first")"), std::string::npos);
+}
+
+TEST_F(LogTest, TheFileIsForNobodyElseToWrite) {
+  {
+    const auto log = *Open();
+  }
+  struct stat info{};
+  ASSERT_EQ(stat(path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0037U, 0U);
+  fs::permissions(path(), fs::perms::group_write, fs::perm_options::add);
+  const auto refused = Open();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kAuditUnusable);
+}
+
+TEST_F(LogTest, AStoppedLogIsProvenToItsEndAndGoesOn) {
+  for (int start = 0; start < 3; ++start) {
+    const auto log = *Open();
+    ASSERT_TRUE(Record(*log, std::to_string(start)));
+  }
+  ExpectProven();
+  EXPECT_TRUE(Verified().doubtful.empty());
+}
+
+TEST_F(LogTest, ManyThreadsMakeOneChain) {
+  constexpr int kThreads = 8;
+  constexpr int kEach = 200;
+  {
+    const auto log = *Open({.path = {}, .rotate_octets = 20000, .checkpoint_lines = 50});
+    std::latch done(kThreads * kEach);
+    std::atomic<int> durable = 0;
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (int i = 0; i < kEach; ++i) {
+          log->Record(Named(std::to_string(thread * kEach + i)), [&](const Status& status) {
+            durable += status ? 1 : 0;
+            done.count_down();
+          });
+        }
+      });
+    }
+    done.wait();
+    EXPECT_EQ(durable, kThreads * kEach);
+  }
+  EXPECT_GT(Files().size(), 1U);
+  ExpectProven();
+  std::string all;
+  for (const auto& file : Files()) {
+    all += Read(file);
+  }
+  for (int i = 0; i < kThreads * kEach; ++i) {
+    EXPECT_NE(all.find("\"jti\":\"" + std::to_string(i) + "\""), std::string::npos);
+  }
+}
+
+TEST_F(LogTest, TooManyWaitingAreRefused) {
+  std::promise<void> blocked;
+  std::promise<void> release;
+  LogOptions options;
+  options.capacity = 2;
+  const auto log = *Open(options);
+  log->Record(Named("a"), [&](const Status&) {
+    blocked.set_value();
+    release.get_future().wait();
+  });
+  blocked.get_future().wait();
+  std::latch done(2);
+  for (const char* jti : {"b", "c"}) {
+    log->Record(Named(jti), [&](const Status& status) {
+      EXPECT_TRUE(status);
+      done.count_down();
+    });
+  }
+  const auto refused = Record(*log, "d");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  release.set_value();
+  done.wait();
+}
+
+TEST_F(LogTest, ATornLastLineIsKeptAsideAndTheChainGoesOn) {
+  {
+    ASSERT_TRUE(Record(**Open(), "whole"));
+  }
+  Append(R"({"seq":4,"prev":"half a li)");
+  {
+    ASSERT_TRUE(Record(**Open(), "after"));
+  }
+  EXPECT_NE(Read(path() + ".torn").find("half a li"), std::string::npos);
+  EXPECT_NE(Read(path()).find(R"("torn_octets":26)"), std::string::npos);
+  ExpectProven();
+}
+
+TEST_F(LogTest, LinesWithoutACheckpointOfTheirProcessAreDoubtful) {
+  const auto other = folder_ / "crashed" / "audit.log";
+  fs::create_directory(other.parent_path());
+  {
+    const auto log = *Open();
+    ASSERT_TRUE(Record(*log, "first"));
+    ASSERT_TRUE(Record(*log, "second"));
+    fs::copy_file(path(), other);  // as kill -9 leaves it
+  }
+  LogOptions options;
+  options.path = other;
+  {
+    ASSERT_TRUE(Record(**Open(options), "after"));
+  }
+  std::ifstream stream(other);
+  const auto found = Verify({{.name = other, .stream = &stream}}, signer_.keys(), {});
+  EXPECT_FALSE(found.fault);
+  ASSERT_EQ(found.doubtful.size(), 1U);
+  EXPECT_EQ(found.doubtful.front().first, 1U);
+  EXPECT_EQ(found.doubtful.front().last, 3U);
+}
+
+TEST_F(LogTest, ALogThatWasChangedStopsTheStart) {
+  {
+    ASSERT_TRUE(Record(**Open(), "honest"));
+  }
+  auto text = Read(path());
+  text.replace(text.find("honest"), 6, "forged");
+  std::ofstream(path(), std::ios::trunc) << text;
+  const auto refused = Open();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kAuditUnusable);
+  EXPECT_NE(refused.error().detail.find("audit.log:2:"), std::string::npos) << refused.error().detail;
+}
+
+TEST_F(LogTest, OneProcessWritesIt) {
+  const auto log = *Open();
+  const auto second = Open();
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kAuditUnusable);
+}
+
+TEST_F(LogTest, AFileThatWasMovedGoesOnUntilItIsReopened) {
+  {
+    const auto log = *Open();
+    ASSERT_TRUE(Record(*log, "before"));
+    fs::rename(path(), path() + ".1");
+    ASSERT_TRUE(Record(*log, "moved"));
+    EXPECT_NE(Read(path() + ".1").find("moved"), std::string::npos);
+    log->Reopen();
+    ASSERT_TRUE(Record(*log, "after"));
+    EXPECT_NE(Read(path()).find("after"), std::string::npos);
+  }
+  ExpectProven();
+}
+
+TEST_F(LogTest, AfterARotationWithoutANewFileTheYoungestIsGoneOnWith) {
+  {
+    ASSERT_TRUE(Record(**Open(), "first"));
+  }
+  fs::rename(path(), path() + ".1");
+  {
+    ASSERT_TRUE(Record(**Open(), "second"));
+  }
+  fs::rename(path(), path() + ".2");
+  {
+    ASSERT_TRUE(Record(**Open(), "third"));
+  }
+  ExpectProven();
+}
+
+TEST_F(LogTest, AFileThatWasRemovedReleasesNothing) {
+  std::promise<void> told;
+  const auto log = *Open({}, [&](const Status& state) {
+    if (!state) {
+      told.set_value();
+    }
+  });
+  ASSERT_TRUE(Record(*log, "before"));
+  fs::remove(path());
+  const auto refused = Record(*log, "nowhere");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_EQ(refused.error().message.find(folder_.string()), std::string::npos);
+  told.get_future().wait();
+  EXPECT_FALSE(log->state());
+}
+
+// A limit for the file's size stands in for a full disk: the kernel takes a part of the write, then none.
+TEST_F(LogTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::promise<void> full;
+  std::promise<void> room;
+  const auto log = *Open({}, [&](const Status& state) { state ? room.set_value() : full.set_value(); });
+  ASSERT_TRUE(Record(*log, "before"));
+  rlimit limit{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  const auto before = limit;
+  limit.rlim_cur = fs::file_size(path()) + 100;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const auto refused = Record(*log, "no room");
+  full.get_future().wait();
+  const auto again = Record(*log, "no room either");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  room.get_future().wait();
+  EXPECT_FALSE(refused);
+  EXPECT_FALSE(again);
+  ASSERT_TRUE(Record(*log, "after"));
+  EXPECT_EQ(Read(path()).find("no room"), std::string::npos);
+  EXPECT_NE(Read(path()).find(R"("event":"LogResumed","refused":)"), std::string::npos);
+  EXPECT_FALSE(Verified().fault);
+}
+
+TEST_F(LogTest, WithoutItsKeyTheLogGoesOnUnproven) {
+  auto broken = signer_.signer();
+  broken.sign = [](std::string_view) { return Fail(Code::kUnavailable, "the HSM is not available"); };
+  {
+    const auto log = *Log::Open({.path = path(), .checkpoint_lines = 1}, broken, signer_.keys(), {});
+    ASSERT_TRUE(Record(*log, "first"));
+    ASSERT_TRUE(Record(*log, "second"));
+  }
+  const auto found = Verified();
+  EXPECT_FALSE(found.fault);
+  EXPECT_EQ(found.proven, 0U);
+}
+
+}  // namespace
+}  // namespace assertion::audit

@@ -1,0 +1,272 @@
+// Whatever is done to a log of 10,000 lines is found, and named.
+
+#include "audit/verification.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+#include <sstream>
+
+#include "audit_signer.h"
+
+namespace assertion::audit {
+namespace {
+
+constexpr std::size_t kLines = 10000;
+constexpr std::size_t kCheckpointEvery = 500;
+
+using Texts = std::vector<std::string>;
+
+struct Written {
+  SoftwareSigner signer;
+  Texts lines;
+};
+
+// Every 500th line is a checkpoint, the last one too.
+const Written& Log() {
+  static const Written log = [] {
+    Written written;
+    auto head = Genesis();
+    const auto now = std::chrono::system_clock::time_point();
+    for (std::size_t i = 1; i <= kLines; ++i) {
+      if (i % kCheckpointEvery == 0) {
+        written.lines.push_back(*MakeCheckpoint(head, written.signer.signer().sign, now));
+        continue;
+      }
+      Event event;
+      event.name = "CreateAssertion";
+      event.caller = "uid:1000";
+      event.client_id = "client-" + std::to_string(i % 7);
+      event.jti = std::to_string(i);
+      event.outcome = "OK";
+      written.lines.push_back(Chain(head, Body(event, now)));
+    }
+    return written;
+  }();
+  return log;
+}
+
+std::string Join(const Texts& lines) {
+  std::string text;
+  for (const auto& line : lines) {
+    text.append(line).push_back('\n');
+  }
+  return text;
+}
+
+Verification Check(const std::string& text, const Extent& extent = {.first = 1, .last = kLines}) {
+  std::istringstream stream(text);
+  return Verify({{.name = "log", .stream = &stream}}, Log().signer.keys(), extent);
+}
+
+void ExpectFault(const std::string& text, Tampering kind, std::size_t line, const std::string& what) {
+  const auto found = Check(text);
+  ASSERT_TRUE(found.fault) << what;
+  EXPECT_EQ(found.fault->kind, kind) << what << ": " << found.fault->text;
+  EXPECT_EQ(found.fault->line, line) << what << ": " << found.fault->text;
+}
+
+TEST(Verification, AnUntouchedLogIsProvenToItsEnd) {
+  const auto found = Check(Join(Log().lines));
+  EXPECT_FALSE(found.fault) << found.fault->text;
+  EXPECT_EQ(found.first, 1U);
+  EXPECT_EQ(found.last, kLines);
+  EXPECT_EQ(found.proven, kLines);
+  EXPECT_EQ(found.checkpoints, kLines / kCheckpointEvery);
+  EXPECT_TRUE(found.doubtful.empty());
+}
+
+enum class Deed { kEdit, kDelete, kSwap, kInsert, kTruncate, kDuplicate };
+
+class TamperTest : public testing::TestWithParam<Deed> {
+ protected:
+  std::size_t Pick(std::size_t least, std::size_t most) {
+    return std::uniform_int_distribution<std::size_t>(least, most)(random_);
+  }
+
+  // `at` counts from 0, faults from 1.
+  void Edit(Texts lines, std::size_t at) {
+    auto& line = lines[at];
+    const auto place = Pick(0, line.size() - 1);
+    const auto before = line[place];
+    while (line[place] == before || line[place] == '\n') {
+      line[place] = static_cast<char>(Pick(0x20, 0x7E));
+    }
+    ExpectFault(Join(lines), Tampering::kChanged, at + 1,
+                "octet " + std::to_string(place) + " of line " + std::to_string(at + 1) + ": " + line);
+  }
+
+  void Delete(Texts lines, std::size_t at) {
+    lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(at));
+    ExpectFault(Join(lines), Tampering::kRemoved, std::min(at + 1, lines.size()), "delete " + std::to_string(at + 1));
+  }
+
+  void Swap(Texts lines, std::size_t at) {
+    const auto other = Pick(0, kLines - 1);
+    if (other != at) {
+      std::swap(lines[at], lines[other]);
+      ExpectFault(Join(lines), Tampering::kReordered, std::min(at, other) + 1,
+                  "swap " + std::to_string(at + 1) + " and " + std::to_string(other + 1));
+    }
+  }
+
+  // A copy of another line, or a line forged to fit where it stands.
+  void Insert(Texts lines, std::size_t at) {
+    const auto place = lines.begin() + static_cast<std::ptrdiff_t>(at);
+    if (Pick(0, 1) == 0) {
+      const auto other = Pick(0, kLines - 1);
+      if (other == at || other + 1 == at) {
+        return;  // that is to duplicate
+      }
+      lines.insert(place, Log().lines[other]);
+    } else {
+      auto head = Genesis();
+      if (at > 0) {
+        const auto before = ParseLine(lines[at - 1]);
+        head = {.sequence = before->sequence, .hash = before->hash};
+      }
+      lines.insert(place, Chain(head, R"("event":"CreateAssertion","jti":"forged"})"));
+    }
+    ExpectFault(Join(lines), Tampering::kInserted, at + 1, "insert at " + std::to_string(at + 1));
+  }
+
+  void Truncate(const Texts& lines, std::size_t /*at*/) {
+    auto text = Join(lines);
+    text.resize(Pick(1, text.size() - 1));
+    const bool whole = text.ends_with('\n');
+    const auto left = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+    ExpectFault(text, whole ? Tampering::kRemoved : Tampering::kCut, whole ? left : left + 1,
+                "truncate to " + std::to_string(text.size()));
+  }
+
+  void Duplicate(Texts lines, std::size_t at) {
+    lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(at), Log().lines[at]);
+    ExpectFault(Join(lines), Tampering::kDuplicated, at + 2, "duplicate " + std::to_string(at + 1));
+  }
+
+  std::mt19937_64 random_{20261124};
+};
+
+// 1000 in all six.
+TEST_P(TamperTest, IsFoundAndNamed) {
+  constexpr int kTimes = 167;
+  for (int i = 0; i < kTimes; ++i) {
+    // The ends are where a rule is most easily wrong.
+    const auto at = i == 0 ? 0 : i == 1 ? kLines - 1 : Pick(0, kLines - 1);
+    switch (GetParam()) {
+      case Deed::kEdit:
+        Edit(Log().lines, at);
+        break;
+      case Deed::kDelete:
+        Delete(Log().lines, at);
+        break;
+      case Deed::kSwap:
+        Swap(Log().lines, at);
+        break;
+      case Deed::kInsert:
+        Insert(Log().lines, at);
+        break;
+      case Deed::kTruncate:
+        Truncate(Log().lines, at);
+        break;
+      case Deed::kDuplicate:
+        Duplicate(Log().lines, at);
+        break;
+    }
+  }
+}
+
+std::string DeedName(const testing::TestParamInfo<Deed>& parameter) {
+  static constexpr std::array kNames = {"Edit", "Delete", "Swap", "Insert", "Truncate", "Duplicate"};
+  return kNames.at(static_cast<std::size_t>(parameter.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Deeds, TamperTest,
+                         testing::Values(Deed::kEdit, Deed::kDelete, Deed::kSwap, Deed::kInsert, Deed::kTruncate,
+                                         Deed::kDuplicate),
+                         DeedName);
+
+// Who rewrites everything after his change, hashes and all, still cannot sign.
+TEST(Verification, AChainThatWasMadeAnewFailsAtItsNextCheckpoint) {
+  Texts lines(Log().lines.begin(), Log().lines.begin() + 100);
+  auto head = Genesis();
+  for (const auto& line : lines) {
+    const auto parsed = ParseLine(line);
+    head = {.sequence = parsed->sequence, .hash = parsed->hash};
+  }
+  for (std::size_t i = 100; i < kLines; ++i) {
+    const auto& line = Log().lines[i];
+    if ((i + 1) % kCheckpointEvery == 0) {
+      auto copied = line;
+      const auto prev = ParseLine(line)->prev;
+      copied.replace(copied.find(prev), prev.size(), head.hash);
+      head = {.sequence = head.sequence + 1, .hash = ParseLine(copied)->hash};
+      lines.push_back(copied);
+    } else {
+      lines.push_back(Chain(head, R"("event":"CreateAssertion","jti":"forged"})"));
+    }
+  }
+  ExpectFault(Join(lines), Tampering::kChanged, kCheckpointEvery, "made anew");
+}
+
+TEST(Verification, ACheckpointOfAnotherKeyDoesNotCount) {
+  const SoftwareSigner other;
+  auto head = Genesis();
+  const auto line = *MakeCheckpoint(head, other.signer().sign, {});
+  ExpectFault(line + "\n", Tampering::kChanged, 1, "another key");
+}
+
+TEST(Verification, FilesAreReadInTheirOrderAndAMissingOneIsMissed) {
+  const auto& lines = Log().lines;
+  std::istringstream first(Join({lines.begin(), lines.begin() + 3000}));
+  std::istringstream second(Join({lines.begin() + 3000, lines.begin() + 7000}));
+  std::istringstream third(Join({lines.begin() + 7000, lines.end()}));
+  const auto keys = Log().signer.keys();
+  const auto all =
+      Verify({{.name = "c", .stream = &third}, {.name = "a", .stream = &first}, {.name = "b", .stream = &second}}, keys,
+             {.first = 1, .last = kLines});
+  EXPECT_FALSE(all.fault) << all.fault->file << ": " << all.fault->text;
+  for (auto* stream : {&first, &second, &third}) {
+    stream->clear();
+    stream->seekg(0);
+  }
+  const auto gap = Verify({{.name = "c", .stream = &third}, {.name = "a", .stream = &first}}, keys, {});
+  ASSERT_TRUE(gap.fault);
+  EXPECT_EQ(gap.fault->kind, Tampering::kRemoved);
+  EXPECT_EQ(gap.fault->file, "c");
+  EXPECT_EQ(gap.fault->line, 1U);
+}
+
+TEST(Verification, OlderLinesMayBeElsewhereIfThatIsSaid) {
+  const auto tail = Join({Log().lines.begin() + 3000, Log().lines.end()});
+  EXPECT_TRUE(Check(tail).fault);
+  EXPECT_FALSE(Check(tail, {.first = 3001, .last = 0}).fault);
+  EXPECT_FALSE(Check(tail, {.first = 0, .last = 0}).fault);
+  EXPECT_TRUE(Check(tail, {.first = 2999, .last = 0}).fault);
+}
+
+TEST(Verification, LinesAfterTheLastCheckpointAreNotProven) {
+  const auto found = Check(Join({Log().lines.begin(), Log().lines.begin() + 1200}), {});
+  EXPECT_FALSE(found.fault);
+  EXPECT_EQ(found.proven, 1000U);
+  EXPECT_EQ(found.last, 1200U);
+}
+
+TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {
+  Event event;
+  event.name = "CreateAssertion";
+  event.client_id = "\x1B[2J\n\xE2\x80\xAE" + std::string(5000, 'x');
+  event.audience = "\xFF" + std::string(5000, 'y');
+  auto head = Genesis();
+  const auto line = Chain(head, Body(event, {}));
+  EXPECT_TRUE(std::ranges::all_of(line, [](char c) { return c >= 0x20 && c <= 0x7E; })) << line;
+  const auto parsed = ParseLine(line);
+  ASSERT_TRUE(parsed);
+  EXPECT_LE(parsed->members["client_id"].get<std::string>().size(), 256U);
+  EXPECT_LE(parsed->members["audience"].get<std::string>().size(), 1100U);
+  EXPECT_EQ(parsed->members["time"], "1970-01-01T00:00:00.000000Z");
+}
+
+}  // namespace
+}  // namespace assertion::audit

@@ -1,0 +1,251 @@
+// The audit log: what was signed and done stands there before anybody learns of it, whatever happens.
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import grpc from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
+
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const ME = `uid:${process.getuid()}`;
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+const parse = (text) => text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+const jtiOf = (assertion) => JSON.parse(Buffer.from(assertion.split('.')[1], 'base64url')).jti;
+
+describe('audit log', () => {
+  let deployment;
+  let log;
+  let key;
+
+  before(async () => {
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], {
+      audit: { rotate_octets: 4096, checkpoint_lines: 5, checkpoint_interval: '1s' },
+      http_listen: '127.0.0.1:0',
+    });
+    log = path.join(deployment.folder, 'audit.log');
+    key = path.join(deployment.folder, 'audit.jwk');
+    await deployment.generateKey('orders');
+    await deployment.ctl('audit', 'key', '--out', key);
+  });
+
+  after(() => deployment?.close());
+
+  const files = () => readdirSync(deployment.folder).filter((name) => /^audit\.log(\.\d+)?$/.test(name)).sort()
+    .map((name) => path.join(deployment.folder, name));
+  const lines = () => files().flatMap((file) => parse(readFileSync(file, 'utf8'))).sort((a, b) => a.seq - b.seq);
+  const verify = (...options) => deployment.tryCtl('audit', 'verify', ...files(), '--key', key, ...options);
+  const create = (...options) => deployment.tryCtl('assertion', 'create', '--client-id', 'orders', ...options);
+
+  it('has who asked for which assertion, for whom, with which key', async () => {
+    const jti = jtiOf(await deployment.createAssertion('orders', '--lifetime', '60s'));
+    const line = lines().find((entry) => entry.jti === jti);
+    assert.equal(line.event, 'CreateAssertion');
+    assert.equal(line.outcome, 'OK');
+    assert.equal(line.caller, ME);
+    assert.equal(line.client_id, 'orders');
+    assert.equal(line.audience, AUDIENCE);
+    assert.equal(line.lifetime_s, 60);
+    assert.equal(line.kid, (await deployment.key('orders')).kid);
+    assert.ok(Number.isInteger(line.latency_us));
+    assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+  });
+
+  it('has what was refused and why, and the trace that it belongs to', async () => {
+    assert.equal((await create('--audience', 'https://elsewhere.example')).status, 1);
+    const line = lines().at(-1).event === 'Checkpoint' ? lines().at(-2) : lines().at(-1);
+    assert.equal(line.outcome, 'INVALID_ARGUMENT');
+    assert.equal(line.audience, 'https://elsewhere.example');
+    assert.match(line.reason, /audience/);
+
+    const client = new AssertionService(`unix:${deployment.socket}`, grpc.credentials.createInsecure());
+    const metadata = new grpc.Metadata();
+    metadata.set('traceparent', `00-${TRACE}-00f067aa0ba902b7-01`);
+    const answer = await new Promise((resolve, reject) => {
+      client.CreateAssertion({ client_id: 'orders' }, metadata, (error, value) => (error ? reject(error) : resolve(value)));
+    });
+    client.close();
+    assert.equal(lines().find((entry) => entry.jti === answer.jti).trace_id, TRACE);
+  });
+
+  it('has every act of an operator', async () => {
+    await deployment.ctl('key', 'csr', '--client-id', 'orders');
+    await deployment.tryCtl('key', 'revoke', '--client-id', 'orders', '--kid', 'none');
+    const acts = lines().filter((entry) => entry.caller === ME);
+    const generated = acts.find((entry) => entry.event === 'GenerateKey');
+    assert.equal(generated.kid, (await deployment.key('orders')).kid);
+    assert.equal(acts.find((entry) => entry.event === 'CreateCsr').outcome, 'OK');
+    assert.equal(acts.find((entry) => entry.event === 'RevokeKey').outcome, 'NOT_FOUND');
+  });
+
+  it('is proven to its end, over several files; what is missing at the end is missed', async () => {
+    for (let i = 0; i < 30; ++i) await create();
+    assert.ok(files().length > 1, 'no rotation');
+    const head = JSON.parse(await deployment.ctl('audit', 'head', '--json'));
+    const { status, stdout } = await verify('--json', '--last-sequence', String(head.sequence));
+    assert.equal(status, 0, stdout);
+    assert.ok(JSON.parse(stdout).proven_sequence > 30);
+    const more = await verify('--last-sequence', String(head.sequence + 1000));
+    assert.equal(more.status, 1);
+    assert.match(more.stdout, /wrong +removed: /);
+  });
+
+  it('names the first line that was changed', async () => {
+    const file = files().find((name) => name !== log);
+    const kept = readFileSync(file, 'utf8');
+    const text = kept.split('\n');
+    text[3] = text[3].replace('time', 'tide');
+    const copy = path.join(deployment.folder, 'copy');
+    writeFileSync(copy, text.join('\n'));
+    const result = await deployment.tryCtl('audit', 'verify', copy, '--key', key);
+    assert.equal(result.status, 1);
+    assert.match(result.stdout, /wrong +changed: \S+copy:4: /);
+    unlinkSync(copy);
+  });
+
+  it('is shown by client, caller, jti and time, and followed', async () => {
+    const jti = jtiOf(await deployment.createAssertion('orders'));
+    const show = async (...options) => parse(await deployment.ctl('audit', 'show', ...files(), ...options));
+    assert.deepEqual((await show('--jti', jti)).map((line) => line.jti), [jti]);
+    assert.ok((await show('--client-id', 'orders', '--caller', ME)).length > 30);
+    assert.equal((await show('--client-id', 'nobody')).length, 0);
+    assert.equal((await show('--since', '2100-01-01T00:00:00Z')).length, 0);
+    assert.ok((await show('--until', '2100-01-01T00:00:00Z')).length > 30);
+    const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
+      ['audit', 'show', log, '--follow', '--caller', ME], { log: path.join(deployment.folder, 'follower.log') });
+    const printed = new Lines(follower, 'stdout');
+    const later = jtiOf(await deployment.createAssertion('orders'));
+    const deadline = new Deadline(30, 'the follower to show an assertion');
+    while (!(await printed.next(deadline)).includes(later));
+    for (let i = 0; i < 20; ++i) await create();   // over a rotation
+    const last = jtiOf(await deployment.createAssertion('orders'));
+    while (!(await printed.next(deadline)).includes(last));
+    follower.kill();
+    await deadline.limit(follower.ended);
+  });
+
+  it('is left alone by SIGHUP unless somebody moved it', async () => {
+    const moved = path.join(deployment.folder, 'audit.log.1');
+    renameSync(log, moved);
+    deployment.daemon.kill('SIGHUP');
+    await new Deadline(30, 'a new audit log').until(() => {
+      try { return statSync(log).size > 0; } catch { return false; }
+    });
+    await create();
+    assert.equal((await verify()).status, 0, (await verify()).stdout);
+  });
+
+  it('only who has a role learns where it stands', async () => {
+    const caller = new Caller(KeyAdminService, deployment.socket);
+    const head = await caller.call('GetAuditHead', {});
+    caller.close();
+    assert.ok(head.sequence > 0);
+    assert.equal(JSON.parse(head.jwk).kty, 'RSA');
+    assert.equal(JSON.parse(head.jwk).d, undefined);
+  });
+
+  it('loses no assertion that a client received when the process is killed', async () => {
+    const received = [];
+    for (let death = 0; death < 20; ++death) {
+      const callers = [1, 2, 3, 4].map(() => new Caller(AssertionService, deployment.socket));
+      let living = true;
+      let answered = 0;
+      const work = callers.map(async (caller) => {
+        while (living) {
+          const answer = await caller.call('CreateAssertion', { client_id: 'orders' }).catch(() => null);
+          if (answer) received.push(jtiOf(answer.assertion));
+          answered += answer ? 1 : 0;
+        }
+      });
+      await new Deadline(60, 'assertions').until(() => answered > 5 + death);
+      await deployment.stopDaemon('SIGKILL');
+      living = false;
+      await Promise.all(work);
+      for (const caller of callers) caller.close();
+      await deployment.startDaemon();
+    }
+    assert.ok(received.length > 200, `${received.length} assertions`);
+    const logged = new Set(lines().map((line) => line.jti));
+    assert.deepEqual(received.filter((jti) => !logged.has(jti)), []);
+    const { status, stdout } = await verify();
+    assert.equal(status, 0, stdout);
+  });
+});
+
+// Root mounts by itself; others by sudo, as everywhere in this project's tests.
+const asRoot = (program, ...options) =>
+  (process.getuid() === 0 ? output(program, options) : output('sudo', ['-n', program, ...options]));
+
+const { grpc: { health: { v1: { Health } } } } = grpc.loadPackageDefinition(protoLoader.fromJSON({
+  nested: { grpc: { nested: { health: { nested: { v1: { nested: {
+    Health: { methods: { Check: { requestType: 'HealthCheckRequest', responseType: 'HealthCheckResponse' } } },
+    HealthCheckRequest: { fields: { service: { type: 'string', id: 1 } } },
+    HealthCheckResponse: {
+      fields: { status: { type: 'ServingStatus', id: 1 } },
+      nested: { ServingStatus: { values: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2 } } },
+    },
+  } } } } } } },
+}, { enums: String }));
+
+describe('a full disk', () => {
+  let deployment;
+  let disk;
+
+  before(async () => {
+    disk = path.join(temporaryFolder(), 'disk');
+    mkdirSync(disk);
+    await asRoot('mount', '-t', 'tmpfs', '-o', `size=256k,mode=700,uid=${process.getuid()}`, 'audit', disk);
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], {
+      audit: { path: path.join(disk, 'audit.log'), checkpoint_lines: 1 }, http_listen: '127.0.0.1:0',
+    });
+    await deployment.generateKey('orders');
+  });
+
+  after(async () => {
+    try {
+      await deployment?.close();
+    } finally {
+      await asRoot('umount', disk);
+    }
+  });
+
+  it('releases nothing, says why, and goes on by itself when there is room', async () => {
+    const create = () => deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
+    const jti = jtiOf(await deployment.createAssertion('orders'));
+    const filler = path.join(disk, 'filler');
+    await run('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1k']);
+    // What room the log's last page still has is used up first.
+    let refused;
+    const deadline = new Deadline(60, 'a refusal');
+    while (!refused) {
+      const result = await create();
+      if (result.status !== 0) refused = result;
+      await deadline.until(() => true);
+    }
+    assert.match(refused.stderr, /audit log cannot be written/);
+    assert.equal(refused.stdout, '');
+    const ready = await fetch(`${deployment.httpOrigin}/readyz`);
+    assert.equal(ready.status, 503);
+    assert.match(await ready.text(), /audit/);
+    const health = new Caller(Health, deployment.socket);
+    assert.equal((await health.call('Check', {})).status, 'NOT_SERVING');
+
+    unlinkSync(filler);
+    const answers = async () => (await fetch(`${deployment.httpOrigin}/readyz`)).status === 200;
+    const end = new Deadline(60, 'readiness');
+    while (!await answers()) await end.until(() => true);
+    assert.equal((await health.call('Check', {})).status, 'SERVING');
+    health.close();
+    const later = jtiOf(await deployment.createAssertion('orders'));
+    const logged = parse(readFileSync(path.join(disk, 'audit.log'), 'utf8'));
+    assert.ok(logged.some((line) => line.jti === jti));
+    assert.ok(logged.some((line) => line.jti === later));
+    assert.ok(logged.find((line) => line.event === 'LogResumed').refused >= 0);
+    const key = path.join(deployment.folder, 'audit.jwk');
+    await deployment.ctl('audit', 'key', '--out', key);
+    await deployment.ctl('audit', 'verify', path.join(disk, 'audit.log'), '--key', key);
+  });
+});
