@@ -60,6 +60,7 @@ constexpr const char* kFooter = R"(Exit status:
   20  the address cannot be listened on
   21  the ledger cannot be read, or names a key that the token does not hold
   22  the audit log cannot be written, is another process's, or was changed
+  23  a file that TLS needs cannot be used, or the token holds no key for the certificate
 
 Examples:
   assertiond --check-config /etc/assertiond/assertiond.json
@@ -95,6 +96,8 @@ int ExitStatus(Code code) {
       return 21;
     case Code::kAuditUnusable:
       return 22;
+    case Code::kTlsUnusable:
+      return 23;
     default:
       return 1;
   }
@@ -174,8 +177,19 @@ assertion::Result<std::unique_ptr<assertion::Ledger>> OpenLedger(const assertion
 }
 
 // One line a change of state, not one a refresh.
-std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRing& keys, assertion::KeyLog& key_log) {
-  return [failing = false, &keys, &key_log](const assertion::Status& refreshed) mutable {
+void LogTls(const assertion::Status& refreshed, bool& failing) {
+  if (!refreshed && !failing) {
+    spdlog::error("TLS goes on with what it had: {}", refreshed.error().ToString());
+  } else if (refreshed && failing) {
+    spdlog::info("TLS has what its files say again");
+  }
+  failing = !refreshed;
+}
+
+std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRing& keys, assertion::KeyLog& key_log,
+                                                         assertion::service::Server& server) {
+  return [failing = false, tls_failing = false, &keys, &key_log, &server](const assertion::Status& refreshed) mutable {
+    LogTls(server.RefreshTls(), tls_failing);
     if (!refreshed && !failing) {
       spdlog::error("the keys could not be refreshed, those known stay in use: {}", refreshed.error().ToString());
     } else if (refreshed && failing) {
@@ -184,6 +198,11 @@ std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRin
     failing = !refreshed;
     key_log.Look(keys);
   };
+}
+
+// A host as it stands before a port (RFC 3986 section 3.2.2).
+std::string InBrackets(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
 }
 
 // Null when none is wanted.
@@ -212,6 +231,20 @@ assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const ass
                                      });
 }
 
+assertion::service::Addresses AddressesOf(const assertion::Config& config) {
+  assertion::service::Addresses addresses{
+      .socket_path = config.socket_path, .socket_group = config.socket_group, .tls = {}};
+  if (config.tls) {
+    const auto& tls = *config.tls;
+    addresses.tls = {.address = InBrackets(tls.host) + ":" + std::to_string(tls.port),
+                     .certificate = tls.certificate,
+                     .client_ca = tls.client_ca,
+                     .crl_directory = tls.crl_directory,
+                     .folder = config.state_directory + "/tls"};
+  }
+  return addresses;
+}
+
 // What the process itself does.
 void Record(assertion::audit::Log* log, const char* name, const assertion::Status& outcome) {
   if (log != nullptr) {
@@ -232,9 +265,7 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
   }
   auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, keys, readiness);
   if (listener) {
-    const bool is_ipv6 = config.http_host.find(':') != std::string::npos;
-    spdlog::info("publishing on http://{}{}{}:{}", is_ipv6 ? "[" : "", config.http_host, is_ipv6 ? "]" : "",
-                 (*listener)->port());
+    spdlog::info("publishing on http://{}:{}", InBrackets(config.http_host), (*listener)->port());
   }
   return listener;
 }
@@ -248,6 +279,8 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
   if (!module) {
     return Fatal(module.error());
   }
+  // For libp11's engine, by which gRPC finds the TLS key. No other thread runs yet.
+  setenv("PKCS11_MODULE_PATH", config.hsm.module_path().c_str(), 1);
   auto info = (*module)->FindToken(config.hsm);
   if (!info) {
     return Fatal(info.error());
@@ -289,8 +322,8 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
   }
   Record(audit->get(), "Start", {});
   assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
-  const auto server = assertion::service::Server::Start(config.socket_path, config.socket_group, policy, **keys,
-                                                        custodian, **token, queue, audit->get());
+  const auto server =
+      assertion::service::Server::Start(AddressesOf(config), policy, **keys, custodian, **token, queue, audit->get());
   if (!server) {
     return Fatal(server.error());
   }
@@ -299,11 +332,17 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
   if (!http) {
     return Fatal(http.error());
   }
-  (*keys)->KeepFresh(config.refresh_interval, LogRefresh(**keys, key_log));
+  (*keys)->KeepFresh(config.refresh_interval, LogRefresh(**keys, key_log, **server));
+  if (config.tls) {
+    spdlog::info("serving on {}:{} with TLS", InBrackets(config.tls->host), (*server)->tls_port());
+  }
   spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
   WaitForStop(signals, [&] {
     const auto reloaded = Reload(config, path, **keys, policy);
     Record(audit->get(), "Reload", reloaded);
+    if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {
+      spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
+    }
     if (*audit) {
       (*audit)->Reopen();
     }

@@ -10,9 +10,10 @@
 
 namespace assertion {
 
-// The CKA_LABEL of the key that signs the audit log's checkpoints. Keys of clients carry their client_id there: none
-// may have this one.
+// The CKA_LABELs of assertiond's own keys: that which signs the audit log's checkpoints, and that of the TLS server.
+// Keys of clients carry their client_id there: none may have one of these.
 inline constexpr std::string_view kAuditKeyLabel = "assertiond-audit";
+inline constexpr std::string_view kTlsKeyLabel = "assertiond-tls";
 
 // How the identity server knows a client's keys. kCertificate: one slot for one certificate, so that a new key is a
 // staged cut-over. kJwks: a JWK Set by URL, in which the old and the new key overlap.

@@ -35,6 +35,7 @@ enum class Code {
   kLedgerUnusable,
   kAddressUnusable,
   kAuditUnusable,
+  kTlsUnusable,
 };
 
 // An error is a value. `message` may be shown to the caller: what was wrong and what to do. `detail` is for the log

@@ -1,13 +1,12 @@
 #include "audit/checkpoint.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include "assertion/client.h"
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
+#include "keys/own_key.h"
 
 namespace assertion::audit {
 namespace {
@@ -15,7 +14,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kType = "assertiond-checkpoint+json";
-constexpr std::size_t kIdOctets = 16;
 
 const Algorithm& KeyAlgorithm() { return kAlgorithms.front(); }
 
@@ -29,19 +27,6 @@ std::string CheckpointLine(const std::string& payload, const std::string& jws) {
   return payload.substr(0, payload.size() - 1) + R"(,"jws":")" + jws + "\"}";
 }
 
-Result<TokenKey> Generate(Token& token, const Random& random) {
-  Bytes id(kIdOctets);
-  if (!random(id)) {
-    return Fail(Code::kInternal, "no random octets for the audit key's CKA_ID", "RAND_bytes");
-  }
-  return token.GenerateKeyPair({.label = std::string(kAuditKeyLabel),
-                                .id = std::move(id),
-                                .algorithm = &KeyAlgorithm(),
-                                .bits = KeyAlgorithm().default_key_bits});
-}
-
-bool IsFit(const TokenKey& key) { return !key.flaw && std::ranges::all_of(key.attributes, &KeyAttribute::ok); }
-
 }  // namespace
 
 Key::Key(Token& token, TokenKey key, x509::Verifier verifier)
@@ -51,14 +36,12 @@ Key::Key(Token& token, TokenKey key, x509::Verifier verifier)
       verifier_(std::make_shared<const x509::Verifier>(std::move(verifier))) {}
 
 Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
-  auto contents = token.Read({std::string(kAuditKeyLabel)});
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
   // All servers of a token take the same one, also when two of them each made one at the same time.
-  std::erase_if(contents->keys, [](const auto& key) { return !IsFit(key); });
-  const auto first = std::ranges::min_element(contents->keys, {}, &TokenKey::id);
-  auto key = first != contents->keys.end() ? Result<TokenKey>(std::move(*first)) : Generate(token, random);
+  auto found = FindOwnKeys(token, kAuditKeyLabel);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  auto key = found->empty() ? GenerateOwnKey(token, kAuditKeyLabel, random) : Result<TokenKey>(found->front());
   if (!key) {
     return std::unexpected(key.error());
   }

@@ -114,6 +114,7 @@ void AddMaterialNouns(CLI::App& app, Options& options, int& status);
 void AddKeyNoun(CLI::App& app, Options& options, int& status);
 void AddTokenNoun(CLI::App& app, Options& options, int& status);
 void AddWso2Noun(CLI::App& app, Options& options, int& status);
+void AddTlsNoun(CLI::App& app, Options& options, int& status);
 void AddAuditNoun(CLI::App& app, Options& options, int& status);
 void AddDoctor(CLI::App& app, Options& options, int& status);
 

@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   assertion::cli::AddKeyNoun(app, options, status);
   assertion::cli::AddTokenNoun(app, options, status);
   assertion::cli::AddWso2Noun(app, options, status);
+  assertion::cli::AddTlsNoun(app, options, status);
   assertion::cli::AddAuditNoun(app, options, status);
   assertion::cli::AddDoctor(app, options, status);
   try {

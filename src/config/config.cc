@@ -134,8 +134,8 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
     if (client_id->empty() || client_id->size() > 255 || !IsVschar(*client_id)) {
       fields.Refuse("client_id", "must be 1 to 255 printable ASCII characters (RFC 6749 appendix A.1)");
     }
-    if (*client_id == kAuditKeyLabel) {
-      fields.Refuse("client_id", "is the name of the audit log's own key");
+    if (*client_id == kAuditKeyLabel || *client_id == kTlsKeyLabel) {
+      fields.Refuse("client_id", "is the name of a key of assertiond's own");
     }
   }
   client.audiences = fields.TakeStrings("audiences", true);
@@ -241,23 +241,27 @@ std::optional<gid_t> ReadListenGroup(Fields& fields) {
   return found->gr_gid;
 }
 
-// HOST:PORT; an IPv6 address stands in brackets.
-void ReadHttpListen(Fields& fields, std::string& host, int& port, std::vector<std::string>& warnings) {
-  const auto* listen = fields.Take<std::string>("http_listen", false, "a string");
-  if (listen == nullptr) {
-    return;
-  }
-  const auto colon = listen->rfind(':');
-  const auto digits = colon == std::string::npos ? std::string() : listen->substr(colon + 1);
-  host = listen->substr(0, colon);
+// HOST:PORT; an IPv6 address stands in brackets, which are taken off. False when it is none.
+bool ParseHostPort(const std::string& text, std::string& host, int& port) {
+  constexpr int kMostPort = 65535;
+  const auto colon = text.rfind(':');
+  const auto digits = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+  host = text.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
   }
   const bool number =
       !digits.empty() && digits.size() <= 5 && std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-  constexpr int kMostPort = 65535;
   port = number ? std::stoi(digits) : -1;
-  if (host.empty() || port < 0 || port > kMostPort) {
+  return !host.empty() && port >= 0 && port <= kMostPort;
+}
+
+void ReadHttpListen(Fields& fields, std::string& host, int& port, std::vector<std::string>& warnings) {
+  const auto* listen = fields.Take<std::string>("http_listen", false, "a string");
+  if (listen == nullptr) {
+    return;
+  }
+  if (!ParseHostPort(*listen, host, port)) {
     fields.Refuse("http_listen", "must be HOST:PORT, for example 127.0.0.1:8089; port 0: one that the system chooses");
   } else if (host != "localhost" && host != "::1" && !host.starts_with("127.")) {
     warnings.push_back(
@@ -265,6 +269,32 @@ void ReadHttpListen(Fields& fields, std::string& host, int& port, std::vector<st
         "identity "
         "servers trust; put something that speaks HTTPS before it");
   }
+}
+
+std::string ReadPath(Fields& fields, const char* name, bool required) {
+  const auto* path = fields.Take<std::string>(name, required, "a string");
+  if (path != nullptr && (!path->starts_with('/') || path->find('\0') != std::string::npos)) {
+    fields.Refuse(name, "must be an absolute path");
+  }
+  return path == nullptr ? "" : *path;
+}
+
+std::optional<TlsConfig> ReadTls(Fields& fields, Errors& errors) {
+  const auto* node = fields.Take("tls", false);
+  if (node == nullptr) {
+    return std::nullopt;
+  }
+  TlsConfig tls;
+  Fields entry(*node, "tls", errors);
+  if (const auto* listen = entry.Take<std::string>("listen", true, "a string");
+      listen != nullptr && !ParseHostPort(*listen, tls.host, tls.port)) {
+    entry.Refuse("listen", "must be HOST:PORT, for example 0.0.0.0:8443; port 0: one that the system chooses");
+  }
+  tls.certificate = ReadPath(entry, "certificate", true);
+  tls.client_ca = ReadPath(entry, "client_ca", true);
+  tls.crl_directory = ReadPath(entry, "crl_directory", false);
+  entry.RefuseTheRest();
+  return tls;
 }
 
 std::uint64_t ReadCount(Fields& fields, const char* name, std::int64_t least, std::int64_t most,
@@ -362,6 +392,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   int http_port = 0;
   ReadHttpListen(fields, http_host, http_port, warnings);
   auto audit = ReadAudit(fields, state_directory, errors, warnings);
+  auto tls = ReadTls(fields, errors);
   auto operators = ReadOperators(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
@@ -378,6 +409,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .http_host = std::move(http_host),
                 .http_port = http_port,
                 .audit = std::move(audit),
+                .tls = std::move(tls),
                 .operators = std::move(operators),
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
@@ -423,6 +455,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("ledger", before.ledger_path == after.ledger_path);
   compare("refresh_interval", before.refresh_interval == after.refresh_interval);
   compare("audit", before.audit == after.audit);
+  compare("tls", before.tls == after.tls);
   compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);
   return fields;
 }

@@ -28,6 +28,17 @@ struct AuditConfig {
   friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
 };
 
+// Of gRPC over TCP with mutual TLS.
+struct TlsConfig {
+  std::string host;
+  int port = 0;               // 0: one that the system chooses
+  std::string certificate;    // a file: the server's chain
+  std::string client_ca;      // a file: the authorities that issue to callers
+  std::string crl_directory;  // empty: revocation is not looked at
+
+  friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
+};
+
 // assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
 struct Config {
   p11::TokenUri hsm;
@@ -40,6 +51,7 @@ struct Config {
   std::string http_host;                     // empty: no HTTP listener
   int http_port = 0;                         // 0: one that the system chooses
   AuditConfig audit;
+  std::optional<TlsConfig> tls;
   std::vector<Operator> operators;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant

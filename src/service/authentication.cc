@@ -1,17 +1,64 @@
 #include "service/authentication.h"
 
+#include <grpc/grpc_security_constants.h>
+
+#include <algorithm>
+#include <cctype>
 #include <string>
+#include <vector>
 
 #include "service/local_listener.h"
 
 namespace assertion::service {
+namespace {
+
+constexpr std::size_t kMostNames = 32;
+
+std::vector<std::string> Values(const grpc::AuthContext& context, const char* property) {
+  std::vector<std::string> values;
+  for (const auto& value : context.FindPropertyValues(property)) {
+    values.emplace_back(value.data(), value.size());
+  }
+  return values;
+}
+
+// A SPIFFE ID counts if it is the only URI (SPIFFE X.509-SVID, section 2). An octet that no name has would let a
+// certificate's text be read as another name by somebody who ends strings at NUL.
+std::vector<std::string> CertificateNames(const grpc::AuthContext& context) {
+  std::vector<std::string> names;
+  const auto uris = Values(context, GRPC_PEER_URI_PROPERTY_NAME);
+  if (uris.size() == 1 && uris.front().starts_with("spiffe://")) {
+    names.push_back(uris.front());
+  }
+  for (auto name : Values(context, GRPC_PEER_DNS_PROPERTY_NAME)) {
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    names.push_back("dns:" + name);
+  }
+  std::erase_if(names, [](const std::string& name) {
+    return std::ranges::any_of(name, [](char c) { return c <= 0x20 || c >= 0x7F; });
+  });
+  return names;
+}
+
+}  // namespace
 
 Result<Caller> Authenticate(const grpc::ServerContextBase& context) {
-  const auto local = context.auth_context()->FindPropertyValues(kLocalIdentity);
-  if (local.size() != 1) {
-    return Fail(Code::kUnauthenticated, "the peer is not known: call over the server's Unix domain socket");
+  const auto& properties = *context.auth_context();
+  if (auto local = Values(properties, kLocalIdentity); local.size() == 1) {
+    return Caller::Authenticated(std::move(local));
   }
-  return Caller::Authenticated({std::string(local.front().data(), local.front().size())});
+  const auto transport = Values(properties, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+  if (transport != std::vector<std::string>{GRPC_SSL_TRANSPORT_SECURITY_TYPE} &&
+      transport != std::vector<std::string>{"tls"}) {
+    return Fail(Code::kUnauthenticated,
+                "the peer is not known: call over the server's Unix domain socket, or over TLS");
+  }
+  auto names = CertificateNames(properties);
+  if (names.empty() || names.size() > kMostNames) {
+    return Fail(Code::kUnauthenticated,
+                "your certificate names nobody: it needs a SPIFFE ID or a DNS name as subject alternative name");
+  }
+  return Caller::Authenticated(std::move(names));
 }
 
 }  // namespace assertion::service

@@ -9,12 +9,14 @@
 #include "service/assertion_service.h"
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
+#include "service/tls_listener.h"
 
 namespace assertion::service {
 namespace {
 
 constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
 constexpr int kHandshakeLimitMs = 2000;
+constexpr int kLongestConnectionMs = 10 * 60 * 1000;  // a caller whose certificate is revoked is gone by then
 
 }  // namespace
 
@@ -26,6 +28,7 @@ struct Server::Parts {
         key_admin_service(policy, keys, custodian, token, queue, audit) {}
 
   std::unique_ptr<LocalListener> listener;
+  std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<grpc::Server> server;
@@ -33,24 +36,39 @@ struct Server::Parts {
 
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
-Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, std::optional<gid_t> socket_group,
-                                              const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
-                                              Token& token, SigningQueue& queue, audit::Log* audit) {
-  auto listener = LocalListener::Bind(socket_path, socket_group);
+Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const KeyRing& keys,
+                                              KeyCustodian& custodian, Token& token, SigningQueue& queue,
+                                              audit::Log* audit) {
+  auto listener = LocalListener::Bind(addresses.socket_path, addresses.socket_group);
   if (!listener) {
     return std::unexpected(listener.error());
   }
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, keys, custodian, token, queue, audit);
+  if (addresses.tls) {
+    auto tls = TlsListener::New(std::move(*addresses.tls), token);
+    if (!tls) {
+      return std::unexpected(tls.error());
+    }
+    parts->tls_listener = std::move(*tls);
+  }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   parts->listener->AddTo(builder);
+  if (parts->tls_listener) {
+    parts->tls_listener->AddTo(builder);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kLongestConnectionMs);
+  }
   builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
   // A connection that says nothing would delay the stop for gRPC's own 120 s.
   builder.AddChannelArgument("grpc.server_handshake_timeout_ms", kHandshakeLimitMs);
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
+  if (!parts->server && parts->tls_listener) {
+    return Fail(Code::kAddressUnusable, "cannot listen on " + parts->tls_listener->address(),
+                "ServerBuilder::BuildAndStart");
+  }
   if (!parts->server) {
     return Fail(Code::kInternal, "gRPC does not start", "ServerBuilder::BuildAndStart");
   }
@@ -62,6 +80,10 @@ Result<std::unique_ptr<Server>> Server::Start(const std::string& socket_path, st
 }
 
 Server::~Server() { Stop(std::chrono::seconds(0)); }
+
+Status Server::RefreshTls() { return parts_->tls_listener ? parts_->tls_listener->Refresh() : Status(); }
+
+int Server::tls_port() const { return parts_->tls_listener ? parts_->tls_listener->port() : 0; }
 
 void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }
 

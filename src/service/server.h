@@ -11,17 +11,24 @@
 #include "audit/log.h"
 #include "keys/key_custodian.h"
 #include "policy/policy.h"
+#include "service/tls_options.h"
 #include "signing/signing_queue.h"
 
 namespace assertion::service {
 
-// The gRPC server: both services, health (grpc.health.v1) and reflection, on a Unix domain socket of mode 0660.
+// Where the server listens.
+struct Addresses {
+  std::string socket_path;            // a Unix domain socket of mode 0660
+  std::optional<gid_t> socket_group;  // unset: the process's
+  std::optional<TlsOptions> tls;      // unset: no TCP
+};
+
+// The gRPC server: both services, health (grpc.health.v1) and reflection.
 class Server {
  public:
-  // Accepts calls when it returns. kAddressUnusable. The core must outlive the server;
+  // Accepts calls when it returns. kAddressUnusable, kTlsUnusable. The core must outlive the server;
   // `audit` may be null: nothing is recorded then.
-  static Result<std::unique_ptr<Server>> Start(const std::string& socket_path, std::optional<gid_t> socket_group,
-                                               const CurrentPolicy& policy, const KeyRing& keys,
+  static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const KeyRing& keys,
                                                KeyCustodian& custodian, Token& token, SigningQueue& queue,
                                                audit::Log* audit);
 
@@ -29,6 +36,12 @@ class Server {
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // Reads what TLS needs again (see TlsListener). Nothing to do without TLS.
+  Status RefreshTls();
+
+  // 0 without TLS.
+  int tls_port() const;
 
   // What grpc.health.v1 says of the whole; SERVING after Start.
   void SetServing(bool serving);

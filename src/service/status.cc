@@ -44,6 +44,7 @@ grpc::StatusCode CodeOf(Code code) {
     case Code::kConfigInvalid:
     case Code::kAddressUnusable:
     case Code::kAuditUnusable:
+    case Code::kTlsUnusable:
       break;
   }
   return grpc::StatusCode::INTERNAL;

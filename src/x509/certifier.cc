@@ -128,8 +128,7 @@ Result<NamePtr> SubjectName(const CsrRequest& request) {
   return name ? std::move(name) : In("subject", name.error());
 }
 
-Result<GeneralNamesPtr> AlternativeNames(const CsrRequest& request) {
-  const auto& texts = request.subject_alt_names;
+Result<GeneralNamesPtr> AlternativeNames(const std::vector<std::string>& texts) {
   if (texts.size() > kMostAlternativeNames) {
     return Fail(Code::kInvalidArgument,
                 "subject_alt_names: must be at most " + std::to_string(kMostAlternativeNames) + " names");
@@ -201,9 +200,15 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
   if (!signing) {
     return std::unexpected(signing.error());
   }
+  const auto names = AlternativeNames(request.subject_alt_names);
+  if (!names) {
+    return std::unexpected(names.error());
+  }
   const auto public_key = ToOpenSsl(request.public_key);
   const X509Ptr certificate(X509_new_ex(context_, nullptr));
-  if (!public_key || !certificate || !Describe(certificate.get(), request, public_key.get())) {
+  if (!public_key || !certificate || !Describe(certificate.get(), request, public_key.get()) ||
+      (!request.subject_alt_names.empty() &&
+       X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names->get(), 0, X509V3_ADD_DEFAULT) != 1)) {
     return std::unexpected(OpenSslError("X509"));
   }
   if (X509_sign_ctx(certificate.get(), signing->get()) <= 0) {
@@ -234,7 +239,7 @@ Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
   if (!subject) {
     return std::unexpected(subject.error());
   }
-  const auto names = AlternativeNames(request);
+  const auto names = AlternativeNames(request.subject_alt_names);
   if (!names) {
     return std::unexpected(names.error());
   }

@@ -19,6 +19,7 @@ preserve = yes
 copy_extensions = copy
 default_md = sha256
 default_days = 90
+default_crl_days = 30
 [anything]
 commonName = optional
 organizationName = optional
@@ -63,9 +64,28 @@ export class CertificateAuthority {
     return this.#request('other', name);
   }
 
-  async #request(file, name) {
+  // A key that lives outside any token, and its certificate. name: a subject alternative name, for example DNS:a.example.
+  // Returns both in PEM.
+  async identity(name, validity) {
+    const csr = await this.#request('identity', 'somebody', '-addext', `subjectAltName=${name}`);
+    const cert = await this.issue(csr, { validity });
+    return { cert, key: readFileSync(path.join(this.folder, 'identity.key'), 'utf8') };
+  }
+
+  async revoke(certificate) {
+    writeFileSync(path.join(this.folder, 'revoked.pem'), certificate);
+    await this.#openssl('ca', '-config', 'openssl.cnf', '-revoke', 'revoked.pem');
+  }
+
+  // What was revoked up to now, PEM.
+  async crl() {
+    await this.#openssl('ca', '-config', 'openssl.cnf', '-gencrl', '-out', 'crl.pem');
+    return readFileSync(path.join(this.folder, 'crl.pem'), 'utf8');
+  }
+
+  async #request(file, name, ...more) {
     await this.#openssl('req', '-new', '-config', 'openssl.cnf', '-newkey', 'rsa:2048', '-nodes', '-keyout',
-      `${file}.key`, '-out', `${file}.csr`, '-subj', `/O=Test/CN=${name}`);
+      `${file}.key`, '-out', `${file}.csr`, '-subj', `/O=Test/CN=${name}`, ...more);
     return readFileSync(path.join(this.folder, `${file}.csr`), 'utf8');
   }
 

@@ -14,10 +14,11 @@ const ME = `uid:${process.getuid()}`;
 
 export class Deployment {
   // Makes a token and starts the daemon on it. clients: the configuration's list of clients; configuration: its other
-  // fields.
-  static async start(clients, configuration = {}) {
+  // fields, or a function of the state folder; prepare: what is done to the deployment before the daemon starts.
+  static async start(clients, configuration = {}, prepare = async () => {}) {
     const deployment = new Deployment();
     await deployment.#initialise(clients, configuration);
+    await prepare(deployment);
     await deployment.startDaemon();
     return deployment;
   }
@@ -61,7 +62,7 @@ export class Deployment {
       state_directory: this.folder,
       operators: [{ caller: ME, roles: ['viewer', 'operator', 'approver'] }],
       clients: clients.map((client) => ({ callers: [ME], ...client })),
-      ...configuration,
+      ...(typeof configuration === 'function' ? configuration(this.folder) : configuration),
     }, null, 2));
     this.log = path.join(this.folder, 'assertiond.log');
   }
@@ -73,6 +74,7 @@ export class Deployment {
     const deadline = new Deadline(30, `assertiond to serve; its log is ${this.log}`);
     for (let line = ''; !line.includes('serving on unix:');) {
       line = await lines.next(deadline);
+      this.tlsPort = / serving on \S+:(\d+) with TLS/.exec(line)?.[1] ?? this.tlsPort;
       this.httpOrigin = / publishing on (http:\S+)/.exec(line)?.[1] ?? this.httpOrigin;
     }
     this.daemon = daemon;

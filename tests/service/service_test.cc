@@ -65,7 +65,8 @@ class ServiceTest : public testing::Test {
         audit_(*audit::Log::Open({.path = audit_path()}, audit_key_.ToSigner(),
                                  *audit::ToPublicKeys(audit_key_.public_key()), {})),
         queue_(std::make_unique<SigningQueue>(hsm_.token(), 2, 64)),
-        server_(*Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_, audit_.get())),
+        server_(*Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *keys_, custodian_,
+                               hsm_.token(), *queue_, audit_.get())),
         channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
         assertions_(channel_),
         key_admin_(channel_) {}
@@ -538,7 +539,8 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
 }
 
 TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
-  const auto second = Server::Start(socket(), {}, policy_, *keys_, custodian_, hsm_.token(), *queue_, audit_.get());
+  const auto second = Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *keys_,
+                                    custodian_, hsm_.token(), *queue_, audit_.get());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
@@ -547,7 +549,8 @@ TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
-    const auto server = Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), *queue_, audit_.get());
+    const auto server = Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *keys_, custodian_,
+                                      hsm_.token(), *queue_, audit_.get());
     ASSERT_FALSE(server) << path;
     EXPECT_EQ(server.error().code, Code::kAddressUnusable);
     EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
@@ -628,8 +631,8 @@ class BusyServiceTest : public ServiceTest {
   HeldToken held_{hsm_.token(), hold_};
   SigningQueue short_queue_{held_, 1, 1};
   std::string path_ = hsm_.directory() / "busy.sock";
-  std::unique_ptr<Server> busy_ =
-      *Server::Start(path_, {}, policy_, *keys_, custodian_, hsm_.token(), short_queue_, audit_.get());
+  std::unique_ptr<Server> busy_ = *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *keys_,
+                                                 custodian_, hsm_.token(), short_queue_, audit_.get());
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::future<grpc::Status> first_;
 };
@@ -666,7 +669,8 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   HeldToken held(hsm_.token(), hold);
   SigningQueue queue(held, 2, 64);
   const std::string path = hsm_.directory() / "stopping.sock";
-  const auto server = *Server::Start(path, {}, policy_, *keys_, custodian_, hsm_.token(), queue, audit_.get());
+  const auto server = *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *keys_, custodian_,
+                                     hsm_.token(), queue, audit_.get());
   v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
 
   constexpr std::size_t kCalls = 40;

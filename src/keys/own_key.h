@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "assertion/error.h"
+#include "assertion/random.h"
+#include "assertion/token.h"
+
+namespace assertion {
+
+// Keys of assertiond itself, by their CKA_LABEL: they are no client's, so no ledger schedules them. Like a client's
+// they are made in the token and cannot leave it.
+
+// Those fit to sign, by CKA_ID: all servers of a token see them in one order.
+Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label);
+
+Result<TokenKey> GenerateOwnKey(Token& token, std::string_view label, const Random& random);
+
+}  // namespace assertion

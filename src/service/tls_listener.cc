@@ -1,0 +1,157 @@
+#include "service/tls_listener.h"
+
+#include <fcntl.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "assertion/client.h"
+#include "assertion/descriptor.h"
+#include "keys/own_key.h"
+#include "x509/certificate.h"
+#include "x509/engine.h"
+
+namespace assertion::service {
+namespace {
+
+constexpr unsigned kWatchSeconds = 1;
+constexpr const char* kKey = "key";
+constexpr const char* kChain = "chain.pem";
+constexpr const char* kAuthorities = "authorities.pem";
+
+std::unexpected<Error> Unusable(const std::string& what, const Error& error) {
+  return Fail(Code::kTlsUnusable, what + ": " + error.message, error.detail);
+}
+
+Result<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  if (!file) {
+    return Fail(Code::kTlsUnusable, path + ": cannot be read");
+  }
+  return text;
+}
+
+// gRPC reads it when it has another time, so that one that says the same is left alone.
+Status Publish(const std::string& path, const std::string& text) {
+  if (const auto present = ReadFile(path); present && *present == text) {
+    return {};
+  }
+  const auto draft = path + ".new";
+  const Descriptor file(open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.get() < 0 || write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      rename(draft.c_str(), path.c_str()) != 0) {
+    return Fail(Code::kTlsUnusable, path + ": cannot be written", std::strerror(errno));
+  }
+  return {};
+}
+
+}  // namespace
+
+// gRPC has checked the chain against the authorities; what is left is revocation.
+class TlsListener::Verifier final : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  explicit Verifier(std::shared_ptr<CurrentTrust> trust) : trust_(std::move(trust)) {}
+
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
+    const auto leaf = request->peer_cert();
+    const auto verified = trust_->load()->Verify({leaf.data(), leaf.size()});
+    if (!verified) {
+      spdlog::warn("a TLS handshake is refused: {}", verified.error().ToString());
+      *status = {grpc::StatusCode::UNAUTHENTICATED, verified.error().message};
+    }
+    return true;
+  }
+
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
+
+ private:
+  std::shared_ptr<CurrentTrust> trust_;
+};
+
+Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token) {
+  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token));
+  if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
+  }
+  if (auto loaded = x509::LoadEngineForKeysOnly(); !loaded) {
+    return std::unexpected(loaded.error());
+  }
+  if (auto refreshed = listener->Refresh(); !refreshed) {
+    return std::unexpected(refreshed.error());
+  }
+  return listener;
+}
+
+// The URI of the token's key for the chain's first certificate, as gRPC hands it to the engine.
+Result<std::string> TlsListener::KeyReferenceFor(const std::string& chain) const {
+  const auto leaf = x509::ParsePem(chain);
+  if (!leaf) {
+    return Unusable(options_.certificate, leaf.error());
+  }
+  const auto keys = FindOwnKeys(token_, kTlsKeyLabel);
+  if (!keys) {
+    return std::unexpected(keys.error());
+  }
+  for (const auto& key : *keys) {
+    if (key.public_key == leaf->public_key) {
+      const auto uri = token_.PrivateKeyUri(key.id);
+      return uri ? Result<std::string>("engine:pkcs11:" + *uri) : std::unexpected(uri.error());
+    }
+  }
+  return Fail(Code::kTlsUnusable, options_.certificate +
+                                      ": the token holds no key for this certificate: make both with "
+                                      "assertionctl tls generate, or tls csr and tls import-certificate");
+}
+
+Status TlsListener::Refresh() {
+  const std::lock_guard lock(refresh_);
+  const auto chain = ReadFile(options_.certificate);
+  const auto authorities = ReadFile(options_.client_ca);
+  if (!chain || !authorities) {
+    return std::unexpected(chain ? authorities.error() : chain.error());
+  }
+  // To look for the key takes a look at the whole token.
+  const auto key = *chain == chain_ ? Result<std::string>(key_reference_) : KeyReferenceFor(*chain);
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  auto trust = x509::Trust::Load(*authorities, options_.crl_directory);
+  if (!trust) {
+    return Unusable(options_.client_ca, trust.error());
+  }
+  trust_->store(std::make_shared<const x509::Trust>(std::move(*trust)));
+  for (const auto& [name, text] : {std::pair(kAuthorities, &*authorities), {kKey, &*key}, {kChain, &*chain}}) {
+    if (auto published = Publish(Own(name), *text); !published) {
+      return published;
+    }
+  }
+  chain_ = *chain;
+  key_reference_ = *key;
+  return {};
+}
+
+void TlsListener::AddTo(grpc::ServerBuilder& builder) {
+  using grpc::experimental::ExternalCertificateVerifier;
+  using grpc::experimental::FileWatcherCertificateProvider;
+  grpc::experimental::TlsServerCredentialsOptions options(
+      std::make_shared<FileWatcherCertificateProvider>(Own(kKey), Own(kChain), Own(kAuthorities), kWatchSeconds));
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.set_certificate_verifier(ExternalCertificateVerifier::Create<Verifier>(trust_));
+  builder.AddListeningPort(options_.address, grpc::experimental::TlsServerCredentials(options), &port_);
+}
+
+}  // namespace assertion::service

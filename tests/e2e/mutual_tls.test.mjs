@@ -1,0 +1,232 @@
+// Mutual TLS: the server's key is the token's, and who calls is who the certificate says.
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import grpc from '@grpc/grpc-js';
+import { CertificateAuthority } from './certificate_authority.mjs';
+import { AssertionService, KeyAdminService } from './caller.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, run } from './process.mjs';
+
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const ME = `uid:${process.getuid()}`;
+const EXPIRED = ['20200101000000Z', '20210101000000Z'];
+const BACKEND = 'spiffe://example.org/ns/orders/backend';
+
+describe('mutual TLS', () => {
+  let deployment;
+  let authority;
+  let crls;
+  const identities = {};
+
+  const writeCrl = async () => {
+    writeFileSync(path.join(crls, 'new'), await authority.crl());
+    renameSync(path.join(crls, 'new'), path.join(crls, 'ca.crl'));
+  };
+
+  const ctl = (configured, ...options) => configured.ctl('tls', ...options, '--config', configured.configuration);
+
+  // A certificate of the authority for the token's own TLS key.
+  async function certify(configured) {
+    const csr = await ctl(configured, 'csr', '--subject', 'CN=signer', '--san', 'IP:127.0.0.1', '--san', 'DNS:localhost');
+    const issued = path.join(configured.folder, 'issued.pem');
+    writeFileSync(issued, await authority.issue(csr));
+    await ctl(configured, 'import-certificate', '--certificate', issued);
+  }
+
+  before(async () => {
+    authority = await CertificateAuthority.found('callers');
+    const stranger = await CertificateAuthority.found('stranger');
+    Object.assign(identities, {
+      unknownAuthority: await stranger.identity(`URI:${BACKEND}`),
+      expired: await authority.identity(`URI:${BACKEND}`, EXPIRED),
+      revoked: await authority.identity(`URI:${BACKEND}`),
+      wrongName: await authority.identity('URI:spiffe://example.org/ns/ordersX/backend'),
+      nameless: await authority.identity('email:somebody@example.org'),
+      backend: await authority.identity(`URI:${BACKEND}`),
+      byDns: await authority.identity('DNS:Backend.Example.org'),
+      viewer: await authority.identity('DNS:viewer.example.org'),
+      operator: await authority.identity('DNS:operator.example.org'),
+      approver: await authority.identity('DNS:approver.example.org'),
+    });
+    await authority.revoke(identities.revoked.cert);
+    deployment = await Deployment.start([{
+      client_id: 'orders', audiences: [AUDIENCE],
+      callers: [ME, 'spiffe://example.org/ns/orders/*', 'dns:backend.example.org'],
+    }], (folder) => {
+      crls = path.join(folder, 'crls');
+      mkdirSync(crls);
+      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
+      return {
+        refresh_interval: '1s',
+        tls: {
+          listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'),
+          client_ca: path.join(folder, 'authorities.pem'), crl_directory: crls,
+        },
+        operators: [
+          { caller: ME, roles: ['viewer', 'operator', 'approver'] },
+          { caller: 'dns:viewer.example.org', roles: ['viewer'] },
+          { caller: 'dns:operator.example.org', roles: ['operator'] },
+          { caller: 'dns:approver.example.org', roles: ['approver'] },
+        ],
+      };
+    }, async (made) => {
+      await writeCrl();
+      await ctl(made, 'generate', '--san', 'IP:127.0.0.1');
+      await certify(made);
+    });
+    await deployment.generateKey('orders');
+  });
+
+  after(() => deployment?.close());
+
+  // A connection of its own, and calls over it.
+  function connect(Service, identity) {
+    const credentials = grpc.credentials.createSsl(Buffer.from(authority.certificate),
+      identity && Buffer.from(identity.key), identity && Buffer.from(identity.cert));
+    // A channel option that nobody else has keeps grpc-js from sharing the connection.
+    const client = new Service(`127.0.0.1:${deployment.tlsPort}`, credentials, {
+      'grpc.use_local_subchannel_pool': 1, 'grpc.ssl_target_name_override': 'localhost',
+    });
+    return {
+      call: (method, request) => new Promise((resolve) => {
+        client[method](request, { deadline: Date.now() + 30_000 },
+          (error, answer) => resolve({ code: error ? grpc.status[error.code] : 'OK', details: error?.details, answer }));
+      }),
+      close: () => client.close(),
+    };
+  }
+
+  async function ask(Service, method, identity, request = { client_id: 'orders' }) {
+    const connection = connect(Service, identity);
+    try {
+      return await connection.call(method, request);
+    } finally {
+      connection.close();
+    }
+  }
+
+  // s_client as somebody with the identity; returns what it says of the handshake.
+  async function handshake(identity, ...options) {
+    const files = identity ? ['cert', 'key'].flatMap((kind) => {
+      const file = path.join(authority.folder, `s_client.${kind}`);
+      writeFileSync(file, identity[kind]);
+      return [`-${kind}`, file];
+    }) : [];
+    const { stdout, stderr } = await run('openssl', ['s_client', '-connect', `127.0.0.1:${deployment.tlsPort}`,
+      '-alpn', 'h2', ...files, ...options]);
+    return stdout + stderr;
+  }
+
+  it('every method has exactly its callers', async () => {
+    const readers = ['backend', 'byDns', 'viewer', 'operator', 'approver'];
+    const roles = ['viewer', 'operator', 'approver'];
+    const methods = [
+      [AssertionService, 'CreateAssertion', ['backend', 'byDns']],
+      [AssertionService, 'GetCertificate', readers],
+      [AssertionService, 'GetJwks', readers],
+      [KeyAdminService, 'ListKeys', roles],
+      [KeyAdminService, 'GetKey', roles],
+      [KeyAdminService, 'GetAuditHead', roles],
+      [KeyAdminService, 'CreateEvidence', roles],
+      ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey',
+        'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),
+    ];
+    assert.equal(methods.length, [AssertionService, KeyAdminService]
+      .flatMap((Service) => Object.keys(Service.service)).length, 'a method is missing here');
+    const unreachable = ['none', 'unknownAuthority', 'expired', 'revoked'];
+    for (const [Service, method, allowed] of methods) {
+      for (const name of ['none', ...Object.keys(identities)]) {
+        const { code, details } = await ask(Service, method, identities[name]);
+        const what = `${method} as ${name}: ${code}: ${details}`;
+        if (unreachable.includes(name)) assert.equal(code, 'UNAVAILABLE', what);
+        else if (name === 'nameless') assert.equal(code, 'UNAUTHENTICATED', what);
+        else assert.equal(code !== 'PERMISSION_DENIED', allowed.includes(name), what);
+        assert.ok(!['UNKNOWN', 'INTERNAL', 'UNIMPLEMENTED'].includes(code), what);
+      }
+    }
+    const { details } = await ask(AssertionService, 'CreateAssertion', identities.wrongName);
+    assert.match(details, /you are known here as "spiffe:\/\/example.org\/ns\/ordersX\/backend"/);
+  });
+
+  it('an assertion is issued, and recorded with the name', async () => {
+    const { code, answer } = await ask(AssertionService, 'CreateAssertion', identities.backend);
+    assert.equal(code, 'OK');
+    const line = readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+      .map((text) => JSON.parse(text)).find(({ jti }) => jti === answer.jti);
+    assert.equal(line.caller, BACKEND);
+  });
+
+  it('speaks TLS 1.2 and 1.3 with forward secrecy and AEAD, and nothing older', async () => {
+    assert.match(await handshake(identities.backend, '-tls1_3'), /New, TLSv1\.3, Cipher is TLS_/);
+    assert.match(await handshake(identities.backend, '-tls1_2'), /New, TLSv1\.2, Cipher is ECDHE-\S+-(GCM|CHACHA)/);
+    for (const old of ['-tls1', '-tls1_1']) {
+      assert.match(await handshake(identities.backend, old, '-cipher', 'ALL:@SECLEVEL=0'), /Cipher is \(NONE\)/);
+    }
+    for (const weak of ['AES128-SHA', 'AES256-GCM-SHA384', 'ECDHE-RSA-AES128-SHA', 'ECDHE-RSA-AES256-SHA384']) {
+      assert.match(await handshake(identities.backend, '-tls1_2', '-cipher', weak), /Cipher is \(NONE\)/, weak);
+    }
+  });
+
+  it('the key is the token\'s and stands in no file', async () => {
+    const file = readFileSync(path.join(deployment.folder, 'tls.pem'), 'utf8');
+    const served = new X509Certificate(file).publicKey.export({ format: 'jwk' });
+    const onToken = await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--read-object', '--type', 'pubkey',
+      '--label', 'assertiond-tls'], 'buffer');
+    assert.ok(onToken.includes(Buffer.from(served.n, 'base64url')));
+    const reference = readFileSync(path.join(deployment.folder, 'tls', 'key'), 'utf8');
+    assert.match(reference, /^engine:pkcs11:pkcs11:/);
+    assert.doesNotMatch(reference, /pin/);
+    assert.ok(!reference.includes(deployment.pin));
+  });
+
+  it('a revocation closes the door, and open calls go on', async () => {
+    const leaver = await authority.identity(`URI:${BACKEND}`);
+    const connection = connect(AssertionService, leaver);
+    assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
+    await authority.revoke(leaver.cert);
+    await writeCrl();
+    const deadline = new Deadline(30, 'the revocation');
+    while ((await ask(AssertionService, 'CreateAssertion', leaver)).code === 'OK') await deadline.until(() => true);
+    assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
+    connection.close();
+    assert.equal((await ask(AssertionService, 'CreateAssertion', identities.backend)).code, 'OK');
+  });
+
+  it('another certificate for the server is taken over while connections go on', async () => {
+    const connection = connect(AssertionService, identities.backend);
+    assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
+    await certify(deployment);
+    const { serialNumber } = new X509Certificate(readFileSync(path.join(deployment.folder, 'tls.pem'), 'utf8'));
+    const serves = async () => {
+      const [pem] = /-----BEGIN[^]*-----END CERTIFICATE-----/.exec(await handshake(identities.backend)) ?? [];
+      return pem && new X509Certificate(pem).serialNumber === serialNumber;
+    };
+    const deadline = new Deadline(30, 'the new certificate');
+    while (!await serves()) await deadline.until(() => true);
+    assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
+    connection.close();
+  });
+
+  it('a file that cannot be used leaves all as it was, and the log says so', async () => {
+    const authorities = path.join(deployment.folder, 'authorities.pem');
+    writeFileSync(authorities, 'nothing');
+    await new Deadline(30, 'the log to say so').until(() =>
+      /TLS goes on with what it had: .*authorities\.pem/.test(readFileSync(deployment.log, 'utf8')));
+    assert.equal((await ask(AssertionService, 'CreateAssertion', identities.backend)).code, 'OK');
+    writeFileSync(authorities, authority.certificate);
+    await new Deadline(30, 'the log to say so').until(() =>
+      readFileSync(deployment.log, 'utf8').includes('TLS has what its files say again'));
+  });
+
+  it('a certificate of another key is not taken over', async () => {
+    const other = path.join(deployment.folder, 'other.pem');
+    writeFileSync(other, identities.backend.cert);
+    const { status, stderr } = await deployment.tryCtl('tls', 'import-certificate', '--config', deployment.configuration,
+      '--certificate', other);
+    assert.equal(status, 1);
+    assert.match(stderr, /the token holds no TLS key for it/);
+  });
+});
