@@ -37,16 +37,44 @@ new_token() {
   (umask 077 && echo 12345678 >"$work/pin")
 }
 
-# write_config CLIENT…
+# new_tls: a certification authority and a caller's certificate, dns:bench, in $work/tls-files. Throw-away keys.
+new_tls() {
+  mkdir -m 700 "$work/tls-files"
+  (
+    cd "$work/tls-files"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out authorities.pem -subj /CN=bench
+    openssl req -newkey rsa:2048 -nodes -keyout client.key -out client.csr -subj /CN=bench -addext subjectAltName=DNS:bench
+    openssl x509 -req -in client.csr -CA authorities.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy \
+      -out client.pem
+  ) >"$work/tls.log" 2>&1 || { cat "$work/tls.log" >&2; exit 1; }
+}
+
+# certify_tls: makes the token's TLS key and has its certificate issued by new_tls's authority.
+certify_tls() {
+  local config=$work/assertiond.json
+  {
+    "$bin/assertionctl" tls generate --config "$config" --san IP:127.0.0.1 &&
+      "$bin/assertionctl" tls csr --config "$config" --subject CN=bench --san IP:127.0.0.1 --out "$work/tls.csr" &&
+      openssl x509 -req -in "$work/tls.csr" -CA "$work/tls-files/authorities.pem" -CAkey "$work/tls-files/ca.key" \
+        -CAcreateserial -days 2 -copy_extensions copy -out "$work/tls.issued" &&
+      "$bin/assertionctl" tls import-certificate --config "$config" --certificate "$work/tls.issued"
+  } >>"$work/tls.log" 2>&1 || { cat "$work/tls.log" >&2; exit 1; }
+}
+
+# write_config CLIENT…; with tls=1 in the environment also gRPC over TLS (new_tls comes before).
 write_config() {
   local client separator=''
   {
     printf '{ "hsm": "%s", "listen": "unix:%s", "state_directory": "%s", "refresh_interval": "1s",\n' \
       "pkcs11:token=bench?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:$work/pin" \
       "$work/assertiond.sock" "$work"
+    if [ -n "${tls:-}" ]; then
+      printf '  "tls": { "listen": "127.0.0.1:0", "certificate": "%s", "client_ca": "%s" },\n' "$work/tls.pem" \
+        "$work/tls-files/authorities.pem"
+    fi
     printf '  "operators": [ { "caller": "uid:%s", "roles": ["operator"] } ],\n  "clients": [' "$(id -u)"
     for client in "$@"; do
-      printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s"] }' \
+      printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s", "dns:bench"] }' \
         "$separator" "$client" "$(id -u)"
       separator=,
     done

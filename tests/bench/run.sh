@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up a throw-away token and a server, and runs signing_bench against both. Judges nothing: it measures.
+# Sets up a throw-away token and servers, and runs signing_bench against both. Judges nothing: it measures.
 set -euo pipefail
 
 usage() {
@@ -13,9 +13,25 @@ USAGE
 case ${1:-} in -h|--help) usage; exit 0 ;; esac
 
 . "$(dirname "${BASH_SOURCE[0]}")/bench.bash"
+tls=1
 new_token one
+new_tls
 write_config orders
+certify_tls
 start_server
 echo "cold start to serving, with an empty token: $started ms"
 "$bin/assertionctl" key generate --client-id orders >"$work/key.log"
-"$bin/signing_bench" --config "$work/assertiond.json" --client-id orders "${arguments[@]}"
+tls_address=$(sed -nE 's/.* serving on (\S+) with TLS$/\1/p' "$work/assertiond.log")
+# Beside it one without an audit log: what that costs.
+sed -e "s|\"listen\": \"unix:$work/assertiond.sock\"|\"listen\": \"unix:$work/unaudited.sock\"|" \
+  -e '/"tls":/d' -e 's|"operators"|"audit": { "enabled": false }, "operators"|' "$work/assertiond.json" \
+  >"$work/unaudited.json"
+: >"$work/unaudited.log"
+"$bin/assertiond" --config "$work/unaudited.json" >>"$work/unaudited.log" 2>&1 </dev/null &
+beside=$!
+trap 'kill "$beside" 2>/dev/null || true; at_exit' EXIT
+until grep -qF 'serving on unix:' "$work/unaudited.log"; do
+  kill -0 "$beside" 2>/dev/null || { cat "$work/unaudited.log" >&2; exit 1; }
+  sleep 0.01
+done
+"$bin/signing_bench" --unaudited "unix:$work/unaudited.sock" --tls "$tls_address" --tls-folder "$work/tls-files" --config "$work/assertiond.json" --client-id orders "${arguments[@]}"

@@ -357,10 +357,34 @@ std::string Target(std::string_view path) {
   return target;
 }
 
+using Stub = assertion::v1::AssertionService::Stub;
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::unique_ptr<Stub> ConnectLocally(const std::string& listen) {
+  return std::make_unique<Stub>(
+      grpc::CreateChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
+                          grpc::experimental::LocalCredentials(UDS)));
+}
+
+// `folder` has authorities.pem, client.pem and client.key.
+std::unique_ptr<Stub> ConnectByTls(const std::string& address, const std::string& folder) {
+  const auto credentials = grpc::SslCredentials({.pem_root_certs = ReadFile(folder + "/authorities.pem"),
+                                                 .pem_private_key = ReadFile(folder + "/client.key"),
+                                                 .pem_cert_chain = ReadFile(folder + "/client.pem")});
+  return std::make_unique<Stub>(grpc::CreateChannel(address, credentials));
+}
+
 int Run(int argc, char** argv) {
   std::string config_path;
   std::string client_id = "orders";
   std::string json_path;
+  std::string unaudited;
+  std::string tls;
+  std::string tls_folder;
   int rounds = 7;
   double seconds = 2;
   CLI::App app{"Measures assertiond against the token itself. assertiond must be running on the same configuration."};
@@ -368,6 +392,9 @@ int Run(int argc, char** argv) {
   app.add_option("--client-id", client_id, "whose key to use")->capture_default_str();
   app.add_option("--rounds", rounds, "how often to take turns")->capture_default_str()->check(CLI::Range(1, 1000));
   app.add_option("--seconds", seconds, "length of a turn")->capture_default_str()->check(CLI::Range(0.1, 600.0));
+  app.add_option("--unaudited", unaudited, "unix:/PATH of another server on the same token, without an audit log");
+  app.add_option("--tls-folder", tls_folder, "has authorities.pem, client.pem and client.key");
+  app.add_option("--tls", tls, "HOST:PORT where the same server speaks TLS")->needs("--tls-folder");
   app.add_option("--json", json_path, "write the results to this file");
   CLI11_PARSE(app, argc, argv);
 
@@ -375,26 +402,43 @@ int Run(int argc, char** argv) {
   const auto config = nlohmann::json::parse(config_file);
   const auto listen = config.at("listen").get<std::string>();
   const Token token(config.at("hsm").get<std::string>(), client_id);
-  const auto channel = grpc::CreateChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
-                                           grpc::experimental::LocalCredentials(UDS));
-  const auto stub = assertion::v1::AssertionService::NewStub(channel);
+  const auto stub = ConnectLocally(listen);
+  const auto unaudited_stub = ConnectLocally(unaudited.empty() ? listen : unaudited);
+  const auto tls_stub = tls.empty() ? ConnectLocally(listen) : ConnectByTls(tls, tls_folder);
 
   const Seconds turn(seconds);
   Series raw_1{.name = "raw, 1 session", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
   Series raw_2{.name = "raw, 2 sessions", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
   Series service_16{.name = "service, 16 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
   Series service_64{.name = "service, 64 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
-  const auto ask = [&](int in_flight, Seconds time) { return Callers(*stub, client_id, in_flight, time).Finish(); };
+  Series no_audit_16{.name = "no audit, 16 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
+  Series tls_16{.name = "TLS, 16 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
+  const auto ask = [&](Stub& server, int in_flight, Seconds time) {
+    return Callers(server, client_id, in_flight, time).Finish();
+  };
 
   SignDirectly(token, 2, Seconds(0.5));  // not counted: caches, connection, clock frequency
-  ask(64, Seconds(0.5));
+  for (Stub* server : {&*stub, &*unaudited_stub, &*tls_stub}) {
+    ask(*server, 64, Seconds(0.5));
+  }
   for (int round = 0; round < rounds; ++round) {
     // Every other round backwards: a steady drift then favours neither side.
-    const std::array<std::pair<Series*, int>, 4> forth{
-        {{&raw_1, 1}, {&raw_2, 2}, {&service_16, 16}, {&service_64, 64}}};
+    struct Turn {
+      Series* series;
+      int width;
+      Stub* server;  // null: the token itself
+    };
+    std::vector<Turn> forth{
+        {&raw_1, 1, nullptr}, {&raw_2, 2, nullptr}, {&service_16, 16, stub.get()}, {&service_64, 64, stub.get()}};
+    if (!unaudited.empty()) {
+      forth.push_back({&no_audit_16, 16, unaudited_stub.get()});
+    }
+    if (!tls.empty()) {
+      forth.push_back({&tls_16, 16, tls_stub.get()});
+    }
     for (std::size_t i = 0; i < forth.size(); ++i) {
-      const auto [series, width] = forth[round % 2 == 0 ? i : forth.size() - 1 - i];
-      series->Add(series == &raw_1 || series == &raw_2 ? SignDirectly(token, width, turn) : ask(width, turn));
+      const auto [series, width, server] = forth[round % 2 == 0 ? i : forth.size() - 1 - i];
+      series->Add(server == nullptr ? SignDirectly(token, width, turn) : ask(*server, width, turn));
     }
   }
 
@@ -406,12 +450,22 @@ int Run(int argc, char** argv) {
   Print(raw_2, std::nullopt);
   Print(service_16, ratio_16);
   Print(service_64, ratio_64);
+  nlohmann::ordered_json beside = nlohmann::ordered_json::array();
+  for (const auto* series : {&no_audit_16, &tls_16}) {
+    if (!series->per_second.empty()) {
+      Print(*series, Ratio(*series, raw_2));
+      std::printf("%-22s %.2f of the service, 16 in flight\n", "", Ratio(*series, service_16));
+      beside.push_back(AsJson(*series));
+      beside.back()["of_service_16"] = Ratio(*series, service_16);
+    }
+  }
   if (!json_path.empty()) {
     std::ofstream out(json_path);
     out << nlohmann::ordered_json{{"rounds", rounds},
                                   {"seconds", seconds},
                                   {"cores", std::thread::hardware_concurrency()},
                                   {"series", {AsJson(raw_1), AsJson(raw_2), AsJson(service_16), AsJson(service_64)}},
+                                  {"beside", beside},
                                   {"ratio_16", ratio_16},
                                   {"ratio_64", ratio_64}}
                .dump(2)

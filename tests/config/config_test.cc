@@ -96,6 +96,30 @@ TEST(Config, RefusesWhatCannotBeAnAuditLog) {
   EXPECT_FALSE(ParseConfig(With(R"("client_id": "orders")", R"("client_id": "assertiond-audit")"), "/state"));
 }
 
+TEST(Config, EveryFieldOfTlsIsRead) {
+  const auto config = ParseConfig(With(R"("clients")", R"("tls": {"listen": "[::1]:8443", "certificate": "/tls.pem",
+      "client_ca": "/ca.pem", "crl_directory": "/crls"}, "clients")"),
+                                  "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(
+      config->tls,
+      (TlsConfig{
+          .host = "::1", .port = 8443, .certificate = "/tls.pem", .client_ca = "/ca.pem", .crl_directory = "/crls"}));
+}
+
+TEST(Config, TlsWithoutCertificateOrAuthoritiesIsRefused) {
+  for (const char* wrong :
+       {R"("listen": "0.0.0.0:1", "certificate": "/a")", R"("listen": "0.0.0.0:1", "client_ca": "/a")",
+        R"("certificate": "/a", "client_ca": "/a")", R"("listen": "8443", "certificate": "/a", "client_ca": "/a")",
+        R"("listen": "0.0.0.0:1", "certificate": "a", "client_ca": "/a")",
+        R"("listen": "0.0.0.0:1", "certificate": "/a", "client_ca": "/a", "insecure": true)"}) {
+    const auto config =
+        ParseConfig(With(R"("clients")", std::string(R"("tls": {)") + wrong + R"(}, "clients")"), "/state");
+    ASSERT_FALSE(config) << wrong;
+    EXPECT_NE(config.error().front().find(": tls."), std::string::npos) << config.error().front();
+  }
+}
+
 TEST(Config, OperatorsAndTheGroupOfTheSocket) {
   const auto config = ParseConfig(With(R"("clients")", R"("listen_group": "root", "operators": [
       {"caller": "spiffe://example.org/ops/*", "roles": ["viewer", "approver"]},
