@@ -133,7 +133,7 @@ void WaitForStop(const sigset_t& signals, const std::function<void()>& reload) {
 
 std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& config) {
   return std::make_shared<const assertion::Policy>(config.clients, config.operators, assertion::SystemTime,
-                                                   assertion::x509::RandomOctets);
+                                                   assertion::x509::RandomOctets, config.two_person_rule);
 }
 
 // Clients and operators as the file has them now: all of it, or nothing. The keys first, so that a client whom the

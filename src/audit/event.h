@@ -16,6 +16,7 @@ struct Event {
   std::string kid;
   std::optional<std::chrono::seconds> lifetime;
   std::string request_id;  // of an administrative act
+  std::string change;      // a pending change: that the act became, or that it approves or withdraws
   std::string outcome;     // the gRPC status code's name
   std::string reason;      // of a refusal: what the caller was told
   std::optional<std::chrono::microseconds> latency;

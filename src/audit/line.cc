@@ -54,6 +54,7 @@ std::string Body(const Event& event, TimePoint now) {
     line["lifetime_s"] = event.lifetime->count();
   }
   Set(line, "request_id", event.request_id);
+  Set(line, "change", event.change);
   Set(line, "reason", event.reason);
   if (event.latency) {
     line["latency_us"] = event.latency->count();

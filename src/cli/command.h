@@ -86,6 +86,8 @@ struct Options {
   std::string kid;
   Wso2Options wso2;
   AuditOptions audit;
+  std::string change_id;
+  std::string change_digest;
   std::string publish;
 };
 

@@ -128,6 +128,18 @@ Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEv
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }
 
+Result<v1::ListPendingChangesResponse> Connection::ListPendingChanges(const v1::ListPendingChangesRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ListPendingChanges, request);
+}
+
+Result<v1::ApproveChangeResponse> Connection::ApproveChange(const v1::ApproveChangeRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ApproveChange, request);
+}
+
+Result<v1::WithdrawChangeResponse> Connection::WithdrawChange(const v1::WithdrawChangeRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::WithdrawChange, request);
+}
+
 Result<v1::GetAuditHeadResponse> Connection::GetAuditHead(const v1::GetAuditHeadRequest& request) {
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::GetAuditHead, request);
 }

@@ -34,6 +34,9 @@ class Connection {
   Result<v1::RevokeKeyResponse> RevokeKey(const v1::RevokeKeyRequest& request);
   Result<v1::DestroyKeyResponse> DestroyKey(const v1::DestroyKeyRequest& request);
   Result<v1::CreateEvidenceResponse> CreateEvidence(const v1::CreateEvidenceRequest& request);
+  Result<v1::ListPendingChangesResponse> ListPendingChanges(const v1::ListPendingChangesRequest& request);
+  Result<v1::ApproveChangeResponse> ApproveChange(const v1::ApproveChangeRequest& request);
+  Result<v1::WithdrawChangeResponse> WithdrawChange(const v1::WithdrawChangeRequest& request);
   Result<v1::GetAuditHeadResponse> GetAuditHead(const v1::GetAuditHeadRequest& request);
 
  private:

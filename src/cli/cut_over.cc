@@ -78,8 +78,8 @@ class CutOver {
       auto request = ScheduleRequest();
       *request.mutable_publish_from() = ToTimestamp(SystemTime());
       const auto published = connection_.ScheduleKey(request);
-      if (!published) {
-        return std::unexpected(published.error());
+      if (const auto done = CheckDone(published); !done) {
+        return std::unexpected(done.error());
       }
       key_ = published->key();
     }
@@ -143,6 +143,21 @@ class CutOver {
     return request;
   }
 
+  // A change that waits for a second person has not happened, and this verb cannot wait for him.
+  Status CheckDone(const Result<v1::ScheduleKeyResponse>& response) {
+    if (!response || !response->has_pending()) {
+      return response ? Status() : std::unexpected(response.error());
+    }
+    v1::WithdrawChangeRequest request;
+    request.set_id(response->pending().id());
+    const auto withdrawn = connection_.WithdrawChange(request);
+    return Fail(
+        Code::kFailedPrecondition,
+        std::string("the server's two_person_rule asks a second operator to approve ScheduleKey: rotate without "
+                    "--publish, then key schedule and key approve") +
+            (withdrawn ? "" : "; a change still waits: key pending"));
+  }
+
   Failure UploadProveSwitch(const Wso2Certificate& certificate) {
     if (const auto published = application_.Publish(certificate); !published) {
       return {.why = "the new certificate was not taken: " + published.error().message};
@@ -187,10 +202,10 @@ class CutOver {
       auto request = ScheduleRequest();
       *request.mutable_sign_from() = ToTimestamp(SystemTime());
       const auto scheduled = connection_.ScheduleKey(request);
-      if (scheduled) {
-        return {};
+      switched = CheckDone(scheduled);
+      if (switched || scheduled) {
+        return switched;
       }
-      switched = std::unexpected(scheduled.error());
       if (FindKey() && key_.state() == v1::KEY_STATE_SIGNING) {
         return {};
       }

@@ -38,10 +38,37 @@ int SendChange(const Options& options, Result<Response> (Connection::*method)(co
 
 int WriteJson(const nlohmann::ordered_json& json) { return Write("", json.dump(2) + "\n"); }
 
+nlohmann::ordered_json PendingJson(const v1::PendingChange& change) {
+  return {{"id", change.id()},
+          {"digest", change.digest()},
+          {"method", change.method()},
+          {"client_id", change.client_id()},
+          {"kid", change.kid()},
+          {"requested_by", change.requested_by()},
+          {"expires_at", Rfc3339(ToTime(change.expires_at()))}};
+}
+
+std::string PendingText(const v1::PendingChange& change) {
+  return change.method() + " of key " + change.kid() + " of client " + change.client_id() + ", asked for by " +
+         change.requested_by() + "\n  until " + Rfc3339(ToTime(change.expires_at())) +
+         " another operator may approve it: assertionctl key approve " + change.id() + " --digest=" + change.digest() +
+         "\n";
+}
+
+int WritePending(const Options& options, const v1::PendingChange& change) {
+  return options.json ? WriteJson({{"pending", PendingJson(change)}})
+                      : Write("", "nothing has changed yet: " + PendingText(change));
+}
+
 // Writes the key of an answer; `shape` is how a person gets it.
 template <typename Response>
 std::function<int(const Response&)> WriteKey(const Options& options, std::string (*shape)(const v1::Key&, Time)) {
   return [&options, shape](const Response& response) {
+    if constexpr (requires { response.has_pending(); }) {
+      if (response.has_pending()) {
+        return WritePending(options, response.pending());
+      }
+    }
     return options.json ? WriteJson(KeyJson(response.key())) : Write("", shape(response.key(), SystemTime()));
   };
 }
@@ -72,6 +99,40 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
 }
 
 }  // namespace
+
+int ListPendingChanges(const Options& options) {
+  return Call<v1::ListPendingChangesRequest, v1::ListPendingChangesResponse>(
+      options, &Connection::ListPendingChanges, {}, [&](const auto& response) {
+        nlohmann::ordered_json json = {{"pending", nlohmann::ordered_json::array()}};
+        std::string text;
+        for (const auto& change : response.changes()) {
+          json["pending"].push_back(PendingJson(change));
+          text += PendingText(change);
+        }
+        return options.json ? WriteJson(json) : Write("", text.empty() ? "no change waits\n" : text);
+      });
+}
+
+int ApproveChange(const Options& options) {
+  v1::ApproveChangeRequest request;
+  request.set_id(options.change_id);
+  request.set_digest(options.change_digest);
+  return Call<v1::ApproveChangeRequest, v1::ApproveChangeResponse>(
+      options, &Connection::ApproveChange, request, [&](const auto& response) {
+        if (options.json) {
+          return WriteJson({{"key", response.has_key() ? KeyJson(response.key()) : nlohmann::ordered_json()}});
+        }
+        return Write("", response.has_key() ? KeyText(response.key(), SystemTime()) : "the key is destroyed\n");
+      });
+}
+
+int WithdrawChange(const Options& options) {
+  v1::WithdrawChangeRequest request;
+  request.set_id(options.change_id);
+  return Call<v1::WithdrawChangeRequest, v1::WithdrawChangeResponse>(
+      options, &Connection::WithdrawChange, request,
+      [&](const auto& /*response*/) { return Write("", "change " + options.change_id + " is withdrawn\n"); });
+}
 
 int GenerateKey(const Options& options) {
   v1::GenerateKeyRequest request;
@@ -142,6 +203,9 @@ int DestroyKey(const Options& options) {
   request.set_kid(options.kid);
   return SendChange<v1::DestroyKeyRequest, v1::DestroyKeyResponse>(
       options, &Connection::DestroyKey, request, [&](const auto& response) {
+        if (response.has_pending()) {
+          return WritePending(options, response.pending());
+        }
         if (options.json) {
           return WriteJson({{"client_id", options.client_id}, {"kid", options.kid}, {"version", response.version()}});
         }

@@ -12,4 +12,9 @@ int ScheduleKey(const Options& options);
 int RevokeKey(const Options& options);
 int DestroyKey(const Options& options);
 
+// Changes that wait for a second person.
+int ListPendingChanges(const Options& options);
+int ApproveChange(const Options& options);
+int WithdrawChange(const Options& options);
+
 }  // namespace assertion::cli

@@ -174,6 +174,27 @@ void AddEnds(CLI::App* noun, Options& options, int& status) {
   AddJson(destroy, options);
 }
 
+void AddApproval(CLI::App* noun, Options& options, int& status) {
+  const auto add_id = [&](CLI::App* verb) {
+    verb->add_option("id", options.change_id, "As key pending shows it")->required()->type_name("ID");
+  };
+  auto* pending = AddVerb(noun, "pending", "The changes that wait for a second operator",
+                          "  assertionctl key pending\n  assertionctl key pending --json", status,
+                          [&options] { return ListPendingChanges(options); });
+  AddJson(pending, options);
+  auto* approve =
+      AddVerb(noun, "approve", "Do a change that another operator asked for",
+              "  assertionctl key approve 5f0c… --digest=q8Zt…", status, [&options] { return ApproveChange(options); });
+  add_id(approve);
+  approve->add_option("--digest", options.change_digest, "What is approved, as key pending shows it")
+      ->required()
+      ->type_name("DIGEST");
+  AddJson(approve, options);
+  auto* withdraw = AddVerb(noun, "withdraw", "Drop a change that waits", "  assertionctl key withdraw 5f0c…", status,
+                           [&options] { return WithdrawChange(options); });
+  add_id(withdraw);
+}
+
 }  // namespace
 
 void AddKeyNoun(CLI::App& app, Options& options, int& status) {
@@ -184,6 +205,7 @@ void AddKeyNoun(CLI::App& app, Options& options, int& status) {
   AddRotate(noun, options, status);
   AddSchedule(noun, options, status);
   AddEnds(noun, options, status);
+  AddApproval(noun, options, status);
   AddEvidenceVerb(noun, options, status);
 }
 

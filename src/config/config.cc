@@ -125,6 +125,44 @@ std::vector<Operator> ReadOperators(Fields& fields, Errors& errors) {
   return operators;
 }
 
+TwoPersonRule ReadTwoPersonRule(Fields& fields, Errors& errors) {
+  static constexpr std::array<std::string_view, 4> kMethods = {"RevokeKey", "DestroyKey", "ScheduleKey",
+                                                               "ImportCertificate"};
+  TwoPersonRule rule;
+  const auto* node = fields.Take("two_person_rule", false);
+  if (node == nullptr) {
+    return rule;
+  }
+  Fields entry(*node, "two_person_rule", errors);
+  for (auto& method : entry.TakeStrings("methods", true)) {
+    if (std::ranges::find(kMethods, method) == kMethods.end()) {
+      entry.Refuse("methods", "must be some of: RevokeKey, DestroyKey, ScheduleKey, ImportCertificate");
+      break;
+    }
+    rule.methods.insert(std::move(method));
+  }
+  rule.window = entry.TakeDuration("window", seconds(60), kLongestLead).value_or(rule.window);
+  entry.RefuseTheRest();
+  return rule;
+}
+
+// With nobody, or only one identity, on the one side of the rule, nothing that it names could ever be done.
+void CheckTwoPersons(const TwoPersonRule& rule, const std::vector<Operator>& operators,
+                     std::vector<std::string>& warnings) {
+  const auto has = [](Role role) {
+    return [role](const Operator& entry) { return std::ranges::find(entry.roles, role) != entry.roles.end(); };
+  };
+  const bool possible = std::ranges::any_of(operators, [&](const Operator& approver) {
+    return has(Role::kApprover)(approver) && std::ranges::any_of(operators, [&](const Operator& other) {
+             return other.caller != approver.caller && has(Role::kOperator)(other);
+           });
+  });
+  if (!rule.methods.empty() && !possible) {
+    warnings.push_back(
+        "two_person_rule: no two operators can agree on a change: one needs the role operator, another approver");
+  }
+}
+
 Client ReadClient(const Node& node, const std::string& path, seconds refresh_interval, Errors& errors,
                   std::vector<std::string>& warnings) {
   Fields fields(node, path, errors);
@@ -394,6 +432,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto audit = ReadAudit(fields, state_directory, errors, warnings);
   auto tls = ReadTls(fields, errors);
   auto operators = ReadOperators(fields, errors);
+  auto two_person_rule = ReadTwoPersonRule(fields, errors);
+  CheckTwoPersons(two_person_rule, operators, warnings);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty() || !hsm) {
@@ -411,6 +451,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .audit = std::move(audit),
                 .tls = std::move(tls),
                 .operators = std::move(operators),
+                .two_person_rule = std::move(two_person_rule),
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
 }

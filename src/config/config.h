@@ -13,6 +13,7 @@
 
 #include "assertion/caller.h"
 #include "assertion/client.h"
+#include "assertion/two_person_rule.h"
 #include "p11/token_uri.h"
 
 namespace assertion {
@@ -53,6 +54,7 @@ struct Config {
   AuditConfig audit;
   std::optional<TlsConfig> tls;
   std::vector<Operator> operators;
+  TwoPersonRule two_person_rule;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant
 };

@@ -4,17 +4,57 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
+#include <string_view>
+
+#include "assertion/descriptor.h"
 
 namespace assertion::p11 {
+namespace {
+
+constexpr std::string_view kDescriptors = "/dev/fd/";
+
+// The descriptor that "/dev/fd/N" names, from 3 on; -1 when the path is another.
+int DescriptorOf(std::string_view path) {
+  if (!path.starts_with(kDescriptors)) {
+    return -1;
+  }
+  path.remove_prefix(kDescriptors.size());
+  int fd = -1;
+  const auto [end, failed] = std::from_chars(path.data(), path.data() + path.size(), fd);
+  return failed == std::errc() && end == path.data() + path.size() && fd >= 3 ? fd : -1;
+}
+
+// To its end, or until `into` is full. Nobody reads it a second time.
+Result<std::size_t> Drain(const std::string& file, Descriptor fd, std::span<unsigned char> into) {
+  std::size_t got = 0;
+  while (got < into.size()) {
+    const auto count = read(fd.get(), into.data() + got, into.size() - got);
+    if (count < 0 && errno != EINTR) {
+      return Fail(Code::kPinUnreadable, file + " cannot be read: " + std::strerror(errno));
+    }
+    if (count == 0) {
+      break;
+    }
+    got += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+  }
+  return got;
+}
+
+}  // namespace
 
 Result<std::size_t> ReadPrivateFile(const std::string& name, const std::string& path, std::span<unsigned char> into) {
   const auto file = "the " + name + " " + path;
   const auto unreadable = [&](const std::string& why) {
     return Fail(Code::kPinUnreadable, file + " cannot be read: " + why);
   };
+  if (const int handed_over = DescriptorOf(path); handed_over >= 0) {
+    return Drain(file, Descriptor(handed_over), into);
+  }
   // O_NONBLOCK: a FIFO put there must not hang the start.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {

@@ -96,8 +96,12 @@ std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
 
 }  // namespace
 
-Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random)
-    : operators_(std::move(operators)), clock_(std::move(clock)), random_(std::move(random)) {
+Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
+               TwoPersonRule two_person_rule)
+    : operators_(std::move(operators)),
+      clock_(std::move(clock)),
+      random_(std::move(random)),
+      two_person_rule_(std::move(two_person_rule)) {
   for (auto& client : clients) {
     auto client_id = client.client_id;
     clients_.emplace(std::move(client_id), std::move(client));

@@ -16,6 +16,7 @@
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/random.h"
+#include "assertion/two_person_rule.h"
 
 namespace assertion {
 
@@ -34,7 +35,10 @@ class Policy {
  public:
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;
 
-  Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random);
+  Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
+         TwoPersonRule two_person_rule = {});
+
+  const TwoPersonRule& two_person_rule() const { return two_person_rule_; }
 
   // For the client's own callers. INVALID_ARGUMENT names the field.
   Result<ApprovedClaims> Approve(const Caller& caller, const AssertionRequest& request) const;
@@ -58,6 +62,7 @@ class Policy {
   std::vector<Operator> operators_;
   Clock clock_;
   Random random_;
+  TwoPersonRule two_person_rule_;
 };
 
 // The policy in force; a reload replaces it as a whole.

@@ -14,6 +14,7 @@
 #include "service/message.h"
 #include "service/status.h"
 #include "x509/distinguished_name.h"
+#include "x509/openssl.h"
 
 namespace assertion::service {
 namespace {
@@ -67,13 +68,35 @@ v1::Key ToProto(const std::string& client_id, const ScheduledKey& entry, std::in
   return proto;
 }
 
+std::string DigestOf(const std::string& method, const std::string& request) {
+  return jws::Sha256Thumbprint(AsBytes(method + ":" + request));
+}
+
+v1::PendingChange ToProto(const PendingChange& change) {
+  v1::PendingChange proto;
+  proto.set_id(change.id);
+  proto.set_digest(change.digest);
+  proto.set_method(change.method);
+  proto.set_client_id(change.client_id);
+  proto.set_kid(change.kid);
+  proto.set_requested_by(change.requested_by.empty() ? "" : change.requested_by.front());
+  proto.mutable_expires_at()->set_seconds(change.expires_at.time_since_epoch().count());
+  return proto;
+}
+
 }  // namespace
 
 KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
                                  Token& token, SigningQueue& queue, audit::Log* audit)
-    : policy_(policy), keys_(keys), custodian_(custodian), token_(token), queue_(queue), audit_(audit), worker_([this] {
-        Work();
-      }) {}
+    : policy_(policy),
+      keys_(keys),
+      custodian_(custodian),
+      token_(token),
+      queue_(queue),
+      audit_(audit),
+      pending_(
+          token, [&keys] { return keys.Now(); }, x509::RandomOctets),
+      worker_([this] { Work(); }) {}
 
 KeyAdminService::~KeyAdminService() {
   {
@@ -85,18 +108,18 @@ KeyAdminService::~KeyAdminService() {
 }
 
 template <typename Request>
-Status KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
-                              audit::Event& event) const {
-  const auto caller = Authenticate(context);
+Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
+                                      audit::Event& event) const {
+  auto caller = Authenticate(context);
   if (!caller) {
-    return std::unexpected(caller.error());
+    return caller;
   }
   event.caller = caller->name();
   if (auto allowed = policy_.load()->Allow(*caller, role); !allowed) {
-    return allowed;
+    return std::unexpected(allowed.error());
   }
   if (auto parsed = Parse(wire, request); !parsed) {
-    return parsed;
+    return std::unexpected(parsed.error());
   }
   if constexpr (requires { request.client_id(); }) {
     event.client_id = request.client_id();
@@ -107,7 +130,7 @@ Status KeyAdminService::Admit(const Context& context, Role role, const Buffer& w
   if constexpr (requires { request.change(); }) {
     event.request_id = request.change().request_id();
   }
-  return {};
+  return caller;
 }
 
 template <typename Request, typename Response>
@@ -118,17 +141,18 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
   const auto call = std::make_shared<AuditedCall>(audit_, method, *context, response, reactor);
   Request request;
   const auto vet = [&]() -> Status {
-    if (auto admitted = Admit(*context, role, *wire, request, call->event()); !admitted) {
-      return admitted;
+    auto caller = Admit(*context, role, *wire, request, call->event());
+    if (!caller) {
+      return std::unexpected(caller.error());
     }
-    const auto client = policy_.load()->FindClient(request.client_id());
-    return client ? Status() : std::unexpected(client.error());
+    if (const auto client = policy_.load()->FindClient(request.client_id()); !client) {
+      return std::unexpected(client.error());
+    }
+    return Enqueue([this, act, caller = std::move(*caller), request = std::move(request), call] {
+      Perform(*call, caller, request, act);
+    });
   };
-  auto vetted = vet();
-  if (vetted) {
-    vetted = Enqueue([this, act, request = std::move(request), call] { Perform(*call, request, act); });
-  }
-  if (!vetted) {
+  if (const auto vetted = vet(); !vetted) {
     call->Finish(std::unexpected(vetted.error()));
   }
   return reactor;
@@ -136,10 +160,20 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
 
 // What cannot be recorded is not done.
 template <typename Request, typename Response>
-void KeyAdminService::Perform(AuditedCall& call, const Request& request,
-                              Result<Response> (KeyAdminService::*act)(const Request&) const) const {
-  const auto can_finish = call.CanFinish();
-  const auto reply = can_finish ? (this->*act)(request) : std::unexpected(can_finish.error());
+void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Request& request,
+                              Result<Response> (KeyAdminService::*act)(const Request&) const) {
+  const auto ask = [&]() -> Result<Response> {
+    if (const auto can_finish = call.CanFinish(); !can_finish) {
+      return std::unexpected(can_finish.error());
+    }
+    if constexpr (requires(Response response) { response.mutable_pending(); }) {
+      if (policy_.load()->two_person_rule().methods.contains(call.event().name)) {
+        return Propose<Request, Response>(caller, request, call.event());
+      }
+    }
+    return (this->*act)(request);
+  };
+  const auto reply = ask();
   if (!reply) {
     call.Finish(std::unexpected(reply.error()));
     return;
@@ -148,8 +182,132 @@ void KeyAdminService::Perform(AuditedCall& call, const Request& request,
   if constexpr (requires { reply->key().kid(); }) {
     event.kid = reply->key().kid();
   }
-  spdlog::info("{} by {}: client {}, key {}", event.name, event.caller, event.client_id, event.kid);
+  spdlog::info("{} by {}: client {}, key {}{}{}", event.name, event.caller, event.client_id, event.kid,
+               event.change.empty() ? "" : ", change ", event.change);
   call.Finish(Serialize(*reply));
+}
+
+template <typename Request, typename Response>
+Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& request, audit::Event& event) {
+  const auto vetted = KeyChangeOf(request);
+  const auto entry = vetted ? keys_.Find(request.client_id(), request.kid()) : std::unexpected(vetted.error());
+  if (!entry) {
+    return std::unexpected(entry.error());
+  }
+  const auto octets = request.SerializeAsString();
+  const auto added = pending_.Add({.id = {},
+                                   .method = event.name,
+                                   .client_id = request.client_id(),
+                                   .kid = request.kid(),
+                                   .request = octets,
+                                   .digest = DigestOf(event.name, octets),
+                                   .requested_by = caller.identities(),
+                                   .expires_at = keys_.Now() + policy_.load()->two_person_rule().window});
+  if (!added) {
+    return std::unexpected(added.error());
+  }
+  event.change = added->id;
+  Response reply;
+  *reply.mutable_pending() = ToProto(*added);
+  return reply;
+}
+
+template <typename Request, typename Response>
+KeyAdminService::Reactor* KeyAdminService::Decide(
+    const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
+    Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&)) {
+  auto* reactor = context->DefaultReactor();
+  const auto call = std::make_shared<AuditedCall>(audit_, method, *context, response, reactor);
+  Request request;
+  const auto vet = [&]() -> Status {
+    auto caller = Admit(*context, role, *wire, request, call->event());
+    if (!caller) {
+      return std::unexpected(caller.error());
+    }
+    call->event().change = request.id();
+    return Enqueue([this, act, caller = std::move(*caller), request = std::move(request), call] {
+      const auto can_finish = call->CanFinish();
+      const auto reply =
+          can_finish ? (this->*act)(caller, request, call->event()) : std::unexpected(can_finish.error());
+      call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply)) : std::unexpected(reply.error()));
+    });
+  };
+  if (const auto vetted = vet(); !vetted) {
+    call->Finish(std::unexpected(vetted.error()));
+  }
+  return reactor;
+}
+
+// Who asked must still be allowed to: the second person agrees with the first, and does not stand in for him.
+Result<v1::ApproveChangeResponse> KeyAdminService::Approve(const Caller& caller,
+                                                           const v1::ApproveChangeRequest& request,
+                                                           audit::Event& event) {
+  const auto change = pending_.Find(request.id(), request.digest());
+  if (!change) {
+    return std::unexpected(change.error());
+  }
+  event.client_id = change->client_id;
+  event.kid = change->kid;
+  if (std::ranges::find_first_of(caller.identities(), change->requested_by) != caller.identities().end()) {
+    return Fail(Code::kPermissionDenied,
+                "you are known here as \"" + caller.name() + "\", who asked for this change: another must approve it");
+  }
+  if (change->requested_by.empty() ||
+      !policy_.load()->Allow(Caller::Authenticated(change->requested_by), Role::kOperator)) {
+    return Fail(Code::kPermissionDenied, "who asked for this change may not change keys any more");
+  }
+  auto reply = Apply(*change);
+  if (!reply) {
+    return reply;
+  }
+  if (const auto removed = pending_.Remove(change->id); !removed) {
+    spdlog::error("change {} is done but stays in the list: {}", change->id, removed.error().ToString());
+  }
+  spdlog::info("change {} approved by {}: {} for {}, client {}, key {}", change->id, caller.name(), change->method,
+               change->requested_by.front(), change->client_id, change->kid);
+  return reply;
+}
+
+Result<v1::WithdrawChangeResponse> KeyAdminService::Withdraw(const Caller& /*caller*/,
+                                                             const v1::WithdrawChangeRequest& request,
+                                                             audit::Event& /*event*/) {
+  const auto removed = pending_.Remove(request.id());
+  return removed ? Result<v1::WithdrawChangeResponse>(v1::WithdrawChangeResponse()) : std::unexpected(removed.error());
+}
+
+Result<v1::ApproveChangeResponse> KeyAdminService::Apply(const PendingChange& change) const {
+  if (change.method == "ImportCertificate") {
+    return ApplyAs(change, &KeyAdminService::Import);
+  }
+  if (change.method == "ScheduleKey") {
+    return ApplyAs(change, &KeyAdminService::Schedule);
+  }
+  if (change.method == "RevokeKey") {
+    return ApplyAs(change, &KeyAdminService::Revoke);
+  }
+  if (change.method == "DestroyKey") {
+    return ApplyAs(change, &KeyAdminService::Destroy);
+  }
+  return Fail(Code::kFailedPrecondition, "id: this server does not know what the change is");
+}
+
+template <typename Request, typename Response>
+Result<v1::ApproveChangeResponse> KeyAdminService::ApplyAs(const PendingChange& change,
+                                                           Result<Response> (KeyAdminService::*act)(const Request&)
+                                                               const) const {
+  Request request;
+  if (DigestOf(change.method, change.request) != change.digest || !request.ParseFromString(change.request)) {
+    return Fail(Code::kFailedPrecondition, "digest: is not that of what is kept on the token");
+  }
+  const auto done = (this->*act)(request);
+  if (!done) {
+    return std::unexpected(done.error());
+  }
+  v1::ApproveChangeResponse reply;
+  if constexpr (requires { done->key(); }) {
+    *reply.mutable_key() = done->key();
+  }
+  return reply;
 }
 
 template <typename Request, typename Response>
@@ -327,6 +485,32 @@ KeyAdminService::Reactor* KeyAdminService::ListKeys(Context* context, const Buff
   return Tell(context, request, response, &KeyAdminService::List);
 }
 
+KeyAdminService::Reactor* KeyAdminService::ListPendingChanges(Context* context, const Buffer* request,
+                                                              Buffer* response) {
+  return Tell(context, request, response, &KeyAdminService::ListPending);
+}
+
+KeyAdminService::Reactor* KeyAdminService::ApproveChange(Context* context, const Buffer* request, Buffer* response) {
+  return Decide("ApproveChange", Role::kApprover, context, request, response, &KeyAdminService::Approve);
+}
+
+KeyAdminService::Reactor* KeyAdminService::WithdrawChange(Context* context, const Buffer* request, Buffer* response) {
+  return Decide("WithdrawChange", Role::kOperator, context, request, response, &KeyAdminService::Withdraw);
+}
+
+Result<v1::ListPendingChangesResponse> KeyAdminService::ListPending(
+    const v1::ListPendingChangesRequest& /*request*/) const {
+  const auto changes = pending_.List();
+  if (!changes) {
+    return std::unexpected(changes.error());
+  }
+  v1::ListPendingChangesResponse reply;
+  for (const auto& change : *changes) {
+    *reply.add_changes() = ToProto(change);
+  }
+  return reply;
+}
+
 KeyAdminService::Reactor* KeyAdminService::GetAuditHead(Context* context, const Buffer* request, Buffer* response) {
   return Tell(context, request, response, &KeyAdminService::AuditHead);
 }
@@ -379,7 +563,7 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
                               const std::shared_ptr<AuditedCall>& call) const {
   v1::ProveKeyRequest request;
   if (auto admitted = Admit(context, Role::kOperator, wire, request, call->event()); !admitted) {
-    return admitted;
+    return std::unexpected(admitted.error());
   }
   call->event().audience = request.audience();
   if (auto has_kid = CheckKid(request); !has_kid) {

@@ -9,6 +9,7 @@
 
 #include "assertion/v1/key_admin.grpc.pb.h"
 #include "keys/key_custodian.h"
+#include "keys/pending_changes.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
 #include "signing/signing_queue.h"
@@ -16,10 +17,11 @@
 namespace assertion::service {
 
 using KeyAdminBase = v1::KeyAdminService;
-using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<
-    KeyAdminBase::WithRawCallbackMethod_GetKey<KeyAdminBase::WithRawCallbackMethod_CreateCsr<
-        KeyAdminBase::WithRawCallbackMethod_ProveKey<KeyAdminBase::WithRawCallbackMethod_CreateEvidence<
-            KeyAdminBase::WithRawCallbackMethod_GetAuditHead<KeyAdminBase::Service>>>>>>;
+using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<KeyAdminBase::WithRawCallbackMethod_GetKey<
+    KeyAdminBase::WithRawCallbackMethod_CreateCsr<KeyAdminBase::WithRawCallbackMethod_ProveKey<
+        KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::WithRawCallbackMethod_GetAuditHead<
+            KeyAdminBase::WithRawCallbackMethod_ListPendingChanges<KeyAdminBase::WithRawCallbackMethod_ApproveChange<
+                KeyAdminBase::WithRawCallbackMethod_WithdrawChange<KeyAdminBase::Service>>>>>>>>>;
 using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
     KeyAdminBase::WithRawCallbackMethod_RotateKey<KeyAdminBase::WithRawCallbackMethod_ImportCertificate<
         KeyAdminBase::WithRawCallbackMethod_ScheduleKey<KeyAdminBase::WithRawCallbackMethod_RevokeKey<
@@ -50,20 +52,41 @@ class KeyAdminService final : public RawKeyAdminService {
   Reactor* CreateCsr(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* ProveKey(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* CreateEvidence(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* ListPendingChanges(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* ApproveChange(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* WithdrawChange(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* GetAuditHead(Context* context, const Buffer* request, Buffer* response) override;
 
  private:
   // Who calls, whether he has the role, and what he asks for, which `event` then names.
   template <typename Request>
-  Status Admit(const Context& context, Role role, const Buffer& wire, Request& request, audit::Event& event) const;
+  Result<Caller> Admit(const Context& context, Role role, const Buffer& wire, Request& request,
+                       audit::Event& event) const;
 
   // Vets the call, does `act` on the worker thread, and records and answers what it made of the request.
   template <typename Request, typename Response>
   Reactor* Administer(const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
                       Result<Response> (KeyAdminService::*act)(const Request&) const);
   template <typename Request, typename Response>
-  void Perform(AuditedCall& call, const Request& request,
-               Result<Response> (KeyAdminService::*act)(const Request&) const) const;
+  void Perform(AuditedCall& call, const Caller& caller, const Request& request,
+               Result<Response> (KeyAdminService::*act)(const Request&) const);
+
+  // Keeps the change until a second person approves it.
+  template <typename Request, typename Response>
+  Result<Response> Propose(const Caller& caller, const Request& request, audit::Event& event);
+
+  // As Administer, for what is about a pending change.
+  template <typename Request, typename Response>
+  Reactor* Decide(const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
+                  Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&));
+  Result<v1::ApproveChangeResponse> Approve(const Caller& caller, const v1::ApproveChangeRequest& request,
+                                            audit::Event& event);
+  Result<v1::WithdrawChangeResponse> Withdraw(const Caller& caller, const v1::WithdrawChangeRequest& request,
+                                              audit::Event& event);
+  Result<v1::ApproveChangeResponse> Apply(const PendingChange& change) const;
+  template <typename Request, typename Response>
+  Result<v1::ApproveChangeResponse> ApplyAs(const PendingChange& change,
+                                            Result<Response> (KeyAdminService::*act)(const Request&) const) const;
 
   // Answers at once, for any viewer, and records nothing.
   template <typename Request, typename Response>
@@ -81,6 +104,7 @@ class KeyAdminService final : public RawKeyAdminService {
 
   Result<v1::GetKeyResponse> Get(const v1::GetKeyRequest& request) const;
   Result<v1::ListKeysResponse> List(const v1::ListKeysRequest& request) const;
+  Result<v1::ListPendingChangesResponse> ListPending(const v1::ListPendingChangesRequest& request) const;
   Result<v1::GetAuditHeadResponse> AuditHead(const v1::GetAuditHeadRequest& request) const;
 
   // The reply that shows the key as it is now.
@@ -97,6 +121,7 @@ class KeyAdminService final : public RawKeyAdminService {
   Token& token_;
   SigningQueue& queue_;
   audit::Log* audit_;
+  mutable PendingChanges pending_;
   std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::move_only_function<void()>> changes_;

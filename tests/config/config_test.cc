@@ -96,6 +96,27 @@ TEST(Config, RefusesWhatCannotBeAnAuditLog) {
   EXPECT_FALSE(ParseConfig(With(R"("client_id": "orders")", R"("client_id": "assertiond-audit")"), "/state"));
 }
 
+TEST(Config, TheTwoPersonRule) {
+  const auto rule = [](const std::string& fields) {
+    return ParseConfig(With(R"("clients")", R"("operators": [{"caller": "uid:1", "roles": ["operator"]},
+        {"caller": "uid:2", "roles": ["approver"]}], "two_person_rule": {)" +
+                                                fields + R"(}, "clients")"),
+                       "/state");
+  };
+  const auto config = rule(R"("methods": ["RevokeKey", "DestroyKey"], "window": "2h")");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->two_person_rule, (TwoPersonRule{.methods = {"DestroyKey", "RevokeKey"}, .window = seconds(7200)}));
+  EXPECT_TRUE(config->warnings.empty());
+  EXPECT_FALSE(rule(R"("methods": ["GenerateKey"])"));
+  EXPECT_FALSE(rule(R"("window": "2h")"));
+  EXPECT_FALSE(rule(R"("methods": ["RevokeKey"], "window": "59s")"));
+  const auto alone = ParseConfig(With(R"("clients")", R"("operators": [{"caller": "uid:1", "roles":
+      ["operator", "approver"]}], "two_person_rule": {"methods": ["RevokeKey"]}, "clients")"),
+                                 "/state");
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->warnings.size(), 1U);
+}
+
 TEST(Config, EveryFieldOfTlsIsRead) {
   const auto config = ParseConfig(With(R"("clients")", R"("tls": {"listen": "[::1]:8443", "certificate": "/tls.pem",
       "client_ca": "/ca.pem", "crl_directory": "/crls"}, "clients")"),

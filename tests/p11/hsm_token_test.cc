@@ -1,10 +1,13 @@
 #include "p11/hsm_token.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 
 #include "p11/pin.h"
@@ -249,6 +252,20 @@ TEST_F(PinTest, ReadsOneLine) {
   EXPECT_TRUE(Pin::ReadFile(hsm_.Write("b", "1234\n")));
   EXPECT_TRUE(Pin::ReadFile(hsm_.Write("c", std::string(255, '1') + "\n")));
   EXPECT_TRUE(Pin::ReadFile(hsm_.Write("d", "1234\n", 0400)));
+}
+
+TEST_F(PinTest, ReadsADescriptorOnceAndClosesIt) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  ASSERT_EQ(write(ends[1], "1234\n", 5), 5);
+  close(ends[1]);
+  const auto path = "/dev/fd/" + std::to_string(ends[0]);
+  EXPECT_TRUE(Pin::ReadFile(path));
+  EXPECT_EQ(fcntl(ends[0], F_GETFD), -1);
+  ExpectError(path, Code::kPinUnreadable);
+  ExpectError("/dev/fd/0", Code::kPinUnreadable);
+  ExpectError("/dev/fd/", Code::kPinUnreadable);
+  ExpectError("/dev/fd/99999", Code::kPinUnreadable);
 }
 
 TEST_F(PinTest, ShieldsTheProcessThatReadsIt) {

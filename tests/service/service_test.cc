@@ -243,6 +243,9 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
       {"AssertionService/GetCertificate", {kClient, kViewer, kOperator, kApprover}},
       {"AssertionService/GetJwks", {kClient, kViewer, kOperator, kApprover}},
       {"KeyAdminService/ListKeys", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/ListPendingChanges", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/ApproveChange", {kApprover}},
+      {"KeyAdminService/WithdrawChange", {kOperator}},
       {"KeyAdminService/GetAuditHead", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/GetKey", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/CreateEvidence", {kViewer, kOperator, kApprover}},
@@ -263,7 +266,8 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
   for (const auto& [method, places] : allowed) {
     for (int place = kNowhere; place != kPlaces; ++place) {
       put_me(static_cast<Place>(place));
-      const bool is_bare = method.ends_with("ListKeys") || method.ends_with("GetAuditHead");
+      const bool is_bare =
+          method.ends_with("ListKeys") || method.ends_with("GetAuditHead") || method.ends_with("ListPendingChanges");
       const auto status = CallRaw("/assertion.v1." + method, is_bare ? "" : octets);
       EXPECT_EQ(status.error_code() != StatusCode::PERMISSION_DENIED, places.contains(static_cast<Place>(place)))
           << method << " at place " << place << ": " << status.error_message();
@@ -276,7 +280,7 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
   // What reads is not recorded; every call of any other method is, with the caller and the outcome.
   for (const auto& [method, places] : allowed) {
     const auto lines = Audited(method.substr(method.find('/') + 1));
-    const bool reads = method.find("/Get") != std::string::npos || method.ends_with("ListKeys");
+    const bool reads = method.find("/Get") != std::string::npos || method.find("/List") != std::string::npos;
     ASSERT_EQ(lines.size(), reads ? 0U : static_cast<std::size_t>(kPlaces)) << method;
     for (int place = kNowhere; !reads && place != kPlaces; ++place) {
       const auto& line = lines[static_cast<std::size_t>(place)];
