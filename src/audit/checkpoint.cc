@@ -36,12 +36,7 @@ Key::Key(Token& token, TokenKey key, x509::Verifier verifier)
       verifier_(std::make_shared<const x509::Verifier>(std::move(verifier))) {}
 
 Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
-  // All servers of a token take the same one, also when two of them each made one at the same time.
-  auto found = FindOwnKeys(token, kAuditKeyLabel);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  auto key = found->empty() ? GenerateOwnKey(token, kAuditKeyLabel, random) : Result<TokenKey>(found->front());
+  auto key = FindOrGenerateOwnKey(token, kAuditKeyLabel, random);
   if (!key) {
     return std::unexpected(key.error());
   }

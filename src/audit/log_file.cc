@@ -158,7 +158,6 @@ Status LogFile::OpenFile() {
 
 // What an assertion was released for is whole: the torn line's call was never answered.
 Status LogFile::CutTorn(std::size_t& octets) {
-  constexpr std::size_t kLongestTorn = std::size_t{64} << 20U;
   const auto tail = ReadBefore(file_.get(), size_, kLongestLine * 2);
   if (!tail) {
     return std::unexpected(tail.error());
@@ -168,7 +167,7 @@ Status LogFile::CutTorn(std::size_t& octets) {
     return {};
   }
   if (octets == tail->size() && size_ > octets) {
-    return Unusable(path_, "its last line has no end and is longer than " + std::to_string(kLongestTorn));
+    return Unusable(path_, "its last line has no end and is longer than any of a log");
   }
   const auto torn_path = path_ + ".torn";
   const Descriptor torn(open(torn_path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
@@ -198,6 +197,10 @@ Status LogFile::Append(std::string_view lines) {
   struct stat info{};
   if (fstat(file_.get(), &info) != 0 || info.st_nlink == 0) {
     return Unusable(path_, "was removed while it was written; SIGHUP begins another");
+  }
+  if (static_cast<std::uint64_t>(info.st_size) < size_ ||
+      (!broken_ && static_cast<std::uint64_t>(info.st_size) > size_)) {
+    return Unusable(path_, "was changed by others: move it away, keep it, and send SIGHUP");
   }
   if (broken_) {
     if (auto mended = Mend(); !mended) {

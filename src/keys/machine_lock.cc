@@ -54,4 +54,9 @@ MachineLock::~MachineLock() {
   }
 }
 
+Result<MachineLock> MachineLock::TakeFor(const Token& token) {
+  const auto described = token.Describe();
+  return Take(described.manufacturer + '\0' + described.model + '\0' + described.serial);
+}
+
 }  // namespace assertion

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "assertion/token.h"
 
 namespace assertion {
 
@@ -12,6 +13,10 @@ class MachineLock {
  public:
   // Waits for some seconds; ABORTED when another holds it for longer. `what` is its name, of any octets.
   static Result<MachineLock> Take(const std::string& what);
+
+  // For who changes the token: SoftHSM2 asks for one process at a time, which has searched before it stores (see
+  // TokenLedger).
+  static Result<MachineLock> TakeFor(const Token& token);
 
   MachineLock(MachineLock&& other) noexcept;
   MachineLock& operator=(MachineLock&&) = delete;

@@ -15,6 +15,9 @@ namespace assertion {
 // Those fit to sign, by CKA_ID: all servers of a token see them in one order.
 Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label);
 
+// The first of them; makes one when there is none.
+Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, const Random& random);
+
 Result<TokenKey> GenerateOwnKey(Token& token, std::string_view label, const Random& random);
 
 }  // namespace assertion

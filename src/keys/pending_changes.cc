@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "jws/base64url.h"
+#include "keys/machine_lock.h"
 
 namespace assertion {
 namespace {
@@ -48,11 +49,12 @@ std::optional<PendingChange> Parse(const TokenData& data) {
 }  // namespace
 
 Result<PendingChange> PendingChanges::Add(PendingChange change) {
-  const auto waiting = List();
+  const auto lock = MachineLock::TakeFor(token_);
+  const auto waiting = lock ? Sweep() : std::unexpected(lock.error());
   if (!waiting) {
     return std::unexpected(waiting.error());
   }
-  if (waiting->size() >= kMost) {
+  if (*waiting >= kMost) {
     return Fail(Code::kResourceExhausted, "too many changes wait for approval; approve or withdraw some");
   }
   Bytes id(kIdOctets);
@@ -64,7 +66,25 @@ Result<PendingChange> PendingChanges::Add(PendingChange change) {
   return stored ? Result<PendingChange>(std::move(change)) : std::unexpected(stored.error());
 }
 
-Result<std::vector<PendingChange>> PendingChanges::List() {
+// Removes what is too old, or none of ours; tells how many are left.
+Result<std::size_t> PendingChanges::Sweep() {
+  const auto data = token_.FindData(kApplication, "");
+  if (!data) {
+    return std::unexpected(data.error());
+  }
+  std::size_t left = 0;
+  for (const auto& object : *data) {
+    const auto change = Parse(object);
+    if (change && change->expires_at > clock_()) {
+      ++left;
+    } else if (auto destroyed = token_.DestroyObject(object.handle); !destroyed) {
+      return std::unexpected(destroyed.error());
+    }
+  }
+  return left;
+}
+
+Result<std::vector<PendingChange>> PendingChanges::List() const {
   const auto data = token_.FindData(kApplication, "");
   if (!data) {
     return std::unexpected(data.error());
@@ -72,18 +92,15 @@ Result<std::vector<PendingChange>> PendingChanges::List() {
   const auto now = clock_();
   std::vector<PendingChange> changes;
   for (const auto& object : *data) {
-    auto change = Parse(object);
-    if (change && change->expires_at > now) {
+    if (auto change = Parse(object); change && change->expires_at > now) {
       changes.push_back(std::move(*change));
-    } else if (auto destroyed = token_.DestroyObject(object.handle); !destroyed) {
-      return std::unexpected(destroyed.error());
     }
   }
   std::ranges::sort(changes, {}, &PendingChange::expires_at);
   return changes;
 }
 
-Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view digest) {
+Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view digest) const {
   auto changes = List();
   if (!changes) {
     return std::unexpected(changes.error());
@@ -99,7 +116,11 @@ Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view
 }
 
 Status PendingChanges::Remove(std::string_view id) {
-  const auto data = id.empty() ? Fail(Code::kNotFound, "id: must not be empty") : token_.FindData(kApplication, id);
+  if (id.empty()) {
+    return Fail(Code::kNotFound, "id: must not be empty");
+  }
+  const auto lock = MachineLock::TakeFor(token_);
+  const auto data = lock ? token_.FindData(kApplication, id) : std::unexpected(lock.error());
   if (!data) {
     return std::unexpected(data.error());
   }

@@ -37,15 +37,17 @@ class PendingChanges {
   Result<PendingChange> Add(PendingChange change);
 
   // By the time when they expire.
-  Result<std::vector<PendingChange>> List();
+  Result<std::vector<PendingChange>> List() const;
 
   // NOT_FOUND; FAILED_PRECONDITION when the digest is another.
-  Result<PendingChange> Find(std::string_view id, std::string_view digest);
+  Result<PendingChange> Find(std::string_view id, std::string_view digest) const;
 
   // One that is gone already counts as done.
   Status Remove(std::string_view id);
 
  private:
+  Result<std::size_t> Sweep();
+
   Token& token_;
   const Clock clock_;
   const Random random_;

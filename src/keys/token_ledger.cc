@@ -151,7 +151,7 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 
 Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string holder, Clock clock, Random random) {
   std::unique_ptr<TokenLedger> ledger(new TokenLedger(token, std::move(holder), std::move(clock), std::move(random)));
-  const auto lock = MachineLock::Take(ledger->LockName());
+  const auto lock = MachineLock::TakeFor(token);
   const auto claims = lock ? token.FindData(kClaimObjects, {}) : std::unexpected(lock.error());
   if (!claims) {
     return std::unexpected(claims.error());
@@ -164,11 +164,6 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
     }
   }
   return ledger;
-}
-
-std::string TokenLedger::LockName() const {
-  const auto token = token_.Describe();
-  return token.manufacturer + '\0' + token.model + '\0' + token.serial;
 }
 
 Result<Ledgers> TokenLedger::Read() {
@@ -233,7 +228,7 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
 }
 
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id) {
-  auto lock = MachineLock::Take(LockName());
+  auto lock = MachineLock::TakeFor(token_);
   // Before anything is stored: see the class.
   const auto look = lock ? token_.FindData(kClaimObjects, client_id) : std::unexpected(lock.error());
   if (!look) {

@@ -38,7 +38,6 @@ class TokenLedger final : public Ledger {
 
   class TokenHold;
 
-  std::string LockName() const;
   Result<bool> Claim(const std::string& client_id, const std::string& nonce);
   Result<std::unique_ptr<Hold>> Held(MachineLock lock, const std::string& client_id, std::string nonce);
   Status Withdraw(const std::string& client_id, const std::string& nonce);

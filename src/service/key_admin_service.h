@@ -121,7 +121,7 @@ class KeyAdminService final : public RawKeyAdminService {
   Token& token_;
   SigningQueue& queue_;
   audit::Log* audit_;
-  mutable PendingChanges pending_;
+  PendingChanges pending_;
   std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::move_only_function<void()>> changes_;

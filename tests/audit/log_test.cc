@@ -273,6 +273,27 @@ TEST_F(LogTest, AFileThatWasRemovedReleasesNothing) {
   EXPECT_FALSE(log->state());
 }
 
+TEST_F(LogTest, AFileThatOthersChangeReleasesNothingUntilItIsMovedAway) {
+  const auto log = *Open();
+  ASSERT_TRUE(Record(*log, "before"));
+  fs::resize_file(path(), 10);
+  EXPECT_FALSE(Record(*log, "shortened"));
+  fs::rename(path(), folder_ / "evidence");
+  log->Reopen();
+  Status recorded = Record(*log, "after");
+  while (!recorded) {
+    recorded = Record(*log, "after");
+  }
+  EXPECT_NE(Read(path()).find("after"), std::string::npos);
+}
+
+TEST_F(LogTest, ALineThatOthersAppendReleasesNothing) {
+  const auto log = *Open();
+  ASSERT_TRUE(Record(*log, "before"));
+  Append("{\"event\":\"forged\"}\n");
+  EXPECT_FALSE(Record(*log, "after"));
+}
+
 // A limit for the file's size stands in for a full disk: the kernel takes a part of the write, then none.
 TEST_F(LogTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
   std::signal(SIGXFSZ, SIG_IGN);
