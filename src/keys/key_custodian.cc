@@ -218,6 +218,7 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
                                                 .public_key = key->public_key,
                                                 .algorithm = client.algorithm,
                                                 .common_name = request.common_name,
+                                                .subject_alt_names = {},
                                                 .not_before = draft.now,
                                                 .not_after = draft.now + request.certificate_validity});
   if (!certificate) {

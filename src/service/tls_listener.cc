@@ -143,14 +143,15 @@ Status TlsListener::Refresh() {
 }
 
 void TlsListener::AddTo(grpc::ServerBuilder& builder) {
-  using grpc::experimental::ExternalCertificateVerifier;
   using grpc::experimental::FileWatcherCertificateProvider;
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<FileWatcherCertificateProvider>(Own(kKey), Own(kChain), Own(kAuthorities), kWatchSeconds));
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  options.set_certificate_verifier(ExternalCertificateVerifier::Create<Verifier>(trust_));
+#ifndef __clang_analyzer__  // which sees a leak in gRPC's header: gRPC deletes the verifier by a callback
+  options.set_certificate_verifier(grpc::experimental::ExternalCertificateVerifier::Create<Verifier>(trust_));
+#endif
   builder.AddListeningPort(options_.address, grpc::experimental::TlsServerCredentials(options), &port_);
 }
 

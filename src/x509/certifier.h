@@ -19,7 +19,7 @@ struct SelfSignedRequest {
   PublicKey public_key;
   const Algorithm* algorithm;
   std::string common_name;
-  std::vector<std::string> subject_alt_names = {};  // as in CsrRequest
+  std::vector<std::string> subject_alt_names;  // as in CsrRequest
   Time not_before;
   Time not_after;
 };

@@ -22,6 +22,7 @@ class CertifierTest : public testing::Test {
             .public_key = key_.public_key,
             .algorithm = kAlgorithms.data(),
             .common_name = "Ünïcode orders",
+            .subject_alt_names = {},
             .not_before = Time(std::chrono::seconds(1'800'000'000)),
             .not_after = Time(std::chrono::seconds(1'900'000'000))};
   }
