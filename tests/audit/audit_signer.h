@@ -26,6 +26,11 @@ class SoftwareSigner {
     return {.sign = [this](std::string_view payload) { return Sign(payload); },
             .jwk = jws::Jwk(public_key_, kAlgorithms.front(), {}).dump()};
   }
+  const std::string& kid() const { return kid_; }
+
+  // Signs on under the name of another key.
+  void Claim(const std::string& kid) { kid_ = kid; }
+
   PublicKeys keys() const { return *ToPublicKeys(public_key_); }
 
   Result<std::string> Sign(std::string_view payload) const {

@@ -217,6 +217,21 @@ TEST(Verification, ACheckpointOfAnotherKeyDoesNotCount) {
   ExpectFault(line + "\n", Tampering::kChanged, 1, "another key");
 }
 
+TEST(Verification, NorDoesOneThatOnlyNamesTheRightKey) {
+  SoftwareSigner forger;
+  forger.Claim(Log().signer.kid());
+  auto head = Genesis();
+  ExpectFault(*MakeCheckpoint(head, forger.signer().sign, {}) + "\n", Tampering::kChanged, 1, "forged signature");
+}
+
+TEST(Verification, ALineThatLinksButCountsWrongIsChanged) {
+  Texts lines(Log().lines.begin(), Log().lines.begin() + 600);
+  const auto last = ParseLine(lines.back());
+  Head head{.sequence = last->sequence + 5, .hash = last->hash};
+  lines.push_back(Chain(head, R"("event":"CreateAssertion","jti":"forged"})"));
+  ExpectFault(Join(lines), Tampering::kChanged, 601, "counts wrong");
+}
+
 TEST(Verification, FilesAreReadInTheirOrderAndAMissingOneIsMissed) {
   const auto& lines = Log().lines;
   std::istringstream first(Join({lines.begin(), lines.begin() + 3000}));
