@@ -67,7 +67,7 @@ write_config() {
   {
     printf '{ "hsm": "%s", "listen": "unix:%s", "state_directory": "%s", "refresh_interval": "1s",\n' \
       "pkcs11:token=bench?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:$work/pin" \
-      "$work/assertiond.sock" "$work"
+      "$work/assertiond.sock" "${SOFTHSM2_CONF%/*}"   # of the token: each has an audit key of its own
     if [ -n "${tls:-}" ]; then
       printf '  "tls": { "listen": "127.0.0.1:0", "certificate": "%s", "client_ca": "%s" },\n' "$work/tls.pem" \
         "$work/tls-files/authorities.pem"
