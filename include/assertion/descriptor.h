@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace assertion {
@@ -29,5 +32,17 @@ class Descriptor {
  private:
   int fd_ = -1;
 };
+
+// False: errno tells why; a part may have been written.
+inline bool WriteAll(const Descriptor& file, std::string_view text) {
+  while (!text.empty()) {
+    const auto count = write(file.get(), text.data(), text.size());
+    if (count < 0 && errno != EINTR) {
+      return false;
+    }
+    text.remove_prefix(count < 0 ? 0 : static_cast<std::size_t>(count));
+  }
+  return true;
+}
 
 }  // namespace assertion

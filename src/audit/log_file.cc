@@ -24,17 +24,6 @@ std::unexpected<Error> Unusable(const std::string& what, const std::string& why)
 
 std::unexpected<Error> Unusable(const std::string& what) { return Unusable(what, std::strerror(errno)); }
 
-bool WriteAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const auto count = write(fd, text.data(), text.size());
-    if (count < 0 && errno != EINTR) {
-      return false;
-    }
-    text.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  }
-  return true;
-}
-
 // At most the last `longest` octets before `end`.
 Result<std::string> ReadBefore(int fd, std::uint64_t end, std::size_t longest) {
   std::string text(std::min<std::uint64_t>(end, longest), '\0');
@@ -171,7 +160,7 @@ Status LogFile::CutTorn(std::size_t& octets) {
   }
   const auto torn_path = path_ + ".torn";
   const Descriptor torn(open(torn_path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (torn.get() < 0 || !WriteAll(torn.get(), tail->substr(tail->size() - octets) + "\n") || fsync(torn.get()) != 0) {
+  if (torn.get() < 0 || !WriteAll(torn, tail->substr(tail->size() - octets) + "\n") || fsync(torn.get()) != 0) {
     return Unusable(torn_path);
   }
   size_ -= octets;
@@ -207,13 +196,11 @@ Status LogFile::Append(std::string_view lines) {
       return mended;
     }
   }
-  if (!WriteAll(file_.get(), lines) || fdatasync(file_.get()) != 0) {
+  if (!WriteAll(file_, lines) || fdatasync(file_.get()) != 0) {
     const auto failed = Unusable(path_);
     broken_ = true;
     // At once, so that nobody reads what was not accepted; Mend tells whether it worked.
-    if (ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) {
-      return failed;
-    }
+    static_cast<void>(!ftruncate(file_.get(), static_cast<off_t>(size_)));
     return failed;
   }
   if (size_ == 0) {

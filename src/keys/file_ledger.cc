@@ -56,17 +56,6 @@ Result<std::optional<std::string>> ReadFile(const std::string& path) {
   return text;
 }
 
-bool WriteAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const auto count = write(fd, text.data(), text.size());
-    if (count < 0) {
-      return false;
-    }
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return true;
-}
-
 }  // namespace
 
 class FileLedger::FileHold final : public Ledger::Hold {
@@ -133,8 +122,7 @@ Status FileLedger::Write(const Ledgers& ledgers) const {
   if (draft.get() < 0) {
     return Unusable(draft_path, std::strerror(errno));
   }
-  if (!WriteAll(draft.get(), ToJson(ledgers)) || fsync(draft.get()) != 0 ||
-      rename(draft_path.c_str(), path_.c_str()) != 0) {
+  if (!WriteAll(draft, ToJson(ledgers)) || fsync(draft.get()) != 0 || rename(draft_path.c_str(), path_.c_str()) != 0) {
     return Unusable(draft_path, std::strerror(errno));
   }
   const Descriptor folder(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
