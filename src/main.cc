@@ -259,13 +259,19 @@ void Record(assertion::audit::Log* log, const char* name, const assertion::Statu
 // Null when none is configured.
 assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const assertion::Config& config,
                                                                       const assertion::KeyRing& keys,
-                                                                      const assertion::Readiness& readiness) {
+                                                                      const assertion::Readiness& readiness,
+                                                                      const assertion::service::Server& server) {
   if (config.http_host.empty()) {
     return nullptr;
   }
-  auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, keys, readiness);
+  std::function<assertion::x509::ServerContext()> tls;
+  if (config.tls) {
+    tls = [&server] { return server.tls_context(); };
+  }
+  auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, keys, readiness, std::move(tls));
   if (listener) {
-    spdlog::info("publishing on http://{}:{}", InBrackets(config.http_host), (*listener)->port());
+    spdlog::info("publishing on {}://{}:{}", config.tls ? "https" : "http", InBrackets(config.http_host),
+                 (*listener)->port());
   }
   return listener;
 }
@@ -328,7 +334,7 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
     return Fatal(server.error());
   }
   readiness.Watch([&server](bool ready) { (*server)->SetServing(ready); });
-  const auto http = StartHttp(config, **keys, readiness);
+  const auto http = StartHttp(config, **keys, readiness, **server);
   if (!http) {
     return Fatal(http.error());
   }
@@ -393,8 +399,9 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
-  // They would override which module OpenSSL's provider and engine load.
-  for (const char* name : {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH"}) {
+  // They would override which module OpenSSL's provider and engine load, and which suites gRPC speaks.
+  for (const char* name :
+       {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH", "GRPC_SSL_CIPHER_SUITES"}) {
     unsetenv(name);
   }
   assertion::StartLog();

@@ -294,18 +294,17 @@ bool ParseHostPort(const std::string& text, std::string& host, int& port) {
   return !host.empty() && port >= 0 && port <= kMostPort;
 }
 
-void ReadHttpListen(Fields& fields, std::string& host, int& port, std::vector<std::string>& warnings) {
+void ReadHttpListen(Fields& fields, std::string& host, int& port, bool with_tls, std::vector<std::string>& warnings) {
   const auto* listen = fields.Take<std::string>("http_listen", false, "a string");
   if (listen == nullptr) {
     return;
   }
   if (!ParseHostPort(*listen, host, port)) {
     fields.Refuse("http_listen", "must be HOST:PORT, for example 127.0.0.1:8089; port 0: one that the system chooses");
-  } else if (host != "localhost" && host != "::1" && !host.starts_with("127.")) {
+  } else if (!with_tls && host != "localhost" && host != "::1" && !host.starts_with("127.")) {
     warnings.push_back(
         "http_listen: plain HTTP beyond this machine: who can change an answer on its way chooses the keys that "
-        "identity "
-        "servers trust; put something that speaks HTTPS before it");
+        "identity servers trust; with tls it is HTTPS");
   }
 }
 
@@ -428,9 +427,9 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
       fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(seconds(5));
   std::string http_host;
   int http_port = 0;
-  ReadHttpListen(fields, http_host, http_port, warnings);
   auto audit = ReadAudit(fields, state_directory, errors, warnings);
   auto tls = ReadTls(fields, errors);
+  ReadHttpListen(fields, http_host, http_port, tls.has_value(), warnings);
   auto operators = ReadOperators(fields, errors);
   auto two_person_rule = ReadTwoPersonRule(fields, errors);
   CheckTwoPersons(two_person_rule, operators, warnings);

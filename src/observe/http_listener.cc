@@ -18,6 +18,7 @@
 #include "keys/publication.h"
 #include "observe/key_metrics.h"
 #include "observe/timed_stream.h"
+#include "observe/tls_stream.h"
 #include "x509/certificate.h"
 
 namespace assertion {
@@ -94,7 +95,8 @@ void Publish(const Client& client, const httplib::Request& request, httplib::Res
 
 // Serves one request a connection: what a request leaves unread would be taken for the next one.
 struct HttpListener::Parts final : httplib::Server {
-  Parts(const KeyRing& key_ring, const Readiness& known_readiness) : keys(key_ring), readiness(known_readiness) {}
+  Parts(const KeyRing& key_ring, const Readiness& known_readiness, std::function<x509::ServerContext()> tls_context)
+      : keys(key_ring), readiness(known_readiness), tls(std::move(tls_context)) {}
 
   // httplib routes by regular expressions, whose recursion a caller's path would drive: this looks at the path itself.
   void Answer(const httplib::Request& request, httplib::Response& response) const {
@@ -168,7 +170,7 @@ struct HttpListener::Parts final : httplib::Server {
 
   bool process_and_close_socket(socket_t socket) override {
     TimedStream stream(socket, std::chrono::steady_clock::now() + kRequestLimit);
-    const bool served = Serve(*this, stream);
+    const bool served = tls ? ServeTls(stream) : Serve(*this, stream);
     shutdown(socket, SHUT_WR);
     // Closed with octets unread, the connection would be reset, and the answer could be lost.
     TimedStream farewell(socket, std::chrono::steady_clock::now() + kFarewellLimit);
@@ -176,6 +178,16 @@ struct HttpListener::Parts final : httplib::Server {
     while (farewell.read(unread.data(), unread.size()) > 0) {
     }
     close(socket);
+    return served;
+  }
+
+  bool ServeTls(TimedStream& beneath) {
+    TlsStream stream(tls(), beneath);
+    if (!stream.Accept()) {
+      return false;
+    }
+    const bool served = Serve(*this, stream);
+    stream.Close();
     return served;
   }
 
@@ -192,6 +204,7 @@ struct HttpListener::Parts final : httplib::Server {
 
   const KeyRing& keys;
   const Readiness& readiness;
+  const std::function<x509::ServerContext()> tls;  // empty: plain HTTP
   std::latch listening{1};
   std::jthread thread;
 };
@@ -199,8 +212,9 @@ struct HttpListener::Parts final : httplib::Server {
 HttpListener::HttpListener(std::unique_ptr<Parts> parts, int port) : parts_(std::move(parts)), port_(port) {}
 
 Result<std::unique_ptr<HttpListener>> HttpListener::Start(const std::string& host, int port, const KeyRing& keys,
-                                                          const Readiness& readiness) {
-  auto parts = std::make_unique<Parts>(keys, readiness);
+                                                          const Readiness& readiness,
+                                                          std::function<x509::ServerContext()> tls) {
+  auto parts = std::make_unique<Parts>(keys, readiness, std::move(tls));
   auto& server = *parts;
   // Made once it runs: a stop before that would not be heard.
   server.new_task_queue = [&server] {

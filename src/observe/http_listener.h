@@ -1,15 +1,17 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "assertion/error.h"
 #include "keys/key_ring.h"
 #include "observe/readiness.h"
+#include "x509/server_context.h"
 
 namespace assertion {
 
-// Tells over HTTP/1.1 what everybody may know; GET and HEAD only, one request a connection:
+// Tells over HTTP/1.1, or HTTPS, what everybody may know; GET and HEAD only, one request a connection:
 //
 //   /clients/{client_id}/jwks.json        the JWK Set (RFC 7517), with Cache-Control and ETag (RFC 9111, RFC 9110)
 //   /clients/{client_id}/certificate.pem  the chain of the key that signs now, leaf first; ?kid=… that of another key
@@ -19,9 +21,10 @@ namespace assertion {
 class HttpListener {
  public:
   // Listens when it returns. `host` is an address or a name; port 0: one that the system chooses. kAddressUnusable.
-  // `keys` and `readiness` must outlive the listener.
+  // `tls` is asked at each connection; empty: plain HTTP. `keys` and `readiness` must outlive the listener.
   static Result<std::unique_ptr<HttpListener>> Start(const std::string& host, int port, const KeyRing& keys,
-                                                     const Readiness& readiness);
+                                                     const Readiness& readiness,
+                                                     std::function<x509::ServerContext()> tls = {});
 
   // Lets the requests in flight finish.
   ~HttpListener();

@@ -83,6 +83,10 @@ Server::~Server() { Stop(std::chrono::seconds(0)); }
 
 Status Server::RefreshTls() { return parts_->tls_listener ? parts_->tls_listener->Refresh() : Status(); }
 
+x509::ServerContext Server::tls_context() const {
+  return parts_->tls_listener ? parts_->tls_listener->server_context() : nullptr;
+}
+
 int Server::tls_port() const { return parts_->tls_listener ? parts_->tls_listener->port() : 0; }
 
 void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }

@@ -13,6 +13,7 @@
 #include "policy/policy.h"
 #include "service/tls_options.h"
 #include "signing/signing_queue.h"
+#include "x509/server_context.h"
 
 namespace assertion::service {
 
@@ -42,6 +43,9 @@ class Server {
 
   // 0 without TLS.
   int tls_port() const;
+
+  // The TLS key and certificate as they are now, for the HTTP listener. Null without TLS.
+  x509::ServerContext tls_context() const;
 
   // What grpc.health.v1 says of the whole; SERVING after Start.
   void SetServing(bool serving);

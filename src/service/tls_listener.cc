@@ -94,8 +94,8 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
   return listener;
 }
 
-// The URI of the token's key for the chain's first certificate, as gRPC hands it to the engine.
-Result<std::string> TlsListener::KeyReferenceFor(const std::string& chain) const {
+// The URI of the token's key for the chain's first certificate.
+Result<std::string> TlsListener::KeyUriFor(const std::string& chain) const {
   const auto leaf = x509::ParsePem(chain);
   if (!leaf) {
     return Unusable(options_.certificate, leaf.error());
@@ -106,8 +106,7 @@ Result<std::string> TlsListener::KeyReferenceFor(const std::string& chain) const
   }
   for (const auto& key : *keys) {
     if (key.public_key == leaf->public_key) {
-      const auto uri = token_.PrivateKeyUri(key.id);
-      return uri ? Result<std::string>("engine:pkcs11:" + *uri) : std::unexpected(uri.error());
+      return token_.PrivateKeyUri(key.id);
     }
   }
   return Fail(Code::kTlsUnusable, options_.certificate +
@@ -123,22 +122,30 @@ Status TlsListener::Refresh() {
     return std::unexpected(chain ? authorities.error() : chain.error());
   }
   // To look for the key takes a look at the whole token.
-  const auto key = *chain == chain_ ? Result<std::string>(key_reference_) : KeyReferenceFor(*chain);
-  if (!key) {
-    return std::unexpected(key.error());
+  const bool known = *chain == chain_;
+  const auto key_uri = known ? Result<std::string>(key_uri_) : KeyUriFor(*chain);
+  if (!key_uri) {
+    return std::unexpected(key_uri.error());
+  }
+  const auto context =
+      known ? Result<x509::ServerContext>(server_context_.load()) : x509::NewServerContext(*chain, *key_uri);
+  if (!context) {
+    return Unusable(options_.certificate, context.error());
   }
   auto trust = x509::Trust::Load(*authorities, options_.crl_directory);
   if (!trust) {
     return Unusable(options_.client_ca, trust.error());
   }
   trust_->store(std::make_shared<const x509::Trust>(std::move(*trust)));
-  for (const auto& [name, text] : {std::pair(kAuthorities, &*authorities), {kKey, &*key}, {kChain, &*chain}}) {
+  const auto key_reference = "engine:pkcs11:" + *key_uri;  // as gRPC hands it to the engine
+  for (const auto& [name, text] : {std::pair(kAuthorities, &*authorities), {kKey, &key_reference}, {kChain, &*chain}}) {
     if (auto published = Publish(Own(name), *text); !published) {
       return published;
     }
   }
   chain_ = *chain;
-  key_reference_ = *key;
+  key_uri_ = *key_uri;
+  server_context_.store(*context);
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "assertion/error.h"
 #include "assertion/token.h"
 #include "service/tls_options.h"
+#include "x509/server_context.h"
 #include "x509/trust.h"
 
 namespace assertion::service {
@@ -29,6 +30,9 @@ class TlsListener {
   int port() const { return port_; }
   const std::string& address() const { return options_.address; }
 
+  // For the HTTP listener: the same certificate and key.
+  x509::ServerContext server_context() const { return server_context_.load(); }
+
   // Reads certificate, authorities and CRLs again. New connections see what changed; after an error all stays as it
   // was.
   Status Refresh();
@@ -40,7 +44,7 @@ class TlsListener {
   TlsListener(TlsOptions options, Token& token)
       : options_(std::move(options)), token_(token), trust_(std::make_shared<CurrentTrust>()) {}
 
-  Result<std::string> KeyReferenceFor(const std::string& chain) const;
+  Result<std::string> KeyUriFor(const std::string& chain) const;
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
@@ -48,8 +52,9 @@ class TlsListener {
   std::shared_ptr<CurrentTrust> trust_;  // gRPC's verifier may outlive this object
   int port_ = 0;
   std::mutex refresh_;
-  std::string chain_;          // as Refresh last took it over
-  std::string key_reference_;  // of that chain
+  std::string chain_;    // as Refresh last took it over
+  std::string key_uri_;  // of that chain's private key
+  std::atomic<x509::ServerContext> server_context_;
 };
 
 }  // namespace assertion::service

@@ -3,8 +3,6 @@
 
 #include <openssl/engine.h>
 
-#include "x509/openssl.h"
-
 namespace assertion::x509 {
 namespace {
 
@@ -36,6 +34,20 @@ Status LoadEngineForKeysOnly() {
                        ENGINE_set_pkey_asn1_meths(engine, nullptr) == 1 && all_methods != nullptr &&
                        ENGINE_set_pkey_meths(engine, MethodsOfItsKeys) == 1;
   return emptied ? Status() : Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' cannot be used", "ENGINE_set_RSA");
+}
+
+Result<KeyPtr> LoadEngineKey(const std::string& uri) {
+  const std::unique_ptr<ENGINE, Deleter<ENGINE_free>> engine(ENGINE_by_id("pkcs11"));
+  if (!engine || ENGINE_init(engine.get()) != 1) {
+    return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' cannot be used", "ENGINE_init: " + TakeErrors());
+  }
+  KeyPtr key(ENGINE_load_private_key(engine.get(), uri.c_str(), nullptr, nullptr));
+  ENGINE_finish(engine.get());  // a key keeps its engine itself
+  if (!key) {
+    return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' does not find the TLS key in the token",
+                "ENGINE_load_private_key: " + TakeErrors());
+  }
+  return key;
 }
 
 }  // namespace assertion::x509

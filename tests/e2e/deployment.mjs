@@ -75,7 +75,7 @@ export class Deployment {
     for (let line = ''; !line.includes('serving on unix:');) {
       line = await lines.next(deadline);
       this.tlsPort = / serving on \S+:(\d+) with TLS/.exec(line)?.[1] ?? this.tlsPort;
-      this.httpOrigin = / publishing on (http:\S+)/.exec(line)?.[1] ?? this.httpOrigin;
+      this.httpOrigin = / publishing on (https?:\S+)/.exec(line)?.[1] ?? this.httpOrigin;
     }
     this.daemon = daemon;
   }
