@@ -1,7 +1,9 @@
 // Mutual TLS: the server's key is the token's, and who calls is who the certificate says.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import https from 'node:https';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { connect as connectTo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -61,6 +63,7 @@ describe('mutual TLS', () => {
       writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
       return {
         refresh_interval: '1s',
+        http_listen: '127.0.0.1:0',
         tls: {
           listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'),
           client_ca: path.join(folder, 'authorities.pem'), crl_directory: crls,
@@ -107,6 +110,18 @@ describe('mutual TLS', () => {
       connection.close();
     }
   }
+
+  // GET over HTTPS as somebody who trusts the authority and has no certificate.
+  const get = (where) => new Promise((resolve, reject) => {
+    const asked = https.get(`${deployment.httpOrigin}${where}`, { ca: authority.certificate, agent: false }, (answer) => {
+      const parts = [];
+      answer.on('data', (part) => parts.push(part));
+      answer.on('end', () => resolve({
+        status: answer.statusCode, body: Buffer.concat(parts).toString(), certificate: answer.socket.getPeerX509Certificate(),
+      }));
+    });
+    asked.on('error', reject);
+  });
 
   // s_client as somebody with the identity; returns what it says of the handshake.
   async function handshake(identity, ...options) {
@@ -162,6 +177,25 @@ describe('mutual TLS', () => {
     assert.equal(line.caller, BACKEND);
   });
 
+  it('the HTTP listener speaks HTTPS with the same key', async () => {
+    const answers = await Promise.all(Array.from({ length: 24 }, () => get('/clients/orders/jwks.json')));
+    const served = new X509Certificate(readFileSync(path.join(deployment.folder, 'tls.pem'), 'utf8'));
+    for (const { status, body, certificate } of answers) {
+      assert.equal(status, 200);
+      assert.deepEqual(JSON.parse(body), await deployment.jwks('orders'));
+      assert.equal(certificate.fingerprint256, served.fingerprint256);
+    }
+    await assert.rejects(fetch(`${deployment.httpOrigin.replace('https:', 'http:')}/readyz`), 'plain HTTP is answered');
+    const port = new URL(deployment.httpOrigin).port;
+    const { stdout } = await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2', '-cipher', 'AES128-SHA']);
+    assert.match(stdout, /Cipher is \(NONE\)/);
+    // Who connects and says nothing, or nonsense, keeps nobody else waiting.
+    const silent = Array.from({ length: 8 }, () => connectTo(port));
+    for (const socket of silent.slice(4)) socket.write('GET / HTTP/1.1\r\n\r\n');
+    assert.equal((await get('/readyz')).status, 200);
+    for (const socket of silent) socket.destroy();
+  });
+
   it('speaks TLS 1.2 and 1.3 with forward secrecy and AEAD, and nothing older', async () => {
     assert.match(await handshake(identities.backend, '-tls1_3'), /New, TLSv1\.3, Cipher is TLS_/);
     assert.match(await handshake(identities.backend, '-tls1_2'), /New, TLSv1\.2, Cipher is ECDHE-\S+-(GCM|CHACHA)/);
@@ -209,6 +243,7 @@ describe('mutual TLS', () => {
     };
     const deadline = new Deadline(30, 'the new certificate');
     while (!await serves()) await deadline.until(() => true);
+    assert.equal((await get('/healthz')).certificate.serialNumber, serialNumber);
     assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
     connection.close();
   });
@@ -231,5 +266,44 @@ describe('mutual TLS', () => {
       '--certificate', other);
     assert.equal(status, 1);
     assert.match(stderr, /the token holds no TLS key for it/);
+  });
+});
+
+// OpenSC's spy writes down every call on its way to the real module.
+describe('direct Cryptoki, the provider and the engine share one module', () => {
+  it('which is initialised and logged in to first, and finalised last', async () => {
+    const spy = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib']
+      .flatMap((folder) => [`${folder}/pkcs11-spy.so`, `${folder}/pkcs11/pkcs11-spy.so`]).find(existsSync);
+    const authority = await CertificateAuthority.found('order');
+    let spied;
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], (folder) => {
+      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
+      return {
+        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') },
+        http_listen: '127.0.0.1:0',
+      };
+    }, async (made) => {
+      await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
+      const configuration = readFileSync(made.configuration, 'utf8');
+      const [, module] = /module-path=([^&"]*)/.exec(configuration);
+      writeFileSync(made.configuration, configuration.replace(module, spy));
+      spied = path.join(made.folder, 'spied');
+      Object.assign(made.environment, { PKCS11SPY: module, PKCS11SPY_OUTPUT: spied,
+        // The spy leaks; that it is the spy takes whole stacks to see.
+        ASAN_OPTIONS: 'fast_unwind_on_malloc=0',
+        LSAN_OPTIONS: `suppressions=${path.resolve('spy_leak.supp')}:print_suppressions=0` });
+    });
+    await deployment.generateKey('orders');       // the provider signs the certificate
+    await deployment.createAssertion('orders');   // Cryptoki itself the assertion
+    const { stdout } = await run('openssl', ['s_client', '-connect', new URL(deployment.httpOrigin).host]);
+    assert.match(stdout, /Cipher is TLS_/);       // the engine the handshake
+    assert.deepEqual(await deployment.stopDaemon(), { status: 0, signal: null });
+    const calls = [...readFileSync(spied, 'utf8').matchAll(/^\d+: (C_\w+)$[^]*?^Returned:\s+\d+ (CKR_\w+)$/gm)]
+      .map(([, name, answer]) => ({ name, answer })).filter(({ name }) => name !== 'C_GetFunctionList');
+    const done = (wanted) => calls.flatMap(({ name, answer }, at) => (name === wanted && answer === 'CKR_OK' ? [at] : []));
+    assert.deepEqual(done('C_Initialize'), [0]);
+    assert.equal(done('C_Login').length, 1);
+    assert.deepEqual(done('C_Finalize'), [calls.length - 1]);
+    assert.ok(done('C_Sign').length >= 3);
   });
 });

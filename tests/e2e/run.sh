@@ -18,6 +18,6 @@ done
 # A folder of its own for each run, so that runs at the same time do not disturb each other.
 run=$(mktemp -d -p "$work")
 trap 'rm -rf "$run"' EXIT
-cp -r "$here"/*.mjs "$here"/*.py "$here/wso2" "$run/"
+cp -r "$here"/*.mjs "$here"/*.py "$here/wso2" "$here/../process/spy_leak.supp" "$run/"
 cd "$run"
 E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto node --test --test-reporter=spec ./*.test.mjs

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -36,6 +36,18 @@ describe('secrets', () => {
     }
     await deployment.ctl('doctor', '--config', deployment.configuration);
     assert.deepEqual(await deployment.findSecrets(), []);
+  });
+
+  it('are not in what a core of the process would show, which it does not leave', async () => {
+    const { pid } = deployment.daemon;
+    const limits = readFileSync(`/proc/${pid}/limits`, 'utf8');
+    assert.match(limits, /^Max core file size +0 +0 /m);
+    if (process.getuid() !== 0) assert.throws(() => readFileSync(`/proc/${pid}/mem`), { code: 'EACCES' });
+    const forms = ['utf8', 'hex', 'base64'].map((form) => Buffer.from(deployment.pin).toString(form));
+    const python = ['python3', 'memory_holds.py', String(pid)];
+    const held = execFileSync(...(process.getuid() === 0 ? [python[0], python.slice(1)] : ['sudo', ['-n', ...python]]),
+      { input: [...forms, 'orders'].join('\n'), encoding: 'utf8' });
+    assert.equal(held, 'orders\n', 'the search finds what is there, and the PIN is not');
   });
 });
 
