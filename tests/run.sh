@@ -13,11 +13,11 @@ usage: tests/run.sh [--only STEP]... [--long]
   tidy        clang-tidy over src
   asan        builds with AddressSanitizer and UndefinedBehaviorSanitizer; all tests
   tsan        builds with ThreadSanitizer; the tests of the core and of p11
-  fuzz        builds the fuzzers; runs each for some seconds on its corpus
+  fuzz        builds the fuzzers; runs each for a minute on its corpus
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
   bench       the benchmark runs; its figures are not judged
   --only STEP run this step alone (may be given again)
-  --long      fuzz for minutes, repeat the thread tests, measure properly
+  --long      fuzz five times as long, repeat the thread tests, measure properly
 Logs: build/ci/STEP.log. Exit status: 0 all passed; 1 something failed; 2 wrong usage.
 USAGE
 }
@@ -71,25 +71,28 @@ step_tsan() {
     "${fixed_addresses[@]}" ctest --preset tsan --repeat until-fail:10 --output-on-failure --parallel "$jobs"
   fi
 }
+fuzz_one() {   # TARGET SECONDS
+  local log=build/fuzz/$1.log
+  # What it finds goes to the first folder; the second is ours and stays as it is.
+  mkdir -p "build/fuzz/corpus/$1" build/fuzz/found
+  if "build/fuzz/bin/$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/found/$1-" "build/fuzz/corpus/$1" "tests/fuzz/corpus/$1" >"$log" 2>&1; then
+    echo "fuzz: $1 passed"
+  else
+    echo "fuzz: $1 FAILED: its input is in build/fuzz/found"
+    tail -n 30 "$log"
+  fi
+}
+export -f fuzz_one
 step_fuzz() {
-  local seconds=10 target name count=0 broken=0
+  local seconds=60 targets verdicts failed
   [ -z "$long" ] || seconds=300
-  build fuzz --target fuzzers || return 1
-  for target in build/fuzz/bin/*_fuzz; do
-    [ -x "$target" ] || break
-    name=${target##*/}
-    count=$((count + 1))
-    # What it finds goes to the first folder; the second is ours and stays as it is.
-    mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found"
-    if "$target" -max_total_time=$seconds -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-      -artifact_prefix="build/fuzz/found/$name-" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name"; then
-      echo "fuzz: $name passed"
-    else
-      echo "fuzz: $name FAILED: its input is in build/fuzz/found"; broken=$((broken + 1))
-    fi
-  done
-  echo "fuzz: $((count - broken)) passed, $broken failed"
-  [ $count -gt 0 ] && [ $broken = 0 ]
+  build fuzz --target fuzzers && targets=$(cd build/fuzz/bin && ls -- *_fuzz) || return 1
+  verdicts=$(xargs -P "$jobs" -I{} bash -c "fuzz_one {} $seconds" <<<"$targets")
+  echo "$verdicts"
+  failed=$(($(wc -l <<<"$targets") - $(grep -c '^fuzz: .* passed$' <<<"$verdicts" || true)))
+  echo "fuzz: $(($(wc -l <<<"$targets") - failed)) passed, $failed failed"
+  [ "$failed" = 0 ]
 }
 step_quickstart() { tests/quickstart_test.sh; }
 step_bench() {

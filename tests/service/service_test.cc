@@ -196,7 +196,7 @@ TEST_F(ServiceTest, AnAssertionVerifiesWithTheJwksAndTheCertificate) {
   ASSERT_EQ(certificate.chain_der_size(), 1);
   EXPECT_EQ(certificate.chain_der(0), certificate.der());
   EXPECT_EQ(certificate.x5t_s256(), jws::Sha256Thumbprint(AsBytes(certificate.der())));
-  EXPECT_EQ(certificate.x5t_s256(), jwks["keys"][0]["x5t#S256"]);
+  EXPECT_EQ(certificate.x5t_s256(), jwks["keys"][0]["x5t#S256"].get<std::string>());
   EXPECT_EQ(certificate.kid(), response_.kid());
   EXPECT_EQ(certificate.not_after().seconds() - certificate.not_before().seconds(), 30 * 86400);
 }
