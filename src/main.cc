@@ -30,6 +30,7 @@
 #include "p11/module.h"
 #include "policy/policy.h"
 #include "service/server.h"
+#include "signing/recovery.h"
 #include "signing/signing_queue.h"
 #include "x509/certifier.h"
 #include "x509/openssl.h"
@@ -200,6 +201,22 @@ std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRin
   };
 }
 
+std::function<void(const assertion::Status&)> LogRecovery(assertion::Readiness& readiness,
+                                                          assertion::service::Server& server) {
+  return [&readiness, &server](const assertion::Status& state) {
+    if (!state) {
+      spdlog::error("the token does not sign: {}", state.error().ToString());
+      readiness.SetNotReady("token", state.error().message);
+      return;
+    }
+    if (const auto refreshed = server.RefreshTls(); !refreshed) {
+      spdlog::error("TLS goes on with what it had: {}", refreshed.error().ToString());
+    }
+    spdlog::info("the token signs again");
+    readiness.SetReady("token");
+  };
+}
+
 // A host as it stands before a port (RFC 3986 section 3.2.2).
 std::string InBrackets(const std::string& host) {
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
@@ -334,6 +351,7 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
     return Fatal(server.error());
   }
   readiness.Watch([&server](bool ready) { (*server)->SetServing(ready); });
+  const assertion::Recovery recovery(**token, **keys, queue, LogRecovery(readiness, **server));
   const auto http = StartHttp(config, **keys, readiness, **server);
   if (!http) {
     return Fatal(http.error());

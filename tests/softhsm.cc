@@ -49,9 +49,9 @@ std::string SoftHsm::Write(const std::string& name, const std::string& content, 
   return path;
 }
 
-LoggedInSoftHsm::LoggedInSoftHsm() {
+LoggedInSoftHsm::LoggedInSoftHsm(const std::string& module) {
   AddToken("test");
-  module_ = *p11::Module::Load(SOFTHSM2_MODULE);
+  module_ = *p11::Module::Load(module);
   const auto uri = *p11::TokenUri::Parse(UriText());
   token_ = *p11::HsmToken::LogIn(module_, *module_->FindToken(uri), pin_file(), directory());
 }

@@ -39,7 +39,8 @@ class SoftHsm {
 // SoftHSM2 with the token "test", and this process logged in to it.
 class LoggedInSoftHsm : public SoftHsm {
  public:
-  LoggedInSoftHsm();
+  // `module`: one that wraps SoftHSM2's own, or that itself.
+  explicit LoggedInSoftHsm(const std::string& module = SOFTHSM2_MODULE);
 
   p11::Module& module() { return *module_; }
   p11::HsmToken& token() { return *token_; }

@@ -22,9 +22,12 @@ class WrappedToken : public Token {
   Status StoreData(std::string_view application, std::string_view label, std::string_view value) override {
     return real_.StoreData(application, label, value);
   }
-  Result<std::string> PrivateKeyUri(BytesView id) override { return real_.PrivateKeyUri(id); }
+  Result<PrivateKeyReference> PrivateKeyOf(BytesView id) override { return real_.PrivateKeyOf(id); }
   TokenDescription Describe() const override { return real_.Describe(); }
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return real_.OpenSigningSession(); }
+  Status Check() override { return real_.Check(); }
+  unsigned Epoch() const override { return real_.Epoch(); }
+  Status Reconnect(Reconnection how) override { return real_.Reconnect(how); }
 
  private:
   Token& real_;

@@ -14,8 +14,13 @@
 
 namespace assertion {
 
-// A handle is only good until the token is removed or the module reloaded; afterwards it may mean another object.
-using ObjectHandle = unsigned long;
+// Good until the token is connected anew; from then on it is refused, for its value may mean another object.
+struct ObjectHandle {
+  unsigned long value = 0;
+  unsigned epoch = 0;  // how often the token had been connected
+
+  bool operator==(const ObjectHandle&) const = default;
+};
 
 // A boolean attribute of a private key (PKCS#11 v2.40 base, section 4.9) and what custody asks of it.
 struct KeyAttribute {
@@ -83,7 +88,20 @@ class SigningSession {
   SigningSession(const SigningSession&) = delete;
   SigningSession& operator=(const SigningSession&) = delete;
 
-  virtual Result<Bytes> Sign(ObjectHandle key, const Algorithm& algorithm, std::string_view input) = 0;
+  // With the one private key of that CKA_ID. Who has its public key verifies the signature before anybody sees it.
+  virtual Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) = 0;
+};
+
+// A private key as OpenSSL finds it in the token.
+struct PrivateKeyReference {
+  std::string uri;             // PKCS#11 URI (RFC 7512), without a PIN
+  std::shared_ptr<void> hold;  // while it lives the module stays as it is; belongs to the thread that asked
+};
+
+// What to do about a token that does not sign.
+enum class Reconnection {
+  kLogIn,   // find it again and log in, unless the login still stands
+  kReload,  // C_Finalize and C_Initialize first, which some modules need: every session and handle ends
 };
 
 // A PKCS#11 token into which this process has logged in. All methods may be called from any thread.
@@ -114,12 +132,22 @@ class Token {
   virtual Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) = 0;
   virtual Status StoreData(std::string_view application, std::string_view label, std::string_view value) = 0;
 
-  // The private key's PKCS#11 URI (RFC 7512), without a PIN.
-  virtual Result<std::string> PrivateKeyUri(BytesView id) = 0;
+  virtual Result<PrivateKeyReference> PrivateKeyOf(BytesView id) = 0;
 
   virtual TokenDescription Describe() const = 0;
 
   virtual Result<std::unique_ptr<SigningSession>> OpenSigningSession() = 0;
+
+  // Whether the login stands. UNAVAILABLE when it does not, or the token does not answer.
+  virtual Status Check() = 0;
+
+  // How often it has been connected: whoever else keeps sessions or handles of it (libp11's engine) gets new ones when
+  // this has changed.
+  virtual unsigned Epoch() const = 0;
+
+  // One attempt. kTokenAbsent, UNAVAILABLE: worth another; kPinRefused, kPinLocked, kPinUnreadable: not before
+  // somebody has seen to it, and no PIN was tried twice.
+  virtual Status Reconnect(Reconnection how) = 0;
 };
 
 }  // namespace assertion

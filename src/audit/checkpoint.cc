@@ -53,7 +53,7 @@ Result<std::string> Key::SignPayload(std::string_view payload) const {
   if (!session) {
     return std::unexpected(session.error());
   }
-  const auto signature = (*session)->Sign(key_.private_key, KeyAlgorithm(), input);
+  const auto signature = (*session)->Sign(key_.id, KeyAlgorithm(), input);
   if (!signature) {
     return std::unexpected(signature.error());
   }

@@ -71,14 +71,14 @@ Result<std::string> Generate(const Options& options) {
     return std::unexpected(place.error());
   }
   const auto key = GenerateOwnKey(*place->token, kTlsKeyLabel, x509::RandomOctets);
-  const auto uri = key ? place->token->PrivateKeyUri(key->id) : std::unexpected(key.error());
-  if (!uri) {
-    return std::unexpected(uri.error());
+  const auto reference = key ? place->token->PrivateKeyOf(key->id) : std::unexpected(key.error());
+  if (!reference) {
+    return std::unexpected(reference.error());
   }
   const auto now = SystemTime();
   const int validity = options.new_key.validity_days == 0 ? kDefaultDays : options.new_key.validity_days;
   const auto made = place->certifier->SelfSign(
-      {.private_key_uri = *uri,
+      {.private_key_uri = reference->uri,
        .public_key = key->public_key,
        .algorithm = kAlgorithms.data(),
        .common_name = options.new_key.common_name.empty() ? "assertiond" : options.new_key.common_name,
@@ -119,11 +119,11 @@ Result<TokenKey> Choose(const Workplace& place, const std::string& kid) {
 Result<std::string> Csr(const Options& options) {
   const auto place = Open(options);
   const auto key = place ? Choose(*place, options.kid) : std::unexpected(place.error());
-  const auto uri = key ? place->token->PrivateKeyUri(key->id) : std::unexpected(key.error());
-  if (!uri) {
-    return std::unexpected(uri.error());
+  const auto reference = key ? place->token->PrivateKeyOf(key->id) : std::unexpected(key.error());
+  if (!reference) {
+    return std::unexpected(reference.error());
   }
-  return place->certifier->CreateCsr({.private_key_uri = *uri,
+  return place->certifier->CreateCsr({.private_key_uri = reference->uri,
                                       .public_key = key->public_key,
                                       .algorithm = kAlgorithms.data(),
                                       .subject = options.subject,

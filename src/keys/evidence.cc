@@ -147,7 +147,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
   if (!session) {
     return std::unexpected(session.error());
   }
-  const auto signature = (*session)->Sign(found->private_key, algorithm, input);
+  const auto signature = (*session)->Sign(found->id, algorithm, input);
   if (!signature) {
     return std::unexpected(signature.error());
   }

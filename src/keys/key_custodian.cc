@@ -210,11 +210,11 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
     return std::unexpected(key.error());
   }
   draft.new_keys.push_back(id);
-  const auto uri = token_.PrivateKeyUri(id);
-  if (!uri) {
-    return std::unexpected(uri.error());
+  const auto reference = token_.PrivateKeyOf(id);
+  if (!reference) {
+    return std::unexpected(reference.error());
   }
-  const auto certificate = certifier_.SelfSign({.private_key_uri = *uri,
+  const auto certificate = certifier_.SelfSign({.private_key_uri = reference->uri,
                                                 .public_key = key->public_key,
                                                 .algorithm = client.algorithm,
                                                 .common_name = request.common_name,
@@ -356,11 +356,11 @@ Result<std::string> KeyCustodian::CreateCsr(std::string_view client_id, std::str
   if (!entry->key) {
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
-  const auto uri = token_.PrivateKeyUri(entry->record.id);
-  if (!uri) {
-    return std::unexpected(uri.error());
+  const auto reference = token_.PrivateKeyOf(entry->record.id);
+  if (!reference) {
+    return std::unexpected(reference.error());
   }
-  return certifier_.CreateCsr({.private_key_uri = *uri,
+  return certifier_.CreateCsr({.private_key_uri = reference->uri,
                                .public_key = entry->key->public_key,
                                .algorithm = entry->record.algorithm,
                                .subject = subject,

@@ -30,7 +30,7 @@ Status CheckCustody(const TokenKey& key, const std::string& name) {
   return {};
 }
 
-// A signature over fresh random octets, checked with the public key: the handle means the key that it seems to mean.
+// A signature over fresh random octets, checked with the public key: its CKA_ID means the key that it seems to mean.
 Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
   std::array<std::uint8_t, 32> nonce{};
   if (!random(nonce)) {
@@ -41,7 +41,7 @@ Status Prove(Token& token, const SigningKey& key, const std::string& name, const
   if (!session) {
     return std::unexpected(session.error());
   }
-  const auto signature = (*session)->Sign(key.handle, *key.algorithm, input);
+  const auto signature = (*session)->Sign(key.id, *key.algorithm, input);
   if (!signature || !key.verifier.Verify(input, *signature)) {
     return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
                 signature ? "verification failed" : signature.error().ToString());
@@ -95,7 +95,6 @@ Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const Ke
   auto admitted =
       std::make_shared<SigningKey>(SigningKey{.client_id = client_id,
                                               .algorithm = record.algorithm,
-                                              .handle = key.private_key,
                                               .id = key.id,
                                               .public_key = key.public_key,
                                               .kid = record.kid,
@@ -254,6 +253,22 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   }
   std::ranges::stable_sort(keys.keys, {}, [](const auto& entry) { return entry.record.sign_from; });
   return keys;
+}
+
+Status KeyRing::Prove() const {
+  const auto keys = keys_.load();
+  const auto now = clock_();
+  Status proven;
+  for (const auto& [client_id, client] : *keys) {
+    const auto* entry = client.SigningAt(now);
+    if (entry != nullptr && entry->key) {
+      proven = assertion::Prove(token_, *entry->key, Named(client_id, entry->record), random_);
+      if (proven) {
+        break;  // one client's trouble is not the token's
+      }
+    }
+  }
+  return proven;
 }
 
 std::int64_t KeyRing::VersionOf(std::string_view client_id) const {

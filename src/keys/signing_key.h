@@ -15,7 +15,6 @@ namespace assertion {
 struct SigningKey {
   std::string client_id;
   const Algorithm* algorithm;
-  ObjectHandle handle;
   Bytes id;  // CKA_ID
   PublicKey public_key;
   std::string kid;

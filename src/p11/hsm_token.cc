@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "p11/pin.h"
@@ -131,14 +132,15 @@ Result<std::vector<TokenObject>> List(Session& session, CK_OBJECT_CLASS object_c
     if (!label || !id) {
       return std::unexpected(label ? id.error() : label.error());
     }
-    objects.push_back({.handle = handle, .label = std::move(*label), .id = Bytes(id->begin(), id->end()), .value = {}});
+    objects.push_back(
+        {.handle = {.value = handle}, .label = std::move(*label), .id = Bytes(id->begin(), id->end()), .value = {}});
   }
   return objects;
 }
 
 // Reads what makes a key usable into `key`; an error is a flaw of the key or of the token.
 Status ReadUsable(Session& session, std::optional<CK_OBJECT_HANDLE> public_half, TokenKey& key) {
-  const auto type = ReadNeeded(session, key.private_key, CKA_KEY_TYPE, "CKA_KEY_TYPE");
+  const auto type = ReadNeeded(session, key.private_key.value, CKA_KEY_TYPE, "CKA_KEY_TYPE");
   if (!type) {
     return std::unexpected(type.error());
   }
@@ -149,16 +151,16 @@ Status ReadUsable(Session& session, std::optional<CK_OBJECT_HANDLE> public_half,
   if (type->size() != sizeof key_type || key_type != CKK_RSA) {
     return Fail(Code::kKeyForbidden, "it is not an RSA key");
   }
-  auto numbers = ReadPublicKey(session, public_half.value_or(key.private_key));
+  auto numbers = ReadPublicKey(session, public_half.value_or(key.private_key.value));
   if (!numbers) {
     return std::unexpected(numbers.error());
   }
-  const auto modulus = ReadNeeded(session, key.private_key, CKA_MODULUS, "CKA_MODULUS");
+  const auto modulus = ReadNeeded(session, key.private_key.value, CKA_MODULUS, "CKA_MODULUS");
   if (!modulus || WithoutLeadingZeros(*modulus) != numbers->modulus) {
     return Fail(Code::kKeyUnproven, "its private and its public key are not two halves of one pair",
                 modulus ? "CKA_MODULUS differs" : modulus.error().detail);
   }
-  auto attributes = ReadCustody(session, key.private_key);
+  auto attributes = ReadCustody(session, key.private_key.value);
   if (!attributes) {
     return std::unexpected(attributes.error());
   }
@@ -193,7 +195,7 @@ Result<TokenKey> ReadKey(Session& session, const TokenObject& object, const std:
     usable = CheckAlone(public_keys, key, "public keys");
   }
   if (usable) {
-    usable = ReadUsable(session, half == public_keys.end() ? std::nullopt : std::optional(half->handle), key);
+    usable = ReadUsable(session, half == public_keys.end() ? std::nullopt : std::optional(half->handle.value), key);
   }
   if (!usable) {
     const auto code = usable.error().code;
@@ -233,7 +235,7 @@ Result<TokenContents> ReadOnce(Session& session, const std::set<std::string, std
   }
   for (auto& object : *certificates) {
     if (labels.contains(object.label)) {
-      auto value = ReadNeeded(session, object.handle, CKA_VALUE, "CKA_VALUE");
+      auto value = ReadNeeded(session, object.handle.value, CKA_VALUE, "CKA_VALUE");
       if (!value) {
         return std::unexpected(value.error());
       }
@@ -262,7 +264,7 @@ Result<std::vector<TokenData>> FindDataOnce(Session& session, std::string_view a
     if (!name || !value) {
       return std::unexpected(name ? value.error() : name.error());
     }
-    objects.push_back({.handle = handle, .label = std::move(*name), .value = std::move(*value)});
+    objects.push_back({.handle = {.value = handle}, .label = std::move(*name), .value = std::move(*value)});
   }
   return objects;
 }
@@ -298,18 +300,87 @@ Status CheckAtBirth(const TokenKey& key) {
   return {};
 }
 
+// Finds each key once; what it knows of handles goes with it.
 class HsmSigningSession final : public SigningSession {
  public:
   explicit HsmSigningSession(Session session) : session_(std::move(session)) {}
 
-  Result<Bytes> Sign(ObjectHandle key, const Algorithm& algorithm, std::string_view input) override {
-    return session_.Sign({.mechanism = algorithm.pkcs11_mechanism, .pParameter = nullptr, .ulParameterLen = 0}, key,
+  Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) override {
+    const auto key = HandleOf(id);
+    if (!key) {
+      return std::unexpected(key.error());
+    }
+    return session_.Sign({.mechanism = algorithm.pkcs11_mechanism, .pParameter = nullptr, .ulParameterLen = 0}, *key,
                          AsBytes(input));
   }
 
  private:
+  Result<CK_OBJECT_HANDLE> HandleOf(const Bytes& id) {
+    if (const auto known = handles_.find(id); known != handles_.end()) {
+      return known->second;
+    }
+    const auto found = FindById(session_, CKO_PRIVATE_KEY, id);
+    if (!found) {
+      return std::unexpected(found.error());
+    }
+    if (found->size() != 1) {
+      return Fail(Code::kUnavailable, "the HSM is not available; try again",
+                  "C_FindObjects: " + std::to_string(found->size()) + " private keys with CKA_ID " + Hex(id));
+    }
+    handles_.emplace(id, found->front());
+    return found->front();
+  }
+
   Session session_;
+  std::map<Bytes, CK_OBJECT_HANDLE> handles_;
 };
+
+// One attempt with the PIN file's content; see HsmToken::LogIn.
+Result<Session> LogInto(const std::shared_ptr<Module>& module, const TokenInfo& info, const std::string& pin_path,
+                        const std::string& state_directory) {
+  if ((info.flags & (CKF_USER_PIN_LOCKED | CKF_USER_PIN_FINAL_TRY)) != 0) {
+    return Fail(Code::kPinLocked, (info.flags & CKF_USER_PIN_LOCKED) != 0
+                                      ? "the token has locked its user PIN: the security officer must unlock it"
+                                      : "one more wrong PIN would lock the token: not tried; log in once by hand "
+                                        "with the right PIN, then start again");
+  }
+  const auto pin = Pin::ReadFile(pin_path);
+  if (!pin) {
+    return std::unexpected(pin.error());
+  }
+  const RefusedPins refused(state_directory, info.serial);
+  if (refused.Contain(*pin)) {
+    return Fail(Code::kPinRefused, "the token refused the PIN in " + pin_path +
+                                       " before; not tried again, tokens lock after a few attempts: correct that "
+                                       "file, or remove " +
+                                       refused.path() + " if the token was changed");
+  }
+  if (const auto can_remember = refused.Prepare(); !can_remember) {
+    return std::unexpected(can_remember.error());
+  }
+  auto session = Session::Open(module, info.slot, 0);
+  if (!session) {
+    return session;
+  }
+  if (auto logged_in = session->LogIn(*pin); !logged_in) {
+    if (logged_in.error().code == Code::kPinRefused) {
+      const auto remembered = refused.Add(*pin);
+      logged_in.error().message += "; it will not be tried again until " + pin_path + " holds another";
+      if (!remembered) {
+        logged_in.error().detail += "; " + remembered.error().ToString();
+      }
+    }
+    return std::unexpected(logged_in.error());
+  }
+  return session;
+}
+
+// Marks what was seen with the epoch in which it was.
+void Stamp(std::vector<TokenObject>& objects, unsigned epoch) {
+  for (auto& object : objects) {
+    object.handle.epoch = epoch;
+  }
+}
 
 Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_attributes) {
   const auto bits = static_cast<CK_ULONG>(key.bits);
@@ -338,59 +409,80 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_
 
 Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module, TokenInfo info,
                                                   const std::string& pin_path, const std::string& state_directory) {
-  if ((info.flags & (CKF_USER_PIN_LOCKED | CKF_USER_PIN_FINAL_TRY)) != 0) {
-    return Fail(Code::kPinLocked, (info.flags & CKF_USER_PIN_LOCKED) != 0
-                                      ? "the token has locked its user PIN: the security officer must unlock it"
-                                      : "one more wrong PIN would lock the token: not tried; log in once by hand "
-                                        "with the right PIN, then start again");
+  auto login = LogInto(module, info, pin_path, state_directory);
+  if (!login) {
+    return std::unexpected(login.error());
   }
-  const auto pin = Pin::ReadFile(pin_path);
-  if (!pin) {
-    return std::unexpected(pin.error());
+  return std::unique_ptr<HsmToken>(new HsmToken(
+      std::move(module), pin_path, state_directory,
+      std::shared_ptr<Connection>(new Connection{.info = std::move(info), .login = std::move(*login), .epoch = 0})));
+}
+
+std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {
+  const std::lock_guard lock(mutex_);
+  return connection_;
+}
+
+Status HsmToken::Check() {
+  const auto connection = Connected();
+  const std::lock_guard lock(connection->checking);
+  return connection->login.CheckLogin();
+}
+
+Status HsmToken::Reconnect(Reconnection how) {
+  const std::lock_guard alone(reconnecting_);
+  if (how == Reconnection::kLogIn && Check()) {
+    return {};
   }
-  const RefusedPins refused(state_directory, info.serial);
-  if (refused.Contain(*pin)) {
-    return Fail(Code::kPinRefused, "the token refused the PIN in " + pin_path +
-                                       " before; not tried again, tokens lock after a few attempts: correct that "
-                                       "file, or remove " +
-                                       refused.path() + " if the token was changed");
-  }
-  if (const auto can_remember = refused.Prepare(); !can_remember) {
-    return std::unexpected(can_remember.error());
-  }
-  auto session = Session::Open(module, info.slot, 0);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  if (auto logged_in = session->LogIn(*pin); !logged_in) {
-    if (logged_in.error().code == Code::kPinRefused) {
-      const auto remembered = refused.Add(*pin);
-      logged_in.error().message += "; it will not be tried again until " + pin_path + " holds another";
-      if (!remembered) {
-        logged_in.error().detail += "; " + remembered.error().ToString();
-      }
+  if (how == Reconnection::kReload) {
+    if (auto reloaded = module_->Reload(); !reloaded) {
+      return reloaded;
     }
-    return std::unexpected(logged_in.error());
   }
-  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), std::move(info), std::move(*session)));
+  const auto before = Connected();
+  auto info = module_->FindAgain(before->info);
+  if (!info) {
+    return std::unexpected(info.error());
+  }
+  auto login = LogInto(module_, *info, pin_path_, state_directory_);
+  if (!login) {
+    return std::unexpected(login.error());
+  }
+  std::shared_ptr<Connection> connection(
+      new Connection{.info = std::move(*info), .login = std::move(*login), .epoch = before->epoch + 1});
+  const std::lock_guard lock(mutex_);
+  connection_ = std::move(connection);
+  return {};
 }
 
 bool HsmToken::Supports(const Algorithm& algorithm) const {
+  const auto slot = Connected()->info.slot;
+  const auto use = module_->Enter();
   CK_MECHANISM_INFO info{};
-  return (*module_)->C_GetMechanismInfo(info_.slot, algorithm.pkcs11_mechanism, &info) == CKR_OK &&
+  return (*module_)->C_GetMechanismInfo(slot, algorithm.pkcs11_mechanism, &info) == CKR_OK &&
          (info.flags & CKF_SIGN) != 0 &&
-         (*module_)->C_GetMechanismInfo(info_.slot, CKM_RSA_PKCS_KEY_PAIR_GEN, &info) == CKR_OK;
+         (*module_)->C_GetMechanismInfo(slot, CKM_RSA_PKCS_KEY_PAIR_GEN, &info) == CKR_OK;
 }
 
 Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels) {
+  const auto epoch = Connected()->epoch;
   auto session = OpenSession(0);
   if (!session) {
     return std::unexpected(session.error());
   }
-  return Steadily([&] { return ReadOnce(*session, labels); });
+  auto contents = Steadily([&] { return ReadOnce(*session, labels); });
+  if (contents) {
+    for (auto& key : contents->keys) {
+      key.private_key.epoch = epoch;
+    }
+    Stamp(contents->public_keys, epoch);
+    Stamp(contents->certificates, epoch);
+  }
+  return contents;
 }
 
 Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
+  const auto epoch = Connected()->epoch;
   auto session = OpenSession(CKF_RW_SESSION);
   if (!session) {
     return std::unexpected(session.error());
@@ -409,7 +501,7 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
   if (!pair) {
     return std::unexpected(pair.error());
   }
-  TokenKey made{.private_key = pair->private_key,
+  TokenKey made{.private_key = {.value = pair->private_key, .epoch = epoch},
                 .label = key.label,
                 .id = key.id,
                 .public_key = {},
@@ -470,16 +562,30 @@ Status HsmToken::DestroyKey(BytesView id) {
 }
 
 Status HsmToken::DestroyObject(ObjectHandle object) {
+  // While the login stands no handle has come to mean another object.
+  if (auto standing = Check(); !standing) {
+    return standing;
+  }
+  if (object.epoch != Connected()->epoch) {
+    return Fail(Code::kUnavailable, "the HSM was connected anew; try again", "C_DestroyObject: a handle of before");
+  }
   auto session = OpenSession(CKF_RW_SESSION);
-  return session ? session->Destroy(object) : std::unexpected(session.error());
+  return session ? session->Destroy(object.value) : std::unexpected(session.error());
 }
 
 Result<std::vector<TokenData>> HsmToken::FindData(std::string_view application, std::string_view label) {
+  const auto epoch = Connected()->epoch;
   auto session = OpenSession(0);
   if (!session) {
     return std::unexpected(session.error());
   }
-  return Steadily([&] { return FindDataOnce(*session, application, label); });
+  auto objects = Steadily([&] { return FindDataOnce(*session, application, label); });
+  if (objects) {
+    for (auto& object : *objects) {
+      object.handle.epoch = epoch;
+    }
+  }
+  return objects;
 }
 
 Status HsmToken::StoreData(std::string_view application, std::string_view label, std::string_view value) {
@@ -508,23 +614,24 @@ TokenDescription HsmToken::Describe() const {
       std::pair{CKF_USER_PIN_LOCKED, "CKF_USER_PIN_LOCKED"},
       std::pair{CKF_USER_PIN_TO_BE_CHANGED, "CKF_USER_PIN_TO_BE_CHANGED"},
   };
-  TokenDescription description{.label = info_.label,
-                               .manufacturer = info_.manufacturer,
-                               .model = info_.model,
-                               .serial = info_.serial,
-                               .firmware = info_.firmware,
+  const auto info = Connected()->info;
+  TokenDescription description{.label = info.label,
+                               .manufacturer = info.manufacturer,
+                               .model = info.model,
+                               .serial = info.serial,
+                               .firmware = info.firmware,
                                .flags = {}};
   for (const auto& [flag, name] : kFlags) {
-    if ((info_.flags & flag) != 0) {
+    if ((info.flags & flag) != 0) {
       description.flags.emplace_back(name);
     }
   }
   return description;
 }
 
-Result<std::string> HsmToken::PrivateKeyUri(BytesView id) {
+Result<PrivateKeyReference> HsmToken::PrivateKeyOf(BytesView id) {
   const std::unique_ptr<P11KitUri, decltype(&p11_kit_uri_free)> uri(p11_kit_uri_new(), p11_kit_uri_free);
-  *p11_kit_uri_get_token_info(uri.get()) = info_.raw;
+  *p11_kit_uri_get_token_info(uri.get()) = Connected()->info.raw;
   const CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
   auto with_class = Attribute(CKA_CLASS, object_class);
   auto with_id = Attribute(CKA_ID, id);
@@ -534,9 +641,9 @@ Result<std::string> HsmToken::PrivateKeyUri(BytesView id) {
       p11_kit_uri_format(uri.get(), P11_KIT_URI_FOR_OBJECT_ON_TOKEN, &text) != P11_KIT_URI_OK) {
     return Fail(Code::kInternal, "the key's PKCS#11 URI cannot be written", "p11_kit_uri_format");
   }
-  std::string result(text);
+  PrivateKeyReference reference{.uri = text, .hold = std::make_shared<Module::Use>(module_->Enter())};
   std::free(text);
-  return result;
+  return reference;
 }
 
 Result<std::unique_ptr<SigningSession>> HsmToken::OpenSigningSession() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ class HsmToken final : public Token {
   static Result<std::unique_ptr<HsmToken>> LogIn(std::shared_ptr<Module> module, TokenInfo info,
                                                  const std::string& pin_path, const std::string& state_directory);
 
-  const TokenInfo& info() const { return info_; }
+  TokenInfo info() const { return Connected()->info; }
 
   // Whether the token signs with the algorithm and makes keys for it.
   bool Supports(const Algorithm& algorithm) const;
@@ -32,19 +33,38 @@ class HsmToken final : public Token {
   Status DestroyObject(ObjectHandle object) override;
   Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override;
   Status StoreData(std::string_view application, std::string_view label, std::string_view value) override;
-  Result<std::string> PrivateKeyUri(BytesView id) override;
+  Result<PrivateKeyReference> PrivateKeyOf(BytesView id) override;
   TokenDescription Describe() const override;
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
+  Status Check() override;
+  unsigned Epoch() const override { return Connected()->epoch; }
+  Status Reconnect(Reconnection how) override;
 
  private:
-  HsmToken(std::shared_ptr<Module> module, TokenInfo info, Session login)
-      : module_(std::move(module)), info_(std::move(info)), login_(std::move(login)) {}
+  // A login, and the epoch of the handles that are seen under it.
+  struct Connection {
+    TokenInfo info;
+    Session login;  // kept open: closing a process's last session logs it out
+    unsigned epoch;
+    std::mutex checking = {};  // a session belongs to one thread at a time
+  };
 
-  Result<Session> OpenSession(CK_FLAGS flags) const { return Session::Open(module_, info_.slot, flags); }
+  HsmToken(std::shared_ptr<Module> module, std::string pin_path, std::string state_directory,
+           std::shared_ptr<Connection> connection)
+      : module_(std::move(module)),
+        pin_path_(std::move(pin_path)),
+        state_directory_(std::move(state_directory)),
+        connection_(std::move(connection)) {}
 
-  std::shared_ptr<Module> module_;
-  TokenInfo info_;
-  Session login_;  // kept open: closing a process's last session logs it out
+  std::shared_ptr<Connection> Connected() const;
+  Result<Session> OpenSession(CK_FLAGS flags) const { return Session::Open(module_, Connected()->info.slot, flags); }
+
+  const std::shared_ptr<Module> module_;
+  const std::string pin_path_;
+  const std::string state_directory_;
+  std::mutex reconnecting_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<Connection> connection_;
 };
 
 }  // namespace assertion::p11

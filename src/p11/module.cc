@@ -4,10 +4,13 @@
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/uri.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <mutex>
 #include <thread>
+#include <tuple>
 
 namespace assertion::p11 {
 namespace {
@@ -92,7 +95,22 @@ Status Module::Initialize() {
   return {};
 }
 
+Status Module::Reload() {
+  constexpr std::chrono::seconds kDrainLimit{2};
+  if (!initialized_here_) {
+    return Fail(Code::kFailedPrecondition, "the PKCS#11 module is not this process's own to reload");
+  }
+  const std::unique_lock alone(lifetime_, kDrainLimit);
+  if (!alone) {
+    return Fail(Code::kUnavailable, "the HSM is not available; try again", "a call into the module does not return");
+  }
+  ++generation_;
+  functions_->C_Finalize(nullptr);
+  return Initialize();
+}
+
 Result<CK_INFO> Module::Info() const {
+  const auto use = Enter();
   CK_INFO info{};
   if (const auto rv = functions_->C_GetInfo(&info); rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetInfo", rv));
@@ -101,6 +119,7 @@ Result<CK_INFO> Module::Info() const {
 }
 
 Result<std::vector<TokenInfo>> Module::ListTokens() const {
+  const auto use = Enter();
   CK_ULONG count = 0;
   auto rv = functions_->C_GetSlotList(CK_TRUE, nullptr, &count);
   std::vector<CK_SLOT_ID> slots(count);
@@ -147,8 +166,7 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri) {
         break;  // not ours to finalise
       }
       std::this_thread::sleep_for(kBetween);
-      functions_->C_Finalize(nullptr);
-      if (const auto again = Initialize(); !again) {
+      if (const auto again = Reload(); !again) {
         return std::unexpected(again.error());
       }
     }
@@ -178,6 +196,22 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri) {
   }
   return Fail(Code::kTokenAbsent,
               "no token matches the PKCS#11 URI; the module shows " + (seen.empty() ? "no token" : seen));
+}
+
+Result<TokenInfo> Module::FindAgain(const TokenInfo& token) const {
+  const auto tokens = ListTokens();
+  if (!tokens) {
+    return std::unexpected(tokens.error());
+  }
+  const auto names = [](const TokenInfo& info) {
+    return std::tie(info.label, info.manufacturer, info.model, info.serial);
+  };
+  const auto found =
+      std::ranges::find_if(*tokens, [&](const TokenInfo& other) { return names(other) == names(token); });
+  if (found == tokens->end()) {
+    return Fail(Code::kTokenAbsent, "token '" + token.label + "' (serial " + token.serial + ") is not there");
+  }
+  return *found;
 }
 
 }  // namespace assertion::p11

@@ -2,8 +2,10 @@
 
 #include <p11-kit/pkcs11.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -36,13 +38,26 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
+  // While one lives the module is not reloaded; whoever calls it holds one. Belongs to one thread.
+  using Use = std::shared_lock<std::shared_timed_mutex>;
+  Use Enter() const { return Use(lifetime_); }
   CK_FUNCTION_LIST* operator->() const { return functions_; }
+
+  // C_Finalize and C_Initialize: every session and handle of before is void. UNAVAILABLE when calls into the module do
+  // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it.
+  Status Reload();
+
+  // How often it was reloaded: a session or handle is good for one generation.
+  unsigned generation() const { return generation_; }
 
   const std::string& path() const { return path_; }
   Result<CK_INFO> Info() const;
 
   // The one token that the URI names. kTokenAbsent, kTokenAmbiguous.
   Result<TokenInfo> FindToken(const TokenUri& uri);
+
+  // The same token as it is now, perhaps in another slot. kTokenAbsent.
+  Result<TokenInfo> FindAgain(const TokenInfo& token) const;
 
  private:
   Module(std::string path, CK_FUNCTION_LIST* functions) : path_(std::move(path)), functions_(functions) {}
@@ -53,6 +68,8 @@ class Module {
   std::string path_;
   CK_FUNCTION_LIST* functions_;
   bool initialized_here_ = false;
+  mutable std::shared_timed_mutex lifetime_;
+  std::atomic<unsigned> generation_ = 0;
 };
 
 // The error of a Cryptoki call that did not answer CKR_OK. UNAVAILABLE when the token, the session or the login is

@@ -6,21 +6,69 @@
 namespace assertion::p11 {
 
 Result<Session> Session::Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, CK_FLAGS flags) {
+  const auto use = module->Enter();
+  const auto generation = module->generation();
   CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
   const auto rv = (*module)->C_OpenSession(slot, CKF_SERIAL_SESSION | flags, nullptr, nullptr, &handle);
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_OpenSession", rv));
   }
-  return Session(std::move(module), handle);
+  return Session(module, handle, generation);
 }
 
 Session::~Session() {
-  if (handle_ != CK_INVALID_HANDLE) {
+  if (handle_ == CK_INVALID_HANDLE) {
+    return;
+  }
+  const auto use = module_->Enter();
+  if (generation_ == module_->generation()) {
     (*module_)->C_CloseSession(handle_);
   }
 }
 
+Result<Module::Use> Session::Enter(const char* function) const {
+  auto use = module_->Enter();
+  if (handle_ == CK_INVALID_HANDLE || generation_ != module_->generation()) {
+    return std::unexpected(CryptokiError(function, CKR_SESSION_HANDLE_INVALID));
+  }
+  return use;
+}
+
+std::unexpected<Error> Session::Failed(const char* function, CK_RV rv) {
+  switch (rv) {
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+    case CKR_DEVICE_REMOVED:
+    case CKR_SESSION_CLOSED:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_TOKEN_NOT_PRESENT:
+      handle_ = CK_INVALID_HANDLE;  // closed later, it might be somebody else's by then
+      break;
+    default:
+      break;
+  }
+  return std::unexpected(CryptokiError(function, rv));
+}
+
+Status Session::CheckLogin() {
+  const auto use = Enter("C_GetSessionInfo");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
+  CK_SESSION_INFO info{};
+  if (const auto rv = (*module_)->C_GetSessionInfo(handle_, &info); rv != CKR_OK) {
+    return Failed("C_GetSessionInfo", rv);
+  }
+  if (info.state != CKS_RO_USER_FUNCTIONS && info.state != CKS_RW_USER_FUNCTIONS) {
+    return std::unexpected(CryptokiError("C_GetSessionInfo", CKR_USER_NOT_LOGGED_IN));
+  }
+  return {};
+}
+
 Status Session::LogIn(const Pin& pin) {
+  const auto use = Enter("C_Login");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   const auto rv = (*module_)->C_Login(handle_, CKU_USER, pin.buffer_->octets.data(), pin.buffer_->size);
   switch (rv) {
     case CKR_OK:
@@ -36,14 +84,18 @@ Status Session::LogIn(const Pin& pin) {
       return Fail(Code::kPinLocked, "the token has locked its user PIN: the security officer must unlock it",
                   CryptokiError("C_Login", rv).detail);
     default:
-      return std::unexpected(CryptokiError("C_Login", rv));
+      return Failed("C_Login", rv);
   }
 }
 
 Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> pattern) {
+  const auto use = Enter("C_FindObjectsInit");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   auto rv = (*module_)->C_FindObjectsInit(handle_, pattern.data(), pattern.size());
   if (rv != CKR_OK) {
-    return std::unexpected(CryptokiError("C_FindObjectsInit", rv));
+    return Failed("C_FindObjectsInit", rv);
   }
   std::vector<CK_OBJECT_HANDLE> found;
   std::array<CK_OBJECT_HANDLE, 64> batch{};
@@ -57,13 +109,16 @@ Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> patt
   } while (count > 0);
   const auto ended = (*module_)->C_FindObjectsFinal(handle_);
   if (rv != CKR_OK || ended != CKR_OK) {
-    return std::unexpected(rv != CKR_OK ? CryptokiError("C_FindObjects", rv)
-                                        : CryptokiError("C_FindObjectsFinal", ended));
+    return rv != CKR_OK ? Failed("C_FindObjects", rv) : Failed("C_FindObjectsFinal", ended);
   }
   return found;
 }
 
 Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
+  const auto use = Enter("C_GetAttributeValue");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   CK_ATTRIBUTE attribute{.type = type, .pValue = nullptr, .ulValueLen = 0};
   auto rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
   if (rv == CKR_ATTRIBUTE_TYPE_INVALID || attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION) {
@@ -78,51 +133,67 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
     return Fail(Code::kNotFound, "an object on the token is gone", CryptokiError("C_GetAttributeValue", rv).detail);
   }
   if (rv != CKR_OK) {
-    return std::unexpected(CryptokiError("C_GetAttributeValue", rv));
+    return Failed("C_GetAttributeValue", rv);
   }
   value.resize(attribute.ulValueLen);
   return value;
 }
 
 Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
+  const auto use = Enter("C_CreateObject");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
   const auto rv = (*module_)->C_CreateObject(handle_, attributes.data(), attributes.size(), &object);
   if (rv != CKR_OK) {
-    return std::unexpected(CryptokiError("C_CreateObject", rv));
+    return Failed("C_CreateObject", rv);
   }
   return object;
 }
 
 Status Session::Destroy(CK_OBJECT_HANDLE object) {
+  const auto use = Enter("C_DestroyObject");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID) {
-    return std::unexpected(CryptokiError("C_DestroyObject", rv));
+    return Failed("C_DestroyObject", rv);
   }
   return {};
 }
 
 Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                                   std::span<CK_ATTRIBUTE> private_template) {
+  const auto use = Enter("C_GenerateKeyPair");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   KeyPair pair{};
   const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
                                                 private_template.data(), private_template.size(), &pair.public_key,
                                                 &pair.private_key);
   if (rv != CKR_OK) {
-    return std::unexpected(CryptokiError("C_GenerateKeyPair", rv));
+    return Failed("C_GenerateKeyPair", rv);
   }
   return pair;
 }
 
 Result<Bytes> Session::Sign(CK_MECHANISM mechanism, CK_OBJECT_HANDLE key, BytesView data) {
+  const auto use = Enter("C_SignInit");
+  if (!use) {
+    return std::unexpected(use.error());
+  }
   auto rv = (*module_)->C_SignInit(handle_, &mechanism, key);
   if (rv != CKR_OK) {
-    return std::unexpected(CryptokiError("C_SignInit", rv));
+    return Failed("C_SignInit", rv);
   }
   constexpr std::size_t kLargest = 1024;  // RSA-8192
   Bytes signature(kLargest);
   CK_ULONG size = signature.size();
   rv = (*module_)->C_Sign(handle_, const_cast<CK_BYTE*>(data.data()), data.size(), signature.data(), &size);
   if (rv != CKR_OK) {
-    return std::unexpected(CryptokiError("C_Sign", rv));
+    return Failed("C_Sign", rv);
   }
   signature.resize(size);
   return signature;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "assertion/bytes.h"
@@ -21,7 +22,9 @@ class Session {
   static Result<Session> Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, CK_FLAGS flags);
 
   Session(Session&& other) noexcept
-      : module_(std::move(other.module_)), handle_(std::exchange(other.handle_, CK_INVALID_HANDLE)) {}
+      : module_(std::move(other.module_)),
+        handle_(std::exchange(other.handle_, CK_INVALID_HANDLE)),
+        generation_(other.generation_) {}
   Session& operator=(Session&&) = delete;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -47,13 +50,22 @@ class Session {
   Result<KeyPair> GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                   std::span<CK_ATTRIBUTE> private_template);
 
+  // Whether its login as CKU_USER stands. UNAVAILABLE when not.
+  Status CheckLogin();
+
   Result<Bytes> Sign(CK_MECHANISM mechanism, CK_OBJECT_HANDLE key, BytesView data);
 
  private:
-  Session(std::shared_ptr<Module> module, CK_SESSION_HANDLE handle) : module_(std::move(module)), handle_(handle) {}
+  Session(std::shared_ptr<Module> module, CK_SESSION_HANDLE handle, unsigned generation)
+      : module_(std::move(module)), handle_(handle), generation_(generation) {}
+
+  // Before each call: of a module that was reloaded the handle may mean another session by now.
+  Result<Module::Use> Enter(const char* function) const;
+  std::unexpected<Error> Failed(const char* function, CK_RV rv);
 
   std::shared_ptr<Module> module_;
-  CK_SESSION_HANDLE handle_;
+  CK_SESSION_HANDLE handle_;  // CK_INVALID_HANDLE: moved from, or not there any more
+  unsigned generation_;
 };
 
 }  // namespace assertion::p11

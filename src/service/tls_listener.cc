@@ -85,9 +85,6 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
   if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
-  if (auto loaded = x509::LoadEngineForKeysOnly(); !loaded) {
-    return std::unexpected(loaded.error());
-  }
   if (auto refreshed = listener->Refresh(); !refreshed) {
     return std::unexpected(refreshed.error());
   }
@@ -106,7 +103,8 @@ Result<std::string> TlsListener::KeyUriFor(const std::string& chain) const {
   }
   for (const auto& key : *keys) {
     if (key.public_key == leaf->public_key) {
-      return token_.PrivateKeyUri(key.id);
+      const auto reference = token_.PrivateKeyOf(key.id);
+      return reference ? Result<std::string>(reference->uri) : std::unexpected(reference.error());
     }
   }
   return Fail(Code::kTlsUnusable, options_.certificate +
@@ -122,13 +120,18 @@ Status TlsListener::Refresh() {
     return std::unexpected(chain ? authorities.error() : chain.error());
   }
   // To look for the key takes a look at the whole token.
-  const bool known = *chain == chain_;
+  const auto epoch = token_.Epoch();
+  const bool known = *chain == chain_ && epoch == epoch_;
+  const auto engine = x509::LoadEngineForKeysOnly(epoch);
+  if (!engine) {
+    return std::unexpected(engine.error());
+  }
   const auto key_uri = known ? Result<std::string>(key_uri_) : KeyUriFor(*chain);
   if (!key_uri) {
     return std::unexpected(key_uri.error());
   }
   const auto context =
-      known ? Result<x509::ServerContext>(server_context_.load()) : x509::NewServerContext(*chain, *key_uri);
+      known ? Result<x509::ServerContext>(server_context_.load()) : x509::NewServerContext(*chain, *engine, *key_uri);
   if (!context) {
     return Unusable(options_.certificate, context.error());
   }
@@ -137,13 +140,14 @@ Status TlsListener::Refresh() {
     return Unusable(options_.client_ca, trust.error());
   }
   trust_->store(std::make_shared<const x509::Trust>(std::move(*trust)));
-  const auto key_reference = "engine:pkcs11:" + *key_uri;  // as gRPC hands it to the engine
+  const auto key_reference = "engine:" + *engine + ":" + *key_uri;  // as gRPC hands it to the engine
   for (const auto& [name, text] : {std::pair(kAuthorities, &*authorities), {kKey, &key_reference}, {kChain, &*chain}}) {
     if (auto published = Publish(Own(name), *text); !published) {
       return published;
     }
   }
   chain_ = *chain;
+  epoch_ = epoch;
   key_uri_ = *key_uri;
   server_context_.store(*context);
   return {};

@@ -33,8 +33,8 @@ class TlsListener {
   // For the HTTP listener: the same certificate and key.
   x509::ServerContext server_context() const { return server_context_.load(); }
 
-  // Reads certificate, authorities and CRLs again. New connections see what changed; after an error all stays as it
-  // was.
+  // Reads certificate, authorities and CRLs again, and finds the key again in a token that was connected anew. New
+  // connections see what changed; after an error all stays as it was.
   Status Refresh();
 
  private:
@@ -53,6 +53,7 @@ class TlsListener {
   int port_ = 0;
   std::mutex refresh_;
   std::string chain_;    // as Refresh last took it over
+  unsigned epoch_ = 0;   // of the token, then
   std::string key_uri_;  // of that chain's private key
   std::atomic<x509::ServerContext> server_context_;
 };

@@ -48,6 +48,22 @@ std::string ProviderConfiguration(const std::string& module_path) {
          module_path + "\n";
 }
 
+using ContextPtr = std::unique_ptr<OSSL_LIB_CTX, Deleter<OSSL_LIB_CTX_free>>;
+
+Result<ContextPtr> LoadProvider(const std::string& module_path) {
+  ContextPtr context(OSSL_LIB_CTX_new());
+  const std::unique_ptr<CONF, Deleter<NCONF_free>> conf(NCONF_new_ex(context.get(), nullptr));
+  const auto text = ProviderConfiguration(module_path);
+  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  long line = 0;
+  if (!context || !conf || !bio || NCONF_load_bio(conf.get(), bio.get(), &line) != 1 ||
+      CONF_modules_load(conf.get(), nullptr, 0) <= 0 || OSSL_PROVIDER_available(context.get(), "pkcs11") != 1) {
+    return Fail(Code::kModuleUnusable, "OpenSSL cannot load its provider 'pkcs11': install pkcs11-provider",
+                "CONF_modules_load: " + TakeErrors());
+  }
+  return context;
+}
+
 Error OpenSslError(const char* call) {
   return Error{Code::kInternal, "OpenSSL could not make the certificate or request",
                std::string(call) + ": " + TakeErrors()};
@@ -180,32 +196,25 @@ bool IsSignedBy(EVP_PKEY* public_key, const Bytes& der) {
 }  // namespace
 
 Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path) {
-  std::unique_ptr<Certifier> certifier(new Certifier(OSSL_LIB_CTX_new()));
-  const std::unique_ptr<CONF, Deleter<NCONF_free>> conf(NCONF_new_ex(certifier->context_, nullptr));
-  const auto text = ProviderConfiguration(module_path);
-  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  long line = 0;
-  if (certifier->context_ == nullptr || !conf || !bio || NCONF_load_bio(conf.get(), bio.get(), &line) != 1 ||
-      CONF_modules_load(conf.get(), nullptr, 0) <= 0 || OSSL_PROVIDER_available(certifier->context_, "pkcs11") != 1) {
-    return Fail(Code::kModuleUnusable, "OpenSSL cannot load its provider 'pkcs11': install pkcs11-provider",
-                "CONF_modules_load: " + TakeErrors());
+  if (const auto context = LoadProvider(module_path); !context) {
+    return std::unexpected(context.error());
   }
-  return certifier;
+  return std::unique_ptr<Certifier>(new Certifier(module_path));
 }
 
-Certifier::~Certifier() { OSSL_LIB_CTX_free(context_); }
-
 Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) const {
-  const auto signing = StartSigning(context_, request.private_key_uri, *request.algorithm);
-  if (!signing) {
-    return std::unexpected(signing.error());
-  }
   const auto names = AlternativeNames(request.subject_alt_names);
   if (!names) {
     return std::unexpected(names.error());
   }
+  const auto context = LoadProvider(module_path_);
+  const auto signing = context ? StartSigning(context->get(), request.private_key_uri, *request.algorithm)
+                               : std::unexpected(context.error());
+  if (!signing) {
+    return std::unexpected(signing.error());
+  }
   const auto public_key = ToOpenSsl(request.public_key);
-  const X509Ptr certificate(X509_new_ex(context_, nullptr));
+  const X509Ptr certificate(X509_new_ex(context->get(), nullptr));
   if (!public_key || !certificate || !Describe(certificate.get(), request, public_key.get()) ||
       (!request.subject_alt_names.empty() &&
        X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names->get(), 0, X509V3_ADD_DEFAULT) != 1)) {
@@ -243,12 +252,14 @@ Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
   if (!names) {
     return std::unexpected(names.error());
   }
-  const auto signing = StartSigning(context_, request.private_key_uri, *request.algorithm);
+  const auto context = LoadProvider(module_path_);
+  const auto signing = context ? StartSigning(context->get(), request.private_key_uri, *request.algorithm)
+                               : std::unexpected(context.error());
   if (!signing) {
     return std::unexpected(signing.error());
   }
   const auto public_key = ToOpenSsl(request.public_key);
-  const RequestPtr csr(X509_REQ_new_ex(context_, nullptr));
+  const RequestPtr csr(X509_REQ_new_ex(context->get(), nullptr));
   // RFC 5280 section 4.1.2.6: where the subject is empty the alternative names must be critical.
   if (!public_key || !csr || X509_REQ_set_version(csr.get(), X509_REQ_VERSION_1) != 1 ||
       X509_REQ_set_subject_name(csr.get(), subject->get()) != 1 ||

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <openssl/types.h>
-
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "assertion/algorithm.h"
@@ -39,16 +38,13 @@ struct NewCertificate {
 };
 
 // Makes certificates whose private key stays in the token: OpenSSL with pkcs11-provider in a library context of its
-// own (SoftHSM uses OpenSSL's default context: a provider there could call itself without end).
-// The module must have been initialised and logged in before, and be finalised after this object is gone.
+// own (SoftHSM uses OpenSSL's default context: a provider there could call itself without end), made anew for each:
+// what a provider remembers of slots and handles is void once the token was away. The module must be initialised and
+// logged in, and stay so for the length of a call (PrivateKeyReference::hold).
 class Certifier {
  public:
   // `module_path` must be one that TokenUri accepted.
   static Result<std::unique_ptr<Certifier>> New(const std::string& module_path);
-
-  ~Certifier();
-  Certifier(const Certifier&) = delete;
-  Certifier& operator=(const Certifier&) = delete;
 
   // An end-entity certificate for digital signatures, signed by its own key and checked against `public_key`.
   Result<NewCertificate> SelfSign(const SelfSignedRequest& request) const;
@@ -59,9 +55,9 @@ class Certifier {
   Result<std::string> CreateCsr(const CsrRequest& request) const;
 
  private:
-  explicit Certifier(OSSL_LIB_CTX* context) : context_(context) {}
+  explicit Certifier(std::string module_path) : module_path_(std::move(module_path)) {}
 
-  OSSL_LIB_CTX* context_;
+  const std::string module_path_;
 };
 
 }  // namespace assertion::x509

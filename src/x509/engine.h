@@ -7,12 +7,13 @@
 
 namespace assertion::x509 {
 
-// Loads libp11's engine "pkcs11", by which gRPC takes a private key, and leaves it nothing but that: gRPC makes an
-// engine the default of the whole process for every method that it has, and SoftHSM2 signs with OpenSSL's default.
-// Before gRPC loads it; once is enough. kTlsUnusable: it is not installed.
-Status LoadEngineForKeysOnly();
+// The name under which gRPC finds libp11's engine, by which it takes a private key. The engine has nothing else: gRPC
+// makes an engine the default of the whole process for every method that it has, and SoftHSM2 signs with OpenSSL's
+// default. It keeps sessions, and never looks whether they still stand: `epoch` is the token's (Token::Epoch), and each
+// has an engine of its own, which stays, for the end of one would be a C_Finalize. kTlsUnusable: it is not installed.
+Result<std::string> LoadEngineForKeysOnly(unsigned epoch);
 
-// The token's private key that `uri` (RFC 7512, no PIN) names. kTlsUnusable.
-Result<KeyPtr> LoadEngineKey(const std::string& uri);
+// The token's private key that `uri` (RFC 7512, no PIN) names, from the engine of that name. kTlsUnusable.
+Result<KeyPtr> LoadEngineKey(const std::string& engine_id, const std::string& uri);
 
 }  // namespace assertion::x509

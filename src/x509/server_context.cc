@@ -43,7 +43,8 @@ Status UseChain(SSL_CTX* context, const std::string& chain) {
 
 }  // namespace
 
-Result<ServerContext> NewServerContext(const std::string& chain, const std::string& key_uri) {
+Result<ServerContext> NewServerContext(const std::string& chain, const std::string& engine_id,
+                                       const std::string& key_uri) {
   ServerContext context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(context.get(), kSuites) != 1 || SSL_CTX_set_num_tickets(context.get(), 0) != 1) {
@@ -54,7 +55,7 @@ Result<ServerContext> NewServerContext(const std::string& chain, const std::stri
   if (auto used = UseChain(context.get(), chain); !used) {
     return std::unexpected(used.error());
   }
-  const auto key = LoadEngineKey(key_uri);
+  const auto key = LoadEngineKey(engine_id, key_uri);
   if (!key) {
     return std::unexpected(key.error());
   }

@@ -15,6 +15,7 @@ using ServerContext = std::shared_ptr<SSL_CTX>;
 
 // `chain` in PEM, leaf first; `key_uri` names the leaf's private key in the token (RFC 7512, no PIN), which the engine
 // resolves within the process's login (see LoadEngineForKeysOnly, which comes first). kTlsUnusable.
-Result<ServerContext> NewServerContext(const std::string& chain, const std::string& key_uri);
+Result<ServerContext> NewServerContext(const std::string& chain, const std::string& engine_id,
+                                       const std::string& key_uri);
 
 }  // namespace assertion::x509

@@ -214,7 +214,7 @@ describe('mutual TLS', () => {
       '--label', 'assertiond-tls'], 'buffer');
     assert.ok(onToken.includes(Buffer.from(served.n, 'base64url')));
     const reference = readFileSync(path.join(deployment.folder, 'tls', 'key'), 'utf8');
-    assert.match(reference, /^engine:pkcs11:pkcs11:/);
+    assert.match(reference, /^engine:pkcs11-0:pkcs11:/);
     assert.doesNotMatch(reference, /pin/);
     assert.ok(!reference.includes(deployment.pin));
   });

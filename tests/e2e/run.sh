@@ -20,4 +20,4 @@ run=$(mktemp -d -p "$work")
 trap 'rm -rf "$run"' EXIT
 cp -r "$here"/*.mjs "$here"/*.py "$here/wso2" "$here/../process/spy_leak.supp" "$run/"
 cd "$run"
-E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto node --test --test-reporter=spec ./*.test.mjs
+E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto E2E_FAULTY_HSM=$bin/../tests/libfaulty_hsm.so node --test --test-reporter=spec ./*.test.mjs

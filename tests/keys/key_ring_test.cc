@@ -189,7 +189,7 @@ class WrongToken final : public WrappedToken {
  private:
   class Session final : public SigningSession {
    public:
-    Result<Bytes> Sign(ObjectHandle, const Algorithm&, std::string_view) override { return Bytes(256, 1); }
+    Result<Bytes> Sign(const Bytes&, const Algorithm&, std::string_view) override { return Bytes(256, 1); }
   };
 };
 

@@ -54,7 +54,7 @@ TEST_F(HsmTokenTest, WhatItSignsVerifiesWithThePublicKeyItShows) {
   const auto verifier = x509::Verifier::New(key->public_key, kAlgorithms[0]);
   ASSERT_TRUE(verifier);
   for (const auto* input : {"first", "second"}) {
-    const auto signature = (*session)->Sign(key->private_key, kAlgorithms[0], input);
+    const auto signature = (*session)->Sign(key->id, kAlgorithms[0], input);
     ASSERT_TRUE(signature) << signature.error().ToString();
     EXPECT_EQ(signature->size(), 256U);
     EXPECT_TRUE(verifier->Verify(input, *signature));
@@ -108,19 +108,20 @@ TEST_F(HsmTokenTest, DestroyRemovesBothHalves) {
   ASSERT_TRUE(left);
   EXPECT_TRUE(left->keys.empty());
   EXPECT_TRUE(left->public_keys.empty());
-  const auto stale = (*hsm_.token().OpenSigningSession())->Sign(key->private_key, kAlgorithms[0], "x");
+  const auto stale = (*hsm_.token().OpenSigningSession())->Sign(key->id, kAlgorithms[0], "x");
   ASSERT_FALSE(stale);
   EXPECT_EQ(stale.error().code, Code::kUnavailable);
-  EXPECT_NE(stale.error().detail.find("C_SignInit"), std::string::npos);
+  EXPECT_NE(stale.error().detail.find("C_FindObjects: 0 private keys with CKA_ID 01"), std::string::npos);
 }
 
 TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {
-  const auto uri = hsm_.token().PrivateKeyUri(Bytes{0xAB, 0x01});
-  ASSERT_TRUE(uri);
-  EXPECT_NE(uri->find("token=test"), std::string::npos) << *uri;
-  EXPECT_NE(uri->find("id=%AB%01"), std::string::npos) << *uri;
-  EXPECT_NE(uri->find("type=private"), std::string::npos) << *uri;
-  EXPECT_EQ(uri->find("pin"), std::string::npos) << *uri;
+  const auto reference = hsm_.token().PrivateKeyOf(Bytes{0xAB, 0x01});
+  ASSERT_TRUE(reference);
+  const auto& uri = reference->uri;
+  EXPECT_NE(uri.find("token=test"), std::string::npos) << uri;
+  EXPECT_NE(uri.find("id=%AB%01"), std::string::npos) << uri;
+  EXPECT_NE(uri.find("type=private"), std::string::npos) << uri;
+  EXPECT_EQ(uri.find("pin"), std::string::npos) << uri;
 }
 
 TEST_F(HsmTokenTest, ClosingASessionDoesNotLogOut) {

@@ -585,7 +585,7 @@ class HeldToken final : public WrappedToken {
   class Session final : public SigningSession {
    public:
     Session(HeldToken& token, std::unique_ptr<SigningSession> real) : token_(token), real_(std::move(real)) {}
-    Result<Bytes> Sign(ObjectHandle key, const Algorithm& algorithm, std::string_view input) override {
+    Result<Bytes> Sign(const Bytes& key, const Algorithm& algorithm, std::string_view input) override {
       ++token_.signing_;
       token_.hold_.wait();
       return real_->Sign(key, algorithm, input);

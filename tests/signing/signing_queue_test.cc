@@ -48,13 +48,16 @@ class MemoryToken final : public Token {
   Result<std::vector<TokenData>> FindData(std::string_view, std::string_view) override { return Unused(); }
   Status StoreData(std::string_view, std::string_view, std::string_view) override { return Unused(); }
   TokenDescription Describe() const override { return {}; }
-  Result<std::string> PrivateKeyUri(BytesView) override { return Unused(); }
+  Result<PrivateKeyReference> PrivateKeyOf(BytesView) override { return Unused(); }
+  Status Check() override { return Unused(); }
+  unsigned Epoch() const override { return 0; }
+  Status Reconnect(Reconnection) override { return Unused(); }
 
  private:
   class Session final : public SigningSession {
    public:
     explicit Session(MemoryToken& token) : token_(token) {}
-    Result<Bytes> Sign(ObjectHandle, const Algorithm&, std::string_view input) override { return token_.Sign(input); }
+    Result<Bytes> Sign(const Bytes&, const Algorithm&, std::string_view input) override { return token_.Sign(input); }
 
    private:
     MemoryToken& token_;
@@ -112,7 +115,6 @@ class SigningQueueTest : public testing::Test {
       : key_(std::make_shared<SigningKey>(
             SigningKey{.client_id = "orders",
                        .algorithm = kAlgorithms.data(),
-                       .handle = 1,
                        .id = {},
                        .public_key = token_.public_key(),
                        .kid = "kid",
@@ -160,16 +162,47 @@ TEST_F(SigningQueueTest, SignsWhatWasSubmitted) {
 
 TEST_F(SigningQueueTest, AnErrorDiscardsTheSession) {
   token_.Queue(MemoryToken::Fault::kError);
+  token_.Queue(MemoryToken::Fault::kError);
   SigningQueue queue(token_, 1, 100);
   const auto failed = Submit(queue, "a").get();
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, Code::kUnavailable);
   EXPECT_TRUE(Submit(queue, "b").get());
   EXPECT_TRUE(Submit(queue, "c").get());
-  EXPECT_EQ(token_.sessions_opened(), 2);
+  EXPECT_EQ(token_.sessions_opened(), 3);
+}
+
+TEST_F(SigningQueueTest, OneErrorIsMendedByAnotherSession) {
+  for (const auto fault : {MemoryToken::Fault::kError, MemoryToken::Fault::kWrongSignature}) {
+    token_.Queue(fault);
+    SigningQueue queue(token_, 1, 100);
+    const auto result = Submit(queue, "a").get();
+    ASSERT_TRUE(result) << result.error().ToString();
+    EXPECT_TRUE(key_->verifier.Verify(result->input, result->signature));
+  }
+  EXPECT_EQ(token_.sessions_opened(), 4);
+}
+
+TEST_F(SigningQueueTest, PausedItRefusesWhatWaitsAndWhatComes) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, 1, 100);
+  auto first = Submit(queue, "first");
+  while (token_.signatures() == 0) {
+    std::this_thread::yield();  // until the worker holds the first job
+  }
+  auto waiting = Submit(queue, "second");
+  queue.Pause({Code::kUnavailable, "away", ""});
+  EXPECT_EQ(waiting.get().error().message, "away");
+  EXPECT_EQ(Submit(queue, "third").get().error().message, "away");
+  hold.count_down();
+  EXPECT_TRUE(first.get());
+  queue.Resume();
+  EXPECT_TRUE(Submit(queue, "fourth").get());
 }
 
 TEST_F(SigningQueueTest, AWrongSignatureIsNeverReleased) {
+  token_.Queue(MemoryToken::Fault::kWrongSignature);
   token_.Queue(MemoryToken::Fault::kWrongSignature);
   SigningQueue queue(token_, 1, 100);
   const auto failed = Submit(queue, "a").get();
@@ -177,7 +210,7 @@ TEST_F(SigningQueueTest, AWrongSignatureIsNeverReleased) {
   EXPECT_EQ(failed.error().code, Code::kUnavailable);
   EXPECT_NE(failed.error().detail.find("does not verify"), std::string::npos);
   EXPECT_TRUE(Submit(queue, "b").get());
-  EXPECT_EQ(token_.sessions_opened(), 2);
+  EXPECT_EQ(token_.sessions_opened(), 3);
 }
 
 TEST_F(SigningQueueTest, PastItsDeadlineAJobNeverReachesTheToken) {

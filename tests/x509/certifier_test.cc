@@ -18,7 +18,7 @@ class CertifierTest : public testing::Test {
             {.label = "orders", .id = {7}, .algorithm = kAlgorithms.data(), .bits = 2048})) {}
 
   SelfSignedRequest Request() {
-    return {.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{7}),
+    return {.private_key_uri = hsm_.token().PrivateKeyOf(Bytes{7})->uri,
             .public_key = key_.public_key,
             .algorithm = kAlgorithms.data(),
             .common_name = "Ünïcode orders",
@@ -65,7 +65,7 @@ TEST_F(CertifierTest, APublicKeyOfAnotherPairIsNoticed) {
 
 TEST_F(CertifierTest, AKeyThatIsNotThereIsAnError) {
   auto request = Request();
-  request.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{8});
+  request.private_key_uri = hsm_.token().PrivateKeyOf(Bytes{8})->uri;
   const auto made = certifier_->SelfSign(request);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Code::kInternal);

@@ -20,7 +20,7 @@ class CsrTest : public testing::Test {
             {.label = "orders", .id = {7}, .algorithm = kAlgorithms.data(), .bits = 2048})) {}
 
   CsrRequest Request() {
-    return {.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{7}),
+    return {.private_key_uri = hsm_.token().PrivateKeyOf(Bytes{7})->uri,
             .public_key = key_.public_key,
             .algorithm = kAlgorithms.data(),
             .subject = "CN=orders,O=Example\\, Ltd,C=DE",
@@ -137,7 +137,7 @@ TEST_F(CsrTest, APublicKeyOfAnotherPairIsNoticed) {
 
 TEST_F(CsrTest, AKeyThatIsNotThereIsAnError) {
   auto request = Request();
-  request.private_key_uri = *hsm_.token().PrivateKeyUri(Bytes{8});
+  request.private_key_uri = hsm_.token().PrivateKeyOf(Bytes{8})->uri;
   const auto csr = certifier_->CreateCsr(request);
   ASSERT_FALSE(csr);
   EXPECT_EQ(csr.error().code, Code::kInternal);

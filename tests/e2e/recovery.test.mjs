@@ -1,0 +1,70 @@
+// The token goes and comes back; assertiond goes on by itself. The module is SoftHSM2 behind tests/faulty_hsm.
+import assert from 'node:assert/strict';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { CertificateAuthority } from './certificate_authority.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, run } from './process.mjs';
+
+describe('recovery', () => {
+  let deployment;
+
+  const tell = (rules) => {
+    const file = path.join(deployment.folder, 'faults');
+    writeFileSync(`${file}.new`, `${rules}\n`);
+    renameSync(`${file}.new`, file);
+  };
+  const httpPort = () => new URL(deployment.httpOrigin).port;
+  const shakesHands = async (port) =>
+    /Cipher is TLS_/.test((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`])).stdout);
+  // Waits until the log says it once more than it did at the last call.
+  const counts = {};
+  const said = async (text) => {
+    const count = () => readFileSync(deployment.log, 'utf8').split(text).length - 1;
+    await new Deadline(30, `the log to say: ${text}`).until(() => count() > (counts[text] ?? 0));
+    counts[text] = count();
+  };
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('recovery');
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: ['https://localhost/token'] }], (folder) => {
+      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
+      return {
+        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') },
+        http_listen: '127.0.0.1:0',
+      };
+    }, async (made) => {
+      await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
+      const configuration = readFileSync(made.configuration, 'utf8');
+      const [, module] = /module-path=([^&"]*)/.exec(configuration);
+      writeFileSync(made.configuration, configuration.replace(module, process.env.E2E_FAULTY_HSM));
+      Object.assign(made.environment, { FAULTY_HSM_MODULE: module, FAULTY_HSM_CONTROL: path.join(made.folder, 'faults') });
+    });
+    await deployment.generateKey('orders');
+  });
+
+  after(() => deployment?.close());
+
+  // Object handles mean others afterwards in the first case.
+  for (const [what, lost, back] of [
+    ['taken out', '* removed', 'C_FindObjects renumber times=0'],
+    ['wedged until C_Finalize', 'C_Sign wedged times=1', ''],
+  ]) {
+    it(`a token that is ${what} comes back, and TLS with it`, async () => {
+      await deployment.createAssertion('orders');
+      assert.ok(await shakesHands(httpPort()) && await shakesHands(deployment.tlsPort));
+      tell(lost);
+      await said('the token does not sign');
+      const { status, stderr } = await deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
+      if (lost.endsWith('removed')) assert.ok(status !== 0 && /the HSM is not available; try again/.test(stderr), stderr);
+      tell(back);
+      await said('the token signs again');
+      await deployment.createAssertion('orders');
+      assert.ok(await shakesHands(httpPort()));
+      const deadline = new Deadline(30, 'gRPC to take the key again');
+      while (!await shakesHands(deployment.tlsPort)) await deadline.until(() => true);
+      await deployment.ctl('key', 'rotate', '--client-id', 'orders');   // by the provider
+    });
+  }
+});

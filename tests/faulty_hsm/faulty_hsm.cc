@@ -1,0 +1,386 @@
+// A PKCS#11 module that wraps a real one (its path in FAULTY_HSM_MODULE) and fails as it is told, by the file that
+// FAULTY_HSM_CONTROL names: one rule a line, the first that fits a call counts. The file is read again when it changes
+// (replace it by rename), and every count begins anew. No file, or an empty one: no faults.
+//
+//   FUNCTION ACTION [skip=N] [times=N]     FUNCTION: for example C_Sign, or * for all but C_Initialize and C_Finalize
+//   skip: lets N calls pass first; times: for that many calls, otherwise for as long as the file says so
+//
+//   C_Sign fail=0x30        answers this CK_RV without asking the real module
+//   C_Sign delay=40         milliseconds, before the real call
+//   C_Sign hang             until the file says otherwise, then goes on
+//   C_Sign flip             one bit of the signature is wrong
+//   C_SignInit swap         the key is another private key of the token than the one that was asked for
+//   C_Sign crash            ends the process
+//   * removed               the token is away: no slot holds it, its sessions and its login are gone
+//   * wedged                CKR_DEVICE_ERROR to everything until C_Finalize, though the file may say otherwise by then
+//   C_FindObjects renumber  object handles are others than before the file changed
+//   C_OpenSession limit=K   CKR_SESSION_COUNT while K sessions are open
+#include <dlfcn.h>
+#include <p11-kit/pkcs11.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+struct Rule {
+  std::string function;
+  std::string action;
+  unsigned long value = 0;
+  long skip = 0;
+  long times = -1;  // -1: without end
+};
+
+struct Taken {
+  std::string action;
+  unsigned long value = 0;
+};
+
+// What the control file says, and what became of it.
+class Faults {
+ public:
+  std::optional<Taken> Take(std::string_view function) {
+    const std::lock_guard lock(mutex_);
+    Read();
+    for (auto& rule : rules_) {
+      const bool all = rule.function == "*" && function != "C_Initialize" && function != "C_Finalize";
+      if ((rule.function != function && !all) || rule.times == 0) {
+        continue;
+      }
+      if (rule.skip > 0) {
+        --rule.skip;
+        continue;
+      }
+      if (rule.times > 0) {
+        --rule.times;
+      }
+      return Taken{.action = rule.action, .value = rule.value};
+    }
+    return std::nullopt;
+  }
+
+  bool Has(std::string_view action) {
+    const std::lock_guard lock(mutex_);
+    Read();
+    return std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.action == action; });
+  }
+
+ private:
+  void Read() {
+    const char* path = std::getenv("FAULTY_HSM_CONTROL");
+    struct stat now{};
+    if (path == nullptr || stat(path, &now) != 0) {
+      rules_.clear();
+      known_ = {};
+      return;
+    }
+    if (now.st_ino == known_.st_ino && now.st_mtim.tv_sec == known_.st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == known_.st_mtim.tv_nsec) {
+      return;
+    }
+    known_ = now;
+    rules_.clear();
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      std::istringstream words(line);
+      Rule rule;
+      words >> rule.function >> rule.action;
+      for (std::string word = rule.action; !word.empty(); word.clear(), words >> word) {
+        const auto equals = word.find('=');
+        const auto number = equals == std::string::npos ? 0 : std::stol(word.substr(equals + 1), nullptr, 0);
+        if (word.starts_with("skip=")) {
+          rule.skip = number;
+        } else if (word.starts_with("times=")) {
+          rule.times = number;
+        } else {
+          rule.action = word.substr(0, equals);
+          rule.value = static_cast<unsigned long>(number);
+        }
+      }
+      rules_.push_back(rule);
+    }
+  }
+
+  std::mutex mutex_;
+  struct stat known_{};
+  std::vector<Rule> rules_;
+};
+
+// Handles as the caller sees them are the real ones plus this.
+constexpr CK_OBJECT_HANDLE kRenumbered = 1'000'000;
+
+CK_FUNCTION_LIST* real = nullptr;
+std::atomic<bool> was_removed = false;
+std::atomic<bool> is_wedged = false;
+std::atomic<CK_OBJECT_HANDLE> offset = 0;
+std::atomic<bool> renumbering = false;
+std::atomic<long> open_sessions = 0;
+
+Faults& TheFaults() {
+  static auto* faults = new Faults;  // outlives every thread
+  return *faults;
+}
+
+// The sessions and the login end with the token's absence, as they would with a card's.
+void Remove() {
+  if (was_removed.exchange(true)) {
+    return;
+  }
+  CK_ULONG count = 0;
+  real->C_GetSlotList(CK_TRUE, nullptr, &count);
+  std::vector<CK_SLOT_ID> slots(count);
+  real->C_GetSlotList(CK_TRUE, slots.data(), &count);
+  for (const auto slot : slots) {
+    real->C_CloseAllSessions(slot);
+  }
+  open_sessions = 0;
+}
+
+CK_RV Removed(std::string_view function) {
+  if (function == "C_GetSlotList" || function == "C_GetInfo" || function == "C_CloseSession") {
+    return CKR_OK;  // answered for itself
+  }
+  return function == "C_GetTokenInfo" || function == "C_OpenSession" || function == "C_GetMechanismInfo"
+             ? CKR_TOKEN_NOT_PRESENT
+             : CKR_DEVICE_REMOVED;
+}
+
+// What happens before the real call: an answer instead of it, or nothing. `taken` is left for what comes after it.
+std::optional<CK_RV> Before(std::string_view function, std::optional<Taken>& taken) {
+  taken = TheFaults().Take(function);
+  if (is_wedged && function != "C_Finalize") {
+    return CKR_DEVICE_ERROR;
+  }
+  const bool now_removed = TheFaults().Has("removed");
+  if (now_removed) {
+    Remove();
+    const auto answer = Removed(function);
+    return function == "C_Initialize" || function == "C_Finalize" || answer == CKR_OK ? std::nullopt
+                                                                                      : std::optional(answer);
+  }
+  was_removed = false;
+  const bool renumber = TheFaults().Has("renumber");
+  if (renumber != renumbering.exchange(renumber)) {
+    offset += kRenumbered;
+  }
+  if (!taken) {
+    return std::nullopt;
+  }
+  if (taken->action == "fail") {
+    return taken->value;
+  }
+  if (taken->action == "wedged") {
+    is_wedged = true;
+    return CKR_DEVICE_ERROR;
+  }
+  if (taken->action == "limit" && open_sessions >= static_cast<long>(taken->value)) {
+    return CKR_SESSION_COUNT;
+  }
+  if (taken->action == "delay") {
+    std::this_thread::sleep_for(std::chrono::milliseconds(taken->value));
+  } else if (taken->action == "hang") {
+    while (TheFaults().Has("hang")) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  } else if (taken->action == "crash") {
+    std::_Exit(70);
+  }
+  return std::nullopt;
+}
+
+CK_OBJECT_HANDLE ToReal(CK_OBJECT_HANDLE seen) { return seen < offset ? CK_INVALID_HANDLE : seen - offset; }
+
+// Another private key of the token than this one; itself when there is no other.
+CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
+  CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
+  CK_ATTRIBUTE pattern{CKA_CLASS, &object_class, sizeof object_class};
+  std::array<CK_OBJECT_HANDLE, 16> found{};
+  CK_ULONG count = 0;
+  real->C_FindObjectsInit(session, &pattern, 1);
+  real->C_FindObjects(session, found.data(), found.size(), &count);
+  real->C_FindObjectsFinal(session);
+  const auto* end = found.begin() + count;
+  const auto* other = std::find_if(found.cbegin(), end, [&](auto handle) { return handle != key; });
+  return other == end ? key : *other;
+}
+
+// Every function: the fault, or the real call.
+template <auto Member, const char* Name>
+struct Wrapped;
+template <typename... A, CK_RV (*CK_FUNCTION_LIST::*Member)(A...), const char* Name>
+struct Wrapped<Member, Name> {
+  static CK_RV Call(A... arguments) {
+    std::optional<Taken> taken;
+    if (const auto answer = Before(Name, taken)) {
+      return *answer;
+    }
+    return (real->*Member)(arguments...);
+  }
+};
+
+// Those that do more than the fault.
+CK_RV Finalize(void* reserved) {
+  std::optional<Taken> taken;
+  const auto answer = Before("C_Finalize", taken);
+  is_wedged = false;
+  open_sessions = 0;
+  return answer.value_or(real->C_Finalize(reserved));
+}
+
+CK_RV GetSlotList(CK_BBOOL token_present, CK_SLOT_ID* slots, CK_ULONG* count) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_GetSlotList", taken)) {
+    return *answer;
+  }
+  if (token_present != CK_FALSE && TheFaults().Has("removed")) {
+    *count = 0;
+    return CKR_OK;
+  }
+  return real->C_GetSlotList(token_present, slots, count);
+}
+
+CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY notify, CK_SESSION_HANDLE* session) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_OpenSession", taken)) {
+    return *answer;
+  }
+  const auto rv = real->C_OpenSession(slot, flags, application, notify, session);
+  open_sessions += rv == CKR_OK ? 1 : 0;
+  return rv;
+}
+
+CK_RV CloseSession(CK_SESSION_HANDLE session) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_CloseSession", taken)) {
+    return *answer;
+  }
+  const auto rv = real->C_CloseSession(session);
+  open_sessions -= rv == CKR_OK ? 1 : 0;
+  return rv;
+}
+
+CK_RV FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG* count) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_FindObjects", taken)) {
+    return *answer;
+  }
+  const auto rv = real->C_FindObjects(session, objects, most, count);
+  std::for_each(objects, objects + (rv == CKR_OK ? *count : 0), [](auto& object) { object += offset; });
+  return rv;
+}
+
+CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* object) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_CreateObject", taken)) {
+    return *answer;
+  }
+  const auto rv = real->C_CreateObject(session, pattern, count, object);
+  *object += rv == CKR_OK ? offset.load() : 0;
+  return rv;
+}
+
+CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* public_pattern,
+                      CK_ULONG public_count, CK_ATTRIBUTE* private_pattern, CK_ULONG private_count,
+                      CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_GenerateKeyPair", taken)) {
+    return *answer;
+  }
+  const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
+                                          private_count, public_key, private_key);
+  *public_key += rv == CKR_OK ? offset.load() : 0;
+  *private_key += rv == CKR_OK ? offset.load() : 0;
+  return rv;
+}
+
+CK_RV DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+  std::optional<Taken> taken;
+  const auto answer = Before("C_DestroyObject", taken);
+  return answer ? *answer : real->C_DestroyObject(session, ToReal(object));
+}
+
+CK_RV GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
+  std::optional<Taken> taken;
+  const auto answer = Before("C_GetAttributeValue", taken);
+  return answer ? *answer : real->C_GetAttributeValue(session, ToReal(object), pattern, count);
+}
+
+CK_RV SignInit(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE key) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_SignInit", taken)) {
+    return *answer;
+  }
+  const bool swap = taken && taken->action == "swap";
+  return real->C_SignInit(session, mechanism, swap ? Other(session, ToReal(key)) : ToReal(key));
+}
+
+CK_RV Sign(CK_SESSION_HANDLE session, CK_BYTE* data, CK_ULONG size, CK_BYTE* signature, CK_ULONG* signature_size) {
+  std::optional<Taken> taken;
+  if (const auto answer = Before("C_Sign", taken)) {
+    return *answer;
+  }
+  const auto rv = real->C_Sign(session, data, size, signature, signature_size);
+  if (rv == CKR_OK && signature != nullptr && taken && taken->action == "flip") {
+    signature[*signature_size / 2] ^= 1U;
+  }
+  return rv;
+}
+
+CK_FUNCTION_LIST wrapper;
+
+void Wrap() {
+  wrapper = *real;
+#define WRAP(name)                                                \
+  {                                                               \
+    static constexpr char kName[] = #name;                        \
+    wrapper.name = Wrapped<&CK_FUNCTION_LIST::name, kName>::Call; \
+  }
+  WRAP(C_Initialize)
+  WRAP(C_GetInfo)
+  WRAP(C_GetSlotInfo) WRAP(C_GetTokenInfo) WRAP(C_GetMechanismList) WRAP(C_GetMechanismInfo) WRAP(C_CloseAllSessions)
+      WRAP(C_GetSessionInfo) WRAP(C_Login) WRAP(C_Logout) WRAP(C_FindObjectsInit) WRAP(C_FindObjectsFinal)
+          WRAP(C_SignUpdate) WRAP(C_SignFinal) WRAP(C_SeedRandom) WRAP(C_GenerateRandom) WRAP(C_DigestInit)
+              WRAP(C_Digest)
+#undef WRAP
+                  wrapper.C_Finalize = Finalize;
+  wrapper.C_GetSlotList = GetSlotList;
+  wrapper.C_OpenSession = OpenSession;
+  wrapper.C_CloseSession = CloseSession;
+  wrapper.C_FindObjects = FindObjects;
+  wrapper.C_CreateObject = CreateObject;
+  wrapper.C_GenerateKeyPair = GenerateKeyPair;
+  wrapper.C_DestroyObject = DestroyObject;
+  wrapper.C_GetAttributeValue = GetAttributeValue;
+  wrapper.C_SignInit = SignInit;
+  wrapper.C_Sign = Sign;
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST** list) {
+  static const bool wrapped = [] {
+    const char* path = std::getenv("FAULTY_HSM_MODULE");
+    void* library = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const auto get =
+        library == nullptr ? nullptr : reinterpret_cast<CK_C_GetFunctionList>(dlsym(library, "C_GetFunctionList"));
+    if (get == nullptr || get(&real) != CKR_OK) {
+      return false;
+    }
+    Wrap();
+    return true;
+  }();
+  *list = &wrapper;
+  return wrapped ? CKR_OK : CKR_GENERAL_ERROR;
+}

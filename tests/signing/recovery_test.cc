@@ -1,0 +1,193 @@
+#include "signing/recovery.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+
+#include "replica.h"
+#include "softhsm.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr seconds kPatience{20};  // a test that waits in vain fails; none needs as long
+
+// SoftHSM2 behind a module that fails as it is told.
+class FaultyHsm : public LoggedInSoftHsm {
+ public:
+  FaultyHsm() : LoggedInSoftHsm(Module()) { setenv("FAULTY_HSM_CONTROL", (directory() / "faults").c_str(), 1); }
+  ~FaultyHsm() { unsetenv("FAULTY_HSM_CONTROL"); }
+  FaultyHsm(const FaultyHsm&) = delete;
+  FaultyHsm& operator=(const FaultyHsm&) = delete;
+
+  void Tell(const std::string& rules) const {
+    const auto draft = Write("faults.new", rules + "\n");
+    std::rename(draft.c_str(), (directory() / "faults").c_str());
+  }
+
+ private:
+  static const char* Module() {
+    setenv("FAULTY_HSM_MODULE", SOFTHSM2_MODULE, 1);
+    return FAULTY_HSM;
+  }
+};
+
+class RecoveryTest : public testing::Test {
+ protected:
+  RecoveryTest()
+      : certifier_(*x509::Certifier::New(FAULTY_HSM)),
+        replica_(hsm_.token(), *certifier_, {Named("orders"), Named("billing")}, now_) {
+    replica_.Generate("orders");
+    replica_.Generate("billing");
+    recovery_.emplace(hsm_.token(), replica_.ring(), queue_, [this](const Status& state) {
+      const std::lock_guard lock(mutex_);
+      if (!state) {
+        why_ = state.error().ToString();
+      }
+      lost_ += state ? 0 : 1;
+      usable_ = state.has_value();
+      changed_.notify_all();
+    });
+  }
+
+  Result<Signed> Sign(const std::string& client = "orders") {
+    std::promise<Result<Signed>> promise;
+    auto result = promise.get_future();
+    const auto key = *replica_.ring().SigningKeyOf(client);
+    const auto accepted =
+        queue_.Submit({.key = key,
+                       .input = "input",
+                       .deadline = steady_clock::now() + kPatience,
+                       .done = [&promise](Result<Signed> made) { promise.set_value(std::move(made)); }});
+    if (!accepted) {
+      return std::unexpected(accepted.error());
+    }
+    auto made = result.get();
+    EXPECT_TRUE(!made || key->verifier.Verify(made->input, made->signature));
+    return made;
+  }
+
+  bool WaitUntilUsable(bool usable) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return usable_ == usable; });
+  }
+
+  int lost() {
+    const std::lock_guard lock(mutex_);
+    return lost_;
+  }
+
+  FaultyHsm hsm_;
+  const Time now_{std::chrono::seconds(1'800'000'000)};
+  std::unique_ptr<x509::Certifier> certifier_;
+  Replica replica_;
+  SigningQueue queue_{hsm_.token(), 2, 100};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool usable_ = true;
+  int lost_ = 0;
+  std::string why_;
+  std::optional<Recovery> recovery_;
+};
+
+TEST_F(RecoveryTest, OneErrorOfACallIsNotSeen) {
+  for (const auto* function : {"C_SignInit", "C_Sign"}) {
+    for (const auto* rv : {"0x5", "0x30", "0x82", "0x91", "0xb3"}) {
+      hsm_.Tell(std::string(function) + " fail=" + rv + " times=1");
+      const auto made = Sign();
+      EXPECT_TRUE(made) << function << " " << rv << ": " << made.error().ToString();
+    }
+  }
+}
+
+TEST_F(RecoveryTest, AWrongSignatureIsMadeAnew) {
+  hsm_.Tell("C_Sign flip times=1");
+  EXPECT_TRUE(Sign());
+}
+
+TEST_F(RecoveryTest, AnotherKeysSignatureIsNotReleased) {
+  hsm_.Tell("C_SignInit swap times=1");
+  EXPECT_TRUE(Sign());
+  hsm_.Tell("C_SignInit swap");
+  const auto made = Sign();
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kUnavailable);
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(true));
+}
+
+TEST_F(RecoveryTest, ATokenThatIsTakenOutIsFoundWhenItIsBack) {
+  ASSERT_TRUE(Sign());
+  for (int i = 0; i < 3; ++i) {
+    hsm_.Tell("* removed");
+    ASSERT_TRUE(WaitUntilUsable(false)) << "idle, and nobody calls";
+    const auto began = steady_clock::now();
+    const auto made = Sign();
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, Code::kUnavailable);
+    EXPECT_LT(steady_clock::now() - began, seconds(1)) << "refused at once";
+    hsm_.Tell("");
+    ASSERT_TRUE(WaitUntilUsable(true));
+    EXPECT_TRUE(Sign());
+    EXPECT_TRUE(Sign("billing"));
+  }
+  EXPECT_EQ(lost(), 3);
+}
+
+TEST_F(RecoveryTest, HandlesThatMeanOthersAfterwardsAreFoundAgain) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("* removed");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  hsm_.Tell("C_FindObjects renumber times=0");
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign());
+  EXPECT_TRUE(Sign("billing"));
+}
+
+TEST_F(RecoveryTest, AModuleThatWantsToBeInitialisedAgainIs) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("C_Sign wedged times=1");
+  static_cast<void>(Sign());
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign());
+  EXPECT_TRUE(replica_.custodian().Generate(replica_.Change("orders"), Replica::NewKey())) << "the provider, too";
+}
+
+TEST_F(RecoveryTest, ALockedPinWaitsForItsUnlocking) {
+  hsm_.Tell("C_Login fail=0xa4\n* removed times=1");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  hsm_.Tell("C_Login fail=0xa4");
+  EXPECT_FALSE(Sign());
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(true)) << "unlocked by the security officer";
+}
+
+TEST_F(RecoveryTest, ARefusedPinWaitsForAnother) {
+  hsm_.Tell("* removed");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  hsm_.Write("pin", "0000000000\n");
+  hsm_.Tell("");
+  ASSERT_FALSE(Sign());
+  hsm_.Write("pin", std::string(SoftHsm::kPin) + "\n");
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign());
+}
+
+TEST_F(RecoveryTest, TheEndDoesNotWaitForTheToken) {
+  hsm_.Tell("* removed");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  recovery_.reset();
+}
+
+}  // namespace
+}  // namespace assertion
