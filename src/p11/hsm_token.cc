@@ -413,9 +413,8 @@ Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module
   if (!login) {
     return std::unexpected(login.error());
   }
-  return std::unique_ptr<HsmToken>(new HsmToken(
-      std::move(module), pin_path, state_directory,
-      std::shared_ptr<Connection>(new Connection{.info = std::move(info), .login = std::move(*login), .epoch = 0})));
+  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), pin_path, state_directory,
+                                                std::make_shared<Connection>(std::move(info), std::move(*login), 0)));
 }
 
 std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {
@@ -448,8 +447,7 @@ Status HsmToken::Reconnect(Reconnection how) {
   if (!login) {
     return std::unexpected(login.error());
   }
-  std::shared_ptr<Connection> connection(
-      new Connection{.info = std::move(*info), .login = std::move(*login), .epoch = before->epoch + 1});
+  auto connection = std::make_shared<Connection>(std::move(*info), std::move(*login), before->epoch + 1);
   const std::lock_guard lock(mutex_);
   connection_ = std::move(connection);
   return {};

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "assertion/token.h"
@@ -43,10 +44,13 @@ class HsmToken final : public Token {
  private:
   // A login, and the epoch of the handles that are seen under it.
   struct Connection {
-    TokenInfo info;
+    Connection(TokenInfo token, Session session, unsigned count)
+        : info(std::move(token)), login(std::move(session)), epoch(count) {}
+
+    const TokenInfo info;
     Session login;  // kept open: closing a process's last session logs it out
-    unsigned epoch;
-    std::mutex checking = {};  // a session belongs to one thread at a time
+    const unsigned epoch;
+    std::mutex checking;  // a session belongs to one thread at a time
   };
 
   HsmToken(std::shared_ptr<Module> module, std::string pin_path, std::string state_directory,

@@ -29,7 +29,7 @@ Result<std::string> LoadEngineForKeysOnly(unsigned epoch) {
   static std::set<std::string, std::less<>> names;  // OpenSSL keeps pointers to them
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
-  const auto name = "pkcs11-" + std::to_string(epoch);
+  auto name = "pkcs11-" + std::to_string(epoch);
   if (names.contains(name)) {
     return name;
   }
