@@ -343,18 +343,30 @@ CK_FUNCTION_LIST wrapper;
 void Wrap() {
   wrapper = *real;
 #define WRAP(name)                                                \
-  {                                                               \
+  do {                                                            \
     static constexpr char kName[] = #name;                        \
     wrapper.name = Wrapped<&CK_FUNCTION_LIST::name, kName>::Call; \
-  }
-  WRAP(C_Initialize)
-  WRAP(C_GetInfo)
-  WRAP(C_GetSlotInfo) WRAP(C_GetTokenInfo) WRAP(C_GetMechanismList) WRAP(C_GetMechanismInfo) WRAP(C_CloseAllSessions)
-      WRAP(C_GetSessionInfo) WRAP(C_Login) WRAP(C_Logout) WRAP(C_FindObjectsInit) WRAP(C_FindObjectsFinal)
-          WRAP(C_SignUpdate) WRAP(C_SignFinal) WRAP(C_SeedRandom) WRAP(C_GenerateRandom) WRAP(C_DigestInit)
-              WRAP(C_Digest)
+  } while (false)
+  WRAP(C_Initialize);
+  WRAP(C_GetInfo);
+  WRAP(C_GetSlotInfo);
+  WRAP(C_GetTokenInfo);
+  WRAP(C_GetMechanismList);
+  WRAP(C_GetMechanismInfo);
+  WRAP(C_CloseAllSessions);
+  WRAP(C_GetSessionInfo);
+  WRAP(C_Login);
+  WRAP(C_Logout);
+  WRAP(C_FindObjectsInit);
+  WRAP(C_FindObjectsFinal);
+  WRAP(C_SignUpdate);
+  WRAP(C_SignFinal);
+  WRAP(C_SeedRandom);
+  WRAP(C_GenerateRandom);
+  WRAP(C_DigestInit);
+  WRAP(C_Digest);
 #undef WRAP
-                  wrapper.C_Finalize = Finalize;
+  wrapper.C_Finalize = Finalize;
   wrapper.C_GetSlotList = GetSlotList;
   wrapper.C_OpenSession = OpenSession;
   wrapper.C_CloseSession = CloseSession;
