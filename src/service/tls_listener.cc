@@ -49,8 +49,7 @@ Status Publish(const std::string& path, const std::string& text) {
   }
   const auto draft = path + ".new";
   const Descriptor file(open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.get() < 0 || write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      rename(draft.c_str(), path.c_str()) != 0) {
+  if (file.get() < 0 || !WriteAll(file, text) || rename(draft.c_str(), path.c_str()) != 0) {
     return Fail(Code::kTlsUnusable, path + ": cannot be written", std::strerror(errno));
   }
   return {};

@@ -67,6 +67,14 @@ export class Deployment {
     this.log = path.join(this.folder, 'assertiond.log');
   }
 
+  // Puts another PKCS#11 module into the configuration, one that wraps the real one. Returns the real one's path.
+  wrapModule(wrapper) {
+    const configuration = readFileSync(this.configuration, 'utf8');
+    const [, module] = /module-path=([^&"]*)/.exec(configuration);
+    writeFileSync(this.configuration, configuration.replace(module, wrapper));
+    return module;
+  }
+
   async startDaemon() {
     const daemon = startProcess(path.join(BIN, 'assertiond'), ['--config', this.configuration],
       { env: this.environment, log: this.log });

@@ -284,9 +284,7 @@ describe('direct Cryptoki, the provider and the engine share one module', () => 
       };
     }, async (made) => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
-      const configuration = readFileSync(made.configuration, 'utf8');
-      const [, module] = /module-path=([^&"]*)/.exec(configuration);
-      writeFileSync(made.configuration, configuration.replace(module, spy));
+      const module = made.wrapModule(spy);
       spied = path.join(made.folder, 'spied');
       Object.assign(made.environment, { PKCS11SPY: module, PKCS11SPY_OUTPUT: spied,
         // The spy leaks; that it is the spy takes whole stacks to see.

@@ -36,9 +36,7 @@ describe('recovery', () => {
       };
     }, async (made) => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
-      const configuration = readFileSync(made.configuration, 'utf8');
-      const [, module] = /module-path=([^&"]*)/.exec(configuration);
-      writeFileSync(made.configuration, configuration.replace(module, process.env.E2E_FAULTY_HSM));
+      const module = made.wrapModule(process.env.E2E_FAULTY_HSM);
       Object.assign(made.environment, { FAULTY_HSM_MODULE: module, FAULTY_HSM_CONTROL: path.join(made.folder, 'faults') });
     });
     await deployment.generateKey('orders');

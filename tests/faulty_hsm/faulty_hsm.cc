@@ -216,17 +216,21 @@ CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
   return other == end ? key : *other;
 }
 
+// What the rule answers, or what `call` does, which is told of a rule that comes after the real call.
+template <typename Call>
+CK_RV Faulty(std::string_view function, const Call& call) {
+  std::optional<Taken> taken;
+  const auto answer = Before(function, taken);
+  return answer ? *answer : call(taken);
+}
+
 // Every function: the fault, or the real call.
 template <auto Member, const char* Name>
 struct Wrapped;
 template <typename... A, CK_RV (*CK_FUNCTION_LIST::*Member)(A...), const char* Name>
 struct Wrapped<Member, Name> {
   static CK_RV Call(A... arguments) {
-    std::optional<Taken> taken;
-    if (const auto answer = Before(Name, taken)) {
-      return *answer;
-    }
-    return (real->*Member)(arguments...);
+    return Faulty(Name, [&](const auto&) { return (real->*Member)(arguments...); });
   }
 };
 
@@ -240,102 +244,83 @@ CK_RV Finalize(void* reserved) {
 }
 
 CK_RV GetSlotList(CK_BBOOL token_present, CK_SLOT_ID* slots, CK_ULONG* count) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_GetSlotList", taken)) {
-    return *answer;
-  }
-  if (token_present != CK_FALSE && TheFaults().Has("removed")) {
-    *count = 0;
-    return CKR_OK;
-  }
-  return real->C_GetSlotList(token_present, slots, count);
+  return Faulty("C_GetSlotList", [&](const auto&) {
+    if (token_present != CK_FALSE && TheFaults().Has("removed")) {
+      *count = 0;
+      return CKR_OK;
+    }
+    return real->C_GetSlotList(token_present, slots, count);
+  });
 }
 
 CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY notify, CK_SESSION_HANDLE* session) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_OpenSession", taken)) {
-    return *answer;
-  }
-  const auto rv = real->C_OpenSession(slot, flags, application, notify, session);
-  open_sessions += rv == CKR_OK ? 1 : 0;
-  return rv;
+  return Faulty("C_OpenSession", [&](const auto&) {
+    const auto rv = real->C_OpenSession(slot, flags, application, notify, session);
+    open_sessions += rv == CKR_OK ? 1 : 0;
+    return rv;
+  });
 }
 
 CK_RV CloseSession(CK_SESSION_HANDLE session) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_CloseSession", taken)) {
-    return *answer;
-  }
-  const auto rv = real->C_CloseSession(session);
-  open_sessions -= rv == CKR_OK ? 1 : 0;
-  return rv;
+  return Faulty("C_CloseSession", [&](const auto&) {
+    const auto rv = real->C_CloseSession(session);
+    open_sessions -= rv == CKR_OK ? 1 : 0;
+    return rv;
+  });
 }
 
 CK_RV FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG* count) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_FindObjects", taken)) {
-    return *answer;
-  }
-  const auto rv = real->C_FindObjects(session, objects, most, count);
-  std::for_each(objects, objects + (rv == CKR_OK ? *count : 0), [](auto& object) { object += offset; });
-  return rv;
+  return Faulty("C_FindObjects", [&](const auto&) {
+    const auto rv = real->C_FindObjects(session, objects, most, count);
+    std::for_each(objects, objects + (rv == CKR_OK ? *count : 0), [](auto& object) { object += offset; });
+    return rv;
+  });
 }
 
 CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* object) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_CreateObject", taken)) {
-    return *answer;
-  }
-  const auto rv = real->C_CreateObject(session, pattern, count, object);
-  *object += rv == CKR_OK ? offset.load() : 0;
-  return rv;
+  return Faulty("C_CreateObject", [&](const auto&) {
+    const auto rv = real->C_CreateObject(session, pattern, count, object);
+    *object += rv == CKR_OK ? offset.load() : 0;
+    return rv;
+  });
 }
 
 CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* public_pattern,
                       CK_ULONG public_count, CK_ATTRIBUTE* private_pattern, CK_ULONG private_count,
                       CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_GenerateKeyPair", taken)) {
-    return *answer;
-  }
-  const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
-                                          private_count, public_key, private_key);
-  *public_key += rv == CKR_OK ? offset.load() : 0;
-  *private_key += rv == CKR_OK ? offset.load() : 0;
-  return rv;
+  return Faulty("C_GenerateKeyPair", [&](const auto&) {
+    const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
+                                            private_count, public_key, private_key);
+    *public_key += rv == CKR_OK ? offset.load() : 0;
+    *private_key += rv == CKR_OK ? offset.load() : 0;
+    return rv;
+  });
 }
 
 CK_RV DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-  std::optional<Taken> taken;
-  const auto answer = Before("C_DestroyObject", taken);
-  return answer ? *answer : real->C_DestroyObject(session, ToReal(object));
+  return Faulty("C_DestroyObject", [&](const auto&) { return real->C_DestroyObject(session, ToReal(object)); });
 }
 
 CK_RV GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
-  std::optional<Taken> taken;
-  const auto answer = Before("C_GetAttributeValue", taken);
-  return answer ? *answer : real->C_GetAttributeValue(session, ToReal(object), pattern, count);
+  return Faulty("C_GetAttributeValue",
+                [&](const auto&) { return real->C_GetAttributeValue(session, ToReal(object), pattern, count); });
 }
 
 CK_RV SignInit(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE key) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_SignInit", taken)) {
-    return *answer;
-  }
-  const bool swap = taken && taken->action == "swap";
-  return real->C_SignInit(session, mechanism, swap ? Other(session, ToReal(key)) : ToReal(key));
+  return Faulty("C_SignInit", [&](const auto& taken) {
+    const bool swap = taken && taken->action == "swap";
+    return real->C_SignInit(session, mechanism, swap ? Other(session, ToReal(key)) : ToReal(key));
+  });
 }
 
 CK_RV Sign(CK_SESSION_HANDLE session, CK_BYTE* data, CK_ULONG size, CK_BYTE* signature, CK_ULONG* signature_size) {
-  std::optional<Taken> taken;
-  if (const auto answer = Before("C_Sign", taken)) {
-    return *answer;
-  }
-  const auto rv = real->C_Sign(session, data, size, signature, signature_size);
-  if (rv == CKR_OK && signature != nullptr && taken && taken->action == "flip") {
-    signature[*signature_size / 2] ^= 1U;
-  }
-  return rv;
+  return Faulty("C_Sign", [&](const auto& taken) {
+    const auto rv = real->C_Sign(session, data, size, signature, signature_size);
+    if (rv == CKR_OK && signature != nullptr && taken && taken->action == "flip") {
+      signature[*signature_size / 2] ^= 1U;
+    }
+    return rv;
+  });
 }
 
 CK_FUNCTION_LIST wrapper;

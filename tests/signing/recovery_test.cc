@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -49,9 +47,6 @@ class RecoveryTest : public testing::Test {
     replica_.Generate("billing");
     recovery_.emplace(hsm_.token(), replica_.ring(), queue_, [this](const Status& state) {
       const std::lock_guard lock(mutex_);
-      if (!state) {
-        why_ = state.error().ToString();
-      }
       lost_ += state ? 0 : 1;
       usable_ = state.has_value();
       changed_.notify_all();
@@ -94,7 +89,6 @@ class RecoveryTest : public testing::Test {
   std::condition_variable changed_;
   bool usable_ = true;
   int lost_ = 0;
-  std::string why_;
   std::optional<Recovery> recovery_;
 };
 

@@ -141,6 +141,15 @@ class SigningQueueTest : public testing::Test {
     return result;
   }
 
+  // Submits the first job of a token that holds; returns when a worker has it.
+  std::future<Result<Signed>> Occupy(SigningQueue& queue) {
+    auto first = Submit(queue, "first");
+    while (token_.signatures() == 0) {
+      std::this_thread::yield();
+    }
+    return first;
+  }
+
   MemoryToken token_;
   std::shared_ptr<const SigningKey> key_;
 };
@@ -187,10 +196,7 @@ TEST_F(SigningQueueTest, PausedItRefusesWhatWaitsAndWhatComes) {
   std::latch hold(1);
   token_.HoldUntil(hold);
   SigningQueue queue(token_, 1, 100);
-  auto first = Submit(queue, "first");
-  while (token_.signatures() == 0) {
-    std::this_thread::yield();  // until the worker holds the first job
-  }
+  auto first = Occupy(queue);
   auto waiting = Submit(queue, "second");
   queue.Pause({Code::kUnavailable, "away", ""});
   EXPECT_EQ(waiting.get().error().message, "away");
@@ -225,10 +231,7 @@ TEST_F(SigningQueueTest, AFullQueueRefusesAtOnce) {
   std::latch hold(1);
   token_.HoldUntil(hold);
   SigningQueue queue(token_, 1, 1);
-  auto first = Submit(queue, "first");
-  while (token_.signatures() == 0) {
-    std::this_thread::yield();  // until the worker holds the first job
-  }
+  auto first = Occupy(queue);
   auto second = Submit(queue, "second");
   const auto third = Submit(queue, "third").get();
   ASSERT_FALSE(third);
