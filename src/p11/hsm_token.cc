@@ -323,8 +323,12 @@ class HsmSigningSession final : public SigningSession {
     if (!found) {
       return std::unexpected(found.error());
     }
-    if (found->size() != 1) {
-      return Fail(Code::kUnavailable, "the HSM is not available; try again",
+    if (found->empty()) {
+      return Fail(Code::kFailedPrecondition, "the key is not on the token any more: see assertionctl doctor",
+                  "C_FindObjects: no private key with CKA_ID " + Hex(id));
+    }
+    if (found->size() > 1) {
+      return Fail(Code::kFailedPrecondition, "the token holds several keys with one CKA_ID: see assertionctl doctor",
                   "C_FindObjects: " + std::to_string(found->size()) + " private keys with CKA_ID " + Hex(id));
     }
     handles_.emplace(id, found->front());

@@ -177,6 +177,20 @@ TEST_F(RecoveryTest, ARefusedPinWaitsForAnother) {
   EXPECT_TRUE(Sign());
 }
 
+TEST_F(RecoveryTest, AKeyThatIsGoneIsNotTheTokensTrouble) {
+  for (const auto* client : {"orders", "billing"}) {
+    const auto key = *replica_.ring().SigningKeyOf(client);
+    ASSERT_TRUE(hsm_.token().DestroyKey(key->id));
+    const auto made = Sign(client);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, Code::kFailedPrecondition) << made.error().ToString();
+  }
+  // A loss for another reason is over although no key can prove it.
+  hsm_.Tell("C_GetSessionInfo fail=0x30 times=1");
+  std::unique_lock lock(mutex_);
+  ASSERT_TRUE(changed_.wait_for(lock, kPatience, [&] { return lost_ > 0 && usable_; }));
+}
+
 TEST_F(RecoveryTest, TheEndDoesNotWaitForTheToken) {
   hsm_.Tell("* removed");
   ASSERT_TRUE(WaitUntilUsable(false));
