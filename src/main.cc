@@ -42,6 +42,8 @@ using assertion::Error;
 
 constexpr std::size_t kQueueCapacity = 4096;
 constexpr std::chrono::seconds kDrainLimit{30};
+constexpr std::chrono::seconds kHangLimit{2};
+constexpr int kHangs = 24;
 
 constexpr const char* kFooter = R"(Exit status:
   0   stopped by SIGTERM or SIGINT, all calls answered
@@ -62,6 +64,7 @@ constexpr const char* kFooter = R"(Exit status:
   21  the ledger cannot be read, or names a key that the token does not hold
   22  the audit log cannot be written, is another process's, or was changed
   23  a file that TLS needs cannot be used, or the token holds no key for the certificate
+  24  calls into the HSM do not return, more than there are sessions: start again
 
 Examples:
   assertiond --check-config /etc/assertiond/assertiond.json
@@ -107,6 +110,17 @@ int ExitStatus(Code code) {
 int Fatal(const Error& error) {
   spdlog::critical("{}", error.ToString());
   return ExitStatus(error.code);
+}
+
+// Without an orderly end, which would wait for calls that do not return.
+[[noreturn]] void EndNow(int status) {
+  spdlog::shutdown();
+  std::_Exit(status);
+}
+
+void GiveUp() {
+  spdlog::critical("too many calls into the HSM do not return: ending, to be started again");
+  EndNow(kHangs);
 }
 
 int CheckConfig(const std::string& path) {
@@ -225,6 +239,7 @@ std::string InBrackets(const std::string& host) {
 // Null when none is wanted.
 assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const assertion::AuditConfig& config,
                                                                        const std::optional<assertion::audit::Key>& key,
+                                                                       assertion::SigningQueue& queue,
                                                                        assertion::Readiness& readiness) {
   if (!key) {
     return nullptr;
@@ -237,7 +252,7 @@ assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const ass
                                       .rotate_octets = config.rotate_octets,
                                       .checkpoint_lines = config.checkpoint_lines,
                                       .checkpoint_interval = config.checkpoint_interval},
-                                     key->ToSigner(), *keys, [&readiness](const assertion::Status& state) {
+                                     key->ToSigner(queue), *keys, [&readiness](const assertion::Status& state) {
                                        if (state) {
                                          spdlog::info("the audit log can be written again");
                                          readiness.SetReady("audit");
@@ -339,19 +354,21 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
     }
     audit_key = std::move(*key);
   }
-  const auto audit = OpenAuditLog(config.audit, audit_key, readiness);
+  assertion::SigningQueue queue(**token, {.sessions = config.sessions, .capacity = kQueueCapacity});
+  queue.OnHang(GiveUp);
+  auto audit = OpenAuditLog(config.audit, audit_key, queue, readiness);
   if (!audit) {
     return Fatal(audit.error());
   }
   Record(audit->get(), "Start", {});
-  assertion::SigningQueue queue(**token, config.sessions, kQueueCapacity);
   const auto server =
       assertion::service::Server::Start(AddressesOf(config), policy, **keys, custodian, **token, queue, audit->get());
   if (!server) {
     return Fatal(server.error());
   }
   readiness.Watch([&server](bool ready) { (*server)->SetServing(ready); });
-  const assertion::Recovery recovery(**token, **keys, queue, LogRecovery(readiness, **server));
+  const assertion::Recovery recovery(**token, **keys, queue, assertion::x509::RandomOctets,
+                                     LogRecovery(readiness, **server), GiveUp);
   const auto http = StartHttp(config, **keys, readiness, **server);
   if (!http) {
     return Fatal(http.error());
@@ -380,6 +397,11 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
   readiness.Watch({});
   (*server)->Stop(kDrainLimit);
   Record(audit->get(), "Stop", {});
+  audit->reset();
+  if (!queue.Drain(kHangLimit)) {
+    spdlog::warn("stopped; a call into the HSM never returned");
+    EndNow(0);
+  }
   spdlog::info("stopped");
   return 0;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@ enum class Code {
   kAlreadyExists,
   kFailedPrecondition,
   kAborted,
+  kCancelled,
   kResourceExhausted,
   kDeadlineExceeded,
   kUnavailable,
@@ -44,6 +46,7 @@ struct Error {
   Code code;
   std::string message;
   std::string detail;
+  std::chrono::milliseconds retry_delay{};  // 0: nobody can say
 
   // For a log or an operator's terminal.
   std::string ToString() const { return detail.empty() ? message : message + " (" + detail + ")"; }
@@ -54,7 +57,7 @@ using Result = std::expected<T, Error>;
 using Status = Result<void>;
 
 inline std::unexpected<Error> Fail(Code code, std::string message, std::string detail = {}) {
-  return std::unexpected(Error{code, std::move(message), std::move(detail)});
+  return std::unexpected(Error{.code = code, .message = std::move(message), .detail = std::move(detail)});
 }
 
 }  // namespace assertion

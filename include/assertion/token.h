@@ -89,7 +89,7 @@ class SigningSession {
   SigningSession& operator=(const SigningSession&) = delete;
 
   // With the one private key of that CKA_ID. Who has its public key verifies the signature before anybody sees it.
-  // FAILED_PRECONDITION: the token works, and has no such key, or two.
+  // kLedgerUnusable, kKeyAmbiguous: the token works, and has no such key, or two.
   virtual Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) = 0;
 };
 

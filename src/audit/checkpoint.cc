@@ -29,12 +29,6 @@ std::string CheckpointLine(const std::string& payload, const std::string& jws) {
 
 }  // namespace
 
-Key::Key(Token& token, TokenKey key, x509::Verifier verifier)
-    : token_(&token),
-      key_(std::move(key)),
-      kid_(jws::JwkThumbprint(key_.public_key)),
-      verifier_(std::make_shared<const x509::Verifier>(std::move(verifier))) {}
-
 Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
   auto key = FindOrGenerateOwnKey(token, kAuditKeyLabel, random);
   if (!key) {
@@ -44,28 +38,27 @@ Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
   if (!verifier) {
     return std::unexpected(verifier.error());
   }
-  return Key(token, std::move(*key), std::move(*verifier));
+  const auto kid = jws::JwkThumbprint(key->public_key);
+  return Key(
+      std::make_shared<const SigningKey>(SigningKey{.client_id = {},
+                                                    .algorithm = &KeyAlgorithm(),
+                                                    .id = key->id,
+                                                    .public_key = key->public_key,
+                                                    .kid = kid,
+                                                    .encoded_header = jws::EncodedHeader(KeyAlgorithm(), kid, kType),
+                                                    .chain = {},
+                                                    .verifier = std::move(*verifier)}));
 }
 
-Result<std::string> Key::SignPayload(std::string_view payload) const {
-  auto input = jws::SigningInput(jws::EncodedHeader(KeyAlgorithm(), kid_, kType), payload);
-  const auto session = token_->OpenSigningSession();
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  const auto signature = (*session)->Sign(key_.id, KeyAlgorithm(), input);
-  if (!signature) {
-    return std::unexpected(signature.error());
-  }
-  if (!verifier_->Verify(input, *signature)) {
-    return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_Sign: the checkpoint does not verify");
-  }
-  return jws::Compact(std::move(input), *signature);
-}
-
-Signer Key::ToSigner() const {
-  return {.sign = [this](std::string_view payload) { return SignPayload(payload); },
-          .jwk = jws::Jwk(key_.public_key, KeyAlgorithm(), {}).dump()};
+Signer Key::ToSigner(SigningQueue& queue) const {
+  return {.sign = [&queue, key = key_](std::string_view payload) -> Result<std::string> {
+            auto made = queue.SignNow(key, jws::SigningInput(key->encoded_header, payload));
+            if (!made) {
+              return std::unexpected(made.error());
+            }
+            return jws::Compact(std::move(made->input), made->signature);
+          },
+          .jwk = jws::Jwk(key_->public_key, KeyAlgorithm(), {}).dump()};
 }
 
 Result<std::string> MakeCheckpoint(Head& head, const Sign& sign, std::chrono::system_clock::time_point now) {

@@ -11,6 +11,8 @@
 #include "assertion/random.h"
 #include "assertion/token.h"
 #include "audit/line.h"
+#include "keys/signing_key.h"
+#include "signing/signing_queue.h"
 #include "x509/verifier.h"
 
 namespace assertion::audit {
@@ -26,21 +28,16 @@ struct Signer {
 // The token's audit key. Made at the first start; like a client's key it cannot leave the token.
 class Key {
  public:
-  // `token` must outlive the key.
   static Result<Key> FindOrGenerate(Token& token, const Random& random);
 
-  // Signs with this key; the key must outlive it.
-  Signer ToSigner() const;
-  const PublicKey& public_key() const { return key_.public_key; }
+  // Signs with this key, through the queue, which must outlive it.
+  Signer ToSigner(SigningQueue& queue) const;
+  const PublicKey& public_key() const { return key_->public_key; }
 
  private:
-  Result<std::string> SignPayload(std::string_view payload) const;
-  Key(Token& token, TokenKey key, x509::Verifier verifier);
+  explicit Key(SigningKeyPtr key) : key_(std::move(key)) {}
 
-  Token* token_;
-  TokenKey key_;
-  std::string kid_;
-  std::shared_ptr<const x509::Verifier> verifier_;
+  SigningKeyPtr key_;
 };
 
 // The line that states and proves where the chain stood at `head`; moves the head on to it.

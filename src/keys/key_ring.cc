@@ -42,9 +42,6 @@ Status Prove(Token& token, const SigningKey& key, const std::string& name, const
     return std::unexpected(session.error());
   }
   const auto signature = (*session)->Sign(key.id, *key.algorithm, input);
-  if (!signature && signature.error().code == Code::kFailedPrecondition) {
-    return std::unexpected(signature.error());
-  }
   if (!signature || !key.verifier.Verify(input, *signature)) {
     return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
                 signature ? "verification failed" : signature.error().ToString());
@@ -258,24 +255,17 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   return keys;
 }
 
-Status KeyRing::Prove() const {
+std::vector<SigningKeyPtr> KeyRing::SigningKeys() const {
   const auto keys = keys_.load();
   const auto now = clock_();
-  Status trouble;
+  std::vector<SigningKeyPtr> signing;
   for (const auto& [client_id, client] : *keys) {
     const auto* entry = client.SigningAt(now);
-    if (entry == nullptr || !entry->key) {
-      continue;
-    }
-    auto proven = assertion::Prove(token_, *entry->key, Named(client_id, entry->record), random_);
-    if (proven) {
-      return {};  // one client's trouble is not the token's
-    }
-    if (proven.error().code != Code::kFailedPrecondition) {  // that is no trouble of the token at all
-      trouble = std::move(proven);
+    if (entry != nullptr && entry->key) {
+      signing.push_back(entry->key);
     }
   }
-  return trouble;
+  return signing;
 }
 
 std::int64_t KeyRing::VersionOf(std::string_view client_id) const {

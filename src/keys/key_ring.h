@@ -71,8 +71,8 @@ class KeyRing {
   // none.
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
-  // Signs with a key that signs now, and verifies: whether the token can be used. Nothing to do when there is none.
-  Status Prove() const;
+  // Those that sign now, one a client.
+  std::vector<SigningKeyPtr> SigningKeys() const;
 
   // Of the client's keys; 0 when it has none.
   std::int64_t VersionOf(std::string_view client_id) const;

@@ -324,11 +324,15 @@ class HsmSigningSession final : public SigningSession {
       return std::unexpected(found.error());
     }
     if (found->empty()) {
-      return Fail(Code::kFailedPrecondition, "the key is not on the token any more: see assertionctl doctor",
+      // Who is not logged in sees no private key.
+      if (const auto standing = session_.CheckLogin(); !standing) {
+        return std::unexpected(standing.error());
+      }
+      return Fail(Code::kLedgerUnusable, "the key is not on the token any more: see assertionctl doctor",
                   "C_FindObjects: no private key with CKA_ID " + Hex(id));
     }
     if (found->size() > 1) {
-      return Fail(Code::kFailedPrecondition, "the token holds several keys with one CKA_ID: see assertionctl doctor",
+      return Fail(Code::kKeyAmbiguous, "the token holds several keys with one CKA_ID: see assertionctl doctor",
                   "C_FindObjects: " + std::to_string(found->size()) + " private keys with CKA_ID " + Hex(id));
     }
     handles_.emplace(id, found->front());

@@ -36,14 +36,28 @@ Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertion
   return std::chrono::seconds(request.lifetime().seconds());
 }
 
+// A call whose job leaves the queue when the caller does.
+class Creation final : public grpc::ServerUnaryReactor {
+ public:
+  explicit Creation(SigningQueue& queue) : queue_(queue) {}
+
+  const std::shared_ptr<JobTicket>& ticket() const { return ticket_; }
+  void OnCancel() override { queue_.Cancel(*ticket_); }
+  void OnDone() override { delete this; }
+
+ private:
+  SigningQueue& queue_;
+  const std::shared_ptr<JobTicket> ticket_ = std::make_shared<JobTicket>();
+};
+
 }  // namespace
 
 grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServerContext* context,
                                                             const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new Creation(queue_);  // until OnDone
   const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, response, reactor);
-  if (const auto accepted = Create(*context, *request, call); !accepted) {
+  if (const auto accepted = Create(*context, *request, call, reactor->ticket()); !accepted) {
     call->Finish(std::unexpected(accepted.error()));
   }
   return reactor;
@@ -51,7 +65,7 @@ grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServer
 
 // Once the queue has accepted the job, the call is the job's to finish.
 Status AssertionService::Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                                const std::shared_ptr<AuditedCall>& call) {
+                                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<JobTicket> ticket) {
   auto& event = call->event();
   const auto caller = Authenticate(context);
   if (!caller) {
@@ -99,14 +113,17 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
   return queue_.Submit({.key = std::move(*key),
                         .input = std::move(input),
                         .deadline = DeadlineOf(context),
-                        .done = [reply = std::move(reply), call](Result<Signed> result) mutable {
-                          if (!result) {
-                            call->Finish(std::unexpected(result.error()));
-                            return;
-                          }
-                          reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-                          call->Finish(Serialize(reply));
-                        }});
+                        .done =
+                            [reply = std::move(reply), call](Result<Signed> result) mutable {
+                              if (!result) {
+                                call->Finish(std::unexpected(result.error()));
+                                return;
+                              }
+                              reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
+                              call->Finish(Serialize(reply));
+                            },
+                        .caller = caller->name(),
+                        .ticket = std::move(ticket)});
 }
 
 grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,

@@ -30,7 +30,7 @@ class AssertionService final : public RawAssertionService {
 
  private:
   Status Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                const std::shared_ptr<AuditedCall>& call);
+                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<JobTicket> ticket);
   Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
                                                  const grpc::ByteBuffer& wire) const;
   Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;

@@ -4,6 +4,9 @@
 
 #include <array>
 
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
 namespace assertion::service {
 namespace {
 
@@ -19,6 +22,8 @@ grpc::StatusCode CodeOf(Code code) {
       return grpc::StatusCode::NOT_FOUND;
     case Code::kAlreadyExists:
       return grpc::StatusCode::ALREADY_EXISTS;
+    case Code::kCancelled:
+      return grpc::StatusCode::CANCELLED;
     case Code::kAborted:
       return grpc::StatusCode::ABORTED;
     case Code::kResourceExhausted:
@@ -52,7 +57,21 @@ grpc::StatusCode CodeOf(Code code) {
 
 }  // namespace
 
-grpc::Status ToGrpc(const Error& error) { return {CodeOf(error.code), error.message}; }
+grpc::Status ToGrpc(const Error& error) {
+  const auto code = CodeOf(error.code);
+  if (error.retry_delay.count() == 0) {
+    return {code, error.message};
+  }
+  constexpr int kNanosInMilli = 1'000'000;
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_seconds(error.retry_delay.count() / 1000);
+  retry.mutable_retry_delay()->set_nanos(static_cast<int>(error.retry_delay.count() % 1000) * kNanosInMilli);
+  google::rpc::Status details;
+  details.set_code(code);
+  details.set_message(error.message);
+  details.add_details()->PackFrom(retry);
+  return {code, error.message, details.SerializeAsString()};
+}
 
 const char* CodeName(Code code) {
   static constexpr std::array kNames = {

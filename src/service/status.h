@@ -8,7 +8,8 @@
 
 namespace assertion::service {
 
-// What the caller sees of an error: its code and message, never its detail.
+// What the caller sees of an error: its code and message, and when to try again (google.rpc.RetryInfo in
+// grpc-status-details-bin); never its detail.
 grpc::Status ToGrpc(const Error& error);
 
 // The name of the gRPC status code, for example PERMISSION_DENIED.

@@ -1,6 +1,7 @@
 #include "signing/recovery.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <utility>
 
@@ -8,8 +9,12 @@ namespace assertion {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 constexpr milliseconds kBetweenProofs{400};  // readiness is to turn within 1 s
+constexpr milliseconds kAnswerLimit{500};
+constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
+constexpr milliseconds kGuardTick{100};
 constexpr milliseconds kFirstWait{25};
 constexpr milliseconds kLongestWait{400};  // it is to be back within 1 s after the token is
 constexpr milliseconds kPinWait{2000};  // until somebody has seen to the PIN; to compare it with the refused ones costs
@@ -23,6 +28,12 @@ bool WantsSomebody(const Status& connected) {
          code == Code::kPinExposed;
 }
 
+// A key that is gone is not found by connecting anew; somebody who makes another would be disturbed by it.
+bool IsTheTokens(const Status& trouble) {
+  const auto code = trouble.error().code;
+  return code != Code::kLedgerUnusable && code != Code::kKeyAmbiguous;
+}
+
 // Several servers of one token should not come all at once.
 milliseconds Jittered(milliseconds wait) {
   static thread_local std::minstd_rand random{std::random_device{}()};
@@ -31,8 +42,14 @@ milliseconds Jittered(milliseconds wait) {
 
 }  // namespace
 
-Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed)
-    : token_(token), keys_(keys), queue_(queue), changed_(std::move(changed)) {
+Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Random random, Changed changed,
+                   std::function<void()> hung)
+    : token_(token),
+      keys_(keys),
+      queue_(queue),
+      random_(std::move(random)),
+      changed_(std::move(changed)),
+      hung_(std::move(hung)) {
   queue_.OnFailure([this] {
     {
       const std::lock_guard lock(mutex_);
@@ -40,11 +57,13 @@ Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Chang
     }
     woken_.notify_all();
   });
+  guard_ = std::jthread([this](const std::stop_token& stop) { Guard(stop); });
   watcher_ = std::jthread([this](const std::stop_token& stop) { Watch(stop); });
 }
 
 Recovery::~Recovery() {
   watcher_ = {};
+  guard_ = {};
   queue_.OnFailure({});
 }
 
@@ -54,9 +73,81 @@ bool Recovery::Wait(const std::stop_token& stop, milliseconds time) {
   return !stop.stop_requested();
 }
 
+template <typename Call>
+Status Recovery::Ask(const Call& call) {
+  const auto now_asked = [this](std::optional<steady_clock::time_point> since) {
+    const std::lock_guard lock(mutex_);
+    asked_ = since;
+  };
+  now_asked(steady_clock::now());
+  auto answer = call();
+  now_asked({});
+  return answer;
+}
+
+// A call of the watcher's own that does not return is seen here.
+void Recovery::Guard(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    woken_.wait_for(lock, stop, kGuardTick, [] { return false; });
+    const auto waited = asked_ ? steady_clock::now() - *asked_ : steady_clock::duration(0);
+    if (waited < kAnswerLimit) {
+      continue;
+    }
+    lock.unlock();
+    Lose({Code::kUnavailable, "the HSM is not available; try again", "it does not answer"});
+    if (waited >= kHungLimit && hung_) {
+      hung_();
+    }
+    lock.lock();
+  }
+}
+
+void Recovery::Lose(const Error& why) {
+  const std::lock_guard lock(state_);
+  if (!std::exchange(lost_, true)) {
+    queue_.Pause({.code = Code::kUnavailable,
+                  .message = why.code == Code::kLedgerUnusable ? why.message : "the HSM is not available; try again",
+                  .detail = why.ToString(),
+                  .retry_delay = kLongestWait});
+    changed_(std::unexpected(why));
+  }
+}
+
+void Recovery::Regain() {
+  const std::lock_guard lock(state_);
+  if (std::exchange(lost_, false)) {
+    queue_.Resume();
+    changed_({});
+  }
+}
+
+// By the queue's workers: it knows what to do about a call that does not return.
+Status Recovery::ProveWith(SigningKeyPtr key) {
+  std::array<std::uint8_t, 32> nonce{};
+  if (!random_(nonce)) {
+    return Fail(Code::kInternal, "the random number generator failed");
+  }
+  const auto made = queue_.SignNow(std::move(key), "assertiond proof " + Hex(nonce));
+  return made ? Status() : std::unexpected(made.error());
+}
+
 Status Recovery::Prove() {
-  auto standing = token_.Check();
-  return standing ? keys_.Prove() : standing;
+  auto standing = Ask([this] { return token_.Check(); });
+  if (!standing) {
+    return standing;
+  }
+  Status trouble;
+  for (auto& key : keys_.SigningKeys()) {
+    auto proven = ProveWith(std::move(key));
+    if (proven || proven.error().code == Code::kDeadlineExceeded) {
+      return proven;  // one client's trouble is not the token's
+    }
+    if (trouble || !IsTheTokens(proven)) {
+      trouble = std::move(proven);
+    }
+  }
+  return trouble;
 }
 
 void Recovery::Watch(const std::stop_token& stop) {
@@ -71,22 +162,23 @@ void Recovery::Watch(const std::stop_token& stop) {
     if (!suspected && std::exchange(known, count) != count) {
       continue;  // callers' signatures are the proof
     }
-    if (auto proven = Prove(); !proven) {
-      const Error unavailable{Code::kUnavailable, "the HSM is not available; try again", proven.error().ToString()};
-      queue_.Pause(unavailable);
-      changed_(proven);
-      Restore(stop);
+    if (const auto proven = Prove(); proven) {
+      Regain();
+    } else {
+      Lose(proven.error());
+      Restore(stop, proven);
     }
+    known = queue_.signed_count();
   }
 }
 
-void Recovery::Restore(const std::stop_token& stop) {
+void Recovery::Restore(const std::stop_token& stop, Status proven) {
   auto wait = kFirstWait;
-  for (bool reload = false;; reload = !reload) {
-    const auto connected = token_.Reconnect(reload ? Reconnection::kReload : Reconnection::kLogIn);
-    if (connected && Prove()) {
-      queue_.Resume();
-      changed_({});
+  for (bool reload = false;; reload = !reload && IsTheTokens(proven)) {
+    const auto connected = Ask([&] { return token_.Reconnect(reload ? Reconnection::kReload : Reconnection::kLogIn); });
+    proven = connected ? Prove() : connected;
+    if (proven) {
+      Regain();
       return;
     }
     std::unique_lock lock(mutex_);

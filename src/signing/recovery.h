@@ -4,9 +4,11 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "assertion/error.h"
+#include "assertion/random.h"
 #include "assertion/token.h"
 #include "keys/key_ring.h"
 #include "signing/signing_queue.h"
@@ -15,15 +17,17 @@ namespace assertion {
 
 // Watches whether the token signs, and brings it back when it does not. The proof is a signature made and verified: one
 // of a caller's, or else one of its own, so that sessions and connections that idle do not die unnoticed. When a proof
-// fails the queue is paused, and the token is connected anew, by logging in and by reloading the module in turns, until
-// a proof succeeds.
+// fails, or does not come in time, the queue is paused, and the token is connected anew, by logging in and by reloading
+// the module in turns, until a proof succeeds.
 class Recovery {
  public:
   using Changed = std::function<void(const Status&)>;
 
   // Begins at once. All must outlive it. `changed` is told when the token is lost and why, and when it is back; it runs
-  // on a thread of its own.
-  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed);
+  // on threads of its own, one at a time. `hung` is told when the token has not answered for a minute: this process
+  // cannot go on then.
+  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Random random, Changed changed,
+           std::function<void()> hung = {});
 
   ~Recovery();
   Recovery(const Recovery&) = delete;
@@ -31,8 +35,16 @@ class Recovery {
 
  private:
   void Watch(const std::stop_token& stop);
-  void Restore(const std::stop_token& stop);
+  void Restore(const std::stop_token& stop, Status proven);
   Status Prove();
+  Status ProveWith(SigningKeyPtr key);
+  void Guard(const std::stop_token& stop);
+  void Lose(const Error& why);
+  void Regain();
+
+  // Calls the token itself, under the guard's eyes.
+  template <typename Call>
+  Status Ask(const Call& call);
 
   // False when it is time to stop.
   bool Wait(const std::stop_token& stop, std::chrono::milliseconds time);
@@ -40,11 +52,17 @@ class Recovery {
   Token& token_;
   const KeyRing& keys_;
   SigningQueue& queue_;
+  const Random random_;
   const Changed changed_;
+  const std::function<void()> hung_;
+  std::mutex state_;
+  bool lost_ = false;
   std::mutex mutex_;
   std::condition_variable_any woken_;
   bool suspected_ = false;  // a job has failed since the last look
-  std::jthread watcher_;    // ends first
+  std::optional<std::chrono::steady_clock::time_point> asked_;
+  std::jthread guard_;
+  std::jthread watcher_;  // ends first
 };
 
 }  // namespace assertion

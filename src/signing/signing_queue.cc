@@ -1,65 +1,160 @@
 #include "signing/signing_queue.h"
 
+#include <algorithm>
+#include <future>
 #include <utility>
 
 namespace assertion {
-SigningQueue::SigningQueue(Token& token, std::size_t sessions, std::size_t capacity)
-    : token_(token), capacity_(capacity) {
-  for (std::size_t i = 0; i < sessions; ++i) {
-    workers_.emplace_back([this] { Work(); });
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kTick{20};
+constexpr milliseconds kLinger{1000};  // the watcher sleeps after so long with nothing to watch
+constexpr milliseconds kNowLimit{500};
+constexpr milliseconds kShortestRetry{10};
+constexpr milliseconds kLongestRetry{5000};
+
+Error Late(const char* what) { return {Code::kDeadlineExceeded, what, ""}; }
+
+template <typename Answers>
+void Tell(Answers& answers) {
+  for (auto& [job, error] : answers) {
+    job.done(std::unexpected(std::move(error)));
   }
+  answers.clear();
+}
+
+}  // namespace
+
+SigningQueue::SigningQueue(Token& token, Options options) : token_(token), options_(options) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < options_.sessions; ++i) {
+      Hire();
+    }
+  }
+  watcher_ = std::jthread([this](const std::stop_token& stop) { Watch(stop); });
 }
 
 SigningQueue::~SigningQueue() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-  }
+  Drain(std::chrono::hours(24 * 365));
+  watcher_ = {};
+  workers_.clear();
+}
+
+bool SigningQueue::Drain(milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  closing_ = true;
   filled_.notify_all();
-  workers_.clear();  // joins
+  return ended_.wait_for(lock, limit, [this] { return std::ranges::all_of(workers_, &Worker::ended); });
+}
+
+void SigningQueue::Hire() {
+  auto& worker = workers_.emplace_back();
+  worker.thread = std::jthread([this, &worker] { Work(worker); });
+}
+
+Error SigningQueue::Exhausted(std::string message) const {
+  const auto drained = service_ * static_cast<double>(line_.size()) / static_cast<double>(options_.sessions);
+  return {.code = Code::kResourceExhausted,
+          .message = std::move(message),
+          .detail = {},
+          .retry_delay = std::clamp(std::chrono::duration_cast<milliseconds>(drained), kShortestRetry, kLongestRetry)};
+}
+
+// Whether the job may wait. Makes room for it if need be.
+Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) {
+  if (line_.size() > 0 || busy_ >= options_.sessions) {
+    const auto wait = service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) /
+                      static_cast<double>(options_.sessions);
+    // Twice: the wait is an estimate, and who is admitted shall be served in time.
+    if (2 * wait + service_ > job.deadline - now) {
+      return std::unexpected(Exhausted("the deadline cannot be met, so many wait for the HSM; try again later"));
+    }
+  }
+  if (line_.size() >= options_.capacity) {
+    auto another = line_.GiveWay(job.caller);
+    if (!another) {
+      return std::unexpected(Exhausted("the signing queue is full; try again later"));
+    }
+    answers.emplace_back(std::move(*another), Exhausted("the signing queue is full; try again later"));
+  }
+  return {};
 }
 
 Status SigningQueue::Submit(SigningJob job) {
+  std::vector<Answer> answers;
   {
     const std::lock_guard lock(mutex_);
     if (closing_) {
       return Fail(Code::kUnavailable, "the server is stopping");
     }
-    if (paused_) {
+    if (paused_ && !job.urgent) {
       return std::unexpected(*paused_);
     }
-    if (jobs_.size() >= capacity_) {
-      return Fail(Code::kResourceExhausted, "the signing queue is full; try again later");
+    if (job.ticket && job.ticket->cancelled) {
+      return Fail(Code::kCancelled, "the call was cancelled");
     }
-    jobs_.push_back(std::move(job));
+    if (job.urgent) {
+      line_.PushFirst(std::move(job));
+    } else if (auto admitted = Admit(job, steady_clock::now(), answers); admitted) {
+      line_.Push(std::move(job));
+    } else {
+      return admitted;
+    }
+    if (!watching_) {
+      watched_.notify_all();
+    }
   }
   filled_.notify_one();
+  Tell(answers);
   return {};
+}
+
+Result<Signed> SigningQueue::SignNow(SigningKeyPtr key, std::string input) {
+  auto limit = steady_clock::duration(kNowLimit);
+  {
+    const std::lock_guard lock(mutex_);
+    limit = std::max(limit, std::chrono::duration_cast<steady_clock::duration>(4 * service_));
+  }
+  const auto promise = std::make_shared<std::promise<Result<Signed>>>();
+  auto made = promise->get_future();
+  auto accepted = Submit({.key = std::move(key),
+                          .input = std::move(input),
+                          .deadline = steady_clock::now() + limit,
+                          .done = [promise](Result<Signed> result) { promise->set_value(std::move(result)); },
+                          .urgent = true});
+  return accepted ? made.get() : std::unexpected(accepted.error());
+}
+
+void SigningQueue::Cancel(JobTicket& ticket) {
+  std::optional<SigningJob> job;
+  {
+    const std::lock_guard lock(mutex_);
+    ticket.cancelled = true;
+    job = line_.Take(ticket);
+  }
+  if (job) {
+    // gRPC cancels at the deadline too.
+    job->done(steady_clock::now() < job->deadline
+                  ? Fail(Code::kCancelled, "the call was cancelled")
+                  : std::unexpected(Late("the deadline passed before the HSM was free")));
+  }
 }
 
 std::size_t SigningQueue::Waiting() const {
   const std::lock_guard lock(mutex_);
-  return jobs_.size();
-}
-
-// False when there is no more work, ever.
-bool SigningQueue::Take(SigningJob& job) {
-  std::unique_lock lock(mutex_);
-  filled_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
-  if (jobs_.empty()) {
-    return false;
-  }
-  job = std::move(jobs_.front());
-  jobs_.pop_front();
-  return true;
+  return line_.size();
 }
 
 void SigningQueue::Pause(Error why) {
-  std::deque<SigningJob> waiting;
+  std::vector<SigningJob> waiting;
   {
     const std::lock_guard lock(mutex_);
     paused_ = why;
-    waiting.swap(jobs_);
+    waiting = line_.TakeAll();
   }
   for (auto& job : waiting) {
     job.done(std::unexpected(why));
@@ -74,6 +169,11 @@ void SigningQueue::Resume() {
 void SigningQueue::OnFailure(std::function<void()> failed) {
   const std::lock_guard lock(mutex_);
   failed_ = std::move(failed);
+}
+
+void SigningQueue::OnHang(std::function<void()> hung) {
+  const std::lock_guard lock(mutex_);
+  hung_ = std::move(hung);
 }
 
 bool SigningQueue::IsPaused() const {
@@ -107,29 +207,143 @@ Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
 // The second attempt is on a session that was opened after the first.
 Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& job) {
   auto signature = Attempt(session, job);
-  if (!signature && std::chrono::steady_clock::now() < job.deadline && !IsPaused()) {
+  if (!signature && !job.retried && steady_clock::now() < job.deadline && (job.urgent || !IsPaused())) {
     signature = Attempt(session, job);
-  }
-  if (signature) {
-    ++signed_;
-  } else if (const std::lock_guard lock(mutex_); failed_) {
-    failed_();
   }
   return signature;
 }
 
-void SigningQueue::Work() {
-  Session session;
-  SigningJob job;
-  while (Take(job)) {
-    if (std::chrono::steady_clock::now() >= job.deadline) {
-      job.done(Fail(Code::kDeadlineExceeded, "the deadline passed before the HSM was free"));
-    } else if (auto signature = SignAndVerify(session, job); signature) {
-      job.done(Signed{.input = std::move(job.input), .signature = std::move(*signature)});
-    } else {
-      job.done(std::unexpected(std::move(signature.error())));
+// The next job into the worker's hands; false when there is no more work for it, ever.
+bool SigningQueue::Take(Worker& self) {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    filled_.wait(lock, [this] { return closing_ || line_.size() > 0; });
+    if (line_.size() == 0) {
+      return false;
     }
-    job = {};  // nothing of it stays in memory while this thread waits
+    auto job = line_.Pop();
+    const auto now = steady_clock::now();
+    if (now + std::chrono::duration_cast<steady_clock::duration>(service_ / 2) < job.deadline) {
+      self.job.emplace(std::move(job));
+      self.began = now;
+      ++busy_;
+      return true;
+    }
+    service_ *= 0.9;  // or a token that was slow once would be taken for slow forever
+    lock.unlock();
+    job.done(std::unexpected(Late("the deadline passed before the HSM was free")));
+  }
+}
+
+// False when somebody else does the worker's work by now.
+bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
+  std::unique_lock lock(mutex_);
+  auto job = std::move(*self.job);
+  self.job.reset();
+  if (signature) {
+    ++signed_;
+    const Seconds took = steady_clock::now() - self.began;
+    service_ = service_.count() > 0 ? service_ * 0.875 + took * 0.125 : took;
+  } else if (!job.urgent && failed_) {
+    failed_();
+  }
+  const bool stuck = self.stuck;
+  busy_ -= stuck ? 0 : 1;
+  lock.unlock();
+  if (job.done && signature) {
+    job.done(Signed{.input = std::move(job.input), .signature = std::move(*signature)});
+  } else if (job.done) {
+    job.done(std::unexpected(std::move(signature.error())));
+  }
+  return !stuck;
+}
+
+void SigningQueue::Work(Worker& self) {
+  {
+    Session session;
+    while (Take(self) && Finish(self, SignAndVerify(session, *self.job))) {
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  self.ended = true;
+  stuck_ -= self.stuck ? 1 : 0;
+  ended_.notify_all();
+}
+
+// Leaves a worker to its call. Its job gets another, once.
+void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers) {
+  worker.stuck = true;
+  ++stuck_;
+  --busy_;
+  auto& job = *worker.job;
+  if (job.done) {
+    SigningJob again{.key = job.key, .input = job.input, .deadline = job.deadline, .done = std::move(job.done)};
+    job.done = {};
+    if (job.retried || job.urgent || now >= job.deadline || paused_) {
+      answers.emplace_back(std::move(again), Late("the HSM does not answer"));
+    } else {
+      again.retried = true;
+      line_.PushFirst(std::move(again));
+      filled_.notify_one();
+    }
+  }
+  if (failed_ && !job.urgent) {
+    failed_();
+  }
+}
+
+// Answers whose time is over and replaces whose call hangs. True when there are too many of these.
+bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
+  for (auto& job : line_.TakeExpired(now)) {
+    answers.emplace_back(std::move(job), Late("the deadline passed before the HSM was free"));
+  }
+  std::size_t working = 0;
+  for (auto worker = workers_.begin(); worker != workers_.end();) {
+    if (worker->ended && worker->stuck) {
+      worker = workers_.erase(worker);  // its thread is at its end
+      continue;
+    }
+    if (worker->job && !worker->stuck && now - worker->began >= options_.call_limit) {
+      GiveUp(*worker, now, answers);
+    }
+    working += worker->stuck || worker->ended ? 0 : 1;
+    if (worker->job && worker->job->done && now >= worker->job->deadline) {
+      SigningJob late;
+      late.done = std::exchange(worker->job->done, {});
+      answers.emplace_back(std::move(late), Late("the HSM did not answer before the deadline"));
+    }
+    ++worker;
+  }
+  const bool hopeless = stuck_ > options_.sessions;
+  for (; working < options_.sessions && !hopeless && (!closing_ || line_.size() > 0); ++working) {
+    Hire();
+  }
+  return hopeless;
+}
+
+void SigningQueue::Watch(const std::stop_token& stop) {
+  std::vector<Answer> answers;
+  auto last_seen = steady_clock::now();
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    const auto occupied = [this] { return line_.size() > 0 || busy_ + stuck_ > 0; };
+    const auto now = steady_clock::now();
+    last_seen = occupied() ? now : last_seen;
+    watching_ = now - last_seen < kLinger;
+    if (watching_) {
+      watched_.wait_for(lock, stop, kTick, [] { return false; });
+    } else {
+      watched_.wait(lock, stop, occupied);
+      watching_ = true;
+    }
+    const bool hangs = Look(steady_clock::now(), answers);
+    const auto hung = hangs ? std::exchange(hung_, {}) : nullptr;
+    lock.unlock();
+    Tell(answers);
+    if (hung) {
+      hung();
+    }
+    lock.lock();
   }
 }
 

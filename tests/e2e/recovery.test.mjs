@@ -65,4 +65,33 @@ describe('recovery', () => {
       await deployment.ctl('key', 'rotate', '--client-id', 'orders');   // by the provider
     });
   }
+
+  it('a token that hangs keeps no caller waiting, and assertiond goes on after it', async () => {
+    tell('C_Sign hang');
+    const { status, stderr } = await deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
+    assert.ok(status !== 0 && /the HSM (is not available|did not answer|does not answer)/.test(stderr), stderr);
+    await said('the token does not sign');
+    tell('');
+    await said('the token signs again');
+    await deployment.createAssertion('orders');
+  });
+
+  it('a token that hangs for good ends assertiond, which says so', async () => {
+    tell('C_Sign hang');
+    const { status } = await new Deadline(40, `assertiond to give up; its log is ${deployment.log}`)
+      .limit(deployment.daemon.ended);
+    assert.equal(status, 24);
+    tell('');
+    await deployment.startDaemon();
+    await deployment.createAssertion('orders');
+  });
+
+  it('SIGTERM while a call hangs ends it in time', async () => {
+    tell('C_Sign hang');
+    await said('the token does not sign');
+    assert.deepEqual(await deployment.stopDaemon(), { status: 0, signal: null });
+    tell('');
+    await deployment.startDaemon();
+    await deployment.createAssertion('orders');
+  });
 });

@@ -110,7 +110,7 @@ TEST_F(HsmTokenTest, DestroyRemovesBothHalves) {
   EXPECT_TRUE(left->public_keys.empty());
   const auto stale = (*hsm_.token().OpenSigningSession())->Sign(key->id, kAlgorithms[0], "x");
   ASSERT_FALSE(stale);
-  EXPECT_EQ(stale.error().code, Code::kFailedPrecondition);
+  EXPECT_EQ(stale.error().code, Code::kLedgerUnusable);
   EXPECT_NE(stale.error().detail.find("C_FindObjects: no private key with CKA_ID 01"), std::string::npos);
 }
 

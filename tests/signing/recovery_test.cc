@@ -45,7 +45,7 @@ class RecoveryTest : public testing::Test {
         replica_(hsm_.token(), *certifier_, {Named("orders"), Named("billing")}, now_) {
     replica_.Generate("orders");
     replica_.Generate("billing");
-    recovery_.emplace(hsm_.token(), replica_.ring(), queue_, [this](const Status& state) {
+    recovery_.emplace(hsm_.token(), replica_.ring(), queue_, RandomOctets, [this](const Status& state) {
       const std::lock_guard lock(mutex_);
       lost_ += state ? 0 : 1;
       usable_ = state.has_value();
@@ -84,7 +84,7 @@ class RecoveryTest : public testing::Test {
   const Time now_{std::chrono::seconds(1'800'000'000)};
   std::unique_ptr<x509::Certifier> certifier_;
   Replica replica_;
-  SigningQueue queue_{hsm_.token(), 2, 100};
+  SigningQueue queue_{hsm_.token(), {.sessions = 2, .capacity = 100, .call_limit = seconds(1)}};
   std::mutex mutex_;
   std::condition_variable changed_;
   bool usable_ = true;
@@ -177,18 +177,53 @@ TEST_F(RecoveryTest, ARefusedPinWaitsForAnother) {
   EXPECT_TRUE(Sign());
 }
 
-TEST_F(RecoveryTest, AKeyThatIsGoneIsNotTheTokensTrouble) {
+TEST_F(RecoveryTest, OneKeyThatIsGoneIsNotTheTokensTrouble) {
+  ASSERT_TRUE(hsm_.token().DestroyKey((*replica_.ring().SigningKeyOf("billing"))->id));
+  const auto made = Sign("billing");
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kLedgerUnusable) << made.error().ToString();
+  // The proof that this calls for is made with the other key.
+  hsm_.Tell("* removed");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign("orders"));
+  EXPECT_EQ(lost(), 1);
+}
+
+TEST_F(RecoveryTest, WithoutAKeyThatSignsTheModuleIsNotReloaded) {
   for (const auto* client : {"orders", "billing"}) {
-    const auto key = *replica_.ring().SigningKeyOf(client);
-    ASSERT_TRUE(hsm_.token().DestroyKey(key->id));
-    const auto made = Sign(client);
-    ASSERT_FALSE(made);
-    EXPECT_EQ(made.error().code, Code::kFailedPrecondition) << made.error().ToString();
+    ASSERT_TRUE(hsm_.token().DestroyKey((*replica_.ring().SigningKeyOf(client))->id));
   }
-  // A loss for another reason is over although no key can prove it.
-  hsm_.Tell("C_GetSessionInfo fail=0x30 times=1");
-  std::unique_lock lock(mutex_);
-  ASSERT_TRUE(changed_.wait_for(lock, kPatience, [&] { return lost_ > 0 && usable_; }));
+  ASSERT_TRUE(WaitUntilUsable(false)) << "nothing can be signed";
+  const auto generation = hsm_.module().generation();
+  for (std::uint8_t id = 1; id <= 4; ++id) {  // somebody makes others meanwhile
+    EXPECT_TRUE(
+        hsm_.token().GenerateKeyPair({.label = "new", .id = {id}, .algorithm = kAlgorithms.data(), .bits = 2048}));
+  }
+  EXPECT_EQ(hsm_.module().generation(), generation);
+}
+
+TEST_F(RecoveryTest, ACallThatHangsIsTriedOnAnotherSession) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("C_Sign hang times=1");
+  EXPECT_TRUE(Sign()) << "after the limit of a call";
+  EXPECT_TRUE(Sign("billing"));
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(true));
+}
+
+TEST_F(RecoveryTest, ATokenThatDoesNotAnswerIsLostUntilItDoes) {
+  for (const auto* function : {"C_Sign", "C_GetSessionInfo"}) {
+    hsm_.Tell(std::string(function) + " hang");
+    ASSERT_TRUE(WaitUntilUsable(false)) << function;
+    const auto made = Sign();
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, Code::kUnavailable);
+    hsm_.Tell("");
+    ASSERT_TRUE(WaitUntilUsable(true)) << function;
+    EXPECT_TRUE(Sign());
+  }
 }
 
 TEST_F(RecoveryTest, TheEndDoesNotWaitForTheToken) {

@@ -31,6 +31,7 @@ class MemoryToken final : public Token {
 
   // Signatures wait until the latch is down.
   void HoldUntil(std::latch& latch) { hold_ = &latch; }
+  void HoldNoMore() { hold_ = nullptr; }
 
   int sessions_opened() const { return opened_; }
   int signatures() const { return signatures_; }
@@ -76,8 +77,8 @@ class MemoryToken final : public Token {
 
   Result<Bytes> Sign(std::string_view input) {
     ++signatures_;
-    if (hold_ != nullptr) {
-      hold_->wait();
+    if (auto* hold = hold_.load()) {
+      hold->wait();
     }
     auto fault = Fault::kNone;
     {
@@ -104,7 +105,7 @@ class MemoryToken final : public Token {
   x509::KeyPtr key_;
   std::mutex mutex_;
   std::deque<Fault> faults_;
-  std::latch* hold_ = nullptr;
+  std::atomic<std::latch*> hold_ = nullptr;
   std::atomic<int> opened_ = 0;
   std::atomic<int> signatures_ = 0;
 };
@@ -141,6 +142,17 @@ class SigningQueueTest : public testing::Test {
     return result;
   }
 
+  // What Submit says of a job of this caller's with so much time left.
+  Status Offer(SigningQueue& queue, const std::string& caller, std::chrono::milliseconds left,
+               std::shared_ptr<JobTicket> ticket = nullptr) {
+    return queue.Submit({.key = key_,
+                         .input = caller,
+                         .deadline = steady_clock::now() + left,
+                         .done = [](const auto&) {},
+                         .caller = caller,
+                         .ticket = std::move(ticket)});
+  }
+
   // Submits the first job of a token that holds; returns when a worker has it.
   std::future<Result<Signed>> Occupy(SigningQueue& queue) {
     auto first = Submit(queue, "first");
@@ -155,7 +167,7 @@ class SigningQueueTest : public testing::Test {
 };
 
 TEST_F(SigningQueueTest, SignsWhatWasSubmitted) {
-  SigningQueue queue(token_, 2, 100);
+  SigningQueue queue(token_, {.sessions = 2, .capacity = 100});
   std::vector<std::future<Result<Signed>>> results;
   for (int i = 0; i < 50; ++i) {
     results.push_back(Submit(queue, "input " + std::to_string(i)));
@@ -172,7 +184,7 @@ TEST_F(SigningQueueTest, SignsWhatWasSubmitted) {
 TEST_F(SigningQueueTest, AnErrorDiscardsTheSession) {
   token_.Queue(MemoryToken::Fault::kError);
   token_.Queue(MemoryToken::Fault::kError);
-  SigningQueue queue(token_, 1, 100);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100});
   const auto failed = Submit(queue, "a").get();
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, Code::kUnavailable);
@@ -184,7 +196,7 @@ TEST_F(SigningQueueTest, AnErrorDiscardsTheSession) {
 TEST_F(SigningQueueTest, OneErrorIsMendedByAnotherSession) {
   for (const auto fault : {MemoryToken::Fault::kError, MemoryToken::Fault::kWrongSignature}) {
     token_.Queue(fault);
-    SigningQueue queue(token_, 1, 100);
+    SigningQueue queue(token_, {.sessions = 1, .capacity = 100});
     const auto result = Submit(queue, "a").get();
     ASSERT_TRUE(result) << result.error().ToString();
     EXPECT_TRUE(key_->verifier.Verify(result->input, result->signature));
@@ -195,7 +207,7 @@ TEST_F(SigningQueueTest, OneErrorIsMendedByAnotherSession) {
 TEST_F(SigningQueueTest, PausedItRefusesWhatWaitsAndWhatComes) {
   std::latch hold(1);
   token_.HoldUntil(hold);
-  SigningQueue queue(token_, 1, 100);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100});
   auto first = Occupy(queue);
   auto waiting = Submit(queue, "second");
   queue.Pause({Code::kUnavailable, "away", ""});
@@ -210,7 +222,7 @@ TEST_F(SigningQueueTest, PausedItRefusesWhatWaitsAndWhatComes) {
 TEST_F(SigningQueueTest, AWrongSignatureIsNeverReleased) {
   token_.Queue(MemoryToken::Fault::kWrongSignature);
   token_.Queue(MemoryToken::Fault::kWrongSignature);
-  SigningQueue queue(token_, 1, 100);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100});
   const auto failed = Submit(queue, "a").get();
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, Code::kUnavailable);
@@ -220,7 +232,7 @@ TEST_F(SigningQueueTest, AWrongSignatureIsNeverReleased) {
 }
 
 TEST_F(SigningQueueTest, PastItsDeadlineAJobNeverReachesTheToken) {
-  SigningQueue queue(token_, 1, 100);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100});
   const auto late = Submit(queue, "late", steady_clock::now()).get();
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code, Code::kDeadlineExceeded);
@@ -230,7 +242,7 @@ TEST_F(SigningQueueTest, PastItsDeadlineAJobNeverReachesTheToken) {
 TEST_F(SigningQueueTest, AFullQueueRefusesAtOnce) {
   std::latch hold(1);
   token_.HoldUntil(hold);
-  SigningQueue queue(token_, 1, 1);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 1});
   auto first = Occupy(queue);
   auto second = Submit(queue, "second");
   const auto third = Submit(queue, "third").get();
@@ -241,12 +253,108 @@ TEST_F(SigningQueueTest, AFullQueueRefusesAtOnce) {
   EXPECT_TRUE(second.get());
 }
 
+TEST_F(SigningQueueTest, AFullQueueMakesRoomForWhoHasLess) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 2});
+  auto first = Occupy(queue);
+  auto second = Submit(queue, "second");
+  auto third = Submit(queue, "third");
+  EXPECT_TRUE(Offer(queue, "another", std::chrono::hours(1)));
+  const auto given_up = third.get();
+  ASSERT_FALSE(given_up);
+  EXPECT_EQ(given_up.error().code, Code::kResourceExhausted);
+  EXPECT_GT(given_up.error().retry_delay.count(), 0);
+  EXPECT_FALSE(Offer(queue, "another", std::chrono::hours(1))) << "both have one now";
+  hold.count_down();
+  EXPECT_TRUE(second.get());
+}
+
+TEST_F(SigningQueueTest, ADeadlineThatCannotBeMetIsRefusedBeforeIt) {
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 10000});
+  ASSERT_TRUE(Submit(queue, "a").get());  // now it knows what one takes
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  auto first = Submit(queue, "first");
+  while (token_.signatures() < 2) {
+    std::this_thread::yield();
+  }
+  Status offered;
+  for (int i = 0; i < 10000 && offered; ++i) {
+    offered = Offer(queue, "orders", std::chrono::milliseconds(200));
+  }
+  ASSERT_FALSE(offered);
+  EXPECT_EQ(offered.error().code, Code::kResourceExhausted);
+  EXPECT_GT(offered.error().retry_delay.count(), 0);
+  EXPECT_TRUE(Offer(queue, "billing", std::chrono::milliseconds(200))) << "another caller's turn comes first";
+  hold.count_down();
+}
+
+TEST_F(SigningQueueTest, ACancelledJobLeaves) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 1});
+  auto first = Occupy(queue);
+  const auto ticket = std::make_shared<JobTicket>();
+  ASSERT_TRUE(Offer(queue, "orders", std::chrono::hours(1), ticket));
+  queue.Cancel(*ticket);
+  EXPECT_EQ(queue.Waiting(), 0U);
+  EXPECT_EQ(Offer(queue, "orders", std::chrono::hours(1), ticket).error().code, Code::kCancelled);
+  hold.count_down();
+  EXPECT_TRUE(first.get());
+  EXPECT_EQ(token_.signatures(), 1);
+}
+
+TEST_F(SigningQueueTest, ACallThatHangsCostsItsSessionOnly) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100, .call_limit = std::chrono::milliseconds(50)});
+  auto moved = Submit(queue, "moved on");
+  while (token_.signatures() == 0) {
+    std::this_thread::yield();
+  }
+  token_.HoldNoMore();
+  EXPECT_TRUE(moved.get()) << "by another session";
+  EXPECT_TRUE(Submit(queue, "b").get());
+  EXPECT_EQ(token_.sessions_opened(), 2);
+  EXPECT_FALSE(queue.Drain(std::chrono::milliseconds(0))) << "one has not returned";
+  hold.count_down();
+}
+
+TEST_F(SigningQueueTest, WhoWaitsForACallThatHangsIsAnsweredInTime) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100});
+  auto held = Submit(queue, "held", steady_clock::now() + std::chrono::milliseconds(100));
+  auto behind = Submit(queue, "behind", steady_clock::now() + std::chrono::milliseconds(100));
+  EXPECT_EQ(held.get().error().code, Code::kDeadlineExceeded);
+  EXPECT_EQ(behind.get().error().code, Code::kDeadlineExceeded);
+  hold.count_down();
+}
+
+TEST_F(SigningQueueTest, TooManyCallsThatHangAreTold) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  std::promise<void> told;
+  SigningQueue queue(token_, {.sessions = 2, .capacity = 100, .call_limit = std::chrono::milliseconds(20)});
+  queue.OnHang([&told] { told.set_value(); });
+  std::vector<std::future<Result<Signed>>> results;
+  for (int i = 0; i < 4; ++i) {
+    results.push_back(Submit(queue, "x", steady_clock::now() + std::chrono::hours(1)));
+  }
+  told.get_future().wait();
+  hold.count_down();
+  for (auto& result : results) {
+    static_cast<void>(result.get());  // each is answered
+  }
+}
+
 TEST_F(SigningQueueTest, DestructionFinishesWhatWasAccepted) {
   std::latch hold(1);
   token_.HoldUntil(hold);
   std::vector<std::future<Result<Signed>>> results;
   {
-    SigningQueue queue(token_, 2, 100);
+    SigningQueue queue(token_, {.sessions = 2, .capacity = 100});
     for (int i = 0; i < 20; ++i) {
       results.push_back(Submit(queue, "x"));
     }
@@ -259,7 +367,7 @@ TEST_F(SigningQueueTest, DestructionFinishesWhatWasAccepted) {
 }
 
 TEST_F(SigningQueueTest, ManyCallersEachGetTheirOwn) {
-  SigningQueue queue(token_, 2, 1000);
+  SigningQueue queue(token_, {.sessions = 2, .capacity = 1000});
   std::vector<std::jthread> callers;
   std::atomic<int> good = 0;
   for (int caller = 0; caller < 4; ++caller) {

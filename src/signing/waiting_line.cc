@@ -1,0 +1,127 @@
+#include "signing/waiting_line.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace assertion {
+
+void WaitingLine::Push(SigningJob job) {
+  const auto known = by_name_.find(job.caller);
+  const auto caller =
+      known != by_name_.end() ? known->second : callers_.insert(callers_.end(), Caller{.name = job.caller, .jobs = {}});
+  if (known == by_name_.end()) {
+    by_name_.emplace(job.caller, caller);
+  }
+  const JobTicket::Place place{job.deadline, number_++};
+  if (job.ticket) {
+    job.ticket->caller = job.caller;
+    job.ticket->place = place;
+  }
+  caller->jobs.emplace(place, std::move(job));
+  ++size_;
+}
+
+SigningJob WaitingLine::Take(Callers::iterator caller, Jobs::iterator job) {
+  auto taken = std::move(job->second);
+  if (taken.ticket) {
+    taken.ticket->place.reset();
+  }
+  caller->jobs.erase(job);
+  --size_;
+  if (caller->jobs.empty()) {
+    by_name_.erase(caller->name);
+    callers_.erase(caller);
+  }
+  return taken;
+}
+
+SigningJob WaitingLine::Pop() {
+  if (!first_.empty()) {
+    auto job = std::move(first_.front());
+    first_.pop_front();
+    return job;
+  }
+  const auto next = callers_.begin();
+  callers_.splice(callers_.end(), callers_, next);  // its turn is over
+  return Take(next, next->jobs.begin());
+}
+
+std::size_t WaitingLine::Ahead(const std::string& caller, Instant deadline) const {
+  std::size_t own = 0;
+  const auto known = by_name_.find(caller);
+  if (known != by_name_.end()) {
+    const auto& jobs = known->second->jobs;
+    // Mostly the newest is the last to expire.
+    own = jobs.rbegin()->first.first <= deadline
+              ? jobs.size()
+              : static_cast<std::size_t>(std::distance(jobs.begin(), jobs.upper_bound({deadline, number_})));
+  }
+  auto ahead = first_.size() + own;
+  for (const auto& other : callers_) {
+    ahead += known != by_name_.end() && &other == &*known->second ? 0 : std::min(other.jobs.size(), own + 1);
+  }
+  return ahead;
+}
+
+std::optional<SigningJob> WaitingLine::GiveWay(const std::string& caller) {
+  const auto most = std::ranges::max_element(callers_, {}, [](const Caller& one) { return one.jobs.size(); });
+  const auto known = by_name_.find(caller);
+  const auto own = known == by_name_.end() ? 0 : known->second->jobs.size();
+  if (most == callers_.end() || most->jobs.size() <= own + 1) {
+    return std::nullopt;
+  }
+  return Take(most, std::prev(most->jobs.end()));
+}
+
+std::optional<SigningJob> WaitingLine::Take(const JobTicket& ticket) {
+  const auto known = by_name_.find(ticket.caller);
+  if (!ticket.place || known == by_name_.end()) {
+    return std::nullopt;
+  }
+  const auto job = known->second->jobs.find(*ticket.place);
+  return job == known->second->jobs.end() ? std::nullopt : std::optional(Take(known->second, job));
+}
+
+std::vector<SigningJob> WaitingLine::TakeExpired(Instant now) {
+  std::vector<SigningJob> expired;
+  for (auto job = first_.begin(); job != first_.end();) {
+    if (job->deadline <= now) {
+      expired.push_back(std::move(*job));
+      job = first_.erase(job);
+    } else {
+      ++job;
+    }
+  }
+  for (auto caller = callers_.begin(); caller != callers_.end();) {
+    const auto next = std::next(caller);
+    while (caller->jobs.begin()->first.first <= now) {
+      const bool last = caller->jobs.size() == 1;
+      expired.push_back(Take(caller, caller->jobs.begin()));
+      if (last) {
+        break;
+      }
+    }
+    caller = next;
+  }
+  return expired;
+}
+
+std::vector<SigningJob> WaitingLine::TakeAll() {
+  std::vector<SigningJob> all;
+  std::deque<SigningJob> urgent;
+  for (auto& job : first_) {
+    if (job.urgent) {
+      urgent.push_back(std::move(job));
+    } else {
+      all.push_back(std::move(job));
+    }
+  }
+  first_ = std::move(urgent);
+  while (!callers_.empty()) {
+    all.push_back(Take(callers_.begin(), callers_.begin()->jobs.begin()));
+  }
+  return all;
+}
+
+}  // namespace assertion

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "signing/signing_job.h"
+
+namespace assertion {
+
+// Jobs that wait, in the order in which they are to be done: the callers take turns, and of each caller's the one with
+// the earliest deadline comes first. By deadline alone whoever asks for the shortest ones would starve the others.
+class WaitingLine {
+ public:
+  using Instant = std::chrono::steady_clock::time_point;
+
+  void Push(SigningJob job);
+
+  // Before all others, outside all turns.
+  void PushFirst(SigningJob job) { first_.push_back(std::move(job)); }
+
+  std::size_t size() const { return size_ + first_.size(); }
+
+  // The next. There must be one.
+  SigningJob Pop();
+
+  // How many would be done before one more of this caller's.
+  std::size_t Ahead(const std::string& caller, Instant deadline) const;
+
+  // Makes room for one of this caller's by the last job of the caller who has most, if that is more than this one has.
+  std::optional<SigningJob> GiveWay(const std::string& caller);
+
+  // The job of the ticket, if it waits.
+  std::optional<SigningJob> Take(const JobTicket& ticket);
+
+  std::vector<SigningJob> TakeExpired(Instant now);
+
+  // All that are not urgent.
+  std::vector<SigningJob> TakeAll();
+
+ private:
+  using Jobs = std::map<JobTicket::Place, SigningJob>;
+  struct Caller {
+    std::string name;
+    Jobs jobs;  // never empty
+  };
+  using Callers = std::list<Caller>;  // by turn
+
+  SigningJob Take(Callers::iterator caller, Jobs::iterator job);
+
+  std::deque<SigningJob> first_;
+  Callers callers_;
+  std::map<std::string, Callers::iterator> by_name_;
+  std::size_t size_ = 0;  // without first_
+  std::uint64_t number_ = 0;
+};
+
+}  // namespace assertion

@@ -1,0 +1,124 @@
+#include "signing/waiting_line.h"
+
+#include <gtest/gtest.h>
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+
+class WaitingLineTest : public testing::Test {
+ protected:
+  void Push(const std::string& caller, int deadline, std::shared_ptr<JobTicket> ticket = nullptr) {
+    line_.Push(Job(caller, deadline, std::move(ticket)));
+  }
+
+  static SigningJob Job(const std::string& caller, int deadline, std::shared_ptr<JobTicket> ticket = nullptr) {
+    return {.key = {},
+            .input = caller + std::to_string(deadline),
+            .deadline = At(deadline),
+            .done = {},
+            .caller = caller,
+            .ticket = std::move(ticket)};
+  }
+
+  static WaitingLine::Instant At(int deadline) { return WaitingLine::Instant(seconds(deadline)); }
+
+  std::string All() {
+    std::string all;
+    while (line_.size() > 0) {
+      all += (all.empty() ? "" : " ") + line_.Pop().input;
+    }
+    return all;
+  }
+
+  WaitingLine line_;
+};
+
+TEST_F(WaitingLineTest, OneCallersAreOrderedByDeadlineAndThenByTheirComing) {
+  const auto second = std::make_shared<JobTicket>();
+  Push("a", 3);
+  Push("a", 1);
+  Push("a", 2);
+  Push("a", 1, second);
+  EXPECT_EQ(line_.Pop().input, "a1");
+  EXPECT_TRUE(second->place) << "it came later";
+  EXPECT_EQ(All(), "a1 a2 a3");
+}
+
+TEST_F(WaitingLineTest, CallersTakeTurnsWhateverTheirDeadlines) {
+  for (const int deadline : {1, 2, 3, 4}) {
+    Push("greedy", deadline);
+  }
+  Push("slow", 9);
+  Push("other", 8);
+  Push("slow", 7);
+  EXPECT_EQ(All(), "greedy1 slow7 other8 greedy2 slow9 greedy3 greedy4");
+}
+
+TEST_F(WaitingLineTest, WhoComesBackComesLast) {
+  Push("a", 1);
+  Push("a", 2);
+  Push("b", 1);
+  EXPECT_EQ(line_.Pop().input, "a1");
+  Push("c", 1);
+  EXPECT_EQ(All(), "b1 a2 c1");
+}
+
+TEST_F(WaitingLineTest, KnowsHowManyAreAhead) {
+  EXPECT_EQ(line_.Ahead("a", At(1)), 0U);
+  for (const int deadline : {2, 4, 6}) {
+    Push("a", deadline);
+    Push("b", deadline);
+  }
+  line_.PushFirst(Job("", 1));
+  EXPECT_EQ(line_.Ahead("a", At(1)), 1U + 0U + 1U);
+  EXPECT_EQ(line_.Ahead("a", At(5)), 1U + 2U + 3U);
+  EXPECT_EQ(line_.Ahead("a", At(9)), 1U + 3U + 3U);
+  EXPECT_EQ(line_.Ahead("new", At(9)), 1U + 0U + 2U);
+}
+
+TEST_F(WaitingLineTest, WhoHasMostGivesWayByItsLast) {
+  for (const int deadline : {1, 2, 3}) {
+    Push("greedy", deadline);
+  }
+  Push("slow", 9);
+  EXPECT_FALSE(line_.GiveWay("greedy"));
+  EXPECT_EQ(line_.GiveWay("slow")->input, "greedy3");
+  EXPECT_FALSE(line_.GiveWay("slow")) << "it would have as many";
+  EXPECT_EQ(line_.GiveWay("new")->input, "greedy2");
+  EXPECT_EQ(All(), "greedy1 slow9");
+}
+
+TEST_F(WaitingLineTest, ATicketTakesItsJobOnce) {
+  const auto ticket = std::make_shared<JobTicket>();
+  Push("a", 1);
+  Push("a", 1, ticket);
+  ASSERT_TRUE(line_.Take(*ticket));
+  EXPECT_FALSE(line_.Take(*ticket));
+  EXPECT_EQ(All(), "a1");
+}
+
+TEST_F(WaitingLineTest, WhatHasExpiredIsTakenFromEverywhere) {
+  line_.PushFirst(Job("first", 1));
+  line_.PushFirst(Job("first", 5));
+  for (const int deadline : {1, 2, 5}) {
+    Push("a", deadline);
+  }
+  Push("b", 2);
+  EXPECT_EQ(line_.TakeExpired(At(2)).size(), 4U);
+  EXPECT_EQ(All(), "first5 a5");
+}
+
+TEST_F(WaitingLineTest, UrgentOnesStayWhenAllAreTaken) {
+  auto urgent = Job("urgent", 1);
+  urgent.urgent = true;
+  line_.PushFirst(std::move(urgent));
+  line_.PushFirst(Job("again", 1));
+  Push("a", 1);
+  EXPECT_EQ(line_.TakeAll().size(), 2U);
+  EXPECT_EQ(All(), "urgent1");
+}
+
+}  // namespace
+}  // namespace assertion
