@@ -112,6 +112,7 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
   auto input = jws::SigningInput((*key)->encoded_header, std::move(*approved).TakeJson());
   return queue_.Submit({.key = std::move(*key),
                         .input = std::move(input),
+                        .caller = caller->name(),
                         .deadline = DeadlineOf(context),
                         .done =
                             [reply = std::move(reply), call](Result<Signed> result) mutable {
@@ -122,7 +123,6 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
                               reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
                               call->Finish(Serialize(reply));
                             },
-                        .caller = caller->name(),
                         .ticket = std::move(ticket)});
 }
 

@@ -589,6 +589,7 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
   auto input = jws::SigningInput(entry->key->encoded_header, std::move(*approved).TakeJson());
   return queue_.Submit({.key = entry->key,
                         .input = std::move(input),
+                        .caller = call->event().caller,
                         .deadline = std::chrono::steady_clock::now() + kLongestProof,
                         .done = [call](Result<Signed> result) {
                           if (!result) {

@@ -123,6 +123,7 @@ Result<Signed> SigningQueue::SignNow(SigningKeyPtr key, std::string input) {
   auto made = promise->get_future();
   auto accepted = Submit({.key = std::move(key),
                           .input = std::move(input),
+                          .caller = {},
                           .deadline = steady_clock::now() + limit,
                           .done = [promise](Result<Signed> result) { promise->set_value(std::move(result)); },
                           .urgent = true});
@@ -277,7 +278,11 @@ void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answ
   --busy_;
   auto& job = *worker.job;
   if (job.done) {
-    SigningJob again{.key = job.key, .input = job.input, .deadline = job.deadline, .done = std::move(job.done)};
+    SigningJob again{.key = job.key,
+                     .input = job.input,
+                     .caller = job.caller,
+                     .deadline = job.deadline,
+                     .done = std::move(job.done)};
     job.done = {};
     if (job.retried || job.urgent || now >= job.deadline || paused_) {
       answers.emplace_back(std::move(again), Late("the HSM does not answer"));

@@ -60,6 +60,7 @@ class RecoveryTest : public testing::Test {
     const auto accepted =
         queue_.Submit({.key = key,
                        .input = "input",
+                       .caller = {},
                        .deadline = steady_clock::now() + kPatience,
                        .done = [&promise](Result<Signed> made) { promise.set_value(std::move(made)); }});
     if (!accepted) {

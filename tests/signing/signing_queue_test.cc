@@ -130,6 +130,7 @@ class SigningQueueTest : public testing::Test {
     auto result = promise.get_future();
     const auto accepted = queue.Submit({.key = key_,
                                         .input = input,
+                                        .caller = {},
                                         .deadline = deadline,
                                         .done = [promise = std::move(promise)](Result<Signed> signed_input) mutable {
                                           promise.set_value(std::move(signed_input));
@@ -147,9 +148,9 @@ class SigningQueueTest : public testing::Test {
                std::shared_ptr<JobTicket> ticket = nullptr) {
     return queue.Submit({.key = key_,
                          .input = caller,
+                         .caller = caller,
                          .deadline = steady_clock::now() + left,
                          .done = [](const auto&) {},
-                         .caller = caller,
                          .ticket = std::move(ticket)});
   }
 

@@ -16,9 +16,9 @@ class WaitingLineTest : public testing::Test {
   static SigningJob Job(const std::string& caller, int deadline, std::shared_ptr<JobTicket> ticket = nullptr) {
     return {.key = {},
             .input = caller + std::to_string(deadline),
+            .caller = caller,
             .deadline = At(deadline),
             .done = {},
-            .caller = caller,
             .ticket = std::move(ticket)};
   }
 
