@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -148,7 +149,8 @@ void WaitForStop(const sigset_t& signals, const std::function<void()>& reload) {
 
 std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& config) {
   return std::make_shared<const assertion::Policy>(config.clients, config.operators, assertion::SystemTime,
-                                                   assertion::x509::RandomOctets, config.two_person_rule);
+                                                   assertion::x509::RandomOctets, config.two_person_rule,
+                                                   config.caller_rate);
 }
 
 // Clients and operators as the file has them now: all of it, or nothing. The keys first, so that a client whom the
@@ -231,6 +233,34 @@ std::function<void(const assertion::Status&)> LogRecovery(assertion::Readiness& 
   };
 }
 
+// The token, logged in to. With `wait`, as soon as it is there; CANCELLED when the process is told to stop before.
+assertion::Result<std::unique_ptr<assertion::p11::HsmToken>> LogIn(
+    const std::shared_ptr<assertion::p11::Module>& module, const assertion::Config& config, bool wait,
+    const sigset_t& signals) {
+  constexpr std::chrono::milliseconds kLongest{5000};
+  bool told = false;
+  for (std::chrono::milliseconds delay{100};; delay = std::min(2 * delay, kLongest)) {
+    const auto info = module->FindToken(config.hsm);
+    auto token = info ? assertion::p11::HsmToken::LogIn(module, *info, config.hsm.pin_path(), config.state_directory)
+                      : std::unexpected(info.error());
+    if (token) {
+      spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
+      return token;
+    }
+    const auto code = token.error().code;
+    if (!wait || (code != Code::kTokenAbsent && code != Code::kUnavailable)) {
+      return token;
+    }
+    if (!std::exchange(told, true)) {
+      spdlog::warn("waiting for the token: {}", token.error().ToString());
+    }
+    const timespec limit{.tv_sec = delay.count() / 1000, .tv_nsec = delay.count() % 1000 * 1'000'000};
+    if (const int signal = sigtimedwait(&signals, nullptr, &limit); signal == SIGTERM || signal == SIGINT) {
+      return assertion::Fail(Code::kCancelled, "stopped while it waited for the token");
+    }
+  }
+}
+
 // A host as it stands before a port (RFC 3986 section 3.2.2).
 std::string InBrackets(const std::string& host) {
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
@@ -309,7 +339,7 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
 }
 
 // Parts are destroyed in the reverse of this order: calls, jobs, keys, provider, login, module (C_Finalize) last.
-int Serve(const assertion::Config& config, const std::string& path, const sigset_t& signals) {
+int Serve(const assertion::Config& config, const std::string& path, bool wait_for_token, const sigset_t& signals) {
   for (const auto& warning : config.warnings) {
     spdlog::warn("{}", warning);
   }
@@ -319,12 +349,11 @@ int Serve(const assertion::Config& config, const std::string& path, const sigset
   }
   // For libp11's engine, by which gRPC finds the TLS key. No other thread runs yet.
   setenv("PKCS11_MODULE_PATH", config.hsm.module_path().c_str(), 1);
-  auto info = (*module)->FindToken(config.hsm);
-  if (!info) {
-    return Fatal(info.error());
+  const auto token = LogIn(*module, config, wait_for_token, signals);
+  if (!token && token.error().code == Code::kCancelled) {
+    spdlog::info("{}", token.error().message);
+    return 0;
   }
-  spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
-  const auto token = assertion::p11::HsmToken::LogIn(*module, *info, config.hsm.pin_path(), config.state_directory);
   if (!token) {
     return Fatal(token.error());
   }
@@ -418,6 +447,10 @@ int main(int argc, char** argv) {
   app.add_option("--check-config", check, "Read the file, print every error with its line, and exit")
       ->type_name("FILE")
       ->excludes(config_option);
+  bool wait_for_token = false;
+  app.add_flag("--wait-for-token", wait_for_token,
+               "Wait for a token that is not there, instead of ending with exit status 11")
+      ->needs(config_option);
   try {
     app.parse(argc, argv);
     if (serve.empty() && check.empty()) {
@@ -452,5 +485,5 @@ int main(int argc, char** argv) {
     }
     return ExitStatus(Code::kConfigInvalid);
   }
-  return Serve(*config, serve, signals);
+  return Serve(*config, serve, wait_for_token, signals);
 }

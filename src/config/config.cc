@@ -379,6 +379,26 @@ AuditConfig ReadAudit(Fields& fields, const std::string& state_directory, Errors
   return audit;
 }
 
+std::optional<Rate> ReadCallerRate(Fields& fields, Errors& errors) {
+  constexpr std::int64_t kMost = 1'000'000;
+  const auto* node = fields.Take("caller_rate", false);
+  if (node == nullptr) {
+    return std::nullopt;
+  }
+  Fields entry(*node, "caller_rate", errors);
+  const auto take = [&](const char* name, bool required, std::int64_t otherwise) {
+    const auto* value = entry.Take<std::int64_t>(name, required, "an integer");
+    if (value != nullptr && (*value < 1 || *value > kMost)) {
+      entry.Refuse(name, "must be from 1 to 1000000");
+    }
+    return value == nullptr ? otherwise : *value;
+  };
+  const auto per_second = take("per_second", true, 1);
+  const auto burst = take("burst", false, per_second);
+  entry.RefuseTheRest();
+  return Rate{.per_second = per_second, .burst = burst};
+}
+
 std::size_t ReadSessions(Fields& fields) {
   constexpr std::int64_t kMost = 256;
   const auto* sessions = fields.Take<std::int64_t>("sessions", false, "an integer");
@@ -433,6 +453,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto operators = ReadOperators(fields, errors);
   auto two_person_rule = ReadTwoPersonRule(fields, errors);
   CheckTwoPersons(two_person_rule, operators, warnings);
+  const auto caller_rate = ReadCallerRate(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty() || !hsm) {
@@ -451,6 +472,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .tls = std::move(tls),
                 .operators = std::move(operators),
                 .two_person_rule = std::move(two_person_rule),
+                .caller_rate = caller_rate,
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
 }

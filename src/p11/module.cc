@@ -105,8 +105,13 @@ Status Module::Reload() {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "a call into the module does not return");
   }
   ++generation_;
-  functions_->C_Finalize(nullptr);
-  return Initialize();
+  const auto finalized = functions_->C_Finalize(nullptr);
+  auto initialized = Initialize();
+  if (initialized && !initialized_here_ && finalized != CKR_OK) {
+    initialized_here_ = true;  // it did not end, so it is nobody else's
+    return std::unexpected(CryptokiError("C_Finalize", finalized));
+  }
+  return initialized;
 }
 
 Result<CK_INFO> Module::Info() const {

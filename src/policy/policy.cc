@@ -97,11 +97,12 @@ std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
 }  // namespace
 
 Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
-               TwoPersonRule two_person_rule)
+               TwoPersonRule two_person_rule, std::optional<Rate> caller_rate)
     : operators_(std::move(operators)),
       clock_(std::move(clock)),
       random_(std::move(random)),
-      two_person_rule_(std::move(two_person_rule)) {
+      two_person_rule_(std::move(two_person_rule)),
+      limit_(caller_rate ? std::make_unique<RateLimit>(*caller_rate) : nullptr) {
   for (auto& client : clients) {
     auto client_id = client.client_id;
     clients_.emplace(std::move(client_id), std::move(client));
@@ -144,6 +145,11 @@ Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequ
   const bool may_know = request.client_id.empty() || (!client && Allow(caller, Role::kViewer));
   if (!may_ask && !may_know) {
     return Denied(caller, "ask for assertions of this client");
+  }
+  if (limit_ && may_ask) {
+    if (const auto within = limit_->Take(caller.name(), std::chrono::steady_clock::now()); !within) {
+      return std::unexpected(within.error());
+    }
   }
   return client ? Claims(**client, request) : std::unexpected(client.error());
 }

@@ -16,7 +16,9 @@
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/random.h"
+#include "assertion/rate.h"
 #include "assertion/two_person_rule.h"
+#include "policy/rate_limit.h"
 
 namespace assertion {
 
@@ -29,18 +31,19 @@ struct AssertionRequest {
 };
 
 // Decides who may do what, and what may be asserted: the one place that turns a request into claims that may be signed.
-// Immutable; may be used from any thread. What is not allowed by name is denied: PERMISSION_DENIED says how the caller
-// is known, and nothing of others, not even whether the client exists.
+// Immutable but for what it counts; may be used from any thread. What is not allowed by name is denied:
+// PERMISSION_DENIED says how the caller is known, and nothing of others, not even whether the client exists.
 class Policy {
  public:
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
-         TwoPersonRule two_person_rule = {});
+         TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {});
 
   const TwoPersonRule& two_person_rule() const { return two_person_rule_; }
 
-  // For the client's own callers. INVALID_ARGUMENT names the field.
+  // For the client's own callers, each as often as the rate allows: RESOURCE_EXHAUSTED. INVALID_ARGUMENT names the
+  // field.
   Result<ApprovedClaims> Approve(const Caller& caller, const AssertionRequest& request) const;
 
   // As Approve, for an operator who tries a key.
@@ -63,6 +66,7 @@ class Policy {
   Clock clock_;
   Random random_;
   TwoPersonRule two_person_rule_;
+  std::unique_ptr<RateLimit> limit_;  // null: none
 };
 
 // The policy in force; a reload replaces it as a whole.

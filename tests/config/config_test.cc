@@ -117,6 +117,18 @@ TEST(Config, TheTwoPersonRule) {
   EXPECT_EQ(alone->warnings.size(), 1U);
 }
 
+TEST(Config, TheCallersRate) {
+  const auto rate = [](const std::string& fields) {
+    return ParseConfig(With(R"("clients")", R"("caller_rate": {)" + fields + R"(}, "clients")"), "/state");
+  };
+  EXPECT_EQ(rate(R"("per_second": 5, "burst": 9)")->caller_rate, (Rate{.per_second = 5, .burst = 9}));
+  EXPECT_EQ(rate(R"("per_second": 5)")->caller_rate, (Rate{.per_second = 5, .burst = 5}));
+  for (const auto* wrong : {R"("burst": 5)", R"("per_second": 0)", R"("per_second": 1000001)",
+                            R"("per_second": 1, "burst": 0)", R"("per_second": 0.5)", R"("per_second": 1, "x": 1)"}) {
+    EXPECT_FALSE(rate(wrong)) << wrong;
+  }
+}
+
 TEST(Config, EveryFieldOfTlsIsRead) {
   const auto config = ParseConfig(With(R"("clients")", R"("tls": {"listen": "[::1]:8443", "certificate": "/tls.pem",
       "client_ca": "/ca.pem", "crl_directory": "/crls"}, "clients")"),

@@ -236,11 +236,11 @@ struct Wrapped<Member, Name> {
 
 // Those that do more than the fault.
 CK_RV Finalize(void* reserved) {
-  std::optional<Taken> taken;
-  const auto answer = Before("C_Finalize", taken);
-  is_wedged = false;
-  open_sessions = 0;
-  return answer.value_or(real->C_Finalize(reserved));
+  return Faulty("C_Finalize", [&](const auto&) {
+    is_wedged = false;
+    open_sessions = 0;
+    return real->C_Finalize(reserved);
+  });
 }
 
 CK_RV GetSlotList(CK_BBOOL token_present, CK_SLOT_ID* slots, CK_ULONG* count) {

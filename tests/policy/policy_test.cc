@@ -62,6 +62,19 @@ TEST_F(PolicyTest, DefaultsGiveExactlyTheMandatoryClaims) {
             R"("jti":"ffffffff-ffff-4fff-bfff-ffffffffffff","sub":"orders"})");
 }
 
+TEST_F(PolicyTest, EachCallerIsHeldToTheRate) {
+  auto client = Orders();
+  client.callers = {"uid:1000", "uid:1001"};
+  const Policy policy(
+      {client}, {}, [] { return Time(seconds(1'700'000'000)); }, [](auto) { return true; }, {},
+      Rate{.per_second = 1, .burst = 1});
+  const auto approve = [&](const char* caller) { return policy.Approve(Caller::Authenticated({caller}), request_); };
+  EXPECT_EQ(approve("uid:1002").error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(approve("uid:1000"));
+  EXPECT_EQ(approve("uid:1000").error().code, Code::kResourceExhausted);
+  EXPECT_TRUE(approve("uid:1001"));
+}
+
 TEST_F(PolicyTest, ClaimsCanBeTakenOnce) {
   auto approved = Approve();
   EXPECT_FALSE(std::move(*approved).TakeJson().empty());

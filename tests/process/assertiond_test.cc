@@ -168,6 +168,28 @@ TEST_F(AssertiondTest, ModuleNotFound) {
 
 TEST_F(AssertiondTest, TokenAbsent) { ExpectContains(ExpectExit(11, hsm_.UriText("prod")), "no token matches"); }
 
+TEST_F(AssertiondTest, WaitsForTheTokenIfToldTo) {
+  const auto config = WriteConfig(hsm_.UriText("late"));
+  Process process({ASSERTIOND, "--config", config, "--wait-for-token"});
+  ASSERT_TRUE(process.WaitForLine("waiting for the token: no token matches")) << process.output();
+  hsm_.AddToken("late");
+  ASSERT_TRUE(process.WaitForLine("serving on unix:")) << process.output();
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0) << process.output();
+}
+
+TEST_F(AssertiondTest, StopsWhileItWaitsForTheToken) {
+  Process process({ASSERTIOND, "--config", WriteConfig(hsm_.UriText("late")), "--wait-for-token"});
+  ASSERT_TRUE(process.WaitForLine("waiting for the token")) << process.output();
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0) << process.output();
+}
+
+TEST_F(AssertiondTest, WaitsForNothingElse) {
+  Process process({ASSERTIOND, "--config", WriteConfig(hsm_.UriText() + ".missing"), "--wait-for-token"});
+  EXPECT_EQ(process.Wait(), 13) << process.output();
+}
+
 TEST_F(AssertiondTest, TwoTokensMatch) {
   hsm_.AddToken("test");
   ExpectContains(ExpectExit(12, hsm_.UriText()), "two tokens match");

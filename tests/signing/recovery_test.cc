@@ -158,6 +158,15 @@ TEST_F(RecoveryTest, AModuleThatWantsToBeInitialisedAgainIs) {
   EXPECT_TRUE(replica_.custodian().Generate(replica_.Change("orders"), Replica::NewKey())) << "the provider, too";
 }
 
+TEST_F(RecoveryTest, AModuleThatDoesNotEndIsAskedAgain) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("C_Finalize fail=0x5 times=2\nC_Sign wedged times=1");
+  static_cast<void>(Sign());
+  ASSERT_TRUE(WaitUntilUsable(false));
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign());
+}
+
 TEST_F(RecoveryTest, ALockedPinWaitsForItsUnlocking) {
   hsm_.Tell("C_Login fail=0xa4\n* removed times=1");
   ASSERT_TRUE(WaitUntilUsable(false));
