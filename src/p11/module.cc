@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 #include <tuple>
+#include <utility>
 
 namespace assertion::p11 {
 namespace {
@@ -107,9 +108,9 @@ Status Module::Reload() {
   ++generation_;
   const auto finalized = functions_->C_Finalize(nullptr);
   auto initialized = Initialize();
-  if (initialized && !initialized_here_ && finalized != CKR_OK) {
-    initialized_here_ = true;  // it did not end, so it is nobody else's
-    return std::unexpected(CryptokiError("C_Finalize", finalized));
+  if (initialized && !std::exchange(initialized_here_, true)) {  // it did not end, or did not begin, and stays ours
+    return std::unexpected(finalized == CKR_OK ? CryptokiError("C_Initialize", CKR_CRYPTOKI_ALREADY_INITIALIZED)
+                                               : CryptokiError("C_Finalize", finalized));
   }
   return initialized;
 }
