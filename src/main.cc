@@ -396,8 +396,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     return Fatal(server.error());
   }
   readiness.Watch([&server](bool ready) { (*server)->SetServing(ready); });
-  const assertion::Recovery recovery(**token, **keys, queue, assertion::x509::RandomOctets,
-                                     LogRecovery(readiness, **server), GiveUp);
+  const assertion::Recovery recovery(**token, **keys, queue, LogRecovery(readiness, **server), GiveUp);
   const auto http = StartHttp(config, **keys, readiness, **server);
   if (!http) {
     return Fatal(http.error());

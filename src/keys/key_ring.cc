@@ -30,19 +30,26 @@ Status CheckCustody(const TokenKey& key, const std::string& name) {
   return {};
 }
 
-// A signature over fresh random octets, checked with the public key: its CKA_ID means the key that it seems to mean.
-Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
+Result<std::string> MakeProofInput(const Random& random) {
   std::array<std::uint8_t, 32> nonce{};
   if (!random(nonce)) {
     return Fail(Code::kInternal, "the random number generator failed");
   }
-  const auto input = "assertiond proof " + Hex(nonce);
+  return "assertiond proof " + Hex(nonce);
+}
+
+// A signature over fresh random octets, checked with the public key: its CKA_ID means the key that it seems to mean.
+Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
+  const auto input = MakeProofInput(random);
+  if (!input) {
+    return std::unexpected(input.error());
+  }
   const auto session = token.OpenSigningSession();
   if (!session) {
     return std::unexpected(session.error());
   }
-  const auto signature = (*session)->Sign(key.id, *key.algorithm, input);
-  if (!signature || !key.verifier.Verify(input, *signature)) {
+  const auto signature = (*session)->Sign(key.id, *key.algorithm, *input);
+  if (!signature || !key.verifier.Verify(*input, *signature)) {
     return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
                 signature ? "verification failed" : signature.error().ToString());
   }
@@ -254,6 +261,8 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   std::ranges::stable_sort(keys.keys, {}, [](const auto& entry) { return entry.record.sign_from; });
   return keys;
 }
+
+Result<std::string> KeyRing::ProofInput() const { return MakeProofInput(random_); }
 
 std::vector<SigningKeyPtr> KeyRing::SigningKeys() const {
   const auto keys = keys_.load();

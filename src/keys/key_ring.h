@@ -71,6 +71,9 @@ class KeyRing {
   // none.
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
+  // What a key signs to prove itself: fresh random octets.
+  Result<std::string> ProofInput() const;
+
   // Those that sign now, one a client.
   std::vector<SigningKeyPtr> SigningKeys() const;
 

@@ -1,7 +1,6 @@
 #include "signing/recovery.h"
 
 #include <algorithm>
-#include <array>
 #include <random>
 #include <utility>
 
@@ -42,14 +41,8 @@ milliseconds Jittered(milliseconds wait) {
 
 }  // namespace
 
-Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Random random, Changed changed,
-                   std::function<void()> hung)
-    : token_(token),
-      keys_(keys),
-      queue_(queue),
-      random_(std::move(random)),
-      changed_(std::move(changed)),
-      hung_(std::move(hung)) {
+Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung)
+    : token_(token), keys_(keys), queue_(queue), changed_(std::move(changed)), hung_(std::move(hung)) {
   queue_.OnFailure([this] {
     {
       const std::lock_guard lock(mutex_);
@@ -124,11 +117,11 @@ void Recovery::Regain() {
 
 // By the queue's workers: it knows what to do about a call that does not return.
 Status Recovery::ProveWith(SigningKeyPtr key) {
-  std::array<std::uint8_t, 32> nonce{};
-  if (!random_(nonce)) {
-    return Fail(Code::kInternal, "the random number generator failed");
+  auto input = keys_.ProofInput();
+  if (!input) {
+    return std::unexpected(input.error());
   }
-  const auto made = queue_.SignNow(std::move(key), "assertiond proof " + Hex(nonce));
+  const auto made = queue_.SignNow(std::move(key), std::move(*input));
   return made ? Status() : std::unexpected(made.error());
 }
 

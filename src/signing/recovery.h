@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "assertion/error.h"
-#include "assertion/random.h"
 #include "assertion/token.h"
 #include "keys/key_ring.h"
 #include "signing/signing_queue.h"
@@ -26,8 +25,7 @@ class Recovery {
   // Begins at once. All must outlive it. `changed` is told when the token is lost and why, and when it is back; it runs
   // on threads of its own, one at a time. `hung` is told when the token has not answered for a minute: this process
   // cannot go on then.
-  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Random random, Changed changed,
-           std::function<void()> hung = {});
+  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung = {});
 
   ~Recovery();
   Recovery(const Recovery&) = delete;
@@ -52,7 +50,6 @@ class Recovery {
   Token& token_;
   const KeyRing& keys_;
   SigningQueue& queue_;
-  const Random random_;
   const Changed changed_;
   const std::function<void()> hung_;
   std::mutex state_;

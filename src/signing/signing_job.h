@@ -30,12 +30,14 @@ struct JobTicket {
 };
 
 struct SigningJob {
+  using Done = std::move_only_function<void(Result<Signed>)>;
+
   SigningKeyPtr key;
   std::string input;
   std::string caller;  // who shares the token with others; see WaitingLine
   std::chrono::steady_clock::time_point deadline;
   // Called exactly once, on a thread of the queue's or of somebody who submits or cancels; must not block.
-  std::move_only_function<void(Result<Signed>)> done;
+  Done done;
   std::shared_ptr<JobTicket> ticket = nullptr;  // null: it cannot be cancelled
   bool urgent = false;                          // goes before all others, and while the queue is paused too
   bool retried = false;                         // the queue's own: it has had its second attempt

@@ -20,8 +20,8 @@ Error Late(const char* what) { return {Code::kDeadlineExceeded, what, ""}; }
 
 template <typename Answers>
 void Tell(Answers& answers) {
-  for (auto& [job, error] : answers) {
-    job.done(std::unexpected(std::move(error)));
+  for (auto& [done, error] : answers) {
+    done(std::unexpected(std::move(error)));
   }
   answers.clear();
 }
@@ -76,10 +76,11 @@ Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answe
   }
   if (line_.size() >= options_.capacity) {
     auto another = line_.GiveWay(job.caller);
+    auto full = Exhausted("the signing queue is full; try again later");
     if (!another) {
-      return std::unexpected(Exhausted("the signing queue is full; try again later"));
+      return std::unexpected(std::move(full));
     }
-    answers.emplace_back(std::move(*another), Exhausted("the signing queue is full; try again later"));
+    answers.emplace_back(std::move(another->done), std::move(full));
   }
   return {};
 }
@@ -277,18 +278,16 @@ void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answ
   ++stuck_;
   --busy_;
   auto& job = *worker.job;
-  if (job.done) {
-    SigningJob again{.key = job.key,
-                     .input = job.input,
-                     .caller = job.caller,
-                     .deadline = job.deadline,
-                     .done = std::move(job.done)};
-    job.done = {};
+  if (auto done = std::exchange(job.done, {})) {
     if (job.retried || job.urgent || now >= job.deadline || paused_) {
-      answers.emplace_back(std::move(again), Late("the HSM does not answer"));
+      answers.emplace_back(std::move(done), Late("the HSM does not answer"));
     } else {
-      again.retried = true;
-      line_.PushFirst(std::move(again));
+      line_.PushFirst({.key = job.key,
+                       .input = job.input,
+                       .caller = job.caller,
+                       .deadline = job.deadline,
+                       .done = std::move(done),
+                       .retried = true});
       filled_.notify_one();
     }
   }
@@ -300,7 +299,7 @@ void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answ
 // Answers whose time is over and replaces whose call hangs. True when there are too many of these.
 bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
   for (auto& job : line_.TakeExpired(now)) {
-    answers.emplace_back(std::move(job), Late("the deadline passed before the HSM was free"));
+    answers.emplace_back(std::move(job.done), Late("the deadline passed before the HSM was free"));
   }
   std::size_t working = 0;
   for (auto worker = workers_.begin(); worker != workers_.end();) {
@@ -313,9 +312,7 @@ bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
     }
     working += worker->stuck || worker->ended ? 0 : 1;
     if (worker->job && worker->job->done && now >= worker->job->deadline) {
-      SigningJob late;
-      late.done = std::exchange(worker->job->done, {});
-      answers.emplace_back(std::move(late), Late("the HSM did not answer before the deadline"));
+      answers.emplace_back(std::exchange(worker->job->done, {}), Late("the HSM did not answer before the deadline"));
     }
     ++worker;
   }

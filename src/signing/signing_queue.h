@@ -75,7 +75,7 @@ class SigningQueue {
   using Session = std::unique_ptr<SigningSession>;
   using Instant = std::chrono::steady_clock::time_point;
   using Seconds = std::chrono::duration<double>;
-  using Answer = std::pair<SigningJob, Error>;
+  using Answer = std::pair<SigningJob::Done, Error>;
 
   struct Worker {
     std::optional<SigningJob> job;  // `done` is empty once it has been answered

@@ -45,7 +45,7 @@ class RecoveryTest : public testing::Test {
         replica_(hsm_.token(), *certifier_, {Named("orders"), Named("billing")}, now_) {
     replica_.Generate("orders");
     replica_.Generate("billing");
-    recovery_.emplace(hsm_.token(), replica_.ring(), queue_, RandomOctets, [this](const Status& state) {
+    recovery_.emplace(hsm_.token(), replica_.ring(), queue_, [this](const Status& state) {
       const std::lock_guard lock(mutex_);
       lost_ += state ? 0 : 1;
       usable_ = state.has_value();

@@ -154,10 +154,11 @@ class SigningQueueTest : public testing::Test {
                          .ticket = std::move(ticket)});
   }
 
-  // Submits the first job of a token that holds; returns when a worker has it.
+  // Submits a job to a token that holds; returns when a worker has it.
   std::future<Result<Signed>> Occupy(SigningQueue& queue) {
+    const auto before = token_.signatures();
     auto first = Submit(queue, "first");
-    while (token_.signatures() == 0) {
+    while (token_.signatures() == before) {
       std::this_thread::yield();
     }
     return first;
@@ -277,10 +278,7 @@ TEST_F(SigningQueueTest, ADeadlineThatCannotBeMetIsRefusedBeforeIt) {
   constexpr std::chrono::milliseconds kLeft{10'000};  // nothing expires meanwhile
   ASSERT_TRUE(Submit(queue, "a").get());              // now it knows what one takes
   token_.HoldUntil(hold);
-  auto first = Submit(queue, "first");
-  while (token_.signatures() < 2) {
-    std::this_thread::yield();
-  }
+  auto first = Occupy(queue);
   Status offered;
   for (int i = 0; i < 1'000'000 && offered; ++i) {
     offered = Offer(queue, "orders", kLeft);
@@ -312,10 +310,7 @@ TEST_F(SigningQueueTest, ACallThatHangsCostsItsSessionOnly) {
   std::latch hold(1);
   token_.HoldUntil(hold);
   SigningQueue queue(token_, {.sessions = 1, .capacity = 100, .call_limit = std::chrono::milliseconds(50)});
-  auto moved = Submit(queue, "moved on");
-  while (token_.signatures() == 0) {
-    std::this_thread::yield();
-  }
+  auto moved = Occupy(queue);
   token_.HoldNoMore();
   EXPECT_TRUE(moved.get()) << "by another session";
   EXPECT_TRUE(Submit(queue, "b").get());
