@@ -4,8 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync,
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
-import protoLoader from '@grpc/proto-loader';
-import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
+import { AssertionService, Caller, Health, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
 
@@ -178,17 +177,6 @@ describe('audit log', () => {
 // Root mounts by itself; others by sudo, as everywhere in this project's tests.
 const asRoot = (program, ...options) =>
   (process.getuid() === 0 ? output(program, options) : output('sudo', ['-n', program, ...options]));
-
-const { grpc: { health: { v1: { Health } } } } = grpc.loadPackageDefinition(protoLoader.fromJSON({
-  nested: { grpc: { nested: { health: { nested: { v1: { nested: {
-    Health: { methods: { Check: { requestType: 'HealthCheckRequest', responseType: 'HealthCheckResponse' } } },
-    HealthCheckRequest: { fields: { service: { type: 'string', id: 1 } } },
-    HealthCheckResponse: {
-      fields: { status: { type: 'ServingStatus', id: 1 } },
-      nested: { ServingStatus: { values: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2 } } },
-    },
-  } } } } } } },
-}, { enums: String }));
 
 describe('a full disk', () => {
   let deployment;

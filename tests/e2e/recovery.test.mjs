@@ -1,20 +1,17 @@
 // The token goes and comes back; assertiond goes on by itself. The module is SoftHSM2 behind tests/faulty_hsm.
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
+import { FaultyHsm } from './faulty_hsm.mjs';
 import { Deadline, run } from './process.mjs';
 
 describe('recovery', () => {
   let deployment;
+  let hsm;
 
-  const tell = (rules) => {
-    const file = path.join(deployment.folder, 'faults');
-    writeFileSync(`${file}.new`, `${rules}\n`);
-    renameSync(`${file}.new`, file);
-  };
   const httpPort = () => new URL(deployment.httpOrigin).port;
   const shakesHands = async (port) =>
     /Cipher is TLS_/.test((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`])).stdout);
@@ -36,8 +33,7 @@ describe('recovery', () => {
       };
     }, async (made) => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
-      const module = made.wrapModule(process.env.E2E_FAULTY_HSM);
-      Object.assign(made.environment, { FAULTY_HSM_MODULE: module, FAULTY_HSM_CONTROL: path.join(made.folder, 'faults') });
+      hsm = new FaultyHsm(made);
     });
     await deployment.generateKey('orders');
   });
@@ -52,11 +48,11 @@ describe('recovery', () => {
     it(`a token that is ${what} comes back, and TLS with it`, async () => {
       await deployment.createAssertion('orders');
       assert.ok(await shakesHands(httpPort()) && await shakesHands(deployment.tlsPort));
-      tell(lost);
+      hsm.tell(lost);
       await said('the token does not sign');
       const { status, stderr } = await deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
       if (lost.endsWith('removed')) assert.ok(status !== 0 && /the HSM is not available; try again/.test(stderr), stderr);
-      tell(back);
+      hsm.tell(back);
       await said('the token signs again');
       await deployment.createAssertion('orders');
       assert.ok(await shakesHands(httpPort()));
@@ -67,30 +63,30 @@ describe('recovery', () => {
   }
 
   it('a token that hangs keeps no caller waiting, and assertiond goes on after it', async () => {
-    tell('C_Sign hang');
+    hsm.tell('C_Sign hang');
     const { status, stderr } = await deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
     assert.ok(status !== 0 && /the HSM (is not available|did not answer|does not answer)/.test(stderr), stderr);
     await said('the token does not sign');
-    tell('');
+    hsm.tell();
     await said('the token signs again');
     await deployment.createAssertion('orders');
   });
 
   it('a token that hangs for good ends assertiond, which says so', async () => {
-    tell('C_Sign hang');
+    hsm.tell('C_Sign hang');
     const { status } = await new Deadline(40, `assertiond to give up; its log is ${deployment.log}`)
       .limit(deployment.daemon.ended);
     assert.equal(status, 24);
-    tell('');
+    hsm.tell();
     await deployment.startDaemon();
     await deployment.createAssertion('orders');
   });
 
   it('SIGTERM while a call hangs ends it in time', async () => {
-    tell('C_Sign hang');
+    hsm.tell('C_Sign hang');
     await said('the token does not sign');
     assert.deepEqual(await deployment.stopDaemon(), { status: 0, signal: null });
-    tell('');
+    hsm.tell();
     await deployment.startDaemon();
     await deployment.createAssertion('orders');
   });

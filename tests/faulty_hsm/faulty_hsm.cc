@@ -11,22 +11,32 @@
 //   C_Sign flip             one bit of the signature is wrong
 //   C_SignInit swap         the key is another private key of the token than the one that was asked for
 //   C_Sign crash            ends the process
+//   C_Sign dropped          every session is closed first, and the login is gone with them
 //   * removed               the token is away: no slot holds it, its sessions and its login are gone
 //   * wedged                CKR_DEVICE_ERROR to everything until C_Finalize, though the file may say otherwise by then
 //   C_FindObjects renumber  object handles are others than before the file changed
 //   C_OpenSession limit=K   CKR_SESSION_COUNT while K sessions are open
+//   C_GetTokenInfo flags=F  the token shows these flags, too: 0x40000 its user PIN is locked
+//
+// FAULTY_HSM_COUNTS may name a file, made when it is missing, that tells while the module runs how often each function
+// was called, and how often a rule met it: records of 64 octets, a name of 48 and two 64-bit numbers of this machine.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <p11-kit/pkcs11.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -48,11 +58,61 @@ struct Taken {
   unsigned long value = 0;
 };
 
+// The file of FAULTY_HSM_COUNTS. Belongs to one thread at a time.
+class Counts {
+ public:
+  Counts() {
+    const char* path = std::getenv("FAULTY_HSM_COUNTS");
+    const int fd = path == nullptr ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, kMost * sizeof(Record)) != 0) {
+      return;
+    }
+    void* mapped = mmap(nullptr, kMost * sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    records_ = mapped == MAP_FAILED ? nullptr : static_cast<Record*>(mapped);
+  }
+
+  void Add(std::string_view function, bool fault) {
+    Record* const end = records_ + (records_ == nullptr ? 0 : kMost);
+    Record* const record = std::find_if(records_, end, [&](const Record& other) {
+      return other.name.front() == '\0' || function == other.name.data();
+    });
+    if (record != end) {
+      function.copy(record->name.data(), record->name.size() - 1);
+      std::atomic_ref(record->calls) += 1;
+      std::atomic_ref(record->faults) += fault ? 1 : 0;
+    }
+  }
+
+ private:
+  struct Record {
+    std::array<char, 48> name;
+    std::uint64_t calls;
+    std::uint64_t faults;
+  };
+  static constexpr std::size_t kMost = 64;
+
+  Record* records_ = nullptr;
+};
+
 // What the control file says, and what became of it.
 class Faults {
  public:
   std::optional<Taken> Take(std::string_view function) {
     const std::lock_guard lock(mutex_);
+    auto taken = Match(function);
+    counts_.Add(function, taken.has_value());
+    return taken;
+  }
+
+  bool Has(std::string_view action) {
+    const std::lock_guard lock(mutex_);
+    Read();
+    return std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.action == action; });
+  }
+
+ private:
+  std::optional<Taken> Match(std::string_view function) {
     Read();
     for (auto& rule : rules_) {
       const bool all = rule.function == "*" && function != "C_Initialize" && function != "C_Finalize";
@@ -71,13 +131,6 @@ class Faults {
     return std::nullopt;
   }
 
-  bool Has(std::string_view action) {
-    const std::lock_guard lock(mutex_);
-    Read();
-    return std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.action == action; });
-  }
-
- private:
   void Read() {
     const char* path = std::getenv("FAULTY_HSM_CONTROL");
     struct stat now{};
@@ -116,6 +169,7 @@ class Faults {
   std::mutex mutex_;
   struct stat known_{};
   std::vector<Rule> rules_;
+  Counts counts_;
 };
 
 // Handles as the caller sees them are the real ones plus this.
@@ -127,17 +181,15 @@ std::atomic<bool> is_wedged = false;
 std::atomic<CK_OBJECT_HANDLE> offset = 0;
 std::atomic<bool> renumbering = false;
 std::atomic<long> open_sessions = 0;
+std::shared_mutex calling;  // SoftHSM does not stand that sessions are closed under a call
 
 Faults& TheFaults() {
   static auto* faults = new Faults;  // outlives every thread
   return *faults;
 }
 
-// The sessions and the login end with the token's absence, as they would with a card's.
-void Remove() {
-  if (was_removed.exchange(true)) {
-    return;
-  }
+void CloseSessions() {
+  const std::unique_lock alone(calling);
   CK_ULONG count = 0;
   real->C_GetSlotList(CK_TRUE, nullptr, &count);
   std::vector<CK_SLOT_ID> slots(count);
@@ -146,6 +198,13 @@ void Remove() {
     real->C_CloseAllSessions(slot);
   }
   open_sessions = 0;
+}
+
+// The sessions and the login end with the token's absence, as they would with a card's.
+void Remove() {
+  if (!was_removed.exchange(true)) {
+    CloseSessions();
+  }
 }
 
 CK_RV Removed(std::string_view function) {
@@ -188,7 +247,9 @@ std::optional<CK_RV> Before(std::string_view function, std::optional<Taken>& tak
   if (taken->action == "limit" && open_sessions >= static_cast<long>(taken->value)) {
     return CKR_SESSION_COUNT;
   }
-  if (taken->action == "delay") {
+  if (taken->action == "dropped") {
+    CloseSessions();
+  } else if (taken->action == "delay") {
     std::this_thread::sleep_for(std::chrono::milliseconds(taken->value));
   } else if (taken->action == "hang") {
     while (TheFaults().Has("hang")) {
@@ -220,8 +281,11 @@ CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
 template <typename Call>
 CK_RV Faulty(std::string_view function, const Call& call) {
   std::optional<Taken> taken;
-  const auto answer = Before(function, taken);
-  return answer ? *answer : call(taken);
+  if (const auto answer = Before(function, taken)) {
+    return *answer;
+  }
+  const std::shared_lock lock(calling);
+  return call(taken);
 }
 
 // Every function: the fault, or the real call.
@@ -250,6 +314,14 @@ CK_RV GetSlotList(CK_BBOOL token_present, CK_SLOT_ID* slots, CK_ULONG* count) {
       return CKR_OK;
     }
     return real->C_GetSlotList(token_present, slots, count);
+  });
+}
+
+CK_RV GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
+  return Faulty("C_GetTokenInfo", [&](const auto& taken) {
+    const auto rv = real->C_GetTokenInfo(slot, info);
+    info->flags |= rv == CKR_OK && taken && taken->action == "flags" ? taken->value : 0;
+    return rv;
   });
 }
 
@@ -335,7 +407,6 @@ void Wrap() {
   WRAP(C_Initialize);
   WRAP(C_GetInfo);
   WRAP(C_GetSlotInfo);
-  WRAP(C_GetTokenInfo);
   WRAP(C_GetMechanismList);
   WRAP(C_GetMechanismInfo);
   WRAP(C_CloseAllSessions);
@@ -353,6 +424,7 @@ void Wrap() {
 #undef WRAP
   wrapper.C_Finalize = Finalize;
   wrapper.C_GetSlotList = GetSlotList;
+  wrapper.C_GetTokenInfo = GetTokenInfo;
   wrapper.C_OpenSession = OpenSession;
   wrapper.C_CloseSession = CloseSession;
   wrapper.C_FindObjects = FindObjects;
