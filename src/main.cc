@@ -150,7 +150,9 @@ void WaitForStop(assertion::Signals& signals, const assertion::Supervisor& super
     if (told == Told::kReload) {
       reload();
     }
-    alive();
+    if (supervisor.watchdog_interval()) {
+      alive();
+    }
   }
 }
 

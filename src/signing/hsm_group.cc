@@ -88,9 +88,14 @@ ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
   for (const auto& hsm : All()) {
     const auto snapshot = hsm->keys.Snapshot();
     const auto found = snapshot->find(client_id);
-    if (found != snapshot->end() && !found->second.copies) {
-      all.version = std::max(all.version, found->second.version);
-      all.keys.insert(all.keys.end(), found->second.keys.begin(), found->second.keys.end());
+    if (found == snapshot->end() || found->second.copies) {
+      continue;
+    }
+    all.version = std::max(all.version, found->second.version);
+    for (const auto& entry : found->second.keys) {
+      if (all.WithKid(entry.record.kid) == nullptr) {  // a token that was cloned whole has the same
+        all.keys.push_back(entry);
+      }
     }
   }
   return all;

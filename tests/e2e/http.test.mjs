@@ -174,11 +174,11 @@ describe('the HTTP listener', () => {
     assert.equal(status, 200);
     assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
     const certificate = new X509Certificate((await ask('/clients/orders/certificate.pem')).body);
-    const expiry = new RegExp(`^assertiond_certificate_not_after_seconds{client_id="orders",kid="${kid}"} (\\S+)$`, 'm');
+    const expiry = new RegExp(`^assertiond_certificate_not_after_seconds{client_id="orders",hsm="[^"]+",kid="${kid}"} (\\S+)$`, 'm');
     assert.equal(Number(expiry.exec(body)?.[1]), Date.parse(certificate.validTo) / 1000, body);
-    assert.match(body, /^assertiond_client_signing_keys\{client_id="keyless"\} 0$/m);
-    assert.match(body, /^assertiond_client_signing_keys\{client_id="orders"\} 1$/m);
-    assert.match(body, /^assertiond_ledger_version\{client_id="keyless"\} 0$/m);
+    assert.match(body, /^assertiond_client_signing_keys\{client_id="keyless",hsm="[^"]+"\} 0$/m);
+    assert.match(body, /^assertiond_client_signing_keys\{client_id="orders",hsm="[^"]+"\} 1$/m);
+    assert.match(body, /^assertiond_ledger_version\{client_id="keyless",hsm="[^"]+"\} 0$/m);
   });
 
   it('refuses a port that is taken', async () => {

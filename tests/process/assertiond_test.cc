@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -15,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "assertion/descriptor.h"
 #include "jws/thumbprint.h"
 #include "replica.h"
 #include "softhsm.h"
@@ -87,6 +92,50 @@ class Process {
   pid_t pid_ = 0;
   FILE* errors_ = nullptr;
   std::string output_;
+};
+
+// The end of sd_notify(3) that systemd has.
+class ServiceManager {
+ public:
+  explicit ServiceManager(const std::filesystem::path& path)
+      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path.native().copy(address.sun_path, sizeof address.sun_path - 1);
+    if (bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      throw std::runtime_error("bind");
+    }
+    setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  }
+  ~ServiceManager() {
+    for (const auto* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) {
+      unsetenv(name);
+    }
+  }
+  ServiceManager(const ServiceManager&) = delete;
+  ServiceManager& operator=(const ServiceManager&) = delete;
+
+  // Reads until something begins with the text; false when nothing comes for long.
+  bool Hears(const std::string& text) {
+    constexpr int kPatienceMs = 20'000;
+    std::array<char, 4096> message{};
+    pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+    while (poll(&readable, 1, kPatienceMs) == 1) {
+      const auto size = recv(socket_.get(), message.data(), message.size(), 0);
+      heard_.emplace_back(message.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+      if (heard_.back().starts_with(text)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  bool HasHeard(const std::string& text) const {
+    return std::ranges::any_of(heard_, [&](const auto& message) { return message.starts_with(text); });
+  }
+
+ private:
+  const Descriptor socket_;
+  std::vector<std::string> heard_;
 };
 
 class AssertiondTest : public testing::Test {
@@ -182,6 +231,36 @@ TEST_F(AssertiondTest, StopsWhileItWaitsForTheToken) {
   Process process({ASSERTIOND, "--config", WriteConfig(hsm_.UriText("late")), "--wait-for-token"});
   ASSERT_TRUE(process.WaitForLine("waiting for the token")) << process.output();
   process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0) << process.output();
+}
+
+TEST_F(AssertiondTest, TellsItsServiceManager) {
+  ServiceManager manager(hsm_.directory() / "notify");
+  setenv("WATCHDOG_USEC", "20000", 1);
+  Process process({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
+  ASSERT_TRUE(manager.Hears("READY=1")) << process.output();
+  EXPECT_TRUE(manager.Hears("WATCHDOG=1"));
+  EXPECT_TRUE(manager.Hears("WATCHDOG=1")) << "again and again";
+  process.Signal(SIGHUP);
+  EXPECT_TRUE(manager.Hears("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_TRUE(manager.Hears("READY=1"));
+  process.Signal(SIGTERM);
+  EXPECT_TRUE(manager.Hears("STOPPING=1"));
+  EXPECT_EQ(process.Wait(), 0) << process.output();
+}
+
+TEST_F(AssertiondTest, AsksForMoreTimeWhileItWaitsForTheToken) {
+  ServiceManager manager(hsm_.directory() / "notify");
+  setenv("WATCHDOG_USEC", "20000", 1);
+  setenv("WATCHDOG_PID", "1", 1);  // another process's
+  Process process({ASSERTIOND, "--config", WriteConfig(hsm_.UriText("late")), "--wait-for-token"});
+  EXPECT_TRUE(manager.Hears("EXTEND_TIMEOUT_USEC=")) << process.output();
+  EXPECT_FALSE(manager.HasHeard("READY=1"));
+  hsm_.AddToken("late");
+  EXPECT_TRUE(manager.Hears("READY=1")) << process.output();
+  process.Signal(SIGTERM);
+  EXPECT_TRUE(manager.Hears("STOPPING=1"));
+  EXPECT_FALSE(manager.HasHeard("WATCHDOG=1"));
   EXPECT_EQ(process.Wait(), 0) << process.output();
 }
 
