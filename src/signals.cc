@@ -20,7 +20,7 @@ Signals::Signals(std::chrono::seconds limit, std::function<void()> ended) : ende
 
 Signals::~Signals() {
   reader_.request_stop();
-  pthread_kill(reader_.native_handle(), SIGTERM);
+  pthread_kill(reader_.native_handle(), SIGINT);
 }
 
 void Signals::Read(const std::stop_token& stop) {
