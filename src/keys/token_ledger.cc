@@ -205,7 +205,7 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
     if (claim.nonce == nonce) {
       continue;
     }
-    if (claim.until < now) {
+    if (claim.until < now || left_.contains(claim.nonce)) {
       static_cast<void>(token_.DestroyObject(object.handle));
     } else {
       alone = false;
@@ -214,7 +214,16 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
   return alone;
 }
 
+// A claim that the token does not let go is void all the same: nobody shall wait for it.
 Status TokenLedger::Withdraw(const std::string& client_id, const std::string& nonce) {
+  auto withdrawn = Destroy(client_id, nonce);
+  if (!withdrawn) {
+    left_.insert(nonce);
+  }
+  return withdrawn;
+}
+
+Status TokenLedger::Destroy(const std::string& client_id, const std::string& nonce) {
   const auto claims = token_.FindData(kClaimObjects, client_id);
   if (!claims) {
     return std::unexpected(claims.error());

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <set>
 #include <string>
 
 #include "assertion/clock.h"
@@ -18,7 +20,7 @@ namespace assertion {
 //
 // PKCS#11 has no lock, so an administrator first stores a claim (CKA_APPLICATION "assertiond claim") and then looks:
 // alone, it holds the client; of two who see each other both withdraw and try again after a random pause. A claim that
-// nobody withdrew is void after its time, or at the next start of the process that made it.
+// nobody withdrew is void after its time, or for the process that made it at once.
 //
 // That asks for a token that shows each process what another has stored. SoftHSM2 2.6.1 does not: a process that stores
 // loses sight of what others stored since its last search (Generation::commit counts theirs as its own). So the
@@ -41,11 +43,13 @@ class TokenLedger final : public Ledger {
   Result<bool> Claim(const std::string& client_id, const std::string& nonce);
   Result<std::unique_ptr<Hold>> Held(MachineLock lock, const std::string& client_id, std::string nonce);
   Status Withdraw(const std::string& client_id, const std::string& nonce);
+  Status Destroy(const std::string& client_id, const std::string& nonce);
 
   Token& token_;
   const std::string holder_;
   const Clock clock_;
   const Random random_;
+  std::set<std::string, std::less<>> left_;  // nonces of claims that could not be withdrawn; under the machine's lock
 };
 
 }  // namespace assertion

@@ -71,6 +71,29 @@ TEST_F(TokenLedgerTest, AtItsStartAProcessWithdrawsItsOwnClaims) {
   EXPECT_EQ(Claims(), 0U);
 }
 
+// Destroys nothing for as long as it is told so.
+class KeepingToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status DestroyObject(ObjectHandle object) override {
+    return keeps ? Fail(Code::kUnavailable, "not now") : WrappedToken::DestroyObject(object);
+  }
+  bool keeps = false;
+};
+
+TEST_F(TokenLedgerTest, AClaimThatTheTokenDidNotLetGoIsNotWaitedFor) {
+  KeepingToken token(hsm_.token());
+  const auto ledger = *TokenLedger::Open(token, "this", [this] { return now_; }, RandomOctets);
+  token.keeps = true;
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 1U);
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 2U);
+  token.keeps = false;
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 0U);
+}
+
 TEST_F(TokenLedgerTest, TheNewestVersionCounts) {
   auto ledger = Open("this");
   for (const int version : {7, 9, 8}) {
