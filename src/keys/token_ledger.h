@@ -1,7 +1,7 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
+#include <map>
 #include <set>
 #include <string>
 
@@ -43,13 +43,12 @@ class TokenLedger final : public Ledger {
   Result<bool> Claim(const std::string& client_id, const std::string& nonce);
   Result<std::unique_ptr<Hold>> Held(MachineLock lock, const std::string& client_id, std::string nonce);
   Status Withdraw(const std::string& client_id, const std::string& nonce);
-  Status Destroy(const std::string& client_id, const std::string& nonce);
 
   Token& token_;
   const std::string holder_;
   const Clock clock_;
   const Random random_;
-  std::set<std::string, std::less<>> left_;  // nonces of claims that could not be withdrawn; under the machine's lock
+  std::map<std::string, std::set<std::string>> over_;  // own claims by client, until they are gone; under the lock
 };
 
 }  // namespace assertion
