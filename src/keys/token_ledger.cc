@@ -200,21 +200,28 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
     return std::unexpected(claims.error());
   }
   bool alone = true;
+  auto& over = over_[client_id];
+  std::set<std::string> left;
   for (const auto& object : *claims) {
     const auto claim = ParseClaim(object.value);
     if (claim.nonce == nonce) {
       continue;
     }
-    if (claim.until < now) {
-      static_cast<void>(token_.DestroyObject(object.handle));
-    } else {
+    if (over.contains(claim.nonce)) {
+      left.insert(claim.nonce);
+    } else if (claim.until >= now) {
       alone = false;
+      continue;
     }
+    static_cast<void>(token_.DestroyObject(object.handle));
   }
+  over = std::move(left);
   return alone;
 }
 
+// Void from now on for this process, whatever the token does, or says that it did.
 Status TokenLedger::Withdraw(const std::string& client_id, const std::string& nonce) {
+  over_[client_id].insert(nonce);
   const auto claims = token_.FindData(kClaimObjects, client_id);
   if (!claims) {
     return std::unexpected(claims.error());

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <map>
+#include <set>
 #include <string>
 
 #include "assertion/clock.h"
@@ -18,7 +20,7 @@ namespace assertion {
 //
 // PKCS#11 has no lock, so an administrator first stores a claim (CKA_APPLICATION "assertiond claim") and then looks:
 // alone, it holds the client; of two who see each other both withdraw and try again after a random pause. A claim that
-// nobody withdrew is void after its time, or at the next start of the process that made it.
+// nobody withdrew is void after its time, or for the process that made it at once.
 //
 // That asks for a token that shows each process what another has stored. SoftHSM2 2.6.1 does not: a process that stores
 // loses sight of what others stored since its last search (Generation::commit counts theirs as its own). So the
@@ -46,6 +48,7 @@ class TokenLedger final : public Ledger {
   const std::string holder_;
   const Clock clock_;
   const Random random_;
+  std::map<std::string, std::set<std::string>> over_;  // own claims by client, until they are gone; under the lock
 };
 
 }  // namespace assertion

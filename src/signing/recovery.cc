@@ -10,7 +10,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kBetweenProofs{400};  // readiness is to turn within 1 s
+constexpr milliseconds kBetweenProofs{400};
+constexpr milliseconds kBetweenLooks{200};  // at callers' signatures; one may be just over: readiness turns within 1 s
 constexpr milliseconds kAnswerLimit{500};
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
 constexpr milliseconds kGuardTick{100};
@@ -151,14 +152,16 @@ Status Recovery::Prove() {
 
 void Recovery::Watch(const std::stop_token& stop) {
   auto known = queue_.signed_count();
-  while (Wait(stop, kBetweenProofs)) {
+  bool called = false;
+  while (Wait(stop, called ? kBetweenLooks : kBetweenProofs)) {
     bool suspected = false;
     {
       const std::lock_guard lock(mutex_);
       suspected = std::exchange(suspected_, false);
     }
     const auto count = queue_.signed_count();
-    if (!suspected && std::exchange(known, count) != count) {
+    called = std::exchange(known, count) != count;
+    if (called && !suspected) {
       continue;  // callers' signatures are the proof
     }
     if (const auto proven = Prove(); proven) {

@@ -18,6 +18,9 @@ export class Load {
   // What was promised and not kept, ever. Must stay empty.
   broken = [];
 
+  // Answered and verified, ever.
+  total = 0;
+
   // clients: ids of clients with a key; each caller asks for all of them in turn. seconds: every call's deadline.
   static async start(socket, clients, { callers = 8, seconds = 8 } = {}) {
     const load = new Load();
@@ -44,6 +47,12 @@ export class Load {
     return new Promise((resolve) => { this.#waiting.push({ since: performance.now(), clients: new Set(), resolve }); });
   }
 
+  // Resolves when so many more calls have been answered.
+  async more(calls) {
+    const enough = this.total + calls;
+    while (this.total < enough) await this.answered();
+  }
+
   // Calls under way end first.
   async stop() {
     this.#going = false;
@@ -65,6 +74,7 @@ export class Load {
         this.#seen.slowest = Math.max(this.#seen.slowest, performance.now() - began);
         await this.#verify(client, answer, jwks.get(client));
         this.#seen.answered += 1;
+        this.total += 1;
         this.#tell(client, began, clients.length);
       } catch (error) {
         const status = grpc.status[error.code] ?? `${error}`;

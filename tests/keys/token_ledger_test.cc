@@ -71,6 +71,28 @@ TEST_F(TokenLedgerTest, AtItsStartAProcessWithdrawsItsOwnClaims) {
   EXPECT_EQ(Claims(), 0U);
 }
 
+// Destroys nothing while it has an answer of its own.
+class KeepingToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status DestroyObject(ObjectHandle object) override { return answer ? *answer : WrappedToken::DestroyObject(object); }
+  std::optional<Status> answer;
+};
+
+TEST_F(TokenLedgerTest, AClaimThatTheTokenDidNotLetGoIsNotWaitedFor) {
+  KeepingToken token(hsm_.token());
+  const auto ledger = *TokenLedger::Open(token, "this", [this] { return now_; }, RandomOctets);
+  token.answer = Fail(Code::kUnavailable, "not now");
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 1U);
+  token.answer = Status();  // says that it did: a stale handle is as good as none
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 2U);
+  token.answer.reset();
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 0U);
+}
+
 TEST_F(TokenLedgerTest, TheNewestVersionCounts) {
   auto ledger = Open("this");
   for (const int version : {7, 9, 8}) {
