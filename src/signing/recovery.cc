@@ -10,10 +10,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kBetweenProofs{400};  // readiness is to turn within 1 s
+// Readiness is to turn within 1 s of a hang: these four in a row.
+constexpr milliseconds kLook{50};
+constexpr milliseconds kBetweenProofs{300};
 constexpr milliseconds kAnswerLimit{500};
+constexpr milliseconds kGuardTick{50};
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
-constexpr milliseconds kGuardTick{100};
 constexpr milliseconds kFirstWait{25};
 constexpr milliseconds kLongestWait{400};  // it is to be back within 1 s after the token is
 constexpr milliseconds kPinWait{2000};  // until somebody has seen to the PIN; to compare it with the refused ones costs
@@ -145,7 +147,8 @@ Status Recovery::Prove() {
 
 void Recovery::Watch(const std::stop_token& stop) {
   auto known = queue_.signed_count();
-  while (Wait(stop, kBetweenProofs)) {
+  auto proven_at = steady_clock::now();
+  while (Wait(stop, kLook)) {
     bool suspected = false;
     {
       const std::lock_guard lock(mutex_);
@@ -153,7 +156,10 @@ void Recovery::Watch(const std::stop_token& stop) {
     }
     const auto count = queue_.signed_count();
     if (!suspected && std::exchange(known, count) != count) {
-      continue;  // callers' signatures are the proof
+      proven_at = steady_clock::now();  // callers' signatures are the proof
+    }
+    if (!suspected && steady_clock::now() - proven_at < kBetweenProofs) {
+      continue;
     }
     if (const auto proven = Prove(); proven) {
       Regain();
@@ -162,6 +168,7 @@ void Recovery::Watch(const std::stop_token& stop) {
       Restore(stop, proven);
     }
     known = queue_.signed_count();
+    proven_at = steady_clock::now();
   }
 }
 
