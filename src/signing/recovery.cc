@@ -103,7 +103,7 @@ void Recovery::Lose(const Error& why) {
   if (!std::exchange(lost_, true)) {
     queue_.Pause({.code = Code::kUnavailable,
                   .message = why.code == Code::kLedgerUnusable ? why.message : "the HSM is not available; try again",
-                  .detail = why.ToString(),
+                  .detail = {},  // one line in the log, not one a call
                   .retry_delay = kLongestWait});
     changed_(std::unexpected(why));
   }
