@@ -1,39 +1,37 @@
 // assertiond: reads the configuration, wires the parts, serves, drains. The only file that knows them all.
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "assertion/clock.h"
+#include "attached_hsms.h"
 #include "audit/checkpoint.h"
 #include "audit/log.h"
 #include "config/config.h"
-#include "keys/file_ledger.h"
-#include "keys/key_custodian.h"
-#include "keys/key_ring.h"
-#include "keys/token_ledger.h"
 #include "observe/http_listener.h"
-#include "observe/key_log.h"
 #include "observe/log.h"
 #include "observe/readiness.h"
-#include "p11/hsm_token.h"
-#include "p11/module.h"
+#include "observe/supervisor.h"
 #include "policy/policy.h"
 #include "service/server.h"
-#include "signing/recovery.h"
+#include "signals.h"
+#include "signing/hsm_group.h"
 #include "signing/signing_queue.h"
-#include "x509/certifier.h"
 #include "x509/openssl.h"
 
 namespace {
@@ -41,8 +39,6 @@ namespace {
 using assertion::Code;
 using assertion::Error;
 
-constexpr std::size_t kQueueCapacity = 4096;
-constexpr std::chrono::seconds kDrainLimit{30};
 constexpr std::chrono::seconds kHangLimit{2};
 constexpr int kHangs = 24;
 
@@ -119,7 +115,15 @@ int Fatal(const Error& error) {
   std::_Exit(status);
 }
 
-void GiveUp() {
+[[noreturn]] void EndHung() {
+  spdlog::warn("stopped; a call into the HSM never returned");
+  EndNow(0);
+}
+
+void GiveUp(const assertion::Signals& signals) {
+  if (signals.stopping()) {
+    EndHung();
+  }
   spdlog::critical("too many calls into the HSM do not return: ending, to be started again");
   EndNow(kHangs);
 }
@@ -138,13 +142,16 @@ int CheckConfig(const std::string& path) {
   return 0;
 }
 
-// Returns on SIGTERM or SIGINT; calls `reload` at each SIGHUP.
-void WaitForStop(const sigset_t& signals, const std::function<void()>& reload) {
-  int signal = 0;
-  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
-    reload();
+// Returns when told to stop; calls `reload` whenever told to, and `alive` as often as the supervisor wants to hear.
+void WaitForStop(assertion::Signals& signals, const assertion::Supervisor& supervisor,
+                 const std::function<void()>& reload, const std::function<void()>& alive) {
+  using Told = assertion::Signals::Told;
+  for (auto told = Told::kNothing; told != Told::kStop; told = signals.Wait(supervisor.watchdog_interval())) {
+    if (told == Told::kReload) {
+      reload();
+    }
+    alive();
   }
-  spdlog::info("{}: finishing the calls in flight", signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
 std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& config) {
@@ -153,9 +160,25 @@ std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& confi
                                                    config.caller_rate);
 }
 
+// All HSMs, or none. One that is away will have them when it is back.
+assertion::Status Reconfigure(const assertion::HsmGroup& hsms, const std::vector<assertion::Client>& before,
+                              const std::vector<assertion::Client>& clients) {
+  const auto all = hsms.All();
+  for (auto hsm = all.begin(); hsm != all.end(); ++hsm) {
+    auto& keys = (*hsm)->keys;
+    if ((*hsm)->queue.IsPaused()) {
+      keys.Expect(clients);
+    } else if (auto reconfigured = keys.Reconfigure(clients); !reconfigured) {
+      std::for_each(all.begin(), hsm, [&](const auto& done) { done->keys.Expect(before); });
+      return reconfigured;
+    }
+  }
+  return {};
+}
+
 // Clients and operators as the file has them now: all of it, or nothing. The keys first, so that a client whom the
 // policy knows has them.
-assertion::Status Reload(const assertion::Config& before, const std::string& path, assertion::KeyRing& keys,
+assertion::Status Reload(const assertion::Config& before, const std::string& path, const assertion::HsmGroup& hsms,
                          assertion::CurrentPolicy& policy) {
   const auto config = assertion::ReadConfig(path);
   if (!config) {
@@ -171,95 +194,59 @@ assertion::Status Reload(const assertion::Config& before, const std::string& pat
   for (const auto& warning : config->warnings) {
     spdlog::warn("{}", warning);
   }
-  auto reconfigured = keys.Reconfigure(config->clients);
+  auto reconfigured = Reconfigure(hsms, hsms.First()->keys.clients(), config->clients);
   if (reconfigured) {
     policy.store(PolicyOf(*config));
   }
   return reconfigured;
 }
 
-// Names this process among all that use the token, the same after a restart: no two listen on one socket.
-std::string HolderOf(const assertion::Config& config) {
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  return std::string(host.data()) + ":" + config.socket_path;
-}
-
-assertion::Result<std::unique_ptr<assertion::Ledger>> OpenLedger(const assertion::Config& config,
-                                                                 assertion::Token& token) {
-  if (!config.ledger_path.empty()) {
-    return std::make_unique<assertion::FileLedger>(config.ledger_path);
-  }
-  return assertion::TokenLedger::Open(token, HolderOf(config), assertion::SystemTime, assertion::x509::RandomOctets);
-}
-
-// One line a change of state, not one a refresh.
-void LogTls(const assertion::Status& refreshed, bool& failing) {
-  if (!refreshed && !failing) {
-    spdlog::error("TLS goes on with what it had: {}", refreshed.error().ToString());
-  } else if (refreshed && failing) {
-    spdlog::info("TLS has what its files say again");
-  }
-  failing = !refreshed;
-}
-
-std::function<void(const assertion::Status&)> LogRefresh(const assertion::KeyRing& keys, assertion::KeyLog& key_log,
-                                                         assertion::service::Server& server) {
-  return [failing = false, tls_failing = false, &keys, &key_log, &server](const assertion::Status& refreshed) mutable {
-    LogTls(server.RefreshTls(), tls_failing);
-    if (!refreshed && !failing) {
-      spdlog::error("the keys could not be refreshed, those known stay in use: {}", refreshed.error().ToString());
-    } else if (refreshed && failing) {
-      spdlog::info("the keys are fresh again");
-    }
-    failing = !refreshed;
-    key_log.Look(keys);
-  };
-}
-
-std::function<void(const assertion::Status&)> LogRecovery(assertion::Readiness& readiness,
-                                                          assertion::service::Server& server) {
-  return [&readiness, &server](const assertion::Status& state) {
-    if (!state) {
-      spdlog::error("the token does not sign: {}", state.error().ToString());
-      readiness.SetNotReady("token", state.error().message);
-      return;
-    }
-    if (const auto refreshed = server.RefreshTls(); !refreshed) {
+// One line a change of state, not one a look.
+class TlsLog {
+ public:
+  void Note(const assertion::Status& refreshed) {
+    const std::lock_guard lock(mutex_);
+    if (!refreshed && !std::exchange(failing_, true)) {
       spdlog::error("TLS goes on with what it had: {}", refreshed.error().ToString());
-    }
-    spdlog::info("the token signs again");
-    readiness.SetReady("token");
-  };
-}
-
-// The token, logged in to. With `wait`, as soon as it is there; CANCELLED when the process is told to stop before.
-assertion::Result<std::unique_ptr<assertion::p11::HsmToken>> LogIn(
-    const std::shared_ptr<assertion::p11::Module>& module, const assertion::Config& config, bool wait,
-    const sigset_t& signals) {
-  constexpr std::chrono::milliseconds kLongest{5000};
-  bool told = false;
-  for (std::chrono::milliseconds delay{100};; delay = std::min(2 * delay, kLongest)) {
-    const auto info = module->FindToken(config.hsm);
-    auto token = info ? assertion::p11::HsmToken::LogIn(module, *info, config.hsm.pin_path(), config.state_directory)
-                      : std::unexpected(info.error());
-    if (token) {
-      spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
-      return token;
-    }
-    const auto code = token.error().code;
-    if (!wait || (code != Code::kTokenAbsent && code != Code::kUnavailable)) {
-      return token;
-    }
-    if (!std::exchange(told, true)) {
-      spdlog::warn("waiting for the token: {}", token.error().ToString());
-    }
-    const timespec limit{.tv_sec = delay.count() / 1000, .tv_nsec = delay.count() % 1000 * 1'000'000};
-    if (const int signal = sigtimedwait(&signals, nullptr, &limit); signal == SIGTERM || signal == SIGINT) {
-      return assertion::Fail(Code::kCancelled, "stopped while it waited for the token");
+    } else if (refreshed && std::exchange(failing_, false)) {
+      spdlog::info("TLS has what its files say again");
     }
   }
-}
+
+ private:
+  std::mutex mutex_;
+  bool failing_ = false;
+};
+
+// Which HSMs sign. The process is ready as long as one does.
+class HsmStates {
+ public:
+  HsmStates(assertion::Readiness& readiness, const assertion::HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
+
+  void Note(const std::string& name, const assertion::Status& state) {
+    const std::lock_guard lock(mutex_);
+    const auto hsms = hsms_.All();
+    const auto which = hsms.size() > 1 ? " '" + name + "'" : "";
+    if (state) {
+      lost_.erase(name);
+      spdlog::info("the token{} signs again", which);
+    } else {
+      lost_.insert(name);
+      spdlog::error("the token{} does not sign: {}", which, state.error().ToString());
+    }
+    if (std::ranges::all_of(hsms, [this](const auto& hsm) { return lost_.contains(hsm->name); })) {
+      readiness_.SetNotReady("token", state ? "" : state.error().message);
+    } else {
+      readiness_.SetReady("token");
+    }
+  }
+
+ private:
+  assertion::Readiness& readiness_;
+  const assertion::HsmGroup& hsms_;
+  std::mutex mutex_;
+  std::set<std::string> lost_;
+};
 
 // A host as it stands before a port (RFC 3986 section 3.2.2).
 std::string InBrackets(const std::string& host) {
@@ -320,7 +307,7 @@ void Record(assertion::audit::Log* log, const char* name, const assertion::Statu
 
 // Null when none is configured.
 assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const assertion::Config& config,
-                                                                      const assertion::KeyRing& keys,
+                                                                      const assertion::HsmGroup& hsms,
                                                                       const assertion::Readiness& readiness,
                                                                       const assertion::service::Server& server) {
   if (config.http_host.empty()) {
@@ -330,7 +317,7 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
   if (config.tls) {
     tls = [&server] { return server.tls_context(); };
   }
-  auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, keys, readiness, std::move(tls));
+  auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, hsms, readiness, std::move(tls));
   if (listener) {
     spdlog::info("publishing on {}://{}:{}", config.tls ? "https" : "http", InBrackets(config.http_host),
                  (*listener)->port());
@@ -338,98 +325,112 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
   return listener;
 }
 
-// Parts are destroyed in the reverse of this order: calls, jobs, keys, provider, login, module (C_Finalize) last.
-int Serve(const assertion::Config& config, const std::string& path, bool wait_for_token, const sigset_t& signals) {
+// Parts are destroyed in the reverse of this order: calls, then of each HSM jobs, keys and login, then modules.
+int Serve(const assertion::Config& config, const std::string& path, bool wait_for_token, assertion::Signals& signals,
+          const assertion::Supervisor& supervisor) {
   for (const auto& warning : config.warnings) {
     spdlog::warn("{}", warning);
   }
-  auto module = assertion::p11::Module::Load(config.hsm.module_path());
-  if (!module) {
-    return Fatal(module.error());
+  assertion::AttachedHsms hsms(config, supervisor);
+  if (const auto attached = hsms.Attach(wait_for_token, signals); !attached) {
+    if (attached.error().code == Code::kCancelled) {
+      spdlog::info("{}", attached.error().message);
+      return 0;
+    }
+    return Fatal(attached.error());
   }
-  // For libp11's engine, by which gRPC finds the TLS key. No other thread runs yet.
-  setenv("PKCS11_MODULE_PATH", config.hsm.module_path().c_str(), 1);
-  const auto token = LogIn(*module, config, wait_for_token, signals);
-  if (!token && token.error().code == Code::kCancelled) {
-    spdlog::info("{}", token.error().message);
-    return 0;
-  }
-  if (!token) {
-    return Fatal(token.error());
-  }
-  const auto certifier = assertion::x509::Certifier::New(config.hsm.module_path());
-  if (!certifier) {
-    return Fatal(certifier.error());
-  }
-  const auto ledger = OpenLedger(config, **token);
-  if (!ledger) {
-    return Fatal(ledger.error());
-  }
-  assertion::KeyLog key_log;
-  const auto keys =
-      assertion::KeyRing::Load(**token, **ledger, config.clients, assertion::SystemTime, assertion::x509::RandomOctets);
-  if (!keys) {
-    return Fatal(keys.error());
-  }
-  key_log.Look(**keys);
-  assertion::KeyCustodian custodian(**token, **ledger, **certifier, **keys, assertion::x509::RandomOctets);
+  const auto& group = hsms.group();
+  const auto first = group.First();
   assertion::CurrentPolicy policy(PolicyOf(config));
   assertion::Readiness readiness;
   std::optional<assertion::audit::Key> audit_key;
   if (config.audit.enabled) {
-    auto key = assertion::audit::Key::FindOrGenerate(**token, assertion::x509::RandomOctets);
+    auto key = assertion::audit::Key::FindOrGenerate(first->token, assertion::x509::RandomOctets);
     if (!key) {
       return Fatal(key.error());
     }
     audit_key = std::move(*key);
   }
-  assertion::SigningQueue queue(**token, {.sessions = config.sessions, .capacity = kQueueCapacity});
-  queue.OnHang(GiveUp);
-  auto audit = OpenAuditLog(config.audit, audit_key, queue, readiness);
+  auto audit = OpenAuditLog(config.audit, audit_key, first->queue, readiness);
   if (!audit) {
     return Fatal(audit.error());
   }
   Record(audit->get(), "Start", {});
-  const auto server =
-      assertion::service::Server::Start(AddressesOf(config), policy, **keys, custodian, **token, queue, audit->get());
+  const auto server = assertion::service::Server::Start(AddressesOf(config), policy, group, audit->get());
   if (!server) {
     return Fatal(server.error());
   }
-  readiness.Watch([&server](bool ready) { (*server)->SetServing(ready); });
-  const assertion::Recovery recovery(**token, **keys, queue, LogRecovery(readiness, **server), GiveUp);
-  const auto http = StartHttp(config, **keys, readiness, **server);
+  readiness.Watch([&server, &supervisor](bool ready) {
+    (*server)->SetServing(ready);
+    supervisor.Tell(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
+  });
+  const auto http = StartHttp(config, group, readiness, **server);
   if (!http) {
     return Fatal(http.error());
   }
-  (*keys)->KeepFresh(config.refresh_interval, LogRefresh(**keys, key_log, **server));
+  TlsLog tls_log;
+  HsmStates states(readiness, group);
+  hsms.Watch([&](std::size_t rank, const std::string& name) -> assertion::AttachedHsm::Watchers {
+    const auto refresh_tls = [&, rank] {
+      if (rank == 0) {  // it holds the TLS key
+        tls_log.Note((*server)->RefreshTls());
+      }
+    };
+    return {.changed =
+                [&, refresh_tls, name](const assertion::Status& state) {
+                  if (state) {
+                    refresh_tls();
+                  }
+                  states.Note(name, state);
+                },
+            .refreshed = [refresh_tls](const assertion::Status& /*refreshed*/) { refresh_tls(); },
+            .may_reload = {},
+            .hung = [&] { GiveUp(signals); }};
+  });
   if (config.tls) {
     spdlog::info("serving on {}:{} with TLS", InBrackets(config.tls->host), (*server)->tls_port());
   }
   spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
-  WaitForStop(signals, [&] {
-    const auto reloaded = Reload(config, path, **keys, policy);
-    Record(audit->get(), "Reload", reloaded);
-    if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {
-      spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
-    }
-    if (*audit) {
-      (*audit)->Reopen();
-    }
-    if (reloaded) {
-      spdlog::info("SIGHUP: clients and operators are as the configuration says now");
-    } else {
-      spdlog::error("SIGHUP: the configuration of before stays in force: {}", reloaded.error().ToString());
-    }
-  });
+  signals.SetLimit(config.drain_limit + kHangLimit);
+  supervisor.Tell("READY=1");
+  WaitForStop(
+      signals, supervisor,
+      [&] {
+        supervisor.TellReloading();
+        const auto reloaded = Reload(config, path, group, policy);
+        Record(audit->get(), "Reload", reloaded);
+        if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {
+          spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
+        }
+        if (*audit) {
+          (*audit)->Reopen();
+        }
+        if (reloaded) {
+          spdlog::info("SIGHUP: clients and operators are as the configuration says now");
+        } else {
+          spdlog::error("SIGHUP: the configuration of before stays in force: {}", reloaded.error().ToString());
+        }
+        supervisor.Tell("READY=1");
+      },
+      [&] {
+        for (const auto& hsm : group.All()) {
+          hsm->queue.Waiting();  // takes its lock: a queue that is stuck keeps the watchdog waiting
+        }
+        supervisor.Tell("WATCHDOG=1");
+      });
+  supervisor.Tell("STOPPING=1");
   readiness.SetNotReady("process", "stopping");
   readiness.Watch({});
-  (*server)->Stop(kDrainLimit);
+  (*server)->Stop(config.drain_limit);
   Record(audit->get(), "Stop", {});
   audit->reset();
-  if (!queue.Drain(kHangLimit)) {
-    spdlog::warn("stopped; a call into the HSM never returned");
-    EndNow(0);
+  for (const auto& hsm : group.All()) {
+    if (!hsm->queue.Drain(kHangLimit)) {
+      EndHung();
+    }
   }
+  signals.SetLimit(kHangLimit);  // for what is left: to end what calls the HSMs by itself
+  hsms.Rest();
   spdlog::info("stopped");
   return 0;
 }
@@ -462,13 +463,6 @@ int main(int argc, char** argv) {
     return CheckConfig(check);
   }
 
-  // Threads inherit the mask: only WaitForStop sees these.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-    sigaddset(&signals, signal);
-  }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
   // They would override which module OpenSSL's provider and engine load, and which suites gRPC speaks.
@@ -476,6 +470,7 @@ int main(int argc, char** argv) {
        {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH", "GRPC_SSL_CIPHER_SUITES"}) {
     unsetenv(name);
   }
+  const auto supervisor = assertion::Supervisor::FromEnvironment();
   assertion::StartLog();
   const auto config = assertion::ReadConfig(serve);
   if (!config) {
@@ -484,5 +479,8 @@ int main(int argc, char** argv) {
     }
     return ExitStatus(Code::kConfigInvalid);
   }
-  return Serve(*config, serve, wait_for_token, signals);
+  // For libp11's engine, by which gRPC finds the TLS key. No other thread runs yet.
+  setenv("PKCS11_MODULE_PATH", config->hsms.front().module_path().c_str(), 1);
+  assertion::Signals signals(kHangLimit, EndHung);  // the first thread, and the last
+  return Serve(*config, serve, wait_for_token, signals, supervisor);
 }

@@ -10,6 +10,7 @@
 #include "keys/key_custodian.h"
 #include "keys/key_ring.h"
 #include "keys/token_ledger.h"
+#include "signing/hsm_group.h"
 #include "x509/certifier.h"
 #include "x509/openssl.h"
 
@@ -29,16 +30,20 @@ inline Client Named(const std::string& client_id, Binding binding = Binding::kCe
 class Replica {
  public:
   Replica(Token& token, const x509::Certifier& certifier, std::vector<Client> clients, const Time& now,
-          const std::string& holder = "replica")
-      : ledger_(*TokenLedger::Open(
+          const std::string& holder = "replica", const KeyRing* originals = nullptr)
+      : token_(token),
+        ledger_(*TokenLedger::Open(
             token, holder, [&now] { return now; }, RandomOctets)),
         ring_(*KeyRing::Load(
-            token, *ledger_, std::move(clients), [&now] { return now; }, RandomOctets)),
+            token, *ledger_, std::move(clients), [&now] { return now; }, RandomOctets, originals)),
         custodian_(token, *ledger_, certifier, *ring_, RandomOctets) {}
 
   TokenLedger& ledger() { return *ledger_; }
   KeyRing& ring() { return *ring_; }
   KeyCustodian& custodian() { return custodian_; }
+  Hsm With(SigningQueue& queue, const std::string& name = "test") {
+    return {.name = name, .token = token_, .keys = *ring_, .custodian = custodian_, .queue = queue};
+  }
 
   std::int64_t VersionOf(const std::string& client_id) const { return ring_->Snapshot()->at(client_id).version; }
 
@@ -68,6 +73,7 @@ class Replica {
   }
 
  private:
+  Token& token_;
   std::unique_ptr<TokenLedger> ledger_;
   std::unique_ptr<KeyRing> ring_;
   KeyCustodian custodian_;

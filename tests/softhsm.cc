@@ -18,6 +18,11 @@ std::filesystem::path MakeDirectory() {
   return path;
 }
 
+std::string ReadFile(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 }  // namespace
 
 SoftHsm::SoftHsm() : directory_(MakeDirectory()) {
@@ -36,6 +41,27 @@ void SoftHsm::AddToken(const std::string& label) const {
   if (std::system(command.c_str()) != 0) {
     throw std::runtime_error("softhsm2-util");
   }
+}
+
+std::filesystem::path SoftHsm::FolderOf(const std::string& label) const {
+  for (const auto& entry : std::filesystem::directory_iterator(directory_ / "tokens")) {
+    if (ReadFile(entry.path() / "token.object").find(label + ' ') != std::string::npos) {  // padded with blanks
+      return entry.path();
+    }
+  }
+  throw std::runtime_error("no token " + label);
+}
+
+void SoftHsm::CloneToken(const std::string& label, const std::string& copy) const {
+  const auto original = FolderOf(label);
+  const auto twin = directory_ / "tokens" / ("clone-" + copy);
+  std::filesystem::copy(original, twin, std::filesystem::copy_options::recursive);
+  auto description = ReadFile(original / "token.object");
+  const auto at = description.find(label + ' ');
+  description.replace(at, label.size(), copy);
+  // The serial number, 16 digits, follows the label's 32 octets; the slot is numbered by the last of them.
+  description.replace(description.find_first_of("0123456789abcdef", at + 32) + 8, 8, "00c0c0c0");
+  std::ofstream(twin / "token.object", std::ios::binary) << description;
 }
 
 std::string SoftHsm::UriText(const std::string& label) const {

@@ -25,6 +25,11 @@ class SoftHsm {
 
   void AddToken(const std::string& label) const;
 
+  // What a vendor's means of copying do: another token with the same objects and PIN. No module may be initialised;
+  // both labels have the same length.
+  void CloneToken(const std::string& label, const std::string& copy) const;
+  void RemoveToken(const std::string& label) const { std::filesystem::remove_all(FolderOf(label)); }
+
   const std::filesystem::path& directory() const { return directory_; }
   std::string pin_file() const { return directory_ / "pin"; }
   std::string UriText(const std::string& label = "test") const;
@@ -33,6 +38,8 @@ class SoftHsm {
   std::string Write(const std::string& name, const std::string& content, unsigned mode = 0600) const;
 
  private:
+  std::filesystem::path FolderOf(const std::string& label) const;
+
   std::filesystem::path directory_;
 };
 

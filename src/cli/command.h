@@ -84,6 +84,7 @@ struct Options {
   TokenRequest token;
   std::string grant = "client_credentials";
   std::string kid;
+  std::string hsm;
   Wso2Options wso2;
   AuditOptions audit;
   std::string change_id;

@@ -3,6 +3,7 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include <map>
 #include <memory>
 #include <span>
 
@@ -68,9 +69,9 @@ void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& nam
 }
 
 // Under a name of its own: a running server's claims are not this process's to withdraw.
-Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, Token& token) {
+Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t rank, p11::HsmToken& token) {
   if (!config.ledger_path.empty()) {
-    return std::make_unique<FileLedger>(config.ledger_path);
+    return std::make_unique<FileLedger>(config.LedgerPath(rank, token.info().serial));
   }
   return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, x509::RandomOctets);
 }
@@ -116,9 +117,85 @@ void DiagnoseOrphans(const TokenContents& contents, const Ledgers& ledgers, cons
   }
 }
 
-void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, Time now,
+// One HSM of the configuration, logged in to.
+struct Opened {
+  std::unique_ptr<p11::HsmToken> token;
+  std::unique_ptr<Ledger> ledger;
+};
+
+// Null when something is wrong with it, which is among the findings then.
+std::unique_ptr<Opened> Open(const Config& config, std::size_t rank,
+                             std::map<std::string, std::shared_ptr<p11::Module>>& modules,
+                             std::vector<Finding>& findings) {
+  // True when there was no error, so that the caller may go on.
+  const auto add = [&](const char* name, const auto& result, const std::string& text) {
+    findings.push_back({.name = name, .ok = result.has_value(), .text = result ? text : result.error().ToString()});
+    return result.has_value();
+  };
+  const auto& uri = config.hsms[rank];
+  auto& module = modules[uri.module_path()];
+  if (!module) {
+    auto loaded = p11::Module::Load(uri.module_path());
+    if (!add("module", loaded, loaded ? ModuleText(**loaded) : "")) {
+      return nullptr;
+    }
+    module = std::move(*loaded);
+  }
+  const auto info = module->FindToken(uri, rank == 0);
+  if (!add("token", info,
+           info ? "'" + Printable(info->label) + "' of " + Printable(info->manufacturer) + ", model " +
+                      Printable(info->model) + ", serial " + Printable(info->serial) + ", firmware " + info->firmware
+                : "")) {
+    return nullptr;
+  }
+  auto token = p11::HsmToken::LogIn(module, *info, uri.pin_path(), config.state_directory);
+  if (!add("login", token, "the token took the PIN of " + uri.pin_path())) {
+    return nullptr;
+  }
+  const auto certifier = x509::Certifier::New(uri.module_path());
+  if (!add("provider", certifier, "OpenSSL loads pkcs11-provider")) {
+    return nullptr;
+  }
+  auto ledger = OpenLedger(config, rank, **token);
+  if (!ledger) {
+    add("ledger", ledger, "");
+    return nullptr;
+  }
+  return std::make_unique<Opened>(Opened{.token = std::move(*token), .ledger = std::move(*ledger)});
+}
+
+void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::string& client_id, const std::string& name,
+                  std::vector<Finding>& findings) {
+  const auto original = originals.SigningKeyOf(client_id);
+  const auto entry = original ? ring.Find(client_id, (*original)->kid) : std::unexpected(original.error());
+  const bool whole = entry && entry->key;
+  findings.push_back({.name = name,
+                      .ok = whole,
+                      .text = !entry  ? entry.error().ToString()
+                              : whole ? "the copy of key " + entry->key->kid + " signed, and its signature verified"
+                              : entry->flaw ? entry->flaw->ToString()
+                                            : "no copy of key " + (*original)->kid +
+                                                  ": nobody signs for this client while the first HSM is away"});
+}
+
+// `first`: the HSM whose keys the client has, or copies of them; null: this one.
+void DiagnoseClient(const Opened& hsm, const Opened* first, const Client& client, Time now,
                     std::vector<Finding>& findings) {
   const auto name = "client " + client.client_id;
+  auto& token = *hsm.token;
+  auto& ledger = *hsm.ledger;
+  const auto clock = [now] { return now; };
+  if (first != nullptr && client.binding == Binding::kCertificate) {
+    const auto originals = KeyRing::Load(*first->token, *first->ledger, {client}, clock, x509::RandomOctets);
+    const auto ring = originals ? KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets, originals->get())
+                                : std::unexpected(originals.error());
+    if (ring) {
+      DiagnoseCopy(**ring, **originals, client.client_id, name, findings);
+    } else {
+      findings.push_back({.name = name, .ok = false, .text = ring.error().ToString()});
+    }
+    return;
+  }
   const auto& algorithm = *client.algorithm;
   findings.push_back(
       {.name = name,
@@ -134,7 +211,7 @@ void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, 
   if (contents && ledgers) {
     DiagnoseOrphans(*contents, *ledgers, client.client_id, name, findings);
   }
-  const auto ring = KeyRing::Load(token, ledger, {client}, [now] { return now; }, x509::RandomOctets);
+  const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
   findings.push_back(
       {.name = name,
@@ -148,42 +225,27 @@ void DiagnoseClient(p11::HsmToken& token, Ledger& ledger, const Client& client, 
 }  // namespace
 
 std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal) {
-  std::vector<Finding> findings;
-  // True when there was no error, so that the caller may go on.
-  const auto add = [&](const char* name, const auto& result, const std::string& text) {
-    findings.push_back({.name = name, .ok = result.has_value(), .text = result ? text : result.error().ToString()});
-    return result.has_value();
-  };
-  findings.push_back({.name = "clock", .ok = true, .text = ClockText(now)});
-  const auto module = p11::Module::Load(config.hsm.module_path());
-  if (!add("module", module, module ? ModuleText(**module) : "")) {
-    return findings;
-  }
-  const auto info = (*module)->FindToken(config.hsm);
-  if (!add("token", info,
-           info ? "'" + Printable(info->label) + "' of " + Printable(info->manufacturer) + ", model " +
-                      Printable(info->model) + ", serial " + Printable(info->serial) + ", firmware " + info->firmware
-                : "")) {
-    return findings;
-  }
-  const auto token = p11::HsmToken::LogIn(*module, *info, config.hsm.pin_path(), config.state_directory);
-  if (!add("login", token, "the token took the PIN of " + config.hsm.pin_path())) {
-    return findings;
-  }
-  const auto certifier = x509::Certifier::New(config.hsm.module_path());
-  if (!add("provider", certifier, "OpenSSL loads pkcs11-provider")) {
-    return findings;
-  }
-  const auto ledger = OpenLedger(config, **token);
-  if (!ledger) {
-    add("ledger", ledger, "");
-    return findings;
-  }
-  if (!removal.client_id.empty()) {
-    Remove(**token, **ledger, removal, findings);
-  }
-  for (const auto& client : config.clients) {
-    DiagnoseClient(**token, **ledger, client, now, findings);
+  std::vector<Finding> findings = {{.name = "clock", .ok = true, .text = ClockText(now)}};
+  std::map<std::string, std::shared_ptr<p11::Module>> modules;  // by path
+  std::vector<std::unique_ptr<Opened>> opened;
+  for (std::size_t rank = 0; rank < config.hsms.size(); ++rank) {
+    opened.push_back(Open(config, rank, modules, findings));
+    auto* hsm = opened.back().get();
+    if (hsm == nullptr) {
+      continue;
+    }
+    if (!removal.client_id.empty()) {
+      Remove(*hsm->token, *hsm->ledger, removal, findings);
+    }
+    const bool first = opened.front().get() == hsm;
+    if (!first && !opened.front()) {
+      findings.push_back(
+          {.name = "keys", .ok = false, .text = "not looked at: copies cannot be told without the first HSM"});
+      continue;
+    }
+    for (const auto& client : config.clients) {
+      DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
+    }
   }
   return findings;
 }

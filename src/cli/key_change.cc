@@ -1,5 +1,6 @@
 #include "cli/key_change.h"
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -17,10 +18,18 @@ int WithVersion(const Options& options, const std::function<int(std::int64_t)>& 
   if (options.change.expected_version) {
     return act(*options.change.expected_version);
   }
-  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(options, &Connection::ListKeys, {}, [&](const auto& response) {
-    const auto version = response.versions().find(options.client_id);
-    return act(version == response.versions().end() ? 0 : version->second);
-  });
+  v1::ListKeysRequest request;
+  request.set_hsm(options.hsm);
+  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(
+      options, &Connection::ListKeys, request, [&](const auto& response) {
+        const auto version = response.versions().find(options.client_id);
+        const auto named = std::ranges::find_if(response.keys(), [&](const v1::Key& key) {
+          return key.client_id() == options.client_id && key.kid() == options.kid;
+        });
+        return act(named != response.keys().end()         ? named->version()
+                   : version == response.versions().end() ? 0
+                                                          : version->second);
+      });
 }
 
 // Sends `request` as a change of the client's keys.
@@ -137,6 +146,7 @@ int WithdrawChange(const Options& options) {
 int GenerateKey(const Options& options) {
   v1::GenerateKeyRequest request;
   FillNewKey(options.new_key, request);
+  request.set_hsm(options.hsm);
   return SendChange(options, &Connection::GenerateKey, request, WriteKey<v1::GenerateKeyResponse>(options, KeyLine));
 }
 
@@ -155,6 +165,7 @@ int ImportCertificate(const Options& options) {
 int RotateKey(const Options& options) {
   v1::RotateKeyRequest request;
   FillNewKey(options.new_key, request);
+  request.set_hsm(options.hsm);
   if (options.instants.sign_from) {
     *request.mutable_sign_from() = ToTimestamp(*options.instants.sign_from);
   }

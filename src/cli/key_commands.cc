@@ -18,6 +18,8 @@ namespace {
 constexpr const char* kTimes =
     "TIME is now, never, a span from now on (+90s, +15m, +2h, +1d), or a time in UTC (2026-11-24T12:00:00Z).";
 
+constexpr const char* kWhere = "The HSM that makes it, by its token's label; default: the first configured";
+
 // Of a group's options, all but --help.
 constexpr auto kOwn = [](const CLI::Option* option) { return option->get_configurable(); };
 
@@ -30,6 +32,7 @@ void AddGenerate(CLI::App* noun, Options& options, int& status) {
               "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
               status, [&options] { return GenerateKey(options); });
   AddClientId(generate, options);
+  AddHsm(generate, options, kWhere);
   AddNewKey(generate, options.new_key);
   AddChange(generate, options.change, nullptr);
   AddJson(generate, options);
@@ -41,6 +44,7 @@ void AddQuestions(CLI::App* noun, Options& options, int& status) {
                        "certificate expires",
                        "  assertionctl key list\n  assertionctl key list --json", status,
                        [&options] { return ListKeys(options); });
+  AddHsm(list, options, "Only those of the HSM whose token has this label; default: of all");
   AddJson(list, options);
   auto* show = AddVerb(noun, "show", "Everything about one key",
                        "  assertionctl key show --client-id orders\n"
@@ -122,6 +126,7 @@ void AddRotate(CLI::App* noun, Options& options, int& status) {
                   std::string(kTimes),
               status, [&options] { return options.publish.empty() ? RotateKey(options) : CutOverAtWso2(options); });
   AddClientId(rotate, options);
+  AddHsm(rotate, options, kWhere);
   AddNewKey(rotate, options.new_key);
   auto* publish = AddPublish(rotate, options);
   auto* alone = rotate->add_option_group("Without --publish");

@@ -21,6 +21,10 @@ CLI::Option* AddDefaultedKid(CLI::App* verb, Options& options) {
   return AddKid(verb, options, "The key; one that begins with a hyphen as --kid=-…; default: the key that signs now");
 }
 
+void AddHsm(CLI::App* verb, Options& options, const char* description) {
+  verb->add_option("--hsm", options.hsm, description)->type_name("LABEL");
+}
+
 void AddNewKey(CLI::App* verb, NewKeyOptions& new_key) {
   verb->add_option("--bits", new_key.bits, "2048 (default), 3072 or 4096")->check(CLI::IsMember({2048, 3072, 4096}));
   verb->add_option("--common-name", new_key.common_name, "Of the certificate; default: the client id")->type_name("CN");

@@ -13,6 +13,8 @@ namespace assertion::cli {
 void AddRequiredKid(CLI::App* verb, Options& options);
 CLI::Option* AddDefaultedKid(CLI::App* verb, Options& options);
 
+void AddHsm(CLI::App* verb, Options& options, const char* description);
+
 void AddNewKey(CLI::App* verb, NewKeyOptions& new_key);
 
 // `forcing` says what --force goes through with; null where there is nothing to force.

@@ -16,20 +16,23 @@ int GetKey(const Options& options, const std::function<int(const v1::GetKeyRespo
 }  // namespace
 
 int ListKeys(const Options& options) {
-  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(options, &Connection::ListKeys, {}, [&](const auto& response) {
-    if (!options.json) {
-      return Write("", KeyTable(response, SystemTime()));
-    }
-    nlohmann::ordered_json json = {{"keys", nlohmann::ordered_json::array()},
-                                   {"versions", nlohmann::ordered_json::object()}};
-    for (const auto& key : response.keys()) {
-      json["keys"].push_back(KeyJson(key));
-    }
-    for (const auto& [client_id, version] : std::map(response.versions().begin(), response.versions().end())) {
-      json["versions"][client_id] = version;
-    }
-    return Write("", json.dump(2) + "\n");
-  });
+  v1::ListKeysRequest request;
+  request.set_hsm(options.hsm);
+  return Call<v1::ListKeysRequest, v1::ListKeysResponse>(
+      options, &Connection::ListKeys, request, [&](const auto& response) {
+        if (!options.json) {
+          return Write("", KeyTable(response, SystemTime()));
+        }
+        nlohmann::ordered_json json = {{"keys", nlohmann::ordered_json::array()},
+                                       {"versions", nlohmann::ordered_json::object()}};
+        for (const auto& key : response.keys()) {
+          json["keys"].push_back(KeyJson(key));
+        }
+        for (const auto& [client_id, version] : std::map(response.versions().begin(), response.versions().end())) {
+          json["versions"][client_id] = version;
+        }
+        return Write("", json.dump(2) + "\n");
+      });
 }
 
 int ShowKey(const Options& options) {

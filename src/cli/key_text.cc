@@ -57,17 +57,17 @@ std::string ExpiryText(const v1::Key& key, Time now) {
          (left < kWarning ? " EXPIRES SOON" : "");
 }
 
-using Row = std::array<std::string, 7>;
+using Row = std::vector<std::string>;
 
 Row RowOf(const v1::Key& key, Time now) {
   auto [since, until] = SpanOf(key);
-  return {key.client_id(),  key.kid(),        key.algorithm(),     StateName(key.state()),
-          std::move(since), std::move(until), ExpiryText(key, now)};
+  return {key.client_id(),  key.kid(),        key.algorithm(),      StateName(key.state()),
+          std::move(since), std::move(until), ExpiryText(key, now), key.hsm()};
 }
 
 // Columns as wide as their widest cell.
 std::string Aligned(const std::vector<Row>& rows) {
-  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
+  std::vector<std::size_t> widths(rows.front().size());
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       widths.at(i) = std::max(widths.at(i), row.at(i).size());
@@ -109,6 +109,7 @@ nlohmann::ordered_json KeyJson(const v1::Key& key) {
                                  {"key_bits", key.key_bits()},
                                  {"cka_id", Hex(AsBytes(key.cka_id()))},
                                  {"version", key.version()},
+                                 {"hsm", key.hsm()},
                                  {"state", StateName(key.state())},
                                  {"publish_from", Rfc3339(ToTime(key.publish_from()))},
                                  {"sign_from", Rfc3339(ToTime(key.sign_from()))},
@@ -129,11 +130,12 @@ std::string KeyText(const v1::Key& key, Time now) {
   };
   const auto size = key.key_bits() == 0 ? "not on the token any more" : std::to_string(key.key_bits()) + " bits";
   auto text = "client           " + key.client_id() + "\nversion          " + std::to_string(key.version()) +
-              "\nkid              " + key.kid() + "\nCKA_ID           " + Hex(AsBytes(key.cka_id())) +
-              "\nalgorithm        " + key.algorithm() + ", " + size + "\nstate            " + StateName(key.state()) +
-              "\npublished from   " + instant(key.publish_from()) + "\nsigns from       " + instant(key.sign_from()) +
-              "\nsigns until      " + instant(key.sign_until()) + "\npublished until  " + instant(key.publish_until()) +
-              "\ncertificate      " + ExpiryText(key, now) + "\n";
+              "\nkid              " + key.kid() + "\nHSM              " + Printable(key.hsm()) + "\nCKA_ID           " +
+              Hex(AsBytes(key.cka_id())) + "\nalgorithm        " + key.algorithm() + ", " + size +
+              "\nstate            " + StateName(key.state()) + "\npublished from   " + instant(key.publish_from()) +
+              "\nsigns from       " + instant(key.sign_from()) + "\nsigns until      " + instant(key.sign_until()) +
+              "\npublished until  " + instant(key.publish_until()) + "\ncertificate      " + ExpiryText(key, now) +
+              "\n";
   if (!key.x5t_s256().empty()) {
     text += "  valid from     " + Rfc3339(ToTime(key.not_before())) + "\n  valid until    " +
             Rfc3339(ToTime(key.not_after())) + "\n  x5t#S256       " + key.x5t_s256() + "\n";
@@ -153,10 +155,10 @@ std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
   for (const auto& [client_id, version] : response.versions()) {
     waiting.insert(client_id);
   }
-  std::vector<Row> rows = {{"CLIENT", "KID", "ALGORITHM", "STATE", "SINCE", "UNTIL", "CERTIFICATE UNTIL"}};
+  std::vector<Row> rows = {{"CLIENT", "KID", "ALGORITHM", "STATE", "SINCE", "UNTIL", "CERTIFICATE UNTIL", "HSM"}};
   const auto add_keyless = [&](auto end) {
     for (auto client = waiting.begin(); client != end; client = waiting.erase(client)) {
-      rows.push_back({*client, "no key", "-", "-", "-", "-", "-"});
+      rows.push_back({*client, "no key", "-", "-", "-", "-", "-", "-"});
     }
   };
   for (const auto& key : response.keys()) {
@@ -165,6 +167,10 @@ std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
     rows.push_back(RowOf(key, now));
   }
   add_keyless(waiting.end());
+  const auto is_elsewhere = [&](const auto& key) { return key.hsm() != response.keys(0).hsm(); };
+  if (std::ranges::none_of(response.keys(), is_elsewhere)) {
+    std::ranges::for_each(rows, [](Row& row) { row.pop_back(); });  // all on one HSM
+  }
   return Aligned(rows);
 }
 

@@ -38,16 +38,17 @@ Result<Workplace> Open(const Options& options) {
   if (!config->tls) {
     return Fail(Code::kConfigInvalid, options.config + ": has no field tls, which names the certificate's file");
   }
-  auto module = p11::Module::Load(config->hsm.module_path());
+  auto module = p11::Module::Load(config->hsms.front().module_path());
   if (!module) {
     return std::unexpected(module.error());
   }
-  auto info = (*module)->FindToken(config->hsm);
+  auto info = (*module)->FindToken(config->hsms.front());
   if (!info) {
     return std::unexpected(info.error());
   }
-  auto token = p11::HsmToken::LogIn(*module, std::move(*info), config->hsm.pin_path(), config->state_directory);
-  auto certifier = token ? x509::Certifier::New(config->hsm.module_path()) : std::unexpected(token.error());
+  auto token =
+      p11::HsmToken::LogIn(*module, std::move(*info), config->hsms.front().pin_path(), config->state_directory);
+  auto certifier = token ? x509::Certifier::New(config->hsms.front().module_path()) : std::unexpected(token.error());
   if (!certifier) {
     return std::unexpected(certifier.error());
   }

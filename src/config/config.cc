@@ -399,6 +399,36 @@ std::optional<Rate> ReadCallerRate(Fields& fields, Errors& errors) {
   return Rate{.per_second = per_second, .burst = burst};
 }
 
+// One URI, or a list of them.
+std::vector<p11::TokenUri> ReadHsms(Fields& fields) {
+  constexpr std::size_t kMost = 8;
+  const auto* node = fields.Take("hsm", true);
+  if (node == nullptr) {
+    return {};
+  }
+  std::vector<std::string> texts;
+  if (const auto* text = std::get_if<std::string>(&node->value); text != nullptr) {
+    texts = {*text};
+  } else {
+    texts = fields.TakeStrings("hsm", true);
+    if (texts.empty() || texts.size() > kMost) {
+      fields.Refuse("hsm", "must be one PKCS#11 URI, or a list of 1 to 8");
+    }
+  }
+  std::vector<p11::TokenUri> hsms;
+  for (auto text = texts.begin(); text != texts.end(); ++text) {
+    auto parsed = p11::TokenUri::Parse(*text);
+    if (!parsed) {
+      fields.Refuse("hsm", parsed.error().message);
+    } else if (std::find(texts.begin(), text, *text) != text) {
+      fields.Refuse("hsm", "must not name one HSM twice");
+    } else {
+      hsms.push_back(std::move(*parsed));
+    }
+  }
+  return hsms;
+}
+
 std::size_t ReadSessions(Fields& fields) {
   constexpr std::int64_t kMost = 256;
   const auto* sessions = fields.Take<std::int64_t>("sessions", false, "an integer");
@@ -424,14 +454,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   std::vector<std::string> warnings;
   Fields fields(*document, "", errors);
 
-  std::optional<p11::TokenUri> hsm;
-  if (const auto* uri = fields.Take<std::string>("hsm", true, "a string"); uri != nullptr) {
-    if (auto parsed = p11::TokenUri::Parse(*uri); parsed) {
-      hsm = std::move(*parsed);
-    } else {
-      fields.Refuse("hsm", parsed.error().message);
-    }
-  }
+  auto hsms = ReadHsms(fields);
   auto socket_path = ReadSocketPath(fields);
   const auto socket_group = ReadListenGroup(fields);
   auto state_directory = default_state_directory;
@@ -445,6 +468,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto ledger_path = ReadLedger(fields);
   const auto refresh_interval =
       fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(seconds(5));
+  const auto drain_limit =
+      fields.TakeDuration("drain_limit", seconds(1), std::chrono::minutes(10)).value_or(seconds(30));
   std::string http_host;
   int http_port = 0;
   auto audit = ReadAudit(fields, state_directory, errors, warnings);
@@ -456,16 +481,17 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   const auto caller_rate = ReadCallerRate(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, errors, warnings);
   fields.RefuseTheRest();
-  if (!errors.empty() || !hsm) {
+  if (!errors.empty()) {
     return std::unexpected(errors.Take());
   }
-  return Config{.hsm = std::move(*hsm),
+  return Config{.hsms = std::move(hsms),
                 .socket_path = std::move(socket_path),
                 .socket_group = socket_group,
                 .state_directory = std::move(state_directory),
                 .sessions = sessions,
                 .ledger_path = std::move(ledger_path),
                 .refresh_interval = refresh_interval,
+                .drain_limit = drain_limit,
                 .http_host = std::move(http_host),
                 .http_port = http_port,
                 .audit = std::move(audit),
@@ -502,6 +528,15 @@ std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& pa
   return config;
 }
 
+std::string Config::LedgerPath(std::size_t rank, const std::string& serial) const {
+  if (rank == 0) {
+    return ledger_path;
+  }
+  auto name = serial;
+  std::ranges::replace(name, '/', '_');
+  return ledger_path + "." + name;
+}
+
 std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Config& after) {
   std::vector<std::string> fields;
   const auto compare = [&](const char* field, bool same) {
@@ -509,13 +544,14 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
       fields.emplace_back(field);
     }
   };
-  compare("hsm", before.hsm.text() == after.hsm.text());
+  compare("hsm", std::ranges::equal(before.hsms, after.hsms, {}, &p11::TokenUri::text, &p11::TokenUri::text));
   compare("listen", before.socket_path == after.socket_path);
   compare("listen_group", before.socket_group == after.socket_group);
   compare("state_directory", before.state_directory == after.state_directory);
   compare("sessions", before.sessions == after.sessions);
   compare("ledger", before.ledger_path == after.ledger_path);
   compare("refresh_interval", before.refresh_interval == after.refresh_interval);
+  compare("drain_limit", before.drain_limit == after.drain_limit);
   compare("audit", before.audit == after.audit);
   compare("tls", before.tls == after.tls);
   compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);

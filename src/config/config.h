@@ -43,13 +43,14 @@ struct TlsConfig {
 
 // assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
 struct Config {
-  p11::TokenUri hsm;
-  std::string socket_path;  // of `listen`: "unix:" and an absolute path of at most 107 octets
+  std::vector<p11::TokenUri> hsms;  // 1 to 8, in the order in which they are asked to sign
+  std::string socket_path;          // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::optional<gid_t> socket_group;
   std::string state_directory;
   std::size_t sessions;                      // 1 to 256
   std::string ledger_path;                   // empty: the ledger is on the token
   std::chrono::seconds refresh_interval{5};  // 1 s to 1 h
+  std::chrono::seconds drain_limit{30};      // 1 s to 10 min
   std::string http_host;                     // empty: no HTTP listener
   int http_port = 0;                         // 0: one that the system chooses
   AuditConfig audit;
@@ -59,6 +60,9 @@ struct Config {
   std::optional<Rate> caller_rate;  // unset: none
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant
+
+  // Of the HSM of that rank, where the ledgers are files: the first's is ledger_path, another's ledger_path.SERIAL.
+  std::string LedgerPath(std::size_t rank, const std::string& serial) const;
 };
 
 // The fields that differ and cannot be changed while assertiond runs.

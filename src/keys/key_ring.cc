@@ -16,10 +16,23 @@ std::string Named(std::string_view client_id, const KeyRecord& record) {
   return "the key of client '" + std::string(client_id) + "' (kid " + record.kid + ", CKA_ID " + Hex(record.id) + ")";
 }
 
-Status CheckCustody(const TokenKey& key, const std::string& name) {
+// Where a copy came from its original's attributes tell, whose public key it has: tokens differ in what they write here
+// for a key that the vendor's means have brought.
+bool IsFit(const KeyAttribute& attribute, bool copy) {
+  if (!copy) {
+    return attribute.ok();
+  }
+  if (attribute.name == "CKA_EXTRACTABLE") {
+    return attribute.value == false;
+  }
+  return attribute.name == "CKA_ALWAYS_SENSITIVE" || attribute.name == "CKA_NEVER_EXTRACTABLE" ||
+         attribute.name == "CKA_LOCAL" || attribute.ok();
+}
+
+Status CheckCustody(const TokenKey& key, const std::string& name, bool copy) {
   std::string wrong;
   for (const auto& attribute : key.attributes) {
-    if (!attribute.ok()) {
+    if (!IsFit(attribute, copy)) {
       const char* shown = !attribute.value ? "not shown" : *attribute.value ? "true" : "false";
       wrong += (wrong.empty() ? "" : ", ") + std::string(attribute.name) + " is " + shown;
     }
@@ -78,17 +91,25 @@ Result<std::vector<Certificate>> ReadChain(const KeyRecord& record, const Public
   return chain;
 }
 
-// `key` as the one that the record means, or why not. One that is withdrawn is shown as it is: it will never sign.
-Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const KeyRecord& record, const TokenKey& key,
-                            const TokenContents& contents, bool withdrawn, const Random& random) {
-  const auto name = Named(client_id, record);
+// What is the same of `key` wherever it lives: that it is the one that the record means, and may sign.
+Status CheckIdentity(const KeyRecord& record, const TokenKey& key, const std::string& name) {
   if (key.flaw) {
     return Fail(key.flaw->code, name + " cannot be used: " + key.flaw->message, key.flaw->detail);
   }
   if (jws::JwkThumbprint(key.public_key) != record.kid) {
     return Fail(Code::kLedgerUnusable, name + " is another on the token than in the ledger");
   }
-  if (const auto fit = CheckCustody(key, name); !fit && !withdrawn) {
+  return {};
+}
+
+// `key` as the one that the record means, or why not. One that is withdrawn is shown as it is: it will never sign.
+Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const KeyRecord& record, const TokenKey& key,
+                            const TokenContents& contents, bool withdrawn, const Random& random) {
+  const auto name = Named(client_id, record);
+  if (auto same = CheckIdentity(record, key, name); !same) {
+    return std::unexpected(same.error());
+  }
+  if (const auto fit = CheckCustody(key, name, /*copy=*/false); !fit && !withdrawn) {
     return std::unexpected(fit.error());
   }
   auto verifier = x509::Verifier::New(key.public_key, *record.algorithm);
@@ -116,6 +137,42 @@ Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const Ke
   return admitted;
 }
 
+// The original once more, from a token that holds a copy of it.
+Result<SigningKeyPtr> AdmitCopy(Token& token, const SigningKeyPtr& original, const KeyRecord& record,
+                                const TokenKey& key, const Random& random) {
+  const auto name = "the copy of " + Named(original->client_id, record);
+  if (auto same = CheckIdentity(record, key, name); !same) {
+    return std::unexpected(same.error());
+  }
+  if (auto fit = CheckCustody(key, name, /*copy=*/true); !fit) {
+    return std::unexpected(fit.error());
+  }
+  if (auto proven = Prove(token, *original, name, random); !proven) {
+    return std::unexpected(proven.error());
+  }
+  return original;
+}
+
+const TokenKey* FindKey(const TokenContents& contents, const std::string& client_id, const KeyRecord& record) {
+  const auto found = std::ranges::find_if(
+      contents.keys, [&](const auto& key) { return key.id == record.id && key.label == client_id; });
+  return found == contents.keys.end() ? nullptr : &*found;
+}
+
+template <typename Map>
+const typename Map::mapped_type& Get(const Map& map, const std::string& key,
+                                     const typename Map::mapped_type& otherwise) {
+  const auto found = map.find(key);
+  return found == map.end() ? otherwise : found->second;
+}
+
+// Copies are looked for again as long as one is missing: nothing tells of their coming.
+bool IsWhole(const ClientKeys& keys, Time now) {
+  return !keys.copies || std::ranges::all_of(keys.keys, [&](const auto& entry) {
+    return entry.key || entry.record.StateAt(now) == KeyState::kWithdrawn;
+  });
+}
+
 std::unexpected<Error> NoSigningKey(std::string_view client_id) {
   return Fail(Code::kFailedPrecondition, "client '" + std::string(client_id) +
                                              "' has no key that signs now: assertionctl key generate --client-id " +
@@ -135,8 +192,9 @@ const ScheduledKey* ClientKeys::WithKid(std::string_view kid) const {
 }
 
 Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
-                                               Random random) {
-  std::unique_ptr<KeyRing> ring(new KeyRing(token, ledger, std::move(clients), std::move(clock), std::move(random)));
+                                               Random random, const KeyRing* originals) {
+  std::unique_ptr<KeyRing> ring(
+      new KeyRing(token, ledger, std::move(clients), std::move(clock), std::move(random), originals));
   // Between the ledger and the token another administrator may have changed both.
   constexpr int kLooks = 3;
   auto loaded = ring->Refresh();
@@ -160,7 +218,7 @@ Result<Ledgers> KeyRing::ReadLedgers() const {
     }
     const auto older = std::ranges::find_if(*known, [&](const auto& entry) {
       const auto found = ledgers->find(entry.first);
-      return entry.second.version > (found == ledgers->end() ? 0 : found->second.version);
+      return !entry.second.copies && entry.second.version > (found == ledgers->end() ? 0 : found->second.version);
     });
     if (older == known->end()) {
       return ledgers;
@@ -188,6 +246,11 @@ Status KeyRing::Reconfigure(std::vector<Client> clients) {
   return updated;
 }
 
+void KeyRing::Expect(std::vector<Client> clients) {
+  const std::lock_guard lock(refreshing_);
+  clients_.store(std::make_shared<const std::vector<Client>>(std::move(clients)));
+}
+
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   const auto ledgers = ReadLedgers();
@@ -195,18 +258,27 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     return std::unexpected(ledgers.error());
   }
   const auto before = keys_.load();
-  const ClientLedger none;
+  const auto originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
+  const ClientLedger no_ledger;
+  const ClientKeys no_originals;
+  struct Change {
+    const Client& client;
+    const ClientLedger& ledger;
+    const ClientKeys* originals;  // null: the keys are this token's own
+  };
   auto after = std::make_shared<KeySet>();
-  std::vector<std::pair<const Client*, const ClientLedger*>> changed;
+  std::vector<Change> changed;
   std::set<std::string, std::less<>> labels;
   for (const auto& client : clients) {
-    const auto found = ledgers->find(client.client_id);
-    const auto& ledger = found == ledgers->end() ? none : found->second;
+    const auto& ledger = Get(*ledgers, client.client_id, no_ledger);
+    const auto* copied = HasCopiesOf(client) ? &Get(*originals, client.client_id, no_originals) : nullptr;
+    const auto version = copied == nullptr ? ledger.version : copied->version;
     const auto known = before->find(client.client_id);
-    if (known != before->end() && known->second.version == ledger.version) {
+    if (known != before->end() && known->second.version == version && known->second.copies == (copied != nullptr) &&
+        IsWhole(known->second, clock_())) {
       after->insert(*known);
     } else {
-      changed.emplace_back(&client, &ledger);
+      changed.push_back({.client = client, .ledger = ledger, .originals = copied});
       labels.insert(client.client_id);
     }
   }
@@ -219,17 +291,18 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     return std::unexpected(contents.error());
   }
   Status read;
-  for (const auto& [client, ledger] : changed) {
-    auto keys = Read(*client, *ledger, *contents);
+  for (const auto& change : changed) {
+    auto keys = change.originals == nullptr ? Read(change.client, change.ledger, *contents)
+                                            : ReadCopies(change.client, *change.originals, *contents);
     if (keys) {
-      after->emplace(client->client_id, std::move(*keys));
+      after->emplace(change.client.client_id, std::move(*keys));
       continue;
     }
     read = std::unexpected(keys.error());
     if (whole) {
       return read;
     }
-    if (const auto known = before->find(client->client_id); known != before->end()) {
+    if (const auto known = before->find(change.client.client_id); known != before->end()) {
       after->insert(*known);  // one client's trouble is not another's
     }
   }
@@ -243,23 +316,49 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   ClientKeys keys{.version = ledger.version, .keys = {}};
   for (const auto& record : ledger.keys) {
     const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
-    const auto found = std::ranges::find_if(
-        contents.keys, [&](const auto& key) { return key.id == record.id && key.label == client.client_id; });
-    if (found == contents.keys.end() && !withdrawn) {
+    const auto* found = FindKey(contents, client.client_id, record);
+    if (found == nullptr && !withdrawn) {
       return Fail(Code::kLedgerUnusable, Named(client.client_id, record) + " is in the ledger but not on the token");
     }
     SigningKeyPtr key;
-    if (found != contents.keys.end()) {
+    if (found != nullptr) {
       auto admitted = Admit(token_, client.client_id, record, *found, contents, withdrawn, random_);
       if (!admitted && !withdrawn) {
         return std::unexpected(admitted.error());
       }
       key = admitted ? std::move(*admitted) : nullptr;
     }
-    keys.keys.push_back({.record = record, .key = std::move(key)});
+    keys.keys.push_back({.record = record, .key = std::move(key), .flaw = {}});
   }
   std::ranges::stable_sort(keys.keys, {}, [](const auto& entry) { return entry.record.sign_from; });
   return keys;
+}
+
+ClientKeys KeyRing::ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const {
+  const auto now = clock_();
+  ClientKeys keys{.version = originals.version, .keys = {}, .copies = true};
+  for (const auto& [record, original, flaw] : originals.keys) {
+    ScheduledKey copy{.record = record, .key = nullptr, .flaw = {}};
+    const auto* found = FindKey(contents, client.client_id, record);
+    if (found != nullptr && original && record.StateAt(now) != KeyState::kWithdrawn) {
+      auto admitted = AdmitCopy(token_, original, record, *found, random_);
+      copy.key = admitted ? std::move(*admitted) : nullptr;
+      copy.flaw = admitted ? std::nullopt : std::optional(std::move(admitted.error()));
+    }
+    keys.keys.push_back(std::move(copy));
+  }
+  return keys;
+}
+
+// Of copies the original's schedule is asked at once: a key that is revoked there signs nowhere.
+const ScheduledKey* KeyRing::SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const {
+  if (!keys.copies) {
+    return keys.SigningAt(now);
+  }
+  const auto originals = originals_->Snapshot();
+  const auto found = originals->find(client_id);
+  const auto* original = found == originals->end() ? nullptr : found->second.SigningAt(now);
+  return original == nullptr ? nullptr : keys.WithKid(original->record.kid);
 }
 
 Result<std::string> KeyRing::ProofInput() const { return MakeProofInput(random_); }
@@ -269,7 +368,7 @@ std::vector<SigningKeyPtr> KeyRing::SigningKeys() const {
   const auto now = clock_();
   std::vector<SigningKeyPtr> signing;
   for (const auto& [client_id, client] : *keys) {
-    const auto* entry = client.SigningAt(now);
+    const auto* entry = SigningAt(client_id, client, now);
     if (entry != nullptr && entry->key) {
       signing.push_back(entry->key);
     }
@@ -302,7 +401,7 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto keys = keys_.load();
   const auto found = keys->find(client_id);
   const auto now = clock_();
-  const auto* entry = found == keys->end() ? nullptr : found->second.SigningAt(now);
+  const auto* entry = found == keys->end() ? nullptr : SigningAt(client_id, found->second, now);
   if (entry == nullptr || !entry->key) {
     return NoSigningKey(client_id);
   }
@@ -322,7 +421,7 @@ Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view 
   const auto keys = keys_.load();
   const auto found = keys->find(client_id);
   const auto* entry = found == keys->end() ? nullptr
-                      : kid.empty()        ? found->second.SigningAt(clock_())
+                      : kid.empty()        ? SigningAt(client_id, found->second, clock_())
                                            : found->second.WithKid(kid);
   if (entry == nullptr) {
     return kid.empty() ? NoSigningKey(client_id)

@@ -27,13 +27,15 @@ namespace assertion {
 
 struct ScheduledKey {
   KeyRecord record;
-  SigningKeyPtr key;  // null: withdrawn, and not on the token any more
+  SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or a flawed one
+  std::optional<Error> flaw;  // why a copy is not used
 };
 
 // One client's keys, by sign_from.
 struct ClientKeys {
   std::int64_t version = 0;
   std::vector<ScheduledKey> keys;
+  bool copies = false;  // see KeyRing
 
   // Null when none.
   const ScheduledKey* SigningAt(Time now) const;
@@ -46,13 +48,17 @@ using KeySet = std::map<std::string, ClientKeys, std::less<>>;
 // Which keys exist and what each may do now: what the ledger says, once the token has shown the keys to be fit and to
 // be there. Readers take a snapshot and never wait for an administrator. A key belongs to the client whose id is its
 // CKA_LABEL; a key of that label that is in no ledger is not used.
+//
+// The ring of a second HSM has `originals`, the ring of the first. Of a client with Binding::kCertificate it holds
+// copies: the identity server knows one key, so the schedule is the original's alone, and what the vendor's means have
+// brought to this token counts once its public key is the original's, it is fit to sign, and it has signed.
 class KeyRing {
  public:
   // Reads and proves the keys of all clients. One that is not withdrawn and must not sign fails the whole:
   // kKeyForbidden, kKeyAmbiguous, kKeyUnproven; one that the token does not hold: kLedgerUnusable. A client without a
-  // key is none of these. `token` and `ledger` must outlive the ring.
+  // key is none of these, nor is an original without a copy. `token`, `ledger` and `originals` must outlive the ring.
   static Result<std::unique_ptr<KeyRing>> Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
-                                               Random random);
+                                               Random random, const KeyRing* originals = nullptr);
 
   // Takes over what others changed. On an error the keys of the client that it is about stay as they are.
   Status Refresh();
@@ -60,8 +66,12 @@ class KeyRing {
   // Serves these clients from now on, or, on an error as of Load, those of before.
   Status Reconfigure(std::vector<Client> clients);
 
+  // Serves these clients from the next refresh on that reaches the token: for one that is away.
+  void Expect(std::vector<Client> clients);
+
   // Refreshes again and again until the ring is gone, and tells how each went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
+  void KeepNoMore() { refresher_ = {}; }
 
   // The key that signs now. FAILED_PRECONDITION when the client has none, or its certificate has expired and the
   // client's binding does not allow for that.
@@ -83,13 +93,21 @@ class KeyRing {
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
   // Nothing when it is not configured.
   std::optional<Client> FindClient(std::string_view client_id) const;
+  std::vector<Client> clients() const { return *clients_.load(); }
+
+  // Whether this ring's keys of the client are copies of another's.
+  bool HasCopiesOf(const Client& client) const {
+    return originals_ != nullptr && client.binding == Binding::kCertificate;
+  }
 
   Time Now() const { return clock_(); }
 
  private:
-  KeyRing(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock, Random random)
+  KeyRing(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock, Random random,
+          const KeyRing* originals)
       : token_(token),
         ledger_(ledger),
+        originals_(originals),
         clients_(std::make_shared<const std::vector<Client>>(std::move(clients))),
         clock_(std::move(clock)),
         random_(std::move(random)) {}
@@ -97,9 +115,12 @@ class KeyRing {
   Status Update(const std::vector<Client>& clients, bool whole);
   Result<Ledgers> ReadLedgers() const;
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
+  ClientKeys ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const;
+  const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
 
   Token& token_;
   Ledger& ledger_;
+  const KeyRing* const originals_;
   std::atomic<std::shared_ptr<const std::vector<Client>>> clients_;
   const Clock clock_;
   const Random random_;

@@ -95,8 +95,8 @@ void Publish(const Client& client, const httplib::Request& request, httplib::Res
 
 // Serves one request a connection: what a request leaves unread would be taken for the next one.
 struct HttpListener::Parts final : httplib::Server {
-  Parts(const KeyRing& key_ring, const Readiness& known_readiness, std::function<x509::ServerContext()> tls_context)
-      : keys(key_ring), readiness(known_readiness), tls(std::move(tls_context)) {}
+  Parts(const HsmGroup& group, const Readiness& known_readiness, std::function<x509::ServerContext()> tls_context)
+      : hsms(group), readiness(known_readiness), tls(std::move(tls_context)) {}
 
   // httplib routes by regular expressions, whose recursion a caller's path would drive: this looks at the path itself.
   void Answer(const httplib::Request& request, httplib::Response& response) const {
@@ -116,7 +116,7 @@ struct HttpListener::Parts final : httplib::Server {
       AnswerReadiness(response);
     } else if (request.path == "/metrics") {
       response.status = kOk;
-      response.set_content(prometheus::TextSerializer().Serialize(KeyMetrics(keys)),
+      response.set_content(prometheus::TextSerializer().Serialize(KeyMetrics(hsms)),
                            "text/plain; version=0.0.4; charset=utf-8");
     } else {
       Say(response, kNotFound,
@@ -126,7 +126,7 @@ struct HttpListener::Parts final : httplib::Server {
 
   // Nothing, and the answer given, when no such client is configured.
   std::optional<Client> FindClient(const std::string& client_id, httplib::Response& response) const {
-    auto client = keys.FindClient(client_id);
+    auto client = hsms.First()->keys.FindClient(client_id);
     if (!client) {
       Say(response, kNotFound, "no such client is configured");
     }
@@ -136,9 +136,7 @@ struct HttpListener::Parts final : httplib::Server {
   void AnswerJwks(const std::string& client_id, const httplib::Request& request, httplib::Response& response) const {
     const auto client = FindClient(client_id, response);
     if (client) {
-      const auto snapshot = keys.Snapshot();
-      const auto found = snapshot->find(client_id);
-      Publish(*client, request, response, JwkSet(found == snapshot->end() ? ClientKeys() : found->second, keys.Now()),
+      Publish(*client, request, response, JwkSet(hsms.KeysOf(client_id), hsms.First()->keys.Now()),
               "application/jwk-set+json");
     }
   }
@@ -149,13 +147,13 @@ struct HttpListener::Parts final : httplib::Server {
     if (!client) {
       return;
     }
-    const auto entry = keys.Find(client_id, request.get_param_value("kid"));
-    if (!entry) {
-      Say(response, kNotFound, entry.error().message);
-    } else if (!entry->key || entry->key->chain.empty()) {
+    const auto found = hsms.Find(client_id, request.get_param_value("kid"));
+    if (!found) {
+      Say(response, kNotFound, found.error().message);
+    } else if (const auto& key = found->entry.key; !key || key->chain.empty()) {
       Say(response, kNotFound, "the key has no certificate");
     } else {
-      Publish(*client, request, response, x509::ToPem(entry->key->chain), "application/pem-certificate-chain");
+      Publish(*client, request, response, x509::ToPem(key->chain), "application/pem-certificate-chain");
     }
   }
 
@@ -202,7 +200,7 @@ struct HttpListener::Parts final : httplib::Server {
     }
   }
 
-  const KeyRing& keys;
+  const HsmGroup& hsms;
   const Readiness& readiness;
   const std::function<x509::ServerContext()> tls;  // empty: plain HTTP
   std::latch listening{1};
@@ -211,10 +209,10 @@ struct HttpListener::Parts final : httplib::Server {
 
 HttpListener::HttpListener(std::unique_ptr<Parts> parts, int port) : parts_(std::move(parts)), port_(port) {}
 
-Result<std::unique_ptr<HttpListener>> HttpListener::Start(const std::string& host, int port, const KeyRing& keys,
+Result<std::unique_ptr<HttpListener>> HttpListener::Start(const std::string& host, int port, const HsmGroup& hsms,
                                                           const Readiness& readiness,
                                                           std::function<x509::ServerContext()> tls) {
-  auto parts = std::make_unique<Parts>(keys, readiness, std::move(tls));
+  auto parts = std::make_unique<Parts>(hsms, readiness, std::move(tls));
   auto& server = *parts;
   // Made once it runs: a stop before that would not be heard.
   server.new_task_queue = [&server] {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "assertion/error.h"
-#include "keys/key_ring.h"
 #include "observe/readiness.h"
+#include "signing/hsm_group.h"
 #include "x509/server_context.h"
 
 namespace assertion {
@@ -21,8 +21,8 @@ namespace assertion {
 class HttpListener {
  public:
   // Listens when it returns. `host` is an address or a name; port 0: one that the system chooses. kAddressUnusable.
-  // `tls` is asked at each connection; empty: plain HTTP. `keys` and `readiness` must outlive the listener.
-  static Result<std::unique_ptr<HttpListener>> Start(const std::string& host, int port, const KeyRing& keys,
+  // `tls` is asked at each connection; empty: plain HTTP. `hsms` and `readiness` must outlive the listener.
+  static Result<std::unique_ptr<HttpListener>> Start(const std::string& host, int port, const HsmGroup& hsms,
                                                      const Readiness& readiness,
                                                      std::function<x509::ServerContext()> tls = {});
 

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "assertion/clock.h"
 #include "keys/key_ring.h"
@@ -12,10 +13,17 @@ namespace assertion {
 // the published keys whose certificate has expired or will within 30 days.
 class KeyLog {
  public:
+  // `where` is added to what it says, for example " on HSM 'east'"; empty: there is one HSM only.
+  explicit KeyLog(std::string where = {}) : where_(std::move(where)) {}
+
   void Look(const KeyRing& keys);
 
  private:
-  std::map<std::string, std::string> signing_;  // kid by client id; empty: none
+  void LookAtCopies(const std::string& client_id, const ClientKeys& client, Time now);
+  bool IsNews(const std::string& client_id, const std::string& state);
+
+  const std::string where_;
+  std::map<std::string, std::string> known_;  // by client id: the kid that signs, or why none does
   Time next_warning_;
 };
 

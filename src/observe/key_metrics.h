@@ -4,12 +4,12 @@
 
 #include <vector>
 
-#include "keys/key_ring.h"
+#include "signing/hsm_group.h"
 
 namespace assertion {
 
 // What monitoring asks of the keys at this moment: versions of the ledgers, which keys sign, when certificates expire.
-// Labels are client ids of the configuration and kids: nothing that a caller chose.
-std::vector<prometheus::MetricFamily> KeyMetrics(const KeyRing& keys);
+// Labels are token labels, client ids of the configuration and kids: nothing that a caller chose.
+std::vector<prometheus::MetricFamily> KeyMetrics(const HsmGroup& hsms);
 
 }  // namespace assertion

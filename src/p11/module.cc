@@ -173,15 +173,15 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
   return tokens;
 }
 
-Result<TokenInfo> Module::FindToken(const TokenUri& uri) {
+Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
   // SoftHSM can miss a token at C_Initialize while another process logs in to it, and never looks again.
   constexpr int kLooks = 4;
   constexpr std::chrono::milliseconds kBetween{50};
   std::string seen;
   for (int look = 0; look < kLooks; ++look) {
     if (look > 0) {
-      if (!initialized_here_) {
-        break;  // not ours to finalise
+      if (!initialized_here_ || !may_reload) {
+        break;  // not ours alone to finalise
       }
       std::this_thread::sleep_for(kBetween);
       if (const auto again = Reload(); !again) {

@@ -70,8 +70,9 @@ class Module {
   const std::string& path() const { return path_; }
   Result<CK_INFO> Info() const;
 
-  // The one token that the URI names. kTokenAbsent, kTokenAmbiguous.
-  Result<TokenInfo> FindToken(const TokenUri& uri);
+  // The one token that the URI names. kTokenAbsent, kTokenAmbiguous. `may_reload`: nobody else uses the module, so that
+  // it can be initialised anew to see better.
+  Result<TokenInfo> FindToken(const TokenUri& uri, bool may_reload = true);
 
   // The same token as it is now, perhaps in another slot. kTokenAbsent.
   Result<TokenInfo> FindAgain(const TokenInfo& token) const;

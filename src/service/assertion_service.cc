@@ -39,15 +39,12 @@ Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertion
 // A call whose job leaves the queue when the caller does.
 class Creation final : public grpc::ServerUnaryReactor {
  public:
-  explicit Creation(SigningQueue& queue) : queue_(queue) {}
-
-  const std::shared_ptr<JobTicket>& ticket() const { return ticket_; }
-  void OnCancel() override { queue_.Cancel(*ticket_); }
+  const std::shared_ptr<AssertionTicket>& ticket() const { return ticket_; }
+  void OnCancel() override { HsmGroup::Cancel(*ticket_); }
   void OnDone() override { delete this; }
 
  private:
-  SigningQueue& queue_;
-  const std::shared_ptr<JobTicket> ticket_ = std::make_shared<JobTicket>();
+  const std::shared_ptr<AssertionTicket> ticket_ = std::make_shared<AssertionTicket>();
 };
 
 }  // namespace
@@ -55,7 +52,7 @@ class Creation final : public grpc::ServerUnaryReactor {
 grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServerContext* context,
                                                             const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
-  auto* reactor = new Creation(queue_);  // until OnDone
+  auto* reactor = new Creation;  // until OnDone
   const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, response, reactor);
   if (const auto accepted = Create(*context, *request, call, reactor->ticket()); !accepted) {
     call->Finish(std::unexpected(accepted.error()));
@@ -65,7 +62,7 @@ grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServer
 
 // Once the queue has accepted the job, the call is the job's to finish.
 Status AssertionService::Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<JobTicket> ticket) {
+                                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<AssertionTicket> ticket) {
   auto& event = call->event();
   const auto caller = Authenticate(context);
   if (!caller) {
@@ -93,37 +90,32 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
   if (!approved) {
     return std::unexpected(approved.error());
   }
-  auto key = keys_.SigningKeyOf(approved->client_id());
-  if (!key) {
-    return std::unexpected(key.error());
-  }
   if (auto can_finish = call->CanFinish(); !can_finish) {
     return can_finish;
   }
   call->Describe(*approved);
-  event.kid = (*key)->kid;
 
   v1::CreateAssertionResponse reply;
   reply.set_client_assertion_type(kClientAssertionType);
-  reply.set_kid((*key)->kid);
   reply.set_jti(approved->jti());
   reply.mutable_issued_at()->set_seconds(approved->issued_at().time_since_epoch().count());
   reply.mutable_expires_at()->set_seconds(approved->expires_at().time_since_epoch().count());
-  auto input = jws::SigningInput((*key)->encoded_header, std::move(*approved).TakeJson());
-  return queue_.Submit({.key = std::move(*key),
-                        .input = std::move(input),
-                        .caller = caller->name(),
-                        .deadline = DeadlineOf(context),
-                        .done =
-                            [reply = std::move(reply), call](Result<Signed> result) mutable {
-                              if (!result) {
-                                call->Finish(std::unexpected(result.error()));
-                                return;
-                              }
-                              reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-                              call->Finish(Serialize(reply));
-                            },
-                        .ticket = std::move(ticket)});
+  return hsms_.Submit({.client_id = request.client_id(),
+                       .claims = std::move(*approved).TakeJson(),
+                       .caller = caller->name(),
+                       .deadline = DeadlineOf(context),
+                       .done =
+                           [reply = std::move(reply), call](Result<Assertion> made) mutable {
+                             if (!made) {
+                               call->Finish(std::unexpected(made.error()));
+                               return;
+                             }
+                             call->event().kid = made->key->kid;
+                             reply.set_kid(made->key->kid);
+                             reply.set_assertion(std::move(made->jws));
+                             call->Finish(Serialize(reply));
+                           },
+                       .ticket = std::move(ticket)});
 }
 
 grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,
@@ -154,14 +146,15 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
     return std::unexpected(client.error());
   }
-  const auto entry = keys_.Find(request.client_id(), request.kid());
-  if (!entry) {
-    return std::unexpected(entry.error());
+  const auto found = hsms_.Find(request.client_id(), request.kid());
+  if (!found) {
+    return std::unexpected(found.error());
   }
-  if (!entry->key || entry->key->chain.empty()) {
+  const auto& [record, key, flaw] = found->entry;
+  if (!key || key->chain.empty()) {
     return Fail(Code::kFailedPrecondition, "the key of client '" + request.client_id() + "' has no certificate");
   }
-  const auto& chain = entry->key->chain;
+  const auto& chain = key->chain;
   v1::GetCertificateResponse reply;
   reply.set_pem(x509::ToPem(chain));
   for (const auto& certificate : chain) {
@@ -171,7 +164,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   reply.set_x5t_s256(jws::Sha256Thumbprint(chain.front().der));
   reply.mutable_not_before()->set_seconds(chain.front().not_before.time_since_epoch().count());
   reply.mutable_not_after()->set_seconds(chain.front().not_after.time_since_epoch().count());
-  reply.set_kid(entry->record.kid);
+  reply.set_kid(record.kid);
   return reply;
 }
 
@@ -188,15 +181,14 @@ Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerCon
   if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
     return std::unexpected(client.error());
   }
-  const auto snapshot = keys_.Snapshot();
-  const auto keys = snapshot->find(request.client_id());
-  if (keys == snapshot->end() || keys->second.keys.empty()) {
+  const auto keys = hsms_.KeysOf(request.client_id());
+  if (keys.keys.empty()) {
     return Fail(Code::kFailedPrecondition, "client '" + request.client_id() +
                                                "' has no key on the token yet: assertionctl key generate --client-id " +
                                                request.client_id());
   }
   v1::GetJwksResponse reply;
-  reply.set_jwks(JwkSet(keys->second, keys_.Now()));
+  reply.set_jwks(JwkSet(keys, hsms_.First()->keys.Now()));
   return reply;
 }
 

@@ -3,10 +3,9 @@
 #include <memory>
 
 #include "assertion/v1/assertion.grpc.pb.h"
-#include "keys/key_ring.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
-#include "signing/signing_queue.h"
+#include "signing/hsm_group.h"
 
 namespace assertion::service {
 
@@ -18,8 +17,8 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 class AssertionService final : public RawAssertionService {
  public:
   // `audit` may be null: nothing is recorded then.
-  AssertionService(const CurrentPolicy& policy, const KeyRing& keys, SigningQueue& queue, audit::Log* audit)
-      : policy_(policy), keys_(keys), queue_(queue), audit_(audit) {}
+  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit)
+      : policy_(policy), hsms_(hsms), audit_(audit) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                             grpc::ByteBuffer* response) override;
@@ -30,14 +29,13 @@ class AssertionService final : public RawAssertionService {
 
  private:
   Status Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<JobTicket> ticket);
+                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<AssertionTicket> ticket);
   Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
                                                  const grpc::ByteBuffer& wire) const;
   Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
 
   const CurrentPolicy& policy_;
-  const KeyRing& keys_;
-  SigningQueue& queue_;
+  const HsmGroup& hsms_;
   audit::Log* audit_;
 };
 

@@ -40,9 +40,11 @@ v1::KeyState ToProto(KeyState state) {
   return v1::KEY_STATE_UNSPECIFIED;
 }
 
-v1::Key ToProto(const std::string& client_id, const ScheduledKey& entry, std::int64_t version, Time now) {
+v1::Key ToProto(const Hsm& hsm, const std::string& client_id, const ScheduledKey& entry, std::int64_t version,
+                Time now) {
   const auto& record = entry.record;
   v1::Key proto;
+  proto.set_hsm(hsm.name);
   proto.set_client_id(client_id);
   proto.set_kid(record.kid);
   proto.set_algorithm(std::string(record.algorithm->name));
@@ -68,6 +70,21 @@ v1::Key ToProto(const std::string& client_id, const ScheduledKey& entry, std::in
   return proto;
 }
 
+// Copies only as far as they are there.
+void AddKeys(const Hsm& hsm, const std::string& client_id, v1::ListKeysResponse& reply) {
+  const auto snapshot = hsm.keys.Snapshot();
+  const auto found = snapshot->find(client_id);
+  if (found == snapshot->end()) {
+    return;
+  }
+  const auto& keys = found->second;
+  for (const auto& entry : keys.keys) {
+    if (entry.key || !keys.copies) {
+      *reply.add_keys() = ToProto(hsm, client_id, entry, keys.version, hsm.keys.Now());
+    }
+  }
+}
+
 std::string DigestOf(const std::string& method, const std::string& request) {
   return jws::Sha256Thumbprint(AsBytes(method + ":" + request));
 }
@@ -86,16 +103,12 @@ v1::PendingChange ToProto(const PendingChange& change) {
 
 }  // namespace
 
-KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian,
-                                 Token& token, SigningQueue& queue, audit::Log* audit)
+KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit)
     : policy_(policy),
-      keys_(keys),
-      custodian_(custodian),
-      token_(token),
-      queue_(queue),
+      hsms_(hsms),
       audit_(audit),
       pending_(
-          token, [&keys] { return keys.Now(); }, x509::RandomOctets),
+          hsms.First()->token, [this] { return Now(); }, x509::RandomOctets),
       worker_([this] { Work(); }) {}
 
 KeyAdminService::~KeyAdminService() {
@@ -190,9 +203,9 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
 template <typename Request, typename Response>
 Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& request, audit::Event& event) {
   const auto vetted = KeyChangeOf(request);
-  const auto entry = vetted ? keys_.Find(request.client_id(), request.kid()) : std::unexpected(vetted.error());
-  if (!entry) {
-    return std::unexpected(entry.error());
+  const auto found = vetted ? hsms_.Find(request.client_id(), request.kid()) : std::unexpected(vetted.error());
+  if (!found) {
+    return std::unexpected(found.error());
   }
   const auto octets = request.SerializeAsString();
   const auto added = pending_.Add({.id = {},
@@ -202,7 +215,7 @@ Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& r
                                    .request = octets,
                                    .digest = DigestOf(event.name, octets),
                                    .requested_by = caller.identities(),
-                                   .expires_at = keys_.Now() + policy_.load()->two_person_rule().window});
+                                   .expires_at = Now() + policy_.load()->two_person_rule().window});
   if (!added) {
     return std::unexpected(added.error());
   }
@@ -321,17 +334,35 @@ KeyAdminService::Reactor* KeyAdminService::Tell(Context* context, const Buffer* 
   return reactor;
 }
 
-Result<v1::Key> KeyAdminService::Show(const std::string& client_id, const std::string& kid) const {
-  const auto entry = keys_.Find(client_id, kid);
+Result<std::shared_ptr<const Hsm>> KeyAdminService::HsmFor(const std::string& name,
+                                                           const std::string& client_id) const {
+  auto hsm = hsms_.Named(name);
+  const auto client = hsm ? (*hsm)->keys.FindClient(client_id) : std::nullopt;
+  if (client && (*hsm)->keys.HasCopiesOf(*client)) {
+    return Fail(Code::kFailedPrecondition, "hsm: the identity server knows one key of client '" + client_id +
+                                               "' (binding certificate): make it on the first HSM, and copy it with "
+                                               "the means of the HSM's vendor");
+  }
+  return hsm;
+}
+
+std::shared_ptr<const Hsm> KeyAdminService::HolderOf(const std::string& client_id, const std::string& kid) const {
+  const auto found = hsms_.Find(client_id, kid);
+  return found ? found->hsm : hsms_.First();
+}
+
+Result<v1::Key> KeyAdminService::Show(const Hsm& hsm, const std::string& client_id, const std::string& kid) {
+  const auto entry = hsm.keys.Find(client_id, kid);
   if (!entry) {
     return std::unexpected(entry.error());
   }
-  return ToProto(client_id, *entry, keys_.VersionOf(client_id), keys_.Now());
+  return ToProto(hsm, client_id, *entry, hsm.keys.VersionOf(client_id), hsm.keys.Now());
 }
 
 template <typename Response>
-Result<Response> KeyAdminService::Changed(const std::string& client_id, const Result<std::string>& kid) const {
-  auto key = kid ? Show(client_id, *kid) : std::unexpected(kid.error());
+Result<Response> KeyAdminService::Changed(const Hsm& hsm, const std::string& client_id,
+                                          const Result<std::string>& kid) {
+  auto key = kid ? Show(hsm, client_id, *kid) : std::unexpected(kid.error());
   if (!key) {
     return std::unexpected(key.error());
   }
@@ -346,7 +377,12 @@ Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyR
   if (!change) {
     return std::unexpected(change.error());
   }
-  return Changed<v1::GenerateKeyResponse>(request.client_id(), custodian_.Generate(change->first, change->second));
+  const auto hsm = HsmFor(request.hsm(), request.client_id());
+  if (!hsm) {
+    return std::unexpected(hsm.error());
+  }
+  return Changed<v1::GenerateKeyResponse>(**hsm, request.client_id(),
+                                          (*hsm)->custodian.Generate(change->first, change->second));
 }
 
 Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest& request) const {
@@ -363,11 +399,15 @@ Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest
     }
     sign_from = *time;
   }
-  const auto before = keys_.Find(request.client_id(), "");
-  auto reply =
-      Changed<v1::RotateKeyResponse>(request.client_id(), custodian_.Rotate(change->first, change->second, sign_from));
+  const auto hsm = HsmFor(request.hsm(), request.client_id());
+  if (!hsm) {
+    return std::unexpected(hsm.error());
+  }
+  const auto before = (*hsm)->keys.Find(request.client_id(), "");
+  auto reply = Changed<v1::RotateKeyResponse>(**hsm, request.client_id(),
+                                              (*hsm)->custodian.Rotate(change->first, change->second, sign_from));
   if (reply && before && before->record.kid != reply->key().kid()) {
-    if (auto predecessor = Show(request.client_id(), before->record.kid); predecessor) {
+    if (auto predecessor = Show(**hsm, request.client_id(), before->record.kid); predecessor) {
       *reply->mutable_predecessor() = std::move(*predecessor);
     }
   }
@@ -379,8 +419,9 @@ Result<v1::ImportCertificateResponse> KeyAdminService::Import(const v1::ImportCe
   if (!change) {
     return std::unexpected(change.error());
   }
+  const auto hsm = HolderOf(request.client_id(), request.kid());
   return Changed<v1::ImportCertificateResponse>(
-      request.client_id(), custodian_.ImportCertificate(*change, request.kid(), request.certificates()));
+      *hsm, request.client_id(), hsm->custodian.ImportCertificate(*change, request.kid(), request.certificates()));
 }
 
 Result<v1::ScheduleKeyResponse> KeyAdminService::Schedule(const v1::ScheduleKeyRequest& request) const {
@@ -389,8 +430,9 @@ Result<v1::ScheduleKeyResponse> KeyAdminService::Schedule(const v1::ScheduleKeyR
   if (!change || !instants) {
     return std::unexpected(change ? instants.error() : change.error());
   }
-  return Changed<v1::ScheduleKeyResponse>(request.client_id(),
-                                          custodian_.Reschedule(*change, request.kid(), *instants));
+  const auto hsm = HolderOf(request.client_id(), request.kid());
+  return Changed<v1::ScheduleKeyResponse>(*hsm, request.client_id(),
+                                          hsm->custodian.Reschedule(*change, request.kid(), *instants));
 }
 
 Result<v1::RevokeKeyResponse> KeyAdminService::Revoke(const v1::RevokeKeyRequest& request) const {
@@ -398,17 +440,19 @@ Result<v1::RevokeKeyResponse> KeyAdminService::Revoke(const v1::RevokeKeyRequest
   if (!change) {
     return std::unexpected(change.error());
   }
-  return Changed<v1::RevokeKeyResponse>(request.client_id(), custodian_.Revoke(*change, request.kid()));
+  const auto hsm = HolderOf(request.client_id(), request.kid());
+  return Changed<v1::RevokeKeyResponse>(*hsm, request.client_id(), hsm->custodian.Revoke(*change, request.kid()));
 }
 
 Result<v1::DestroyKeyResponse> KeyAdminService::Destroy(const v1::DestroyKeyRequest& request) const {
   const auto change = KeyChangeOf(request);
-  const auto kid = change ? custodian_.Destroy(*change, request.kid()) : std::unexpected(change.error());
+  const auto hsm = HolderOf(request.client_id(), request.kid());
+  const auto kid = change ? hsm->custodian.Destroy(*change, request.kid()) : std::unexpected(change.error());
   if (!kid) {
     return std::unexpected(kid.error());
   }
   v1::DestroyKeyResponse reply;
-  reply.set_version(keys_.VersionOf(request.client_id()));
+  reply.set_version(hsm->keys.VersionOf(request.client_id()));
   return reply;
 }
 
@@ -417,8 +461,9 @@ Result<v1::CreateCsrResponse> KeyAdminService::Csr(const v1::CreateCsrRequest& r
     return std::unexpected(has_kid.error());
   }
   const auto subject = request.subject().empty() ? x509::CommonName(request.client_id()) : request.subject();
-  auto csr = custodian_.CreateCsr(request.client_id(), request.kid(), subject,
-                                  {request.subject_alt_names().begin(), request.subject_alt_names().end()});
+  auto csr = HolderOf(request.client_id(), request.kid())
+                 ->custodian.CreateCsr(request.client_id(), request.kid(), subject,
+                                       {request.subject_alt_names().begin(), request.subject_alt_names().end()});
   if (!csr) {
     return std::unexpected(csr.error());
   }
@@ -431,11 +476,12 @@ Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvi
   if (const auto has_kid = CheckKid(request); !has_kid) {
     return std::unexpected(has_kid.error());
   }
-  const auto entry = keys_.Find(request.client_id(), request.kid());
-  if (!entry) {
-    return std::unexpected(entry.error());
+  const auto found = hsms_.Find(request.client_id(), request.kid());
+  if (!found) {
+    return std::unexpected(found.error());
   }
-  auto evidence = MakeEvidence(token_, request.client_id(), *entry, keys_.VersionOf(request.client_id()), keys_.Now());
+  auto evidence = MakeEvidence(found->hsm->token, request.client_id(), found->entry,
+                               found->hsm->keys.VersionOf(request.client_id()), Now());
   if (!evidence) {
     return std::unexpected(evidence.error());
   }
@@ -520,16 +566,19 @@ Result<v1::GetKeyResponse> KeyAdminService::Get(const v1::GetKeyRequest& request
   if (const auto client = policy->FindClient(request.client_id()); !client) {
     return std::unexpected(client.error());
   }
-  return Changed<v1::GetKeyResponse>(request.client_id(), request.kid());
+  return Changed<v1::GetKeyResponse>(*HolderOf(request.client_id(), request.kid()), request.client_id(), request.kid());
 }
 
-Result<v1::ListKeysResponse> KeyAdminService::List(const v1::ListKeysRequest& /*request*/) const {
+Result<v1::ListKeysResponse> KeyAdminService::List(const v1::ListKeysRequest& request) const {
+  const auto named = hsms_.Named(request.hsm());
+  if (!named) {
+    return std::unexpected(named.error());
+  }
   v1::ListKeysResponse reply;
-  const auto now = keys_.Now();
-  for (const auto& [client_id, keys] : *keys_.Snapshot()) {
+  for (const auto& [client_id, keys] : *(*named)->keys.Snapshot()) {
     (*reply.mutable_versions())[client_id] = keys.version;
-    for (const auto& entry : keys.keys) {
-      *reply.add_keys() = ToProto(client_id, entry, keys.version, now);
+    for (const auto& hsm : request.hsm().empty() ? hsms_.All() : std::vector{*named}) {
+      AddKeys(*hsm, client_id, reply);
     }
   }
   return reply;
@@ -574,33 +623,34 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
   if (!approved) {
     return std::unexpected(approved.error());
   }
-  const auto entry = keys_.Find(request.client_id(), request.kid());
-  if (!entry) {
-    return std::unexpected(entry.error());
+  const auto found = hsms_.Find(request.client_id(), request.kid());
+  if (!found) {
+    return std::unexpected(found.error());
   }
-  const auto state = entry->record.StateAt(keys_.Now());
-  if ((state != KeyState::kPublished && state != KeyState::kSigning) || !entry->key) {
+  const auto& key = found->entry.key;
+  const auto state = found->entry.record.StateAt(Now());
+  if ((state != KeyState::kPublished && state != KeyState::kSigning) || !key) {
     return Fail(Code::kFailedPrecondition, "kid: the key is not published now, or signs no more");
   }
   if (auto can_finish = call->CanFinish(); !can_finish) {
     return can_finish;
   }
   call->Describe(*approved);
-  auto input = jws::SigningInput(entry->key->encoded_header, std::move(*approved).TakeJson());
-  return queue_.Submit({.key = entry->key,
-                        .input = std::move(input),
-                        .caller = call->event().caller,
-                        .deadline = std::chrono::steady_clock::now() + kLongestProof,
-                        .done = [call](Result<Signed> result) {
-                          if (!result) {
-                            call->Finish(std::unexpected(result.error()));
-                            return;
-                          }
-                          v1::ProveKeyResponse reply;
-                          reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-                          reply.set_client_assertion_type(kClientAssertionType);
-                          call->Finish(Serialize(reply));
-                        }});
+  auto input = jws::SigningInput(key->encoded_header, std::move(*approved).TakeJson());
+  return found->hsm->queue.Submit({.key = key,
+                                   .input = std::move(input),
+                                   .caller = call->event().caller,
+                                   .deadline = std::chrono::steady_clock::now() + kLongestProof,
+                                   .done = [call](Result<Signed> result) {
+                                     if (!result) {
+                                       call->Finish(std::unexpected(result.error()));
+                                       return;
+                                     }
+                                     v1::ProveKeyResponse reply;
+                                     reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
+                                     reply.set_client_assertion_type(kClientAssertionType);
+                                     call->Finish(Serialize(reply));
+                                   }});
 }
 
 Status KeyAdminService::Enqueue(std::move_only_function<void()> change) {

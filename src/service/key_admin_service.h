@@ -8,11 +8,10 @@
 #include <thread>
 
 #include "assertion/v1/key_admin.grpc.pb.h"
-#include "keys/key_custodian.h"
 #include "keys/pending_changes.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
-#include "signing/signing_queue.h"
+#include "signing/hsm_group.h"
 
 namespace assertion::service {
 
@@ -32,8 +31,7 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 class KeyAdminService final : public RawKeyAdminService {
  public:
   // `audit` may be null: nothing is recorded then.
-  KeyAdminService(const CurrentPolicy& policy, const KeyRing& keys, KeyCustodian& custodian, Token& token,
-                  SigningQueue& queue, audit::Log* audit);
+  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit);
   ~KeyAdminService() override;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
@@ -107,19 +105,24 @@ class KeyAdminService final : public RawKeyAdminService {
   Result<v1::ListPendingChangesResponse> ListPending(const v1::ListPendingChangesRequest& request) const;
   Result<v1::GetAuditHeadResponse> AuditHead(const v1::GetAuditHeadRequest& request) const;
 
+  // The HSM on which to make a key of the client's: the one that is named, else the first.
+  Result<std::shared_ptr<const Hsm>> HsmFor(const std::string& name, const std::string& client_id) const;
+
+  // The HSM whose key it is; the first when it is nobody's.
+  std::shared_ptr<const Hsm> HolderOf(const std::string& client_id, const std::string& kid) const;
+
   // The reply that shows the key as it is now.
   template <typename Response>
-  Result<Response> Changed(const std::string& client_id, const Result<std::string>& kid) const;
-  Result<v1::Key> Show(const std::string& client_id, const std::string& kid) const;
+  static Result<Response> Changed(const Hsm& hsm, const std::string& client_id, const Result<std::string>& kid);
+  static Result<v1::Key> Show(const Hsm& hsm, const std::string& client_id, const std::string& kid);
+
+  Time Now() const { return hsms_.First()->keys.Now(); }
   Status Prove(const Context& context, const Buffer& wire, const std::shared_ptr<AuditedCall>& call) const;
   Status Enqueue(std::move_only_function<void()> change);
   void Work();
 
   const CurrentPolicy& policy_;
-  const KeyRing& keys_;
-  KeyCustodian& custodian_;
-  Token& token_;
-  SigningQueue& queue_;
+  const HsmGroup& hsms_;
   audit::Log* audit_;
   PendingChanges pending_;
   std::mutex mutex_;

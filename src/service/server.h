@@ -9,10 +9,9 @@
 
 #include "assertion/error.h"
 #include "audit/log.h"
-#include "keys/key_custodian.h"
 #include "policy/policy.h"
 #include "service/tls_options.h"
-#include "signing/signing_queue.h"
+#include "signing/hsm_group.h"
 #include "x509/server_context.h"
 
 namespace assertion::service {
@@ -29,8 +28,8 @@ class Server {
  public:
   // Accepts calls when it returns. kAddressUnusable, kTlsUnusable. The core must outlive the server;
   // `audit` may be null: nothing is recorded then.
-  static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const KeyRing& keys,
-                                               KeyCustodian& custodian, Token& token, SigningQueue& queue,
+  // The TLS key and the pending changes are the first HSM's.
+  static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                                audit::Log* audit);
 
   // Stops if Stop was not called.

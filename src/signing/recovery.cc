@@ -43,8 +43,14 @@ milliseconds Jittered(milliseconds wait) {
 
 }  // namespace
 
-Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung)
-    : token_(token), keys_(keys), queue_(queue), changed_(std::move(changed)), hung_(std::move(hung)) {
+Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung,
+                   std::function<bool()> may_reload)
+    : token_(token),
+      keys_(keys),
+      queue_(queue),
+      changed_(std::move(changed)),
+      hung_(std::move(hung)),
+      may_reload_(std::move(may_reload)) {
   queue_.OnFailure([this] {
     {
       const std::lock_guard lock(mutex_);
@@ -174,7 +180,7 @@ void Recovery::Watch(const std::stop_token& stop) {
 
 void Recovery::Restore(const std::stop_token& stop, Status proven) {
   auto wait = kFirstWait;
-  for (bool reload = false;; reload = !reload && IsTheTokens(proven)) {
+  for (bool reload = false;; reload = !reload && IsTheTokens(proven) && (!may_reload_ || may_reload_())) {
     const auto connected = Ask([&] { return token_.Reconnect(reload ? Reconnection::kReload : Reconnection::kLogIn); });
     proven = connected ? Prove() : connected;
     if (proven) {

@@ -24,8 +24,10 @@ class Recovery {
 
   // Begins at once. All must outlive it. `changed` is told when the token is lost and why, and when it is back; it runs
   // on threads of its own, one at a time. `hung` is told when the token has not answered for a minute: this process
-  // cannot go on then.
-  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung = {});
+  // cannot go on then. `may_reload` is asked before the module is reloaded, which ends the sessions of whoever else
+  // uses it.
+  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung = {},
+           std::function<bool()> may_reload = {});
 
   ~Recovery();
   Recovery(const Recovery&) = delete;
@@ -52,6 +54,7 @@ class Recovery {
   SigningQueue& queue_;
   const Changed changed_;
   const std::function<void()> hung_;
+  const std::function<bool()> may_reload_;
   std::mutex state_;
   bool lost_ = false;
   std::mutex mutex_;

@@ -40,6 +40,7 @@ struct SigningJob {
   Done done;
   std::shared_ptr<JobTicket> ticket = nullptr;  // null: it cannot be cancelled
   bool urgent = false;                          // goes before all others, and while the queue is paused too
+  bool movable = false;                         // another HSM can do it: given back while the queue is paused
   bool retried = false;                         // the queue's own: it has had its second attempt
 };
 

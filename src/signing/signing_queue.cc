@@ -287,6 +287,7 @@ void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answ
                        .caller = job.caller,
                        .deadline = job.deadline,
                        .done = std::move(done),
+                       .movable = job.movable,
                        .retried = true});
       filled_.notify_one();
     }
@@ -313,6 +314,9 @@ bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
     working += worker->stuck || worker->ended ? 0 : 1;
     if (worker->job && worker->job->done && now >= worker->job->deadline) {
       answers.emplace_back(std::exchange(worker->job->done, {}), Late("the HSM did not answer before the deadline"));
+    }
+    if (worker->job && worker->job->done && worker->job->movable && paused_ && now - worker->began >= kNowLimit) {
+      answers.emplace_back(std::exchange(worker->job->done, {}), *paused_);
     }
     ++worker;
   }

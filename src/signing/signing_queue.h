@@ -58,6 +58,8 @@ class SigningQueue {
   void Pause(Error why);
   void Resume();
 
+  bool IsPaused() const;
+
   // Called when a job has failed for good by the token's fault; on a worker's thread, must not call this object.
   void OnFailure(std::function<void()> failed);
 
@@ -91,7 +93,6 @@ class SigningQueue {
   bool Finish(Worker& self, Result<Bytes> signature);
   Result<Bytes> Attempt(Session& session, const SigningJob& job);
   Result<Bytes> SignAndVerify(Session& session, const SigningJob& job);
-  bool IsPaused() const;
   Status Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers);
   Error Exhausted(std::string message) const;
 

@@ -31,8 +31,8 @@ std::string With(const std::string& from, const std::string& to) {
 TEST(Config, DefaultsAreTheDocumentedOnes) {
   const auto config = ParseConfig(kValid, "/var/lib/assertiond");
   ASSERT_TRUE(config) << config.error().front();
-  EXPECT_EQ(config->hsm.module_path(), "/usr/lib/softhsm/libsofthsm2.so");
-  EXPECT_EQ(config->hsm.pin_path(), "/run/pin");
+  EXPECT_EQ(config->hsms.front().module_path(), "/usr/lib/softhsm/libsofthsm2.so");
+  EXPECT_EQ(config->hsms.front().pin_path(), "/run/pin");
   EXPECT_EQ(config->socket_path, "/run/assertiond/assertiond.sock");
   EXPECT_EQ(config->state_directory, "/var/lib/assertiond");
   EXPECT_GE(config->sessions, 2U);

@@ -15,8 +15,11 @@ TEST(HttpListener, IsReadyUnlessAPartSaysWhyNot) {
   const auto certifier = *x509::Certifier::New(SOFTHSM2_MODULE);
   const Time now{std::chrono::seconds(1'800'000'000)};
   Replica replica(hsm.token(), *certifier, {Named("orders")}, now);
+  SigningQueue queue(hsm.token(), {});
+  HsmGroup hsms;
+  hsms.Add(0, replica.With(queue));
   Readiness readiness;
-  const auto listener = HttpListener::Start("127.0.0.1", 0, replica.ring(), readiness);
+  const auto listener = HttpListener::Start("127.0.0.1", 0, hsms, readiness);
   ASSERT_TRUE(listener) << listener.error().ToString();
   httplib::Client client("127.0.0.1", (*listener)->port());
 
@@ -44,9 +47,12 @@ TEST(HttpListener, EndsAtOnceAfterItsStart) {
   const auto certifier = *x509::Certifier::New(SOFTHSM2_MODULE);
   const Time now{std::chrono::seconds(1'800'000'000)};
   Replica replica(hsm.token(), *certifier, {Named("orders")}, now);
+  SigningQueue queue(hsm.token(), {});
+  HsmGroup hsms;
+  hsms.Add(0, replica.With(queue));
   const Readiness readiness;
   for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(HttpListener::Start("127.0.0.1", 0, replica.ring(), readiness));
+    ASSERT_TRUE(HttpListener::Start("127.0.0.1", 0, hsms, readiness));
   }
 }
 

@@ -67,11 +67,18 @@ class ServiceTest : public testing::Test {
         audit_key_(*audit::Key::FindOrGenerate(hsm_.token(), RandomOctets)),
         audit_(*audit::Log::Open({.path = audit_path()}, audit_key_.ToSigner(*queue_),
                                  *audit::ToPublicKeys(audit_key_.public_key()), {})),
-        server_(*Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *keys_, custodian_,
-                               hsm_.token(), *queue_, audit_.get())),
+        hsms_(Of(*queue_)),
+        server_(
+            *Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get())),
         channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
         assertions_(channel_),
         key_admin_(channel_) {}
+
+  std::unique_ptr<HsmGroup> Of(SigningQueue& queue) {
+    auto hsms = std::make_unique<HsmGroup>();
+    hsms->Add(0, {.name = "test", .token = hsm_.token(), .keys = *keys_, .custodian = custodian_, .queue = queue});
+    return hsms;
+  }
 
   std::string socket() const { return hsm_.directory() / "assertiond.sock"; }
 
@@ -142,6 +149,7 @@ class ServiceTest : public testing::Test {
   std::unique_ptr<SigningQueue> queue_;
   audit::Key audit_key_;
   std::unique_ptr<audit::Log> audit_;
+  std::unique_ptr<HsmGroup> hsms_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
   v1::AssertionService::Stub assertions_;
@@ -545,8 +553,8 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
 }
 
 TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
-  const auto second = Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *keys_,
-                                    custodian_, hsm_.token(), *queue_, audit_.get());
+  const auto second =
+      Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
@@ -555,8 +563,8 @@ TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
-    const auto server = Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *keys_, custodian_,
-                                      hsm_.token(), *queue_, audit_.get());
+    const auto server =
+        Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get());
     ASSERT_FALSE(server) << path;
     EXPECT_EQ(server.error().code, Code::kAddressUnusable);
     EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
@@ -637,8 +645,9 @@ class BusyServiceTest : public ServiceTest {
   HeldToken held_{hsm_.token(), hold_};
   SigningQueue short_queue_{held_, {.sessions = 1, .capacity = 1}};
   std::string path_ = hsm_.directory() / "busy.sock";
-  std::unique_ptr<Server> busy_ = *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *keys_,
-                                                 custodian_, hsm_.token(), short_queue_, audit_.get());
+  std::unique_ptr<HsmGroup> busy_hsms_ = Of(short_queue_);
+  std::unique_ptr<Server> busy_ =
+      *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *busy_hsms_, audit_.get());
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::future<grpc::Status> first_;
 };
@@ -697,8 +706,9 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   HeldToken held(hsm_.token(), hold);
   SigningQueue queue(held, {.sessions = 2, .capacity = 64});
   const std::string path = hsm_.directory() / "stopping.sock";
-  const auto server = *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *keys_, custodian_,
-                                     hsm_.token(), queue, audit_.get());
+  const auto hsms = Of(queue);
+  const auto server =
+      *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms, audit_.get());
   v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
 
   constexpr std::size_t kCalls = 40;

@@ -1,0 +1,89 @@
+#include "attached_hsm.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+#include "assertion/clock.h"
+#include "keys/file_ledger.h"
+#include "keys/token_ledger.h"
+#include "x509/openssl.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kQueueCapacity = 4096;
+
+// Names this process among all that use the token, the same after a restart: no two listen on one socket.
+std::string HolderOf(const Config& config) {
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  return std::string(host.data()) + ":" + config.socket_path;
+}
+
+Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t rank, p11::HsmToken& token) {
+  if (!config.ledger_path.empty()) {
+    return std::make_unique<FileLedger>(config.LedgerPath(rank, token.info().serial));
+  }
+  return TokenLedger::Open(token, HolderOf(config), SystemTime, x509::RandomOctets);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::HsmToken> token, const Config& config,
+                                                         std::size_t rank, const KeyRing* originals) {
+  std::unique_ptr<AttachedHsm> hsm(new AttachedHsm);
+  hsm->name_ = token->info().label;
+  hsm->refresh_interval_ = config.refresh_interval;
+  hsm->token_ = std::move(token);
+  auto certifier = x509::Certifier::New(config.hsms[rank].module_path());
+  if (!certifier) {
+    return std::unexpected(certifier.error());
+  }
+  hsm->certifier_ = std::move(*certifier);
+  auto ledger = OpenLedger(config, rank, *hsm->token_);
+  if (!ledger) {
+    return std::unexpected(ledger.error());
+  }
+  hsm->ledger_ = std::move(*ledger);
+  auto keys = KeyRing::Load(*hsm->token_, *hsm->ledger_, originals == nullptr ? config.clients : originals->clients(),
+                            SystemTime, x509::RandomOctets, originals);
+  if (!keys) {
+    return std::unexpected(keys.error());
+  }
+  hsm->keys_ = std::move(*keys);
+  hsm->custodian_ =
+      std::make_unique<KeyCustodian>(*hsm->token_, *hsm->ledger_, *hsm->certifier_, *hsm->keys_, x509::RandomOctets);
+  hsm->queue_ = std::make_unique<SigningQueue>(
+      *hsm->token_, SigningQueue::Options{.sessions = config.sessions, .capacity = kQueueCapacity});
+  hsm->key_log_.emplace(config.hsms.size() > 1 ? " on HSM '" + hsm->name_ + "'" : "");
+  hsm->key_log_->Look(*hsm->keys_);
+  return hsm;
+}
+
+void AttachedHsm::Watch(Watchers watchers) {
+  queue_->OnHang(watchers.hung);
+  keys_->KeepFresh(refresh_interval_,
+                   [this, refreshed = std::move(watchers.refreshed), failing = false](const Status& status) mutable {
+                     if (!status && !failing) {
+                       spdlog::error("the keys on HSM '{}' could not be refreshed, those known stay in use: {}", name_,
+                                     status.error().ToString());
+                     } else if (status && failing) {
+                       spdlog::info("the keys on HSM '{}' are fresh again", name_);
+                     }
+                     failing = !status;
+                     key_log_->Look(*keys_);
+                     refreshed(status);
+                   });
+  recovery_.emplace(*token_, *keys_, *queue_, std::move(watchers.changed), std::move(watchers.hung),
+                    std::move(watchers.may_reload));
+}
+
+void AttachedHsm::Rest() {
+  keys_->KeepNoMore();
+  recovery_.reset();
+}
+
+}  // namespace assertion

@@ -1,0 +1,156 @@
+#include "attached_hsms.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <iterator>
+#include <utility>
+
+namespace assertion {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstDelay{100};
+constexpr milliseconds kLongestDelay{5000};
+
+bool MayComeYet(const Error& error) { return error.code == Code::kTokenAbsent || error.code == Code::kUnavailable; }
+
+}  // namespace
+
+// With C_Initialize, if nobody has used the module yet.
+Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
+  const auto& uri = config_.hsms[rank];
+  auto& module = modules_[uri.module_path()];
+  if (!module) {
+    auto loaded = p11::Module::Load(uri.module_path());
+    if (!loaded) {
+      return std::unexpected(loaded.error());
+    }
+    module = std::move(*loaded);
+  }
+  const auto info = module->FindToken(uri, !ServesAnother(rank));
+  auto token = info ? p11::HsmToken::LogIn(module, *info, uri.pin_path(), config_.state_directory)
+                    : std::unexpected(info.error());
+  if (token) {
+    spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
+  }
+  return token;
+}
+
+Result<AttachedHsms::Token> AttachedHsms::WaitForFirst(Signals& signals) {
+  bool told = false;
+  for (auto delay = kFirstDelay;; delay = std::min(2 * delay, kLongestDelay)) {
+    auto token = LogIn(0);
+    if (token || !MayComeYet(token.error())) {
+      return token;
+    }
+    if (!std::exchange(told, true)) {
+      spdlog::warn("waiting for the token: {}", token.error().ToString());
+    }
+    supervisor_.Tell("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=waiting for the token");
+    if (signals.Wait(delay) == Signals::Told::kStop) {
+      return Fail(Code::kCancelled, "stopped while it waited for the token");
+    }
+  }
+}
+
+Status AttachedHsms::Attach(std::size_t rank, Token token) {
+  auto hsm = AttachedHsm::Attach(std::move(token), config_, rank, rank == 0 ? nullptr : &group_.First()->keys);
+  if (!hsm) {
+    return std::unexpected(hsm.error());
+  }
+  const std::lock_guard lock(mutex_);
+  if (std::ranges::any_of(attached_, [&](const auto& other) { return other.second->name() == (*hsm)->name(); })) {
+    return Fail(Code::kTokenAmbiguous, "two of the configured HSMs have the label '" + (*hsm)->name() +
+                                           "', by which their keys are told apart");
+  }
+  group_.Add(rank, (*hsm)->parts());
+  attached_.emplace(rank, std::move(*hsm));
+  return {};
+}
+
+Status AttachedHsms::TryToAttach(std::size_t rank) {
+  auto token = LogIn(rank);
+  return token ? Attach(rank, std::move(*token)) : std::unexpected(token.error());
+}
+
+Status AttachedHsms::Attach(bool wait, Signals& signals) {
+  auto first = wait ? WaitForFirst(signals) : LogIn(0);
+  if (auto attached = first ? Attach(0, std::move(*first)) : std::unexpected(first.error()); !attached) {
+    return attached;
+  }
+  for (std::size_t rank = 1; rank < config_.hsms.size(); ++rank) {
+    if (auto attached = TryToAttach(rank); !attached) {
+      if (!MayComeYet(attached.error())) {
+        return attached;
+      }
+      missing_[rank] = attached.error().ToString();
+      spdlog::error("HSM {} is not there, it will be looked for: {}", rank + 1, missing_[rank]);
+    }
+  }
+  return {};
+}
+
+// A module is reloaded for one of its tokens only when it serves no other: their sessions would end.
+bool AttachedHsms::ServesAnother(std::size_t rank) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(attached_, [&](const auto& other) {
+    return other.first != rank && config_.hsms[other.first].module_path() == config_.hsms[rank].module_path() &&
+           !other.second->parts().queue.IsPaused();
+  });
+}
+
+AttachedHsm::Watchers AttachedHsms::WatchersOf(std::size_t rank) {
+  auto watchers = watchers_(rank, attached_.at(rank)->name());
+  watchers.may_reload = [this, rank] { return !ServesAnother(rank); };
+  return watchers;
+}
+
+void AttachedHsms::Watch(Watchers watchers) {
+  watchers_ = std::move(watchers);
+  for (const auto& [rank, hsm] : attached_) {
+    hsm->Watch(WatchersOf(rank));
+  }
+  if (!missing_.empty()) {
+    seeker_ = std::jthread([this](const std::stop_token& stop) { Seek(stop); });
+  }
+}
+
+bool AttachedHsms::Found(std::size_t rank, std::string& reason) {
+  if (const auto attached = TryToAttach(rank); !attached) {
+    if (std::exchange(reason, attached.error().ToString()) != reason) {
+      spdlog::error("HSM {} cannot be used yet: {}", rank + 1, reason);
+    }
+    return false;
+  }
+  attached_.at(rank)->Watch(WatchersOf(rank));
+  spdlog::info("HSM {} is there now", rank + 1);
+  return true;
+}
+
+void AttachedHsms::Seek(const std::stop_token& stop) {
+  std::mutex waiting;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(waiting);
+  for (auto delay = kFirstDelay; !missing_.empty(); delay = std::min(2 * delay, kLongestDelay)) {
+    stopped.wait_for(lock, stop, delay, [] { return false; });
+    if (stop.stop_requested()) {
+      return;
+    }
+    for (auto missing = missing_.begin(); missing != missing_.end();) {
+      missing = Found(missing->first, missing->second) ? missing_.erase(missing) : std::next(missing);
+    }
+  }
+}
+
+void AttachedHsms::Rest() {
+  seeker_ = {};
+  for (const auto& [rank, hsm] : attached_) {
+    hsm->Rest();
+  }
+}
+
+}  // namespace assertion

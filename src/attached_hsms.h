@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "attached_hsm.h"
+#include "config/config.h"
+#include "observe/supervisor.h"
+#include "p11/module.h"
+#include "signals.h"
+#include "signing/hsm_group.h"
+
+namespace assertion {
+
+// The HSMs of the configuration, by rank. The first is there from the start; another that is not is looked for until it
+// comes.
+class AttachedHsms {
+ public:
+  using Watchers = std::function<AttachedHsm::Watchers(std::size_t rank, const std::string& name)>;
+
+  // Both must outlive it.
+  AttachedHsms(const Config& config, const Supervisor& supervisor) : config_(config), supervisor_(supervisor) {}
+  ~AttachedHsms() { Rest(); }
+  AttachedHsms(const AttachedHsms&) = delete;
+  AttachedHsms& operator=(const AttachedHsms&) = delete;
+
+  // All that are there. With `wait` the first may come later: CANCELLED when the process is told to stop before.
+  // Whatever is wrong stops the start, except that another than the first is not there.
+  Status Attach(bool wait, Signals& signals);
+
+  const HsmGroup& group() const { return group_; }
+
+  // From now on each is watched, and those that are missing are looked for.
+  void Watch(Watchers watchers);
+
+  // Ends what Watch began. Waits for calls into the HSMs that are under way.
+  void Rest();
+
+ private:
+  using Token = std::unique_ptr<p11::HsmToken>;
+
+  Result<Token> LogIn(std::size_t rank);
+  Result<Token> WaitForFirst(Signals& signals);
+  Status Attach(std::size_t rank, Token token);
+  Status TryToAttach(std::size_t rank);
+  bool ServesAnother(std::size_t rank) const;
+  AttachedHsm::Watchers WatchersOf(std::size_t rank);
+  bool Found(std::size_t rank, std::string& reason);
+  void Seek(const std::stop_token& stop);
+
+  const Config& config_;
+  const Supervisor& supervisor_;
+  std::map<std::string, std::shared_ptr<p11::Module>> modules_;  // by path; C_Finalize comes last
+  mutable std::mutex mutex_;
+  std::map<std::size_t, std::unique_ptr<AttachedHsm>> attached_;  // by rank
+  HsmGroup group_;
+  Watchers watchers_;
+  std::map<std::size_t, std::string> missing_;  // by rank: why, as it was last logged
+  std::jthread seeker_;
+};
+
+}  // namespace assertion

@@ -1,0 +1,167 @@
+#include "signing/hsm_group.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "jws/compact.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::steady_clock;
+
+// What another HSM may do better. Not that the caller has gone, or asks for too much.
+bool IsWorthAnother(const Error& error) {
+  return error.code != Code::kCancelled && error.code != Code::kResourceExhausted;
+}
+
+}  // namespace
+
+// An assertion in the making: the HSMs that have not been asked yet, and what the others said.
+struct HsmGroup::Attempt {
+  AssertionJob job;
+  std::vector<std::shared_ptr<const Hsm>> left;  // the next is the last
+  std::optional<Error> error;                    // of the first that could have signed, or else of the first
+
+  void Note(const Error& next) {
+    if (!error || (error->code == Code::kFailedPrecondition && next.code != Code::kFailedPrecondition)) {
+      error = next;
+    }
+  }
+
+  bool HasAnother() const {
+    return std::ranges::any_of(left,
+                               [&](const auto& hsm) { return hsm->keys.SigningKeyOf(job.client_id).has_value(); });
+  }
+};
+
+void HsmGroup::Add(std::size_t rank, Hsm hsm) {
+  const std::lock_guard lock(adding_);
+  auto next = std::make_shared<Ranked>(*hsms_.load());
+  next->emplace_back(rank, std::make_shared<const Hsm>(std::move(hsm)));
+  std::ranges::stable_sort(*next, {}, &Ranked::value_type::first);
+  hsms_.store(std::move(next));
+}
+
+std::vector<std::shared_ptr<const Hsm>> HsmGroup::All() const {
+  std::vector<std::shared_ptr<const Hsm>> all;
+  for (const auto& [rank, hsm] : *hsms_.load()) {
+    all.push_back(hsm);
+  }
+  return all;
+}
+
+std::shared_ptr<const Hsm> HsmGroup::First() const { return hsms_.load()->front().second; }
+
+Result<std::shared_ptr<const Hsm>> HsmGroup::Named(std::string_view name) const {
+  if (name.empty()) {
+    return First();
+  }
+  std::string known;
+  for (const auto& [rank, hsm] : *hsms_.load()) {
+    if (hsm->name == name) {
+      return hsm;
+    }
+    known += (known.empty() ? "" : ", ") + hsm->name;
+  }
+  return Fail(Code::kNotFound, "hsm: there is no such one now; there are: " + known);
+}
+
+Result<HsmGroup::Found> HsmGroup::Find(std::string_view client_id, std::string_view kid) const {
+  std::optional<Error> error;
+  for (const auto& hsm : All()) {
+    const auto client = hsm->keys.FindClient(client_id);
+    if (client && hsm->keys.HasCopiesOf(*client)) {
+      continue;
+    }
+    if (auto entry = hsm->keys.Find(client_id, kid); entry) {
+      return Found{.hsm = hsm, .entry = std::move(*entry)};
+    } else if (!error) {
+      error = entry.error();
+    }
+  }
+  return std::unexpected(*error);
+}
+
+ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
+  ClientKeys all;
+  for (const auto& hsm : All()) {
+    const auto snapshot = hsm->keys.Snapshot();
+    const auto found = snapshot->find(client_id);
+    if (found != snapshot->end() && !found->second.copies) {
+      all.version = std::max(all.version, found->second.version);
+      all.keys.insert(all.keys.end(), found->second.keys.begin(), found->second.keys.end());
+    }
+  }
+  return all;
+}
+
+Status HsmGroup::Submit(AssertionJob job) const {
+  auto attempt = std::make_shared<Attempt>(Attempt{.job = std::move(job), .left = All(), .error = {}});
+  std::ranges::reverse(attempt->left);
+  return Try(attempt);
+}
+
+// Asks one after the other until one accepts.
+Status HsmGroup::Try(const std::shared_ptr<Attempt>& attempt) {
+  while (!attempt->left.empty()) {
+    const auto hsm = std::move(attempt->left.back());
+    attempt->left.pop_back();
+    auto key = hsm->keys.SigningKeyOf(attempt->job.client_id);
+    auto accepted = key ? Ask(attempt, *hsm, std::move(*key)) : std::unexpected(key.error());
+    if (accepted || !IsWorthAnother(accepted.error())) {
+      return accepted;
+    }
+    attempt->Note(accepted.error());
+  }
+  return std::unexpected(*attempt->error);
+}
+
+Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const Hsm& hsm, SigningKeyPtr key) {
+  const auto& job = attempt->job;
+  auto place = std::make_shared<JobTicket>();
+  if (job.ticket) {
+    const std::lock_guard lock(job.ticket->mutex);
+    if (job.ticket->cancelled) {
+      return Fail(Code::kCancelled, "the call was cancelled");
+    }
+    job.ticket->queue = &hsm.queue;
+    job.ticket->place = place;
+  }
+  return hsm.queue.Submit({.key = key,
+                           .input = jws::SigningInput(key->encoded_header, job.claims),
+                           .caller = job.caller,
+                           .deadline = job.deadline,
+                           .done = [attempt, key](Result<Signed> made) { Finish(attempt, key, std::move(made)); },
+                           .ticket = std::move(place),
+                           .movable = attempt->HasAnother()});
+}
+
+void HsmGroup::Finish(const std::shared_ptr<Attempt>& attempt, const SigningKeyPtr& key, Result<Signed> made) {
+  if (made) {
+    attempt->job.done(Assertion{.jws = jws::Compact(std::move(made->input), made->signature), .key = key});
+    return;
+  }
+  attempt->Note(made.error());
+  const bool another = IsWorthAnother(made.error()) && steady_clock::now() < attempt->job.deadline;
+  const auto accepted = another ? Try(attempt) : std::unexpected(made.error());
+  if (!accepted) {
+    attempt->job.done(std::unexpected(accepted.error()));
+  }
+}
+
+void HsmGroup::Cancel(AssertionTicket& ticket) {
+  SigningQueue* queue = nullptr;
+  std::shared_ptr<JobTicket> place;
+  {
+    const std::lock_guard lock(ticket.mutex);
+    ticket.cancelled = true;
+    queue = ticket.queue;
+    place = ticket.place;
+  }
+  if (queue != nullptr) {
+    queue->Cancel(*place);
+  }
+}
+
+}  // namespace assertion

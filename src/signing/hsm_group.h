@@ -1,0 +1,99 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "assertion/error.h"
+#include "assertion/token.h"
+#include "keys/key_custodian.h"
+#include "keys/key_ring.h"
+#include "signing/signing_queue.h"
+
+namespace assertion {
+
+// One HSM with all that this process has of it.
+struct Hsm {
+  std::string name;  // its token's label
+  Token& token;
+  KeyRing& keys;
+  KeyCustodian& custodian;
+  SigningQueue& queue;
+};
+
+// By which an assertion that is wanted no more is cancelled, wherever it waits.
+struct AssertionTicket {
+  std::mutex mutex;
+  bool cancelled = false;
+  SigningQueue* queue = nullptr;  // null: nowhere yet
+  std::shared_ptr<JobTicket> place;
+};
+
+struct Assertion {
+  std::string jws;    // RFC 7515 section 7.1
+  SigningKeyPtr key;  // that signed it
+};
+
+struct AssertionJob {
+  std::string client_id;
+  std::string claims;  // JSON, vetted
+  std::string caller;
+  std::chrono::steady_clock::time_point deadline;
+  std::move_only_function<void(Result<Assertion>)> done;  // as SigningJob::done
+  std::shared_ptr<AssertionTicket> ticket;
+};
+
+// The HSMs that may sign for the same clients, in the order in which they are asked: the first that is well and holds a
+// key that signs for the client makes the assertion, and what it fails goes to the next while there is time. With
+// Binding::kJwks each HSM has keys of its own, all of them published; with kCertificate the others hold copies of the
+// first one's (see KeyRing). All methods may be called from any thread.
+class HsmGroup {
+ public:
+  // `rank`: its place in the configuration; 0 comes before any other. What it refers to must outlive the group.
+  void Add(std::size_t rank, Hsm hsm);
+
+  // By rank.
+  std::vector<std::shared_ptr<const Hsm>> All() const;
+
+  // There must be one.
+  std::shared_ptr<const Hsm> First() const;
+
+  // Empty: the first. NOT_FOUND.
+  Result<std::shared_ptr<const Hsm>> Named(std::string_view name) const;
+
+  struct Found {
+    std::shared_ptr<const Hsm> hsm;
+    ScheduledKey entry;
+  };
+
+  // As KeyRing::Find, on the first HSM that has such a key itself, no copy.
+  Result<Found> Find(std::string_view client_id, std::string_view kid) const;
+
+  // The keys of all HSMs.
+  ClientKeys KeysOf(std::string_view client_id) const;
+
+  // As SigningQueue::Submit; FAILED_PRECONDITION when no HSM holds a key that signs for the client now.
+  Status Submit(AssertionJob job) const;
+
+  static void Cancel(AssertionTicket& ticket);
+
+ private:
+  struct Attempt;
+  using Ranked = std::vector<std::pair<std::size_t, std::shared_ptr<const Hsm>>>;
+
+  static Status Try(const std::shared_ptr<Attempt>& attempt);
+  static Status Ask(const std::shared_ptr<Attempt>& attempt, const Hsm& hsm, SigningKeyPtr key);
+  static void Finish(const std::shared_ptr<Attempt>& attempt, const SigningKeyPtr& key, Result<Signed> made);
+
+  std::mutex adding_;
+  std::atomic<std::shared_ptr<const Ranked>> hsms_{std::make_shared<const Ranked>()};
+};
+
+}  // namespace assertion
