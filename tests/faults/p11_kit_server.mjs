@@ -2,6 +2,7 @@
 // client it forks a p11-kit-remote, and that is what signs.
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { Deployment } from '../e2e/deployment.mjs';
 import { Deadline, Lines, output, startProcess } from '../e2e/process.mjs';
 
 const stopped = new Set();
@@ -14,9 +15,22 @@ export class P11KitServer {
   #module;
   #process;
 
-  // Puts itself between the deployment and its module. The keys must be there already: pkcs11-provider, which makes
-  // the certificates, gets a connection of its own from this client, and has no PIN to log in to it.
-  static async start(deployment) {
+  // A deployment with such a server between it and its module, and a key for each client. Resolves with both.
+  static async deploy(clients, configuration, audience) {
+    let server;
+    const deployment = await Deployment.start(clients.map((client_id) => ({ client_id, audiences: [audience] })),
+      configuration, async (made) => {
+        // The keys before the server: pkcs11-provider, which makes the certificates, gets a connection of its own from
+        // p11-kit's client, and has no PIN to log in to it.
+        await made.startDaemon();
+        for (const client of clients) await made.generateKey(client);
+        await made.stopDaemon();
+        server = await P11KitServer.#before(made);
+      });
+    return { deployment, server };
+  }
+
+  static async #before(deployment) {
     const server = new P11KitServer();
     const folder = (await output('pkg-config', ['--variable=p11_module_path', 'p11-kit-1'])).trim();
     server.#deployment = deployment;
@@ -28,10 +42,6 @@ export class P11KitServer {
 
   get #socket() {
     return path.join(this.#deployment.folder, 'p11-kit.sock');
-  }
-
-  get pid() {
-    return this.#process.pid;
   }
 
   async start() {
@@ -70,6 +80,11 @@ export class P11KitServer {
   // Calls hang from now on, until they go on.
   stopChildren() {
     for (const pid of this.#signalChildren('SIGSTOP')) stopped.add(pid);
+  }
+
+  // Whoever connects from now on waits for ever.
+  stop() {
+    this.#process.kill('SIGSTOP');
   }
 
   continueChildren() {

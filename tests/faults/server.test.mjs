@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { Caller, Health } from '../e2e/caller.mjs';
-import { Deployment } from '../e2e/deployment.mjs';
 import { Deadline } from '../e2e/process.mjs';
 import { AUDIENCE, Load } from './load.mjs';
 import { P11KitServer } from './p11_kit_server.mjs';
-import { Results } from './results.mjs';
+import { Table } from './table.mjs';
 
 const CLIENTS = ['orders', 'billing'];
 const ROUNDS = process.env.E2E_LONG ? 100 : 20;
@@ -17,7 +16,7 @@ const TURNS = 20;   // of all clients, between two faults
 const LOST = 'the token does not sign';
 const LOST_WITHIN = 1000;
 const BACK_WITHIN = 3000;
-const results = new Results('SERVER.md', 'SoftHSM2 behind `p11-kit server`, killed and stopped under a load of 8 callers');
+const table = new Table('SERVER.md', 'SoftHSM2 behind `p11-kit server`, killed and stopped under a load of 8 callers');
 
 describe('a network HSM', () => {
   let deployment;
@@ -26,13 +25,7 @@ describe('a network HSM', () => {
   let health;
 
   before(async () => {
-    deployment = await Deployment.start(CLIENTS.map((client_id) => ({ client_id, audiences: [AUDIENCE] })),
-      { sessions: 2 }, async (made) => {
-        await made.startDaemon();
-        for (const client of CLIENTS) await made.generateKey(client);
-        await made.stopDaemon();
-        server = await P11KitServer.start(made);
-      });
+    ({ deployment, server } = await P11KitServer.deploy(CLIENTS, { sessions: 2 }, AUDIENCE));
     health = new Caller(Health, deployment.socket);
     load = await Load.start(deployment.socket, CLIENTS, { seconds: SECONDS });
     await answered('the load to begin');
@@ -43,7 +36,7 @@ describe('a network HSM', () => {
     await load?.stop();
     health?.close();
     await deployment.close();
-    results.write();
+    table.write();
   });
 
   const answered = (what) => new Deadline(30, what).limit(load.answered());
@@ -74,7 +67,7 @@ describe('a network HSM', () => {
   function conclude(what, rounds) {
     const worst = (figure) => Math.max(...rounds.map((round) => round[figure] ?? 0));
     const { answered: good, refused } = load.take();
-    results.add({ what, times: rounds.length, 'not ready, worst': worst('lost'), 'calls back, worst': worst('calls'),
+    table.add({ what, times: rounds.length, 'not ready, worst': worst('lost'), 'calls back, worst': worst('calls'),
       'ready again, worst': worst('ready'), answered: good, refused: JSON.stringify(refused) });
     assert.ok(good > rounds.length * TURNS, 'there was a load');
     assert.ok(worst('lost') < LOST_WITHIN, `it was noticed after ${worst('lost')} ms`);

@@ -4,7 +4,7 @@ import path from 'node:path';
 
 const shown = (value) => (typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(value < 10 ? 1 : 0) : `${value}`);
 
-export class Results {
+export class Table {
   #file;
   #title;
   #rows = [];
