@@ -464,10 +464,11 @@ Status HsmToken::Reconnect(Reconnection how) {
 bool HsmToken::Supports(const Algorithm& algorithm) const {
   const auto slot = Connected()->info.slot;
   const auto use = module_->Enter();
-  CK_MECHANISM_INFO info{};
-  return (*module_)->C_GetMechanismInfo(slot, algorithm.pkcs11_mechanism, &info) == CKR_OK &&
-         (info.flags & CKF_SIGN) != 0 &&
-         (*module_)->C_GetMechanismInfo(slot, CKM_RSA_PKCS_KEY_PAIR_GEN, &info) == CKR_OK;
+  const auto offers = [&](CK_MECHANISM_TYPE mechanism, CK_FLAGS flags) {
+    CK_MECHANISM_INFO info{};
+    return (*module_)->C_GetMechanismInfo(slot, mechanism, &info) == CKR_OK && (info.flags & flags) == flags;
+  };
+  return offers(algorithm.pkcs11_mechanism, CKF_SIGN) && offers(CKM_RSA_PKCS_KEY_PAIR_GEN, 0);
 }
 
 Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels) {

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <chrono>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -22,6 +23,10 @@ std::string Trimmed(const unsigned char (&padded)[N]) {  // NOLINT(modernize-avo
   text.erase(text.find_last_not_of(std::string(" \0", 2)) + 1);
   return text;
 }
+
+// p11-kit's client (0.24): of the threads that wait for an answer when the connection is lost, one is told, and the
+// others wait for ever. Its server makes one call at a time anyway.
+bool TakesOneCallAtATime(std::string_view path) { return path.substr(path.rfind('/') + 1) == "p11-kit-client.so"; }
 
 bool BlamesRequest(CK_RV rv) {
   switch (rv) {
@@ -78,6 +83,13 @@ Result<std::shared_ptr<Module>> Module::Load(const std::string& path) {
   return loaded;
 }
 
+Module::Module(std::string path, CK_FUNCTION_LIST* functions)
+    : path_(std::move(path)), functions_(functions), one_call_at_a_time_(TakesOneCallAtATime(path_)) {}
+
+Module::Call Module::operator->() const {
+  return {functions_, one_call_at_a_time_ ? std::unique_lock(turn_) : std::unique_lock<std::mutex>()};
+}
+
 Module::~Module() {
   if (initialized_here_) {
     functions_->C_Finalize(nullptr);
@@ -118,7 +130,7 @@ Status Module::Reload() {
 Result<CK_INFO> Module::Info() const {
   const auto use = Enter();
   CK_INFO info{};
-  if (const auto rv = functions_->C_GetInfo(&info); rv != CKR_OK) {
+  if (const auto rv = (*this)->C_GetInfo(&info); rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetInfo", rv));
   }
   return info;
@@ -127,10 +139,10 @@ Result<CK_INFO> Module::Info() const {
 Result<std::vector<TokenInfo>> Module::ListTokens() const {
   const auto use = Enter();
   CK_ULONG count = 0;
-  auto rv = functions_->C_GetSlotList(CK_TRUE, nullptr, &count);
+  auto rv = (*this)->C_GetSlotList(CK_TRUE, nullptr, &count);
   std::vector<CK_SLOT_ID> slots(count);
   if (rv == CKR_OK && count > 0) {
-    rv = functions_->C_GetSlotList(CK_TRUE, slots.data(), &count);
+    rv = (*this)->C_GetSlotList(CK_TRUE, slots.data(), &count);
   }
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetSlotList", rv));
@@ -139,7 +151,7 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
   std::vector<TokenInfo> tokens;
   for (const auto slot : slots) {
     CK_TOKEN_INFO info{};
-    rv = functions_->C_GetTokenInfo(slot, &info);
+    rv = (*this)->C_GetTokenInfo(slot, &info);
     if (rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED || rv == CKR_SLOT_ID_INVALID) {
       continue;  // went between the two calls
     }

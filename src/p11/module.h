@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "assertion/error.h"
@@ -41,7 +43,22 @@ class Module {
   // While one lives the module is not reloaded; whoever calls it holds one. Belongs to one thread.
   using Use = std::shared_lock<std::shared_timed_mutex>;
   Use Enter() const { return Use(lifetime_); }
-  CK_FUNCTION_LIST* operator->() const { return functions_; }
+
+  // For one call, which waits for its turn where the module takes one at a time. It ends with the full expression, in
+  // which there must be no other.
+  class Call {
+   public:
+    CK_FUNCTION_LIST* operator->() const { return functions_; }
+
+   private:
+    friend class Module;
+    Call(CK_FUNCTION_LIST* functions, std::unique_lock<std::mutex> turn)
+        : functions_(functions), turn_(std::move(turn)) {}
+
+    CK_FUNCTION_LIST* functions_;
+    std::unique_lock<std::mutex> turn_;
+  };
+  Call operator->() const;
 
   // C_Finalize and C_Initialize: every session and handle of before is void. UNAVAILABLE when calls into the module do
   // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it.
@@ -61,13 +78,15 @@ class Module {
   Result<TokenInfo> FindAgain(const TokenInfo& token) const;
 
  private:
-  Module(std::string path, CK_FUNCTION_LIST* functions) : path_(std::move(path)), functions_(functions) {}
+  Module(std::string path, CK_FUNCTION_LIST* functions);
 
   Status Initialize();
   Result<std::vector<TokenInfo>> ListTokens() const;
 
   std::string path_;
   CK_FUNCTION_LIST* functions_;
+  const bool one_call_at_a_time_;
+  mutable std::mutex turn_;
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
   std::atomic<unsigned> generation_ = 0;

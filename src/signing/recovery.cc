@@ -10,11 +10,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kBetweenProofs{400};
-constexpr milliseconds kBetweenLooks{200};  // at callers' signatures; one may be just over: readiness turns within 1 s
+// Readiness is to turn within 1 s of a hang: these four in a row.
+constexpr milliseconds kLook{50};
+constexpr milliseconds kBetweenProofs{300};
 constexpr milliseconds kAnswerLimit{500};
+constexpr milliseconds kGuardTick{50};
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
-constexpr milliseconds kGuardTick{100};
 constexpr milliseconds kFirstWait{25};
 constexpr milliseconds kLongestWait{400};  // it is to be back within 1 s after the token is
 constexpr milliseconds kPinWait{2000};  // until somebody has seen to the PIN; to compare it with the refused ones costs
@@ -108,7 +109,7 @@ void Recovery::Lose(const Error& why) {
   if (!std::exchange(lost_, true)) {
     queue_.Pause({.code = Code::kUnavailable,
                   .message = why.code == Code::kLedgerUnusable ? why.message : "the HSM is not available; try again",
-                  .detail = why.ToString(),
+                  .detail = {},  // one line in the log, not one a call
                   .retry_delay = kLongestWait});
     changed_(std::unexpected(why));
   }
@@ -152,17 +153,19 @@ Status Recovery::Prove() {
 
 void Recovery::Watch(const std::stop_token& stop) {
   auto known = queue_.signed_count();
-  bool called = false;
-  while (Wait(stop, called ? kBetweenLooks : kBetweenProofs)) {
+  auto proven_at = steady_clock::now();
+  while (Wait(stop, kLook)) {
     bool suspected = false;
     {
       const std::lock_guard lock(mutex_);
       suspected = std::exchange(suspected_, false);
     }
     const auto count = queue_.signed_count();
-    called = std::exchange(known, count) != count;
-    if (called && !suspected) {
-      continue;  // callers' signatures are the proof
+    if (!suspected && std::exchange(known, count) != count) {
+      proven_at = steady_clock::now();  // callers' signatures are the proof
+    }
+    if (!suspected && steady_clock::now() - proven_at < kBetweenProofs) {
+      continue;
     }
     if (const auto proven = Prove(); proven) {
       Regain();
@@ -171,6 +174,7 @@ void Recovery::Watch(const std::stop_token& stop) {
       Restore(stop, proven);
     }
     known = queue_.signed_count();
+    proven_at = steady_clock::now();
   }
 }
 

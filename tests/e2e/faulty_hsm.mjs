@@ -38,4 +38,9 @@ export class FaultyHsm {
     }
     return counts;
   }
+
+  // How many are open.
+  sessions() {
+    return this.counts().get('sessions')?.calls ?? 0;
+  }
 }

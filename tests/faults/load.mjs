@@ -6,6 +6,7 @@ import { AssertionService, Caller } from '../e2e/caller.mjs';
 
 export const AUDIENCE = 'https://localhost/token';
 const GRACE = 0.5;      // seconds after its deadline by which a call must have ended
+const MOST_LATE = 50;     // milliseconds that a caller with a rate catches up
 const AFTER_REFUSAL = 5;  // milliseconds until a caller who was refused tries again
 
 export class Load {
@@ -21,8 +22,9 @@ export class Load {
   // Answered and verified, ever.
   total = 0;
 
-  // clients: ids of clients with a key; each caller asks for all of them in turn. seconds: every call's deadline.
-  static async start(socket, clients, { callers = 8, seconds = 8 } = {}) {
+  // clients: ids of clients with a key; each caller asks for all of them in turn. seconds: every call's deadline. rate:
+  // calls a second of all callers together, if they shall not ask as fast as they can.
+  static async start(socket, clients, { callers = 8, seconds = 8, rate = Infinity } = {}) {
     const load = new Load();
     const asking = new Caller(AssertionService, socket);
     const jwks = new Map();
@@ -31,7 +33,7 @@ export class Load {
       jwks.set(client, createLocalJWKSet(JSON.parse(answer.jwks)));
     }
     asking.close();
-    load.#loops = Array.from({ length: callers }, (_, i) => load.#callAgainAndAgain(socket, jwks, i, seconds));
+    load.#loops = Array.from({ length: callers }, (_, i) => load.#callAgainAndAgain(socket, jwks, i, seconds, callers / rate));
     return load;
   }
 
@@ -63,10 +65,13 @@ export class Load {
     return { answered: 0, refused: {}, slowest: 0 };
   }
 
-  async #callAgainAndAgain(socket, jwks, offset, seconds) {
+  async #callAgainAndAgain(socket, jwks, offset, seconds, period) {
     const caller = new Caller(AssertionService, socket);
     const clients = [...jwks.keys()];
+    let due = performance.now();
     for (let turn = offset; this.#going; ++turn) {
+      due = Math.max(due + period * 1000, performance.now() - MOST_LATE);
+      if (due > performance.now()) await new Promise((resolve) => { setTimeout(resolve, due - performance.now()); });
       const client = clients[turn % clients.length];
       const began = performance.now();
       try {

@@ -20,6 +20,7 @@
 //
 // FAULTY_HSM_COUNTS may name a file, made when it is missing, that tells while the module runs how often each function
 // was called, and how often a rule met it: records of 64 octets, a name of 48 and two 64-bit numbers of this machine.
+// The first number of the record "sessions" is how many are open.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
@@ -73,14 +74,15 @@ class Counts {
   }
 
   void Add(std::string_view function, bool fault) {
-    Record* const end = records_ + (records_ == nullptr ? 0 : kMost);
-    Record* const record = std::find_if(records_, end, [&](const Record& other) {
-      return other.name.front() == '\0' || function == other.name.data();
-    });
-    if (record != end) {
-      function.copy(record->name.data(), record->name.size() - 1);
+    if (Record* const record = Find(function)) {
       std::atomic_ref(record->calls) += 1;
       std::atomic_ref(record->faults) += fault ? 1 : 0;
+    }
+  }
+
+  void SetSessions(long count) {
+    if (Record* const record = Find("sessions")) {
+      std::atomic_ref(record->calls) = static_cast<std::uint64_t>(count);
     }
   }
 
@@ -91,6 +93,17 @@ class Counts {
     std::uint64_t faults;
   };
   static constexpr std::size_t kMost = 64;
+
+  Record* Find(std::string_view name) {
+    Record* const end = records_ + (records_ == nullptr ? 0 : kMost);
+    Record* const record = std::find_if(
+        records_, end, [&](const Record& other) { return other.name.front() == '\0' || name == other.name.data(); });
+    if (record == end) {
+      return nullptr;
+    }
+    name.copy(record->name.data(), record->name.size() - 1);
+    return record;
+  }
 
   Record* records_ = nullptr;
 };
@@ -103,6 +116,20 @@ class Faults {
     auto taken = Match(function);
     counts_.Add(function, taken.has_value());
     return taken;
+  }
+
+  // Of the caller's.
+  long OpenSessions() {
+    const std::lock_guard lock(mutex_);
+    return sessions_;
+  }
+  void AddSessions(long more) {
+    const std::lock_guard lock(mutex_);
+    counts_.SetSessions(sessions_ += more);
+  }
+  void ForgetSessions() {
+    const std::lock_guard lock(mutex_);
+    counts_.SetSessions(sessions_ = 0);
   }
 
   bool Has(std::string_view action) {
@@ -169,6 +196,7 @@ class Faults {
   std::mutex mutex_;
   struct stat known_{};
   std::vector<Rule> rules_;
+  long sessions_ = 0;
   Counts counts_;
 };
 
@@ -180,7 +208,6 @@ std::atomic<bool> was_removed = false;
 std::atomic<bool> is_wedged = false;
 std::atomic<CK_OBJECT_HANDLE> offset = 0;
 std::atomic<bool> renumbering = false;
-std::atomic<long> open_sessions = 0;
 std::shared_mutex calling;  // SoftHSM does not stand that sessions are closed under a call
 
 Faults& TheFaults() {
@@ -197,7 +224,7 @@ void CloseSessions() {
   for (const auto slot : slots) {
     real->C_CloseAllSessions(slot);
   }
-  open_sessions = 0;
+  TheFaults().ForgetSessions();
 }
 
 // The sessions and the login end with the token's absence, as they would with a card's.
@@ -244,7 +271,7 @@ std::optional<CK_RV> Before(std::string_view function, std::optional<Taken>& tak
     is_wedged = true;
     return CKR_DEVICE_ERROR;
   }
-  if (taken->action == "limit" && open_sessions >= static_cast<long>(taken->value)) {
+  if (taken->action == "limit" && TheFaults().OpenSessions() >= static_cast<long>(taken->value)) {
     return CKR_SESSION_COUNT;
   }
   if (taken->action == "dropped") {
@@ -302,7 +329,7 @@ struct Wrapped<Member, Name> {
 CK_RV Finalize(void* reserved) {
   return Faulty("C_Finalize", [&](const auto&) {
     is_wedged = false;
-    open_sessions = 0;
+    TheFaults().ForgetSessions();
     return real->C_Finalize(reserved);
   });
 }
@@ -328,7 +355,7 @@ CK_RV GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
 CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY notify, CK_SESSION_HANDLE* session) {
   return Faulty("C_OpenSession", [&](const auto&) {
     const auto rv = real->C_OpenSession(slot, flags, application, notify, session);
-    open_sessions += rv == CKR_OK ? 1 : 0;
+    TheFaults().AddSessions(rv == CKR_OK ? 1 : 0);
     return rv;
   });
 }
@@ -336,7 +363,7 @@ CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY 
 CK_RV CloseSession(CK_SESSION_HANDLE session) {
   return Faulty("C_CloseSession", [&](const auto&) {
     const auto rv = real->C_CloseSession(session);
-    open_sessions -= rv == CKR_OK ? 1 : 0;
+    TheFaults().AddSessions(rv == CKR_OK ? -1 : 0);
     return rv;
   });
 }
