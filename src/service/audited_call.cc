@@ -57,6 +57,13 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   event_.outcome = outcome ? "OK" : CodeName(outcome.error().code);
   event_.reason = outcome ? "" : outcome.error().message;
   event_.latency = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
+  // Who shall come again later gets nothing that the log must hold before, and hears it at once: a checkpoint takes as
+  // long as the token does, and under overload there are many.
+  if (!outcome && outcome.error().retry_delay.count() > 0) {
+    log_->Record(event_, [](const Status&) {});
+    Release(reactor_, response_, std::move(outcome));
+    return;
+  }
   log_->Record(
       event_, [reactor = reactor_, response = response_, outcome = std::move(outcome)](const Status& recorded) mutable {
         if (!recorded) {

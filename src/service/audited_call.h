@@ -12,7 +12,8 @@
 
 namespace assertion::service {
 
-// A call that is recorded: its caller learns the outcome only once the audit log holds it. Without a log, at once.
+// A call that is recorded: its caller learns the outcome only once the audit log holds it. Without a log at once, and
+// so does who is refused because too much is asked just now.
 class AuditedCall {
  public:
   // `log` may be null. `response` and `reactor` are gRPC's and live until Finish.

@@ -67,8 +67,9 @@ Error SigningQueue::Exhausted(std::string message) const {
 // Whether the job may wait. Makes room for it if need be.
 Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) {
   if (line_.size() > 0 || busy_ >= options_.sessions) {
-    const auto wait = service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) /
-                      static_cast<double>(options_.sessions);
+    const auto by_line = service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) /
+                         static_cast<double>(options_.sessions);
+    const auto wait = std::max(by_line, line_.UntilTurn(job.caller, job.deadline));
     // Twice: the wait is an estimate, and who is admitted shall be served in time.
     if (2 * wait + service_ > job.deadline - now) {
       return std::unexpected(Exhausted("the deadline cannot be met, so many wait for the HSM; try again later"));
@@ -87,6 +88,7 @@ Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answe
 
 Status SigningQueue::Submit(SigningJob job) {
   std::vector<Answer> answers;
+  const auto now = steady_clock::now();
   {
     const std::lock_guard lock(mutex_);
     if (closing_) {
@@ -100,8 +102,8 @@ Status SigningQueue::Submit(SigningJob job) {
     }
     if (job.urgent) {
       line_.PushFirst(std::move(job));
-    } else if (auto admitted = Admit(job, steady_clock::now(), answers); admitted) {
-      line_.Push(std::move(job));
+    } else if (auto admitted = Admit(job, now, answers); admitted) {
+      line_.Push(std::move(job), now);
     } else {
       return admitted;
     }
@@ -223,8 +225,8 @@ bool SigningQueue::Take(Worker& self) {
     if (line_.size() == 0) {
       return false;
     }
-    auto job = line_.Pop();
     const auto now = steady_clock::now();
+    auto job = line_.Pop(now);
     if (now + std::chrono::duration_cast<steady_clock::duration>(service_ / 2) < job.deadline) {
       self.job.emplace(std::move(job));
       self.began = now;

@@ -5,11 +5,17 @@
 #include <utility>
 
 namespace assertion {
+namespace {
 
-void WaitingLine::Push(SigningJob job) {
+constexpr double kNewest = 1.0 / 16;  // what the newest interval counts: sessions become free by chance
+
+}  // namespace
+
+void WaitingLine::Push(SigningJob job, Instant now) {
   const auto known = by_name_.find(job.caller);
-  const auto caller =
-      known != by_name_.end() ? known->second : callers_.insert(callers_.end(), Caller{.name = job.caller, .jobs = {}});
+  const auto caller = known != by_name_.end()
+                          ? known->second
+                          : callers_.insert(callers_.end(), Caller{.name = job.caller, .jobs = {}, .turn = now});
   if (known == by_name_.end()) {
     by_name_.emplace(job.caller, caller);
   }
@@ -36,32 +42,42 @@ SigningJob WaitingLine::Take(Callers::iterator caller, Jobs::iterator job) {
   return taken;
 }
 
-SigningJob WaitingLine::Pop() {
+SigningJob WaitingLine::Pop(Instant now) {
   if (!first_.empty()) {
     auto job = std::move(first_.front());
     first_.pop_front();
     return job;
   }
   const auto next = callers_.begin();
+  const Seconds interval = now - std::exchange(next->turn, now);
+  next->interval = next->interval.count() > 0 ? next->interval * (1 - kNewest) + interval * kNewest : interval;
   callers_.splice(callers_.end(), callers_, next);  // its turn is over
   return Take(next, next->jobs.begin());
 }
 
+std::size_t WaitingLine::OwnAhead(const Caller& caller, Instant deadline) const {
+  // Mostly the newest is the last to expire.
+  const auto& jobs = caller.jobs;
+  return jobs.rbegin()->first.first <= deadline
+             ? jobs.size()
+             : static_cast<std::size_t>(std::distance(jobs.begin(), jobs.upper_bound({deadline, number_})));
+}
+
 std::size_t WaitingLine::Ahead(const std::string& caller, Instant deadline) const {
-  std::size_t own = 0;
   const auto known = by_name_.find(caller);
-  if (known != by_name_.end()) {
-    const auto& jobs = known->second->jobs;
-    // Mostly the newest is the last to expire.
-    own = jobs.rbegin()->first.first <= deadline
-              ? jobs.size()
-              : static_cast<std::size_t>(std::distance(jobs.begin(), jobs.upper_bound({deadline, number_})));
-  }
+  const auto own = known == by_name_.end() ? 0 : OwnAhead(*known->second, deadline);
   auto ahead = first_.size() + own;
   for (const auto& other : callers_) {
     ahead += known != by_name_.end() && &other == &*known->second ? 0 : std::min(other.jobs.size(), own + 1);
   }
   return ahead;
+}
+
+WaitingLine::Seconds WaitingLine::UntilTurn(const std::string& caller, Instant deadline) const {
+  const auto known = by_name_.find(caller);
+  return known == by_name_.end()
+             ? Seconds(0)
+             : known->second->interval * static_cast<double>(OwnAhead(*known->second, deadline) + 1);
 }
 
 std::optional<SigningJob> WaitingLine::GiveWay(const std::string& caller) {

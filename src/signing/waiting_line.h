@@ -19,8 +19,9 @@ namespace assertion {
 class WaitingLine {
  public:
   using Instant = std::chrono::steady_clock::time_point;
+  using Seconds = std::chrono::duration<double>;
 
-  void Push(SigningJob job);
+  void Push(SigningJob job, Instant now);
 
   // Before all others, outside all turns.
   void PushFirst(SigningJob job) { first_.push_back(std::move(job)); }
@@ -28,10 +29,13 @@ class WaitingLine {
   std::size_t size() const { return size_ + first_.size(); }
 
   // The next. There must be one.
-  SigningJob Pop();
+  SigningJob Pop(Instant now);
 
-  // How many would be done before one more of this caller's.
+  // How many would be done before one more of this caller's, if nobody else came.
   std::size_t Ahead(const std::string& caller, Instant deadline) const;
+
+  // When that one's turn would come, by how often this caller's turns have come since it waits: others do come.
+  Seconds UntilTurn(const std::string& caller, Instant deadline) const;
 
   // Makes room for one of this caller's by the last job of the caller who has most, if that is more than this one has.
   std::optional<SigningJob> GiveWay(const std::string& caller);
@@ -48,10 +52,14 @@ class WaitingLine {
   using Jobs = std::map<JobTicket::Place, SigningJob>;
   struct Caller {
     std::string name;
-    Jobs jobs;  // never empty
+    Jobs jobs;            // never empty
+    Instant turn;         // its last one, or when it came
+    Seconds interval{0};  // from one turn to the next, as a moving average; 0: it had none yet
   };
   using Callers = std::list<Caller>;  // by turn
 
+  // How many of the caller's own would be done before one more of that deadline.
+  std::size_t OwnAhead(const Caller& caller, Instant deadline) const;
   SigningJob Take(Callers::iterator caller, Jobs::iterator job);
 
   std::deque<SigningJob> first_;

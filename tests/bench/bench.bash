@@ -11,11 +11,12 @@ if [ -z "$bin" ]; then
   log=$root/build/bench.log
   mkdir -p "$root/build"
   { cmake -S "$root" -B "$root/build/bench" -G Ninja -D CMAKE_BUILD_TYPE=Release -D ASSERTION_BUILD_TESTS=ON &&
-    cmake --build "$root/build/bench" --target assertiond assertionctl signing_bench; } >"$log" 2>&1 ||
+    cmake --build "$root/build/bench" --target assertiond assertionctl signing_bench overload faulty_hsm; } >"$log" 2>&1 ||
     { tail -n 25 "$log" >&2; echo "bench: the build failed, see $log" >&2; exit 1; }
   bin=$root/build/bench/bin
 fi
 
+module=/usr/lib/softhsm/libsofthsm2.so sessions=''   # what write_config names; '': assertiond's default
 work=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX") server=''
 stop_server() {
   if [ -n "$server" ] && kill -TERM "$server" 2>/dev/null; then wait "$server" || true; fi
@@ -66,12 +67,13 @@ write_config() {
   local client separator=''
   {
     printf '{ "hsm": "%s", "listen": "unix:%s", "state_directory": "%s", "refresh_interval": "1s",\n' \
-      "pkcs11:token=bench?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:$work/pin" \
+      "pkcs11:token=bench?module-path=$module&pin-source=file:$work/pin" \
       "$work/assertiond.sock" "${SOFTHSM2_CONF%/*}"   # of the token: each has an audit key of its own
     if [ -n "${tls:-}" ]; then
       printf '  "tls": { "listen": "127.0.0.1:0", "certificate": "%s", "client_ca": "%s" },\n' "$work/tls.pem" \
         "$work/tls-files/authorities.pem"
     fi
+    [ -z "$sessions" ] || printf '  "sessions": %s,\n' "$sessions"
     printf '  "operators": [ { "caller": "uid:%s", "roles": ["operator"] } ],\n  "clients": [' "$(id -u)"
     for client in "$@"; do
       printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s", "dns:bench"] }' \
@@ -82,6 +84,9 @@ write_config() {
   } >"$work/assertiond.json"
   export ASSERTIOND_SERVER=unix:$work/assertiond.sock
 }
+
+# tls_address: HOST:PORT where the server that was started speaks TLS.
+tls_address() { sed -nE 's/.* serving on (\S+) with TLS$/\1/p' "$work/assertiond.log"; }
 
 # start_server: sets started to the milliseconds from start to serving.
 start_server() {

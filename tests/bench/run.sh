@@ -21,7 +21,6 @@ certify_tls
 start_server
 echo "cold start to serving, with an empty token: $started ms"
 "$bin/assertionctl" key generate --client-id orders >"$work/key.log"
-tls_address=$(sed -nE 's/.* serving on (\S+) with TLS$/\1/p' "$work/assertiond.log")
 # Beside it one without an audit log: what that costs.
 sed -e "s|\"listen\": \"unix:$work/assertiond.sock\"|\"listen\": \"unix:$work/unaudited.sock\"|" \
   -e '/"tls":/d' -e 's|"operators"|"audit": { "enabled": false }, "operators"|' "$work/assertiond.json" \
@@ -34,4 +33,4 @@ until grep -qF 'serving on unix:' "$work/unaudited.log"; do
   kill -0 "$beside" 2>/dev/null || { cat "$work/unaudited.log" >&2; exit 1; }
   sleep 0.01
 done
-"$bin/signing_bench" --unaudited "unix:$work/unaudited.sock" --tls "$tls_address" --tls-folder "$work/tls-files" --config "$work/assertiond.json" --client-id orders "${arguments[@]}"
+"$bin/signing_bench" --unaudited "unix:$work/unaudited.sock" --tls "$(tls_address)" --tls-folder "$work/tls-files" --config "$work/assertiond.json" --client-id orders "${arguments[@]}"

@@ -2,7 +2,6 @@
 // directly, then asks a running assertiond for assertions, in turns, so that a machine that drifts slows both alike.
 
 #include <dlfcn.h>
-#include <grpcpp/grpcpp.h>
 #include <p11-kit/pkcs11.h>
 #include <p11-kit/uri.h>
 #include <sys/resource.h>
@@ -10,9 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -29,8 +26,11 @@
 #include <utility>
 #include <vector>
 
-#include "assertion/v1/assertion.grpc.pb.h"
+#include "bench/connection.h"
+#include "bench/load.h"
+#include "bench/quantile.h"
 
+namespace assertion::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -206,98 +206,32 @@ Round SignDirectly(const Token& token, int sessions, Seconds time) {
   return round;
 }
 
-// Keeps a number of CreateAssertion calls in flight until the time is up: each answer starts the next call.
-class Callers {
- public:
-  Callers(assertion::v1::AssertionService::Stub& stub, const std::string& client_id, int in_flight, Seconds time)
-      : stub_(stub),
-        cpu_begin_(OwnCpuTime()),
-        begin_(Clock::now()),
-        end_(begin_ + std::chrono::duration_cast<Clock::duration>(time)) {
-    request_.set_client_id(client_id);
-    for (int i = 0; i < in_flight; ++i) {
-      calls_.push_back(std::make_unique<Call>());
-    }
-    active_ = calls_.size();
-    for (const auto& call : calls_) {
-      Start(*call);
-    }
-  }
-
-  Round Finish() {
-    std::unique_lock lock(mutex_);
-    idle_.wait(lock, [this] { return active_ == 0; });
-    const Seconds elapsed = Clock::now() - begin_;
-    const auto cpu = OwnCpuTime() - cpu_begin_;
-    Round round;
-    for (const auto& call : calls_) {
-      if (!call->failure.empty()) {
-        throw std::runtime_error("CreateAssertion: " + call->failure);
-      }
-      round.milliseconds.insert(round.milliseconds.end(), call->milliseconds.begin(), call->milliseconds.end());
-    }
-    const auto calls = static_cast<double>(round.milliseconds.size());
-    round.per_second = calls / elapsed.count();
-    round.own_cpu_us = cpu.count() * 1e6 / calls;
-    return round;
-  }
-
- private:
-  struct Call {
-    std::optional<grpc::ClientContext> context;
-    assertion::v1::CreateAssertionResponse response;
-    Clock::time_point begin;
-    std::vector<double> milliseconds;
-    std::string failure;
-  };
-
-  void Start(Call& call) {
-    call.context.emplace();
-    call.context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
-    call.begin = Clock::now();
-    stub_.async()->CreateAssertion(&*call.context, &request_, &call.response,
-                                   [this, &call](const grpc::Status& status) { Done(call, status); });
-  }
-
-  void Done(Call& call, const grpc::Status& status) {
-    const auto now = Clock::now();
-    if (!status.ok() || call.response.assertion().empty()) {
-      call.failure = "status " + std::to_string(status.error_code()) + ": " + status.error_message();
+// Keeps so many CreateAssertion calls in flight until the time is up.
+Round Ask(Stub& server, const std::string& client_id, int in_flight, Seconds time) {
+  std::mutex mutex;
+  Round round;
+  std::string failure;
+  Load load(server, client_id, Seconds(30), [&](const Load::Answer& answer) {
+    const std::scoped_lock lock(mutex);
+    if (!answer.status.ok() || answer.response.assertion().empty()) {
+      failure = "status " + std::to_string(answer.status.error_code()) + ": " + answer.status.error_message();
     } else {
-      call.milliseconds.push_back(Seconds(now - call.begin).count() * 1e3);
-      if (now < end_) {
-        Start(call);
-        return;
-      }
+      round.milliseconds.push_back(answer.milliseconds());
     }
-    const std::scoped_lock lock(mutex_);
-    if (--active_ == 0) {
-      idle_.notify_one();
-    }
+  });
+  const auto cpu_begin = OwnCpuTime();
+  const auto elapsed = load.Keep(static_cast<std::size_t>(in_flight), time);
+  const auto cpu = OwnCpuTime() - cpu_begin;
+  if (!failure.empty()) {
+    throw std::runtime_error("CreateAssertion: " + failure);
   }
-
-  assertion::v1::AssertionService::Stub& stub_;
-  assertion::v1::CreateAssertionRequest request_;
-  std::vector<std::unique_ptr<Call>> calls_;
-  Seconds cpu_begin_;
-  Clock::time_point begin_;
-  Clock::time_point end_;
-  std::mutex mutex_;
-  std::condition_variable idle_;
-  std::size_t active_ = 0;
-};
+  const auto calls = static_cast<double>(round.milliseconds.size());
+  round.per_second = calls / elapsed.count();
+  round.own_cpu_us = cpu.count() * 1e6 / calls;
+  return round;
+}
 
 // ---- statistics ----
-
-// Nearest rank: the smallest value that at least this share of all values does not exceed.
-double Quantile(std::vector<double> values, double share) {
-  if (values.empty()) {
-    return 0;
-  }
-  const auto rank = std::min(values.size() - 1, static_cast<std::size_t>(share * static_cast<double>(values.size())));
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(rank));
-  return values[rank];
-}
 
 double Median(const std::vector<double>& values) { return Quantile(values, 0.5); }
 
@@ -342,42 +276,6 @@ void Print(const Series& series, std::optional<double> ratio) {
   std::printf("\n");
 }
 
-// gRPC reads the target as a URI.
-std::string Target(std::string_view path) {
-  std::string target = "unix:";
-  for (const unsigned char c : path) {
-    if (std::isalnum(c) != 0 || std::string_view("/._-~").find(static_cast<char>(c)) != std::string_view::npos) {
-      target += static_cast<char>(c);
-    } else {
-      std::array<char, 4> escaped{};
-      std::snprintf(escaped.data(), escaped.size(), "%%%02X", static_cast<unsigned>(c));
-      target += escaped.data();
-    }
-  }
-  return target;
-}
-
-using Stub = assertion::v1::AssertionService::Stub;
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::unique_ptr<Stub> ConnectLocally(const std::string& listen) {
-  return std::make_unique<Stub>(
-      grpc::CreateChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
-                          grpc::experimental::LocalCredentials(UDS)));
-}
-
-// `folder` has authorities.pem, client.pem and client.key.
-std::unique_ptr<Stub> ConnectByTls(const std::string& address, const std::string& folder) {
-  const auto credentials = grpc::SslCredentials({.pem_root_certs = ReadFile(folder + "/authorities.pem"),
-                                                 .pem_private_key = ReadFile(folder + "/client.key"),
-                                                 .pem_cert_chain = ReadFile(folder + "/client.pem")});
-  return std::make_unique<Stub>(grpc::CreateChannel(address, credentials));
-}
-
 int Run(int argc, char** argv) {
   std::string config_path;
   std::string client_id = "orders";
@@ -413,9 +311,7 @@ int Run(int argc, char** argv) {
   Series service_64{.name = "service, 64 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
   Series no_audit_16{.name = "no audit, 16 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
   Series tls_16{.name = "TLS, 16 in flight", .per_second = {}, .milliseconds = {}, .own_cpu_us = {}};
-  const auto ask = [&](Stub& server, int in_flight, Seconds time) {
-    return Callers(server, client_id, in_flight, time).Finish();
-  };
+  const auto ask = [&](Stub& server, int in_flight, Seconds time) { return Ask(server, client_id, in_flight, time); };
 
   SignDirectly(token, 2, Seconds(0.5));  // not counted: caches, connection, clock frequency
   for (Stub* server : {&*stub, &*unaudited_stub, &*tls_stub}) {
@@ -478,10 +374,11 @@ int Run(int argc, char** argv) {
 }
 
 }  // namespace
+}  // namespace assertion::bench
 
 int main(int argc, char** argv) {
   try {
-    return Run(argc, argv);
+    return assertion::bench::Run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "signing_bench: %s\n", error.what());
     return 1;

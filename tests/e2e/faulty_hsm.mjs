@@ -39,6 +39,11 @@ export class FaultyHsm {
     return counts;
   }
 
+  // The functions that were, by name.
+  called() {
+    return [...this.counts().keys()].filter((name) => name.startsWith('C_'));
+  }
+
   // How many are open.
   sessions() {
     return this.counts().get('sessions')?.calls ?? 0;

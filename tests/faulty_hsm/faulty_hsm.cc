@@ -6,7 +6,9 @@
 //   skip: lets N calls pass first; times: for that many calls, otherwise for as long as the file says so
 //
 //   C_Sign fail=0x30        answers this CK_RV without asking the real module
-//   C_Sign delay=40         milliseconds, before the real call
+//   C_Sign delay=40         milliseconds, before the real call; 0.25 is a quarter of one
+//   C_Sign delay=40 spread=8   normally distributed with that standard deviation, never below 0
+//   C_Sign delay=exp:40     exponentially distributed with that mean
 //   C_Sign hang             until the file says otherwise, then goes on
 //   C_Sign flip             one bit of the signature is wrong
 //   C_SignInit swap         the key is another private key of the token than the one that was asked for
@@ -21,6 +23,9 @@
 // FAULTY_HSM_COUNTS may name a file, made when it is missing, that tells while the module runs how often each function
 // was called, and how often a rule met it: records of 64 octets, a name of 48 and two 64-bit numbers of this machine.
 // The first number of the record "sessions" is how many are open.
+//
+// A network HSM of k sessions, t ms a signature: C_Sign delay=t, for a program that opens k. Whoever waits holds no
+// lock. What is not understood ends the process, which says so: a rule that is ignored would let a test pass.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
@@ -31,32 +36,131 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <random>
+#include <set>
 #include <shared_mutex>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace {
 
+using Milliseconds = std::chrono::duration<double, std::milli>;
+
+struct Delay {
+  double mean = 0;
+  double spread = 0;
+  bool exponential = false;
+
+  Milliseconds Draw() const {
+    thread_local std::mt19937_64 random(std::random_device{}());
+    if (exponential) {
+      return Milliseconds(std::exponential_distribution(1 / mean)(random));
+    }
+    return Milliseconds(spread > 0 ? std::max(0.0, std::normal_distribution(mean, spread)(random)) : mean);
+  }
+};
+
 struct Rule {
   std::string function;
   std::string action;
-  unsigned long value = 0;
+  CK_ULONG value = 0;
+  Delay delay;
   long skip = 0;
   long times = -1;  // -1: without end
+
+  bool Fits(std::string_view called) const {
+    const bool all = function == "*" && called != "C_Initialize" && called != "C_Finalize";
+    return (function == called || all) && times != 0;
+  }
 };
 
+// The functions that a rule may name: those that are wrapped here.
+std::set<std::string, std::less<>>& Functions() {
+  static auto* functions = new std::set<std::string, std::less<>>;  // outlives every thread
+  return *functions;
+}
+
+template <typename Number>
+bool Parse(std::string_view text, Number& number) {
+  int base = 10;
+  if (text.starts_with("0x")) {
+    text.remove_prefix(2);
+    base = 16;
+  }
+  const auto* end = text.data() + text.size();
+  const auto parsed = [&] {
+    if constexpr (std::is_floating_point_v<Number>) {
+      return std::from_chars(text.data(), end, number);
+    } else {
+      return std::from_chars(text.data(), end, number, base);
+    }
+  }();
+  return parsed.ec == std::errc() && parsed.ptr == end && number >= 0;
+}
+
+bool ParseDelay(std::string_view text, Delay& delay) {
+  delay.exponential = text.starts_with("exp:");
+  text.remove_prefix(delay.exponential ? 4 : 0);
+  return Parse(text, delay.mean) && (!delay.exponential || delay.mean > 0);
+}
+
+bool ParseAction(std::string_view name, std::optional<std::string_view> value, Rule& rule) {
+  rule.action = name;
+  if (name == "delay") {
+    return value && ParseDelay(*value, rule.delay);
+  }
+  if (name == "fail" || name == "limit" || name == "flags") {
+    return value && Parse(*value, rule.value);
+  }
+  constexpr std::array kPlain = {"hang", "flip", "swap", "crash", "dropped", "removed", "wedged", "renumber"};
+  return !value && std::ranges::find(kPlain, name) != kPlain.end();
+}
+
+bool ParseOption(std::string_view name, std::optional<std::string_view> value, Rule& rule) {
+  if (name == "spread") {
+    return rule.action == "delay" && !rule.delay.exponential && value && Parse(*value, rule.delay.spread);
+  }
+  return value && ((name == "skip" && Parse(*value, rule.skip)) || (name == "times" && Parse(*value, rule.times)));
+}
+
+// The first word of the line that is not understood; nothing when all are.
+std::optional<std::string> Parse(const std::string& line, Rule& rule) {
+  std::istringstream words(line);
+  words >> rule.function;
+  if (rule.function != "*" && !Functions().contains(rule.function)) {
+    return rule.function;
+  }
+  std::string word;
+  for (bool first = true; words >> word || first; first = false) {
+    const std::string_view text = word;
+    const auto equals = text.find('=');
+    const auto value = equals == text.npos ? std::nullopt : std::optional(text.substr(equals + 1));
+    if (!(first ? ParseAction : ParseOption)(text.substr(0, equals), value, rule)) {
+      return word;
+    }
+  }
+  return std::nullopt;
+}
+
+// What holds for one call.
 struct Taken {
-  std::string action;
-  unsigned long value = 0;
+  std::optional<Rule> rule;
+  bool removed = false;
+  bool renumber = false;
+
+  bool Is(std::string_view action) const { return rule && rule->action == action; }
 };
 
 // The file of FAULTY_HSM_COUNTS. Belongs to one thread at a time.
@@ -111,10 +215,10 @@ class Counts {
 // What the control file says, and what became of it.
 class Faults {
  public:
-  std::optional<Taken> Take(std::string_view function) {
+  Taken Take(std::string_view function) {
     const std::lock_guard lock(mutex_);
     auto taken = Match(function);
-    counts_.Add(function, taken.has_value());
+    counts_.Add(function, taken.rule.has_value());
     return taken;
   }
 
@@ -135,15 +239,15 @@ class Faults {
   bool Has(std::string_view action) {
     const std::lock_guard lock(mutex_);
     Read();
-    return std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.action == action; });
+    return HasRead(action);
   }
 
  private:
-  std::optional<Taken> Match(std::string_view function) {
+  Taken Match(std::string_view function) {
     Read();
+    Taken taken{.rule = {}, .removed = HasRead("removed"), .renumber = HasRead("renumber")};
     for (auto& rule : rules_) {
-      const bool all = rule.function == "*" && function != "C_Initialize" && function != "C_Finalize";
-      if ((rule.function != function && !all) || rule.times == 0) {
+      if (!rule.Fits(function)) {
         continue;
       }
       if (rule.skip > 0) {
@@ -153,9 +257,14 @@ class Faults {
       if (rule.times > 0) {
         --rule.times;
       }
-      return Taken{.action = rule.action, .value = rule.value};
+      taken.rule = rule;
+      break;
     }
-    return std::nullopt;
+    return taken;
+  }
+
+  bool HasRead(std::string_view action) const {
+    return std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.action == action; });
   }
 
   void Read() {
@@ -173,23 +282,15 @@ class Faults {
     known_ = now;
     rules_.clear();
     std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-      std::istringstream words(line);
-      Rule rule;
-      words >> rule.function >> rule.action;
-      for (std::string word = rule.action; !word.empty(); word.clear(), words >> word) {
-        const auto equals = word.find('=');
-        const auto number = equals == std::string::npos ? 0 : std::stol(word.substr(equals + 1), nullptr, 0);
-        if (word.starts_with("skip=")) {
-          rule.skip = number;
-        } else if (word.starts_with("times=")) {
-          rule.times = number;
-        } else {
-          rule.action = word.substr(0, equals);
-          rule.value = static_cast<unsigned long>(number);
-        }
+    int number = 1;
+    for (std::string line; std::getline(file, line); ++number) {
+      if (line.empty()) {
+        continue;
       }
-      rules_.push_back(rule);
+      if (const auto wrong = Parse(line, rules_.emplace_back())) {
+        std::fprintf(stderr, "faulty_hsm: %s:%d: '%s' is not understood\n", path, number, wrong->c_str());
+        std::abort();
+      }
     }
   }
 
@@ -244,45 +345,40 @@ CK_RV Removed(std::string_view function) {
 }
 
 // What happens before the real call: an answer instead of it, or nothing. `taken` is left for what comes after it.
-std::optional<CK_RV> Before(std::string_view function, std::optional<Taken>& taken) {
+std::optional<CK_RV> Before(std::string_view function, Taken& taken) {
   taken = TheFaults().Take(function);
   if (is_wedged && function != "C_Finalize") {
     return CKR_DEVICE_ERROR;
   }
-  const bool now_removed = TheFaults().Has("removed");
-  if (now_removed) {
+  if (taken.removed) {
     Remove();
     const auto answer = Removed(function);
     return function == "C_Initialize" || function == "C_Finalize" || answer == CKR_OK ? std::nullopt
                                                                                       : std::optional(answer);
   }
   was_removed = false;
-  const bool renumber = TheFaults().Has("renumber");
-  if (renumber != renumbering.exchange(renumber)) {
+  if (taken.renumber != renumbering.exchange(taken.renumber)) {
     offset += kRenumbered;
   }
-  if (!taken) {
-    return std::nullopt;
+  if (taken.Is("fail")) {
+    return taken.rule->value;
   }
-  if (taken->action == "fail") {
-    return taken->value;
-  }
-  if (taken->action == "wedged") {
+  if (taken.Is("wedged")) {
     is_wedged = true;
     return CKR_DEVICE_ERROR;
   }
-  if (taken->action == "limit" && TheFaults().OpenSessions() >= static_cast<long>(taken->value)) {
+  if (taken.Is("limit") && TheFaults().OpenSessions() >= static_cast<long>(taken.rule->value)) {
     return CKR_SESSION_COUNT;
   }
-  if (taken->action == "dropped") {
+  if (taken.Is("dropped")) {
     CloseSessions();
-  } else if (taken->action == "delay") {
-    std::this_thread::sleep_for(std::chrono::milliseconds(taken->value));
-  } else if (taken->action == "hang") {
+  } else if (taken.Is("delay")) {
+    std::this_thread::sleep_for(taken.rule->delay.Draw());
+  } else if (taken.Is("hang")) {
     while (TheFaults().Has("hang")) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-  } else if (taken->action == "crash") {
+  } else if (taken.Is("crash")) {
     std::_Exit(70);
   }
   return std::nullopt;
@@ -307,7 +403,7 @@ CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
 // What the rule answers, or what `call` does, which is told of a rule that comes after the real call.
 template <typename Call>
 CK_RV Faulty(std::string_view function, const Call& call) {
-  std::optional<Taken> taken;
+  Taken taken;
   if (const auto answer = Before(function, taken)) {
     return *answer;
   }
@@ -321,13 +417,13 @@ struct Wrapped;
 template <typename... A, CK_RV (*CK_FUNCTION_LIST::*Member)(A...), const char* Name>
 struct Wrapped<Member, Name> {
   static CK_RV Call(A... arguments) {
-    return Faulty(Name, [&](const auto&) { return (real->*Member)(arguments...); });
+    return Faulty(Name, [&](const Taken&) { return (real->*Member)(arguments...); });
   }
 };
 
 // Those that do more than the fault.
 CK_RV Finalize(void* reserved) {
-  return Faulty("C_Finalize", [&](const auto&) {
+  return Faulty("C_Finalize", [&](const Taken&) {
     is_wedged = false;
     TheFaults().ForgetSessions();
     return real->C_Finalize(reserved);
@@ -335,8 +431,8 @@ CK_RV Finalize(void* reserved) {
 }
 
 CK_RV GetSlotList(CK_BBOOL token_present, CK_SLOT_ID* slots, CK_ULONG* count) {
-  return Faulty("C_GetSlotList", [&](const auto&) {
-    if (token_present != CK_FALSE && TheFaults().Has("removed")) {
+  return Faulty("C_GetSlotList", [&](const Taken& taken) {
+    if (token_present != CK_FALSE && taken.removed) {
       *count = 0;
       return CKR_OK;
     }
@@ -347,13 +443,13 @@ CK_RV GetSlotList(CK_BBOOL token_present, CK_SLOT_ID* slots, CK_ULONG* count) {
 CK_RV GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
   return Faulty("C_GetTokenInfo", [&](const auto& taken) {
     const auto rv = real->C_GetTokenInfo(slot, info);
-    info->flags |= rv == CKR_OK && taken && taken->action == "flags" ? taken->value : 0;
+    info->flags |= rv == CKR_OK && taken.Is("flags") ? taken.rule->value : 0;
     return rv;
   });
 }
 
 CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY notify, CK_SESSION_HANDLE* session) {
-  return Faulty("C_OpenSession", [&](const auto&) {
+  return Faulty("C_OpenSession", [&](const Taken&) {
     const auto rv = real->C_OpenSession(slot, flags, application, notify, session);
     TheFaults().AddSessions(rv == CKR_OK ? 1 : 0);
     return rv;
@@ -361,7 +457,7 @@ CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY 
 }
 
 CK_RV CloseSession(CK_SESSION_HANDLE session) {
-  return Faulty("C_CloseSession", [&](const auto&) {
+  return Faulty("C_CloseSession", [&](const Taken&) {
     const auto rv = real->C_CloseSession(session);
     TheFaults().AddSessions(rv == CKR_OK ? -1 : 0);
     return rv;
@@ -369,7 +465,7 @@ CK_RV CloseSession(CK_SESSION_HANDLE session) {
 }
 
 CK_RV FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG* count) {
-  return Faulty("C_FindObjects", [&](const auto&) {
+  return Faulty("C_FindObjects", [&](const Taken&) {
     const auto rv = real->C_FindObjects(session, objects, most, count);
     std::for_each(objects, objects + (rv == CKR_OK ? *count : 0), [](auto& object) { object += offset; });
     return rv;
@@ -377,7 +473,7 @@ CK_RV FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG
 }
 
 CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* object) {
-  return Faulty("C_CreateObject", [&](const auto&) {
+  return Faulty("C_CreateObject", [&](const Taken&) {
     const auto rv = real->C_CreateObject(session, pattern, count, object);
     *object += rv == CKR_OK ? offset.load() : 0;
     return rv;
@@ -387,7 +483,7 @@ CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG co
 CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* public_pattern,
                       CK_ULONG public_count, CK_ATTRIBUTE* private_pattern, CK_ULONG private_count,
                       CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
-  return Faulty("C_GenerateKeyPair", [&](const auto&) {
+  return Faulty("C_GenerateKeyPair", [&](const Taken&) {
     const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
                                             private_count, public_key, private_key);
     *public_key += rv == CKR_OK ? offset.load() : 0;
@@ -397,25 +493,24 @@ CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATT
 }
 
 CK_RV DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-  return Faulty("C_DestroyObject", [&](const auto&) { return real->C_DestroyObject(session, ToReal(object)); });
+  return Faulty("C_DestroyObject", [&](const Taken&) { return real->C_DestroyObject(session, ToReal(object)); });
 }
 
 CK_RV GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
   return Faulty("C_GetAttributeValue",
-                [&](const auto&) { return real->C_GetAttributeValue(session, ToReal(object), pattern, count); });
+                [&](const Taken&) { return real->C_GetAttributeValue(session, ToReal(object), pattern, count); });
 }
 
 CK_RV SignInit(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE key) {
-  return Faulty("C_SignInit", [&](const auto& taken) {
-    const bool swap = taken && taken->action == "swap";
-    return real->C_SignInit(session, mechanism, swap ? Other(session, ToReal(key)) : ToReal(key));
+  return Faulty("C_SignInit", [&](const Taken& taken) {
+    return real->C_SignInit(session, mechanism, taken.Is("swap") ? Other(session, ToReal(key)) : ToReal(key));
   });
 }
 
 CK_RV Sign(CK_SESSION_HANDLE session, CK_BYTE* data, CK_ULONG size, CK_BYTE* signature, CK_ULONG* signature_size) {
-  return Faulty("C_Sign", [&](const auto& taken) {
+  return Faulty("C_Sign", [&](const Taken& taken) {
     const auto rv = real->C_Sign(session, data, size, signature, signature_size);
-    if (rv == CKR_OK && signature != nullptr && taken && taken->action == "flip") {
+    if (rv == CKR_OK && signature != nullptr && taken.Is("flip")) {
       signature[*signature_size / 2] ^= 1U;
     }
     return rv;
@@ -430,6 +525,7 @@ void Wrap() {
   do {                                                            \
     static constexpr char kName[] = #name;                        \
     wrapper.name = Wrapped<&CK_FUNCTION_LIST::name, kName>::Call; \
+    Functions().emplace(kName);                                   \
   } while (false)
   WRAP(C_Initialize);
   WRAP(C_GetInfo);
@@ -449,18 +545,24 @@ void Wrap() {
   WRAP(C_DigestInit);
   WRAP(C_Digest);
 #undef WRAP
-  wrapper.C_Finalize = Finalize;
-  wrapper.C_GetSlotList = GetSlotList;
-  wrapper.C_GetTokenInfo = GetTokenInfo;
-  wrapper.C_OpenSession = OpenSession;
-  wrapper.C_CloseSession = CloseSession;
-  wrapper.C_FindObjects = FindObjects;
-  wrapper.C_CreateObject = CreateObject;
-  wrapper.C_GenerateKeyPair = GenerateKeyPair;
-  wrapper.C_DestroyObject = DestroyObject;
-  wrapper.C_GetAttributeValue = GetAttributeValue;
-  wrapper.C_SignInit = SignInit;
-  wrapper.C_Sign = Sign;
+#define WRAP(name)                   \
+  do {                               \
+    wrapper.C_##name = name;         \
+    Functions().emplace("C_" #name); \
+  } while (false)
+  WRAP(Finalize);
+  WRAP(GetSlotList);
+  WRAP(GetTokenInfo);
+  WRAP(OpenSession);
+  WRAP(CloseSession);
+  WRAP(FindObjects);
+  WRAP(CreateObject);
+  WRAP(GenerateKeyPair);
+  WRAP(DestroyObject);
+  WRAP(GetAttributeValue);
+  WRAP(SignInit);
+  WRAP(Sign);
+#undef WRAP
 }
 
 }  // namespace

@@ -13,13 +13,13 @@
 #include "p11/pin.h"
 #include "p11/refused_pins.h"
 #include "softhsm.h"
-#include "x509/verifier.h"
 
 namespace assertion::p11 {
 namespace {
 
 NewKey Orders(const Bytes& id) { return {.label = "orders", .id = id, .algorithm = kAlgorithms.data(), .bits = 2048}; }
 
+// What is of SoftHSM2 alone, or of us; tests/contract has what every token must do.
 class HsmTokenTest : public testing::Test {
  protected:
   LoggedInSoftHsm hsm_;
@@ -46,74 +46,6 @@ TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
   }
 }
 
-TEST_F(HsmTokenTest, WhatItSignsVerifiesWithThePublicKeyItShows) {
-  const auto key = hsm_.token().GenerateKeyPair(Orders({1}));
-  ASSERT_TRUE(key);
-  const auto session = hsm_.token().OpenSigningSession();
-  ASSERT_TRUE(session);
-  const auto verifier = x509::Verifier::New(key->public_key, kAlgorithms[0]);
-  ASSERT_TRUE(verifier);
-  for (const auto* input : {"first", "second"}) {
-    const auto signature = (*session)->Sign(key->id, kAlgorithms[0], input);
-    ASSERT_TRUE(signature) << signature.error().ToString();
-    EXPECT_EQ(signature->size(), 256U);
-    EXPECT_TRUE(verifier->Verify(input, *signature));
-  }
-}
-
-TEST_F(HsmTokenTest, ReadsKeysAndCertificatesByLabel) {
-  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
-  const Bytes der = {0x30, 0x00};
-  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, der, der));
-  const auto other = hsm_.token().Read({"other"});
-  ASSERT_TRUE(other);
-  EXPECT_TRUE(other->keys.empty());
-  EXPECT_TRUE(other->certificates.empty());
-  const auto found = hsm_.token().Read({"orders"});
-  ASSERT_TRUE(found) << found.error().ToString();
-  ASSERT_EQ(found->keys.size(), 1U);
-  EXPECT_FALSE(found->keys.front().flaw);
-  ASSERT_EQ(found->certificates.size(), 1U);
-  EXPECT_EQ(found->certificates.front().value, der);
-  EXPECT_EQ(found->certificates.front().id, Bytes{1});
-  EXPECT_TRUE(found->public_keys.empty());
-}
-
-TEST_F(HsmTokenTest, DataObjectsArePrivateAndFoundByApplicationAndLabel) {
-  ASSERT_TRUE(hsm_.token().StoreData("app", "one", "first"));
-  ASSERT_TRUE(hsm_.token().StoreData("app", "two", "second"));
-  EXPECT_TRUE(hsm_.token().FindData("other", "")->empty());
-  EXPECT_EQ(hsm_.token().FindData("app", "")->size(), 2U);
-  const auto two = hsm_.token().FindData("app", "two");
-  ASSERT_TRUE(two);
-  ASSERT_EQ(two->size(), 1U);
-  EXPECT_EQ(two->front().value, "second");
-  ASSERT_TRUE(hsm_.token().DestroyObject(two->front().handle));
-  EXPECT_TRUE(hsm_.token().DestroyObject(two->front().handle));  // gone already
-  EXPECT_EQ(hsm_.token().FindData("app", "")->size(), 1U);
-}
-
-TEST_F(HsmTokenTest, AnIdIsNeverUsedTwice) {
-  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
-  const auto again = hsm_.token().GenerateKeyPair(Orders({1}));
-  ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().code, Code::kAlreadyExists);
-}
-
-TEST_F(HsmTokenTest, DestroyRemovesBothHalves) {
-  const auto key = hsm_.token().GenerateKeyPair(Orders({1}));
-  ASSERT_TRUE(key);
-  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{1}));
-  const auto left = hsm_.token().Read({"orders"});
-  ASSERT_TRUE(left);
-  EXPECT_TRUE(left->keys.empty());
-  EXPECT_TRUE(left->public_keys.empty());
-  const auto stale = (*hsm_.token().OpenSigningSession())->Sign(key->id, kAlgorithms[0], "x");
-  ASSERT_FALSE(stale);
-  EXPECT_EQ(stale.error().code, Code::kLedgerUnusable);
-  EXPECT_NE(stale.error().detail.find("C_FindObjects: no private key with CKA_ID 01"), std::string::npos);
-}
-
 TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {
   const auto reference = hsm_.token().PrivateKeyOf(Bytes{0xAB, 0x01});
   ASSERT_TRUE(reference);
@@ -123,16 +55,6 @@ TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {
   EXPECT_NE(uri.find("type=private"), std::string::npos) << uri;
   EXPECT_EQ(uri.find("pin"), std::string::npos) << uri;
 }
-
-TEST_F(HsmTokenTest, ClosingASessionDoesNotLogOut) {
-  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({1})));
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(hsm_.token().OpenSigningSession());
-  }
-  EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);  // private objects are seen by the logged in only
-}
-
-TEST_F(HsmTokenTest, KnowsWhatTheTokenSupports) { EXPECT_TRUE(hsm_.token().Supports(kAlgorithms[0])); }
 
 class LogInTest : public testing::Test {
  protected:

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <future>
@@ -668,6 +669,24 @@ TEST_F(BusyServiceTest, AFullQueueRefusesAtOnce) {
   Release();
   EXPECT_TRUE(first_.get().ok());
   EXPECT_TRUE(second.get().ok());
+}
+
+TEST_F(BusyServiceTest, ARefusalDoesNotWaitForTheAuditLogAndIsInIt) {
+  auto second = CallLater();
+  while (short_queue_.Waiting() == 0) {
+    std::this_thread::yield();
+  }
+  std::latch hold(1);
+  audit_->Record({}, [&hold](const Status&) { hold.wait(); });  // the writing thread is busy now
+  EXPECT_EQ(Call(std::chrono::seconds(10)).error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  hold.count_down();
+  Release();
+  EXPECT_TRUE(first_.get().ok());
+  EXPECT_TRUE(second.get().ok());
+  const auto lines = Audited("CreateAssertion");
+  EXPECT_EQ(
+      std::ranges::count(lines, nlohmann::json("RESOURCE_EXHAUSTED"), [](const auto& line) { return line["outcome"]; }),
+      1);
 }
 
 TEST_F(BusyServiceTest, PastTheCallsDeadlineNothingIsSigned) {

@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
-#include <cstdio>
-#include <cstdlib>
 #include <future>
 
+#include "faulty_hsm/faulty_hsm.h"
 #include "replica.h"
-#include "softhsm.h"
 
 namespace assertion {
 namespace {
@@ -17,26 +15,6 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr seconds kPatience{20};  // a test that waits in vain fails; none needs as long
-
-// SoftHSM2 behind a module that fails as it is told.
-class FaultyHsm : public LoggedInSoftHsm {
- public:
-  FaultyHsm() : LoggedInSoftHsm(Module()) { setenv("FAULTY_HSM_CONTROL", (directory() / "faults").c_str(), 1); }
-  ~FaultyHsm() { unsetenv("FAULTY_HSM_CONTROL"); }
-  FaultyHsm(const FaultyHsm&) = delete;
-  FaultyHsm& operator=(const FaultyHsm&) = delete;
-
-  void Tell(const std::string& rules) const {
-    const auto draft = Write("faults.new", rules + "\n");
-    std::rename(draft.c_str(), (directory() / "faults").c_str());
-  }
-
- private:
-  static const char* Module() {
-    setenv("FAULTY_HSM_MODULE", SOFTHSM2_MODULE, 1);
-    return FAULTY_HSM;
-  }
-};
 
 class RecoveryTest : public testing::Test {
  protected:

@@ -10,8 +10,10 @@ using std::chrono::seconds;
 class WaitingLineTest : public testing::Test {
  protected:
   void Push(const std::string& caller, int deadline, std::shared_ptr<JobTicket> ticket = nullptr) {
-    line_.Push(Job(caller, deadline, std::move(ticket)));
+    line_.Push(Job(caller, deadline, std::move(ticket)), now_);
   }
+
+  std::string Pop() { return line_.Pop(now_).input; }
 
   static SigningJob Job(const std::string& caller, int deadline, std::shared_ptr<JobTicket> ticket = nullptr) {
     return {.key = {},
@@ -27,12 +29,13 @@ class WaitingLineTest : public testing::Test {
   std::string All() {
     std::string all;
     while (line_.size() > 0) {
-      all += (all.empty() ? "" : " ") + line_.Pop().input;
+      all += (all.empty() ? "" : " ") + Pop();
     }
     return all;
   }
 
   WaitingLine line_;
+  WaitingLine::Instant now_;
 };
 
 TEST_F(WaitingLineTest, OneCallersAreOrderedByDeadlineAndThenByTheirComing) {
@@ -41,7 +44,7 @@ TEST_F(WaitingLineTest, OneCallersAreOrderedByDeadlineAndThenByTheirComing) {
   Push("a", 1);
   Push("a", 2);
   Push("a", 1, second);
-  EXPECT_EQ(line_.Pop().input, "a1");
+  EXPECT_EQ(Pop(), "a1");
   EXPECT_TRUE(second->place) << "it came later";
   EXPECT_EQ(All(), "a1 a2 a3");
 }
@@ -60,7 +63,7 @@ TEST_F(WaitingLineTest, WhoComesBackComesLast) {
   Push("a", 1);
   Push("a", 2);
   Push("b", 1);
-  EXPECT_EQ(line_.Pop().input, "a1");
+  EXPECT_EQ(Pop(), "a1");
   Push("c", 1);
   EXPECT_EQ(All(), "b1 a2 c1");
 }
@@ -76,6 +79,25 @@ TEST_F(WaitingLineTest, KnowsHowManyAreAhead) {
   EXPECT_EQ(line_.Ahead("a", At(5)), 1U + 2U + 3U);
   EXPECT_EQ(line_.Ahead("a", At(9)), 1U + 3U + 3U);
   EXPECT_EQ(line_.Ahead("new", At(9)), 1U + 0U + 2U);
+}
+
+TEST_F(WaitingLineTest, LearnsHowOftenACallersTurnComes) {
+  for (int i = 0; i < 4; ++i) {
+    Push("a", 9);
+  }
+  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(0)) << "it had none yet";
+  now_ += seconds(2);
+  Pop();
+  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(4 * 2));
+  EXPECT_EQ(line_.UntilTurn("a", At(1)), seconds(1 * 2)) << "it would come before all others";
+  EXPECT_EQ(line_.UntilTurn("b", At(9)), seconds(0));
+  now_ += seconds(10);
+  Pop();
+  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(3) * 2.5) << "a moving average";
+  Pop();
+  Pop();
+  Push("a", 9);
+  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(0)) << "it waits anew";
 }
 
 TEST_F(WaitingLineTest, WhoHasMostGivesWayByItsLast) {

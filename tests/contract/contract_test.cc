@@ -1,0 +1,267 @@
+// What every PKCS#11 token must do for us. It runs on each kind of token that there is, and on the one that fails as it
+// is told, told nothing: a fake that nothing proves, lies.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "contract/token_under_test.h"
+#include "x509/certifier.h"
+#include "x509/verifier.h"
+
+namespace assertion {
+namespace {
+
+const Algorithm& kRs256 = kAlgorithms[0];
+
+class ContractTest : public testing::TestWithParam<TokenUnderTest> {
+ protected:
+  p11::HsmToken& token() { return fresh_->token(); }
+
+  Result<TokenKey> Generate(const Bytes& id, const std::string& label = "orders") {
+    return token().GenerateKeyPair({.label = label, .id = id, .algorithm = &kRs256, .bits = 2048});
+  }
+
+  // Whether a session of its own signs with the key, and the public key that was shown at its birth says so.
+  void ExpectSigns(const TokenKey& key) {
+    auto session = token().OpenSigningSession();
+    ASSERT_TRUE(session) << session.error().ToString();
+    ExpectSigns(**session, key, "input");
+  }
+
+  static void ExpectSigns(SigningSession& session, const TokenKey& key, const std::string& input) {
+    const auto signature = session.Sign(key.id, kRs256, input);
+    ASSERT_TRUE(signature) << signature.error().ToString();
+    EXPECT_TRUE(x509::Verifier::New(key.public_key, kRs256)->Verify(input, *signature));
+  }
+
+  const std::unique_ptr<FreshToken> fresh_ = GetParam().make();
+};
+
+TEST_P(ContractTest, ItSaysWhatItIs) {
+  EXPECT_FALSE(token().info().serial.empty()) << "by which it is found again";
+  EXPECT_FALSE(token().info().label.empty());
+  EXPECT_TRUE(token().Supports(kRs256));
+  EXPECT_TRUE(token().Check());
+}
+
+TEST_P(ContractTest, AKeyIsBornAsCustodyAsks) {
+  const auto key = Generate({1, 2, 3});
+  ASSERT_TRUE(key) << key.error().ToString();
+  EXPECT_FALSE(key->flaw);
+  EXPECT_EQ(key->id, (Bytes{1, 2, 3}));
+  EXPECT_EQ(key->label, "orders");
+  EXPECT_EQ(key->public_key.modulus.size(), 256U);
+  EXPECT_EQ(key->public_key.exponent, (Bytes{1, 0, 1}));
+  int required = 0;
+  for (const auto& attribute : key->attributes) {
+    EXPECT_TRUE(attribute.ok()) << attribute.name;
+    required += attribute.required ? 1 : 0;
+  }
+  EXPECT_EQ(required, 6);
+}
+
+TEST_P(ContractTest, WhatItSignsVerifiesWhateverItsLength) {
+  const auto key = Generate({1});
+  ASSERT_TRUE(key) << key.error().ToString();
+  const auto session = token().OpenSigningSession();
+  ASSERT_TRUE(session) << session.error().ToString();
+  for (const std::size_t octets : {1U, 32U, 400U, 16'000U}) {
+    ExpectSigns(**session, *key, std::string(octets, 'e'));
+  }
+}
+
+TEST_P(ContractTest, SessionsSignAtTheSameTimeWhileKeysComeAndGo) {
+  const auto key = Generate({1});
+  ASSERT_TRUE(key) << key.error().ToString();
+  std::atomic<bool> stop = false;
+  std::atomic<int> sessions = 0;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      auto session = token().OpenSigningSession();
+      ++sessions;
+      ASSERT_TRUE(session) << session.error().ToString();
+      for (int n = 0; n < 10 || !stop; ++n) {
+        ExpectSigns(**session, *key, std::to_string(i) + "/" + std::to_string(n));
+      }
+    });
+  }
+  while (sessions < 4) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(Generate({2}));
+  EXPECT_TRUE(token().DestroyKey(Bytes{2}));
+  stop = true;
+}
+
+TEST_P(ContractTest, WhatOneSessionMakesAnotherSees) {
+  const auto made = Generate({1});
+  ASSERT_TRUE(made) << made.error().ToString();
+  ASSERT_TRUE(Generate({2}, "billing"));
+  const auto found = token().Read({"orders"});
+  ASSERT_TRUE(found) << found.error().ToString();
+  ASSERT_EQ(found->keys.size(), 1U) << "of other labels nothing";
+  EXPECT_FALSE(found->keys.front().flaw);
+  EXPECT_EQ(found->keys.front().id, Bytes{1});
+  EXPECT_EQ(found->keys.front().private_key, made->private_key);
+  EXPECT_EQ(found->keys.front().public_key, made->public_key);
+  EXPECT_TRUE(found->public_keys.empty());
+}
+
+TEST_P(ContractTest, ClosingASessionDoesNotLogOut) {
+  const auto key = Generate({1});
+  ASSERT_TRUE(key) << key.error().ToString();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(token().OpenSigningSession());
+  }
+  EXPECT_TRUE(token().Check());
+  EXPECT_EQ(token().Read({"orders"})->keys.size(), 1U) << "private objects are seen by the logged in only";
+  ExpectSigns(*key);
+}
+
+TEST_P(ContractTest, AnIdIsNeverUsedTwice) {
+  ASSERT_TRUE(Generate({1}));
+  const auto again = Generate({1});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::kAlreadyExists);
+}
+
+TEST_P(ContractTest, AKeyThatIsDestroyedSignsForNobody) {
+  const auto key = Generate({1});
+  ASSERT_TRUE(key) << key.error().ToString();
+  const auto session = token().OpenSigningSession();
+  ASSERT_TRUE(session) << session.error().ToString();
+  ExpectSigns(**session, *key, "while it is there");
+  ASSERT_TRUE(token().DestroyKey(Bytes{1}));
+  EXPECT_FALSE((*session)->Sign(key->id, kRs256, "by its handle"));
+  const auto anew = (*token().OpenSigningSession())->Sign(key->id, kRs256, "by its id");
+  ASSERT_FALSE(anew);
+  EXPECT_EQ(anew.error().code, Code::kLedgerUnusable);
+  EXPECT_NE(anew.error().detail.find("C_FindObjects: no private key with CKA_ID 01"), std::string::npos);
+  const auto left = token().Read({"orders"});
+  ASSERT_TRUE(left) << left.error().ToString();
+  EXPECT_TRUE(left->keys.empty());
+  EXPECT_TRUE(left->public_keys.empty());
+}
+
+TEST_P(ContractTest, OpenSslSignsWithItThroughTheProvider) {
+  const auto key = Generate({1});
+  ASSERT_TRUE(key) << key.error().ToString();
+  const auto reference = token().PrivateKeyOf(key->id);
+  ASSERT_TRUE(reference) << reference.error().ToString();
+  const auto certifier = x509::Certifier::New(GetParam().module_path);
+  ASSERT_TRUE(certifier) << certifier.error().ToString();
+  const auto made = (*certifier)
+                        ->SelfSign({.private_key_uri = reference->uri,
+                                    .public_key = key->public_key,
+                                    .algorithm = &kRs256,
+                                    .common_name = "orders",
+                                    .subject_alt_names = {},
+                                    .not_before = Time(std::chrono::seconds(1'800'000'000)),
+                                    .not_after = Time(std::chrono::seconds(1'900'000'000))});
+  ASSERT_TRUE(made) << made.error().ToString();
+  EXPECT_EQ(made->certificate.public_key, key->public_key);
+  ExpectSigns(*key);
+}
+
+TEST_P(ContractTest, AfterAReloadTheSameKeyIsFoundAgain) {
+  const auto key = Generate({1});
+  ASSERT_TRUE(key) << key.error().ToString();
+  auto session = token().OpenSigningSession();
+  ASSERT_TRUE(session) << session.error().ToString();
+  const auto reloaded = token().Reconnect(Reconnection::kReload);
+  ASSERT_TRUE(reloaded) << reloaded.error().ToString();
+  EXPECT_TRUE(token().Check());
+  const auto stale = (*session)->Sign(key->id, kRs256, "by a session of before");
+  ASSERT_FALSE(stale);
+  EXPECT_EQ(stale.error().code, Code::kUnavailable);
+  ExpectSigns(*key);
+  EXPECT_EQ(token().Read({"orders"})->keys.at(0).public_key, key->public_key);
+}
+
+// Of tokens that store what is given to them.
+class StoredObjectsContractTest : public ContractTest {};
+
+TEST_P(StoredObjectsContractTest, ACertificateStandsBesideItsKey) {
+  ASSERT_TRUE(Generate({1}));
+  const Bytes der = {0x30, 0x00};
+  ASSERT_TRUE(token().StoreCertificate("orders", Bytes{1}, der, der));
+  const auto found = token().Read({"orders"});
+  ASSERT_TRUE(found) << found.error().ToString();
+  ASSERT_EQ(found->certificates.size(), 1U);
+  EXPECT_EQ(found->certificates.front().value, der);
+  EXPECT_EQ(found->certificates.front().id, Bytes{1});
+  EXPECT_TRUE(token().Read({"other"})->certificates.empty());
+}
+
+TEST_P(StoredObjectsContractTest, DataIsFoundByApplicationAndLabelUntilItIsDestroyed) {
+  ASSERT_TRUE(token().StoreData("app", "one", "first"));
+  ASSERT_TRUE(token().StoreData("app", "two", "second"));
+  EXPECT_TRUE(token().FindData("other", "")->empty());
+  EXPECT_EQ(token().FindData("app", "")->size(), 2U);
+  const auto two = token().FindData("app", "two");
+  ASSERT_TRUE(two) << two.error().ToString();
+  ASSERT_EQ(two->size(), 1U);
+  EXPECT_EQ(two->front().value, "second");
+  ASSERT_TRUE(token().DestroyObject(two->front().handle));
+  EXPECT_TRUE(token().DestroyObject(two->front().handle)) << "gone already";
+  EXPECT_EQ(token().FindData("app", "")->size(), 1U);
+}
+
+TEST_P(StoredObjectsContractTest, DataComesBackAsItWasThroughAReload) {
+  std::string value;
+  for (int i = 0; i < 16'000; ++i) {
+    value += static_cast<char>(i);
+  }
+  ASSERT_TRUE(token().StoreData("app", "large", value));
+  ASSERT_TRUE(token().Reconnect(Reconnection::kReload));
+  const auto found = token().FindData("app", "large");
+  ASSERT_TRUE(found) << found.error().ToString();
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ(found->front().value, value);
+}
+
+TEST_P(StoredObjectsContractTest, MoreObjectsAreFoundThanOneCallTells) {
+  for (int i = 0; i < 150; ++i) {
+    ASSERT_TRUE(token().StoreData("app", std::to_string(i), "x"));
+  }
+  EXPECT_EQ(token().FindData("app", "")->size(), 150U);
+}
+
+// Of tokens that do not: they say so, and nothing of it stays.
+class NoStoredObjectsContractTest : public ContractTest {};
+
+TEST_P(NoStoredObjectsContractTest, WhatItCannotStoreItRefuses) {
+  ASSERT_TRUE(Generate({1}));
+  const Bytes der = {0x30, 0x00};
+  for (const auto& stored :
+       {token().StoreData("app", "one", "first"), token().StoreCertificate("orders", Bytes{1}, der, der)}) {
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().code, Code::kInternal) << "not UNAVAILABLE, which says: try again";
+    EXPECT_NE(stored.error().detail.find("C_CreateObject"), std::string::npos);
+  }
+  EXPECT_TRUE(token().FindData("app", "")->empty());
+  EXPECT_TRUE(token().Read({"orders"})->certificates.empty());
+  EXPECT_TRUE(token().Check());
+}
+
+std::vector<TokenUnderTest> Those(Lack what, bool lack) {
+  auto tokens = TokensUnderTest();
+  std::erase_if(tokens, [&](const TokenUnderTest& token) { return token.lacks.contains(what) != lack; });
+  return tokens;
+}
+
+const auto kName = [](const auto& info) { return info.param.name; };
+
+INSTANTIATE_TEST_SUITE_P(Token, ContractTest, testing::ValuesIn(TokensUnderTest()), kName);
+INSTANTIATE_TEST_SUITE_P(Token, StoredObjectsContractTest, testing::ValuesIn(Those(Lack::kStoredObjects, false)),
+                         kName);
+INSTANTIATE_TEST_SUITE_P(Token, NoStoredObjectsContractTest, testing::ValuesIn(Those(Lack::kStoredObjects, true)),
+                         kName);
+
+}  // namespace
+}  // namespace assertion
