@@ -131,7 +131,7 @@ void Log::Work() {
 }
 
 bool Log::IsDue() const {
-  return since_checkpoint_ >= options_.checkpoint_lines ||
+  return (since_checkpoint_ >= options_.checkpoint_lines && !signer_away_) ||
          (since_checkpoint_ > 0 && std::chrono::steady_clock::now() >= next_checkpoint_);
 }
 
@@ -200,11 +200,12 @@ void Log::SetState(const Status& state) {
   }
 }
 
-// Without one the lines wait for the next: a token that does not sign releases nothing either.
+// Without one the lines wait for the next interval's: a token that does not answer would keep every batch waiting.
 void Log::Checkpoint() {
   next_checkpoint_ = std::chrono::steady_clock::now() + options_.checkpoint_interval;
   auto head = head_;
   auto line = MakeCheckpoint(head, signer_.sign, Now());
+  signer_away_ = !line;
   if (!line) {
     return;
   }

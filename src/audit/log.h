@@ -91,6 +91,7 @@ class Log {
   std::uint64_t checkpoint_ = 0;
   std::uint64_t since_checkpoint_ = 0;
   std::chrono::steady_clock::time_point next_checkpoint_;
+  bool signer_away_ = false;  // at the last checkpoint
   std::uint64_t lost_ = 0;  // events refused since the log could not be written
 
   mutable std::mutex mutex_;
