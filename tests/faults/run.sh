@@ -11,7 +11,7 @@ usage: tests/faults/run.sh BIN_DIR WORK_DIR [TEST]... [OPTION]...
   stop      SIGTERM while the module hangs
   soak      at 70 % load, with a fault every few seconds
   overload  at 10 times what the token signs, and two unequal callers
-Without TEST: all of them, as long as with --long, and RESULTS.md beside this file is written.
+Without TEST: all of them, the overload as with --long, and RESULTS.md beside this file is written.
   --long           the soak 10 minutes, the server killed 100 times, the overload 30 s; otherwise 60 s, 20 times, 4 s
   --reduced        for a build that is slow: of the matrix one code for each function, way and action; the soak 30 s; a
                    fifth of the overload's rate
@@ -65,7 +65,6 @@ if [ ${#wanted[@]} -gt 0 ]; then
   for test in "${wanted[@]}"; do try "$test"; done
   exit
 fi
-export E2E_LONG=1
 overload_options+=(--long)
 status=0
 for test in "${tests[@]}"; do try "$test" || status=1; done
