@@ -73,7 +73,7 @@ Status Log::Enqueue(std::string body, Done& done) {
   if (waiting_.size() >= options_.capacity) {
     return Fail(Code::kResourceExhausted, "too many calls wait for the audit log; try again later");
   }
-  waiting_.push_back({.body = std::move(body), .done = std::move(done)});
+  waiting_.push_back({.body = std::move(body), .done = std::move(done), .recorded = std::chrono::steady_clock::now()});
   return {};
 }
 
@@ -95,6 +95,15 @@ Log::Position Log::position() const {
   return position_;
 }
 
+Log::Backlog Log::backlog() const {
+  const std::lock_guard lock(mutex_);
+  Backlog backlog{.waiting = waiting_.size() + in_hand_, .lag = {}, .unproven = since_checkpoint_};
+  if (backlog.waiting > 0) {
+    backlog.lag = std::chrono::steady_clock::now() - (in_hand_ > 0 ? oldest_in_hand_ : waiting_.front().recorded);
+  }
+  return backlog;
+}
+
 void Log::Work() {
   while (true) {
     std::vector<Entry> batch;
@@ -111,6 +120,8 @@ void Log::Work() {
         filled_.wait(lock, wake);
       }
       batch.swap(waiting_);
+      in_hand_ = batch.size();
+      oldest_in_hand_ = batch.empty() ? oldest_in_hand_ : batch.front().recorded;
       reopen = std::exchange(reopen_, false);
       closing = closing_;
     }
@@ -156,8 +167,16 @@ void Log::Settle(std::vector<Entry> batch) {
   }
   const auto written = Write(bodies);
   SetState(written);
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    in_hand_ = 0;
+  }
   const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
   for (auto& entry : batch) {
+    if (written) {
+      durable_time_.Add(now - entry.recorded);
+    }
     entry.done(outcome);
   }
 }

@@ -4,11 +4,10 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <chrono>
-
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
 #include "audit/log.h"
+#include "observe/assertion_tally.h"
 
 namespace assertion::service {
 
@@ -23,6 +22,9 @@ class AuditedCall {
   // To be filled as the call goes on.
   audit::Event& event() { return event_; }
 
+  // What is counted when the answer leaves; by itself nothing.
+  TalliedAnswer& tallied() { return tallied_; }
+
   // Takes over what will be signed.
   void Describe(const ApprovedClaims& claims);
 
@@ -35,7 +37,7 @@ class AuditedCall {
  private:
   audit::Log* log_;
   audit::Event event_;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  TalliedAnswer tallied_;
   grpc::ByteBuffer* response_;
   grpc::ServerUnaryReactor* reactor_;
 };
