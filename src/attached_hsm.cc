@@ -3,12 +3,14 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "assertion/clock.h"
 #include "keys/file_ledger.h"
 #include "keys/token_ledger.h"
+#include "signing/calibration.h"
 #include "x509/openssl.h"
 
 namespace assertion {
@@ -29,6 +31,9 @@ Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t ran
   }
   return TokenLedger::Open(token, HolderOf(config), SystemTime, x509::RandomOctets);
 }
+
+// What makes a token in this machine busy.
+std::size_t LeastSessions() { return std::max(2U, std::thread::hardware_concurrency()); }
 
 }  // namespace
 
@@ -56,8 +61,10 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->keys_ = std::move(*keys);
   hsm->custodian_ =
       std::make_unique<KeyCustodian>(*hsm->token_, *hsm->ledger_, *hsm->certifier_, *hsm->keys_, x509::RandomOctets);
+  hsm->measures_sessions_ = !config.sessions;
   hsm->queue_ = std::make_unique<SigningQueue>(
-      *hsm->token_, SigningQueue::Options{.sessions = config.sessions, .capacity = kQueueCapacity});
+      *hsm->token_,
+      SigningQueue::Options{.sessions = config.sessions.value_or(LeastSessions()), .capacity = kQueueCapacity});
   hsm->key_log_.emplace(config.hsms.size() > 1 ? " on HSM '" + hsm->name_ + "'" : "");
   hsm->key_log_->Look(*hsm->keys_);
   return hsm;
@@ -65,6 +72,7 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
 
 void AttachedHsm::Watch(Watchers watchers) {
   queue_->OnHang(watchers.hung);
+  MeasureSessions();
   keys_->KeepFresh(refresh_interval_,
                    [this, refreshed = std::move(watchers.refreshed), failing = false](const Status& status) mutable {
                      if (!status && !failing) {
@@ -75,14 +83,34 @@ void AttachedHsm::Watch(Watchers watchers) {
                      }
                      failing = !status;
                      key_log_->Look(*keys_);
+                     MeasureSessions();
                      refreshed(status);
                    });
   recovery_.emplace(*token_, *keys_, *queue_, std::move(watchers.changed), std::move(watchers.hung),
                     std::move(watchers.may_reload));
 }
 
+// As soon as there is a key, and beside the service: a network HSM takes a second for it.
+void AttachedHsm::MeasureSessions() {
+  auto keys = keys_->SigningKeys();
+  auto input = keys_->ProofInput();
+  if (!measures_sessions_ || keys.empty() || !input) {
+    return;
+  }
+  measures_sessions_ = false;
+  measuring_ =
+      std::jthread([this, key = std::move(keys.front()), input = std::move(*input)](const std::stop_token& stop) {
+        if (const auto found = Calibrate(*token_, *key, input, LeastSessions(), stop)) {
+          queue_->GrowTo(found->sessions);
+          spdlog::info("HSM '{}' signs with {} sessions: {:.0f} {} signatures a second, more sessions make no more",
+                       name_, found->sessions, found->rate, key->algorithm->name);
+        }
+      });
+}
+
 void AttachedHsm::Rest() {
   keys_->KeepNoMore();
+  measuring_ = {};
   recovery_.reset();
 }
 

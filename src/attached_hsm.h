@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "config/config.h"
 #include "keys/key_custodian.h"
@@ -45,6 +47,7 @@ class AttachedHsm {
 
  private:
   AttachedHsm() = default;
+  void MeasureSessions();
 
   std::string name_;
   std::chrono::seconds refresh_interval_{};
@@ -56,6 +59,8 @@ class AttachedHsm {
   std::unique_ptr<SigningQueue> queue_;
   std::optional<KeyLog> key_log_;
   std::optional<Recovery> recovery_;
+  bool measures_sessions_ = false;  // still to be done; then KeepFresh's thread alone
+  std::jthread measuring_;
 };
 
 }  // namespace assertion

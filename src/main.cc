@@ -399,7 +399,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   if (config.tls) {
     spdlog::info("serving on {}:{} with TLS", InBrackets(config.tls->host), (*server)->tls_port());
   }
-  spdlog::info("serving on unix:{} with {} sessions", config.socket_path, config.sessions);
+  spdlog::info("serving on unix:{}", config.socket_path);
   signals.SetLimit(config.drain_limit + kHangLimit);
   supervisor.Tell("READY=1");
   WaitForStop(

@@ -1,7 +1,12 @@
 // assertionctl assertion: create, inspect.
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "assertion/clock.h"
@@ -13,23 +18,100 @@
 namespace assertion::cli {
 namespace {
 
+nlohmann::ordered_json ToJson(const v1::CreateAssertionResponse& response) {
+  return {{"assertion", response.assertion()},
+          {"client_assertion_type", response.client_assertion_type()},
+          {"kid", response.kid()},
+          {"jti", response.jti()},
+          {"issued_at", Rfc3339(ToTime(response.issued_at()))},
+          {"expires_at", Rfc3339(ToTime(response.expires_at()))}};
+}
+
+// How far a batch is: a line on the terminal, if there is one, that changes a few times a second.
+class Progress {
+ public:
+  explicit Progress(std::uint64_t all) : all_(all) {}
+
+  void Count(bool made) {
+    ++(made ? made_ : refused_);
+    const auto now = std::chrono::steady_clock::now();
+    if (terminal_ && now - shown_ > std::chrono::milliseconds(200)) {
+      shown_ = now;
+      Show('\r');
+    }
+  }
+
+  void End() const {
+    if (terminal_) {
+      Show('\n');
+    }
+  }
+
+  std::uint64_t refused() const { return refused_; }
+  std::uint64_t answered() const { return made_ + refused_; }
+
+ private:
+  void Show(char end) const {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
+    std::fprintf(stderr, "\r%llu of %llu made, %llu refused, %.0f/s \b%c", static_cast<unsigned long long>(made_),
+                 static_cast<unsigned long long>(all_), static_cast<unsigned long long>(refused_),
+                 static_cast<double>(answered()) / took.count(), end);
+  }
+
+  const std::uint64_t all_;
+  const bool terminal_ = isatty(STDERR_FILENO) == 1;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_ = began_;
+  std::uint64_t made_ = 0;
+  std::uint64_t refused_ = 0;
+};
+
+// One line each, as they come.
+int CreateMany(const Options& options, const v1::CreateAssertionRequest& request) {
+  auto connection = Connection::Open(options.server);
+  if (!connection) {
+    return ReportCall(connection.error());
+  }
+  Progress progress(options.count);
+  std::optional<Error> refusal;  // the first
+  int status = 0;
+  const auto ended = connection->CreateAssertions(request, options.count, [&](const auto& outcome) {
+    progress.Count(outcome.has_value());
+    if (outcome) {
+      status = Write("", (options.json ? ToJson(*outcome).dump() : outcome->assertion()) + "\n");
+    } else if (!refusal) {
+      refusal = outcome.error();
+    }
+    return status == 0;
+  });
+  progress.End();
+  if (status != 0) {
+    return status;
+  }
+  if (!ended) {
+    return ReportCall({ended.error().code,
+                       "after " + std::to_string(progress.answered()) + " of " + std::to_string(options.count) + ": " +
+                           ended.error().message,
+                       ""});
+  }
+  return refusal ? ReportCall({refusal->code,
+                               std::to_string(progress.refused()) + " of " + std::to_string(options.count) +
+                                   " were refused, the first: " + refusal->message,
+                               ""})
+                 : 0;
+}
+
 int CreateAssertion(const Options& options) {
   const auto request = AssertionRequestOf(options);
   if (!request) {
     return Report(kUsage, request.error().message, "assertionctl assertion create --help");
   }
+  if (options.count != 1) {
+    return CreateMany(options, *request);
+  }
   return Call<v1::CreateAssertionRequest, v1::CreateAssertionResponse>(
       options, &Connection::CreateAssertion, *request, [&](const auto& response) {
-        if (!options.json) {
-          return Write("", response.assertion() + "\n");
-        }
-        const nlohmann::ordered_json json = {{"assertion", response.assertion()},
-                                             {"client_assertion_type", response.client_assertion_type()},
-                                             {"kid", response.kid()},
-                                             {"jti", response.jti()},
-                                             {"issued_at", Rfc3339(ToTime(response.issued_at()))},
-                                             {"expires_at", Rfc3339(ToTime(response.expires_at()))}};
-        return Write("", json.dump(2) + "\n");
+        return Write("", (options.json ? ToJson(response).dump(2) : response.assertion()) + "\n");
       });
 }
 
@@ -95,9 +177,16 @@ void AddAssertionNoun(CLI::App& app, Options& options, int& status) {
   auto* noun = AddNoun(app, "assertion", "Client assertions (RFC 7523)");
   auto* create = AddVerb(noun, "create", "Have one made; prints the JWT alone",
                          "  assertionctl assertion create --client-id orders\n"
-                         "  assertionctl assertion create --client-id orders --lifetime 60s --claim 'tenant=\"acme\"'",
+                         "  assertionctl assertion create --client-id orders --lifetime 60s --claim 'tenant=\"acme\"'\n"
+                         "  assertionctl assertion create --client-id orders --count 10000 > assertions.txt",
                          status, [&options] { return CreateAssertion(options); });
   AddAssertionOptions(create, options);
+  create
+      ->add_option("--count", options.count,
+                   "So many, on one stream; a line each, as they come, and the progress on a terminal's standard error")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
+      ->capture_default_str();
   AddJson(create, options);
   auto* inspect = AddVerb(noun, "inspect", "Decode one, and verify it when a key is given; needs no server",
                           "  assertionctl assertion create --client-id orders | assertionctl assertion inspect\n"

@@ -69,6 +69,7 @@ struct Options {
   std::string audience;
   std::string lifetime;
   std::vector<std::string> claims;
+  std::uint64_t count = 1;
   std::string file;
   std::string certificate_file;
   std::string jwks_file;

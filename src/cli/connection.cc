@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "assertion/v1/assertion.grpc.pb.h"
@@ -46,6 +47,49 @@ Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientConte
   return response;
 }
 
+Result<v1::CreateAssertionResponse> OutcomeOf(v1::CreateAssertionsResponse& response) {
+  if (response.has_error()) {
+    const auto& error = response.error();
+    return Fail(CodeOf(static_cast<grpc::StatusCode>(error.code())), error.message());
+  }
+  return std::move(*response.mutable_assertion());
+}
+
+struct StreamEnd {
+  grpc::Status status;
+  std::uint64_t answered = 0;
+  bool wanted = true;  // by `use`
+};
+
+// Asks until everything is answered or the stream ends.
+template <typename Use>
+StreamEnd AskOnStream(v1::AssertionService::Stub& stub, const v1::CreateAssertionRequest& request, std::uint64_t count,
+                      const Use& use) {
+  grpc::ClientContext context;
+  const auto stream = stub.CreateAssertions(&context);
+  std::jthread writing([&] {
+    v1::CreateAssertionsRequest wanted;
+    *wanted.mutable_assertion() = request;
+    for (std::uint64_t tag = 0; tag < count; ++tag) {
+      wanted.set_tag(tag);
+      if (!stream->Write(wanted)) {
+        return;
+      }
+    }
+    stream->WritesDone();
+  });
+  StreamEnd end;
+  for (v1::CreateAssertionsResponse response; end.wanted && stream->Read(&response); ++end.answered) {
+    end.wanted = use(OutcomeOf(response));
+  }
+  if (!end.wanted) {
+    context.TryCancel();
+  }
+  writing.join();
+  end.status = stream->Finish();
+  return end;
+}
+
 }  // namespace
 
 struct Connection::Stubs {
@@ -74,6 +118,25 @@ Result<Connection> Connection::Open(const std::string& address) {
 
 Result<v1::CreateAssertionResponse> Connection::CreateAssertion(const v1::CreateAssertionRequest& request) {
   return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateAssertion, request);
+}
+
+// A server reads a stream for a while only; what it has not answered is asked on another.
+Status Connection::CreateAssertions(const v1::CreateAssertionRequest& request, std::uint64_t count,
+                                    const std::function<bool(Result<v1::CreateAssertionResponse>)>& use) {
+  while (count > 0) {
+    const auto end = AskOnStream(stubs_->assertions, request, count, use);
+    count -= end.answered;
+    if (!end.wanted) {
+      return {};
+    }
+    if (!end.status.ok() && (end.status.error_code() != grpc::StatusCode::UNAVAILABLE || end.answered == 0)) {
+      return Fail(CodeOf(end.status.error_code()), end.status.error_message());
+    }
+    if (end.status.ok() && count > 0) {
+      return Fail(Code::kFailedPrecondition, "the server ended the stream before it had answered everything");
+    }
+  }
+  return {};
 }
 
 Result<v1::GetCertificateResponse> Connection::GetCertificate(const v1::GetCertificateRequest& request) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,6 +23,11 @@ class Connection {
   ~Connection();
 
   Result<v1::CreateAssertionResponse> CreateAssertion(const v1::CreateAssertionRequest& request);
+
+  // `count` of the same on one stream. `use` gets each answer as it comes, and says whether to go on.
+  Status CreateAssertions(const v1::CreateAssertionRequest& request, std::uint64_t count,
+                          const std::function<bool(Result<v1::CreateAssertionResponse>)>& use);
+
   Result<v1::GetCertificateResponse> GetCertificate(const v1::GetCertificateRequest& request);
   Result<v1::GetJwksResponse> GetJwks(const v1::GetJwksRequest& request);
   Result<v1::GenerateKeyResponse> GenerateKey(const v1::GenerateKeyRequest& request);

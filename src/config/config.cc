@@ -429,11 +429,11 @@ std::vector<p11::TokenUri> ReadHsms(Fields& fields) {
   return hsms;
 }
 
-std::size_t ReadSessions(Fields& fields) {
+std::optional<std::size_t> ReadSessions(Fields& fields) {
   constexpr std::int64_t kMost = 256;
   const auto* sessions = fields.Take<std::int64_t>("sessions", false, "an integer");
   if (sessions == nullptr) {
-    return std::max(2U, std::thread::hardware_concurrency());
+    return std::nullopt;
   }
   if (*sessions < 1 || *sessions > kMost) {
     fields.Refuse("sessions", "must be from 1 to 256");

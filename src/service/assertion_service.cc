@@ -36,6 +36,46 @@ Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertion
   return std::chrono::seconds(request.lifetime().seconds());
 }
 
+// Of one request on a stream.
+Result<std::chrono::nanoseconds> TimeoutOf(const v1::CreateAssertionsRequest& wanted) {
+  if (!wanted.has_timeout()) {
+    return kLongestWait;
+  }
+  const auto& timeout = wanted.timeout();
+  const bool possible = timeout.seconds() >= 0 && timeout.seconds() <= kLongestWait.count() && timeout.nanos() >= 0 &&
+                        timeout.nanos() < std::nano::den;
+  const auto length = possible ? std::chrono::seconds(timeout.seconds()) + std::chrono::nanoseconds(timeout.nanos())
+                               : std::chrono::nanoseconds(0);
+  if (length.count() == 0 || length > kLongestWait) {
+    return Fail(Code::kInvalidArgument, "timeout: must be more than 0 and at most 30 s");
+  }
+  return length;
+}
+
+// All but what the key adds.
+v1::CreateAssertionResponse ReplyOf(const ApprovedClaims& approved) {
+  v1::CreateAssertionResponse reply;
+  reply.set_client_assertion_type(kClientAssertionType);
+  reply.set_jti(approved.jti());
+  reply.mutable_issued_at()->set_seconds(approved.issued_at().time_since_epoch().count());
+  reply.mutable_expires_at()->set_seconds(approved.expires_at().time_since_epoch().count());
+  return reply;
+}
+
+grpc::ByteBuffer ToWire(v1::CreateAssertionResponse& reply, std::optional<std::uint64_t> tag) {
+  if (!tag) {
+    return Serialize(reply);
+  }
+  v1::CreateAssertionsResponse tagged;
+  tagged.set_tag(*tag);
+  tagged.mutable_assertion()->Swap(&reply);
+  return Serialize(tagged);
+}
+
+grpc::Status Stopping() {
+  return {grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later, for what has no answer"};
+}
+
 // A call whose job leaves the queue when the caller does.
 class Creation final : public grpc::ServerUnaryReactor {
  public:
@@ -63,19 +103,59 @@ grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServer
 
 // Once the queue has accepted the job, the call is the job's to finish.
 Status AssertionService::Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<AssertionTicket> ticket) {
-  auto& event = call->event();
+                                const Call& call, Ticket ticket) const {
   const auto caller = Authenticate(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }
-  event.caller = caller->name();
+  call->event().caller = caller->name();
   v1::CreateAssertionRequest request;
   if (auto parsed = Parse(wire, request); !parsed) {
     return parsed;
   }
-  event.client_id = request.client_id();
-  event.audience = request.audience();
+  return Submit(*caller, request, DeadlineOf(context), std::nullopt, call, std::move(ticket));
+}
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
+    grpc::CallbackServerContext* context) {
+  auto caller = Authenticate(*context);
+  auto stream = AssertionStream::Open(
+      [this, context, caller](const v1::CreateAssertionsRequest& wanted, Ticket ticket, AuditedCall::Release release) {
+        const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
+        call->tallied().tally = tally_;
+        call->event().caller = caller->name();
+        const auto accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
+        if (!accepted) {
+          call->Finish(std::unexpected(accepted.error()));
+        }
+      });
+  if (caller) {
+    Keep(stream);
+    stream->Begin();
+  } else {
+    stream->End(ToGrpc(caller.error()));
+  }
+  return stream.get();
+}
+
+// As Create does.
+Status AssertionService::CreateOne(const Caller& caller, Instant latest, const v1::CreateAssertionsRequest& wanted,
+                                   const Call& call, Ticket ticket) const {
+  if (!wanted.has_assertion()) {
+    return Fail(Code::kInvalidArgument, "assertion: must be set");
+  }
+  const auto timeout = TimeoutOf(wanted);
+  if (!timeout) {
+    return std::unexpected(timeout.error());
+  }
+  const auto deadline = std::min(latest, std::chrono::steady_clock::now() + *timeout);
+  return Submit(caller, wanted.assertion(), deadline, wanted.tag(), call, std::move(ticket));
+}
+
+Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
+                                std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const {
+  call->event().client_id = request.client_id();
+  call->event().audience = request.audience();
   const auto lifetime = LifetimeOf(request);
   if (!lifetime) {
     return std::unexpected(lifetime.error());
@@ -85,10 +165,10 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
     return std::unexpected(extra_claims.error());
   }
   const auto policy = policy_.load();
-  auto approved = policy->Approve(*caller, {.client_id = request.client_id(),
-                                            .audience = request.audience(),
-                                            .lifetime = *lifetime,
-                                            .extra_claims = &*extra_claims});
+  auto approved = policy->Approve(caller, {.client_id = request.client_id(),
+                                           .audience = request.audience(),
+                                           .lifetime = *lifetime,
+                                           .extra_claims = &*extra_claims});
   if (approved || policy->FindClient(request.client_id())) {
     call->tallied().client_id = request.client_id();
   }
@@ -99,18 +179,13 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
     return can_finish;
   }
   call->Describe(*approved);
-
-  v1::CreateAssertionResponse reply;
-  reply.set_client_assertion_type(kClientAssertionType);
-  reply.set_jti(approved->jti());
-  reply.mutable_issued_at()->set_seconds(approved->issued_at().time_since_epoch().count());
-  reply.mutable_expires_at()->set_seconds(approved->expires_at().time_since_epoch().count());
+  auto reply = ReplyOf(*approved);
   return hsms_.Submit({.client_id = request.client_id(),
                        .claims = std::move(*approved).TakeJson(),
-                       .caller = caller->name(),
-                       .deadline = DeadlineOf(context),
+                       .caller = caller.name(),
+                       .deadline = deadline,
                        .done =
-                           [reply = std::move(reply), call](Result<Assertion> made) mutable {
+                           [reply = std::move(reply), tag, call](Result<Assertion> made) mutable {
                              if (!made) {
                                call->Finish(std::unexpected(made.error()));
                                return;
@@ -119,9 +194,36 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
                              call->tallied().algorithm = made->key->algorithm->name;
                              reply.set_kid(made->key->kid);
                              reply.set_assertion(std::move(made->jws));
-                             call->Finish(Serialize(reply));
+                             call->Finish(ToWire(reply, tag));
                            },
                        .ticket = std::move(ticket)});
+}
+
+void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
+  bool ending = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(streams_, [](const auto& one) { return one.expired(); });
+    streams_.push_back(stream);
+    ending = ending_;
+  }
+  if (ending) {
+    stream->End(Stopping());
+  }
+}
+
+void AssertionService::EndStreams() {
+  std::vector<std::weak_ptr<AssertionStream>> streams;
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    streams.swap(streams_);
+  }
+  for (const auto& one : streams) {
+    if (const auto stream = one.lock()) {
+      stream->End(Stopping());
+    }
+  }
 }
 
 grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,

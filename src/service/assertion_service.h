@@ -1,17 +1,24 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
 
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "policy/policy.h"
+#include "service/assertion_stream.h"
 #include "service/audited_call.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
 
 using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAssertion<
-    v1::AssertionService::WithRawCallbackMethod_GetCertificate<
-        v1::AssertionService::WithRawCallbackMethod_GetJwks<v1::AssertionService::Service>>>;
+    v1::AssertionService::WithRawCallbackMethod_CreateAssertions<
+        v1::AssertionService::WithRawCallbackMethod_GetCertificate<
+            v1::AssertionService::WithRawCallbackMethod_GetJwks<v1::AssertionService::Service>>>>;
 
 // assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
 class AssertionService final : public RawAssertionService {
@@ -22,14 +29,28 @@ class AssertionService final : public RawAssertionService {
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                             grpc::ByteBuffer* response) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateAssertions(
+      grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* GetCertificate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                            grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetJwks(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override;
 
+  // Streams take no more requests, and end when they have answered those they took.
+  void EndStreams();
+
  private:
-  Status Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                const std::shared_ptr<AuditedCall>& call, std::shared_ptr<AssertionTicket> ticket);
+  using Instant = std::chrono::steady_clock::time_point;
+  using Call = std::shared_ptr<AuditedCall>;
+  using Ticket = std::shared_ptr<AssertionTicket>;
+
+  Status Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire, const Call& call,
+                Ticket ticket) const;
+  Status CreateOne(const Caller& caller, Instant latest, const v1::CreateAssertionsRequest& wanted, const Call& call,
+                   Ticket ticket) const;
+  Status Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
+                std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const;
+  void Keep(const std::shared_ptr<AssertionStream>& stream);
   Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
                                                  const grpc::ByteBuffer& wire) const;
   Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
@@ -38,6 +59,10 @@ class AssertionService final : public RawAssertionService {
   const HsmGroup& hsms_;
   audit::Log* audit_;
   AssertionTally* tally_;
+
+  std::mutex mutex_;
+  bool ending_ = false;
+  std::vector<std::weak_ptr<AssertionStream>> streams_;
 };
 
 }  // namespace assertion::service

@@ -11,7 +11,7 @@ namespace assertion::service {
 namespace {
 
 // The trace-id of a traceparent header (W3C Trace Context, section 3.2.2); empty when there is none.
-std::string TraceId(const grpc::CallbackServerContext& context) {
+std::string TraceId(const grpc::ServerContextBase& context) {
   constexpr std::size_t kVersion = 3;
   constexpr std::size_t kTraceId = 32;
   const auto& metadata = context.client_metadata();
@@ -26,26 +26,31 @@ std::string TraceId(const grpc::CallbackServerContext& context) {
   return hexadecimal ? std::string(id) : "";
 }
 
-void Release(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, Result<grpc::ByteBuffer> outcome,
-             const TalliedAnswer& tallied, const std::string& trace_id) {
+void Answer(AuditedCall::Release& release, Result<grpc::ByteBuffer> outcome, const TalliedAnswer& tallied,
+            const std::string& trace_id) {
   tallied.Count(outcome ? "OK" : CodeName(outcome.error().code));
-  if (!outcome) {
-    const LogTrace trace(trace_id);
-    Refuse(reactor, outcome.error());
-    return;
-  }
-  response->Swap(&*outcome);
-  reactor->Finish(grpc::Status::OK);
+  const LogTrace trace(trace_id);
+  release(std::move(outcome));
 }
 
 }  // namespace
 
-AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::CallbackServerContext& context,
-                         grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor)
-    : log_(log), response_(response), reactor_(reactor) {
+AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, Release release)
+    : log_(log), release_(std::move(release)) {
   event_.name = method;
   event_.trace_id = TraceId(context);
 }
+
+AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context,
+                         grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor)
+    : AuditedCall(log, method, context, [response, reactor](Result<grpc::ByteBuffer> outcome) {
+        if (!outcome) {
+          Refuse(reactor, outcome.error());
+          return;
+        }
+        response->Swap(&*outcome);
+        reactor->Finish(grpc::Status::OK);
+      }) {}
 
 void AuditedCall::Describe(const ApprovedClaims& claims) {
   event_.audience = claims.audience();
@@ -55,7 +60,7 @@ void AuditedCall::Describe(const ApprovedClaims& claims) {
 
 void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   if (log_ == nullptr) {
-    Release(reactor_, response_, std::move(outcome), tallied_, event_.trace_id);
+    Answer(release_, std::move(outcome), tallied_, event_.trace_id);
     return;
   }
   event_.outcome = outcome ? "OK" : CodeName(outcome.error().code);
@@ -66,15 +71,15 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   // long as the token does, and under overload there are many.
   if (!outcome && outcome.error().retry_delay.count() > 0) {
     log_->Record(event_, [](const Status&) {});
-    Release(reactor_, response_, std::move(outcome), tallied_, event_.trace_id);
+    Answer(release_, std::move(outcome), tallied_, event_.trace_id);
     return;
   }
-  log_->Record(event_, [reactor = reactor_, response = response_, outcome = std::move(outcome),
-                        tallied = std::move(tallied_), trace_id = event_.trace_id](const Status& recorded) mutable {
+  log_->Record(event_, [release = std::move(release_), outcome = std::move(outcome), tallied = std::move(tallied_),
+                        trace_id = event_.trace_id](const Status& recorded) mutable {
     if (!recorded) {
       outcome = std::unexpected(recorded.error());
     }
-    Release(reactor, response, std::move(outcome), tallied, trace_id);
+    Answer(release, std::move(outcome), tallied, trace_id);
   });
 }
 

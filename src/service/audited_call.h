@@ -4,6 +4,8 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <functional>
+
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
 #include "audit/log.h"
@@ -15,9 +17,15 @@ namespace assertion::service {
 // so does who is refused because too much is asked just now.
 class AuditedCall {
  public:
-  // `log` may be null. `response` and `reactor` are gRPC's and live until Finish.
-  AuditedCall(audit::Log* log, const char* method, const grpc::CallbackServerContext& context,
-              grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor);
+  // Gives the caller his answer, or tells him the error.
+  using Release = std::move_only_function<void(Result<grpc::ByteBuffer>)>;
+
+  // `log` may be null.
+  AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, Release release);
+
+  // The same for a call of its own: `response` and `reactor` are gRPC's and live until Finish.
+  AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, grpc::ByteBuffer* response,
+              grpc::ServerUnaryReactor* reactor);
 
   // To be filled as the call goes on.
   audit::Event& event() { return event_; }
@@ -38,8 +46,7 @@ class AuditedCall {
   audit::Log* log_;
   audit::Event event_;
   TalliedAnswer tallied_;
-  grpc::ByteBuffer* response_;
-  grpc::ServerUnaryReactor* reactor_;
+  Release release_;
 };
 
 }  // namespace assertion::service

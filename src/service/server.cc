@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
 constexpr int kHandshakeLimitMs = 2000;
-constexpr int kLongestConnectionMs = 10 * 60 * 1000;  // a caller whose certificate is revoked is gone by then
+constexpr int kLongestConnectionMs = 5 * 60 * 1000;  // a caller whose certificate is revoked is gone by twice that
 
 }  // namespace
 
@@ -94,6 +94,7 @@ void Server::Stop(std::chrono::seconds grace) {
   if (parts_->server) {
     parts_->server->GetHealthCheckService()->SetServingStatus(false);
     parts_->listener->Stop();
+    parts_->assertion_service.EndStreams();
     parts_->server->Shutdown(std::chrono::system_clock::now() + grace);
     parts_->server->Wait();
     parts_->server.reset();

@@ -5,7 +5,6 @@
 #include <array>
 
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 
 namespace assertion::service {
 namespace {
@@ -57,20 +56,26 @@ grpc::StatusCode CodeOf(Code code) {
 
 }  // namespace
 
-grpc::Status ToGrpc(const Error& error) {
-  const auto code = CodeOf(error.code);
-  if (error.retry_delay.count() == 0) {
-    return {code, error.message};
+google::rpc::Status ToStatus(const Error& error) {
+  if (!error.detail.empty()) {
+    spdlog::warn("refused: {}", error.ToString());
   }
-  constexpr int kNanosInMilli = 1'000'000;
-  google::rpc::RetryInfo retry;
-  retry.mutable_retry_delay()->set_seconds(error.retry_delay.count() / 1000);
-  retry.mutable_retry_delay()->set_nanos(static_cast<int>(error.retry_delay.count() % 1000) * kNanosInMilli);
-  google::rpc::Status details;
-  details.set_code(code);
-  details.set_message(error.message);
-  details.add_details()->PackFrom(retry);
-  return {code, error.message, details.SerializeAsString()};
+  google::rpc::Status status;
+  status.set_code(CodeOf(error.code));
+  status.set_message(error.message);
+  if (error.retry_delay.count() != 0) {
+    constexpr int kNanosInMilli = 1'000'000;
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(error.retry_delay.count() / 1000);
+    retry.mutable_retry_delay()->set_nanos(static_cast<int>(error.retry_delay.count() % 1000) * kNanosInMilli);
+    status.add_details()->PackFrom(retry);
+  }
+  return status;
+}
+
+grpc::Status ToGrpc(const Error& error) {
+  const auto status = ToStatus(error);
+  return {CodeOf(error.code), error.message, status.details_size() == 0 ? "" : status.SerializeAsString()};
 }
 
 const char* CodeName(Code code) {
@@ -82,11 +87,6 @@ const char* CodeName(Code code) {
   return kNames.at(static_cast<std::size_t>(CodeOf(code)));
 }
 
-void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error) {
-  if (!error.detail.empty()) {
-    spdlog::warn("refused: {}", error.ToString());
-  }
-  reactor->Finish(ToGrpc(error));
-}
+void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error) { reactor->Finish(ToGrpc(error)); }
 
 }  // namespace assertion::service

@@ -28,10 +28,11 @@ void Tell(Answers& answers) {
 
 }  // namespace
 
-SigningQueue::SigningQueue(Token& token, Options options) : token_(token), options_(options) {
+SigningQueue::SigningQueue(Token& token, Options options)
+    : token_(token), options_(options), sessions_(options.sessions) {
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < options_.sessions; ++i) {
+    for (std::size_t i = 0; i < sessions_; ++i) {
       Hire();
     }
   }
@@ -51,13 +52,20 @@ bool SigningQueue::Drain(milliseconds limit) {
   return ended_.wait_for(lock, limit, [this] { return std::ranges::all_of(workers_, &Worker::ended); });
 }
 
+void SigningQueue::GrowTo(std::size_t sessions) {
+  const std::lock_guard lock(mutex_);
+  for (; sessions_ < sessions && !closing_; ++sessions_) {
+    Hire();
+  }
+}
+
 void SigningQueue::Hire() {
   auto& worker = workers_.emplace_back();
   worker.thread = std::jthread([this, &worker] { Work(worker); });
 }
 
 Error SigningQueue::Exhausted(std::string message) const {
-  const auto drained = service_ * static_cast<double>(line_.size()) / static_cast<double>(options_.sessions);
+  const auto drained = service_ * static_cast<double>(line_.size()) / static_cast<double>(sessions_);
   return {.code = Code::kResourceExhausted,
           .message = std::move(message),
           .detail = {},
@@ -66,9 +74,9 @@ Error SigningQueue::Exhausted(std::string message) const {
 
 // Whether the job may wait. Makes room for it if need be.
 Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) {
-  if (line_.size() > 0 || busy_ >= options_.sessions) {
-    const auto by_line = service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) /
-                         static_cast<double>(options_.sessions);
+  if (line_.size() > 0 || busy_ >= sessions_) {
+    const auto by_line =
+        service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) / static_cast<double>(sessions_);
     const auto wait = std::max(by_line, line_.UntilTurn(job.caller, job.deadline));
     // Twice: the wait is an estimate, and who is admitted shall be served in time.
     if (2 * wait + service_ > job.deadline - now) {
@@ -193,7 +201,7 @@ SigningOccupancy SigningQueue::Occupancy() const {
           .capacity = options_.capacity,
           .busy = busy_,
           .hung = stuck_,
-          .sessions = options_.sessions,
+          .sessions = sessions_,
           .paused = paused_.has_value()};
 }
 
@@ -355,8 +363,8 @@ bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
     }
     ++worker;
   }
-  const bool hopeless = stuck_ > options_.sessions;
-  for (; working < options_.sessions && !hopeless && (!closing_ || line_.size() > 0); ++working) {
+  const bool hopeless = stuck_ > sessions_;
+  for (; working < sessions_ && !hopeless && (!closing_ || line_.size() > 0); ++working) {
     Hire();
   }
   return hopeless;

@@ -28,7 +28,7 @@ namespace assertion {
 class SigningQueue {
  public:
   struct Options {
-    std::size_t sessions = 2;
+    std::size_t sessions = 2;                    // to begin with
     std::size_t capacity = 4096;                 // jobs that wait
     std::chrono::milliseconds call_limit{5000};  // of one attempt; longer is a call that hangs
   };
@@ -51,6 +51,9 @@ class SigningQueue {
 
   // A job that waits is ended at once, CANCELLED. One that is signed already goes on.
   void Cancel(JobTicket& ticket);
+
+  // From now on with so many sessions, if these are more.
+  void GrowTo(std::size_t sessions);
 
   // Jobs that no worker has taken yet.
   std::size_t Waiting() const;
@@ -113,6 +116,7 @@ class SigningQueue {
   std::condition_variable ended_;
   std::condition_variable_any watched_;
   WaitingLine line_;
+  std::size_t sessions_;
   bool closing_ = false;
   std::optional<Error> paused_;
   std::function<void()> failed_;

@@ -224,7 +224,7 @@ describe('a full disk', () => {
     unlinkSync(filler);
     const answers = async () => (await fetch(`${deployment.httpOrigin}/readyz`)).status === 200;
     const end = new Deadline(60, 'readiness');
-    while (!await answers()) await end.until(() => true);
+    await end.until(answers);
     assert.equal((await health.call('Check', {})).status, 'SERVING');
     health.close();
     const later = jtiOf(await deployment.createAssertion('orders'));

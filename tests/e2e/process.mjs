@@ -45,9 +45,9 @@ export class Deadline {
     }
   }
 
-  // Looks at condition() until it is true.
+  // Looks at condition(), or what it promises, until it is true.
   async until(condition) {
-    while (!condition()) {
+    while (!await condition()) {
       if (Date.now() > this.#end) throw new Error(this.#what);
       await new Promise((resolve) => { setTimeout(resolve, 5); });
     }

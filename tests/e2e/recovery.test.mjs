@@ -57,7 +57,7 @@ describe('recovery', () => {
       await deployment.createAssertion('orders');
       assert.ok(await shakesHands(httpPort()));
       const deadline = new Deadline(30, 'gRPC to take the key again');
-      while (!await shakesHands(deployment.tlsPort)) await deadline.until(() => true);
+      await deadline.until(() => shakesHands(deployment.tlsPort));
       await deployment.ctl('key', 'rotate', '--client-id', 'orders');   // by the provider
     });
   }

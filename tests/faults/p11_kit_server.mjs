@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Deployment } from '../e2e/deployment.mjs';
 import { Deadline, Lines, output, startProcess } from '../e2e/process.mjs';
 
-const stopped = new Set();
+const stopped = new Set();  // of all servers
 process.on('exit', () => {
   for (const pid of stopped) process.kill(pid, 'SIGKILL');  // or they would stay for ever
 });
@@ -14,6 +14,7 @@ export class P11KitServer {
   #deployment;
   #module;
   #process;
+  #stopped = new Set();
 
   // A deployment with such a server between it and its module, and a key for each client. Resolves with both.
   static async deploy(clients, configuration, audience) {
@@ -67,7 +68,7 @@ export class P11KitServer {
   }
 
   killChildren() {
-    for (const pid of this.#signalChildren('SIGKILL')) stopped.delete(pid);
+    for (const pid of this.#signalChildren('SIGKILL')) this.#forget(pid);
   }
 
   // The server as well; it is to be started again. Nothing listens when this returns.
@@ -79,7 +80,15 @@ export class P11KitServer {
 
   // Calls hang from now on, until they go on.
   stopChildren() {
-    for (const pid of this.#signalChildren('SIGSTOP')) stopped.add(pid);
+    for (const pid of this.#signalChildren('SIGSTOP')) {
+      this.#stopped.add(pid);
+      stopped.add(pid);
+    }
+  }
+
+  #forget(pid) {
+    this.#stopped.delete(pid);
+    stopped.delete(pid);
   }
 
   // Whoever connects from now on waits for ever.
@@ -88,7 +97,9 @@ export class P11KitServer {
   }
 
   continueChildren() {
-    for (const pid of stopped) process.kill(pid, 'SIGCONT');
-    stopped.clear();
+    for (const pid of [...this.#stopped]) {
+      process.kill(pid, 'SIGCONT');
+      this.#forget(pid);
+    }
   }
 }

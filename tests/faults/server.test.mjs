@@ -45,8 +45,8 @@ describe('a network HSM', () => {
 
   // When the health service says so first, or a failure.
   async function becomes(status) {
-    const deadline = new Deadline(30, `health to be ${status}`);
-    while ((await health.call('Check', {}, SECONDS)).status !== status) await deadline.until(() => true);
+    await new Deadline(30, `health to be ${status}`)
+      .until(async () => (await health.call('Check', {}, SECONDS)).status === status);
     return performance.now();
   }
 

@@ -28,8 +28,8 @@ describe('the end of assertiond while the module hangs', { concurrency: true }, 
 
   async function becomesNotServing(deployment) {
     const health = connect(Health, deployment);
-    const deadline = new Deadline(10, 'health to be NOT_SERVING');
-    while ((await health.call('Check', {}, 5)).status !== 'NOT_SERVING') await deadline.until(() => true);
+    await new Deadline(10, 'health to be NOT_SERVING')
+      .until(async () => (await health.call('Check', {}, 5)).status === 'NOT_SERVING');
   }
 
   async function assertEnds(daemon, limit, log) {

@@ -273,7 +273,7 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
     const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
     methods += static_cast<std::size_t>(descriptor->method_count());
   }
-  EXPECT_EQ(methods, allowed.size());
+  EXPECT_EQ(methods, allowed.size() + 1) << "and CreateAssertions, whose requests are refused one by one";
   for (const auto& [method, places] : allowed) {
     for (int place = kNowhere; place != kPlaces; ++place) {
       put_me(static_cast<Place>(place));
@@ -580,6 +580,118 @@ TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
 }
 
 // The real token, whose signatures wait until the latch is down.
+v1::CreateAssertionsRequest Wanted(std::uint64_t tag, const std::string& client = "orders") {
+  v1::CreateAssertionsRequest wanted;
+  wanted.set_tag(tag);
+  wanted.mutable_assertion()->set_client_id(client);
+  return wanted;
+}
+
+// What a stream was answered, by tag.
+struct Answers {
+  std::map<std::uint64_t, v1::CreateAssertionsResponse> by_tag;
+  std::size_t count = 0;
+  grpc::Status status;
+
+  int CodeOf(std::uint64_t tag) const { return by_tag.at(tag).error().code(); }
+};
+
+// One stream, whose requests are written by a thread of their own.
+class Stream {
+ public:
+  Stream(v1::AssertionService::Stub& stub, std::vector<v1::CreateAssertionsRequest> requests, bool close = true)
+      : stream_(stub.CreateAssertions(&context_)), writer_([this, close, requests = std::move(requests)] {
+          if (std::ranges::all_of(requests, [this](const auto& one) { return stream_->Write(one); }) && close) {
+            stream_->WritesDone();
+          }
+        }) {}
+
+  grpc::ClientContext& context() { return context_; }
+
+  // Reads to the end.
+  Answers Finish() {
+    Answers answers;
+    for (v1::CreateAssertionsResponse one; stream_->Read(&one); ++answers.count) {
+      answers.by_tag[one.tag()] = one;
+    }
+    writer_.join();
+    answers.status = stream_->Finish();
+    return answers;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::CreateAssertionsRequest, v1::CreateAssertionsResponse>> stream_;
+  std::jthread writer_;
+};
+
+std::vector<v1::CreateAssertionsRequest> Many(std::size_t count) {
+  std::vector<v1::CreateAssertionsRequest> requests;
+  for (std::uint64_t tag = 0; tag < count; ++tag) {
+    requests.push_back(Wanted(tag));
+  }
+  return requests;
+}
+
+TEST_F(ServiceTest, AStreamAnswersEveryRequestWithItsTag) {
+  GenerateOrdersKey();
+  constexpr std::size_t kCalls = 600;  // more than may be without an answer
+  const auto answers = Stream(assertions_, Many(kCalls)).Finish();
+  EXPECT_TRUE(answers.status.ok()) << answers.status.error_message();
+  EXPECT_EQ(answers.count, kCalls);
+  ASSERT_EQ(answers.by_tag.size(), kCalls);
+  std::set<std::string> jtis;
+  const auto key = *keys_->SigningKeyOf("orders");
+  for (const auto& [tag, answer] : answers.by_tag) {
+    const auto parsed = jws::ParseCompact(answer.assertion().assertion());
+    ASSERT_TRUE(parsed) << tag << ": " << answer.error().message();
+    EXPECT_TRUE(key->verifier.Verify(parsed->signing_input, parsed->signature));
+    EXPECT_EQ(parsed->claims["jti"], answer.assertion().jti());
+    jtis.insert(answer.assertion().jti());
+  }
+  EXPECT_EQ(jtis.size(), kCalls);
+  EXPECT_EQ(Audited("CreateAssertion").size(), kCalls);
+}
+
+TEST_F(ServiceTest, OnAStreamABadRequestFailsAlone) {
+  GenerateOrdersKey();
+  auto late = Wanted(4);
+  late.mutable_timeout()->set_seconds(31);
+  auto never = Wanted(5);
+  never.mutable_timeout()->set_nanos(0);
+  auto backwards = Wanted(6);
+  backwards.mutable_timeout()->set_nanos(-1);
+  v1::CreateAssertionsRequest nothing;
+  nothing.set_tag(3);
+  const auto answers =
+      Stream(assertions_, {Wanted(1), Wanted(2, "nobody"), nothing, late, never, backwards, Wanted(1)}).Finish();
+  EXPECT_TRUE(answers.status.ok()) << answers.status.error_message();
+  EXPECT_EQ(answers.count, 7U) << "a tag may come again";
+  EXPECT_TRUE(answers.by_tag.at(1).has_assertion());
+  EXPECT_EQ(answers.CodeOf(2), StatusCode::NOT_FOUND);
+  EXPECT_EQ(answers.by_tag.at(2).error().message(), "client_id: no client \"nobody\" is configured");
+  for (const auto tag : {3, 4, 5, 6}) {
+    EXPECT_EQ(answers.CodeOf(tag), StatusCode::INVALID_ARGUMENT) << tag;
+  }
+  EXPECT_EQ(Audited("CreateAssertion").size(), 7U);
+}
+
+TEST_F(ServiceTest, OnAStreamWhoMayNotIsRefusedEachTime) {
+  GenerateOrdersKey();
+  auto clients = Clients();
+  clients.front().callers.clear();
+  policy_.store(std::make_shared<const Policy>(clients, std::vector<Operator>(), SystemTime, RandomOctets));
+  const auto answers = Stream(assertions_, {Wanted(1), Wanted(2, "keyless")}).Finish();
+  EXPECT_EQ(answers.CodeOf(1), StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(answers.CodeOf(2), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(Audited("CreateAssertion").front()["caller"], "uid:" + std::to_string(geteuid()));
+}
+
+TEST_F(ServiceTest, AStreamOfWhatIsNoMessageEnds) {
+  const auto status = CallRaw("/assertion.v1.AssertionService/CreateAssertions", "\xff\xff\xff");
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << status.error_message();
+}
+
 class HeldToken final : public WrappedToken {
  public:
   HeldToken(Token& real, std::latch& hold) : WrappedToken(real), hold_(hold) {}
@@ -717,6 +829,100 @@ TEST_F(BusyServiceTest, ACancelledCallLeavesTheQueue) {
   Release();
   EXPECT_TRUE(first_.get().ok());
   EXPECT_EQ(held_.signing(), 1);
+}
+
+TEST_F(BusyServiceTest, OnAStreamEachHasItsOwnTimeAndItsOwnRefusal) {
+  auto soon = Wanted(1);
+  soon.mutable_timeout()->set_nanos(300'000'000);
+  Stream stream(stub_, {soon, Wanted(2)});
+  auto answers = std::async(std::launch::async, [&] { return stream.Finish(); });
+  while (Audited("CreateAssertion").size() < 2) {  // the full line's refusal, and what came too late
+    std::this_thread::yield();
+  }
+  Release();
+  const auto found = answers.get();
+  EXPECT_TRUE(found.status.ok());
+  EXPECT_EQ(found.CodeOf(1), StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(found.CodeOf(2), StatusCode::RESOURCE_EXHAUSTED);
+  google::rpc::RetryInfo retry;
+  ASSERT_EQ(found.by_tag.at(2).error().details_size(), 1);
+  EXPECT_TRUE(found.by_tag.at(2).error().details(0).UnpackTo(&retry));
+}
+
+TEST_F(BusyServiceTest, ACancelledStreamLeavesTheQueue) {
+  Stream stream(stub_, {Wanted(1)}, /*close=*/false);
+  while (short_queue_.Waiting() == 0) {
+    std::this_thread::yield();
+  }
+  stream.context().TryCancel();
+  EXPECT_EQ(stream.Finish().status.error_code(), StatusCode::CANCELLED);
+  while (short_queue_.Waiting() != 0) {
+    std::this_thread::yield();
+  }
+  Release();
+  EXPECT_TRUE(first_.get().ok());
+  EXPECT_EQ(held_.signing(), 1);
+}
+
+// A server of its own whose token signs when it is let go.
+class HeldServiceTest : public ServiceTest {
+ protected:
+  HeldServiceTest() { GenerateOrdersKey(); }
+  ~HeldServiceTest() override { LetGo(); }
+
+  void LetGo() {
+    if (!std::exchange(gone_, true)) {
+      hold_.count_down();
+    }
+  }
+  std::size_t taken() const { return queue_.Waiting() + static_cast<std::size_t>(held_.signing()); }
+
+  bool gone_ = false;
+  std::latch hold_{1};
+  HeldToken held_{hsm_.token(), hold_};
+  SigningQueue queue_{held_, {.sessions = 2, .capacity = 4096, .call_limit = std::chrono::seconds(60)}};
+  std::unique_ptr<HsmGroup> held_hsms_ = Of(queue_);
+  std::string path_ = hsm_.directory() / "held.sock";
+  std::unique_ptr<Server> held_server_ =
+      *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *held_hsms_, audit_.get());
+  v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
+};
+
+TEST_F(HeldServiceTest, OfAStreamNoMoreIsReadThanMayBeWithoutAnAnswer) {
+  constexpr std::size_t kMost = 256;
+  Stream stream(stub_, Many(2 * kMost));
+  auto answers = std::async(std::launch::async, [&] { return stream.Finish(); });
+  while (taken() < kMost) {
+    std::this_thread::yield();
+  }
+  for (int i = 0; i < 50; ++i) {  // calls of others are served, and take time in which more would be read
+    grpc::ClientContext context;
+    v1::GetJwksRequest request;
+    request.set_client_id("orders");
+    v1::GetJwksResponse response;
+    EXPECT_TRUE(stub_.GetJwks(&context, request, &response).ok());
+  }
+  EXPECT_EQ(taken(), kMost);
+  LetGo();
+  const auto found = answers.get();
+  EXPECT_TRUE(found.status.ok());
+  EXPECT_EQ(found.by_tag.size(), 2 * kMost);
+}
+
+TEST_F(HeldServiceTest, StopEndsStreamsAfterTheirAnswers) {
+  constexpr std::size_t kTaken = 40;
+  Stream stream(stub_, Many(kTaken), /*close=*/false);
+  Stream idle(stub_, {}, /*close=*/false);
+  while (taken() < kTaken) {
+    std::this_thread::yield();
+  }
+  std::jthread stopping([&] { held_server_->Stop(std::chrono::seconds(30)); });
+  EXPECT_EQ(idle.Finish().status.error_code(), StatusCode::UNAVAILABLE);
+  LetGo();
+  const auto found = stream.Finish();
+  EXPECT_EQ(found.status.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(found.by_tag.size(), kTaken);
+  EXPECT_TRUE(std::ranges::all_of(found.by_tag, [](const auto& one) { return one.second.has_assertion(); }));
 }
 
 TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {

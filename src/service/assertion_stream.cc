@@ -1,0 +1,157 @@
+#include "service/assertion_stream.h"
+
+#include <utility>
+
+#include "service/message.h"
+#include "service/status.h"
+
+namespace assertion::service {
+namespace {
+
+// A caller whose certificate is revoked is gone by then and the longest time of a connection.
+constexpr std::chrono::minutes kLongestStream{5};
+
+}  // namespace
+
+std::shared_ptr<AssertionStream> AssertionStream::Open(Make make) {
+  const std::shared_ptr<AssertionStream> stream(new AssertionStream(std::move(make)));
+  stream->self_ = stream;
+  return stream;
+}
+
+void AssertionStream::End(const grpc::Status& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!end_) {
+      end_ = why;
+    }
+  }
+  Proceed();
+}
+
+void AssertionStream::OnReadDone(bool ok) {
+  if (!ok) {
+    End(grpc::Status::OK);  // the caller has closed his side
+    return;
+  }
+  v1::CreateAssertionsRequest request;
+  const auto parsed = Parse(read_, request);
+  read_.Clear();
+  if (!parsed) {
+    End(ToGrpc(parsed.error()));
+    return;
+  }
+  Ask(request);
+  if (std::chrono::steady_clock::now() - began_ > kLongestStream) {
+    End({grpc::StatusCode::UNAVAILABLE, "a stream is read for 5 minutes: open another"});
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    reading_ = false;
+  }
+  Proceed();
+}
+
+void AssertionStream::Ask(const v1::CreateAssertionsRequest& request) {
+  auto ticket = std::make_shared<AssertionTicket>();
+  Tickets::iterator place;
+  {
+    const std::lock_guard lock(mutex_);
+    place = unanswered_.insert(unanswered_.end(), ticket);
+    ticket->cancelled = cancelled_;
+  }
+  make_(request, std::move(ticket), [self = self_, place, tag = request.tag()](Result<grpc::ByteBuffer> outcome) {
+    self->Answer(place, tag, std::move(outcome));
+  });
+}
+
+std::size_t AssertionStream::Unanswered() const { return unanswered_.size() + answers_.size() + (writing_ ? 1 : 0); }
+
+void AssertionStream::Answer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome) {
+  if (!outcome) {
+    v1::CreateAssertionsResponse refusal;
+    refusal.set_tag(tag);
+    *refusal.mutable_error() = ToStatus(outcome.error());
+    outcome = Serialize(refusal);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    unanswered_.erase(place);
+    answers_.push_back(std::move(*outcome));
+  }
+  Proceed();
+}
+
+// Starts what can be started now. gRPC allows one read and one write at a time, and nothing after the end.
+void AssertionStream::Proceed() {
+  for (;;) {
+    bool write = false;
+    bool read = false;
+    grpc::WriteOptions options;
+    std::optional<grpc::Status> finish;
+    {
+      const std::lock_guard lock(mutex_);
+      if (finished_) {
+        return;
+      }
+      if (!writing_ && !cancelled_ && !answers_.empty()) {
+        writing_ = write = true;
+        written_ = std::move(answers_.front());
+        answers_.pop_front();
+        if (!answers_.empty()) {
+          options.set_buffer_hint();  // they leave together
+        }
+      }
+      if (!reading_ && !cancelled_ && !end_ && Unanswered() < kMostUnanswered) {
+        reading_ = read = true;
+      }
+      if (write || read) {
+        ++starting_;
+      } else if (!writing_ && starting_ == 0 && (cancelled_ || (end_ && unanswered_.empty()))) {
+        finished_ = true;
+        finish = end_.value_or(grpc::Status(grpc::StatusCode::CANCELLED, "the caller has cancelled the stream"));
+      }
+    }
+    if (finish) {
+      Finish(*finish);
+      return;
+    }
+    if (!write && !read) {
+      return;
+    }
+    if (write) {
+      StartWrite(&written_, options);
+    }
+    if (read) {
+      StartRead(&read_);
+    }
+    const std::lock_guard lock(mutex_);
+    --starting_;
+  }
+}
+
+void AssertionStream::OnWriteDone(bool ok) {
+  {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    cancelled_ = cancelled_ || !ok;  // nobody is there to read it
+  }
+  Proceed();
+}
+
+void AssertionStream::OnCancel() {
+  Tickets tickets;
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    tickets = unanswered_;
+  }
+  for (const auto& ticket : tickets) {
+    HsmGroup::Cancel(*ticket);
+  }
+  Proceed();
+}
+
+void AssertionStream::OnDone() { self_.reset(); }
+
+}  // namespace assertion::service

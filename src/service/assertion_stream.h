@@ -1,0 +1,74 @@
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "assertion/v1/assertion.pb.h"
+#include "service/audited_call.h"
+#include "signing/hsm_group.h"
+
+namespace assertion::service {
+
+// One call of CreateAssertions: when the next request is read, which answer is written next, and how the call ends.
+// It lives until gRPC is done with it and every request has been answered.
+class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  // Requests that are read, and whose answers are not written yet.
+  static constexpr std::size_t kMostUnanswered = 256;
+
+  // Makes what one request asks for, and calls `release` once, now or later and on any thread, with the wire form of a
+  // v1::CreateAssertionsResponse or with the error. `ticket` cancels it. Called for one request after the other.
+  using Make = std::function<void(const v1::CreateAssertionsRequest& request, std::shared_ptr<AssertionTicket> ticket,
+                                  AuditedCall::Release release)>;
+
+  static std::shared_ptr<AssertionStream> Open(Make make);
+
+  // Reads the first request.
+  void Begin() { Proceed(); }
+
+  // Reads no more, and ends the call with `why` after the answers to what has been read.
+  void End(const grpc::Status& why);
+
+ private:
+  using Tickets = std::list<std::shared_ptr<AssertionTicket>>;
+
+  explicit AssertionStream(Make make) : make_(std::move(make)) {}
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  void Ask(const v1::CreateAssertionsRequest& request);
+  void Answer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome);
+  void Proceed();
+  std::size_t Unanswered() const;
+
+  const Make make_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::shared_ptr<AssertionStream> self_;  // until OnDone
+  grpc::ByteBuffer read_;
+  grpc::ByteBuffer written_;
+
+  std::mutex mutex_;
+  Tickets unanswered_;
+  std::deque<grpc::ByteBuffer> answers_;  // to be written
+  bool reading_ = false;                  // or what was read is being looked at
+  bool writing_ = false;
+  int starting_ = 0;  // threads that call StartRead or StartWrite
+  bool cancelled_ = false;
+  bool finished_ = false;
+  std::optional<grpc::Status> end_;
+};
+
+}  // namespace assertion::service
