@@ -29,7 +29,8 @@ void AddGenerate(CLI::App* noun, Options& options, int& status) {
               "Make a key pair in the token, with a self-signed certificate. A client's first key signs at "
               "once, any other when key schedule says so",
               "  assertionctl key generate --client-id orders\n"
-              "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
+              "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730\n"
+              "  assertionctl key generate --client-id orders --algorithm ES256",
               status, [&options] { return GenerateKey(options); });
   AddClientId(generate, options);
   AddHsm(generate, options, kWhere);
