@@ -197,6 +197,12 @@ Result<PublicKey> ReadRsaPair(Session& session, CK_OBJECT_HANDLE private_half, C
   return std::move(*numbers);
 }
 
+const Curve* CurveOf(const Bytes& ec_params) {
+  const std::string_view value(reinterpret_cast<const char*>(ec_params.data()), ec_params.size());
+  const auto* curve = FindCurve(value, &Curve::ec_params);
+  return curve != nullptr || value.empty() ? curve : FindCurve(value, &Curve::other_ec_params);
+}
+
 // Of a private key tokens show no point: that it belongs to the public one is what its proof is for.
 Result<PublicKey> ReadCurvePair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half,
                                 CK_KEY_TYPE type) {
@@ -205,13 +211,13 @@ Result<PublicKey> ReadCurvePair(Session& session, CK_OBJECT_HANDLE private_half,
   if (!parameters || !same) {
     return std::unexpected(parameters ? same.error() : parameters.error());
   }
-  if (*parameters != *same) {
-    return NotOnePair("CKA_EC_PARAMS: " + Hex(*parameters) + ", " + Hex(*same));
-  }
-  const auto* curve = FindCurve({reinterpret_cast<const char*>(parameters->data()), parameters->size()}, &Curve::oid);
+  const auto* curve = CurveOf(*parameters);
   if (curve == nullptr || curve->key_type->pkcs11_key_type != type) {
     return Fail(Code::kKeyForbidden, "it is on another curve than P-256, P-384, P-521 and Ed25519",
                 "CKA_EC_PARAMS: " + Hex(*parameters));
+  }
+  if (CurveOf(*same) != curve) {
+    return NotOnePair("CKA_EC_PARAMS: " + Hex(*parameters) + ", " + Hex(*same));
   }
   auto point = ReadPoint(session, public_half, *curve);
   return point ? Result<PublicKey>(std::move(*point)) : std::unexpected(point.error());
@@ -483,7 +489,7 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_
                                  Attribute(CKA_VERIFY, kTrue), Attribute(CKA_ID, key.id),
                                  Attribute(CKA_LABEL, AsBytes(key.label))};
   if (const auto* curve = key.algorithm->curve) {
-    public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->oid)));
+    public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->ec_params)));
   } else {
     public_template.insert(public_template.end(),
                            {Attribute(CKA_ENCRYPT, kFalse), Attribute(CKA_WRAP, kFalse),
