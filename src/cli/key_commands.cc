@@ -121,6 +121,7 @@ void AddRotate(CLI::App* noun, Options& options, int& status) {
       AddVerb(noun, "rotate", "Make a client's next key and say when it takes over",
               "  assertionctl key rotate --client-id orders\n"
               "  assertionctl key rotate --client-id orders --sign-from +2h\n"
+              "  assertionctl key rotate --client-id orders --algorithm ES256\n"
               "  assertionctl key rotate --client-id orders --publish wso2 --base-url https://localhost:9443 \\\n"
               "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
               "    --token-endpoint https://localhost:9443/oauth2/token\n\n" +

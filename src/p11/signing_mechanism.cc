@@ -7,9 +7,8 @@ std::optional<CK_RSA_PKCS_PSS_PARAMS> ParametersOf(const Algorithm& algorithm) {
   if (algorithm.padding != Padding::kPss) {
     return {};
   }
-  return CK_RSA_PKCS_PSS_PARAMS{.hash_alg = algorithm.digest->pkcs11_mechanism,
-                                .mgf = algorithm.digest->pkcs11_mask_generator,
-                                .s_len = algorithm.digest->octets};
+  const auto& digest = *algorithm.digest;
+  return CK_RSA_PKCS_PSS_PARAMS{digest.pkcs11_mechanism, digest.pkcs11_mask_generator, digest.octets};
 }
 
 // Whether the token has the mechanism for that use, and, where it tells sizes, for the algorithm's curve.
