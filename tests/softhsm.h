@@ -50,6 +50,7 @@ class LoggedInSoftHsm : public SoftHsm {
   explicit LoggedInSoftHsm(const std::string& module = SOFTHSM2_MODULE);
 
   p11::Module& module() { return *module_; }
+  std::shared_ptr<p11::Module> module_pointer() { return module_; }
   p11::HsmToken& token() { return *token_; }
 
   // An RSA-2048 key pair as somebody else might have left it on the token: with these attributes of the private key.

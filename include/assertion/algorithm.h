@@ -2,38 +2,71 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
+
+#include "assertion/curve.h"
+#include "assertion/digest.h"
+#include "assertion/key_type.h"
 
 namespace assertion {
 
-enum class KeyType { kRsa };
-enum class Padding { kPkcs1 };
+// Of an RSA signature (RFC 8017). PSS with a salt as long as the digest (RFC 7518 section 3.5).
+enum class Padding { kNone, kPkcs1, kPss };
 
-// A JWS signature algorithm (RFC 7518 section 3.1) and what each library needs to know about it.
-struct Algorithm {
-  std::string_view name;           // the JWS "alg" value
-  KeyType key_type;                // the JWK "kty"
-  Padding padding;                 // of an RSA signature (RFC 8017)
-  std::string_view digest;         // OpenSSL's name
-  unsigned long pkcs11_mechanism;  // the mechanism that hashes and signs (PKCS#11 v2.40)
-  std::string_view pkcs11_mechanism_name;
-  int default_key_bits;  // of a new key
+// A PKCS#11 mechanism that signs.
+struct Mechanism {
+  unsigned long type;
+  std::string_view name;
 };
 
+// A JWS signature algorithm (RFC 7518 section 3.1, RFC 8037), and what each library needs to know about it.
+struct Algorithm {
+  std::string_view name;  // the JWS "alg" value
+  const Curve* curve;     // null: RSA
+  const Digest* digest;   // null: the algorithm takes the message itself
+  Padding padding;
+  Mechanism of_message;  // hashes, too, or needs no digest
+  Mechanism of_digest;   // for tokens that do not hash; without a name: there is none
+
+  const KeyType& key_type() const { return curve == nullptr ? kRsa : *curve->key_type; }
+  int default_key_bits() const { return curve == nullptr ? 2048 : curve->bits; }
+  bool TakesKeyBits(int bits) const {
+    return curve == nullptr ? bits == 2048 || bits == 3072 || bits == 4096 : bits == curve->bits;
+  }
+};
+
+inline constexpr Mechanism kRsaPkcs = {0x01, "CKM_RSA_PKCS"};
+inline constexpr Mechanism kRsaPkcsPss = {0x0D, "CKM_RSA_PKCS_PSS"};
+inline constexpr Mechanism kEcdsa = {0x1041, "CKM_ECDSA"};
+
+// The default first.
 inline constexpr std::array kAlgorithms = {
-    Algorithm{.name = "RS256",
-              .key_type = KeyType::kRsa,
-              .padding = Padding::kPkcs1,
-              .digest = "SHA256",
-              .pkcs11_mechanism = 0x40,
-              .pkcs11_mechanism_name = "CKM_SHA256_RSA_PKCS",
-              .default_key_bits = 2048},
+    Algorithm{"RS256", nullptr, &kSha256, Padding::kPkcs1, {0x40, "CKM_SHA256_RSA_PKCS"}, kRsaPkcs},
+    Algorithm{"RS384", nullptr, &kSha384, Padding::kPkcs1, {0x41, "CKM_SHA384_RSA_PKCS"}, kRsaPkcs},
+    Algorithm{"RS512", nullptr, &kSha512, Padding::kPkcs1, {0x42, "CKM_SHA512_RSA_PKCS"}, kRsaPkcs},
+    Algorithm{"PS256", nullptr, &kSha256, Padding::kPss, {0x43, "CKM_SHA256_RSA_PKCS_PSS"}, kRsaPkcsPss},
+    Algorithm{"PS384", nullptr, &kSha384, Padding::kPss, {0x44, "CKM_SHA384_RSA_PKCS_PSS"}, kRsaPkcsPss},
+    Algorithm{"PS512", nullptr, &kSha512, Padding::kPss, {0x45, "CKM_SHA512_RSA_PKCS_PSS"}, kRsaPkcsPss},
+    Algorithm{"ES256", kCurves.data(), &kSha256, Padding::kNone, {0x1044, "CKM_ECDSA_SHA256"}, kEcdsa},
+    Algorithm{"ES384", &kCurves[1], &kSha384, Padding::kNone, {0x1045, "CKM_ECDSA_SHA384"}, kEcdsa},
+    Algorithm{"ES512", &kCurves[2], &kSha512, Padding::kNone, {0x1046, "CKM_ECDSA_SHA512"}, kEcdsa},
+    Algorithm{"EdDSA", &kCurves[3], nullptr, Padding::kNone, {0x1057, "CKM_EDDSA"}, {}},
 };
 
 // Null when the project does not offer it.
 constexpr const Algorithm* FindAlgorithm(std::string_view name) {
   const auto* found = std::ranges::find(kAlgorithms, name, &Algorithm::name);
   return found == kAlgorithms.end() ? nullptr : found;
+}
+
+// The name of each, as a list for a person.
+inline std::string AlgorithmNames() {
+  std::string names;
+  for (const auto& algorithm : kAlgorithms) {
+    names += (names.empty() ? "" : ", ") + std::string(algorithm.name);
+  }
+  return names;
 }
 
 }  // namespace assertion

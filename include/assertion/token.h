@@ -77,7 +77,7 @@ struct NewKey {
   std::string label;
   Bytes id;
   const Algorithm* algorithm;
-  int bits;
+  int bits;  // of the modulus; of other keys than RSA their curve says it
 };
 
 // One PKCS#11 session that signs. Belongs to one thread. After an error: discard it and open another.
@@ -116,7 +116,8 @@ class Token {
   // The keys and certificates whose label is one of these, in no order; of others nothing is told.
   virtual Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) = 0;
 
-  // Makes a key pair that cannot leave the token, and reads it back.
+  // Makes a key pair that cannot leave the token, and reads it back. FAILED_PRECONDITION: it makes none for the
+  // algorithm.
   virtual Result<TokenKey> GenerateKeyPair(const NewKey& key) = 0;
 
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).
@@ -136,6 +137,9 @@ class Token {
   virtual Result<PrivateKeyReference> PrivateKeyOf(BytesView id) = 0;
 
   virtual TokenDescription Describe() const = 0;
+
+  // The PKCS#11 mechanism that it signs with, for example CKM_ECDSA; empty: it does not sign with the algorithm.
+  virtual std::string MechanismOf(const Algorithm& algorithm) const = 0;
 
   virtual Result<std::unique_ptr<SigningSession>> OpenSigningSession() = 0;
 

@@ -36,6 +36,7 @@ struct Wso2Options {
 
 // Of a new key pair and its certificate.
 struct NewKeyOptions {
+  std::string algorithm;  // empty: the client's
   int bits = 0;
   std::string common_name;
   int validity_days = 0;

@@ -200,9 +200,9 @@ void DiagnoseClient(const Opened& hsm, const Opened* first, const Client& client
   findings.push_back(
       {.name = name,
        .ok = token.Supports(algorithm),
-       .text = std::string(algorithm.name) + (token.Supports(algorithm)
-                                                  ? ": the token has the mechanism"
-                                                  : ": the token lacks the mechanism; choose another algorithm")});
+       .text = std::string(algorithm.name) + ": the token " +
+               (token.Supports(algorithm) ? "makes keys for it and signs with " + token.MechanismOf(algorithm)
+                                          : "lacks the mechanism; choose another algorithm")});
   const auto contents = token.Read({client.client_id});
   for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
     DiagnoseAttributes(contents->keys[i], name, findings);
@@ -213,10 +213,11 @@ void DiagnoseClient(const Opened& hsm, const Opened* first, const Client& client
   }
   const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
-  findings.push_back(
-      {.name = name,
-       .ok = key.has_value(),
-       .text = key ? "key " + (*key)->kid + " signed, and its signature verified" : key.error().ToString()});
+  findings.push_back({.name = name,
+                      .ok = key.has_value(),
+                      .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
+                                        ") signed, and its signature verified"
+                                  : key.error().ToString()});
   if (key) {
     DiagnoseCertificate(**key, now, name, findings);
   }

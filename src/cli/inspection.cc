@@ -14,7 +14,8 @@ Result<PublicKey> KeyFromCertificate(std::string_view pem) {
     return std::unexpected(certificate.error());
   }
   if (!certificate->public_key) {
-    return Fail(Code::kInvalidArgument, "the certificate's public key is not RSA");
+    return Fail(Code::kInvalidArgument,
+                "the certificate's public key is of another kind than RSA, P-256, P-384, P-521 and Ed25519");
   }
   return std::move(*certificate->public_key);
 }

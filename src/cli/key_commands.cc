@@ -29,7 +29,8 @@ void AddGenerate(CLI::App* noun, Options& options, int& status) {
               "Make a key pair in the token, with a self-signed certificate. A client's first key signs at "
               "once, any other when key schedule says so",
               "  assertionctl key generate --client-id orders\n"
-              "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730",
+              "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730\n"
+              "  assertionctl key generate --client-id orders --algorithm ES256",
               status, [&options] { return GenerateKey(options); });
   AddClientId(generate, options);
   AddHsm(generate, options, kWhere);
@@ -120,6 +121,7 @@ void AddRotate(CLI::App* noun, Options& options, int& status) {
       AddVerb(noun, "rotate", "Make a client's next key and say when it takes over",
               "  assertionctl key rotate --client-id orders\n"
               "  assertionctl key rotate --client-id orders --sign-from +2h\n"
+              "  assertionctl key rotate --client-id orders --algorithm ES256\n"
               "  assertionctl key rotate --client-id orders --publish wso2 --base-url https://localhost:9443 \\\n"
               "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
               "    --token-endpoint https://localhost:9443/oauth2/token\n\n" +

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "assertion/algorithm.h"
 #include "cli/instant.h"
 
 namespace assertion::cli {
@@ -26,7 +27,10 @@ void AddHsm(CLI::App* verb, Options& options, const char* description) {
 }
 
 void AddNewKey(CLI::App* verb, NewKeyOptions& new_key) {
-  verb->add_option("--bits", new_key.bits, "2048 (default), 3072 or 4096")->check(CLI::IsMember({2048, 3072, 4096}));
+  verb->add_option("--algorithm", new_key.algorithm, AlgorithmNames() + "; default: the client's in the configuration")
+      ->type_name("ALG");
+  verb->add_option("--bits", new_key.bits, "Of an RSA key: 2048 (default), 3072 or 4096")
+      ->check(CLI::IsMember({2048, 3072, 4096}));
   verb->add_option("--common-name", new_key.common_name, "Of the certificate; default: the client id")->type_name("CN");
   verb->add_option("--validity-days", new_key.validity_days, "Of the certificate; default 365")
       ->check(CLI::Range(1, 3650));

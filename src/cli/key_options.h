@@ -25,6 +25,7 @@ void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, 
 
 template <typename Request>
 void FillNewKey(const NewKeyOptions& new_key, Request& request) {
+  request.set_algorithm(new_key.algorithm);
   request.set_key_bits(new_key.bits);
   request.set_common_name(new_key.common_name);
   if (new_key.validity_days != 0) {

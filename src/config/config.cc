@@ -190,11 +190,7 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
   if (const auto* name = fields.Take<std::string>("algorithm", false, "a string"); name != nullptr) {
     client.algorithm = FindAlgorithm(*name);
     if (client.algorithm == nullptr) {
-      std::string known;
-      for (const auto& algorithm : kAlgorithms) {
-        known += (known.empty() ? "" : ", ") + std::string(algorithm.name);
-      }
-      fields.Refuse("algorithm", "must be one of: " + known);
+      fields.Refuse("algorithm", "must be one of: " + AlgorithmNames());
     }
   }
   for (auto& claim : fields.TakeStrings("extra_claims", false)) {

@@ -11,11 +11,15 @@
 
 namespace assertion::jws {
 
-// The public JWK of a signing key (RFC 7517 section 4, RFC 7518 section 6.3.1): kty, use, alg, kid, n, e and, when
-// `chain` is not empty, x5c and x5t#S256.
+// The members that make a public key (RFC 7638 section 3.2), with the names of RFC 7518 section 6 and RFC 8037
+// section 2.
+nlohmann::json RequiredMembers(const PublicKey& key);
+
+// The public JWK of a signing key (RFC 7517 section 4): kty, use, alg, kid, the key's numbers and, when `chain` is not
+// empty, x5c and x5t#S256.
 nlohmann::ordered_json Jwk(const PublicKey& key, const Algorithm& algorithm, std::span<const Certificate> chain);
 
-// The public key of an RSA JWK; refuses one with private members.
+// The public key of a JWK; refuses one with private members, and kinds of keys that this project does not sign with.
 Result<PublicKey> ParseJwk(const nlohmann::json& jwk);
 
 }  // namespace assertion::jws

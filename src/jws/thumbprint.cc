@@ -5,6 +5,7 @@
 #include <array>
 
 #include "jws/base64url.h"
+#include "jws/jwk.h"
 
 namespace assertion::jws {
 
@@ -15,10 +16,9 @@ std::string Sha256Thumbprint(BytesView bytes) {
 }
 
 std::string JwkThumbprint(const PublicKey& key) {
-  // RFC 7638 section 3: the required members only, in lexicographic order, without white space.
-  const auto jwk =
-      R"({"e":")" + Base64UrlEncode(key.exponent) + R"(","kty":"RSA","n":")" + Base64UrlEncode(key.modulus) + R"("})";
-  return Sha256Thumbprint(AsBytes(jwk));
+  // RFC 7638 section 3: the required members only, in lexicographic order, without white space; so nlohmann::json
+  // writes.
+  return Sha256Thumbprint(AsBytes(RequiredMembers(key).dump()));
 }
 
 }  // namespace assertion::jws

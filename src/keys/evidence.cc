@@ -134,7 +134,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"client_id", client_id},
                          {"kid", key.record.kid},
                          {"algorithm", algorithm.name},
-                         {"mechanism", algorithm.pkcs11_mechanism_name},
+                         {"mechanism", token.MechanismOf(algorithm)},
                          {"key_bits", key.key->bits()},
                          {"cka_id", Hex(key.record.id)},
                          {"jwk", jws::Jwk(found->public_key, algorithm, {})},

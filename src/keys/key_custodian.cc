@@ -205,7 +205,7 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
     return Fail(Code::kInternal, "the random number generator failed");
   }
   const auto key = token_.GenerateKeyPair(
-      {.label = client.client_id, .id = id, .algorithm = client.algorithm, .bits = request.bits});
+      {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits});
   if (!key) {
     return std::unexpected(key.error());
   }
@@ -216,7 +216,7 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
   }
   const auto certificate = certifier_.SelfSign({.private_key_uri = reference->uri,
                                                 .public_key = key->public_key,
-                                                .algorithm = client.algorithm,
+                                                .algorithm = request.algorithm,
                                                 .common_name = request.common_name,
                                                 .subject_alt_names = {},
                                                 .not_before = draft.now,
@@ -228,7 +228,7 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
     return std::unexpected(stored.error());
   }
   return KeyRecord{.kid = jws::JwkThumbprint(key->public_key),
-                   .algorithm = client.algorithm,
+                   .algorithm = request.algorithm,
                    .id = id,
                    .certificates = {jws::Sha256Thumbprint(certificate->certificate.der)}};
 }

@@ -30,6 +30,7 @@ struct ChangeRequest {
 };
 
 struct NewKeyRequest {
+  const Algorithm* algorithm = kAlgorithms.data();
   int bits;
   std::string common_name;
   std::chrono::seconds certificate_validity;

@@ -114,7 +114,8 @@ Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const Ke
   }
   auto verifier = x509::Verifier::New(key.public_key, *record.algorithm);
   if (!verifier) {
-    return Fail(Code::kKeyUnproven, verifier.error().message, verifier.error().detail);
+    return Fail(Code::kKeyUnproven, name + " is not what the ledger says: " + verifier.error().message,
+                verifier.error().detail);
   }
   auto chain = ReadChain(record, key.public_key, contents.certificates, name);
   if (!chain) {

@@ -19,8 +19,10 @@ Result<TokenKey> Generate(Token& token, std::string_view label, const Random& ra
     return Fail(Code::kInternal, "no random octets for a CKA_ID", "RAND_bytes");
   }
   const auto& algorithm = kAlgorithms.front();
-  return token.GenerateKeyPair(
-      {.label = std::string(label), .id = std::move(id), .algorithm = &algorithm, .bits = algorithm.default_key_bits});
+  return token.GenerateKeyPair({.label = std::string(label),
+                                .id = std::move(id),
+                                .algorithm = &algorithm,
+                                .bits = algorithm.default_key_bits()});
 }
 
 }  // namespace

@@ -14,8 +14,9 @@ constexpr std::size_t kMostOctets = std::size_t{50} * 1024 - 1;
 std::string Render(const std::vector<const SigningKey*>& keys, Time now, bool with_certificates) {
   nlohmann::ordered_json set = {{"keys", nlohmann::ordered_json::array()}};
   for (const auto* key : keys) {
-    const bool valid = with_certificates && !key->chain.empty() && key->chain.front().not_before <= now &&
-                       now <= key->chain.front().not_after;
+    // WSO2 takes x5c of RSA keys alone: of others it would refuse the key.
+    const bool valid = with_certificates && CurveOf(key->public_key) == nullptr && !key->chain.empty() &&
+                       key->chain.front().not_before <= now && now <= key->chain.front().not_after;
     set["keys"].push_back(
         jws::Jwk(key->public_key, *key->algorithm, valid ? std::span(key->chain) : std::span<const Certificate>()));
   }

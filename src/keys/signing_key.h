@@ -22,7 +22,7 @@ struct SigningKey {
   std::vector<Certificate> chain;  // leaf first; empty when the ledger names none
   x509::Verifier verifier;
 
-  int bits() const { return static_cast<int>(public_key.modulus.size() * 8); }
+  int bits() const { return KeyBits(public_key); }
 };
 
 using SigningKeyPtr = std::shared_ptr<const SigningKey>;

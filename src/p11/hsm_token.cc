@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "p11/hasher.h"
 #include "p11/pin.h"
 #include "p11/refused_pins.h"
 
@@ -75,7 +76,7 @@ Result<Bytes> ReadNeeded(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE
   return std::move(**value);
 }
 
-Result<PublicKey> ReadPublicKey(Session& session, CK_OBJECT_HANDLE object) {
+Result<RsaPublicKey> ReadRsa(Session& session, CK_OBJECT_HANDLE object) {
   auto modulus = ReadNeeded(session, object, CKA_MODULUS, "CKA_MODULUS");
   if (!modulus) {
     return std::unexpected(modulus.error());
@@ -84,8 +85,37 @@ Result<PublicKey> ReadPublicKey(Session& session, CK_OBJECT_HANDLE object) {
   if (!exponent) {
     return std::unexpected(exponent.error());
   }
-  return PublicKey{.modulus = WithoutLeadingZeros(std::move(*modulus)),
-                   .exponent = WithoutLeadingZeros(std::move(*exponent))};
+  return RsaPublicKey{.modulus = WithoutLeadingZeros(std::move(*modulus)),
+                      .exponent = WithoutLeadingZeros(std::move(*exponent))};
+}
+
+// The octets of a CKA_EC_POINT that should have `size`: PKCS#11 v2.40 section 2.3.3 has them in an OCTET STRING, and
+// some modules as they are. Empty when it is neither.
+BytesView PointOctets(BytesView point, std::size_t size) {
+  static constexpr std::array<std::uint8_t, 2> kTag = {0x04, 0x81};  // an OCTET STRING of 128 to 255 octets
+  const std::size_t header = size < 128 ? 2 : 3;
+  if (point.size() == header + size && point.front() == kTag[0] && point[header - 1] == size &&
+      (header == 2 || point[1] == kTag[1])) {
+    return point.last(size);
+  }
+  return point.size() == size ? point : BytesView();
+}
+
+Result<CurvePublicKey> ReadPoint(Session& session, CK_OBJECT_HANDLE object, const Curve& curve) {
+  const auto point = ReadNeeded(session, object, CKA_EC_POINT, "CKA_EC_POINT");
+  if (!point) {
+    return std::unexpected(point.error());
+  }
+  const bool has_y = curve.key_type == &kEc;
+  const auto octets = PointOctets(*point, has_y ? 1 + 2 * curve.octets : curve.octets);
+  constexpr std::uint8_t kUncompressed = 0x04;  // SEC 1 section 2.3.3
+  if (octets.empty() || (has_y && octets.front() != kUncompressed)) {
+    return Fail(Code::kKeyUnproven, "its CKA_EC_POINT is no point of " + std::string(curve.name));
+  }
+  const auto coordinates = has_y ? octets.subspan(1) : octets;
+  const auto x = coordinates.first(curve.octets);
+  const auto y = coordinates.subspan(curve.octets);
+  return CurvePublicKey{.curve = &curve, .x = Bytes(x.begin(), x.end()), .y = Bytes(y.begin(), y.end())};
 }
 
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
@@ -138,33 +168,86 @@ Result<std::vector<TokenObject>> List(Session& session, CK_OBJECT_CLASS object_c
   return objects;
 }
 
-// Reads what makes a key usable into `key`; an error is a flaw of the key or of the token.
-Status ReadUsable(Session& session, std::optional<CK_OBJECT_HANDLE> public_half, TokenKey& key) {
-  const auto type = ReadNeeded(session, key.private_key.value, CKA_KEY_TYPE, "CKA_KEY_TYPE");
-  if (!type) {
-    return std::unexpected(type.error());
+Result<CK_KEY_TYPE> ReadKeyType(Session& session, CK_OBJECT_HANDLE object) {
+  const auto value = ReadNeeded(session, object, CKA_KEY_TYPE, "CKA_KEY_TYPE");
+  if (!value) {
+    return std::unexpected(value.error());
   }
-  CK_KEY_TYPE key_type{};
-  if (type->size() == sizeof key_type) {
-    std::memcpy(&key_type, type->data(), sizeof key_type);
+  CK_KEY_TYPE type{};
+  if (value->size() != sizeof type) {
+    return Fail(Code::kKeyUnproven, "the token does not show CKA_KEY_TYPE of a key as a number");
   }
-  if (type->size() != sizeof key_type || key_type != CKK_RSA) {
-    return Fail(Code::kKeyForbidden, "it is not an RSA key");
-  }
-  auto numbers = ReadPublicKey(session, public_half.value_or(key.private_key.value));
+  std::memcpy(&type, value->data(), sizeof type);
+  return type;
+}
+
+std::unexpected<Error> NotOnePair(std::string detail) {
+  return Fail(Code::kKeyUnproven, "its private and its public key are not two halves of one pair", std::move(detail));
+}
+
+Result<PublicKey> ReadRsaPair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half) {
+  auto numbers = ReadRsa(session, public_half);
   if (!numbers) {
     return std::unexpected(numbers.error());
   }
-  const auto modulus = ReadNeeded(session, key.private_key.value, CKA_MODULUS, "CKA_MODULUS");
+  const auto modulus = ReadNeeded(session, private_half, CKA_MODULUS, "CKA_MODULUS");
   if (!modulus || WithoutLeadingZeros(*modulus) != numbers->modulus) {
-    return Fail(Code::kKeyUnproven, "its private and its public key are not two halves of one pair",
-                modulus ? "CKA_MODULUS differs" : modulus.error().detail);
+    return NotOnePair(modulus ? "CKA_MODULUS differs" : modulus.error().detail);
+  }
+  return std::move(*numbers);
+}
+
+const Curve* CurveOf(const Bytes& ec_params) {
+  const std::string_view value(reinterpret_cast<const char*>(ec_params.data()), ec_params.size());
+  const auto* curve = FindCurve(value, &Curve::ec_params);
+  return curve != nullptr || value.empty() ? curve : FindCurve(value, &Curve::other_ec_params);
+}
+
+// Of a private key tokens show no point: that it belongs to the public one is what its proof is for.
+Result<PublicKey> ReadCurvePair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half,
+                                CK_KEY_TYPE type) {
+  const auto parameters = ReadNeeded(session, private_half, CKA_EC_PARAMS, "CKA_EC_PARAMS");
+  const auto same = ReadNeeded(session, public_half, CKA_EC_PARAMS, "CKA_EC_PARAMS");
+  if (!parameters || !same) {
+    return std::unexpected(parameters ? same.error() : parameters.error());
+  }
+  const auto* curve = CurveOf(*parameters);
+  if (curve == nullptr || curve->key_type->pkcs11_key_type != type) {
+    return Fail(Code::kKeyForbidden, "it is on another curve than P-256, P-384, P-521 and Ed25519",
+                "CKA_EC_PARAMS: " + Hex(*parameters));
+  }
+  if (CurveOf(*same) != curve) {
+    return NotOnePair("CKA_EC_PARAMS: " + Hex(*parameters) + ", " + Hex(*same));
+  }
+  auto point = ReadPoint(session, public_half, *curve);
+  return point ? Result<PublicKey>(std::move(*point)) : std::unexpected(point.error());
+}
+
+Result<PublicKey> ReadPair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half) {
+  const auto type = ReadKeyType(session, private_half);
+  if (!type) {
+    return std::unexpected(type.error());
+  }
+  if (*type == kRsa.pkcs11_key_type) {
+    return ReadRsaPair(session, private_half, public_half);
+  }
+  if (*type == kEc.pkcs11_key_type || *type == kOkp.pkcs11_key_type) {
+    return ReadCurvePair(session, private_half, public_half, *type);
+  }
+  return Fail(Code::kKeyForbidden, "it is neither an RSA key nor one on a curve");
+}
+
+// Reads what makes a key usable into `key`; an error is a flaw of the key or of the token.
+Status ReadUsable(Session& session, std::optional<CK_OBJECT_HANDLE> public_half, TokenKey& key) {
+  auto public_key = ReadPair(session, key.private_key.value, public_half.value_or(key.private_key.value));
+  if (!public_key) {
+    return std::unexpected(public_key.error());
   }
   auto attributes = ReadCustody(session, key.private_key.value);
   if (!attributes) {
     return std::unexpected(attributes.error());
   }
-  key.public_key = std::move(*numbers);
+  key.public_key = std::move(*public_key);
   key.attributes = std::move(*attributes);
   return {};
 }
@@ -303,15 +386,22 @@ Status CheckAtBirth(const TokenKey& key) {
 // Finds each key once; what it knows of handles goes with it.
 class HsmSigningSession final : public SigningSession {
  public:
-  explicit HsmSigningSession(Session session) : session_(std::move(session)) {}
+  HsmSigningSession(Session session, std::shared_ptr<const SigningMechanisms> mechanisms)
+      : session_(std::move(session)), mechanisms_(std::move(mechanisms)) {}
 
   Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) override {
+    const auto* mechanism = mechanisms_->Find(algorithm);
+    if (mechanism == nullptr) {
+      return Fail(Code::kLedgerUnusable, "the HSM has no mechanism for " + std::string(algorithm.name),
+                  "C_GetMechanismInfo: neither " + std::string(algorithm.of_message.name) + " nor one over a digest");
+    }
     const auto key = HandleOf(id);
     if (!key) {
       return std::unexpected(key.error());
     }
-    return session_.Sign({.mechanism = algorithm.pkcs11_mechanism, .pParameter = nullptr, .ulParameterLen = 0}, *key,
-                         AsBytes(input));
+    const auto data =
+        mechanism->digest == nullptr ? AsBytes(input) : hasher_.Hash(*mechanism->digest, mechanism->digest_info, input);
+    return data ? session_.Sign(*mechanism, *key, *data) : std::unexpected(data.error());
   }
 
  private:
@@ -340,6 +430,8 @@ class HsmSigningSession final : public SigningSession {
   }
 
   Session session_;
+  const std::shared_ptr<const SigningMechanisms> mechanisms_;
+  Hasher hasher_;
   std::map<Bytes, CK_OBJECT_HANDLE> handles_;
 };
 
@@ -393,15 +485,16 @@ void Stamp(std::vector<TokenObject>& objects, unsigned epoch) {
 Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_attributes) {
   const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
-  std::vector public_template = {Attribute(CKA_TOKEN, kTrue),
-                                 Attribute(CKA_PRIVATE, kFalse),
-                                 Attribute(CKA_VERIFY, kTrue),
-                                 Attribute(CKA_ENCRYPT, kFalse),
-                                 Attribute(CKA_WRAP, kFalse),
-                                 Attribute(CKA_MODULUS_BITS, bits),
-                                 Attribute(CKA_PUBLIC_EXPONENT, BytesView(kExponent)),
-                                 Attribute(CKA_ID, key.id),
+  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_PRIVATE, kFalse),
+                                 Attribute(CKA_VERIFY, kTrue), Attribute(CKA_ID, key.id),
                                  Attribute(CKA_LABEL, AsBytes(key.label))};
+  if (const auto* curve = key.algorithm->curve) {
+    public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->ec_params)));
+  } else {
+    public_template.insert(public_template.end(),
+                           {Attribute(CKA_ENCRYPT, kFalse), Attribute(CKA_WRAP, kFalse),
+                            Attribute(CKA_MODULUS_BITS, bits), Attribute(CKA_PUBLIC_EXPONENT, BytesView(kExponent))});
+  }
   std::vector private_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_ID, key.id),
                                   Attribute(CKA_LABEL, AsBytes(key.label))};
   for (const auto& custody : kCustody) {
@@ -409,8 +502,9 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_
       private_template.push_back(Attribute(custody.type, *custody.at_birth ? kTrue : kFalse));
     }
   }
-  return session.GenerateKeyPair({.mechanism = CKM_RSA_PKCS_KEY_PAIR_GEN, .pParameter = nullptr, .ulParameterLen = 0},
-                                 public_template, private_template);
+  return session.GenerateKeyPair(
+      {.mechanism = key.algorithm->key_type().pkcs11_pair_generation, .pParameter = nullptr, .ulParameterLen = 0},
+      public_template, private_template);
 }
 
 }  // namespace
@@ -421,7 +515,11 @@ Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module
   if (!login) {
     return std::unexpected(login.error());
   }
-  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), pin_path, state_directory,
+  auto mechanisms = SigningMechanisms::Read(*module, info.slot);
+  if (!mechanisms) {
+    return std::unexpected(mechanisms.error());
+  }
+  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), pin_path, state_directory, std::move(*mechanisms),
                                                 std::make_shared<Connection>(std::move(info), std::move(*login), 0)));
 }
 
@@ -461,14 +559,9 @@ Status HsmToken::Reconnect(Reconnection how) {
   return {};
 }
 
-bool HsmToken::Supports(const Algorithm& algorithm) const {
-  const auto slot = Connected()->info.slot;
-  const auto use = module_->Enter();
-  const auto offers = [&](CK_MECHANISM_TYPE mechanism, CK_FLAGS flags) {
-    CK_MECHANISM_INFO info{};
-    return (*module_)->C_GetMechanismInfo(slot, mechanism, &info) == CKR_OK && (info.flags & flags) == flags;
-  };
-  return offers(algorithm.pkcs11_mechanism, CKF_SIGN) && offers(CKM_RSA_PKCS_KEY_PAIR_GEN, 0);
+std::string HsmToken::MechanismOf(const Algorithm& algorithm) const {
+  const auto* found = mechanisms_->Find(algorithm);
+  return found == nullptr ? "" : std::string(found->mechanism.name);
 }
 
 Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels) {
@@ -489,6 +582,10 @@ Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& l
 }
 
 Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
+  if (!Supports(*key.algorithm)) {
+    return Fail(Code::kFailedPrecondition, "algorithm: the HSM makes no keys for " + std::string(key.algorithm->name) +
+                                               "; it makes them for " + mechanisms_->Names());
+  }
   const auto epoch = Connected()->epoch;
   auto session = OpenSession(CKF_RW_SESSION);
   if (!session) {
@@ -658,7 +755,7 @@ Result<std::unique_ptr<SigningSession>> HsmToken::OpenSigningSession() {
   if (!session) {
     return std::unexpected(session.error());
   }
-  return std::make_unique<HsmSigningSession>(std::move(*session));
+  return std::make_unique<HsmSigningSession>(std::move(*session), mechanisms_);
 }
 
 }  // namespace assertion::p11

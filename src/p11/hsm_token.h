@@ -11,6 +11,7 @@
 #include "assertion/token.h"
 #include "p11/module.h"
 #include "p11/session.h"
+#include "p11/signing_mechanism.h"
 
 namespace assertion::p11 {
 
@@ -25,7 +26,7 @@ class HsmToken final : public Token {
   TokenInfo info() const { return Connected()->info; }
 
   // Whether the token signs with the algorithm and makes keys for it.
-  bool Supports(const Algorithm& algorithm) const;
+  bool Supports(const Algorithm& algorithm) const { return mechanisms_->MakesKeysFor(algorithm); }
 
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override;
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override;
@@ -36,6 +37,7 @@ class HsmToken final : public Token {
   Status StoreData(std::string_view application, std::string_view label, std::string_view value) override;
   Result<PrivateKeyReference> PrivateKeyOf(BytesView id) override;
   TokenDescription Describe() const override;
+  std::string MechanismOf(const Algorithm& algorithm) const override;
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
   Status Check() override;
   unsigned Epoch() const override { return Connected()->epoch; }
@@ -54,10 +56,11 @@ class HsmToken final : public Token {
   };
 
   HsmToken(std::shared_ptr<Module> module, std::string pin_path, std::string state_directory,
-           std::shared_ptr<Connection> connection)
+           SigningMechanisms mechanisms, std::shared_ptr<Connection> connection)
       : module_(std::move(module)),
         pin_path_(std::move(pin_path)),
         state_directory_(std::move(state_directory)),
+        mechanisms_(std::make_shared<const SigningMechanisms>(std::move(mechanisms))),
         connection_(std::move(connection)) {}
 
   std::shared_ptr<Connection> Connected() const;
@@ -66,6 +69,7 @@ class HsmToken final : public Token {
   const std::shared_ptr<Module> module_;
   const std::string pin_path_;
   const std::string state_directory_;
+  const std::shared_ptr<const SigningMechanisms> mechanisms_;  // of the token, so of every connection to it
   std::mutex reconnecting_;
   mutable std::mutex mutex_;
   std::shared_ptr<Connection> connection_;

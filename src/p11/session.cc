@@ -1,6 +1,8 @@
 #include "p11/session.h"
 
+#include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 namespace assertion::p11 {
@@ -179,24 +181,32 @@ Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::s
   return pair;
 }
 
-Result<Bytes> Session::Sign(CK_MECHANISM mechanism, CK_OBJECT_HANDLE key, BytesView data) {
+Result<Bytes> Session::Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data) {
+  if (mechanism.octets() != 0 && data.size() != mechanism.octets()) {
+    return Fail(Code::kInternal, "the HSM was not asked: what it was to sign has a wrong length",
+                std::string(mechanism.mechanism.name) + ": " + std::to_string(data.size()) + " octets instead of " +
+                    std::to_string(mechanism.octets()));
+  }
   const auto use = Enter("C_SignInit");
   if (!use) {
     return std::unexpected(use.error());
   }
-  auto rv = (*module_)->C_SignInit(handle_, &mechanism, key);
+  auto parameters = mechanism.parameters;
+  CK_MECHANISM asked{.mechanism = mechanism.mechanism.type,
+                     .pParameter = parameters ? &*parameters : nullptr,
+                     .ulParameterLen = parameters ? sizeof *parameters : 0};
+  auto rv = (*module_)->C_SignInit(handle_, &asked, key);
   if (rv != CKR_OK) {
     return Failed("C_SignInit", rv);
   }
   constexpr std::size_t kLargest = 1024;  // RSA-8192
-  Bytes signature(kLargest);
+  std::array<CK_BYTE, kLargest> signature;
   CK_ULONG size = signature.size();
   rv = (*module_)->C_Sign(handle_, const_cast<CK_BYTE*>(data.data()), data.size(), signature.data(), &size);
   if (rv != CKR_OK) {
     return Failed("C_Sign", rv);
   }
-  signature.resize(size);
-  return signature;
+  return Bytes(signature.begin(), signature.begin() + std::min(size, kLargest));
 }
 
 }  // namespace assertion::p11

@@ -12,6 +12,7 @@
 #include "assertion/error.h"
 #include "p11/module.h"
 #include "p11/pin.h"
+#include "p11/signing_mechanism.h"
 
 namespace assertion::p11 {
 
@@ -53,7 +54,8 @@ class Session {
   // Whether its login as CKU_USER stands. UNAVAILABLE when not.
   Status CheckLogin();
 
-  Result<Bytes> Sign(CK_MECHANISM mechanism, CK_OBJECT_HANDLE key, BytesView data);
+  // What the mechanism takes: a message, or a digest of just its length.
+  Result<Bytes> Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data);
 
  private:
   Session(std::shared_ptr<Module> module, CK_SESSION_HANDLE handle, unsigned generation)

@@ -13,7 +13,6 @@
 // What requests of KeyAdminService say, checked: INVALID_ARGUMENT names the field.
 namespace assertion::service {
 
-inline constexpr std::array kKeyBits = {2048, 3072, 4096};
 inline constexpr std::size_t kMaxCommonName = 64;  // RFC 5280 appendix A.1, ub-common-name
 inline constexpr std::size_t kMaxRequestId = 64;
 inline constexpr std::chrono::seconds kDefaultValidity = std::chrono::days(365);
@@ -51,16 +50,24 @@ Result<std::string> CommonNameOf(const Request& request) {
 
 template <typename Request>
 Result<NewKeyRequest> NewKeyOf(const Request& request, const Client& client) {
-  const int bits = request.key_bits() == 0 ? client.algorithm->default_key_bits : request.key_bits();
-  if (std::ranges::find(kKeyBits, bits) == kKeyBits.end()) {
-    return Fail(Code::kInvalidArgument, "key_bits: must be 2048, 3072 or 4096");
+  const auto* algorithm = request.algorithm().empty() ? client.algorithm : FindAlgorithm(request.algorithm());
+  if (algorithm == nullptr) {
+    return Fail(Code::kInvalidArgument, "algorithm: must be one of: " + AlgorithmNames());
+  }
+  const int bits = request.key_bits() == 0 ? algorithm->default_key_bits() : request.key_bits();
+  if (!algorithm->TakesKeyBits(bits)) {
+    return Fail(Code::kInvalidArgument,
+                "key_bits: must be " +
+                    (algorithm->curve == nullptr ? "2048, 3072 or 4096" : std::to_string(algorithm->curve->bits)) +
+                    " of a key for " + std::string(algorithm->name));
   }
   auto common_name = CommonNameOf(request);
   const auto validity = ValidityOf(request);
   if (!common_name || !validity) {
     return std::unexpected(common_name ? validity.error() : common_name.error());
   }
-  return NewKeyRequest{.bits = bits, .common_name = std::move(*common_name), .certificate_validity = *validity};
+  return NewKeyRequest{
+      .algorithm = algorithm, .bits = bits, .common_name = std::move(*common_name), .certificate_validity = *validity};
 }
 
 // What `change` says. The digest is over the request without what a repetition may say otherwise.

@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
+#include <array>
 #include <ctime>
 #include <optional>
 #include <utility>
@@ -13,31 +15,72 @@
 namespace assertion::x509 {
 namespace {
 
-Result<Bytes> Number(EVP_PKEY* key, const char* name) {
-  BIGNUM* number = nullptr;
-  if (EVP_PKEY_get_bn_param(key, name, &number) != 1) {
-    return Fail(Code::kInvalidArgument, "the certificate's RSA key cannot be read",
-                "EVP_PKEY_get_bn_param: " + TakeErrors());
-  }
-  const BignumPtr owned(number);
-  Bytes octets(static_cast<std::size_t>(BN_num_bytes(number)));
-  BN_bn2bin(number, octets.data());
-  return octets;
+Error Unreadable(const char* call) {
+  return Error{Code::kInvalidArgument, "the certificate's public key cannot be read",
+               std::string(call) + ": " + TakeErrors()};
 }
 
-// Unset when it is not an RSA key.
-Result<std::optional<PublicKey>> PublicKeyOf(X509* certificate) {
-  auto* key = X509_get0_pubkey(certificate);
-  if (key == nullptr || EVP_PKEY_is_a(key, "RSA") != 1) {
-    ERR_clear_error();
-    return std::nullopt;
+// Big-endian; with leading zero octets up to that many.
+Result<Bytes> Number(EVP_PKEY* key, const char* name, std::size_t octets = 0) {
+  BIGNUM* number = nullptr;
+  if (EVP_PKEY_get_bn_param(key, name, &number) != 1) {
+    return std::unexpected(Unreadable("EVP_PKEY_get_bn_param"));
   }
+  const BignumPtr owned(number);
+  Bytes value(std::max(octets, static_cast<std::size_t>(BN_num_bytes(number))));
+  BN_bn2binpad(number, value.data(), static_cast<int>(value.size()));
+  return value;
+}
+
+Result<PublicKey> RsaOf(EVP_PKEY* key) {
   auto modulus = Number(key, OSSL_PKEY_PARAM_RSA_N);
   auto exponent = Number(key, OSSL_PKEY_PARAM_RSA_E);
   if (!modulus || !exponent) {
     return std::unexpected(modulus ? exponent.error() : modulus.error());
   }
-  return PublicKey{.modulus = std::move(*modulus), .exponent = std::move(*exponent)};
+  return RsaPublicKey{.modulus = std::move(*modulus), .exponent = std::move(*exponent)};
+}
+
+Result<PublicKey> PointOf(EVP_PKEY* key, const Curve& curve) {
+  if (curve.key_type == &kOkp) {
+    Bytes x(curve.octets);
+    auto size = x.size();
+    if (EVP_PKEY_get_raw_public_key(key, x.data(), &size) != 1 || size != x.size()) {
+      return std::unexpected(Unreadable("EVP_PKEY_get_raw_public_key"));
+    }
+    return CurvePublicKey{.curve = &curve, .x = std::move(x), .y = {}};
+  }
+  auto x = Number(key, OSSL_PKEY_PARAM_EC_PUB_X, curve.octets);
+  auto y = Number(key, OSSL_PKEY_PARAM_EC_PUB_Y, curve.octets);
+  if (!x || !y) {
+    return std::unexpected(x ? y.error() : x.error());
+  }
+  return CurvePublicKey{.curve = &curve, .x = std::move(*x), .y = std::move(*y)};
+}
+
+// Null when it is on none that this project signs with.
+const Curve* GroupOf(EVP_PKEY* key) {
+  std::array<char, 64> group{};
+  if (EVP_PKEY_is_a(key, "EC") == 1) {
+    return EVP_PKEY_get_group_name(key, group.data(), group.size(), nullptr) == 1
+               ? FindCurve(group.data(), &Curve::openssl_name)
+               : nullptr;
+  }
+  const auto* type = EVP_PKEY_get0_type_name(key);
+  return type == nullptr ? nullptr : FindCurve(type, &Curve::openssl_name);
+}
+
+// Unset when it is of a kind that this project does not sign with.
+Result<std::optional<PublicKey>> PublicKeyOf(X509* certificate) {
+  auto* key = X509_get0_pubkey(certificate);
+  if (key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1) {
+    return RsaOf(key);
+  }
+  if (const auto* curve = key == nullptr ? nullptr : GroupOf(key)) {
+    return PointOf(key, *curve);
+  }
+  ERR_clear_error();
+  return std::nullopt;
 }
 
 Result<Time> Instant(const ASN1_TIME* time) {

@@ -91,8 +91,12 @@ Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, const std::string& 
     return std::unexpected(key.error());
   }
   DigestContextPtr signing(EVP_MD_CTX_new());
-  if (!signing || EVP_DigestSignInit_ex(signing.get(), nullptr, std::string(algorithm.digest).c_str(), context, nullptr,
-                                        key->get(), nullptr) != 1) {
+  const std::string digest(algorithm.digest == nullptr ? "" : algorithm.digest->name);
+  EVP_PKEY_CTX* parameters = nullptr;
+  if (!signing ||
+      EVP_DigestSignInit_ex(signing.get(), &parameters, digest.empty() ? nullptr : digest.c_str(), context, nullptr,
+                            key->get(), nullptr) != 1 ||
+      !Prepare(parameters, algorithm)) {
     return std::unexpected(OpenSslError("EVP_DigestSignInit_ex"));
   }
   return signing;

@@ -16,12 +16,16 @@ namespace assertion::x509 {
 // An OpenSSL key object of a public key; null when it is none.
 KeyPtr ToOpenSsl(const PublicKey& key);
 
+// What the algorithm asks of a context that signs or verifies, besides its digest.
+bool Prepare(EVP_PKEY_CTX* context, const Algorithm& algorithm);
+
 // Checks signatures of one public key in software, away from the token. May be used from any thread.
 class Verifier {
  public:
-  // INVALID_ARGUMENT when the numbers make no key.
+  // INVALID_ARGUMENT when the numbers make no key, or one that the algorithm does not sign with.
   static Result<Verifier> New(const PublicKey& key, const Algorithm& algorithm);
 
+  // `signature` in the form of JWS (RFC 7518 sections 3.3 to 3.5, RFC 8037 section 3.1).
   bool Verify(std::string_view input, BytesView signature) const;
 
  private:
@@ -29,8 +33,10 @@ class Verifier {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
 
-  explicit Verifier(std::unique_ptr<EVP_MD_CTX, FreeContext> prepared) : prepared_(std::move(prepared)) {}
+  Verifier(const Algorithm& algorithm, std::unique_ptr<EVP_MD_CTX, FreeContext> prepared)
+      : algorithm_(&algorithm), prepared_(std::move(prepared)) {}
 
+  const Algorithm* algorithm_;
   // Ready for a message; never used itself, each Verify works on a copy.
   std::unique_ptr<EVP_MD_CTX, FreeContext> prepared_;
 };

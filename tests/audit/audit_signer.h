@@ -18,7 +18,7 @@ namespace assertion::audit {
 class SoftwareSigner {
  public:
   SoftwareSigner() : key_(EVP_RSA_gen(2048)) {
-    public_key_ = {.modulus = Number("n"), .exponent = Number("e")};
+    public_key_ = RsaPublicKey{.modulus = Number("n"), .exponent = Number("e")};
     kid_ = jws::JwkThumbprint(public_key_);
   }
 

@@ -49,9 +49,12 @@ TEST(Inspection, ACertificateOfAnotherKindOfKeyIsRefused) {
   const CertificateAuthority rsa("a", CertificateAuthority::kRsa);
   EXPECT_TRUE(KeyFromCertificate(rsa.certificate()));
   const CertificateAuthority ec("a", CertificateAuthority::kEc);
-  const auto key = KeyFromCertificate(ec.certificate());
+  EXPECT_TRUE(KeyFromCertificate(ec.certificate()));
+  const CertificateAuthority other("a", "EC -pkeyopt ec_paramgen_curve:secp256k1");
+  const auto key = KeyFromCertificate(other.certificate());
   ASSERT_FALSE(key);
-  EXPECT_EQ(key.error().message, "the certificate's public key is not RSA");
+  EXPECT_EQ(key.error().message,
+            "the certificate's public key is of another kind than RSA, P-256, P-384, P-521 and Ed25519");
 }
 
 TEST(Inspection, DescribesTimesInWords) {

@@ -53,7 +53,7 @@ TEST(Config, EveryFieldIsRead) {
   const auto config = ParseConfig(
       With(R"("client_id": "orders",)",
            R"("client_id": "orders", "audience_as_list": true, "default_lifetime": "2m", "max_lifetime": "1h",
-              "clock_skew": "30s", "algorithm": "RS256", "extra_claims": ["tenant", "trace"],)"),
+              "clock_skew": "30s", "algorithm": "ES384", "extra_claims": ["tenant", "trace"],)"),
       "/state");
   ASSERT_TRUE(config) << config.error().front();
   const auto& client = config->clients.front();
@@ -61,7 +61,18 @@ TEST(Config, EveryFieldIsRead) {
   EXPECT_EQ(client.default_lifetime, seconds(120));
   EXPECT_EQ(client.max_lifetime, seconds(3600));
   EXPECT_EQ(client.clock_skew, seconds(30));
+  EXPECT_EQ(client.algorithm->name, "ES384");
   EXPECT_EQ(client.extra_claims.size(), 2U);
+}
+
+TEST(Config, EveryAlgorithmOfJwsThatSignsWithAKeyPairCanBeChosen) {
+  for (const std::string name :
+       {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}) {
+    const auto config = ParseConfig(
+        With(R"("client_id": "orders",)", R"("client_id": "orders", "algorithm": ")" + name + "\","), "/state");
+    ASSERT_TRUE(config) << config.error().front();
+    EXPECT_EQ(config->clients.front().algorithm->name, name);
+  }
 }
 
 TEST(Config, TheAuditLogIsOnAndInTheStateDirectory) {
@@ -321,8 +332,11 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("client_id")", R"("default_lifetime": "301s", "max_lifetime": "300s", "client_id")",
               "6: clients[0].default_lifetime: must not be longer than max_lifetime"},
         Wrong{R"("client_id")", R"("algorithm": "none", "client_id")",
-              "6: clients[0].algorithm: must be one of: RS256"},
+              "6: clients[0].algorithm: must be one of: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, "
+              "EdDSA"},
         Wrong{R"("client_id")", R"("algorithm": "HS256", "client_id")",
+              "6: clients[0].algorithm: must be one of: RS256"},
+        Wrong{R"("client_id")", R"("algorithm": "es256", "client_id")",
               "6: clients[0].algorithm: must be one of: RS256"},
         Wrong{R"("client_id")", R"("extra_claims": ["sub"], "client_id")",
               "6: clients[0].extra_claims: 'sub' is reserved"},

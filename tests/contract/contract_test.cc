@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,8 +22,9 @@ class ContractTest : public testing::TestWithParam<TokenUnderTest> {
  protected:
   p11::HsmToken& token() { return fresh_->token(); }
 
-  Result<TokenKey> Generate(const Bytes& id, const std::string& label = "orders") {
-    return token().GenerateKeyPair({.label = label, .id = id, .algorithm = &kRs256, .bits = 2048});
+  Result<TokenKey> Generate(const Bytes& id, const std::string& label = "orders", const Algorithm& algorithm = kRs256) {
+    return token().GenerateKeyPair(
+        {.label = label, .id = id, .algorithm = &algorithm, .bits = algorithm.default_key_bits()});
   }
 
   // Whether a session of its own signs with the key, and the public key that was shown at its birth says so.
@@ -32,10 +34,31 @@ class ContractTest : public testing::TestWithParam<TokenUnderTest> {
     ExpectSigns(**session, key, "input");
   }
 
-  static void ExpectSigns(SigningSession& session, const TokenKey& key, const std::string& input) {
-    const auto signature = session.Sign(key.id, kRs256, input);
+  static void ExpectSigns(SigningSession& session, const TokenKey& key, const std::string& input,
+                          const Algorithm& algorithm = kRs256) {
+    const auto signature = session.Sign(key.id, algorithm, input);
     ASSERT_TRUE(signature) << signature.error().ToString();
-    EXPECT_TRUE(x509::Verifier::New(key.public_key, kRs256)->Verify(input, *signature));
+    const auto verifier = x509::Verifier::New(key.public_key, algorithm);
+    ASSERT_TRUE(verifier) << verifier.error().ToString();
+    EXPECT_TRUE(verifier->Verify(input, *signature));
+    EXPECT_FALSE(verifier->Verify(input + ".", *signature));
+  }
+
+  void ExpectCertifies(const TokenKey& key, const Algorithm& algorithm) {
+    const auto reference = token().PrivateKeyOf(key.id);
+    ASSERT_TRUE(reference) << reference.error().ToString();
+    const auto certifier = x509::Certifier::New(GetParam().module_path);
+    ASSERT_TRUE(certifier) << certifier.error().ToString();
+    const auto made = (*certifier)
+                          ->SelfSign({.private_key_uri = reference->uri,
+                                      .public_key = key.public_key,
+                                      .algorithm = &algorithm,
+                                      .common_name = "orders",
+                                      .subject_alt_names = {},
+                                      .not_before = Time(std::chrono::seconds(1'800'000'000)),
+                                      .not_after = Time(std::chrono::seconds(1'900'000'000))});
+    ASSERT_TRUE(made) << made.error().ToString();
+    EXPECT_EQ(made->certificate.public_key, key.public_key);
   }
 
   const std::unique_ptr<FreshToken> fresh_ = GetParam().make();
@@ -54,8 +77,9 @@ TEST_P(ContractTest, AKeyIsBornAsCustodyAsks) {
   EXPECT_FALSE(key->flaw);
   EXPECT_EQ(key->id, (Bytes{1, 2, 3}));
   EXPECT_EQ(key->label, "orders");
-  EXPECT_EQ(key->public_key.modulus.size(), 256U);
-  EXPECT_EQ(key->public_key.exponent, (Bytes{1, 0, 1}));
+  ASSERT_TRUE(Fits(key->public_key, kRs256));
+  EXPECT_EQ(std::get<RsaPublicKey>(key->public_key).modulus.size(), 256U);
+  EXPECT_EQ(std::get<RsaPublicKey>(key->public_key).exponent, (Bytes{1, 0, 1}));
   int required = 0;
   for (const auto& attribute : key->attributes) {
     EXPECT_TRUE(attribute.ok()) << attribute.name;
@@ -71,6 +95,47 @@ TEST_P(ContractTest, WhatItSignsVerifiesWhateverItsLength) {
   ASSERT_TRUE(session) << session.error().ToString();
   for (const std::size_t octets : {1U, 32U, 400U, 16'000U}) {
     ExpectSigns(**session, *key, std::string(octets, 'e'));
+  }
+}
+
+// RSA keys do for every RSA algorithm, which saves making them.
+TEST_P(ContractTest, EveryAlgorithmItOffersSignsAndCertifies) {
+  std::map<std::string, TokenKey> keys;
+  for (const auto& algorithm : kAlgorithms) {
+    SCOPED_TRACE(algorithm.name);
+    EXPECT_EQ(token().Supports(algorithm), !token().MechanismOf(algorithm).empty());
+    if (!token().Supports(algorithm)) {
+      const auto refused = Generate({1}, "orders", algorithm);
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+      EXPECT_NE(refused.error().message.find("it makes them for RS256"), std::string::npos) << refused.error().message;
+      continue;
+    }
+    const auto kind = std::string(algorithm.curve == nullptr ? "RSA" : algorithm.curve->name);
+    if (!keys.contains(kind)) {
+      auto key = Generate({static_cast<std::uint8_t>(keys.size() + 1)}, "orders", algorithm);
+      ASSERT_TRUE(key) << key.error().ToString();
+      for (const auto& attribute : key->attributes) {
+        EXPECT_TRUE(attribute.ok()) << attribute.name;
+      }
+      keys.emplace(kind, std::move(*key));
+    }
+    const auto& key = keys.at(kind);
+    EXPECT_TRUE(Fits(key.public_key, algorithm)) << KindOf(key.public_key);
+    EXPECT_EQ(KeyBits(key.public_key), algorithm.default_key_bits());
+    const auto session = token().OpenSigningSession();
+    ASSERT_TRUE(session) << session.error().ToString();
+    for (const std::size_t octets : {1U, 400U, 16'000U}) {
+      ExpectSigns(**session, key, std::string(octets, 'e'), algorithm);
+    }
+    ExpectCertifies(key, algorithm);
+  }
+  const auto found = token().Read({"orders"});
+  ASSERT_TRUE(found) << found.error().ToString();
+  EXPECT_EQ(found->keys.size(), keys.size());
+  for (const auto& key : found->keys) {
+    EXPECT_FALSE(key.flaw) << key.flaw->ToString();
+    EXPECT_EQ(key.public_key, keys.at(KindOf(key.public_key)).public_key);
   }
 }
 
@@ -151,20 +216,7 @@ TEST_P(ContractTest, AKeyThatIsDestroyedSignsForNobody) {
 TEST_P(ContractTest, OpenSslSignsWithItThroughTheProvider) {
   const auto key = Generate({1});
   ASSERT_TRUE(key) << key.error().ToString();
-  const auto reference = token().PrivateKeyOf(key->id);
-  ASSERT_TRUE(reference) << reference.error().ToString();
-  const auto certifier = x509::Certifier::New(GetParam().module_path);
-  ASSERT_TRUE(certifier) << certifier.error().ToString();
-  const auto made = (*certifier)
-                        ->SelfSign({.private_key_uri = reference->uri,
-                                    .public_key = key->public_key,
-                                    .algorithm = &kRs256,
-                                    .common_name = "orders",
-                                    .subject_alt_names = {},
-                                    .not_before = Time(std::chrono::seconds(1'800'000'000)),
-                                    .not_after = Time(std::chrono::seconds(1'900'000'000))});
-  ASSERT_TRUE(made) << made.error().ToString();
-  EXPECT_EQ(made->certificate.public_key, key->public_key);
+  ExpectCertifies(*key, kRs256);
   ExpectSigns(*key);
 }
 

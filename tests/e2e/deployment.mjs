@@ -107,7 +107,9 @@ export class Deployment {
     const { keys } = JSON.parse(await this.ctl('key', 'list', '--json'));
     const moduli = [];
     for (const client of new Set(keys.map((key) => key.client_id))) {
-      for (const jwk of (await this.jwks(client)).keys) moduli.push(Buffer.from(jwk.n, 'base64url'));
+      // Of other keys, which have no modulus, only what has the form of a private key can be found.
+      const { keys: published } = await this.jwks(client);
+      for (const jwk of published.filter(({ kty }) => kty === 'RSA')) moduli.push(Buffer.from(jwk.n, 'base64url'));
     }
     return describeSecrets({ folder: this.folder, pinFile: this.pinFile, processes: [this.daemon.pid], moduli });
   }

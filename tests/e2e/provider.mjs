@@ -111,6 +111,9 @@ const provider = new Provider(issuer, {
   jwks: { keys: [{ ...createPrivateKey(privateKey).export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
   cookies: { keys: [randomBytes(32).toString('base64url')] },
   clientAuthMethods: ['private_key_jwt'],
+  enabledJWA: {
+    clientAuthSigningAlgValues: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
+  },
   // Its own default lets an assertion live 15 seconds longer than it says.
   clockTolerance: 0,
   pkce: { required: () => true },

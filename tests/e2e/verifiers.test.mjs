@@ -14,6 +14,167 @@ const PYJWT = fileURLToPath(new URL('./verify_with_pyjwt.py', import.meta.url));
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const REGISTERED = ['aud', 'exp', 'iat', 'iss', 'jti', 'sub'];
 
+// What each algorithm asks of Node.js, and of the openssl command that verifies its signature.
+const RSA = { kty: 'RSA', bits: 2048, members: ['n', 'e'] };
+const PSS = ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:digest'];
+const POINT = { kty: 'EC', members: ['crv', 'x', 'y'] };
+const ALGORITHMS = {
+  RS256: { ...RSA, digest: 'sha256' },
+  RS384: { ...RSA, digest: 'sha384' },
+  RS512: { ...RSA, digest: 'sha512' },
+  PS256: { ...RSA, digest: 'sha256', options: PSS },
+  PS384: { ...RSA, digest: 'sha384', options: PSS },
+  PS512: { ...RSA, digest: 'sha512', options: PSS },
+  ES256: { ...POINT, bits: 256, crv: 'P-256', digest: 'sha256', octets: 64 },
+  ES384: { ...POINT, bits: 384, crv: 'P-384', digest: 'sha384', octets: 96 },
+  ES512: { ...POINT, bits: 521, crv: 'P-521', digest: 'sha512', octets: 132 },
+  EdDSA: { kty: 'OKP', bits: 256, crv: 'Ed25519', members: ['crv', 'x'], octets: 64 },
+};
+
+async function pyjwt(assertion, algorithm, client, key) {
+  return run('/usr/bin/python3', ['-I', PYJWT],
+    { input: JSON.stringify({ assertion, algorithm, audience: AUDIENCE, client_id: client, ...key }) });
+}
+
+// The two numbers of an ECDSA signature as openssl takes them: a SEQUENCE of INTEGERs (RFC 3279 section 2.2.3).
+function sequence(signature) {
+  const integer = (octets) => {
+    let value = octets.subarray(octets.findIndex((octet) => octet !== 0));
+    if (value[0] & 0x80) value = Buffer.concat([Buffer.of(0), value]);
+    return Buffer.concat([Buffer.of(0x02, value.length), value]);
+  };
+  const half = signature.length / 2;
+  const content = Buffer.concat([integer(signature.subarray(0, half)), integer(signature.subarray(half))]);
+  return Buffer.concat([content.length < 128 ? Buffer.of(0x30, content.length)
+    : Buffer.of(0x30, 0x81, content.length), content]);
+}
+
+// Has openssl verify the assertion with the certificate in that file; leaves files in the folder.
+async function openssl(assertion, algorithm, certificateFile, folder) {
+  const [header, payload, encoded] = assertion.split('.');
+  const { kty, digest, options = [] } = ALGORITHMS[algorithm];
+  const signature = Buffer.from(encoded, 'base64url');
+  const file = (name) => path.join(folder, name);
+  writeFileSync(file('signature'), kty === 'EC' ? sequence(signature) : signature);
+  writeFileSync(file('signed'), `${header}.${payload}`);
+  await output('openssl', ['x509', '-in', certificateFile, '-noout', '-pubkey', '-out', file('public-key.pem')]);
+  return run('openssl', digest
+    ? ['dgst', `-${digest}`, ...options, '-verify', file('public-key.pem'), '-signature', file('signature'), file('signed')]
+    : ['pkeyutl', '-verify', '-pubin', '-inkey', file('public-key.pem'), '-rawin', '-in', file('signed'),
+      '-sigfile', file('signature')]);
+}
+
+const byJsonwebtoken = (assertion, algorithm, client, certificate) => jsonwebtoken.verify(assertion,
+  createPublicKey(certificate),
+  { algorithms: [algorithm], audience: AUDIENCE, issuer: client, subject: client, maxAge: '300s' });
+
+const byJose = (assertion, algorithm, client, jwks) => jwtVerify(assertion, createLocalJWKSet(jwks), {
+  algorithms: [algorithm], audience: AUDIENCE, issuer: client, subject: client, typ: 'JWT', maxTokenAge: '300s',
+  requiredClaims: REGISTERED,
+});
+
+// The same assertion with one bit of its signature changed.
+function damaged(assertion) {
+  const [header, payload, signature] = assertion.split('.');
+  const octets = Buffer.from(signature, 'base64url');
+  octets[octets.length >> 1] ^= 1;
+  return [header, payload, octets.toString('base64url')].join('.');
+}
+
+describe('each algorithm before independent verifiers', () => {
+  let deployment;
+  const file = (name) => path.join(deployment.folder, name);
+
+  before(async () => {
+    deployment = await Deployment.start(Object.keys(ALGORITHMS).map((algorithm) =>
+      ({ client_id: `by-${algorithm}`, algorithm, audiences: [AUDIENCE] })));
+  });
+
+  after(() => deployment?.close());
+
+  for (const [algorithm, { kty, bits, crv, members, octets }] of Object.entries(ALGORITHMS)) {
+    it(algorithm, async () => {
+      const client = `by-${algorithm}`;
+      const made = await deployment.generateKey(client);
+      assert.deepEqual([made.algorithm, made.key_bits], [algorithm, bits]);
+      const certificateFile = file(`${client}.pem`);
+      await deployment.ctl('certificate', 'get', '--client-id', client, '--out', certificateFile);
+      const certificate = readFileSync(certificateFile, 'utf8');
+      const jwks = await deployment.jwks(client);
+      const { keys: [jwk] } = jwks;
+      assert.deepEqual([jwk.kty, jwk.crv, jwk.alg, jwk.kid], [kty, crv, algorithm, await calculateJwkThumbprint(jwk)]);
+      // WSO2 takes x5c of RSA keys alone.
+      assert.deepEqual(Object.keys(jwk).sort(),
+        ['alg', 'kid', 'kty', 'use', ...members, ...kty === 'RSA' ? ['x5c', 'x5t#S256'] : []].sort());
+
+      const assertion = await deployment.createAssertion(client);
+      const { protectedHeader, payload } = await byJose(assertion, algorithm, client, jwks);
+      assert.deepEqual(protectedHeader, { alg: algorithm, kid: made.kid, typ: 'JWT' });
+      if (octets) assert.equal(Buffer.from(assertion.split('.')[2], 'base64url').length, octets, 'fixed length');
+      await assert.rejects(byJose(damaged(assertion), algorithm, client, jwks),
+        { code: 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' });
+
+      for (const key of [{ jwks: JSON.stringify(jwks) }, { certificate }]) {
+        const { status, stdout, stderr } = await pyjwt(assertion, algorithm, client, key);
+        assert.equal(status, 0, stderr);
+        assert.deepEqual(JSON.parse(stdout), payload);
+        assert.equal((await pyjwt(damaged(assertion), algorithm, client, key)).status, 1);
+      }
+
+      const { status, stdout, stderr } = await openssl(assertion, algorithm, certificateFile, deployment.folder);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^(Verified OK|Signature Verified Successfully)\n$/);
+      assert.notEqual((await openssl(damaged(assertion), algorithm, certificateFile, deployment.folder)).status, 0);
+
+      if (algorithm !== 'EdDSA') {  // which jsonwebtoken does not know
+        assert.deepEqual(byJsonwebtoken(assertion, algorithm, client, certificate), payload);
+      }
+
+      // The certificate and the request are signed by the key itself.
+      assert.equal(await output('openssl', ['verify', '-check_ss_sig', '-CAfile', certificateFile, certificateFile]),
+        `${certificateFile}: OK\n`);
+      const request = file(`${client}.csr`);
+      await deployment.ctl('key', 'csr', '--client-id', client, '--out', request);
+      const verified = await run('openssl', ['req', '-in', request, '-noout', '-verify', '-pubkey']);
+      assert.match(verified.stderr, /self-signature verify OK/);
+      assert.equal(verified.stdout, await output('openssl', ['x509', '-in', certificateFile, '-noout', '-pubkey']));
+
+      // assertionctl itself, without the server.
+      const written = file(`${client}.jwt`);
+      writeFileSync(written, assertion);
+      assert.match(await deployment.ctl('assertion', 'inspect', written, '--certificate', certificateFile),
+        /signature: ok/);
+      const evidence = file(`${client}.evidence`);
+      await deployment.ctl('key', 'evidence', '--client-id', client, '--out', evidence);
+      const report = JSON.parse(Buffer.from(readFileSync(evidence, 'utf8').split('.')[1], 'base64url'));
+      assert.deepEqual([report.algorithm, report.key_bits], [algorithm, bits]);
+      assert.equal(report.mechanism, { EC: 'CKM_ECDSA', OKP: 'CKM_EDDSA' }[kty]
+        ?? `CKM_SHA${algorithm.slice(2)}_RSA_PKCS${algorithm.startsWith('PS') ? '_PSS' : ''}`);
+      await deployment.ctl('key', 'evidence', 'verify', evidence);
+    });
+  }
+
+  it('doctor says what each is signed with', async () => {
+    const { status, stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /^ok +client by-RS256: RS256: the token makes keys for it and signs with CKM_SHA256_RSA_PKCS$/m);
+    assert.match(stdout, /^ok +client by-ES512: ES512: the token makes keys for it and signs with CKM_ECDSA$/m);
+    assert.match(stdout, /^ok +client by-EdDSA: key \S+ \(EdDSA\) signed, and its signature verified$/m);
+  });
+
+  it('another than the configured one is asked for by name, or refused', async () => {
+    const key = await deployment.generateKey('by-RS256', '--algorithm', 'ES384');
+    assert.deepEqual([key.algorithm, key.key_bits, key.state], ['ES384', 384, 'staged']);
+    const refused = async (status, message, ...options) => {
+      const result = await deployment.tryCtl('key', 'generate', '--client-id', 'by-RS256', ...options);
+      assert.equal(result.status, status, result.stderr);
+      assert.match(result.stderr, message);
+    };
+    await refused(1, /algorithm: must be one of: RS256, RS384, /, '--algorithm', 'HS256');
+    await refused(1, /key_bits: must be 256 of a key for ES256/, '--algorithm', 'ES256', '--bits', '2048');
+  });
+});
+
 describe('an assertion before independent verifiers', () => {
   let deployment;
   let certificate;
@@ -33,65 +194,29 @@ describe('an assertion before independent verifiers', () => {
 
   after(() => deployment?.close());
 
-  async function pyjwt(assertion, key) {
-    return run('/usr/bin/python3', ['-I', PYJWT],
-      { input: JSON.stringify({ assertion, audience: AUDIENCE, client_id: 'orders', ...key }) });
-  }
-
-  async function openssl(assertion) {
-    const [header, payload, signature] = assertion.split('.');
-    const file = (name) => path.join(deployment.folder, name);
-    writeFileSync(file('signature'), Buffer.from(signature, 'base64url'));
-    await output('openssl', ['x509', '-in', certificateFile, '-noout', '-pubkey', '-out', file('public-key.pem')]);
-    return run('openssl', ['dgst', '-sha256', '-verify', file('public-key.pem'), '-signature', file('signature')],
-      { input: `${header}.${payload}` });
-  }
-
-  const byJsonwebtoken = (assertion) => jsonwebtoken.verify(assertion, createPublicKey(certificate),
-    { algorithms: ['RS256'], audience: AUDIENCE, issuer: 'orders', subject: 'orders', maxAge: '300s' });
-
-  const byJose = (assertion) => jwtVerify(assertion, createLocalJWKSet(jwks), {
-    algorithms: ['RS256'], audience: AUDIENCE, issuer: 'orders', subject: 'orders', typ: 'JWT', maxTokenAge: '300s',
-    requiredClaims: REGISTERED,
-  });
-
-  // The same assertion with one bit of its signature changed.
-  function damaged(assertion) {
-    const [header, payload, signature] = assertion.split('.');
-    const octets = Buffer.from(signature, 'base64url');
-    octets[100] ^= 1;
-    return [header, payload, octets.toString('base64url')].join('.');
-  }
-
   it("Debian's python3-jwt accepts it by JWK Set and by certificate", async () => {
     const assertion = await deployment.createAssertion('orders', '--claim', 'tenant="acme"');
     for (const key of [{ jwks: JSON.stringify(jwks) }, { certificate }]) {
-      const { status, stdout, stderr } = await pyjwt(assertion, key);
+      const { status, stdout, stderr } = await pyjwt(assertion, 'RS256', 'orders', key);
       assert.equal(status, 0, stderr);
       const claims = JSON.parse(stdout);
       assert.deepEqual(Object.keys(claims).sort(), [...REGISTERED, 'tenant'].sort());
       assert.equal(claims.tenant, 'acme');
 
-      const refused = await pyjwt(damaged(assertion), key);
+      const refused = await pyjwt(damaged(assertion), 'RS256', 'orders', key);
       assert.equal(refused.status, 1, refused.stdout);
       assert.match(refused.stderr, /^InvalidSignatureError/);
     }
   });
 
-  it('openssl verifies it with the exported certificate', async () => {
-    const assertion = await deployment.createAssertion('orders');
-    assert.deepEqual(await openssl(assertion), { status: 0, stdout: 'Verified OK\n', stderr: '' });
-    assert.equal((await openssl(damaged(assertion))).status, 1);
-  });
-
   it('strict Node.js verifiers accept it by certificate and by JWK Set', async () => {
     const assertion = await deployment.createAssertion('orders');
-    const { payload, protectedHeader } = await byJose(assertion);
-    assert.deepEqual(byJsonwebtoken(assertion), payload);
+    const { payload, protectedHeader } = await byJose(assertion, 'RS256', 'orders', jwks);
+    assert.deepEqual(byJsonwebtoken(assertion, 'RS256', 'orders', certificate), payload);
     assert.deepEqual(protectedHeader, { alg: 'RS256', kid: jwks.keys[0].kid, typ: 'JWT' });
 
-    await assert.rejects(byJose(damaged(assertion)), { code: 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' });
-    assert.throws(() => byJsonwebtoken(damaged(assertion)), { message: 'invalid signature' });
+    await assert.rejects(byJose(damaged(assertion), 'RS256', 'orders', jwks), { code: 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' });
+    assert.throws(() => byJsonwebtoken(damaged(assertion), 'RS256', 'orders', certificate), { message: 'invalid signature' });
   });
 
   it('it is one line of unpadded base64url with exactly the claims asked for, made now', async () => {
@@ -99,7 +224,7 @@ describe('an assertion before independent verifiers', () => {
     const printed = await deployment.ctl('assertion', 'create', '--client-id', 'orders');
     const latest = Math.floor(Date.now() / 1000);
     assert.match(printed, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
-    const { payload } = await byJose(printed.trimEnd());
+    const { payload } = await byJose(printed.trimEnd(), 'RS256', 'orders', jwks);
     assert.deepEqual(Object.keys(payload).sort(), REGISTERED);
     assert.equal(payload.aud, AUDIENCE);
     assert.ok(Number.isInteger(payload.iat) && payload.iat >= earliest && payload.iat <= latest, `iat ${payload.iat}`);

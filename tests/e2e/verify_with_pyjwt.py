@@ -1,6 +1,6 @@
 """Verifies an assertion with PyJWT, which shares no code with assertiond.
 
-Standard input: {"assertion", "audience", "client_id", and one of "jwks" (the text) and "certificate" (PEM)}.
+Standard input: {"assertion", "algorithm", "audience", "client_id", and one of "jwks" (the text) and "certificate" (PEM)}.
 Standard output: the verified claims. Exit status 1, with the reason on standard error, when PyJWT refuses.
 """
 import json
@@ -20,7 +20,7 @@ try:
     claims = jwt.decode(
         assertion,
         key,
-        algorithms=["RS256"],
+        algorithms=[question["algorithm"]],
         audience=question["audience"],
         issuer=question["client_id"],
         options={"require": ["iss", "sub", "aud", "iat", "exp", "jti"]},

@@ -54,6 +54,53 @@ TEST(Compact, KidIsTheThumbprintOfRfc7638Section31) {
   EXPECT_EQ(JwkThumbprint(*key), vector["thumbprint"].get<std::string>());
 }
 
+// RFC 8037 appendix A.3; RFC 7638 has none of an EC key: that of RFC 7515 appendix A.3, as section 3 has it written.
+TEST(Compact, KidOfAKeyOnACurveIsTheThumbprintOfItsRequiredMembers) {
+  const auto ed25519 = Vector("rfc8037_a.json");
+  EXPECT_EQ(JwkThumbprint(*ParseJwk(ed25519["jwk"])), ed25519["thumbprint"].get<std::string>());
+  const auto ec = Vector("rfc7515_a3.json")["jwk"];
+  const auto written = R"({"crv":"P-256","kty":"EC","x":")" + ec["x"].get<std::string>() + R"(","y":")" +
+                       ec["y"].get<std::string>() + R"("})";
+  EXPECT_EQ(JwkThumbprint(*ParseJwk(ec)), Sha256Thumbprint(AsBytes(written)));
+}
+
+TEST(Compact, JwkOfAKeyOnACurve) {
+  for (const auto& [file, alg, members] : {std::tuple{"rfc7515_a3.json", "ES256", 7U},
+                                           {"rfc7515_a4.json", "ES512", 7U},
+                                           {"rfc8037_a.json", "EdDSA", 6U}}) {
+    const auto expected = Vector(file)["jwk"];
+    const auto key = ParseJwk(expected);
+    ASSERT_TRUE(key) << key.error().message;
+    const auto jwk = Jwk(*key, *FindAlgorithm(alg), {});
+    for (const auto& [name, value] : expected.items()) {
+      EXPECT_EQ(jwk[name], value) << file << " " << name;
+    }
+    EXPECT_EQ(jwk["alg"], alg);
+    EXPECT_EQ(jwk["use"], "sig");
+    EXPECT_EQ(jwk["kid"], JwkThumbprint(*key));
+    EXPECT_EQ(jwk.size(), members);
+    EXPECT_EQ(*ParseJwk(jwk), *key);
+  }
+}
+
+TEST(Compact, JwkThatIsNoPointOfItsCurveIsRefused) {
+  const auto refused = [](const char* name, const nlohmann::json& value) {
+    auto jwk = Vector("rfc7515_a3.json")["jwk"];
+    jwk[name] = value;
+    return !ParseJwk(jwk);
+  };
+  const auto x = Vector("rfc7515_a3.json")["jwk"]["x"].get<std::string>();
+  EXPECT_FALSE(refused("x", x));
+  EXPECT_TRUE(refused("crv", "P-384")) << "of another length";
+  EXPECT_TRUE(refused("crv", "secp256k1"));
+  EXPECT_TRUE(refused("crv", "Ed25519")) << "of another kty";
+  EXPECT_TRUE(refused("crv", 256));
+  EXPECT_TRUE(refused("kty", "OKP"));
+  EXPECT_TRUE(refused("x", "AAAA"));
+  EXPECT_TRUE(refused("y", nullptr));
+  EXPECT_TRUE(refused("d", "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"));
+}
+
 TEST(Compact, JwkHasPublicMembersOnly) {
   const auto vector = Vector("rfc7638_3_1.json");
   const auto key = *ParseJwk(vector["jwk"]);

@@ -100,6 +100,30 @@ TEST_F(KeyCustodianTest, RotationByJwksOverlaps) {
   EXPECT_EQ(published().find(old_kid), std::string::npos);
 }
 
+TEST_F(KeyCustodianTest, RotationGoesFromOneAlgorithmToAnother) {
+  auto replica = Start();
+  auto old_kid = replica.Generate("billing");
+  for (const auto* name : {"ES256", "PS512", "EdDSA", "ES512"}) {
+    SCOPED_TRACE(name);
+    const auto* algorithm = FindAlgorithm(name);
+    auto wanted = Replica::NewKey();
+    wanted.algorithm = algorithm;
+    wanted.bits = algorithm->default_key_bits();
+    const auto kid = replica.custodian().Rotate(replica.Change("billing"), wanted, {});
+    ASSERT_TRUE(kid) << kid.error().ToString();
+    const auto old_algorithm = replica.Record("billing", old_kid).algorithm;
+    EXPECT_EQ((*replica.ring().SigningKeyOf("billing"))->algorithm, old_algorithm);
+    now_ += seconds(900);
+    const auto key = *replica.ring().SigningKeyOf("billing");
+    EXPECT_EQ(key->kid, *kid);
+    EXPECT_EQ(key->algorithm, algorithm);
+    EXPECT_EQ(key->chain.at(0).public_key, key->public_key);
+    EXPECT_NE(JwkSet(replica.ring().Snapshot()->at("billing"), now_).find(old_kid), std::string::npos) << "overlaps";
+    EXPECT_EQ(Start().Record("billing", *kid).algorithm, algorithm) << "a restart knows it from the ledger";
+    old_kid = *kid;
+  }
+}
+
 TEST_F(KeyCustodianTest, RotationByCertificateWaitsForTheSwitch) {
   auto replica = Start();
   const auto old_kid = replica.Generate("orders");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "certificate_authority.h"
 #include "jws/thumbprint.h"
 #include "replica.h"
@@ -125,6 +127,73 @@ TEST_F(KeyRingTest, AnotherKeyInItsPlaceIsRefused) {
                    .publish_from = now_,
                    .sign_from = now_});
   ExpectLoadFails(Code::kLedgerUnusable, "is another on the token than in the ledger");
+}
+
+TEST_F(KeyRingTest, AKeyThatDoesNotFitItsLedgersAlgorithmIsRefused) {
+  const auto make = [&](const char* name, std::uint8_t id) {
+    const auto* algorithm = FindAlgorithm(name);
+    const auto made = hsm_.token().GenerateKeyPair(
+        {.label = "orders", .id = {id}, .algorithm = algorithm, .bits = algorithm->default_key_bits()});
+    EXPECT_TRUE(made) << made.error().ToString();
+    return jws::JwkThumbprint(made->public_key);
+  };
+  struct Unfit {
+    const char* ledger;
+    const char* key;
+  };
+  std::uint8_t id = 0;
+  for (const auto& [ledger, key] : {Unfit{"ES256", "ES384"},
+                                    {"ES384", "ES256"},
+                                    {"ES256", "EdDSA"},
+                                    {"RS256", "ES256"},
+                                    {"PS256", "EdDSA"},
+                                    {"ES256", "RS256"}}) {
+    SCOPED_TRACE(std::string(ledger) + " in the ledger, a key for " + key);
+    KeyRecord record = {.kid = make(key, ++id),
+                        .algorithm = FindAlgorithm(ledger),
+                        .id = {id},
+                        .certificates = {},
+                        .publish_from = now_};
+    Enter("orders", record);
+    ExpectLoadFails(Code::kKeyUnproven,
+                    "is not what the ledger says: the public key cannot be used for " + std::string(ledger));
+    const auto hold = ledger_->Take("orders");
+    ASSERT_TRUE(hold);
+    auto next = (*hold)->current();
+    ++next.version;
+    next.keys.clear();
+    ASSERT_TRUE((*hold)->Commit(next));
+  }
+}
+
+TEST_F(KeyRingTest, AKeyOfEveryAlgorithmIsProven) {
+  std::map<const Curve*, std::string> kids;
+  for (const auto& algorithm : kAlgorithms) {
+    const Bytes id = {algorithm.curve == nullptr ? std::uint8_t{9} : static_cast<std::uint8_t>(kids.size())};
+    if (!kids.contains(algorithm.curve)) {
+      const auto made = hsm_.token().GenerateKeyPair(
+          {.label = "orders", .id = id, .algorithm = &algorithm, .bits = algorithm.default_key_bits()});
+      ASSERT_TRUE(made) << made.error().ToString();
+      kids[algorithm.curve] = jws::JwkThumbprint(made->public_key);
+    }
+    const auto hold = ledger_->Take("orders");
+    ASSERT_TRUE(hold);
+    auto next = (*hold)->current();
+    ++next.version;
+    next.keys = {{.kid = kids[algorithm.curve],
+                  .algorithm = &algorithm,
+                  .id = id,
+                  .certificates = {},
+                  .publish_from = now_,
+                  .sign_from = now_}};
+    ASSERT_TRUE((*hold)->Commit(next));
+    const auto ring = Load();
+    ASSERT_TRUE(ring) << algorithm.name << ": " << ring.error().ToString();
+    const auto key = (*ring)->SigningKeyOf("orders");
+    ASSERT_TRUE(key) << key.error().ToString();
+    EXPECT_EQ((*key)->algorithm, &algorithm) << "the ledger keeps it";
+    EXPECT_EQ((*key)->bits(), algorithm.default_key_bits());
+  }
 }
 
 TEST_F(KeyRingTest, AWithdrawnKeyMayBeUnfitOrGone) {

@@ -10,9 +10,11 @@
 #include <array>
 #include <fstream>
 
+#include "p11/hasher.h"
 #include "p11/pin.h"
 #include "p11/refused_pins.h"
 #include "softhsm.h"
+#include "x509/verifier.h"
 
 namespace assertion::p11 {
 namespace {
@@ -44,6 +46,83 @@ TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
     EXPECT_EQ(key->attributes[i].value, value) << name;
     EXPECT_EQ(key->attributes[i].required, i < 6 ? std::optional(value) : std::nullopt) << name;
   }
+}
+
+// The algorithm says what it is for, the token how it is done.
+TEST_F(HsmTokenTest, SignsWithWhatTheTokenOffers) {
+  EXPECT_EQ(hsm_.token().MechanismOf(*FindAlgorithm("RS256")), "CKM_SHA256_RSA_PKCS");
+  EXPECT_EQ(hsm_.token().MechanismOf(*FindAlgorithm("PS384")), "CKM_SHA384_RSA_PKCS_PSS");
+  EXPECT_EQ(hsm_.token().MechanismOf(*FindAlgorithm("ES256")), "CKM_ECDSA") << "SoftHSM2 does not hash for ECDSA";
+  EXPECT_EQ(hsm_.token().MechanismOf(*FindAlgorithm("EdDSA")), "CKM_EDDSA");
+}
+
+class DigestTest : public HsmTokenTest {
+ protected:
+  // A key for the algorithm.
+  TokenKey Key(const Algorithm& algorithm) {
+    auto key = hsm_.token().GenerateKeyPair(
+        {.label = "orders", .id = {1}, .algorithm = &algorithm, .bits = algorithm.default_key_bits()});
+    EXPECT_TRUE(key) << key.error().ToString();
+    return *key;
+  }
+
+  Session session_ = *Session::Open(hsm_.module_pointer(), hsm_.token().info().slot, 0);
+  Hasher hasher_;
+};
+
+// As on a token that does not hash: what is signed is what the mechanism that hashes would sign.
+TEST_F(DigestTest, MadeHereSignsLikeTheMessage) {
+  const auto rsa = Key(kAlgorithms[0]);
+  for (const auto& algorithm : kAlgorithms) {
+    if (algorithm.curve != nullptr) {
+      continue;  // SoftHSM2 signs digests alone with these, or none
+    }
+    const auto mechanism = SigningMechanism::OfDigest(algorithm);
+    for (const std::string message : {"message", "", "another, once more with the same hasher"}) {
+      const auto digest = hasher_.Hash(*mechanism.digest, mechanism.digest_info, message);
+      ASSERT_TRUE(digest) << digest.error().ToString();
+      const auto signature = session_.Sign(mechanism, rsa.private_key.value, *digest);
+      ASSERT_TRUE(signature) << algorithm.name << ": " << signature.error().ToString();
+      EXPECT_TRUE(x509::Verifier::New(rsa.public_key, algorithm)->Verify(message, *signature)) << algorithm.name;
+    }
+  }
+}
+
+TEST_F(DigestTest, OfAnotherLengthIsNotSigned) {
+  for (const auto* name : {"ES256", "ES384", "ES512", "RS256", "PS256"}) {
+    const auto& algorithm = *FindAlgorithm(name);
+    const auto key = Key(algorithm);
+    const auto mechanism = SigningMechanism::OfDigest(algorithm);
+    const auto length = mechanism.octets();
+    EXPECT_TRUE(session_.Sign(mechanism, key.private_key.value, Bytes(length, 7))) << name;
+    for (const auto wrong : {std::size_t{0}, std::size_t{20}, length - 1, length + 1, 2 * length}) {
+      const auto refused = session_.Sign(mechanism, key.private_key.value, Bytes(wrong, 7));
+      ASSERT_FALSE(refused) << name << " signed " << wrong << " octets";
+      EXPECT_EQ(refused.error().code, Code::kInternal);
+      EXPECT_NE(refused.error().message.find("was not asked"), std::string::npos);
+    }
+    ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{1}));
+  }
+}
+
+TEST_F(HsmTokenTest, AKeyOnACurveThatIsNotOfferedHasAFlaw) {
+  auto session = *Session::Open(hsm_.module_pointer(), hsm_.token().info().slot, CKF_RW_SESSION);
+  CK_BBOOL yes = CK_TRUE;
+  std::string label = "orders";
+  std::array<CK_BYTE, 7> secp256k1 = {0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x0A};
+  std::array public_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                                CK_ATTRIBUTE{CKA_LABEL, label.data(), label.size()},
+                                CK_ATTRIBUTE{CKA_EC_PARAMS, secp256k1.data(), secp256k1.size()}};
+  std::array private_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes}, CK_ATTRIBUTE{CKA_SIGN, &yes, sizeof yes},
+                                 CK_ATTRIBUTE{CKA_LABEL, label.data(), label.size()}};
+  const auto pair = session.GenerateKeyPair({CKM_EC_KEY_PAIR_GEN, nullptr, 0}, public_template, private_template);
+  ASSERT_TRUE(pair) << pair.error().ToString();
+  const auto contents = hsm_.token().Read({"orders"});
+  ASSERT_TRUE(contents) << contents.error().ToString();
+  ASSERT_EQ(contents->keys.size(), 1U);
+  ASSERT_TRUE(contents->keys[0].flaw);
+  EXPECT_EQ(contents->keys[0].flaw->code, Code::kKeyForbidden);
+  EXPECT_EQ(contents->keys[0].flaw->message, "it is on another curve than P-256, P-384, P-521 and Ed25519");
 }
 
 TEST_F(HsmTokenTest, TheUriNamesTokenAndKeyAndNoPin) {

@@ -444,6 +444,46 @@ TEST_F(ServiceTest, GenerateAndListKeys) {
   EXPECT_EQ(key_admin_.GenerateKey(&second_context, request, &second).error_code(), StatusCode::ABORTED);
 }
 
+TEST_F(ServiceTest, AKeyIsMadeForTheAlgorithmThatIsAskedForAndItsSuccessorForAnother) {
+  const auto create = [&](const std::string& algorithm) {
+    const auto status = Create();
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    const auto parsed = jws::ParseCompact(response_.assertion());
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->header["alg"], algorithm);
+    const auto key = keys_->SigningKeyOf("orders");
+    ASSERT_TRUE(key);
+    EXPECT_TRUE((*key)->verifier.Verify(parsed->signing_input, parsed->signature));
+  };
+  v1::GenerateKeyRequest request;
+  request.set_client_id("orders");
+  request.set_algorithm("ES256");
+  request.mutable_change()->set_expected_version(0);
+  v1::GenerateKeyResponse made;
+  grpc::ClientContext context;
+  const auto status = key_admin_.GenerateKey(&context, request, &made);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(made.key().algorithm(), "ES256");
+  EXPECT_EQ(made.key().key_bits(), 256);
+  create("ES256");
+
+  v1::RotateKeyRequest rotate;
+  rotate.set_client_id("orders");
+  rotate.set_algorithm("ES512");
+  rotate.set_key_bits(521);
+  rotate.mutable_sign_from()->set_seconds(keys_->Now().time_since_epoch().count());
+  rotate.mutable_change()->set_expected_version(1);
+  rotate.mutable_change()->set_force_client_id("orders");
+  v1::RotateKeyResponse rotated;
+  grpc::ClientContext rotate_context;
+  const auto answer = key_admin_.RotateKey(&rotate_context, rotate, &rotated);
+  ASSERT_TRUE(answer.ok()) << answer.error_message();
+  EXPECT_EQ(rotated.key().algorithm(), "ES512");
+  EXPECT_EQ(rotated.key().key_bits(), 521);
+  EXPECT_EQ(rotated.predecessor().algorithm(), "ES256");
+  create("ES512");
+}
+
 TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
   const auto expect = [&](const std::function<void(v1::GenerateKeyRequest&)>& change, StatusCode code,
                           const std::string& field) {
@@ -460,6 +500,14 @@ TEST_F(ServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
   expect([](auto& r) { r.set_client_id("nobody"); }, StatusCode::NOT_FOUND, "client_id:");
   expect([](auto& r) { r.set_key_bits(1024); }, StatusCode::INVALID_ARGUMENT, "key_bits:");
   expect([](auto& r) { r.set_key_bits(-1); }, StatusCode::INVALID_ARGUMENT, "key_bits:");
+  expect([](auto& r) { r.set_algorithm("HS256"); }, StatusCode::INVALID_ARGUMENT,
+         "algorithm: must be one of: RS256, RS384,");
+  expect(
+      [](auto& r) {
+        r.set_algorithm("ES256");
+        r.set_key_bits(2048);
+      },
+      StatusCode::INVALID_ARGUMENT, "key_bits: must be 256 of a key for ES256");
   expect([](auto& r) { r.set_common_name(std::string(65, 'a')); }, StatusCode::INVALID_ARGUMENT, "common_name:");
   expect([](auto& r) { r.set_common_name("a\nb"); }, StatusCode::INVALID_ARGUMENT, "common_name:");
   for (const std::int64_t seconds : {0L, -1L, 86399L, 3650L * 86400 + 1}) {

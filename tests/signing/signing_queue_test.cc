@@ -22,7 +22,7 @@ class MemoryToken final : public Token {
 
   MemoryToken() : key_(EVP_RSA_gen(2048)) {}
 
-  PublicKey public_key() const { return {.modulus = Number("n"), .exponent = Number("e")}; }
+  PublicKey public_key() const { return RsaPublicKey{.modulus = Number("n"), .exponent = Number("e")}; }
 
   void Queue(Fault fault) {
     const std::lock_guard lock(mutex_);
@@ -49,6 +49,7 @@ class MemoryToken final : public Token {
   Result<std::vector<TokenData>> FindData(std::string_view, std::string_view) override { return Unused(); }
   Status StoreData(std::string_view, std::string_view, std::string_view) override { return Unused(); }
   TokenDescription Describe() const override { return {}; }
+  std::string MechanismOf(const Algorithm&) const override { return {}; }
   Result<PrivateKeyReference> PrivateKeyOf(BytesView) override { return Unused(); }
   Status Check() override { return Unused(); }
   unsigned Epoch() const override { return 0; }

@@ -59,7 +59,7 @@ TEST_F(CertifierTest, SerialNumbersDiffer) {
 
 TEST_F(CertifierTest, APublicKeyOfAnotherPairIsNoticed) {
   auto request = Request();
-  request.public_key.modulus[100] ^= 1U;
+  std::get<RsaPublicKey>(request.public_key).modulus[100] ^= 1U;
   EXPECT_FALSE(certifier_->SelfSign(request));
 }
 

@@ -111,6 +111,72 @@ TEST_F(CsrTest, TheCertificateThatAnAuthorityIssuesVerifies) {
             "X509v3 Subject Alternative Name: \n    DNS:orders.example.com\n");
 }
 
+// What openssl says of a signature of the algorithm.
+std::string SignatureText(const Algorithm& algorithm) {
+  const auto digest = algorithm.digest == nullptr ? "" : std::string(algorithm.digest->name).substr(3);
+  if (algorithm.padding == Padding::kPss) {
+    return "Signature Algorithm: rsassaPss";
+  }
+  return "Signature Algorithm: " + (algorithm.padding == Padding::kPkcs1 ? "sha" + digest + "WithRSAEncryption"
+                                    : algorithm.curve->key_type == &kEc  ? "ecdsa-with-SHA" + digest
+                                                                         : "ED25519");
+}
+
+// Of a PSS signature, which must have the digest and the salt of the algorithm (RFC 4055 section 3.1).
+void ExpectPssParameters(const std::string& text, const Digest& digest) {
+  const auto name = "sha" + std::string(digest.name).substr(3);
+  for (const auto& part : {"Hash Algorithm: " + name + "\n", "Mask Algorithm: mgf1 with " + name + "\n",
+                           "Salt Length: 0x" + Hex(Bytes{static_cast<std::uint8_t>(digest.octets)}) + "\n"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << text;
+  }
+}
+
+TEST_F(CsrTest, KeysOfEveryAlgorithmAskForACertificateAndSignTheirOwn) {
+  for (const auto& algorithm : kAlgorithms) {
+    SCOPED_TRACE(algorithm.name);
+    auto key = key_;
+    if (algorithm.curve != nullptr) {
+      const auto made =
+          hsm_.token().GenerateKeyPair({.label = "orders",
+                                        .id = {static_cast<std::uint8_t>(&algorithm - kAlgorithms.data())},
+                                        .algorithm = &algorithm,
+                                        .bits = algorithm.curve->bits});
+      ASSERT_TRUE(made) << made.error().ToString();
+      key = *made;
+    }
+    auto request = Request();
+    request.private_key_uri = hsm_.token().PrivateKeyOf(key.id)->uri;
+    request.public_key = key.public_key;
+    request.algorithm = &algorithm;
+    const auto csr = Csr(request);
+    const auto text = Show(csr, "-verify -text");
+    EXPECT_EQ(root_.Read("stderr"), "Certificate request self-signature verify OK\n");
+    EXPECT_NE(text.find(SignatureText(algorithm) + "\n"), std::string::npos) << text;
+
+    const auto chain = ParseChain(issuer_.Sign(csr) + issuer_.certificate() + root_.certificate());
+    ASSERT_TRUE(chain) << chain.error().ToString();
+    const auto verified = VerifyChain(*chain, key.public_key, kNow);
+    EXPECT_TRUE(verified) << verified.error().ToString();
+
+    const auto own = certifier_->SelfSign({.private_key_uri = request.private_key_uri,
+                                           .public_key = key.public_key,
+                                           .algorithm = &algorithm,
+                                           .common_name = "orders",
+                                           .subject_alt_names = {},
+                                           .not_before = kNow,
+                                           .not_after = kNow + std::chrono::days(1)});
+    ASSERT_TRUE(own) << own.error().ToString();
+    root_.Write("own.pem", ToPem({&own->certificate, 1}));
+    EXPECT_EQ(root_.Run("openssl verify -attime 1800000000 -check_ss_sig -CAfile own.pem own.pem"), "own.pem: OK\n");
+    const auto shown = root_.Run("openssl x509 -in own.pem -noout -text");
+    EXPECT_NE(shown.find(SignatureText(algorithm) + "\n"), std::string::npos) << shown;
+    if (algorithm.padding == Padding::kPss) {
+      ExpectPssParameters(text, *algorithm.digest);
+      ExpectPssParameters(shown, *algorithm.digest);
+    }
+  }
+}
+
 TEST_F(CsrTest, WrongInputIsRefusedByItsField) {
   auto request = Request();
   request.subject = "orders";
@@ -128,7 +194,7 @@ TEST_F(CsrTest, WrongInputIsRefusedByItsField) {
 
 TEST_F(CsrTest, APublicKeyOfAnotherPairIsNoticed) {
   auto request = Request();
-  request.public_key.modulus[100] ^= 1U;
+  std::get<RsaPublicKey>(request.public_key).modulus[100] ^= 1U;
   const auto csr = certifier_->CreateCsr(request);
   ASSERT_FALSE(csr);
   EXPECT_EQ(csr.error().code, Code::kInternal);

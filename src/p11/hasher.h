@@ -1,0 +1,38 @@
+#pragma once
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "assertion/bytes.h"
+#include "assertion/digest.h"
+#include "assertion/error.h"
+
+namespace assertion::p11 {
+
+// Makes digests in software, for tokens that do not hash. Keeps what OpenSSL would look up and allocate each time.
+// Belongs to one thread.
+class Hasher {
+ public:
+  // `prefix` and the digest of `message`: good until the next call.
+  Result<BytesView> Hash(const Digest& digest, std::string_view prefix, std::string_view message);
+
+ private:
+  struct Free {
+    void operator()(EVP_MD* method) const { EVP_MD_free(method); }
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+
+  static constexpr std::size_t kLongestPrefix = 19;
+
+  const Digest* digest_ = nullptr;  // that method_ is of
+  std::unique_ptr<EVP_MD, Free> method_;
+  std::unique_ptr<EVP_MD_CTX, Free> context_;
+  std::array<std::uint8_t, kLongestPrefix + EVP_MAX_MD_SIZE> octets_;
+};
+
+}  // namespace assertion::p11
