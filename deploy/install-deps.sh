@@ -18,7 +18,7 @@ build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc
   libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
   softhsm2 pkcs11-provider libengine-pkcs11-openssl openssl)
 test=(ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
-  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl opensc opensc-pkcs11 p11-kit p11-kit-modules procps)
+  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11 p11-kit p11-kit-modules procps)
 
 wanted=()
 [ $# -gt 0 ] || set -- build

@@ -77,6 +77,9 @@ std::vector<Finding> Describe(const audit::Verification& found) {
   return findings;
 }
 
+// What assertiond keeps beside a log: `audit.log*` names that as well.
+bool IsBesideALog(const std::string& file) { return file.ends_with(".lock") || file.ends_with(".torn"); }
+
 int VerifyFiles(const Options& options) {
   const auto& asked = options.audit;
   const auto text = ReadText(asked.key_file);
@@ -87,11 +90,17 @@ int VerifyFiles(const Options& options) {
   std::vector<std::unique_ptr<std::ifstream>> streams;
   std::vector<audit::Source> sources;
   for (const auto& file : asked.files) {
+    if (IsBesideALog(file)) {
+      continue;
+    }
     streams.push_back(std::make_unique<std::ifstream>(file, std::ios::binary));
     if (!streams.back()->is_open() || streams.back()->peek() == std::ifstream::traits_type::eof()) {
       return Report(kFile, file + " cannot be read, or is empty", "name files of one audit log");
     }
     sources.push_back({.name = file, .stream = streams.back().get()});
+  }
+  if (sources.empty()) {
+    return Report(kFile, "there is no file of an audit log among these", "name files of one audit log");
   }
   const auto found =
       audit::Verify(std::move(sources), *keys, {.first = asked.first_sequence, .last = asked.last_sequence});

@@ -50,15 +50,12 @@ MetricFamily With(MetricFamily family, const Value& value) {
 
 double Seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
-double Now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
-Families OfProcess(std::size_t configured_hsms, const Readiness& readiness) {
-  static const double kStarted = Now();
+Families OfProcess(double started, std::size_t configured_hsms, const Readiness& readiness) {
   auto build = Gauge("assertiond_build_info", "1; the labels say what runs.");
   Add(build, {{"version", ASSERTION_VERSION}, {"compiler", __VERSION__}}, 1);
   return {
       std::move(build),
-      With(Gauge("assertiond_start_time_seconds", "When the process began to serve, in seconds since 1970."), kStarted),
+      With(Gauge("assertiond_start_time_seconds", "When the process began to serve, in seconds since 1970."), started),
       With(Gauge("assertiond_ready", "1 when a call made now would be answered, as /readyz says."),
            readiness.reasons().empty() ? 1 : 0),
       With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, there or not."), configured_hsms)};
@@ -144,6 +141,7 @@ Families OfKeys(const HsmGroup& hsms) {
 
 Families OfAudit(const audit::Log& log) {
   const auto backlog = log.backlog();
+  const auto position = log.position();
   return {
       With(Gauge("assertiond_audit_writable", "1 while the audit log can be written; without it nothing is released."),
            log.state() ? 1 : 0),
@@ -151,8 +149,9 @@ Families OfAudit(const audit::Log& log) {
       With(Gauge("assertiond_audit_lag_seconds", "How long the oldest of them has waited."), Seconds(backlog.lag)),
       With(Gauge("assertiond_audit_unproven_lines", "Lines since the last checkpoint that the HSM signed."),
            backlog.unproven),
-      With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."),
-           log.position().head.sequence),
+      With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."), position.head.sequence),
+      With(Gauge("assertiond_audit_checkpoint_sequence", "That of the last checkpoint; 0: none since the start."),
+           position.checkpoint),
       With(Histogram("assertiond_audit_duration_seconds", "Until a line was on the disk."), log.durable_time())};
 }
 
@@ -163,7 +162,7 @@ Families Metrics::Collect() const {
   const auto take = [&all](Families families) {
     all.insert(all.end(), std::make_move_iterator(families.begin()), std::make_move_iterator(families.end()));
   };
-  take(OfProcess(configured_hsms_, readiness_));
+  take(OfProcess(started_, configured_hsms_, readiness_));
   take(OfAssertions(tally_));
   take(OfHsms(hsms_));
   take(OfKeys(hsms_));

@@ -2,6 +2,7 @@
 
 #include <prometheus/metric_family.h>
 
+#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <vector>
@@ -33,6 +34,7 @@ class Metrics {
 
  private:
   const HsmGroup& hsms_;
+  const double started_ = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   const std::size_t configured_hsms_;
   const Readiness& readiness_;
   const AssertionTally& tally_;

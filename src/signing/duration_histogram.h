@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 
 namespace assertion {
 
@@ -21,6 +22,8 @@ class DurationHistogram {
   struct Snapshot {
     std::array<std::uint64_t, kBounds.size() + 1> counts;  // of each bucket alone; the last is for what is above all
     double sum;                                            // seconds
+
+    std::uint64_t total() const { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); }
   };
 
   void Add(std::chrono::steady_clock::duration took) {

@@ -93,6 +93,30 @@ TEST_F(LogTest, WhatWasRecordedStandsInTheFileBeforeTheCallerLearnsIt) {
   EXPECT_NE(Read(path()).find(R"("jti":"first")"), std::string::npos);
 }
 
+TEST_F(LogTest, TellsHowFarItIsBehind) {
+  std::latch written(1);
+  std::latch looked(1);
+  const auto log = *Open();
+  // The writing thread waits where it tells the first caller; the second's line waits behind it.
+  log->Record(Named("first"), [&](const Status&) {
+    written.count_down();
+    looked.wait();
+  });
+  written.wait();
+  std::promise<void> durable;
+  log->Record(Named("second"), [&](const Status&) { durable.set_value(); });
+  auto backlog = log->backlog();
+  EXPECT_EQ(backlog.waiting, 1U);
+  EXPECT_GT(backlog.lag.count(), 0);
+  EXPECT_EQ(backlog.unproven, 2U) << "that it was opened, and the first";
+  looked.count_down();
+  durable.get_future().wait();
+  backlog = log->backlog();
+  EXPECT_EQ(backlog.waiting, 0U);
+  EXPECT_EQ(backlog.lag.count(), 0);
+  EXPECT_EQ(log->durable_time().Read().total(), 2U);
+}
+
 TEST_F(LogTest, TheFileIsForNobodyElseToWrite) {
   {
     const auto log = *Open();

@@ -11,6 +11,7 @@ import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './p
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+const OTHER_TRACE = '0af7651916cd43dd8448eb211c80319c';
 
 const parse = (text) => text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
 const jtiOf = (assertion) => JSON.parse(Buffer.from(assertion.split('.')[1], 'base64url')).jti;
@@ -68,6 +69,20 @@ describe('audit log', () => {
     });
     client.close();
     assert.equal(lines().find((entry) => entry.jti === answer.jti).trace_id, TRACE);
+  });
+
+  it('shares the trace of a call with the log', async () => {
+    const client = new KeyAdminService(`unix:${deployment.socket}`, grpc.credentials.createInsecure());
+    const metadata = new grpc.Metadata();
+    metadata.set('traceparent', `00-${OTHER_TRACE}-00f067aa0ba902b7-01`);
+    await new Promise((resolve, reject) => {
+      client.CreateCsr({ client_id: 'orders' }, metadata, (error, value) => (error ? reject(error) : resolve(value)));
+    });
+    client.close();
+    const logged = parse(readFileSync(deployment.log, 'utf8'));
+    assert.deepEqual(logged.filter((line) => line.trace_id === OTHER_TRACE).map(({ message }) => message.split(':')[0]),
+      ['CreateCsr by uid']);
+    assert.equal(lines().find((line) => line.trace_id === OTHER_TRACE).event, 'CreateCsr');
   });
 
   it('has every act of an operator', async () => {

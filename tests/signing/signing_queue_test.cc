@@ -307,6 +307,51 @@ TEST_F(SigningQueueTest, ACancelledJobLeaves) {
   EXPECT_EQ(token_.signatures(), 1);
 }
 
+TEST_F(SigningQueueTest, TellsWhatItHasInHandAndWhatItHasDone) {
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 7});
+  const auto& ever = queue.statistics();
+  auto first = Occupy(queue);
+  auto second = Submit(queue, "second");
+  const auto now = queue.Occupancy();
+  EXPECT_EQ(now.waiting, 1U);
+  EXPECT_EQ(now.capacity, 7U);
+  EXPECT_EQ(now.busy, 1U);
+  EXPECT_EQ(now.hung, 0U);
+  EXPECT_FALSE(now.paused);
+  token_.Queue(MemoryToken::Fault::kError);
+  token_.Queue(MemoryToken::Fault::kWrongSignature);
+  hold.count_down();
+  EXPECT_FALSE(first.get());
+  EXPECT_TRUE(second.get());
+  EXPECT_EQ(ever.failed, 2U);
+  EXPECT_EQ(ever.sessions_opened, 3U);
+  EXPECT_EQ(ever.sessions_discarded, 2U);
+  EXPECT_EQ(ever.sessions_closed, 2U);
+  EXPECT_EQ(ever.queue_time.Read().total(), 2U);
+  EXPECT_EQ(ever.hsm_time.Read().total(), 2U) << "the wrong one was made, too";
+  queue.Pause({Code::kUnavailable, "away", ""});
+  queue.Pause({Code::kUnavailable, "away still", ""});
+  EXPECT_TRUE(queue.Occupancy().paused);
+  EXPECT_EQ(ever.pauses, 1U);
+  ASSERT_TRUE(queue.Drain(std::chrono::hours(1)));
+  EXPECT_EQ(ever.sessions_closed, 3U);
+}
+
+TEST(DurationHistogram, CountsWhatIsNotLongerThanABound) {
+  DurationHistogram histogram;
+  histogram.Add(std::chrono::microseconds(100));
+  histogram.Add(std::chrono::microseconds(101));
+  histogram.Add(std::chrono::hours(1));
+  const auto read = histogram.Read();
+  EXPECT_EQ(read.counts.front(), 1U);
+  EXPECT_EQ(read.counts[1], 1U);
+  EXPECT_EQ(read.counts.back(), 1U);
+  EXPECT_EQ(read.total(), 3U);
+  EXPECT_DOUBLE_EQ(read.sum, 3600.000201);
+}
+
 TEST_F(SigningQueueTest, ACallThatHangsCostsItsSessionOnly) {
   std::latch hold(1);
   token_.HoldUntil(hold);

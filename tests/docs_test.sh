@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# docs_test.sh BIN_DIR: the documents are true. Runs every block marked `sh runnable` of README, runbook and rotation guide, in
+# its order, against an assertiond on a SoftHSM2 token of its own for each document; and looks whether everything that must be
+# in the documents is, and whether what they name exists. Last line: "N passed, N failed".
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+[ $# = 1 ] || { echo "usage: tests/docs_test.sh BIN_DIR" >&2; exit 2; }
+bin=$(cd "$1" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+readonly module=/usr/lib/softhsm/libsofthsm2.so runbook=deploy/runbook.md rules=deploy/prometheus/assertiond.rules.yml
+work=$(mktemp -d)   # short: a socket's path has a limit
+server=''
+at_exit() {
+  if [ -n "$server" ]; then kill "$server" 2>/dev/null; wait "$server" || true; fi
+  rm -rf "$work"
+}
+trap at_exit EXIT
+
+passed=0 failed=0
+check() {   # WHAT COMMAND...: its output is shown when it fails
+  if "${@:2}" >"$work/out" 2>&1; then
+    passed=$((passed + 1)); echo "ok      $1"
+  else
+    failed=$((failed + 1)); echo "not ok  $1"; tail -n 30 "$work/out" | sed 's/^/        /'
+  fi
+}
+
+# ---- what must be there ----
+headings() { sed -n 's/^###* //p' "$1"; }
+anchors() { headings "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'; }
+each() {   # COMMAND...: for every line read, which must be some; says which fail
+  local line count=0 wrong=0
+  while IFS= read -r line; do
+    count=$((count + 1))
+    "$@" "$line" || { echo "$line"; wrong=1; }
+  done
+  [ $count -gt 0 ] || { echo "there is none"; return 1; }
+  [ $wrong = 0 ]
+}
+has_section() { headings "$runbook" | grep -E "^$1( |\$)" >/dev/null; }
+alerts() { sed -n 's/^ *- alert: //p' "$rules"; }
+statuses() { "$1" --help | sed -nE '/^Exit status:/,/^$/s/^ +([0-9]+) .*/\1/p'; }
+is_alert() { alerts | grep -xF "$1" >/dev/null; }
+check "every alert has a section of the runbook" each has_section < <(alerts)
+check "every section of an alert has its alert" each is_alert < <(sed -nE 's/^### (Assertiond.*)/\1/p' "$runbook")
+check "every exit status of assertiond has a section" each has_section < <(statuses "$bin/assertiond")
+in_table() { sed -n '/^### assertionctl/,$p' "$runbook" | grep "^| $1 |" >/dev/null; }
+check "every exit status of assertionctl is in the runbook" each in_table < <(statuses "$bin/assertionctl")
+links_there() {   # DOCUMENT: relative links and their anchors
+  local link file anchor
+  while IFS= read -r link; do
+    file=${link%%#*} anchor=${link#"${link%%#*}"}
+    file=${file:+$(dirname "$1")/$file}
+    if [ ! -e "${file:-$1}" ]; then echo "$1: $link"; return 1; fi
+    if [ -n "$anchor" ] && ! anchors "${file:-$1}" | grep -xF "${anchor#\#}" >/dev/null; then echo "$1: $link"; return 1; fi
+  done < <(grep -oE '\]\([^)]+\)' "$1" | sed -E 's/^\]\(|\)$//g' | grep -v '^https\?:')
+}
+for document in README.md deploy/*.md; do check "$document: its links lead somewhere" links_there "$document"; done
+runbook_link() { [ "${1%%#*}" = "$runbook" ] && anchors "$runbook" | grep -xF "${1#*#}" >/dev/null; }
+check "every alert links its section" each runbook_link < <(sed -n 's/^ *runbook_url: //p' "$rules")
+same_number() { [ "$(alerts | wc -l)" = "$(grep -c 'runbook_url:' "$rules")" ]; }
+check "each alert has one link" same_number
+exists() {   # FILE or FILE#TEXT
+  local file=${1%%#*}
+  [ -f "$file" ] && { [ "$file" = "$1" ] || grep -qF -- "${1#*#}" "$file"; }
+}
+claims() { grep -oE '`(src|tests|include|deploy|hsm-config)/[^`]+`' "$1" | tr -d '`' | sed -nE 's/^([^# ]+(\.[a-z]+)(#.*)?)( .*)?$/\1/p' | grep -v '\*'; }
+check "what the threat model calls as its witness exists" each exists < <(claims deploy/threat-model.md)
+for document in README.md "$runbook" deploy/rotation.md; do
+  check "$document: the files that it names exist" each exists < <(claims "$document")
+done
+
+# ---- the rules ----
+check "promtool takes the alert rules" promtool check rules "$rules"
+check "each alert fires on what it is for, and on nothing else" promtool test rules tests/observe/assertiond.rules.test.yml
+
+# ---- what can be run ----
+start() {   # FOLDER CLIENT...: a server in that folder, with keys of those clients
+  local folder=$1 deadline
+  shift
+  mkdir -p "$folder/tokens"
+  cd "$folder"
+  umask 077
+  printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$folder/tokens" >softhsm2.conf
+  echo 123456 >pin
+  export SOFTHSM2_CONF=$folder/softhsm2.conf ASSERTIOND_SERVER=unix:$folder/s ASSERTIOND_CONFIG=$folder/assertiond.json
+  softhsm2-util --init-token --free --label docs --so-pin 12345678 --pin 123456 >/dev/null
+  cat >assertiond.json <<JSON
+{
+  "hsm": "pkcs11:token=docs?module-path=$module&pin-source=file:$folder/pin",
+  "listen": "unix:$folder/s", "http_listen": "127.0.0.1:0", "state_directory": "$folder", "refresh_interval": "1s",
+  "operators": [ { "caller": "uid:$(id -u)", "roles": [ "operator" ] } ],
+  "clients": [
+    { "client_id": "orders", "callers": [ "uid:$(id -u)" ], "audiences": [ "https://localhost:9443/oauth2/token" ] },
+    { "client_id": "reports", "callers": [ "uid:$(id -u)" ], "audiences": [ "https://is.example.com/token" ],
+      "binding": "jwks" }
+  ]
+}
+JSON
+  "$bin/assertiond" --config assertiond.json --log-format json >log 2>&1 </dev/null &
+  server=$!
+  deadline=$((SECONDS + 30))
+  until grep -qF 'serving on unix:' log; do
+    if ! kill -0 "$server" 2>/dev/null || [ $SECONDS -ge $deadline ]; then cat log; return 1; fi
+    sleep 0.02
+  done
+  ASSERTIOND_HTTP=$(sed -nE 's/.*"publishing on (http[^"]*)".*/\1/p' log)
+  export ASSERTIOND_HTTP
+  for client in "$@"; do "$bin/assertionctl" key generate --client-id "$client" >/dev/null; done
+}
+stop() {
+  local status=0
+  kill "$server"
+  wait "$server" || status=$?
+  server=''
+  [ $status = 0 ] || { echo "assertiond ended with status $status"; cat log; return 1; }
+}
+script() {   # DOCUMENT: its runnable blocks as one script, which says where it is
+  awk -v document="$1" '
+    /^```sh runnable$/ { running = 1; printf "echo \"== %s:%d\"\n", document, NR + 1; next }
+    /^```/ { running = 0 }
+    running { print }' "$root/$1"
+}
+blocks_run() { PATH=$bin:$PATH bash -euo pipefail "$work/script"; }
+run() {   # DOCUMENT CLIENT...
+  local document=$1
+  script "$document" >"$work/script"
+  check "$document: has blocks that can be run" grep -q . "$work/script"
+  check "$document: a server starts" start "$work/$(basename "$document" .md)" "${@:2}"
+  check "$document: its blocks run" blocks_run
+  check "$document: the server ends well" stop
+  cd "$root"
+}
+run README.md reports
+run "$runbook" orders reports
+run deploy/rotation.md orders reports
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
