@@ -39,6 +39,9 @@ void Release(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, Resu
 AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::CallbackServerContext& context,
                          grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor)
     : log_(log), response_(response), reactor_(reactor) {
+  if (log_ != nullptr) {
+    expected_.emplace(*log_);
+  }
   event_.name = method;
   event_.trace_id = TraceId(context);
 }
@@ -57,6 +60,7 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   event_.outcome = outcome ? "OK" : CodeName(outcome.error().code);
   event_.reason = outcome ? "" : outcome.error().message;
   event_.latency = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
+  expected_.reset();
   // Who shall come again later gets nothing that the log must hold before, and hears it at once: a checkpoint takes as
   // long as the token does, and under overload there are many.
   if (!outcome && outcome.error().retry_delay.count() > 0) {

@@ -5,6 +5,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <chrono>
+#include <optional>
 
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
@@ -34,6 +35,7 @@ class AuditedCall {
 
  private:
   audit::Log* log_;
+  std::optional<audit::Log::Expectation> expected_;  // until it is recorded
   audit::Event event_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   grpc::ByteBuffer* response_;

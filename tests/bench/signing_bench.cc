@@ -205,7 +205,9 @@ class Plan {
     }
     if (tls_ != nullptr) {
       Keep(algorithm, "unary, TLS", options_.beside, {tls_, client_id, false}, options_.server);
-      Keep(algorithm, "stream, TLS", options_.beside, {tls_, client_id, true}, options_.server);
+      if (!options_.stream.empty()) {
+        Keep(algorithm, "stream, TLS", options_.beside, {tls_, client_id, true}, options_.server);
+      }
     }
     if (unaudited_ != nullptr && algorithm == "RS256") {
       Keep(algorithm, "unary, no audit log", options_.beside, {unaudited_, client_id, false}, 0);
