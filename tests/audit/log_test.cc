@@ -149,7 +149,7 @@ TEST_F(LogTest, ManyThreadsMakeOneChain) {
 }
 
 TEST_F(LogTest, ALineWaitsForOthersOnlyWhileManyCallsAreUnderWay) {
-  auto log = *Open({.gather = std::chrono::hours(1)});
+  auto log = *Open({.path = {}, .gather = std::chrono::hours(1)});
   ASSERT_TRUE(Record(*log, "alone"));
   std::list<Log::Expectation> expected;
   for (int i = 0; i < 12; ++i) {
@@ -169,7 +169,7 @@ TEST_F(LogTest, ALineWaitsForOthersOnlyWhileManyCallsAreUnderWay) {
 }
 
 TEST_F(LogTest, ALineThatWaitsForOthersDoesNotOutliveTheStop) {
-  auto log = *Open({.gather = std::chrono::hours(1)});
+  auto log = *Open({.path = {}, .gather = std::chrono::hours(1)});
   std::list<Log::Expectation> expected;
   for (int i = 0; i < 8; ++i) {
     expected.emplace_back(*log);
