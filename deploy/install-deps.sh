@@ -9,7 +9,7 @@ usage() {
   cat <<'USAGE'
 usage: deploy/install-deps.sh [build] [test]
   build   what deploy/quickstart.sh needs (the default)
-  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
 }
@@ -18,7 +18,7 @@ build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc
   libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
   softhsm2 pkcs11-provider libengine-pkcs11-openssl openssl)
 test=(ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
-  python3 python3-jwt python3-cryptography opensc opensc-pkcs11 p11-kit p11-kit-modules procps)
+  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl opensc opensc-pkcs11 p11-kit p11-kit-modules procps)
 
 wanted=()
 [ $# -gt 0 ] || set -- build

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,8 +24,10 @@
 #include "audit/checkpoint.h"
 #include "audit/log.h"
 #include "config/config.h"
+#include "observe/assertion_tally.h"
 #include "observe/http_listener.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 #include "observe/readiness.h"
 #include "observe/supervisor.h"
 #include "policy/policy.h"
@@ -311,6 +314,7 @@ void Record(assertion::audit::Log* log, const char* name, const assertion::Statu
 assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const assertion::Config& config,
                                                                       const assertion::HsmGroup& hsms,
                                                                       const assertion::Readiness& readiness,
+                                                                      const assertion::Metrics& metrics,
                                                                       const assertion::service::Server& server) {
   if (config.http_host.empty()) {
     return nullptr;
@@ -319,7 +323,8 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
   if (config.tls) {
     tls = [&server] { return server.tls_context(); };
   }
-  auto listener = assertion::HttpListener::Start(config.http_host, config.http_port, hsms, readiness, std::move(tls));
+  auto listener = assertion::HttpListener::Start(
+      config.http_host, config.http_port, hsms, readiness, [&metrics] { return metrics.Collect(); }, std::move(tls));
   if (listener) {
     spdlog::info("publishing on {}://{}:{}", config.tls ? "https" : "http", InBrackets(config.http_host),
                  (*listener)->port());
@@ -345,6 +350,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   const auto first = group.First();
   assertion::CurrentPolicy policy(PolicyOf(config));
   assertion::Readiness readiness;
+  assertion::AssertionTally tally;
   std::optional<assertion::audit::Key> audit_key;
   if (config.audit.enabled) {
     auto key = assertion::audit::Key::FindOrGenerate(first->token, assertion::x509::RandomOctets);
@@ -358,7 +364,8 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     return Fatal(audit.error());
   }
   Record(audit->get(), "Start", {});
-  const auto server = assertion::service::Server::Start(AddressesOf(config), policy, group, audit->get());
+  assertion::Metrics metrics(group, config.hsms.size(), readiness, tally, audit->get());
+  const auto server = assertion::service::Server::Start(AddressesOf(config), policy, group, audit->get(), &tally);
   if (!server) {
     return Fatal(server.error());
   }
@@ -366,7 +373,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     (*server)->SetServing(ready);
     supervisor.Tell(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
   });
-  const auto http = StartHttp(config, group, readiness, **server);
+  const auto http = StartHttp(config, group, readiness, metrics, **server);
   if (!http) {
     return Fatal(http.error());
   }
@@ -425,6 +432,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   readiness.Watch({});
   (*server)->Stop(config.drain_limit);
   Record(audit->get(), "Stop", {});
+  metrics.ForgetLog();
   audit->reset();
   for (const auto& hsm : group.All()) {
     if (!hsm->queue.Drain(kHangLimit)) {
@@ -453,6 +461,13 @@ int main(int argc, char** argv) {
   app.add_flag("--wait-for-token", wait_for_token,
                "Wait for a token that is not there, instead of ending with exit status 11")
       ->needs(config_option);
+  auto log_format = assertion::DefaultLogFormat();
+  app.add_option("--log-format", log_format, "text or json; default: text on a terminal, else json, one object a line")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, assertion::LogFormat>{{"text", assertion::LogFormat::kText},
+                                                                              {"json", assertion::LogFormat::kJson}},
+                                  CLI::ignore_case))
+      ->type_name("FORMAT");
   try {
     app.parse(argc, argv);
     if (serve.empty() && check.empty()) {
@@ -473,7 +488,7 @@ int main(int argc, char** argv) {
     unsetenv(name);
   }
   const auto supervisor = assertion::Supervisor::FromEnvironment();
-  assertion::StartLog();
+  assertion::StartLog(log_format);
   const auto config = assertion::ReadConfig(serve);
   if (!config) {
     for (const auto& error : config.error()) {

@@ -72,7 +72,7 @@ Status Log::Enqueue(std::string body, Done& done) {
   if (waiting_.size() >= options_.capacity) {
     return Fail(Code::kResourceExhausted, "too many calls wait for the audit log; try again later");
   }
-  waiting_.push_back({.body = std::move(body), .done = std::move(done)});
+  waiting_.push_back({.body = std::move(body), .done = std::move(done), .recorded = std::chrono::steady_clock::now()});
   if (waiting_.size() == enough_) {
     filled_.notify_one();
   }
@@ -97,6 +97,15 @@ Log::Position Log::position() const {
   return position_;
 }
 
+Log::Backlog Log::backlog() const {
+  const std::lock_guard lock(mutex_);
+  Backlog backlog{.waiting = waiting_.size() + in_hand_, .lag = {}, .unproven = since_checkpoint_};
+  if (backlog.waiting > 0) {
+    backlog.lag = std::chrono::steady_clock::now() - (in_hand_ > 0 ? oldest_in_hand_ : waiting_.front().recorded);
+  }
+  return backlog;
+}
+
 void Log::Work() {
   while (true) {
     std::vector<Entry> batch;
@@ -114,6 +123,8 @@ void Log::Work() {
       }
       Gather(lock);
       batch.swap(waiting_);
+      in_hand_ = batch.size();
+      oldest_in_hand_ = batch.empty() ? oldest_in_hand_ : batch.front().recorded;
       reopen = std::exchange(reopen_, false);
       closing = closing_;
     }
@@ -145,7 +156,7 @@ void Log::Gather(std::unique_lock<std::mutex>& lock) {
 }
 
 bool Log::IsDue() const {
-  return since_checkpoint_ >= options_.checkpoint_lines ||
+  return (since_checkpoint_ >= options_.checkpoint_lines && !signer_away_) ||
          (since_checkpoint_ > 0 && std::chrono::steady_clock::now() >= next_checkpoint_);
 }
 
@@ -170,8 +181,16 @@ void Log::Settle(std::vector<Entry> batch) {
   }
   const auto written = Write(bodies);
   SetState(written);
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    in_hand_ = 0;
+  }
   const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
   for (auto& entry : batch) {
+    if (written) {
+      durable_time_.Add(now - entry.recorded);
+    }
     entry.done(outcome);
   }
 }
@@ -214,11 +233,12 @@ void Log::SetState(const Status& state) {
   }
 }
 
-// Without one the lines wait for the next: a token that does not sign releases nothing either.
+// Without one the lines wait for the next interval's: a token that does not answer would keep every batch waiting.
 void Log::Checkpoint() {
   next_checkpoint_ = std::chrono::steady_clock::now() + options_.checkpoint_interval;
   auto head = head_;
   auto line = MakeCheckpoint(head, signer_.sign, Now());
+  signer_away_ = !line;
   if (!line) {
     return;
   }

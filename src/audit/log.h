@@ -15,6 +15,7 @@
 #include "audit/checkpoint.h"
 #include "audit/event.h"
 #include "audit/log_file.h"
+#include "signing/duration_histogram.h"
 
 namespace assertion::audit {
 
@@ -77,10 +78,22 @@ class Log {
   };
   Position position() const;
 
+  // For monitoring.
+  struct Backlog {
+    std::size_t waiting;                      // events that are not durable yet
+    std::chrono::steady_clock::duration lag;  // since the oldest of them was recorded; 0: none waits
+    std::uint64_t unproven;                   // lines since the last checkpoint
+  };
+  Backlog backlog() const;
+
+  // How long events took until their lines were durable.
+  const DurationHistogram& durable_time() const { return durable_time_; }
+
  private:
   struct Entry {
     std::string body;
     Done done;
+    std::chrono::steady_clock::time_point recorded;
   };
 
   Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head);
@@ -105,19 +118,23 @@ class Log {
   LogFile file_;
   Head head_;
   std::uint64_t checkpoint_ = 0;
-  std::uint64_t since_checkpoint_ = 0;
+  std::atomic<std::uint64_t> since_checkpoint_ = 0;  // others read it
   std::chrono::steady_clock::time_point next_checkpoint_;
-  std::uint64_t lost_ = 0;  // events refused since the log could not be written
+  bool signer_away_ = false;  // at the last checkpoint
+  std::uint64_t lost_ = 0;    // events refused since the log could not be written
 
   std::atomic<std::size_t> under_way_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::vector<Entry> waiting_;
-  std::size_t enough_ = 1;  // as many lines wake the writing thread
+  std::size_t enough_ = 1;   // as many lines wake the writing thread
+  std::size_t in_hand_ = 0;  // of the writing thread
+  std::chrono::steady_clock::time_point oldest_in_hand_;
   Position position_;
   Status state_;
   bool reopen_ = false;
   bool closing_ = false;
+  DurationHistogram durable_time_;
   std::jthread worker_;
 };
 

@@ -16,7 +16,6 @@
 
 #include "jws/thumbprint.h"
 #include "keys/publication.h"
-#include "observe/key_metrics.h"
 #include "observe/timed_stream.h"
 #include "observe/tls_stream.h"
 #include "x509/certificate.h"
@@ -95,8 +94,10 @@ void Publish(const Client& client, const httplib::Request& request, httplib::Res
 
 // Serves one request a connection: what a request leaves unread would be taken for the next one.
 struct HttpListener::Parts final : httplib::Server {
-  Parts(const HsmGroup& group, const Readiness& known_readiness, std::function<x509::ServerContext()> tls_context)
-      : hsms(group), readiness(known_readiness), tls(std::move(tls_context)) {}
+  Parts(const HsmGroup& group, const Readiness& known_readiness,
+        std::function<std::vector<prometheus::MetricFamily>()> all_metrics,
+        std::function<x509::ServerContext()> tls_context)
+      : hsms(group), readiness(known_readiness), metrics(std::move(all_metrics)), tls(std::move(tls_context)) {}
 
   // httplib routes by regular expressions, whose recursion a caller's path would drive: this looks at the path itself.
   void Answer(const httplib::Request& request, httplib::Response& response) const {
@@ -116,7 +117,7 @@ struct HttpListener::Parts final : httplib::Server {
       AnswerReadiness(response);
     } else if (request.path == "/metrics") {
       response.status = kOk;
-      response.set_content(prometheus::TextSerializer().Serialize(KeyMetrics(hsms)),
+      response.set_content(prometheus::TextSerializer().Serialize(metrics()),
                            "text/plain; version=0.0.4; charset=utf-8");
     } else {
       Say(response, kNotFound,
@@ -202,6 +203,7 @@ struct HttpListener::Parts final : httplib::Server {
 
   const HsmGroup& hsms;
   const Readiness& readiness;
+  const std::function<std::vector<prometheus::MetricFamily>()> metrics;
   const std::function<x509::ServerContext()> tls;  // empty: plain HTTP
   std::latch listening{1};
   std::jthread thread;
@@ -209,10 +211,10 @@ struct HttpListener::Parts final : httplib::Server {
 
 HttpListener::HttpListener(std::unique_ptr<Parts> parts, int port) : parts_(std::move(parts)), port_(port) {}
 
-Result<std::unique_ptr<HttpListener>> HttpListener::Start(const std::string& host, int port, const HsmGroup& hsms,
-                                                          const Readiness& readiness,
-                                                          std::function<x509::ServerContext()> tls) {
-  auto parts = std::make_unique<Parts>(hsms, readiness, std::move(tls));
+Result<std::unique_ptr<HttpListener>> HttpListener::Start(
+    const std::string& host, int port, const HsmGroup& hsms, const Readiness& readiness,
+    std::function<std::vector<prometheus::MetricFamily>()> metrics, std::function<x509::ServerContext()> tls) {
+  auto parts = std::make_unique<Parts>(hsms, readiness, std::move(metrics), std::move(tls));
   auto& server = *parts;
   // Made once it runs: a stop before that would not be heard.
   server.new_task_queue = [&server] {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <prometheus/metric_family.h>
+
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "assertion/error.h"
 #include "observe/readiness.h"
@@ -21,9 +24,11 @@ namespace assertion {
 class HttpListener {
  public:
   // Listens when it returns. `host` is an address or a name; port 0: one that the system chooses. kAddressUnusable.
-  // `tls` is asked at each connection; empty: plain HTTP. `hsms` and `readiness` must outlive the listener.
+  // `metrics` is asked for what /metrics tells. `tls` is asked at each connection; empty: plain HTTP. `hsms` and
+  // `readiness` must outlive the listener.
   static Result<std::unique_ptr<HttpListener>> Start(const std::string& host, int port, const HsmGroup& hsms,
                                                      const Readiness& readiness,
+                                                     std::function<std::vector<prometheus::MetricFamily>()> metrics,
                                                      std::function<x509::ServerContext()> tls = {});
 
   // Lets the requests in flight finish.

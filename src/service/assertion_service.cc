@@ -54,6 +54,7 @@ grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServer
                                                             grpc::ByteBuffer* response) {
   auto* reactor = new Creation;  // until OnDone
   const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, response, reactor);
+  call->tallied().tally = tally_;
   if (const auto accepted = Create(*context, *request, call, reactor->ticket()); !accepted) {
     call->Finish(std::unexpected(accepted.error()));
   }
@@ -83,10 +84,14 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
   if (!extra_claims) {
     return std::unexpected(extra_claims.error());
   }
-  auto approved = policy_.load()->Approve(*caller, {.client_id = request.client_id(),
-                                                    .audience = request.audience(),
-                                                    .lifetime = *lifetime,
-                                                    .extra_claims = &*extra_claims});
+  const auto policy = policy_.load();
+  auto approved = policy->Approve(*caller, {.client_id = request.client_id(),
+                                            .audience = request.audience(),
+                                            .lifetime = *lifetime,
+                                            .extra_claims = &*extra_claims});
+  if (approved || policy->FindClient(request.client_id())) {
+    call->tallied().client_id = request.client_id();
+  }
   if (!approved) {
     return std::unexpected(approved.error());
   }
@@ -111,6 +116,7 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
                                return;
                              }
                              call->event().kid = made->key->kid;
+                             call->tallied().algorithm = made->key->algorithm->name;
                              reply.set_kid(made->key->kid);
                              reply.set_assertion(std::move(made->jws));
                              call->Finish(Serialize(reply));

@@ -16,9 +16,9 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 // assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
 class AssertionService final : public RawAssertionService {
  public:
-  // `audit` may be null: nothing is recorded then.
-  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit)
-      : policy_(policy), hsms_(hsms), audit_(audit) {}
+  // `audit` may be null: nothing is recorded then. `tally` may be null: nothing is counted then.
+  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit, AssertionTally* tally)
+      : policy_(policy), hsms_(hsms), audit_(audit), tally_(tally) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                             grpc::ByteBuffer* response) override;
@@ -37,6 +37,7 @@ class AssertionService final : public RawAssertionService {
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
   audit::Log* audit_;
+  AssertionTally* tally_;
 };
 
 }  // namespace assertion::service

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "observe/log.h"
 #include "service/status.h"
 
 namespace assertion::service {
@@ -25,8 +26,11 @@ std::string TraceId(const grpc::CallbackServerContext& context) {
   return hexadecimal ? std::string(id) : "";
 }
 
-void Release(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, Result<grpc::ByteBuffer> outcome) {
+void Release(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, Result<grpc::ByteBuffer> outcome,
+             const TalliedAnswer& tallied, const std::string& trace_id) {
+  tallied.Count(outcome ? "OK" : CodeName(outcome.error().code));
   if (!outcome) {
+    const LogTrace trace(trace_id);
     Refuse(reactor, outcome.error());
     return;
   }
@@ -54,27 +58,28 @@ void AuditedCall::Describe(const ApprovedClaims& claims) {
 
 void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   if (log_ == nullptr) {
-    Release(reactor_, response_, std::move(outcome));
+    Release(reactor_, response_, std::move(outcome), tallied_, event_.trace_id);
     return;
   }
   event_.outcome = outcome ? "OK" : CodeName(outcome.error().code);
   event_.reason = outcome ? "" : outcome.error().message;
-  event_.latency = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
+  event_.latency =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - tallied_.began);
   expected_.reset();
   // Who shall come again later gets nothing that the log must hold before, and hears it at once: a checkpoint takes as
   // long as the token does, and under overload there are many.
   if (!outcome && outcome.error().retry_delay.count() > 0) {
     log_->Record(event_, [](const Status&) {});
-    Release(reactor_, response_, std::move(outcome));
+    Release(reactor_, response_, std::move(outcome), tallied_, event_.trace_id);
     return;
   }
-  log_->Record(
-      event_, [reactor = reactor_, response = response_, outcome = std::move(outcome)](const Status& recorded) mutable {
-        if (!recorded) {
-          outcome = std::unexpected(recorded.error());
-        }
-        Release(reactor, response, std::move(outcome));
-      });
+  log_->Record(event_, [reactor = reactor_, response = response_, outcome = std::move(outcome),
+                        tallied = std::move(tallied_), trace_id = event_.trace_id](const Status& recorded) mutable {
+    if (!recorded) {
+      outcome = std::unexpected(recorded.error());
+    }
+    Release(reactor, response, std::move(outcome), tallied, trace_id);
+  });
 }
 
 }  // namespace assertion::service

@@ -4,12 +4,12 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <chrono>
 #include <optional>
 
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
 #include "audit/log.h"
+#include "observe/assertion_tally.h"
 
 namespace assertion::service {
 
@@ -24,6 +24,9 @@ class AuditedCall {
   // To be filled as the call goes on.
   audit::Event& event() { return event_; }
 
+  // What is counted when the answer leaves; by itself nothing.
+  TalliedAnswer& tallied() { return tallied_; }
+
   // Takes over what will be signed.
   void Describe(const ApprovedClaims& claims);
 
@@ -37,7 +40,7 @@ class AuditedCall {
   audit::Log* log_;
   std::optional<audit::Log::Expectation> expected_;  // until it is recorded
   audit::Event event_;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  TalliedAnswer tallied_;
   grpc::ByteBuffer* response_;
   grpc::ServerUnaryReactor* reactor_;
 };

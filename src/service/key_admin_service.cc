@@ -9,6 +9,7 @@
 #include "jws/compact.h"
 #include "jws/thumbprint.h"
 #include "keys/evidence.h"
+#include "observe/log.h"
 #include "service/authentication.h"
 #include "service/key_request.h"
 #include "service/message.h"
@@ -195,6 +196,7 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
   if constexpr (requires { reply->key().kid(); }) {
     event.kid = reply->key().kid();
   }
+  const LogTrace trace(event.trace_id);
   spdlog::info("{} by {}: client {}, key {}{}{}", event.name, event.caller, event.client_id, event.kid,
                event.change.empty() ? "" : ", change ", event.change);
   call.Finish(Serialize(*reply));
@@ -273,6 +275,7 @@ Result<v1::ApproveChangeResponse> KeyAdminService::Approve(const Caller& caller,
   if (!reply) {
     return reply;
   }
+  const LogTrace trace(event.trace_id);
   if (const auto removed = pending_.Remove(change->id); !removed) {
     spdlog::error("change {} is done but stays in the list: {}", change->id, removed.error().ToString());
   }

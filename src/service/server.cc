@@ -21,8 +21,11 @@ constexpr int kLongestConnectionMs = 10 * 60 * 1000;  // a caller whose certific
 }  // namespace
 
 struct Server::Parts {
-  Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit)
-      : listener(std::move(bound)), assertion_service(policy, hsms, audit), key_admin_service(policy, hsms, audit) {}
+  Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit,
+        AssertionTally* tally)
+      : listener(std::move(bound)),
+        assertion_service(policy, hsms, audit, tally),
+        key_admin_service(policy, hsms, audit) {}
 
   std::unique_ptr<LocalListener> listener;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
@@ -34,12 +37,12 @@ struct Server::Parts {
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
-                                              audit::Log* audit) {
+                                              audit::Log* audit, AssertionTally* tally) {
   auto listener = LocalListener::Bind(addresses.socket_path, addresses.socket_group);
   if (!listener) {
     return std::unexpected(listener.error());
   }
-  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit);
+  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally);
   if (addresses.tls) {
     auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token);
     if (!tls) {

@@ -9,6 +9,7 @@
 
 #include "assertion/error.h"
 #include "audit/log.h"
+#include "observe/assertion_tally.h"
 #include "policy/policy.h"
 #include "service/tls_options.h"
 #include "signing/hsm_group.h"
@@ -28,9 +29,9 @@ class Server {
  public:
   // Accepts calls when it returns. kAddressUnusable, kTlsUnusable. The core must outlive the server;
   // `audit` may be null: nothing is recorded then.
-  // The TLS key and the pending changes are the first HSM's.
+  // `tally` too: nothing is counted then. The TLS key and the pending changes are the first HSM's.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
-                                               audit::Log* audit);
+                                               audit::Log* audit, AssertionTally* tally = nullptr);
 
   // Stops if Stop was not called.
   ~Server();

@@ -89,6 +89,7 @@ Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answe
 Status SigningQueue::Submit(SigningJob job) {
   std::vector<Answer> answers;
   const auto now = steady_clock::now();
+  job.submitted = now;
   {
     const std::lock_guard lock(mutex_);
     if (closing_) {
@@ -157,6 +158,7 @@ void SigningQueue::Pause(Error why) {
   std::vector<SigningJob> waiting;
   {
     const std::lock_guard lock(mutex_);
+    statistics_.pauses += paused_ ? 0 : 1;
     paused_ = why;
     waiting = line_.TakeAll();
   }
@@ -185,23 +187,50 @@ bool SigningQueue::IsPaused() const {
   return paused_.has_value();
 }
 
-// One signature. Any error discards the session: its state is unknown.
-Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
-  if (!session) {
-    auto opened = token_.OpenSigningSession();
-    if (!opened) {
-      return std::unexpected(opened.error());
-    }
-    session = std::move(*opened);
+SigningOccupancy SigningQueue::Occupancy() const {
+  const std::lock_guard lock(mutex_);
+  return {.waiting = line_.size(),
+          .capacity = options_.capacity,
+          .busy = busy_,
+          .hung = stuck_,
+          .sessions = options_.sessions,
+          .paused = paused_.has_value()};
+}
+
+Status SigningQueue::Open(Session& session) {
+  auto opened = token_.OpenSigningSession();
+  if (!opened) {
+    ++statistics_.failed;
+    return std::unexpected(opened.error());
   }
+  session = std::move(*opened);
+  ++statistics_.sessions_opened;
+  return {};
+}
+
+// After an error: its state is unknown.
+void SigningQueue::Discard(Session& session) {
+  session.reset();
+  ++statistics_.failed;
+  ++statistics_.sessions_closed;
+  ++statistics_.sessions_discarded;
+}
+
+// One signature.
+Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
+  if (auto opened = session ? Status() : Open(session); !opened) {
+    return std::unexpected(opened.error());
+  }
+  const auto asked = steady_clock::now();
   auto signature = session->Sign(job.key->id, *job.key->algorithm, job.input);
   if (!signature) {
-    session.reset();
+    Discard(session);
     return signature;
   }
+  statistics_.hsm_time.Add(steady_clock::now() - asked);
   // A stale handle may mean another key by now, and a faulty RSA-CRT signature would give the key away.
   if (!job.key->verifier.Verify(job.input, *signature)) {
-    session.reset();
+    Discard(session);
     return Fail(Code::kUnavailable, "the HSM is not available; try again",
                 "C_Sign: the signature does not verify with the public key of kid " + job.key->kid);
   }
@@ -227,6 +256,9 @@ bool SigningQueue::Take(Worker& self) {
     }
     const auto now = steady_clock::now();
     auto job = line_.Pop(now);
+    if (!job.urgent && !job.retried) {
+      statistics_.queue_time.Add(now - job.submitted);
+    }
     if (now + std::chrono::duration_cast<steady_clock::duration>(service_ / 2) < job.deadline) {
       self.job.emplace(std::move(job));
       self.began = now;
@@ -267,6 +299,7 @@ void SigningQueue::Work(Worker& self) {
     Session session;
     while (Take(self) && Finish(self, SignAndVerify(session, *self.job))) {
     }
+    statistics_.sessions_closed += session ? 1 : 0;
   }
   const std::lock_guard lock(mutex_);
   self.ended = true;

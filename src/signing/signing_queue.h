@@ -16,6 +16,7 @@
 #include "assertion/error.h"
 #include "assertion/token.h"
 #include "signing/signing_job.h"
+#include "signing/signing_statistics.h"
 #include "signing/waiting_line.h"
 
 namespace assertion {
@@ -70,6 +71,9 @@ class SigningQueue {
   // cannot be destroyed.
   bool Drain(std::chrono::milliseconds limit);
 
+  const SigningStatistics& statistics() const { return statistics_; }
+  SigningOccupancy Occupancy() const;
+
   // Signatures that were verified, ever.
   std::uint64_t signed_count() const { return signed_; }
 
@@ -91,6 +95,8 @@ class SigningQueue {
   void Work(Worker& self);
   bool Take(Worker& self);
   bool Finish(Worker& self, Result<Bytes> signature);
+  Status Open(Session& session);
+  void Discard(Session& session);
   Result<Bytes> Attempt(Session& session, const SigningJob& job);
   Result<Bytes> SignAndVerify(Session& session, const SigningJob& job);
   Status Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers);
@@ -116,6 +122,7 @@ class SigningQueue {
   std::size_t stuck_ = 0;
   bool watching_ = false;
   std::atomic<std::uint64_t> signed_ = 0;
+  SigningStatistics statistics_;
   std::list<Worker> workers_;
   std::jthread watcher_;
 };

@@ -356,12 +356,19 @@ TEST_F(LogTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
 
 TEST_F(LogTest, WithoutItsKeyTheLogGoesOnUnproven) {
   auto broken = signer_.signer();
-  broken.sign = [](std::string_view) { return Fail(Code::kUnavailable, "the HSM is not available"); };
+  std::atomic<int> asked = 0;
+  broken.sign = [&](std::string_view) {
+    ++asked;
+    return Fail(Code::kUnavailable, "the HSM is not available");
+  };
   {
-    const auto log = *Log::Open({.path = path(), .checkpoint_lines = 1}, broken, signer_.keys(), {});
-    ASSERT_TRUE(Record(*log, "first"));
-    ASSERT_TRUE(Record(*log, "second"));
+    const auto log = *Log::Open({.path = path(), .checkpoint_lines = 1, .checkpoint_interval = std::chrono::hours(1)},
+                                broken, signer_.keys(), {});
+    for (const auto* jti : {"first", "second", "third"}) {
+      ASSERT_TRUE(Record(*log, jti));
+    }
   }
+  EXPECT_EQ(asked, 2) << "not for every batch, but once more at the end";
   const auto found = Verified();
   EXPECT_FALSE(found.fault);
   EXPECT_EQ(found.proven, 0U);

@@ -88,7 +88,7 @@ write_config() {
 }
 
 # tls_address: HOST:PORT where the server that was started speaks TLS.
-tls_address() { sed -nE 's/.* serving on (\S+) with TLS$/\1/p' "$work/assertiond.log"; }
+tls_address() { sed -nE 's/.*serving on (\S+) with TLS.*/\1/p' "$work/assertiond.log"; }
 
 # start_server: sets started to the milliseconds from start to serving.
 start_server() {

@@ -59,7 +59,7 @@ describe('callers', () => {
       const changed = structuredClone(original);
       changed.clients[1].callers = [ME];
       changed.clients.push({ client_id: 'late', audiences: [AUDIENCE], callers: [ME] });
-      assert.match(await reload(JSON.stringify(changed)), / info .*as the configuration says now/);
+      assert.match(await reload(JSON.stringify(changed)), /"level":"info",.*as the configuration says now/);
       assert.equal((await create('foreign')).status, 0);
       await deployment.generateKey('late');
       assert.equal((await create('late')).status, 0);

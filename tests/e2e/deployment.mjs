@@ -82,8 +82,8 @@ export class Deployment {
     const deadline = new Deadline(30, `assertiond to serve; its log is ${this.log}`);
     for (let line = ''; !line.includes('serving on unix:');) {
       line = await lines.next(deadline);
-      this.tlsPort = / serving on \S+:(\d+) with TLS/.exec(line)?.[1] ?? this.tlsPort;
-      this.httpOrigin = / publishing on (https?:\S+)/.exec(line)?.[1] ?? this.httpOrigin;
+      this.tlsPort = /"serving on \S+:(\d+) with TLS"/.exec(line)?.[1] ?? this.tlsPort;
+      this.httpOrigin = /"publishing on (https?:[^\s"]+)"/.exec(line)?.[1] ?? this.httpOrigin;
     }
     this.daemon = daemon;
   }

@@ -1,9 +1,9 @@
 // The fault matrix: every function of PKCS#11 that assertiond calls x every code that the standard lists for it, and
 // what else a token can do, under a constant load. The exit status is 0 when every cell kept every promise.
 //
-//   node matrix.mjs [--only FUNCTION] [--reduced] [--results FILE]
+//   node matrix.mjs [--only FUNCTION] [--reduced]
 //
-// --only, --reduced: not all cells; then FILE is not written.
+// --only, --reduced: not all cells. Of a whole run the table is kept in the folder that E2E_RESULTS names.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -41,7 +41,7 @@ async function runCell(service, cell, previous) {
 }
 
 const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, reduced: { type: 'boolean' }, results: { type: 'string' } },
+  options: { only: { type: 'string' }, reduced: { type: 'boolean' } },
 });
 const unknown = unknownFunctions();
 if (unknown.length > 0) throw new Error(`codes.json lacks ${unknown.join(', ')}, which src/p11 calls`);
@@ -65,5 +65,5 @@ if (uncovered.length > 0) console.log(`codes.json lacks ${uncovered.join(', ')},
 console.log(`${planned.length - rows.length} cells not run, ${service.load.total} assertions verified, ${seconds} s`);
 console.log(`${rows.length - failed} passed, ${failed} failed`);
 const whole = rows.length === planned.length && uncovered.length === 0;
-if (whole && options.results && !options.only && !options.reduced) writeResults(options.results, rows, service.load.total);
+if (whole && process.env.E2E_RESULTS && !options.only && !options.reduced) writeResults(rows, service.load.total);
 process.exitCode = whole && failed === 0 ? 0 : 1;

@@ -1,5 +1,6 @@
 // The table of a whole run, for people to read: one line for what had the same function, way and action.
 import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { ACTIONS } from './cells.mjs';
 
 const worst = (rows, figure) => {
@@ -28,11 +29,11 @@ function grouped(rows) {
   return [...groups.values()];
 }
 
-export function writeResults(file, rows, assertions) {
+export function writeResults(rows, assertions) {
   const failed = rows.filter(({ wrong }) => wrong.length > 0).length;
-  writeFileSync(file, `# Results of the fault matrix
+  writeFileSync(path.join(process.env.E2E_RESULTS, 'matrix.md'), `## The fault matrix
 
-Written by \`tests/faults/run.sh BIN_DIR WORK_DIR\`; the cells are in \`cells.mjs\`, the codes (PKCS #11 v2.40, section 5) in
+The cells are in \`cells.mjs\`, the codes (PKCS #11 v2.40, section 5) in
 \`codes.json\`. ${rows.length} cells: ${rows.length - failed} passed, ${failed} failed. ${assertions} assertions were released; each was verified by jose, and no
 jti came twice. Eight callers all the time. Milliseconds: the worst of the line's cells.
 

@@ -1,19 +1,45 @@
 #!/usr/bin/env bash
-# run.sh BIN_DIR WORK_DIR [--only FUNCTION] [--reduced] [--results FILE]: the fault matrix against BIN_DIR/assertiond.
-# The exit status says it all. WORK_DIR keeps the Node packages from one run to the next.
-#   --only FUNCTION  the cells of this function alone
-#   --reduced        of each function one code for each way and action, and every other fault
-#   --results FILE   where the table of a whole run goes; RESULTS.md beside this file when not given
+# What assertiond does when its token fails, and under overload.
 set -euo pipefail
 
-[ $# -ge 2 ] || { echo "usage: tests/faults/run.sh BIN_DIR WORK_DIR [--only FUNCTION] [--reduced] [--results FILE]" >&2; exit 2; }
+tests=(matrix server stop soak overload)
+usage() {
+  cat <<'USAGE'
+usage: tests/faults/run.sh BIN_DIR WORK_DIR [TEST]... [OPTION]...
+  matrix    every PKCS#11 function x every code that it may answer, and what else a token can do, under load
+  server    SoftHSM2 behind p11-kit server, killed and stopped
+  stop      SIGTERM while the module hangs
+  soak      at 70 % load, with a fault every few seconds
+  overload  at 10 times what the token signs, and two unequal callers
+Without TEST: all of them, the overload as with --long, and RESULTS.md beside this file is written.
+  --long           the soak 10 minutes, the server killed 100 times, the overload 30 s; otherwise 60 s, 20 times, 4 s
+  --reduced        for a build that is slow: of the matrix one code for each function, way and action; the soak 30 s; a
+                   fifth of the overload's rate
+  --only FUNCTION  of the matrix this function's cells alone
+WORK_DIR keeps the Node packages from one run to the next. Exit status: 0 all kept; 1 something was not; 2 wrong usage.
+USAGE
+}
+case ${1:-} in -h|--help) usage; exit 0 ;; esac
+[ $# -ge 2 ] || { usage >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(cd "$1" && pwd)
 "$here/../e2e/install.sh" "$2"
 work=$(cd "$2" && pwd)
+shift 2
+
+wanted=() matrix_options=() overload_options=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --long) export E2E_LONG=1; overload_options+=(--long) ;;
+    --reduced) export E2E_SECONDS=30; matrix_options+=(--reduced); overload_options+=(--reduced) ;;
+    --only) matrix_options+=(--only "${2:?--only needs a function}"); shift ;;
+    *) [[ " ${tests[*]} " == *" $1 "* ]] || { usage >&2; exit 2; }; wanted+=("$1") ;;
+  esac
+  shift
+done
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util setpriv; do
+for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util p11-kit setpriv; do
   command -v "$program" >/dev/null || { echo "faults: $program is missing" >&2; exit 1; }
 done
 
@@ -21,8 +47,30 @@ done
 # A folder of its own for each run, so that runs at the same time do not disturb each other.
 run=$(mktemp -d -p "$work")
 trap 'rm -rf "$run"' EXIT
-mkdir "$run/e2e" "$run/faults"
+mkdir "$run/e2e" "$run/faults" "$run/results"
 cp "$here"/../e2e/*.mjs "$run/e2e/"
 cp "$here"/*.mjs "$here/codes.json" "$run/faults/"
-E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto E2E_FAULTY_HSM=$bin/../tests/libfaulty_hsm.so \
-  E2E_SOURCE_DIR=$here/../../src node "$run/faults/matrix.mjs" --results "$here/RESULTS.md" "${@:3}"
+export E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto E2E_FAULTY_HSM=$bin/../tests/libfaulty_hsm.so \
+  E2E_SOURCE_DIR=$here/../../src E2E_RESULTS=$run/results
+
+try() {
+  case $1 in
+    matrix) node "$run/faults/matrix.mjs" "${matrix_options[@]}" ;;
+    overload) "$here/overload.sh" "$bin" "${overload_options[@]}" ;;
+    *) node --test --test-reporter=spec "$run/faults/$1.test.mjs" ;;
+  esac
+}
+
+if [ ${#wanted[@]} -gt 0 ]; then
+  for test in "${wanted[@]}"; do try "$test"; done
+  exit
+fi
+overload_options+=(--long)
+status=0
+for test in "${tests[@]}"; do try "$test" || status=1; done
+[ "$status" = 0 ] || exit 1
+{
+  printf '# What assertiond does when its token fails\n\nWritten by `tests/faults/run.sh BIN_DIR WORK_DIR` on %s, %s.\n' \
+    "$(date +%F)" "$(nproc) cores, $(. /etc/os-release && echo "$PRETTY_NAME")"
+  for test in matrix server soak overload; do echo; cat "$run/results/$test.md"; done
+} >"$here/RESULTS.md"

@@ -16,7 +16,7 @@ const TURNS = 20;   // of all clients, between two faults
 const LOST = 'the token does not sign';
 const LOST_WITHIN = 1000;
 const BACK_WITHIN = 3000;
-const table = new Table('SERVER.md', 'SoftHSM2 behind `p11-kit server`, killed and stopped under a load of 8 callers');
+const table = new Table('server.md', 'SoftHSM2 behind `p11-kit server`, killed and stopped under a load of 8 callers');
 
 describe('a network HSM', () => {
   let deployment;

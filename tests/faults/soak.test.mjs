@@ -30,7 +30,7 @@ const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length
 
 describe('a soak', () => {
   const random = new Random(SEED);
-  const table = new Table('SOAK.md', `A soak of ${SECONDS} s with faults`);
+  const table = new Table('soak.md', `A soak of ${SECONDS} s with faults`);
   let deployment;
   let hsm;
   let load;

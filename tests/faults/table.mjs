@@ -28,7 +28,7 @@ export class Table {
     const columns = Object.keys(this.#rows[0] ?? {});
     const line = (cells) => `| ${cells.join(' | ')} |`;
     const table = [columns, columns.map(() => '---'), ...this.#rows.map((row) => columns.map((name) => shown(row[name])))];
-    const text = [`# ${this.#title}`, ...this.#notes, table.map(line).join('\n')].join('\n\n');
+    const text = [`## ${this.#title}`, ...this.#notes, table.map(line).join('\n')].join('\n\n');
     process.stdout.write(`${text}\n`);
     if (process.env.E2E_RESULTS) writeFileSync(path.join(process.env.E2E_RESULTS, this.#file), `${text}\n`);
   }

@@ -19,7 +19,7 @@ TEST(HttpListener, IsReadyUnlessAPartSaysWhyNot) {
   HsmGroup hsms;
   hsms.Add(0, replica.With(queue));
   Readiness readiness;
-  const auto listener = HttpListener::Start("127.0.0.1", 0, hsms, readiness);
+  const auto listener = HttpListener::Start("127.0.0.1", 0, hsms, readiness, {});
   ASSERT_TRUE(listener) << listener.error().ToString();
   httplib::Client client("127.0.0.1", (*listener)->port());
 
@@ -52,7 +52,7 @@ TEST(HttpListener, EndsAtOnceAfterItsStart) {
   hsms.Add(0, replica.With(queue));
   const Readiness readiness;
   for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(HttpListener::Start("127.0.0.1", 0, hsms, readiness));
+    ASSERT_TRUE(HttpListener::Start("127.0.0.1", 0, hsms, readiness, {}));
   }
 }
 

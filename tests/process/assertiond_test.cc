@@ -162,7 +162,7 @@ class AssertiondTest : public testing::Test {
     std::string critical;
     int count = 0;
     while (std::getline(lines, line)) {
-      if (line.find(" critical ") != std::string::npos) {
+      if (line.find(R"("level":"critical")") != std::string::npos) {
         critical = line;
         ++count;
       }

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "signing/duration_histogram.h"
+
+namespace assertion {
+
+// Which assertions were asked for and what became of them, for monitoring. Threads count in parts of their own, which
+// are added up when somebody reads.
+class AssertionTally {
+ public:
+  struct Labels {
+    std::string client_id;  // of the configuration; empty: the request named none of its clients
+    std::string algorithm;  // that signed; empty: none did
+    std::string outcome;    // a gRPC status code's name
+
+    friend bool operator<(const Labels& left, const Labels& right) {
+      return std::tie(left.client_id, left.algorithm, left.outcome) <
+             std::tie(right.client_id, right.algorithm, right.outcome);
+    }
+  };
+
+  // One answer, `took` after its request had come.
+  void Count(std::string_view client_id, std::string_view algorithm, std::string_view outcome,
+             std::chrono::steady_clock::duration took);
+
+  std::map<Labels, std::uint64_t> counts() const;
+
+  // By whether an assertion was released.
+  const DurationHistogram& latency(bool released) const { return released ? released_ : refused_; }
+
+ private:
+  using Key = std::tuple<std::string, std::string, std::string>;
+  struct Less {
+    using is_transparent = void;
+    template <typename Left, typename Right>
+    bool operator()(const Left& left, const Right& right) const {
+      return left < right;
+    }
+  };
+  struct alignas(64) Part {
+    mutable std::mutex mutex;  // that of another thread only when two have the same part
+    std::map<Key, std::uint64_t, Less> counts;
+  };
+
+  std::array<Part, 16> parts_;
+  DurationHistogram released_;
+  DurationHistogram refused_;
+};
+
+// One answer in the making, and what is to be counted of it.
+struct TalliedAnswer {
+  AssertionTally* tally = nullptr;  // null: it is not counted
+  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
+  std::string client_id;       // of the configuration; empty: none
+  std::string_view algorithm;  // that signed
+
+  void Count(std::string_view outcome) const {
+    if (tally != nullptr) {
+      tally->Count(client_id, algorithm, outcome, std::chrono::steady_clock::now() - began);
+    }
+  }
+};
+
+}  // namespace assertion

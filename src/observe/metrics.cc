@@ -1,0 +1,177 @@
+#include "observe/metrics.h"
+
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace assertion {
+namespace {
+
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Families = std::vector<MetricFamily>;
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+MetricFamily Family(MetricType type, const char* name, const char* help) {
+  return {.name = name, .help = help, .type = type, .metric = {}};
+}
+MetricFamily Gauge(const char* name, const char* help) { return Family(MetricType::Gauge, name, help); }
+MetricFamily Counter(const char* name, const char* help) { return Family(MetricType::Counter, name, help); }
+MetricFamily Histogram(const char* name, const char* help) { return Family(MetricType::Histogram, name, help); }
+
+template <typename Number>
+void Add(MetricFamily& family, Labels labels, Number value) {
+  prometheus::ClientMetric metric;
+  metric.label = std::move(labels);
+  (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = static_cast<double>(value);
+  family.metric.push_back(std::move(metric));
+}
+
+void Add(MetricFamily& family, Labels labels, const DurationHistogram& durations) {
+  const auto read = durations.Read();
+  prometheus::ClientMetric metric;
+  metric.label = std::move(labels);
+  auto& histogram = metric.histogram;
+  histogram.sample_sum = read.sum;
+  for (std::size_t i = 0; i < DurationHistogram::kBounds.size(); ++i) {
+    histogram.sample_count += read.counts[i];
+    histogram.bucket.push_back({.cumulative_count = histogram.sample_count,
+                                .upper_bound = static_cast<double>(DurationHistogram::kBounds[i]) / 1e6});
+  }
+  histogram.sample_count += read.counts.back();
+  family.metric.push_back(std::move(metric));
+}
+
+template <typename Value>
+MetricFamily With(MetricFamily family, const Value& value) {
+  Add(family, {}, value);
+  return family;
+}
+
+double Seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+double Now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+Families OfProcess(std::size_t configured_hsms, const Readiness& readiness) {
+  static const double kStarted = Now();
+  auto build = Gauge("assertiond_build_info", "1; the labels say what runs.");
+  Add(build, {{"version", ASSERTION_VERSION}, {"compiler", __VERSION__}}, 1);
+  return {
+      std::move(build),
+      With(Gauge("assertiond_start_time_seconds", "When the process began to serve, in seconds since 1970."), kStarted),
+      With(Gauge("assertiond_ready", "1 when a call made now would be answered, as /readyz says."),
+           readiness.reasons().empty() ? 1 : 0),
+      With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, there or not."), configured_hsms)};
+}
+
+Families OfAssertions(const AssertionTally& tally) {
+  auto assertions = Counter("assertiond_assertions_total",
+                            "Assertions asked for, by configured client, algorithm that signed, and gRPC status code.");
+  for (const auto& [labels, count] : tally.counts()) {
+    Add(assertions, {{"client_id", labels.client_id}, {"algorithm", labels.algorithm}, {"outcome", labels.outcome}},
+        count);
+  }
+  auto latency = Histogram("assertiond_assertion_duration_seconds",
+                           "From a request's coming to its answer's leaving, the audit log included.");
+  Add(latency, {{"result", "released"}}, tally.latency(true));
+  Add(latency, {{"result", "refused"}}, tally.latency(false));
+  return {std::move(assertions), std::move(latency)};
+}
+
+Families OfHsms(const HsmGroup& hsms) {
+  auto usable = Gauge("assertiond_token_usable",
+                      "1 while the token proves by signatures that it signs; 0 from its loss to its return.");
+  auto breaker = Gauge("assertiond_breaker_open", "1 while calls are refused at once because the token does not sign.");
+  auto openings = Counter("assertiond_breaker_openings_total", "How often the token was lost.");
+  auto depth = Gauge("assertiond_queue_jobs", "Jobs that wait for a session.");
+  auto capacity = Gauge("assertiond_queue_capacity_jobs", "How many may wait.");
+  auto queue_time = Histogram("assertiond_queue_duration_seconds", "Of callers' jobs, until a session took them.");
+  auto hsm_time = Histogram("assertiond_hsm_duration_seconds", "Of signatures that the HSM made.");
+  auto signatures = Counter("assertiond_hsm_signatures_total", "Signatures that were verified, proofs included.");
+  auto failures = Counter("assertiond_hsm_failures_total", "Attempts that made no signature, or a wrong one.");
+  auto limit = Gauge("assertiond_sessions_limit", "Sessions that may be open to sign.");
+  auto open = Gauge("assertiond_sessions_open", "Sessions that are open to sign.");
+  auto busy = Gauge("assertiond_sessions_busy", "Sessions that sign.");
+  auto hung = Gauge("assertiond_sessions_hung", "Sessions whose call does not return, and that were replaced.");
+  auto discarded = Counter("assertiond_sessions_discarded_total", "Sessions closed after an error.");
+  for (const auto& hsm : hsms.All()) {
+    const Labels labels = {{"hsm", hsm->name}};
+    const auto now = hsm->queue.Occupancy();
+    const auto& ever = hsm->queue.statistics();
+    Add(usable, labels, now.paused ? 0 : 1);
+    Add(breaker, labels, now.paused ? 1 : 0);
+    Add(openings, labels, ever.pauses.load());
+    Add(depth, labels, now.waiting);
+    Add(capacity, labels, now.capacity);
+    Add(queue_time, labels, ever.queue_time);
+    Add(hsm_time, labels, ever.hsm_time);
+    Add(signatures, labels, hsm->queue.signed_count());
+    Add(failures, labels, ever.failed.load());
+    Add(limit, labels, now.sessions);
+    const auto closed = ever.sessions_closed.load();  // before those that were opened, or fewer than none could be open
+    Add(open, labels, ever.sessions_opened.load() - closed);
+    Add(busy, labels, now.busy);
+    Add(hung, labels, now.hung);
+    Add(discarded, labels, ever.sessions_discarded.load());
+  }
+  return {std::move(usable),     std::move(breaker),  std::move(openings),   std::move(depth),    std::move(capacity),
+          std::move(queue_time), std::move(hsm_time), std::move(signatures), std::move(failures), std::move(limit),
+          std::move(open),       std::move(busy),     std::move(hung),       std::move(discarded)};
+}
+
+Families OfKeys(const HsmGroup& hsms) {
+  auto versions = Gauge("assertiond_ledger_version", "Version of a client's keys.");
+  auto signing = Gauge("assertiond_client_signing_keys",
+                       "Keys of an HSM that sign for a client now, or may when the HSMs before it are away: 1 or 0.");
+  auto expiry = Gauge("assertiond_certificate_not_after_seconds",
+                      "When the certificate of a published key expires, in seconds since 1970-01-01T00:00:00Z.");
+  for (const auto& hsm : hsms.All()) {
+    const auto now = hsm->keys.Now();
+    for (const auto& [client_id, client] : *hsm->keys.Snapshot()) {
+      const auto* signing_key = client.SigningAt(now);
+      Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
+      Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, signing_key != nullptr && signing_key->key ? 1 : 0);
+      for (const auto& entry : client.keys) {
+        if (entry.record.PublishedAt(now) && entry.key && !entry.key->chain.empty()) {
+          Add(expiry, {{"client_id", client_id}, {"hsm", hsm->name}, {"kid", entry.record.kid}},
+              entry.key->chain.front().not_after.time_since_epoch().count());
+        }
+      }
+    }
+  }
+  return {std::move(versions), std::move(signing), std::move(expiry)};
+}
+
+Families OfAudit(const audit::Log& log) {
+  const auto backlog = log.backlog();
+  return {
+      With(Gauge("assertiond_audit_writable", "1 while the audit log can be written; without it nothing is released."),
+           log.state() ? 1 : 0),
+      With(Gauge("assertiond_audit_waiting_lines", "Lines that are not on the disk yet."), backlog.waiting),
+      With(Gauge("assertiond_audit_lag_seconds", "How long the oldest of them has waited."), Seconds(backlog.lag)),
+      With(Gauge("assertiond_audit_unproven_lines", "Lines since the last checkpoint that the HSM signed."),
+           backlog.unproven),
+      With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."),
+           log.position().head.sequence),
+      With(Histogram("assertiond_audit_duration_seconds", "Until a line was on the disk."), log.durable_time())};
+}
+
+}  // namespace
+
+Families Metrics::Collect() const {
+  Families all;
+  const auto take = [&all](Families families) {
+    all.insert(all.end(), std::make_move_iterator(families.begin()), std::make_move_iterator(families.end()));
+  };
+  take(OfProcess(configured_hsms_, readiness_));
+  take(OfAssertions(tally_));
+  take(OfHsms(hsms_));
+  take(OfKeys(hsms_));
+  const std::lock_guard lock(mutex_);
+  if (log_ != nullptr) {
+    take(OfAudit(*log_));
+  }
+  return all;
+}
+
+}  // namespace assertion

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <cstddef>
+#include <mutex>
+#include <vector>
+
+#include "audit/log.h"
+#include "observe/assertion_tally.h"
+#include "observe/readiness.h"
+#include "signing/hsm_group.h"
+
+namespace assertion {
+
+// What monitoring asks of this process. All must outlive it.
+class Metrics {
+ public:
+  // `log` may be null: there is no audit log.
+  Metrics(const HsmGroup& hsms, std::size_t configured_hsms, const Readiness& readiness, const AssertionTally& tally,
+          const audit::Log* log)
+      : hsms_(hsms), configured_hsms_(configured_hsms), readiness_(readiness), tally_(tally), log_(log) {}
+
+  // The audit log ends before this.
+  void ForgetLog() {
+    const std::lock_guard lock(mutex_);
+    log_ = nullptr;
+  }
+
+  // As of now; asks no HSM. Labels are token labels, client ids of the configuration, kids, and names that are
+  // assertiond's own: nothing that a caller chose.
+  std::vector<prometheus::MetricFamily> Collect() const;
+
+ private:
+  const HsmGroup& hsms_;
+  const std::size_t configured_hsms_;
+  const Readiness& readiness_;
+  const AssertionTally& tally_;
+  mutable std::mutex mutex_;
+  const audit::Log* log_;
+};
+
+}  // namespace assertion

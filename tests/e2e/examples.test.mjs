@@ -1,0 +1,71 @@
+// The example clients: each gets an assertion of assertiond's and exchanges it at a real OpenID provider.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Deployment } from './deployment.mjs';
+import { OpenIdProvider } from './openid_provider.mjs';
+import { output, run } from './process.mjs';
+
+const EXAMPLES = fileURLToPath(new URL('./examples/', import.meta.url));
+const PROTOS = process.env.E2E_PROTO_DIR;
+const BIN = process.env.E2E_BIN_DIR;
+
+describe('the example clients', () => {
+  let provider;
+  let deployment;
+  let modules;
+
+  before(async () => {
+    provider = await OpenIdProvider.start();
+    deployment = await Deployment.start([
+      { client_id: 'orders', audiences: [provider.tokenEndpoint] },
+      { client_id: 'foreign', audiences: [provider.tokenEndpoint], callers: ['uid:4294967294'] },
+    ]);
+    await deployment.generateKey('orders');
+    provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders') }]);
+
+    modules = path.join(deployment.folder, 'modules');
+    mkdirSync(modules);
+    await output('protoc', ['-I', PROTOS, `--python_out=${modules}`, `--grpc_python_out=${modules}`,
+      '--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin',
+      path.join(PROTOS, 'assertion/v1/assertion.proto'), path.join(PROTOS, 'google/rpc/status.proto')]);
+  });
+
+  after(() => deployment?.close());
+
+  beforeEach(() => provider.forgetDecisions());
+
+  const example = (name) => path.join(EXAMPLES, name);
+  // Node.js 18 knows Web Crypto by this option only.
+  const node = [process.execPath, ...globalThis.crypto ? [] : ['--experimental-global-webcrypto']];
+  const commands = {
+    'Python': (client) => ['/usr/bin/python3', example('client.py'), client, provider.tokenEndpoint],
+    'Node.js': (client) => [process.execPath, example('client.mjs'), PROTOS, client, provider.tokenEndpoint],
+    'openid-client': (client) => [...node, example('openid_client.mjs'), PROTOS, client, provider.issuer],
+    'C++': (client) => [path.join(BIN, 'example_client'), client, provider.tokenEndpoint],
+    'shell': (client) => ['/bin/sh', example('client.sh'), client, provider.tokenEndpoint],
+  };
+
+  for (const [name, command] of Object.entries(commands)) {
+    const start = (client) => {
+      const [program, ...options] = command(client);
+      return run(program, options,
+        { env: { ...deployment.environment, PYTHONPATH: modules, PATH: `${BIN}:${process.env.PATH}` } });
+    };
+
+    it(`${name}: gets a token`, async () => {
+      const { status, stdout, stderr } = await start('orders');
+      assert.equal(status, 0, stderr);
+      assert.ok(JSON.parse(stdout).access_token, stdout);
+      assert.deepEqual(await provider.decision(), { event: 'grant.success', client_id: 'orders' });
+    });
+
+    it(`${name}: says why it gets none`, async () => {
+      const { status, stdout, stderr } = await start('foreign');
+      assert.equal(status, 1, stdout);
+      assert.match(stderr, /who may not ask for assertions of this client/);
+    });
+  }
+});

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Gets an access token with a client assertion of assertiond's, and prints the identity server's answer.
+
+usage: client.py CLIENT_ID TOKEN_ENDPOINT
+
+$ASSERTIOND_SERVER is unix:/path. The modules assertion.v1.* are made from proto/ by
+
+    protoc -I proto --python_out=OUT --grpc_python_out=OUT --plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin \\
+        proto/assertion/v1/assertion.proto proto/google/rpc/status.proto
+"""
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import grpc
+from assertion.v1 import assertion_pb2, assertion_pb2_grpc
+
+
+def request_token(assertions, client_id, token_endpoint):
+    # A new assertion for every request, retries included; always with a deadline, which the server plans by.
+    answer = assertions.CreateAssertion(
+        assertion_pb2.CreateAssertionRequest(client_id=client_id, audience=token_endpoint), timeout=5)
+    form = urllib.parse.urlencode({
+        "grant_type": "client_credentials",
+        "client_assertion_type": answer.client_assertion_type,
+        "client_assertion": answer.assertion,
+    })
+    with urllib.request.urlopen(token_endpoint, form.encode(), timeout=10) as response:
+        return response.read().decode()
+
+
+def main():
+    client_id, token_endpoint = sys.argv[1:]
+    with grpc.insecure_channel(os.environ["ASSERTIOND_SERVER"]) as channel:  # the kernel says who we are
+        assertions = assertion_pb2_grpc.AssertionServiceStub(channel)
+        try:
+            print(request_token(assertions, client_id, token_endpoint))
+        except grpc.RpcError as error:
+            sys.exit(f"assertiond: {error.code().name}: {error.details()}")
+        except urllib.error.HTTPError as error:
+            sys.exit(f"identity server: {error.code} {error.read().decode()}")
+
+
+main()
