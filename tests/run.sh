@@ -98,9 +98,9 @@ step_fuzz() {
 }
 step_quickstart() { tests/quickstart_test.sh; }
 step_bench() {
-  local options=(--rounds 1 --seconds 0.3) keys=(--keys 6 --seconds 1)
-  [ -z "$long" ] || options=(--rounds 9 --seconds 3) keys=()
-  build dev --target assertiond assertionctl signing_bench &&
+  local options=(--short) keys=(--keys 6 --seconds 1)
+  [ -z "$long" ] || options=(--results build/ci) keys=()
+  build dev --target benchmarks &&
     tests/bench/run.sh build/dev/bin "${options[@]}" && tests/bench/keys.sh build/dev/bin "${keys[@]}"
 }
 

@@ -1,5 +1,6 @@
 #include "audit/log.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace assertion::audit {
@@ -58,9 +59,7 @@ std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn) const {
 void Log::Record(const Event& event, Done done) {
   if (const auto taken = Enqueue(Body(event, Now()), done); !taken) {
     done(taken);
-    return;
   }
-  filled_.notify_one();
 }
 
 // Takes `done` over only when it is accepted.
@@ -74,6 +73,9 @@ Status Log::Enqueue(std::string body, Done& done) {
     return Fail(Code::kResourceExhausted, "too many calls wait for the audit log; try again later");
   }
   waiting_.push_back({.body = std::move(body), .done = std::move(done), .recorded = std::chrono::steady_clock::now()});
+  if (waiting_.size() == enough_) {
+    filled_.notify_one();
+  }
   return {};
 }
 
@@ -119,6 +121,7 @@ void Log::Work() {
       } else {
         filled_.wait(lock, wake);
       }
+      Gather(lock);
       batch.swap(waiting_);
       in_hand_ = batch.size();
       oldest_in_hand_ = batch.empty() ? oldest_in_hand_ : batch.front().recorded;
@@ -139,6 +142,17 @@ void Log::Work() {
       Rotate();
     }
   }
+}
+
+// Waits for more lines, if that pays.
+void Log::Gather(std::unique_lock<std::mutex>& lock) {
+  constexpr std::size_t kShare = 4;
+  if (!state_ || waiting_.empty()) {
+    return;
+  }
+  enough_ = std::max<std::size_t>(1, under_way_ / kShare);
+  filled_.wait_for(lock, options_.gather, [this] { return closing_ || reopen_ || waiting_.size() >= enough_; });
+  enough_ = 1;
 }
 
 bool Log::IsDue() const {

@@ -24,13 +24,28 @@ struct LogOptions {
   std::uint64_t rotate_octets = std::uint64_t{64} << 20U;
   std::uint64_t checkpoint_lines = 1000;
   std::chrono::seconds checkpoint_interval{10};
-  std::size_t capacity = 8192;  // of events that wait for the disk
+  std::size_t capacity = 8192;             // of events that wait for the disk
+  std::chrono::microseconds gather{2000};  // at most; see Log::Expectation
 };
 
 // The hash-chained record of what was signed and of what operators did. One thread writes what has come together and
 // syncs it once; only then are the callers told. All methods may be called from any thread.
 class Log {
  public:
+  // While one lives, a call is under way that will be recorded. A sync costs the processor as much for one line as for
+  // many: a line waits until there are a quarter as many as calls under way, for that many wait for the token longer
+  // than this one for the disk; and when few are under way it does not wait. Drop it right before Record.
+  class Expectation {
+   public:
+    explicit Expectation(Log& log) : under_way_(log.under_way_) { ++under_way_; }
+    ~Expectation() { --under_way_; }
+    Expectation(const Expectation&) = delete;
+    Expectation& operator=(const Expectation&) = delete;
+
+   private:
+    std::atomic<std::size_t>& under_way_;
+  };
+
   using Done = std::move_only_function<void(const Status&)>;
   // Called by the writing thread when the log cannot be written any more, and when it can again.
   using OnState = std::function<void(const Status&)>;
@@ -85,6 +100,7 @@ class Log {
 
   Status Enqueue(std::string body, Done& done);
   void Work();
+  void Gather(std::unique_lock<std::mutex>& lock);
   Status Write(const std::vector<std::string>& bodies);
   Status Commit(std::string_view lines, const Head& head);
   void Settle(std::vector<Entry> batch);
@@ -105,11 +121,13 @@ class Log {
   std::atomic<std::uint64_t> since_checkpoint_ = 0;  // others read it
   std::chrono::steady_clock::time_point next_checkpoint_;
   bool signer_away_ = false;  // at the last checkpoint
-  std::uint64_t lost_ = 0;  // events refused since the log could not be written
+  std::uint64_t lost_ = 0;    // events refused since the log could not be written
 
+  std::atomic<std::size_t> under_way_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::vector<Entry> waiting_;
+  std::size_t enough_ = 1;   // as many lines wake the writing thread
   std::size_t in_hand_ = 0;  // of the writing thread
   std::chrono::steady_clock::time_point oldest_in_hand_;
   Position position_;

@@ -1,5 +1,6 @@
 #include "jws/thumbprint.h"
 
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include <array>
@@ -10,8 +11,10 @@
 namespace assertion::jws {
 
 std::string Sha256Thumbprint(BytesView bytes) {
+  // Once: OpenSSL's one call that does it all looks the algorithm up each time, under a lock that all share.
+  static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
-  SHA256(bytes.data(), bytes.size(), digest.data());
+  EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, kSha256, nullptr);
   return Base64UrlEncode(digest);
 }
 

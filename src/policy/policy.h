@@ -59,9 +59,15 @@ class Policy {
   Result<const Client*> FindClient(std::string_view client_id) const;
 
  private:
-  Result<ApprovedClaims> Claims(const Client& client, const AssertionRequest& request) const;
+  struct Entry {
+    Client client;
+    std::vector<std::string> beginnings;  // of its claims as JSON, one for each audience
+  };
 
-  std::map<std::string, Client, std::less<>> clients_;
+  Result<const Entry*> Find(std::string_view client_id) const;
+  Result<ApprovedClaims> Claims(const Entry& entry, const AssertionRequest& request) const;
+
+  std::map<std::string, Entry, std::less<>> clients_;
   std::vector<Operator> operators_;
   Clock clock_;
   Random random_;

@@ -37,6 +37,9 @@ void Answer(AuditedCall::Release& release, Result<grpc::ByteBuffer> outcome, con
 
 AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, Release release)
     : log_(log), release_(std::move(release)) {
+  if (log_ != nullptr) {
+    expected_.emplace(*log_);
+  }
   event_.name = method;
   event_.trace_id = TraceId(context);
 }
@@ -67,6 +70,7 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   event_.reason = outcome ? "" : outcome.error().message;
   event_.latency =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - tallied_.began);
+  expected_.reset();
   // Who shall come again later gets nothing that the log must hold before, and hears it at once: a checkpoint takes as
   // long as the token does, and under overload there are many.
   if (!outcome && outcome.error().retry_delay.count() > 0) {

@@ -5,6 +5,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <functional>
+#include <optional>
 
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
@@ -44,6 +45,7 @@ class AuditedCall {
 
  private:
   audit::Log* log_;
+  std::optional<audit::Log::Expectation> expected_;  // until it is recorded
   audit::Event event_;
   TalliedAnswer tallied_;
   Release release_;

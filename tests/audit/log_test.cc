@@ -10,6 +10,7 @@
 #include <fstream>
 #include <future>
 #include <latch>
+#include <list>
 #include <thread>
 
 #include "audit/verification.h"
@@ -169,6 +170,40 @@ TEST_F(LogTest, ManyThreadsMakeOneChain) {
   for (int i = 0; i < kThreads * kEach; ++i) {
     EXPECT_NE(all.find("\"jti\":\"" + std::to_string(i) + "\""), std::string::npos);
   }
+}
+
+TEST_F(LogTest, ALineWaitsForOthersOnlyWhileManyCallsAreUnderWay) {
+  auto log = *Open({.path = {}, .gather = std::chrono::hours(1)});
+  ASSERT_TRUE(Record(*log, "alone"));
+  std::list<Log::Expectation> expected;
+  for (int i = 0; i < 12; ++i) {
+    expected.emplace_back(*log);
+  }
+  std::atomic<int> recorded = 0;
+  const auto record = [&] {
+    log->Record(Named("one of three"), [&](const Status& status) { recorded += status ? 1 : 0; });
+  };
+  record();
+  record();
+  EXPECT_EQ(recorded, 0) << "a quarter of those under way are three";
+  ASSERT_TRUE(Record(*log, "the third"));
+  EXPECT_EQ(recorded, 2);
+  expected.clear();
+  ASSERT_TRUE(Record(*log, "alone again"));
+}
+
+TEST_F(LogTest, ALineThatWaitsForOthersDoesNotOutliveTheStop) {
+  auto log = *Open({.path = {}, .gather = std::chrono::hours(1)});
+  std::list<Log::Expectation> expected;
+  for (int i = 0; i < 8; ++i) {
+    expected.emplace_back(*log);
+  }
+  bool recorded = false;
+  log->Record(Named("last"), [&](const Status& status) { recorded = status.has_value(); });
+  expected.clear();
+  log.reset();
+  EXPECT_TRUE(recorded);
+  ExpectProven();
 }
 
 TEST_F(LogTest, TooManyWaitingAreRefused) {

@@ -11,7 +11,7 @@ if [ -z "$bin" ]; then
   log=$root/build/bench.log
   mkdir -p "$root/build"
   { cmake -S "$root" -B "$root/build/bench" -G Ninja -D CMAKE_BUILD_TYPE=Release -D ASSERTION_BUILD_TESTS=ON &&
-    cmake --build "$root/build/bench" --target assertiond assertionctl signing_bench overload faulty_hsm; } >"$log" 2>&1 ||
+    cmake --build "$root/build/bench" --target benchmarks overload; } >"$log" 2>&1 ||
     { tail -n 25 "$log" >&2; echo "bench: the build failed, see $log" >&2; exit 1; }
   bin=$root/build/bench/bin
 fi
@@ -62,7 +62,7 @@ certify_tls() {
   } >>"$work/tls.log" 2>&1 || { cat "$work/tls.log" >&2; exit 1; }
 }
 
-# write_config CLIENT…; with tls=1 in the environment also gRPC over TLS (new_tls comes before).
+# write_config CLIENT[=ALGORITHM]…; with tls=1 in the environment also gRPC over TLS (new_tls comes before).
 write_config() {
   local client separator=''
   {
@@ -76,8 +76,10 @@ write_config() {
     [ -z "$sessions" ] || printf '  "sessions": %s,\n' "$sessions"
     printf '  "operators": [ { "caller": "uid:%s", "roles": ["operator"] } ],\n  "clients": [' "$(id -u)"
     for client in "$@"; do
-      printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s", "dns:bench"] }' \
-        "$separator" "$client" "$(id -u)"
+      printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s", "dns:bench"]' \
+        "$separator" "${client%%=*}" "$(id -u)"
+      [ "$client" = "${client%%=*}" ] || printf ', "algorithm": "%s"' "${client#*=}"
+      printf ' }'
       separator=,
     done
     printf ' ] }\n'

@@ -54,11 +54,11 @@ measure() {
   sleep "$seconds"   # one refresh a second
   refresh=$(awk -v t=$(($(ticks) - before)) -v s="$seconds" 'BEGIN { printf "%.1f", t * 10 / s }')
   "$bin/signing_bench" --config "$work/assertiond.json" --client-id client-1 --rounds 3 --seconds "$seconds" \
-    --json "$work/rates.json" >"$work/rates"
+    --raw 2 --unary 16 --stream 0 --latency-for 0 --json "$work/rates.json"
   rate=$(python3 - "$work/rates.json" <<'PYTHON'
-import json, sys
+import json, statistics, sys
 series = json.load(open(sys.argv[1]))["series"]
-print(round(next(one for one in series if one["name"].startswith("service"))["per_second"]))
+print(round(statistics.median(next(one for one in series if one["kind"] == "unary")["per_second"])))
 PYTHON
 )
   stop_server

@@ -182,7 +182,7 @@ class Caller {
     return std::chrono::duration_cast<Clock::duration>(Seconds(seconds));
   }
 
-  Load LoadOf(Tally& tally) {
+  UnaryLoad LoadOf(Tally& tally) {
     return {*stub_, options_.client_id, Seconds(options_.deadline), [&](const auto& answer) { tally.Add(answer); }};
   }
 

@@ -9,6 +9,7 @@
 //   C_Sign delay=40         milliseconds, before the real call; 0.25 is a quarter of one
 //   C_Sign delay=40 spread=8   normally distributed with that standard deviation, never below 0
 //   C_Sign delay=exp:40     exponentially distributed with that mean
+//   C_Sign take=40          milliseconds from the call to its return, the real call in it; spread and exp: as for delay
 //   C_Sign hang             until the file says otherwise, then goes on
 //   C_Sign flip             one bit of the signature is wrong
 //   C_SignInit swap         the key is another private key of the token than the one that was asked for
@@ -24,7 +25,7 @@
 // was called, and how often a rule met it: records of 64 octets, a name of 48 and two 64-bit numbers of this machine.
 // The first number of the record "sessions" is how many are open.
 //
-// A network HSM of k sessions, t ms a signature: C_Sign delay=t, for a program that opens k. Whoever waits holds no
+// A network HSM of k sessions, t ms a signature: C_Sign take=t, for a program that opens k. Whoever waits holds no
 // lock. What is not understood ends the process, which says so: a rule that is ignored would let a test pass.
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -118,7 +119,7 @@ bool ParseDelay(std::string_view text, Delay& delay) {
 
 bool ParseAction(std::string_view name, std::optional<std::string_view> value, Rule& rule) {
   rule.action = name;
-  if (name == "delay") {
+  if (name == "delay" || name == "take") {
     return value && ParseDelay(*value, rule.delay);
   }
   if (name == "fail" || name == "limit" || name == "flags") {
@@ -130,7 +131,8 @@ bool ParseAction(std::string_view name, std::optional<std::string_view> value, R
 
 bool ParseOption(std::string_view name, std::optional<std::string_view> value, Rule& rule) {
   if (name == "spread") {
-    return rule.action == "delay" && !rule.delay.exponential && value && Parse(*value, rule.delay.spread);
+    return (rule.action == "delay" || rule.action == "take") && !rule.delay.exponential && value &&
+           Parse(*value, rule.delay.spread);
   }
   return value && ((name == "skip" && Parse(*value, rule.skip)) || (name == "times" && Parse(*value, rule.times)));
 }
@@ -403,12 +405,19 @@ CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
 // What the rule answers, or what `call` does, which is told of a rule that comes after the real call.
 template <typename Call>
 CK_RV Faulty(std::string_view function, const Call& call) {
+  const auto called = std::chrono::steady_clock::now();
   Taken taken;
   if (const auto answer = Before(function, taken)) {
     return *answer;
   }
-  const std::shared_lock lock(calling);
-  return call(taken);
+  const auto rv = [&] {
+    const std::shared_lock lock(calling);
+    return call(taken);
+  }();
+  if (taken.Is("take")) {
+    std::this_thread::sleep_until(called + taken.rule->delay.Draw());
+  }
+  return rv;
 }
 
 // Every function: the fault, or the real call.

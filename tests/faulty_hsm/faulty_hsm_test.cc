@@ -59,6 +59,11 @@ TEST_F(FaultyHsmTest, AFixedDelayIsNeverShorter) {
   EXPECT_GE(std::ranges::min(Time(8, 20)), 2.5);
 }
 
+TEST_F(FaultyHsmTest, ACallThatTakesItsTimeIsNeverShorter) {
+  hsm_.Tell("C_GetInfo take=2.5");
+  EXPECT_GE(std::ranges::min(Time(8, 20)), 2.5);
+}
+
 TEST_F(FaultyHsmTest, ANormalDelayIsShorterAndLongerAndNeverNegative) {
   hsm_.Tell("C_GetInfo delay=4 spread=2");
   const auto taken = Time(20, 50);
@@ -104,6 +109,7 @@ TEST_F(FaultyHsmTest, WhatIsNotUnderstoodEndsTheProcess) {
                                                         {"C_Sign delay=-1", "delay=-1"},
                                                         {"C_Sign delay=5ms", "delay=5ms"},
                                                         {"C_Sign delay=exp:0", "delay=exp:0"},
+                                                        {"C_Sign take", "take"},
                                                         {"C_Sign fail=CKR_OK", "fail=CKR_OK"},
                                                         {"C_Sign hang=5", "hang=5"},
                                                         {"C_Sign hang spread=5", "spread=5"},

@@ -58,8 +58,8 @@ TEST_F(PolicyTest, DefaultsGiveExactlyTheMandatoryClaims) {
   EXPECT_EQ(approved->jti(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
   EXPECT_EQ(approved->expires_at() - approved->issued_at(), seconds(120));
   EXPECT_EQ(std::move(*approved).TakeJson(),
-            R"({"aud":"https://localhost:9443/oauth2/token","exp":1700000120,"iat":1700000000,"iss":"orders",)"
-            R"("jti":"ffffffff-ffff-4fff-bfff-ffffffffffff","sub":"orders"})");
+            R"({"iss":"orders","sub":"orders","aud":"https://localhost:9443/oauth2/token","iat":1700000000,)"
+            R"("exp":1700000120,"jti":"ffffffff-ffff-4fff-bfff-ffffffffffff"})");
 }
 
 TEST_F(PolicyTest, EachCallerIsHeldToTheRate) {
