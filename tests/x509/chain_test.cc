@@ -49,9 +49,11 @@ TEST_F(ChainTest, IsVerifiedUpToWhatWasGiven) {
   EXPECT_EQ(Verify(root_.Sign(csr_) + root_.certificate()), "accepted");
 }
 
-TEST_F(ChainTest, OnlyRsaKeysAreRead) {
-  EXPECT_EQ(ParsePem(intermediate_.certificate())->public_key, std::nullopt);
-  EXPECT_NE(ParsePem(root_.certificate())->public_key, std::nullopt);
+TEST_F(ChainTest, OnlyKeysThatCanSignHereAreRead) {
+  const CertificateAuthority foreign("Foreign", "ec -pkeyopt ec_paramgen_curve:secp256k1");
+  EXPECT_EQ(ParsePem(foreign.certificate())->public_key, std::nullopt);
+  EXPECT_TRUE(std::holds_alternative<CurvePublicKey>(*ParsePem(intermediate_.certificate())->public_key));
+  EXPECT_TRUE(std::holds_alternative<RsaPublicKey>(*ParsePem(root_.certificate())->public_key));
 }
 
 TEST_F(ChainTest, ASelfSignedEndEntityStandsAlone) {
