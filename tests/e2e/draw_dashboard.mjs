@@ -117,7 +117,7 @@ function plot({ title, series, fieldConfig: { defaults } }, { start, end }, widt
   }
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const time = start + share * (end - start);
-    parts.push(text(x(time), area.bottom + 14, `${Math.round(time - start)} s`, 'class="axis" text-anchor="middle"'));
+    parts.push(text(x(time), area.bottom + 14, `${Math.round(time - start)} s`, `class="axis" text-anchor="${share === 1 ? 'end' : 'middle'}"`));
   }
   lines.forEach(({ values }, index) => {
     let pen = 'M';
