@@ -117,7 +117,7 @@ function plot({ title, series, fieldConfig: { defaults } }, { start, end }, widt
   }
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const time = start + share * (end - start);
-    parts.push(text(x(time), area.bottom + 14, `${Math.round(time - start)} s`, 'class="axis" text-anchor="middle"'));
+    parts.push(text(x(time), area.bottom + 14, `${Math.round(time - start)} s`, `class="axis" text-anchor="${share === 1 ? 'end' : 'middle'}"`));
   }
   lines.forEach(({ values }, index) => {
     let pen = 'M';
@@ -132,7 +132,7 @@ function plot({ title, series, fieldConfig: { defaults } }, { start, end }, widt
   let left = 10;
   lines.forEach(({ name }, index) => {
     const label = name.length > 26 ? `${name.slice(0, 25)}…` : name;
-    const size = 18 + label.length * 6;
+    const size = 20 + label.length * (label === label.toUpperCase() ? 7.2 : 6);
     if (left + size > width) return;
     parts.push(`<rect x="${left}" y="${height - 18}" width="8" height="8" fill="${COLOURS[index % COLOURS.length]}"/>`,
       text(left + 12, height - 10, label, 'class="axis"'));
