@@ -52,7 +52,7 @@ bootstrap() {
       'Identifier: Packages' | awk -v s="$suite" '$4 ~ "^" s "(-|$)"' | sed 's/ \[signed-by=\]//' | sort -u \
       >"$work/sources.list"
     apt-config dump | grep -E '^Acquire::[a-z]+::(Proxy|CAInfo|Verify)' >"$work/apt.conf" || true
-    mmdebstrap --variant=apt --include=systemd-sysv,dbus,softhsm2,openssl --dpkgopt=force-unsafe-io \
+    mmdebstrap --variant=apt --include=systemd-sysv,softhsm2,openssl --dpkgopt=force-unsafe-io \
       --aptopt="$work/apt.conf" --format=tar "$suite" "$cache.part" "$work/sources.list"
     mv "$cache.part" "$cache"
   fi
@@ -176,7 +176,7 @@ check "it is stopped in its tracks" inside systemctl kill --kill-whom=main --sig
 check "the watchdog ends it, and it is started again" within 30 restarted "$before"
 check "because of the watchdog" grep -q 'Watchdog timeout' <(journal)
 check "and signs" signs
-check "no core file is left" test -z "$(find "$root/var/lib/systemd/coredump" "$root/var/lib/assertiond" -name 'core*' 2>/dev/null)"
+check "no core file is left" test -z "$(find "$root/var/lib/systemd/coredump" "$root/var/lib/assertiond" -type f -name 'core*' 2>/dev/null)"
 check "it stops" inside systemctl stop assertiond.service
 check "well" is Result success
 

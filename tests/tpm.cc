@@ -35,12 +35,20 @@ Tpm::Tpm() {
   std::filesystem::create_directory(directory_ / "state");
   std::filesystem::create_directory(directory_ / "store");
   std::filesystem::create_directory(directory_ / "services");
-  StartTpm();
-  StartBus();
   setenv("TPM2_PKCS11_STORE", Path("store").c_str(), 1);
   setenv("TPM2_PKCS11_TCTI", "tabrmd:bus_type=session", 1);
-  setenv("TPM2_PKCS11_LOG_LEVEL", "0", 1);
   setenv("TSS2_LOG", "all+NONE", 1);
+  try {
+    StartTpm();
+    StartBus();
+    LogIn();
+  } catch (...) {
+    Stop();
+    throw;
+  }
+}
+
+void Tpm::LogIn() {
   InitialiseToken();
   std::ofstream(Path("pin")) << kPin << "\n";
   chmod(Path("pin").c_str(), 0600);
@@ -53,30 +61,41 @@ Tpm::Tpm() {
 Tpm::~Tpm() {
   token_.reset();
   module_.reset();
-  if (bus_ > 0) {  // the resource manager ends with its bus, and the TPM with its resource manager
+  Stop();
+}
+
+// The resource manager ends with its bus.
+void Tpm::Stop() const {
+  if (bus_ > 0) {
     kill(bus_, SIGTERM);
     waitpid(bus_, nullptr, 0);
+  }
+  if (pid_t tpm = 0; std::ifstream(Path("tpm.pid")) >> tpm) {
+    kill(tpm, SIGKILL);  // told to end it would remove its files while we do
   }
   std::filesystem::remove_all(directory_);
 }
 
 // Returns when it listens.
 void Tpm::StartTpm() const {
-  Run("swtpm socket --tpm2 --daemon --terminate --tpmstate dir=" + Path("state") + " --server type=unixio,path=" +
-          Path("tpm") + " --ctrl type=unixio,path=" + Path("tpm.ctrl") + " --flags not-need-init,startup-clear",
+  Run("swtpm socket --tpm2 --daemon --tpmstate dir=" + Path("state") + " --server type=unixio,path=" + Path("tpm") +
+          " --ctrl type=unixio,path=" + Path("tpm.ctrl") + " --pid file=" + Path("tpm.pid") +
+          " --flags not-need-init,startup-clear",
       Path("swtpm.log"));
 }
 
-// Returns when it listens; it starts the resource manager for the first who asks for that.
+// Returns when the resource manager, which the bus starts for the first who asks for it, can be asked: it takes its
+// name before it is there under it.
 void Tpm::StartBus() {
   const auto configuration = Path("bus.conf");
   const auto address = "unix:path=" + Path("bus");
-  std::ofstream(configuration) << "<busconfig><type>session</type><listen>" + address + "</listen><servicedir>" +
-                                      Path("services") +
-                                      "</servicedir><policy context='default'><allow send_destination='*'/>"
-                                      "<allow own='*'/></policy></busconfig>\n";
+  std::ofstream(configuration)
+      << "<busconfig><type>session</type><listen>" + address + "</listen><servicedir>" + Path("services") +
+             "</servicedir><policy context='default'><allow send_destination='*' eavesdrop='true'/>"
+             "<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>\n";
   std::ofstream(Path("services/tabrmd.service"))
-      << "[D-BUS Service]\nName=com.intel.tss2.Tabrmd\nExec=/usr/sbin/tpm2-abrmd --session --allow-root --tcti=swtpm:path=" +
+      << "[D-BUS Service]\nName=com.intel.tss2.Tabrmd\nExec=/usr/sbin/tpm2-abrmd --session --allow-root "
+         "--tcti=swtpm:path=" +
              Path("tpm") + "\n";
   std::array<int, 2> ready{};
   if (pipe2(ready.data(), 0) != 0) {
@@ -99,6 +118,10 @@ void Tpm::StartBus() {
     throw std::runtime_error("dbus-daemon does not start");
   }
   setenv("DBUS_SESSION_BUS_ADDRESS", address.c_str(), 1);
+  Run("timeout 30 sh -c 'until dbus-send --session --print-reply --dest=com.intel.tss2.Tabrmd "
+      "/com/intel/tss2/Tabrmd/Tcti "
+      "org.freedesktop.DBus.Introspectable.Introspect; do sleep 0.05; done'",
+      Path("bus.log"));
 }
 
 void Tpm::InitialiseToken() const {

@@ -11,8 +11,8 @@
 
 namespace assertion {
 
-// A TPM 2.0 in software (swtpm) that nobody has used yet, its resource manager (tpm2-abrmd) on a message bus of its own,
-// and this process logged in to tpm2-pkcs11's token "test" on it. All of it is gone with the object, and when this
+// A TPM 2.0 in software (swtpm) that nobody has used yet, its resource manager (tpm2-abrmd) on a message bus of its
+// own, and this process logged in to tpm2-pkcs11's token "test" on it. All of it is gone with the object, and when this
 // process dies. One at a time in a process: the module reads the environment when it is initialised.
 class Tpm {
  public:
@@ -29,6 +29,8 @@ class Tpm {
   void StartTpm() const;
   void StartBus();
   void InitialiseToken() const;
+  void LogIn();
+  void Stop() const;
 
   std::string Path(const char* name) const { return directory_ / name; }
 
