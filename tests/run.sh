@@ -15,7 +15,7 @@ usage: tests/run.sh [--only STEP]... [--long]
   tsan        builds with ThreadSanitizer; the tests of the core and of p11
   fuzz        builds the fuzzers; runs each for a minute on its corpus
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
-  package     builds the Debian package, installs it on a bare system and runs it under systemd there
+  package     builds the Debian package, runs it under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
   --only STEP run this step alone (may be given again)
   --long      fuzz five times as long, repeat the thread tests, measure properly
@@ -98,7 +98,7 @@ step_fuzz() {
   [ "$failed" = 0 ]
 }
 step_quickstart() { tests/quickstart_test.sh; }
-step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$deb"; }
+step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$deb" && tests/container_test.sh build/release/bin; }
 step_bench() {
   local options=(--rounds 1 --seconds 0.3) keys=(--keys 6 --seconds 1)
   [ -z "$long" ] || options=(--rounds 9 --seconds 3) keys=()
