@@ -40,6 +40,7 @@ module=$(find /usr/lib -name libsofthsm2.so -print -quit)
 install -D "$module" "$root/opt/hsm/pkcs11.so"
 mkdir -p "$root/dev" "$root/proc" "$root/var/lib/assertiond/tokens" "$root/run/secrets"
 for device in null zero random urandom; do : >"$root/dev/$device"; done
+echo '127.0.0.1 localhost' >"$root/etc/hosts"   # every engine mounts one
 softhsm() { printf 'directories.tokendir = %s/var/lib/assertiond/tokens\nobjectstore.backend = file\nlog.level = ERROR\n' "$1"; }
 softhsm '' >"$root/etc/assertiond/softhsm2.conf"
 softhsm "$root" >"$work/softhsm2.conf"
