@@ -7,9 +7,10 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteracti
 
 usage() {
   cat <<'USAGE'
-usage: deploy/install-deps.sh [build] [test]
+usage: deploy/install-deps.sh [build] [package] [test]
   build   what deploy/quickstart.sh needs (the default)
-  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus
+  package what deploy/package.sh needs besides
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, a TPM
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
 }
@@ -17,14 +18,20 @@ USAGE
 build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
   libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
   softhsm2 pkcs11-provider libengine-pkcs11-openssl openssl)
-test=(ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
-  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11 p11-kit p11-kit-modules procps)
+package=(dpkg-dev file gzip)
+test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19
+  libclang-rt-19-dev
+  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11
+  p11-kit p11-kit-modules procps
+  swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon dbus-bin
+  mmdebstrap systemd-container groff-base)
 
 wanted=()
 [ $# -gt 0 ] || set -- build
 for set in "$@"; do
   case $set in
     build) wanted+=("${build[@]}") ;;
+    package) wanted+=("${package[@]}") ;;
     test) wanted+=("${test[@]}")
       # By command, not by package: other repositories ship npm inside their nodejs.
       command -v node >/dev/null || wanted+=(nodejs)

@@ -3,7 +3,7 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
-steps=(deps dev format tidy asan tsan fuzz quickstart bench)
+steps=(deps dev format tidy asan tsan fuzz quickstart package bench)
 usage() {
   cat <<USAGE
 usage: tests/run.sh [--only STEP]... [--long]
@@ -15,6 +15,7 @@ usage: tests/run.sh [--only STEP]... [--long]
   tsan        builds with ThreadSanitizer; the tests of the core and of p11
   fuzz        builds the fuzzers; runs each for a minute on its corpus
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
+  package     builds the Debian package, runs it under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
   --only STEP run this step alone (may be given again)
   --long      fuzz five times as long, repeat the thread tests, measure properly
@@ -97,6 +98,7 @@ step_fuzz() {
   [ "$failed" = 0 ]
 }
 step_quickstart() { tests/quickstart_test.sh; }
+step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$deb" && tests/container_test.sh build/release/bin; }
 step_bench() {
   local options=(--short) keys=(--keys 6 --seconds 1)
   [ -z "$long" ] || options=(--results build/ci) keys=()

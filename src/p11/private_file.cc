@@ -1,10 +1,15 @@
 #include "p11/private_file.h"
 
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -27,6 +32,40 @@ int DescriptorOf(std::string_view path) {
   int fd = -1;
   const auto [end, failed] = std::from_chars(path.data(), path.data() + path.size(), fd);
   return failed == std::errc() && end == path.data() + path.size() && fd >= 3 ? fd : -1;
+}
+
+// Whether an access control list (acl(5)) lets nobody read but the file's owner and this process's user. systemd hands
+// credentials over with such a one.
+bool IsForThisUserOnly(std::span<const posix_acl_xattr_entry> list) {
+  return std::ranges::all_of(list, [](const posix_acl_xattr_entry& entry) {
+    const auto tag = le16toh(entry.e_tag);
+    return tag == ACL_USER_OBJ || tag == ACL_MASK || entry.e_perm == 0 ||
+           (tag == ACL_USER && le32toh(entry.e_id) == geteuid());
+  });
+}
+
+// Of a file that root or this process's user owns. Its group bits are the mask of its access control list if it has
+// one. Without one, a file of root may be readable by the group of a process that is not root: Kubernetes hands secrets
+// over so.
+bool IsOpenToOthers(int fd, const struct stat& info) {
+  if ((info.st_mode & S_IRWXO) != 0) {
+    return true;
+  }
+  if ((info.st_mode & S_IRWXG) == 0) {
+    return false;
+  }
+  struct {
+    posix_acl_xattr_header header;
+    std::array<posix_acl_xattr_entry, 16> entries;
+  } list{};
+  const auto size = fgetxattr(fd, "system.posix_acl_access", &list, sizeof list);
+  if (size > static_cast<ssize_t>(sizeof list.header)) {
+    const auto count = (static_cast<std::size_t>(size) - sizeof list.header) / sizeof list.entries[0];
+    return le32toh(list.header.a_version) != POSIX_ACL_XATTR_VERSION ||
+           !IsForThisUserOnly(std::span(list.entries).first(count));
+  }
+  const bool has_none = size < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
+  return !has_none || (info.st_mode & S_IRWXG) != S_IRGRP || info.st_uid == geteuid() || info.st_gid != getegid();
 }
 
 // To its end, or until `into` is full. Nobody reads it a second time.
@@ -66,11 +105,11 @@ Result<std::size_t> ReadPrivateFile(const std::string& name, const std::string& 
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return unreadable("it is not a regular file");
   }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return Fail(Code::kPinExposed, file + " is open to others: chmod 600 " + path);
-  }
   if (info.st_uid != geteuid() && info.st_uid != 0) {
     return Fail(Code::kPinExposed, file + " belongs to another user: chown it to this one");
+  }
+  if (IsOpenToOthers(fd, info)) {
+    return Fail(Code::kPinExposed, file + " is open to others: chmod 600 " + path);
   }
   const auto size = read(fd, into.data(), into.size());
   if (size < 0) {

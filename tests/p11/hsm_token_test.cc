@@ -4,11 +4,17 @@
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <fstream>
+#include <vector>
 
 #include "p11/hasher.h"
 #include "p11/pin.h"
@@ -293,6 +299,40 @@ TEST_F(PinTest, RefusesAFileThatOthersCanOpen) {
   for (const unsigned mode : {0640U, 0604U, 0620U, 0602U, 0644U, 0666U}) {
     ExpectError(hsm_.Write("pin" + std::to_string(mode), "1234", mode), Code::kPinExposed);
   }
+}
+
+// As systemd does for a service's user; the list's mask then stands where the group's bits were. An entry of the list
+// is its tag, its permissions and a user's or group's number, after the version, all little endian (acl(5), Linux's
+// xattr).
+TEST_F(PinTest, ReadsWhatAnAccessControlListOpensToThisUserAlone) {
+  struct Entry {
+    std::uint16_t tag;
+    std::uint16_t permissions;
+    std::uint32_t id;
+  };
+  constexpr std::uint16_t kOwner = 0x01, kUser = 0x02, kGroup = 0x04, kNamedGroup = 0x08, kMask = 0x10, kOthers = 0x20;
+  constexpr std::uint32_t kNobody = 0xffffffff;
+  const auto file = hsm_.Write("pin", "1234", 0400);
+  const auto open_to = [&](std::vector<Entry> more, std::uint16_t group) {
+    std::vector<Entry> entries = {
+        {kOwner, 4, kNobody}, {kGroup, group, kNobody}, {kMask, 4, kNobody}, {kOthers, 0, kNobody}};
+    entries.insert(entries.begin() + (more.empty() || more[0].tag == kUser ? 1 : 2), more.begin(), more.end());
+    std::string list("\x02\0\0\0", 4);
+    list.append(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof(Entry));
+    ASSERT_EQ(setxattr(file.c_str(), "system.posix_acl_access", list.data(), list.size(), 0), 0)
+        << std::strerror(errno);
+    struct stat info{};
+    ASSERT_EQ(stat(file.c_str(), &info), 0);
+    ASSERT_EQ(info.st_mode & 0777U, 0440U);
+  };
+  open_to({{kUser, 4, geteuid()}}, 0);
+  EXPECT_TRUE(Pin::ReadFile(file));
+  open_to({{kUser, 4, geteuid()}, {kUser, 4, geteuid() + 1}}, 0);
+  ExpectError(file, Code::kPinExposed);
+  open_to({{kNamedGroup, 4, getegid() + 1}}, 0);
+  ExpectError(file, Code::kPinExposed);
+  open_to({}, 4);
+  ExpectError(file, Code::kPinExposed);
 }
 
 TEST_F(PinTest, DropsOneFinalLineFeedAndNothingElse) {

@@ -1,0 +1,117 @@
+// The manifests are what Kubernetes takes (every field, type and required field), they fit together, and assertiond takes
+// the configuration in them.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { parse, parseAllDocuments } from 'yaml';
+
+const FOLDER = process.env.KUBERNETES_MANIFESTS;
+const read = (file) => readFileSync(path.join(FOLDER, file), 'utf8');
+const { resources, namespace } = parse(read('kustomization.yaml'));
+const objects = resources.flatMap((file) => parseAllDocuments(read(file), { merge: true }).map((document) => {
+  assert.deepEqual(document.errors, [], file);
+  return document.toJS();
+}));
+const find = (kind, name = 'assertiond') =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name);
+const pod = find('StatefulSet').spec.template;
+const container = pod.spec.containers[0];
+const matches = (selector) => Object.entries(selector).every(([key, value]) => pod.metadata.labels[key] === value);
+
+// A program with each object as a literal of its type: the compiler refuses what Kubernetes does not know.
+function typed(all) {
+  return all.map(({ apiVersion, kind, ...rest }, i) => `import type { I${kind} as T${i} } from ` +
+    `"kubernetes-models/${apiVersion}";\nexport const o${i}: T${i} = ${JSON.stringify({ apiVersion, kind, ...rest })};\n`)
+    .join('');
+}
+function compile(all) {
+  const folder = mkdtempSync('typed-');
+  const file = path.join(folder, 'manifests.ts');
+  writeFileSync(file, typed(all));
+  return spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '--strict', '--skipLibCheck',
+    '--module', 'nodenext', '--moduleResolution', 'nodenext', '--target', 'es2022', file], { encoding: 'utf8' });
+}
+
+describe('deploy/kubernetes', () => {
+  it('lists every file that is there', () => {
+    assert.deepEqual([...resources, 'kustomization.yaml'].sort(), readdirSync(FOLDER).sort());
+  });
+
+  for (const object of objects) {
+    it(`${object.kind} ${object.metadata.name} is valid`, async () => {
+      const models = await import(`kubernetes-models/${object.apiVersion}`);
+      new models[object.kind](object).validate();
+    });
+  }
+
+  it('has no field that Kubernetes does not know', () => {
+    const { status, stdout } = compile(objects);
+    assert.equal(status, 0, stdout);
+  });
+
+  it('would not pass with one', () => {
+    const wrong = structuredClone(find('StatefulSet'));
+    wrong.spec.template.spec.containers[0].readinessProb = {};
+    const { status, stdout } = compile([wrong]);
+    assert.notEqual(status, 0);
+    assert.match(stdout, /readinessProb/);
+  });
+
+  it('selects the pods everywhere', () => {
+    const selectors = objects.flatMap(({ kind, spec }) => ({
+      Service: () => [spec.selector],
+      PodDisruptionBudget: () => [spec.selector.matchLabels],
+      NetworkPolicy: () => [spec.podSelector.matchLabels],
+      StatefulSet: () => [spec.selector.matchLabels,
+        ...spec.template.spec.topologySpreadConstraints.map((constraint) => constraint.labelSelector.matchLabels)],
+    }[kind] ?? (() => []))());
+    assert.equal(selectors.length, 7);
+    for (const selector of selectors) assert.ok(matches(selector), JSON.stringify(selector));
+    const { kind, name } = find('HorizontalPodAutoscaler').spec.scaleTargetRef;
+    assert.ok(find(kind, name));
+    assert.ok(find('Service', find('StatefulSet').spec.serviceName));
+    assert.equal(find('Service').spec.clusterIP, 'None');
+    assert.ok(find('Namespace', namespace));
+  });
+
+  it('names ports, paths and volumes that exist', () => {
+    const ports = new Set(container.ports.map(({ name }) => name));
+    const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'].map((probe) => container[probe].httpGet);
+    const named = [...probes.map(({ port }) => port),
+      ...objects.filter(({ kind }) => kind === 'Service').flatMap(({ spec }) => spec.ports.map((port) => port.targetPort)),
+      ...find('NetworkPolicy').spec.ingress.flatMap((rule) => rule.ports.map(({ port }) => port))];
+    for (const port of named) assert.ok(ports.has(port), port);
+    const listener = readFileSync(process.env.KUBERNETES_HTTP, 'utf8');
+    for (const probe of probes) assert.ok(listener.includes(`request.path == "${probe.path}"`), probe.path);
+    const volumes = [...pod.spec.volumes, ...find('StatefulSet').spec.volumeClaimTemplates.map((claim) => claim.metadata)]
+      .map(({ name }) => name);
+    for (const { volumeMounts } of [container, ...pod.spec.initContainers]) {
+      for (const { name } of volumeMounts) assert.ok(volumes.includes(name), name);
+    }
+  });
+
+  it('runs as nobody in particular, confined', () => {
+    assert.equal(pod.spec.securityContext.runAsNonRoot, true);
+    assert.equal(pod.spec.securityContext.fsGroup, pod.spec.securityContext.runAsGroup, 'or the PIN is not its own');
+    for (const { securityContext } of [container, ...pod.spec.initContainers]) {
+      assert.equal(securityContext.readOnlyRootFilesystem, true);
+      assert.equal(securityContext.allowPrivilegeEscalation, false);
+      assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
+    }
+  });
+
+  it('has a configuration that assertiond takes, with the ports and files of the pod', () => {
+    const text = find('ConfigMap').data['assertiond.json'];
+    writeFileSync('assertiond.json', text);
+    execFileSync(path.join(process.env.KUBERNETES_BIN_DIR, 'assertiond'), ['--check-config', 'assertiond.json']);
+    const { tls, http_listen: http, hsm } = JSON.parse(text);
+    assert.deepEqual([tls.listen, http], container.ports.map(({ containerPort }) => `0.0.0.0:${containerPort}`));
+    const files = pod.spec.volumes.find(({ name }) => name === 'secrets').projected.sources
+      .flatMap((source) => Object.values(source)[0].items.map((item) => `/run/secrets/assertiond/${item.path}`));
+    for (const file of [tls.certificate, tls.client_ca, /pin-source=file:(.*)$/.exec(hsm)[1]]) {
+      assert.ok(files.includes(file), file);
+    }
+  });
+});
