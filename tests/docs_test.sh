@@ -91,6 +91,7 @@ start() {   # FOLDER CLIENT...: a server in that folder, with keys of those clie
 {
   "hsm": "pkcs11:token=docs?module-path=$module&pin-source=file:$folder/pin",
   "listen": "unix:$folder/s", "http_listen": "127.0.0.1:0", "state_directory": "$folder", "refresh_interval": "1s",
+  "audit": { "checkpoint_lines": 1 },
   "operators": [ { "caller": "uid:$(id -u)", "roles": [ "operator" ] } ],
   "clients": [
     { "client_id": "orders", "callers": [ "uid:$(id -u)" ], "audiences": [ "https://localhost:9443/oauth2/token" ] },

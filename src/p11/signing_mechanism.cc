@@ -52,7 +52,7 @@ Result<SigningMechanisms> SigningMechanisms::Read(const Module& module, CK_SLOT_
     };
     const auto of_message = offers(algorithm.of_message.type, CKF_SIGN);
     const auto of_digest = algorithm.of_digest.name.empty() ? false : offers(algorithm.of_digest.type, CKF_SIGN);
-    const auto generates = offers(algorithm.key_type().pkcs11_pair_generation, CKF_GENERATE_KEY_PAIR);
+    const auto generates = offers(algorithm.key_type().pkcs11_pair_generation, 0);
     for (const auto* answer : {&of_message, &of_digest, &generates}) {
       if (!*answer) {
         return std::unexpected(answer->error());

@@ -15,12 +15,12 @@ using std::chrono::steady_clock;
 
 constexpr std::size_t kMost = 64;
 constexpr std::chrono::milliseconds kTrial{50};
-constexpr int kLeastSignatures = 3;  // of each session
+constexpr std::size_t kLeastSignatures = 3;  // for each session
 constexpr double kGain = 1.2;
 
 // Signatures a second of that many sessions, each by a thread of its own.
-std::optional<double> Measure(Token& token, const SigningKey& key, const std::string& input, std::size_t sessions,
-                              const std::stop_token& stop) {
+std::optional<double> Measure(Token& token, const Bytes& key, const Algorithm& algorithm, const std::string& input,
+                              std::size_t sessions, const std::stop_token& stop) {
   std::vector<std::unique_ptr<SigningSession>> opened;
   for (std::size_t i = 0; i < sessions; ++i) {
     auto session = token.OpenSigningSession();
@@ -30,25 +30,27 @@ std::optional<double> Measure(Token& token, const SigningKey& key, const std::st
     opened.push_back(std::move(*session));
   }
   std::atomic<bool> failed = false;
-  std::atomic<double> rate = 0;
-  std::barrier ready(static_cast<std::ptrdiff_t>(sessions));
+  std::atomic<bool> over = false;
+  std::atomic<std::size_t> signatures = 0;
+  std::optional<double> rate;
+  steady_clock::time_point began;
+  std::barrier ready(static_cast<std::ptrdiff_t>(sessions), [&]() noexcept { began = steady_clock::now(); });
   const auto sign = [&](SigningSession& session) {
-    const auto once = [&] {
-      if (!session.Sign(key.id, *key.algorithm, input)) {
+    const auto once = [&] { return session.Sign(key, algorithm, input).has_value() && !stop.stop_requested(); };
+    if (!once()) {  // the first looks for the key
+      failed = true;
+    }
+    ready.arrive_and_wait();
+    while (!over && !failed) {
+      if (!once()) {
         failed = true;
       }
-      return !failed && !stop.stop_requested();
-    };
-    once();  // the first looks for the key
-    ready.arrive_and_wait();
-    const auto began = steady_clock::now();
-    auto now = began;
-    int count = 0;
-    while ((now < began + kTrial || count < kLeastSignatures) && once()) {
-      ++count;
-      now = steady_clock::now();
+      const auto count = ++signatures;
+      const std::chrono::duration<double> took = steady_clock::now() - began;
+      if (count >= kLeastSignatures * sessions && took >= kTrial && !over.exchange(true)) {
+        rate = static_cast<double>(count) / took.count();
+      }
     }
-    rate += count / std::chrono::duration<double>(now - began).count();
   };
   {
     std::vector<std::jthread> threads;
@@ -56,16 +58,16 @@ std::optional<double> Measure(Token& token, const SigningKey& key, const std::st
       threads.emplace_back([&sign, &session] { sign(*session); });
     }
   }
-  return failed || stop.stop_requested() ? std::nullopt : std::optional(rate.load());
+  return failed ? std::nullopt : rate;
 }
 
 }  // namespace
 
-std::optional<Calibration> Calibrate(Token& token, const SigningKey& key, const std::string& input, std::size_t least,
-                                     const std::stop_token& stop) {
+std::optional<Calibration> Calibrate(Token& token, const Bytes& key, const Algorithm& algorithm,
+                                     const std::string& input, std::size_t least, const std::stop_token& stop) {
   std::optional<Calibration> best;
   for (auto sessions = least; sessions <= kMost; sessions *= 2) {
-    const auto rate = Measure(token, key, input, sessions, stop);
+    const auto rate = Measure(token, key, algorithm, input, sessions, stop);
     if (!rate || (best && *rate < kGain * best->rate)) {
       break;
     }

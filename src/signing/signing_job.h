@@ -38,11 +38,11 @@ struct SigningJob {
   std::chrono::steady_clock::time_point deadline;
   // Called exactly once, on a thread of the queue's or of somebody who submits or cancels; must not block.
   Done done;
-  std::shared_ptr<JobTicket> ticket = nullptr;        // null: it cannot be cancelled
-  bool urgent = false;                                // goes before all others, and while the queue is paused too
-  bool movable = false;                               // another HSM can do it: given back while the queue is paused
-  bool retried = false;                               // the queue's own: it has had its second attempt
-  std::chrono::steady_clock::time_point submitted{};  // the queue's own
+  std::shared_ptr<JobTicket> ticket = nullptr;  // null: it cannot be cancelled
+  bool urgent = false;                          // goes before all others, and while the queue is paused too
+  bool movable = false;                         // another HSM can do it: given back while the queue is paused
+  bool retried = false;                         // the queue's own: it has had its second attempt
+  std::chrono::steady_clock::time_point submitted = std::chrono::steady_clock::time_point::min();  // the queue's own
 };
 
 }  // namespace assertion

@@ -75,8 +75,9 @@ describe('audit log', () => {
     const client = new KeyAdminService(`unix:${deployment.socket}`, grpc.credentials.createInsecure());
     const metadata = new grpc.Metadata();
     metadata.set('traceparent', `00-${OTHER_TRACE}-00f067aa0ba902b7-01`);
+    const { kid } = await deployment.key('orders');
     await new Promise((resolve, reject) => {
-      client.CreateCsr({ client_id: 'orders' }, metadata, (error, value) => (error ? reject(error) : resolve(value)));
+      client.CreateCsr({ client_id: 'orders', kid }, metadata, (error, value) => (error ? reject(error) : resolve(value)));
     });
     client.close();
     const logged = parse(readFileSync(deployment.log, 'utf8'));

@@ -68,7 +68,7 @@ describe('the metrics', () => {
     }
     const text = await metrics();
     assert.ok(!text.includes(CHOSEN), text);
-    assert.equal(valueOf(text, 'assertiond_assertions_total', { client_id: '', outcome: 'PERMISSION_DENIED' }), 2);
+    assert.equal(valueOf(text, 'assertiond_assertions_total', { client_id: '', outcome: 'NOT_FOUND' }), 2);
   });
 
   it('tell of sessions, queue, token and audit log', async () => {

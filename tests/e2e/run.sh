@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# run.sh BIN_DIR WORK_DIR: runs the end-to-end tests against BIN_DIR/assertiond and BIN_DIR/assertionctl.
+# run.sh BIN_DIR WORK_DIR [COMMAND...]: runs the end-to-end tests against BIN_DIR/assertiond and BIN_DIR/assertionctl, or
+# COMMAND in their place (see draw_dashboard.mjs).
 # The exit status says it all. WORK_DIR keeps the Node packages from one run to the next.
 set -euo pipefail
 
-[ $# = 2 ] || { echo "usage: tests/e2e/run.sh BIN_DIR WORK_DIR" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: tests/e2e/run.sh BIN_DIR WORK_DIR [COMMAND...]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(cd "$1" && pwd)
 "$here/install.sh" "$2"
 work=$(cd "$2" && pwd)
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3 curl protoc "$bin/example_client"; do
+for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3 curl protoc prometheus promtool "$bin/example_client"; do
   command -v "$program" >/dev/null || { echo "e2e: $program is missing" >&2; exit 1; }
 done
 
@@ -20,4 +21,7 @@ run=$(mktemp -d -p "$work")
 trap 'rm -rf "$run"' EXIT
 cp -r "$here"/*.mjs "$here"/*.py "$here/wso2" "$here/examples" "$here/../process/spy_leak.supp" "$run/"
 cd "$run"
-E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto E2E_FAULTY_HSM=$bin/../tests/libfaulty_hsm.so node --test --test-reporter=spec ./*.test.mjs
+export E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto E2E_FAULTY_HSM=$bin/../tests/libfaulty_hsm.so
+shift 2
+[ $# -gt 0 ] || set -- node --test --test-reporter=spec ./*.test.mjs
+"$@"

@@ -681,26 +681,6 @@ std::vector<v1::CreateAssertionsRequest> Many(std::size_t count) {
   return requests;
 }
 
-TEST_F(ServiceTest, AStreamAnswersEveryRequestWithItsTag) {
-  GenerateOrdersKey();
-  constexpr std::size_t kCalls = 600;  // more than may be without an answer
-  const auto answers = Stream(assertions_, Many(kCalls)).Finish();
-  EXPECT_TRUE(answers.status.ok()) << answers.status.error_message();
-  EXPECT_EQ(answers.count, kCalls);
-  ASSERT_EQ(answers.by_tag.size(), kCalls);
-  std::set<std::string> jtis;
-  const auto key = *keys_->SigningKeyOf("orders");
-  for (const auto& [tag, answer] : answers.by_tag) {
-    const auto parsed = jws::ParseCompact(answer.assertion().assertion());
-    ASSERT_TRUE(parsed) << tag << ": " << answer.error().message();
-    EXPECT_TRUE(key->verifier.Verify(parsed->signing_input, parsed->signature));
-    EXPECT_EQ(parsed->claims["jti"], answer.assertion().jti());
-    jtis.insert(answer.assertion().jti());
-  }
-  EXPECT_EQ(jtis.size(), kCalls);
-  EXPECT_EQ(Audited("CreateAssertion").size(), kCalls);
-}
-
 TEST_F(ServiceTest, OnAStreamABadRequestFailsAlone) {
   GenerateOrdersKey();
   auto late = Wanted(4);
@@ -935,6 +915,26 @@ class HeldServiceTest : public ServiceTest {
       *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *held_hsms_, audit_.get());
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
 };
+
+TEST_F(HeldServiceTest, AStreamAnswersEveryRequestWithItsTag) {
+  LetGo();
+  constexpr std::size_t kCalls = 600;  // more than may be without an answer
+  const auto answers = Stream(stub_, Many(kCalls)).Finish();
+  EXPECT_TRUE(answers.status.ok()) << answers.status.error_message();
+  EXPECT_EQ(answers.count, kCalls);
+  ASSERT_EQ(answers.by_tag.size(), kCalls);
+  std::set<std::string> jtis;
+  const auto key = *keys_->SigningKeyOf("orders");
+  for (const auto& [tag, answer] : answers.by_tag) {
+    const auto parsed = jws::ParseCompact(answer.assertion().assertion());
+    ASSERT_TRUE(parsed) << tag << ": " << answer.error().message();
+    EXPECT_TRUE(key->verifier.Verify(parsed->signing_input, parsed->signature));
+    EXPECT_EQ(parsed->claims["jti"], answer.assertion().jti());
+    jtis.insert(answer.assertion().jti());
+  }
+  EXPECT_EQ(jtis.size(), kCalls);
+  EXPECT_EQ(Audited("CreateAssertion").size(), kCalls);
+}
 
 TEST_F(HeldServiceTest, OfAStreamNoMoreIsReadThanMayBeWithoutAnAnswer) {
   constexpr std::size_t kMost = 256;

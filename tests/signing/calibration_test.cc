@@ -81,8 +81,7 @@ class SlowToken final : public WrappedToken {
 class CalibrationTest : public testing::Test {
  protected:
   static std::optional<Calibration> Measured(SlowToken& token, const std::stop_token& stop = {}) {
-    const SigningKey key{.algorithm = kAlgorithms.data()};
-    return Calibrate(token, key, "input", 2, stop);
+    return Calibrate(token, {1}, kAlgorithms.front(), "input", 2, stop);
   }
 
   LoggedInSoftHsm hsm_;

@@ -138,7 +138,7 @@ TEST_F(CsrTest, KeysOfEveryAlgorithmAskForACertificateAndSignTheirOwn) {
     if (algorithm.curve != nullptr) {
       const auto made =
           hsm_.token().GenerateKeyPair({.label = "orders",
-                                        .id = {static_cast<std::uint8_t>(&algorithm - kAlgorithms.data())},
+                                        .id = {static_cast<std::uint8_t>(100 + (&algorithm - kAlgorithms.data()))},
                                         .algorithm = &algorithm,
                                         .bits = algorithm.curve->bits});
       ASSERT_TRUE(made) << made.error().ToString();

@@ -69,10 +69,12 @@ TEST_P(VerifierTest, TakesNoOtherAlgorithm) {
   }
 }
 
+const auto kName = [](const auto& info) { return std::string(info.param, std::strchr(info.param, '.')); };
+
 INSTANTIATE_TEST_SUITE_P(Rfc, VerifierTest,
                          testing::Values("rfc7515_a2.json", "rfc7515_a3.json", "rfc7515_a4.json", "rfc7520_4_2.json",
                                          "rfc8037_a.json"),
-                         [](const auto& info) { return std::string(info.param, std::strchr(info.param, '.')); });
+                         kName);
 
 TEST(Verifier, APointThatIsNotOnTheCurveIsNoKey) {
   auto key = std::get<CurvePublicKey>(Example("rfc7515_a3.json").key);
