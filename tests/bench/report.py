@@ -174,7 +174,7 @@ def plot(token, networks):
         bars = [(css, label(n[css]), n[css], MEDIAN(n[css]["per_second"]) / n["ideal"])
                 for css in ("raw", "unary", "stream") if n[css]]
         groups.append((f"network HSM, {n['ms']} ms x {n['sessions']} sessions: share of the ideal, {n['ideal']:.0f}/s", bars))
-    left, width, line, right = 190, 430, 20, 130
+    left, width, line, right = 190, 430, 20, 150
     y, body = 16, []
     for title, bars in groups:
         body.append(f'<text class="title" x="8" y="{y + 4}">{title}</text>')
@@ -184,7 +184,7 @@ def plot(token, networks):
             body.append(f'<text x="{left - 8}" y="{at + 14}" text-anchor="end">{name}</text>'
                         f'<rect class="{css}" x="{left}" y="{at + 3}" width="{share * width:.1f}" height="{line - 6}" rx="2"/>'
                         f'<text class="value" x="{left + max(share, 0) * width + 6:.1f}" y="{at + 14}">{share:.2f}'
-                        f'   {MEDIAN(series["per_second"]):.0f}/s</text>')
+                        f' · {MEDIAN(series["per_second"]):.0f}/s</text>')
         bottom = top + len(bars) * line
         for share in (0, 0.5, 1):
             x = left + share * width

@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
     --seconds) seconds=$2; shift ;;
     --algorithms) algorithms=$2; shift ;;
     --results) results=$2; shift ;;
-    --short) short=1 rounds=1 seconds=0.1 starts=1 latency_for=0.2 micro=0.001 ;;
+    --short) short=1 rounds=1 seconds=0.1 starts=1 latency_for=0.2 micro=0.01 ;;
     *) usage >&2; exit 2 ;;
   esac
   shift
