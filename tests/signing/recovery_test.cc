@@ -7,6 +7,7 @@
 
 #include "faulty_hsm/faulty_hsm.h"
 #include "replica.h"
+#include "wrapped_token.h"
 
 namespace assertion {
 namespace {
@@ -179,18 +180,50 @@ TEST_F(RecoveryTest, OneKeyThatIsGoneIsNotTheTokensTrouble) {
   EXPECT_EQ(lost(), 1);
 }
 
+// Counts how it is connected anew.
+class CountingToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+
+  Status Reconnect(Reconnection how) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++attempts_;
+      reloads_ += how == Reconnection::kReload ? 1 : 0;
+    }
+    changed_.notify_all();
+    return WrappedToken::Reconnect(how);
+  }
+
+  bool WaitForAttempts(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return attempts_ >= count; });
+  }
+
+  int reloads() {
+    const std::lock_guard lock(mutex_);
+    return reloads_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int attempts_ = 0;
+  int reloads_ = 0;
+};
+
+// Somebody who makes another key meanwhile would be disturbed.
 TEST_F(RecoveryTest, WithoutAKeyThatSignsTheModuleIsNotReloaded) {
+  recovery_.reset();
+  CountingToken token(hsm_.token());
   for (const auto* client : {"orders", "billing"}) {
     ASSERT_TRUE(hsm_.token().DestroyKey((*replica_.ring().SigningKeyOf(client))->id));
   }
-  ASSERT_TRUE(WaitUntilUsable(false)) << "nothing can be signed";
   const auto generation = hsm_.module().generation();
-  for (std::uint8_t id = 1; id <= 4; ++id) {  // somebody makes others meanwhile
-    // On a curve, for to make an RSA key can take so long that it looks like a token that hangs.
-    const auto made = hsm_.token().GenerateKeyPair(
-        {.label = "new", .id = {id}, .algorithm = FindAlgorithm("ES256"), .bits = kCurves[0].bits});
-    EXPECT_TRUE(made) << made.error().ToString();
-  }
+  recovery_.emplace(token, replica_.ring(), queue_, [](const Status&) {});
+  EXPECT_TRUE(token.WaitForAttempts(6)) << "nothing can be signed";
+  recovery_.reset();
+  EXPECT_EQ(token.reloads(), 0);
   EXPECT_EQ(hsm_.module().generation(), generation);
 }
 
