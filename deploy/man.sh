@@ -29,7 +29,7 @@ body() {   # .SH or .PP: what a heading becomes
       print heading " \"" (heading == ".SH" ? toupper(title) : title) "\"\n.EX"; kept = 1; next
     }
     /^\[Option Group: / { gsub(/^\[Option Group: |\]$/, ""); print ".PP\n" $0 ":"; kind = "options"; next }
-    /^ *Options:$/ { next }
+    tolower($0) ~ /^ *options:$/ { next }
     kind == "subcommands" { next }
     kept { print; next }
     kind == "options" && match($0, /^ +/) {

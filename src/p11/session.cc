@@ -6,6 +6,12 @@
 #include <utility>
 
 namespace assertion::p11 {
+namespace {
+
+// Of a call that names an object. tpm2-pkcs11 has the second for every class of objects.
+bool IsGone(CK_RV rv) { return rv == CKR_OBJECT_HANDLE_INVALID || rv == CKR_KEY_HANDLE_INVALID; }
+
+}  // namespace
 
 Result<Session> Session::Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, CK_FLAGS flags) {
   const auto use = module->Enter();
@@ -131,7 +137,7 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
     attribute.pValue = value.data();
     rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
   }
-  if (rv == CKR_OBJECT_HANDLE_INVALID) {
+  if (IsGone(rv)) {
     return Fail(Code::kNotFound, "an object on the token is gone", CryptokiError("C_GetAttributeValue", rv).detail);
   }
   if (rv != CKR_OK) {
@@ -159,7 +165,7 @@ Status Session::Destroy(CK_OBJECT_HANDLE object) {
   if (!use) {
     return std::unexpected(use.error());
   }
-  if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID) {
+  if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && !IsGone(rv)) {
     return Failed("C_DestroyObject", rv);
   }
   return {};

@@ -35,7 +35,7 @@ TEST(Config, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->hsms.front().pin_path(), "/run/pin");
   EXPECT_EQ(config->socket_path, "/run/assertiond/assertiond.sock");
   EXPECT_EQ(config->state_directory, "/var/lib/assertiond");
-  EXPECT_GE(config->sessions, 2U);
+  EXPECT_EQ(config->sessions, std::nullopt) << "measured";
   ASSERT_EQ(config->clients.size(), 1U);
   const auto& client = config->clients.front();
   EXPECT_EQ(client.default_lifetime, seconds(300));
