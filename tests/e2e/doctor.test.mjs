@@ -51,8 +51,8 @@ describe('doctor', () => {
     assert.match(stdout, new RegExp(`^ok {5}client orders: removed key pair with CKA_ID ${id}$`, 'm'));
     assert.equal(stdout.match(/removed/g).length, 1);
     assert.equal(await objects(), 0);
-    assert.match(stdout, new RegExp(`^ok {5}client orders: key ${kids[0]} signed`, 'm'));
-    assert.match(stdout, new RegExp(`^ok {5}client billing: key ${kids[1]} signed`, 'm'));
+    assert.match(stdout, new RegExp(`^ok {5}client orders: key ${kids[0]} \\(RS256\\) signed`, 'm'));
+    assert.match(stdout, new RegExp(`^ok {5}client billing: key ${kids[1]} \\(RS256\\) signed`, 'm'));
     assert.equal(status, 1, 'a client without a key is wrong still');
     const { findings } = JSON.parse((await remove('orders', '--json')).stdout);
     const [first] = findings.filter(({ name }) => name === 'client orders');

@@ -98,6 +98,7 @@ describe('mutual TLS', () => {
         client[method](request, { deadline: Date.now() + 30_000 },
           (error, answer) => resolve({ code: error ? grpc.status[error.code] : 'OK', details: error?.details, answer }));
       }),
+      stream: () => client.CreateAssertions({ deadline: Date.now() + 30_000 }),
       close: () => client.close(),
     };
   }
@@ -152,8 +153,9 @@ describe('mutual TLS', () => {
       ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey',
         'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),
     ];
-    assert.equal(methods.length, [AssertionService, KeyAdminService]
-      .flatMap((Service) => Object.keys(Service.service)).length, 'a method is missing here');
+    const unary = [AssertionService, KeyAdminService]
+      .flatMap((Service) => Object.values(Service.service)).filter(({ requestStream }) => !requestStream);
+    assert.equal(methods.length, unary.length, 'a method is missing here');
     const unreachable = ['none', 'unknownAuthority', 'expired', 'revoked'];
     for (const [Service, method, allowed] of methods) {
       for (const name of ['none', ...Object.keys(identities)]) {
@@ -167,6 +169,21 @@ describe('mutual TLS', () => {
     }
     const { details } = await ask(AssertionService, 'CreateAssertion', identities.wrongName);
     assert.match(details, /you are known here as "spiffe:\/\/example.org\/ns\/ordersX\/backend"/);
+  });
+
+  it('a stream is for whom the call is', async () => {
+    for (const [name, end, refusal] of [['backend', 'OK'], ['viewer', 'OK', 'PERMISSION_DENIED'], ['nameless', 'UNAUTHENTICATED']]) {
+      const connection = connect(AssertionService, identities[name]);
+      const stream = connection.stream();
+      const answers = [];
+      stream.on('data', (answer) => answers.push(answer)).on('error', () => {});
+      const ended = new Promise((resolve) => { stream.on('status', ({ code }) => resolve(grpc.status[code])); });
+      stream.write({ tag: 1, assertion: { client_id: 'orders' } });
+      stream.end();
+      assert.equal(await ended, end, name);
+      connection.close();
+      assert.deepEqual(answers.map(({ error }) => (error ? grpc.status[error.code] : undefined)), end === 'OK' ? [refusal] : [], name);
+    }
   });
 
   it('an assertion is issued, and recorded with the name', async () => {
