@@ -10,7 +10,7 @@ usage() {
 usage: deploy/install-deps.sh [build] [package] [test]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
-  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, a TPM
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
 }
@@ -23,7 +23,6 @@ test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clan
   libclang-rt-19-dev
   python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11
   p11-kit p11-kit-modules procps
-  swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd0 libtss2-dev dbus-daemon dbus-bin
   mmdebstrap systemd-container groff-base)
 
 wanted=()

@@ -485,8 +485,8 @@ void Stamp(std::vector<TokenObject>& objects, unsigned epoch) {
 Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_attributes) {
   const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
-  // No CKA_VERIFY: we verify ourselves, and tpm2-pkcs11 generates no key that verifies but does not decrypt.
-  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_PRIVATE, kFalse), Attribute(CKA_ID, key.id),
+  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_PRIVATE, kFalse),
+                                 Attribute(CKA_VERIFY, kTrue), Attribute(CKA_ID, key.id),
                                  Attribute(CKA_LABEL, AsBytes(key.label))};
   if (const auto* curve = key.algorithm->curve) {
     public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->ec_params)));

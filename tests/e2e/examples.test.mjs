@@ -9,7 +9,7 @@ import { OpenIdProvider } from './openid_provider.mjs';
 import { output, run } from './process.mjs';
 
 const EXAMPLES = fileURLToPath(new URL('./examples/', import.meta.url));
-const PROTOS = process.env.E2E_PROTO_DIR;
+const PROTOS = path.resolve(process.env.E2E_PROTO_DIR);  // protoc compares texts
 const BIN = process.env.E2E_BIN_DIR;
 
 describe('the example clients', () => {
