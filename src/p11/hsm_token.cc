@@ -519,7 +519,7 @@ Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module
   if (!mechanisms) {
     return std::unexpected(mechanisms.error());
   }
-  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), pin_path, state_directory, std::move(*mechanisms),
+  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), pin_path, state_directory, *mechanisms,
                                                 std::make_shared<Connection>(std::move(info), std::move(*login), 0)));
 }
 

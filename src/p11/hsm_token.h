@@ -60,7 +60,7 @@ class HsmToken final : public Token {
       : module_(std::move(module)),
         pin_path_(std::move(pin_path)),
         state_directory_(std::move(state_directory)),
-        mechanisms_(std::make_shared<const SigningMechanisms>(std::move(mechanisms))),
+        mechanisms_(std::make_shared<const SigningMechanisms>(mechanisms)),
         connection_(std::move(connection)) {}
 
   std::shared_ptr<Connection> Connected() const;

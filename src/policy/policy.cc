@@ -120,6 +120,7 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
   for (auto& client : clients) {
     auto client_id = client.client_id;
     std::vector<std::string> beginnings;
+    beginnings.reserve(client.audiences.size());
     for (const auto& audience : client.audiences) {
       beginnings.push_back(Beginning(client, audience));
     }

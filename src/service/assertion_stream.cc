@@ -96,7 +96,7 @@ void AssertionStream::Proceed() {
       }
       if (!writing_ && !cancelled_ && !answers_.empty()) {
         writing_ = write = true;
-        written_ = std::move(answers_.front());
+        written_.Swap(&answers_.front());
         answers_.pop_front();
         if (!answers_.empty()) {
           options.set_buffer_hint();  // they leave together

@@ -54,6 +54,7 @@ std::optional<double> Measure(Token& token, const Bytes& key, const Algorithm& a
   };
   {
     std::vector<std::jthread> threads;
+    threads.reserve(opened.size());
     for (const auto& session : opened) {
       threads.emplace_back([&sign, &session] { sign(*session); });
     }

@@ -143,6 +143,7 @@ struct Options {
   std::size_t sessions = 8;
   double seconds = 4;
   double deadline = 1;
+  bool judges_figures = true;
 };
 
 // A caller: how it is connected, and how it calls.
@@ -193,6 +194,8 @@ class Caller {
 // Prints what was seen, in Markdown, and counts the promises that were kept.
 class Report {
  public:
+  explicit Report(bool judges_figures) : judges_figures_(judges_figures) {}
+
   void Head(const Options& options) const {
     std::printf("%s, %zu sessions; each call has %.1f s.\n\n", options.token.c_str(), options.sessions,
                 options.deadline);
@@ -209,6 +212,15 @@ class Report {
     }
   }
 
+  // Of time: on a machine that others use, a short run tells it and judges it only if it is told to.
+  void Figure(bool kept, const std::string& what) {
+    if (kept || judges_figures_) {
+      Promise(kept, what);
+    } else {
+      promises_ += "- missed, and only told: " + what + "\n";
+    }
+  }
+
   void Promise(bool kept, const std::string& what) {
     promises_ += std::string(kept ? "- kept: " : "- **broken**: ") + what + "\n";
     ++(kept ? passed_ : failed_);
@@ -222,6 +234,7 @@ class Report {
   }
 
  private:
+  const bool judges_figures_;
   std::string wrong_;  // of all rows
   std::string promises_;
   int passed_ = 0;
@@ -243,15 +256,16 @@ double Overload(Caller& caller, const std::string& kid, const Options& options, 
   const auto goodput = caller.Offer(open, kTimesCapacity * capacity, options.seconds);
   const auto asked = static_cast<double>(open.calls()) / options.seconds;
   report.Row("10 times as much", asked, goodput, open);
-  report.Promise(goodput >= kLeastGoodput * capacity && asked > 0.9 * kTimesCapacity * capacity,
-                 Text("at %.1f times the capacity measured just before, %.1f %% of it is signed; at least 95 %%",
-                      asked / capacity, 100 * goodput / capacity));
-  report.Promise(
+  report.Figure(goodput >= kLeastGoodput * capacity && asked > 0.9 * kTimesCapacity * capacity,
+                Text("at %.1f times the capacity measured just before, %.1f %% of it is signed; at least 95 %%",
+                     asked / capacity, 100 * goodput / capacity));
+  report.Promise(open.refused() > 0, "who cannot be served is refused");
+  report.Figure(
       open.refused() > 0 && open.RefusedMs(0.99) <= kSlowestRefusalMs,
       Text("a refusal comes within %.2f ms at p99; at most %.0f ms", open.RefusedMs(0.99), kSlowestRefusalMs));
-  report.Promise(open.AdmittedMs(0.99) < 1e3 * options.deadline,
-                 Text("who is admitted is answered within %.0f ms at p99; its deadline is %.0f ms",
-                      open.AdmittedMs(0.99), 1e3 * options.deadline));
+  report.Figure(open.AdmittedMs(0.99) < 1e3 * options.deadline,
+                Text("who is admitted is answered within %.0f ms at p99; its deadline is %.0f ms",
+                     open.AdmittedMs(0.99), 1e3 * options.deadline));
   return capacity;
 }
 
@@ -271,14 +285,14 @@ void TwoCallers(Caller& greedy, Caller& slow, const std::string& kid, double cap
   }
   report.Row("greedy caller", kTimesSlow * rate, greedy_rate, much);
   const auto share = static_cast<double>(beside.answered()) / static_cast<double>(alone.answered());
-  report.Promise(share >= kLeastOfSlow && much.refused() > 0,
-                 Text("beside who asks %.0f times as often the slow caller gets %.1f %% of what it gets alone; at "
-                      "least 90 %%",
-                      kTimesSlow, 100 * share));
-  report.Promise(much.AdmittedMs(0.99) < 1e3 * options.deadline,
-                 Text("who of the greedy caller's is admitted is answered within %.0f ms at p99; its deadline is "
-                      "%.0f ms",
-                      much.AdmittedMs(0.99), 1e3 * options.deadline));
+  report.Figure(share >= kLeastOfSlow && much.refused() > 0,
+                Text("beside who asks %.0f times as often the slow caller gets %.1f %% of what it gets alone; at "
+                     "least 90 %%",
+                     kTimesSlow, 100 * share));
+  report.Figure(much.AdmittedMs(0.99) < 1e3 * options.deadline,
+                Text("who of the greedy caller's is admitted is answered within %.0f ms at p99; its deadline is "
+                     "%.0f ms",
+                     much.AdmittedMs(0.99), 1e3 * options.deadline));
 }
 
 bool Run(const Options& options) {
@@ -287,7 +301,7 @@ bool Run(const Options& options) {
   Caller greedy(ConnectLocally(listen), options);
   Caller slow(ConnectByTls(options.tls, options.tls_folder), options);
   const auto kid = greedy.Kid();
-  Report report;
+  Report report(options.judges_figures);
   report.Head(options);
   const auto capacity = Overload(greedy, kid, options, report);
   TwoCallers(greedy, slow, kid, capacity, options, report);
@@ -308,6 +322,7 @@ int main(int argc, char** argv) {
   app.add_option("--token", options.token, "what is printed of the token")->capture_default_str();
   app.add_option("--sessions", options.sessions, "that sign")->capture_default_str()->check(CLI::Range(1, 256));
   app.add_option("--seconds", options.seconds, "of overload")->capture_default_str()->check(CLI::Range(1.0, 600.0));
+  app.add_flag("!--tell-figures", options.judges_figures, "a figure that is missed is told, and no failure");
   app.add_option("--deadline", options.deadline, "of each call, in seconds")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {

@@ -11,7 +11,8 @@ usage: tests/faults/run.sh BIN_DIR WORK_DIR [TEST]... [OPTION]...
   stop      SIGTERM while the module hangs
   soak      at 70 % load, with a fault every few seconds
   overload  at 10 times what the token signs, and two unequal callers
-Without TEST: all of them, the overload as with --long, and RESULTS.md beside this file is written.
+With TEST the overload's figures are judged with --long only. Without: all of them, the overload as with --long, and
+RESULTS.md beside this file is written.
   --long           the soak 10 minutes, the server killed 100 times, the overload 30 s; otherwise 60 s, 20 times, 4 s
   --reduced        for a build that is slow: of the matrix one code for each function, way and action; the soak 30 s; a
                    fifth of the overload's rate
@@ -27,10 +28,10 @@ bin=$(cd "$1" && pwd)
 work=$(cd "$2" && pwd)
 shift 2
 
-wanted=() matrix_options=() overload_options=()
+wanted=() matrix_options=() overload_options=() judge=''
 while [ $# -gt 0 ]; do
   case $1 in
-    --long) export E2E_LONG=1; overload_options+=(--long) ;;
+    --long) export E2E_LONG=1 judge=1; overload_options+=(--long) ;;
     --reduced) export E2E_SECONDS=30; matrix_options+=(--reduced); overload_options+=(--reduced) ;;
     --only) matrix_options+=(--only "${2:?--only needs a function}"); shift ;;
     *) [[ " ${tests[*]} " == *" $1 "* ]] || { usage >&2; exit 2; }; wanted+=("$1") ;;
@@ -62,6 +63,8 @@ try() {
 }
 
 if [ ${#wanted[@]} -gt 0 ]; then
+  # In four seconds, and beside what CI does, chance decides about figures: RESULTS.md's run judges them.
+  [ -n "$judge" ] || overload_options+=(--tell-figures)
   for test in "${wanted[@]}"; do try "$test"; done
   exit
 fi
