@@ -11,14 +11,14 @@ usage: tests/run.sh [--only STEP]... [--long]
   dev         builds with warnings as errors; all tests: units, SoftHSM2, service, assertionctl, end to end, buf lint
   format      clang-format over our C++
   tidy        clang-tidy over src
-  asan        builds with AddressSanitizer and UndefinedBehaviorSanitizer; all tests, of the faults a reduced matrix
+  asan        builds with AddressSanitizer and UndefinedBehaviorSanitizer; units, SoftHSM2, service, a reduced fault matrix
   tsan        builds with ThreadSanitizer; the tests of the core and of p11
   fuzz        builds the fuzzers; runs each for 20 seconds on its corpus
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
   package     builds the Debian package, runs it under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
   --only STEP run this step alone (may be given again)
-  --long      fuzz each for five minutes, all faults under the sanitizers too, repeat the thread tests, measure properly
+  --long      fuzz each for five minutes, all tests under the sanitizers, repeat the thread tests, measure properly
 Logs: build/ci/STEP.log. Exit status: 0 all passed; 1 something failed; 2 wrong usage.
 USAGE
 }
@@ -71,14 +71,21 @@ step_tidy() {   # reads the generated headers, too; a library's files as one, wh
       "^$root/(build/tidy/)?src/.*\.cxx\$|^$root/src/.*\.cc\$" 2>&1 |
     sed -E '/^$|^[0-9]+ warnings? generated|^\[ *[0-9]+\//d'   # what it counted in headers of others, and progress
 }
-step_asan() {
-  local but=()
-  [ -n "$long" ] || but=(--exclude-regex '^faults_(server|stop|soak|overload)$')
-  build asan && suite asan "${but[@]}"
+# The tests of tests/CMakeLists.txt whose label is one of LABELS (a|b).
+tests_of() { sed -nE "s/^assertion_test\((\w+) ($1)\$/\1/p" tests/CMakeLists.txt; }
+step_asan() {   # within CI's time, of what runs end to end the faults alone
+  if [ -n "$long" ]; then
+    build asan && suite asan
+  else
+    local targets
+    mapfile -t targets < <(tests_of '\w+')
+    build asan --target assertiond assertionctl faulty_hsm "${targets[@]}" &&
+      suite asan --exclude-regex '^(e2e|docs|kubernetes|buf_lint|layering|faults_(server|stop|soak|overload))$'
+  fi
 }
 step_tsan() {
   local targets   # not the whole program: gRPC itself is not built for this sanitizer
-  mapfile -t targets < <(sed -nE 's/^assertion_test\((\w+) (core|p11)$/\1/p' tests/CMakeLists.txt)
+  mapfile -t targets < <(tests_of 'core|p11')
   [ ${#targets[@]} -gt 0 ] && build tsan --target "${targets[@]}" && suite tsan || return 1
   if [ -n "$long" ]; then
     suite tsan --repeat until-fail:10
