@@ -15,7 +15,7 @@ usage: tests/run.sh [--only STEP]... [--long]
   tsan        builds with ThreadSanitizer; the tests of the core and of p11
   fuzz        builds the fuzzers; runs each for 20 seconds on its corpus
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
-  package     builds the Debian package, runs it under systemd on a bare system; the container
+  package     with --long or --only: the Debian package, run under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
   --only STEP run this step alone (may be given again)
   --long      fuzz each for five minutes, all tests under the sanitizers, repeat the thread tests, measure properly
