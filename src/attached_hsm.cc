@@ -92,9 +92,12 @@ void AttachedHsm::Watch(Watchers watchers) {
 
 // As soon as there is a key, and beside the service: a network HSM takes a second for it.
 void AttachedHsm::MeasureSessions() {
+  if (!measures_sessions_) {
+    return;
+  }
   auto keys = keys_->SigningKeys();
   auto input = keys_->ProofInput();
-  if (!measures_sessions_ || keys.empty() || !input) {
+  if (keys.empty() || !input) {
     return;
   }
   measures_sessions_ = false;

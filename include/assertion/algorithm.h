@@ -60,13 +60,20 @@ constexpr const Algorithm* FindAlgorithm(std::string_view name) {
   return found == kAlgorithms.end() ? nullptr : found;
 }
 
-// The name of each, as a list for a person.
-inline std::string AlgorithmNames() {
+// The names of those that are wanted, as a list for a person.
+template <typename Wanted>
+std::string AlgorithmNames(const Wanted& wanted) {
   std::string names;
   for (const auto& algorithm : kAlgorithms) {
-    names += (names.empty() ? "" : ", ") + std::string(algorithm.name);
+    if (wanted(algorithm)) {
+      names += (names.empty() ? "" : ", ") + std::string(algorithm.name);
+    }
   }
   return names;
+}
+
+inline std::string AlgorithmNames() {
+  return AlgorithmNames([](const Algorithm&) { return true; });
 }
 
 }  // namespace assertion

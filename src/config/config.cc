@@ -10,7 +10,6 @@
 #include <iterator>
 #include <optional>
 #include <set>
-#include <thread>
 
 #include "assertion/reserved_claims.h"
 #include "config/document.h"

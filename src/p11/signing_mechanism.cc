@@ -79,13 +79,7 @@ bool SigningMechanisms::MakesKeysFor(const Algorithm& algorithm) const {
 }
 
 std::string SigningMechanisms::Names() const {
-  std::string names;
-  for (const auto& algorithm : kAlgorithms) {
-    if (MakesKeysFor(algorithm)) {
-      names += (names.empty() ? "" : ", ") + std::string(algorithm.name);
-    }
-  }
-  return names;
+  return AlgorithmNames([this](const Algorithm& algorithm) { return MakesKeysFor(algorithm); });
 }
 
 }  // namespace assertion::p11
