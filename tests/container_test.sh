@@ -17,17 +17,7 @@ at_exit() {
 trap at_exit EXIT
 trap 'exit 130' INT; trap 'exit 143' TERM
 
-passed=0 failed=0
-check() {   # WHAT COMMAND...: one line, and the command's output when it fails
-  local what=$1 said
-  shift
-  if said=$("$@" 2>&1); then
-    passed=$((passed + 1)); echo "ok      $what"
-  else
-    failed=$((failed + 1)); echo "FAILED  $what"
-    tail -n 25 <<<"$said" | sed 's/^/        /'
-  fi
-}
+. "$(dirname "${BASH_SOURCE[0]}")/check.bash"
 no_shell() { ! find "$root" \( -name '*sh' -o -name 'busybox' -o -name 'perl*' -o -name 'python*' \) -type f | grep . ; }
 nothing_set_user() { ! find "$root" -perm /6000 | grep . ; }
 

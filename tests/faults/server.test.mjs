@@ -6,6 +6,7 @@ import { Caller, Health } from '../e2e/caller.mjs';
 import { Deadline } from '../e2e/process.mjs';
 import { AUDIENCE, Load } from './load.mjs';
 import { P11KitServer } from './p11_kit_server.mjs';
+import { pause } from './service.mjs';
 import { Table } from './table.mjs';
 
 const CLIENTS = ['orders', 'billing'];
@@ -41,7 +42,6 @@ describe('a network HSM', () => {
 
   const answered = (what) => new Deadline(30, what).limit(load.answered());
   const count = (text) => readFileSync(deployment.log, 'utf8').split(text).length - 1;
-  const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
   // When the health service says so first, or a failure.
   async function becomes(status) {

@@ -11,6 +11,7 @@ import { Deadline } from '../e2e/process.mjs';
 import { FAULTS } from './fault.mjs';
 import { AUDIENCE, Load } from './load.mjs';
 import { Random } from './random.mjs';
+import { pause } from './service.mjs';
 import { Table } from './table.mjs';
 
 const CLIENTS = ['orders', 'billing'];
@@ -25,7 +26,6 @@ const BACK_AFTER_RELOAD_WITHIN = 3000;
 // Its allocator keeps what was freed, to find who uses it then.
 const SANITIZED = readFileSync(path.join(process.env.E2E_BIN_DIR, 'assertiond')).includes('__asan_init');
 
-const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 describe('a soak', () => {
