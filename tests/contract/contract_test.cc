@@ -287,6 +287,7 @@ TEST_P(StoredObjectsContractTest, MoreObjectsAreFoundThanOneCallTells) {
 
 // Of tokens that do not: they say so, and nothing of it stays.
 class NoStoredObjectsContractTest : public ContractTest {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(NoStoredObjectsContractTest);
 
 TEST_P(NoStoredObjectsContractTest, WhatItCannotStoreItRefuses) {
   ASSERT_TRUE(Generate({1}));
