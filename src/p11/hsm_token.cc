@@ -724,6 +724,7 @@ TokenDescription HsmToken::Describe() const {
                                .model = info.model,
                                .serial = info.serial,
                                .firmware = info.firmware,
+                               .module = module_->Name(),
                                .flags = {}};
   for (const auto& [flag, name] : kFlags) {
     if ((info.flags & flag) != 0) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <mutex>
 #include <string_view>
 #include <thread>
@@ -20,8 +21,16 @@ namespace {
 template <std::size_t N>
 std::string Trimmed(const unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
   std::string text(reinterpret_cast<const char*>(padded), N);
-  text.erase(text.find_last_not_of(std::string(" \0", 2)) + 1);
+  text.erase(text.find_last_not_of(' ') + 1);
   return text;
+}
+
+// PKCS#11 v2.40 section 3.2 wants blanks; tpm2-pkcs11 fills up with zeros, which no URI can say to OpenSSL's provider.
+template <std::size_t N>
+void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
+  for (auto octet = std::rbegin(padded); octet != std::rend(padded) && *octet == 0; ++octet) {
+    *octet = ' ';
+  }
 }
 
 // p11-kit's client (0.24): of the threads that wait for an answer when the connection is lost, one is told, and the
@@ -127,6 +136,17 @@ Status Module::Reload() {
   return initialized;
 }
 
+std::string Module::Name() const {
+  auto info = Info();
+  if (!info) {
+    return "";
+  }
+  PadWithBlanks(info->manufacturerID);
+  PadWithBlanks(info->libraryDescription);
+  return Trimmed(info->manufacturerID) + ", " + Trimmed(info->libraryDescription) + ' ' +
+         std::to_string(info->libraryVersion.major) + '.' + std::to_string(info->libraryVersion.minor);
+}
+
 Result<CK_INFO> Module::Info() const {
   const auto use = Enter();
   CK_INFO info{};
@@ -158,6 +178,10 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
     if (rv != CKR_OK) {
       return std::unexpected(CryptokiError("C_GetTokenInfo", rv));
     }
+    PadWithBlanks(info.label);
+    PadWithBlanks(info.manufacturerID);
+    PadWithBlanks(info.model);
+    PadWithBlanks(info.serialNumber);
     if ((info.flags & CKF_TOKEN_INITIALIZED) != 0) {
       tokens.push_back(
           {.slot = slot,

@@ -15,7 +15,10 @@ class FreshTpm final : public FreshToken {
 }  // namespace
 
 std::vector<TokenUnderTest> TokensUnderTest() {
-  return {{.name = "Tpm2", .module_path = TPM2_PKCS11_MODULE, .make = [] { return std::make_unique<FreshTpm>(); }}};
+  return {{.name = "Tpm2",
+           .module_path = TPM2_PKCS11_MODULE,
+           .make = [] { return std::make_unique<FreshTpm>(); },
+           .lacks = {Lack::kPss, Lack::kP521}}};
 }
 
 }  // namespace assertion
