@@ -173,6 +173,22 @@ TEST_P(ContractTest, SessionsSignAtTheSameTimeWhileKeysComeAndGo) {
   stop = true;
 }
 
+TEST_P(ContractTest, SessionsOpenAndCloseAtTheSameTime) {
+  const auto& es256 = *FindAlgorithm("ES256");
+  const auto key = Generate({1}, "orders", es256);
+  ASSERT_TRUE(key) << key.error().ToString();
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < 50; ++n) {
+        auto session = token().OpenSigningSession();
+        ASSERT_TRUE(session) << session.error().ToString();
+        ExpectSigns(**session, *key, std::to_string(i) + "/" + std::to_string(n), es256);
+      }
+    });
+  }
+}
+
 TEST_P(ContractTest, WhatOneSessionMakesAnotherSees) {
   const auto made = Generate({1});
   ASSERT_TRUE(made) << made.error().ToString();
