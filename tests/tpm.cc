@@ -64,23 +64,23 @@ Tpm::~Tpm() {
   Stop();
 }
 
-// The resource manager ends with its bus.
+// The resource manager ends with its bus, the TPM with its resource manager: also when this process just dies.
 void Tpm::Stop() const {
+  if (pid_t tpm = 0; std::ifstream(Path("tpm.pid")) >> tpm) {
+    kill(tpm, SIGKILL);  // ending by itself it would remove its files while we do
+  }
   if (bus_ > 0) {
     kill(bus_, SIGTERM);
     waitpid(bus_, nullptr, 0);
-  }
-  if (pid_t tpm = 0; std::ifstream(Path("tpm.pid")) >> tpm) {
-    kill(tpm, SIGKILL);  // told to end it would remove its files while we do
   }
   std::filesystem::remove_all(directory_);
 }
 
 // Returns when it listens.
 void Tpm::StartTpm() const {
-  Run("swtpm socket --tpm2 --daemon --tpmstate dir=" + Path("state") + " --server type=unixio,path=" + Path("tpm") +
-          " --ctrl type=unixio,path=" + Path("tpm.ctrl") + " --pid file=" + Path("tpm.pid") +
-          " --flags not-need-init,startup-clear",
+  Run("swtpm socket --tpm2 --daemon --terminate --tpmstate dir=" + Path("state") +
+          " --server type=unixio,path=" + Path("tpm") + " --ctrl type=unixio,path=" + Path("tpm.ctrl") +
+          " --pid file=" + Path("tpm.pid") + " --flags not-need-init,startup-clear",
       Path("swtpm.log"));
 }
 

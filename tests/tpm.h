@@ -12,8 +12,9 @@
 namespace assertion {
 
 // A TPM 2.0 in software (swtpm) that nobody has used yet, its resource manager (tpm2-abrmd) on a message bus of its
-// own, and this process logged in to tpm2-pkcs11's token "test" on it. All of it is gone with the object, and when this
-// process dies. One at a time in a process: the module reads the environment when it is initialised.
+// own, and this process logged in to tpm2-pkcs11's token "test" on it. All of it is gone with the object; when this
+// process is killed, what runs ends by itself. One at a time in a process: the module reads the environment when it is
+// initialised.
 class Tpm {
  public:
   static constexpr const char* kPin = "8471036592";

@@ -29,7 +29,8 @@ constexpr std::array<std::pair<std::string_view, bool>, 6> kRequired = {{{"CKA_S
 // What stands behind the attributes that a module shows, by the beginning of its name.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
     {{"tpm2-software.github.io",
-      "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can change "
+      "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can "
+      "change "
       "them; that the key cannot leave rests on the TPM's fixedTPM, fixedParent and sensitiveDataOrigin: see "
       "tpm2_readpublic"},
      {"SoftHSM", "the word of a program: whoever has the token's files and its PIN has the key"},

@@ -491,9 +491,8 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_
   if (const auto* curve = key.algorithm->curve) {
     public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->ec_params)));
   } else {
-    public_template.insert(public_template.end(),
-                           {Attribute(CKA_WRAP, kFalse), Attribute(CKA_MODULUS_BITS, bits),
-                            Attribute(CKA_PUBLIC_EXPONENT, BytesView(kExponent))});
+    public_template.insert(public_template.end(), {Attribute(CKA_WRAP, kFalse), Attribute(CKA_MODULUS_BITS, bits),
+                                                   Attribute(CKA_PUBLIC_EXPONENT, BytesView(kExponent))});
   }
   std::vector private_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_ID, key.id),
                                   Attribute(CKA_LABEL, AsBytes(key.label))};

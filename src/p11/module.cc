@@ -34,8 +34,8 @@ void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-ar
 }
 
 // p11-kit's client (0.24): of the threads that wait for an answer when the connection is lost, one is told, and the
-// others wait for ever. tpm2-pkcs11 (up to 1.9.2): C_OpenSession and C_CloseSession take no lock, so that two threads are
-// given one session, or the process crashes. Neither does more than one call at a time anyway.
+// others wait for ever. tpm2-pkcs11 (up to 1.9.2): C_OpenSession and C_CloseSession take no lock, so that two threads
+// are given one session, or the process crashes. Neither does more than one call at a time anyway.
 bool TakesOneCallAtATime(std::string_view path) {
   const auto file = path.substr(path.rfind('/') + 1);
   return file == "p11-kit-client.so" || file.starts_with("libtpm2_pkcs11.so");
