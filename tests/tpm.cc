@@ -1,5 +1,6 @@
 #include "tpm.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
+#include <vector>
 
 #include "p11/token_uri.h"
 
@@ -22,6 +24,22 @@ void Run(const std::string& command, const std::string& log) {
     std::ifstream file(log);
     throw std::runtime_error(command + ": " + std::string(std::istreambuf_iterator<char>(file), {}));
   }
+}
+
+// A process that ends with this one.
+pid_t Spawn(std::vector<std::string> command) {
+  std::vector<char*> arguments;
+  for (auto& argument : command) {
+    arguments.push_back(argument.data());
+  }
+  arguments.push_back(nullptr);
+  const auto process = fork();
+  if (process == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    execvp(arguments.front(), arguments.data());
+    _exit(127);
+  }
+  return process;
 }
 
 }  // namespace
@@ -64,28 +82,25 @@ Tpm::~Tpm() {
   Stop();
 }
 
-// The resource manager ends with its bus, the TPM with its resource manager: also when this process just dies.
+// The resource manager ends with its bus.
 void Tpm::Stop() const {
-  if (pid_t tpm = 0; std::ifstream(Path("tpm.pid")) >> tpm) {
-    kill(tpm, SIGKILL);  // ending by itself it would remove its files while we do
-  }
-  if (bus_ > 0) {
-    kill(bus_, SIGTERM);
-    waitpid(bus_, nullptr, 0);
+  for (const auto process : {tpm_, bus_}) {
+    if (process > 0) {
+      kill(process, SIGTERM);
+      waitpid(process, nullptr, 0);
+    }
   }
   std::filesystem::remove_all(directory_);
 }
 
-// Returns when it listens.
-void Tpm::StartTpm() const {
-  Run("swtpm socket --tpm2 --daemon --terminate --tpmstate dir=" + Path("state") +
-          " --server type=unixio,path=" + Path("tpm") + " --ctrl type=unixio,path=" + Path("tpm.ctrl") +
-          " --pid file=" + Path("tpm.pid") + " --flags not-need-init,startup-clear",
-      Path("swtpm.log"));
+void Tpm::StartTpm() {
+  tpm_ = Spawn({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + Path("state"), "--server",
+                "type=unixio,path=" + Path("tpm"), "--ctrl", "type=unixio,path=" + Path("tpm.ctrl"), "--flags",
+                "not-need-init,startup-clear", "--log", "file=" + Path("swtpm.log")});
 }
 
-// Returns when the resource manager, which the bus starts for the first who asks for it, can be asked: it takes its
-// name before it is there under it.
+// Returns when the resource manager can be asked. The bus starts it for who asks, again until the TPM listens; and it
+// takes its name before it is there under it.
 void Tpm::StartBus() {
   const auto configuration = Path("bus.conf");
   const auto address = "unix:path=" + Path("bus");
@@ -98,18 +113,11 @@ void Tpm::StartBus() {
          "--tcti=swtpm:path=" +
              Path("tpm") + "\n";
   std::array<int, 2> ready{};
-  if (pipe2(ready.data(), 0) != 0) {
+  if (pipe2(ready.data(), O_CLOEXEC) != 0 || fcntl(ready[1], F_SETFD, 0) != 0) {
     throw std::runtime_error("pipe2");
   }
-  const auto config_option = "--config-file=" + configuration;
-  const auto ready_option = "--print-address=" + std::to_string(ready[1]);
-  bus_ = fork();
-  if (bus_ == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    close(ready[0]);
-    execlp("dbus-daemon", "dbus-daemon", "--nofork", config_option.c_str(), ready_option.c_str(), nullptr);
-    _exit(127);
-  }
+  bus_ = Spawn(
+      {"dbus-daemon", "--nofork", "--config-file=" + configuration, "--print-address=" + std::to_string(ready[1])});
   close(ready[1]);
   char octet = 0;
   const auto told = read(ready[0], &octet, 1);

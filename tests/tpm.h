@@ -27,7 +27,7 @@ class Tpm {
   p11::HsmToken& token() { return *token_; }
 
  private:
-  void StartTpm() const;
+  void StartTpm();
   void StartBus();
   void InitialiseToken() const;
   void LogIn();
@@ -36,6 +36,7 @@ class Tpm {
   std::string Path(const char* name) const { return directory_ / name; }
 
   std::filesystem::path directory_;
+  pid_t tpm_ = -1;
   pid_t bus_ = -1;
   std::shared_ptr<p11::Module> module_;
   std::unique_ptr<p11::HsmToken> token_;
