@@ -70,6 +70,7 @@ struct TokenDescription {
   std::string model;
   std::string serial;
   std::string firmware;
+  std::string module;              // who speaks for it: the PKCS#11 library by its own account
   std::vector<std::string> flags;  // for example CKF_LOGIN_REQUIRED
 };
 

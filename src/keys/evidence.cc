@@ -26,6 +26,21 @@ constexpr std::array<std::pair<std::string_view, bool>, 6> kRequired = {{{"CKA_S
                                                                          {"CKA_LOCAL", true},
                                                                          {"CKA_SIGN", true}}};
 
+// What stands behind the attributes that a module shows, by the beginning of its name.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
+    {{"tpm2-software.github.io",
+      "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can "
+      "change "
+      "them; that the key cannot leave rests on the TPM's fixedTPM, fixedParent and sensitiveDataOrigin: see "
+      "tpm2_readpublic"},
+     {"SoftHSM", "the word of a program: whoever has the token's files and its PIN has the key"},
+     {"", "the token's word, through its module: see its vendor's certificate, or attestation, for what it is worth"}}};
+
+std::string_view BehindAttributes(std::string_view module) {
+  return std::ranges::find_if(kBehindAttributes, [&](const auto& entry) { return module.starts_with(entry.first); })
+      ->second;
+}
+
 const char* StateName(KeyState state) {
   static constexpr std::array kNames = {"staged", "published", "signing", "retiring", "withdrawn"};
   return kNames.at(static_cast<std::size_t>(state));
@@ -33,7 +48,8 @@ const char* StateName(KeyState state) {
 
 ordered_json TokenJson(const TokenDescription& token) {
   return {{"label", token.label},   {"manufacturer", token.manufacturer}, {"model", token.model},
-          {"serial", token.serial}, {"firmware", token.firmware},         {"flags", token.flags}};
+          {"serial", token.serial}, {"firmware", token.firmware},         {"module", token.module},
+          {"flags", token.flags}};
 }
 
 ordered_json AttributesJson(const TokenKey& key) {
@@ -86,6 +102,9 @@ void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key,
 }
 
 void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  if (const auto behind = TextOf(report, "attributes_are"); !behind.empty()) {
+    findings.push_back({true, "attributes: " + behind});
+  }
   const auto attributes = report.value("attributes", ordered_json::array());
   for (const auto& [name, required] : kRequired) {
     const auto found = std::ranges::find_if(attributes, [&](const ordered_json& attribute) {
@@ -129,6 +148,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
   const auto& algorithm = *key.record.algorithm;
+  const auto description = token.Describe();
   ordered_json report = {{"time", Rfc3339(now)},
                          {"issuer", "assertiond " ASSERTION_VERSION},
                          {"client_id", client_id},
@@ -138,7 +158,8 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"key_bits", key.key->bits()},
                          {"cka_id", Hex(key.record.id)},
                          {"jwk", jws::Jwk(found->public_key, algorithm, {})},
-                         {"token", TokenJson(token.Describe())},
+                         {"token", TokenJson(description)},
+                         {"attributes_are", BehindAttributes(description.module)},
                          {"attributes", AttributesJson(*found)},
                          {"certificate", x509::ToPem(key.key->chain)},
                          {"schedule", ScheduleJson(key.record, version, now)}};

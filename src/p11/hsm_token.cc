@@ -485,15 +485,14 @@ void Stamp(std::vector<TokenObject>& objects, unsigned epoch) {
 Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_attributes) {
   const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
-  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_PRIVATE, kFalse),
-                                 Attribute(CKA_VERIFY, kTrue), Attribute(CKA_ID, key.id),
+  // Neither CKA_VERIFY nor CKA_ENCRYPT: to a TPM they are one flag with CKA_DECRYPT, the other with CKA_SIGN.
+  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_PRIVATE, kFalse), Attribute(CKA_ID, key.id),
                                  Attribute(CKA_LABEL, AsBytes(key.label))};
   if (const auto* curve = key.algorithm->curve) {
     public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->ec_params)));
   } else {
-    public_template.insert(public_template.end(),
-                           {Attribute(CKA_ENCRYPT, kFalse), Attribute(CKA_WRAP, kFalse),
-                            Attribute(CKA_MODULUS_BITS, bits), Attribute(CKA_PUBLIC_EXPONENT, BytesView(kExponent))});
+    public_template.insert(public_template.end(), {Attribute(CKA_WRAP, kFalse), Attribute(CKA_MODULUS_BITS, bits),
+                                                   Attribute(CKA_PUBLIC_EXPONENT, BytesView(kExponent))});
   }
   std::vector private_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_ID, key.id),
                                   Attribute(CKA_LABEL, AsBytes(key.label))};
@@ -724,6 +723,7 @@ TokenDescription HsmToken::Describe() const {
                                .model = info.model,
                                .serial = info.serial,
                                .firmware = info.firmware,
+                               .module = module_->Name(),
                                .flags = {}};
   for (const auto& [flag, name] : kFlags) {
     if ((info.flags & flag) != 0) {

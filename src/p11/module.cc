@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <mutex>
 #include <string_view>
 #include <thread>
@@ -20,13 +21,25 @@ namespace {
 template <std::size_t N>
 std::string Trimmed(const unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
   std::string text(reinterpret_cast<const char*>(padded), N);
-  text.erase(text.find_last_not_of(std::string(" \0", 2)) + 1);
+  text.erase(text.find_last_not_of(' ') + 1);
   return text;
 }
 
+// PKCS#11 v2.40 section 3.2 wants blanks; tpm2-pkcs11 fills up with zeros, which no URI can say to OpenSSL's provider.
+template <std::size_t N>
+void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
+  for (auto octet = std::rbegin(padded); octet != std::rend(padded) && *octet == 0; ++octet) {
+    *octet = ' ';
+  }
+}
+
 // p11-kit's client (0.24): of the threads that wait for an answer when the connection is lost, one is told, and the
-// others wait for ever. Its server makes one call at a time anyway.
-bool TakesOneCallAtATime(std::string_view path) { return path.substr(path.rfind('/') + 1) == "p11-kit-client.so"; }
+// others wait for ever. tpm2-pkcs11 (up to 1.9.2): C_OpenSession and C_CloseSession take no lock, so that two threads
+// are given one session, or the process crashes. Neither does more than one call at a time anyway.
+bool TakesOneCallAtATime(std::string_view path) {
+  const auto file = path.substr(path.rfind('/') + 1);
+  return file == "p11-kit-client.so" || file.starts_with("libtpm2_pkcs11.so");
+}
 
 bool BlamesRequest(CK_RV rv) {
   switch (rv) {
@@ -127,6 +140,17 @@ Status Module::Reload() {
   return initialized;
 }
 
+std::string Module::Name() const {
+  auto info = Info();
+  if (!info) {
+    return "";
+  }
+  PadWithBlanks(info->manufacturerID);
+  PadWithBlanks(info->libraryDescription);
+  return Trimmed(info->manufacturerID) + ", " + Trimmed(info->libraryDescription) + ' ' +
+         std::to_string(info->libraryVersion.major) + '.' + std::to_string(info->libraryVersion.minor);
+}
+
 Result<CK_INFO> Module::Info() const {
   const auto use = Enter();
   CK_INFO info{};
@@ -158,6 +182,10 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
     if (rv != CKR_OK) {
       return std::unexpected(CryptokiError("C_GetTokenInfo", rv));
     }
+    PadWithBlanks(info.label);
+    PadWithBlanks(info.manufacturerID);
+    PadWithBlanks(info.model);
+    PadWithBlanks(info.serialNumber);
     if ((info.flags & CKF_TOKEN_INITIALIZED) != 0) {
       tokens.push_back(
           {.slot = slot,

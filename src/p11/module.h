@@ -25,7 +25,7 @@ struct TokenInfo {
   std::string serial;
   std::string firmware;
   CK_FLAGS flags;
-  CK_TOKEN_INFO raw;  // as p11-kit compares it
+  CK_TOKEN_INFO raw;  // as p11-kit compares it, padded with blanks
 };
 
 // A vendor's PKCS#11 module: loaded, and initialised for use from many threads. One a process and path.
@@ -69,6 +69,9 @@ class Module {
 
   const std::string& path() const { return path_; }
   Result<CK_INFO> Info() const;
+
+  // Manufacturer, description and version of the library; empty when it does not tell them.
+  std::string Name() const;
 
   // The one token that the URI names. kTokenAbsent, kTokenAmbiguous. `may_reload`: nobody else uses the module, so that
   // it can be initialised anew to see better.

@@ -61,6 +61,13 @@ class ContractTest : public testing::TestWithParam<TokenUnderTest> {
     EXPECT_EQ(made->certificate.public_key, key.public_key);
   }
 
+  // Whether the token offers the algorithm although it lacks what that takes.
+  static bool Lacks(const Algorithm& algorithm) {
+    const auto& lacks = GetParam().lacks;
+    return (algorithm.padding == Padding::kPss && lacks.contains(Lack::kPss)) ||
+           (algorithm.curve != nullptr && algorithm.curve->name == "P-521" && lacks.contains(Lack::kP521));
+  }
+
   const std::unique_ptr<FreshToken> fresh_ = GetParam().make();
 };
 
@@ -103,6 +110,9 @@ TEST_P(ContractTest, EveryAlgorithmItOffersSignsAndCertifies) {
   std::map<std::string, TokenKey> keys;
   for (const auto& algorithm : kAlgorithms) {
     SCOPED_TRACE(algorithm.name);
+    if (Lacks(algorithm)) {
+      continue;  // below
+    }
     EXPECT_EQ(token().Supports(algorithm), !token().MechanismOf(algorithm).empty());
     if (!token().Supports(algorithm)) {
       const auto refused = Generate({1}, "orders", algorithm);
@@ -161,6 +171,22 @@ TEST_P(ContractTest, SessionsSignAtTheSameTimeWhileKeysComeAndGo) {
   EXPECT_TRUE(Generate({2}));
   EXPECT_TRUE(token().DestroyKey(Bytes{2}));
   stop = true;
+}
+
+TEST_P(ContractTest, SessionsOpenAndCloseAtTheSameTime) {
+  const auto& es256 = *FindAlgorithm("ES256");
+  const auto key = Generate({1}, "orders", es256);
+  ASSERT_TRUE(key) << key.error().ToString();
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < 50; ++n) {
+        auto session = token().OpenSigningSession();
+        ASSERT_TRUE(session) << session.error().ToString();
+        ExpectSigns(**session, *key, std::to_string(i) + "/" + std::to_string(n), es256);
+      }
+    });
+  }
 }
 
 TEST_P(ContractTest, WhatOneSessionMakesAnotherSees) {
@@ -287,6 +313,7 @@ TEST_P(StoredObjectsContractTest, MoreObjectsAreFoundThanOneCallTells) {
 
 // Of tokens that do not: they say so, and nothing of it stays.
 class NoStoredObjectsContractTest : public ContractTest {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(NoStoredObjectsContractTest);
 
 TEST_P(NoStoredObjectsContractTest, WhatItCannotStoreItRefuses) {
   ASSERT_TRUE(Generate({1}));
@@ -302,6 +329,35 @@ TEST_P(NoStoredObjectsContractTest, WhatItCannotStoreItRefuses) {
   EXPECT_TRUE(token().Check());
 }
 
+// Of tokens that sign with RSASSA-PSS by decrypting: nothing comes of it, and the key still signs what it can.
+class NoPssContractTest : public ContractTest {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(NoPssContractTest);
+
+TEST_P(NoPssContractTest, AKeyThatDoesNotDecryptSignsNothingWithIt) {
+  const auto key = Generate({1}, "orders", *FindAlgorithm("PS256"));
+  ASSERT_TRUE(key) << key.error().ToString();
+  for (const auto* name : {"PS256", "PS384", "PS512"}) {
+    const auto session = token().OpenSigningSession();
+    ASSERT_TRUE(session) << session.error().ToString();
+    EXPECT_FALSE((*session)->Sign(key->id, *FindAlgorithm(name), "input")) << name;
+  }
+  ExpectSigns(*key);
+}
+
+// Of tokens that show no point of P-521 which can be read: its keys are refused at birth, and nothing of them stays.
+class NoP521ContractTest : public ContractTest {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(NoP521ContractTest);
+
+TEST_P(NoP521ContractTest, ItsKeysAreRefusedAtBirth) {
+  const auto key = Generate({1}, "orders", *FindAlgorithm("ES512"));
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, Code::kKeyUnproven) << key.error().ToString();
+  const auto left = token().Read({"orders"});
+  ASSERT_TRUE(left) << left.error().ToString();
+  EXPECT_TRUE(left->keys.empty());
+  EXPECT_TRUE(left->public_keys.empty());
+}
+
 std::vector<TokenUnderTest> Those(Lack what, bool lack) {
   auto tokens = TokensUnderTest();
   std::erase_if(tokens, [&](const TokenUnderTest& token) { return token.lacks.contains(what) != lack; });
@@ -315,6 +371,8 @@ INSTANTIATE_TEST_SUITE_P(Token, StoredObjectsContractTest, testing::ValuesIn(Tho
                          kName);
 INSTANTIATE_TEST_SUITE_P(Token, NoStoredObjectsContractTest, testing::ValuesIn(Those(Lack::kStoredObjects, true)),
                          kName);
+INSTANTIATE_TEST_SUITE_P(Token, NoPssContractTest, testing::ValuesIn(Those(Lack::kPss, true)), kName);
+INSTANTIATE_TEST_SUITE_P(Token, NoP521ContractTest, testing::ValuesIn(Those(Lack::kP521, true)), kName);
 
 }  // namespace
 }  // namespace assertion

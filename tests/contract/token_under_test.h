@@ -14,6 +14,8 @@ namespace assertion {
 // What a token may be without and still serve.
 enum class Lack {
   kStoredObjects,  // no C_CreateObject: the ledger is a file then, and certificates come from elsewhere
+  kPss,            // offers RSASSA-PSS, but signs so only with keys that decrypt
+  kP521,           // offers P-521, but shows a CKA_EC_POINT of it that is no OCTET STRING
 };
 
 // An empty token of some kind, into which this process has logged in; gone with the object.

@@ -241,7 +241,10 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   ASSERT_TRUE(evidence) << evidence.error().ToString();
   EXPECT_TRUE(evidence->ok());
   EXPECT_NE(evidence->report.find("CKM_SHA256_RSA_PKCS"), std::string::npos);
-  EXPECT_NE(evidence->report.find("SoftHSM"), std::string::npos);
+  EXPECT_NE(evidence->report.find("\"module\": \"SoftHSM, Implementation of PKCS11 2."), std::string::npos);
+  EXPECT_TRUE(std::ranges::any_of(evidence->findings, [](const EvidenceFinding& finding) {
+    return finding.text.starts_with("attributes: the word of a program");
+  })) << "of what the attributes below are worth on this token";
   auto forged = *made;
   forged.back() = forged.back() == 'A' ? 'Q' : 'A';
   const auto verdict = VerifyEvidence(forged);
