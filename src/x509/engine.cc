@@ -2,7 +2,9 @@
 #include "x509/engine.h"
 
 #include <openssl/engine.h>
+#include <openssl/rsa.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -15,6 +17,7 @@ namespace {
 struct Loader {
   ENGINE* engine = nullptr;
   std::mutex loading;
+  std::atomic<bool> is_over = false;  // the epoch is, and with it the sessions
 };
 
 std::mutex loaders_mutex;
@@ -31,13 +34,46 @@ Loader* FindLoader(const char* engine_id) {
   return found == Loaders().end() ? nullptr : &found->second;
 }
 
+using Encrypt = int (*)(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding);
+std::atomic<Encrypt> libp11_encrypt = nullptr;
+
+int LoaderIndex() {
+  static const int index = RSA_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int EncryptWhileTheEpochLasts(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding) {
+  const auto* const loader = static_cast<const Loader*>(RSA_get_ex_data(rsa, LoaderIndex()));
+  return loader != nullptr && loader->is_over ? -1 : libp11_encrypt.load()(size, from, to, rsa, padding);
+}
+
+// libp11 0.4.13 forgets its keys when it finds its sessions ended, but not that it has: what signs with one after that
+// reads freed memory. So keys of an epoch that is over do not get there any more. The method is libp11's own copy.
+void SignWhileTheEpochLasts(EVP_PKEY* key, Loader& loader) {
+  RSA* const rsa = const_cast<RSA*>(EVP_PKEY_get0_RSA(key));
+  if (rsa == nullptr || RSA_set_ex_data(rsa, LoaderIndex(), &loader) != 1) {
+    return;
+  }
+  auto* const method = const_cast<RSA_METHOD*>(RSA_get_method(rsa));
+  static std::mutex replacing;
+  const std::lock_guard lock(replacing);
+  if (const auto present = RSA_meth_get_priv_enc(method); present != EncryptWhileTheEpochLasts) {
+    libp11_encrypt = present;
+    RSA_meth_set_priv_enc(method, EncryptWhileTheEpochLasts);
+  }
+}
+
 EVP_PKEY* LoadKey(ENGINE* engine, const char* uri, UI_METHOD* ui, void* ui_data) {
   Loader* const loader = FindLoader(ENGINE_get_id(engine));
   if (loader == nullptr) {
     return nullptr;
   }
   const std::lock_guard lock(loader->loading);
-  return ENGINE_get_load_privkey_function(loader->engine)(loader->engine, uri, ui, ui_data);
+  EVP_PKEY* const key = ENGINE_get_load_privkey_function(loader->engine)(loader->engine, uri, ui, ui_data);
+  if (key != nullptr) {
+    SignWhileTheEpochLasts(key, *loader);
+  }
+  return key;
 }
 
 // A second engine like libp11's own, with a context, and so sessions, of its own; not in OpenSSL's list.
@@ -80,6 +116,9 @@ Result<std::string> LoadEngineForKeysOnly(unsigned epoch) {
   if (!added) {
     Loaders().erase(entry);
     return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' cannot be used", "ENGINE_add: " + TakeErrors());
+  }
+  for (auto& [other, loader] : Loaders()) {
+    loader.is_over = other != entry->first;
   }
   return entry->first;
 }
