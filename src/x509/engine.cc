@@ -51,7 +51,8 @@ int EncryptWhileTheEpochLasts(int size, const unsigned char* from, unsigned char
 // reads freed memory. So keys of an epoch that is over do not get there any more. The method is libp11's own copy.
 void SignWhileTheEpochLasts(EVP_PKEY* key, Loader& loader) {
   RSA* const rsa = const_cast<RSA*>(EVP_PKEY_get0_RSA(key));
-  if (rsa == nullptr || RSA_set_ex_data(rsa, LoaderIndex(), &loader) != 1) {
+  if (rsa == nullptr || RSA_get_method(rsa) == RSA_get_default_method() ||
+      RSA_set_ex_data(rsa, LoaderIndex(), &loader) != 1) {
     return;
   }
   auto* const method = const_cast<RSA_METHOD*>(RSA_get_method(rsa));
