@@ -18,7 +18,7 @@ assertion for $audience and verifies it with openssl. Again: reuses DIR.
   --keep        leave the server running, and say how to stop it
   --help        this text
 
-Needs Debian 12, and root or sudo when packages are missing. To start anew, remove DIR: its keys are gone then.
+Needs Debian 12 or 13, and root or sudo when packages are missing. To start anew, remove DIR: its keys are gone then.
 Exit status: 0 verified; 1 a step failed, and said why; 2 wrong usage.
 USAGE
 }

@@ -1,5 +1,9 @@
 #include "cli/key_question.h"
 
+#include <cstdint>
+#include <map>
+#include <string>
+
 #include "cli/call.h"
 #include "cli/key_text.h"
 
@@ -28,7 +32,8 @@ int ListKeys(const Options& options) {
         for (const auto& key : response.keys()) {
           json["keys"].push_back(KeyJson(key));
         }
-        for (const auto& [client_id, version] : std::map(response.versions().begin(), response.versions().end())) {
+        const std::map<std::string, std::int64_t> versions(response.versions().begin(), response.versions().end());
+        for (const auto& [client_id, version] : versions) {  // in order
           json["versions"][client_id] = version;
         }
         return Write("", json.dump(2) + "\n");

@@ -30,8 +30,7 @@ constexpr std::array<std::pair<std::string_view, bool>, 6> kRequired = {{{"CKA_S
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
     {{"tpm2-software.github.io",
       "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can "
-      "change "
-      "them; that the key cannot leave rests on the TPM's fixedTPM, fixedParent and sensitiveDataOrigin: see "
+      "change them; that the key cannot leave rests on the TPM's fixedTPM, fixedParent and sensitiveDataOrigin: see "
       "tpm2_readpublic"},
      {"SoftHSM", "the word of a program: whoever has the token's files and its PIN has the key"},
      {"", "the token's word, through its module: see its vendor's certificate, or attestation, for what it is worth"}}};

@@ -7,10 +7,10 @@
 
 namespace assertion::x509 {
 
-// The name under which gRPC finds libp11's engine, by which it takes a private key. The engine has nothing else: gRPC
-// makes an engine the default of the whole process for every method that it has, and SoftHSM2 signs with OpenSSL's
-// default. It keeps sessions, and never looks whether they still stand: `epoch` is the token's (Token::Epoch), and each
-// has an engine of its own, which stays, for the end of one would be a C_Finalize. kTlsUnusable: it is not installed.
+// The name under which gRPC finds an engine that loads private keys with libp11's. It does nothing else: gRPC makes an
+// engine the default of the whole process for every method that it has, and SoftHSM2 signs with OpenSSL's default.
+// libp11's keeps sessions, and never looks whether they still stand: `epoch` is the token's (Token::Epoch), and each
+// has engines of its own, which stay, for the end of libp11's would be a C_Finalize. kTlsUnusable: not installed.
 Result<std::string> LoadEngineForKeysOnly(unsigned epoch);
 
 // The token's private key that `uri` (RFC 7512, no PIN) names, from the engine of that name. kTlsUnusable.

@@ -98,12 +98,10 @@ export class Wso2StandIn {
 
   async #serve(request, response) {
     try {
-      const answer = await this.#answer(request, await bodyOf(request));
-      if (answer) response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
-      else response.writeHead(200).end();
+      send(response, 200, await this.#answer(request, await bodyOf(request)));
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal(500, error.message);
-      response.writeHead(refusal.status, { 'content-type': 'application/json' }).end(JSON.stringify(refusal.body));
+      send(response, refusal.status, refusal.body);
     }
   }
 
@@ -167,6 +165,14 @@ export class Wso2StandIn {
     }
     this.#provider.register(clients);
   }
+}
+
+// With its length: Prism's client takes the end of a chunked answer for a broken connection in Debian 13's Node.js.
+function send(response, status, content) {
+  const body = content ? JSON.stringify(content) : '';
+  response.setHeader('content-length', Buffer.byteLength(body));
+  if (content) response.setHeader('content-type', 'application/json');
+  response.writeHead(status).end(body);
 }
 
 async function listen(server) {
