@@ -1,5 +1,6 @@
 // assertiond: reads the configuration, wires the parts, serves, drains. The only file that knows them all.
 
+#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -487,6 +488,10 @@ int main(int argc, char** argv) {
        {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH", "GRPC_SSL_CIPHER_SUITES"}) {
     unsetenv(name);
   }
+  // Its threads wake each other for each call: where the token is a program on the same processors, that had better not
+  // interrupt the ones that sign. Refused, by a sandbox say, it is only slower.
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_BATCH, &none);
   const auto supervisor = assertion::Supervisor::FromEnvironment();
   assertion::StartLog(log_format);
   const auto config = assertion::ReadConfig(serve);
