@@ -141,12 +141,10 @@ Status Module::Reload() {
 }
 
 std::string Module::Name() const {
-  auto info = Info();
+  const auto info = Info();
   if (!info) {
     return "";
   }
-  PadWithBlanks(info->manufacturerID);
-  PadWithBlanks(info->libraryDescription);
   return Trimmed(info->manufacturerID) + ", " + Trimmed(info->libraryDescription) + ' ' +
          std::to_string(info->libraryVersion.major) + '.' + std::to_string(info->libraryVersion.minor);
 }
@@ -157,6 +155,8 @@ Result<CK_INFO> Module::Info() const {
   if (const auto rv = (*this)->C_GetInfo(&info); rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetInfo", rv));
   }
+  PadWithBlanks(info.manufacturerID);
+  PadWithBlanks(info.libraryDescription);
   return info;
 }
 

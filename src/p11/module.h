@@ -68,7 +68,7 @@ class Module {
   unsigned generation() const { return generation_; }
 
   const std::string& path() const { return path_; }
-  Result<CK_INFO> Info() const;
+  Result<CK_INFO> Info() const;  // its texts padded with blanks
 
   // Manufacturer, description and version of the library; empty when it does not tell them.
   std::string Name() const;
