@@ -201,10 +201,6 @@ class Plan {
           });
       raw = raw == nullptr || sessions == 2 ? series : raw;
     }
-    if (bare_ != nullptr) {
-      AddBare(algorithm, *raw, false);
-      AddBare(algorithm, *raw, true);
-    }
     const Series* capacity = nullptr;
     for (const auto in_flight : options_.unary) {
       const auto* series = Keep(algorithm, "unary", in_flight, {&local_, client_id, false}, options_.server);
@@ -222,16 +218,14 @@ class Plan {
     if (unaudited_ != nullptr && algorithm == "RS256") {
       Keep(algorithm, "unary, no audit log", options_.beside, {unaudited_, client_id, false}, 0);
     }
-    if (options_.latency_for <= 0) {
-      return;
+    if (options_.latency_for > 0) {
+      Offer(
+          algorithm, "latency", *capacity, [this, client_id] { return Way{&local_, client_id, false}; },
+          options_.server);
     }
-    Add(algorithm, "latency", 0, [this, client_id, capacity] {
-      const auto rate = options_.per_second > 0 ? options_.per_second : options_.share * Median(capacity->per_second);
-      return Ask({&local_, client_id, false}, options_.server, [&](Load& load) {
-        load.Offer(rate, Seconds(options_.latency_for));
-        return Seconds(options_.latency_for);
-      });
-    });
+    if (bare_ != nullptr) {
+      AddBare(algorithm, *raw, *capacity);
+    }
   }
 
   // Not counted: caches, connections, clock frequency.
@@ -273,14 +267,33 @@ class Plan {
     });
   }
 
-  // The bare server takes as much of the processor as a signature takes with two sessions.
-  void AddBare(const std::string& algorithm, const Series& raw, bool by_stream) {
-    Add(algorithm, by_stream ? "gRPC alone, stream" : "gRPC alone, unary", options_.beside, [this, &raw, by_stream] {
-      const auto time = raw.cpu_us.empty() ? 0 : Median(raw.cpu_us);
-      return Ask({bare_, std::to_string(std::lround(time)), by_stream}, options_.bare_server, [&](Load& load) {
-        return load.Keep(static_cast<std::size_t>(options_.beside), Seconds(options_.seconds));
+  // Calls that come as they will, at a share of `capacity`.
+  void Offer(const std::string& algorithm, const std::string& kind, const Series& capacity, std::function<Way()> way,
+             pid_t server) {
+    Add(algorithm, kind, 0, [this, &capacity, server, way = std::move(way)] {
+      const auto rate = options_.per_second > 0 ? options_.per_second : options_.share * Median(capacity.per_second);
+      return Ask(way(), server, [&](Load& load) {
+        load.Offer(rate, Seconds(options_.latency_for));
+        return Seconds(options_.latency_for);
       });
     });
+  }
+
+  // The bare server takes as much of the processor as a signature takes with two sessions.
+  void AddBare(const std::string& algorithm, const Series& raw, const Series& capacity) {
+    const auto way = [this, &raw](bool by_stream) {
+      return Way{bare_, std::to_string(std::lround(raw.cpu_us.empty() ? 0 : Median(raw.cpu_us))), by_stream};
+    };
+    for (const bool by_stream : {false, true}) {
+      Add(algorithm, by_stream ? "gRPC alone, stream" : "gRPC alone, unary", options_.beside, [this, way, by_stream] {
+        return Ask(way(by_stream), options_.bare_server, [&](Load& load) {
+          return load.Keep(static_cast<std::size_t>(options_.beside), Seconds(options_.seconds));
+        });
+      });
+    }
+    if (options_.latency_for > 0) {
+      Offer(algorithm, "gRPC alone, latency", capacity, [way] { return way(false); }, options_.bare_server);
+    }
   }
 
   const Options& options_;
