@@ -103,7 +103,10 @@ mkdir -p "$root/build" 2>/dev/null || true
 log=$root/build/quickstart.log
 exec 8>"$root/build/quickstart.lock"
 flock 8   # two builds in one folder would spoil each other
-build() { (cd "$root" && cmake --preset release && NINJA_STATUS='%p ' cmake --build build/release) 2>&1 8>&- 9>&-; }
+build() {
+  (cd "$root" && cmake --preset release && NINJA_STATUS='%p ' cmake --build build/release --target assertiond assertionctl) \
+    2>&1 8>&- 9>&-
+}
 { build || echo "build: failed"; } | tee "$log" | {
   shown=0 failed=
   while IFS= read -r line; do

@@ -3,13 +3,13 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
-steps=(deps dev format tidy asan tsan fuzz quickstart package bench)
+steps=(deps release format tidy asan tsan fuzz quickstart package bench)
 usage() {
   cat <<USAGE
 usage: tests/run.sh [--only STEP]... [--long]
   deps        installs what building and testing need
-  dev         builds with warnings as errors; all tests: units, SoftHSM2, service, assertionctl, end to end, buf lint; the
-              units alone are left to asan and tsan when those run as well
+  release     builds what is shipped, with warnings as errors; all tests: units, SoftHSM2, service, assertionctl, end to
+              end, buf lint; the units alone are left to asan and tsan when those run as well
   format      clang-format over our C++
   tidy        clang-tidy over src
   asan        builds with AddressSanitizer and UndefinedBehaviorSanitizer; units, SoftHSM2, service, a reduced fault matrix
@@ -49,9 +49,14 @@ jobs=$(nproc)
 unset SOFTHSM2_CONF ASSERTIOND_SERVER
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1   # what another clone has compiled counts
 
-# A library's files as one, which saves half of the time; quickstart compiles each alone.
+# A library's files as one, which saves half of the time; the preset dev compiles each alone.
 unity=(-D CMAKE_UNITY_BUILD=ON -D CMAKE_UNITY_BUILD_BATCH_SIZE=10)
 build() { cmake --preset "$1" "${unity[@]}" && cmake --build --preset "$1" --parallel "$jobs" "${@:2}"; }
+# In the quick start's own folder: what the tests run is what is shipped, and it is compiled once.
+build_release() {
+  cmake --preset release -D ASSERTION_BUILD_TESTS=ON -D ASSERTION_WERROR=ON &&
+    cmake --build --preset release --parallel "$jobs" "$@"
+}
 # --timeout: for a test that names none of its own, so that none can hang for ever.
 suite() {   # PRESET [OPTION OF ctest]...
   local without=()
@@ -66,10 +71,10 @@ if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_addresses=(setarch "$(u
 
 # Bash ignores errexit in what stands before ||: a step joins its commands with && itself.
 step_deps() { deploy/install-deps.sh build test; }
-step_dev() {
+step_release() {
   local without=()
   if [[ -z $long && " ${steps[*]} " == *' asan '* ]]; then without=(--label-exclude '^(core|p11|cli|observe)$'); fi
-  build dev && suite dev "${without[@]}"
+  build_release && suite release "${without[@]}"
 }
 step_format() { local files; mapfile -t files < <(sources) && clang-format-19 --dry-run -Werror "${files[@]}"; }
 step_tidy() {   # reads the generated headers, too; a library's files as one, which is what suspicious-include sees
@@ -126,8 +131,8 @@ step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$
 step_bench() {
   local options=(--short) keys=(--keys 6 --seconds 1)
   [ -z "$long" ] || options=(--results build/ci) keys=()
-  build dev --target benchmarks &&
-    tests/bench/run.sh build/dev/bin "${options[@]}" && tests/bench/keys.sh build/dev/bin "${keys[@]}"
+  build_release --target benchmarks &&
+    tests/bench/run.sh build/release/bin "${options[@]}" && tests/bench/keys.sh build/release/bin "${keys[@]}"
 }
 
 passed=0 failed=0 failures=()

@@ -57,15 +57,23 @@ sed -e "s|\"listen\": \"unix:$work/assertiond.sock\"|\"listen\": \"unix:$work/un
   >"$work/unaudited.json"
 : >"$work/unaudited.log"
 "$bin/assertiond" --config "$work/unaudited.json" >>"$work/unaudited.log" 2>&1 </dev/null &
-beside=$!
-trap 'kill "$beside" 2>/dev/null || true; at_exit' EXIT
+beside=($!)
+trap 'kill "${beside[@]}" 2>/dev/null || true; at_exit' EXIT
 until grep -qF 'serving on unix:' "$work/unaudited.log"; do
-  kill -0 "$beside" 2>/dev/null || { cat "$work/unaudited.log" >&2; exit 1; }
+  kill -0 "${beside[0]}" 2>/dev/null || { cat "$work/unaudited.log" >&2; exit 1; }
   sleep 0.01
 done
-bench --client-id "$all" --server "$server" --unaudited "unix:$work/unaudited.sock" --tls "$(tls_address)" \
+# And one that is nothing but gRPC: what is possible here at all.
+"$bin/bare_server" "unix:$work/bare.sock" >"$work/bare.log" 2>&1 </dev/null &
+beside+=($!)
+until [ -s "$work/bare.log" ]; do
+  kill -0 "${beside[1]}" || exit 1
+  sleep 0.01
+done
+bench --client-id "$all" --server "$server" --unaudited "unix:$work/unaudited.sock" --bare "unix:$work/bare.sock" \
+  --bare-server "${beside[1]}" --tls "$(tls_address)" \
   --tls-folder "$work/tls-files" --latency-for "$latency_for" --json "$work/parts/token.json"
-kill "$beside"; wait "$beside" || true
+kill "${beside[@]}"; wait "${beside[@]}" || true
 stop_server
 
 # A start with those keys, and without the audit log of all that was signed above: a start reads its youngest file.

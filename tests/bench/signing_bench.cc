@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -40,6 +41,8 @@ struct Options {
   std::vector<std::string> client_ids = {"orders"};
   std::string json;
   std::string unaudited;
+  std::string bare;
+  pid_t bare_server = 0;
   std::string tls;
   std::string tls_folder;
   pid_t server = 0;
@@ -186,14 +189,21 @@ struct Measurement {
 // Everything that one client's key is measured by.
 class Plan {
  public:
-  Plan(const Options& options, const RawToken& token, Stub& local, Stub* unaudited, Stub* tls)
-      : options_(options), token_(token), local_(local), unaudited_(unaudited), tls_(tls) {}
+  Plan(const Options& options, const RawToken& token, Stub& local, Stub* unaudited, Stub* tls, Stub* bare)
+      : options_(options), token_(token), local_(local), unaudited_(unaudited), tls_(tls), bare_(bare) {}
 
   void Add(const std::string& client_id, const std::string& algorithm) {
+    const Series* raw = nullptr;
     for (const auto sessions : options_.raw) {
-      Add(algorithm, "raw", sessions, [this, client_id, mechanism = RawMechanism(algorithm), sessions] {
-        return SignDirectly(token_, client_id, mechanism, sessions, Seconds(options_.seconds));
-      });
+      const auto* series =
+          Add(algorithm, "raw", sessions, [this, client_id, mechanism = RawMechanism(algorithm), sessions] {
+            return SignDirectly(token_, client_id, mechanism, sessions, Seconds(options_.seconds));
+          });
+      raw = raw == nullptr || sessions == 2 ? series : raw;
+    }
+    if (bare_ != nullptr) {
+      AddBare(algorithm, *raw, false);
+      AddBare(algorithm, *raw, true);
     }
     const Series* capacity = nullptr;
     for (const auto in_flight : options_.unary) {
@@ -263,11 +273,22 @@ class Plan {
     });
   }
 
+  // The bare server takes as much of the processor as a signature takes with two sessions.
+  void AddBare(const std::string& algorithm, const Series& raw, bool by_stream) {
+    Add(algorithm, by_stream ? "gRPC alone, stream" : "gRPC alone, unary", options_.beside, [this, &raw, by_stream] {
+      const auto time = raw.cpu_us.empty() ? 0 : Median(raw.cpu_us);
+      return Ask({bare_, std::to_string(std::lround(time)), by_stream}, options_.bare_server, [&](Load& load) {
+        return load.Keep(static_cast<std::size_t>(options_.beside), Seconds(options_.seconds));
+      });
+    });
+  }
+
   const Options& options_;
   const RawToken& token_;
   Stub& local_;
   Stub* unaudited_;  // null: none
   Stub* tls_;        // null: none
+  Stub* bare_;       // null: none
   std::vector<Measurement> measurements_;
 };
 
@@ -279,8 +300,9 @@ int Run(const Options& options) {
   const auto local = ConnectLocally(config.at("listen").get<std::string>());
   const auto unaudited = options.unaudited.empty() ? nullptr : ConnectLocally(options.unaudited);
   const auto tls = options.tls.empty() ? nullptr : ConnectByTls(options.tls, options.tls_folder);
+  const auto bare = options.bare.empty() ? nullptr : ConnectLocally(options.bare);
 
-  Plan plan(options, token, *local, unaudited.get(), tls.get());
+  Plan plan(options, token, *local, unaudited.get(), tls.get(), bare.get());
   for (const auto& client_id : options.client_ids) {
     const auto& clients = config.at("clients");
     const auto client =
@@ -335,6 +357,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--unaudited", options.unaudited,
                  "unix:/PATH of another server on the same token, without an audit log");
+  app.add_option("--bare", options.bare, "unix:/PATH of a bare_server, which tells what gRPC alone leaves possible");
+  app.add_option("--bare-server", options.bare_server, "its process id")->needs("--bare");
   app.add_option("--tls-folder", options.tls_folder, "has authorities.pem, client.pem and client.key");
   app.add_option("--tls", options.tls, "HOST:PORT where the same server speaks TLS")->needs("--tls-folder");
   app.add_option("--json", options.json, "write the results to this file")->required();

@@ -15,7 +15,7 @@ import { pause } from './service.mjs';
 import { Table } from './table.mjs';
 
 const CLIENTS = ['orders', 'billing'];
-const SECONDS = Number(process.env.E2E_SECONDS ?? (process.env.E2E_LONG ? 600 : 60));
+const SECONDS = Number(process.env.E2E_SECONDS ?? (process.env.E2E_LONG ? 600 : 20));
 const SEED = Number(process.env.E2E_SEED ?? randomInt(2 ** 32));
 const SHARE = 0.7;        // of the capacity
 const CALL = 2;           // a call's deadline, in seconds
