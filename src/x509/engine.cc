@@ -17,10 +17,10 @@ namespace {
 struct Loader {
   ENGINE* engine = nullptr;
   std::mutex loading;
-  std::atomic<bool> is_over = false;  // the epoch is, and with it the sessions
 };
 
 std::mutex loaders_mutex;
+std::atomic<const Loader*> newest = nullptr;  // the epochs of all others are over, and with them their sessions
 
 // By the name of the engine that loads its keys with it. Never freed: keys live as long as they like.
 std::map<std::string, Loader, std::less<>>& Loaders() {
@@ -44,7 +44,7 @@ int LoaderIndex() {
 
 int EncryptWhileTheEpochLasts(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding) {
   const auto* const loader = static_cast<const Loader*>(RSA_get_ex_data(rsa, LoaderIndex()));
-  return loader != nullptr && loader->is_over ? -1 : libp11_encrypt.load()(size, from, to, rsa, padding);
+  return loader != nullptr && loader != newest ? -1 : libp11_encrypt.load()(size, from, to, rsa, padding);
 }
 
 // libp11 0.4.13 forgets its keys when it finds its sessions ended, but not that it has: what signs with one after that
@@ -118,9 +118,7 @@ Result<std::string> LoadEngineForKeysOnly(unsigned epoch) {
     Loaders().erase(entry);
     return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' cannot be used", "ENGINE_add: " + TakeErrors());
   }
-  for (auto& [other, loader] : Loaders()) {
-    loader.is_over = other != entry->first;
-  }
+  newest = &entry->second;
   return entry->first;
 }
 

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AssertionService, Caller, Health, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
+import { asRoot, Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
@@ -190,10 +190,6 @@ describe('audit log', () => {
   });
 });
 
-// Root mounts by itself; others by sudo, as everywhere in this project's tests.
-const asRoot = (program, ...options) =>
-  (process.getuid() === 0 ? output(program, options) : output('sudo', ['-n', program, ...options]));
-
 describe('a full disk', () => {
   let deployment;
   let disk;
@@ -201,7 +197,7 @@ describe('a full disk', () => {
   before(async () => {
     disk = path.join(temporaryFolder(), 'disk');
     mkdirSync(disk);
-    await asRoot('mount', '-t', 'tmpfs', '-o', `size=256k,mode=700,uid=${process.getuid()}`, 'audit', disk);
+    await asRoot('mount', ['-t', 'tmpfs', '-o', `size=256k,mode=700,uid=${process.getuid()}`, 'audit', disk]);
     deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], {
       audit: { path: path.join(disk, 'audit.log'), checkpoint_lines: 1 }, http_listen: '127.0.0.1:0',
     });
@@ -212,7 +208,7 @@ describe('a full disk', () => {
     try {
       await deployment?.close();
     } finally {
-      await asRoot('umount', disk);
+      await asRoot('umount', [disk]);
     }
   });
 

@@ -140,3 +140,7 @@ export async function output(program, options, settings) {
   if (status !== 0) throw new Error(`${path.basename(program)} ${options.join(' ')}: ended with ${status}: ${stderr}`);
   return stdout;
 }
+
+// As output, as root: others by sudo, as everywhere in this project's tests.
+export const asRoot = (program, options, settings) =>
+  (process.getuid() === 0 ? output(program, options, settings) : output('sudo', ['-n', program, ...options], settings));

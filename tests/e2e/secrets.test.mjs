@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { temporaryFolder } from './process.mjs';
+import { asRoot, temporaryFolder } from './process.mjs';
 import { describeSecrets } from './secrets.mjs';
 
 describe('secrets', () => {
@@ -44,9 +44,7 @@ describe('secrets', () => {
     assert.match(limits, /^Max core file size +0 +0 /m);
     if (process.getuid() !== 0) assert.throws(() => readFileSync(`/proc/${pid}/mem`), { code: 'EACCES' });
     const forms = ['utf8', 'hex', 'base64'].map((form) => Buffer.from(deployment.pin).toString(form));
-    const python = ['python3', 'memory_holds.py', String(pid)];
-    const held = execFileSync(...(process.getuid() === 0 ? [python[0], python.slice(1)] : ['sudo', ['-n', ...python]]),
-      { input: [...forms, 'orders'].join('\n'), encoding: 'utf8' });
+    const held = await asRoot('python3', ['memory_holds.py', String(pid)], { input: [...forms, 'orders'].join('\n') });
     assert.equal(held, 'orders\n', 'the search finds what is there, and the PIN is not');
   });
 });

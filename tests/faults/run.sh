@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
 done
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util p11-kit setpriv; do
+for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util p11-kit setpriv python3; do
   command -v "$program" >/dev/null || { echo "faults: $program is missing" >&2; exit 1; }
 done
 
