@@ -174,7 +174,11 @@ for step in "${steps[@]}"; do
   fi
 done
 
-# Once more, in short, where whoever sees the last lines alone still sees it.
-[ ${#failures[@]} = 0 ] || grep -hE "$signs" "${failures[@]}" | sed -E 's/^ +//' | cut -c1-100 | sort -u | head -n 12 || true
+# Once more, in short, where whoever sees the last lines alone still sees it: what failed, and why.
+reasons='^ *[A-Za-z]*Error( \[\w+\])?: |: Failure$'
+if [ ${#failures[@]} -gt 0 ]; then
+  { grep -hE "$signs" "${failures[@]}" | sed -E 's/^ +//' | sort -u | head -n 12
+    grep -hE -A 4 "$reasons" "${failures[@]}" | sed -E 's/^ +//' | grep -vE '^(at |--$|$)' | head -n 16; } | cut -c1-160 || true
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
