@@ -378,6 +378,32 @@ TEST_F(LogTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
   EXPECT_FALSE(Verified().fault);
 }
 
+TEST_F(LogTest, LinesGoOnWhileACheckpointIsSigned) {
+  auto slow = signer_.signer();
+  std::latch asked(1);
+  std::latch answered(1);
+  slow.sign = [&, sign = slow.sign, first = true](std::string_view payload) mutable {
+    if (std::exchange(first, false)) {
+      asked.count_down();
+      answered.wait();
+    }
+    return sign(payload);
+  };
+  {
+    const auto log = *Log::Open({.path = path(), .checkpoint_lines = 2, .checkpoint_interval = std::chrono::hours(1)},
+                                slow, signer_.keys(), {});
+    ASSERT_TRUE(Record(*log, "first"));
+    asked.wait();
+    for (const auto* jti : {"second", "third"}) {
+      ASSERT_TRUE(Record(*log, jti));
+    }
+    EXPECT_EQ(log->position().checkpoint, 0U);
+    answered.count_down();
+  }
+  ExpectProven();
+  EXPECT_EQ(Verified().checkpoints, 2U) << "of the first lines, and at the end";
+}
+
 TEST_F(LogTest, WithoutItsKeyTheLogGoesOnUnproven) {
   auto broken = signer_.signer();
   std::atomic<int> asked = 0;

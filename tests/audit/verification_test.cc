@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kLines = 10000;
 constexpr std::size_t kCheckpointEvery = 500;
+constexpr std::size_t kLate = 7;  // lines that every other checkpoint comes after what it covers
 
 using Texts = std::vector<std::string>;
 
@@ -23,13 +24,23 @@ struct Written {
   Texts lines;
 };
 
+std::string LateCheckpoint(Head& head, const Head& covered, const SoftwareSigner& signer) {
+  const auto payload = CheckpointPayload(covered, {});
+  return Chain(head, CheckpointBody(payload, *signer.signer().sign(payload)));
+}
+
 // Every 500th line is a checkpoint, the last one too.
 const Written& Log() {
   static const Written log = [] {
     Written written;
     auto head = Genesis();
+    auto covered = head;
     const auto now = std::chrono::system_clock::time_point();
     for (std::size_t i = 1; i <= kLines; ++i) {
+      if (i % (2 * kCheckpointEvery) == kCheckpointEvery) {
+        written.lines.push_back(LateCheckpoint(head, covered, written.signer));
+        continue;
+      }
       if (i % kCheckpointEvery == 0) {
         written.lines.push_back(*MakeCheckpoint(head, written.signer.signer().sign, now));
         continue;
@@ -41,6 +52,7 @@ const Written& Log() {
       event.jti = std::to_string(i);
       event.outcome = "OK";
       written.lines.push_back(Chain(head, Body(event, now)));
+      covered = i % kCheckpointEvery == kCheckpointEvery - kLate ? head : covered;
     }
     return written;
   }();
@@ -264,6 +276,37 @@ TEST(Verification, LinesAfterTheLastCheckpointAreNotProven) {
   EXPECT_FALSE(found.fault);
   EXPECT_EQ(found.proven, 1000U);
   EXPECT_EQ(found.last, 1200U);
+}
+
+TEST(Verification, OfLinesThatCameWhileACheckpointWasSignedTheNextOneProves) {
+  const auto late = Check(Join({Log().lines.begin(), Log().lines.begin() + 1500}), {});
+  EXPECT_FALSE(late.fault);
+  EXPECT_EQ(late.proven, 1500U - kLate);
+  EXPECT_EQ(late.checkpoints, 3U);
+}
+
+TEST(Verification, ACheckpointProvesOnlyWhatItCovers) {
+  Texts lines(Log().lines.begin(), Log().lines.begin() + 600);
+  Head head{.sequence = 600, .hash = ParseLine(lines.back())->hash};
+  const auto with = [&](const Head& covered) {
+    auto last = head;
+    auto all = lines;
+    all.push_back(LateCheckpoint(last, covered, Log().signer));
+    return Join(all);
+  };
+  EXPECT_EQ(Check(with({.sequence = 599, .hash = ParseLine(lines[598])->hash}), {}).proven, 599U);
+  ExpectFault(with({.sequence = 598, .hash = ParseLine(lines[598])->hash}), Tampering::kChanged, 601, "another line");
+  ExpectFault(with({.sequence = 601, .hash = ParseLine(lines[598])->hash}), Tampering::kChanged, 601, "itself");
+  ExpectFault(with({.sequence = 492, .hash = ParseLine(lines[491])->hash}), Tampering::kChanged, 601, "an old one");
+}
+
+// As one would who has cut the log's end off and has no key: an old signature, at a new place.
+TEST(Verification, ACheckpointCountsOnce) {
+  Texts lines(Log().lines.begin(), Log().lines.begin() + 600);
+  const auto copied = lines[499].substr(lines[499].find(R"("time")"));
+  Head head{.sequence = 600, .hash = ParseLine(lines.back())->hash};
+  lines.push_back(Chain(head, copied));
+  ExpectFault(Join(lines), Tampering::kChanged, 601, "once more");
 }
 
 TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {
