@@ -51,11 +51,13 @@ export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1   # what another clone has compil
 
 # A library's files as one, which saves half of the time; the preset dev compiles each alone.
 unity=(-D CMAKE_UNITY_BUILD=ON -D CMAKE_UNITY_BUILD_BATCH_SIZE=10)
-build() { cmake --preset "$1" "${unity[@]}" && cmake --build --preset "$1" --parallel "$jobs" "${@:2}"; }
-# In the quick start's own folder: what the tests run is what is shipped, and it is compiled once.
-build_release() {
-  cmake --preset release -D ASSERTION_BUILD_TESTS=ON -D ASSERTION_WERROR=ON &&
-    cmake --build --preset release --parallel "$jobs" "$@"
+build() {   # PRESET [OPTION OF cmake --build]...
+  local options=("${unity[@]}") lock=()
+  # In the quick start's own folder, under its lock: what the tests run is what is shipped, and it is compiled once.
+  [ "$1" != release ] ||
+    options=(-D ASSERTION_BUILD_TESTS=ON -D ASSERTION_WERROR=ON) lock=(flock --close build/quickstart.lock)
+  "${lock[@]}" cmake --preset "$1" "${options[@]}" &&
+    "${lock[@]}" cmake --build --preset "$1" --parallel "$jobs" "${@:2}"
 }
 # --timeout: for a test that names none of its own, so that none can hang for ever.
 suite() {   # PRESET [OPTION OF ctest]...
@@ -74,7 +76,7 @@ step_deps() { deploy/install-deps.sh build test; }
 step_release() {
   local without=()
   if [[ -z $long && " ${steps[*]} " == *' asan '* ]]; then without=(--label-exclude '^(core|p11|cli|observe)$'); fi
-  build_release && suite release "${without[@]}"
+  build release && suite release "${without[@]}"
 }
 step_format() { local files; mapfile -t files < <(sources) && clang-format-19 --dry-run -Werror "${files[@]}"; }
 step_tidy() {   # reads the generated headers, too; a library's files as one, which is what suspicious-include sees
@@ -131,7 +133,7 @@ step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$
 step_bench() {
   local options=(--short) keys=(--keys 6 --seconds 1)
   [ -z "$long" ] || options=(--results build/ci) keys=()
-  build_release --target benchmarks &&
+  build release --target benchmarks &&
     tests/bench/run.sh build/release/bin "${options[@]}" && tests/bench/keys.sh build/release/bin "${keys[@]}"
 }
 

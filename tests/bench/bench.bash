@@ -90,18 +90,24 @@ write_config() {
 # tls_address: HOST:PORT where the server that was started speaks TLS.
 tls_address() { sed -nE 's/.*serving on (\S+) with TLS.*/\1/p' "$work/assertiond.log"; }
 
-# start_server: sets started to the milliseconds from start to serving.
-start_server() {
-  local began deadline=$((SECONDS + 60))
-  began=$(date +%s%N)
-  : >"$work/assertiond.log"   # so that the wait below always has a file to look into
-  "$bin/assertiond" --config "$work/assertiond.json" >>"$work/assertiond.log" 2>&1 </dev/null &
-  server=$!
-  until grep -qF 'serving on unix:' "$work/assertiond.log"; do
-    if ! kill -0 "$server" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
-      cat "$work/assertiond.log" >&2; echo "bench: assertiond does not serve" >&2; exit 1
+# await PID LOG TEXT: until the server's log says it.
+await() {
+  local deadline=$((SECONDS + 60))
+  until grep -qsF "$3" "$2"; do
+    if ! kill -0 "$1" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+      cat "$2" >&2; echo "bench: a server does not serve" >&2; exit 1
     fi
     sleep 0.01
   done
+}
+
+# start_server: sets started to the milliseconds from start to serving.
+start_server() {
+  local began
+  began=$(date +%s%N)
+  : >"$work/assertiond.log"   # an earlier server's says it already
+  "$bin/assertiond" --config "$work/assertiond.json" >>"$work/assertiond.log" 2>&1 </dev/null &
+  server=$!
+  await "$server" "$work/assertiond.log" 'serving on unix:'
   started=$((($(date +%s%N) - began) / 1000000))
 }

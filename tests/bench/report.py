@@ -49,7 +49,7 @@ def targets(token, networks, start):
             found[-1]["grpc_alone"] = round(bare, digits)
 
     def alone(algorithm, way, raw, what="per_second"):
-        series = (token.of(algorithm, f"gRPC alone, {way}") or [None])[0]
+        series = token.get(algorithm, f"gRPC alone, {way}", 64)
         return ratio(series, raw, what) if series else None
 
     rs_raw = token.get("RS256", "raw", 2)

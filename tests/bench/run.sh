@@ -55,24 +55,16 @@ done
 sed -e "s|\"listen\": \"unix:$work/assertiond.sock\"|\"listen\": \"unix:$work/unaudited.sock\"|" \
   -e '/"tls":/d' -e 's|"operators"|"audit": { "enabled": false }, "operators"|' "$work/assertiond.json" \
   >"$work/unaudited.json"
-: >"$work/unaudited.log"
-"$bin/assertiond" --config "$work/unaudited.json" >>"$work/unaudited.log" 2>&1 </dev/null &
+"$bin/assertiond" --config "$work/unaudited.json" >"$work/unaudited.log" 2>&1 </dev/null &
 beside=($!)
 trap 'kill "${beside[@]}" 2>/dev/null || true; at_exit' EXIT
-until grep -qF 'serving on unix:' "$work/unaudited.log"; do
-  kill -0 "${beside[0]}" 2>/dev/null || { cat "$work/unaudited.log" >&2; exit 1; }
-  sleep 0.01
-done
+await "${beside[0]}" "$work/unaudited.log" 'serving on unix:'
 # And one that is nothing but gRPC: what is possible here at all.
 "$bin/bare_server" "unix:$work/bare.sock" >"$work/bare.log" 2>&1 </dev/null &
 beside+=($!)
-until [ -s "$work/bare.log" ]; do
-  kill -0 "${beside[1]}" || exit 1
-  sleep 0.01
-done
+await "${beside[1]}" "$work/bare.log" serving
 bench --client-id "$all" --server "$server" --unaudited "unix:$work/unaudited.sock" --bare "unix:$work/bare.sock" \
-  --bare-server "${beside[1]}" --tls "$(tls_address)" \
-  --tls-folder "$work/tls-files" --latency-for "$latency_for" --json "$work/parts/token.json"
+  --bare-server "${beside[1]}" --tls "$(tls_address)" --tls-folder "$work/tls-files" --latency-for "$latency_for" --json "$work/parts/token.json"
 kill "${beside[@]}"; wait "${beside[@]}" || true
 stop_server
 

@@ -115,6 +115,8 @@ struct Way {
   bool by_stream;
 };
 
+using WayOf = std::function<Way()>;  // of a turn, when it begins
+
 // Puts a load on the service and measures it; `apply` tells how long it took.
 template <typename Apply>
 Turn Ask(const Way& way, pid_t server, const Apply& apply) {
@@ -202,26 +204,27 @@ class Plan {
       raw = raw == nullptr || sessions == 2 ? series : raw;
     }
     const Series* capacity = nullptr;
+    const auto by = [&client_id](Stub* stub, bool by_stream) {
+      return [way = Way{stub, client_id, by_stream}] { return way; };
+    };
     for (const auto in_flight : options_.unary) {
-      const auto* series = Keep(algorithm, "unary", in_flight, {&local_, client_id, false}, options_.server);
+      const auto* series = Keep(algorithm, "unary", in_flight, by(&local_, false), options_.server);
       capacity = capacity == nullptr || in_flight <= options_.beside ? series : capacity;
     }
     for (const auto in_flight : options_.stream) {
-      Keep(algorithm, "stream", in_flight, {&local_, client_id, true}, options_.server);
+      Keep(algorithm, "stream", in_flight, by(&local_, true), options_.server);
     }
     if (tls_ != nullptr) {
-      Keep(algorithm, "unary, TLS", options_.beside, {tls_, client_id, false}, options_.server);
+      Keep(algorithm, "unary, TLS", options_.beside, by(tls_, false), options_.server);
       if (!options_.stream.empty()) {
-        Keep(algorithm, "stream, TLS", options_.beside, {tls_, client_id, true}, options_.server);
+        Keep(algorithm, "stream, TLS", options_.beside, by(tls_, true), options_.server);
       }
     }
     if (unaudited_ != nullptr && algorithm == "RS256") {
-      Keep(algorithm, "unary, no audit log", options_.beside, {unaudited_, client_id, false}, 0);
+      Keep(algorithm, "unary, no audit log", options_.beside, by(unaudited_, false), 0);
     }
     if (options_.latency_for > 0) {
-      Offer(
-          algorithm, "latency", *capacity, [this, client_id] { return Way{&local_, client_id, false}; },
-          options_.server);
+      Offer(algorithm, "latency", *capacity, by(&local_, false), options_.server);
     }
     if (bare_ != nullptr) {
       AddBare(algorithm, *raw, *capacity);
@@ -260,16 +263,15 @@ class Plan {
     return measurements_.back().series.get();
   }
 
-  const Series* Keep(const std::string& algorithm, const std::string& kind, int in_flight, Way way, pid_t server) {
+  const Series* Keep(const std::string& algorithm, const std::string& kind, int in_flight, WayOf way, pid_t server) {
     return Add(algorithm, kind, in_flight, [this, in_flight, server, way = std::move(way)] {
-      return Ask(way, server,
+      return Ask(way(), server,
                  [&](Load& load) { return load.Keep(static_cast<std::size_t>(in_flight), Seconds(options_.seconds)); });
     });
   }
 
   // Calls that come as they will, at a share of `capacity`.
-  void Offer(const std::string& algorithm, const std::string& kind, const Series& capacity, std::function<Way()> way,
-             pid_t server) {
+  void Offer(const std::string& algorithm, const std::string& kind, const Series& capacity, WayOf way, pid_t server) {
     Add(algorithm, kind, 0, [this, &capacity, server, way = std::move(way)] {
       const auto rate = options_.per_second > 0 ? options_.per_second : options_.share * Median(capacity.per_second);
       return Ask(way(), server, [&](Load& load) {
@@ -282,17 +284,14 @@ class Plan {
   // The bare server takes as much of the processor as a signature takes with two sessions.
   void AddBare(const std::string& algorithm, const Series& raw, const Series& capacity) {
     const auto way = [this, &raw](bool by_stream) {
-      return Way{bare_, std::to_string(std::lround(raw.cpu_us.empty() ? 0 : Median(raw.cpu_us))), by_stream};
+      return [this, &raw, by_stream] {
+        return Way{bare_, std::to_string(std::lround(raw.cpu_us.empty() ? 0 : Median(raw.cpu_us))), by_stream};
+      };
     };
-    for (const bool by_stream : {false, true}) {
-      Add(algorithm, by_stream ? "gRPC alone, stream" : "gRPC alone, unary", options_.beside, [this, way, by_stream] {
-        return Ask(way(by_stream), options_.bare_server, [&](Load& load) {
-          return load.Keep(static_cast<std::size_t>(options_.beside), Seconds(options_.seconds));
-        });
-      });
-    }
+    Keep(algorithm, "gRPC alone, unary", options_.beside, way(false), options_.bare_server);
+    Keep(algorithm, "gRPC alone, stream", options_.beside, way(true), options_.bare_server);
     if (options_.latency_for > 0) {
-      Offer(algorithm, "gRPC alone, latency", capacity, [way] { return way(false); }, options_.bare_server);
+      Offer(algorithm, "gRPC alone, latency", capacity, way(false), options_.bare_server);
     }
   }
 
