@@ -46,13 +46,14 @@ Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
 }
 
 Signer Key::ToSigner(SigningQueue& queue) const {
-  return {.sign = [&queue, key = key_](std::string_view payload) -> Result<std::string> {
-            auto made = queue.SignNow(key, jws::SigningInput(key->encoded_header, payload));
-            if (!made) {
-              return std::unexpected(made.error());
-            }
-            return jws::Compact(std::move(made->input), made->signature);
-          },
+  return {.sign =
+              [&queue, key = key_](std::string_view payload, auto done) {
+                queue.SignNow(key, jws::SigningInput(key->encoded_header, payload),
+                              [done = std::move(done)](Result<Signed> made) mutable {
+                                done(made ? Result<std::string>(jws::Compact(std::move(made->input), made->signature))
+                                          : std::unexpected(made.error()));
+                              });
+              },
           .jwk = jws::Jwk(key_->public_key, KeyAlgorithm(), {}).dump()};
 }
 
@@ -62,15 +63,6 @@ std::string CheckpointPayload(const Head& covered, std::chrono::system_clock::ti
 
 std::string CheckpointBody(const std::string& payload, std::string_view jws) {
   return payload.substr(1, payload.size() - 2).append(R"(,"jws":")").append(jws).append("\"}");
-}
-
-Result<std::string> MakeCheckpoint(Head& head, const Sign& sign, std::chrono::system_clock::time_point now) {
-  const auto payload = CheckpointPayload(head, now);
-  const auto jws = sign(payload);
-  if (!jws) {
-    return std::unexpected(jws.error());
-  }
-  return Chain(head, CheckpointBody(payload, *jws));
 }
 
 Result<PublicKeys> ToPublicKeys(const PublicKey& key) {
@@ -116,14 +108,14 @@ Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const Publ
   if (!key->second->Verify(parsed->signing_input, parsed->signature)) {
     return Fail(Code::kInvalidArgument, "its signature is bad");
   }
+  const auto covers = parsed->claims.find("covers");
+  if (covers == parsed->claims.end() || !covers->is_number_unsigned() || *covers >= line.sequence) {
+    return Fail(Code::kInvalidArgument, "it does not say which line before it it covers, as of version 2 of the log");
+  }
   // What was signed, with its JWS, must be the line: no member beside it, none written otherwise.
   Head before{.sequence = line.sequence - 1, .hash = line.prev};
   if (Chain(before, CheckpointBody(parsed->claims.dump(), jws)) != text) {
     return Fail(Code::kInvalidArgument, "it says something else than what was signed");
-  }
-  const auto covers = parsed->claims.find("covers");
-  if (covers == parsed->claims.end() || !covers->is_number_unsigned() || *covers >= line.sequence) {
-    return Fail(Code::kInvalidArgument, "it covers no line before it");
   }
   return Head{.sequence = covers->get<std::uint64_t>(), .hash = TextOf(parsed->claims, "hash")};
 }

@@ -17,8 +17,8 @@
 
 namespace assertion::audit {
 
-// Signs a checkpoint's payload: a compact JWS (RFC 7515).
-using Sign = std::function<Result<std::string>(std::string_view payload)>;
+// Signs a checkpoint's payload. `done` gets a compact JWS (RFC 7515), on whichever thread has it; it does not block.
+using Sign = std::function<void(std::string_view payload, std::move_only_function<void(Result<std::string>)> done)>;
 
 struct Signer {
   Sign sign;
@@ -45,9 +45,6 @@ std::string CheckpointPayload(const Head& covered, std::chrono::system_clock::ti
 
 // A signed payload, ready to be chained. Lines that came while it was signed may stand before it.
 std::string CheckpointBody(const std::string& payload, std::string_view jws);
-
-// The line that proves all up to `head`, and itself, since nothing stands between; moves the head on to it.
-Result<std::string> MakeCheckpoint(Head& head, const Sign& sign, std::chrono::system_clock::time_point now);
 
 // Public audit keys by kid (RFC 7638).
 using PublicKeys = std::map<std::string, std::shared_ptr<const x509::Verifier>, std::less<>>;

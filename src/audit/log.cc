@@ -49,7 +49,7 @@ Log::~Log() {
 }
 
 std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn) const {
-  nlohmann::ordered_json members = {{"version", 1}, {"unproven", unproven}};
+  nlohmann::ordered_json members = {{"version", 2}, {"unproven", unproven}};
   if (torn != 0) {
     members["torn_octets"] = torn;
   }
@@ -241,11 +241,11 @@ void Log::SetState(const Status& state) {
   }
 }
 
-// Signs on a thread of its own: a token takes as long as it likes, and lines go on meanwhile.
+// A token takes as long as it likes, and lines go on meanwhile.
 void Log::BeginCheckpoint() {
   proving_ = true;
-  prover_ = std::jthread([this, covered = head_, payload = CheckpointPayload(head_, Now())]() mutable {
-    auto jws = signer_.sign(payload);
+  const auto payload = CheckpointPayload(head_, Now());
+  signer_.sign(payload, [this, covered = head_, payload](Result<std::string> jws) mutable {
     const std::lock_guard lock(mutex_);
     proof_.emplace(Proof{.covered = std::move(covered), .payload = std::move(payload), .jws = std::move(jws)});
     filled_.notify_one();

@@ -72,7 +72,7 @@ class Log {
   // The public JWK of the key that signs checkpoints.
   const std::string& jwk() const { return signer_.jwk; }
 
-  // The last durable line, and the last checkpoint's sequence (0: none since the start).
+  // The last durable line, and how far the last checkpoint proves the log (0: none since the start).
   struct Position {
     Head head;
     std::uint64_t checkpoint;
@@ -83,7 +83,7 @@ class Log {
   struct Backlog {
     std::size_t waiting;                      // events that are not durable yet
     std::chrono::steady_clock::duration lag;  // since the oldest of them was recorded; 0: none waits
-    std::uint64_t unproven;                   // lines since the last checkpoint
+    std::uint64_t unproven;                   // lines that no checkpoint proves yet
   };
   Backlog backlog() const;
 
@@ -148,7 +148,6 @@ class Log {
   bool reopen_ = false;
   bool closing_ = false;
   DurationHistogram durable_time_;
-  std::jthread prover_;  // signs one checkpoint and ends
   std::jthread worker_;
 };
 

@@ -26,8 +26,10 @@ struct Written {
 
 std::string LateCheckpoint(Head& head, const Head& covered, const SoftwareSigner& signer) {
   const auto payload = CheckpointPayload(covered, {});
-  return Chain(head, CheckpointBody(payload, *signer.signer().sign(payload)));
+  return Chain(head, CheckpointBody(payload, *signer.Sign(payload)));
 }
+
+std::string Checkpoint(Head& head, const SoftwareSigner& signer) { return LateCheckpoint(head, Head(head), signer); }
 
 // Every 500th line is a checkpoint, the last one too.
 const Written& Log() {
@@ -42,7 +44,7 @@ const Written& Log() {
         continue;
       }
       if (i % kCheckpointEvery == 0) {
-        written.lines.push_back(*MakeCheckpoint(head, written.signer.signer().sign, now));
+        written.lines.push_back(Checkpoint(head, written.signer));
         continue;
       }
       Event event;
@@ -223,15 +225,14 @@ TEST(Verification, AChainThatWasMadeAnewFailsAtItsNextCheckpoint) {
 TEST(Verification, ACheckpointOfAnotherKeyDoesNotCount) {
   const SoftwareSigner other;
   auto head = Genesis();
-  const auto line = *MakeCheckpoint(head, other.signer().sign, {});
-  ExpectFault(line + "\n", Tampering::kChanged, 1, "another key");
+  ExpectFault(Checkpoint(head, other) + "\n", Tampering::kChanged, 1, "another key");
 }
 
 TEST(Verification, NorDoesOneThatOnlyNamesTheRightKey) {
   SoftwareSigner forger;
   forger.Claim(Log().signer.kid());
   auto head = Genesis();
-  ExpectFault(*MakeCheckpoint(head, forger.signer().sign, {}) + "\n", Tampering::kChanged, 1, "forged signature");
+  ExpectFault(Checkpoint(head, forger) + "\n", Tampering::kChanged, 1, "forged signature");
 }
 
 TEST(Verification, ALineThatLinksButCountsWrongIsChanged) {
