@@ -301,6 +301,19 @@ TEST(Verification, ACheckpointProvesOnlyWhatItCovers) {
   ExpectFault(with({.sequence = 492, .hash = ParseLine(lines[491])->hash}), Tampering::kChanged, 601, "an old one");
 }
 
+// No later line links to it.
+TEST(Verification, TheLastCheckpointSaysWhatWasSignedAndNothingElse) {
+  const auto ending_in = [](std::string_view from, std::string_view to) {
+    Texts lines(Log().lines.begin(), Log().lines.begin() + kCheckpointEvery);
+    const auto at = lines.back().find(from);
+    lines.back().replace(at, from.size(), to);
+    return Join(lines);
+  };
+  EXPECT_FALSE(Check(ending_in("1970", "1970"), {}).fault);
+  ExpectFault(ending_in("1970", "1971"), Tampering::kChanged, kCheckpointEvery, "another time");
+  ExpectFault(ending_in(R"(,"jws")", R"(,"note":"","jws")"), Tampering::kChanged, kCheckpointEvery, "one more member");
+}
+
 // As one would who has cut the log's end off and has no key: an old signature, at a new place.
 TEST(Verification, ACheckpointCountsOnce) {
   Texts lines(Log().lines.begin(), Log().lines.begin() + 600);
