@@ -22,11 +22,6 @@ std::string TextOf(const auto& object, const char* name) {
   return found != object.end() && found->is_string() ? found->template get<std::string>() : "";
 }
 
-// A line is its payload and its JWS, and nothing else.
-std::string CheckpointLine(const std::string& payload, const std::string& jws) {
-  return payload.substr(0, payload.size() - 1) + R"(,"jws":")" + jws + "\"}";
-}
-
 }  // namespace
 
 Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
@@ -51,27 +46,23 @@ Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
 }
 
 Signer Key::ToSigner(SigningQueue& queue) const {
-  return {.sign = [&queue, key = key_](std::string_view payload) -> Result<std::string> {
-            auto made = queue.SignNow(key, jws::SigningInput(key->encoded_header, payload));
-            if (!made) {
-              return std::unexpected(made.error());
-            }
-            return jws::Compact(std::move(made->input), made->signature);
-          },
+  return {.sign =
+              [&queue, key = key_](std::string_view payload, auto done) {
+                queue.SignNow(key, jws::SigningInput(key->encoded_header, payload),
+                              [done = std::move(done)](Result<Signed> made) mutable {
+                                done(made ? Result<std::string>(jws::Compact(std::move(made->input), made->signature))
+                                          : std::unexpected(made.error()));
+                              });
+              },
           .jwk = jws::Jwk(key_->public_key, KeyAlgorithm(), {}).dump()};
 }
 
-Result<std::string> MakeCheckpoint(Head& head, const Sign& sign, std::chrono::system_clock::time_point now) {
-  auto next = head;
-  const auto payload = Chain(next, Body(ordered_json::object(), kCheckpoint, now));
-  const auto jws = sign(payload);
-  if (!jws) {
-    return std::unexpected(jws.error());
-  }
-  auto line = CheckpointLine(payload, *jws);
-  next.hash = jws::Sha256Thumbprint(AsBytes(line));
-  head = std::move(next);
-  return line;
+std::string CheckpointPayload(const Head& covered, std::chrono::system_clock::time_point now) {
+  return "{" + Body(ordered_json{{"covers", covered.sequence}, {"hash", covered.hash}}, kCheckpoint, now);
+}
+
+std::string CheckpointBody(const std::string& payload, std::string_view jws) {
+  return payload.substr(1, payload.size() - 2).append(R"(,"jws":")").append(jws).append("\"}");
 }
 
 Result<PublicKeys> ToPublicKeys(const PublicKey& key) {
@@ -103,7 +94,7 @@ Result<PublicKeys> ParsePublicKeys(std::string_view text) {
   return keys;
 }
 
-Status CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys) {
+Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys) {
   const auto jws = TextOf(line.members, "jws");
   const auto parsed = jws::ParseCompact(jws);
   if (!parsed || TextOf(parsed->header, "typ") != kType || TextOf(parsed->header, "alg") != KeyAlgorithm().name) {
@@ -117,11 +108,16 @@ Status CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys
   if (!key->second->Verify(parsed->signing_input, parsed->signature)) {
     return Fail(Code::kInvalidArgument, "its signature is bad");
   }
+  const auto covers = parsed->claims.find("covers");
+  if (covers == parsed->claims.end() || !covers->is_number_unsigned() || *covers >= line.sequence) {
+    return Fail(Code::kInvalidArgument, "it does not say which line before it it covers, as of version 2 of the log");
+  }
   // What was signed, with its JWS, must be the line: no member beside it, none written otherwise.
-  if (CheckpointLine(parsed->claims.dump(), jws) != text) {
+  Head before{.sequence = line.sequence - 1, .hash = line.prev};
+  if (Chain(before, CheckpointBody(parsed->claims.dump(), jws)) != text) {
     return Fail(Code::kInvalidArgument, "it says something else than what was signed");
   }
-  return {};
+  return Head{.sequence = covers->get<std::uint64_t>(), .hash = TextOf(parsed->claims, "hash")};
 }
 
 }  // namespace assertion::audit

@@ -17,8 +17,8 @@
 
 namespace assertion::audit {
 
-// Signs a checkpoint's payload: a compact JWS (RFC 7515).
-using Sign = std::function<Result<std::string>(std::string_view payload)>;
+// Signs a checkpoint's payload. `done` gets a compact JWS (RFC 7515), on whichever thread has it; it does not block.
+using Sign = std::function<void(std::string_view payload, std::move_only_function<void(Result<std::string>)> done)>;
 
 struct Signer {
   Sign sign;
@@ -40,8 +40,11 @@ class Key {
   SigningKeyPtr key_;
 };
 
-// The line that states and proves where the chain stood at `head`; moves the head on to it.
-Result<std::string> MakeCheckpoint(Head& head, const Sign& sign, std::chrono::system_clock::time_point now);
+// What is signed of a checkpoint: where the chain stood at `covered`.
+std::string CheckpointPayload(const Head& covered, std::chrono::system_clock::time_point now);
+
+// A signed payload, ready to be chained. Lines that came while it was signed may stand before it.
+std::string CheckpointBody(const std::string& payload, std::string_view jws);
 
 // Public audit keys by kid (RFC 7638).
 using PublicKeys = std::map<std::string, std::shared_ptr<const x509::Verifier>, std::less<>>;
@@ -50,7 +53,14 @@ using PublicKeys = std::map<std::string, std::shared_ptr<const x509::Verifier>, 
 Result<PublicKeys> ParsePublicKeys(std::string_view text);
 Result<PublicKeys> ToPublicKeys(const PublicKey& key);
 
-// Whether the line is what the holder of one of these keys signed, octet for octet. The reason if not.
-Status CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys);
+// What the checkpoint covers, if all of its line but sequence and prev is what the holder of one of these keys signed,
+// octet for octet. The reason if not.
+Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys);
+
+// How far all is proven once this checkpoint, the line of that sequence, holds: up to itself when it follows what it
+// covers, for then its own sequence and prev are signed, too.
+constexpr std::uint64_t ProvenBy(std::uint64_t covered, std::uint64_t sequence) {
+  return covered + 1 == sequence ? sequence : covered;
+}
 
 }  // namespace assertion::audit

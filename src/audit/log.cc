@@ -49,7 +49,7 @@ Log::~Log() {
 }
 
 std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn) const {
-  nlohmann::ordered_json members = {{"version", 1}, {"unproven", unproven}};
+  nlohmann::ordered_json members = {{"version", 2}, {"unproven", unproven}};
   if (torn != 0) {
     members["torn_octets"] = torn;
   }
@@ -109,14 +109,15 @@ Log::Backlog Log::backlog() const {
 void Log::Work() {
   while (true) {
     std::vector<Entry> batch;
+    std::optional<Proof> proof;
     bool reopen = false;
     bool closing = false;
     {
       std::unique_lock lock(mutex_);
-      const auto wake = [this] { return closing_ || reopen_ || !waiting_.empty(); };
+      const auto wake = [this] { return closing_ || reopen_ || proof_ || !waiting_.empty(); };
       if (!state_) {
         filled_.wait_for(lock, kRetry, wake);
-      } else if (since_checkpoint_ > 0) {
+      } else if (since_checkpoint_ > 0 && !proving_) {
         filled_.wait_until(lock, next_checkpoint_, wake);
       } else {
         filled_.wait(lock, wake);
@@ -125,6 +126,7 @@ void Log::Work() {
       batch.swap(waiting_);
       in_hand_ = batch.size();
       oldest_in_hand_ = batch.empty() ? oldest_in_hand_ : batch.front().recorded;
+      proof = std::exchange(proof_, std::nullopt);
       reopen = std::exchange(reopen_, false);
       closing = closing_;
     }
@@ -132,11 +134,17 @@ void Log::Work() {
       Rotate();
     }
     Settle(std::move(batch));
-    if (IsDue() || (closing && since_checkpoint_ > 0)) {
-      Checkpoint();
+    if (proof) {
+      EndCheckpoint(*proof);
     }
     if (closing) {
+      Checkpoint();
       return;
+    }
+    if (IsDue() && file_.size() >= options_.rotate_octets) {
+      Checkpoint();  // a file ends with all its lines proven
+    } else if (IsDue() && !proving_) {
+      BeginCheckpoint();
     }
     if (file_.size() >= options_.rotate_octets && since_checkpoint_ == 0) {
       Rotate();
@@ -233,22 +241,51 @@ void Log::SetState(const Status& state) {
   }
 }
 
-// Without one the lines wait for the next interval's: a token that does not answer would keep every batch waiting.
-void Log::Checkpoint() {
+// A token takes as long as it likes, and lines go on meanwhile.
+void Log::BeginCheckpoint() {
+  proving_ = true;
+  const auto payload = CheckpointPayload(head_, Now());
+  signer_.sign(payload, [this, covered = head_, payload](Result<std::string> jws) mutable {
+    const std::lock_guard lock(mutex_);
+    proof_.emplace(Proof{.covered = std::move(covered), .payload = std::move(payload), .jws = std::move(jws)});
+    filled_.notify_one();
+  });
+}
+
+// Without one the lines wait for the next interval's: a token that does not answer would be asked for every batch.
+void Log::EndCheckpoint(const Proof& proof) {
+  proving_ = false;
   next_checkpoint_ = std::chrono::steady_clock::now() + options_.checkpoint_interval;
-  auto head = head_;
-  auto line = MakeCheckpoint(head, signer_.sign, Now());
-  signer_away_ = !line;
-  if (!line) {
+  signer_away_ = !proof.jws;
+  if (!proof.jws) {
     return;
   }
-  const auto before = std::exchange(checkpoint_, head.sequence);
-  const auto committed = Commit(*line + "\n", head);
+  auto head = head_;
+  const auto line = Chain(head, CheckpointBody(proof.payload, *proof.jws));
+  const auto before = std::exchange(checkpoint_, ProvenBy(proof.covered.sequence, head.sequence));
+  const auto committed = Commit(line + "\n", head);
   if (committed) {
-    since_checkpoint_ = 0;
+    since_checkpoint_ = head.sequence - checkpoint_;
   } else {
     checkpoint_ = before;
     SetState(committed);
+  }
+}
+
+Log::Proof Log::Await() {
+  std::unique_lock lock(mutex_);
+  filled_.wait(lock, [this] { return proof_.has_value(); });
+  return *std::exchange(proof_, std::nullopt);
+}
+
+// Proves all lines that there are, while none comes.
+void Log::Checkpoint() {
+  if (proving_) {
+    EndCheckpoint(Await());
+  }
+  if (since_checkpoint_ > 0) {
+    BeginCheckpoint();
+    EndCheckpoint(Await());
   }
 }
 

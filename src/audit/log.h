@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -71,7 +72,7 @@ class Log {
   // The public JWK of the key that signs checkpoints.
   const std::string& jwk() const { return signer_.jwk; }
 
-  // The last durable line, and the last checkpoint's sequence (0: none since the start).
+  // The last durable line, and how far the last checkpoint proves the log (0: none since the start).
   struct Position {
     Head head;
     std::uint64_t checkpoint;
@@ -82,7 +83,7 @@ class Log {
   struct Backlog {
     std::size_t waiting;                      // events that are not durable yet
     std::chrono::steady_clock::duration lag;  // since the oldest of them was recorded; 0: none waits
-    std::uint64_t unproven;                   // lines since the last checkpoint
+    std::uint64_t unproven;                   // lines that no checkpoint proves yet
   };
   Backlog backlog() const;
 
@@ -96,6 +97,13 @@ class Log {
     std::chrono::steady_clock::time_point recorded;
   };
 
+  // A checkpoint that the token has signed, or has not, while lines went on.
+  struct Proof {
+    Head covered;
+    std::string payload;
+    Result<std::string> jws;
+  };
+
   Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head);
 
   Status Enqueue(std::string body, Done& done);
@@ -105,6 +113,9 @@ class Log {
   Status Commit(std::string_view lines, const Head& head);
   void Settle(std::vector<Entry> batch);
   void SetState(const Status& state);
+  void BeginCheckpoint();
+  void EndCheckpoint(const Proof& proof);
+  Proof Await();
   void Checkpoint();
   void Rotate();
   bool IsDue() const;
@@ -121,6 +132,7 @@ class Log {
   std::atomic<std::uint64_t> since_checkpoint_ = 0;  // others read it
   std::chrono::steady_clock::time_point next_checkpoint_;
   bool signer_away_ = false;  // at the last checkpoint
+  bool proving_ = false;      // a checkpoint is being signed
   std::uint64_t lost_ = 0;    // events refused since the log could not be written
 
   std::atomic<std::size_t> under_way_ = 0;
@@ -132,6 +144,7 @@ class Log {
   std::chrono::steady_clock::time_point oldest_in_hand_;
   Position position_;
   Status state_;
+  std::optional<Proof> proof_;  // to be written
   bool reopen_ = false;
   bool closing_ = false;
   DurationHistogram durable_time_;

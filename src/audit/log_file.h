@@ -19,7 +19,7 @@ class LogFile {
   // How a log was found.
   struct Found {
     Head head;                   // the last line's
-    std::uint64_t unproven = 0;  // lines after the last checkpoint
+    std::uint64_t unproven = 0;  // lines that no checkpoint proves
     std::size_t torn = 0;        // octets of an unfinished last line, which now stand in "PATH.torn"
   };
 

@@ -1,6 +1,8 @@
 #include "audit/verification.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <deque>
 #include <limits>
 #include <utility>
 
@@ -133,7 +135,8 @@ class Explanation {
       return next_->Links(found_.line->hash) ? changed(before_) : by_prev;
     }
     if (found_.line->event == kCheckpoint) {
-      return CheckCheckpoint(found_.text, *found_.line, keys_) ? changed(before_) : by_prev;
+      const auto covered = CheckCheckpoint(found_.text, *found_.line, keys_);
+      return covered && covered->hash == found_.line->prev ? changed(before_) : by_prev;
     }
     return At(found_, Tampering::kChanged,
               "its prev is not the hash of the line before it: one of the two was changed");
@@ -181,16 +184,53 @@ bool Follows(const Entry& before, const Entry& entry) {
   return entry.ended && entry.Links(before.line->hash) && entry.line->sequence == before.line->sequence + 1;
 }
 
+// The hashes of the lines that no checkpoint covers yet, and of the one before them.
+class Uncovered {
+ public:
+  explicit Uncovered(Head before) : first_(before.sequence), hashes_{std::move(before.hash)} {}
+
+  void Add(std::string hash) { hashes_.push_back(std::move(hash)); }
+
+  // Whether all of them up to `head` are what it says. What it covers is forgotten then. Lines before the first that
+  // was read are not known, and nothing is proven of them.
+  bool Cover(const Head& head) {
+    if (head.sequence < first_ || (head.sequence == first_ && covered_)) {
+      return !covered_;
+    }
+    const auto place = head.sequence - first_;
+    if (place >= hashes_.size() || hashes_[place] != head.hash) {
+      return false;
+    }
+    hashes_.erase(hashes_.begin(), hashes_.begin() + static_cast<std::ptrdiff_t>(place));
+    first_ = head.sequence;
+    covered_ = true;
+    return true;
+  }
+
+ private:
+  std::uint64_t first_;
+  std::deque<std::string> hashes_;
+  bool covered_ = false;  // the first is, by a checkpoint that was read
+};
+
 // Takes a line that follows; a checkpoint must hold, and what a crash left unproven is noted.
-std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Verification& result) {
+std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Uncovered& uncovered, Verification& result) {
   const auto& line = *entry.line;
   if (line.event == kCheckpoint) {
-    if (const auto good = CheckCheckpoint(entry.text, line, keys); !good) {
-      return At(entry, Tampering::kChanged, "the checkpoint does not hold: " + good.error().message);
+    const auto covered = CheckCheckpoint(entry.text, line, keys);
+    if (!covered) {
+      return At(entry, Tampering::kChanged, "the checkpoint does not hold: " + covered.error().message);
     }
-    result.proven = line.sequence;
+    if (!uncovered.Cover(*covered)) {
+      return At(entry, Tampering::kChanged,
+                "the checkpoint does not hold: sequence " + std::to_string(covered->sequence) +
+                    " is not what it covers, or was covered before");
+    }
+    const auto proven = ProvenBy(covered->sequence, line.sequence);
+    result.proven = proven >= (result.first == 0 ? line.sequence : result.first) ? proven : result.proven;
     ++result.checkpoints;
   }
+  uncovered.Add(line.hash);
   const auto unproven = line.members.find("unproven");
   if (line.event == kOpened && unproven != line.members.end() && unproven->is_number_unsigned()) {
     const auto count = unproven->get<std::uint64_t>();
@@ -218,12 +258,13 @@ Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const E
   } else if (extent.first > 1) {
     before = Virtual({.sequence = extent.first - 1, .hash = {}});
   }
+  Uncovered uncovered({.sequence = before.line->sequence, .hash = before.line->hash});
   for (; entry; entry = lines.Next()) {
     if (!Follows(before, *entry)) {
       result.fault = Explanation(earlier, before, *entry, lines, keys).Explain();
       return result;
     }
-    result.fault = Take(*entry, keys, result);
+    result.fault = Take(*entry, keys, uncovered, result);
     if (result.fault) {
       return result;
     }

@@ -29,7 +29,7 @@ struct Verification {
   std::optional<Fault> fault;
   std::uint64_t first = 0;  // sequences; what follows is right only up to the fault
   std::uint64_t last = 0;
-  std::uint64_t proven = 0;  // the last checkpoint's; 0 without one
+  std::uint64_t proven = 0;  // up to there by the last checkpoint; 0 without one
   std::uint64_t checkpoints = 0;
   std::vector<Span> doubtful;  // written by a process that ended before its checkpoint: linked, never proven by it
   Head head;                   // after the last line

@@ -65,7 +65,7 @@ std::vector<Finding> Describe(const audit::Verification& found) {
     findings.push_back({.name = "not yet proven",
                         .ok = true,
                         .text = Range(found.proven + 1, found.last) +
-                                ": after the last checkpoint; lines can have been cut off there"});
+                                ": no checkpoint covers that yet; lines can have been cut off there"});
   }
   for (const auto& span : found.doubtful) {
     findings.push_back({.name = "doubtful",

@@ -147,10 +147,10 @@ Families OfAudit(const audit::Log& log) {
            log.state() ? 1 : 0),
       With(Gauge("assertiond_audit_waiting_lines", "Lines that are not on the disk yet."), backlog.waiting),
       With(Gauge("assertiond_audit_lag_seconds", "How long the oldest of them has waited."), Seconds(backlog.lag)),
-      With(Gauge("assertiond_audit_unproven_lines", "Lines since the last checkpoint that the HSM signed."),
-           backlog.unproven),
+      With(Gauge("assertiond_audit_unproven_lines", "Lines that no checkpoint proves yet."), backlog.unproven),
       With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."), position.head.sequence),
-      With(Gauge("assertiond_audit_checkpoint_sequence", "That of the last checkpoint; 0: none since the start."),
+      With(Gauge("assertiond_audit_checkpoint_sequence",
+                 "The last line that a checkpoint proves; 0: none since the start."),
            position.checkpoint),
       With(Histogram("assertiond_audit_duration_seconds", "Until a line was on the disk."), log.durable_time())};
 }

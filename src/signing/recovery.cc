@@ -1,6 +1,7 @@
 #include "signing/recovery.h"
 
 #include <algorithm>
+#include <future>
 #include <random>
 #include <utility>
 
@@ -129,8 +130,11 @@ Status Recovery::ProveWith(SigningKeyPtr key) {
   if (!input) {
     return std::unexpected(input.error());
   }
-  const auto made = queue_.SignNow(std::move(key), std::move(*input));
-  return made ? Status() : std::unexpected(made.error());
+  const auto proven = std::make_shared<std::promise<Status>>();
+  queue_.SignNow(std::move(key), std::move(*input), [proven](const Result<Signed>& made) {
+    proven->set_value(made ? Status() : std::unexpected(made.error()));
+  });
+  return proven->get_future().get();
 }
 
 Status Recovery::Prove() {

@@ -1,7 +1,7 @@
 #include "signing/signing_queue.h"
 
 #include <algorithm>
-#include <future>
+#include <memory>
 #include <utility>
 
 namespace assertion {
@@ -125,21 +125,22 @@ Status SigningQueue::Submit(SigningJob job) {
   return {};
 }
 
-Result<Signed> SigningQueue::SignNow(SigningKeyPtr key, std::string input) {
+void SigningQueue::SignNow(SigningKeyPtr key, std::string input, SigningJob::Done done) {
   auto limit = steady_clock::duration(kNowLimit);
   {
     const std::lock_guard lock(mutex_);
     limit = std::max(limit, std::chrono::duration_cast<steady_clock::duration>(4 * service_));
   }
-  const auto promise = std::make_shared<std::promise<Result<Signed>>>();
-  auto made = promise->get_future();
+  const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // Submit keeps its own when it refuses
   auto accepted = Submit({.key = std::move(key),
                           .input = std::move(input),
                           .caller = {},
                           .deadline = steady_clock::now() + limit,
-                          .done = [promise](Result<Signed> result) { promise->set_value(std::move(result)); },
+                          .done = [shared](Result<Signed> result) { (*shared)(std::move(result)); },
                           .urgent = true});
-  return accepted ? made.get() : std::unexpected(accepted.error());
+  if (!accepted) {
+    (*shared)(std::unexpected(std::move(accepted.error())));
+  }
 }
 
 void SigningQueue::Cancel(JobTicket& ticket) {

@@ -378,12 +378,38 @@ TEST_F(LogTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
   EXPECT_FALSE(Verified().fault);
 }
 
+TEST_F(LogTest, LinesGoOnWhileACheckpointIsSigned) {
+  auto slow = signer_.signer();
+  std::promise<std::move_only_function<void()>> asked;
+  slow.sign = [&, sign = slow.sign, first = true](std::string_view payload, auto done) mutable {
+    if (std::exchange(first, false)) {
+      asked.set_value(
+          [sign, payload = std::string(payload), done = std::move(done)]() mutable { sign(payload, std::move(done)); });
+    } else {
+      sign(payload, std::move(done));
+    }
+  };
+  {
+    const auto log = *Log::Open({.path = path(), .checkpoint_lines = 2, .checkpoint_interval = std::chrono::hours(1)},
+                                slow, signer_.keys(), {});
+    ASSERT_TRUE(Record(*log, "first"));
+    auto answer = asked.get_future().get();
+    for (const auto* jti : {"second", "third"}) {
+      ASSERT_TRUE(Record(*log, jti));
+    }
+    EXPECT_EQ(log->position().checkpoint, 0U);
+    answer();
+  }
+  ExpectProven();
+  EXPECT_EQ(Verified().checkpoints, 2U) << "of the first lines, and at the end";
+}
+
 TEST_F(LogTest, WithoutItsKeyTheLogGoesOnUnproven) {
   auto broken = signer_.signer();
   std::atomic<int> asked = 0;
-  broken.sign = [&](std::string_view) {
+  broken.sign = [&](std::string_view, auto done) {
     ++asked;
-    return Fail(Code::kUnavailable, "the HSM is not available");
+    done(Fail(Code::kUnavailable, "the HSM is not available"));
   };
   {
     const auto log = *Log::Open({.path = path(), .checkpoint_lines = 1, .checkpoint_interval = std::chrono::hours(1)},

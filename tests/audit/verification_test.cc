@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kLines = 10000;
 constexpr std::size_t kCheckpointEvery = 500;
+constexpr std::size_t kLate = 7;  // lines that every other checkpoint comes after what it covers
 
 using Texts = std::vector<std::string>;
 
@@ -23,15 +24,27 @@ struct Written {
   Texts lines;
 };
 
+std::string LateCheckpoint(Head& head, const Head& covered, const SoftwareSigner& signer) {
+  const auto payload = CheckpointPayload(covered, {});
+  return Chain(head, CheckpointBody(payload, *signer.Sign(payload)));
+}
+
+std::string Checkpoint(Head& head, const SoftwareSigner& signer) { return LateCheckpoint(head, Head(head), signer); }
+
 // Every 500th line is a checkpoint, the last one too.
 const Written& Log() {
   static const Written log = [] {
     Written written;
     auto head = Genesis();
+    auto covered = head;
     const auto now = std::chrono::system_clock::time_point();
     for (std::size_t i = 1; i <= kLines; ++i) {
+      if (i % (2 * kCheckpointEvery) == kCheckpointEvery) {
+        written.lines.push_back(LateCheckpoint(head, covered, written.signer));
+        continue;
+      }
       if (i % kCheckpointEvery == 0) {
-        written.lines.push_back(*MakeCheckpoint(head, written.signer.signer().sign, now));
+        written.lines.push_back(Checkpoint(head, written.signer));
         continue;
       }
       Event event;
@@ -41,6 +54,7 @@ const Written& Log() {
       event.jti = std::to_string(i);
       event.outcome = "OK";
       written.lines.push_back(Chain(head, Body(event, now)));
+      covered = i % kCheckpointEvery == kCheckpointEvery - kLate ? head : covered;
     }
     return written;
   }();
@@ -211,15 +225,14 @@ TEST(Verification, AChainThatWasMadeAnewFailsAtItsNextCheckpoint) {
 TEST(Verification, ACheckpointOfAnotherKeyDoesNotCount) {
   const SoftwareSigner other;
   auto head = Genesis();
-  const auto line = *MakeCheckpoint(head, other.signer().sign, {});
-  ExpectFault(line + "\n", Tampering::kChanged, 1, "another key");
+  ExpectFault(Checkpoint(head, other) + "\n", Tampering::kChanged, 1, "another key");
 }
 
 TEST(Verification, NorDoesOneThatOnlyNamesTheRightKey) {
   SoftwareSigner forger;
   forger.Claim(Log().signer.kid());
   auto head = Genesis();
-  ExpectFault(*MakeCheckpoint(head, forger.signer().sign, {}) + "\n", Tampering::kChanged, 1, "forged signature");
+  ExpectFault(Checkpoint(head, forger) + "\n", Tampering::kChanged, 1, "forged signature");
 }
 
 TEST(Verification, ALineThatLinksButCountsWrongIsChanged) {
@@ -264,6 +277,50 @@ TEST(Verification, LinesAfterTheLastCheckpointAreNotProven) {
   EXPECT_FALSE(found.fault);
   EXPECT_EQ(found.proven, 1000U);
   EXPECT_EQ(found.last, 1200U);
+}
+
+TEST(Verification, OfLinesThatCameWhileACheckpointWasSignedTheNextOneProves) {
+  const auto late = Check(Join({Log().lines.begin(), Log().lines.begin() + 1500}), {});
+  EXPECT_FALSE(late.fault);
+  EXPECT_EQ(late.proven, 1500U - kLate);
+  EXPECT_EQ(late.checkpoints, 3U);
+}
+
+TEST(Verification, ACheckpointProvesOnlyWhatItCovers) {
+  Texts lines(Log().lines.begin(), Log().lines.begin() + 600);
+  Head head{.sequence = 600, .hash = ParseLine(lines.back())->hash};
+  const auto with = [&](const Head& covered) {
+    auto last = head;
+    auto all = lines;
+    all.push_back(LateCheckpoint(last, covered, Log().signer));
+    return Join(all);
+  };
+  EXPECT_EQ(Check(with({.sequence = 599, .hash = ParseLine(lines[598])->hash}), {}).proven, 599U);
+  ExpectFault(with({.sequence = 598, .hash = ParseLine(lines[598])->hash}), Tampering::kChanged, 601, "another line");
+  ExpectFault(with({.sequence = 601, .hash = ParseLine(lines[598])->hash}), Tampering::kChanged, 601, "itself");
+  ExpectFault(with({.sequence = 492, .hash = ParseLine(lines[491])->hash}), Tampering::kChanged, 601, "an old one");
+}
+
+// No later line links to it.
+TEST(Verification, TheLastCheckpointSaysWhatWasSignedAndNothingElse) {
+  const auto ending_in = [](std::string_view from, std::string_view to) {
+    Texts lines(Log().lines.begin(), Log().lines.begin() + kCheckpointEvery);
+    const auto at = lines.back().find(from);
+    lines.back().replace(at, from.size(), to);
+    return Join(lines);
+  };
+  EXPECT_FALSE(Check(ending_in("1970", "1970"), {}).fault);
+  ExpectFault(ending_in("1970", "1971"), Tampering::kChanged, kCheckpointEvery, "another time");
+  ExpectFault(ending_in(R"(,"jws")", R"(,"note":"","jws")"), Tampering::kChanged, kCheckpointEvery, "one more member");
+}
+
+// As one would who has cut the log's end off and has no key: an old signature, at a new place.
+TEST(Verification, ACheckpointCountsOnce) {
+  Texts lines(Log().lines.begin(), Log().lines.begin() + 600);
+  const auto copied = lines[499].substr(lines[499].find(R"("time")"));
+  Head head{.sequence = 600, .hash = ParseLine(lines.back())->hash};
+  lines.push_back(Chain(head, copied));
+  ExpectFault(Join(lines), Tampering::kChanged, 601, "once more");
 }
 
 TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {

@@ -9,7 +9,7 @@ usage: tests/bench/run.sh [BIN_DIR] [--rounds N] [--seconds S] [--algorithms LIS
   BIN_DIR          has assertiond, assertionctl and the benchmarks; ../tests/libfaulty_hsm.so beside it. Default: builds
                    build/bench, optimised as the release is.
   --rounds N       how often all that is compared takes turns. Default: 7
-  --seconds S      length of a turn. Default: 1
+  --seconds S      length of a turn; behind the simulated network four times that. Default: 1
   --algorithms A,B the last is also that of the key behind the simulated network. Default: RS256,PS256,ES256
   --results DIR    where results.json, results.md and results.svg go. Default: tests/bench/results
   --short          does everything once and as briefly as it can: whether it works. Writes to DIR only if that is given
@@ -76,6 +76,8 @@ write_config "${configured[@]}"
 
 # The same token behind a network: signatures that take their time, and sessions that wait meanwhile.
 network() {   # CLIENT MS SESSIONS
+  # In longer turns: at either end of one sessions are idle for as long as a signature takes.
+  local seconds; seconds=$(awk -v s="$seconds" 'BEGIN { print 4 * s }')
   module=$(cd "$bin/../tests" && pwd -P)/libfaulty_hsm.so sessions=$3
   export FAULTY_HSM_MODULE=/usr/lib/softhsm/libsofthsm2.so FAULTY_HSM_CONTROL=$work/faults
   : >"$work/faults.new"; mv "$work/faults.new" "$work/faults"
