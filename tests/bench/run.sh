@@ -77,7 +77,7 @@ write_config "${configured[@]}"
 # The same token behind a network: signatures that take their time, and sessions that wait meanwhile.
 network() {   # CLIENT MS SESSIONS
   # In longer turns: at either end of one sessions are idle for as long as a signature takes.
-  local seconds; seconds=$(awk -v s="$seconds" 'BEGIN { print 4 * s }')
+  local seconds=$seconds; seconds=$(awk -v s="$seconds" 'BEGIN { print 4 * s }')
   module=$(cd "$bin/../tests" && pwd -P)/libfaulty_hsm.so sessions=$3
   export FAULTY_HSM_MODULE=/usr/lib/softhsm/libsofthsm2.so FAULTY_HSM_CONTROL=$work/faults
   : >"$work/faults.new"; mv "$work/faults.new" "$work/faults"
