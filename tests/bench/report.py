@@ -38,6 +38,11 @@ def ratio(one, other, what="per_second"):
     return MEDIAN(a / b for a, b in zip(one[what], other[what]))
 
 
+def p99(series):
+    """The median of the rounds' own: one standstill of the machine is no more than one round's."""
+    return MEDIAN(series["round_p99_ms"])
+
+
 def targets(token, networks, start):
     """(what, target, least or most, measured, what gRPC alone reaches); what was not measured is left out."""
     found = []
@@ -75,12 +80,11 @@ def targets(token, networks, start):
             network["unary"], network["stream"], key=lambda s: MEDIAN(s["per_second"]))
         where = f"network HSM {network['ms']} ms x {network['sessions']} sessions"
         add(f"{where}: throughput / ideal", ">=", 0.98, MEDIAN(way["per_second"]) / network["ideal"], 3)
-        add(f"{where}: p99 at 80 % load / ideal latency", "<=", 1.3, network["latency"]["p99_ms"] / network["ms"])
+        add(f"{where}: p99 at 80 % load / ideal latency", "<=", 1.3, p99(network["latency"]) / network["ms"])
     if rs and rs_raw:
         one, bare = token.get("RS256", "raw", 1), token.get("RS256", "gRPC alone, latency", 0)
         add("p99 unary RS256 at 70 % load / one raw signature", "<=", 4,
-            token.get("RS256", "latency", 0)["p99_ms"] / one["p50_ms"],
-            bare=bare and bare["p99_ms"] / one["p50_ms"])
+            p99(token.get("RS256", "latency", 0)) / one["p50_ms"], bare=bare and p99(bare) / one["p50_ms"])
         tls = token.get("RS256", "unary, TLS", 64)
         if tls:
             add("mutual TLS / Unix socket, RS256, 64 in flight", ">=", 0.93, ratio(tls, rs))
@@ -133,7 +137,8 @@ def as_text(token, networks, start, micro, met):
              "cores, which the token, the server and who asks share; medians of the rounds, ratios are medians of the "
              "rounds' own. Read the ratios, not the figures.", "## Targets",
              "gRPC alone: a server that answers after using the processor for as long as a raw signature does (64 calls in "
-             "flight), without policy, token, verification and audit log.",
+             "flight), without policy, token, verification and audit log. p99 here: the median of the rounds' own; further "
+             "down of the calls of all rounds, with every standstill of the machine.",
              table(["", "target", "measured", "", "gRPC alone"],
                    [[t["what"], f"{t['sign']} {t['target']:g}", f"{t['measured']:g}", "met" if t["met"] else "**missed**",
                      f"{t['grpc_alone']:g}" if "grpc_alone" in t else ""] for t in met]),

@@ -156,15 +156,17 @@ struct Series {
   std::string algorithm;
   std::string kind;                     // "raw", "unary", "stream", …
   int width = 0;                        // sessions, or calls in flight
-  std::vector<double> per_second = {};  // this and the next two: one a round
+  std::vector<double> per_second = {};  // this and the next three: one a round
   std::vector<double> cpu_us = {};
   std::vector<double> client_cpu_us = {};
+  std::vector<double> p99_ms = {};
   std::vector<double> milliseconds = {};  // of all rounds
 
   void Add(Turn turn) {
     per_second.push_back(turn.per_second);
     cpu_us.push_back(turn.cpu_us);
     client_cpu_us.push_back(turn.client_cpu_us);
+    p99_ms.push_back(Quantile(turn.milliseconds, 0.99));
     milliseconds.insert(milliseconds.end(), turn.milliseconds.begin(), turn.milliseconds.end());
   }
 
@@ -175,6 +177,7 @@ struct Series {
             {"per_second", per_second},
             {"cpu_us", cpu_us},
             {"client_cpu_us", client_cpu_us},
+            {"round_p99_ms", p99_ms},
             {"p50_ms", Quantile(milliseconds, 0.50)},
             {"p99_ms", Quantile(milliseconds, 0.99)},
             {"p999_ms", Quantile(milliseconds, 0.999)},
