@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "service/assertion_service.h"
+#include "service/heartbeat.h"
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
 #include "service/tls_listener.h"
@@ -32,6 +33,7 @@ struct Server::Parts {
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<grpc::Server> server;
+  Heartbeat heartbeat;
 };
 
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

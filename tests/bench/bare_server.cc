@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "assertion/v1/assertion.grpc.pb.h"
+#include "service/heartbeat.h"
 
 namespace assertion::bench {
 namespace {
@@ -229,6 +230,7 @@ int main(int argc, char** argv) {
   if (!server) {
     std::_Exit(1);  // the threads never end
   }
+  const assertion::service::Heartbeat heartbeat;
   std::puts("serving");
   std::fflush(stdout);
   server->Wait();

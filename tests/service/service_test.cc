@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <latch>
@@ -1004,6 +1006,33 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   }
   stopping.join();
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+// Of gRPC's threads that wait for calls, how many there are and how many sleep.
+std::pair<int, int> WaitingThreads() {
+  std::pair<int, int> found;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    long call = -1;
+    std::ifstream(task.path() / "comm") >> name;
+    std::ifstream(task.path() / "syscall") >> call;
+    if (name.starts_with("nexting_thread")) {
+      ++found.first;
+      found.second += call == SYS_clock_nanosleep || call == SYS_nanosleep ? 1 : 0;
+    }
+  }
+  return found;
+}
+
+// They would all sleep from 1 s to 1.1 s after the last call, and a call that comes then would wait.
+TEST_F(ServiceTest, NobodyWaitsBecauseNobodyCalled) {
+  ASSERT_GT(WaitingThreads().first, 1) << "gRPC names its threads otherwise now";
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2500);
+  while (std::chrono::steady_clock::now() < end) {
+    const auto [threads, asleep] = WaitingThreads();
+    ASSERT_LT(asleep, threads);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 }  // namespace
