@@ -244,7 +244,7 @@ void Log::SetState(const Status& state) {
 // A token takes as long as it likes, and lines go on meanwhile.
 void Log::BeginCheckpoint() {
   proving_ = true;
-  const auto payload = CheckpointPayload(head_, Now());
+  auto payload = CheckpointPayload(head_, Now());
   signer_.sign(payload, [this, covered = head_, payload](Result<std::string> jws) mutable {
     const std::lock_guard lock(mutex_);
     proof_.emplace(Proof{.covered = std::move(covered), .payload = std::move(payload), .jws = std::move(jws)});
