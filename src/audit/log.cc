@@ -141,12 +141,16 @@ void Log::Work() {
       Checkpoint();
       return;
     }
-    if (IsDue() && file_.size() >= options_.rotate_octets) {
-      Checkpoint();  // a file ends with all its lines proven
-    } else if (IsDue() && !proving_) {
-      BeginCheckpoint();
+    const bool full = file_.size() >= options_.rotate_octets;
+    // Not while it could not be written: each would be signed in vain, as fast as the token signs.
+    if (IsDue() && state()) {
+      if (full) {
+        Checkpoint();  // a file ends with all its lines proven
+      } else if (!proving_) {
+        BeginCheckpoint();
+      }
     }
-    if (file_.size() >= options_.rotate_octets && since_checkpoint_ == 0) {
+    if (full && since_checkpoint_ == 0) {
       Rotate();
     }
   }

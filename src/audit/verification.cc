@@ -216,6 +216,7 @@ class Uncovered {
 // Takes a line that follows; a checkpoint must hold, and what a crash left unproven is noted.
 std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Uncovered& uncovered, Verification& result) {
   const auto& line = *entry.line;
+  const auto first = result.first == 0 ? line.sequence : result.first;
   if (line.event == kCheckpoint) {
     const auto covered = CheckCheckpoint(entry.text, line, keys);
     if (!covered) {
@@ -226,8 +227,9 @@ std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Uncovered&
                 "the checkpoint does not hold: sequence " + std::to_string(covered->sequence) +
                     " is not what it covers, or was covered before");
     }
-    const auto proven = ProvenBy(covered->sequence, line.sequence);
-    result.proven = proven >= (result.first == 0 ? line.sequence : result.first) ? proven : result.proven;
+    if (const auto proven = ProvenBy(covered->sequence, line.sequence); proven >= first) {
+      result.proven = proven;
+    }
     ++result.checkpoints;
   }
   uncovered.Add(line.hash);
@@ -238,7 +240,7 @@ std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Uncovered&
       result.doubtful.push_back({.first = line.sequence - count, .last = line.sequence - 1});
     }
   }
-  result.first = result.first == 0 ? line.sequence : result.first;
+  result.first = first;
   result.last = line.sequence;
   result.head = {.sequence = line.sequence, .hash = line.hash};
   return std::nullopt;

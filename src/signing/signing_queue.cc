@@ -131,7 +131,7 @@ void SigningQueue::SignNow(SigningKeyPtr key, std::string input, SigningJob::Don
     const std::lock_guard lock(mutex_);
     limit = std::max(limit, std::chrono::duration_cast<steady_clock::duration>(4 * service_));
   }
-  const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // Submit keeps its own when it refuses
+  const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // a job that is refused is gone
   auto accepted = Submit({.key = std::move(key),
                           .input = std::move(input),
                           .caller = {},

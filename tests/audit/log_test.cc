@@ -378,6 +378,35 @@ TEST_F(LogTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
   EXPECT_FALSE(Verified().fault);
 }
 
+// The token is not asked again and again for what has no room.
+TEST_F(LogTest, NoCheckpointIsAskedForWhileTheLogCannotBeWritten) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  std::promise<void> room;
+  const Log* asking = nullptr;
+  std::atomic<int> in_vain = 0;
+  auto filling = signer_.signer();
+  filling.sign = [&, sign = filling.sign, first = true](std::string_view payload, auto done) mutable {
+    in_vain += asking->state() ? 0 : 1;
+    if (std::exchange(first, false)) {
+      rlimit limit = before;
+      limit.rlim_cur = fs::file_size(path()) + 100;
+      setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    sign(payload, std::move(done));
+  };
+  auto log = *Log::Open(
+      {.path = path(), .checkpoint_lines = 1, .checkpoint_interval = std::chrono::hours(1)}, filling, signer_.keys(),
+      [&](const Status& state) { state ? room.set_value() : void(setrlimit(RLIMIT_FSIZE, &before)); });
+  asking = log.get();
+  ASSERT_TRUE(Record(*log, "before"));
+  room.get_future().wait();
+  log.reset();
+  EXPECT_EQ(in_vain, 0);
+  ExpectProven();
+}
+
 TEST_F(LogTest, LinesGoOnWhileACheckpointIsSigned) {
   auto slow = signer_.signer();
   std::promise<std::move_only_function<void()>> asked;

@@ -39,12 +39,9 @@ const Written& Log() {
     auto covered = head;
     const auto now = std::chrono::system_clock::time_point();
     for (std::size_t i = 1; i <= kLines; ++i) {
-      if (i % (2 * kCheckpointEvery) == kCheckpointEvery) {
-        written.lines.push_back(LateCheckpoint(head, covered, written.signer));
-        continue;
-      }
       if (i % kCheckpointEvery == 0) {
-        written.lines.push_back(Checkpoint(head, written.signer));
+        const bool late = i % (2 * kCheckpointEvery) != 0;
+        written.lines.push_back(LateCheckpoint(head, late ? covered : Head(head), written.signer));
         continue;
       }
       Event event;

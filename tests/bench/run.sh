@@ -64,7 +64,8 @@ await "${beside[0]}" "$work/unaudited.log" 'serving on unix:'
 beside+=($!)
 await "${beside[1]}" "$work/bare.log" serving
 bench --client-id "$all" --server "$server" --unaudited "unix:$work/unaudited.sock" --bare "unix:$work/bare.sock" \
-  --bare-server "${beside[1]}" --tls "$(tls_address)" --tls-folder "$work/tls-files" --latency-for "$latency_for" --json "$work/parts/token.json"
+  --bare-server "${beside[1]}" --tls "$(tls_address)" --tls-folder "$work/tls-files" \
+  --latency-for "$latency_for" --json "$work/parts/token.json"
 kill "${beside[@]}"; wait "${beside[@]}" || true
 stop_server
 
