@@ -1,6 +1,5 @@
 #include "service/heartbeat.h"
 
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
@@ -13,15 +12,9 @@ constexpr std::chrono::milliseconds kInterval{400};
 
 }  // namespace
 
-// A channel without credentials: each call fails at once, in this process.
-struct Heartbeat::Nowhere {
-  grpc::GenericStub stub{grpc::CreateChannel("", nullptr)};
-};
-
+// Through a channel without credentials each call fails at once, in this process.
 Heartbeat::Heartbeat()
-    : nowhere_(std::make_unique<Nowhere>()), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
-
-Heartbeat::~Heartbeat() = default;
+    : nowhere_(grpc::CreateChannel("", nullptr)), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 void Heartbeat::Run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
@@ -36,8 +29,8 @@ void Heartbeat::Beat() {
   const grpc::Slice nothing;
   const grpc::ByteBuffer request(&nothing, 1);
   grpc::ByteBuffer response;
-  nowhere_->stub.UnaryCall(&context, "/nowhere", {}, &request, &response,
-                           [this](const grpc::Status& /*refused*/) { came_.release(); });
+  nowhere_.UnaryCall(&context, "/nowhere", {}, &request, &response,
+                     [this](const grpc::Status& /*refused*/) { came_.release(); });
   came_.acquire();
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <grpcpp/generic/generic_stub.h>
+
 #include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <semaphore>
 #include <stop_token>
@@ -17,15 +18,13 @@ class Heartbeat {
   Heartbeat();
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
-  ~Heartbeat();
+  ~Heartbeat() = default;
 
  private:
   void Run(const std::stop_token& stop);
   void Beat();
 
-  struct Nowhere;  // keeps gRPC's headers out of here
-
-  std::unique_ptr<Nowhere> nowhere_;
+  grpc::GenericStub nowhere_;
   std::binary_semaphore came_{0};
   std::mutex mutex_;
   std::condition_variable_any stopped_;
