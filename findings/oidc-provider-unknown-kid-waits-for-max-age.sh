@@ -17,8 +17,7 @@ trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
 
 npm install --prefix "$tmp" --cache "$tmp/cache" --no-audit --no-fund --ignore-scripts oidc-provider@9.13.3 jose@6.2.18 \
-  >npm.log 2>&1 ||
-  { cat npm.log >&2; exit 2; }
+  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 
 cat >rotate.mjs <<'JS'
 import { randomUUID } from 'node:crypto';
