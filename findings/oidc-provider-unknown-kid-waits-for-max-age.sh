@@ -4,7 +4,7 @@
 # Surprise:  a client adds a key to its JWK Set and signs its client assertion with it. The provider refuses the
 #            assertion (invalid_client) and does not fetch the set again until the max-age of its last answer is over.
 #            `Cache-Control: no-store` shortens this to 60 seconds, not to zero.
-# Document:  OpenID Connect Core 1.0, section 10.1.1: a verifier that sees an unfamiliar kid goes back to the jwks_uri.
+# Document:  OpenID Connect Core 1.0, section 10.1.1: an unfamiliar kid makes the verifier fetch the keys again.
 #            oidc-provider's documentation does not mention how long it keeps a client's JWK Set.
 # Matters:   the max-age on your JWK Set is the time for which this provider refuses a new key. Publish a key at least
 #            max-age, and never less than a minute, before the first assertion that it signs.
@@ -16,8 +16,8 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
 
-npm install --prefix "$tmp" --cache "$tmp/cache" --no-audit --no-fund --ignore-scripts oidc-provider@9.13.3 jose@6.2.18 \
-  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
+npm install --prefix "$tmp" --cache "$tmp/cache" --no-audit --no-fund --ignore-scripts \
+  --fetch-retries 1 --fetch-timeout 20000 oidc-provider@9.13.3 jose@6.2.18 >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 
 cat >rotate.mjs <<'JS'
 import { randomUUID } from 'node:crypto';
