@@ -7,8 +7,8 @@
 namespace assertion {
 
 // Whether `text` is a SPIFFE ID (SPIFFE-ID.md, section 2): "spiffe://", a trust domain of at most 255 of [a-z0-9._-],
-// and a path of segments of [A-Za-z0-9._-], none of them empty, "." or ".."; at most 2048 octets in all. The path may be
-// absent. No port, user information, query, fragment or percent-encoding.
+// and a path of segments of [A-Za-z0-9._-], none of them empty, "." or ".."; at most 2048 octets in all. The path may
+// be absent. No port, user information, query, fragment or percent-encoding.
 constexpr bool IsSpiffeId(std::string_view text) {
   constexpr std::string_view kScheme = "spiffe://";
   constexpr std::size_t kMostOctets = 2048;
