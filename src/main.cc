@@ -35,6 +35,7 @@
 #include "policy/policy.h"
 #include "reloading.h"
 #include "service/server.h"
+#include "service/trusted_folder.h"
 #include "signals.h"
 #include "signing/hsm_group.h"
 #include "signing/signing_queue.h"
@@ -348,12 +349,31 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
   return listener;
 }
 
+// Who can write there can take away what is remembered of PINs, keys and signatures. Allowed: a volume of Kubernetes is
+// its group's.
+void WarnOfOpenFolders(const assertion::Config& config) {
+  const auto warn = [](const char* field, const std::string& folder) {
+    if (const auto trusted = assertion::service::CheckTrustedFolder(folder); !trusted) {
+      spdlog::warn("{}: {}", field, trusted.error().message);
+    }
+  };
+  warn("state_directory", config.state_directory);
+  if (const auto folder = config.audit.path.substr(0, config.audit.path.rfind('/'));
+      config.audit.enabled && folder != config.state_directory) {
+    warn("audit.path", folder);
+  }
+  if (!config.ledger_path.empty()) {
+    warn("ledger", config.ledger_path.substr(0, config.ledger_path.rfind('/')));
+  }
+}
+
 // Parts are destroyed in the reverse of this order: calls, then of each HSM jobs, keys and login, then modules.
 int Serve(const assertion::Config& config, const std::string& path, bool wait_for_token, assertion::Signals& signals,
           const assertion::Supervisor& supervisor, assertion::Reloading& reloading) {
   for (const auto& warning : config.warnings) {
     spdlog::warn("{}", warning);
   }
+  WarnOfOpenFolders(config);
   assertion::AttachedHsms hsms(config, supervisor);
   if (const auto attached = hsms.Attach(wait_for_token, signals); !attached) {
     if (attached.error().code == Code::kCancelled) {
