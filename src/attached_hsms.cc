@@ -51,7 +51,7 @@ Result<AttachedHsms::Token> AttachedHsms::WaitForFirst(Signals& signals) {
       spdlog::warn("waiting for the token: {}", token.error().ToString());
     }
     supervisor_.Tell("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=waiting for the token");
-    if (signals.Wait(delay) == Signals::Told::kStop) {
+    if (signals.IsStoppedWithin(delay)) {
       return Fail(Code::kCancelled, "stopped while it waited for the token");
     }
   }

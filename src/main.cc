@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <string>
 #include <utility>
@@ -32,7 +33,9 @@
 #include "observe/readiness.h"
 #include "observe/supervisor.h"
 #include "policy/policy.h"
+#include "reloading.h"
 #include "service/server.h"
+#include "service/trusted_folder.h"
 #include "signals.h"
 #include "signing/hsm_group.h"
 #include "signing/signing_queue.h"
@@ -119,14 +122,22 @@ int Fatal(const Error& error) {
   std::_Exit(status);
 }
 
-[[noreturn]] void EndHung() {
+[[noreturn]] void EndHungInHsm() {
   spdlog::warn("stopped; a call into the HSM never returned");
   EndNow(0);
 }
 
+[[noreturn]] void EndHung(const assertion::Reloading& reloading) {
+  if (const auto doing = reloading.Doing(); !doing.empty()) {
+    spdlog::warn("stopped; a reload never returned from {}", doing);
+    EndNow(0);
+  }
+  EndHungInHsm();
+}
+
 void GiveUp(const assertion::Signals& signals) {
   if (signals.stopping()) {
-    EndHung();
+    EndHungInHsm();
   }
   spdlog::critical("too many calls into the HSM do not return: ending, to be started again");
   EndNow(kHangs);
@@ -146,13 +157,14 @@ int CheckConfig(const std::string& path) {
   return 0;
 }
 
-// Returns when told to stop; calls `reload` whenever told to, and `alive` as often as the supervisor wants to hear.
-void WaitForStop(assertion::Signals& signals, const assertion::Supervisor& supervisor,
-                 const std::function<void()>& reload, const std::function<void()>& alive) {
+// Returns when told to stop; has the configuration read whenever told to, and calls `alive` as often as the supervisor
+// wants to hear.
+void WaitForStop(assertion::Signals& signals, const assertion::Supervisor& supervisor, assertion::Reloading& reloading,
+                 const std::function<void()>& alive) {
   using Told = assertion::Signals::Told;
   for (auto told = Told::kNothing; told != Told::kStop; told = signals.Wait(supervisor.watchdog_interval())) {
     if (told == Told::kReload) {
-      reload();
+      reloading.Request();
     }
     if (supervisor.watchdog_interval()) {
       alive();
@@ -184,13 +196,17 @@ assertion::Status Reconfigure(const assertion::HsmGroup& hsms, const std::vector
 
 // Clients and operators as the file has them now: all of it, or nothing. The keys first, so that a client whom the
 // policy knows has them.
-assertion::Status Reload(const assertion::Config& before, const std::string& path, const assertion::HsmGroup& hsms,
+assertion::Status Reload(const assertion::Config& before, const std::string& path,
+                         const assertion::Reloading::Read& config, const assertion::HsmGroup& hsms,
                          assertion::CurrentPolicy& policy) {
-  const auto config = assertion::ReadConfig(path);
+  constexpr std::size_t kMostErrors = 10;
   if (!config) {
     std::string all;
-    for (const auto& error : config.error()) {
+    for (const auto& error : config.error() | std::views::take(kMostErrors)) {
       all.append(all.empty() ? "" : "; ").append(error);
+    }
+    if (config.error().size() > kMostErrors) {
+      all += "; and more: assertiond --check-config " + path;
     }
     return assertion::Fail(Code::kConfigInvalid, all);
   }
@@ -333,12 +349,31 @@ assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const asse
   return listener;
 }
 
+// Who can write there can take away what is remembered of PINs, keys and signatures. Allowed: a volume of Kubernetes is
+// its group's.
+void WarnOfOpenFolders(const assertion::Config& config) {
+  const auto warn = [](const char* field, const std::string& folder) {
+    if (const auto trusted = assertion::service::CheckTrustedFolder(folder); !trusted) {
+      spdlog::warn("{}: {}", field, trusted.error().message);
+    }
+  };
+  warn("state_directory", config.state_directory);
+  if (const auto folder = config.audit.path.substr(0, config.audit.path.rfind('/'));
+      config.audit.enabled && folder != config.state_directory) {
+    warn("audit.path", folder);
+  }
+  if (!config.ledger_path.empty()) {
+    warn("ledger", config.ledger_path.substr(0, config.ledger_path.rfind('/')));
+  }
+}
+
 // Parts are destroyed in the reverse of this order: calls, then of each HSM jobs, keys and login, then modules.
 int Serve(const assertion::Config& config, const std::string& path, bool wait_for_token, assertion::Signals& signals,
-          const assertion::Supervisor& supervisor) {
+          const assertion::Supervisor& supervisor, assertion::Reloading& reloading) {
   for (const auto& warning : config.warnings) {
     spdlog::warn("{}", warning);
   }
+  WarnOfOpenFolders(config);
   assertion::AttachedHsms hsms(config, supervisor);
   if (const auto attached = hsms.Attach(wait_for_token, signals); !attached) {
     if (attached.error().code == Code::kCancelled) {
@@ -403,41 +438,46 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   spdlog::info("serving on unix:{}", config.socket_path);
   signals.SetLimit(config.drain_limit + kHangLimit);
   supervisor.Tell("READY=1");
-  WaitForStop(
-      signals, supervisor,
-      [&] {
-        supervisor.TellReloading();
-        const auto reloaded = Reload(config, path, group, policy);
-        Record(audit->get(), "Reload", reloaded);
-        if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {
-          spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
-        }
-        if (*audit) {
-          (*audit)->Reopen();
-        }
-        if (reloaded) {
-          spdlog::info("SIGHUP: clients and operators are as the configuration says now");
-        } else {
-          spdlog::error("SIGHUP: the configuration of before stays in force: {}", reloaded.error().ToString());
-        }
-        supervisor.Tell("READY=1");
-      },
-      [&] {
-        for (const auto& hsm : group.All()) {
-          hsm->queue.Waiting();  // takes its lock: a queue that is stuck keeps the watchdog waiting
-        }
-        supervisor.Tell("WATCHDOG=1");
-      });
+  const auto read = [path] { return assertion::ReadConfig(path); };
+  reloading.Start(path, read, [&](const assertion::Reloading::Read& now) {
+    supervisor.TellReloading();
+    reloading.Note("asking the HSMs for the clients' keys");
+    const auto reloaded = Reload(config, path, now, group, policy);
+    Record(audit->get(), "Reload", reloaded);
+    reloading.Note("reading the files of TLS");
+    if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {
+      spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
+    }
+    reloading.Note("opening the audit log again");
+    if (*audit) {
+      (*audit)->Reopen();
+    }
+    if (reloaded) {
+      spdlog::info("SIGHUP: clients and operators are as the configuration says now");
+    } else {
+      spdlog::error("SIGHUP: the configuration of before stays in force: {}", reloaded.error().ToString());
+    }
+    supervisor.Tell("READY=1");
+  });
+  WaitForStop(signals, supervisor, reloading, [&] {
+    for (const auto& hsm : group.All()) {
+      hsm->queue.Waiting();  // takes its lock: a queue that is stuck keeps the watchdog waiting
+    }
+    supervisor.Tell("WATCHDOG=1");
+  });
   supervisor.Tell("STOPPING=1");
   readiness.SetNotReady("process", "stopping");
   readiness.Watch({});
   (*server)->Stop(config.drain_limit);
+  if (!reloading.Close(kHangLimit)) {
+    EndHung(reloading);
+  }
   Record(audit->get(), "Stop", {});
   metrics.ForgetLog();
   audit->reset();
   for (const auto& hsm : group.All()) {
     if (!hsm->queue.Drain(kHangLimit)) {
-      EndHung();
+      EndHungInHsm();
     }
   }
   signals.SetLimit(kHangLimit);  // for what is left: to end what calls the HSMs by itself
@@ -503,6 +543,9 @@ int main(int argc, char** argv) {
   }
   // For libp11's engine, by which gRPC finds the TLS key. No other thread runs yet.
   setenv("PKCS11_MODULE_PATH", config->hsms.front().module_path().c_str(), 1);
-  assertion::Signals signals(kHangLimit, EndHung);  // the first thread, and the last
-  return Serve(*config, serve, wait_for_token, signals, supervisor);
+  assertion::Reloading reloading;
+  assertion::Signals signals(kHangLimit, [&] { EndHung(reloading); });  // the first thread, and the last
+  const int status = Serve(*config, serve, wait_for_token, signals, supervisor, reloading);
+  reloading.End();  // within the limit
+  return status;
 }

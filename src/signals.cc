@@ -60,6 +60,11 @@ Signals::Told Signals::Wait(std::optional<std::chrono::microseconds> time) {
   return std::exchange(reload_, false) ? Told::kReload : Told::kNothing;
 }
 
+bool Signals::IsStoppedWithin(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return told_.wait_for(lock, time, [this] { return deadline_.has_value(); });
+}
+
 void Signals::SetLimit(std::chrono::seconds limit) {
   const std::lock_guard lock(mutex_);
   limit_ = limit;

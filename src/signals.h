@@ -26,6 +26,9 @@ class Signals {
   // What has been told since the last call; kNothing when nothing was in that time. A stop is told again and again.
   Told Wait(std::optional<std::chrono::microseconds> time);
 
+  // Whether a stop is told within that time. What else is told stays for Wait.
+  bool IsStoppedWithin(std::chrono::milliseconds time);
+
   // How long the stop may take from when it is told, or from now on if it has been.
   void SetLimit(std::chrono::seconds limit);
 

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -15,13 +14,18 @@
 #include "config/document.h"
 #include "config/fields.h"
 #include "config/identity.h"
+#include "config/regular_file.h"
+#include "config/text.h"
 
 namespace assertion {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr std::size_t kMaxFileSize = std::size_t{1} << 20U;
+constexpr std::size_t kMaxFileSize = std::size_t{8} << 20U;
+constexpr std::size_t kMostCallers = 1000;
+constexpr std::size_t kMostOperators = 1000;
+constexpr std::size_t kMostWarnings = 20;
 constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
 constexpr seconds kLongestLifetime = std::chrono::hours(24);
 constexpr seconds kLargestSkew = std::chrono::hours(1);
@@ -72,22 +76,13 @@ void ReadBinding(Fields& fields, Client& client, std::chrono::seconds refresh_in
   }
 }
 
-std::optional<std::string> ReadIdentity(const std::string& text, int line, const std::string& path, Errors& errors) {
-  auto identity = ParseIdentity(text);
-  if (!identity) {
-    errors.Add(line, path, identity.error().message);
-    return std::nullopt;
-  }
-  return *std::move(identity);
-}
-
-std::vector<std::string> ReadCallers(Fields& fields, const std::string& path, Errors& errors) {
+std::vector<std::string> ReadCallers(Fields& fields, Identities& identities, Errors& errors) {
   std::vector<std::string> callers;
-  const auto texts = fields.TakeStrings("callers", true);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    if (auto caller =
-            ReadIdentity(texts[i], fields.LineOf("callers"), path + ".callers[" + std::to_string(i) + "]", errors)) {
-      callers.push_back(std::move(*caller));
+  for (const auto& entry : fields.TakeEntries("callers", true, kMostCallers)) {
+    if (auto caller = identities.Parse(entry.text); caller) {
+      callers.push_back(*std::move(caller));
+    } else {
+      errors.Add(entry.line, entry.path, caller.error().message);
     }
   }
   return callers;
@@ -100,20 +95,29 @@ std::optional<Role> ParseRole(std::string_view name) {
                               : std::nullopt;
 }
 
-std::vector<Operator> ReadOperators(Fields& fields, Errors& errors) {
+std::vector<Operator> ReadOperators(Fields& fields, Identities& identities, Errors& errors) {
+  static constexpr std::array<std::string_view, 3> kRoles = {"viewer", "operator", "approver"};
   std::vector<Operator> operators;
   const auto* list = fields.Take<Node::Array>("operators", false, "a list of operators");
+  if (list != nullptr && list->size() > kMostOperators) {
+    fields.Refuse("operators", "must not have more than " + std::to_string(kMostOperators) + " entries");
+    return operators;
+  }
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const auto path = "operators[" + std::to_string(i) + "]";
     Fields entry((*list)[i], path, errors);
     Operator known;
     if (const auto* caller = entry.Take<std::string>("caller", true, "a string"); caller != nullptr) {
-      known.caller = ReadIdentity(*caller, entry.LineOf("caller"), path + ".caller", errors).value_or("");
+      auto identity = identities.Parse(*caller);
+      if (!identity) {
+        entry.Refuse("caller", identity.error().message);
+      }
+      known.caller = std::move(identity).value_or("");
     }
     for (const auto& name : entry.TakeStrings("roles", true)) {
       const auto role = ParseRole(name);
       if (!role) {
-        entry.Refuse("roles", "must be some of: viewer, operator, approver");
+        entry.Refuse("roles", "must be some of: viewer, operator, approver" + DidYouMean(name, kRoles));
         break;
       }
       known.roles.push_back(*role);
@@ -162,25 +166,40 @@ void CheckTwoPersons(const TwoPersonRule& rule, const std::vector<Operator>& ope
   }
 }
 
-Client ReadClient(const Node& node, const std::string& path, seconds refresh_interval, Errors& errors,
-                  std::vector<std::string>& warnings) {
+// Identity servers compare octet for octet: what cannot be seen is a typing error.
+void ReadAudiences(Fields& fields, Client& client, Errors& errors, std::vector<std::string>& warnings) {
+  const auto* const list = fields.Take("audiences", false);
+  if (const auto* entries = list == nullptr ? nullptr : std::get_if<Node::Array>(&list->value);
+      entries != nullptr && entries->empty()) {
+    fields.Refuse("audiences", "must name at least one audience");
+  }
+  for (auto& entry : fields.TakeEntries("audiences", true)) {
+    if (const auto invisible = FindInvisible(entry.text)) {
+      errors.Add(entry.line, entry.path,
+                 "has " + *invisible + ": no audience has white space or a character that cannot be seen");
+    } else if (!entry.text.starts_with("https://") && !entry.text.starts_with("urn:")) {
+      warnings.push_back(entry.path + ": is neither an https URL nor a URN, as identity servers' audiences are");
+    }
+    client.audiences.push_back(std::move(entry.text));
+  }
+}
+
+Client ReadClient(const Node& node, const std::string& path, seconds refresh_interval, Identities& identities,
+                  Errors& errors, std::vector<std::string>& warnings) {
   Fields fields(node, path, errors);
   Client client;
   if (const auto* client_id = fields.Take<std::string>("client_id", true, "a string"); client_id != nullptr) {
     client.client_id = *client_id;
     if (client_id->empty() || client_id->size() > 255 || !IsVschar(*client_id)) {
       fields.Refuse("client_id", "must be 1 to 255 printable ASCII characters (RFC 6749 appendix A.1)");
+    } else if (client_id->starts_with(' ') || client_id->ends_with(' ')) {
+      fields.Refuse("client_id", "must not begin or end with a blank");
     }
     if (*client_id == kAuditKeyLabel || *client_id == kTlsKeyLabel) {
       fields.Refuse("client_id", "is the name of a key of assertiond's own");
     }
   }
-  client.audiences = fields.TakeStrings("audiences", true);
-  if (const auto* list = fields.Take("audiences", false); list != nullptr &&
-                                                          std::holds_alternative<Node::Array>(list->value) &&
-                                                          std::get<Node::Array>(list->value).empty()) {
-    fields.Refuse("audiences", "must name at least one audience");
-  }
+  ReadAudiences(fields, client, errors, warnings);
   if (const auto* as_list = fields.Take<bool>("audience_as_list", false, "true or false"); as_list != nullptr) {
     client.audience_as_list = *as_list;
   }
@@ -195,15 +214,17 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
   for (auto& claim : fields.TakeStrings("extra_claims", false)) {
     if (IsReservedClaim(claim)) {
       fields.Refuse("extra_claims", "'" + claim + "' is reserved and set by the server");
+    } else if (const auto invisible = FindInvisible(claim)) {
+      fields.Refuse("extra_claims", "'" + claim + "' has " + *invisible + ", which no claim's name has");
     }
     client.extra_claims.insert(std::move(claim));
   }
-  client.callers = ReadCallers(fields, path, errors);
+  client.callers = ReadCallers(fields, identities, errors);
   fields.RefuseTheRest();
   return client;
 }
 
-std::vector<Client> ReadClients(Fields& fields, seconds refresh_interval, Errors& errors,
+std::vector<Client> ReadClients(Fields& fields, seconds refresh_interval, Identities& identities, Errors& errors,
                                 std::vector<std::string>& warnings) {
   std::vector<Client> clients;
   const auto* list = fields.Take<Node::Array>("clients", true, "a list of clients");
@@ -213,7 +234,7 @@ std::vector<Client> ReadClients(Fields& fields, seconds refresh_interval, Errors
   std::set<std::string> seen;
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const auto path = "clients[" + std::to_string(i) + "]";
-    auto client = ReadClient((*list)[i], path, refresh_interval, errors, warnings);
+    auto client = ReadClient((*list)[i], path, refresh_interval, identities, errors, warnings);
     if (!client.client_id.empty() && !seen.insert(client.client_id).second) {
       errors.Add((*list)[i].line, path + ".client_id", "is the id of an earlier client");
     }
@@ -455,7 +476,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto state_directory = default_state_directory;
   if (const auto* named = fields.Take<std::string>("state_directory", false, "a string"); named != nullptr) {
     state_directory = *named;
-    if (!named->starts_with('/')) {
+    if (!named->starts_with('/') || named->find('\0') != std::string::npos) {
       fields.Refuse("state_directory", "must be an absolute path");
     }
   }
@@ -470,14 +491,20 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto audit = ReadAudit(fields, state_directory, errors, warnings);
   auto tls = ReadTls(fields, errors);
   ReadHttpListen(fields, http_host, http_port, tls.has_value(), warnings);
-  auto operators = ReadOperators(fields, errors);
+  Identities identities;
+  auto operators = ReadOperators(fields, identities, errors);
   auto two_person_rule = ReadTwoPersonRule(fields, errors);
   CheckTwoPersons(two_person_rule, operators, warnings);
   const auto caller_rate = ReadCallerRate(fields, errors);
-  auto clients = ReadClients(fields, refresh_interval, errors, warnings);
+  auto clients = ReadClients(fields, refresh_interval, identities, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty()) {
     return std::unexpected(errors.Take());
+  }
+  if (warnings.size() > kMostWarnings) {
+    const auto more = warnings.size() - kMostWarnings;
+    warnings.resize(kMostWarnings);
+    warnings.push_back("and " + std::to_string(more) + " more warnings");
   }
   return Config{.hsms = std::move(hsms),
                 .socket_path = std::move(socket_path),
@@ -499,22 +526,16 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
 }
 
 std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMaxFileSize + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
-    return std::unexpected(std::vector{path + ": cannot be read"});
-  }
-  if (text.size() > kMaxFileSize) {
-    return std::unexpected(std::vector{path + ": larger than 1 MiB"});
+  const auto text = ReadRegularFile(path, kMaxFileSize);
+  if (!text) {
+    return std::unexpected(std::vector{path + ": " + text.error().message});
   }
   std::string state_directory = std::filesystem::absolute(path).parent_path().string();
   if (const char* from_systemd = std::getenv("STATE_DIRECTORY"); from_systemd != nullptr && *from_systemd == '/') {
     const std::string_view list = from_systemd;
     state_directory = list.substr(0, list.find(':'));
   }
-  auto config = ParseConfig(text, state_directory);
+  auto config = ParseConfig(*text, state_directory);
   if (!config) {
     for (auto& error : config.error()) {
       error.insert(0, path + ":");

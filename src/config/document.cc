@@ -1,14 +1,23 @@
 #include "config/document.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "config/text.h"
 
 namespace assertion {
 namespace {
 
 constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMostOfSyntaxError = 200;  // of a reason
+constexpr std::size_t kMaxValues = 500'000;      // of some 80 octets each
 
-// Hands the parser one octet at a time and tells how far it has read.
+// How far the parser has read.
+struct Reached {
+  int lines = 0;  // that ended before the last octet read
+  char last = ' ';
+};
+
+// Hands the parser one octet at a time and notes how far it has read.
 class Cursor {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -17,12 +26,12 @@ class Cursor {
   using pointer = const char*;
   using reference = const char&;
 
-  Cursor(const char* position, const char** reached) : position_(position), reached_(reached) {}
+  Cursor(const char* position, Reached* reached) : position_(position), reached_(reached) {}
 
   reference operator*() const { return *position_; }
   Cursor& operator++() {
-    ++position_;
-    *reached_ = position_;
+    reached_->lines += reached_->last == '\n' ? 1 : 0;
+    reached_->last = *position_++;
     return *this;
   }
   Cursor operator++(int) {
@@ -34,13 +43,13 @@ class Cursor {
 
  private:
   const char* position_;
-  const char** reached_;
+  Reached* reached_;
 };
 
 // Builds the tree from the parser's events. Open containers are kept by value and moved into their parent at the end.
 class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Builder(std::string_view text, const char* const* reached) : text_(text), reached_(reached) {}
+  explicit Builder(const Reached& reached) : reached_(reached) {}
 
   bool null() override { return Add(nullptr); }
   bool boolean(bool value) override { return Add(value); }
@@ -61,10 +70,13 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override { return Close(); }
   bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
                    const nlohmann::detail::exception& error) override {
-    // The exception's text without its own number and position: "[json.exception.parse_error.101] parse error at …: ".
-    const std::string_view what = error.what();
-    const auto colon = what.find(": ");
-    return Refuse(std::string(colon == std::string_view::npos ? what : what.substr(colon + 2)));
+    // The exception's text without its own number and position, "[json.exception.parse_error.101] parse error at …: ",
+    // and without what was read last, which may be long or a PIN.
+    std::string_view what = error.what();
+    if (const auto colon = what.find(": "); colon != std::string_view::npos) {
+      what.remove_prefix(colon + 2);
+    }
+    return Refuse(Shown(what.substr(0, what.find("; last read: ")), kMostOfSyntaxError));
   }
 
   const std::string& error() const { return error_; }
@@ -77,10 +89,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   };
 
   // The last octet read ends the token, or is the one after a number: newlines before it are the token's line.
-  int Line() const {
-    const auto read = std::min<std::size_t>(static_cast<std::size_t>(*reached_ - text_.data()), text_.size());
-    return 1 + static_cast<int>(std::ranges::count(text_.substr(0, read == 0 ? 0 : read - 1), '\n'));
-  }
+  int Line() const { return 1 + reached_.lines; }
 
   bool Refuse(const std::string& why) {
     error_ = std::to_string(Line()) + ": " + why;
@@ -93,6 +102,9 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool Place(Node node) {
+    if (++values_ > kMaxValues) {
+      return Refuse("more than " + std::to_string(kMaxValues) + " values");
+    }
     if (open_.empty()) {
       root_ = std::move(node);
     } else if (auto& parent = open_.back(); auto* object = std::get_if<Node::Object>(&parent.node.value)) {
@@ -118,8 +130,8 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     return Place(std::move(node));
   }
 
-  std::string_view text_;
-  const char* const* reached_;
+  const Reached& reached_;
+  std::size_t values_ = 0;
   std::vector<Container> open_;
   Node root_;
   std::string error_;
@@ -129,8 +141,8 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
 std::expected<Node, std::string> ParseDocument(std::string_view text) {
   const char* const begin = text.data();
-  const char* reached = begin;
-  Builder builder(text, &reached);
+  Reached reached;
+  Builder builder(reached);
   const bool parsed =
       nlohmann::json::sax_parse(Cursor(begin, &reached), Cursor(begin + text.size(), &reached), &builder);
   if (!parsed) {

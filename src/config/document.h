@@ -25,7 +25,8 @@ struct Node::Member {
   Node value;
 };
 
-// Reads one JSON text (RFC 8259). On failure: where and why, "LINE: reason".
+// Reads one JSON text (RFC 8259) of at most 500,000 values, nested 32 deep, in time linear in its length. On failure:
+// where and why, "LINE: reason".
 std::expected<Node, std::string> ParseDocument(std::string_view text);
 
 }  // namespace assertion

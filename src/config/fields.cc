@@ -1,15 +1,32 @@
 #include "config/fields.h"
 
 #include <algorithm>
+#include <set>
 
 #include "config/duration.h"
+#include "config/text.h"
 
 namespace assertion {
 
 using std::chrono::seconds;
 
 void Errors::Add(int line, const std::string& path, const std::string& reason) {
-  list_.push_back(std::to_string(line) + ": " + (path.empty() ? "" : path + ": ") + reason);
+  constexpr std::size_t kMost = 100;
+  constexpr std::size_t kMostOfPath = 120;
+  constexpr std::size_t kMostOfReason = 400;
+  if (list_.size() == kMost) {
+    ++more_;
+    return;
+  }
+  list_.push_back(std::to_string(line) + ": " + (path.empty() ? "" : Shown(path, kMostOfPath) + ": ") +
+                  Shown(reason, kMostOfReason));
+}
+
+std::vector<std::string> Errors::Take() {
+  if (more_ > 0) {
+    list_.push_back("0: and " + std::to_string(more_) + " more");
+  }
+  return std::move(list_);
 }
 
 Fields::Fields(const Node& node, std::string path, Errors& errors)
@@ -20,8 +37,9 @@ Fields::Fields(const Node& node, std::string path, Errors& errors)
     is_object_ = false;
     return;
   }
+  std::set<std::string_view> seen;
   for (const auto& [name, value] : *object) {
-    if (std::ranges::find(members_, name, &Member::name) != members_.end()) {
+    if (!seen.insert(name).second) {
       errors_.Add(value.line, PathOf(name), "is repeated");
     } else {
       members_.push_back({.name = name, .node = &value, .taken = false});
@@ -30,6 +48,7 @@ Fields::Fields(const Node& node, std::string path, Errors& errors)
 }
 
 const Node* Fields::Take(std::string_view name, bool required) {
+  asked_.emplace_back(name);
   const auto found = std::ranges::find(members_, name, &Member::name);
   if (found == members_.end()) {
     if (required && is_object_) {
@@ -41,19 +60,32 @@ const Node* Fields::Take(std::string_view name, bool required) {
   return found->node;
 }
 
-std::vector<std::string> Fields::TakeStrings(std::string_view name, bool required) {
-  std::vector<std::string> strings;
+std::vector<Fields::Entry> Fields::TakeEntries(std::string_view name, bool required, std::size_t most) {
+  std::vector<Entry> entries;
   const auto* list = Take<Node::Array>(name, required, "a list of strings");
+  if (list != nullptr && list->size() > most) {
+    Refuse(name, "must not have more than " + std::to_string(most) + " entries");
+    return entries;
+  }
+  std::set<std::string_view> seen;
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const auto* text = std::get_if<std::string>(&(*list)[i].value);
     const auto path = PathOf(name) + '[' + std::to_string(i) + ']';
     if (text == nullptr || text->empty()) {
       errors_.Add((*list)[i].line, path, "must be a string that is not empty");
-    } else if (std::ranges::find(strings, *text) != strings.end()) {
+    } else if (!seen.insert(*text).second) {
       errors_.Add((*list)[i].line, path, "is repeated");
     } else {
-      strings.push_back(*text);
+      entries.push_back({.text = *text, .path = path, .line = (*list)[i].line});
     }
+  }
+  return entries;
+}
+
+std::vector<std::string> Fields::TakeStrings(std::string_view name, bool required, std::size_t most) {
+  std::vector<std::string> strings;
+  for (auto& entry : TakeEntries(name, required, most)) {
+    strings.push_back(std::move(entry.text));
   }
   return strings;
 }
@@ -78,9 +110,10 @@ int Fields::LineOf(std::string_view name) const {
 }
 
 void Fields::RefuseTheRest() {
+  const std::vector<std::string_view> known(asked_.begin(), asked_.end());
   for (const auto& member : members_) {
     if (!member.taken) {
-      errors_.Add(member.node->line, PathOf(member.name), "is not a known field");
+      errors_.Add(member.node->line, PathOf(member.name), "is not a known field" + DidYouMean(member.name, known));
     }
   }
 }

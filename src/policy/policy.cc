@@ -7,6 +7,7 @@
 
 #include "assertion/bytes.h"
 #include "assertion/reserved_claims.h"
+#include "assertion/spiffe_id.h"
 
 namespace assertion {
 namespace {
@@ -88,13 +89,14 @@ Result<std::string> ExtraClaims(const Client& client, const nlohmann::json& clai
   return text.substr(1, text.size() - 2);
 }
 
-// `pattern` is an identity, or ends with "/*": then whatever continues it.
+// `pattern` is an identity, or ends with "/*": then any SPIFFE ID that continues it. Dot segments and empty ones, by which
+// an identity could name another place than it begins with, are in no SPIFFE ID.
 bool Matches(std::string_view pattern, std::string_view identity) {
   if (!pattern.ends_with("/*")) {
     return pattern == identity;
   }
   pattern.remove_suffix(1);
-  return identity.starts_with(pattern) && identity.size() > pattern.size();
+  return identity.size() > pattern.size() && identity.starts_with(pattern) && IsSpiffeId(identity);
 }
 
 bool IsListed(const Caller& caller, const std::vector<std::string>& patterns) {

@@ -17,6 +17,8 @@
 #include <cstring>
 #include <utility>
 
+#include "service/trusted_folder.h"
+
 namespace assertion::service {
 namespace {
 
@@ -26,13 +28,10 @@ std::unexpected<Error> Unusable(const std::string& path, const std::string& why)
 
 Status CheckFolder(const std::string& socket_path) {
   const auto folder = socket_path.substr(0, socket_path.rfind('/') + 1);
+  if (const auto trusted = CheckTrustedFolder(folder); !trusted) {
+    return Unusable(socket_path, trusted.error().message);
+  }
   struct stat info{};
-  if (stat(folder.c_str(), &info) != 0) {
-    return Unusable(socket_path, folder + ": " + std::strerror(errno));
-  }
-  if ((info.st_mode & S_IWOTH) != 0 && (info.st_mode & S_ISVTX) == 0) {
-    return Unusable(socket_path, folder + " is writable by everybody, who could put another socket there");
-  }
   if (lstat(socket_path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)) {
     return Unusable(socket_path, "something else than a socket is there");
   }

@@ -22,7 +22,7 @@ inline constexpr const char* kLocalIdentity = "assertiond_local_identity";
 class LocalListener {
  public:
   // Makes the socket, mode 0660, of group `group` if it is given. Nobody can connect before Start. kAddressUnusable
-  // when another server holds it, or the folder lets others replace it.
+  // when another server holds it, or its folder, or one above, lets others replace it (CheckTrustedFolder).
   static Result<std::unique_ptr<LocalListener>> Bind(const std::string& path, std::optional<gid_t> group);
 
   // Stops.

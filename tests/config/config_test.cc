@@ -293,7 +293,17 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("orders")", R"("")", "6: clients[0].client_id: must be 1 to 255 printable ASCII"},
         Wrong{R"("orders")", "\"\\u00e9\"", "6: clients[0].client_id: must be 1 to 255 printable ASCII"},
         Wrong{R"(["uid:1000"])", R"(["anybody"])", "7: clients[0].callers[0]: must be uid:NUMBER, user:NAME"},
-        Wrong{R"(["uid:1000"])", R"(["uid:1", "uid:01"])", "7: clients[0].callers[1]: must be uid:NUMBER"},
+        Wrong{R"(["uid:1000"])", R"(["uid:1", "uid:01"])", "7: clients[0].callers[1]: uid: must be a number"},
+        Wrong{R"(["uid:1000"])", "[\"uid:1\",\n\"usr:app\"]", "8: clients[0].callers[1]: must be uid:NUMBER"},
+        Wrong{R"(["uid:1000"])", R"(["uid:65534"])", "7: clients[0].callers[0]: uid 65534 is the overflow uid"},
+        Wrong{R"("clients")", R"("operators": [{"caller": "user:nobody", "roles": []}], "clients")",
+              "4: operators[0].caller: uid 65534 is the overflow uid"},
+        Wrong{"oauth2/token\"]", "oauth2/token \"]", "7: clients[0].audiences[0]: has \\x20 at octet 36: "},
+        Wrong{"oauth2/token\"]", "oauth2/token\\n\"]", "7: clients[0].audiences[0]: has \\x0a at octet 36: "},
+        Wrong{"oauth2/token\"]", "oauth2/token\", \"\\u200bx\"]",
+              "7: clients[0].audiences[1]: has \\xe2\\x80\\x8b at octet 1: "},
+        Wrong{R"("client_id": "orders")", R"("client_id": "orders ")",
+              "6: clients[0].client_id: must not begin or end with a blank"},
         Wrong{R"("clients")", R"("operators": [{"roles": []}], "clients")", "4: operators[0].caller: is missing"},
         Wrong{R"("clients")", R"("operators": [{"caller": "uid:0"}], "clients")", "4: operators[0].roles: is missing"},
         Wrong{R"("clients")", R"("operators": [{"caller": "root", "roles": []}], "clients")",
@@ -340,8 +350,14 @@ INSTANTIATE_TEST_SUITE_P(
               "6: clients[0].algorithm: must be one of: RS256"},
         Wrong{R"("client_id")", R"("extra_claims": ["sub"], "client_id")",
               "6: clients[0].extra_claims: 'sub' is reserved"},
+        Wrong{R"("client_id")", R"("extra_claims": ["Iss"], "client_id")",
+              "6: clients[0].extra_claims: 'Iss' is reserved"},
+        Wrong{R"("client_id")", R"("extra_claims": ["iss "], "client_id")",
+              "6: clients[0].extra_claims: 'iss ' has \\x20 at octet 4"},
         Wrong{R"("client_id")", R"("audience_as_list": "yes", "client_id")",
               "6: clients[0].audience_as_list: must be true or false"},
+        Wrong{R"("listen")", R"("state_directory": "/a\u0000b", "listen")",
+              "3: state_directory: must be an absolute path"},
         Wrong{R"("listen")", R"("sessions": 0, "listen")", "3: sessions: must be from 1 to 256"},
         Wrong{R"("listen")", R"("sessions": 2.5, "listen")", "3: sessions: must be an integer"},
         Wrong{R"("listen")", R"("state_directory": "x", "listen")", "3: state_directory: must be an absolute path"},
@@ -361,7 +377,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"pkcs11:token", "pkcs12:token", "2: hsm: not a PKCS#11 URI"}));
 
 TEST(Config, AnErrorNeverRepeatsAPin) {
-  for (const auto* wrong : {"pin-value=98765", "pin-value=98765&bogus%"}) {
+  for (const auto* wrong : {"pin-value=98765", "pin-value=98765&bogus%", "pin-value=98765\n"}) {
     const auto config = ParseConfig(With("pin-source=file:/run/pin", wrong), "/state");
     ASSERT_FALSE(config);
     for (const auto& error : config.error()) {
@@ -385,6 +401,81 @@ TEST(Config, CommentsTrailingTextAndDeepNestingAreRefused) {
   EXPECT_FALSE(ParseConfig(std::string(100000, '['), "/state"));
   EXPECT_FALSE(ParseConfig("", "/state"));
   EXPECT_FALSE(ParseConfig("\"hsm\xff\"", "/state"));
+}
+
+TEST(Config, AWordThatIsNotKnownIsToldTheNearest) {
+  const auto of = [](const std::string& from, const std::string& to) {
+    const auto config = ParseConfig(With(from, to), "/state");
+    return config ? "accepted" : config.error().front();
+  };
+  EXPECT_EQ(of(R"("clients")", R"("operators": [{"caller": "uid:0", "roles": ["operater"]}], "clients")"),
+            "4: operators[0].roles: must be some of: viewer, operator, approver; did you mean operator?");
+  EXPECT_EQ(of(R"("listen")", R"("sesions": 4, "listen")"), "3: sesions: is not a known field; did you mean sessions?");
+  EXPECT_TRUE(of(R"(["uid:1000"])", R"(["usr:app"])").ends_with("; did you mean user:app?"));
+}
+
+TEST(Config, WarnsOfAnAudienceThatIsNoUrl) {
+  for (const char* audience :
+       {"is.example.com/oauth2/token", "http://is.example.com/token", "HTTPS://is.example.com"}) {
+    const auto config = ParseConfig(With("https://is.example.com/oauth2/token", audience), "/state");
+    ASSERT_TRUE(config) << audience;
+    EXPECT_EQ(config->warnings.size(), 1U) << audience;
+  }
+  EXPECT_TRUE(ParseConfig(With("https://is.example.com/oauth2/token", "urn:example:is"), "/state")->warnings.empty());
+}
+
+// Text of the file can neither flood a log nor forge a line of it.
+TEST(Config, ErrorsAreFewShortAndOneLineEach) {
+  std::string fields;
+  for (int i = 0; i < 1000; ++i) {
+    fields += "\"x\\n" + std::to_string(i) + std::string(1000, 'y') + "\": 0,";
+  }
+  const auto config = ParseConfig("{" + fields + R"("z": 1})", "/state");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().size(), 101U);
+  EXPECT_EQ(config.error().back(), "0: and 904 more");
+  for (const auto& error : config.error()) {
+    EXPECT_LT(error.size(), 1000U);
+    EXPECT_EQ(error.find('\n'), std::string::npos);
+  }
+  const auto broken = ParseConfig("{\"" + std::string(100'000, 'y') + "\n\": 1}", "/state");
+  ASSERT_FALSE(broken);
+  EXPECT_LT(broken.error().front().size(), 1000U);
+}
+
+TEST(Config, HasAtMostSoManyOfEach) {
+  const auto repeated = [](const std::string& item, int times) {
+    std::string list;
+    for (int i = 0; i < times; ++i) {
+      list += (i == 0 ? "\"" : ", \"") + item + std::to_string(i) + "\"";
+    }
+    return "[" + list + "]";
+  };
+  EXPECT_TRUE(ParseConfig(With(R"(["uid:1000"])", repeated("uid:1", 1000)), "/state"));
+  EXPECT_EQ(ParseConfig(With(R"(["uid:1000"])", repeated("uid:1", 1001)), "/state").error().front(),
+            "7: clients[0].callers: must not have more than 1000 entries");
+  EXPECT_EQ(ParseConfig(With(R"(["https://is.example.com/oauth2/token"])", repeated("https://a/", 101)), "/state")
+                .error()
+                .front(),
+            "7: clients[0].audiences: must not have more than 100 entries");
+  std::string values(1'000'001, '0');
+  for (std::size_t i = 1; i < values.size(); i += 2) {
+    values[i] = ',';
+  }
+  EXPECT_EQ(ParseConfig("[" + values + "]", "/state").error().front(), "1: more than 500000 values");
+}
+
+// A million of one object's members, of one list's strings, and of lines: what grew with the square took minutes here,
+// and the test's own limit ends it.
+TEST(Config, IsReadInLinearTime) {
+  std::string members;
+  std::string strings;
+  for (int i = 0; i < 400'000; ++i) {
+    members += "\"" + std::to_string(i) + "\":0,\n";
+    strings += "\"" + std::to_string(i) + "\",\n";
+  }
+  EXPECT_FALSE(ParseConfig("{" + members + "\"x\":0}", "/state"));
+  EXPECT_FALSE(ParseConfig(With(R"(["uid:1000"])", "[" + strings + "\"x\"]"), "/state"));
 }
 
 TEST(Config, TheSameClientTwiceIsRefused) {

@@ -1,6 +1,6 @@
 // Who may call: what the configuration lists by name, as it is now.
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AssertionService, Caller } from './caller.mjs';
@@ -9,7 +9,8 @@ import { Deadline, run } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
-const NOBODY = 65534;
+const OTHER = 60001;
+const NOGROUP = 65534;
 
 describe('callers', () => {
   let deployment;
@@ -100,7 +101,7 @@ describe('callers', () => {
 
   it('another user is another caller, if its group may open the socket', async () => {
     if (process.getuid() !== 0) return;  // only root can become another user
-    const other = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE], callers: [`uid:${NOBODY}`] }],
+    const other = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE], callers: [`uid:${OTHER}`] }],
       { listen_group: 'nogroup' });
     chmodSync(other.folder, 0o711);
     chmodSync(path.dirname(other.folder), 0o711);
@@ -108,10 +109,24 @@ describe('callers', () => {
     const as = (uid, gid) => run('setpriv', [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups',
       path.join(process.env.E2E_BIN_DIR, 'assertionctl'), 'assertion', 'create', '--client-id', 'orders'],
     { env: other.environment });
-    assert.equal((await as(NOBODY, NOBODY)).status, 0);
-    assert.match((await as(NOBODY - 1, NOBODY)).stderr, /known here as "uid:65533"/);
+    assert.equal((await as(OTHER, NOGROUP)).status, 0);
+    assert.match((await as(OTHER + 1, NOGROUP)).stderr, /known here as "uid:60002"/);
     assert.match((await as(0, 0)).stderr, /known here as "uid:0"/);
-    assert.equal((await as(NOBODY, NOBODY - 1)).status, 4);  // cannot connect
+    assert.equal((await as(OTHER, OTHER)).status, 4);  // cannot connect
     await other.close();
+  });
+
+  // A member of the group that may connect could put a socket of its own in the server's place.
+  it('who may write the socket\'s folder could take its place: the start is refused', async () => {
+    const folder = path.join(deployment.folder, 'shared');
+    mkdirSync(folder);
+    chmodSync(folder, 0o770);
+    if (process.getuid() === 0) chownSync(folder, 0, NOGROUP);
+    const file = path.join(deployment.folder, 'shared.json');
+    writeFileSync(file, JSON.stringify({ ...configuration(), listen: `unix:${folder}/s`, audit: { enabled: false } }));
+    const { status, stderr } = await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--config', file],
+      { env: deployment.environment });
+    assert.equal(status, 20, stderr);
+    assert.match(stderr, new RegExp(`${folder} is writable by its group.*chmod 0755`));
   });
 });

@@ -141,7 +141,8 @@ TEST_F(PolicyTest, ClaimThatIsNotAllowedIsRefused) {
 }
 
 TEST_F(PolicyTest, NoReservedClaimCanBeSet) {
-  for (const auto* name : {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id"}) {
+  for (const auto* name : {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id", "Iss", "SUB", "eXp",
+                           "Client_ID"}) {
     extra_ = {{name, "x"}};
     ExpectRefused(Code::kInvalidArgument,
                   std::string("extra_claims: \"") + name + "\" is reserved and set by the server");
@@ -199,7 +200,10 @@ TEST_F(AuthorizationTest, OnlyAClientsCallersMayAskForItsAssertions) {
   EXPECT_TRUE(MayAsk({"dns:other.example.org", "dns:orders.example.org"}));
   for (const char* other :
        {"uid:100", "uid:10000", "uid:0", "spiffe://example.org/ns/pay", "spiffe://example.org/ns/pay/",
-        "spiffe://example.org/ns/payments/x", "spiffe://example.com/ns/pay/x", "dns:example.org", "uid:2"}) {
+        "spiffe://example.org/ns/payments/x", "spiffe://example.com/ns/pay/x", "spiffe://example.org/ns/pay/../admin",
+        "spiffe://example.org/ns/pay/./x", "spiffe://example.org/ns/pay//x", "spiffe://example.org/ns/pay/..",
+        "spiffe://example.org/ns/pay/%2e%2e/admin", "spiffe://example.org/ns/pay/x?y", "spiffe://example.org/ns/pay/*",
+        "dns:example.org", "uid:2"}) {
     EXPECT_FALSE(MayAsk({other})) << other;
   }
   EXPECT_FALSE(MayAsk({"uid:1000"}, "closed"));

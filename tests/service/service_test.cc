@@ -32,6 +32,7 @@
 #include "keys/token_ledger.h"
 #include "replica.h"
 #include "service/server.h"
+#include "service/trusted_folder.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
 #include "x509/certificate.h"
@@ -627,6 +628,53 @@ TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   std::filesystem::permissions(hsm_.directory() / "open", std::filesystem::perms::all);
   expect(hsm_.directory() / "open" / "s", "writable by everybody");
   expect(hsm_.directory() / "absent" / "s", "No such file");
+  std::filesystem::permissions(hsm_.directory() / "open", std::filesystem::perms(0770));
+  expect(hsm_.directory() / "open" / "s", "writable by its group, whose members could put something else there: chmod");
+}
+
+TEST_F(ServiceTest, EveryFolderAboveTheSocketMustBeTrusted) {
+  using std::filesystem::perms;
+  const auto top = hsm_.directory() / "top";
+  const auto folder = top / "a" / "b";
+  std::filesystem::create_directories(folder);
+  for (const auto& each : {top, folder.parent_path(), folder}) {
+    std::filesystem::permissions(each, perms(0755));
+  }
+  const auto why = [](const std::filesystem::path& path) {
+    const auto trusted = CheckTrustedFolder(path);
+    return trusted ? "" : trusted.error().message;
+  };
+  EXPECT_EQ(why(folder), "");
+  EXPECT_EQ(why(top / "." / "a" / ".." / "a" / "b" / ""), "");
+  EXPECT_EQ(why("/"), "");
+
+  std::filesystem::permissions(top, perms(0775));
+  EXPECT_NE(why(folder).find((top.string() + " is writable by its group")), std::string::npos);
+  std::filesystem::permissions(top, perms(0757));
+  EXPECT_NE(why(folder).find((top.string() + " is writable by everybody")), std::string::npos);
+  // Like /tmp: others cannot exchange what is ours in it, but can make what is not there yet.
+  std::filesystem::permissions(top, perms(01777));
+  EXPECT_EQ(why(folder), "");
+  EXPECT_NE(why(top).find("is writable by everybody"), std::string::npos);
+
+  std::filesystem::create_symlink("top/a/../a", hsm_.directory() / "link");
+  EXPECT_EQ(why(hsm_.directory() / "link" / "b"), "");
+  std::filesystem::create_symlink("/tmp", hsm_.directory() / "away");
+  EXPECT_NE(why(hsm_.directory() / "away").find("/tmp is writable by everybody"), std::string::npos);
+  std::filesystem::create_symlink("round", hsm_.directory() / "round");
+  EXPECT_NE(why(hsm_.directory() / "round").find("leads nowhere"), std::string::npos);
+  EXPECT_NE(why(hsm_.Write("file", "")).find("is no folder"), std::string::npos);
+
+  if (geteuid() == 0) {  // only root can give a file away
+    constexpr uid_t kOther = 60001;
+    std::filesystem::create_symlink(folder, top / "theirs");
+    ASSERT_EQ(lchown((top / "theirs").c_str(), kOther, kOther), 0);
+    EXPECT_NE(why(top / "theirs").find("theirs belongs to user 60001"), std::string::npos);
+    std::filesystem::permissions(top, perms(0755));
+    ASSERT_EQ(chown(top.c_str(), kOther, kOther), 0);
+    EXPECT_NE(why(folder).find(top.string() + " belongs to user 60001"), std::string::npos);
+    ASSERT_EQ(chown(top.c_str(), 0, 0), 0);
+  }
 }
 
 // The real token, whose signatures wait until the latch is down.

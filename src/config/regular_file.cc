@@ -1,0 +1,64 @@
+#include "config/regular_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "assertion/descriptor.h"
+
+namespace assertion {
+namespace {
+
+std::unexpected<Error> CannotBeRead(const std::string& why) {
+  return Fail(Code::kConfigInvalid, "cannot be read: " + why);
+}
+
+const char* KindOf(mode_t mode) {
+  return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+}  // namespace
+
+Result<std::string> ReadRegularFile(const std::string& path, std::size_t most) {
+  struct stat info{};
+  // Before it is opened, because opening a device may do something; and again, because the name may have changed hands.
+  if (stat(path.c_str(), &info) != 0) {
+    return CannotBeRead(std::strerror(errno));
+  }
+  Descriptor file;
+  if (S_ISREG(info.st_mode)) {
+    file = Descriptor(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+    if (file.get() < 0 || fstat(file.get(), &info) != 0) {
+      return CannotBeRead(std::strerror(errno));
+    }
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return CannotBeRead(std::string("it is ") + KindOf(info.st_mode) + ", not a regular file");
+  }
+  constexpr std::size_t kPiece = std::size_t{64} << 10U;
+  std::string text;
+  text.reserve(std::min(most, static_cast<std::size_t>(std::max<off_t>(info.st_size, 0))));
+  std::array<char, kPiece> piece{};
+  while (text.size() <= most) {
+    const auto count = read(file.get(), piece.data(), std::min(piece.size(), most + 1 - text.size()));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return CannotBeRead(std::strerror(errno));
+    }
+    if (count == 0) {
+      return text;
+    }
+    text.append(piece.data(), static_cast<std::size_t>(count));
+  }
+  return Fail(Code::kConfigInvalid, "larger than " + std::to_string(most >> 20U) + " MiB");
+}
+
+}  // namespace assertion

@@ -1,0 +1,98 @@
+#include "service/trusted_folder.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <ranges>
+#include <string_view>
+#include <vector>
+
+namespace assertion::service {
+namespace {
+
+std::unexpected<Error> NotTrusted(const std::string& path, const std::string& why) {
+  return Fail(Code::kFailedPrecondition, path + " " + why);
+}
+
+// The components, the last first, without those that mean nothing.
+void Push(std::vector<std::string>& left, std::string_view path) {
+  std::vector<std::string> parts;
+  for (const auto part : path | std::views::split('/')) {
+    if (const std::string_view name(part.begin(), part.end()); !name.empty() && name != ".") {
+      parts.emplace_back(name);
+    }
+  }
+  left.insert(left.end(), parts.rbegin(), parts.rend());
+}
+
+bool IsOurs(const struct stat& info) { return info.st_uid == 0 || info.st_uid == geteuid(); }
+
+bool IsShared(const struct stat& info) { return (info.st_mode & (S_IWGRP | S_IWOTH)) != 0; }
+
+Status CheckOwner(const std::string& path, const struct stat& info) {
+  return IsOurs(info) ? Status()
+                      : NotTrusted(path, "belongs to user " + std::to_string(info.st_uid) +
+                                             ", who could put something else there: it must be root's, or of the user "
+                                             "that assertiond runs as");
+}
+
+// `last`: what is in it is not asked for its owner.
+Status CheckMode(const std::string& path, const struct stat& info, bool last) {
+  if (!IsShared(info) || (!last && (info.st_mode & S_ISVTX) != 0)) {
+    return {};
+  }
+  const char* const whom = (info.st_mode & S_IWOTH) != 0 ? "everybody, who" : "its group, whose members";
+  return NotTrusted(path,
+                    std::string("is writable by ") + whom + " could put something else there: chmod 0755 " + path);
+}
+
+}  // namespace
+
+Status CheckTrustedFolder(const std::string& folder) {
+  constexpr int kMostLinks = 40;  // path_resolution(7)
+  std::vector<std::string> left;
+  Push(left, folder);
+  std::string at = "/";
+  int links = 0;
+  while (true) {
+    struct stat info{};
+    if (lstat(at.c_str(), &info) != 0) {
+      return NotTrusted(at, std::string("cannot be looked at: ") + std::strerror(errno));
+    }
+    // Also of a link: in a sticky folder its owner could make it lead elsewhere.
+    if (auto owner = CheckOwner(at, info); !owner) {
+      return owner;
+    }
+    if (S_ISLNK(info.st_mode)) {
+      std::array<char, PATH_MAX> target{};
+      const auto size = readlink(at.c_str(), target.data(), target.size());
+      if (size <= 0 || ++links > kMostLinks) {
+        return NotTrusted(at, "leads nowhere");
+      }
+      const std::string_view text(target.data(), static_cast<std::size_t>(size));
+      Push(left, text);
+      at = text.front() == '/' ? "/" : at.substr(0, std::max<std::size_t>(at.rfind('/'), 1));
+      continue;
+    }
+    if (!S_ISDIR(info.st_mode)) {
+      return NotTrusted(at, "is no folder");
+    }
+    if (auto mode = CheckMode(at, info, left.empty()); !mode || left.empty()) {
+      return mode;
+    }
+    const auto next = std::move(left.back());
+    left.pop_back();
+    if (next == "..") {
+      at = at.substr(0, std::max<std::size_t>(at.rfind('/'), 1));
+    } else {
+      at += (at == "/" ? "" : "/") + next;
+    }
+  }
+}
+
+}  // namespace assertion::service
