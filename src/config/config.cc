@@ -459,6 +459,13 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
       fields.Refuse("state_directory", "must be an absolute path");
     }
   }
+  auto lock_directory = state_directory + "/lock";
+  if (const auto* named = fields.Take<std::string>("lock_directory", false, "a string"); named != nullptr) {
+    lock_directory = *named;
+    if (!named->starts_with('/')) {
+      fields.Refuse("lock_directory", "must be an absolute path");
+    }
+  }
   const auto sessions = ReadSessions(fields);
   auto ledger_path = ReadLedger(fields);
   const auto refresh_interval =
@@ -483,6 +490,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .socket_path = std::move(socket_path),
                 .socket_group = socket_group,
                 .state_directory = std::move(state_directory),
+                .lock_directory = std::move(lock_directory),
                 .sessions = sessions,
                 .ledger_path = std::move(ledger_path),
                 .refresh_interval = refresh_interval,
@@ -543,6 +551,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("listen", before.socket_path == after.socket_path);
   compare("listen_group", before.socket_group == after.socket_group);
   compare("state_directory", before.state_directory == after.state_directory);
+  compare("lock_directory", before.lock_directory == after.lock_directory);
   compare("sessions", before.sessions == after.sessions);
   compare("ledger", before.ledger_path == after.ledger_path);
   compare("refresh_interval", before.refresh_interval == after.refresh_interval);

@@ -47,6 +47,7 @@ struct Config {
   std::string socket_path;          // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::optional<gid_t> socket_group;
   std::string state_directory;
+  std::string lock_directory;                // default: lock in the state directory
   std::optional<std::size_t> sessions;       // 1 to 256; unset: measured
   std::string ledger_path;                   // empty: the ledger is on the token
   std::chrono::seconds refresh_interval{5};  // 1 s to 1 h

@@ -35,6 +35,7 @@ TEST(Config, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->hsms.front().pin_path(), "/run/pin");
   EXPECT_EQ(config->socket_path, "/run/assertiond/assertiond.sock");
   EXPECT_EQ(config->state_directory, "/var/lib/assertiond");
+  EXPECT_EQ(config->lock_directory, "/var/lib/assertiond/lock");
   EXPECT_EQ(config->sessions, std::nullopt) << "measured";
   ASSERT_EQ(config->clients.size(), 1U);
   const auto& client = config->clients.front();
@@ -188,8 +189,16 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
   EXPECT_EQ(changed(R"("clients")",
                     R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
                        "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "clients")"),
-            (std::vector<std::string>{"listen_group", "state_directory", "sessions", "ledger", "refresh_interval",
+            (std::vector<std::string>{"listen_group", "state_directory", "lock_directory", "sessions", "ledger", "refresh_interval",
                                       "audit", "http_listen"}));
+}
+
+TEST(Config, TheLockDirectoryMayBeAnotherThanTheStateDirectory) {
+  const auto config = ParseConfig(
+      With(R"("clients")", R"("lock_directory": "/run/assertiond", "state_directory": "/a", "clients")"), "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->lock_directory, "/run/assertiond");
+  EXPECT_EQ(config->state_directory, "/a");
 }
 
 TEST(Config, LedgerRefreshListenerAndBinding) {
@@ -345,6 +354,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("listen")", R"("sessions": 0, "listen")", "3: sessions: must be from 1 to 256"},
         Wrong{R"("listen")", R"("sessions": 2.5, "listen")", "3: sessions: must be an integer"},
         Wrong{R"("listen")", R"("state_directory": "x", "listen")", "3: state_directory: must be an absolute path"},
+        Wrong{R"("listen")", R"("lock_directory": "x", "listen")", "3: lock_directory: must be an absolute path"},
         Wrong{"unix:/run/assertiond/assertiond.sock", "localhost:50051", "3: listen: must be unix:"},
         Wrong{"/run/assertiond/",
               "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/",
