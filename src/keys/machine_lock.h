@@ -16,6 +16,8 @@ namespace assertion {
 // folder that others may write is refused.
 class MachineLock {
  public:
+  MachineLock() = default;  // holds nothing
+
   // `name` is the file's, without '/'; the folder must be there.
   // ABORTED when another holds it for longer than `patience` allows. With takes_over it is shared with this process's
   // other holder at once. kConfigInvalid: folder or file cannot be used; the message says what to do.

@@ -15,4 +15,7 @@ struct Patience {
 
 inline constexpr Patience kBrake{.longest = std::chrono::seconds(1), .takes_over = true};
 
+// Of what takes no client: it goes on beside a change of this process, and waits for other processes.
+inline constexpr Patience kBeside{.takes_over = true};
+
 }  // namespace assertion
