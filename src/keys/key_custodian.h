@@ -59,6 +59,9 @@ class KeyCustodian {
                                         std::string_view certificates);
 
   Result<std::string> Reschedule(const ChangeRequest& change, std::string_view kid, const Instants& instants);
+
+  // The emergency brake: waits for other changes for 1 s at most, those of this process included, then goes before
+  // them.
   Result<std::string> Revoke(const ChangeRequest& change, std::string_view kid);
 
   // Only after publish_until, unless forced.
@@ -80,7 +83,7 @@ class KeyCustodian {
   };
   using Edit = std::function<Result<std::string>(const Client&, Draft&)>;
 
-  Result<std::string> Change(const ChangeRequest& change, const Edit& edit);
+  Result<std::string> Change(const ChangeRequest& change, const Edit& edit, const Patience& patience = {});
   Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
   Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
   Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
@@ -94,7 +97,7 @@ class KeyCustodian {
   const x509::Certifier& certifier_;
   KeyRing& ring_;
   const Random random_;
-  std::mutex administration_;  // one change at a time
+  std::mutex administration_;  // one change at a time, beside the brake
 };
 
 }  // namespace assertion
