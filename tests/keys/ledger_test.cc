@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "assertion/descriptor.h"
 #include "keys/file_ledger.h"
 
 namespace assertion {
