@@ -13,6 +13,7 @@
 
 #include "assertion/caller.h"
 #include "assertion/client.h"
+#include "assertion/key_limits.h"
 #include "assertion/rate.h"
 #include "assertion/two_person_rule.h"
 #include "p11/token_uri.h"
@@ -58,6 +59,7 @@ struct Config {
   std::optional<TlsConfig> tls;
   std::vector<Operator> operators;
   TwoPersonRule two_person_rule;
+  KeyLimits key_limits;
   std::optional<Rate> caller_rate;  // unset: none
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant

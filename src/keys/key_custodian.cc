@@ -203,10 +203,17 @@ Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, con
 
 // A new key pair and its self-signed certificate, both on the token; not scheduled.
 Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
-  if (draft.next.keys.size() >= ClientLedger::kMostKeys) {
+  if (draft.next.keys.size() >= std::min(request.limits.per_client, ClientLedger::kMostKeys)) {
     return Fail(Code::kFailedPrecondition, "client '" + client.client_id + "' has " +
-                                               std::to_string(ClientLedger::kMostKeys) +
-                                               " keys: destroy those that are withdrawn first");
+                                               std::to_string(draft.next.keys.size()) +
+                                               " keys, as many as key_limits.per_client allows: destroy those that are "
+                                               "withdrawn first");
+  }
+  const bool first = draft.next.version == 0;  // of its life: what was destroyed counts
+  if (const auto room =
+          first ? Status() : made_.Take(client.client_id, request.limits, std::chrono::steady_clock::now());
+      !room) {
+    return std::unexpected(room.error());
   }
   Bytes id(kIdOctets);
   if (!random_(id)) {

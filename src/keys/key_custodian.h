@@ -12,8 +12,10 @@
 #include "assertion/client.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
+#include "assertion/key_limits.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/generation_limit.h"
 #include "keys/key_ring.h"
 #include "keys/ledger.h"
 #include "x509/certifier.h"
@@ -34,6 +36,7 @@ struct NewKeyRequest {
   int bits;
   std::string common_name;
   std::chrono::seconds certificate_validity;
+  KeyLimits limits = {};
 };
 
 // Makes, certifies, schedules and destroys keys. Every change is one step of the client's ledger: what it needs on the
@@ -47,8 +50,9 @@ class KeyCustodian {
   KeyCustodian(Token& token, Ledger& ledger, const x509::Certifier& certifier, KeyRing& ring, Random random)
       : token_(token), ledger_(ledger), certifier_(certifier), ring_(ring), random_(std::move(random)) {}
 
-  // A key pair with a self-signed certificate. It signs at once if no key of the client does or will; else it is
-  // staged.
+  // FAILED_PRECONDITION when the client has as many keys as the limits allow, RESOURCE_EXHAUSTED when too many were
+  // made in the last hour; the same for Rotate. A key pair with a self-signed certificate. It signs at once if no key
+  // of the client does or will; else it is staged.
   Result<std::string> Generate(const ChangeRequest& change, const NewKeyRequest& key);
 
   // The client's next key. `sign_from` unset: publish_lead from now with Binding::kJwks; with kCertificate not yet.
@@ -98,6 +102,7 @@ class KeyCustodian {
   KeyRing& ring_;
   const Random random_;
   std::mutex administration_;  // one change at a time, beside the brake
+  GenerationLimit made_;       // under it
 };
 
 }  // namespace assertion
