@@ -32,8 +32,9 @@ Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
     module = std::move(*loaded);
   }
   const auto info = module->FindToken(uri, !ServesAnother(rank));
-  auto token = info ? p11::HsmToken::LogIn(module, *info, uri.pin_path(), config_.state_directory)
-                    : std::unexpected(info.error());
+  auto token =
+      info ? p11::HsmToken::LogIn(module, *info, uri.pin_path(), config_.state_directory, config_.lock_directory)
+           : std::unexpected(info.error());
   if (token) {
     spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
   }

@@ -175,7 +175,7 @@ void WaitForStop(assertion::Signals& signals, const assertion::Supervisor& super
 std::shared_ptr<const assertion::Policy> PolicyOf(const assertion::Config& config) {
   return std::make_shared<const assertion::Policy>(config.clients, config.operators, assertion::SystemTime,
                                                    assertion::x509::RandomOctets, config.two_person_rule,
-                                                   config.caller_rate);
+                                                   config.caller_rate, config.key_limits);
 }
 
 // All HSMs, or none. One that is away will have them when it is back.

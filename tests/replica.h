@@ -56,7 +56,10 @@ class Replica {
   }
 
   static NewKeyRequest NewKey() {
-    return {.bits = 2048, .common_name = "test", .certificate_validity = std::chrono::days(30)};
+    return {.bits = 2048,
+            .common_name = "test",
+            .certificate_validity = std::chrono::days(30),
+            .limits = {.per_client = 64, .generations_per_hour = 1000, .client_generations_per_hour = 1000}};
   }
 
   // The kid of a key made for the client; the first one signs at once.

@@ -24,6 +24,7 @@ class WrappedToken : public Token {
   }
   Result<PrivateKeyReference> PrivateKeyOf(BytesView id) override { return real_.PrivateKeyOf(id); }
   TokenDescription Describe() const override { return real_.Describe(); }
+  const std::string& lock_directory() const override { return real_.lock_directory(); }
   std::string MechanismOf(const Algorithm& algorithm) const override { return real_.MechanismOf(algorithm); }
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return real_.OpenSigningSession(); }
   Status Check() override { return real_.Check(); }

@@ -139,6 +139,9 @@ class Token {
 
   virtual TokenDescription Describe() const = 0;
 
+  // The folder of the lock that all processes of this machine take before they change the token. See MachineLock.
+  virtual const std::string& lock_directory() const = 0;
+
   // The PKCS#11 mechanism that it signs with, for example CKM_ECDSA; empty: it does not sign with the algorithm.
   virtual std::string MechanismOf(const Algorithm& algorithm) const = 0;
 

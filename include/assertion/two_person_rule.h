@@ -1,13 +1,19 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 
 namespace assertion {
 
-// Which methods of KeyAdminService take two persons, and how long the second has.
+// The methods of KeyAdminService that make, move or end a key: those that the rule can cover.
+inline constexpr std::array<std::string_view, 6> kTwoPersonMethods = {"GenerateKey", "RotateKey", "ImportCertificate",
+                                                                      "ScheduleKey", "RevokeKey", "DestroyKey"};
+
+// Which of them take two persons, and how long the second has.
 struct TwoPersonRule {
   std::set<std::string, std::less<>> methods;
   std::chrono::seconds window{3600};

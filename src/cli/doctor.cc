@@ -148,7 +148,7 @@ std::unique_ptr<Opened> Open(const Config& config, std::size_t rank,
                 : "")) {
     return nullptr;
   }
-  auto token = p11::HsmToken::LogIn(module, *info, uri.pin_path(), config.state_directory);
+  auto token = p11::HsmToken::LogIn(module, *info, uri.pin_path(), config.state_directory, config.lock_directory);
   if (!add("login", token, "the token took the PIN of " + uri.pin_path())) {
     return nullptr;
   }

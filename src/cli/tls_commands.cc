@@ -46,8 +46,8 @@ Result<Workplace> Open(const Options& options) {
   if (!info) {
     return std::unexpected(info.error());
   }
-  auto token =
-      p11::HsmToken::LogIn(*module, std::move(*info), config->hsms.front().pin_path(), config->state_directory);
+  auto token = p11::HsmToken::LogIn(*module, std::move(*info), config->hsms.front().pin_path(), config->state_directory,
+                                    config->lock_directory);
   auto certifier = token ? x509::Certifier::New(config->hsms.front().module_path()) : std::unexpected(token.error());
   if (!certifier) {
     return std::unexpected(certifier.error());

@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "assertion/reserved_claims.h"
 #include "config/document.h"
@@ -128,25 +130,87 @@ std::vector<Operator> ReadOperators(Fields& fields, Identities& identities, Erro
   return operators;
 }
 
+// How many octets to add, remove or replace to make one of the other (Levenshtein).
+std::size_t Distance(std::string_view one, std::string_view other) {
+  std::vector<std::size_t> row(other.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    auto diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < other.size(); ++j) {
+      const auto replaced = diagonal + (one[i] == other[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+// What to say of a method that the rule does not know.
+std::string NearestMethod(std::string_view method) {
+  const auto length = std::min(method.size(), std::size_t{64});
+  const auto nearest = std::ranges::min(
+      kTwoPersonMethods, {}, [&](std::string_view known) { return Distance(method.substr(0, length), known); });
+  std::string all;
+  for (const auto known : kTwoPersonMethods) {
+    all.append(all.empty() ? "" : ", ").append(known);
+  }
+  return "no such method; did you mean " + std::string(nearest) + "? They are: " + all + "; or \"all\" of them";
+}
+
+std::vector<std::string> ReadMethods(Fields& entry) {
+  const auto* node = entry.Take("methods", true);
+  const auto* word = node == nullptr ? nullptr : std::get_if<std::string>(&node->value);
+  return word != nullptr ? std::vector{*word} : entry.TakeStrings("methods", true);
+}
+
 TwoPersonRule ReadTwoPersonRule(Fields& fields, Errors& errors) {
-  static constexpr std::array<std::string_view, 4> kMethods = {"RevokeKey", "DestroyKey", "ScheduleKey",
-                                                               "ImportCertificate"};
   TwoPersonRule rule;
   const auto* node = fields.Take("two_person_rule", false);
   if (node == nullptr) {
     return rule;
   }
   Fields entry(*node, "two_person_rule", errors);
-  for (auto& method : entry.TakeStrings("methods", true)) {
-    if (std::ranges::find(kMethods, method) == kMethods.end()) {
-      entry.Refuse("methods", "must be some of: RevokeKey, DestroyKey, ScheduleKey, ImportCertificate");
+  for (auto& method : ReadMethods(entry)) {
+    if (method == "all") {
+      rule.methods.insert(kTwoPersonMethods.begin(), kTwoPersonMethods.end());
+    } else if (std::ranges::find(kTwoPersonMethods, method) != kTwoPersonMethods.end()) {
+      rule.methods.insert(std::move(method));
+    } else {
+      entry.Refuse("methods", NearestMethod(method));
       break;
     }
-    rule.methods.insert(std::move(method));
+  }
+  if (const auto* alone = entry.Take<bool>("revoke_by_one_person", false, "true or false");
+      alone != nullptr && *alone && rule.methods.erase("RevokeKey") == 0) {
+    entry.Refuse("revoke_by_one_person",
+                 "exempts RevokeKey from the rule, which does not cover it: methods must have "
+                 "RevokeKey, or be \"all\"");
   }
   rule.window = entry.TakeDuration("window", seconds(60), kLongestLead).value_or(rule.window);
   entry.RefuseTheRest();
   return rule;
+}
+
+KeyLimits ReadKeyLimits(Fields& fields, Errors& errors) {
+  KeyLimits limits;
+  const auto* node = fields.Take("key_limits", false);
+  if (node == nullptr) {
+    return limits;
+  }
+  Fields entry(*node, "key_limits", errors);
+  const auto take = [&](const char* name, std::int64_t most, std::size_t& limit) {
+    const auto* value = entry.Take<std::int64_t>(name, false, "an integer");
+    if (value != nullptr && (*value < 1 || *value > most)) {
+      entry.Refuse(name, "must be from 1 to " + std::to_string(most));
+    } else if (value != nullptr) {
+      limit = static_cast<std::size_t>(*value);
+    }
+  };
+  take("per_client", KeyLimits::kMostPerClient, limits.per_client);
+  take("generations_per_hour", KeyLimits::kMostPerHour, limits.generations_per_hour);
+  take("client_generations_per_hour", KeyLimits::kMostPerHour, limits.client_generations_per_hour);
+  entry.RefuseTheRest();
+  return limits;
 }
 
 // With nobody, or only one identity, on the one side of the rule, nothing that it names could ever be done.
@@ -480,6 +544,13 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
       fields.Refuse("state_directory", "must be an absolute path");
     }
   }
+  auto lock_directory = state_directory + "/lock";
+  if (const auto* named = fields.Take<std::string>("lock_directory", false, "a string"); named != nullptr) {
+    lock_directory = *named;
+    if (!named->starts_with('/')) {
+      fields.Refuse("lock_directory", "must be an absolute path");
+    }
+  }
   const auto sessions = ReadSessions(fields);
   auto ledger_path = ReadLedger(fields);
   const auto refresh_interval =
@@ -495,6 +566,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto operators = ReadOperators(fields, identities, errors);
   auto two_person_rule = ReadTwoPersonRule(fields, errors);
   CheckTwoPersons(two_person_rule, operators, warnings);
+  const auto key_limits = ReadKeyLimits(fields, errors);
   const auto caller_rate = ReadCallerRate(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, identities, errors, warnings);
   fields.RefuseTheRest();
@@ -510,6 +582,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .socket_path = std::move(socket_path),
                 .socket_group = socket_group,
                 .state_directory = std::move(state_directory),
+                .lock_directory = std::move(lock_directory),
                 .sessions = sessions,
                 .ledger_path = std::move(ledger_path),
                 .refresh_interval = refresh_interval,
@@ -520,6 +593,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .tls = std::move(tls),
                 .operators = std::move(operators),
                 .two_person_rule = std::move(two_person_rule),
+                .key_limits = key_limits,
                 .caller_rate = caller_rate,
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
@@ -564,6 +638,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("listen", before.socket_path == after.socket_path);
   compare("listen_group", before.socket_group == after.socket_group);
   compare("state_directory", before.state_directory == after.state_directory);
+  compare("lock_directory", before.lock_directory == after.lock_directory);
   compare("sessions", before.sessions == after.sessions);
   compare("ledger", before.ledger_path == after.ledger_path);
   compare("refresh_interval", before.refresh_interval == after.refresh_interval);

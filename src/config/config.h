@@ -13,6 +13,7 @@
 
 #include "assertion/caller.h"
 #include "assertion/client.h"
+#include "assertion/key_limits.h"
 #include "assertion/rate.h"
 #include "assertion/two_person_rule.h"
 #include "p11/token_uri.h"
@@ -47,6 +48,7 @@ struct Config {
   std::string socket_path;          // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::optional<gid_t> socket_group;
   std::string state_directory;
+  std::string lock_directory;                // default: lock in the state directory
   std::optional<std::size_t> sessions;       // 1 to 256; unset: measured
   std::string ledger_path;                   // empty: the ledger is on the token
   std::chrono::seconds refresh_interval{5};  // 1 s to 1 h
@@ -57,6 +59,7 @@ struct Config {
   std::optional<TlsConfig> tls;
   std::vector<Operator> operators;
   TwoPersonRule two_person_rule;
+  KeyLimits key_limits;
   std::optional<Rate> caller_rate;  // unset: none
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant

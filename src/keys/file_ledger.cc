@@ -1,24 +1,21 @@
 #include "keys/file_ledger.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
+#include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "assertion/descriptor.h"
+#include "keys/machine_lock.h"
 
 namespace assertion {
 namespace {
 
-constexpr std::chrono::seconds kLongestWait{10};
-constexpr std::chrono::milliseconds kPause{20};
 constexpr off_t kMaxFileSize = off_t{16} << 20U;
 
 std::unexpected<Error> Unusable(const std::string& what, const std::string& why) {
@@ -60,9 +57,9 @@ Result<std::optional<std::string>> ReadFile(const std::string& path) {
 
 class FileLedger::FileHold final : public Ledger::Hold {
  public:
-  FileHold(FileLedger& owner, Descriptor lock, Ledgers all, const std::string& client_id)
-      : owner_(owner), lock_(std::move(lock)), all_(std::move(all)) {
-    if (const auto found = all_.find(client_id); found != all_.end()) {
+  FileHold(FileLedger& owner, MachineLock lock, const Ledgers& all, const std::string& client_id)
+      : owner_(owner), lock_(std::move(lock)) {
+    if (const auto found = all.find(client_id); found != all.end()) {
       current_ = found->second;
     }
     current_.client_id = client_id;
@@ -71,14 +68,24 @@ class FileLedger::FileHold final : public Ledger::Hold {
   const ClientLedger& current() const override { return current_; }
 
   Status Commit(const ClientLedger& next) override {
-    all_.insert_or_assign(next.client_id, next);
-    return owner_.Write(all_);
+    static std::mutex writing;  // the lock keeps other processes away, and not this one's brake
+    const std::lock_guard alone(writing);
+    auto all = owner_.Read();
+    if (!all) {
+      return std::unexpected(all.error());
+    }
+    if (const auto found = all->find(next.client_id);
+        (found == all->end() ? 0 : found->second.version) != current_.version) {
+      return Fail(Code::kAborted, "the emergency brake came in between for client '" + next.client_id +
+                                      "': read its keys again and decide again");
+    }
+    all->insert_or_assign(next.client_id, next);
+    return owner_.Write(*all);
   }
 
  private:
   FileLedger& owner_;
-  const Descriptor lock_;  // closing it lets go
-  Ledgers all_;
+  const MachineLock lock_;
   ClientLedger current_;
 };
 
@@ -94,24 +101,25 @@ Result<Ledgers> FileLedger::Read() {
   return ledgers ? ledgers : Unusable(path_, ledgers.error().message);
 }
 
-Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id) {
-  const auto lock_path = path_ + ".lock";
-  Descriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (lock.get() < 0) {
-    return Unusable(lock_path, std::strerror(errno));
+Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id, const Patience& patience) {
+  const auto slash = path_.rfind('/');
+  auto lock = MachineLock::Take(path_.substr(0, slash), path_.substr(slash + 1) + ".lock", patience);
+  if (!lock && lock.error().code == Code::kConfigInvalid) {
+    return Unusable(path_ + ".lock", lock.error().message);
   }
-  const auto deadline = std::chrono::steady_clock::now() + kLongestWait;
-  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (std::chrono::steady_clock::now() >= deadline) {
-      return Fail(Code::kAborted, "another administrator is changing keys: read them again and decide again");
+  if (!lock) {
+    if (patience.takes_over) {
+      lock.error().message =
+          "another process holds the ledger file's lock for longer than 1 s, and a file's lock cannot "
+          "be broken: end that process, then try again";
     }
-    std::this_thread::sleep_for(kPause);
+    return std::unexpected(lock.error());
   }
   auto all = Read();
   if (!all) {
     return std::unexpected(all.error());
   }
-  return std::make_unique<FileHold>(*this, std::move(lock), std::move(*all), client_id);
+  return std::make_unique<FileHold>(*this, std::move(*lock), *all, client_id);
 }
 
 // Written beside it, synced, renamed, and the folder synced: a crash leaves the old text or the new.

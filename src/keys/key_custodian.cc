@@ -58,15 +58,18 @@ std::vector<std::string> CertificatesOf(const ClientLedger& ledger) {
 
 }  // namespace
 
-Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit& edit) {
+Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit& edit, const Patience& patience) {
   const auto client = ring_.FindClient(change.client_id);
   if (!client) {
     return Fail(Code::kNotFound, "client_id: no such client is configured");
   }
-  const std::lock_guard lock(administration_);
+  std::unique_lock lock(administration_, std::defer_lock);
+  if (!patience.takes_over) {
+    lock.lock();
+  }
   Result<std::string> kid;
   {
-    const auto hold = ledger_.Take(change.client_id);
+    const auto hold = ledger_.Take(change.client_id, patience);
     if (!hold) {
       return std::unexpected(hold.error());
     }
@@ -107,9 +110,14 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
         return std::unexpected(kept.error());
       }
     }
-    ++draft.next.version;
+    draft.next.version = hold.next_version();
     Remember(change, *kid, draft.next);
     const auto committed = hold.Commit(draft.next);
+    if (hold.overtaken()) {
+      draft.new_keys.clear();  // they may be named by what the brake stored: doctor tells
+      draft.new_certificates.clear();
+      return std::unexpected(committed.error());
+    }
     return committed || IsStored(draft) ? kid : std::unexpected(committed.error());
   };
   auto kid = made();
@@ -195,10 +203,17 @@ Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, con
 
 // A new key pair and its self-signed certificate, both on the token; not scheduled.
 Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
-  if (draft.next.keys.size() >= ClientLedger::kMostKeys) {
+  if (draft.next.keys.size() >= std::min(request.limits.per_client, ClientLedger::kMostKeys)) {
     return Fail(Code::kFailedPrecondition, "client '" + client.client_id + "' has " +
-                                               std::to_string(ClientLedger::kMostKeys) +
-                                               " keys: destroy those that are withdrawn first");
+                                               std::to_string(draft.next.keys.size()) +
+                                               " keys, as many as key_limits.per_client allows: destroy those that are "
+                                               "withdrawn first");
+  }
+  const bool first = draft.next.version == 0;  // of its life: what was destroyed counts
+  if (const auto room =
+          first ? Status() : made_.Take(client.client_id, request.limits, std::chrono::steady_clock::now());
+      !room) {
+    return std::unexpected(room.error());
   }
   Bytes id(kIdOctets);
   if (!random_(id)) {
@@ -319,14 +334,15 @@ Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::s
 }
 
 Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::string_view kid) {
-  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+  const auto edit = [&](const Client& client, Draft& draft) -> Result<std::string> {
     if (const auto record = FindRecord(draft.next, kid); !record) {
       return std::unexpected(record.error());
     }
     draft.revocation = true;
     draft.next.keys = Revoked(client, std::move(draft.next.keys), kid, draft.now);
     return std::string(kid);
-  });
+  };
+  return Change(change, edit, kBrake);
 }
 
 Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::string_view kid) {

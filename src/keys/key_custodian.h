@@ -12,8 +12,10 @@
 #include "assertion/client.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
+#include "assertion/key_limits.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/generation_limit.h"
 #include "keys/key_ring.h"
 #include "keys/ledger.h"
 #include "x509/certifier.h"
@@ -34,6 +36,7 @@ struct NewKeyRequest {
   int bits;
   std::string common_name;
   std::chrono::seconds certificate_validity;
+  KeyLimits limits = {};
 };
 
 // Makes, certifies, schedules and destroys keys. Every change is one step of the client's ledger: what it needs on the
@@ -47,8 +50,9 @@ class KeyCustodian {
   KeyCustodian(Token& token, Ledger& ledger, const x509::Certifier& certifier, KeyRing& ring, Random random)
       : token_(token), ledger_(ledger), certifier_(certifier), ring_(ring), random_(std::move(random)) {}
 
-  // A key pair with a self-signed certificate. It signs at once if no key of the client does or will; else it is
-  // staged.
+  // FAILED_PRECONDITION when the client has as many keys as the limits allow, RESOURCE_EXHAUSTED when too many were
+  // made in the last hour; the same for Rotate. A key pair with a self-signed certificate. It signs at once if no key
+  // of the client does or will; else it is staged.
   Result<std::string> Generate(const ChangeRequest& change, const NewKeyRequest& key);
 
   // The client's next key. `sign_from` unset: publish_lead from now with Binding::kJwks; with kCertificate not yet.
@@ -59,6 +63,9 @@ class KeyCustodian {
                                         std::string_view certificates);
 
   Result<std::string> Reschedule(const ChangeRequest& change, std::string_view kid, const Instants& instants);
+
+  // The emergency brake: waits for other changes for 1 s at most, those of this process included, then goes before
+  // them.
   Result<std::string> Revoke(const ChangeRequest& change, std::string_view kid);
 
   // Only after publish_until, unless forced.
@@ -80,7 +87,7 @@ class KeyCustodian {
   };
   using Edit = std::function<Result<std::string>(const Client&, Draft&)>;
 
-  Result<std::string> Change(const ChangeRequest& change, const Edit& edit);
+  Result<std::string> Change(const ChangeRequest& change, const Edit& edit, const Patience& patience = {});
   Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
   Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
   Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
@@ -94,7 +101,8 @@ class KeyCustodian {
   const x509::Certifier& certifier_;
   KeyRing& ring_;
   const Random random_;
-  std::mutex administration_;  // one change at a time
+  std::mutex administration_;  // one change at a time, beside the brake
+  GenerationLimit made_;       // under it
 };
 
 }  // namespace assertion

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "keys/patience.h"
 #include "keys/schedule.h"
 
 namespace assertion {
@@ -50,7 +51,8 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  // One client's ledger held for a change: nobody else can change it until this object is gone.
+  // One client's ledger held for a change: until this object is gone nobody else can change it, but for the emergency
+  // brake, which takes it over (see Patience).
   class Hold {
    public:
     Hold() = default;
@@ -61,15 +63,23 @@ class Ledger {
     // As it was read after it was taken hold of; version 0 and empty when there is none.
     virtual const ClientLedger& current() const = 0;
 
-    // Replaces it, once; `next` is of the next version. ABORTED when the hold was lost meanwhile: then nothing changed.
+    // The version that Commit takes: higher than any that who held the client before can still commit.
+    virtual std::int64_t next_version() const { return current().version + 1; }
+
+    // Replaces it, once; `next` is of next_version(). ABORTED when the hold was lost meanwhile: then nothing changed,
+    // unless overtaken().
     virtual Status Commit(const ClientLedger& next) = 0;
+
+    // Whether the hold was lost while Commit stored: then the change may or may not live on in the ledger of who took
+    // it over, and what it made must stay.
+    virtual bool overtaken() const { return false; }
   };
 
   // Every client's ledger.
   virtual Result<Ledgers> Read() = 0;
 
-  // ABORTED when another administrator does not let go of it for some seconds.
-  virtual Result<std::unique_ptr<Hold>> Take(const std::string& client_id) = 0;
+  // ABORTED when another administrator does not let go of it in time.
+  virtual Result<std::unique_ptr<Hold>> Take(const std::string& client_id, const Patience& patience = {}) = 0;
 };
 
 }  // namespace assertion

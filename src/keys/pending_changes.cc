@@ -49,7 +49,7 @@ std::optional<PendingChange> Parse(const TokenData& data) {
 }  // namespace
 
 Result<PendingChange> PendingChanges::Add(PendingChange change) {
-  const auto lock = MachineLock::TakeFor(token_);
+  const auto lock = MachineLock::TakeFor(token_, kBeside);
   const auto waiting = lock ? Sweep() : std::unexpected(lock.error());
   if (!waiting) {
     return std::unexpected(waiting.error());
@@ -119,7 +119,7 @@ Status PendingChanges::Remove(std::string_view id) {
   if (id.empty()) {
     return Fail(Code::kNotFound, "id: must not be empty");
   }
-  const auto lock = MachineLock::TakeFor(token_);
+  const auto lock = MachineLock::TakeFor(token_, kBeside);
   const auto data = lock ? token_.FindData(kApplication, id) : std::unexpected(lock.error());
   if (!data) {
     return std::unexpected(data.error());

@@ -17,18 +17,21 @@ using std::chrono::steady_clock;
 constexpr std::string_view kLedgerObjects = "assertiond ledger";
 constexpr std::string_view kClaimObjects = "assertiond claim";
 constexpr seconds kClaimLifetime{120};  // a change with a new RSA-4096 key on a slow token takes less
-constexpr seconds kLongestWait{10};
 constexpr milliseconds kLongestPause{100};
+constexpr int kHighestLevel = 1000;
 
 struct ClaimText {
   std::string nonce;
   std::string holder;
   Time until;
+  int level = 0;  // 0: an ordinary change; a brake's is higher than those that it takes over from
 };
 
 std::string ToJson(const ClaimText& claim) {
-  const nlohmann::ordered_json object = {
-      {"nonce", claim.nonce}, {"holder", claim.holder}, {"until", claim.until.time_since_epoch().count()}};
+  const nlohmann::ordered_json object = {{"nonce", claim.nonce},
+                                         {"holder", claim.holder},
+                                         {"until", claim.until.time_since_epoch().count()},
+                                         {"level", claim.level}};
   return object.dump();
 }
 
@@ -40,9 +43,11 @@ ClaimText ParseClaim(const std::string& text) {
   };
   ClaimText claim{.nonce = {}, .holder = {}, .until = {}};
   if (member("nonce").is_string() && member("holder").is_string() && member("until").is_number_integer()) {
-    claim = {.nonce = member("nonce").get<std::string>(),
-             .holder = member("holder").get<std::string>(),
-             .until = Time(seconds(member("until").get<std::int64_t>()))};
+    claim = {
+        .nonce = member("nonce").get<std::string>(),
+        .holder = member("holder").get<std::string>(),
+        .until = Time(seconds(member("until").get<std::int64_t>())),
+        .level = member("level").is_number_integer() ? std::clamp(member("level").get<int>(), 0, kHighestLevel) : 0};
   }
   return claim;
 }
@@ -96,8 +101,12 @@ Result<std::vector<Stored>> ParseAll(const Result<std::vector<TokenData>>& objec
 
 class TokenLedger::TokenHold final : public Ledger::Hold {
  public:
-  TokenHold(MachineLock lock, TokenLedger& owner, std::string nonce, std::string client_id)
-      : lock_(std::move(lock)), owner_(owner), nonce_(std::move(nonce)), client_id_(std::move(client_id)) {
+  TokenHold(MachineLock lock, TokenLedger& owner, std::string nonce, std::string client_id, int level)
+      : lock_(std::move(lock)),
+        owner_(owner),
+        nonce_(std::move(nonce)),
+        client_id_(std::move(client_id)),
+        level_(level) {
     current_.client_id = client_id_;
   }
   ~TokenHold() override { static_cast<void>(owner_.Withdraw(client_id_, nonce_)); }
@@ -124,14 +133,23 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
   }
 
   const ClientLedger& current() const override { return current_; }
+  std::int64_t next_version() const override { return current_.version + 1 + level_; }
+  bool overtaken() const override { return overtaken_; }
 
   Status Commit(const ClientLedger& next) override {
     // Half the claim's life is left for the writing itself.
     if (steady_clock::now() - taken_ > kClaimLifetime / 2) {
       return Fail(Code::kAborted, "the change took too long: read the keys again and decide again");
     }
+    if (auto standing = CheckStanding(); !standing) {
+      return standing;
+    }
     if (auto stored = owner_.token_.StoreData(kLedgerObjects, client_id_, assertion::ToJson(next)); !stored) {
       return stored;
+    }
+    if (auto standing = CheckStanding(); !standing) {
+      overtaken_ = true;
+      return standing;
     }
     for (const auto handle : older_) {
       static_cast<void>(owner_.token_.DestroyObject(handle));  // what stays is removed by a later change
@@ -140,10 +158,22 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
   }
 
  private:
-  const MachineLock lock_;
+  Status CheckStanding() {
+    const auto stands = owner_.Stands(client_id_, nonce_);
+    if (!stands) {
+      return std::unexpected(stands.error());
+    }
+    return *stands ? Status()
+                   : Fail(Code::kAborted, "the emergency brake came in between for client '" + client_id_ +
+                                              "': read its keys again and decide again");
+  }
+
+  const MachineLock lock_;  // holds nothing: a brake beside another process
   TokenLedger& owner_;
   const std::string nonce_;
   const std::string client_id_;
+  const int level_;
+  bool overtaken_ = false;
   const steady_clock::time_point taken_ = steady_clock::now();
   ClientLedger current_;
   std::vector<ObjectHandle> older_;
@@ -166,7 +196,26 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
   return ledger;
 }
 
+// Makes other processes of this machine look again, once they are done (see the class).
+void TokenLedger::Touch() {
+  if (!owes_touch_) {
+    return;
+  }
+  const auto lock = MachineLock::TakeFor(token_, {.longest = milliseconds(0)});
+  constexpr std::string_view kTouch = "touch";  // no JSON: void as a claim
+  if (!lock || !token_.FindData(kClaimObjects, kTouch) || !token_.StoreData(kClaimObjects, kTouch, kTouch)) {
+    return;
+  }
+  owes_touch_ = false;
+  if (const auto stored = token_.FindData(kClaimObjects, kTouch); stored) {
+    for (const auto& object : *stored) {
+      static_cast<void>(token_.DestroyObject(object.handle));
+    }
+  }
+}
+
 Result<Ledgers> TokenLedger::Read() {
+  Touch();
   auto all = ParseAll(token_.FindData(kLedgerObjects, {}));
   if (!all) {
     return std::unexpected(all.error());
@@ -186,12 +235,13 @@ Result<Ledgers> TokenLedger::Read() {
   return ledgers;
 }
 
-// True when no other claim stands. Of two that are stored before either looks, each sees the other.
-Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string& nonce) {
+// Nothing when no other claim stands, else the highest of their levels. Of two that are stored before either looks,
+// each sees the other.
+Result<std::optional<int>> TokenLedger::Claim(const std::string& client_id, const std::string& nonce, int level) {
   const auto now = clock_();
-  if (const auto stored =
-          token_.StoreData(kClaimObjects, client_id,
-                           ToJson(ClaimText{.nonce = nonce, .holder = holder_, .until = now + kClaimLifetime}));
+  if (const auto stored = token_.StoreData(
+          kClaimObjects, client_id,
+          ToJson(ClaimText{.nonce = nonce, .holder = holder_, .until = now + kClaimLifetime, .level = level}));
       !stored) {
     return std::unexpected(stored.error());
   }
@@ -199,7 +249,8 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
   if (!claims) {
     return std::unexpected(claims.error());
   }
-  bool alone = true;
+  std::optional<int> highest;
+  const std::lock_guard lock(mutex_);
   auto& over = over_[client_id];
   std::set<std::string> left;
   for (const auto& object : *claims) {
@@ -210,18 +261,44 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
     if (over.contains(claim.nonce)) {
       left.insert(claim.nonce);
     } else if (claim.until >= now) {
-      alone = false;
+      highest = std::max(highest.value_or(0), claim.level);
       continue;
     }
     static_cast<void>(token_.DestroyObject(object.handle));
   }
   over = std::move(left);
-  return alone;
+  return highest;
+}
+
+// From now on nobody else's claim on the client stands. Where the token keeps one, its holder's commit is still
+// outranked (see the class), and the brake matters more than what that holder then believes.
+Status TokenLedger::TakeOver(const std::string& client_id, const std::string& nonce) {
+  const auto claims = token_.FindData(kClaimObjects, client_id);
+  if (!claims) {
+    return std::unexpected(claims.error());
+  }
+  for (const auto& object : *claims) {
+    if (ParseClaim(object.value).nonce != nonce) {
+      static_cast<void>(token_.DestroyObject(object.handle));
+    }
+  }
+  return {};
+}
+
+Result<bool> TokenLedger::Stands(const std::string& client_id, const std::string& nonce) {
+  const auto claims = token_.FindData(kClaimObjects, client_id);
+  if (!claims) {
+    return std::unexpected(claims.error());
+  }
+  return std::ranges::any_of(*claims, [&](const auto& object) { return ParseClaim(object.value).nonce == nonce; });
 }
 
 // Void from now on for this process, whatever the token does, or says that it did.
 Status TokenLedger::Withdraw(const std::string& client_id, const std::string& nonce) {
-  over_[client_id].insert(nonce);
+  {
+    const std::lock_guard lock(mutex_);
+    over_[client_id].insert(nonce);
+  }
   const auto claims = token_.FindData(kClaimObjects, client_id);
   if (!claims) {
     return std::unexpected(claims.error());
@@ -234,39 +311,56 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
   return {};
 }
 
-Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id) {
-  auto lock = MachineLock::TakeFor(token_);
+Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id, const Patience& patience) {
+  const auto deadline = steady_clock::now() + patience.longest;
+  auto taken = MachineLock::TakeFor(token_, patience);
+  if (!taken && !patience.takes_over) {
+    return std::unexpected(taken.error());
+  }
+  owes_touch_ = owes_touch_ || !taken;
+  auto lock = std::move(taken).value_or(MachineLock());
   // Before anything is stored: see the class.
-  const auto look = lock ? token_.FindData(kClaimObjects, client_id) : std::unexpected(lock.error());
-  if (!look) {
+  if (const auto look = token_.FindData(kClaimObjects, client_id); !look) {
     return std::unexpected(look.error());
   }
-  const auto deadline = steady_clock::now() + kLongestWait;
+  int level = 0;
   while (true) {
     std::array<std::uint8_t, 16> octets{};
     if (!random_(octets)) {
       return Fail(Code::kInternal, "the random number generator failed");
     }
     auto nonce = Hex(octets);
-    const auto alone = Claim(client_id, nonce);
-    if (alone && *alone) {
-      return Held(std::move(*lock), client_id, std::move(nonce));
+    const auto rival = Claim(client_id, nonce, level);
+    if (rival && !*rival) {
+      return Held(std::move(lock), client_id, std::move(nonce), level);
+    }
+    if (rival && **rival < level) {
+      auto hold = std::make_unique<TokenHold>(std::move(lock), *this, nonce, client_id, level);
+      const auto over = TakeOver(client_id, nonce);
+      const auto read = over ? hold->Read() : over;
+      return read ? Result<std::unique_ptr<Hold>>(std::move(hold)) : std::unexpected(read.error());
     }
     const auto withdrawn = Withdraw(client_id, nonce);
-    if (!alone || !withdrawn) {
-      return std::unexpected(alone ? withdrawn.error() : alone.error());
+    if (!rival || !withdrawn) {
+      return std::unexpected(rival ? withdrawn.error() : rival.error());
     }
-    if (steady_clock::now() >= deadline) {
+    const auto now = steady_clock::now();
+    if (now >= deadline && (!patience.takes_over || **rival >= kHighestLevel)) {
       return Fail(Code::kAborted, "another administrator is changing the keys of client '" + client_id +
                                       "': read them again and decide again");
     }
-    std::this_thread::sleep_for(kLongestPause * (octets[0] + 1) / 256);
+    if (now >= deadline) {
+      level = **rival + 1;
+      continue;
+    }
+    std::this_thread::sleep_for(
+        std::min<steady_clock::duration>(kLongestPause * (octets[0] + 1) / 256, deadline - now));
   }
 }
 
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Held(MachineLock lock, const std::string& client_id,
-                                                        std::string nonce) {
-  auto hold = std::make_unique<TokenHold>(std::move(lock), *this, std::move(nonce), client_id);
+                                                        std::string nonce, int level) {
+  auto hold = std::make_unique<TokenHold>(std::move(lock), *this, std::move(nonce), client_id, level);
   if (const auto read = hold->Read(); !read) {
     return std::unexpected(read.error());
   }

@@ -509,7 +509,8 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_
 }  // namespace
 
 Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module, TokenInfo info,
-                                                  const std::string& pin_path, const std::string& state_directory) {
+                                                  const std::string& pin_path, const std::string& state_directory,
+                                                  const std::string& lock_directory) {
   auto login = LogInto(module, info, pin_path, state_directory);
   if (!login) {
     return std::unexpected(login.error());
@@ -518,8 +519,9 @@ Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module
   if (!mechanisms) {
     return std::unexpected(mechanisms.error());
   }
-  return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), pin_path, state_directory, *mechanisms,
-                                                std::make_shared<Connection>(std::move(info), std::move(*login), 0)));
+  return std::unique_ptr<HsmToken>(new HsmToken(
+      std::move(module), pin_path, state_directory, lock_directory.empty() ? state_directory + "/lock" : lock_directory,
+      *mechanisms, std::make_shared<Connection>(std::move(info), std::move(*login), 0)));
 }
 
 std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {

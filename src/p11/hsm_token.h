@@ -20,8 +20,10 @@ class HsmToken final : public Token {
  public:
   // Logs in with the PIN file's content: one attempt, none when the token says that it is the last one before the lock
   // (kPinLocked) or when it refused this PIN file before (kPinRefused, remembered in `state_directory`).
+  // `lock_directory` empty: the folder "lock" in the state directory.
   static Result<std::unique_ptr<HsmToken>> LogIn(std::shared_ptr<Module> module, TokenInfo info,
-                                                 const std::string& pin_path, const std::string& state_directory);
+                                                 const std::string& pin_path, const std::string& state_directory,
+                                                 const std::string& lock_directory = {});
 
   TokenInfo info() const { return Connected()->info; }
 
@@ -37,6 +39,7 @@ class HsmToken final : public Token {
   Status StoreData(std::string_view application, std::string_view label, std::string_view value) override;
   Result<PrivateKeyReference> PrivateKeyOf(BytesView id) override;
   TokenDescription Describe() const override;
+  const std::string& lock_directory() const override { return lock_directory_; }
   std::string MechanismOf(const Algorithm& algorithm) const override;
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
   Status Check() override;
@@ -56,10 +59,11 @@ class HsmToken final : public Token {
   };
 
   HsmToken(std::shared_ptr<Module> module, std::string pin_path, std::string state_directory,
-           SigningMechanisms mechanisms, std::shared_ptr<Connection> connection)
+           std::string lock_directory, SigningMechanisms mechanisms, std::shared_ptr<Connection> connection)
       : module_(std::move(module)),
         pin_path_(std::move(pin_path)),
         state_directory_(std::move(state_directory)),
+        lock_directory_(std::move(lock_directory)),
         mechanisms_(std::make_shared<const SigningMechanisms>(mechanisms)),
         connection_(std::move(connection)) {}
 
@@ -69,6 +73,7 @@ class HsmToken final : public Token {
   const std::shared_ptr<Module> module_;
   const std::string pin_path_;
   const std::string state_directory_;
+  const std::string lock_directory_;
   const std::shared_ptr<const SigningMechanisms> mechanisms_;  // of the token, so of every connection to it
   std::mutex reconnecting_;
   mutable std::mutex mutex_;

@@ -113,11 +113,12 @@ std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
 }  // namespace
 
 Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
-               TwoPersonRule two_person_rule, std::optional<Rate> caller_rate)
+               TwoPersonRule two_person_rule, std::optional<Rate> caller_rate, KeyLimits key_limits)
     : operators_(std::move(operators)),
       clock_(std::move(clock)),
       random_(std::move(random)),
       two_person_rule_(std::move(two_person_rule)),
+      key_limits_(key_limits),
       limit_(caller_rate ? std::make_unique<RateLimit>(*caller_rate) : nullptr) {
   for (auto& client : clients) {
     auto client_id = client.client_id;

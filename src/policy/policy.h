@@ -15,6 +15,7 @@
 #include "assertion/client.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
+#include "assertion/key_limits.h"
 #include "assertion/random.h"
 #include "assertion/rate.h"
 #include "assertion/two_person_rule.h"
@@ -38,9 +39,10 @@ class Policy {
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
-         TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {});
+         TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {});
 
   const TwoPersonRule& two_person_rule() const { return two_person_rule_; }
+  const KeyLimits& key_limits() const { return key_limits_; }
 
   // For the client's own callers, each as often as the rate allows: RESOURCE_EXHAUSTED. INVALID_ARGUMENT names the
   // field.
@@ -72,6 +74,7 @@ class Policy {
   Clock clock_;
   Random random_;
   TwoPersonRule two_person_rule_;
+  KeyLimits key_limits_;
   std::unique_ptr<RateLimit> limit_;  // null: none
 };
 

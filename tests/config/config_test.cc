@@ -35,6 +35,7 @@ TEST(Config, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->hsms.front().pin_path(), "/run/pin");
   EXPECT_EQ(config->socket_path, "/run/assertiond/assertiond.sock");
   EXPECT_EQ(config->state_directory, "/var/lib/assertiond");
+  EXPECT_EQ(config->lock_directory, "/var/lib/assertiond/lock");
   EXPECT_EQ(config->sessions, std::nullopt) << "measured";
   ASSERT_EQ(config->clients.size(), 1U);
   const auto& client = config->clients.front();
@@ -118,7 +119,28 @@ TEST(Config, TheTwoPersonRule) {
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->two_person_rule, (TwoPersonRule{.methods = {"DestroyKey", "RevokeKey"}, .window = seconds(7200)}));
   EXPECT_TRUE(config->warnings.empty());
-  EXPECT_FALSE(rule(R"("methods": ["GenerateKey"])"));
+  const std::set<std::string, std::less<>> all = {"DestroyKey", "GenerateKey", "ImportCertificate",
+                                                  "RevokeKey",  "RotateKey",   "ScheduleKey"};
+  EXPECT_EQ(rule(R"("methods": "all")")->two_person_rule.methods, all);
+  EXPECT_EQ(rule(R"("methods": ["all"])")->two_person_rule.methods, all);
+  EXPECT_EQ(rule(R"("methods": ["GenerateKey"])")->two_person_rule.methods,
+            (std::set<std::string, std::less<>>{"GenerateKey"}));
+  const auto refused = [&](const std::string& fields, const std::string& part) {
+    const auto wrong = rule(fields);
+    ASSERT_FALSE(wrong) << fields;
+    EXPECT_NE(wrong.error().front().find(part), std::string::npos) << wrong.error().front();
+  };
+  refused(R"("methods": ["Rotate"])", "two_person_rule.methods: no such method; did you mean RotateKey?");
+  refused(R"("methods": ["rewokeKey"])", "did you mean RevokeKey?");
+  refused(R"("methods": ["CreateCsr"])", R"(or "all" of them)");
+  refused(R"("methods": "some")", "no such method");
+  refused(R"("methods": 7)", "two_person_rule.methods: must be");
+  refused(R"("methods": ["all"], "revoke_by_one_person": "yes")", "must be true or false");
+  refused(R"("methods": ["RotateKey"], "revoke_by_one_person": true)", R"(methods must have RevokeKey, or be "all")");
+  auto but_revoke = all;
+  but_revoke.erase("RevokeKey");
+  EXPECT_EQ(rule(R"("methods": "all", "revoke_by_one_person": true)")->two_person_rule.methods, but_revoke);
+  EXPECT_EQ(rule(R"("methods": "all", "revoke_by_one_person": false)")->two_person_rule.methods, all);
   EXPECT_FALSE(rule(R"("window": "2h")"));
   EXPECT_FALSE(rule(R"("methods": ["RevokeKey"], "window": "59s")"));
   const auto alone = ParseConfig(With(R"("clients")", R"("operators": [{"caller": "uid:1", "roles":
@@ -126,6 +148,23 @@ TEST(Config, TheTwoPersonRule) {
                                  "/state");
   ASSERT_TRUE(alone);
   EXPECT_EQ(alone->warnings.size(), 1U);
+}
+
+TEST(Config, TheLimitsOfKeys) {
+  const auto limits = [](const std::string& fields) {
+    return ParseConfig(With(R"("clients")", R"("key_limits": {)" + fields + R"(}, "clients")"), "/state");
+  };
+  const KeyLimits by_default{.per_client = 8, .generations_per_hour = 60, .client_generations_per_hour = 4};
+  EXPECT_EQ(ParseConfig(kValid, "/state")->key_limits, by_default);
+  EXPECT_EQ(limits("")->key_limits, by_default);
+  EXPECT_EQ(limits(R"("per_client": 64, "generations_per_hour": 100000, "client_generations_per_hour": 1)")->key_limits,
+            (KeyLimits{.per_client = 64, .generations_per_hour = 100000, .client_generations_per_hour = 1}));
+  for (const auto* wrong :
+       {R"("per_client": 0)", R"("per_client": 65)", R"("per_client": "8")", R"("generations_per_hour": 0)",
+        R"("generations_per_hour": 100001)", R"("client_generations_per_hour": 0)", R"("per_client": 8, "x": 1)"}) {
+    EXPECT_FALSE(limits(wrong)) << wrong;
+  }
+  EXPECT_EQ(limits(R"("per_client": 65)").error().front(), "4: key_limits.per_client: must be from 1 to 64");
 }
 
 TEST(Config, TheCallersRate) {
@@ -188,8 +227,16 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
   EXPECT_EQ(changed(R"("clients")",
                     R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
                        "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "clients")"),
-            (std::vector<std::string>{"listen_group", "state_directory", "sessions", "ledger", "refresh_interval",
-                                      "audit", "http_listen"}));
+            (std::vector<std::string>{"listen_group", "state_directory", "lock_directory", "sessions", "ledger",
+                                      "refresh_interval", "audit", "http_listen"}));
+}
+
+TEST(Config, TheLockDirectoryMayBeAnotherThanTheStateDirectory) {
+  const auto config = ParseConfig(
+      With(R"("clients")", R"("lock_directory": "/run/assertiond", "state_directory": "/a", "clients")"), "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->lock_directory, "/run/assertiond");
+  EXPECT_EQ(config->state_directory, "/a");
 }
 
 TEST(Config, LedgerRefreshListenerAndBinding) {
@@ -361,6 +408,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("listen")", R"("sessions": 0, "listen")", "3: sessions: must be from 1 to 256"},
         Wrong{R"("listen")", R"("sessions": 2.5, "listen")", "3: sessions: must be an integer"},
         Wrong{R"("listen")", R"("state_directory": "x", "listen")", "3: state_directory: must be an absolute path"},
+        Wrong{R"("listen")", R"("lock_directory": "x", "listen")", "3: lock_directory: must be an absolute path"},
         Wrong{"unix:/run/assertiond/assertiond.sock", "localhost:50051", "3: listen: must be unix:"},
         Wrong{"/run/assertiond/",
               "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/",

@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "assertion/descriptor.h"
 #include "keys/file_ledger.h"
 
 namespace assertion {
@@ -161,6 +163,43 @@ TEST_F(FileLedgerTest, AnotherHolderIsAborted) {
   const auto other = FileLedger(path_).Take("billing");
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code, Code::kAborted);
+}
+
+TEST_F(FileLedgerTest, TheBrakeGoesBeforeAChangeOfItsOwnProcess) {
+  FileLedger ledger(path_);
+  const auto hold = *ledger.Take("orders");
+  const auto billing = *ledger.Take("billing", kBrake);
+  {
+    const auto brake = *ledger.Take("orders", kBrake);
+    ASSERT_TRUE(brake->Commit(Next(*brake)));
+  }
+  ASSERT_TRUE(billing->Commit(Next(*billing)));
+  const auto late = hold->Commit(Next(*hold));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Code::kAborted);
+  const auto all = *ledger.Read();
+  EXPECT_EQ(all.at("orders").version, 1);
+  EXPECT_EQ(all.at("billing").version, 1) << "each commit keeps what others changed";
+}
+
+TEST_F(FileLedgerTest, TheBrakeIsToldThatAnotherProcessHoldsTheFile) {
+  const Descriptor held(open((path_.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(flock(held.get(), LOCK_EX | LOCK_NB), 0);
+  const auto began = std::chrono::steady_clock::now();
+  const auto brake = FileLedger(path_).Take("orders", kBrake);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+  ASSERT_FALSE(brake);
+  EXPECT_EQ(brake.error().code, Code::kAborted);
+  EXPECT_NE(brake.error().message.find("cannot be broken"), std::string::npos) << brake.error().message;
+}
+
+TEST_F(FileLedgerTest, ALockThatOthersCouldHoldIsRefused) {
+  std::ofstream(path_.string() + ".lock") << "";
+  chmod((path_.string() + ".lock").c_str(), 0666);
+  const auto hold = FileLedger(path_).Take("orders");
+  ASSERT_FALSE(hold);
+  EXPECT_EQ(hold.error().code, Code::kLedgerUnusable);
+  EXPECT_NE(hold.error().detail.find("chmod 600"), std::string::npos) << hold.error().detail;
 }
 
 TEST_F(FileLedgerTest, AFailedChangeLeavesTheFileAsItWas) {

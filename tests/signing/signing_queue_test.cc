@@ -49,6 +49,7 @@ class MemoryToken final : public Token {
   Result<std::vector<TokenData>> FindData(std::string_view, std::string_view) override { return Unused(); }
   Status StoreData(std::string_view, std::string_view, std::string_view) override { return Unused(); }
   TokenDescription Describe() const override { return {}; }
+  const std::string& lock_directory() const override { return nowhere_; }
   std::string MechanismOf(const Algorithm&) const override { return {}; }
   Result<PrivateKeyReference> PrivateKeyOf(BytesView) override { return Unused(); }
   Status Check() override { return Unused(); }
@@ -66,6 +67,8 @@ class MemoryToken final : public Token {
   };
 
   static std::unexpected<Error> Unused() { return Fail(Code::kInternal, "not used by the queue"); }
+
+  const std::string nowhere_;
 
   Bytes Number(const char* name) const {
     BIGNUM* number = nullptr;
