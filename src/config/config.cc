@@ -171,7 +171,7 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
     if (client_id->empty() || client_id->size() > 255 || !IsVschar(*client_id)) {
       fields.Refuse("client_id", "must be 1 to 255 printable ASCII characters (RFC 6749 appendix A.1)");
     }
-    if (*client_id == kAuditKeyLabel || *client_id == kTlsKeyLabel) {
+    if (std::ranges::find(kOwnKeyLabels, *client_id) != kOwnKeyLabels.end()) {
       fields.Refuse("client_id", "is the name of a key of assertiond's own");
     }
   }

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <thread>
 #include <utility>
-
+#include <vector>
 namespace assertion {
 namespace {
 
@@ -47,51 +46,6 @@ ClaimText ParseClaim(const std::string& text) {
   return claim;
 }
 
-struct Stored {
-  ObjectHandle handle;
-  ClientLedger ledger;
-};
-
-Result<Stored> Parse(const TokenData& data) {
-  auto ledger = ParseLedger(data.value);
-  if (!ledger || ledger->client_id != data.label) {
-    return Fail(Code::kLedgerUnusable, "the ledger of client '" + data.label + "' on the token is unusable",
-                ledger ? "it names client '" + ledger->client_id + "'" : ledger.error().ToString());
-  }
-  return Stored{.handle = data.handle, .ledger = std::move(*ledger)};
-}
-
-// Of one client's versions the newest counts.
-Result<std::optional<Stored>> Newest(std::vector<Stored> versions) {
-  std::optional<Stored> newest;
-  for (auto& stored : versions) {
-    if (newest && newest->ledger.version == stored.ledger.version) {
-      return Fail(Code::kLedgerUnusable, "the token holds two ledgers of version " +
-                                             std::to_string(stored.ledger.version) + " for client '" +
-                                             stored.ledger.client_id + "'");
-    }
-    if (!newest || newest->ledger.version < stored.ledger.version) {
-      newest = std::move(stored);
-    }
-  }
-  return newest;
-}
-
-Result<std::vector<Stored>> ParseAll(const Result<std::vector<TokenData>>& objects) {
-  if (!objects) {
-    return std::unexpected(objects.error());
-  }
-  std::vector<Stored> versions;
-  for (const auto& object : *objects) {
-    auto stored = Parse(object);
-    if (!stored) {
-      return std::unexpected(stored.error());
-    }
-    versions.push_back(std::move(*stored));
-  }
-  return versions;
-}
-
 }  // namespace
 
 class TokenLedger::TokenHold final : public Ledger::Hold {
@@ -106,20 +60,19 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 
   // Reads what is there now that nobody else changes it.
   Status Read() {
-    auto versions = ParseAll(owner_.token_.FindData(kLedgerObjects, client_id_));
-    auto newest = versions ? Newest(*versions) : std::unexpected(versions.error());
-    if (!newest) {
-      return std::unexpected(newest.error());
+    const auto data = owner_.token_.FindData(kLedgerObjects, client_id_);
+    const auto kept = data ? owner_.Gather(*data) : std::unexpected(data.error());
+    const auto versions = kept ? kept->VersionsOf(client_id_) : std::unexpected(kept.error());
+    if (!versions) {
+      return std::unexpected(versions.error());
     }
-    if (!*newest) {
-      return {};
-    }
-    for (const auto& stored : *versions) {
-      if (stored.handle != (*newest)->handle) {
-        older_.push_back(stored.handle);
+    for (const auto& version : *versions) {
+      if (&version == &versions->front()) {
+        current_ = *version.ledger;
+      } else {
+        older_.push_back((*data)[version.place].handle);
       }
     }
-    current_ = std::move((*newest)->ledger);
     return {};
   }
 
@@ -130,7 +83,9 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
     if (steady_clock::now() - taken_ > kClaimLifetime / 2) {
       return Fail(Code::kAborted, "the change took too long: read the keys again and decide again");
     }
-    if (auto stored = owner_.token_.StoreData(kLedgerObjects, client_id_, assertion::ToJson(next)); !stored) {
+    const auto text = owner_.seal_.Write(next);
+    if (auto stored = text ? owner_.token_.StoreData(kLedgerObjects, client_id_, *text) : std::unexpected(text.error());
+        !stored) {
       return stored;
     }
     for (const auto handle : older_) {
@@ -157,7 +112,7 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
     return std::unexpected(claims.error());
   }
   for (const auto& claim : *claims) {
-    if (ParseClaim(claim.value).holder == ledger->holder_) {
+    if (claim.is_private && ParseClaim(claim.value).holder == ledger->holder_) {
       if (const auto destroyed = token.DestroyObject(claim.handle); !destroyed) {
         return std::unexpected(destroyed.error());
       }
@@ -166,24 +121,77 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
   return ledger;
 }
 
-Result<Ledgers> TokenLedger::Read() {
-  auto all = ParseAll(token_.FindData(kLedgerObjects, {}));
-  if (!all) {
-    return std::unexpected(all.error());
-  }
-  std::map<std::string, std::vector<Stored>> by_client;
-  for (auto& stored : *all) {
-    by_client[stored.ledger.client_id].push_back(std::move(stored));
-  }
-  Ledgers ledgers;
-  for (auto& [client_id, versions] : by_client) {
-    auto newest = Newest(std::move(versions));
-    if (!newest) {
-      return std::unexpected(newest.error());
+// Public objects count for nothing: any session makes and removes them, without a login.
+Result<KeptLedgers> TokenLedger::Gather(const std::vector<TokenData>& data) {
+  KeptLedgers kept;
+  for (std::size_t place = 0; place < data.size(); ++place) {
+    const auto& object = data[place];
+    if (!object.is_private) {
+      kept.AddStray(object.label, "it is a public object: anybody may have made it");
+      continue;
     }
-    ledgers.emplace(client_id, std::move((*newest)->ledger));
+    auto judged = seal_.Judge(object.value);
+    if (!judged) {
+      return std::unexpected(judged.error());
+    }
+    kept.Add(place, object.label, std::move(*judged));
   }
-  return ledgers;
+  return kept;
+}
+
+Result<LedgerContents> TokenLedger::Read() {
+  const auto data = token_.FindData(kLedgerObjects, {});
+  const auto kept = data ? Gather(*data) : std::unexpected(data.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  seal_.EndRound();
+  return kept->Contents();
+}
+
+// Seals the newest of what is unsigned, all of it before any of it is removed.
+Status TokenLedger::SealUnsigned(Takeover& done) {
+  const auto lock = MachineLock::TakeFor(token_);
+  const auto data = lock ? token_.FindData(kLedgerObjects, {}) : std::unexpected(lock.error());
+  const auto kept = data ? Gather(*data) : std::unexpected(data.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  std::vector<ObjectHandle> obsolete;
+  for (const auto& client_id : kept->clients()) {
+    const auto versions = kept->VersionsOf(client_id);
+    if (!versions) {
+      done.left.emplace(client_id, versions.error());
+      continue;
+    }
+    const auto before = obsolete.size();
+    for (const auto& version : *versions) {
+      if (!version.sealed) {
+        obsolete.push_back((*data)[version.place].handle);
+      }
+    }
+    const auto& newest = versions->front();
+    if (!newest.sealed) {
+      const auto text = seal_.Write(*newest.ledger);
+      if (auto stored = text ? token_.StoreData(kLedgerObjects, client_id, *text) : std::unexpected(text.error());
+          !stored) {
+        return stored;
+      }
+    }
+    if (obsolete.size() > before) {
+      done.clients.push_back(client_id);
+    }
+  }
+  for (const auto handle : obsolete) {
+    if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
+      return destroyed;
+    }
+  }
+  return {};
+}
+
+Result<Ledger::Takeover> TokenLedger::TakeOver() {
+  return seal_.TakeOver([this] { return Read(); }, [this](Takeover& done) { return SealUnsigned(done); });
 }
 
 // True when no other claim stands. Of two that are stored before either looks, each sees the other.
@@ -204,7 +212,7 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
   std::set<std::string> left;
   for (const auto& object : *claims) {
     const auto claim = ParseClaim(object.value);
-    if (claim.nonce == nonce) {
+    if (!object.is_private || claim.nonce == nonce) {
       continue;
     }
     if (over.contains(claim.nonce)) {
@@ -227,7 +235,7 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
     return std::unexpected(claims.error());
   }
   for (const auto& object : *claims) {
-    if (ParseClaim(object.value).nonce == nonce) {
+    if (object.is_private && ParseClaim(object.value).nonce == nonce) {
       return token_.DestroyObject(object.handle);
     }
   }
@@ -235,6 +243,9 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
 }
 
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id) {
+  if (const auto settled = TakeOver(); !settled) {
+    return std::unexpected(settled.error());
+  }
   auto lock = MachineLock::TakeFor(token_);
   // Before anything is stored: see the class.
   const auto look = lock ? token_.FindData(kClaimObjects, client_id) : std::unexpected(lock.error());
