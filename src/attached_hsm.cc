@@ -27,9 +27,29 @@ std::string HolderOf(const Config& config) {
 
 Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t rank, p11::HsmToken& token) {
   if (!config.ledger_path.empty()) {
-    return std::make_unique<FileLedger>(config.LedgerPath(rank, token.info().serial));
+    return std::make_unique<FileLedger>(token, config.LedgerPath(rank, token.info().serial), x509::RandomOctets);
   }
   return TokenLedger::Open(token, HolderOf(config), SystemTime, x509::RandomOctets);
+}
+
+// The first start since ledgers are signed: what was there before counts once more, and is named.
+Status TakeOver(Ledger& ledger, const std::string& name) {
+  const auto done = ledger.TakeOver();
+  if (!done) {
+    return std::unexpected(done.error());
+  }
+  for (const auto& client_id : done->clients) {
+    spdlog::warn("client {}: its ledger on HSM '{}' was not signed; it was taken over as it stood, and is signed now",
+                 client_id, name);
+  }
+  for (const auto& [client_id, error] : done->left) {
+    spdlog::error("client {}: its ledger on HSM '{}' was not signed, and could not be taken over: {}", client_id, name,
+                  error.ToString());
+  }
+  if (done->dropped > 0) {
+    spdlog::warn("HSM '{}': {} pending changes were not signed and are gone: ask for them again", name, done->dropped);
+  }
+  return {};
 }
 
 // What makes a token in this machine busy.
@@ -53,6 +73,9 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
     return std::unexpected(ledger.error());
   }
   hsm->ledger_ = std::move(*ledger);
+  if (auto taken_over = TakeOver(*hsm->ledger_, hsm->name_); !taken_over) {
+    return std::unexpected(taken_over.error());
+  }
   auto keys = KeyRing::Load(*hsm->token_, *hsm->ledger_, originals == nullptr ? config.clients : originals->clients(),
                             SystemTime, x509::RandomOctets, originals);
   if (!keys) {

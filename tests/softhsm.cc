@@ -105,6 +105,22 @@ void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool se
   ASSERT_TRUE(pair) << pair.error().ToString();
 }
 
+void LoggedInSoftHsm::StorePublicData(std::string_view application, std::string_view label, std::string_view value) {
+  auto session = *p11::Session::Open(module_, token_->info().slot, CKF_RW_SESSION);
+  CK_OBJECT_CLASS object_class = CKO_DATA;
+  CK_BBOOL yes = CK_TRUE;
+  CK_BBOOL no = CK_FALSE;
+  std::array texts = {std::string(application), std::string(label), std::string(value)};
+  std::array attributes = {CK_ATTRIBUTE{CKA_CLASS, &object_class, sizeof object_class},
+                                 CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                                 CK_ATTRIBUTE{CKA_PRIVATE, &no, sizeof no},
+                                 CK_ATTRIBUTE{CKA_APPLICATION, texts[0].data(), texts[0].size()},
+                                 CK_ATTRIBUTE{CKA_LABEL, texts[1].data(), texts[1].size()},
+                                 CK_ATTRIBUTE{CKA_VALUE, texts[2].data(), texts[2].size()}};
+  const auto created = session.Create(attributes);
+  ASSERT_TRUE(created) << created.error().ToString();
+}
+
 void LoggedInSoftHsm::Close() {
   token_.reset();
   module_.reset();

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "p11/hsm_token.h"
 #include "p11/module.h"
@@ -55,6 +56,9 @@ class LoggedInSoftHsm : public SoftHsm {
 
   // An RSA-2048 key pair as somebody else might have left it on the token: with these attributes of the private key.
   void MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable);
+
+  // A data object as a session without login may make it: not private.
+  void StorePublicData(std::string_view application, std::string_view label, std::string_view value);
 
   // Logs out and finalises: what a stopped process leaves.
   void Close();

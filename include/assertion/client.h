@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <set>
 #include <string>
@@ -10,10 +11,14 @@
 
 namespace assertion {
 
-// The CKA_LABELs of assertiond's own keys: that which signs the audit log's checkpoints, and that of the TLS server.
-// Keys of clients carry their client_id there: none may have one of these.
+// The CKA_LABELs of assertiond's own keys: that which signs the audit log's checkpoints, that of the TLS server, and
+// those which sign the ledgers and pending changes (see keys/seal.h). Keys of clients carry their client_id there: none
+// may have one of these.
 inline constexpr std::string_view kAuditKeyLabel = "assertiond-audit";
 inline constexpr std::string_view kTlsKeyLabel = "assertiond-tls";
+inline constexpr std::string_view kLedgerKeyLabel = "assertiond-ledger";
+inline constexpr std::string_view kTakeoverKeyLabel = "assertiond-takeover";
+inline constexpr std::array kOwnKeyLabels = {kAuditKeyLabel, kTlsKeyLabel, kLedgerKeyLabel, kTakeoverKeyLabel};
 
 // How the identity server knows a client's keys. kCertificate: one slot for one certificate, so that a new key is a
 // staged cut-over. kJwks: a JWK Set by URL, in which the old and the new key overlap.

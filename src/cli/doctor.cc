@@ -71,7 +71,7 @@ void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& nam
 // Under a name of its own: a running server's claims are not this process's to withdraw.
 Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t rank, p11::HsmToken& token) {
   if (!config.ledger_path.empty()) {
-    return std::make_unique<FileLedger>(config.LedgerPath(rank, token.info().serial));
+    return std::make_unique<FileLedger>(token, config.LedgerPath(rank, token.info().serial), x509::RandomOctets);
   }
   return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, x509::RandomOctets);
 }
@@ -85,7 +85,7 @@ void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, 
     add(false, "orphans not removed: " + ledgers.error().ToString());
     return;
   }
-  if (!ledgers->contains(removal.client_id) && !removal.without_ledger) {
+  if (!ledgers->ledgers.contains(removal.client_id) && !removal.without_ledger) {
     add(false,
         "orphans not removed: the client has no ledger. Is the configured one right? If these are no keys in "
         "use, --force " +
@@ -208,8 +208,8 @@ void DiagnoseClient(const Opened& hsm, const Opened* first, const Client& client
     DiagnoseAttributes(contents->keys[i], name, findings);
   }
   const auto ledgers = ledger.Read();
-  if (contents && ledgers) {
-    DiagnoseOrphans(*contents, *ledgers, client.client_id, name, findings);
+  if (contents && ledgers && !ledgers->errors.contains(client.client_id)) {
+    DiagnoseOrphans(*contents, ledgers->ledgers, client.client_id, name, findings);
   }
   const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());

@@ -259,7 +259,7 @@ Client ReadClient(const Node& node, const std::string& path, seconds refresh_int
     } else if (client_id->starts_with(' ') || client_id->ends_with(' ')) {
       fields.Refuse("client_id", "must not begin or end with a blank");
     }
-    if (*client_id == kAuditKeyLabel || *client_id == kTlsKeyLabel) {
+    if (std::ranges::find(kOwnKeyLabels, *client_id) != kOwnKeyLabels.end()) {
       fields.Refuse("client_id", "is the name of a key of assertiond's own");
     }
   }

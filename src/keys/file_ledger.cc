@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -57,30 +58,43 @@ Result<std::optional<std::string>> ReadFile(const std::string& path) {
 
 class FileLedger::FileHold final : public Ledger::Hold {
  public:
-  FileHold(FileLedger& owner, MachineLock lock, const Ledgers& all, const std::string& client_id)
+  FileHold(FileLedger& owner, MachineLock lock, const std::vector<KeptLedgers::Version>& versions,
+           const std::string& client_id)
       : owner_(owner), lock_(std::move(lock)) {
-    if (const auto found = all.find(client_id); found != all.end()) {
-      current_ = found->second;
+    if (!versions.empty()) {
+      current_ = *versions.front().ledger;
     }
     current_.client_id = client_id;
   }
 
   const ClientLedger& current() const override { return current_; }
 
+  // What is not this client's stays as it is, whatever it is.
   Status Commit(const ClientLedger& next) override {
     static std::mutex writing;  // the lock keeps other processes away, and not this one's brake
     const std::lock_guard alone(writing);
-    auto all = owner_.Read();
-    if (!all) {
-      return std::unexpected(all.error());
+    const auto entries = owner_.ReadEntries();
+    const auto kept = entries ? owner_.Gather(*entries) : std::unexpected(entries.error());
+    const auto versions = kept ? kept->VersionsOf(next.client_id) : std::unexpected(kept.error());
+    if (!versions) {
+      return std::unexpected(versions.error());
     }
-    if (const auto found = all->find(next.client_id);
-        (found == all->end() ? 0 : found->second.version) != current_.version) {
+    if ((versions->empty() ? 0 : versions->front().ledger->version) != current_.version) {
       return Fail(Code::kAborted, "the emergency brake came in between for client '" + next.client_id +
                                       "': read its keys again and decide again");
     }
-    all->insert_or_assign(next.client_id, next);
-    return owner_.Write(*all);
+    auto text = owner_.seal_.Write(next);
+    if (!text) {
+      return std::unexpected(text.error());
+    }
+    Entries after;
+    for (std::size_t place = 0; place < entries->size(); ++place) {
+      if (std::ranges::find(*versions, place, &KeptLedgers::Version::place) == versions->end()) {
+        after.push_back((*entries)[place]);
+      }
+    }
+    after.push_back(std::move(*text));
+    return owner_.Write(after);
   }
 
  private:
@@ -89,19 +103,42 @@ class FileLedger::FileHold final : public Ledger::Hold {
   ClientLedger current_;
 };
 
-Result<Ledgers> FileLedger::Read() {
+Result<FileLedger::Entries> FileLedger::ReadEntries() const {
   const auto text = ReadFile(path_);
   if (!text) {
     return std::unexpected(text.error());
   }
-  if (!*text) {
-    return Ledgers();
-  }
-  auto ledgers = ParseLedgers(**text);
-  return ledgers ? ledgers : Unusable(path_, ledgers.error().message);
+  auto entries = *text ? ParseLedgerFile(**text) : Result<Entries>(Entries());
+  return entries ? entries : Unusable(path_, entries.error().message);
 }
 
-Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id, const Patience& patience) {
+Result<KeptLedgers> FileLedger::Gather(const Entries& entries) {
+  KeptLedgers kept;
+  for (std::size_t place = 0; place < entries.size(); ++place) {
+    auto judged = seal_.Judge(entries[place]);
+    if (!judged) {
+      return std::unexpected(judged.error());
+    }
+    if (judged->ledger || judged->error) {
+      kept.Add(place, "", std::move(*judged));
+    } else {
+      kept.AddStray("entry " + std::to_string(place + 1), judged->reason);
+    }
+  }
+  return kept;
+}
+
+Result<LedgerContents> FileLedger::Read() {
+  const auto entries = ReadEntries();
+  const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  seal_.EndRound();
+  return kept->Contents();
+}
+
+Result<MachineLock> FileLedger::Lock(const Patience& patience) const {
   const auto slash = path_.rfind('/');
   auto lock = MachineLock::Take(path_.substr(0, slash), path_.substr(slash + 1) + ".lock", patience);
   if (!lock && lock.error().code == Code::kConfigInvalid) {
@@ -115,22 +152,64 @@ Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client
     }
     return std::unexpected(lock.error());
   }
-  auto all = Read();
-  if (!all) {
-    return std::unexpected(all.error());
+  return lock;
+}
+
+Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id, const Patience& patience) {
+  if (const auto settled = TakeOver(); !settled) {
+    return std::unexpected(settled.error());
   }
-  return std::make_unique<FileHold>(*this, std::move(*lock), *all, client_id);
+  auto lock = Lock(patience);
+  const auto entries = lock ? ReadEntries() : std::unexpected(lock.error());
+  const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
+  const auto versions = kept ? kept->VersionsOf(client_id) : std::unexpected(kept.error());
+  if (!versions) {
+    return std::unexpected(versions.error());
+  }
+  return std::make_unique<FileHold>(*this, std::move(*lock), *versions, client_id);
+}
+
+// The file changes as a whole: all ledgers are sealed, or none.
+Status FileLedger::SealUnsigned(Takeover& done) {
+  const auto lock = Lock({});
+  auto entries = lock ? ReadEntries() : std::unexpected(lock.error());
+  const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  for (const auto& client_id : kept->clients()) {
+    const auto versions = kept->VersionsOf(client_id);
+    if (!versions) {
+      done.left.emplace(client_id, versions.error());
+      continue;
+    }
+    const auto& newest = versions->front();
+    if (!newest.sealed) {
+      auto text = seal_.Write(*newest.ledger);
+      if (!text) {
+        return std::unexpected(text.error());
+      }
+      (*entries)[newest.place] = std::move(*text);
+      done.clients.push_back(client_id);
+    }
+  }
+  return done.clients.empty() ? Status() : Write(*entries);
+}
+
+Result<Ledger::Takeover> FileLedger::TakeOver() {
+  return seal_.TakeOver([this] { return Read(); }, [this](Takeover& done) { return SealUnsigned(done); });
 }
 
 // Written beside it, synced, renamed, and the folder synced: a crash leaves the old text or the new.
-Status FileLedger::Write(const Ledgers& ledgers) const {
+Status FileLedger::Write(const Entries& entries) const {
   const auto draft_path = path_ + ".new";
   const auto folder_path = path_.substr(0, path_.rfind('/') + 1);
   const Descriptor draft(open(draft_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (draft.get() < 0) {
     return Unusable(draft_path, std::strerror(errno));
   }
-  if (!WriteAll(draft, ToJson(ledgers)) || fsync(draft.get()) != 0 || rename(draft_path.c_str(), path_.c_str()) != 0) {
+  if (!WriteAll(draft, LedgerFileOf(entries)) || fsync(draft.get()) != 0 ||
+      rename(draft_path.c_str(), path_.c_str()) != 0) {
     return Unusable(draft_path, std::strerror(errno));
   }
   const Descriptor folder(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

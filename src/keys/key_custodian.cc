@@ -111,6 +111,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
       }
     }
     draft.next.version = hold.next_version();
+    draft.next.previous = before.version == 0 ? "" : HashOf(before);
     Remember(change, *kid, draft.next);
     const auto committed = hold.Commit(draft.next);
     if (hold.overtaken()) {
@@ -138,8 +139,8 @@ bool KeyCustodian::IsStored(Draft& draft) {
     draft.new_certificates.clear();
     return false;
   }
-  const auto found = ledgers->find(draft.next.client_id);
-  return found != ledgers->end() && found->second == draft.next;
+  const auto found = ledgers->ledgers.find(draft.next.client_id);
+  return found != ledgers->ledgers.end() && found->second == draft.next;
 }
 
 // What could not be undone, for the log.

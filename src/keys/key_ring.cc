@@ -209,27 +209,29 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 }
 
 // The ledgers as they are at least as new as the ring. A look at the token may miss a version that has just come.
-Result<Ledgers> KeyRing::ReadLedgers() const {
+Result<LedgerContents> KeyRing::ReadLedgers() const {
   constexpr int kLooks = 5;
   const auto known = keys_.load();
-  auto ledgers = ledger_.Read();
-  for (int look = 1;; ++look) {
-    if (!ledgers) {
-      return ledgers;
+  auto contents = ledger_.Read();
+  for (int look = 1; contents; ++look) {
+    std::map<std::string, Error, std::less<>> older;
+    for (const auto& [client_id, keys] : *known) {
+      const auto found = contents->ledgers.find(client_id);
+      const auto version = found == contents->ledgers.end() ? 0 : found->second.version;
+      if (!keys.copies && keys.version > version && !contents->errors.contains(client_id)) {
+        older.emplace(client_id, Error{.code = Code::kLedgerUnusable,
+                                       .message = "the ledger of client '" + client_id + "' is older than version " +
+                                                  std::to_string(keys.version) + ", which was there before",
+                                       .detail = "it is of version " + std::to_string(version)});
+      }
     }
-    const auto older = std::ranges::find_if(*known, [&](const auto& entry) {
-      const auto found = ledgers->find(entry.first);
-      return !entry.second.copies && entry.second.version > (found == ledgers->end() ? 0 : found->second.version);
-    });
-    if (older == known->end()) {
-      return ledgers;
+    if (older.empty() || look == kLooks) {
+      contents->errors.merge(older);
+      return contents;
     }
-    if (look == kLooks) {
-      return Fail(Code::kLedgerUnusable, "the ledger of client '" + older->first + "' is older than version " +
-                                             std::to_string(older->second.version) + ", which was there before");
-    }
-    ledgers = ledger_.Read();
+    contents = ledger_.Read();
   }
+  return contents;
 }
 
 Status KeyRing::Refresh() {
@@ -258,6 +260,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   if (!ledgers) {
     return std::unexpected(ledgers.error());
   }
+  strays_.store(std::make_shared<const std::vector<Stray>>(ledgers->strays));
   const auto before = keys_.load();
   const auto originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
   const ClientLedger no_ledger;
@@ -270,13 +273,23 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   auto after = std::make_shared<KeySet>();
   std::vector<Change> changed;
   std::set<std::string, std::less<>> labels;
+  Status read;
   for (const auto& client : clients) {
-    const auto& ledger = Get(*ledgers, client.client_id, no_ledger);
+    const auto& ledger = Get(ledgers->ledgers, client.client_id, no_ledger);
     const auto* copied = HasCopiesOf(client) ? &Get(*originals, client.client_id, no_originals) : nullptr;
     const auto version = copied == nullptr ? ledger.version : copied->version;
     const auto known = before->find(client.client_id);
-    if (known != before->end() && known->second.version == version && known->second.copies == (copied != nullptr) &&
-        IsWhole(known->second, clock_())) {
+    if (const auto error = ledgers->errors.find(client.client_id);
+        copied == nullptr && error != ledgers->errors.end()) {
+      read = std::unexpected(error->second);
+      if (whole) {
+        return read;
+      }
+      if (known != before->end()) {
+        after->insert(*known);  // one client's trouble is not another's
+      }
+    } else if (known != before->end() && known->second.version == version &&
+               known->second.copies == (copied != nullptr) && IsWhole(known->second, clock_())) {
       after->insert(*known);
     } else {
       changed.push_back({.client = client, .ledger = ledger, .originals = copied});
@@ -285,13 +298,12 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   }
   if (changed.empty()) {
     keys_.store(std::move(after));  // a client may have gone
-    return {};
+    return read;
   }
   const auto contents = token_.Read(labels);
   if (!contents) {
     return std::unexpected(contents.error());
   }
-  Status read;
   for (const auto& change : changed) {
     auto keys = change.originals == nullptr ? Read(change.client, change.ledger, *contents)
                                             : ReadCopies(change.client, *change.originals, *contents);

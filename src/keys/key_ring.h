@@ -91,6 +91,10 @@ class KeyRing {
   std::int64_t VersionOf(std::string_view client_id) const;
 
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
+
+  // What called itself a ledger at the last refresh and is none.
+  std::shared_ptr<const std::vector<Stray>> strays() const { return strays_.load(); }
+
   // Nothing when it is not configured.
   std::optional<Client> FindClient(std::string_view client_id) const;
   std::vector<Client> clients() const { return *clients_.load(); }
@@ -113,7 +117,7 @@ class KeyRing {
         random_(std::move(random)) {}
 
   Status Update(const std::vector<Client>& clients, bool whole);
-  Result<Ledgers> ReadLedgers() const;
+  Result<LedgerContents> ReadLedgers() const;
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
   ClientKeys ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const;
   const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
@@ -126,6 +130,7 @@ class KeyRing {
   const Random random_;
   std::mutex refreshing_;
   std::atomic<std::shared_ptr<const KeySet>> keys_{std::make_shared<const KeySet>()};
+  std::atomic<std::shared_ptr<const std::vector<Stray>>> strays_{std::make_shared<const std::vector<Stray>>()};
   std::mutex waiting_;
   std::condition_variable_any stopped_;
   std::jthread refresher_;  // ends first

@@ -1,8 +1,11 @@
 #include "keys/ledger.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <set>
+
+#include "jws/thumbprint.h"
 
 namespace assertion {
 namespace {
@@ -151,7 +154,8 @@ std::unexpected<Error> Unusable(const std::string& why) {
 }
 
 nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
-  nlohmann::ordered_json object = {{"client_id", ledger.client_id}, {"version", ledger.version}};
+  nlohmann::ordered_json object = {
+      {"client_id", ledger.client_id}, {"version", ledger.version}, {"previous", ledger.previous}};
   object["keys"] = json::array();
   for (const auto& key : ledger.keys) {
     nlohmann::ordered_json member = {{"kid", key.kid}, {"alg", key.algorithm->name}, {"cka_id", Hex(key.id)}};
@@ -168,10 +172,20 @@ nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
   return object;
 }
 
-Result<ClientLedger> ReadLedger(const json& object) {
+constexpr const char* kNotStrict = "not JSON, or a member stands there twice";
+constexpr int kFileVersion = 2;
+
+Result<ClientLedger> ReadLedger(std::string_view text, bool sealed) {
+  const auto object = ParseStrictly(text);
+  if (object.is_discarded()) {
+    return Unusable(kNotStrict);
+  }
   Members members(object);
-  ClientLedger ledger{
-      .client_id = members.Text("client_id"), .version = members.Number("version"), .keys = {}, .requests = {}};
+  ClientLedger ledger{.client_id = members.Text("client_id"),
+                      .version = members.Number("version"),
+                      .previous = sealed ? members.Text("previous") : "",
+                      .keys = {},
+                      .requests = {}};
   for (const auto& value : members.List("keys")) {
     KeyRecord record;
     if (const auto wrong = ReadKey(value, record); !wrong.empty()) {
@@ -195,47 +209,52 @@ Result<ClientLedger> ReadLedger(const json& object) {
   return ledger;
 }
 
-constexpr const char* kNotStrict = "not JSON, or a member stands there twice";
-
 }  // namespace
 
 std::string ToJson(const ClientLedger& ledger) { return LedgerJson(ledger).dump(); }
 
-Result<ClientLedger> ParseLedger(std::string_view text) {
-  const auto object = ParseStrictly(text);
-  return object.is_discarded() ? Unusable(kNotStrict) : ReadLedger(object);
-}
+Result<ClientLedger> ParseLedger(std::string_view text) { return ReadLedger(text, /*sealed=*/true); }
 
-std::string ToJson(const Ledgers& ledgers) {
-  nlohmann::ordered_json object;
-  object["clients"] = nlohmann::ordered_json::array();
-  for (const auto& [client_id, ledger] : ledgers) {
-    object["clients"].push_back(LedgerJson(ledger));
-  }
-  return object.dump(1);
-}
+Result<ClientLedger> ParseUnsignedLedger(std::string_view text) { return ReadLedger(text, /*sealed=*/false); }
 
-Result<Ledgers> ParseLedgers(std::string_view text) {
+Result<std::vector<std::string>> ParseLedgerFile(std::string_view text) {
   const auto object = ParseStrictly(text);
   if (object.is_discarded()) {
     return Unusable(kNotStrict);
   }
   Members members(object);
-  Ledgers ledgers;
-  for (const auto& client : members.List("clients")) {
-    auto ledger = ReadLedger(client);
-    if (!ledger) {
-      return std::unexpected(ledger.error());
-    }
-    const auto client_id = ledger->client_id;
-    if (!ledgers.emplace(client_id, std::move(*ledger)).second) {
-      return Unusable("client '" + client_id + "' stands there twice");
-    }
+  if (object.is_object() && object.contains("version") && members.Number("version") != kFileVersion) {
+    return Unusable("it is of another version of assertiond");
+  }
+  std::vector<std::string> entries;
+  for (const auto& entry : members.List("clients")) {
+    entries.push_back(entry.is_string() ? entry.get<std::string>() : entry.dump());
   }
   if (const auto wrong = members.Wrong(); !wrong.empty()) {
     return Unusable(wrong);
   }
-  return ledgers;
+  return entries;
+}
+
+// An entry that is no text stays what it is: see ParseLedgerFile.
+std::string LedgerFileOf(const std::vector<std::string>& entries) {
+  auto list = json::array();
+  for (const auto& entry : entries) {
+    const auto value = entry.starts_with('{') ? ParseStrictly(entry) : json(entry);
+    list.push_back(value.is_discarded() ? json(entry) : value);
+  }
+  nlohmann::ordered_json object = {{"version", kFileVersion}};
+  object["clients"] = std::move(list);
+  return object.dump(1);
+}
+
+std::string HashOf(const ClientLedger& ledger) { return jws::Sha256Thumbprint(AsBytes(ToJson(ledger))); }
+
+std::string Shown(std::string_view name) {
+  constexpr std::size_t kLongest = 64;
+  std::string shown(name.substr(0, kLongest));
+  std::ranges::replace_if(shown, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return shown;
 }
 
 }  // namespace assertion

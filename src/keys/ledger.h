@@ -29,6 +29,7 @@ struct ClientLedger {
 
   std::string client_id;
   std::int64_t version = 0;
+  std::string previous;  // HashOf the version before; empty for the first, and the first that was signed
   Schedule keys;
   std::vector<PastRequest> requests;  // newest last
 
@@ -37,11 +38,39 @@ struct ClientLedger {
 
 using Ledgers = std::map<std::string, ClientLedger, std::less<>>;  // by client id
 
-// JSON, and back: strictly. kLedgerUnusable. All ledgers are {"clients":[…]}.
+// JSON, and back: strictly. kLedgerUnusable. One of 8 keys with a certificate each takes less than 4,000 octets when it
+// is sealed, and a past request 230 more; tokens store so many at least (openCryptoki).
 std::string ToJson(const ClientLedger& ledger);
 Result<ClientLedger> ParseLedger(std::string_view text);
-std::string ToJson(const Ledgers& ledgers);
-Result<Ledgers> ParseLedgers(std::string_view text);
+
+// As before there was a seal: without `previous`.
+Result<ClientLedger> ParseUnsignedLedger(std::string_view text);
+
+// A file's entries, each a JWS or an unsigned ledger's JSON, and back. kLedgerUnusable when it is not such a file.
+Result<std::vector<std::string>> ParseLedgerFile(std::string_view text);
+std::string LedgerFileOf(const std::vector<std::string>& entries);
+
+// base64url of the SHA-256 of its JSON. Not of what is stored: two servers may have sealed the same by two keys.
+std::string HashOf(const ClientLedger& ledger);
+
+// What calls itself a ledger, or a pending change, and does not verify. It counts for nothing; only an operator
+// removes it.
+struct Stray {
+  std::string name;    // what it calls itself, made fit to be shown
+  std::string reason;  // why it does not count
+
+  friend bool operator==(const Stray&, const Stray&) = default;
+};
+
+// `name` cut, and without what would steer a terminal.
+std::string Shown(std::string_view name);
+
+// What is kept.
+struct LedgerContents {
+  Ledgers ledgers;                                   // those that count
+  std::map<std::string, Error, std::less<>> errors;  // why another client has none, by client id: kLedgerUnusable
+  std::vector<Stray> strays;                         // by name
+};
 
 // Where the ledgers are kept. All methods may be called from any thread, and by many processes at once.
 class Ledger {
@@ -66,8 +95,8 @@ class Ledger {
     // The version that Commit takes: higher than any that who held the client before can still commit.
     virtual std::int64_t next_version() const { return current().version + 1; }
 
-    // Replaces it, once; `next` is of next_version(). ABORTED when the hold was lost meanwhile: then nothing changed,
-    // unless overtaken().
+    // Replaces it, once; `next` is of next_version() and names the hash of this one. ABORTED when the hold was lost
+    // meanwhile: then nothing changed, unless overtaken().
     virtual Status Commit(const ClientLedger& next) = 0;
 
     // Whether the hold was lost while Commit stored: then the change may or may not live on in the ledger of who took
@@ -75,11 +104,22 @@ class Ledger {
     virtual bool overtaken() const { return false; }
   };
 
-  // Every client's ledger.
-  virtual Result<Ledgers> Read() = 0;
+  // Every client's ledger. An error is the token's or the file's: one client's trouble is that client's alone.
+  virtual Result<LedgerContents> Read() = 0;
 
-  // ABORTED when another administrator does not let go of it in time.
+  // ABORTED when another administrator does not let go of it in time; kLedgerUnusable: see LedgerContents.
   virtual Result<std::unique_ptr<Hold>> Take(const std::string& client_id, const Patience& patience = {}) = 0;
+
+  // What older versions left unsigned and a first start took over.
+  struct Takeover {
+    std::vector<std::string> clients;   // whose ledgers are signed now
+    std::map<std::string, Error> left;  // whose could not be: they have none
+    std::size_t dropped = 0;            // pending changes that are gone
+  };
+
+  // At each start, before the ledgers are read: the first one takes over what is unsigned (see Seal). What it does not
+  // take over is a stray for ever.
+  virtual Result<Takeover> TakeOver() = 0;
 };
 
 }  // namespace assertion

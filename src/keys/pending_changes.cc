@@ -15,7 +15,8 @@ constexpr std::string_view kApplication = "assertiond pending";
 constexpr std::size_t kIdOctets = 16;
 
 std::string ToJson(const PendingChange& change) {
-  return nlohmann::json{{"method", change.method},
+  return nlohmann::json{{"id", change.id},
+                        {"method", change.method},
                         {"client_id", change.client_id},
                         {"kid", change.kid},
                         {"request", jws::Base64UrlEncode(AsBytes(change.request))},
@@ -25,15 +26,15 @@ std::string ToJson(const PendingChange& change) {
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// Nothing when the object is not one of ours, or not whole.
-std::optional<PendingChange> Parse(const TokenData& data) {
+// Nothing when it is not whole.
+std::optional<PendingChange> Parse(const std::string& payload) {
   try {
-    const auto json = nlohmann::json::parse(data.value);
+    const auto json = nlohmann::json::parse(payload);
     const auto request = jws::Base64UrlDecode(json.at("request").get<std::string>());
     if (!request) {
       return std::nullopt;
     }
-    return PendingChange{.id = data.label,
+    return PendingChange{.id = json.at("id").get<std::string>(),
                          .method = json.at("method").get<std::string>(),
                          .client_id = json.at("client_id").get<std::string>(),
                          .kid = json.at("kid").get<std::string>(),
@@ -49,7 +50,13 @@ std::optional<PendingChange> Parse(const TokenData& data) {
 }  // namespace
 
 Result<PendingChange> PendingChanges::Add(PendingChange change) {
-  const auto lock = MachineLock::TakeFor(token_, kBeside);
+  Bytes id(kIdOctets);
+  if (!random_(id)) {
+    return Fail(Code::kInternal, "the random number generator failed");
+  }
+  change.id = Hex(id);
+  const auto text = seal_.Sign(Seal::kPendingChange, ToJson(change));
+  const auto lock = text ? MachineLock::TakeFor(token_, kBeside) : std::unexpected(text.error());
   const auto waiting = lock ? Sweep() : std::unexpected(lock.error());
   if (!waiting) {
     return std::unexpected(waiting.error());
@@ -57,27 +64,53 @@ Result<PendingChange> PendingChanges::Add(PendingChange change) {
   if (*waiting >= kMost) {
     return Fail(Code::kResourceExhausted, "too many changes wait for approval; approve or withdraw some");
   }
-  Bytes id(kIdOctets);
-  if (!random_(id)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
-  change.id = Hex(id);
-  const auto stored = token_.StoreData(kApplication, change.id, ToJson(change));
+  const auto stored = token_.StoreData(kApplication, change.id, *text);
   return stored ? Result<PendingChange>(std::move(change)) : std::unexpected(stored.error());
 }
 
-// Removes what is too old, or none of ours; tells how many are left.
-Result<std::size_t> PendingChanges::Sweep() {
-  const auto data = token_.FindData(kApplication, "");
+// `id`: of one; empty: all.
+Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
+  const auto data = token_.FindData(kApplication, id);
   if (!data) {
     return std::unexpected(data.error());
   }
-  std::size_t left = 0;
+  Kept kept;
+  const auto refuse = [&](const TokenData& object, std::string reason) {
+    kept.strays.push_back({.name = Shown(object.label), .reason = std::move(reason)});
+  };
   for (const auto& object : *data) {
-    const auto change = Parse(object);
-    if (change && change->expires_at > clock_()) {
+    if (!object.is_private) {
+      refuse(object, "it is a public object: anybody may have made it");
+      continue;
+    }
+    const auto payload = seal_.Open(Seal::kPendingChange, object.value);
+    if (!payload && payload.error().code != Code::kLedgerUnusable) {
+      return std::unexpected(payload.error());
+    }
+    auto change = payload ? Parse(*payload) : std::nullopt;
+    if (!payload) {
+      refuse(object, payload.error().message);
+    } else if (!change || change->id != object.label) {
+      refuse(object, change ? "it is another change than its label says" : "it is signed and is no change");
+    } else {
+      kept.changes.emplace_back(object.handle, std::move(*change));
+    }
+  }
+  std::ranges::sort(kept.strays, {}, &Stray::name);
+  return kept;
+}
+
+// Removes what is too old; tells how many are left. What is not ours is for an operator to see.
+Result<std::size_t> PendingChanges::Sweep() {
+  const auto kept = Read("");
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  std::size_t left = 0;
+  for (const auto& [handle, change] : kept->changes) {
+    if (change.expires_at > clock_()) {
       ++left;
-    } else if (auto destroyed = token_.DestroyObject(object.handle); !destroyed) {
+    } else if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
       return std::unexpected(destroyed.error());
     }
   }
@@ -85,19 +118,24 @@ Result<std::size_t> PendingChanges::Sweep() {
 }
 
 Result<std::vector<PendingChange>> PendingChanges::List() const {
-  const auto data = token_.FindData(kApplication, "");
-  if (!data) {
-    return std::unexpected(data.error());
+  auto kept = Read("");
+  if (!kept) {
+    return std::unexpected(kept.error());
   }
   const auto now = clock_();
   std::vector<PendingChange> changes;
-  for (const auto& object : *data) {
-    if (auto change = Parse(object); change && change->expires_at > now) {
-      changes.push_back(std::move(*change));
+  for (auto& [handle, change] : kept->changes) {
+    if (change.expires_at > now) {
+      changes.push_back(std::move(change));
     }
   }
   std::ranges::sort(changes, {}, &PendingChange::expires_at);
   return changes;
+}
+
+Result<std::vector<Stray>> PendingChanges::Strays() const {
+  auto kept = Read("");
+  return kept ? Result<std::vector<Stray>>(std::move(kept->strays)) : std::unexpected(kept.error());
 }
 
 Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view digest) const {
@@ -120,16 +158,35 @@ Status PendingChanges::Remove(std::string_view id) {
     return Fail(Code::kNotFound, "id: must not be empty");
   }
   const auto lock = MachineLock::TakeFor(token_, kBeside);
-  const auto data = lock ? token_.FindData(kApplication, id) : std::unexpected(lock.error());
-  if (!data) {
-    return std::unexpected(data.error());
+  const auto kept = lock ? Read(id) : std::unexpected(lock.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
   }
-  for (const auto& object : *data) {
-    if (auto destroyed = token_.DestroyObject(object.handle); !destroyed) {
+  for (const auto& [handle, change] : kept->changes) {
+    if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
       return destroyed;
     }
   }
   return {};
+}
+
+Result<std::size_t> DropUnsignedChanges(Token& token) {
+  const auto lock = MachineLock::TakeFor(token);
+  const auto data = lock ? token.FindData(kApplication, "") : std::unexpected(lock.error());
+  if (!data) {
+    return std::unexpected(data.error());
+  }
+  std::size_t dropped = 0;
+  for (const auto& object : *data) {
+    if (!object.is_private || !object.value.starts_with('{')) {
+      continue;
+    }
+    if (auto destroyed = token.DestroyObject(object.handle); !destroyed) {
+      return std::unexpected(destroyed.error());
+    }
+    ++dropped;
+  }
+  return dropped;
 }
 
 }  // namespace assertion

@@ -2,12 +2,15 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/ledger.h"
+#include "keys/seal.h"
 
 namespace assertion {
 
@@ -23,15 +26,16 @@ struct PendingChange {
   Time expires_at;
 };
 
-// Changes that wait, each a private data object on the token (CKA_APPLICATION "assertiond pending"): they survive a
-// restart, and every server of the token has them. What is too old is gone.
+// Changes that wait, each a private data object on the token (CKA_APPLICATION "assertiond pending", CKA_VALUE its
+// sealed JSON, see Seal): they survive a restart, and every server of the token has them. What is too old is gone. An
+// object that does not verify is a stray: it is not listed, cannot be approved, and takes no place.
 class PendingChanges {
  public:
   static constexpr std::size_t kMost = 64;
 
   // `token` must outlive it.
   PendingChanges(Token& token, Clock clock, Random random)
-      : token_(token), clock_(std::move(clock)), random_(std::move(random)) {}
+      : token_(token), clock_(std::move(clock)), random_(std::move(random)), seal_(token, random_) {}
 
   // Takes over id (a random one) and keeps the change. RESOURCE_EXHAUSTED when too many wait.
   Result<PendingChange> Add(PendingChange change);
@@ -45,12 +49,26 @@ class PendingChanges {
   // One that is gone already counts as done.
   Status Remove(std::string_view id);
 
+  // By name.
+  Result<std::vector<Stray>> Strays() const;
+
  private:
+  // What stands on the token: changes whose time may be over with their objects, and strays.
+  struct Kept {
+    std::vector<std::pair<ObjectHandle, PendingChange>> changes;
+    std::vector<Stray> strays;
+  };
+
+  Result<Kept> Read(std::string_view id) const;
   Result<std::size_t> Sweep();
 
   Token& token_;
   const Clock clock_;
   const Random random_;
+  mutable Seal seal_;
 };
+
+// Before there was a seal: destroys what older versions left, and tells how many. For the takeover alone (see Seal).
+Result<std::size_t> DropUnsignedChanges(Token& token);
 
 }  // namespace assertion

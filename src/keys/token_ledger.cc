@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace assertion {
 namespace {
@@ -52,51 +52,6 @@ ClaimText ParseClaim(const std::string& text) {
   return claim;
 }
 
-struct Stored {
-  ObjectHandle handle;
-  ClientLedger ledger;
-};
-
-Result<Stored> Parse(const TokenData& data) {
-  auto ledger = ParseLedger(data.value);
-  if (!ledger || ledger->client_id != data.label) {
-    return Fail(Code::kLedgerUnusable, "the ledger of client '" + data.label + "' on the token is unusable",
-                ledger ? "it names client '" + ledger->client_id + "'" : ledger.error().ToString());
-  }
-  return Stored{.handle = data.handle, .ledger = std::move(*ledger)};
-}
-
-// Of one client's versions the newest counts.
-Result<std::optional<Stored>> Newest(std::vector<Stored> versions) {
-  std::optional<Stored> newest;
-  for (auto& stored : versions) {
-    if (newest && newest->ledger.version == stored.ledger.version) {
-      return Fail(Code::kLedgerUnusable, "the token holds two ledgers of version " +
-                                             std::to_string(stored.ledger.version) + " for client '" +
-                                             stored.ledger.client_id + "'");
-    }
-    if (!newest || newest->ledger.version < stored.ledger.version) {
-      newest = std::move(stored);
-    }
-  }
-  return newest;
-}
-
-Result<std::vector<Stored>> ParseAll(const Result<std::vector<TokenData>>& objects) {
-  if (!objects) {
-    return std::unexpected(objects.error());
-  }
-  std::vector<Stored> versions;
-  for (const auto& object : *objects) {
-    auto stored = Parse(object);
-    if (!stored) {
-      return std::unexpected(stored.error());
-    }
-    versions.push_back(std::move(*stored));
-  }
-  return versions;
-}
-
 }  // namespace
 
 class TokenLedger::TokenHold final : public Ledger::Hold {
@@ -115,20 +70,19 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 
   // Reads what is there now that nobody else changes it.
   Status Read() {
-    auto versions = ParseAll(owner_.token_.FindData(kLedgerObjects, client_id_));
-    auto newest = versions ? Newest(*versions) : std::unexpected(versions.error());
-    if (!newest) {
-      return std::unexpected(newest.error());
+    const auto data = owner_.token_.FindData(kLedgerObjects, client_id_);
+    const auto kept = data ? owner_.Gather(*data) : std::unexpected(data.error());
+    const auto versions = kept ? kept->VersionsOf(client_id_) : std::unexpected(kept.error());
+    if (!versions) {
+      return std::unexpected(versions.error());
     }
-    if (!*newest) {
-      return {};
-    }
-    for (const auto& stored : *versions) {
-      if (stored.handle != (*newest)->handle) {
-        older_.push_back(stored.handle);
+    for (const auto& version : *versions) {
+      if (&version == &versions->front()) {
+        current_ = *version.ledger;
+      } else {
+        older_.push_back((*data)[version.place].handle);
       }
     }
-    current_ = std::move((*newest)->ledger);
     return {};
   }
 
@@ -144,7 +98,9 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
     if (auto standing = CheckStanding(); !standing) {
       return standing;
     }
-    if (auto stored = owner_.token_.StoreData(kLedgerObjects, client_id_, assertion::ToJson(next)); !stored) {
+    const auto text = owner_.seal_.Write(next);
+    if (auto stored = text ? owner_.token_.StoreData(kLedgerObjects, client_id_, *text) : std::unexpected(text.error());
+        !stored) {
       return stored;
     }
     if (auto standing = CheckStanding(); !standing) {
@@ -187,7 +143,7 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
     return std::unexpected(claims.error());
   }
   for (const auto& claim : *claims) {
-    if (ParseClaim(claim.value).holder == ledger->holder_) {
+    if (claim.is_private && ParseClaim(claim.value).holder == ledger->holder_) {
       if (const auto destroyed = token.DestroyObject(claim.handle); !destroyed) {
         return std::unexpected(destroyed.error());
       }
@@ -214,25 +170,78 @@ void TokenLedger::Touch() {
   }
 }
 
-Result<Ledgers> TokenLedger::Read() {
-  Touch();
-  auto all = ParseAll(token_.FindData(kLedgerObjects, {}));
-  if (!all) {
-    return std::unexpected(all.error());
-  }
-  std::map<std::string, std::vector<Stored>> by_client;
-  for (auto& stored : *all) {
-    by_client[stored.ledger.client_id].push_back(std::move(stored));
-  }
-  Ledgers ledgers;
-  for (auto& [client_id, versions] : by_client) {
-    auto newest = Newest(std::move(versions));
-    if (!newest) {
-      return std::unexpected(newest.error());
+// Public objects count for nothing: any session makes and removes them, without a login.
+Result<KeptLedgers> TokenLedger::Gather(const std::vector<TokenData>& data) {
+  KeptLedgers kept;
+  for (std::size_t place = 0; place < data.size(); ++place) {
+    const auto& object = data[place];
+    if (!object.is_private) {
+      kept.AddStray(object.label, "it is a public object: anybody may have made it");
+      continue;
     }
-    ledgers.emplace(client_id, std::move((*newest)->ledger));
+    auto judged = seal_.Judge(object.value);
+    if (!judged) {
+      return std::unexpected(judged.error());
+    }
+    kept.Add(place, object.label, std::move(*judged));
   }
-  return ledgers;
+  return kept;
+}
+
+Result<LedgerContents> TokenLedger::Read() {
+  Touch();
+  const auto data = token_.FindData(kLedgerObjects, {});
+  const auto kept = data ? Gather(*data) : std::unexpected(data.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  seal_.EndRound();
+  return kept->Contents();
+}
+
+// Seals the newest of what is unsigned, all of it before any of it is removed.
+Status TokenLedger::SealUnsigned(Takeover& done) {
+  const auto lock = MachineLock::TakeFor(token_);
+  const auto data = lock ? token_.FindData(kLedgerObjects, {}) : std::unexpected(lock.error());
+  const auto kept = data ? Gather(*data) : std::unexpected(data.error());
+  if (!kept) {
+    return std::unexpected(kept.error());
+  }
+  std::vector<ObjectHandle> obsolete;
+  for (const auto& client_id : kept->clients()) {
+    const auto versions = kept->VersionsOf(client_id);
+    if (!versions) {
+      done.left.emplace(client_id, versions.error());
+      continue;
+    }
+    const auto before = obsolete.size();
+    for (const auto& version : *versions) {
+      if (!version.sealed) {
+        obsolete.push_back((*data)[version.place].handle);
+      }
+    }
+    const auto& newest = versions->front();
+    if (!newest.sealed) {
+      const auto text = seal_.Write(*newest.ledger);
+      if (auto stored = text ? token_.StoreData(kLedgerObjects, client_id, *text) : std::unexpected(text.error());
+          !stored) {
+        return stored;
+      }
+    }
+    if (obsolete.size() > before) {
+      done.clients.push_back(client_id);
+    }
+  }
+  for (const auto handle : obsolete) {
+    if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
+      return destroyed;
+    }
+  }
+  return {};
+}
+
+Result<Ledger::Takeover> TokenLedger::TakeOver() {
+  return seal_.TakeOver([this] { return Read(); }, [this](Takeover& done) { return SealUnsigned(done); });
 }
 
 // Nothing when no other claim stands, else the highest of their levels. Of two that are stored before either looks,
@@ -255,7 +264,7 @@ Result<std::optional<int>> TokenLedger::Claim(const std::string& client_id, cons
   std::set<std::string> left;
   for (const auto& object : *claims) {
     const auto claim = ParseClaim(object.value);
-    if (claim.nonce == nonce) {
+    if (!object.is_private || claim.nonce == nonce) {
       continue;
     }
     if (over.contains(claim.nonce)) {
@@ -272,13 +281,13 @@ Result<std::optional<int>> TokenLedger::Claim(const std::string& client_id, cons
 
 // From now on nobody else's claim on the client stands. Where the token keeps one, its holder's commit is still
 // outranked (see the class), and the brake matters more than what that holder then believes.
-Status TokenLedger::TakeOver(const std::string& client_id, const std::string& nonce) {
+Status TokenLedger::RemoveOtherClaims(const std::string& client_id, const std::string& nonce) {
   const auto claims = token_.FindData(kClaimObjects, client_id);
   if (!claims) {
     return std::unexpected(claims.error());
   }
   for (const auto& object : *claims) {
-    if (ParseClaim(object.value).nonce != nonce) {
+    if (object.is_private && ParseClaim(object.value).nonce != nonce) {
       static_cast<void>(token_.DestroyObject(object.handle));
     }
   }
@@ -290,7 +299,9 @@ Result<bool> TokenLedger::Stands(const std::string& client_id, const std::string
   if (!claims) {
     return std::unexpected(claims.error());
   }
-  return std::ranges::any_of(*claims, [&](const auto& object) { return ParseClaim(object.value).nonce == nonce; });
+  return std::ranges::any_of(*claims, [&](const auto& object) {
+    return object.is_private && ParseClaim(object.value).nonce == nonce;
+  });
 }
 
 // Void from now on for this process, whatever the token does, or says that it did.
@@ -304,7 +315,7 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
     return std::unexpected(claims.error());
   }
   for (const auto& object : *claims) {
-    if (ParseClaim(object.value).nonce == nonce) {
+    if (object.is_private && ParseClaim(object.value).nonce == nonce) {
       return token_.DestroyObject(object.handle);
     }
   }
@@ -312,6 +323,9 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
 }
 
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id, const Patience& patience) {
+  if (const auto settled = TakeOver(); !settled) {
+    return std::unexpected(settled.error());
+  }
   const auto deadline = steady_clock::now() + patience.longest;
   auto taken = MachineLock::TakeFor(token_, patience);
   if (!taken && !patience.takes_over) {
@@ -336,7 +350,7 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
     }
     if (rival && **rival < level) {
       auto hold = std::make_unique<TokenHold>(std::move(lock), *this, nonce, client_id, level);
-      const auto over = TakeOver(client_id, nonce);
+      const auto over = RemoveOtherClaims(client_id, nonce);
       const auto read = over ? hold->Read() : over;
       return read ? Result<std::unique_ptr<Hold>>(std::move(hold)) : std::unexpected(read.error());
     }

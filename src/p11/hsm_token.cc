@@ -343,11 +343,14 @@ Result<std::vector<TokenData>> FindDataOnce(Session& session, std::string_view a
   std::vector<TokenData> objects;
   for (const auto handle : *found) {
     auto name = ReadText(session, handle, CKA_LABEL);
-    auto value = ReadText(session, handle, CKA_VALUE);
-    if (!name || !value) {
-      return std::unexpected(name ? value.error() : name.error());
+    const auto shown = session.Read(handle, CKA_PRIVATE);
+    const bool is_private = shown && *shown && std::ranges::equal(**shown, std::array<std::uint8_t, 1>{CK_TRUE});
+    auto value = is_private ? ReadText(session, handle, CKA_VALUE) : Result<std::string>("");
+    if (!name || !shown || !value) {
+      return std::unexpected(!name ? name.error() : !shown ? shown.error() : value.error());
     }
-    objects.push_back({.handle = {.value = handle}, .label = std::move(*name), .value = std::move(*value)});
+    objects.push_back(
+        {.handle = {.value = handle}, .label = std::move(*name), .value = std::move(*value), .is_private = is_private});
   }
   return objects;
 }

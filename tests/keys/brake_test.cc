@@ -67,7 +67,7 @@ class BrakeTest : public testing::Test {
     return *TokenLedger::Open(token, holder, [this] { return now_; }, RandomOctets);
   }
   std::size_t Claims() { return hsm_.token().FindData(kClaims, {})->size(); }
-  std::int64_t Version() { return reader_->Read()->at("orders").version; }
+  std::int64_t Version() { return reader_->Read()->ledgers.at("orders").version; }
 
   // The next version, told apart by the id of a request.
   static ClientLedger Next(const Ledger::Hold& hold, const std::string& mark) {
@@ -77,7 +77,7 @@ class BrakeTest : public testing::Test {
     return next;
   }
   bool IsMarked(const std::string& mark) {
-    const auto ledger = reader_->Read()->at("orders");
+    const auto ledger = reader_->Read()->ledgers.at("orders");
     return std::ranges::any_of(ledger.requests, [&](const auto& request) { return request.id == mark; });
   }
   void CommitFirst(Ledger& ledger) {
@@ -239,7 +239,7 @@ TEST_F(BrakeTest, ItPassesALongGenerationOfItsOwnProcess) {
   ASSERT_FALSE(generated);
   EXPECT_EQ(generated.error().code, Code::kAborted);
   EXPECT_FALSE(replica.ring().SigningKeyOf("orders"));
-  EXPECT_TRUE(FindOrphans(*hsm_.token().Read({"orders"}), *replica.ledger().Read()).empty());
+  EXPECT_TRUE(FindOrphans(*hsm_.token().Read({"orders"}), replica.ledger().Read()->ledgers).empty());
 }
 
 // What the brake's ledger may still name is not destroyed by a change that it overtook.

@@ -155,7 +155,7 @@ int Run(const std::vector<std::string>& arguments) {
   const std::vector<std::string> command(arguments.begin() + 5, arguments.end());
   const bool reschedules = command.front() == "reschedule";
   CrashingToken crashing(*token, reschedules ? -1 : ToInt(command.at(1)));
-  std::unique_ptr<Ledger> ledger = std::make_unique<FileLedger>(arguments.at(3));
+  std::unique_ptr<Ledger> ledger = std::make_unique<FileLedger>(crashing, arguments.at(3), RandomOctets);
   if (arguments.at(3) == "token") {
     ledger = Need(TokenLedger::Open(crashing, arguments.at(4), SystemTime, RandomOctets));
   }

@@ -164,7 +164,7 @@ class CrashTest : public InterruptionTest, public testing::WithParamInterface<st
 
   std::unique_ptr<Ledger> OpenLedger(Token& token) const {
     if (in_file()) {
-      return std::make_unique<FileLedger>(ledger_path());
+      return std::make_unique<FileLedger>(token, ledger_path(), RandomOctets);
     }
     return *TokenLedger::Open(token, "replica", SystemTime, RandomOctets);
   }
@@ -209,16 +209,16 @@ class CrashTest : public InterruptionTest, public testing::WithParamInterface<st
     const auto ring = KeyRing::Load(*session.token, *ledger, Clients(), SystemTime, RandomOctets);
     ASSERT_TRUE(ring) << ring.error().ToString();
     EXPECT_TRUE((*ring)->SigningKeyOf("orders"));
-    const auto state = ledger->Read()->at("orders");
+    const auto state = ledger->Read()->ledgers.at("orders");
     EXPECT_EQ(state.version, expect_done ? 4 : 3);
     EXPECT_EQ(change.done(state), expect_done);
 
-    const auto named = FindOrphans(*session.token->Read({"orders"}), *ledger->Read());
+    const auto named = FindOrphans(*session.token->Read({"orders"}), ledger->Read()->ledgers);
     const auto removed = RemoveOrphans(*session.token, *ledger, "orders");
     ASSERT_TRUE(removed) << removed.error().ToString();
     EXPECT_EQ(removed->size(), named.size());
     ExpectExactly(*session.token, state);
-    EXPECT_EQ(ledger->Read()->at("orders"), state);
+    EXPECT_EQ(ledger->Read()->ledgers.at("orders"), state);
     EXPECT_TRUE(session.token->FindData("assertiond claim", {})->empty());
     // One of before, and one more if it was killed before it removed that.
     EXPECT_LE(session.token->FindData("assertiond ledger", {})->size(), in_file() ? 0U : 3U);
@@ -253,7 +253,8 @@ TEST_P(CrashTest, AtEveryStepLeavesTheStateBeforeOrAfter) {
     const int status = Child(Command(change, point)).Wait();
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
     if (in_file()) {
-      seen_done = FileLedger(ledger_path()).Read()->at("orders").version == 4 || seen_done;
+      const Session session(hsm_);
+      seen_done = OpenLedger(*session.token)->Read()->ledgers.at("orders").version == 4 || seen_done;
     } else {
       seen_done = static_cast<std::ptrdiff_t>(point) > committed;
     }

@@ -29,7 +29,7 @@ class KeyCustodianTest : public testing::Test {
   }
 
   std::vector<Orphan> Orphans(Ledger& ledger) {
-    return FindOrphans(*hsm_.token().Read({"orders", "billing"}), *ledger.Read());
+    return FindOrphans(*hsm_.token().Read({"orders", "billing"}), ledger.Read()->ledgers);
   }
 
   LoggedInSoftHsm hsm_;
@@ -202,7 +202,7 @@ TEST_F(KeyCustodianTest, AFailedGenerationLeavesNothingBehind) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Code::kUnavailable);
   EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
-  EXPECT_EQ(replica.ledger().Read()->count("orders"), 0U);
+  EXPECT_EQ(replica.ledger().Read()->ledgers.count("orders"), 0U);
 }
 
 TEST_F(KeyCustodianTest, OrphansAreFoundAndRemoved) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "keys/kept_ledgers.h"
+#include "keys/own_key.h"
 #include "replica.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
@@ -25,16 +27,33 @@ class TokenLedgerTest : public testing::Test {
                                        R"({"nonce":"n","holder":")" + holder + R"(","until":)" +
                                            std::to_string(until.time_since_epoch().count()) + "}"));
   }
-  void StoreLedger(std::int64_t version, const std::string& label = "orders") {
+  static ClientLedger Ledger(std::int64_t version, const std::string& client_id = "orders") {
     ClientLedger ledger;
-    ledger.client_id = "orders";
+    ledger.client_id = client_id;
     ledger.version = version;
-    ASSERT_TRUE(hsm_.token().StoreData(kLedgers, label, ToJson(ledger)));
+    return ledger;
   }
+  // As older versions stored it.
+  static std::string Unsigned(std::int64_t version, const std::string& client_id = "orders") {
+    return R"({"client_id":")" + client_id + R"(","version":)" + std::to_string(version) +
+           R"(,"keys":[],"requests":[]})";
+  }
+  std::string Sealed(std::int64_t version) { return *seal_.Write(Ledger(version)); }
+  void StoreLedger(const std::string& text, const std::string& label = "orders") {
+    ASSERT_TRUE(hsm_.token().StoreData(kLedgers, label, text));
+  }
+  void Destroy(const std::string& label) {
+    const auto objects = *hsm_.token().FindData(kLedgers, label);
+    for (const auto& object : objects) {
+      ASSERT_TRUE(hsm_.token().DestroyObject(object.handle));
+    }
+  }
+  std::size_t Objects(const std::string& label = {}) { return hsm_.token().FindData(kLedgers, label)->size(); }
   std::size_t Claims() { return hsm_.token().FindData(kClaims, {})->size(); }
 
   LoggedInSoftHsm hsm_;
   Time now_{seconds(1'800'000'000)};
+  LedgerSeal seal_{hsm_.token(), RandomOctets};
 };
 
 TEST_F(TokenLedgerTest, AClaimThatIsVoidIsInNobodysWay) {
@@ -93,36 +112,170 @@ TEST_F(TokenLedgerTest, AClaimThatTheTokenDidNotLetGoIsNotWaitedFor) {
   EXPECT_EQ(Claims(), 0U);
 }
 
+// A session without login may make one: it holds no client.
+TEST_F(TokenLedgerTest, APublicClaimIsNobodys) {
+  auto ledger = Open("this");
+  hsm_.StorePublicData(kClaims, "orders", R"({"nonce":"n","holder":"other","until":9999999999})");
+  EXPECT_TRUE(ledger->Take("orders"));
+  EXPECT_EQ(Claims(), 1U);
+}
+
 TEST_F(TokenLedgerTest, TheNewestVersionCounts) {
   auto ledger = Open("this");
   for (const int version : {7, 9, 8}) {
-    StoreLedger(version);
+    StoreLedger(Sealed(version));
   }
-  EXPECT_EQ(ledger->Read()->at("orders").version, 9);
+  EXPECT_EQ(ledger->Read()->ledgers.at("orders").version, 9);
   {
     const auto hold = *ledger->Take("orders");
     EXPECT_EQ(hold->current().version, 9);
     auto next = hold->current();
     next.version = 10;
+    next.previous = HashOf(hold->current());
     ASSERT_TRUE(hold->Commit(next));
   }
-  EXPECT_EQ(ledger->Read()->at("orders").version, 10);
-  EXPECT_EQ(hsm_.token().FindData(kLedgers, "orders")->size(), 2U);  // and the one of before
+  EXPECT_EQ(ledger->Read()->ledgers.at("orders").version, 10);
+  EXPECT_EQ(Objects("orders"), 2U);  // and the one of before
 }
 
-TEST_F(TokenLedgerTest, WhatCannotBeReadIsUnusable) {
+TEST_F(TokenLedgerTest, TwoThatDifferStopTheirClientAlone) {
   auto ledger = Open("this");
-  StoreLedger(7);
-  StoreLedger(7);
-  EXPECT_EQ(ledger->Read().error().code, Code::kLedgerUnusable);
+  StoreLedger(Sealed(7));
+  auto other = Ledger(7);
+  other.previous = "another";
+  StoreLedger(*seal_.Write(other));
+  StoreLedger(*seal_.Write(Ledger(3, "billing")), "billing");
+  const auto contents = *ledger->Read();
+  EXPECT_EQ(contents.errors.at("orders").code, Code::kLedgerUnusable);
+  EXPECT_FALSE(contents.ledgers.contains("orders"));
+  EXPECT_EQ(contents.ledgers.at("billing").version, 3);
   EXPECT_EQ(ledger->Take("orders").error().code, Code::kLedgerUnusable);
   EXPECT_TRUE(ledger->Take("billing"));
 }
 
-TEST_F(TokenLedgerTest, ALedgerUnderAnotherClientsLabelIsUnusable) {
+// Two servers that take over at once, or a copy.
+TEST_F(TokenLedgerTest, TwoThatSayTheSameAreOne) {
   auto ledger = Open("this");
-  StoreLedger(7, "billing");
-  EXPECT_EQ(ledger->Read().error().code, Code::kLedgerUnusable);
+  StoreLedger(Sealed(7));
+  ASSERT_TRUE(GenerateOwnKey(hsm_.token(), kLedgerKeyLabel, RandomOctets));
+  ASSERT_TRUE(GenerateOwnKey(hsm_.token(), kTakeoverKeyLabel, RandomOctets));
+  LedgerSeal other(hsm_.token(), RandomOctets);
+  Seal taking_over(hsm_.token(), RandomOctets);
+  ASSERT_TRUE(taking_over.BeginTakeover());
+  StoreLedger(*taking_over.Sign(Seal::kLedger, ToJson(Ledger(7))));
+  StoreLedger(*other.Write(Ledger(7)));
+  EXPECT_EQ(ledger->Read()->ledgers.at("orders").version, 7);
+  EXPECT_TRUE(ledger->Take("orders"));
+}
+
+TEST_F(TokenLedgerTest, WhatVerifiesAndCannotBeReadStopsItsClientAlone) {
+  auto ledger = Open("this");
+  Seal seal(hsm_.token(), RandomOctets);
+  StoreLedger(*seal.Sign(Seal::kLedger, R"({"client_id":"orders","of":"a later version of assertiond"})"));
+  StoreLedger(*seal_.Write(Ledger(3, "billing")), "billing");
+  const auto contents = *ledger->Read();
+  EXPECT_TRUE(contents.errors.contains("orders"));
+  EXPECT_TRUE(contents.strays.empty());
+  EXPECT_EQ(contents.ledgers.size(), 1U);
+}
+
+// Fault 1: what anybody may put on the token counts for nothing, and stops nothing.
+TEST_F(TokenLedgerTest, AStrayChangesNothingForAnybody) {
+  auto ledger = Open("this");
+  ASSERT_TRUE(ledger->TakeOver());
+  StoreLedger(Sealed(7));
+  const auto later = Sealed(9);
+  hsm_.StorePublicData(kLedgers, "orders", later);  // sealed once, but not private
+  hsm_.StorePublicData(kLedgers, "orders", Unsigned(9));
+  hsm_.StorePublicData(kLedgers, "no client\x1b[2J", "garbage");
+  StoreLedger(Unsigned(9));           // private, but not signed
+  StoreLedger(Sealed(9), "billing");  // another client's
+  StoreLedger(*Seal(hsm_.token(), RandomOctets).Sign(Seal::kPendingChange, ToJson(Ledger(9))));
+  auto tampered = later;
+  tampered[tampered.find('.') + 9] = '_';
+  StoreLedger(tampered);
+  const auto before = Objects();
+
+  const auto contents = *ledger->Read();
+  EXPECT_EQ(contents.ledgers.at("orders").version, 7);
+  EXPECT_EQ(contents.ledgers.size(), 1U);
+  EXPECT_TRUE(contents.errors.empty());
+  ASSERT_EQ(contents.strays.size(), 7U);
+  EXPECT_EQ(contents.strays.front().name, "billing");
+  EXPECT_EQ(contents.strays[1].name, "no client?[2J");
+  {
+    const auto hold = ledger->Take("orders");
+    ASSERT_TRUE(hold) << hold.error().ToString();
+    ASSERT_TRUE((*hold)->Commit(Ledger(8)));
+  }
+  EXPECT_EQ(ledger->Read()->ledgers.at("orders").version, 8);
+  EXPECT_EQ(Objects(), before + 1);
+}
+
+TEST_F(TokenLedgerTest, TheFirstStartTakesOverWhatIsUnsignedAndNoLaterOne) {
+  StoreLedger(Unsigned(6));
+  StoreLedger(Unsigned(7));
+  StoreLedger(Unsigned(3, "billing"), "billing");
+  StoreLedger(Unsigned(2, "twice"), "twice");
+  StoreLedger(R"({"client_id":"twice","version":2,"keys":[],"requests":[{"id":"r","digest":"d","kid":"k"}]})", "twice");
+  hsm_.StorePublicData(kLedgers, "orders", Unsigned(9));
+  auto ledger = Open("this");
+  EXPECT_EQ(ledger->Read()->ledgers.at("orders").version, 7);
+  const auto done = ledger->TakeOver();
+  ASSERT_TRUE(done) << done.error().ToString();
+  EXPECT_EQ(done->clients, (std::vector<std::string>{"billing", "orders"}));
+  EXPECT_TRUE(done->left.contains("twice"));
+  auto contents = *Open("later")->Read();
+  EXPECT_EQ(contents.ledgers.at("orders").version, 7);
+  EXPECT_EQ(contents.ledgers.at("billing").version, 3);
+  EXPECT_EQ(contents.strays.size(), 3U);
+  EXPECT_EQ(Objects("orders"), 2U);  // the sealed one, and the public one
+
+  StoreLedger(Unsigned(99));
+  Destroy("billing");
+  StoreLedger(Unsigned(99, "billing"), "billing");
+  EXPECT_TRUE(Open("later")->TakeOver()->clients.empty());
+  contents = *Open("later")->Read();
+  EXPECT_EQ(contents.ledgers.at("orders").version, 7);
+  EXPECT_FALSE(contents.ledgers.contains("billing"));
+}
+
+// An older server went on after a takeover was interrupted.
+TEST_F(TokenLedgerTest, UntilTheTakeoverIsOverTheNewestCountsSignedOrNot) {
+  Seal seal(hsm_.token(), RandomOctets);
+  ASSERT_TRUE(seal.BeginTakeover());
+  StoreLedger(*seal.Sign(Seal::kLedger, ToJson(Ledger(7))));
+  StoreLedger(Unsigned(7));
+  StoreLedger(Unsigned(8));
+  auto ledger = Open("this");
+  EXPECT_EQ(ledger->Read()->ledgers.at("orders").version, 8);
+  EXPECT_EQ(ledger->TakeOver()->clients, std::vector<std::string>{"orders"});
+  EXPECT_EQ(Open("later")->Read()->ledgers.at("orders").version, 8);
+  EXPECT_EQ(Objects("orders"), 2U);
+}
+
+// On two machines: neither sees the other's lock.
+TEST_F(TokenLedgerTest, TwoServersTakeOverAtOnce) {
+  StoreLedger(Unsigned(7));
+  auto one = Open("one");
+  auto two = Open("two");
+  const auto [first, second] = std::pair(one->Read(), two->Read());
+  ASSERT_TRUE(first && second);
+  // The second makes its keys and seals after the first has, and before the first is over.
+  Seal late(hsm_.token(), RandomOctets);
+  ASSERT_TRUE(late.BeginTakeover());
+  ASSERT_TRUE(GenerateOwnKey(hsm_.token(), kTakeoverKeyLabel, RandomOctets));
+  ASSERT_TRUE(one->TakeOver());
+  StoreLedger(*late.Sign(Seal::kLedger, ToJson(Ledger(7))));
+  ASSERT_TRUE(late.Settle());
+  ASSERT_TRUE(GenerateOwnKey(hsm_.token(), kLedgerKeyLabel, RandomOctets));
+  for (const auto* ledger : {&one, &two}) {
+    ASSERT_TRUE((*ledger)->TakeOver());
+    const auto contents = *(*ledger)->Read();
+    EXPECT_EQ(contents.ledgers.at("orders").version, 7);
+    EXPECT_TRUE(contents.errors.empty());
+    EXPECT_TRUE(contents.strays.empty());
+  }
 }
 
 // Counts what a ring asks of the token.
@@ -169,6 +322,17 @@ TEST_F(TokenLedgerTest, ARefreshReadsKeysOnlyOfWhoseLedgerChanged) {
   ASSERT_TRUE(replica.ring().Refresh());
   EXPECT_EQ(token.reads, 1);
   EXPECT_EQ(token.sessions, 2);  // one proof for each key of that client
+}
+
+// Verifying is for texts that are new.
+TEST_F(TokenLedgerTest, AnUnchangedTextIsNotParsedAgain) {
+  const auto text = Sealed(7);
+  const auto first = seal_.Judge(text)->ledger;
+  seal_.EndRound();
+  EXPECT_EQ(seal_.Judge(text)->ledger, first);
+  seal_.EndRound();
+  seal_.EndRound();
+  EXPECT_NE(seal_.Judge(text)->ledger, first);  // forgotten, for it was not among those read
 }
 
 }  // namespace

@@ -1,0 +1,192 @@
+#include "keys/kept_ledgers.h"
+
+#include <algorithm>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "jws/thumbprint.h"
+#include "keys/pending_changes.h"
+
+namespace assertion {
+namespace {
+
+// The client that a payload that cannot be read speaks of, if it tells that much.
+std::string ClientOf(const std::string& payload) {
+  const auto json = nlohmann::json::parse(payload, nullptr, /*allow_exceptions=*/false);
+  const auto found = json.is_object() ? json.find("client_id") : json.end();
+  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// Two servers may seal the same by two keys, and a takeover adds a seal to what was there.
+bool SayTheSame(const KeptLedgers::Version& one, const KeptLedgers::Version& other) {
+  auto left = *one.ledger;
+  auto right = *other.ledger;
+  if (!one.sealed || !other.sealed) {
+    left.previous = right.previous = "";
+  }
+  return left == right;
+}
+
+}  // namespace
+
+Result<std::string> LedgerSeal::Write(const ClientLedger& ledger) { return seal_.Sign(Seal::kLedger, ToJson(ledger)); }
+
+Result<JudgedLedger> LedgerSeal::Judge(std::string_view text) {
+  const auto hash = jws::Sha256Thumbprint(AsBytes(text));
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = known_.find(hash); found != known_.end()) {
+      found->second.round = round_;
+      return found->second.judged;
+    }
+  }
+  auto judged = JudgeAnew(text);
+  if (judged && judged->sealed) {
+    const std::lock_guard lock(mutex_);
+    known_.insert_or_assign(hash, Known{.judged = *judged, .round = round_});
+  }
+  return judged;
+}
+
+Result<JudgedLedger> LedgerSeal::JudgeAnew(std::string_view text) {
+  JudgedLedger judged;
+  if (text.starts_with('{')) {
+    auto ledger = ParseUnsignedLedger(text);
+    const auto settled = ledger ? seal_.IsSettled() : Result<bool>(true);
+    if (!settled) {
+      return std::unexpected(settled.error());
+    }
+    if (*settled) {
+      judged.reason = "it is not signed";
+    } else {
+      judged.ledger = std::make_shared<const ClientLedger>(std::move(*ledger));
+    }
+    return judged;
+  }
+  const auto payload = seal_.Open(Seal::kLedger, text);
+  if (!payload && payload.error().code != Code::kLedgerUnusable) {
+    return std::unexpected(payload.error());
+  }
+  if (!payload) {
+    judged.reason = payload.error().message;
+    return judged;
+  }
+  judged.sealed = true;
+  auto ledger = ParseLedger(*payload);
+  if (ledger) {
+    judged.ledger = std::make_shared<const ClientLedger>(std::move(*ledger));
+  } else {
+    judged.error = Error{.code = ledger.error().code, .message = ledger.error().message, .detail = ClientOf(*payload)};
+  }
+  return judged;
+}
+
+Result<Ledger::Takeover> LedgerSeal::TakeOver(const ReadAll& read, const SealUnsigned& seal_unsigned) {
+  Ledger::Takeover done;
+  const auto settled = seal_.IsSettled();
+  if (!settled) {
+    return std::unexpected(settled.error());
+  }
+  if (*settled) {
+    const auto has_key = seal_.Settle();
+    return has_key ? Result<Ledger::Takeover>(done) : std::unexpected(has_key.error());
+  }
+  const auto found = read();
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  if (!found->ledgers.empty() || !found->errors.empty()) {
+    if (auto begun = seal_.BeginTakeover(); !begun) {
+      return std::unexpected(begun.error());
+    }
+    if (auto sealed = seal_unsigned(done); !sealed) {
+      return std::unexpected(sealed.error());
+    }
+  }
+  const auto dropped = DropUnsignedChanges(token_);
+  const auto ended = dropped ? seal_.Settle() : std::unexpected(dropped.error());
+  if (!ended) {
+    return std::unexpected(ended.error());
+  }
+  done.dropped = *dropped;
+  return done;
+}
+
+void LedgerSeal::EndRound() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(known_, [this](const auto& entry) { return entry.second.round != round_; });
+  ++round_;
+}
+
+void KeptLedgers::AddStray(std::string_view label, std::string reason) {
+  strays_.push_back({.name = Shown(label), .reason = std::move(reason)});
+}
+
+void KeptLedgers::Add(std::size_t place, std::string_view label, JudgedLedger judged) {
+  const auto named = judged.ledger ? judged.ledger->client_id : judged.error ? judged.error->detail : std::string();
+  if (judged.ledger && !label.empty() && label != named) {
+    AddStray(label, "it is the ledger of client '" + Shown(named) + "', not of the client whose label it bears");
+  } else if (judged.ledger) {
+    versions_[named].push_back({.place = place, .ledger = std::move(judged.ledger), .sealed = judged.sealed});
+  } else if (judged.error && (!label.empty() || !named.empty())) {
+    const auto client_id = label.empty() ? named : std::string(label);
+    errors_.emplace(client_id, Error{.code = Code::kLedgerUnusable,
+                                     .message = "the ledger of client '" + Shown(client_id) + "' cannot be read",
+                                     .detail = judged.error->message});
+  } else {
+    AddStray(label, judged.error ? "it is signed and names no client" : judged.reason);
+  }
+}
+
+Result<std::vector<KeptLedgers::Version>> KeptLedgers::VersionsOf(const std::string& client_id) const {
+  if (const auto error = errors_.find(client_id); error != errors_.end()) {
+    return std::unexpected(error->second);
+  }
+  const auto found = versions_.find(client_id);
+  if (found == versions_.end()) {
+    return std::vector<Version>();
+  }
+  auto versions = found->second;
+  // Of two that say the same the sealed one comes first.
+  std::ranges::stable_sort(versions, std::greater(),
+                           [](const auto& version) { return std::pair(version.ledger->version, version.sealed); });
+  for (const auto& version : versions) {
+    if (version.ledger->version == versions.front().ledger->version && !SayTheSame(versions.front(), version)) {
+      return Fail(Code::kLedgerUnusable, "there are two different ledgers of version " +
+                                             std::to_string(version.ledger->version) + " of client '" +
+                                             Shown(client_id) + "'");
+    }
+  }
+  return versions;
+}
+
+std::vector<std::string> KeptLedgers::clients() const {
+  std::set<std::string> all;
+  for (const auto& [client_id, versions] : versions_) {
+    all.insert(client_id);
+  }
+  for (const auto& [client_id, error] : errors_) {
+    all.insert(client_id);
+  }
+  return {all.begin(), all.end()};
+}
+
+LedgerContents KeptLedgers::Contents() const {
+  LedgerContents contents;
+  for (const auto& client_id : clients()) {
+    const auto versions = VersionsOf(client_id);
+    if (versions) {
+      contents.ledgers.emplace(client_id, *versions->front().ledger);
+    } else {
+      contents.errors.emplace(client_id, versions.error());
+    }
+  }
+  contents.strays = strays_;
+  std::ranges::sort(contents.strays, {}, [](const auto& stray) { return std::tie(stray.name, stray.reason); });
+  return contents;
+}
+
+}  // namespace assertion
