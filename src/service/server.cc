@@ -28,8 +28,6 @@ constexpr std::chrono::milliseconds kTick{1000};
 constexpr std::chrono::milliseconds kLongestSweepInterval{10'000};
 constexpr int kMostStreams = 100;  // calls at once on one connection
 constexpr int kMaxHeaderOctets = 8 * 1024;
-constexpr int kPingIntervalMs = 10'000;  // a peer that pings more often
-constexpr int kMostPingStrikes = 2;      // is cut off after as many
 
 int Milliseconds(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
 
@@ -83,8 +81,9 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_grace));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderOctets);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingIntervalMs);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kMostPingStrikes);
+  // Not to count pings is cheaper: gRPC 1.51 keeps 4.5 KB for each that comes too early until the connection is closed,
+  // hundreds of megabytes in a second; answered, they cost 0.1 us each and no memory.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   // A call that says its messages are compressed is UNIMPLEMENTED at its headers, and nothing is ever inflated.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
