@@ -302,7 +302,22 @@ assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const ass
                                      });
 }
 
-assertion::service::Addresses AddressesOf(const assertion::Config& config) {
+void NoteCrls(assertion::Readiness& readiness, const assertion::Status& readable, bool closed) {
+  if (readable) {
+    spdlog::info("all CRLs can be read again");
+    readiness.SetReady(assertion::kCrls);
+  } else if (closed) {
+    spdlog::error("nobody with a certificate is served: for tls.crl_grace not all CRLs could be read: {}",
+                  readable.error().ToString());
+    readiness.SetNotReady(assertion::kCrls,
+                          "nobody with a certificate is served: not all CRLs can be read; see the log");
+  } else {
+    spdlog::error("revocation goes on by the CRLs that were read before: {}", readable.error().ToString());
+    readiness.SetWarning(assertion::kCrls, "not all CRLs can be read; see the log");
+  }
+}
+
+assertion::service::Addresses AddressesOf(const assertion::Config& config, assertion::Readiness& readiness) {
   assertion::service::Addresses addresses{
       .socket_path = config.socket_path, .socket_group = config.socket_group, .tls = {}};
   if (config.tls) {
@@ -311,7 +326,11 @@ assertion::service::Addresses AddressesOf(const assertion::Config& config) {
                      .certificate = tls.certificate,
                      .client_ca = tls.client_ca,
                      .crl_directory = tls.crl_directory,
-                     .folder = config.state_directory + "/tls"};
+                     .crl_grace = tls.crl_grace,
+                     .folder = config.state_directory + "/tls",
+                     .crls_noted = [&readiness](const assertion::Status& readable, bool closed) {
+                       NoteCrls(readiness, readable, closed);
+                     }};
   }
   return addresses;
 }
@@ -401,7 +420,8 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   }
   Record(audit->get(), "Start", {});
   assertion::Metrics metrics(group, config.hsms.size(), readiness, tally, audit->get());
-  const auto server = assertion::service::Server::Start(AddressesOf(config), policy, group, audit->get(), &tally);
+  const auto server = assertion::service::Server::Start(AddressesOf(config, readiness), policy, group, audit->get(),
+                                                        &tally, {.refresh_interval = config.refresh_interval});
   if (!server) {
     return Fatal(server.error());
   }

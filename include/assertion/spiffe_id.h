@@ -39,4 +39,11 @@ constexpr bool IsSpiffeId(std::string_view text) {
   return true;
 }
 
+// Whether `text` is the SPIFFE ID of a workload: one with a path (X509-SVID.md, section 2). Without a path it names a
+// trust domain, which calls nobody.
+constexpr bool IsWorkloadSpiffeId(std::string_view text) {
+  constexpr std::size_t kSchemeOctets = 9;
+  return IsSpiffeId(text) && text.find('/', kSchemeOctets) != std::string_view::npos;
+}
+
 }  // namespace assertion

@@ -33,6 +33,7 @@ constexpr seconds kLongestLifetime = std::chrono::hours(24);
 constexpr seconds kLargestSkew = std::chrono::hours(1);
 constexpr seconds kLongestLead = std::chrono::hours(24 * 7);
 constexpr seconds kLongestRefresh = std::chrono::hours(1);
+constexpr seconds kLongestCrlGrace = std::chrono::days(7);
 
 bool IsVschar(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7E; });
@@ -410,6 +411,12 @@ std::optional<TlsConfig> ReadTls(Fields& fields, Errors& errors) {
   tls.certificate = ReadPath(entry, "certificate", true);
   tls.client_ca = ReadPath(entry, "client_ca", true);
   tls.crl_directory = ReadPath(entry, "crl_directory", false);
+  if (const auto grace = entry.TakeDuration("crl_grace", seconds(0), kLongestCrlGrace); grace) {
+    tls.crl_grace = *grace;
+    if (tls.crl_directory.empty()) {
+      entry.Refuse("crl_grace", "is for CRLs: needs crl_directory");
+    }
+  }
   entry.RefuseTheRest();
   return tls;
 }

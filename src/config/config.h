@@ -34,10 +34,11 @@ struct AuditConfig {
 // Of gRPC over TCP with mutual TLS.
 struct TlsConfig {
   std::string host;
-  int port = 0;               // 0: one that the system chooses
-  std::string certificate;    // a file: the server's chain
-  std::string client_ca;      // a file: the authorities that issue to callers
-  std::string crl_directory;  // empty: revocation is not looked at
+  int port = 0;                          // 0: one that the system chooses
+  std::string certificate;               // a file: the server's chain
+  std::string client_ca;                 // a file: the authorities that issue to callers
+  std::string crl_directory;             // empty: revocation is not looked at
+  std::chrono::seconds crl_grace{3600};  // 0 s to 7 days: how long CRLs stay in force when not all can be read again
 
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };

@@ -163,8 +163,13 @@ struct HttpListener::Parts final : httplib::Server {
     for (const auto& [part, reason] : readiness.reasons()) {
       text.append(text.empty() ? "" : "\n").append(part).append(": ").append(reason);
     }
+    const bool ready = text.empty();
+    text = ready ? "ready" : text;
+    for (const auto& [part, warning] : readiness.warnings()) {
+      text.append("\nwarning: ").append(part).append(": ").append(warning);
+    }
     response.set_header("Cache-Control", "no-store");
-    Say(response, text.empty() ? kOk : kServiceUnavailable, text.empty() ? "ready" : text);
+    Say(response, ready ? kOk : kServiceUnavailable, text);
   }
 
   bool process_and_close_socket(socket_t socket) override {

@@ -58,6 +58,10 @@ Families OfProcess(double started, std::size_t configured_hsms, const Readiness&
       With(Gauge("assertiond_start_time_seconds", "When the process began to serve, in seconds since 1970."), started),
       With(Gauge("assertiond_ready", "1 when a call made now would be answered, as /readyz says."),
            readiness.reasons().empty() ? 1 : 0),
+      With(Gauge("assertiond_crl_directory_readable",
+                 "1 while every file of tls.crl_directory can be read as a CRL; after tls.crl_grace of 0 nobody with a "
+                 "certificate is served."),
+           readiness.warnings().contains(kCrls) || readiness.reasons().contains(kCrls) ? 0 : 1),
       With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, there or not."), configured_hsms)};
 }
 

@@ -8,6 +8,9 @@
 
 namespace assertion {
 
+// The part that is about revocation lists.
+inline constexpr const char* kCrls = "crl_directory";
+
 // Whether a call made now would be answered, and if not, why. Each part that can stand in the way says so under its
 // name. All methods may be called from any thread.
 class Readiness {
@@ -17,12 +20,22 @@ class Readiness {
   void SetReady(const std::string& part) {
     const std::lock_guard lock(mutex_);
     reasons_.erase(part);
+    warnings_.erase(part);
     Tell();
   }
 
   void SetNotReady(const std::string& part, std::string reason) {
     const std::lock_guard lock(mutex_);
+    warnings_.erase(part);
     reasons_[part] = std::move(reason);
+    Tell();
+  }
+
+  // Calls are answered, but not for long unless somebody mends the part.
+  void SetWarning(const std::string& part, std::string warning) {
+    const std::lock_guard lock(mutex_);
+    reasons_.erase(part);
+    warnings_[part] = std::move(warning);
     Tell();
   }
 
@@ -39,6 +52,11 @@ class Readiness {
     return reasons_;
   }
 
+  Reasons warnings() const {
+    const std::lock_guard lock(mutex_);
+    return warnings_;
+  }
+
  private:
   void Tell() const {
     if (watcher_) {
@@ -48,6 +66,7 @@ class Readiness {
 
   mutable std::mutex mutex_;
   Reasons reasons_;
+  Reasons warnings_;
   std::function<void(bool)> watcher_;
 };
 

@@ -131,6 +131,23 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
   }
 }
 
+bool Policy::Lists(const Caller& caller) const {
+  return std::ranges::any_of(operators_, [&](const Operator& one) { return IsListed(caller, {one.caller}); }) ||
+         std::ranges::any_of(clients_,
+                             [&](const auto& entry) { return IsListed(caller, entry.second.client.callers); });
+}
+
+std::set<std::string> Policy::callers() const {
+  std::set<std::string> all;
+  for (const auto& one : operators_) {
+    all.insert(one.caller);
+  }
+  for (const auto& [client_id, entry] : clients_) {
+    all.insert(entry.client.callers.begin(), entry.client.callers.end());
+  }
+  return all;
+}
+
 Result<const Policy::Entry*> Policy::Find(std::string_view client_id) const {
   if (client_id.empty()) {
     return Fail(Code::kInvalidArgument, "client_id: must not be empty");

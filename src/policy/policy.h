@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,12 @@ class Policy {
 
   // Whether the caller has the role; any role makes a viewer.
   Status Allow(const Caller& caller, Role role) const;
+
+  // Whether any list names the caller: a client's callers, or the operators.
+  bool Lists(const Caller& caller) const;
+
+  // All that these lists name, as configured.
+  std::set<std::string> callers() const;
 
   // NOT_FOUND when it is not configured. Only for who has been allowed to know.
   Result<const Client*> FindClient(std::string_view client_id) const;

@@ -7,7 +7,6 @@
 #include "jws/compact.h"
 #include "jws/thumbprint.h"
 #include "keys/publication.h"
-#include "service/authentication.h"
 #include "service/message.h"
 #include "service/status.h"
 #include "service/struct_json.h"
@@ -107,7 +106,7 @@ grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServer
 // Once the queue has accepted the job, the call is the job's to finish.
 Status AssertionService::Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
                                 const Call& call, Ticket ticket) const {
-  const auto caller = Authenticate(context);
+  const auto caller = peers_.Authenticate(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }
@@ -121,13 +120,16 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
     grpc::CallbackServerContext* context) {
-  auto caller = Authenticate(*context);
+  auto caller = peers_.Authenticate(*context);
   auto stream = AssertionStream::Open(
       [this, context, caller](const v1::CreateAssertionsRequest& wanted, Ticket ticket, AuditedCall::Release release) {
         const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
         call->tallied().tally = tally_;
         call->event().caller = caller->name();
-        const auto accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
+        auto accepted = peers_.Judge(*context);
+        if (accepted) {
+          accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
+        }
         if (!accepted) {
           call->Finish(std::unexpected(accepted.error()));
         }
@@ -206,12 +208,26 @@ void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
   bool ending = false;
   {
     const std::lock_guard lock(mutex_);
-    std::erase_if(streams_, [](const auto& one) { return one.expired(); });
     streams_.push_back(stream);
     ending = ending_;
   }
   if (ending) {
     stream->End(Stopping());
+  }
+}
+
+void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age) {
+  std::vector<std::weak_ptr<AssertionStream>> streams;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(streams_, [](const auto& one) { return one.expired(); });
+    streams = streams_;
+  }
+  const auto begun_before = std::chrono::steady_clock::now() - age;
+  for (const auto& one : streams) {
+    if (const auto stream = one.lock(); stream && stream->began() <= begun_before) {
+      stream->End({grpc::StatusCode::UNAVAILABLE, "a stream is read for 5 minutes: open another"});
+    }
   }
 }
 
@@ -247,7 +263,7 @@ grpc::ServerUnaryReactor* AssertionService::GetJwks(grpc::CallbackServerContext*
 Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
                                                                  const grpc::ByteBuffer& wire) const {
   v1::GetCertificateRequest request;
-  const auto caller = Authenticate(context);
+  const auto caller = peers_.Authenticate(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }
@@ -282,7 +298,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
 Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerContext& context,
                                                    const grpc::ByteBuffer& wire) const {
   v1::GetJwksRequest request;
-  const auto caller = Authenticate(context);
+  const auto caller = peers_.Authenticate(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }

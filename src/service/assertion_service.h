@@ -11,6 +11,7 @@
 #include "policy/policy.h"
 #include "service/assertion_stream.h"
 #include "service/audited_call.h"
+#include "service/peers.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
@@ -24,8 +25,9 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 class AssertionService final : public RawAssertionService {
  public:
   // `audit` may be null: nothing is recorded then. `tally` may be null: nothing is counted then.
-  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit, AssertionTally* tally)
-      : policy_(policy), hsms_(hsms), audit_(audit), tally_(tally) {}
+  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit,
+                   AssertionTally* tally)
+      : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                             grpc::ByteBuffer* response) override;
@@ -35,6 +37,9 @@ class AssertionService final : public RawAssertionService {
                                            grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetJwks(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override;
+
+  // Streams that have been open for so long take no more requests, and end when they have answered those they took.
+  void EndStreamsOlderThan(std::chrono::milliseconds age);
 
   // Streams take no more requests, and end when they have answered those they took.
   void EndStreams();
@@ -57,6 +62,7 @@ class AssertionService final : public RawAssertionService {
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
+  Peers& peers_;
   audit::Log* audit_;
   AssertionTally* tally_;
 

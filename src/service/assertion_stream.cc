@@ -6,13 +6,6 @@
 #include "service/status.h"
 
 namespace assertion::service {
-namespace {
-
-// A caller whose certificate is revoked is gone by then and the longest time of a connection.
-constexpr std::chrono::minutes kLongestStream{5};
-
-}  // namespace
-
 std::shared_ptr<AssertionStream> AssertionStream::Open(Make make) {
   const std::shared_ptr<AssertionStream> stream(new AssertionStream(std::move(make)));
   stream->self_ = stream;
@@ -34,6 +27,12 @@ void AssertionStream::OnReadDone(bool ok) {
     End(grpc::Status::OK);  // the caller has closed his side
     return;
   }
+  {
+    const std::lock_guard lock(mutex_);
+    if (end_) {
+      return;  // what comes after the end is not read
+    }
+  }
   v1::CreateAssertionsRequest request;
   const auto parsed = Parse(read_, request);
   read_.Clear();
@@ -42,9 +41,6 @@ void AssertionStream::OnReadDone(bool ok) {
     return;
   }
   Ask(request);
-  if (std::chrono::steady_clock::now() - began_ > kLongestStream) {
-    End({grpc::StatusCode::UNAVAILABLE, "a stream is read for 5 minutes: open another"});
-  }
   {
     const std::lock_guard lock(mutex_);
     reading_ = false;

@@ -36,6 +36,8 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   // Reads the first request.
   void Begin() { Proceed(); }
 
+  std::chrono::steady_clock::time_point began() const { return began_; }
+
   // Reads no more, and ends the call with `why` after the answers to what has been read.
   void End(const grpc::Status& why);
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "assertion/spiffe_id.h"
 #include "service/local_listener.h"
 
 namespace assertion::service {
@@ -22,21 +23,28 @@ std::vector<std::string> Values(const grpc::AuthContext& context, const char* pr
   return values;
 }
 
-// A SPIFFE ID counts if it is the only URI (SPIFFE X.509-SVID, section 2). An octet that no name has would let a
-// certificate's text be read as another name by somebody who ends strings at NUL.
+// Of a certificate: a wildcard stands for many hosts and names none.
+bool IsHostName(const std::string& name) {
+  return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+  });
+}
+
+// A SPIFFE ID counts if it is the only URI (SPIFFE X.509-SVID, section 2) and valid: "spiffe://td/pay/../admin" would
+// else match a prefix that it is not below. DNS names are the same in either case (RFC 4343). An octet that no name has
+// would let a certificate's text be read as another name by somebody who ends strings at NUL.
 std::vector<std::string> CertificateNames(const grpc::AuthContext& context) {
   std::vector<std::string> names;
   const auto uris = Values(context, GRPC_PEER_URI_PROPERTY_NAME);
-  if (uris.size() == 1 && uris.front().starts_with("spiffe://")) {
+  if (uris.size() == 1 && IsWorkloadSpiffeId(uris.front())) {
     names.push_back(uris.front());
   }
   for (auto name : Values(context, GRPC_PEER_DNS_PROPERTY_NAME)) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    names.push_back("dns:" + name);
+    if (IsHostName(name)) {
+      names.push_back("dns:" + name);
+    }
   }
-  std::erase_if(names, [](const std::string& name) {
-    return std::ranges::any_of(name, [](char c) { return c <= 0x20 || c >= 0x7F; });
-  });
   return names;
 }
 
@@ -56,7 +64,8 @@ Result<Caller> Authenticate(const grpc::ServerContextBase& context) {
   auto names = CertificateNames(properties);
   if (names.empty() || names.size() > kMostNames) {
     return Fail(Code::kUnauthenticated,
-                "your certificate names nobody: it needs a SPIFFE ID or a DNS name as subject alternative name");
+                "your certificate names nobody: it needs a valid SPIFFE ID, as its only URI, or a DNS name as subject "
+                "alternative name");
   }
   return Caller::Authenticated(std::move(names));
 }

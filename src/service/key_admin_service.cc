@@ -10,7 +10,6 @@
 #include "jws/thumbprint.h"
 #include "keys/evidence.h"
 #include "observe/log.h"
-#include "service/authentication.h"
 #include "service/key_request.h"
 #include "service/message.h"
 #include "service/status.h"
@@ -104,9 +103,10 @@ v1::PendingChange ToProto(const PendingChange& change) {
 
 }  // namespace
 
-KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit)
+KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit)
     : policy_(policy),
       hsms_(hsms),
+      peers_(peers),
       audit_(audit),
       pending_(
           hsms.First()->token, [this] { return Now(); }, x509::RandomOctets),
@@ -124,7 +124,7 @@ KeyAdminService::~KeyAdminService() {
 template <typename Request>
 Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
                                       audit::Event& event) const {
-  auto caller = Authenticate(context);
+  auto caller = peers_.Authenticate(context);
   if (!caller) {
     return caller;
   }
@@ -147,6 +147,11 @@ Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const B
   return caller;
 }
 
+Status KeyAdminService::StillAllowed(const Context& context, const Caller& caller, Role role) const {
+  auto judged = peers_.Judge(context);
+  return judged ? policy_.load()->Allow(caller, role) : judged;
+}
+
 template <typename Request, typename Response>
 KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role role, Context* context,
                                                       const Buffer* wire, Buffer* response,
@@ -162,7 +167,11 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
     if (const auto client = policy_.load()->FindClient(request.client_id()); !client) {
       return std::unexpected(client.error());
     }
-    return Enqueue([this, act, caller = std::move(*caller), request = std::move(request), call] {
+    return Enqueue([this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
+      if (const auto allowed = StillAllowed(*context, caller, role); !allowed) {
+        call->Finish(std::unexpected(allowed.error()));
+        return;
+      }
       Perform(*call, caller, request, act);
     });
   };
@@ -240,8 +249,9 @@ KeyAdminService::Reactor* KeyAdminService::Decide(
       return std::unexpected(caller.error());
     }
     call->event().change = request.id();
-    return Enqueue([this, act, caller = std::move(*caller), request = std::move(request), call] {
-      const auto can_finish = call->CanFinish();
+    return Enqueue([this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
+      const auto allowed = StillAllowed(*context, caller, role);
+      const auto can_finish = allowed ? call->CanFinish() : allowed;
       const auto reply =
           can_finish ? (this->*act)(caller, request, call->event()) : std::unexpected(can_finish.error());
       call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply)) : std::unexpected(reply.error()));

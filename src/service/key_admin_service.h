@@ -11,6 +11,7 @@
 #include "keys/pending_changes.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
+#include "service/peers.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
@@ -31,7 +32,7 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 class KeyAdminService final : public RawKeyAdminService {
  public:
   // `audit` may be null: nothing is recorded then.
-  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit);
+  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit);
   ~KeyAdminService() override;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
@@ -60,6 +61,9 @@ class KeyAdminService final : public RawKeyAdminService {
   template <typename Request>
   Result<Caller> Admit(const Context& context, Role role, const Buffer& wire, Request& request,
                        audit::Event& event) const;
+
+  // Whether the caller whom Admit admitted has the role still. A change may have waited for the token for long.
+  Status StillAllowed(const Context& context, const Caller& caller, Role role) const;
 
   // Vets the call, does `act` on the worker thread, and records and answers what it made of the request.
   template <typename Request, typename Response>
@@ -123,6 +127,7 @@ class KeyAdminService final : public RawKeyAdminService {
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
+  Peers& peers_;
   audit::Log* audit_;
   PendingChanges pending_;
   std::mutex mutex_;

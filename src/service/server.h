@@ -17,6 +17,15 @@
 
 namespace assertion::service {
 
+// How long things may last. The defaults are what the program promises; tests have less.
+struct Limits {
+  std::chrono::milliseconds connection_age = std::chrono::minutes(5);
+  std::chrono::milliseconds connection_grace = std::chrono::seconds(10);  // for calls that are open then
+  std::chrono::milliseconds stream_age = std::chrono::minutes(5);
+  std::chrono::milliseconds message_wait = std::chrono::seconds(30);     // from a call's headers to its message
+  std::chrono::milliseconds refresh_interval = std::chrono::seconds(5);  // of who is believed, and who is connected
+};
+
 // Where the server listens.
 struct Addresses {
   std::string socket_path;            // a Unix domain socket of mode 0660
@@ -31,7 +40,7 @@ class Server {
   // `audit` may be null: nothing is recorded then.
   // `tally` too: nothing is counted then. The TLS key and the pending changes are the first HSM's.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
-                                               audit::Log* audit, AssertionTally* tally = nullptr);
+                                               audit::Log* audit, AssertionTally* tally = nullptr, Limits limits = {});
 
   // Stops if Stop was not called.
   ~Server();
@@ -57,6 +66,7 @@ class Server {
   struct Parts;  // keeps gRPC's headers out of main
 
   explicit Server(std::unique_ptr<Parts> parts);
+  void Watch(const Limits& limits);
 
   std::unique_ptr<Parts> parts_;
 };

@@ -20,6 +20,7 @@
 #include "keys/own_key.h"
 #include "x509/certificate.h"
 #include "x509/engine.h"
+#include "x509/trust.h"
 
 namespace assertion::service {
 namespace {
@@ -60,12 +61,12 @@ Status Publish(const std::string& path, const std::string& text) {
 // gRPC has checked the chain against the authorities; what is left is revocation.
 class TlsListener::Verifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
-  explicit Verifier(std::shared_ptr<CurrentTrust> trust) : trust_(std::move(trust)) {}
+  explicit Verifier(std::shared_ptr<const Peers> peers) : peers_(std::move(peers)) {}
 
   bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
               std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
     const auto leaf = request->peer_cert();
-    const auto verified = trust_->load()->Verify({leaf.data(), leaf.size()});
+    const auto verified = peers_->trust()->Verify({leaf.data(), leaf.size()});
     if (!verified) {
       spdlog::warn("a TLS handshake is refused: {}", verified.error().ToString());
       *status = {grpc::StatusCode::UNAUTHENTICATED, verified.error().message};
@@ -76,13 +77,19 @@ class TlsListener::Verifier final : public grpc::experimental::ExternalCertifica
   void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
 
  private:
-  std::shared_ptr<CurrentTrust> trust_;
+  std::shared_ptr<const Peers> peers_;
 };
 
-Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token) {
-  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token));
+Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token, std::shared_ptr<Peers> peers) {
+  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token, std::move(peers)));
   if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
+  }
+  // What may go on for a while must at first be right.
+  const auto readable =
+      x509::Trust::Load(ReadFile(listener->options_.client_ca).value_or(""), listener->options_.crl_directory);
+  if (!readable) {
+    return Unusable(listener->options_.client_ca, readable.error());
   }
   if (auto refreshed = listener->Refresh(); !refreshed) {
     return std::unexpected(refreshed.error());
@@ -111,12 +118,60 @@ Result<std::string> TlsListener::KeyUriFor(const std::string& chain) const {
                                       "assertionctl tls generate, or tls csr and tls import-certificate");
 }
 
+Status TlsListener::RefreshTrust() {
+  const std::lock_guard lock(refresh_trust_);
+  auto authorities = ReadFile(options_.client_ca);
+  Status usable;
+  if (!authorities) {
+    usable = std::unexpected(authorities.error());
+  } else if (const auto loaded = x509::Trust::Load(*authorities, ""); !loaded) {
+    usable = Unusable(options_.client_ca, loaded.error());
+  } else {
+    authorities_ = std::move(*authorities);
+  }
+  auto trust = x509::Trust::Load(authorities_, options_.crl_directory);
+  NoteCrls(trust ? Status() : std::unexpected(trust.error()));
+  if (trust && !peers_->trust()->SameAs(*trust)) {
+    peers_->Believe(std::make_shared<const x509::Trust>(std::move(*trust)));
+  }
+  const auto published = Publish(Own(kAuthorities), authorities_);
+  return usable ? published : usable;
+}
+
+void TlsListener::NoteCrls(const Status& readable) {
+  if (readable) {
+    if (crls_failing_) {
+      crls_failing_.reset();
+      crls_closed_ = false;
+      options_.crls_noted({}, false);
+    }
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  const bool first = !crls_failing_;
+  crls_failing_ = crls_failing_.value_or(now);
+  const bool closed = now - *crls_failing_ >= options_.crl_grace;
+  if (closed && !crls_closed_) {
+    peers_->Believe(std::make_shared<const x509::Trust>(x509::Trust::Nobody(
+        "no certificate is accepted now: this server cannot read its revocation lists; ask those who run it")));
+  }
+  if (first || closed != crls_closed_) {
+    crls_closed_ = closed;
+    options_.crls_noted(readable, closed);
+  }
+}
+
 Status TlsListener::Refresh() {
+  const auto trust = RefreshTrust();
+  const auto own = RefreshOwn();
+  return trust ? own : trust;
+}
+
+Status TlsListener::RefreshOwn() {
   const std::lock_guard lock(refresh_);
   const auto chain = ReadFile(options_.certificate);
-  const auto authorities = ReadFile(options_.client_ca);
-  if (!chain || !authorities) {
-    return std::unexpected(chain ? authorities.error() : chain.error());
+  if (!chain) {
+    return std::unexpected(chain.error());
   }
   // To look for the key takes a look at the whole token.
   const auto epoch = token_.Epoch();
@@ -134,13 +189,8 @@ Status TlsListener::Refresh() {
   if (!context) {
     return Unusable(options_.certificate, context.error());
   }
-  auto trust = x509::Trust::Load(*authorities, options_.crl_directory);
-  if (!trust) {
-    return Unusable(options_.client_ca, trust.error());
-  }
-  trust_->store(std::make_shared<const x509::Trust>(std::move(*trust)));
   const auto key_reference = "engine:" + *engine + ":" + *key_uri;  // as gRPC hands it to the engine
-  for (const auto& [name, text] : {std::pair(kAuthorities, &*authorities), {kKey, &key_reference}, {kChain, &*chain}}) {
+  for (const auto& [name, text] : {std::pair(kKey, &key_reference), {kChain, &*chain}}) {
     if (auto published = Publish(Own(name), *text); !published) {
       return published;
     }
@@ -160,7 +210,7 @@ void TlsListener::AddTo(grpc::ServerBuilder& builder) {
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
 #ifndef __clang_analyzer__  // which sees a leak in gRPC's header: gRPC deletes the verifier by a callback
-  options.set_certificate_verifier(grpc::experimental::ExternalCertificateVerifier::Create<Verifier>(trust_));
+  options.set_certificate_verifier(grpc::experimental::ExternalCertificateVerifier::Create<Verifier>(peers_));
 #endif
   builder.AddListeningPort(options_.address, grpc::experimental::TlsServerCredentials(options), &port_);
 }

@@ -3,15 +3,17 @@
 #include <grpcpp/server_builder.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "assertion/error.h"
 #include "assertion/token.h"
+#include "service/peers.h"
 #include "service/tls_options.h"
 #include "x509/server_context.h"
-#include "x509/trust.h"
 
 namespace assertion::service {
 
@@ -20,8 +22,8 @@ namespace assertion::service {
 // authorities does not get through the handshake.
 class TlsListener {
  public:
-  // kTlsUnusable: a file cannot be used, or the token holds no key for the certificate.
-  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token);
+  // kTlsUnusable: a file cannot be used, or the token holds no key for the certificate. Tells `peers` whom to believe.
+  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, std::shared_ptr<Peers> peers);
 
   // Before the server is built, which fails when the address cannot be listened on.
   void AddTo(grpc::ServerBuilder& builder);
@@ -33,24 +35,34 @@ class TlsListener {
   // For the HTTP listener: the same certificate and key.
   x509::ServerContext server_context() const { return server_context_.load(); }
 
-  // Reads certificate, authorities and CRLs again, and finds the key again in a token that was connected anew. New
-  // connections see what changed; after an error all stays as it was.
+  // As RefreshTrust, and reads the server's own certificate again, and finds its key again in a token that was
+  // connected anew. New connections see what changed; what cannot be used stays as it was.
   Status Refresh();
+
+  // Reads authorities and CRLs again. Does not need the token. Authorities that cannot be used stay as they were. So do
+  // CRLs, for TlsOptions::crl_grace; then nobody's certificate is believed until all of them can be read.
+  Status RefreshTrust();
 
  private:
   class Verifier;
-  using CurrentTrust = std::atomic<std::shared_ptr<const x509::Trust>>;
+  using Instant = std::chrono::steady_clock::time_point;
 
-  TlsListener(TlsOptions options, Token& token)
-      : options_(std::move(options)), token_(token), trust_(std::make_shared<CurrentTrust>()) {}
+  TlsListener(TlsOptions options, Token& token, std::shared_ptr<Peers> peers)
+      : options_(std::move(options)), token_(token), peers_(std::move(peers)) {}
 
+  Status RefreshOwn();
+  void NoteCrls(const Status& readable);
   Result<std::string> KeyUriFor(const std::string& chain) const;
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
   Token& token_;
-  std::shared_ptr<CurrentTrust> trust_;  // gRPC's verifier may outlive this object
+  const std::shared_ptr<Peers> peers_;  // gRPC's verifier may outlive this object
   int port_ = 0;
+  std::mutex refresh_trust_;
+  std::string authorities_;              // the last that could be used
+  std::optional<Instant> crls_failing_;  // since when not all CRLs can be read
+  bool crls_closed_ = false;             // and that was too long ago
   std::mutex refresh_;
   std::string chain_;    // as Refresh last took it over
   unsigned epoch_ = 0;   // of the token, then

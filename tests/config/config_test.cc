@@ -190,6 +190,23 @@ TEST(Config, EveryFieldOfTlsIsRead) {
           .host = "::1", .port = 8443, .certificate = "/tls.pem", .client_ca = "/ca.pem", .crl_directory = "/crls"}));
 }
 
+TEST(Config, HowLongCrlsStayInForceThatCannotBeRead) {
+  const auto grace = [](const std::string& fields) {
+    return ParseConfig(With(R"("clients")", R"("tls": {"listen": "[::1]:8443", "certificate": "/tls.pem",
+      "client_ca": "/ca.pem")" + fields + R"(}, "clients")"),
+                       "/state");
+  };
+  EXPECT_EQ(grace("")->tls->crl_grace, std::chrono::hours(1));
+  EXPECT_EQ(grace(R"(, "crl_directory": "/crls", "crl_grace": "0s")")->tls->crl_grace, std::chrono::seconds(0));
+  EXPECT_EQ(grace(R"(, "crl_directory": "/crls", "crl_grace": "168h")")->tls->crl_grace, std::chrono::days(7));
+  for (const auto* wrong : {R"(, "crl_grace": "1h")", R"(, "crl_directory": "/crls", "crl_grace": "169h")",
+                            R"(, "crl_directory": "/crls", "crl_grace": 60)"}) {
+    const auto config = grace(wrong);
+    ASSERT_FALSE(config) << wrong;
+    EXPECT_NE(config.error().front().find(": tls.crl_grace: "), std::string::npos) << config.error().front();
+  }
+}
+
 TEST(Config, TlsWithoutCertificateOrAuthoritiesIsRefused) {
   for (const char* wrong :
        {R"("listen": "0.0.0.0:1", "certificate": "/a")", R"("listen": "0.0.0.0:1", "client_ca": "/a")",

@@ -64,6 +64,7 @@ TEST(Identity, AnythingElseIsRefused) {
                           "spiffe:///*"sv,
                           "spiffe://example.org*"sv,
                           "spiffe://example.org/"sv,
+                          "spiffe://example.org"sv,
                           "spiffe://example.org/*/x"sv,
                           "spiffe://example.org/*/*"sv,
                           "spiffe://example.org/ns/**"sv,

@@ -54,6 +54,12 @@ TEST(SpiffeId, NothingElseIsOne) {
   }
 }
 
+TEST(SpiffeId, OfAWorkloadHasAPath) {
+  EXPECT_TRUE(IsWorkloadSpiffeId("spiffe://example.org/a"));
+  EXPECT_FALSE(IsWorkloadSpiffeId("spiffe://example.org"));
+  EXPECT_FALSE(IsWorkloadSpiffeId("spiffe://example.org/"));
+}
+
 TEST(SpiffeId, HasAtMost2048OctetsAndATrustDomainOf255) {
   const std::string longest = "spiffe://a/" + std::string(2048 - 11, 'x');
   EXPECT_TRUE(IsSpiffeId(longest));

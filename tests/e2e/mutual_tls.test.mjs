@@ -236,7 +236,7 @@ describe('mutual TLS', () => {
     assert.ok(!reference.includes(deployment.pin));
   });
 
-  it('a revocation closes the door, and open calls go on', async () => {
+  it('a revocation closes the door, and ends who is in', async () => {
     const leaver = await authority.identity(`URI:${BACKEND}`);
     const connection = connect(AssertionService, leaver);
     assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
@@ -244,9 +244,31 @@ describe('mutual TLS', () => {
     await writeCrl();
     const deadline = new Deadline(30, 'the revocation');
     await deadline.until(async () => (await ask(AssertionService, 'CreateAssertion', leaver)).code !== 'OK');
-    assert.equal((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
+    assert.notEqual((await connection.call('CreateAssertion', { client_id: 'orders' })).code, 'OK');
     connection.close();
     assert.equal((await ask(AssertionService, 'CreateAssertion', identities.backend)).code, 'OK');
+  });
+
+  it('a certificate names whom its names say, in their one spelling', async () => {
+    const names = {
+      'URI:spiffe://example.org/ns/orders/../backend': 'UNAUTHENTICATED',
+      'URI:spiffe://example.org/ns/orders//backend': 'UNAUTHENTICATED',
+      'URI:spiffe://example.org/ns/orders/': 'UNAUTHENTICATED',
+      'URI:spiffe://Example.org/ns/orders/backend': 'UNAUTHENTICATED',
+      'URI:spiffe://example.org:443/ns/orders/backend': 'UNAUTHENTICATED',
+      'URI:spiffe://example.org/ns/orders/backend?x': 'UNAUTHENTICATED',
+      'URI:spiffe://example.org/ns/orders/a%2fb': 'UNAUTHENTICATED',
+      [`URI:${BACKEND},URI:https://example.org/`]: 'UNAUTHENTICATED',
+      'URI:spiffe://example.org/ns/Orders/backend': 'PERMISSION_DENIED',
+      'DNS:*.example.org': 'UNAUTHENTICATED',
+      'DNS:BACKEND.example.ORG': 'OK',
+      'URI:spiffe://example.org/ns/orders/../backend,DNS:Backend.example.org': 'OK',
+      [`URI:${BACKEND},DNS:nobody.example.org`]: 'OK',
+    };
+    for (const [name, expected] of Object.entries(names)) {
+      const { code, details } = await ask(AssertionService, 'CreateAssertion', await authority.identity(name));
+      assert.equal(code, expected, `${name}: ${details}`);
+    }
   });
 
   it('another certificate for the server is taken over while connections go on', async () => {

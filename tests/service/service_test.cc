@@ -770,6 +770,62 @@ TEST_F(ServiceTest, AStreamOfWhatIsNoMessageEnds) {
   EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << status.error_message();
 }
 
+// A server of its own beside the other, where nothing may last.
+class HurriedServiceTest : public ServiceTest {
+ protected:
+  std::unique_ptr<v1::AssertionService::Stub> Start(Limits limits) {
+    const std::string path = hsm_.directory() / "hurried.sock";
+    hurried_ = *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get(),
+                              nullptr, limits);
+    channel_ = grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS));
+    return v1::AssertionService::NewStub(channel_);
+  }
+
+  std::unique_ptr<Server> hurried_;
+};
+
+TEST_F(HurriedServiceTest, AStreamWithoutAMessageEndsAtItsAge) {
+  const auto stub = Start({.stream_age = std::chrono::milliseconds(100)});
+  const auto answers = Stream(*stub, {}, false).Finish();
+  EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(answers.status.error_message(), "a stream is read for 5 minutes: open another");
+}
+
+TEST_F(HurriedServiceTest, AConnectionEndsAtItsAgeWhateverIsOpenOnIt) {
+  const auto stub = Start({.connection_age = std::chrono::milliseconds(200),
+                           .connection_grace = std::chrono::milliseconds(100),
+                           .stream_age = std::chrono::hours(1)});
+  // A call of which only the headers are sent: no handler hears of it.
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> generic(channel_);
+  grpc::CompletionQueue queue;
+  grpc::ClientContext context;
+  const auto call = generic.PrepareCall(&context, "/assertion.v1.AssertionService/CreateAssertion", &queue);
+  grpc::Status status;
+  call->StartCall(nullptr);
+  call->Finish(&status, &status);
+  const auto answers = Stream(*stub, {}, false).Finish();
+  EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
+  void* tag = nullptr;
+  bool ok = false;
+  while (tag != &status) {
+    ASSERT_EQ(queue.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + std::chrono::seconds(30)),
+              grpc::CompletionQueue::GOT_EVENT);
+  }
+  EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+TEST_F(HurriedServiceTest, AReloadThatListsACallerNoMoreEndsTheStreams) {
+  const auto stub = Start({.refresh_interval = std::chrono::milliseconds(50)});
+  Stream stream(*stub, {Wanted(1)}, false);
+  auto clients = Clients();
+  for (auto& client : clients) {
+    client.callers = {"uid:4294967294"};
+  }
+  policy_.store(std::make_shared<const Policy>(clients, std::vector<Operator>(), SystemTime, RandomOctets));
+  const auto answers = stream.Finish();
+  EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
+}
+
 class HeldToken final : public WrappedToken {
  public:
   HeldToken(Token& real, std::latch& hold) : WrappedToken(real), hold_(hold) {}

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -22,20 +23,29 @@ class TrustTest : public testing::Test {
     return authority_.Sign(authority_.RequestFor("/CN=caller"), {.extensions = extensions});
   }
 
-  void Revoke(const std::string& certificate) {
-    authority_.Write("revoked.pem", certificate);
-    OpensslCa("-revoke revoked.pem");
+  void Revoke(const std::string& certificate) { RevokeBy(authority_, certificate); }
+
+  static void RevokeBy(const CertificateAuthority& authority, const std::string& certificate) {
+    authority.Write("revoked.pem", certificate);
+    OpensslCa(authority, "-revoke revoked.pem");
+  }
+
+  // Into the folder of authority_'s.
+  void WriteCrlOf(const CertificateAuthority& authority, const std::string& file) const {
+    OpensslCa(authority, "-gencrl -crldays 30 -out " + (authority_.directory() / "crls" / file).string());
   }
 
   // With `options` of `openssl ca -gencrl` beside.
-  void WriteCrl(const std::string& options = "-crldays 30") { OpensslCa("-gencrl -out crls/ca.crl " + options); }
+  void WriteCrl(const std::string& options = "-crldays 30") {
+    OpensslCa(authority_, "-gencrl -out crls/ca.crl " + options);
+  }
 
-  void OpensslCa(const std::string& arguments) {
-    authority_.Write("crl.cnf",
-                     "[ca]\ndefault_ca=ca\n[ca]\ndatabase=crl.txt\ndefault_md=sha256\ncertificate=crl_ca.pem\n"
-                     "private_key=ca.key\nunique_subject=no\n");
-    authority_.Write("crl_ca.pem", authority_.certificate());
-    authority_.Run("touch crl.txt && openssl ca -config crl.cnf " + arguments);
+  static void OpensslCa(const CertificateAuthority& authority, const std::string& arguments) {
+    authority.Write("crl.cnf",
+                    "[ca]\ndefault_ca=ca\n[ca]\ndatabase=crl.txt\ndefault_md=sha256\ncertificate=crl_ca.pem\n"
+                    "private_key=ca.key\nunique_subject=no\n");
+    authority.Write("crl_ca.pem", authority.certificate());
+    authority.Run("touch crl.txt && openssl ca -config crl.cnf " + arguments);
   }
 
   void ExpectRefused(const Result<Trust>& trust, const std::string& certificate, const std::string& reason) const {
@@ -89,6 +99,89 @@ TEST_F(TrustTest, ACrlOfAnotherKeyDoesNotCount) {
   CertificateAuthority other("callers", CertificateAuthority::kRsa);
   ExpectRefused(Trust::Load(other.certificate(), crls()), other.Sign(other.RequestFor("/CN=caller")),
                 "CRL signature failure");
+}
+
+// authority_ is the root; a leaf's issuer is two below.
+class ChainTrustTest : public TrustTest {
+ protected:
+  std::string Below() { return issuing_.Sign(issuing_.RequestFor("/CN=caller"), {.extensions = kCaller}); }
+
+  Result<Trust> LoadAll() const {
+    return Trust::Load(authority_.certificate() + middle_.certificate() + issuing_.certificate(), crls());
+  }
+
+  CertificateAuthority middle_{"middle", CertificateAuthority::kEc, authority_};
+  CertificateAuthority issuing_{"issuing", CertificateAuthority::kEc, middle_};
+};
+
+TEST_F(ChainTrustTest, EveryAuthorityAboveIsAskedFor) {
+  const auto leaf = Below();
+  WriteCrlOf(issuing_, "issuing.crl");
+  WriteCrlOf(middle_, "middle.crl");
+  ExpectRefused(LoadAll(), leaf, "an authority above it: unable to get certificate CRL");
+  WriteCrlOf(authority_, "root.crl");
+  const auto trust = LoadAll();
+  ASSERT_TRUE(trust);
+  EXPECT_TRUE(trust->Verify(leaf)) << trust->Verify(leaf).error().ToString();
+}
+
+TEST_F(ChainTrustTest, OneThatItsIssuerRevokedVouchesForNobody) {
+  const auto leaf = Below();
+  WriteCrlOf(issuing_, "issuing.crl");
+  RevokeBy(authority_, middle_.certificate());
+  WriteCrlOf(authority_, "root.crl");
+  WriteCrlOf(middle_, "middle.crl");
+  ExpectRefused(LoadAll(), leaf, "an authority above it: certificate revoked");
+}
+
+TEST_F(ChainTrustTest, OneWhoseIssuerIsUnknownEndsTheChainAndThoseBelowItAreAskedFor) {
+  const auto leaf = Below();
+  const auto both = middle_.certificate() + issuing_.certificate();
+  WriteCrlOf(issuing_, "issuing.crl");
+  ExpectRefused(Trust::Load(both, crls()), leaf, "unable to get certificate CRL");
+  WriteCrlOf(middle_, "middle.crl");
+  const auto trust = Trust::Load(both, crls());
+  ASSERT_TRUE(trust);
+  EXPECT_TRUE(trust->Verify(leaf)) << trust->Verify(leaf).error().ToString();
+  EXPECT_TRUE(Trust::Load(issuing_.certificate(), crls())->Verify(leaf));
+  RevokeBy(middle_, issuing_.certificate());
+  WriteCrlOf(middle_, "middle.crl");
+  ExpectRefused(Trust::Load(both, crls()), leaf, "an authority above it: certificate revoked");
+}
+
+TEST_F(ChainTrustTest, AVerdictHoldsUntilTheFirstOfCertificatesAndCrlsExpires) {
+  const auto leaf =
+      issuing_.Sign(issuing_.RequestFor("/CN=caller"), {.extensions = kCaller, .not_after = "20351231000000Z"});
+  const auto without = Trust::Load(authority_.certificate() + middle_.certificate() + issuing_.certificate(), "");
+  EXPECT_EQ(without->Verify(leaf).value_or(0), 2082672000) << "2035-12-31";
+  WriteCrlOf(issuing_, "issuing.crl");
+  WriteCrlOf(middle_, "middle.crl");
+  WriteCrlOf(authority_, "root.crl");
+  const auto until = LoadAll()->Verify(leaf);
+  ASSERT_TRUE(until) << until.error().ToString();
+  EXPECT_LE(*until, std::time(nullptr) + 30 * 24 * 3600);
+  EXPECT_GT(*until, std::time(nullptr) + 29 * 24 * 3600);
+}
+
+TEST_F(TrustTest, NobodyIsBelievedByNobody) {
+  ExpectRefused(Trust::Nobody("not now"), Issue(), "not now");
+  EXPECT_FALSE(Trust::Nobody("not now").SameAs(*Trust::Load(authority_.certificate(), "")));
+}
+
+TEST_F(TrustTest, WhatIsLoadedFromTheSameIsTheSame) {
+  WriteCrl();
+  const auto trust = Trust::Load(authority_.certificate(), crls());
+  EXPECT_TRUE(trust->SameAs(*Trust::Load(authority_.certificate(), crls())));
+  Revoke(Issue());
+  WriteCrl();
+  EXPECT_FALSE(trust->SameAs(*Trust::Load(authority_.certificate(), crls())));
+}
+
+TEST_F(TrustTest, ACrlCutShortFailsTheWhole) {
+  WriteCrl();
+  const auto crl = authority_.Read("crls/ca.crl");
+  authority_.Write("crls/ca.crl", crl + crl.substr(0, crl.size() / 2));
+  EXPECT_FALSE(Trust::Load(authority_.certificate(), crls()));
 }
 
 TEST_F(TrustTest, RefusesWhatIsNoCrlOrNoAuthority) {

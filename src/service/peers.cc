@@ -1,0 +1,121 @@
+#include "service/peers.h"
+
+#include <grpc/grpc_security_constants.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "service/authentication.h"
+
+namespace assertion::service {
+namespace {
+
+// Whether somebody was listed before and is not now.
+bool ListsFewer(const Policy& before, const Policy& now) {
+  const auto then = before.callers();
+  const auto still = now.callers();
+  return !std::ranges::includes(still, then);
+}
+
+}  // namespace
+
+Result<Caller> Peers::Authenticate(const grpc::ServerContextBase& context) {
+  auto caller = service::Authenticate(context);
+  if (!caller) {
+    return caller;
+  }
+  if (auto judged = Judge(context); !judged) {
+    return std::unexpected(judged.error());
+  }
+  return caller;
+}
+
+Status Peers::Judge(const grpc::ServerContextBase& context) {
+  const auto certificates = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  return certificates.empty() ? Status() : JudgeCertificate(context, certificates.front());
+}
+
+Status Peers::JudgeCertificate(const grpc::ServerContextBase& context, grpc::string_ref certificate) {
+  const std::string_view pem(certificate.data(), certificate.size());
+  const auto peer = context.peer();
+  const auto trust = trust_.load();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = known_.find(peer);
+    if (found != known_.end() && found->second.certificate == pem && found->second.trust == trust &&
+        std::time(nullptr) < found->second.until) {
+      return {};
+    }
+  }
+  const auto verified = trust->Verify(pem);
+  auto caller = service::Authenticate(context);
+  {
+    const std::lock_guard lock(mutex_);
+    known_.insert_or_assign(peer, Known{.certificate = std::string(pem),
+                                        .caller = caller ? std::optional(std::move(*caller)) : std::nullopt,
+                                        .trust = verified ? trust : nullptr,
+                                        .until = verified.value_or(0)});
+  }
+  if (!verified) {
+    return Fail(Code::kUnauthenticated, verified.error().message, verified.error().detail);
+  }
+  return {};
+}
+
+// With mutex_ held.
+bool Peers::IsGood(Known& known) const {
+  const auto trust = trust_.load();
+  if (known.trust == trust && std::time(nullptr) < known.until) {
+    return true;
+  }
+  const auto verified = trust->Verify(known.certificate);
+  known.trust = verified ? trust : nullptr;
+  known.until = verified.value_or(0);
+  return verified.has_value();
+}
+
+Status Peers::Sweep(const Listening& where, const std::shared_ptr<const Policy>& policy) {
+  const auto trust = trust_.load();
+  const bool fewer_listed = swept_policy_ && swept_policy_ != policy && ListsFewer(*swept_policy_, *policy);
+  const bool unknown_end = fewer_listed || (swept_trust_ && swept_trust_ != trust);
+  const auto dropped = [&](const Caller& caller) {
+    return fewer_listed && swept_policy_->Lists(caller) && !policy->Lists(caller);
+  };
+  std::size_t ended = 0;
+  auto swept = EndConnections(where, [&](const OpenConnection& connection) {
+    bool condemned = false;
+    if (connection.user) {
+      condemned = fewer_listed && dropped(Caller::Authenticated({"uid:" + std::to_string(*connection.user)}));
+    } else {
+      const std::lock_guard lock(mutex_);
+      const auto found = known_.find(connection.peer);
+      if (found == known_.end()) {
+        condemned = unknown_end;
+      } else {
+        found->second.seen = true;
+        condemned = !IsGood(found->second) || (found->second.caller && dropped(*found->second.caller));
+      }
+    }
+    ended += condemned ? 1 : 0;
+    return condemned;
+  });
+  if (ended > 0) {
+    spdlog::warn("{} connections are ended: their peers are revoked or listed no more", ended);
+  }
+  if (!swept) {
+    return swept;
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase_if(known_, [](const auto& entry) { return !entry.second.seen; });
+  for (auto& [peer, known] : known_) {
+    known.seen = false;
+  }
+  swept_trust_ = trust;
+  swept_policy_ = policy;
+  return {};
+}
+
+}  // namespace assertion::service

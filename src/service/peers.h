@@ -1,0 +1,65 @@
+#pragma once
+
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <ctime>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "assertion/caller.h"
+#include "assertion/error.h"
+#include "policy/policy.h"
+#include "service/open_connections.h"
+#include "x509/trust.h"
+
+namespace assertion::service {
+
+// Who is at the other end of each connection, and whether they still may be: a certificate that was good when the
+// connection began is judged again by the trust that is in force. All methods may be called from any thread.
+class Peers {
+ public:
+  // Whose certificates are believed from now on. Until it is given: nobody's.
+  void Believe(std::shared_ptr<const x509::Trust> trust) { trust_.store(std::move(trust)); }
+  std::shared_ptr<const x509::Trust> trust() const { return trust_.load(); }
+
+  // Who is calling, from what the transport proved, and the same as Judge. UNAUTHENTICATED.
+  Result<Caller> Authenticate(const grpc::ServerContextBase& context);
+
+  // Whether the certificate of an authenticated peer is good now. A peer over the Unix domain socket has none and needs
+  // none. UNAUTHENTICATED. Cheap: a certificate is verified once for each connection and trust.
+  Status Judge(const grpc::ServerContextBase& context);
+
+  // Ends the connections of peers whose certificate is good no more, or whom `policy` lists no more though the policy
+  // of the sweep before did. A connection on which no call has told its certificate is ended when the trust, or who is
+  // listed, has changed.
+  Status Sweep(const Listening& where, const std::shared_ptr<const Policy>& policy);
+
+ private:
+  // What is known of one TLS connection, by its first call.
+  struct Known {
+    std::string certificate;  // PEM
+    std::optional<Caller> caller;
+    std::shared_ptr<const x509::Trust> trust;  // null: the certificate was refused
+    std::time_t until = 0;                     // how long its verdict holds
+    bool seen = true;                          // since the sweep before
+  };
+
+  Status JudgeCertificate(const grpc::ServerContextBase& context, grpc::string_ref certificate);
+  bool IsGood(Known& known) const;
+
+  std::atomic<std::shared_ptr<const x509::Trust>> trust_ =
+      std::make_shared<const x509::Trust>(x509::Trust::Nobody("this server believes no certificate yet"));
+  std::mutex mutex_;
+  std::unordered_map<std::string, Known> known_;  // by peer address
+
+  // Of the sweep before.
+  std::shared_ptr<const x509::Trust> swept_trust_;
+  std::shared_ptr<const Policy> swept_policy_;
+};
+
+}  // namespace assertion::service
