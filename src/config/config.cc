@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -131,31 +130,13 @@ std::vector<Operator> ReadOperators(Fields& fields, Identities& identities, Erro
   return operators;
 }
 
-// How many octets to add, remove or replace to make one of the other (Levenshtein).
-std::size_t Distance(std::string_view one, std::string_view other) {
-  std::vector<std::size_t> row(other.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < one.size(); ++i) {
-    auto diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < other.size(); ++j) {
-      const auto replaced = diagonal + (one[i] == other[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
 // What to say of a method that the rule does not know.
-std::string NearestMethod(std::string_view method) {
-  const auto length = std::min(method.size(), std::size_t{64});
-  const auto nearest = std::ranges::min(
-      kTwoPersonMethods, {}, [&](std::string_view known) { return Distance(method.substr(0, length), known); });
+std::string UnknownMethod(std::string_view method) {
   std::string all;
   for (const auto known : kTwoPersonMethods) {
     all.append(all.empty() ? "" : ", ").append(known);
   }
-  return "no such method; did you mean " + std::string(nearest) + "? They are: " + all + "; or \"all\" of them";
+  return "no such method" + DidYouMean(method, kTwoPersonMethods) + "; the methods are: " + all + "; or \"all\" of them";
 }
 
 std::vector<std::string> ReadMethods(Fields& entry) {
@@ -177,7 +158,7 @@ TwoPersonRule ReadTwoPersonRule(Fields& fields, Errors& errors) {
     } else if (std::ranges::find(kTwoPersonMethods, method) != kTwoPersonMethods.end()) {
       rule.methods.insert(std::move(method));
     } else {
-      entry.Refuse("methods", NearestMethod(method));
+      entry.Refuse("methods", UnknownMethod(method));
       break;
     }
   }

@@ -109,10 +109,10 @@ std::string DidYouMean(std::string_view text, std::span<const std::string_view> 
   }
   const auto lower = LowerCase(text);
   std::string_view nearest;
-  auto least = kNear + 1;
+  auto least = std::string_view::npos;
   for (const auto word : words) {
     const auto distance = Distance(lower, LowerCase(word));
-    if (distance < least && distance < word.size()) {
+    if (distance < least && distance <= std::max(kNear, word.size() / 3) && distance < word.size()) {
       least = distance;
       nearest = word;
     }
