@@ -515,7 +515,8 @@ int main(int argc, char** argv) {
   std::string serve;
   std::string check;
   auto* config_option = app.add_option("--config", serve, "Serve as this configuration file says")->type_name("FILE");
-  app.add_option("--check-config", check, "Read the file, print every error with its line, and exit")
+  app.add_option("--check-config", check,
+                 "Read the file (at most 8 MiB), print every error with its line and what was probably meant, and exit")
       ->type_name("FILE")
       ->excludes(config_option);
   bool wait_for_token = false;

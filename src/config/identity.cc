@@ -30,8 +30,9 @@ std::unexpected<Error> Wrong(const std::string& why) { return Fail(Code::kInvali
 // In decimal, without leading zeros. The largest uid_t is none: it means "no user" to the kernel.
 std::optional<uid_t> ParseNumber(std::string_view text) {
   uid_t number = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [rest, failed] = std::from_chars(text.data(), end, number);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [rest, failed] = std::from_chars(begin, end, number);
   const bool canonical = text == "0" || (!text.empty() && text.front() != '0');
   if (failed != std::errc() || rest != end || !canonical || number == static_cast<uid_t>(-1)) {
     return std::nullopt;

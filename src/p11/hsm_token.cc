@@ -463,10 +463,13 @@ Result<Session> LogInto(const std::shared_ptr<Module>& module, const TokenInfo& 
   }
   auto session = Session::Open(module, info.slot, 0);
   if (!session) {
+    refused.Discard();
     return session;
   }
   if (auto logged_in = session->LogIn(*pin); !logged_in) {
-    if (logged_in.error().code == Code::kPinRefused) {
+    if (logged_in.error().code != Code::kPinRefused) {
+      refused.Discard();
+    } else {
       const auto remembered = refused.Add(*pin);
       logged_in.error().message += "; it will not be tried again until " + pin_path + " holds another";
       if (!remembered) {
@@ -475,6 +478,7 @@ Result<Session> LogInto(const std::shared_ptr<Module>& module, const TokenInfo& 
     }
     return std::unexpected(logged_in.error());
   }
+  refused.Discard();
   return session;
 }
 

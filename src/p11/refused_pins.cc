@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <fstream>
 
 #include "assertion/bytes.h"
+#include "assertion/descriptor.h"
 
 namespace assertion::p11 {
 namespace {
@@ -24,27 +26,24 @@ std::string Record(const Pin& pin, const std::string& salt) {
   return digest.empty() ? std::string() : salt + " " + Hex(digest);
 }
 
+constexpr std::size_t kOctetsOfSalt = 16;
+constexpr std::size_t kOctetsOfRecord = 98;  // as text, with its newline
+
+// In the place of the file's content: room that it had is not asked for again.
 Status WriteDurably(const std::string& path, const std::string& text) {
-  const auto fail = [&](const char* call) {
-    return Fail(Code::kConfigInvalid, "state_directory: cannot write " + path + ": " + std::strerror(errno), call);
-  };
-  auto temporary = path + ".XXXXXX";
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) {
-    return fail("mkostemp");
-  }
-  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-  if (close(fd) != 0 || !written || rename(temporary.c_str(), path.c_str()) != 0) {
-    const auto failed = fail("write");
-    unlink(temporary.c_str());
-    return failed;
-  }
-  const int folder = open(path.substr(0, path.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    fsync(folder);
-    close(folder);
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
+  if (file.get() < 0 || !WriteAll(file, text) || ftruncate(file.get(), static_cast<off_t>(text.size())) != 0 ||
+      fsync(file.get()) != 0) {
+    return Fail(Code::kConfigInvalid, "state_directory: cannot write " + path + ": " + std::strerror(errno));
   }
   return {};
+}
+
+void SyncFolderOf(const std::string& path) {
+  const Descriptor folder(open(path.substr(0, path.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() >= 0) {
+    fsync(folder.get());
+  }
 }
 
 }  // namespace
@@ -74,20 +73,29 @@ bool RefusedPins::Contain(const Pin& pin) const {
 }
 
 Status RefusedPins::Prepare() const {
-  const auto trial = path_ + ".try";
-  const auto written = WriteDurably(trial, "");
-  unlink(trial.c_str());
-  return written;
+  unlink(Prepared().c_str());
+  auto prepared = WriteDurably(Prepared(), std::string((Lines().size() + 1) * kOctetsOfRecord, '-'));
+  if (!prepared) {
+    Discard();
+  }
+  return prepared;
 }
 
 Status RefusedPins::Add(const Pin& pin) const {
-  std::array<std::uint8_t, 16> salt{};
+  std::array<std::uint8_t, kOctetsOfSalt> salt{};
   RAND_bytes(salt.data(), salt.size());
   std::string text;
   for (const auto& line : Lines()) {
     text += line + "\n";
   }
-  return WriteDurably(path_, text + Record(pin, Hex(salt)) + "\n");
+  auto written = WriteDurably(Prepared(), text + Record(pin, Hex(salt)) + "\n");
+  if (written && rename(Prepared().c_str(), path_.c_str()) != 0) {
+    return Fail(Code::kConfigInvalid, "state_directory: cannot write " + path_ + ": " + std::strerror(errno), "rename");
+  }
+  SyncFolderOf(path_);
+  return written;
 }
+
+void RefusedPins::Discard() const { unlink(Prepared().c_str()); }
 
 }  // namespace assertion::p11

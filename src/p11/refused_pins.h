@@ -19,17 +19,22 @@ class RefusedPins {
   // Whether the token refused this PIN before. True as well when that cannot be known: who cannot tell must not try.
   bool Contain(const Pin& pin) const;
 
-  // Makes sure that Add will be able to write. Called before the attempt: who cannot remember must not try.
+  // Called before the attempt, because who cannot remember must not try: makes a file with the room that Add needs, so
+  // that a disk that is full fails this.
   Status Prepare() const;
 
-  // Durable when it returns.
+  // After Prepare, when the token refused. Durable when it returns.
   Status Add(const Pin& pin) const;
+
+  // After Prepare, when it did not.
+  void Discard() const;
 
   // Removing it allows every PIN once more.
   const std::string& path() const { return path_; }
 
  private:
   std::vector<std::string> Lines() const;
+  std::string Prepared() const { return path_ + ".try"; }
 
   std::string path_;
 };

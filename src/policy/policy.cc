@@ -89,8 +89,8 @@ Result<std::string> ExtraClaims(const Client& client, const nlohmann::json& clai
   return text.substr(1, text.size() - 2);
 }
 
-// `pattern` is an identity, or ends with "/*": then any SPIFFE ID that continues it. Dot segments and empty ones, by which
-// an identity could name another place than it begins with, are in no SPIFFE ID.
+// `pattern` is an identity, or ends with "/*": then any SPIFFE ID that continues it. Dot segments and empty ones, by
+// which an identity could name another place than it begins with, are in no SPIFFE ID.
 bool Matches(std::string_view pattern, std::string_view identity) {
   if (!pattern.ends_with("/*")) {
     return pattern == identity;

@@ -16,6 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
       if (client.client_id.empty() || client.audiences.empty() || client.default_lifetime > client.max_lifetime) {
         std::abort();  // accepted what the contract forbids
       }
+      for (const auto& caller : client.callers) {
+        if (!caller.starts_with("uid:") && !caller.starts_with("dns:") && !caller.starts_with("spiffe://")) {
+          std::abort();  // accepted a caller that nobody can be
+        }
+      }
     }
   }
   return 0;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "assertion/spiffe_id.h"
 #include "policy/policy.h"
 
 namespace {
@@ -64,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   if (!approved) {
     return 0;
   }
-  Require(identity == "uid:1" || identity.starts_with("spiffe://example.org/ns/"));
+  Require(identity == "uid:1" || (identity.starts_with("spiffe://example.org/ns/") && IsSpiffeId(identity)));
   const auto claims = json::parse(std::move(*approved).TakeJson());
   Require(claims["iss"] == "orders" && claims["sub"] == "orders" && claims["iat"] == kNow.count());
   Require(claims["aud"] == "https://is.example/token" || claims["aud"] == "a");

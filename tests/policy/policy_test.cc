@@ -141,8 +141,8 @@ TEST_F(PolicyTest, ClaimThatIsNotAllowedIsRefused) {
 }
 
 TEST_F(PolicyTest, NoReservedClaimCanBeSet) {
-  for (const auto* name : {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id", "Iss", "SUB", "eXp",
-                           "Client_ID"}) {
+  for (const auto* name :
+       {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id", "Iss", "SUB", "eXp", "Client_ID"}) {
     extra_ = {{name, "x"}};
     ExpectRefused(Code::kInvalidArgument,
                   std::string("extra_claims: \"") + name + "\" is reserved and set by the server");
