@@ -45,7 +45,7 @@ describe('locks', () => {
     const name = `assertiond ${createHash('sha256').update(`SoftHSM project\0SoftHSM v2\0${serial}`).digest('base64url')}`;
     const squat = 'import socket,sys,time\ns=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\n' +
       's.bind("\\0"+sys.argv[1])\nprint("bound",flush=True)\nsys.stdin.read()\n';
-    const python = ['python3', '-c', squat, name];
+    const python = ['/usr/bin/python3', '-c', squat, name];
     const nobody = process.getuid() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...python] : python;
     const squatter = startProcess(nobody[0], nobody.slice(1),
       { log: path.join(deployment.folder, 'squatter.log') });
