@@ -59,7 +59,7 @@ describe('locks', () => {
       assert.equal(await signing(), undefined);
     } finally {
       squatter.kill('SIGKILL');
-      await squatter.ended;
+      await new Deadline(30, 'the end of the squatter').limit(squatter.ended);
     }
   });
 
