@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "assertion/bytes.h"
@@ -109,8 +110,8 @@ class CutOver {
     const auto version = keys->versions().find(options_.client_id);
     request.mutable_change()->set_expected_version(version == keys->versions().end() ? 0 : version->second);
     const auto rotated = connection_.RotateKey(request);
-    if (!rotated) {
-      return std::unexpected(rotated.error());
+    if (const auto done = CheckDone(rotated); !done) {
+      return done;
     }
     key_ = rotated->key();
     return {};
@@ -143,8 +144,9 @@ class CutOver {
     return request;
   }
 
-  // A change that waits for a second person has not happened, and this verb cannot wait for him.
-  Status CheckDone(const Result<v1::ScheduleKeyResponse>& response) {
+  // A change that waits for a second person has not happened, and this verb cannot wait for the approval.
+  template <typename Response>
+  Status CheckDone(const Result<Response>& response) {
     if (!response || !response->has_pending()) {
       return response ? Status() : std::unexpected(response.error());
     }
@@ -153,8 +155,11 @@ class CutOver {
     const auto withdrawn = connection_.WithdrawChange(request);
     return Fail(
         Code::kFailedPrecondition,
-        std::string("the server's two_person_rule asks a second operator to approve ScheduleKey: rotate without "
-                    "--publish, then key schedule and key approve") +
+        "the server's two_person_rule asks a second operator to approve " + Printable(response->pending().method()) +
+            (std::is_same_v<Response, v1::RotateKeyResponse>
+                 ? ": nothing was made or uploaded. Rotate without --publish and have it approved (key approve); then "
+                   "the same command with --kid= of the new key goes on"
+                 : ": rotate without --publish, then key schedule and key approve") +
             (withdrawn ? "" : "; a change still waits: key pending"));
   }
 

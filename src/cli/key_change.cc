@@ -53,13 +53,15 @@ nlohmann::ordered_json PendingJson(const v1::PendingChange& change) {
           {"method", change.method()},
           {"client_id", change.client_id()},
           {"kid", change.kid()},
+          {"summary", change.summary()},
           {"requested_by", change.requested_by()},
           {"expires_at", Rfc3339(ToTime(change.expires_at()))}};
 }
 
 std::string PendingText(const v1::PendingChange& change) {
-  return change.method() + " of key " + change.kid() + " of client " + change.client_id() + ", asked for by " +
-         change.requested_by() + "\n  until " + Rfc3339(ToTime(change.expires_at())) +
+  return Printable(change.method()) + (change.kid().empty() ? "" : " of key " + Printable(change.kid())) +
+         " of client " + Printable(change.client_id()) + ", asked for by " + Printable(change.requested_by()) + "\n  " +
+         Printable(change.summary()) + "\n  until " + Rfc3339(ToTime(change.expires_at())) +
          " another operator may approve it: assertionctl key approve " + change.id() + " --digest=" + change.digest() +
          "\n";
 }
@@ -171,6 +173,9 @@ int RotateKey(const Options& options) {
   }
   return SendChange<v1::RotateKeyRequest, v1::RotateKeyResponse>(
       options, &Connection::RotateKey, request, [&](const auto& rotation) {
+        if (rotation.has_pending()) {
+          return WritePending(options, rotation.pending());
+        }
         if (!options.json) {
           return Write("", RotationText(rotation, SystemTime()));
         }

@@ -10,6 +10,7 @@
 #include "jws/thumbprint.h"
 #include "keys/evidence.h"
 #include "observe/log.h"
+#include "service/change_summary.h"
 #include "service/key_request.h"
 #include "service/message.h"
 #include "service/status.h"
@@ -21,7 +22,6 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::size_t kMaxWaitingChanges = 16;
 constexpr seconds kLongestProof{30};
 
 v1::KeyState ToProto(KeyState state) {
@@ -98,6 +98,7 @@ v1::PendingChange ToProto(const PendingChange& change) {
   proto.set_kid(change.kid);
   proto.set_requested_by(change.requested_by.empty() ? "" : change.requested_by.front());
   proto.mutable_expires_at()->set_seconds(change.expires_at.time_since_epoch().count());
+  proto.set_summary(SummaryOf(change));
   return proto;
 }
 
@@ -108,18 +109,7 @@ KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hs
       hsms_(hsms),
       peers_(peers),
       audit_(audit),
-      pending_(
-          hsms.First()->token, [this] { return Now(); }, x509::RandomOctets),
-      worker_([this] { Work(); }) {}
-
-KeyAdminService::~KeyAdminService() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-  }
-  filled_.notify_all();
-  worker_.join();
-}
+      pending_(hsms.First()->token, [this] { return Now(); }, x509::RandomOctets) {}
 
 template <typename Request>
 Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
@@ -167,7 +157,8 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
     if (const auto client = policy_.load()->FindClient(request.client_id()); !client) {
       return std::unexpected(client.error());
     }
-    return Enqueue([this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
+    auto& worker = std::is_same_v<Request, v1::RevokeKeyRequest> ? brake_ : changes_;
+    return worker.Post([this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
       if (const auto allowed = StillAllowed(*context, caller, role); !allowed) {
         call->Finish(std::unexpected(allowed.error()));
         return;
@@ -211,18 +202,42 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
   call.Finish(Serialize(*reply));
 }
 
+template <typename Request>
+Status KeyAdminService::Vet(const Request& request) const {
+  if constexpr (requires { request.kid(); }) {
+    const auto change = KeyChangeOf(request);
+    const auto found = change ? hsms_.Find(request.client_id(), request.kid()) : std::unexpected(change.error());
+    return found ? Status() : std::unexpected(found.error());
+  } else {
+    const auto policy = policy_.load();
+    const auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
+    if (!change) {
+      return std::unexpected(change.error());
+    }
+    if constexpr (requires { request.sign_from(); }) {
+      if (const auto sign_from = InstantOf(request.sign_from(), "sign_from"); !sign_from) {
+        return std::unexpected(sign_from.error());
+      }
+    }
+    const auto hsm = HsmFor(request.hsm(), request.client_id());
+    return hsm ? Status() : std::unexpected(hsm.error());
+  }
+}
+
 template <typename Request, typename Response>
 Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& request, audit::Event& event) {
-  const auto vetted = KeyChangeOf(request);
-  const auto found = vetted ? hsms_.Find(request.client_id(), request.kid()) : std::unexpected(vetted.error());
-  if (!found) {
-    return std::unexpected(found.error());
+  if (const auto vetted = Vet(request); !vetted) {
+    return std::unexpected(vetted.error());
+  }
+  std::string kid;
+  if constexpr (requires { request.kid(); }) {
+    kid = request.kid();
   }
   const auto octets = request.SerializeAsString();
   const auto added = pending_.Add({.id = {},
                                    .method = event.name,
                                    .client_id = request.client_id(),
-                                   .kid = request.kid(),
+                                   .kid = std::move(kid),
                                    .request = octets,
                                    .digest = DigestOf(event.name, octets),
                                    .requested_by = caller.identities(),
@@ -249,12 +264,19 @@ KeyAdminService::Reactor* KeyAdminService::Decide(
       return std::unexpected(caller.error());
     }
     call->event().change = request.id();
-    return Enqueue([this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
+    auto decide = [this, act, context, role, caller = std::move(*caller), request, call] {
       const auto allowed = StillAllowed(*context, caller, role);
       const auto can_finish = allowed ? call->CanFinish() : allowed;
       const auto reply =
           can_finish ? (this->*act)(caller, request, call->event()) : std::unexpected(can_finish.error());
       call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply)) : std::unexpected(reply.error()));
+    };
+    return brake_.Post([this, decide = std::move(decide), id = request.id(), call] {
+      if (Revokes(id)) {
+        decide();
+      } else if (const auto posted = changes_.Post(decide); !posted) {
+        call->Finish(std::unexpected(posted.error()));
+      }
     });
   };
   if (const auto vetted = vet(); !vetted) {
@@ -263,10 +285,36 @@ KeyAdminService::Reactor* KeyAdminService::Decide(
   return reactor;
 }
 
+bool KeyAdminService::Revokes(std::string_view id) const {
+  const auto changes = pending_.List();
+  return changes && std::ranges::any_of(
+                        *changes, [&](const auto& change) { return change.id == id && change.method == "RevokeKey"; });
+}
+
+template <typename Decision>
+std::invoke_result_t<Decision> KeyAdminService::Alone(const std::string& id, const Decision& decision) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!deciding_.insert(id).second) {
+      return Fail(Code::kAborted, "id: the change is being approved or withdrawn at this moment; see key pending");
+    }
+  }
+  auto decided = decision();
+  const std::lock_guard lock(mutex_);
+  deciding_.erase(id);
+  return decided;
+}
+
 // Who asked must still be allowed to: the second person agrees with the first, and does not stand in for him.
 Result<v1::ApproveChangeResponse> KeyAdminService::Approve(const Caller& caller,
                                                            const v1::ApproveChangeRequest& request,
                                                            audit::Event& event) {
+  return Alone(request.id(), [&] { return ApproveAlone(caller, request, event); });
+}
+
+Result<v1::ApproveChangeResponse> KeyAdminService::ApproveAlone(const Caller& caller,
+                                                                const v1::ApproveChangeRequest& request,
+                                                                audit::Event& event) {
   const auto change = pending_.Find(request.id(), request.digest());
   if (!change) {
     return std::unexpected(change.error());
@@ -285,23 +333,42 @@ Result<v1::ApproveChangeResponse> KeyAdminService::Approve(const Caller& caller,
   if (!reply) {
     return reply;
   }
+  if (reply->has_key()) {
+    event.kid = reply->key().kid();
+  }
   const LogTrace trace(event.trace_id);
   if (const auto removed = pending_.Remove(change->id); !removed) {
     spdlog::error("change {} is done but stays in the list: {}", change->id, removed.error().ToString());
   }
   spdlog::info("change {} approved by {}: {} for {}, client {}, key {}", change->id, caller.name(), change->method,
-               change->requested_by.front(), change->client_id, change->kid);
+               change->requested_by.front(), change->client_id, event.kid);
   return reply;
 }
 
 Result<v1::WithdrawChangeResponse> KeyAdminService::Withdraw(const Caller& /*caller*/,
                                                              const v1::WithdrawChangeRequest& request,
                                                              audit::Event& /*event*/) {
-  const auto removed = pending_.Remove(request.id());
-  return removed ? Result<v1::WithdrawChangeResponse>(v1::WithdrawChangeResponse()) : std::unexpected(removed.error());
+  return Alone(request.id(), [&]() -> Result<v1::WithdrawChangeResponse> {
+    const auto changes = pending_.List();
+    if (!changes) {
+      return std::unexpected(changes.error());
+    }
+    if (std::ranges::find(*changes, request.id(), &PendingChange::id) == changes->end()) {
+      return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
+    }
+    const auto removed = pending_.Remove(request.id());
+    return removed ? Result<v1::WithdrawChangeResponse>(v1::WithdrawChangeResponse())
+                   : std::unexpected(removed.error());
+  });
 }
 
 Result<v1::ApproveChangeResponse> KeyAdminService::Apply(const PendingChange& change) const {
+  if (change.method == "GenerateKey") {
+    return ApplyAs(change, &KeyAdminService::Generate);
+  }
+  if (change.method == "RotateKey") {
+    return ApplyAs(change, &KeyAdminService::Rotate);
+  }
   if (change.method == "ImportCertificate") {
     return ApplyAs(change, &KeyAdminService::Import);
   }
@@ -386,10 +453,11 @@ Result<Response> KeyAdminService::Changed(const Hsm& hsm, const std::string& cli
 
 Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyRequest& request) const {
   const auto policy = policy_.load();
-  const auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
+  auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
   if (!change) {
     return std::unexpected(change.error());
   }
+  change->second.limits = policy->key_limits();
   const auto hsm = HsmFor(request.hsm(), request.client_id());
   if (!hsm) {
     return std::unexpected(hsm.error());
@@ -400,10 +468,11 @@ Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyR
 
 Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest& request) const {
   const auto policy = policy_.load();
-  const auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
+  auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
   if (!change) {
     return std::unexpected(change.error());
   }
+  change->second.limits = policy->key_limits();
   std::optional<Time> sign_from;
   if (request.has_sign_from()) {
     const auto time = InstantOf(request.sign_from(), "sign_from");
@@ -664,35 +733,6 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
                                      reply.set_client_assertion_type(kClientAssertionType);
                                      call->Finish(Serialize(reply));
                                    }});
-}
-
-Status KeyAdminService::Enqueue(std::move_only_function<void()> change) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (changes_.size() >= kMaxWaitingChanges) {
-      return Fail(Code::kResourceExhausted, "too many changes are waiting; try again later");
-    }
-    changes_.push_back(std::move(change));
-  }
-  filled_.notify_one();
-  return {};
-}
-
-// Finishes what was accepted before it ends.
-void KeyAdminService::Work() {
-  while (true) {
-    std::move_only_function<void()> change;
-    {
-      std::unique_lock lock(mutex_);
-      filled_.wait(lock, [this] { return closing_ || !changes_.empty(); });
-      if (changes_.empty()) {
-        return;
-      }
-      change = std::move(changes_.front());
-      changes_.pop_front();
-    }
-    change();
-  }
 }
 
 }  // namespace assertion::service

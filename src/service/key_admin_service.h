@@ -1,17 +1,18 @@
 #pragma once
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <set>
+#include <string>
+#include <type_traits>
 
 #include "assertion/v1/key_admin.grpc.pb.h"
 #include "keys/pending_changes.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
 #include "service/peers.h"
+#include "service/worker.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
@@ -28,12 +29,13 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
             KeyAdminBase::WithRawCallbackMethod_DestroyKey<RawKeyReads>>>>>>;
 
 // assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key
-// takes seconds, and gRPC's threads are the callers'. The core must outlive it.
+// takes seconds, and gRPC's threads are the callers'. The emergency brake has another, so that it waits for none of
+// that. The core must outlive it.
 class KeyAdminService final : public RawKeyAdminService {
  public:
   // `audit` may be null: nothing is recorded then.
   KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit);
-  ~KeyAdminService() override;
+  ~KeyAdminService() override = default;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
 
@@ -73,22 +75,35 @@ class KeyAdminService final : public RawKeyAdminService {
   void Perform(AuditedCall& call, const Caller& caller, const Request& request,
                Result<Response> (KeyAdminService::*act)(const Request&) const);
 
+  // Whether the request could be acted on, as far as can be said before it is.
+  template <typename Request>
+  Status Vet(const Request& request) const;
+
   // Keeps the change until a second person approves it.
   template <typename Request, typename Response>
   Result<Response> Propose(const Caller& caller, const Request& request, audit::Event& event);
 
-  // As Administer, for what is about a pending change.
+  // As Administer, for what is about a pending change: on the brake's thread when that is a revocation.
   template <typename Request, typename Response>
   Reactor* Decide(const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
                   Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&));
   Result<v1::ApproveChangeResponse> Approve(const Caller& caller, const v1::ApproveChangeRequest& request,
                                             audit::Event& event);
+  Result<v1::ApproveChangeResponse> ApproveAlone(const Caller& caller, const v1::ApproveChangeRequest& request,
+                                                 audit::Event& event);
   Result<v1::WithdrawChangeResponse> Withdraw(const Caller& caller, const v1::WithdrawChangeRequest& request,
                                               audit::Event& event);
   Result<v1::ApproveChangeResponse> Apply(const PendingChange& change) const;
   template <typename Request, typename Response>
   Result<v1::ApproveChangeResponse> ApplyAs(const PendingChange& change,
                                             Result<Response> (KeyAdminService::*act)(const Request&) const) const;
+
+  // Whether the change that waits is the emergency brake.
+  bool Revokes(std::string_view id) const;
+
+  // Nobody else may decide on the change while `decision` does.
+  template <typename Decision>
+  std::invoke_result_t<Decision> Alone(const std::string& id, const Decision& decision);
 
   // Answers at once, for any viewer, and records nothing.
   template <typename Request, typename Response>
@@ -122,8 +137,6 @@ class KeyAdminService final : public RawKeyAdminService {
 
   Time Now() const { return hsms_.First()->keys.Now(); }
   Status Prove(const Context& context, const Buffer& wire, const std::shared_ptr<AuditedCall>& call) const;
-  Status Enqueue(std::move_only_function<void()> change);
-  void Work();
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
@@ -131,10 +144,9 @@ class KeyAdminService final : public RawKeyAdminService {
   audit::Log* audit_;
   PendingChanges pending_;
   std::mutex mutex_;
-  std::condition_variable filled_;
-  std::deque<std::move_only_function<void()>> changes_;
-  bool closing_ = false;
-  std::jthread worker_;
+  std::set<std::string, std::less<>> deciding_;  // ids of changes that are approved or withdrawn at this moment
+  Worker changes_;
+  Worker brake_;  // ends first: it may hand over to the other
 };
 
 }  // namespace assertion::service

@@ -61,6 +61,7 @@ export class Deployment {
       listen: `unix:${this.socket}`,
       state_directory: this.folder,
       operators: [{ caller: ME, roles: ['viewer', 'operator', 'approver'] }],
+      key_limits: { per_client: 64, generations_per_hour: 100000, client_generations_per_hour: 100000 },
       clients: clients.map((client) => ({ callers: [ME], ...client })),
       ...(typeof configuration === 'function' ? configuration(this.folder) : configuration),
     }, null, 2));

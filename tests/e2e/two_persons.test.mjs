@@ -20,10 +20,18 @@ describe('the two-person rule', () => {
   const configure = (change) => writeFileSync(deployment.configuration,
     JSON.stringify(change(JSON.parse(readFileSync(deployment.configuration, 'utf8')))));
 
+  async function reconfigure(change) {
+    configure(change);
+    const size = readFileSync(deployment.log, 'utf8').length;
+    deployment.daemon.kill('SIGHUP');
+    await new Deadline(30, 'the reload').until(() =>
+      readFileSync(deployment.log, 'utf8').slice(size).includes('SIGHUP: clients and operators'));
+  }
+
   before(async () => {
     authority = await CertificateAuthority.found('people');
     for (const name of ['anna', 'ben', 'both']) people[name] = await authority.identity(`DNS:${name}.example.org`);
-    deployment = await Deployment.start([{ client_id: 'orders', audiences: ['https://is.example/token'] }], (folder) => {
+    deployment = await Deployment.start(['orders', 'reports'].map((client_id) => ({ client_id, audiences: ['https://is.example/token'] })), (folder) => {
       const client_ca = path.join(folder, 'people.pem');
       writeFileSync(client_ca, authority.certificate);
       return {
@@ -141,14 +149,105 @@ describe('the two-person rule', () => {
 
   it('who has lost the role asks in vain', async () => {
     const pending = await propose('anna');
-    configure((json) => ({ ...json, operators: json.operators.filter(({ caller }) => !caller.includes('anna')) }));
-    const size = readFileSync(deployment.log, 'utf8').length;
-    deployment.daemon.kill('SIGHUP');
-    await new Deadline(30, 'the reload').until(() =>
-      readFileSync(deployment.log, 'utf8').slice(size).includes('SIGHUP: clients and operators'));
+    await reconfigure((json) => ({ ...json, operators: json.operators.filter(({ caller }) => !caller.includes('anna')) }));
     const answer = await ask('ben', 'ApproveChange', pending);
     assert.equal(answer.code, 'PERMISSION_DENIED');
     assert.match(answer.details, /may not change keys any more/);
+    await deployment.ctl('key', 'withdraw', pending.id);
+  });
+
+  it('with "all" one person alone neither makes nor moves nor ends a key', async () => {
+    await reconfigure((json) => ({
+      ...json,
+      operators: [...json.operators, { caller: 'dns:anna.example.org', roles: ['operator'] }],
+      two_person_rule: { methods: 'all', window: '1h' },
+    }));
+    const before = await keys();
+    const said = await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--algorithm', 'ES256', '--sign-from',
+      'now', '--force', 'orders', '--common-name', 'next');
+    assert.match(said, /nothing has changed yet: RotateKey of client orders/);
+    assert.match(said, /algorithm ES256, common name "next", sign_from \S+ \(when approved, if that is later\)/);
+    assert.match(said, /FORCED/);
+    const made = await deployment.ctl('key', 'generate', '--client-id', 'orders', '--bits', '3072');
+    assert.match(made, /nothing has changed yet: GenerateKey of client orders[^]*3072 bits, decided on version \d+\n/);
+    assert.deepEqual(await keys(), before);
+    const { pending } = JSON.parse(await deployment.ctl('key', 'pending', '--json'));
+    assert.deepEqual(pending.map(({ method, kid }) => [method, kid]).sort(), [['GenerateKey', ''], ['RotateKey', '']]);
+    assert.match(await deployment.ctl('key', 'pending'), /algorithm ES256[^]*another operator may approve it/);
+    for (const { id } of pending) await deployment.ctl('key', 'withdraw', id);
+    const again = await deployment.tryCtl('key', 'withdraw', pending[0].id);
+    assert.match(again.stderr, /no such change waits/);
+  });
+
+  it('a request that could not be acted on does not wait', async () => {
+    const refused = (change) => ask('anna', 'GenerateKey', { client_id: 'orders', ...change });
+    assert.equal((await refused({})).code, 'INVALID_ARGUMENT');
+    assert.equal((await refused({ change: { expected_version: 1 }, key_bits: 17 })).code, 'INVALID_ARGUMENT');
+    assert.equal((await refused({ change: { expected_version: 1 }, hsm: 'nope' })).code, 'NOT_FOUND');
+    assert.match(await deployment.ctl('key', 'pending'), /no change waits/);
+  });
+
+  it('the second person makes the key: generated, then rotated with its time', async () => {
+    const generated = await ask('anna', 'GenerateKey', { client_id: 'reports', change: { expected_version: 0 } });
+    assert.ok(generated.pending && !generated.key);
+    const first = await ask('ben', 'ApproveChange', generated.pending);
+    assert.equal(first.code, 'OK', first.details);
+    const ofReports = async () => (await keys()).filter(({ client_id }) => client_id === 'reports');
+    assert.deepEqual((await ofReports()).map(({ kid, state }) => [kid, state]), [[first.key.kid, 'signing']]);
+
+    // The time that was asked for has passed when it is approved: it means now.
+    const rotated = await ask('anna', 'RotateKey', {
+      client_id: 'reports', change: { expected_version: 1, force_client_id: 'reports' },
+      sign_from: { seconds: Math.floor(Date.now() / 1000) - 5 },
+    });
+    assert.equal((await ofReports()).length, 1);
+    const next = await ask('ben', 'ApproveChange', rotated.pending);
+    assert.equal(next.code, 'OK', next.details);
+    assert.equal(next.key.state, 'KEY_STATE_SIGNING');
+    assert.deepEqual((await ofReports()).filter(({ state }) => state === 'signing').map(({ kid }) => kid), [next.key.kid]);
+    const log = readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+      .map((line) => JSON.parse(line)).filter((line) => line.change === rotated.pending.id);
+    assert.deepEqual(log.map(({ event, caller, kid }) => [event, caller, kid ?? '']),
+      [['RotateKey', 'dns:anna.example.org', ''], ['ApproveChange', 'dns:ben.example.org', next.key.kid]]);
+  });
+
+  it('of persons who race for one change exactly one has an effect', async () => {
+    for (let round = 0; round < 6; ++round) {
+      const before = (await keys()).length;
+      const { pending } = await ask('anna', 'GenerateKey', { client_id: 'orders', change: { expected_version: await version() } });
+      const answers = await Promise.all([
+        ask('ben', 'ApproveChange', pending), ask('both', 'ApproveChange', pending),
+        ask('anna', 'WithdrawChange', { id: pending.id }),
+      ]);
+      assert.equal(answers.filter(({ code }) => code === 'OK').length, 1, JSON.stringify(answers));
+      const approved = answers.slice(0, 2).some(({ code }) => code === 'OK');
+      assert.equal((await keys()).length, before + (approved ? 1 : 0));
+      assert.match(await deployment.ctl('key', 'pending'), /no change waits/);
+    }
+  });
+
+  it('a change asked for twice is done once', async () => {
+    const before = (await keys()).length;
+    const request = { client_id: 'orders', change: { expected_version: await version() } };
+    const [one, two] = [await ask('anna', 'GenerateKey', request), await ask('anna', 'GenerateKey', request)];
+    assert.equal(one.pending.digest, two.pending.digest);
+    const answers = await Promise.all([one, two].map(({ pending }) => ask('ben', 'ApproveChange', pending)));
+    assert.deepEqual(answers.map(({ code }) => code).sort(), ['ABORTED', 'OK']);
+    assert.equal((await keys()).length, before + 1);
+    for (const { id } of JSON.parse(await deployment.ctl('key', 'pending', '--json')).pending) {
+      await deployment.ctl('key', 'withdraw', id);
+    }
+  });
+
+  it('revoke_by_one_person lets one person brake, and nothing else', async () => {
+    await reconfigure((json) => ({
+      ...json, two_person_rule: { methods: ['all'], revoke_by_one_person: true, window: '1h' },
+    }));
+    const { kid } = (await keys()).find(({ state }) => state === 'signing');
+    const said = await deployment.ctl('key', 'revoke', '--client-id', 'orders', `--kid=${kid}`, '--force', 'orders');
+    assert.match(said, /withdrawn/);
+    const { pending } = await ask('anna', 'DestroyKey', { client_id: 'orders', kid, change: { expected_version: await version() } });
+    assert.equal(pending.method, 'DestroyKey');
     await deployment.ctl('key', 'withdraw', pending.id);
   });
 });
