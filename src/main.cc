@@ -365,6 +365,9 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     return Fatal(audit.error());
   }
   Record(audit->get(), "Start", {});
+  if (*audit) {
+    hsms.Remember(**audit);
+  }
   assertion::Metrics metrics(group, config.hsms.size(), readiness, tally, audit->get());
   const auto server = assertion::service::Server::Start(AddressesOf(config), policy, group, audit->get(), &tally);
   if (!server) {
@@ -434,6 +437,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   (*server)->Stop(config.drain_limit);
   Record(audit->get(), "Stop", {});
   metrics.ForgetLog();
+  hsms.ForgetLog();
   audit->reset();
   for (const auto& hsm : group.All()) {
     if (!hsm->queue.Drain(kHangLimit)) {
