@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "assertion/clock.h"
@@ -91,6 +92,25 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->key_log_.emplace(config.hsms.size() > 1 ? " on HSM '" + hsm->name_ + "'" : "");
   hsm->key_log_->Look(*hsm->keys_);
   return hsm;
+}
+
+void AttachedHsm::Remember(const std::vector<audit::LedgerVersion>& seen,
+                           std::function<void(const audit::LedgerVersion&)> record) {
+  const auto serial = token_->info().serial;
+  std::map<std::string, std::int64_t, std::less<>> floor;
+  for (const auto& version : seen) {
+    if (version.hsm == name_ && version.serial == serial) {
+      floor[version.client_id] = std::max(floor[version.client_id], version.version);
+    }
+  }
+  keys_->Remember(std::move(floor), [record = std::move(record), name = name_, serial](const ClientLedger& ledger) {
+    record({.hsm = name,
+            .serial = serial,
+            .client_id = ledger.client_id,
+            .version = ledger.version,
+            .hash = HashOf(ledger)});
+  });
+  key_log_->Look(*keys_);
 }
 
 void AttachedHsm::Watch(Watchers watchers) {

@@ -8,7 +8,9 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "audit/ledger_version.h"
 #include "config/config.h"
 #include "keys/key_custodian.h"
 #include "keys/key_ring.h"
@@ -39,6 +41,9 @@ class AttachedHsm {
 
   const std::string& name() const { return name_; }
   Hsm parts() const { return {name_, *token_, *keys_, *custodian_, *queue_}; }
+
+  // Refuses ledgers older than those that the audit log has seen on this token, and has `record` told of those in use.
+  void Remember(const std::vector<audit::LedgerVersion>& seen, std::function<void(const audit::LedgerVersion&)> record);
 
   void Watch(Watchers watchers);
 

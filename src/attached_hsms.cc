@@ -58,11 +58,44 @@ Result<AttachedHsms::Token> AttachedHsms::WaitForFirst(Signals& signals) {
   }
 }
 
+void AttachedHsms::Remember(AttachedHsm& hsm) {
+  std::vector<audit::LedgerVersion> seen;
+  {
+    const std::lock_guard lock(witness_->mutex);
+    if (witness_->log == nullptr) {
+      return;
+    }
+    seen = witness_->log->ledger_versions();
+  }
+  hsm.Remember(seen, [witness = witness_](const audit::LedgerVersion& version) {
+    const std::lock_guard lock(witness->mutex);
+    if (witness->log != nullptr) {
+      witness->log->Record(version);
+    }
+  });
+}
+
+void AttachedHsms::Remember(audit::Log& log) {
+  {
+    const std::lock_guard lock(witness_->mutex);
+    witness_->log = &log;
+  }
+  for (const auto& [rank, hsm] : attached_) {
+    Remember(*hsm);
+  }
+}
+
+void AttachedHsms::ForgetLog() {
+  const std::lock_guard lock(witness_->mutex);
+  witness_->log = nullptr;
+}
+
 Status AttachedHsms::Attach(std::size_t rank, Token token) {
   auto hsm = AttachedHsm::Attach(std::move(token), config_, rank, rank == 0 ? nullptr : &group_.First()->keys);
   if (!hsm) {
     return std::unexpected(hsm.error());
   }
+  Remember(**hsm);
   const std::lock_guard lock(mutex_);
   if (std::ranges::any_of(attached_, [&](const auto& other) { return other.second->name() == (*hsm)->name(); })) {
     return Fail(Code::kTokenAmbiguous, "two of the configured HSMs have the label '" + (*hsm)->name() +

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attached_hsm.h"
+#include "audit/log.h"
 #include "config/config.h"
 #include "observe/supervisor.h"
 #include "p11/module.h"
@@ -36,6 +37,11 @@ class AttachedHsms {
 
   const HsmGroup& group() const { return group_; }
 
+  // From now on ledgers that are older than `log` has seen do not count, and it hears of those that do; until
+  // ForgetLog, which must come before the log ends.
+  void Remember(audit::Log& log);
+  void ForgetLog();
+
   // From now on each is watched, and those that are missing are looked for.
   void Watch(Watchers watchers);
 
@@ -54,12 +60,21 @@ class AttachedHsms {
   bool Found(std::size_t rank, std::string& reason);
   void Seek(const std::stop_token& stop);
 
+  // The audit log, for threads that may outlive it.
+  struct Witness {
+    std::mutex mutex;
+    audit::Log* log = nullptr;
+  };
+
+  void Remember(AttachedHsm& hsm);
+
   const Config& config_;
   const Supervisor& supervisor_;
   std::map<std::string, std::shared_ptr<p11::Module>> modules_;  // by path; C_Finalize comes last
   mutable std::mutex mutex_;
   std::map<std::size_t, std::unique_ptr<AttachedHsm>> attached_;  // by rank
   HsmGroup group_;
+  const std::shared_ptr<Witness> witness_ = std::make_shared<Witness>();
   Watchers watchers_;
   std::map<std::size_t, std::string> missing_;  // by rank: why, as it was last logged
   std::jthread seeker_;

@@ -419,6 +419,9 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     return Fatal(audit.error());
   }
   Record(audit->get(), "Start", {});
+  if (*audit) {
+    hsms.Remember(**audit);
+  }
   assertion::Metrics metrics(group, config.hsms.size(), readiness, tally, audit->get());
   const auto server = assertion::service::Server::Start(AddressesOf(config, readiness), policy, group, audit->get(),
                                                         &tally, {.refresh_interval = config.refresh_interval});
@@ -494,6 +497,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   }
   Record(audit->get(), "Stop", {});
   metrics.ForgetLog();
+  hsms.ForgetLog();
   audit->reset();
   for (const auto& hsm : group.All()) {
     if (!hsm->queue.Drain(kHangLimit)) {

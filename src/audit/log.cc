@@ -11,6 +11,15 @@ constexpr std::chrono::milliseconds kRetry{250};
 
 std::chrono::system_clock::time_point Now() { return std::chrono::system_clock::now(); }
 
+std::string LedgerBody(const LedgerVersion& seen) {
+  return Body(nlohmann::ordered_json{{"hsm", seen.hsm},
+                                     {"serial", seen.serial},
+                                     {"client_id", seen.client_id},
+                                     {"version", seen.version},
+                                     {"hash", seen.hash}},
+              kLedgerVersion, Now());
+}
+
 Error Unavailable(const Error& error) {
   return {Code::kUnavailable, "the audit log cannot be written; try again later", error.detail};
 }
@@ -25,7 +34,12 @@ Result<std::unique_ptr<Log>> Log::Open(LogOptions options, Signer signer, const 
   }
   std::unique_ptr<Log> log(
       new Log(std::move(options), std::move(signer), std::move(on_state), std::move(*file), found.head));
-  if (auto written = log->Write({log->OpenedBody(found.unproven, found.torn)}); !written) {
+  for (const auto& seen : found.ledger_versions) {
+    log->Note(seen);
+  }
+  const auto bodies = log->file_.size() == 0 ? log->BeginningOfFile(found.unproven, found.torn)
+                                             : std::vector{log->OpenedBody(found.unproven, found.torn, 0)};
+  if (auto written = log->Write(bodies); !written) {
     return std::unexpected(written.error());
   }
   log->worker_ = std::jthread([raw = log.get()] { raw->Work(); });
@@ -48,12 +62,53 @@ Log::~Log() {
   filled_.notify_all();
 }
 
-std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn) const {
+std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn, std::size_t ledgers) const {
   nlohmann::ordered_json members = {{"version", 2}, {"unproven", unproven}};
+  if (ledgers != 0) {
+    members["ledgers"] = ledgers;
+  }
   if (torn != 0) {
     members["torn_octets"] = torn;
   }
   return Body(members, kOpened, Now());
+}
+
+// What a file begins with: how many ledgers are known, and each.
+std::vector<std::string> Log::BeginningOfFile(std::uint64_t unproven, std::size_t torn) const {
+  const auto ledgers = ledger_versions();
+  std::vector<std::string> bodies = {OpenedBody(unproven, torn, ledgers.size())};
+  for (const auto& seen : ledgers) {
+    bodies.push_back(LedgerBody(seen));
+  }
+  return bodies;
+}
+
+// Whether it is higher than what was known.
+bool Log::Note(const LedgerVersion& seen) {
+  const std::lock_guard lock(mutex_);
+  const auto [known, is_new] =
+      ledger_versions_.try_emplace(seen.serial + '\n' + seen.hsm + '\n' + seen.client_id, seen);
+  if (!is_new && known->second.version >= seen.version) {
+    return false;
+  }
+  known->second = seen;
+  return true;
+}
+
+void Log::Record(const LedgerVersion& seen) {
+  Done done = [](const Status&) {};
+  if (Note(seen)) {
+    static_cast<void>(Enqueue(LedgerBody(seen), done));  // refused: written when the log goes on
+  }
+}
+
+std::vector<LedgerVersion> Log::ledger_versions() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<LedgerVersion> all;
+  for (const auto& [key, seen] : ledger_versions_) {
+    all.push_back(seen);
+  }
+  return all;
 }
 
 void Log::Record(const Event& event, Done done) {
@@ -141,7 +196,7 @@ void Log::Work() {
       Checkpoint();
       return;
     }
-    const bool full = file_.size() >= options_.rotate_octets;
+    const bool full = file_.size() >= options_.rotate_octets + begun_;
     // Not while it could not be written: each would be signed in vain, as fast as the token signs.
     if (IsDue() && state()) {
       if (full) {
@@ -184,6 +239,9 @@ void Log::Settle(std::vector<Entry> batch) {
   }
   if (broken) {
     bodies.push_back(Body(nlohmann::ordered_json{{"refused", lost}}, kResumed, Now()));
+    for (const auto& seen : ledger_versions()) {
+      bodies.push_back(LedgerBody(seen));  // one may be among the refused
+    }
   }
   for (auto& entry : batch) {
     bodies.push_back(std::move(entry.body));
@@ -295,7 +353,9 @@ void Log::Checkpoint() {
 
 void Log::Rotate() {
   const auto rotated = file_.Rotate();
-  const auto opened = rotated ? Write({OpenedBody(0, 0)}) : rotated;
+  const auto beginning = BeginningOfFile(0, 0);
+  const auto opened = rotated ? Write(beginning) : rotated;
+  begun_ = opened && beginning.size() > 1 ? file_.size() : 0;
   SetState(opened);
 }
 

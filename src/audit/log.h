@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "assertion/error.h"
 #include "audit/checkpoint.h"
 #include "audit/event.h"
+#include "audit/ledger_version.h"
 #include "audit/log_file.h"
 #include "signing/duration_histogram.h"
 
@@ -63,6 +65,12 @@ class Log {
   // wait. It runs on the writing thread, or at once.
   void Record(const Event& event, Done done);
 
+  // Writes it, now or as soon as the log can be written again, and again into each new file.
+  void Record(const LedgerVersion& seen);
+
+  // The highest version that the log has seen, of each client and HSM.
+  std::vector<LedgerVersion> ledger_versions() const;
+
   // UNAVAILABLE while the log cannot be written.
   Status state() const;
 
@@ -106,6 +114,8 @@ class Log {
 
   Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head);
 
+  bool Note(const LedgerVersion& seen);
+  std::vector<std::string> BeginningOfFile(std::uint64_t unproven, std::size_t torn) const;
   Status Enqueue(std::string body, Done& done);
   void Work();
   void Gather(std::unique_lock<std::mutex>& lock);
@@ -119,7 +129,7 @@ class Log {
   void Checkpoint();
   void Rotate();
   bool IsDue() const;
-  std::string OpenedBody(std::uint64_t unproven, std::size_t torn) const;
+  std::string OpenedBody(std::uint64_t unproven, std::size_t torn, std::size_t ledgers) const;
 
   const LogOptions options_;
   const Signer signer_;
@@ -128,6 +138,7 @@ class Log {
   // The writing thread's own.
   LogFile file_;
   Head head_;
+  std::uint64_t begun_ = 0;  // octets of the ledgers that the file begins with: they do not fill it
   std::uint64_t checkpoint_ = 0;
   std::atomic<std::uint64_t> since_checkpoint_ = 0;  // others read it
   std::chrono::steady_clock::time_point next_checkpoint_;
@@ -143,6 +154,7 @@ class Log {
   std::size_t in_hand_ = 0;  // of the writing thread
   std::chrono::steady_clock::time_point oldest_in_hand_;
   Position position_;
+  std::map<std::string, LedgerVersion, std::less<>> ledger_versions_;  // the highest, by serial, HSM and client
   Status state_;
   std::optional<Proof> proof_;  // to be written
   bool reopen_ = false;

@@ -91,6 +91,35 @@ Result<Verification> Check(const std::string& path, const PublicKeys& keys) {
   return found;
 }
 
+// Adds those of a file that was checked. False: its first line promises more, so that it was cut off while it was
+// begun.
+bool ReadLedgerVersions(const std::string& path, std::vector<LedgerVersion>& versions) {
+  std::ifstream file(path, std::ios::binary);
+  std::size_t promised = 0;
+  std::size_t count = 0;
+  std::string text;
+  for (bool first = true; std::getline(file, text); first = false) {
+    if (!first && text.find(kLedgerVersion) == std::string::npos) {
+      continue;
+    }
+    const auto line = ParseLine(text);
+    const auto member = [&](const char* name) { return line->members.value(name, nlohmann::json()); };
+    if (line && first && member("ledgers").is_number_unsigned()) {
+      promised = member("ledgers").get<std::size_t>();
+    }
+    if (line && line->event == kLedgerVersion && member("hsm").is_string() && member("serial").is_string() &&
+        member("client_id").is_string() && member("version").is_number_integer() && member("hash").is_string()) {
+      ++count;
+      versions.push_back({.hsm = member("hsm").get<std::string>(),
+                          .serial = member("serial").get<std::string>(),
+                          .client_id = member("client_id").get<std::string>(),
+                          .version = member("version").get<std::int64_t>(),
+                          .hash = member("hash").get<std::string>()});
+    }
+  }
+  return count >= promised;
+}
+
 }  // namespace
 
 Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, Found& found) {
@@ -120,6 +149,13 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
       return std::unexpected(checked.error());
     }
     found.head = checked->head;
+    if (!ReadLedgerVersions(*source, found.ledger_versions)) {
+      const auto before = FindYoungest(path);
+      if (!before) {
+        return std::unexpected(before.error());
+      }
+      ReadLedgerVersions(*before, found.ledger_versions);
+    }
     found.unproven = checked->last - (checked->proven != 0 ? checked->proven : checked->first - 1);
     log.first_sequence_ = checked->first;
   }

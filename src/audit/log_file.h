@@ -4,10 +4,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "assertion/descriptor.h"
 #include "assertion/error.h"
 #include "audit/checkpoint.h"
+#include "audit/ledger_version.h"
 #include "audit/line.h"
 
 namespace assertion::audit {
@@ -18,9 +20,10 @@ class LogFile {
  public:
   // How a log was found.
   struct Found {
-    Head head;                   // the last line's
-    std::uint64_t unproven = 0;  // lines that no checkpoint proves
-    std::size_t torn = 0;        // octets of an unfinished last line, which now stand in "PATH.torn"
+    Head head;                                   // the last line's
+    std::uint64_t unproven = 0;                  // lines that no checkpoint proves
+    std::size_t torn = 0;                        // octets of an unfinished last line, which now stand in "PATH.torn"
+    std::vector<LedgerVersion> ledger_versions;  // all, the oldest line first
   };
 
   // Goes on with the log at `path`, or with the youngest of the files beside it named "PATH.…" when there is none at

@@ -11,6 +11,7 @@
 #include "keys/file_ledger.h"
 #include "keys/key_ring.h"
 #include "keys/orphan.h"
+#include "keys/pending_changes.h"
 #include "keys/token_ledger.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
@@ -114,6 +115,40 @@ void DiagnoseOrphans(const TokenContents& contents, const Ledgers& ledgers, cons
                                 " is in no ledger: a change that was interrupted or is going on right now left it, or "
                                 "other means than assertiond; --remove-orphans --client-id " +
                                 client_id + " destroys it for ever"});
+  }
+}
+
+// Which ledgers verify, and what calls itself one, or a pending change, and does not.
+void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>& findings) {
+  const auto contents = ledger.Read();
+  if (!contents) {
+    findings.push_back({.name = "ledger", .ok = false, .text = contents.error().ToString()});
+    return;
+  }
+  for (const auto& [client_id, kept] : contents->ledgers) {
+    const auto signer = contents->signed_by.find(client_id);
+    const bool is_signed = signer != contents->signed_by.end();
+    findings.push_back({.name = "ledger",
+                        .ok = is_signed,
+                        .text = "client " + Shown(client_id) + ": version " + std::to_string(kept.version) +
+                                (is_signed ? ", signed by key " + signer->second
+                                           : ", not signed: assertiond takes it over at its next start")});
+  }
+  for (const auto& [client_id, error] : contents->errors) {
+    findings.push_back({.name = "ledger", .ok = false, .text = error.ToString()});
+  }
+  const auto add = [&](const StrayText& stray, const std::string& what) {
+    findings.push_back({.name = "ledger",
+                        .ok = false,
+                        .text = "'" + stray.name + "' is no " + what + " and counts for nothing: " + stray.reason +
+                                "; find out who wrote it, and remove it with the token's own tool"});
+  };
+  for (const auto& stray : contents->strays) {
+    add(stray, "ledger");
+  }
+  const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets).Strays();
+  for (std::size_t i = 0; pending && i < pending->size(); ++i) {
+    add((*pending)[i], "pending change");
   }
 }
 
@@ -244,6 +279,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
           {.name = "keys", .ok = false, .text = "not looked at: copies cannot be told without the first HSM"});
       continue;
     }
+    DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
     for (const auto& client : config.clients) {
       DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
     }

@@ -184,7 +184,7 @@ Status FileLedger::SealUnsigned(Takeover& done) {
       continue;
     }
     const auto& newest = versions->front();
-    if (!newest.sealed) {
+    if (!newest.sealed()) {
       auto text = seal_.Write(*newest.ledger);
       if (!text) {
         return std::unexpected(text.error());

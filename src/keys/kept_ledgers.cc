@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "jws/compact.h"
 #include "jws/thumbprint.h"
 #include "keys/pending_changes.h"
 
@@ -24,7 +25,7 @@ std::string ClientOf(const std::string& payload) {
 bool SayTheSame(const KeptLedgers::Version& one, const KeptLedgers::Version& other) {
   auto left = *one.ledger;
   auto right = *other.ledger;
-  if (!one.sealed || !other.sealed) {
+  if (!one.sealed() || !other.sealed()) {
     left.previous = right.previous = "";
   }
   return left == right;
@@ -44,7 +45,7 @@ Result<JudgedLedger> LedgerSeal::Judge(std::string_view text) {
     }
   }
   auto judged = JudgeAnew(text);
-  if (judged && judged->sealed) {
+  if (judged && !judged->kid.empty()) {
     const std::lock_guard lock(mutex_);
     known_.insert_or_assign(hash, Known{.judged = *judged, .round = round_});
   }
@@ -74,7 +75,8 @@ Result<JudgedLedger> LedgerSeal::JudgeAnew(std::string_view text) {
     judged.reason = payload.error().message;
     return judged;
   }
-  judged.sealed = true;
+  const auto parsed = jws::ParseCompact(text);
+  judged.kid = parsed ? parsed->header.value("kid", "") : "";
   auto ledger = ParseLedger(*payload);
   if (ledger) {
     judged.ledger = std::make_shared<const ClientLedger>(std::move(*ledger));
@@ -130,7 +132,7 @@ void KeptLedgers::Add(std::size_t place, std::string_view label, JudgedLedger ju
   if (judged.ledger && !label.empty() && label != named) {
     AddStray(label, "it is the ledger of client '" + Shown(named) + "', not of the client whose label it bears");
   } else if (judged.ledger) {
-    versions_[named].push_back({.place = place, .ledger = std::move(judged.ledger), .sealed = judged.sealed});
+    versions_[named].push_back({.place = place, .ledger = std::move(judged.ledger), .kid = judged.kid});
   } else if (judged.error && (!label.empty() || !named.empty())) {
     const auto client_id = label.empty() ? named : std::string(label);
     errors_.emplace(client_id, Error{.code = Code::kLedgerUnusable,
@@ -152,7 +154,7 @@ Result<std::vector<KeptLedgers::Version>> KeptLedgers::VersionsOf(const std::str
   auto versions = found->second;
   // Of two that say the same the sealed one comes first.
   std::ranges::stable_sort(versions, std::greater(),
-                           [](const auto& version) { return std::pair(version.ledger->version, version.sealed); });
+                           [](const auto& version) { return std::pair(version.ledger->version, version.sealed()); });
   for (const auto& version : versions) {
     if (version.ledger->version == versions.front().ledger->version && !SayTheSame(versions.front(), version)) {
       return Fail(Code::kLedgerUnusable, "there are two different ledgers of version " +
@@ -180,6 +182,9 @@ LedgerContents KeptLedgers::Contents() const {
     const auto versions = VersionsOf(client_id);
     if (versions) {
       contents.ledgers.emplace(client_id, *versions->front().ledger);
+      if (versions->front().sealed()) {
+        contents.signed_by.emplace(client_id, versions->front().kid);
+      }
     } else {
       contents.errors.emplace(client_id, versions.error());
     }

@@ -19,7 +19,7 @@ namespace assertion {
 // What a stored text is worth: a ledger, or a client's trouble, or nothing. `ledger` and `error` null: a stray.
 struct JudgedLedger {
   std::shared_ptr<const ClientLedger> ledger;
-  bool sealed = false;
+  std::string kid;             // of the key that sealed it; empty: none did
   std::optional<Error> error;  // it verifies, and cannot be read
   std::string reason;          // of a stray
 };
@@ -67,7 +67,8 @@ class KeptLedgers {
   struct Version {
     std::size_t place;  // where it was found
     std::shared_ptr<const ClientLedger> ledger;
-    bool sealed;
+    std::string kid;  // as JudgedLedger::kid
+    bool sealed() const { return !kid.empty(); }
   };
 
   // `label`: the client that it is stored for; empty where only the text says that.
@@ -84,7 +85,7 @@ class KeptLedgers {
  private:
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   std::map<std::string, Error, std::less<>> errors_;
-  std::vector<Stray> strays_;
+  std::vector<StrayText> strays_;
 };
 
 }  // namespace assertion

@@ -96,6 +96,11 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
                                     std::to_string(before.version) + " by now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");
   }
+  if (const auto seen = ring_.SeenVersionOf(client.client_id); before.version < seen) {
+    return Fail(Code::kFailedPrecondition, "the ledger of client '" + client.client_id + "' is of version " +
+                                               std::to_string(before.version) + " now, but version " +
+                                               std::to_string(seen) + " was seen before: it was rolled back, or lost");
+  }
   Draft draft{.now = ring_.Now(), .next = before, .new_keys = {}, .new_certificates = {}, .obsolete_keys = {}};
   const auto made = [&]() -> Result<std::string> {
     auto kid = edit(client, draft);

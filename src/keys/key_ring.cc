@@ -174,6 +174,13 @@ bool IsWhole(const ClientKeys& keys, Time now) {
   });
 }
 
+Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t seen) {
+  return {.code = Code::kLedgerUnusable,
+          .message = "the ledger of client '" + client_id + "' is of version " + std::to_string(version) +
+                     " now, but version " + std::to_string(seen) + " was seen before: it was rolled back, or lost",
+          .detail = {}};
+}
+
 std::unexpected<Error> NoSigningKey(std::string_view client_id) {
   return Fail(Code::kFailedPrecondition, "client '" + std::string(client_id) +
                                              "' has no key that signs now: assertionctl key generate --client-id " +
@@ -202,27 +209,30 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
   for (int look = 1; look < kLooks && !loaded && loaded.error().code == Code::kLedgerUnusable; ++look) {
     loaded = ring->Refresh();
   }
-  if (!loaded) {
+  // A ledger that cannot be used stops its client alone.
+  if (!loaded && (loaded.error().code != Code::kLedgerUnusable || ring->broken_ledgers_.load()->empty())) {
     return std::unexpected(loaded.error());
   }
   return ring;
 }
 
-// The ledgers as they are at least as new as the ring. A look at the token may miss a version that has just come.
+// The ledgers as they are at least as new as what was seen. A look at the token may miss a version that has just come.
 Result<LedgerContents> KeyRing::ReadLedgers() const {
   constexpr int kLooks = 5;
-  const auto known = keys_.load();
+  auto seen = floor_;
+  for (const auto& [client_id, keys] : *keys_.load()) {
+    if (!keys.copies) {
+      seen[client_id] = std::max(seen[client_id], keys.version);
+    }
+  }
   auto contents = ledger_.Read();
   for (int look = 1; contents; ++look) {
     std::map<std::string, Error, std::less<>> older;
-    for (const auto& [client_id, keys] : *known) {
+    for (const auto& [client_id, least] : seen) {
       const auto found = contents->ledgers.find(client_id);
       const auto version = found == contents->ledgers.end() ? 0 : found->second.version;
-      if (!keys.copies && keys.version > version && !contents->errors.contains(client_id)) {
-        older.emplace(client_id, Error{.code = Code::kLedgerUnusable,
-                                       .message = "the ledger of client '" + client_id + "' is older than version " +
-                                                  std::to_string(keys.version) + ", which was there before",
-                                       .detail = "it is of version " + std::to_string(version)});
+      if (version < least && !contents->errors.contains(client_id)) {
+        older.emplace(client_id, TooOld(client_id, version, least));
       }
     }
     if (older.empty() || look == kLooks) {
@@ -232,6 +242,42 @@ Result<LedgerContents> KeyRing::ReadLedgers() const {
     contents = ledger_.Read();
   }
   return contents;
+}
+
+void KeyRing::Remember(std::map<std::string, std::int64_t, std::less<>> floor, OnVersion seen) {
+  const std::lock_guard lock(refreshing_);
+  floor_ = std::move(floor);
+  seen_ = std::move(seen);
+  auto kept = std::make_shared<KeySet>(*keys_.load());
+  for (auto& [client_id, keys] : *kept) {
+    const auto least = floor_.find(client_id);
+    if (!keys.copies && least != floor_.end() && keys.version < least->second) {
+      keys = {};
+    }
+  }
+  keys_.store(std::move(kept));
+  static_cast<void>(Update(*clients_.load(), /*whole=*/false));  // the next refresh says what is wrong
+}
+
+std::int64_t KeyRing::SeenVersionOf(std::string_view client_id) const {
+  const std::lock_guard lock(refreshing_);
+  const auto found = floor_.find(client_id);
+  return std::max(found == floor_.end() ? 0 : found->second, VersionOf(client_id));
+}
+
+// Which versions are in use, each once.
+void KeyRing::Tell(const Ledgers& ledgers, const KeySet& keys) {
+  for (const auto& [client_id, client] : keys) {
+    const auto ledger = ledgers.find(client_id);
+    if (!seen_ || client.copies || ledger == ledgers.end() || ledger->second.version != client.version) {
+      continue;
+    }
+    auto& told = told_[client_id];
+    if (told < client.version) {
+      told = client.version;
+      seen_(ledger->second);
+    }
+  }
 }
 
 Status KeyRing::Refresh() {
@@ -260,7 +306,8 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   if (!ledgers) {
     return std::unexpected(ledgers.error());
   }
-  strays_.store(std::make_shared<const std::vector<Stray>>(ledgers->strays));
+  stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers->strays));
+  broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers->errors));
   const auto before = keys_.load();
   const auto originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
   const ClientLedger no_ledger;
@@ -281,13 +328,8 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     const auto known = before->find(client.client_id);
     if (const auto error = ledgers->errors.find(client.client_id);
         copied == nullptr && error != ledgers->errors.end()) {
-      read = std::unexpected(error->second);
-      if (whole) {
-        return read;
-      }
-      if (known != before->end()) {
-        after->insert(*known);  // one client's trouble is not another's
-      }
+      read = whole ? Status() : std::unexpected(error->second);
+      after->emplace(client.client_id, known == before->end() ? ClientKeys() : known->second);
     } else if (known != before->end() && known->second.version == version &&
                known->second.copies == (copied != nullptr) && IsWhole(known->second, clock_())) {
       after->insert(*known);
@@ -297,6 +339,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     }
   }
   if (changed.empty()) {
+    Tell(ledgers->ledgers, *after);
     keys_.store(std::move(after));  // a client may have gone
     return read;
   }
@@ -319,6 +362,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
       after->insert(*known);  // one client's trouble is not another's
     }
   }
+  Tell(ledgers->ledgers, *after);
   keys_.store(std::move(after));
   return read;
 }
@@ -416,7 +460,10 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto now = clock_();
   const auto* entry = found == keys->end() ? nullptr : SigningAt(client_id, found->second, now);
   if (entry == nullptr || !entry->key) {
-    return NoSigningKey(client_id);
+    const auto broken = broken_ledgers_.load();
+    const auto error = broken->find(client_id);
+    return error == broken->end() ? NoSigningKey(client_id)
+                                  : Fail(Code::kFailedPrecondition, error->second.message, error->second.detail);
   }
   const auto& chain = entry->key->chain;
   if (!chain.empty() && chain.front().not_after < now) {

@@ -69,6 +69,15 @@ class KeyRing {
   // Serves these clients from the next refresh on that reaches the token: for one that is away.
   void Expect(std::vector<Client> clients);
 
+  // From now on a client's ledger counts only from the version on that was seen before this process began (by client
+  // id): one that is older by now signs no more. Tells `seen` which version is in use, now and whenever that changes,
+  // on any thread.
+  using OnVersion = std::function<void(const ClientLedger& seen)>;
+  void Remember(std::map<std::string, std::int64_t, std::less<>> floor, OnVersion seen);
+
+  // The highest version of the client's ledger that was seen, by this process or before it; 0: none.
+  std::int64_t SeenVersionOf(std::string_view client_id) const;
+
   // Refreshes again and again until the ring is gone, and tells how each went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
   void KeepNoMore() { refresher_ = {}; }
@@ -92,8 +101,12 @@ class KeyRing {
 
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
 
+  // Why clients have no ledger that counts, by client id, at the last refresh. It stops them alone.
+  using LedgerErrors = std::map<std::string, Error, std::less<>>;
+  std::shared_ptr<const LedgerErrors> BrokenLedgers() const { return broken_ledgers_.load(); }
+
   // What called itself a ledger at the last refresh and is none.
-  std::shared_ptr<const std::vector<Stray>> strays() const { return strays_.load(); }
+  std::shared_ptr<const std::vector<StrayText>> StrayLedgers() const { return stray_ledgers_.load(); }
 
   // Nothing when it is not configured.
   std::optional<Client> FindClient(std::string_view client_id) const;
@@ -118,6 +131,7 @@ class KeyRing {
 
   Status Update(const std::vector<Client>& clients, bool whole);
   Result<LedgerContents> ReadLedgers() const;
+  void Tell(const Ledgers& ledgers, const KeySet& keys);
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
   ClientKeys ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const;
   const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
@@ -128,9 +142,14 @@ class KeyRing {
   std::atomic<std::shared_ptr<const std::vector<Client>>> clients_;
   const Clock clock_;
   const Random random_;
-  std::mutex refreshing_;
+  std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
+  mutable std::mutex refreshing_;
+  std::map<std::string, std::int64_t, std::less<>> floor_;  // under refreshing_, as what follows
+  std::map<std::string, std::int64_t, std::less<>> told_;
+  OnVersion seen_;
   std::atomic<std::shared_ptr<const KeySet>> keys_{std::make_shared<const KeySet>()};
-  std::atomic<std::shared_ptr<const std::vector<Stray>>> strays_{std::make_shared<const std::vector<Stray>>()};
+  std::atomic<std::shared_ptr<const std::vector<StrayText>>> stray_ledgers_{
+      std::make_shared<const std::vector<StrayText>>()};
   std::mutex waiting_;
   std::condition_variable_any stopped_;
   std::jthread refresher_;  // ends first

@@ -53,13 +53,13 @@ std::string LedgerFileOf(const std::vector<std::string>& entries);
 // base64url of the SHA-256 of its JSON. Not of what is stored: two servers may have sealed the same by two keys.
 std::string HashOf(const ClientLedger& ledger);
 
-// What calls itself a ledger, or a pending change, and does not verify. It counts for nothing; only an operator
-// removes it.
-struct Stray {
+// What calls itself a ledger, or a pending change, and does not verify. It counts for nothing, and stops nothing; only
+// an operator removes it.
+struct StrayText {
   std::string name;    // what it calls itself, made fit to be shown
   std::string reason;  // why it does not count
 
-  friend bool operator==(const Stray&, const Stray&) = default;
+  friend bool operator==(const StrayText&, const StrayText&) = default;
 };
 
 // `name` cut, and without what would steer a terminal.
@@ -69,7 +69,8 @@ std::string Shown(std::string_view name);
 struct LedgerContents {
   Ledgers ledgers;                                   // those that count
   std::map<std::string, Error, std::less<>> errors;  // why another client has none, by client id: kLedgerUnusable
-  std::vector<Stray> strays;                         // by name
+  std::map<std::string, std::string, std::less<>> signed_by;  // the kid, by client id; none: older than the seal
+  std::vector<StrayText> strays;                              // by name
 };
 
 // Where the ledgers are kept. All methods may be called from any thread, and by many processes at once.

@@ -96,7 +96,7 @@ Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
       kept.changes.emplace_back(object.handle, std::move(*change));
     }
   }
-  std::ranges::sort(kept.strays, {}, &Stray::name);
+  std::ranges::sort(kept.strays, {}, &StrayText::name);
   return kept;
 }
 
@@ -133,9 +133,9 @@ Result<std::vector<PendingChange>> PendingChanges::List() const {
   return changes;
 }
 
-Result<std::vector<Stray>> PendingChanges::Strays() const {
+Result<std::vector<StrayText>> PendingChanges::Strays() const {
   auto kept = Read("");
-  return kept ? Result<std::vector<Stray>>(std::move(kept->strays)) : std::unexpected(kept.error());
+  return kept ? Result<std::vector<StrayText>>(std::move(kept->strays)) : std::unexpected(kept.error());
 }
 
 Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view digest) const {

@@ -50,13 +50,13 @@ class PendingChanges {
   Status Remove(std::string_view id);
 
   // By name.
-  Result<std::vector<Stray>> Strays() const;
+  Result<std::vector<StrayText>> Strays() const;
 
  private:
   // What stands on the token: changes whose time may be over with their objects, and strays.
   struct Kept {
     std::vector<std::pair<ObjectHandle, PendingChange>> changes;
-    std::vector<Stray> strays;
+    std::vector<StrayText> strays;
   };
 
   Result<Kept> Read(std::string_view id) const;

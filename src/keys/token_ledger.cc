@@ -216,12 +216,12 @@ Status TokenLedger::SealUnsigned(Takeover& done) {
     }
     const auto before = obsolete.size();
     for (const auto& version : *versions) {
-      if (!version.sealed) {
+      if (!version.sealed()) {
         obsolete.push_back((*data)[version.place].handle);
       }
     }
     const auto& newest = versions->front();
-    if (!newest.sealed) {
+    if (!newest.sealed()) {
       const auto text = seal_.Write(*newest.ledger);
       if (auto stored = text ? token_.StoreData(kLedgerObjects, client_id, *text) : std::unexpected(text.error());
           !stored) {

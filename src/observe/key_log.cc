@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -48,6 +49,25 @@ void KeyLog::LookAtCopies(const std::string& client_id, const ClientKeys& client
   }
 }
 
+// One line a change: anybody may make as many as the token takes.
+void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
+  if (std::exchange(stray_ledgers_, strays) == strays) {
+    return;
+  }
+  if (strays.empty()) {
+    spdlog::info("nothing calls itself a ledger that is none any more{}", where_);
+    return;
+  }
+  constexpr std::size_t kMostNamed = 5;
+  std::string named;
+  for (std::size_t i = 0; i < std::min(strays.size(), kMostNamed); ++i) {
+    named += (named.empty() ? "'" : "; '") + strays[i].name + "': " + strays[i].reason;
+  }
+  spdlog::warn(
+      "{} objects or entries call themselves ledgers{} and count for nothing; assertionctl doctor names all: {}",
+      strays.size(), where_, named);
+}
+
 void KeyLog::Look(const KeyRing& keys) {
   const auto now = keys.Now();
   const auto snapshot = keys.Snapshot();
@@ -67,6 +87,13 @@ void KeyLog::Look(const KeyRing& keys) {
       spdlog::info("client {} signs with key {}{}", client_id, kid, where_);
     }
   }
+  const auto broken = keys.BrokenLedgers();
+  for (const auto& [client_id, error] : *broken) {
+    if (IsNews("ledger of " + client_id, error.ToString())) {
+      spdlog::error("client {}{}: {}", client_id, where_, error.ToString());
+    }
+  }
+  LookAtStrayLedgers(*keys.StrayLedgers());
   if (now >= next_warning_) {
     next_warning_ = now + kInterval;
     for (const auto& [client_id, client] : *snapshot) {

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "assertion/clock.h"
 #include "keys/key_ring.h"
@@ -20,10 +21,12 @@ class KeyLog {
 
  private:
   void LookAtCopies(const std::string& client_id, const ClientKeys& client, Time now);
+  void LookAtStrayLedgers(const std::vector<StrayText>& strays);
   bool IsNews(const std::string& client_id, const std::string& state);
 
   const std::string where_;
   std::map<std::string, std::string> known_;  // by client id: the kid that signs, or why none does
+  std::vector<StrayText> stray_ledgers_;      // those of the last look
   Time next_warning_;
 };
 

@@ -124,10 +124,14 @@ Families OfKeys(const HsmGroup& hsms) {
   auto versions = Gauge("assertiond_ledger_version", "Version of a client's keys.");
   auto signing = Gauge("assertiond_client_signing_keys",
                        "Keys of an HSM that sign for a client now, or may when the HSMs before it are away: 1 or 0.");
+  auto stray_ledgers =
+      Gauge("assertiond_ledger_strays",
+            "What is kept as a ledger and does not verify, so that it counts for nothing: see doctor.");
   auto expiry = Gauge("assertiond_certificate_not_after_seconds",
                       "When the certificate of a published key expires, in seconds since 1970-01-01T00:00:00Z.");
   for (const auto& hsm : hsms.All()) {
     const auto now = hsm->keys.Now();
+    Add(stray_ledgers, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.StrayLedgers()->size()));
     for (const auto& [client_id, client] : *hsm->keys.Snapshot()) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
@@ -140,7 +144,7 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(signing), std::move(expiry)};
+  return {std::move(versions), std::move(signing), std::move(stray_ledgers), std::move(expiry)};
 }
 
 Families OfAudit(const audit::Log& log) {

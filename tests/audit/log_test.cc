@@ -11,6 +11,7 @@
 #include <future>
 #include <latch>
 #include <list>
+#include <map>
 #include <thread>
 
 #include "audit/verification.h"
@@ -298,6 +299,78 @@ TEST_F(LogTest, AFileThatWasMovedGoesOnUntilItIsReopened) {
     EXPECT_NE(Read(path()).find("after"), std::string::npos);
   }
   ExpectProven();
+}
+
+LedgerVersion Seen(const std::string& client_id, std::int64_t version) {
+  return {
+      .hsm = "test", .serial = "0a", .client_id = client_id, .version = version, .hash = "h" + std::to_string(version)};
+}
+
+// The highest version of each client that another process finds.
+std::map<std::string, std::int64_t> VersionsOf(const Log& log) {
+  std::map<std::string, std::int64_t> versions;
+  for (const auto& seen : log.ledger_versions()) {
+    EXPECT_EQ(seen.hsm, "test");
+    EXPECT_EQ(seen.serial, "0a");
+    EXPECT_EQ(seen.hash, "h" + std::to_string(seen.version));
+    versions[seen.client_id] = seen.version;
+  }
+  return versions;
+}
+
+TEST_F(LogTest, AfterARestartItKnowsWhichLedgersWereThere) {
+  {
+    const auto log = *Open();
+    EXPECT_TRUE(log->ledger_versions().empty());
+    for (const int version : {3, 5, 4, 5}) {
+      log->Record(Seen("orders", version));
+    }
+    log->Record(Seen("bill\"ing", 1));
+    ASSERT_TRUE(Record(*log, "after"));
+  }
+  ExpectProven();
+  const auto text = Read(path());
+  EXPECT_EQ(text.find(R"("version":4)"), std::string::npos);  // no news
+  const auto log = *Open();
+  EXPECT_EQ(VersionsOf(*log), (std::map<std::string, std::int64_t>{{"orders", 5}, {"bill\"ing", 1}}));
+}
+
+TEST_F(LogTest, EachFileBeginsWithTheLedgersThatWereThere) {
+  {
+    const auto log = *Open({.path = {}, .rotate_octets = 600, .checkpoint_lines = 2});
+    for (int version = 1; version <= 9; ++version) {
+      log->Record(Seen("orders", version));
+      ASSERT_TRUE(Record(*log, std::to_string(version)));
+    }
+    log->Record(Seen("billing", 2));
+  }
+  EXPECT_GT(Files().size(), 2U);
+  ExpectProven();
+  // The older files may be archived elsewhere.
+  for (const auto& file : Files()) {
+    if (file != path()) {
+      fs::remove(file);
+    }
+  }
+  EXPECT_EQ(VersionsOf(**Open()), (std::map<std::string, std::int64_t>{{"orders", 9}, {"billing", 2}}));
+}
+
+TEST_F(LogTest, AFileThatWasCutOffWhileItWasBegunIsNotAllThatIsKnown) {
+  {
+    const auto log = *Open();
+    log->Record(Seen("orders", 9));
+    log->Record(Seen("billing", 2));
+  }
+  fs::rename(path(), path() + ".1");
+  {
+    const auto log = *Open();
+  }
+  const auto text = Read(path());
+  EXPECT_NE(text.find(R"("ledgers":2)"), std::string::npos) << text;
+  // As a crash leaves it: one of the two is on the disk.
+  const auto one = text.find('\n', text.find('\n') + 1) + 1;
+  fs::resize_file(path(), one);
+  EXPECT_EQ(VersionsOf(**Open()), (std::map<std::string, std::int64_t>{{"orders", 9}, {"billing", 2}}));
 }
 
 TEST_F(LogTest, AfterARotationWithoutANewFileTheYoungestIsGoneOnWith) {

@@ -5,6 +5,7 @@
 //   LEDGER: "token" or a file's path.
 //   rotate POINT | import POINT KID FILE | destroy POINT KID   one change; it kills itself (SIGKILL) at that point, or,
 //                                                              POINT being 0, prints every point's name and goes on
+//   takeover POINT               the ledger's first start, the same way
 //   reschedule COUNT KID FIRST   COUNT times: reads the version, then moves the key's sign_from to FIRST, FIRST + 1, …
 //                                seconds; prints "accepted VERSION SECONDS" or "aborted". Before, it prints "ready"
 //                                and waits for the end of its standard input
@@ -158,6 +159,10 @@ int Run(const std::vector<std::string>& arguments) {
   std::unique_ptr<Ledger> ledger = std::make_unique<FileLedger>(crashing, arguments.at(3), RandomOctets);
   if (arguments.at(3) == "token") {
     ledger = Need(TokenLedger::Open(crashing, arguments.at(4), SystemTime, RandomOctets));
+  }
+  if (command.front() == "takeover") {
+    Need(ledger->TakeOver());
+    return 0;
   }
   const auto ring = Need(KeyRing::Load(crashing, *ledger, {Named("orders", Binding::kJwks)}, SystemTime, RandomOctets));
   KeyCustodian custodian(crashing, *ledger, *certifier, *ring, RandomOctets);

@@ -185,7 +185,7 @@ TEST_F(FileLedgerTest, OneBadEntryIsAStrayAndStays) {
   EXPECT_EQ(contents.ledgers.size(), 1U);
   EXPECT_TRUE(contents.errors.empty());
   ASSERT_EQ(contents.strays.size(), 3U);
-  EXPECT_EQ(contents.strays.front(), (Stray{.name = "entry 1", .reason = "its signature is bad"}));
+  EXPECT_EQ(contents.strays.front(), (StrayText{.name = "entry 1", .reason = "its signature is bad"}));
   EXPECT_EQ(contents.strays.back().reason, "it is not signed");
   Change(contents.ledgers.begin()->first);
   const auto after = nlohmann::json::parse(Read())["clients"];

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -277,6 +278,83 @@ INSTANTIATE_TEST_SUITE_P(Changes, CrashTest,
                            return std::string(std::get<0>(kind.param)) +
                                   (std::get<1>(kind.param) == Place::kFile ? "InAFile" : "OnTheToken");
                          });
+
+class TakeoverTest : public InterruptionTest, public testing::WithParamInterface<Place> {
+ protected:
+  static std::string Unsigned(const std::string& client_id, int version) {
+    return R"({"client_id":")" + client_id + R"(","version":)" + std::to_string(version) +
+           R"(,"keys":[],"requests":[]})";
+  }
+
+  std::string ledger_path() const { return GetParam() == Place::kFile ? Output("ledger.json") : "token"; }
+
+  std::unique_ptr<Ledger> OpenLedger(Token& token) const {
+    if (GetParam() == Place::kFile) {
+      return std::make_unique<FileLedger>(token, ledger_path(), RandomOctets);
+    }
+    return *TokenLedger::Open(token, "replica", SystemTime, RandomOctets);
+  }
+
+  // As a version from before the seal left it.
+  void Prepare() const {
+    if (GetParam() == Place::kFile) {
+      std::ofstream(ledger_path()) << R"({"clients":[)" << Unsigned("orders", 7) << "," << Unsigned("billing", 3)
+                                   << "]}";
+      std::filesystem::permissions(ledger_path(),
+                                   std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    }
+    const Session session(hsm_);
+    for (const auto& [client_id, version] : {std::pair{"orders", 6}, std::pair{"orders", 7}, std::pair{"billing", 3}}) {
+      if (GetParam() == Place::kToken) {
+        ASSERT_TRUE(session.token->StoreData("assertiond ledger", client_id, Unsigned(client_id, version)));
+      }
+    }
+    ASSERT_TRUE(session.token->StoreData("assertiond pending", "old", R"({"method":"RevokeKey"})"));
+  }
+
+  // Whatever is signed or not by now: it reads as it was.
+  void ExpectWhole(bool over) const {
+    const Session session(hsm_);
+    const auto ledger = OpenLedger(*session.token);
+    const auto contents = ledger->Read();
+    ASSERT_TRUE(contents) << contents.error().ToString();
+    ASSERT_EQ(contents->ledgers.size(), 2U);
+    EXPECT_EQ(contents->ledgers.at("orders").version, 7);
+    EXPECT_EQ(contents->ledgers.at("billing").version, 3);
+    EXPECT_TRUE(contents->errors.empty());
+    EXPECT_TRUE(contents->strays.empty());
+    if (over) {
+      EXPECT_EQ(contents->signed_by.size(), 2U);
+      EXPECT_TRUE(session.token->FindData("assertiond pending", {})->empty());
+      EXPECT_TRUE(ledger->TakeOver()->clients.empty());
+    }
+  }
+};
+
+TEST_P(TakeoverTest, KilledAtEveryStepLosesNothingAndGoesOn) {
+  Prepare();
+  Keep();
+  Child undisturbed(Arguments(ledger_path(), {"takeover", "0"}));
+  ASSERT_EQ(undisturbed.Wait(), 0);
+  const auto& points = undisturbed.lines();
+  ASSERT_GE(points.size(), 6U);  // two keys, and what was pending
+  ExpectWhole(/*over=*/true);
+  for (std::size_t point = 1; point <= points.size(); ++point) {
+    SCOPED_TRACE(points[point - 1] + " (" + std::to_string(point) + ")");
+    Restore();
+    const int status = Child(Arguments(ledger_path(), {"takeover", std::to_string(point)})).Wait();
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+    ExpectWhole(point == points.size());
+    ASSERT_EQ(Child(Arguments(ledger_path(), {"takeover", "0"})).Wait(), 0);
+    ExpectWhole(/*over=*/true);
+    if (HasFailure()) {
+      return;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, TakeoverTest, testing::Values(Place::kToken, Place::kFile),
+                         [](const auto& place) { return place.param == Place::kFile ? "InAFile" : "OnTheToken"; });
 
 TEST_F(InterruptionTest, OfTwoProcessesEachChangeIsAcceptedOrToldThatItIsStale) {
   constexpr int kChangesEach = 100;

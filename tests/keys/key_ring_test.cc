@@ -320,5 +320,84 @@ TEST_F(KeyRingTest, ALedgerThatGoesBackIsNotTakenOver) {
   EXPECT_EQ((*replica.ring().SigningKeyOf("orders"))->kid, kid);
 }
 
+TEST_F(KeyRingTest, ALedgerThatCannotBeUsedStopsItsClientAlone) {
+  {
+    Replica replica(hsm_.token(), *certifier_, clients_, now_);
+    replica.Generate("orders");
+    replica.Generate("billing");
+  }
+  Seal seal(hsm_.token(), RandomOctets);
+  ASSERT_TRUE(hsm_.token().StoreData("assertiond ledger", "orders", *seal.Sign(Seal::kLedger, "{}")));
+  const auto ring = Load();
+  ASSERT_TRUE(ring) << ring.error().ToString();
+  EXPECT_TRUE((*ring)->SigningKeyOf("billing"));
+  EXPECT_EQ((*ring)->SigningKeyOf("orders").error().message, "the ledger of client 'orders' cannot be read");
+  EXPECT_TRUE((*ring)->Reconfigure({Named("orders"), Named("billing"), Named("late")}));
+  EXPECT_TRUE((*ring)->FindClient("late"));
+}
+
+// What this process has not seen itself, the audit log has.
+TEST_F(KeyRingTest, ALedgerOlderThanWhatWasSeenBeforeStopsItsClientAlone) {
+  std::string old;
+  {
+    Replica replica(hsm_.token(), *certifier_, clients_, now_);
+    replica.Generate("orders");
+    replica.Generate("billing");
+    old = hsm_.token().FindData("assertiond ledger", "orders")->front().value;
+    replica.Generate("orders");
+  }
+  // Somebody who has the PIN restores what was signed once.
+  const auto objects = *hsm_.token().FindData("assertiond ledger", "orders");
+  for (const auto& object : objects) {
+    ASSERT_TRUE(hsm_.token().DestroyObject(object.handle));
+  }
+  ASSERT_TRUE(hsm_.token().StoreData("assertiond ledger", "orders", old));
+
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  EXPECT_TRUE(replica.ring().SigningKeyOf("orders"));  // verifies, after all
+  std::map<std::string, std::int64_t> seen;
+  replica.ring().Remember({{"orders", 2}, {"billing", 1}},
+                          [&](const ClientLedger& ledger) { seen[ledger.client_id] = ledger.version; });
+  EXPECT_FALSE(replica.ring().SigningKeyOf("orders"));
+  EXPECT_TRUE(replica.ring().SigningKeyOf("billing"));
+  EXPECT_EQ(seen, (std::map<std::string, std::int64_t>{{"billing", 1}}));
+  const auto refreshed = replica.ring().Refresh();
+  ASSERT_FALSE(refreshed);
+  EXPECT_EQ(refreshed.error().message,
+            "the ledger of client 'orders' is of version 1 now, but version 2 was seen before: it was rolled back, or "
+            "lost");
+  auto change = replica.Change("orders");
+  change.expected_version = 1;
+  EXPECT_EQ(replica.custodian().Generate(change, Replica::NewKey()).error().code, Code::kFailedPrecondition);
+  replica.Generate("billing");
+  EXPECT_EQ(seen.at("billing"), 2);
+
+  // What was there is there again.
+  for (const auto& object : objects) {
+    ASSERT_TRUE(hsm_.token().StoreData("assertiond ledger", "orders", object.value));
+  }
+  EXPECT_TRUE(replica.ring().Refresh());
+  EXPECT_TRUE(replica.ring().SigningKeyOf("orders"));
+  EXPECT_EQ(seen.at("orders"), 2);
+}
+
+TEST_F(KeyRingTest, ALedgerThatWasSeenAndIsGoneIsNotOneWithoutKeys) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  replica.ring().Remember({{"orders", 2}}, {});
+  EXPECT_EQ(replica.ring().Refresh().error().code, Code::kLedgerUnusable);
+  EXPECT_EQ(replica.custodian().Generate(replica.Change("orders"), Replica::NewKey()).error().code,
+            Code::kFailedPrecondition);
+  EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
+}
+
+TEST_F(KeyRingTest, EachVersionNamesTheOneBefore) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  replica.Generate("orders");
+  const auto first = replica.ledger().Read()->ledgers.at("orders");
+  EXPECT_EQ(first.previous, "");
+  replica.Generate("orders");
+  EXPECT_EQ(replica.ledger().Read()->ledgers.at("orders").previous, HashOf(first));
+}
+
 }  // namespace
 }  // namespace assertion
