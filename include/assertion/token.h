@@ -56,11 +56,13 @@ struct TokenContents {
   std::vector<TokenObject> certificates;
 };
 
-// A private data object (PKCS#11 v2.40 base, section 4.5).
+// A data object (PKCS#11 v2.40 base, section 4.5). One that is not private may be anybody's: no PIN is needed to make
+// it.
 struct TokenData {
   ObjectHandle handle;
   std::string label;
   std::string value;
+  bool is_private = false;  // CKA_PRIVATE, as read back
 };
 
 // What the token says of itself (CK_TOKEN_INFO), blank padding removed.
@@ -130,9 +132,10 @@ class Token {
   // Destroys the object; one that is gone already counts as done.
   virtual Status DestroyObject(ObjectHandle object) = 0;
 
-  // The private data objects of this application (CKA_APPLICATION), with this label unless it is empty. The values of
-  // data objects cannot be changed on every token: store the new, then destroy the old.
+  // The data objects of this application (CKA_APPLICATION), with this label unless it is empty, private or not. The
+  // values of data objects cannot be changed on every token: store the new, then destroy the old.
   virtual Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) = 0;
+  // Stores a private one.
   virtual Status StoreData(std::string_view application, std::string_view label, std::string_view value) = 0;
 
   virtual Result<PrivateKeyReference> PrivateKeyOf(BytesView id) = 0;

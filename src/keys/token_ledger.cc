@@ -47,6 +47,15 @@ ClaimText ParseClaim(const std::string& text) {
   return claim;
 }
 
+// Those that took the PIN to make: a public object may be anybody's.
+Result<std::vector<TokenData>> FindPrivate(Token& token, std::string_view application, std::string_view label) {
+  auto objects = token.FindData(application, label);
+  if (objects) {
+    std::erase_if(*objects, [](const auto& object) { return !object.is_private; });
+  }
+  return objects;
+}
+
 struct Stored {
   ObjectHandle handle;
   ClientLedger ledger;
@@ -106,7 +115,7 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 
   // Reads what is there now that nobody else changes it.
   Status Read() {
-    auto versions = ParseAll(owner_.token_.FindData(kLedgerObjects, client_id_));
+    auto versions = ParseAll(FindPrivate(owner_.token_, kLedgerObjects, client_id_));
     auto newest = versions ? Newest(*versions) : std::unexpected(versions.error());
     if (!newest) {
       return std::unexpected(newest.error());
@@ -152,7 +161,7 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string holder, Clock clock, Random random) {
   std::unique_ptr<TokenLedger> ledger(new TokenLedger(token, std::move(holder), std::move(clock), std::move(random)));
   const auto lock = MachineLock::TakeFor(token);
-  const auto claims = lock ? token.FindData(kClaimObjects, {}) : std::unexpected(lock.error());
+  const auto claims = lock ? FindPrivate(token, kClaimObjects, {}) : std::unexpected(lock.error());
   if (!claims) {
     return std::unexpected(claims.error());
   }
@@ -167,7 +176,7 @@ Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string
 }
 
 Result<Ledgers> TokenLedger::Read() {
-  auto all = ParseAll(token_.FindData(kLedgerObjects, {}));
+  auto all = ParseAll(FindPrivate(token_, kLedgerObjects, {}));
   if (!all) {
     return std::unexpected(all.error());
   }
@@ -195,7 +204,7 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
       !stored) {
     return std::unexpected(stored.error());
   }
-  const auto claims = token_.FindData(kClaimObjects, client_id);
+  const auto claims = FindPrivate(token_, kClaimObjects, client_id);
   if (!claims) {
     return std::unexpected(claims.error());
   }
@@ -222,7 +231,7 @@ Result<bool> TokenLedger::Claim(const std::string& client_id, const std::string&
 // Void from now on for this process, whatever the token does, or says that it did.
 Status TokenLedger::Withdraw(const std::string& client_id, const std::string& nonce) {
   over_[client_id].insert(nonce);
-  const auto claims = token_.FindData(kClaimObjects, client_id);
+  const auto claims = FindPrivate(token_, kClaimObjects, client_id);
   if (!claims) {
     return std::unexpected(claims.error());
   }
@@ -237,7 +246,7 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id) {
   auto lock = MachineLock::TakeFor(token_);
   // Before anything is stored: see the class.
-  const auto look = lock ? token_.FindData(kClaimObjects, client_id) : std::unexpected(lock.error());
+  const auto look = lock ? FindPrivate(token_, kClaimObjects, client_id) : std::unexpected(lock.error());
   if (!look) {
     return std::unexpected(look.error());
   }

@@ -118,18 +118,25 @@ Result<CurvePublicKey> ReadPoint(Session& session, CK_OBJECT_HANDLE object, cons
   return CurvePublicKey{.curve = &curve, .x = Bytes(x.begin(), x.end()), .y = Bytes(y.begin(), y.end())};
 }
 
+// Nothing where the token does not show it.
+Result<std::optional<bool>> ReadFlag(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
+  const auto value = session.Read(object, type);
+  if (!value) {
+    return std::unexpected(value.error());
+  }
+  const bool shown = *value && (*value)->size() == sizeof(CK_BBOOL);
+  return shown ? std::optional((*value)->front() != CK_FALSE) : std::nullopt;
+}
+
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
   std::vector<KeyAttribute> attributes;
   for (const auto& custody : kCustody) {
-    const auto value = session.Read(key, custody.type);
+    const auto value = ReadFlag(session, key, custody.type);
     if (!value) {
       return std::unexpected(value.error());
     }
-    const bool shown = *value && (*value)->size() == sizeof(CK_BBOOL);
-    attributes.push_back({.name = custody.name,
-                          .meaning = custody.meaning,
-                          .value = shown ? std::optional((*value)->front() != CK_FALSE) : std::nullopt,
-                          .required = custody.to_sign});
+    attributes.push_back(
+        {.name = custody.name, .meaning = custody.meaning, .value = *value, .required = custody.to_sign});
   }
   return attributes;
 }
@@ -347,7 +354,14 @@ Result<std::vector<TokenData>> FindDataOnce(Session& session, std::string_view a
     if (!name || !value) {
       return std::unexpected(name ? value.error() : name.error());
     }
-    objects.push_back({.handle = {.value = handle}, .label = std::move(*name), .value = std::move(*value)});
+    const auto is_private = ReadFlag(session, handle, CKA_PRIVATE);
+    if (!is_private) {
+      return std::unexpected(is_private.error());
+    }
+    objects.push_back({.handle = {.value = handle},
+                       .label = std::move(*name),
+                       .value = std::move(*value),
+                       .is_private = *is_private == true});
   }
   return objects;
 }

@@ -285,6 +285,7 @@ TEST_P(StoredObjectsContractTest, DataIsFoundByApplicationAndLabelUntilItIsDestr
   ASSERT_TRUE(two) << two.error().ToString();
   ASSERT_EQ(two->size(), 1U);
   EXPECT_EQ(two->front().value, "second");
+  EXPECT_TRUE(two->front().is_private);
   ASSERT_TRUE(token().DestroyObject(two->front().handle));
   const auto again = token().DestroyObject(two->front().handle);
   EXPECT_TRUE(again) << "gone already: " << again.error().ToString();
