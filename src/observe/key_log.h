@@ -3,14 +3,17 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "assertion/clock.h"
 #include "keys/key_ring.h"
+#include "keys/stray.h"
 
 namespace assertion {
 
-// Logs what operators should hear of the keys: which key signs for each client, once for each change; and once a day
-// the published keys whose certificate has expired or will within 30 days.
+// Logs what operators should hear of the keys: which key signs for each client and what is wrong with its keys, and
+// which objects on the token are strays, once for each change; and once a day the published keys whose certificate has
+// expired or will within 30 days.
 class KeyLog {
  public:
   // `where` is added to what it says, for example " on HSM 'east'"; empty: there is one HSM only.
@@ -20,10 +23,12 @@ class KeyLog {
 
  private:
   void LookAtCopies(const std::string& client_id, const ClientKeys& client, Time now);
+  void LookAtStrays(const std::vector<Stray>& strays);
   bool IsNews(const std::string& client_id, const std::string& state);
 
   const std::string where_;
-  std::map<std::string, std::string> known_;  // by client id: the kid that signs, or why none does
+  std::map<std::string, std::string> known_;  // by client id: the kid that signs, and flaws
+  std::string strays_;                        // those of the last look
   Time next_warning_;
 };
 

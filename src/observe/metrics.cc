@@ -1,5 +1,6 @@
 #include "observe/metrics.h"
 
+#include <algorithm>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -120,14 +121,21 @@ Families OfKeys(const HsmGroup& hsms) {
   auto versions = Gauge("assertiond_ledger_version", "Version of a client's keys.");
   auto signing = Gauge("assertiond_client_signing_keys",
                        "Keys of an HSM that sign for a client now, or may when the HSMs before it are away: 1 or 0.");
+  auto flawed = Gauge("assertiond_client_flawed_keys",
+                      "Keys of a client that its ledger names and that the token does not show as they must be.");
+  auto strays = Gauge("assertiond_token_stray_objects",
+                      "Objects on the token under names of ours that are nothing to assertiond: see doctor.");
   auto expiry = Gauge("assertiond_certificate_not_after_seconds",
                       "When the certificate of a published key expires, in seconds since 1970-01-01T00:00:00Z.");
   for (const auto& hsm : hsms.All()) {
     const auto now = hsm->keys.Now();
+    Add(strays, {{"hsm", hsm->name}}, hsm->keys.Strays()->size());
     for (const auto& [client_id, client] : *hsm->keys.Snapshot()) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
       Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, signing_key != nullptr && signing_key->key ? 1 : 0);
+      Add(flawed, {{"client_id", client_id}, {"hsm", hsm->name}},
+          std::ranges::count_if(client.keys, [](const auto& entry) { return entry.flaw.has_value(); }));
       for (const auto& entry : client.keys) {
         if (entry.record.PublishedAt(now) && entry.key && !entry.key->chain.empty()) {
           Add(expiry, {{"client_id", client_id}, {"hsm", hsm->name}, {"kid", entry.record.kid}},
@@ -136,7 +144,7 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(signing), std::move(expiry)};
+  return {std::move(versions), std::move(signing), std::move(flawed), std::move(strays), std::move(expiry)};
 }
 
 Families OfAudit(const audit::Log& log) {

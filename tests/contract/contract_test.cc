@@ -200,7 +200,9 @@ TEST_P(ContractTest, WhatOneSessionMakesAnotherSees) {
   EXPECT_EQ(found->keys.front().id, Bytes{1});
   EXPECT_EQ(found->keys.front().private_key, made->private_key);
   EXPECT_EQ(found->keys.front().public_key, made->public_key);
-  EXPECT_TRUE(found->public_keys.empty());
+  ASSERT_EQ(found->public_keys.size(), 1U);
+  EXPECT_EQ(found->public_keys.front().public_key, made->public_key);
+  EXPECT_TRUE(found->unguarded.empty());
 }
 
 TEST_P(ContractTest, ClosingASessionDoesNotLogOut) {
