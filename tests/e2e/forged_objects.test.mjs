@@ -108,7 +108,7 @@ describe('objects that need no PIN', () => {
     assert.equal(refused.status, 1);
     const always = 253402300799;
     await forge('data', 'assertiond ledger', 'revoked', JSON.stringify({
-      client_id: 'revoked', version: 1000, keys: [{ kid, algorithm: 'RS256', id, certificates: [], publish_from: 0,
+      client_id: 'revoked', version: 1000, keys: [{ kid, alg: 'RS256', cka_id: id, 'x5t#S256': [], publish_from: 0,
         sign_from: 0, sign_until: always, publish_until: always }], requests: [],
     }));
     await change('orders');
