@@ -92,7 +92,7 @@ TEST_P(ContractTest, AKeyIsBornAsCustodyAsks) {
     EXPECT_TRUE(attribute.ok()) << attribute.name;
     required += attribute.required ? 1 : 0;
   }
-  EXPECT_EQ(required, 6);
+  EXPECT_EQ(required, 7);
 }
 
 TEST_P(ContractTest, WhatItSignsVerifiesWhateverItsLength) {
