@@ -61,14 +61,14 @@ constexpr const char* kFooter = R"(Exit status:
   14  the PIN file is open to others
   15  the token refused the PIN (one attempt; not repeated until the PIN file holds another)
   16  the user PIN is locked, or one attempt away from it
-  17  a key is exportable or otherwise unfit to sign
-  18  two keys match one client
-  19  a key failed its proof: sign, then verify
+  17  the token made a key for the audit log that does not show what custody asks for
+  19  the token does not show that key as one that signs
   20  the address cannot be listened on
-  21  the ledger cannot be read, or names a key that the token does not hold
+  21  the ledger cannot be read
   22  the audit log cannot be written, is another process's, or was changed
   23  a file that TLS needs cannot be used, or the token holds no key for the certificate
   24  calls into the HSM do not return, more than there are sessions: start again
+What is wrong with a client's key stops no start: that client is refused, the log and assertionctl doctor say why.
 
 Examples:
   assertiond --check-config /etc/assertiond/assertiond.json

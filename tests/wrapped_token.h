@@ -10,6 +10,9 @@ class WrappedToken : public Token {
   explicit WrappedToken(Token& real) : real_(real) {}
 
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override { return real_.Read(labels); }
+  Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override {
+    return real_.List(applications);
+  }
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
     return real_.StoreCertificate(label, id, subject, der);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,31 +33,49 @@ struct KeyAttribute {
   bool ok() const { return !required || value == required; }
 };
 
-// A private key on the token with its public half, paired by CKA_ID.
+// A private key on the token (CKA_PRIVATE true: it took the PIN to make) with its public half, paired by CKA_ID.
 struct TokenKey {
   ObjectHandle private_key;
-  std::string label;  // CKA_LABEL
-  Bytes id;           // CKA_ID
-  PublicKey public_key;
+  std::string label;     // CKA_LABEL
+  Bytes id;              // CKA_ID
+  PublicKey public_key;  // the first of the candidates
   std::vector<KeyAttribute> attributes;
   std::optional<Error> flaw;  // why it cannot be used; public_key and attributes may be missing then
+  // What may be its public half. An RSA key shows it. A key on a curve does not, and anybody may put a public key
+  // object beside it: believe the candidate that verifies what the key signs, or whose thumbprint you trust.
+  std::vector<PublicKey> candidates = {};
 };
 
-// Another object on the token. A public key stands here only when its private half is not there.
+// Another object on the token.
 struct TokenObject {
   ObjectHandle handle;
-  std::string label;  // CKA_LABEL
-  Bytes id;           // CKA_ID
-  Bytes value;        // a certificate's DER
+  std::string label;                                   // CKA_LABEL
+  Bytes id;                                            // CKA_ID
+  Bytes value;                                         // a certificate's DER; empty: the token does not show it
+  std::optional<PublicKey> public_key = std::nullopt;  // of a public key that can be read
 };
 
 struct TokenContents {
   std::vector<TokenKey> keys;
-  std::vector<TokenObject> public_keys;
+  std::vector<TokenObject> public_keys;  // with one of the labels, or the CKA_ID of one of the keys
   std::vector<TokenObject> certificates;
+  std::vector<TokenObject> unguarded = {};  // private keys that are no keys to us: CKA_PRIVATE is not true
 };
 
-// A data object (PKCS#11 v2.40 base, section 4.5). One that is not private may be anybody's: its value is not read.
+enum class ObjectKind { kPrivateKey, kPublicKey, kCertificate, kData };
+
+// An object on the token, without its value.
+struct ListedObject {
+  ObjectKind kind;
+  ObjectHandle handle;
+  std::string label;        // CKA_LABEL
+  Bytes id;                 // CKA_ID; data has none
+  std::string application;  // CKA_APPLICATION, of data alone
+  bool is_private;          // CKA_PRIVATE, as read back
+};
+
+// A data object (PKCS#11 v2.40 base, section 4.5). One that is not private may be anybody's, for no PIN is needed to
+// make it: its value is not read.
 struct TokenData {
   ObjectHandle handle;
   std::string label;
@@ -118,6 +137,9 @@ class Token {
   // The keys and certificates whose label is one of these, in no order; of others nothing is told.
   virtual Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) = 0;
 
+  // All keys and certificates, whatever their label, and the data objects of these applications that are not private.
+  virtual Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) = 0;
+
   // Makes a key pair that cannot leave the token, and reads it back. FAILED_PRECONDITION: it makes none for the
   // algorithm.
   virtual Result<TokenKey> GenerateKeyPair(const NewKey& key) = 0;
@@ -125,15 +147,16 @@ class Token {
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).
   virtual Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) = 0;
 
-  // Destroys both halves of the key pair of that CKA_ID.
+  // Destroys both halves of the key pair of that CKA_ID, and every other key object that has it.
   virtual Status DestroyKey(BytesView id) = 0;
 
   // Destroys the object; one that is gone already counts as done.
   virtual Status DestroyObject(ObjectHandle object) = 0;
 
-  // The data objects of this application (CKA_APPLICATION), with this label unless it is empty. The values of data
-  // objects cannot be changed on every token: store the new, then destroy the old. What is stored is private.
+  // The data objects of this application (CKA_APPLICATION), with this label unless it is empty, private or not. The
+  // values of data objects cannot be changed on every token: store the new, then destroy the old.
   virtual Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) = 0;
+  // Stores a private one.
   virtual Status StoreData(std::string_view application, std::string_view label, std::string_view value) = 0;
 
   virtual Result<PrivateKeyReference> PrivateKeyOf(BytesView id) = 0;

@@ -10,8 +10,8 @@
 #include "cli/text.h"
 #include "keys/file_ledger.h"
 #include "keys/key_ring.h"
-#include "keys/orphan.h"
 #include "keys/pending_changes.h"
+#include "keys/stray.h"
 #include "keys/token_ledger.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
@@ -93,28 +93,44 @@ void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, 
             removal.client_id + " removes them");
     return;
   }
-  const auto removed = RemoveOrphans(token, ledger, removal.client_id);
+  const auto removed = RemoveStrays(token, ledger, removal.client_id);
   if (!removed) {
     add(false, "orphans not removed, or not all of them: " + removed.error().ToString());
     return;
   }
   for (const auto& orphan : *removed) {
-    add(true, "removed " + orphan.ToString());
+    add(true,
+        "removed " + orphan.ToString() + (orphan.label == removal.client_id ? "" : " under " + orphan.ShownLabel()));
   }
   if (removed->empty()) {
     add(true, "no orphans to remove");
   }
 }
 
-void DiagnoseOrphans(const TokenContents& contents, const Ledgers& ledgers, const std::string& client_id,
-                     const std::string& name, std::vector<Finding>& findings) {
-  for (const auto& orphan : FindOrphans(contents, ledgers)) {
-    findings.push_back({.name = name,
+// Every object on the token under a name of ours that is nothing to assertiond.
+void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Client>& clients, bool copies,
+                    std::vector<Finding>& findings) {
+  const auto ledgers = ledger.Read();
+  std::vector<std::string> client_ids;
+  for (const auto& client : clients) {
+    // Without a ledger that counts nobody knows which keys are the client's.
+    const bool broken = ledgers && ledgers->errors.contains(client.client_id);
+    if (!broken && (!copies || client.binding != Binding::kCertificate)) {
+      client_ids.push_back(client.client_id);
+    }
+  }
+  const auto strays = ledgers ? FindStrays(token, client_ids, ledgers->ledgers) : std::unexpected(ledgers.error());
+  if (!strays) {
+    findings.push_back({.name = "strays", .ok = false, .text = strays.error().ToString()});
+    return;
+  }
+  for (const auto& stray : *strays) {
+    const bool named = std::ranges::find(client_ids, stray.label) != client_ids.end();
+    findings.push_back({.name = named ? "client " + stray.label : "token",
                         .ok = false,
-                        .text = orphan.ToString() +
-                                " is in no ledger: a change that was interrupted or is going on right now left it, or "
-                                "other means than assertiond; --remove-orphans --client-id " +
-                                client_id + " destroys it for ever"});
+                        .text = stray.ToString() + (named ? "" : " under " + stray.ShownLabel()) + " " +
+                                stray.Meaning() + "; --remove-orphans --client-id " +
+                                (named ? stray.label : "ID, of any client,") + " destroys it for ever"});
   }
 }
 
@@ -213,6 +229,18 @@ void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::stri
                                                   ": nobody signs for this client while the first HSM is away"});
 }
 
+// Of every key, whether it signs now or not.
+void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std::string& name,
+                   std::vector<Finding>& findings) {
+  for (const auto& entry : ring.Snapshot()->at(client_id).keys) {
+    for (const auto* flaw : {&entry.flaw, &entry.certificate_flaw}) {
+      if (*flaw) {
+        findings.push_back({.name = name, .ok = false, .text = (*flaw)->ToString()});
+      }
+    }
+  }
+}
+
 // `first`: the HSM whose keys the client has, or copies of them; null: this one.
 void DiagnoseClient(const Opened& hsm, const Opened* first, const Client& client, Time now,
                     std::vector<Finding>& findings) {
@@ -242,12 +270,11 @@ void DiagnoseClient(const Opened& hsm, const Opened* first, const Client& client
   for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
     DiagnoseAttributes(contents->keys[i], name, findings);
   }
-  const auto ledgers = ledger.Read();
-  if (contents && ledgers && !ledgers->errors.contains(client.client_id)) {
-    DiagnoseOrphans(*contents, ledgers->ledgers, client.client_id, name, findings);
-  }
   const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
+  if (ring) {
+    DiagnoseFlaws(**ring, client.client_id, name, findings);
+  }
   findings.push_back({.name = name,
                       .ok = key.has_value(),
                       .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
@@ -280,6 +307,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
       continue;
     }
     DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
+    DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
     for (const auto& client : config.clients) {
       DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
     }

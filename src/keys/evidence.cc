@@ -143,7 +143,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
     return std::unexpected(contents.error());
   }
   const auto found = std::ranges::find(contents->keys, key.record.id, &TokenKey::id);
-  if (!key.key || found == contents->keys.end() || found->flaw) {
+  if (!key.key || found == contents->keys.end() || found->attributes.empty()) {
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
   const auto& algorithm = *key.record.algorithm;
@@ -156,7 +156,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"mechanism", token.MechanismOf(algorithm)},
                          {"key_bits", key.key->bits()},
                          {"cka_id", Hex(key.record.id)},
-                         {"jwk", jws::Jwk(found->public_key, algorithm, {})},
+                         {"jwk", jws::Jwk(key.key->public_key, algorithm, {})},
                          {"token", TokenJson(description)},
                          {"attributes_are", BehindAttributes(description.module)},
                          {"attributes", AttributesJson(*found)},

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -51,6 +53,11 @@ Result<std::string> MakeProofInput(const Random& random) {
   return "assertiond proof " + Hex(nonce);
 }
 
+// Whether no key can be judged by the error, for the token does not answer. All others are a flaw of the one key.
+bool IsTheTokens(const Error& error) {
+  return error.code == Code::kUnavailable || error.code == Code::kTokenAbsent || error.code == Code::kDeadlineExceeded;
+}
+
 // A signature over fresh random octets, checked with the public key: its CKA_ID means the key that it seems to mean.
 Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
   const auto input = MakeProofInput(random);
@@ -62,6 +69,9 @@ Status Prove(Token& token, const SigningKey& key, const std::string& name, const
     return std::unexpected(session.error());
   }
   const auto signature = (*session)->Sign(key.id, *key.algorithm, *input);
+  if (!signature && IsTheTokens(signature.error())) {
+    return std::unexpected(signature.error());
+  }
   if (!signature || !key.verifier.Verify(*input, *signature)) {
     return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
                 signature ? "verification failed" : signature.error().ToString());
@@ -91,41 +101,76 @@ Result<std::vector<Certificate>> ReadChain(const KeyRecord& record, const Public
   return chain;
 }
 
-// What is the same of `key` wherever it lives: that it is the one that the record means, and may sign.
-Status CheckIdentity(const KeyRecord& record, const TokenKey& key, const std::string& name) {
+// The public half that the record means, whatever else stands beside it. It is the same wherever the key lives.
+Result<PublicKey> FindHalf(const KeyRecord& record, const TokenKey& key, const std::string& name) {
   if (key.flaw) {
     return Fail(key.flaw->code, name + " cannot be used: " + key.flaw->message, key.flaw->detail);
   }
-  if (jws::JwkThumbprint(key.public_key) != record.kid) {
+  const auto found = std::ranges::find_if(
+      key.candidates, [&](const auto& candidate) { return jws::JwkThumbprint(candidate) == record.kid; });
+  if (found == key.candidates.end()) {
     return Fail(Code::kLedgerUnusable, name + " is another on the token than in the ledger");
   }
-  return {};
+  return *found;
+}
+
+// The public key object of a key on a curve can be destroyed without a PIN, or have another in its place. The kid,
+// which the ledger holds, vouches for the public key wherever it is found: in the certificate, or in what was known
+// `before`.
+std::optional<PublicKey> FindHalfElsewhere(const KeyRecord& record, const TokenContents& contents,
+                                           const ClientKeys& before) {
+  if (const auto* known = before.WithKid(record.kid); known != nullptr && known->key) {
+    return known->key->public_key;
+  }
+  for (const auto& object : contents.certificates) {
+    if (std::ranges::find(record.certificates, jws::Sha256Thumbprint(object.value)) == record.certificates.end()) {
+      continue;
+    }
+    const auto certificate = x509::ParseCertificate(object.value);
+    if (certificate && certificate->public_key && jws::JwkThumbprint(*certificate->public_key) == record.kid) {
+      return certificate->public_key;
+    }
+  }
+  return std::nullopt;
 }
 
 // `key` as the one that the record means, or why not. One that is withdrawn is shown as it is: it will never sign.
-Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const KeyRecord& record, const TokenKey& key,
-                            const TokenContents& contents, bool withdrawn, const Random& random) {
+Result<ScheduledKey> Admit(Token& token, const std::string& client_id, const KeyRecord& record, const TokenKey& key,
+                           const TokenContents& contents, const ClientKeys& before, bool withdrawn,
+                           const Random& random) {
   const auto name = Named(client_id, record);
-  if (auto same = CheckIdentity(record, key, name); !same) {
-    return std::unexpected(same.error());
+  auto half = FindHalf(record, key, name);
+  if (!half && half.error().code != Code::kKeyAmbiguous && half.error().code != Code::kKeyForbidden &&
+      record.algorithm->curve != nullptr && !key.attributes.empty()) {
+    if (auto elsewhere = FindHalfElsewhere(record, contents, before)) {
+      half = std::move(*elsewhere);
+    }
+  }
+  if (!half) {
+    return std::unexpected(half.error());
   }
   if (const auto fit = CheckCustody(key, name, /*copy=*/false); !fit && !withdrawn) {
     return std::unexpected(fit.error());
   }
-  auto verifier = x509::Verifier::New(key.public_key, *record.algorithm);
+  auto verifier = x509::Verifier::New(*half, *record.algorithm);
   if (!verifier) {
     return Fail(Code::kKeyUnproven, name + " is not what the ledger says: " + verifier.error().message,
                 verifier.error().detail);
   }
-  auto chain = ReadChain(record, key.public_key, contents.certificates, name);
+  ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}};
+  auto chain = ReadChain(record, *half, contents.certificates, name);
   if (!chain) {
-    return std::unexpected(chain.error());
+    // A certificate can be destroyed without a PIN. The identity server has its copy: the key goes on.
+    entry.certificate_flaw = chain.error();
+    const auto* known = before.WithKid(record.kid);
+    const bool same = known != nullptr && known->key && known->record.certificates == record.certificates;
+    chain = same ? known->key->chain : std::vector<Certificate>();
   }
   auto admitted =
       std::make_shared<SigningKey>(SigningKey{.client_id = client_id,
                                               .algorithm = record.algorithm,
                                               .id = key.id,
-                                              .public_key = key.public_key,
+                                              .public_key = std::move(*half),
                                               .kid = record.kid,
                                               .encoded_header = jws::EncodedHeader(*record.algorithm, record.kid),
                                               .chain = std::move(*chain),
@@ -135,15 +180,17 @@ Result<SigningKeyPtr> Admit(Token& token, const std::string& client_id, const Ke
       return std::unexpected(proven.error());
     }
   }
-  return admitted;
+  entry.key = std::move(admitted);
+  return entry;
 }
 
 // The original once more, from a token that holds a copy of it.
 Result<SigningKeyPtr> AdmitCopy(Token& token, const SigningKeyPtr& original, const KeyRecord& record,
                                 const TokenKey& key, const Random& random) {
   const auto name = "the copy of " + Named(original->client_id, record);
-  if (auto same = CheckIdentity(record, key, name); !same) {
-    return std::unexpected(same.error());
+  // A copy's public half is the original's: what else stands under its CKA_ID does not matter, the proof does.
+  if (auto half = FindHalf(record, key, name); !half && (key.flaw || original->algorithm->curve == nullptr)) {
+    return std::unexpected(half.error());
   }
   if (auto fit = CheckCustody(key, name, /*copy=*/true); !fit) {
     return std::unexpected(fit.error());
@@ -167,10 +214,10 @@ const typename Map::mapped_type& Get(const Map& map, const std::string& key,
   return found == map.end() ? otherwise : found->second;
 }
 
-// Copies are looked for again as long as one is missing: nothing tells of their coming.
+// What is missing, or has a flaw, is looked at again each time: a flaw may end without an object's coming or going.
 bool IsWhole(const ClientKeys& keys, Time now) {
-  return !keys.copies || std::ranges::all_of(keys.keys, [&](const auto& entry) {
-    return entry.key || entry.record.StateAt(now) == KeyState::kWithdrawn;
+  return std::ranges::all_of(keys.keys, [&](const auto& entry) {
+    return (entry.key && !entry.flaw) || entry.record.StateAt(now) == KeyState::kWithdrawn;
   });
 }
 
@@ -179,6 +226,72 @@ Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t se
           .message = "the ledger of client '" + client_id + "' is of version " + std::to_string(version) +
                      " now, but version " + std::to_string(seen) + " was seen before: it was rolled back, or lost",
           .detail = {}};
+}
+
+void Mix(std::size_t& seed, std::string_view text) {
+  constexpr std::size_t kOdd = 0x9E3779B97F4A7C15U;
+  seed ^= std::hash<std::string_view>()(text) + kOdd + (seed << 6U) + (seed >> 2U);
+}
+
+// Changes when the object is another, or is told of otherwise.
+std::size_t HashOf(const ListedObject& object) {
+  std::size_t hash = static_cast<std::size_t>(object.kind) * 2 + (object.is_private ? 1 : 0);
+  Mix(hash, std::to_string(object.handle.value) + "," + std::to_string(object.handle.epoch));
+  Mix(hash, object.label);
+  Mix(hash, std::string_view(reinterpret_cast<const char*>(object.id.data()), object.id.size()));
+  return hash;
+}
+
+// What the token holds, summed up: in all, under each label, and under each CKA_ID.
+struct Inventory {
+  std::size_t all = 0;
+  std::map<std::string, std::size_t, std::less<>> by_label;
+  std::map<Bytes, std::size_t> by_id;
+
+  explicit Inventory(const std::vector<ListedObject>& objects) {
+    for (const auto& object : objects) {
+      const auto hash = HashOf(object);  // added up: a token lists in any order
+      all += hash;
+      if (object.kind != ObjectKind::kData) {
+        by_label[object.label] += hash;
+        by_id[object.id] += hash;
+      }
+    }
+  }
+
+  // Changes with what bears on the client's keys.
+  std::size_t Of(const std::string& client_id, const Schedule& schedule) const {
+    const auto labelled = by_label.find(client_id);
+    std::size_t sum = labelled == by_label.end() ? 0 : labelled->second;
+    for (const auto& record : schedule) {
+      const auto found = by_id.find(record.id);
+      sum += found == by_id.end() ? 0 : found->second;
+    }
+    return sum;
+  }
+};
+
+Schedule ScheduleOf(const ClientKeys& keys) {
+  Schedule schedule;
+  for (const auto& entry : keys.keys) {
+    schedule.push_back(entry.record);
+  }
+  return schedule;
+}
+
+// Whether a key of the ledger was not found as it should be: between two looks another administrator may have changed
+// both.
+bool LacksOne(const KeySet& keys) {
+  return std::ranges::any_of(keys, [](const auto& client) {
+    return std::ranges::any_of(client.second.keys, [&](const auto& entry) {
+      return !client.second.copies && entry.flaw && entry.flaw->code == Code::kLedgerUnusable;
+    });
+  });
+}
+
+std::unexpected<Error> Flawed(std::string_view client_id, const Error& flaw) {
+  return Fail(Code::kFailedPrecondition,
+              "client '" + std::string(client_id) + "' cannot sign: " + flaw.message + ": see assertionctl doctor");
 }
 
 std::unexpected<Error> NoSigningKey(std::string_view client_id) {
@@ -203,10 +316,11 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
                                                Random random, const KeyRing* originals) {
   std::unique_ptr<KeyRing> ring(
       new KeyRing(token, ledger, std::move(clients), std::move(clock), std::move(random), originals));
-  // Between the ledger and the token another administrator may have changed both.
   constexpr int kLooks = 3;
   auto loaded = ring->Refresh();
-  for (int look = 1; look < kLooks && !loaded && loaded.error().code == Code::kLedgerUnusable; ++look) {
+  for (int look = 1;
+       look < kLooks && (loaded ? LacksOne(*ring->keys_.load()) : loaded.error().code == Code::kLedgerUnusable);
+       ++look) {
     loaded = ring->Refresh();
   }
   // A ledger that cannot be used stops its client alone.
@@ -217,7 +331,8 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 }
 
 // The ledgers as they are at least as new as what was seen. A look at the token may miss a version that has just come.
-Result<LedgerContents> KeyRing::ReadLedgers() const {
+// `rolled_back`: the clients whose newest ledger is older than that; their keys as they were known stay in use.
+Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const {
   constexpr int kLooks = 5;
   auto seen = floor_;
   for (const auto& [client_id, keys] : *keys_.load()) {
@@ -236,6 +351,9 @@ Result<LedgerContents> KeyRing::ReadLedgers() const {
       }
     }
     if (older.empty() || look == kLooks) {
+      for (const auto& [client_id, error] : older) {
+        rolled_back.insert(client_id);
+      }
       contents->errors.merge(older);
       return contents;
     }
@@ -302,20 +420,28 @@ void KeyRing::Expect(std::vector<Client> clients) {
 
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
-  const auto ledgers = ReadLedgers();
+  std::set<std::string, std::less<>> rolled_back;
+  const auto ledgers = ReadLedgers(rolled_back);
   if (!ledgers) {
     return std::unexpected(ledgers.error());
   }
   stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers->strays));
   broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers->errors));
+  const auto listed = token_.List(kStrayApplications);
+  if (!listed) {
+    return std::unexpected(listed.error());
+  }
+  const Inventory inventory(*listed);
+  inventory_ = inventory.all;
   const auto before = keys_.load();
   const auto originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
   const ClientLedger no_ledger;
-  const ClientKeys no_originals;
+  const ClientKeys none;
   struct Change {
     const Client& client;
     const ClientLedger& ledger;
     const ClientKeys* originals;  // null: the keys are this token's own
+    std::size_t seen;
   };
   auto after = std::make_shared<KeySet>();
   std::vector<Change> changed;
@@ -323,18 +449,25 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   Status read;
   for (const auto& client : clients) {
     const auto& ledger = Get(ledgers->ledgers, client.client_id, no_ledger);
-    const auto* copied = HasCopiesOf(client) ? &Get(*originals, client.client_id, no_originals) : nullptr;
+    const auto* copied = HasCopiesOf(client) ? &Get(*originals, client.client_id, none) : nullptr;
     const auto version = copied == nullptr ? ledger.version : copied->version;
     const auto known = before->find(client.client_id);
+    const auto seen = inventory.Of(client.client_id, copied == nullptr ? ledger.keys : ScheduleOf(*copied));
     if (const auto error = ledgers->errors.find(client.client_id);
         copied == nullptr && error != ledgers->errors.end()) {
       read = whole ? Status() : std::unexpected(error->second);
-      after->emplace(client.client_id, known == before->end() ? ClientKeys() : known->second);
+      auto kept = known == before->end() ? ClientKeys() : known->second;
+      if (!rolled_back.contains(client.client_id)) {
+        kept.keys.clear();  // nobody knows what they may do now; the version is not to be forgotten
+        kept.seen = 0;
+      }
+      after->emplace(client.client_id, std::move(kept));
     } else if (known != before->end() && known->second.version == version &&
-               known->second.copies == (copied != nullptr) && IsWhole(known->second, clock_())) {
+               known->second.copies == (copied != nullptr) && known->second.seen == seen &&
+               IsWhole(known->second, clock_())) {
       after->insert(*known);
     } else {
-      changed.push_back({.client = client, .ledger = ledger, .originals = copied});
+      changed.push_back({.client = client, .ledger = ledger, .originals = copied, .seen = seen});
       labels.insert(client.client_id);
     }
   }
@@ -348,9 +481,12 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     return std::unexpected(contents.error());
   }
   for (const auto& change : changed) {
-    auto keys = change.originals == nullptr ? Read(change.client, change.ledger, *contents)
-                                            : ReadCopies(change.client, *change.originals, *contents);
+    const auto known = before->find(change.client.client_id);
+    auto keys = change.originals == nullptr
+                    ? Read(change.client, change.ledger, *contents, known == before->end() ? none : known->second)
+                    : ReadCopies(change.client, *change.originals, *contents);
     if (keys) {
+      keys->seen = change.seen;
       after->emplace(change.client.client_id, std::move(*keys));
       continue;
     }
@@ -358,7 +494,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     if (whole) {
       return read;
     }
-    if (const auto known = before->find(change.client.client_id); known != before->end()) {
+    if (known != before->end()) {
       after->insert(*known);  // one client's trouble is not another's
     }
   }
@@ -367,34 +503,83 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   return read;
 }
 
-Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledger,
-                                 const TokenContents& contents) const {
+// Fails only when the token cannot be asked.
+Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
+                                 const ClientKeys& before) const {
   const auto now = clock_();
   ClientKeys keys{.version = ledger.version, .keys = {}};
   for (const auto& record : ledger.keys) {
     const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
     const auto* found = FindKey(contents, client.client_id, record);
-    if (found == nullptr && !withdrawn) {
-      return Fail(Code::kLedgerUnusable, Named(client.client_id, record) + " is in the ledger but not on the token");
+    auto admitted =
+        found != nullptr
+            ? Admit(token_, client.client_id, record, *found, contents, before, withdrawn, random_)
+            : Fail(Code::kLedgerUnusable, Named(client.client_id, record) + " is in the ledger but not on the token");
+    if (!admitted && IsTheTokens(admitted.error())) {
+      return std::unexpected(admitted.error());
     }
-    SigningKeyPtr key;
-    if (found != nullptr) {
-      auto admitted = Admit(token_, client.client_id, record, *found, contents, withdrawn, random_);
-      if (!admitted && !withdrawn) {
-        return std::unexpected(admitted.error());
-      }
-      key = admitted ? std::move(*admitted) : nullptr;
+    if (admitted) {
+      keys.keys.push_back(std::move(*admitted));
+      continue;
     }
-    keys.keys.push_back({.record = record, .key = std::move(key), .flaw = {}});
+    ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}};
+    if (!withdrawn) {
+      // One that is not found may be hidden by a token that is away: its signatures will tell.
+      const auto* known = found == nullptr ? before.WithKid(record.kid) : nullptr;
+      entry.key = known == nullptr ? nullptr : known->key;
+      entry.flaw = std::move(admitted.error());
+    }
+    keys.keys.push_back(std::move(entry));
   }
   std::ranges::stable_sort(keys.keys, {}, [](const auto& entry) { return entry.record.sign_from; });
   return keys;
 }
 
+// At a changed token alone: it takes a look at every object under a name of ours.
+void KeyRing::LookForStrays() {
+  std::size_t inventory = 0;
+  {
+    const std::lock_guard lock(refreshing_);
+    inventory = inventory_;
+  }
+  Ledgers ledgers;
+  std::vector<std::string> client_ids;
+  std::size_t versions = 0;
+  const auto broken = broken_ledgers_.load();
+  for (const auto& [client_id, keys] : *keys_.load()) {
+    if (broken->contains(client_id)) {
+      continue;  // nobody knows which keys are this client's
+    }
+    client_ids.push_back(client_id);
+    ledgers.emplace(
+        client_id,
+        ClientLedger{
+            .client_id = client_id, .version = keys.version, .previous = {}, .keys = ScheduleOf(keys), .requests = {}});
+    Mix(versions, client_id + ":" + std::to_string(keys.version));
+  }
+  const std::pair looked_at(inventory, versions);
+  const bool confirmed = strays_.load()->size() == seen_once_.size();
+  if (looked_at == looked_at_ && confirmed) {
+    return;
+  }
+  auto found = FindStrays(token_, client_ids, ledgers);
+  if (!found) {
+    return;  // the refresh says what is wrong with the token
+  }
+  looked_at_ = looked_at;
+  std::vector<Stray> twice;
+  std::ranges::copy_if(*found, std::back_inserter(twice),
+                       [this](const auto& stray) { return std::ranges::find(seen_once_, stray) != seen_once_.end(); });
+  seen_once_ = std::move(*found);
+  strays_.store(std::make_shared<const std::vector<Stray>>(std::move(twice)));
+}
+
 ClientKeys KeyRing::ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const {
   const auto now = clock_();
   ClientKeys keys{.version = originals.version, .keys = {}, .copies = true};
-  for (const auto& [record, original, flaw] : originals.keys) {
+  for (const auto& entry : originals.keys) {
+    const auto& record = entry.record;
+    const auto& original = entry.key;
     ScheduledKey copy{.record = record, .key = nullptr, .flaw = {}};
     const auto* found = FindKey(contents, client.client_id, record);
     if (found != nullptr && original && record.StateAt(now) != KeyState::kWithdrawn) {
@@ -447,9 +632,12 @@ std::optional<Client> KeyRing::FindClient(std::string_view client_id) const {
 
 void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {
   refresher_ = std::jthread([this, interval, refreshed = std::move(refreshed)](const std::stop_token& stop) {
+    LookForStrays();
     std::unique_lock lock(waiting_);
     while (!stopped_.wait_for(lock, stop, interval, [] { return false; }) && !stop.stop_requested()) {
-      refreshed(Refresh());
+      const auto status = Refresh();
+      LookForStrays();
+      refreshed(status);
     }
   });
 }
@@ -459,6 +647,9 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto found = keys->find(client_id);
   const auto now = clock_();
   const auto* entry = found == keys->end() ? nullptr : SigningAt(client_id, found->second, now);
+  if (entry != nullptr && !entry->key && entry->flaw) {
+    return Flawed(client_id, *entry->flaw);
+  }
   if (entry == nullptr || !entry->key) {
     const auto broken = broken_ledgers_.load();
     const auto error = broken->find(client_id);

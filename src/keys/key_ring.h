@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "assertion/client.h"
@@ -22,20 +24,23 @@
 #include "assertion/token.h"
 #include "keys/ledger.h"
 #include "keys/signing_key.h"
+#include "keys/stray.h"
 
 namespace assertion {
 
 struct ScheduledKey {
   KeyRecord record;
-  SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or a flawed one
-  std::optional<Error> flaw;  // why a copy is not used
+  SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or one with a flaw
+  std::optional<Error> flaw;  // what is wrong with it on the token; with a key: it was well before, and stays in use
+  std::optional<Error> certificate_flaw = std::nullopt;  // why its certificate cannot be shown, or not after a restart
 };
 
 // One client's keys, by sign_from.
 struct ClientKeys {
   std::int64_t version = 0;
   std::vector<ScheduledKey> keys;
-  bool copies = false;  // see KeyRing
+  bool copies = false;   // see KeyRing
+  std::size_t seen = 0;  // changes with the objects on the token that bear on them
 
   // Null when none.
   const ScheduledKey* SigningAt(Time now) const;
@@ -49,18 +54,20 @@ using KeySet = std::map<std::string, ClientKeys, std::less<>>;
 // be there. Readers take a snapshot and never wait for an administrator. A key belongs to the client whose id is its
 // CKA_LABEL; a key of that label that is in no ledger is not used.
 //
+// What is wrong with a key on the token is that key's flaw, and stops nobody else. A key with a flaw does not sign and
+// is not published, except one that was well before and is not found any more: the HSM then says so at each call.
+//
 // The ring of a second HSM has `originals`, the ring of the first. Of a client with Binding::kCertificate it holds
 // copies: the identity server knows one key, so the schedule is the original's alone, and what the vendor's means have
 // brought to this token counts once its public key is the original's, it is fit to sign, and it has signed.
 class KeyRing {
  public:
-  // Reads and proves the keys of all clients. One that is not withdrawn and must not sign fails the whole:
-  // kKeyForbidden, kKeyAmbiguous, kKeyUnproven; one that the token does not hold: kLedgerUnusable. A client without a
-  // key is none of these, nor is an original without a copy. `token`, `ledger` and `originals` must outlive the ring.
+  // Reads and proves the keys of all clients. Fails only when the ledger or the token cannot be read; what is wrong
+  // with a key is among its client's ScheduledKeys. `token`, `ledger` and `originals` must outlive the ring.
   static Result<std::unique_ptr<KeyRing>> Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
                                                Random random, const KeyRing* originals = nullptr);
 
-  // Takes over what others changed. On an error the keys of the client that it is about stay as they are.
+  // Takes over what others changed. On an error the keys that could not be looked at stay as they are.
   Status Refresh();
 
   // Serves these clients from now on, or, on an error as of Load, those of before.
@@ -82,8 +89,8 @@ class KeyRing {
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
   void KeepNoMore() { refresher_ = {}; }
 
-  // The key that signs now. FAILED_PRECONDITION when the client has none, or its certificate has expired and the
-  // client's binding does not allow for that.
+  // The key that signs now. FAILED_PRECONDITION when the client has none, it has a flaw, or its certificate has expired
+  // and the client's binding does not allow for that.
   Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
 
   // NOT_FOUND when the client has no such key. An empty kid: the one that signs now, FAILED_PRECONDITION if there is
@@ -108,6 +115,8 @@ class KeyRing {
   // What called itself a ledger at the last refresh and is none.
   std::shared_ptr<const std::vector<StrayText>> StrayLedgers() const { return stray_ledgers_.load(); }
 
+  // What two looks of KeepFresh found on the token under names of ours: what one alone finds may be a change under way.
+  std::shared_ptr<const std::vector<Stray>> Strays() const { return strays_.load(); }
   // Nothing when it is not configured.
   std::optional<Client> FindClient(std::string_view client_id) const;
   std::vector<Client> clients() const { return *clients_.load(); }
@@ -130,9 +139,11 @@ class KeyRing {
         random_(std::move(random)) {}
 
   Status Update(const std::vector<Client>& clients, bool whole);
-  Result<LedgerContents> ReadLedgers() const;
+  Result<LedgerContents> ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const;
   void Tell(const Ledgers& ledgers, const KeySet& keys);
-  Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents) const;
+  void LookForStrays();
+  Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
+                          const ClientKeys& before) const;
   ClientKeys ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const;
   const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
 
@@ -147,9 +158,13 @@ class KeyRing {
   std::map<std::string, std::int64_t, std::less<>> floor_;  // under refreshing_, as what follows
   std::map<std::string, std::int64_t, std::less<>> told_;
   OnVersion seen_;
+  std::size_t inventory_ = 0;  // changes with the objects on the token
   std::atomic<std::shared_ptr<const KeySet>> keys_{std::make_shared<const KeySet>()};
   std::atomic<std::shared_ptr<const std::vector<StrayText>>> stray_ledgers_{
       std::make_shared<const std::vector<StrayText>>()};
+  std::atomic<std::shared_ptr<const std::vector<Stray>>> strays_{std::make_shared<const std::vector<Stray>>()};
+  std::vector<Stray> seen_once_;                     // KeepFresh's thread alone, as what follows
+  std::pair<std::size_t, std::size_t> looked_at_{};  // inventory and ledgers when strays were looked for
   std::mutex waiting_;
   std::condition_variable_any stopped_;
   std::jthread refresher_;  // ends first

@@ -1,17 +1,53 @@
 #include "keys/own_key.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "keys/machine_lock.h"
+#include "x509/openssl.h"
+#include "x509/verifier.h"
 
 namespace assertion {
 namespace {
 
 constexpr std::size_t kIdOctets = 16;
+constexpr std::size_t kNonceOctets = 32;
 
-bool IsUnfit(const TokenKey& key) { return key.flaw || !std::ranges::all_of(key.attributes, &KeyAttribute::ok); }
+bool IsFit(const TokenKey& key) { return !key.flaw && std::ranges::all_of(key.attributes, &KeyAttribute::ok); }
+
+// The candidate that verifies what the key signs becomes its public key. False: none does, so it is not what it seems
+// to be. An error says nothing of the key.
+Result<bool> Prove(Token& token, TokenKey& key) {
+  std::array<std::uint8_t, kNonceOctets> nonce{};
+  if (!x509::RandomOctets(nonce)) {
+    return Fail(Code::kInternal, "the random number generator failed", "RAND_bytes");
+  }
+  const auto input = "assertiond proof " + Hex(nonce);
+  for (const auto& candidate : key.candidates) {
+    const auto algorithm = std::ranges::find_if(
+        kAlgorithms, [&](const auto& each) { return Fits(candidate, each) && !token.MechanismOf(each).empty(); });
+    if (algorithm == kAlgorithms.end()) {
+      continue;
+    }
+    const auto verifier = x509::Verifier::New(candidate, *algorithm);
+    const auto session = token.OpenSigningSession();
+    if (!session) {
+      return std::unexpected(session.error());
+    }
+    const auto signature = (*session)->Sign(key.id, *algorithm, input);
+    if (!signature) {
+      return std::unexpected(signature.error());
+    }
+    if (verifier && verifier->Verify(input, *signature)) {
+      key.public_key = candidate;
+      return true;
+    }
+  }
+  return false;
+}
 
 Result<TokenKey> Generate(Token& token, std::string_view label, const Random& random) {
   Bytes id(kIdOctets);
@@ -32,9 +68,18 @@ Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label) 
   if (!contents) {
     return std::unexpected(contents.error());
   }
-  std::erase_if(contents->keys, IsUnfit);
-  std::ranges::sort(contents->keys, {}, &TokenKey::id);
-  return std::move(contents->keys);
+  std::vector<TokenKey> fit;
+  for (auto& key : contents->keys) {
+    const auto proven = IsFit(key) ? Prove(token, key) : false;
+    if (!proven) {
+      return std::unexpected(proven.error());
+    }
+    if (*proven) {
+      fit.push_back(std::move(key));
+    }
+  }
+  std::ranges::sort(fit, {}, &TokenKey::id);
+  return fit;
 }
 
 Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, const Random& random) {

@@ -12,7 +12,8 @@ namespace assertion {
 // Keys of assertiond itself, by their CKA_LABEL: they are no client's, so no ledger schedules them. Like a client's
 // they are made in the token and cannot leave it.
 
-// Those fit to sign, by CKA_ID: all servers of a token see them in one order.
+// Those fit to sign that made a signature which their public key verifies, by CKA_ID: all servers of a token see them
+// in one order.
 Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label);
 
 // The first of them; makes one when there is none.

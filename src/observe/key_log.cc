@@ -25,6 +25,19 @@ void WarnOfExpiry(const std::string& client_id, const ClientKeys& client, Time n
   }
 }
 
+// What is wrong with the client's keys and their certificates; empty: nothing.
+std::string FlawsOf(const ClientKeys& client) {
+  std::string flaws;
+  for (const auto& entry : client.keys) {
+    for (const auto* flaw : {&entry.flaw, &entry.certificate_flaw}) {
+      if (*flaw) {
+        flaws += (flaws.empty() ? "" : "; ") + (*flaw)->ToString();
+      }
+    }
+  }
+  return flaws;
+}
+
 }  // namespace
 
 // Whether it is another than at the last look.
@@ -68,6 +81,27 @@ void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
       strays.size(), where_, named);
 }
 
+// Once when they come, and when they change.
+void KeyLog::LookAtStrays(const std::vector<Stray>& strays) {
+  constexpr std::size_t kMostLines = 10;
+  std::string state;
+  for (const auto& stray : strays) {
+    state += stray.label + '\0' + stray.ToString() + '\0';
+  }
+  if (std::exchange(strays_, state) == state) {
+    return;
+  }
+  for (std::size_t i = 0; i < std::min(strays.size(), kMostLines); ++i) {
+    spdlog::warn("stray on the token{}: {} under {}: {}", where_, strays[i].ToString(), strays[i].ShownLabel(),
+                 strays[i].Meaning());
+  }
+  if (strays.size() > kMostLines) {
+    spdlog::warn("and {} strays more{}: see assertionctl doctor", strays.size() - kMostLines, where_);
+  } else if (strays.empty()) {
+    spdlog::info("no strays on the token{} any more", where_);
+  }
+}
+
 void KeyLog::Look(const KeyRing& keys) {
   const auto now = keys.Now();
   const auto snapshot = keys.Snapshot();
@@ -78,10 +112,14 @@ void KeyLog::Look(const KeyRing& keys) {
     }
     const auto* signing = client.SigningAt(now);
     const auto kid = signing == nullptr ? "" : signing->record.kid;
-    if (!IsNews(client_id, kid)) {
+    const auto flaws = FlawsOf(client);
+    if (!IsNews(client_id, kid + flaws)) {
       continue;
     }
-    if (kid.empty()) {
+    if (!flaws.empty()) {
+      spdlog::error("client {}{}{}: {}: see assertionctl doctor", client_id, where_,
+                    signing != nullptr && !signing->key ? " cannot sign" : "", flaws);
+    } else if (kid.empty()) {
       spdlog::warn("client {} has no key that signs now{}", client_id, where_);
     } else {
       spdlog::info("client {} signs with key {}{}", client_id, kid, where_);
@@ -94,6 +132,7 @@ void KeyLog::Look(const KeyRing& keys) {
     }
   }
   LookAtStrayLedgers(*keys.StrayLedgers());
+  LookAtStrays(*keys.Strays());
   if (now >= next_warning_) {
     next_warning_ = now + kInterval;
     for (const auto& [client_id, client] : *snapshot) {

@@ -7,11 +7,13 @@
 
 #include "assertion/clock.h"
 #include "keys/key_ring.h"
+#include "keys/stray.h"
 
 namespace assertion {
 
-// Logs what operators should hear of the keys: which key signs for each client, once for each change; and once a day
-// the published keys whose certificate has expired or will within 30 days.
+// Logs what operators should hear of the keys: which key signs for each client and what is wrong with its keys, and
+// which objects on the token are strays, once for each change; and once a day the published keys whose certificate has
+// expired or will within 30 days.
 class KeyLog {
  public:
   // `where` is added to what it says, for example " on HSM 'east'"; empty: there is one HSM only.
@@ -22,11 +24,13 @@ class KeyLog {
  private:
   void LookAtCopies(const std::string& client_id, const ClientKeys& client, Time now);
   void LookAtStrayLedgers(const std::vector<StrayText>& strays);
+  void LookAtStrays(const std::vector<Stray>& strays);
   bool IsNews(const std::string& client_id, const std::string& state);
 
   const std::string where_;
-  std::map<std::string, std::string> known_;  // by client id: the kid that signs, or why none does
+  std::map<std::string, std::string> known_;  // by client id: the kid that signs, and flaws
   std::vector<StrayText> stray_ledgers_;      // those of the last look
+  std::string strays_;                        // those of the last look
   Time next_warning_;
 };
 

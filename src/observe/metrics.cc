@@ -1,5 +1,6 @@
 #include "observe/metrics.h"
 
+#include <algorithm>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -127,15 +128,22 @@ Families OfKeys(const HsmGroup& hsms) {
   auto stray_ledgers =
       Gauge("assertiond_ledger_strays",
             "What is kept as a ledger and does not verify, so that it counts for nothing: see doctor.");
+  auto flawed = Gauge("assertiond_client_flawed_keys",
+                      "Keys of a client that its ledger names and that the token does not show as they must be.");
+  auto strays = Gauge("assertiond_token_stray_objects",
+                      "Objects on the token under names of ours that are nothing to assertiond: see doctor.");
   auto expiry = Gauge("assertiond_certificate_not_after_seconds",
                       "When the certificate of a published key expires, in seconds since 1970-01-01T00:00:00Z.");
   for (const auto& hsm : hsms.All()) {
     const auto now = hsm->keys.Now();
     Add(stray_ledgers, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.StrayLedgers()->size()));
+    Add(strays, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.Strays()->size()));
     for (const auto& [client_id, client] : *hsm->keys.Snapshot()) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
       Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, signing_key != nullptr && signing_key->key ? 1 : 0);
+      Add(flawed, {{"client_id", client_id}, {"hsm", hsm->name}},
+          std::ranges::count_if(client.keys, [](const auto& entry) { return entry.flaw.has_value(); }));
       for (const auto& entry : client.keys) {
         if (entry.record.PublishedAt(now) && entry.key && !entry.key->chain.empty()) {
           Add(expiry, {{"client_id", client_id}, {"hsm", hsm->name}, {"kid", entry.record.kid}},
@@ -144,7 +152,8 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(signing), std::move(stray_ledgers), std::move(expiry)};
+  return {std::move(versions), std::move(signing), std::move(flawed),
+          std::move(strays),   std::move(stray_ledgers), std::move(expiry)};
 }
 
 Families OfAudit(const audit::Log& log) {

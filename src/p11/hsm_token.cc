@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <utility>
+#include <variant>
 
 #include "p11/hasher.h"
 #include "p11/pin.h"
@@ -46,7 +48,7 @@ constexpr std::array kCustody = {
     Custody{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", "it never could be", {}, true, false},
     Custody{CKA_LOCAL, "CKA_LOCAL", "it was generated inside the token, not imported", {}, true, false},
     Custody{CKA_SIGN, "CKA_SIGN", "it signs", true, true, false},
-    Custody{CKA_PRIVATE, "CKA_PRIVATE", "it is of no use without login", true, {}, false},
+    Custody{CKA_PRIVATE, "CKA_PRIVATE", "it is of no use without login", true, true, false},
     Custody{CKA_DECRYPT, "CKA_DECRYPT", "it does not decrypt", false, {}, false},
     Custody{CKA_UNWRAP, "CKA_UNWRAP", "it does not unwrap other keys", false, {}, false},
     Custody{CKA_DERIVE, "CKA_DERIVE", "no key is derived from it", false, {}, false},
@@ -118,18 +120,25 @@ Result<CurvePublicKey> ReadPoint(Session& session, CK_OBJECT_HANDLE object, cons
   return CurvePublicKey{.curve = &curve, .x = Bytes(x.begin(), x.end()), .y = Bytes(y.begin(), y.end())};
 }
 
+// Nothing where the token does not show it.
+Result<std::optional<bool>> ReadFlag(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
+  const auto value = session.Read(object, type);
+  if (!value) {
+    return std::unexpected(value.error());
+  }
+  const bool shown = *value && (*value)->size() == sizeof(CK_BBOOL);
+  return shown ? std::optional((*value)->front() != CK_FALSE) : std::nullopt;
+}
+
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
   std::vector<KeyAttribute> attributes;
   for (const auto& custody : kCustody) {
-    const auto value = session.Read(key, custody.type);
+    const auto value = ReadFlag(session, key, custody.type);
     if (!value) {
       return std::unexpected(value.error());
     }
-    const bool shown = *value && (*value)->size() == sizeof(CK_BBOOL);
-    attributes.push_back({.name = custody.name,
-                          .meaning = custody.meaning,
-                          .value = shown ? std::optional((*value)->front() != CK_FALSE) : std::nullopt,
-                          .required = custody.to_sign});
+    attributes.push_back(
+        {.name = custody.name, .meaning = custody.meaning, .value = *value, .required = custody.to_sign});
   }
   return attributes;
 }
@@ -149,23 +158,76 @@ Result<std::string> ReadText(Session& session, CK_OBJECT_HANDLE object, CK_ATTRI
   return *value ? std::string((*value)->begin(), (*value)->end()) : "";
 }
 
-// The handles of a class's objects with their labels and ids.
-Result<std::vector<TokenObject>> List(Session& session, CK_OBJECT_CLASS object_class) {
+// The objects of a class with their labels and ids.
+Result<std::vector<ListedObject>> ListAll(Session& session, ObjectKind kind, CK_OBJECT_CLASS object_class) {
   const auto found = FindAll(session, object_class);
   if (!found) {
     return std::unexpected(found.error());
   }
-  std::vector<TokenObject> objects;
+  std::vector<ListedObject> objects;
   for (const auto handle : *found) {
     auto label = ReadText(session, handle, CKA_LABEL);
     auto id = ReadText(session, handle, CKA_ID);
-    if (!label || !id) {
-      return std::unexpected(label ? id.error() : label.error());
+    // Without a login a private key and a certificate are made as easily as a public key.
+    const auto is_private = ReadFlag(session, handle, CKA_PRIVATE);
+    if (!label || !id || !is_private) {
+      return std::unexpected(!label ? label.error() : !id ? id.error() : is_private.error());
     }
-    objects.push_back(
-        {.handle = {.value = handle}, .label = std::move(*label), .id = Bytes(id->begin(), id->end()), .value = {}});
+    objects.push_back({.kind = kind,
+                       .handle = {.value = handle},
+                       .label = std::move(*label),
+                       .id = Bytes(id->begin(), id->end()),
+                       .application = {},
+                       .is_private = *is_private == true});
   }
   return objects;
+}
+
+// The data objects of an application that no PIN was needed to make.
+Result<std::vector<ListedObject>> ListPublicData(Session& session, std::string_view application) {
+  const CK_OBJECT_CLASS object_class = CKO_DATA;
+  std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_TOKEN, kTrue),
+                        Attribute(CKA_APPLICATION, AsBytes(application)), Attribute(CKA_PRIVATE, kFalse)};
+  const auto found = session.Find(pattern);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  std::vector<ListedObject> objects;
+  for (const auto handle : *found) {
+    auto label = ReadText(session, handle, CKA_LABEL);
+    const auto is_private = ReadFlag(session, handle, CKA_PRIVATE);
+    if (!label || !is_private) {
+      return std::unexpected(label ? is_private.error() : label.error());
+    }
+    if (*is_private != true) {
+      objects.push_back({.kind = ObjectKind::kData,
+                         .handle = {.value = handle},
+                         .label = std::move(*label),
+                         .id = {},
+                         .application = std::string(application),
+                         .is_private = false});
+    }
+  }
+  return objects;
+}
+
+Result<std::vector<ListedObject>> ListOnce(Session& session, std::span<const std::string_view> applications) {
+  std::vector<ListedObject> all;
+  Status listed;
+  const auto take = [&](Result<std::vector<ListedObject>> objects) {
+    if (objects) {
+      all.insert(all.end(), std::make_move_iterator(objects->begin()), std::make_move_iterator(objects->end()));
+    } else if (listed) {
+      listed = std::unexpected(objects.error());
+    }
+  };
+  take(ListAll(session, ObjectKind::kPrivateKey, CKO_PRIVATE_KEY));
+  take(ListAll(session, ObjectKind::kPublicKey, CKO_PUBLIC_KEY));
+  take(ListAll(session, ObjectKind::kCertificate, CKO_CERTIFICATE));
+  for (const auto application : applications) {
+    take(ListPublicData(session, application));
+  }
+  return listed ? Result<std::vector<ListedObject>>(std::move(all)) : std::unexpected(listed.error());
 }
 
 Result<CK_KEY_TYPE> ReadKeyType(Session& session, CK_OBJECT_HANDLE object) {
@@ -185,104 +247,160 @@ std::unexpected<Error> NotOnePair(std::string detail) {
   return Fail(Code::kKeyUnproven, "its private and its public key are not two halves of one pair", std::move(detail));
 }
 
-Result<PublicKey> ReadRsaPair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half) {
-  auto numbers = ReadRsa(session, public_half);
-  if (!numbers) {
-    return std::unexpected(numbers.error());
-  }
-  const auto modulus = ReadNeeded(session, private_half, CKA_MODULUS, "CKA_MODULUS");
-  if (!modulus || WithoutLeadingZeros(*modulus) != numbers->modulus) {
-    return NotOnePair(modulus ? "CKA_MODULUS differs" : modulus.error().detail);
-  }
-  return std::move(*numbers);
-}
-
 const Curve* CurveOf(const Bytes& ec_params) {
   const std::string_view value(reinterpret_cast<const char*>(ec_params.data()), ec_params.size());
   const auto* curve = FindCurve(value, &Curve::ec_params);
   return curve != nullptr || value.empty() ? curve : FindCurve(value, &Curve::other_ec_params);
 }
 
-// Of a private key tokens show no point: that it belongs to the public one is what its proof is for.
-Result<PublicKey> ReadCurvePair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half,
-                                CK_KEY_TYPE type) {
-  const auto parameters = ReadNeeded(session, private_half, CKA_EC_PARAMS, "CKA_EC_PARAMS");
-  const auto same = ReadNeeded(session, public_half, CKA_EC_PARAMS, "CKA_EC_PARAMS");
-  if (!parameters || !same) {
-    return std::unexpected(parameters ? same.error() : parameters.error());
+// Whether the error is of the one object that was read, not of the token.
+bool IsFlaw(const Error& error) {
+  return error.code == Code::kKeyForbidden || error.code == Code::kKeyUnproven || error.code == Code::kKeyAmbiguous;
+}
+
+// On the curve that the object itself names.
+Result<PublicKey> ReadCurveKey(Session& session, CK_OBJECT_HANDLE object, CK_KEY_TYPE type) {
+  const auto parameters = ReadNeeded(session, object, CKA_EC_PARAMS, "CKA_EC_PARAMS");
+  if (!parameters) {
+    return std::unexpected(parameters.error());
   }
   const auto* curve = CurveOf(*parameters);
   if (curve == nullptr || curve->key_type->pkcs11_key_type != type) {
     return Fail(Code::kKeyForbidden, "it is on another curve than P-256, P-384, P-521 and Ed25519",
                 "CKA_EC_PARAMS: " + Hex(*parameters));
   }
-  if (CurveOf(*same) != curve) {
-    return NotOnePair("CKA_EC_PARAMS: " + Hex(*parameters) + ", " + Hex(*same));
-  }
-  auto point = ReadPoint(session, public_half, *curve);
+  auto point = ReadPoint(session, object, *curve);
   return point ? Result<PublicKey>(std::move(*point)) : std::unexpected(point.error());
 }
 
-Result<PublicKey> ReadPair(Session& session, CK_OBJECT_HANDLE private_half, CK_OBJECT_HANDLE public_half) {
+// Nothing when the object cannot be read as a public key: it may be anybody's.
+Result<std::optional<PublicKey>> ReadPublicKey(Session& session, CK_OBJECT_HANDLE object) {
+  const auto type = ReadKeyType(session, object);
+  if (!type) {
+    return IsFlaw(type.error()) ? Result<std::optional<PublicKey>>(std::nullopt) : std::unexpected(type.error());
+  }
+  Result<PublicKey> key = Fail(Code::kKeyForbidden, "it is neither an RSA key nor one on a curve");
+  if (*type == kRsa.pkcs11_key_type) {
+    key = ReadRsa(session, object);
+  } else if (*type == kEc.pkcs11_key_type || *type == kOkp.pkcs11_key_type) {
+    key = ReadCurveKey(session, object, *type);
+  }
+  if (!key && !IsFlaw(key.error())) {
+    return std::unexpected(key.error());
+  }
+  return key ? std::optional(std::move(*key)) : std::nullopt;
+}
+
+// Of `halves`, the public keys on the same curve, or with the same modulus. The private key's own word, where the token
+// gives it, is first.
+Result<std::vector<PublicKey>> ReadCandidates(Session& session, CK_OBJECT_HANDLE private_half,
+                                              const std::vector<CK_OBJECT_HANDLE>& halves) {
   const auto type = ReadKeyType(session, private_half);
   if (!type) {
     return std::unexpected(type.error());
   }
+  const Curve* curve = nullptr;
+  Bytes modulus;
+  std::vector<PublicKey> candidates;
   if (*type == kRsa.pkcs11_key_type) {
-    return ReadRsaPair(session, private_half, public_half);
+    auto shown = ReadNeeded(session, private_half, CKA_MODULUS, "CKA_MODULUS");
+    if (!shown) {
+      return IsFlaw(shown.error()) ? NotOnePair(shown.error().message) : std::unexpected(shown.error());
+    }
+    modulus = WithoutLeadingZeros(std::move(*shown));
+    auto exponent = session.Read(private_half, CKA_PUBLIC_EXPONENT);
+    if (!exponent) {
+      return std::unexpected(exponent.error());
+    }
+    if (*exponent && !(*exponent)->empty()) {
+      return std::vector<PublicKey>{
+          RsaPublicKey{.modulus = std::move(modulus), .exponent = WithoutLeadingZeros(std::move(**exponent))}};
+    }
+  } else if (*type == kEc.pkcs11_key_type || *type == kOkp.pkcs11_key_type) {
+    const auto parameters = ReadNeeded(session, private_half, CKA_EC_PARAMS, "CKA_EC_PARAMS");
+    if (!parameters) {
+      return std::unexpected(parameters.error());
+    }
+    curve = CurveOf(*parameters);
+    if (curve == nullptr || curve->key_type->pkcs11_key_type != *type) {
+      return Fail(Code::kKeyForbidden, "it is on another curve than P-256, P-384, P-521 and Ed25519",
+                  "CKA_EC_PARAMS: " + Hex(*parameters));
+    }
+    if (auto own = ReadPoint(session, private_half, *curve)) {
+      candidates.emplace_back(std::move(*own));
+    } else if (!IsFlaw(own.error())) {
+      return std::unexpected(own.error());
+    }
+  } else {
+    return Fail(Code::kKeyForbidden, "it is neither an RSA key nor one on a curve");
   }
-  if (*type == kEc.pkcs11_key_type || *type == kOkp.pkcs11_key_type) {
-    return ReadCurvePair(session, private_half, public_half, *type);
+  for (const auto half : halves) {
+    auto read = ReadPublicKey(session, half);
+    if (!read) {
+      return std::unexpected(read.error());
+    }
+    if (!*read || std::ranges::find(candidates, **read) != candidates.end()) {
+      continue;
+    }
+    const auto* rsa = std::get_if<RsaPublicKey>(&**read);
+    const auto* point = std::get_if<CurvePublicKey>(&**read);
+    if (curve != nullptr ? point != nullptr && point->curve == curve : rsa != nullptr && rsa->modulus == modulus) {
+      candidates.push_back(std::move(**read));
+    }
   }
-  return Fail(Code::kKeyForbidden, "it is neither an RSA key nor one on a curve");
+  return candidates;
 }
 
 // Reads what makes a key usable into `key`; an error is a flaw of the key or of the token.
-Status ReadUsable(Session& session, std::optional<CK_OBJECT_HANDLE> public_half, TokenKey& key) {
-  auto public_key = ReadPair(session, key.private_key.value, public_half.value_or(key.private_key.value));
-  if (!public_key) {
-    return std::unexpected(public_key.error());
-  }
+Status ReadUsable(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key) {
   auto attributes = ReadCustody(session, key.private_key.value);
   if (!attributes) {
     return std::unexpected(attributes.error());
   }
-  key.public_key = std::move(*public_key);
   key.attributes = std::move(*attributes);
+  auto candidates = ReadCandidates(session, key.private_key.value, halves);
+  if (!candidates) {
+    return std::unexpected(candidates.error());
+  }
+  if (candidates->empty()) {
+    return NotOnePair("no public key with its CKA_ID is of its kind");
+  }
+  key.public_key = candidates->front();
+  key.candidates = std::move(*candidates);
   return {};
 }
 
-// Two objects of one class and id cannot be told apart by anybody who pairs by it.
-template <typename Object>
-Status CheckAlone(const std::vector<TokenObject>& objects, const Object& object, const char* noun) {
-  const auto count = std::ranges::count(objects, object.id, &TokenObject::id);
+// Two private keys of one id cannot be told apart by anybody who pairs by it.
+Status CheckAlone(const std::vector<ListedObject>& private_keys, const TokenKey& key) {
+  const auto count = std::ranges::count(private_keys, key.id, &ListedObject::id);
   if (count > 1) {
-    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(count) + " " + noun + " with CKA_ID " +
-                                         Hex(object.id) + "; remove all but one");
+    return Fail(Code::kKeyAmbiguous, "the token holds " + std::to_string(count) + " private keys with CKA_ID " +
+                                         Hex(key.id) + "; remove all but one");
   }
   return {};
 }
 
 // Only an error of the token fails it; what is wrong with the key alone becomes its flaw.
-Result<TokenKey> ReadKey(Session& session, const TokenObject& object, const std::vector<TokenObject>& private_keys,
-                         const std::vector<TokenObject>& public_keys) {
+Result<TokenKey> ReadKey(Session& session, const ListedObject& object, const std::vector<ListedObject>& private_keys,
+                         const std::vector<ListedObject>& public_keys) {
   TokenKey key{.private_key = object.handle,
                .label = object.label,
                .id = object.id,
                .public_key = {},
                .attributes = {},
                .flaw = {}};
-  const auto half = std::ranges::find(public_keys, key.id, &TokenObject::id);
-  auto usable = CheckAlone(private_keys, key, "private keys");
+  auto usable = CheckAlone(private_keys, key);
   if (usable) {
-    usable = CheckAlone(public_keys, key, "public keys");
-  }
-  if (usable) {
-    usable = ReadUsable(session, half == public_keys.end() ? std::nullopt : std::optional(half->handle.value), key);
+    std::vector<CK_OBJECT_HANDLE> halves;
+    for (const auto& half : public_keys) {
+      if (half.id == key.id) {
+        halves.push_back(half.handle.value);
+      }
+    }
+    usable = ReadUsable(session, halves, key);
   }
   if (!usable) {
-    const auto code = usable.error().code;
-    if (code != Code::kKeyForbidden && code != Code::kKeyUnproven && code != Code::kKeyAmbiguous) {
+    if (!IsFlaw(usable.error())) {
       return std::unexpected(usable.error());
     }
     key.flaw = usable.error();
@@ -290,40 +408,56 @@ Result<TokenKey> ReadKey(Session& session, const TokenObject& object, const std:
   return key;
 }
 
+TokenObject Unread(const ListedObject& object) {
+  return {.handle = object.handle, .label = object.label, .id = object.id, .value = {}};
+}
+
 // One look at the token; kNotFound when an object went away under it.
 Result<TokenContents> ReadOnce(Session& session, const std::set<std::string, std::less<>>& labels) {
-  const auto private_keys = List(session, CKO_PRIVATE_KEY);
-  const auto public_keys = List(session, CKO_PUBLIC_KEY);
-  auto certificates = List(session, CKO_CERTIFICATE);
-  for (const auto* listed : {&private_keys, &public_keys, &std::as_const(certificates)}) {
+  auto private_keys = ListAll(session, ObjectKind::kPrivateKey, CKO_PRIVATE_KEY);
+  const auto public_keys = ListAll(session, ObjectKind::kPublicKey, CKO_PUBLIC_KEY);
+  const auto certificates = ListAll(session, ObjectKind::kCertificate, CKO_CERTIFICATE);
+  for (const auto* listed : {&std::as_const(private_keys), &public_keys, &certificates}) {
     if (!*listed) {
       return std::unexpected(listed->error());
     }
   }
   TokenContents contents;
   for (const auto& object : *private_keys) {
+    if (!object.is_private && labels.contains(object.label)) {
+      contents.unguarded.push_back(Unread(object));
+    }
+  }
+  std::erase_if(*private_keys, [](const auto& object) { return !object.is_private; });
+  std::set<Bytes> ids;
+  for (const auto& object : *private_keys) {
     if (labels.contains(object.label)) {
       auto key = ReadKey(session, object, *private_keys, *public_keys);
       if (!key) {
         return std::unexpected(key.error());
       }
+      ids.insert(key->id);
       contents.keys.push_back(std::move(*key));
     }
   }
   for (const auto& object : *public_keys) {
-    if (labels.contains(object.label) &&
-        std::ranges::find(*private_keys, object.id, &TokenObject::id) == private_keys->end()) {
-      contents.public_keys.push_back(object);
+    if (labels.contains(object.label) || ids.contains(object.id)) {
+      auto public_key = ReadPublicKey(session, object.handle.value);
+      if (!public_key) {
+        return std::unexpected(public_key.error());
+      }
+      contents.public_keys.push_back(Unread(object));
+      contents.public_keys.back().public_key = std::move(*public_key);
     }
   }
-  for (auto& object : *certificates) {
+  for (const auto& object : *certificates) {
     if (labels.contains(object.label)) {
-      auto value = ReadNeeded(session, object.handle.value, CKA_VALUE, "CKA_VALUE");
+      auto value = session.Read(object.handle.value, CKA_VALUE);
       if (!value) {
         return std::unexpected(value.error());
       }
-      object.value = std::move(*value);
-      contents.certificates.push_back(std::move(object));
+      contents.certificates.push_back(Unread(object));
+      contents.certificates.back().value = std::move(*value).value_or(Bytes());
     }
   }
   return contents;
@@ -342,15 +476,20 @@ Result<std::vector<TokenData>> FindDataOnce(Session& session, std::string_view a
   }
   std::vector<TokenData> objects;
   for (const auto handle : *found) {
-    auto name = ReadText(session, handle, CKA_LABEL);
-    const auto shown = session.Read(handle, CKA_PRIVATE);
-    const bool is_private = shown && *shown && std::ranges::equal(**shown, std::array<std::uint8_t, 1>{CK_TRUE});
-    auto value = is_private ? ReadText(session, handle, CKA_VALUE) : Result<std::string>("");
-    if (!name || !shown || !value) {
-      return std::unexpected(!name ? name.error() : !shown ? shown.error() : value.error());
+    const auto is_private = ReadFlag(session, handle, CKA_PRIVATE);
+    if (!is_private) {
+      return std::unexpected(is_private.error());
     }
-    objects.push_back(
-        {.handle = {.value = handle}, .label = std::move(*name), .value = std::move(*value), .is_private = is_private});
+    // What may be anybody's may be of any size.
+    auto name = ReadText(session, handle, CKA_LABEL);
+    auto value = *is_private == true ? ReadText(session, handle, CKA_VALUE) : Result<std::string>("");
+    if (!name || !value) {
+      return std::unexpected(name ? value.error() : name.error());
+    }
+    objects.push_back({.handle = {.value = handle},
+                       .label = std::move(*name),
+                       .value = std::move(*value),
+                       .is_private = *is_private == true});
   }
   return objects;
 }
@@ -412,9 +551,17 @@ class HsmSigningSession final : public SigningSession {
     if (const auto known = handles_.find(id); known != handles_.end()) {
       return known->second;
     }
-    const auto found = FindById(session_, CKO_PRIVATE_KEY, id);
+    auto found = FindById(session_, CKO_PRIVATE_KEY, id);
     if (!found) {
       return std::unexpected(found.error());
+    }
+    // One that is not private may be anybody's.
+    for (auto key = found->begin(); key != found->end();) {
+      const auto is_private = ReadFlag(session_, *key, CKA_PRIVATE);
+      if (!is_private) {
+        return std::unexpected(is_private.error());
+      }
+      key = *is_private == true ? std::next(key) : found->erase(key);
     }
     if (found->empty()) {
       // Who is not logged in sees no private key.
@@ -483,7 +630,7 @@ Result<Session> LogInto(const std::shared_ptr<Module>& module, const TokenInfo& 
 }
 
 // Marks what was seen with the epoch in which it was.
-void Stamp(std::vector<TokenObject>& objects, unsigned epoch) {
+void Stamp(auto& objects, unsigned epoch) {
   for (auto& object : objects) {
     object.handle.epoch = epoch;
   }
@@ -585,8 +732,22 @@ Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& l
     }
     Stamp(contents->public_keys, epoch);
     Stamp(contents->certificates, epoch);
+    Stamp(contents->unguarded, epoch);
   }
   return contents;
+}
+
+Result<std::vector<ListedObject>> HsmToken::List(std::span<const std::string_view> applications) {
+  const auto epoch = Connected()->epoch;
+  auto session = OpenSession(0);
+  if (!session) {
+    return std::unexpected(session.error());
+  }
+  auto objects = Steadily([&] { return ListOnce(*session, applications); });
+  if (objects) {
+    Stamp(*objects, epoch);
+  }
+  return objects;
 }
 
 Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
@@ -619,7 +780,7 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
                 .public_key = {},
                 .attributes = {},
                 .flaw = {}};
-  auto checked = ReadUsable(*session, pair->public_key, made);
+  auto checked = ReadUsable(*session, {pair->public_key}, made);
   if (checked) {
     checked = CheckAtBirth(made);
   }
@@ -659,6 +820,7 @@ Status HsmToken::DestroyKey(BytesView id) {
   if (!session) {
     return std::unexpected(session.error());
   }
+  Status all;  // one that somebody put there to stay (CKA_DESTROYABLE) saves no other
   for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
     const auto found = FindById(*session, object_class, id);
     if (!found) {
@@ -666,11 +828,11 @@ Status HsmToken::DestroyKey(BytesView id) {
     }
     for (const auto object : *found) {
       if (auto destroyed = session->Destroy(object); !destroyed) {
-        return destroyed;
+        all = std::move(destroyed);
       }
     }
   }
-  return {};
+  return all;
 }
 
 Status HsmToken::DestroyObject(ObjectHandle object) {

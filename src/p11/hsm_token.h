@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +32,7 @@ class HsmToken final : public Token {
   bool Supports(const Algorithm& algorithm) const { return mechanisms_->MakesKeysFor(algorithm); }
 
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override;
+  Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override;
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override;
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override;
   Status DestroyKey(BytesView id) override;

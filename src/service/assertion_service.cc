@@ -277,7 +277,10 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   if (!found) {
     return std::unexpected(found.error());
   }
-  const auto& [record, key, flaw] = found->entry;
+  const auto& [record, key, flaw, certificate_flaw] = found->entry;
+  if (key && key->chain.empty() && certificate_flaw) {
+    return Fail(Code::kFailedPrecondition, certificate_flaw->message + ": import it again");
+  }
   if (!key || key->chain.empty()) {
     return Fail(Code::kFailedPrecondition, "the key of client '" + request.client_id() + "' has no certificate");
   }

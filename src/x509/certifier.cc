@@ -69,37 +69,77 @@ Error OpenSslError(const char* call) {
                std::string(call) + ": " + TakeErrors()};
 }
 
-Result<KeyPtr> LoadPrivateKey(OSSL_LIB_CTX* context, const std::string& uri) {
+// All that the URI matches: anybody may put another key under the CKA_ID of ours, without a PIN.
+Result<std::vector<KeyPtr>> LoadPrivateKeys(OSSL_LIB_CTX* context, const std::string& uri) {
   const std::unique_ptr<OSSL_STORE_CTX, Deleter<OSSL_STORE_close>> store(
       OSSL_STORE_open_ex(uri.c_str(), context, "provider=pkcs11", nullptr, nullptr, nullptr, nullptr, nullptr));
   if (!store) {
     return std::unexpected(OpenSslError("OSSL_STORE_open_ex"));
   }
+  std::vector<KeyPtr> keys;
   while (OSSL_STORE_eof(store.get()) == 0) {
     const std::unique_ptr<OSSL_STORE_INFO, Deleter<OSSL_STORE_INFO_free>> info(OSSL_STORE_load(store.get()));
     if (info && OSSL_STORE_INFO_get_type(info.get()) == OSSL_STORE_INFO_PKEY) {
-      return KeyPtr(OSSL_STORE_INFO_get1_PKEY(info.get()));
+      keys.emplace_back(OSSL_STORE_INFO_get1_PKEY(info.get()));
     }
   }
-  return std::unexpected(OpenSslError("OSSL_STORE_load"));
+  return keys.empty() ? std::unexpected(OpenSslError("OSSL_STORE_load")) : Result<std::vector<KeyPtr>>(std::move(keys));
 }
 
-// Ready to sign with the token's key. The key lives as long as the context.
-Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, const std::string& uri, const Algorithm& algorithm) {
-  const auto key = LoadPrivateKey(context, uri);
-  if (!key) {
-    return std::unexpected(key.error());
-  }
+// Ready to sign with the key, which lives as long as the context.
+Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, EVP_PKEY* key, const Algorithm& algorithm) {
   DigestContextPtr signing(EVP_MD_CTX_new());
   const std::string digest(algorithm.digest == nullptr ? "" : algorithm.digest->name);
   EVP_PKEY_CTX* parameters = nullptr;
   if (!signing ||
       EVP_DigestSignInit_ex(signing.get(), &parameters, digest.empty() ? nullptr : digest.c_str(), context, nullptr,
-                            key->get(), nullptr) != 1 ||
+                            key, nullptr) != 1 ||
       !Prepare(parameters, algorithm)) {
     return std::unexpected(OpenSslError("EVP_DigestSignInit_ex"));
   }
   return signing;
+}
+
+// Whether what the key signs is verified by the public key, in the default context.
+bool IsPair(OSSL_LIB_CTX* context, EVP_PKEY* key, EVP_PKEY* public_key, const Algorithm& algorithm) {
+  static constexpr std::array<unsigned char, 8> kText = {'w', 'h', 'o', ' ', 'i', 's', ' ', 'i'};
+  const auto signing = StartSigning(context, key, algorithm);
+  std::size_t size = 0;
+  if (!signing || EVP_DigestSign(signing->get(), nullptr, &size, kText.data(), kText.size()) != 1) {
+    return false;
+  }
+  Bytes signature(size);
+  if (EVP_DigestSign(signing->get(), signature.data(), &size, kText.data(), kText.size()) != 1) {
+    return false;
+  }
+  const DigestContextPtr verifying(EVP_MD_CTX_new());
+  const std::string digest(algorithm.digest == nullptr ? "" : algorithm.digest->name);
+  EVP_PKEY_CTX* parameters = nullptr;
+  return verifying &&
+         EVP_DigestVerifyInit_ex(verifying.get(), &parameters, digest.empty() ? nullptr : digest.c_str(), nullptr,
+                                 nullptr, public_key, nullptr) == 1 &&
+         Prepare(parameters, algorithm) &&
+         EVP_DigestVerify(verifying.get(), signature.data(), size, kText.data(), kText.size()) == 1;
+}
+
+// Ready to sign with the token's key that belongs to the public key.
+Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, const std::string& uri, const PublicKey& public_key,
+                                      const Algorithm& algorithm) {
+  const auto keys = LoadPrivateKeys(context, uri);
+  if (!keys) {
+    return std::unexpected(keys.error());
+  }
+  auto key = keys->begin();
+  if (keys->size() > 1) {
+    const auto half = ToOpenSsl(public_key);
+    key = std::ranges::find_if(
+        *keys, [&](const auto& each) { return half && IsPair(context, each.get(), half.get(), algorithm); });
+    ERR_clear_error();  // of those that are not ours
+  }
+  if (key == keys->end()) {
+    return Fail(Code::kKeyUnproven, "no key on the token with its CKA_ID belongs to the public key");
+  }
+  return StartSigning(context, key->get(), algorithm);
 }
 
 bool SetRandomSerial(X509* certificate) {
@@ -212,8 +252,9 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
     return std::unexpected(names.error());
   }
   const auto context = LoadProvider(module_path_);
-  const auto signing = context ? StartSigning(context->get(), request.private_key_uri, *request.algorithm)
-                               : std::unexpected(context.error());
+  const auto signing =
+      context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
+              : std::unexpected(context.error());
   if (!signing) {
     return std::unexpected(signing.error());
   }
@@ -257,8 +298,9 @@ Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
     return std::unexpected(names.error());
   }
   const auto context = LoadProvider(module_path_);
-  const auto signing = context ? StartSigning(context->get(), request.private_key_uri, *request.algorithm)
-                               : std::unexpected(context.error());
+  const auto signing =
+      context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
+              : std::unexpected(context.error());
   if (!signing) {
     return std::unexpected(signing.error());
   }

@@ -92,7 +92,7 @@ TEST_P(ContractTest, AKeyIsBornAsCustodyAsks) {
     EXPECT_TRUE(attribute.ok()) << attribute.name;
     required += attribute.required ? 1 : 0;
   }
-  EXPECT_EQ(required, 6);
+  EXPECT_EQ(required, 7);
 }
 
 TEST_P(ContractTest, WhatItSignsVerifiesWhateverItsLength) {
@@ -200,7 +200,9 @@ TEST_P(ContractTest, WhatOneSessionMakesAnotherSees) {
   EXPECT_EQ(found->keys.front().id, Bytes{1});
   EXPECT_EQ(found->keys.front().private_key, made->private_key);
   EXPECT_EQ(found->keys.front().public_key, made->public_key);
-  EXPECT_TRUE(found->public_keys.empty());
+  ASSERT_EQ(found->public_keys.size(), 1U);
+  EXPECT_EQ(found->public_keys.front().public_key, made->public_key);
+  EXPECT_TRUE(found->unguarded.empty());
 }
 
 TEST_P(ContractTest, ClosingASessionDoesNotLogOut) {
@@ -285,6 +287,7 @@ TEST_P(StoredObjectsContractTest, DataIsFoundByApplicationAndLabelUntilItIsDestr
   ASSERT_TRUE(two) << two.error().ToString();
   ASSERT_EQ(two->size(), 1U);
   EXPECT_EQ(two->front().value, "second");
+  EXPECT_TRUE(two->front().is_private);
   ASSERT_TRUE(token().DestroyObject(two->front().handle));
   const auto again = token().DestroyObject(two->front().handle);
   EXPECT_TRUE(again) << "gone already: " << again.error().ToString();

@@ -12,7 +12,7 @@
 #include <thread>
 #include <utility>
 
-#include "keys/orphan.h"
+#include "keys/stray.h"
 #include "replica.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
@@ -239,7 +239,7 @@ TEST_F(BrakeTest, ItPassesALongGenerationOfItsOwnProcess) {
   ASSERT_FALSE(generated);
   EXPECT_EQ(generated.error().code, Code::kAborted);
   EXPECT_FALSE(replica.ring().SigningKeyOf("orders"));
-  EXPECT_TRUE(FindOrphans(*hsm_.token().Read({"orders"}), replica.ledger().Read()->ledgers).empty());
+  EXPECT_TRUE(FindStrays(hsm_.token(), {"orders"}, replica.ledger().Read()->ledgers)->empty());
 }
 
 // What the brake's ledger may still name is not destroyed by a change that it overtook.

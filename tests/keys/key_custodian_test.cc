@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "keys/evidence.h"
-#include "keys/orphan.h"
 #include "keys/publication.h"
+#include "keys/stray.h"
 #include "replica.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
@@ -28,8 +28,8 @@ class KeyCustodianTest : public testing::Test {
     return {token, *certifier_, {Named("orders"), Named("billing", Binding::kJwks)}, now_, holder};
   }
 
-  std::vector<Orphan> Orphans(Ledger& ledger) {
-    return FindOrphans(*hsm_.token().Read({"orders", "billing"}), ledger.Read()->ledgers);
+  std::vector<Stray> Strays(Ledger& ledger) {
+    return *FindStrays(hsm_.token(), {"orders", "billing"}, ledger.Read()->ledgers);
   }
 
   LoggedInSoftHsm hsm_;
@@ -55,7 +55,7 @@ TEST_F(KeyCustodianTest, WhatIsMadeIsThereAfterARestart) {
   auto again = Start();
   EXPECT_EQ(again.Record("orders", kid), record);
   EXPECT_EQ(again.ring().Find("orders", kid)->key->chain.size(), 1U);
-  EXPECT_TRUE(Orphans(again.ledger()).empty());
+  EXPECT_TRUE(Strays(again.ledger()).empty());
 }
 
 TEST_F(KeyCustodianTest, AStaleVersionIsAborted) {
@@ -183,7 +183,7 @@ TEST_F(KeyCustodianTest, OfTwoAdministratorsAtOnceOneWins) {
   ASSERT_NE(results[0].has_value(), results[1].has_value());
   EXPECT_EQ((results[0] ? results[1] : results[0]).error().code, Code::kAborted);
   EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);
-  EXPECT_TRUE(Orphans(one.ledger()).empty());
+  EXPECT_TRUE(Strays(one.ledger()).empty());
 }
 
 // Makes no certificate last.
@@ -205,17 +205,17 @@ TEST_F(KeyCustodianTest, AFailedGenerationLeavesNothingBehind) {
   EXPECT_EQ(replica.ledger().Read()->ledgers.count("orders"), 0U);
 }
 
-TEST_F(KeyCustodianTest, OrphansAreFoundAndRemoved) {
+TEST_F(KeyCustodianTest, StraysAreFoundAndRemoved) {
   auto replica = Start();
   const auto kid = replica.Generate("orders");
   hsm_.MakeKey("orders", {1}, true, false);
   hsm_.MakeKey("somebody else", {2}, true, false);
-  ASSERT_EQ(Orphans(replica.ledger()).size(), 1U);
-  const auto removed = RemoveOrphans(hsm_.token(), replica.ledger(), "orders");
+  ASSERT_EQ(Strays(replica.ledger()).size(), 1U);
+  const auto removed = RemoveStrays(hsm_.token(), replica.ledger(), "orders");
   ASSERT_TRUE(removed);
   ASSERT_EQ(removed->size(), 1U);
   EXPECT_EQ(removed->front().ToString(), "key pair with CKA_ID 01");
-  EXPECT_TRUE(Orphans(replica.ledger()).empty());
+  EXPECT_TRUE(Strays(replica.ledger()).empty());
   EXPECT_TRUE(Start().ring().SigningKeyOf("orders"));
   EXPECT_EQ(hsm_.token().Read({"somebody else"})->keys.size(), 1U);
 }
@@ -224,7 +224,7 @@ TEST_F(KeyCustodianTest, AnOrphanTakesNoKeyOfAnotherClientAlong) {
   auto replica = Start();
   const auto id = replica.Record("billing", replica.Generate("billing")).id;
   hsm_.MakeKey("orders", id, true, false);
-  const auto removed = RemoveOrphans(hsm_.token(), replica.ledger(), "orders");
+  const auto removed = RemoveStrays(hsm_.token(), replica.ledger(), "orders");
   ASSERT_TRUE(removed);
   EXPECT_EQ(removed->size(), 1U);
   EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());

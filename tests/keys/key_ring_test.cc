@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "certificate_authority.h"
 #include "jws/thumbprint.h"
+#include "keys/own_key.h"
+#include "keys/stray.h"
 #include "replica.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
@@ -50,11 +53,37 @@ class KeyRingTest : public testing::Test {
     ASSERT_TRUE((*hold)->Commit(next));
   }
 
-  void ExpectLoadFails(Code code, const std::string& part) {
+  // That client's alone: the ring loads, the client does not sign, and is told why.
+  void ExpectFlaw(const KeyRing& ring, Code code, const std::string& part) {
+    const auto& keys = ring.Snapshot()->at("orders").keys;
+    ASSERT_FALSE(keys.empty());
+    ASSERT_TRUE(keys.back().flaw);
+    EXPECT_EQ(keys.back().flaw->code, code);
+    EXPECT_NE(keys.back().flaw->message.find(part), std::string::npos) << keys.back().flaw->message;
+    EXPECT_FALSE(keys.back().key);
+    const auto refused = ring.SigningKeyOf("orders");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+  }
+
+  void ExpectFlaw(Token& token, Code code, const std::string& part) {
+    const auto ring = Load(token);
+    ASSERT_TRUE(ring) << ring.error().ToString();
+    ExpectFlaw(**ring, code, part);
+  }
+  void ExpectFlaw(Code code, const std::string& part) { ExpectFlaw(hsm_.token(), code, part); }
+
+  // The key signs; its certificate cannot be shown.
+  void ExpectCertificateFlaw(Code code, const std::string& part) {
     const auto ring = Load();
-    ASSERT_FALSE(ring);
-    EXPECT_EQ(ring.error().code, code);
-    EXPECT_NE(ring.error().message.find(part), std::string::npos) << ring.error().message;
+    ASSERT_TRUE(ring) << ring.error().ToString();
+    const auto key = (*ring)->SigningKeyOf("orders");
+    ASSERT_TRUE(key) << key.error().ToString();
+    EXPECT_TRUE((*key)->chain.empty());
+    const auto flaw = (*ring)->Find("orders", "")->certificate_flaw;
+    ASSERT_TRUE(flaw);
+    EXPECT_EQ(flaw->code, code);
+    EXPECT_NE(flaw->message.find(part), std::string::npos) << flaw->message;
   }
 
   // The certificate of a key made for another client.
@@ -93,19 +122,19 @@ TEST_F(KeyRingTest, TwoKeysOfOneIdAreAnError) {
   hsm_.MakeKey("orders", {1}, true, false);
   Enter("orders", Bytes{1});
   hsm_.MakeKey("somebody else", {1}, true, false);
-  ExpectLoadFails(Code::kKeyAmbiguous, "with CKA_ID 01");
+  ExpectFlaw(Code::kKeyAmbiguous, "with CKA_ID 01");
 }
 
 TEST_F(KeyRingTest, AnExtractableKeyIsRefusedByName) {
   hsm_.MakeKey("orders", {1}, true, true);
   Enter("orders", Bytes{1});
-  ExpectLoadFails(Code::kKeyForbidden, "CKA_EXTRACTABLE is true, CKA_NEVER_EXTRACTABLE is false");
+  ExpectFlaw(Code::kKeyForbidden, "CKA_EXTRACTABLE is true, CKA_NEVER_EXTRACTABLE is false");
 }
 
 TEST_F(KeyRingTest, AKeyThatIsNotSensitiveIsRefusedByName) {
   hsm_.MakeKey("orders", {1}, false, false);
   Enter("orders", Bytes{1});
-  ExpectLoadFails(Code::kKeyForbidden, "CKA_SENSITIVE is false, CKA_ALWAYS_SENSITIVE is false");
+  ExpectFlaw(Code::kKeyForbidden, "CKA_SENSITIVE is false, CKA_ALWAYS_SENSITIVE is false");
 }
 
 TEST_F(KeyRingTest, AKeyThatTheTokenLacksIsRefused) {
@@ -115,7 +144,10 @@ TEST_F(KeyRingTest, AKeyThatTheTokenLacksIsRefused) {
                    .certificates = {},
                    .publish_from = now_,
                    .sign_from = now_});
-  ExpectLoadFails(Code::kLedgerUnusable, "is in the ledger but not on the token");
+  hsm_.MakeKey("billing", {2}, true, false);
+  Enter("billing", Bytes{2});
+  EXPECT_TRUE((*Load())->SigningKeyOf("billing"));
+  ExpectFlaw(Code::kLedgerUnusable, "is in the ledger but not on the token");
 }
 
 TEST_F(KeyRingTest, AnotherKeyInItsPlaceIsRefused) {
@@ -126,7 +158,7 @@ TEST_F(KeyRingTest, AnotherKeyInItsPlaceIsRefused) {
                    .certificates = {},
                    .publish_from = now_,
                    .sign_from = now_});
-  ExpectLoadFails(Code::kLedgerUnusable, "is another on the token than in the ledger");
+  ExpectFlaw(Code::kLedgerUnusable, "is another on the token than in the ledger");
 }
 
 TEST_F(KeyRingTest, AKeyThatDoesNotFitItsLedgersAlgorithmIsRefused) {
@@ -155,8 +187,8 @@ TEST_F(KeyRingTest, AKeyThatDoesNotFitItsLedgersAlgorithmIsRefused) {
                         .certificates = {},
                         .publish_from = now_};
     Enter("orders", record);
-    ExpectLoadFails(Code::kKeyUnproven,
-                    "is not what the ledger says: the public key cannot be used for " + std::string(ledger));
+    ExpectFlaw(Code::kKeyUnproven,
+               "is not what the ledger says: the public key cannot be used for " + std::string(ledger));
     const auto hold = ledger_->Take("orders");
     ASSERT_TRUE(hold);
     auto next = (*hold)->current();
@@ -223,7 +255,7 @@ TEST_F(KeyRingTest, ACertificateOfAnotherKeyIsRefused) {
   hsm_.MakeKey("orders", {1}, true, false);
   ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, other.der));
   Enter("orders", {1}, {jws::Sha256Thumbprint(other.der)});
-  ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
+  ExpectCertificateFlaw(Code::kKeyUnproven, "does not belong to that key");
 }
 
 TEST_F(KeyRingTest, ACertificateOfAnotherKindOfKeyIsRefused) {
@@ -232,7 +264,7 @@ TEST_F(KeyRingTest, ACertificateOfAnotherKindOfKeyIsRefused) {
   hsm_.MakeKey("orders", {1}, true, false);
   ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, der));
   Enter("orders", {1}, {jws::Sha256Thumbprint(der)});
-  ExpectLoadFails(Code::kKeyUnproven, "does not belong to that key");
+  ExpectCertificateFlaw(Code::kKeyUnproven, "does not belong to that key");
 }
 
 TEST_F(KeyRingTest, ACertificateThatIsNoneIsRefused) {
@@ -240,13 +272,13 @@ TEST_F(KeyRingTest, ACertificateThatIsNoneIsRefused) {
   hsm_.MakeKey("orders", {1}, true, false);
   ASSERT_TRUE(hsm_.token().StoreCertificate("orders", Bytes{1}, Bytes{0x30, 0x00}, garbage));
   Enter("orders", {1}, {jws::Sha256Thumbprint(garbage)});
-  ExpectLoadFails(Code::kKeyUnproven, "cannot be read");
+  ExpectCertificateFlaw(Code::kKeyUnproven, "cannot be read");
 }
 
 TEST_F(KeyRingTest, ACertificateThatTheTokenLacksIsRefused) {
   hsm_.MakeKey("orders", {1}, true, false);
   Enter("orders", {1}, {"nowhere"});
-  ExpectLoadFails(Code::kLedgerUnusable, "lacks a certificate");
+  ExpectCertificateFlaw(Code::kLedgerUnusable, "lacks a certificate");
 }
 
 // Its signatures have the right size and nothing else.
@@ -266,9 +298,7 @@ TEST_F(KeyRingTest, AKeyWhoseProofFailsIsRefused) {
   hsm_.MakeKey("orders", {1}, true, false);
   Enter("orders", Bytes{1});
   WrongToken token(hsm_.token());
-  const auto ring = Load(token);
-  ASSERT_FALSE(ring);
-  EXPECT_EQ(ring.error().code, Code::kKeyUnproven);
+  ExpectFlaw(token, Code::kKeyUnproven, "did not make a signature");
 }
 
 TEST_F(KeyRingTest, WithAnExpiredCertificateOnlyThoseSignWhoseBindingSaysSo) {
@@ -286,18 +316,16 @@ TEST_F(KeyRingTest, WithAnExpiredCertificateOnlyThoseSignWhoseBindingSaysSo) {
   EXPECT_TRUE(replica.ring().SigningKeyOf("billing"));
 }
 
-TEST_F(KeyRingTest, ClientsChangeAsAWholeOrNotAtAll) {
+TEST_F(KeyRingTest, AnUnfitKeyStopsNoChangeOfClients) {
   Replica(hsm_.token(), *certifier_, clients_, now_).Generate("orders");
   const auto ring = *Load();
   hsm_.MakeKey("unfit", {9}, /*sensitive=*/true, /*extractable=*/true);
   Enter("unfit", {9});
-  const auto refused = ring->Reconfigure({Named("late"), Named("unfit")});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::kKeyForbidden);
+  ASSERT_TRUE(ring->Reconfigure({Named("orders"), Named("unfit")}));
   EXPECT_TRUE(ring->SigningKeyOf("orders"));
-  EXPECT_TRUE(ring->FindClient("orders"));
-  EXPECT_FALSE(ring->FindClient("late"));
-  EXPECT_FALSE(ring->Snapshot()->contains("late"));
+  const auto refused = ring->SigningKeyOf("unfit");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("CKA_EXTRACTABLE is true"), std::string::npos) << refused.error().message;
 
   ASSERT_TRUE(ring->Reconfigure({Named("late")}));
   EXPECT_FALSE(ring->FindClient("orders"));
@@ -305,6 +333,229 @@ TEST_F(KeyRingTest, ClientsChangeAsAWholeOrNotAtAll) {
   EXPECT_EQ(ring->VersionOf("late"), 0);
   ASSERT_TRUE(ring->Reconfigure({Named("late"), Named("orders")}));
   EXPECT_TRUE(ring->SigningKeyOf("orders"));
+}
+
+// Every refresh looks whether an object has come or gone: the ledger need not have changed.
+TEST_F(KeyRingTest, ASecondPrivateKeyStopsItsClientAtTheNextRefreshUntilItIsGone) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto id = replica.Record("orders", replica.Generate("orders")).id;
+  replica.Generate("billing");
+  hsm_.MakeKey("somebody else", id, true, false);
+  ASSERT_TRUE(replica.ring().Refresh());
+  ExpectFlaw(replica.ring(), Code::kKeyAmbiguous, "the token holds 2 private keys with CKA_ID");
+  EXPECT_TRUE(replica.ring().SigningKeyOf("billing"));
+  ExpectFlaw(Code::kKeyAmbiguous, "the token holds 2 private keys with CKA_ID");
+
+  const auto second = hsm_.token().Read({"somebody else"});
+  ASSERT_TRUE(hsm_.token().DestroyObject(second->keys.front().private_key));
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_TRUE(replica.ring().SigningKeyOf("orders"));
+}
+
+// What takes no PIN: objects of a public session have CKA_PRIVATE false. SoftHSM2 lets the logged in make them, too.
+class ForgedObjectsTest : public KeyRingTest {
+ protected:
+  p11::Session Open() { return *p11::Session::Open(hsm_.module_pointer(), hsm_.token().info().slot, CKF_RW_SESSION); }
+
+  // A key pair that shows all that custody asks for but CKA_PRIVATE; `public_half` alone: nothing else stays.
+  void Forge(std::string label, Bytes id, const Algorithm& algorithm, bool public_half_alone = false) {
+    auto session = Open();
+    CK_BBOOL yes = CK_TRUE;
+    CK_BBOOL no = CK_FALSE;
+    CK_ULONG bits = 2048;
+    std::string curve(algorithm.curve == nullptr ? "" : algorithm.curve->ec_params);
+    std::vector public_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes}, CK_ATTRIBUTE{CKA_PRIVATE, &no, sizeof no},
+                                   CK_ATTRIBUTE{CKA_LABEL, label.data(), label.size()},
+                                   CK_ATTRIBUTE{CKA_ID, id.data(), id.size()}};
+    if (curve.empty()) {
+      public_template.push_back({CKA_MODULUS_BITS, &bits, sizeof bits});
+    } else {
+      public_template.push_back({CKA_EC_PARAMS, curve.data(), curve.size()});
+    }
+    std::array private_template = {
+        CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},     CK_ATTRIBUTE{CKA_PRIVATE, &no, sizeof no},
+        CK_ATTRIBUTE{CKA_SIGN, &yes, sizeof yes},      CK_ATTRIBUTE{CKA_SENSITIVE, &yes, sizeof yes},
+        CK_ATTRIBUTE{CKA_EXTRACTABLE, &no, sizeof no}, CK_ATTRIBUTE{CKA_LABEL, label.data(), label.size()},
+        CK_ATTRIBUTE{CKA_ID, id.data(), id.size()}};
+    const auto pair = session.GenerateKeyPair({algorithm.key_type().pkcs11_pair_generation, nullptr, 0},
+                                              public_template, private_template);
+    ASSERT_TRUE(pair) << pair.error().ToString();
+    if (public_half_alone) {
+      ASSERT_TRUE(session.Destroy(pair->private_key));
+    }
+  }
+
+  // Of a client's objects all that can be destroyed without a PIN: public keys and certificates.
+  void DestroyWhatIsPublic(const std::string& label) {
+    const auto contents = hsm_.token().Read({label});
+    for (const auto* objects : {&contents->public_keys, &contents->certificates}) {
+      for (const auto& object : *objects) {
+        ASSERT_TRUE(hsm_.token().DestroyObject(object.handle));
+      }
+    }
+  }
+
+  // Enters the key that is on the token under that id, with its certificates, as the custodian would for the algorithm.
+  std::string MakeEcKey(const std::string& client_id) {
+    Replica replica(hsm_.token(), *certifier_, clients_, now_);
+    auto key = Replica::NewKey();
+    key.algorithm = FindAlgorithm("ES256");
+    key.bits = key.algorithm->default_key_bits();
+    const auto kid = replica.custodian().Generate(replica.Change(client_id), key);
+    EXPECT_TRUE(kid) << kid.error().ToString();
+    return kid.value_or("");
+  }
+
+  const Algorithm& rs256_ = kAlgorithms.front();
+  const Algorithm& es256_ = *FindAlgorithm("ES256");
+};
+
+TEST_F(ForgedObjectsTest, AKeyPairThatIsNotPrivateUnderAClientsIdIsNotUsedAndHurtsNobody) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto kid = replica.Generate("orders");
+  const auto id = replica.Record("orders", kid).id;
+  Forge("orders", id, rs256_);
+  ASSERT_TRUE(replica.ring().Refresh());
+  const auto key = replica.ring().SigningKeyOf("orders");
+  ASSERT_TRUE(key) << key.error().ToString();
+  EXPECT_EQ((*key)->kid, kid);
+  const auto again = Load();
+  ASSERT_TRUE(again);
+  ASSERT_TRUE((*again)->SigningKeyOf("orders")) << (*again)->SigningKeyOf("orders").error().ToString();
+  EXPECT_TRUE(replica.custodian().CreateCsr("orders", kid, "CN=orders", {})) << "OpenSSL finds two keys of that id";
+  EXPECT_EQ(hsm_.token().Read({"orders"})->unguarded.size(), 1U);
+}
+
+TEST_F(ForgedObjectsTest, ALedgerCannotMakeAKeyThatIsNotPrivateSign) {
+  Forge("orders", {1}, rs256_);
+  const auto half = hsm_.token().Read({"orders"})->public_keys.front().public_key;
+  Enter("orders", {.kid = jws::JwkThumbprint(*half),
+                   .algorithm = &rs256_,
+                   .id = {1},
+                   .certificates = {},
+                   .publish_from = now_,
+                   .sign_from = now_});
+  ExpectFlaw(Code::kLedgerUnusable, "is in the ledger but not on the token");
+  EXPECT_FALSE((*hsm_.token().OpenSigningSession())->Sign({1}, rs256_, "by its id"));
+}
+
+TEST_F(ForgedObjectsTest, APublicKeyBesideAnRsaKeyIsNotItsHalf) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto kid = replica.Generate("orders");
+  Forge("orders", replica.Record("orders", kid).id, rs256_, /*public_half_alone=*/true);
+  Forge("nobody", replica.Record("orders", kid).id, rs256_, /*public_half_alone=*/true);
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_TRUE(replica.ring().SigningKeyOf("orders"));
+  const auto key = (*Load())->SigningKeyOf("orders");
+  ASSERT_TRUE(key) << key.error().ToString();
+  EXPECT_EQ((*key)->kid, kid);
+}
+
+TEST_F(ForgedObjectsTest, APublicKeyBesideAKeyOnACurveIsNotItsHalf) {
+  const auto kid = MakeEcKey("orders");
+  const auto id = (*Load())->Find("orders", kid)->record.id;
+  Forge("orders", id, es256_, /*public_half_alone=*/true);
+  const auto key = (*Load())->SigningKeyOf("orders");
+  ASSERT_TRUE(key) << key.error().ToString();
+  EXPECT_EQ((*key)->kid, kid);
+}
+
+TEST_F(ForgedObjectsTest, AnRsaKeySignsWithoutItsPublicKeyAndItsCertificate) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto kid = replica.Generate("orders");
+  DestroyWhatIsPublic("orders");
+  ASSERT_TRUE(replica.ring().Refresh());
+  const auto still = replica.ring().SigningKeyOf("orders");
+  ASSERT_TRUE(still) << still.error().ToString();
+  EXPECT_EQ((*still)->chain.size(), 1U) << "what it has in memory is what the ledger names";
+  EXPECT_TRUE(replica.ring().Find("orders", kid)->certificate_flaw);
+  ExpectCertificateFlaw(Code::kLedgerUnusable, "lacks a certificate");
+}
+
+TEST_F(ForgedObjectsTest, AKeyOnACurveSignsWithoutItsPublicKeyAsLongAsItsCertificateIsThere) {
+  const auto kid = MakeEcKey("orders");
+  const auto running = *Load();
+  const auto contents = hsm_.token().Read({"orders"});
+  for (const auto& half : contents->public_keys) {
+    ASSERT_TRUE(hsm_.token().DestroyObject(half.handle));
+  }
+  Forge("orders", running->Find("orders", kid)->record.id, es256_, /*public_half_alone=*/true);
+  const auto key = (*Load())->SigningKeyOf("orders");
+  ASSERT_TRUE(key) << key.error().ToString();
+  EXPECT_EQ((*key)->kid, kid);
+  DestroyWhatIsPublic("orders");
+  ASSERT_TRUE(running->Refresh());
+  EXPECT_TRUE(running->SigningKeyOf("orders")) << "a server that knew it goes on";
+  ExpectFlaw(Code::kKeyUnproven, "are not two halves of one pair");
+}
+
+TEST_F(ForgedObjectsTest, ACertificateWithoutAValueAndAKeyWithoutNumbersHurtNobody) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto id = replica.Record("orders", replica.Generate("orders")).id;
+  auto forged = id;
+  auto session = Open();
+  CK_OBJECT_CLASS key_class = CKO_PUBLIC_KEY;
+  CK_KEY_TYPE type = CKK_EC;
+  CK_BBOOL yes = CK_TRUE;
+  CK_BBOOL no = CK_FALSE;
+  std::string text = "orders";
+  std::array attributes = {CK_ATTRIBUTE{CKA_CLASS, &key_class, sizeof key_class},
+                           CK_ATTRIBUTE{CKA_KEY_TYPE, &type, sizeof type},
+                           CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                           CK_ATTRIBUTE{CKA_PRIVATE, &no, sizeof no},
+                           CK_ATTRIBUTE{CKA_LABEL, text.data(), text.size()},
+                           CK_ATTRIBUTE{CKA_ID, forged.data(), forged.size()},
+                           CK_ATTRIBUTE{CKA_EC_PARAMS, text.data(), text.size()},
+                           CK_ATTRIBUTE{CKA_EC_POINT, text.data(), text.size()}};
+  ASSERT_TRUE(session.Create(attributes));
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", id, Bytes{0x30, 0x00}, Bytes{0x00}));
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_TRUE((*Load())->SigningKeyOf("orders"));
+}
+
+TEST_F(ForgedObjectsTest, OwnKeysAreNeitherReplacedNorMadeUnfit) {
+  const auto own = FindOrGenerateOwnKey(hsm_.token(), kAuditKeyLabel, RandomOctets);
+  ASSERT_TRUE(own) << own.error().ToString();
+  Forge(std::string(kAuditKeyLabel), own->id, rs256_);
+  Forge(std::string(kAuditKeyLabel), {0}, rs256_);
+  DestroyWhatIsPublic(std::string(kAuditKeyLabel));
+  Forge(std::string(kAuditKeyLabel), own->id, rs256_, /*public_half_alone=*/true);
+  const auto found = FindOwnKeys(hsm_.token(), kAuditKeyLabel);
+  ASSERT_TRUE(found) << found.error().ToString();
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ(found->front().public_key, own->public_key);
+  EXPECT_EQ(FindOrGenerateOwnKey(hsm_.token(), kAuditKeyLabel, RandomOctets)->id, own->id);
+}
+
+TEST_F(ForgedObjectsTest, AnOwnKeyIsProvenBeforeItIsUsed) {
+  ASSERT_TRUE(FindOrGenerateOwnKey(hsm_.token(), kAuditKeyLabel, RandomOctets));
+  WrongToken token(hsm_.token());
+  EXPECT_TRUE(FindOwnKeys(token, kAuditKeyLabel)->empty());
+}
+
+TEST_F(ForgedObjectsTest, StraysAreNamedAndRemovedAndNothingElse) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto kid = replica.Generate("orders");
+  const auto id = replica.Record("orders", kid).id;
+  const auto audit = FindOrGenerateOwnKey(hsm_.token(), kAuditKeyLabel, RandomOctets);
+  const auto find = [&] { return *FindStrays(hsm_.token(), {"orders", "billing"}, replica.ledger().Read()->ledgers); };
+  EXPECT_TRUE(find().empty());
+  Forge("orders", id, rs256_);
+  Forge(std::string(kAuditKeyLabel), audit->id, rs256_);
+  ASSERT_TRUE(hsm_.token().StoreCertificate("orders", id, Bytes{0x30, 0x00}, Bytes{0x30, 0x00}));
+  std::multiset<std::string> kinds;
+  for (const auto& stray : find()) {
+    kinds.insert(stray.label + ": " + stray.ToString());
+  }
+  const auto of = [&](const Bytes& each) { return " with CKA_ID " + Hex(each); };
+  EXPECT_EQ(kinds, (std::multiset<std::string>{"orders: private key that is not CKA_PRIVATE," + of(id),
+                                               "orders: public key" + of(id), "orders: certificate" + of(id),
+                                               "assertiond-audit: private key that is not CKA_PRIVATE," + of(audit->id),
+                                               "assertiond-audit: public key" + of(audit->id)}));
+  ASSERT_TRUE(RemoveStrays(hsm_.token(), replica.ledger(), "orders"));
+  EXPECT_TRUE(find().empty());
+  EXPECT_EQ((*(*Load())->SigningKeyOf("orders"))->chain.size(), 1U);
+  EXPECT_EQ(FindOrGenerateOwnKey(hsm_.token(), kAuditKeyLabel, RandomOctets)->id, audit->id);
 }
 
 TEST_F(KeyRingTest, ALedgerThatGoesBackIsNotTakenOver) {

@@ -42,6 +42,7 @@ class MemoryToken final : public Token {
   }
 
   Result<TokenContents> Read(const std::set<std::string, std::less<>>&) override { return Unused(); }
+  Result<std::vector<ListedObject>> List(std::span<const std::string_view>) override { return Unused(); }
   Result<TokenKey> GenerateKeyPair(const NewKey&) override { return Unused(); }
   Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override { return Unused(); }
   Status DestroyKey(BytesView) override { return Unused(); }
