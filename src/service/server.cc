@@ -122,7 +122,7 @@ void Server::Watch(const Limits& limits) {
   parts_->watch = std::jthread([this, limits, sweep](const std::stop_token& stop) {
     // More often than told, a long interval would let what is known of closed connections pile up.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
-    const auto wake = std::min({interval, limits.stream_age, limits.message_wait, kTick});
+    const auto wake = std::min({interval, limits.stream_age, kTick});
     std::mutex mutex;
     std::unique_lock lock(mutex);
     std::condition_variable_any waiting;

@@ -102,7 +102,8 @@ bool EndChainsAtUnknownIssuers(const std::vector<X509Ptr>& authorities) {
   });
 }
 
-// No CRL can be had for an authority at a chain's end whose issuer is unknown; every other one needs its CRL.
+// No CRL can be had for an authority at a chain's end whose issuer is unknown; every other one needs its CRL. If there
+// is a CRL of the unknown issuer, it may well say that the authority is revoked, but cannot be verified: refused.
 int AcceptTheEndWithoutCrl(int ok, X509_STORE_CTX* context) {
   const auto* chain = X509_STORE_CTX_get0_chain(context);
   const int depth = X509_STORE_CTX_get_error_depth(context);
@@ -194,7 +195,10 @@ Result<std::time_t> Trust::Verify(std::string_view certificate) const {
   }
   if (X509_verify_cert(context.get()) != 1) {
     TakeErrors();
-    return Fail(Code::kUnauthenticated, Refusal(context.get()));
+    const int why = X509_STORE_CTX_get_error(context.get());
+    const bool unverified = why == X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER || why == X509_V_ERR_CRL_SIGNATURE_FAILURE;
+    return Fail(Code::kUnauthenticated, Refusal(context.get()),
+                unverified ? "tls.client_ca must hold the issuer of each CRL that concerns it" : "");
   }
   const auto boundary = std::ranges::upper_bound(boundaries_, now);
   auto until = boundary == boundaries_.end() ? kNever : *boundary;

@@ -143,10 +143,18 @@ TEST_F(ChainTrustTest, OneWhoseIssuerIsUnknownEndsTheChainAndThoseBelowItAreAske
   const auto trust = Trust::Load(both, crls());
   ASSERT_TRUE(trust);
   EXPECT_TRUE(trust->Verify(leaf)) << trust->Verify(leaf).error().ToString();
-  EXPECT_TRUE(Trust::Load(issuing_.certificate(), crls())->Verify(leaf));
   RevokeBy(middle_, issuing_.certificate());
   WriteCrlOf(middle_, "middle.crl");
   ExpectRefused(Trust::Load(both, crls()), leaf, "an authority above it: certificate revoked");
+}
+
+TEST_F(ChainTrustTest, ACrlOfAnUnknownIssuerCannotBeVerifiedAndIsNotPassedOver) {
+  const auto leaf = Below();
+  WriteCrlOf(issuing_, "issuing.crl");
+  EXPECT_TRUE(Trust::Load(issuing_.certificate(), crls())->Verify(leaf));
+  RevokeBy(middle_, issuing_.certificate());
+  WriteCrlOf(middle_, "middle.crl");
+  ExpectRefused(Trust::Load(issuing_.certificate(), crls()), leaf, "an authority above it: ");
 }
 
 TEST_F(ChainTrustTest, AVerdictHoldsUntilTheFirstOfCertificatesAndCrlsExpires) {
