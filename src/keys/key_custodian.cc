@@ -81,7 +81,10 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
   }
   // Also when it failed because the version was another: then this process should see that one.
   const auto refreshed = ring_.Refresh();
-  if (kid && !refreshed) {
+  const auto broken = ring_.BrokenLedgers();
+  const bool anothers = !refreshed && refreshed.error().code == Code::kLedgerUnusable && !broken->empty() &&
+                        !broken->contains(change.client_id);
+  if (kid && !refreshed && !anothers) {
     return std::unexpected(refreshed.error());
   }
   return kid;
