@@ -117,7 +117,18 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
       random_(std::move(random)),
       two_person_rule_(std::move(two_person_rule)),
       limit_(caller_rate ? std::make_unique<RateLimit>(*caller_rate) : nullptr) {
+  const auto list = [this](const std::string& pattern) {
+    if (pattern.ends_with("/*")) {
+      listed_patterns_.insert(pattern);
+    } else {
+      listed_.insert(pattern);
+    }
+  };
+  for (const auto& entry : operators_) {
+    list(entry.caller);
+  }
   for (auto& client : clients) {
+    std::ranges::for_each(client.callers, list);
     auto client_id = client.client_id;
     std::vector<std::string> beginnings;
     beginnings.reserve(client.audiences.size());
@@ -153,6 +164,13 @@ Status Policy::Allow(const Caller& caller, Role role) const {
            (role == Role::kViewer ? !entry.roles.empty() : std::ranges::find(entry.roles, role) != entry.roles.end());
   });
   return allowed ? Status() : Denied(caller, kMay.at(static_cast<std::size_t>(role)));
+}
+
+bool Policy::Lists(const Caller& caller) const {
+  return std::ranges::any_of(caller.identities(), [this](const auto& identity) {
+    return listed_.contains(identity) ||
+           std::ranges::any_of(listed_patterns_, [&](const auto& pattern) { return Matches(pattern, identity); });
+  });
 }
 
 Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_view client_id) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,9 @@ class Policy {
   // Whether the caller has the role; any role makes a viewer.
   Status Allow(const Caller& caller, Role role) const;
 
+  // Whether the configuration names the caller at all, among any client's callers or the operators.
+  bool Lists(const Caller& caller) const;
+
   // NOT_FOUND when it is not configured. Only for who has been allowed to know.
   Result<const Client*> FindClient(std::string_view client_id) const;
 
@@ -69,6 +73,8 @@ class Policy {
 
   std::map<std::string, Entry, std::less<>> clients_;
   std::vector<Operator> operators_;
+  std::set<std::string, std::less<>> listed_;  // callers and operators
+  std::set<std::string> listed_patterns_;      // of them those that end with "/*"
   Clock clock_;
   Random random_;
   TwoPersonRule two_person_rule_;

@@ -1,11 +1,14 @@
 #include "service/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <spdlog/spdlog.h>
 
 #include <utility>
 
+#include "observe/log.h"
 #include "service/assertion_service.h"
 #include "service/heartbeat.h"
 #include "service/key_admin_service.h"
@@ -18,6 +21,15 @@ namespace {
 constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
 constexpr int kHandshakeLimitMs = 2000;
 constexpr int kLongestConnectionMs = 5 * 60 * 1000;  // a caller whose certificate is revoked is gone by twice that
+
+// gRPC's own lines, most of which a peer can cause, in our log: one format, and no more a second than of any such kind.
+void LogForGrpc(gpr_log_func_args* line) {
+  static SparingLog log;
+  const auto level = line->severity == GPR_LOG_SEVERITY_DEBUG  ? spdlog::level::debug
+                     : line->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::info
+                                                               : spdlog::level::warn;
+  log.Write(level, std::string("gRPC: ") + line->message);
+}
 
 }  // namespace
 
@@ -40,6 +52,7 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                               audit::Log* audit, AssertionTally* tally) {
+  gpr_set_log_function(LogForGrpc);
   auto listener = LocalListener::Bind(addresses.socket_path, addresses.socket_group);
   if (!listener) {
     return std::unexpected(listener.error());
@@ -55,7 +68,6 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  parts->listener->AddTo(builder);
   if (parts->tls_listener) {
     parts->tls_listener->AddTo(builder);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kLongestConnectionMs);
@@ -73,7 +85,15 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!parts->server) {
     return Fail(Code::kInternal, "gRPC does not start", "ServerBuilder::BuildAndStart");
   }
-  if (const auto started = parts->listener->Start(); !started) {
+  const auto fitting = Connections::Fitting(addresses.connections.total);
+  if (fitting < addresses.connections.total) {
+    spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
+                 fitting, addresses.connections.total);
+  }
+  const auto listed = [&policy](const std::string& peer) {
+    return policy.load()->Lists(Caller::Authenticated({peer}));
+  };
+  if (const auto started = parts->listener->Start(*parts->server, addresses.connections, listed); !started) {
     return std::unexpected(started.error());
   }
   parts->server->GetHealthCheckService()->SetServingStatus(true);
@@ -89,6 +109,12 @@ x509::ServerContext Server::tls_context() const {
 }
 
 int Server::tls_port() const { return parts_->tls_listener ? parts_->tls_listener->port() : 0; }
+
+void Server::EndConnectionsOf(const std::function<bool(const Caller&)>& condemned) {
+  if (auto* connections = parts_->listener ? parts_->listener->connections() : nullptr; connections != nullptr) {
+    connections->EndThoseOf([&](const std::string& peer) { return condemned(Caller::Authenticated({peer})); });
+  }
+}
 
 void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }
 
