@@ -166,11 +166,12 @@ Status Policy::Allow(const Caller& caller, Role role) const {
   return allowed ? Status() : Denied(caller, kMay.at(static_cast<std::size_t>(role)));
 }
 
-bool Policy::Lists(const Caller& caller) const {
-  return std::ranges::any_of(caller.identities(), [this](const auto& identity) {
+Status Policy::Admit(const Caller& caller) const {
+  const bool listed = std::ranges::any_of(caller.identities(), [this](const auto& identity) {
     return listed_.contains(identity) ||
            std::ranges::any_of(listed_patterns_, [&](const auto& pattern) { return Matches(pattern, identity); });
   });
+  return listed ? Status() : Denied(caller, "ask for anything");
 }
 
 Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_view client_id) const {

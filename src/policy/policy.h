@@ -56,8 +56,8 @@ class Policy {
   // Whether the caller has the role; any role makes a viewer.
   Status Allow(const Caller& caller, Role role) const;
 
-  // Whether the configuration names the caller at all, among any client's callers or the operators.
-  bool Lists(const Caller& caller) const;
+  // For those that the configuration names at all, among any client's callers or the operators.
+  Status Admit(const Caller& caller) const;
 
   // NOT_FOUND when it is not configured. Only for who has been allowed to know.
   Result<const Client*> FindClient(std::string_view client_id) const;

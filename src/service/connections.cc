@@ -32,7 +32,8 @@ constexpr milliseconds kPause{100};           // when there are no descriptors, 
 std::size_t DescriptorLimit() {
   constexpr rlim_t kMost = 1U << 20U;
   rlimit limit{};
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(std::min(limit.rlim_cur, kMost)) : kSelectable;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(std::min(limit.rlim_cur, kMost))
+                                               : kSelectable;
 }
 
 std::size_t FloorFor(std::size_t total) {
@@ -147,9 +148,7 @@ void Connections::Work() {
 int Connections::Patience() const {
   const auto now = std::chrono::steady_clock::now();
   auto patience = milliseconds(-1);
-  const auto within = [&](milliseconds time) {
-    patience = patience.count() < 0 ? time : std::min(patience, time);
-  };
+  const auto within = [&](milliseconds time) { patience = patience.count() < 0 ? time : std::min(patience, time); };
   if (!leftovers_.empty()) {
     within(kLook);
   }
@@ -170,8 +169,7 @@ int Connections::Patience() const {
 // Whoever cannot be accepted now waits in the socket's backlog.
 void Connections::Watch(bool accepting) {
   if (accepting != accepting_) {
-    epoll_event comes{.events = accepting ? static_cast<std::uint32_t>(EPOLLIN) : 0U,
-                      .data = {.fd = acceptor_.socket}};
+    epoll_event comes{.events = accepting ? static_cast<std::uint32_t>(EPOLLIN) : 0U, .data = {.fd = acceptor_.socket}};
     if (epoll_ctl(poll_, EPOLL_CTL_MOD, acceptor_.socket, &comes) == 0) {
       accepting_ = accepting;
     }
@@ -206,7 +204,7 @@ void Connections::Add(int fd, std::string peer) {
     close(fd);
     log.Write(spdlog::level::warn,
               "a connection of " + peer + " is refused: there are " +
-              (too_many ? Counted(limits_.per_peer, "of this peer") : Counted(limits_.total, "in all")));
+                  (too_many ? Counted(limits_.per_peer, "of this peer") : Counted(limits_.total, "in all")));
     return;
   }
   epoll_event events{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {.fd = fd}};
@@ -259,8 +257,7 @@ void Connections::Examine(int fd) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = connections_.find(fd);
-    if (found == connections_.end() || found->second.taken >= 0 || found->second.ended ||
-        greeting == Greeting::kNone) {
+    if (found == connections_.end() || found->second.taken >= 0 || found->second.ended || greeting == Greeting::kNone) {
       return;
     }
     taken = greeting == Greeting::kHttp2 ? fcntl(fd, F_DUPFD_CLOEXEC, floor_) : -1;
@@ -301,6 +298,9 @@ void Connections::Remove(int fd) {
     std::erase(greeting_, fd);
   }
   connections_.erase(found);
+  // Not by close alone: gRPC's descriptor keeps the socket, and the poll would go on to tell of this number, which the
+  // next connection may have.
+  epoll_ctl(poll_, EPOLL_CTL_DEL, fd, nullptr);
   close(fd);
 }
 

@@ -29,7 +29,8 @@ struct ConnectionLimits {
 //
 // A connection is two descriptors of one socket: gRPC's, and one of ours. Ours tells that the socket was shut down, by
 // the peer or by gRPC, and lets us shut it down without a guess at what gRPC's number means by then. After the end
-// gRPC may need its descriptor for a while: it is counted until its number means another file.
+// gRPC may need its descriptor for a while: it is counted until its number means another file. (Until both are closed
+// gRPC's poll may tell of a socket whose record it has given to another: that one reads, finds nothing, and waits on.)
 //
 // At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
 // that the configuration does not list go before those that it lists. Descriptors below a floor are never taken: they
@@ -37,10 +38,10 @@ struct ConnectionLimits {
 class Connections {
  public:
   struct Acceptor {
-    int socket;                                // listens; not blocking
-    std::function<std::string(int fd)> peer;   // by what name it is counted; empty: it is closed
+    int socket;                                           // listens; not blocking
+    std::function<std::string(int fd)> peer;              // by what name it is counted; empty: it is closed
     std::function<bool(const std::string& peer)> listed;  // whether the configuration lists it
-    std::function<void(int fd)> take;          // takes over a descriptor, and closes it at the connection's end
+    std::function<void(int fd)> take;  // takes over a descriptor, and closes it at the connection's end
   };
 
   // How many `total` the process's limit of descriptors leaves room for.

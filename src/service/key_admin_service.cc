@@ -104,7 +104,7 @@ v1::PendingChange ToProto(const PendingChange& change) {
 
 }  // namespace
 
-KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit)
+KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Records audit)
     : policy_(policy),
       hsms_(hsms),
       audit_(audit),

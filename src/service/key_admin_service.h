@@ -31,7 +31,7 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 class KeyAdminService final : public RawKeyAdminService {
  public:
   // `audit` may be null: nothing is recorded then.
-  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit);
+  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Records audit);
   ~KeyAdminService() override;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
@@ -123,7 +123,7 @@ class KeyAdminService final : public RawKeyAdminService {
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
-  audit::Log* audit_;
+  Records audit_;
   PendingChanges pending_;
   std::mutex mutex_;
   std::condition_variable filled_;

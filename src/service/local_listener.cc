@@ -102,8 +102,7 @@ Status LocalListener::Open(std::optional<gid_t> group) {
   path_.copy(address.sun_path, sizeof address.sun_path - 1);
   // The socket is born with its mode: a chmod afterwards would leave a moment in which others can open it.
   const auto before = umask(0117);
-  const bool bound =
-      socket_ >= 0 && bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool bound = socket_ >= 0 && bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int error = errno;
   umask(before);
   if (!bound) {

@@ -35,13 +35,15 @@ void LogForGrpc(gpr_log_func_args* line) {
 
 struct Server::Parts {
   Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit,
-        AssertionTally* tally)
+        AssertionTally* tally, Rate refused)
       : listener(std::move(bound)),
-        assertion_service(policy, hsms, audit, tally),
-        key_admin_service(policy, hsms, audit) {}
+        refusals(refused, audit, tally),
+        assertion_service(policy, hsms, {.log = audit, .refusals = &refusals}, tally),
+        key_admin_service(policy, hsms, {.log = audit, .refusals = &refusals}) {}
 
   std::unique_ptr<LocalListener> listener;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
+  Refusals refusals;
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<grpc::Server> server;
@@ -57,7 +59,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!listener) {
     return std::unexpected(listener.error());
   }
-  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally);
+  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
     auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token);
     if (!tls) {
@@ -91,7 +93,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
                  fitting, addresses.connections.total);
   }
   const auto listed = [&policy](const std::string& peer) {
-    return policy.load()->Lists(Caller::Authenticated({peer}));
+    return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
   };
   if (const auto started = parts->listener->Start(*parts->server, addresses.connections, listed); !started) {
     return std::unexpected(started.error());
@@ -127,6 +129,7 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->server->Wait();
     parts_->server.reset();
     parts_->listener.reset();
+    parts_->refusals.Stop();
   }
 }
 

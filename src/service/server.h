@@ -9,6 +9,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "assertion/rate.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
 #include "policy/policy.h"
@@ -19,12 +20,15 @@
 
 namespace assertion::service {
 
-// Where the server listens.
+inline constexpr Rate kUsualRefusals{.per_second = 10, .burst = 100};
+
+// Where the server listens, and for how much.
 struct Addresses {
   std::string socket_path;            // a Unix domain socket of mode 0660
   std::optional<gid_t> socket_group;  // unset: the process's
   std::optional<TlsOptions> tls;      // unset: no TCP
   ConnectionLimits connections{};     // of the socket
+  Rate refusals = kUsualRefusals;     // that a peer is told one by one, and that are audited as such
 };
 
 // The gRPC server: both services, health (grpc.health.v1) and reflection.

@@ -9,7 +9,8 @@ import { Deadline, run } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
-const NOBODY = 65534;
+const OTHER = 60001;  // not nobody, who is refused: see floods.test.mjs
+const NOGROUP = 65534;
 
 describe('callers', () => {
   let deployment;
@@ -100,7 +101,7 @@ describe('callers', () => {
 
   it('another user is another caller, if its group may open the socket', async () => {
     if (process.getuid() !== 0) return;  // only root can become another user
-    const other = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE], callers: [`uid:${NOBODY}`] }],
+    const other = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE], callers: [`uid:${OTHER}`] }],
       { listen_group: 'nogroup' });
     chmodSync(other.folder, 0o711);
     chmodSync(path.dirname(other.folder), 0o711);
@@ -108,10 +109,10 @@ describe('callers', () => {
     const as = (uid, gid) => run('setpriv', [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups',
       path.join(process.env.E2E_BIN_DIR, 'assertionctl'), 'assertion', 'create', '--client-id', 'orders'],
     { env: other.environment });
-    assert.equal((await as(NOBODY, NOBODY)).status, 0);
-    assert.match((await as(NOBODY - 1, NOBODY)).stderr, /known here as "uid:65533"/);
+    assert.equal((await as(OTHER, NOGROUP)).status, 0);
+    assert.match((await as(OTHER + 1, NOGROUP)).stderr, /known here as "uid:60002"/);
     assert.match((await as(0, 0)).stderr, /known here as "uid:0"/);
-    assert.equal((await as(NOBODY, NOBODY - 1)).status, 4);  // cannot connect
+    assert.equal((await as(OTHER, NOGROUP - 1)).status, 4);  // cannot connect
     await other.close();
   });
 });
