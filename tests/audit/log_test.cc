@@ -99,7 +99,7 @@ TEST_F(LogTest, LinesOfStrangersLeaveTheReserveFree) {
   auto stranger = Named("stranger");
   stranger.entitled = false;
   {
-    const auto log = *Open({.reserve = kMoreThanAnyDisk});
+    const auto log = *Open({.path = path(), .reserve = kMoreThanAnyDisk});
     Status told = Fail(Code::kInternal, "not told");
     log->Record(stranger, [&](const Status& status) { told = status; });  // at once
     EXPECT_TRUE(told);
@@ -108,7 +108,7 @@ TEST_F(LogTest, LinesOfStrangersLeaveTheReserveFree) {
   EXPECT_EQ(Read(path()).find("stranger"), std::string::npos);
   EXPECT_NE(Read(path()).find(R"("jti":"entitled")"), std::string::npos);
   {
-    const auto log = *Open({.reserve = 1});
+    const auto log = *Open({.path = path(), .reserve = 1});
     log->Record(stranger, [](const Status&) {});
   }
   EXPECT_NE(Read(path()).find(R"("jti":"stranger")"), std::string::npos);

@@ -1,6 +1,6 @@
 // What a hostile user of the same machine can use up: connections, the disk of the audit log, the log, places.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AssertionService, Caller } from './caller.mjs';
@@ -139,6 +139,36 @@ asStrangers('a stranger in the group of the socket', () => {
     assert.notEqual(status, 0);
     assert.match(stderr, /does not tell which user you are/);
     assert.doesNotMatch(stderr, /65534/);
+  });
+});
+
+asStrangers('a caller whom a reload removes', () => {
+  it('has no connection any more', async (context) => {
+    const deployment = await deploy();
+    const original = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    const reload = async (callers) => {
+      const clients = [...original.clients, { client_id: 'others', audiences: [AUDIENCE], callers }];
+      writeFileSync(deployment.configuration, JSON.stringify({ ...original, clients }));
+      const seen = readFileSync(deployment.log, 'utf8').length;
+      deployment.daemon.kill('SIGHUP');
+      await new Deadline(30, 'the reload').until(() => /SIGHUP: clients/.test(readFileSync(deployment.log, 'utf8').slice(seen)));
+    };
+    await reload([`uid:${STRANGER}`]);
+    const idler = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
+      deployment.socket, 'idle', '4'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'idler.log') });
+    context.after(() => idler.kill('SIGKILL'));
+    const told = new Lines(idler, 'stdout');
+    const deadline = new Deadline(60, 'the connections to end');
+    await told.next(deadline);
+    const open = async () => {
+      idler.stdin.write('\n');
+      return JSON.parse(await told.next(deadline)).open;
+    };
+    assert.equal(await open(), 4);
+    await reload(['uid:60009']);
+    await deadline.until(async () => await open() === 0);
+    idler.kill('SIGKILL');
+    await deployment.close();
   });
 });
 
