@@ -199,7 +199,6 @@ void Connections::Add(int fd, std::string peer) {
   const auto known = peers_.find(peer);
   const bool too_many = known != peers_.end() && known->second.count >= limits_.per_peer;
   if (too_many || (counted_ >= limits_.total && !MakeRoomFor(peer, listed))) {
-    ++refused_;
     lock.unlock();
     close(fd);
     log.Write(spdlog::level::warn,
@@ -245,7 +244,6 @@ bool Connections::MakeRoomFor(const std::string& peer, bool listed) {
   if (newest == connections_.end()) {
     return false;
   }
-  ++refused_;
   End(newest->first, newest->second);
   return true;
 }
@@ -330,16 +328,6 @@ void Connections::EndThoseOf(const std::function<bool(const std::string& peer)>&
       End(fd, connection);
     }
   }
-}
-
-std::size_t Connections::size() const {
-  const std::lock_guard lock(mutex_);
-  return counted_;
-}
-
-std::uint64_t Connections::refused() const {
-  const std::lock_guard lock(mutex_);
-  return refused_;
 }
 
 }  // namespace assertion::service

@@ -63,10 +63,6 @@ class Connections {
   // Shuts down all connections of the peers that `condemned` names.
   void EndThoseOf(const std::function<bool(const std::string& peer)>& condemned);
 
-  // Connections now, and how many were refused or ended at a limit.
-  std::size_t size() const;
-  std::uint64_t refused() const;
-
  private:
   using Instant = std::chrono::steady_clock::time_point;
 
@@ -117,7 +113,6 @@ class Connections {
   std::map<std::string, Peer> peers_;
   std::size_t counted_ = 0;
   std::uint64_t numbers_ = 0;
-  std::uint64_t refused_ = 0;
   std::jthread thread_;
 };
 
