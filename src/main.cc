@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -114,6 +115,15 @@ int ExitStatus(Code code) {
 int Fatal(const Error& error) {
   spdlog::critical("{}", error.ToString());
   return ExitStatus(error.code);
+}
+
+// Up to what the system allows: a soft limit of 1024 is for programs that use select(2).
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
 }
 
 // Without an orderly end, which would wait for calls that do not return.
@@ -290,7 +300,8 @@ assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const ass
   return assertion::audit::Log::Open({.path = config.path,
                                       .rotate_octets = config.rotate_octets,
                                       .checkpoint_lines = config.checkpoint_lines,
-                                      .checkpoint_interval = config.checkpoint_interval},
+                                      .checkpoint_interval = config.checkpoint_interval,
+                                      .reserve = config.reserve},
                                      key->ToSigner(queue), *keys, [&readiness](const assertion::Status& state) {
                                        if (state) {
                                          spdlog::info("the audit log can be written again");
@@ -319,7 +330,11 @@ void NoteCrls(assertion::Readiness& readiness, const assertion::Status& readable
 
 assertion::service::Addresses AddressesOf(const assertion::Config& config, assertion::Readiness& readiness) {
   assertion::service::Addresses addresses{
-      .socket_path = config.socket_path, .socket_group = config.socket_group, .tls = {}};
+      .socket_path = config.socket_path,
+      .socket_group = config.socket_group,
+      .tls = {},
+      .connections = {.per_peer = config.connections.per_peer, .total = config.connections.total},
+      .refusals = config.refusals};
   if (config.tls) {
     const auto& tls = *config.tls;
     addresses.tls = {.address = InBrackets(tls.host) + ":" + std::to_string(tls.port),
@@ -465,7 +480,12 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   reloading.Start(path, read, [&](const assertion::Reloading::Read& now) {
     supervisor.TellReloading();
     reloading.Note("asking the HSMs for the clients' keys");
+    const auto before = policy.load();
     const auto reloaded = Reload(config, path, now, group, policy);
+    // A caller that is listed no more has nothing open any more.
+    (*server)->EndConnectionsOf([was = before, is = policy.load()](const assertion::Caller& caller) {
+      return was->Admit(caller) && !is->Admit(caller);
+    });
     Record(audit->get(), "Reload", reloaded);
     reloading.Note("reading the files of TLS");
     if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {
@@ -557,6 +577,7 @@ int main(int argc, char** argv) {
   // interrupt the ones that sign. Refused, by a sandbox say, it is only slower.
   const sched_param none{};
   sched_setscheduler(0, SCHED_BATCH, &none);
+  RaiseDescriptorLimit();
   const auto supervisor = assertion::Supervisor::FromEnvironment();
   assertion::StartLog(log_format);
   const auto config = assertion::ReadConfig(serve);

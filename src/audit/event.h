@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -20,7 +21,10 @@ struct Event {
   std::string outcome;     // the gRPC status code's name
   std::string reason;      // of a refusal: what the caller was told
   std::optional<std::chrono::microseconds> latency;
-  std::string trace_id;  // W3C Trace Context, 32 hexadecimal digits
+  std::uint64_t count = 0;  // of what one line stands for; 0: itself
+  std::string since;        // when that began, RFC 3339
+  bool entitled = true;     // false: of a peer that may not do this; see LogOptions::reserve
+  std::string trace_id;     // W3C Trace Context, 32 hexadecimal digits
 };
 
 }  // namespace assertion::audit

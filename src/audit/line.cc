@@ -18,6 +18,7 @@ using TimePoint = std::chrono::system_clock::time_point;
 
 constexpr std::size_t kLongestText = 256;
 constexpr std::size_t kLongestAudience = 1024;
+constexpr std::size_t kLongestOfStrangers = 64;
 
 std::string Rfc3339Micros(TimePoint now) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(now);
@@ -45,12 +46,20 @@ class Members {
     }
     text = text.substr(0, longest);
     Begin(name);
-    const bool plain = std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-    if (plain) {
+    if (IsPlain(text)) {
       text_.append(1, '"').append(text).append(1, '"');
     } else {
       text_ += Dump(text);
     }
+  }
+
+  // As it is written at most `longest` octets: what is escaped counts as that.
+  void AddShort(std::string_view name, std::string_view text, std::size_t longest) {
+    text = text.substr(0, longest);
+    while (!IsPlain(text) && Dump(text).size() - 2 > longest) {
+      text.remove_suffix(1);
+    }
+    Add(name, text);
   }
 
   void Add(std::string_view name, std::int64_t number) {
@@ -64,6 +73,10 @@ class Members {
   }
 
  private:
+  static bool IsPlain(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+  }
+
   void Begin(std::string_view name) { text_.append(text_.empty() ? "\"" : ",\"").append(name).append("\":"); }
 
   std::string text_;
@@ -79,18 +92,29 @@ std::string Body(const Event& event, TimePoint now) {
   line.Add("event", event.name);
   line.Add("outcome", event.outcome);
   line.Add("caller", event.caller);
-  line.Add("client_id", event.client_id);
-  line.Add("audience", event.audience, kLongestAudience);
+  const auto add = [&](std::string_view name, std::string_view text, std::size_t longest = kLongestText) {
+    if (event.entitled) {
+      line.Add(name, text, longest);
+    } else {
+      line.AddShort(name, text, kLongestOfStrangers);
+    }
+  };
+  add("client_id", event.client_id);
+  add("audience", event.audience, kLongestAudience);
   line.Add("jti", event.jti);
-  line.Add("kid", event.kid);
+  add("kid", event.kid);
   if (event.lifetime) {
     line.Add("lifetime_s", event.lifetime->count());
   }
-  line.Add("request_id", event.request_id);
-  line.Add("change", event.change);
+  add("request_id", event.request_id);
+  add("change", event.change);
   line.Add("reason", event.reason);
   if (event.latency) {
     line.Add("latency_us", event.latency->count());
+  }
+  if (event.count > 0) {
+    line.Add("count", static_cast<std::int64_t>(event.count));
+    line.Add("since", event.since);
   }
   line.Add("trace_id", event.trace_id);
   return std::move(line).Finish();

@@ -15,6 +15,7 @@ namespace assertion::audit {
 inline constexpr std::size_t kLongestLine = 16384;
 inline constexpr std::string_view kOpened = "LogOpened";
 inline constexpr std::string_view kResumed = "LogResumed";
+inline constexpr std::string_view kWithheld = "LinesWithheld";
 inline constexpr std::string_view kCheckpoint = "Checkpoint";
 
 // Where the chain stands: the last line's sequence and the SHA-256 of its octets without the line feed, base64url.
@@ -29,7 +30,8 @@ struct Head {
 Head Genesis();
 
 // The time and members of an event, ready to be chained: everything of a line but sequence and prev. ASCII only, so
-// that a line shown on a terminal cannot steer it; text of callers is cut at 256 octets, an audience at 1024.
+// that a line shown on a terminal cannot steer it; text of callers is cut at 256 octets, an audience at 1024, and
+// what peers that are not entitled sent at 64 octets as they are written.
 std::string Body(const Event& event, std::chrono::system_clock::time_point now);
 std::string Body(const nlohmann::ordered_json& members, std::string_view event,
                  std::chrono::system_clock::time_point now);

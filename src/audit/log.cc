@@ -1,5 +1,7 @@
 #include "audit/log.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -111,7 +113,31 @@ std::vector<LedgerVersion> Log::ledger_versions() const {
   return all;
 }
 
+// Whether the file system has less free than the reserve is looked at once a second, by one of those that want to know.
+bool Log::Withhold(const Event& event) {
+  constexpr std::chrono::steady_clock::duration kInterval = std::chrono::seconds(1);
+  if (event.entitled || options_.reserve == 0) {
+    return false;
+  }
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  auto due = next_look_.load();
+  if (now.count() >= due && next_look_.compare_exchange_strong(due, (now + kInterval).count())) {
+    struct statvfs space{};
+    scarce_ = statvfs(options_.path.c_str(), &space) == 0 &&
+              std::uint64_t{space.f_bavail} * std::uint64_t{space.f_frsize} < options_.reserve;
+  }
+  if (!scarce_) {
+    return false;
+  }
+  withheld_ += std::max<std::uint64_t>(event.count, 1);
+  return true;
+}
+
 void Log::Record(const Event& event, Done done) {
+  if (Withhold(event)) {
+    done({});
+    return;
+  }
   if (const auto taken = Enqueue(Body(event, Now()), done); !taken) {
     done(taken);
   }
@@ -243,6 +269,10 @@ void Log::Settle(std::vector<Entry> batch) {
       bodies.push_back(LedgerBody(seen));  // one may be among the refused
     }
   }
+  const auto withheld = scarce_ || batch.empty() ? 0 : withheld_.exchange(0);
+  if (withheld > 0) {
+    bodies.push_back(Body(nlohmann::ordered_json{{"count", withheld}}, kWithheld, Now()));
+  }
   for (auto& entry : batch) {
     bodies.push_back(std::move(entry.body));
   }
@@ -250,6 +280,9 @@ void Log::Settle(std::vector<Entry> batch) {
     return;
   }
   const auto written = Write(bodies);
+  if (!written) {
+    withheld_ += withheld;
+  }
   SetState(written);
   const auto now = std::chrono::steady_clock::now();
   {

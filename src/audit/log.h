@@ -27,6 +27,9 @@ struct LogOptions {
   std::uint64_t rotate_octets = std::uint64_t{64} << 20U;
   std::uint64_t checkpoint_lines = 1000;
   std::chrono::seconds checkpoint_interval{10};
+  // Octets of the file system that lines of peers that are not entitled leave free; 0: none. Such lines are not written
+  // then but counted, in a line LinesWithheld as soon as there is room.
+  std::uint64_t reserve = 0;
   std::size_t capacity = 8192;             // of events that wait for the disk
   std::chrono::microseconds gather{2000};  // at most; see Log::Expectation
 };
@@ -62,7 +65,8 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // `done` gets an OK once the line is durable; UNAVAILABLE when it cannot be written, RESOURCE_EXHAUSTED when too many
-  // wait. It runs on the writing thread, or at once.
+  // wait. It runs on the writing thread, or at once. An event that is withheld for the reserve is as good as durable:
+  // it releases nothing.
   void Record(const Event& event, Done done);
 
   // Writes it, now or as soon as the log can be written again, and again into each new file.
@@ -117,6 +121,7 @@ class Log {
   bool Note(const LedgerVersion& seen);
   std::vector<std::string> BeginningOfFile(std::uint64_t unproven, std::size_t torn) const;
   Status Enqueue(std::string body, Done& done);
+  bool Withhold(const Event& event);
   void Work();
   void Gather(std::unique_lock<std::mutex>& lock);
   Status Write(const std::vector<std::string>& bodies);
@@ -146,6 +151,9 @@ class Log {
   bool proving_ = false;      // a checkpoint is being signed
   std::uint64_t lost_ = 0;    // events refused since the log could not be written
 
+  std::atomic<bool> scarce_ = false;         // less is free than the reserve
+  std::atomic<std::int64_t> next_look_ = 0;  // at that, in ticks of the steady clock
+  std::atomic<std::uint64_t> withheld_ = 0;  // lines since the last LinesWithheld
   std::atomic<std::size_t> under_way_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable filled_;

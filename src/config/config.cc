@@ -420,6 +420,7 @@ AuditConfig ReadAudit(Fields& fields, const std::string& state_directory, Errors
   constexpr std::int64_t kLeastRotation = 4096;
   constexpr std::int64_t kMostRotation = std::int64_t{4} << 30U;
   constexpr std::int64_t kMostLines = 1'000'000;
+  constexpr std::int64_t kMostReserve = std::int64_t{1} << 40U;
   AuditConfig audit;
   audit.path = state_directory + "/audit.log";
   const auto* node = fields.Take("audit", false);
@@ -438,6 +439,7 @@ AuditConfig ReadAudit(Fields& fields, const std::string& state_directory, Errors
   }
   audit.rotate_octets = ReadCount(entry, "rotate_octets", kLeastRotation, kMostRotation, audit.rotate_octets);
   audit.checkpoint_lines = ReadCount(entry, "checkpoint_lines", 1, kMostLines, audit.checkpoint_lines);
+  audit.reserve = ReadCount(entry, "reserve", 0, kMostReserve, audit.reserve);
   audit.checkpoint_interval =
       entry.TakeDuration("checkpoint_interval", seconds(1), std::chrono::hours(1)).value_or(audit.checkpoint_interval);
   entry.RefuseTheRest();
@@ -465,6 +467,32 @@ std::optional<Rate> ReadCallerRate(Fields& fields, Errors& errors) {
   const auto burst = take("burst", false, per_second);
   entry.RefuseTheRest();
   return Rate{.per_second = per_second, .burst = burst};
+}
+
+Rate ReadRefusals(Fields& fields, Errors& errors) {
+  constexpr std::int64_t kMost = 1'000'000;
+  Rate rate = Config{}.refusals;
+  if (const auto* node = fields.Take("refusals", false); node != nullptr) {
+    Fields entry(*node, "refusals", errors);
+    const auto take = [&](const char* name, std::int64_t otherwise) {
+      return static_cast<std::int64_t>(ReadCount(entry, name, 1, kMost, static_cast<std::uint64_t>(otherwise)));
+    };
+    rate = {.per_second = take("per_second", rate.per_second), .burst = take("burst", rate.burst)};
+    entry.RefuseTheRest();
+  }
+  return rate;
+}
+
+ConnectionsConfig ReadConnections(Fields& fields, Errors& errors) {
+  constexpr std::int64_t kMost = 65536;
+  ConnectionsConfig connections;
+  if (const auto* node = fields.Take("connections", false); node != nullptr) {
+    Fields entry(*node, "connections", errors);
+    connections = {.per_peer = ReadCount(entry, "per_peer", 1, kMost, connections.per_peer),
+                   .total = ReadCount(entry, "total", 1, kMost, connections.total)};
+    entry.RefuseTheRest();
+  }
+  return connections;
 }
 
 // One URI, or a list of them.
@@ -556,6 +584,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   CheckTwoPersons(two_person_rule, operators, warnings);
   const auto key_limits = ReadKeyLimits(fields, errors);
   const auto caller_rate = ReadCallerRate(fields, errors);
+  const auto refusals = ReadRefusals(fields, errors);
+  const auto connections = ReadConnections(fields, errors);
   auto clients = ReadClients(fields, refresh_interval, identities, errors, warnings);
   fields.RefuseTheRest();
   if (!errors.empty()) {
@@ -583,6 +613,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .two_person_rule = std::move(two_person_rule),
                 .key_limits = key_limits,
                 .caller_rate = caller_rate,
+                .refusals = refusals,
+                .connections = connections,
                 .clients = std::move(clients),
                 .warnings = std::move(warnings)};
 }
@@ -632,6 +664,8 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("refresh_interval", before.refresh_interval == after.refresh_interval);
   compare("drain_limit", before.drain_limit == after.drain_limit);
   compare("audit", before.audit == after.audit);
+  compare("refusals", before.refusals == after.refusals);
+  compare("connections", before.connections == after.connections);
   compare("tls", before.tls == after.tls);
   compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);
   return fields;

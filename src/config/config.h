@@ -27,8 +27,17 @@ struct AuditConfig {
   std::uint64_t rotate_octets = std::uint64_t{64} << 20U;  // 4 KiB to 4 GiB
   std::uint64_t checkpoint_lines = 1000;                   // 1 to 1000000
   std::chrono::seconds checkpoint_interval{10};            // 1 s to 1 h
+  std::uint64_t reserve = std::uint64_t{16} << 20U;        // octets of disk space, 0 to 1 TiB
 
   friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
+};
+
+// How many local connections there may be.
+struct ConnectionsConfig {
+  std::size_t per_peer = 64;  // 1 to 65536
+  std::size_t total = 1024;   // 1 to 65536
+
+  friend bool operator==(const ConnectionsConfig&, const ConnectionsConfig&) = default;
 };
 
 // Of gRPC over TCP with mutual TLS.
@@ -62,6 +71,8 @@ struct Config {
   TwoPersonRule two_person_rule;
   KeyLimits key_limits;
   std::optional<Rate> caller_rate;  // unset: none
+  Rate refusals{.per_second = 10, .burst = 100};
+  ConnectionsConfig connections;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -34,6 +35,10 @@ class AssertionTally {
 
   std::map<Labels, std::uint64_t> counts() const;
 
+  // One refusal that is not recorded by itself.
+  void CountSuppressed() { ++suppressed_; }
+  std::uint64_t suppressed() const { return suppressed_; }
+
   // By whether an assertion was released.
   const DurationHistogram& latency(bool released) const { return released ? released_ : refused_; }
 
@@ -54,6 +59,7 @@ class AssertionTally {
   std::array<Part, 16> parts_;
   DurationHistogram released_;
   DurationHistogram refused_;
+  std::atomic<std::uint64_t> suppressed_ = 0;
 };
 
 // One answer in the making, and what is to be counted of it.

@@ -5,8 +5,14 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <stop_token>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace assertion {
 namespace {
@@ -51,6 +57,95 @@ class JsonFormatter final : public spdlog::formatter {
 };
 
 }  // namespace
+
+class SparingLog::Kind {
+ public:
+  // False: the line is only counted; `first` tells whether it is the first that is.
+  bool Take(spdlog::level::level_enum level, std::string_view line, bool& first) {
+    const std::lock_guard lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (counted_ == 0 && now - began_ >= std::chrono::seconds(1)) {
+      began_ = now;
+      written_ = 0;
+    }
+    if (written_ < kMostPerSecond) {
+      ++written_;
+      return true;
+    }
+    first = counted_++ == 0;
+    if (first) {
+      level_ = level;
+      example_ = line;
+    }
+    return false;
+  }
+
+  // Begins another second.
+  void WriteCount() {
+    std::string line;
+    {
+      const std::lock_guard lock(mutex_);
+      line = "… and " + std::to_string(std::exchange(counted_, 0)) + " more like: " + example_;
+      began_ = std::chrono::steady_clock::now();
+      written_ = 0;
+    }
+    spdlog::log(level_, "{}", line);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point began_;
+  std::size_t written_ = 0;
+  std::size_t counted_ = 0;
+  spdlog::level::level_enum level_ = spdlog::level::warn;  // of the first that was counted
+  std::string example_;
+};
+
+// The thread that writes the counts, a second after the first line that was not written. It begins with the first.
+class SparingLog::Counting {
+ public:
+  static Counting& Instance() {
+    static Counting counting;
+    return counting;
+  }
+
+  void Add(std::shared_ptr<Kind> kind) {
+    const std::lock_guard lock(mutex_);
+    kinds_.push_back(std::move(kind));
+    filled_.notify_one();
+  }
+
+ private:
+  void Work(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (filled_.wait(lock, stop, [this] { return !kinds_.empty(); })) {
+      filled_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+      const auto kinds = std::exchange(kinds_, {});
+      lock.unlock();
+      for (const auto& kind : kinds) {
+        kind->WriteCount();
+      }
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any filled_;
+  std::vector<std::shared_ptr<Kind>> kinds_;
+  std::jthread thread_{[this](const std::stop_token& stop) { Work(stop); }};
+};
+
+SparingLog::SparingLog() : kind_(std::make_shared<Kind>()) {}
+
+void SparingLog::Write(spdlog::level::level_enum level, std::string_view line) {
+  line = line.substr(0, kLongest);
+  bool first = false;
+  if (kind_->Take(level, line, first)) {
+    spdlog::log(level, "{}", line);
+  } else if (first) {
+    Counting::Instance().Add(kind_);
+  }
+}
 
 LogTrace::LogTrace(std::string_view trace_id) : before_(std::exchange(current_trace, trace_id)) {}
 

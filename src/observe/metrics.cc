@@ -77,7 +77,10 @@ Families OfAssertions(const AssertionTally& tally) {
                            "From a request's coming to its answer's leaving, the audit log included.");
   Add(latency, {{"result", "released"}}, tally.latency(true));
   Add(latency, {{"result", "refused"}}, tally.latency(false));
-  return {std::move(assertions), std::move(latency)};
+  return {std::move(assertions), std::move(latency),
+          With(Counter("assertiond_refusals_suppressed_total",
+                       "Refused calls past their peer's budget, which are counted in the audit log, not written."),
+               tally.suppressed())};
 }
 
 Families OfHsms(const HsmGroup& hsms) {

@@ -120,7 +120,18 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
       two_person_rule_(std::move(two_person_rule)),
       key_limits_(key_limits),
       limit_(caller_rate ? std::make_unique<RateLimit>(*caller_rate) : nullptr) {
+  const auto list = [this](const std::string& pattern) {
+    if (pattern.ends_with("/*")) {
+      listed_patterns_.insert(pattern);
+    } else {
+      listed_.insert(pattern);
+    }
+  };
+  for (const auto& entry : operators_) {
+    list(entry.caller);
+  }
   for (auto& client : clients) {
+    std::ranges::for_each(client.callers, list);
     auto client_id = client.client_id;
     std::vector<std::string> beginnings;
     beginnings.reserve(client.audiences.size());
@@ -129,12 +140,6 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
     }
     clients_.emplace(std::move(client_id), Entry{.client = std::move(client), .beginnings = std::move(beginnings)});
   }
-}
-
-bool Policy::Lists(const Caller& caller) const {
-  return std::ranges::any_of(operators_, [&](const Operator& one) { return IsListed(caller, {one.caller}); }) ||
-         std::ranges::any_of(clients_,
-                             [&](const auto& entry) { return IsListed(caller, entry.second.client.callers); });
 }
 
 std::set<std::string> Policy::callers() const {
@@ -173,6 +178,14 @@ Status Policy::Allow(const Caller& caller, Role role) const {
            (role == Role::kViewer ? !entry.roles.empty() : std::ranges::find(entry.roles, role) != entry.roles.end());
   });
   return allowed ? Status() : Denied(caller, kMay.at(static_cast<std::size_t>(role)));
+}
+
+Status Policy::Admit(const Caller& caller) const {
+  const bool listed = std::ranges::any_of(caller.identities(), [this](const auto& identity) {
+    return listed_.contains(identity) ||
+           std::ranges::any_of(listed_patterns_, [&](const auto& pattern) { return Matches(pattern, identity); });
+  });
+  return listed ? Status() : Denied(caller, "ask for anything");
 }
 
 Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_view client_id) const {

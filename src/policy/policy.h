@@ -58,8 +58,8 @@ class Policy {
   // Whether the caller has the role; any role makes a viewer.
   Status Allow(const Caller& caller, Role role) const;
 
-  // Whether any list names the caller: a client's callers, or the operators.
-  bool Lists(const Caller& caller) const;
+  // For those that the configuration names at all, among any client's callers or the operators.
+  Status Admit(const Caller& caller) const;
 
   // All that these lists name, as configured.
   std::set<std::string> callers() const;
@@ -78,6 +78,8 @@ class Policy {
 
   std::map<std::string, Entry, std::less<>> clients_;
   std::vector<Operator> operators_;
+  std::set<std::string, std::less<>> listed_;  // callers and operators
+  std::set<std::string> listed_patterns_;      // of them those that end with "/*"
   Clock clock_;
   Random random_;
   TwoPersonRule two_person_rule_;

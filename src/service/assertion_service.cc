@@ -134,7 +134,15 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
           call->Finish(std::unexpected(accepted.error()));
         }
       });
-  if (caller) {
+  const auto admitted = caller ? policy_.load()->Admit(*caller) : std::unexpected(caller.error());
+  if (caller && !admitted) {
+    // A stream that could only be refused, message after message, is not kept open.
+    const auto call = std::make_shared<AuditedCall>(
+        audit_, "CreateAssertions", *context,
+        [stream](const Result<grpc::ByteBuffer>& outcome) { stream->End(ToGrpc(outcome.error())); });
+    call->event().caller = caller->name();
+    call->Finish(std::unexpected(admitted.error()));
+  } else if (caller) {
     Keep(stream);
     stream->Begin();
   } else {
@@ -165,11 +173,16 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
   if (!lifetime) {
     return std::unexpected(lifetime.error());
   }
+  const auto policy = policy_.load();
+  if (request.has_extra_claims()) {
+    if (auto admitted = policy->Admit(caller); !admitted) {
+      return admitted;  // before the claims of a stranger cost anything
+    }
+  }
   const auto extra_claims = ToJson(request.extra_claims());
   if (!extra_claims) {
     return std::unexpected(extra_claims.error());
   }
-  const auto policy = policy_.load();
   auto approved = policy->Approve(caller, {.client_id = request.client_id(),
                                            .audience = request.audience(),
                                            .lifetime = *lifetime,

@@ -25,8 +25,7 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 class AssertionService final : public RawAssertionService {
  public:
   // `audit` may be null: nothing is recorded then. `tally` may be null: nothing is counted then.
-  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit,
-                   AssertionTally* tally)
+  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit, AssertionTally* tally)
       : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
@@ -63,7 +62,7 @@ class AssertionService final : public RawAssertionService {
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
   Peers& peers_;
-  audit::Log* audit_;
+  Records audit_;
   AssertionTally* tally_;
 
   std::mutex mutex_;

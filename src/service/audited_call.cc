@@ -26,17 +26,32 @@ std::string TraceId(const grpc::ServerContextBase& context) {
   return hexadecimal ? std::string(id) : "";
 }
 
-void Answer(AuditedCall::Release& release, Result<grpc::ByteBuffer> outcome, const TalliedAnswer& tallied,
-            const std::string& trace_id) {
-  tallied.Count(outcome ? "OK" : CodeName(outcome.error().code));
+std::string_view NameOf(const Result<grpc::ByteBuffer>& outcome) {
+  return outcome ? "OK" : CodeName(outcome.error().code);
+}
+
+void Answer(AuditedCall::Release& release, Result<grpc::ByteBuffer> outcome, std::string_view counted_as,
+            const TalliedAnswer& tallied, const std::string& trace_id) {
+  tallied.Count(counted_as);
   const LogTrace trace(trace_id);
   release(std::move(outcome));
 }
 
+// The peer's own doing, not the state of the HSM or of the server.
+bool IsPeersDoing(Code code) {
+  return code == Code::kUnauthenticated || code == Code::kPermissionDenied || code == Code::kInvalidArgument ||
+         code == Code::kNotFound || code == Code::kResourceExhausted;
+}
+
+bool IsOfStranger(const Result<grpc::ByteBuffer>& outcome) {
+  return !outcome &&
+         (outcome.error().code == Code::kUnauthenticated || outcome.error().code == Code::kPermissionDenied);
+}
+
 }  // namespace
 
-AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, Release release)
-    : log_(log), release_(std::move(release)) {
+AuditedCall::AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release)
+    : log_(records.log), refusals_(records.refusals), release_(std::move(release)) {
   if (log_ != nullptr) {
     expected_.emplace(*log_);
   }
@@ -44,9 +59,9 @@ AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::Server
   event_.trace_id = TraceId(context);
 }
 
-AuditedCall::AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context,
+AuditedCall::AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context,
                          grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor)
-    : AuditedCall(log, method, context, [response, reactor](Result<grpc::ByteBuffer> outcome) {
+    : AuditedCall(records, method, context, [response, reactor](Result<grpc::ByteBuffer> outcome) {
         if (!outcome) {
           Refuse(reactor, outcome.error());
           return;
@@ -61,12 +76,30 @@ void AuditedCall::Describe(const ApprovedClaims& claims) {
   event_.lifetime = claims.expires_at() - claims.issued_at();
 }
 
+bool AuditedCall::IsPastBudget(Result<grpc::ByteBuffer>& outcome) const {
+  if (outcome || refusals_ == nullptr || !IsPeersDoing(outcome.error().code)) {
+    return false;
+  }
+  const auto within = refusals_->Take(event_.caller);
+  if (!within && outcome.error().code != Code::kResourceExhausted) {
+    outcome =
+        Fail(Code::kResourceExhausted,
+             "too many of your calls are refused; correct them before you repeat them: " + outcome.error().message);
+    outcome.error().retry_delay = within.error().retry_delay;
+  }
+  return !within;
+}
+
 void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
-  if (log_ == nullptr) {
-    Answer(release_, std::move(outcome), tallied_, event_.trace_id);
+  const auto name = NameOf(outcome);
+  const bool of_stranger = IsOfStranger(outcome);
+  if (IsPastBudget(outcome) || log_ == nullptr) {
+    expected_.reset();
+    Answer(release_, std::move(outcome), name, tallied_, event_.trace_id);
     return;
   }
-  event_.outcome = outcome ? "OK" : CodeName(outcome.error().code);
+  event_.entitled = !of_stranger;
+  event_.outcome = name;
   event_.reason = outcome ? "" : outcome.error().message;
   event_.latency =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - tallied_.began);
@@ -75,7 +108,7 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   // long as the token does, and under overload there are many.
   if (!outcome && outcome.error().retry_delay.count() > 0) {
     log_->Record(event_, [](const Status&) {});
-    Answer(release_, std::move(outcome), tallied_, event_.trace_id);
+    Answer(release_, std::move(outcome), name, tallied_, event_.trace_id);
     return;
   }
   log_->Record(event_, [release = std::move(release_), outcome = std::move(outcome), tallied = std::move(tallied_),
@@ -83,7 +116,8 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
     if (!recorded) {
       outcome = std::unexpected(recorded.error());
     }
-    Answer(release, std::move(outcome), tallied, trace_id);
+    const auto told = NameOf(outcome);
+    Answer(release, std::move(outcome), told, tallied, trace_id);
   });
 }
 

@@ -11,6 +11,7 @@
 #include "assertion/error.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
+#include "service/refusals.h"
 
 namespace assertion::service {
 
@@ -21,11 +22,10 @@ class AuditedCall {
   // Gives the caller his answer, or tells him the error.
   using Release = std::move_only_function<void(Result<grpc::ByteBuffer>)>;
 
-  // `log` may be null.
-  AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, Release release);
+  AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release);
 
   // The same for a call of its own: `response` and `reactor` are gRPC's and live until Finish.
-  AuditedCall(audit::Log* log, const char* method, const grpc::ServerContextBase& context, grpc::ByteBuffer* response,
+  AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, grpc::ByteBuffer* response,
               grpc::ServerUnaryReactor* reactor);
 
   // To be filled as the call goes on.
@@ -40,11 +40,15 @@ class AuditedCall {
   // UNAVAILABLE when the outcome could not be recorded: then there is no use in going on.
   Status CanFinish() const { return log_ == nullptr ? Status() : log_->state(); }
 
-  // Ends the call. Once.
+  // Ends the call. Once. A refusal for which the peer is to blame costs its budget; past it the peer is told
+  // RESOURCE_EXHAUSTED, with the reason, and no line is written of the call.
   void Finish(Result<grpc::ByteBuffer> outcome);
 
  private:
-  audit::Log* log_;
+  bool IsPastBudget(Result<grpc::ByteBuffer>& outcome) const;
+
+  audit::Log* log_;  // null: nothing is recorded
+  Refusals* refusals_;
   std::optional<audit::Log::Expectation> expected_;  // until it is recorded
   audit::Event event_;
   TalliedAnswer tallied_;

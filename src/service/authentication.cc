@@ -51,10 +51,16 @@ std::vector<std::string> CertificateNames(const grpc::AuthContext& context) {
 }  // namespace
 
 Result<Caller> Authenticate(const grpc::ServerContextBase& context) {
-  const auto& properties = *context.auth_context();
-  if (auto local = Values(properties, kLocalIdentity); local.size() == 1) {
-    return Caller::Authenticated(std::move(local));
+  if (const auto user = LocalListener::UserOf(context.peer())) {
+    if (*user == LocalListener::OverflowUser()) {
+      return Fail(Code::kUnauthenticated,
+                  "the kernel does not tell which user you are, only that you are one whom the server's user namespace "
+                  "does not map, or the user nobody: give your process a user of its own that the server's namespace "
+                  "has (no PrivateUsers=, hostUsers: true, or map the user)");
+    }
+    return Caller::Authenticated({"uid:" + std::to_string(*user)});
   }
+  const auto& properties = *context.auth_context();
   const auto transport = Values(properties, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
   if (transport != std::vector<std::string>{GRPC_SSL_TRANSPORT_SECURITY_TYPE} &&
       transport != std::vector<std::string>{"tls"}) {

@@ -104,7 +104,7 @@ v1::PendingChange ToProto(const PendingChange& change) {
 
 }  // namespace
 
-KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit)
+KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit)
     : policy_(policy),
       hsms_(hsms),
       peers_(peers),

@@ -34,7 +34,7 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 class KeyAdminService final : public RawKeyAdminService {
  public:
   // `audit` may be null: nothing is recorded then.
-  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, audit::Log* audit);
+  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit);
   ~KeyAdminService() override = default;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
@@ -141,7 +141,7 @@ class KeyAdminService final : public RawKeyAdminService {
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
   Peers& peers_;
-  audit::Log* audit_;
+  Records audit_;
   PendingChanges pending_;
   std::mutex mutex_;
   std::set<std::string, std::less<>> deciding_;  // ids of changes that are approved or withdrawn at this moment

@@ -1,20 +1,18 @@
 #include "service/local_listener.h"
 
 #include <fcntl.h>
-#include <grpcpp/security/auth_metadata_processor.h>
-#include <grpcpp/security/server_credentials.h>
-#include <poll.h>
-#include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
+#include <grpcpp/server_posix.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <fstream>
+#include <string_view>
 #include <utility>
 
 #include "service/trusted_folder.h"
@@ -38,6 +36,16 @@ Status CheckFolder(const std::string& socket_path) {
   return {};
 }
 
+// None of a socket that is not a Unix domain socket: there the kernel tells no user.
+std::optional<uid_t> UserAt(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid == static_cast<uid_t>(-1)) {
+    return std::nullopt;
+  }
+  return peer.uid;
+}
+
 void Close(int& fd) {
   if (fd >= 0) {
     close(std::exchange(fd, -1));
@@ -46,27 +54,25 @@ void Close(int& fd) {
 
 }  // namespace
 
-// Marks the calls of one user's connections. gRPC shares a connection's AuthContext among its calls: it is written by
-// the first of them alone, before any handler reads it.
-class LocalListener::Marker final : public grpc::AuthMetadataProcessor {
- public:
-  void SetUser(uid_t user) { identity_ = "uid:" + std::to_string(user); }
+uid_t LocalListener::OverflowUser() {
+  static const uid_t user = [] {
+    constexpr uid_t kUsual = 65534;
+    std::ifstream file("/proc/sys/kernel/overflowuid");
+    uid_t told = kUsual;
+    return file >> told ? told : kUsual;
+  }();
+  return user;
+}
 
-  bool IsBlocking() const override { return false; }
-
-  grpc::Status Process(const InputMetadata& /*metadata*/, grpc::AuthContext* context, OutputMetadata* /*consumed*/,
-                       OutputMetadata* /*response*/) override {
-    const std::lock_guard lock(mutex_);
-    if (context->FindPropertyValues(kLocalIdentity).empty()) {
-      context->AddProperty(kLocalIdentity, identity_);
-    }
-    return grpc::Status::OK;
+std::optional<uid_t> LocalListener::UserOf(const std::string& peer) {
+  constexpr std::string_view kDescriptor = "fd:";
+  int fd = -1;
+  const auto* const end = peer.data() + peer.size();
+  if (!peer.starts_with(kDescriptor) || std::from_chars(peer.data() + kDescriptor.size(), end, fd).ptr != end) {
+    return std::nullopt;
   }
-
- private:
-  std::mutex mutex_;
-  std::string identity_;  // set before the first connection
-};
+  return UserAt(fd);
+}
 
 Result<std::unique_ptr<LocalListener>> LocalListener::Bind(const std::string& path, std::optional<gid_t> group) {
   if (const auto fit = CheckFolder(path); !fit) {
@@ -90,14 +96,12 @@ Status LocalListener::Open(std::optional<gid_t> group) {
     return Unusable(path_, "another server is listening there");
   }
   unlink(path_.c_str());
-  stop_ = eventfd(0, EFD_CLOEXEC);
   socket_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
   path_.copy(address.sun_path, sizeof address.sun_path - 1);
   // The socket is born with its mode: a chmod afterwards would leave a moment in which others can open it.
   const auto before = umask(0117);
-  const bool bound =
-      stop_ >= 0 && socket_ >= 0 && bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool bound = socket_ >= 0 && bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int error = errno;
   umask(before);
   if (!bound) {
@@ -111,84 +115,33 @@ Status LocalListener::Open(std::optional<gid_t> group) {
 
 LocalListener::~LocalListener() {
   Stop();
-  Close(stop_);
   Close(lock_);
 }
 
-void LocalListener::AddTo(grpc::ServerBuilder& builder) {
-  for (auto& slot : slots_) {
-    slot.marker = std::make_shared<Marker>();
-    const auto credentials = grpc::experimental::LocalServerCredentials(UDS);
-    credentials->SetAuthMetadataProcessor(slot.marker);
-    slot.acceptor = builder.experimental().AddExternalConnectionAcceptor(
-        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
-  }
-}
-
-Status LocalListener::Start() {
+Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
+                            std::function<bool(const std::string&)> listed) {
   if (listen(socket_, SOMAXCONN) != 0) {
     return Unusable(path_, std::string("listen: ") + std::strerror(errno));
   }
-  thread_ = std::jthread([this] { Accept(); });
-  return {};
+  connections_ = std::make_unique<Connections>(
+      limits, Connections::Acceptor{.socket = socket_,
+                                    .peer =
+                                        [](int fd) {
+                                          const auto user = UserAt(fd);
+                                          return user ? "uid:" + std::to_string(*user) : "";
+                                        },
+                                    .listed = std::move(listed),
+                                    .take = [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); }});
+  return connections_->Start();
 }
 
 void LocalListener::Stop() {
-  if (thread_.joinable()) {
-    eventfd_write(stop_, 1);
-    thread_.join();
-  }
+  connections_.reset();
   // Who comes now is to be refused at once, not to wait for an end that may take a while.
   if (socket_ >= 0) {
     unlink(path_.c_str());
     Close(socket_);
   }
-}
-
-void LocalListener::Accept() {
-  constexpr int kPauseMs = 100;  // when there are no descriptors left, until there may be some
-  while (true) {
-    std::array<pollfd, 2> watched{pollfd{.fd = stop_, .events = POLLIN, .revents = 0},
-                                  pollfd{.fd = socket_, .events = POLLIN, .revents = 0}};
-    poll(watched.data(), watched.size(), -1);
-    if (watched[0].revents != 0) {
-      return;
-    }
-    const int connection = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (connection >= 0) {
-      Hand(connection);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      poll(watched.data(), 1, kPauseMs);
-    }
-  }
-}
-
-void LocalListener::Hand(int connection) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  Slot* slot = getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? SlotOf(peer.uid) : nullptr;
-  if (slot == nullptr) {
-    spdlog::warn("a connection of user {} is refused: connections of {} other users have come before", peer.uid,
-                 kMostUsers);
-    close(connection);
-    return;
-  }
-  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
-  parameters.listener_fd = socket_;
-  parameters.fd = connection;
-  slot->acceptor->HandleNewConnection(&parameters);
-}
-
-LocalListener::Slot* LocalListener::SlotOf(uid_t user) {
-  const auto found = std::ranges::find_if(slots_, [&](const Slot& slot) { return !slot.user || slot.user == user; });
-  if (found == slots_.end()) {
-    return nullptr;
-  }
-  if (!found->user) {
-    found->user = user;
-    found->marker->SetUser(user);
-  }
-  return &*found;
 }
 
 }  // namespace assertion::service

@@ -1,26 +1,36 @@
 #pragma once
 
-#include <grpcpp/server_builder.h>
+#include <grpcpp/server.h>
 #include <sys/types.h>
 
-#include <array>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "assertion/error.h"
+#include "service/connections.h"
 
 namespace assertion::service {
 
-// What the kernel says of who connects is kept in the connection's AuthContext under this name: "uid:1000".
-inline constexpr const char* kLocalIdentity = "assertiond_local_identity";
-
 // A Unix domain socket that accepts for a gRPC server, because gRPC does not tell whose process is at the other end
-// (SO_PEERCRED). Each user's connections go to an acceptor of their own, whose credentials mark the calls.
+// (SO_PEERCRED).
+//
+// UserOf asks the kernel at each call. gRPC calls the peer of a connection that it was given as a descriptor by that
+// descriptor's number, "fd:17", and no other peer by such a name; no octet that a caller sends goes into it. The number
+// cannot mean another connection: a call holds its HTTP/2 stream, the stream holds the transport, and the transport
+// closes the descriptor when it is destroyed (gRPC 1.51: ~grpc_chttp2_stream unrefs the transport,
+// ~grpc_chttp2_transport destroys the endpoint, tcp_free closes). As long as the call's context may be used, the number
+// is that of the caller's own socket, whatever happened to the connection. There are no places for users that could be
+// used up, and nothing to be given from one user to the next.
 class LocalListener {
  public:
+  // What the kernel calls a user whom this process's user namespace does not map.
+  static uid_t OverflowUser();
+
+  // Of a call's peer, as gRPC calls it; none when it did not come through a LocalListener. Only while the call lives.
+  static std::optional<uid_t> UserOf(const std::string& peer);
+
   // Makes the socket, mode 0660, of group `group` if it is given. Nobody can connect before Start. kAddressUnusable
   // when another server holds it, or its folder, or one above, lets others replace it (CheckTrustedFolder).
   static Result<std::unique_ptr<LocalListener>> Bind(const std::string& path, std::optional<gid_t> group);
@@ -30,39 +40,25 @@ class LocalListener {
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
 
-  // Before the server is built.
-  void AddTo(grpc::ServerBuilder& builder);
+  // Once the server runs, which must outlive Stop. `listed` tells whether the configuration lists "uid:1000".
+  // kAddressUnusable.
+  Status Start(grpc::Server& server, ConnectionLimits limits, std::function<bool(const std::string&)> listed);
 
-  // Once the server runs. kAddressUnusable.
-  Status Start();
+  // Null before Start and after Stop.
+  Connections* connections() { return connections_.get(); }
 
   // Accepts no more connections and removes the socket.
   void Stop();
 
  private:
-  // Users at once; gRPC wants to know all acceptors before it starts.
-  static constexpr std::size_t kMostUsers = 64;
-
-  class Marker;
-  struct Slot {
-    std::shared_ptr<Marker> marker;
-    std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
-    std::optional<uid_t> user;
-  };
-
   explicit LocalListener(std::string path) : path_(std::move(path)) {}
 
   Status Open(std::optional<gid_t> group);
-  void Accept();
-  void Hand(int connection);
-  Slot* SlotOf(uid_t user);
 
   const std::string path_;
   int lock_ = -1;
   int socket_ = -1;
-  int stop_ = -1;  // an eventfd
-  std::array<Slot, kMostUsers> slots_;
-  std::jthread thread_;
+  std::unique_ptr<Connections> connections_;
 };
 
 }  // namespace assertion::service

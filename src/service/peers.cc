@@ -82,7 +82,7 @@ Status Peers::Sweep(const Listening& where, const std::shared_ptr<const Policy>&
   const bool fewer_listed = swept_policy_ && swept_policy_ != policy && ListsFewer(*swept_policy_, *policy);
   const bool unknown_end = fewer_listed || (swept_trust_ && swept_trust_ != trust);
   const auto dropped = [&](const Caller& caller) {
-    return fewer_listed && swept_policy_->Lists(caller) && !policy->Lists(caller);
+    return fewer_listed && swept_policy_->Admit(caller) && !policy->Admit(caller);
   };
   std::size_t ended = 0;
   auto swept = EndConnections(where, [&](const OpenConnection& connection) {

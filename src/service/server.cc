@@ -1,5 +1,6 @@
 #include "service/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "observe/log.h"
 #include "service/assertion_service.h"
 #include "service/heartbeat.h"
 #include "service/key_admin_service.h"
@@ -31,21 +33,32 @@ constexpr int kMaxHeaderOctets = 8 * 1024;
 
 int Milliseconds(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
 
+// gRPC's own lines, most of which a peer can cause, in our log: one format, and no more a second than of any such kind.
+void LogForGrpc(gpr_log_func_args* line) {
+  static SparingLog log;
+  const auto level = line->severity == GPR_LOG_SEVERITY_DEBUG  ? spdlog::level::debug
+                     : line->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::info
+                                                               : spdlog::level::warn;
+  log.Write(level, std::string("gRPC: ") + line->message);
+}
+
 }  // namespace
 
 struct Server::Parts {
   Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit,
-        AssertionTally* tally)
+        AssertionTally* tally, Rate refused)
       : listener(std::move(bound)),
+        refusals(refused, audit, tally),
         policy_in_force(policy),
-        assertion_service(policy, hsms, *peers, audit, tally),
-        key_admin_service(policy, hsms, *peers, audit) {}
+        assertion_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}, tally),
+        key_admin_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}) {}
 
   const std::shared_ptr<Peers> peers = std::make_shared<Peers>();
   Listening where;
   std::unique_ptr<LocalListener> listener;
   const CurrentPolicy& policy_in_force;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
+  Refusals refusals;
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<grpc::Server> server;
@@ -57,12 +70,13 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                               audit::Log* audit, AssertionTally* tally, Limits limits) {
+  gpr_set_log_function(LogForGrpc);
   auto listener = LocalListener::Bind(addresses.socket_path, addresses.socket_group);
   if (!listener) {
     return std::unexpected(listener.error());
   }
   const auto socket_path = addresses.socket_path;
-  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally);
+  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
     auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token, parts->peers);
     if (!tls) {
@@ -73,7 +87,6 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  parts->listener->AddTo(builder);
   if (parts->tls_listener) {
     parts->tls_listener->AddTo(builder);
   }
@@ -101,7 +114,15 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!parts->server) {
     return Fail(Code::kInternal, "gRPC does not start", "ServerBuilder::BuildAndStart");
   }
-  if (const auto started = parts->listener->Start(); !started) {
+  const auto fitting = Connections::Fitting(addresses.connections.total);
+  if (fitting < addresses.connections.total) {
+    spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
+                 fitting, addresses.connections.total);
+  }
+  const auto listed = [&policy](const std::string& peer) {
+    return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
+  };
+  if (const auto started = parts->listener->Start(*parts->server, addresses.connections, listed); !started) {
     return std::unexpected(started.error());
   }
   parts->server->GetHealthCheckService()->SetServingStatus(true);
@@ -151,6 +172,12 @@ x509::ServerContext Server::tls_context() const {
 
 int Server::tls_port() const { return parts_->tls_listener ? parts_->tls_listener->port() : 0; }
 
+void Server::EndConnectionsOf(const std::function<bool(const Caller&)>& condemned) {
+  if (auto* connections = parts_->listener ? parts_->listener->connections() : nullptr; connections != nullptr) {
+    connections->EndThoseOf([&](const std::string& peer) { return condemned(Caller::Authenticated({peer})); });
+  }
+}
+
 void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }
 
 void Server::Stop(std::chrono::seconds grace) {
@@ -163,6 +190,7 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->server->Wait();
     parts_->server.reset();
     parts_->listener.reset();
+    parts_->refusals.Stop();
   }
 }
 

@@ -3,14 +3,17 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "assertion/error.h"
+#include "assertion/rate.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
 #include "policy/policy.h"
+#include "service/connections.h"
 #include "service/tls_options.h"
 #include "signing/hsm_group.h"
 #include "x509/server_context.h"
@@ -25,11 +28,15 @@ struct Limits {
   std::chrono::milliseconds refresh_interval = std::chrono::seconds(5);  // of who is believed, and who is connected
 };
 
-// Where the server listens.
+inline constexpr Rate kUsualRefusals{.per_second = 10, .burst = 100};
+
+// Where the server listens, and for how much.
 struct Addresses {
   std::string socket_path;            // a Unix domain socket of mode 0660
   std::optional<gid_t> socket_group;  // unset: the process's
   std::optional<TlsOptions> tls;      // unset: no TCP
+  ConnectionLimits connections{};     // of the socket
+  Rate refusals = kUsualRefusals;     // that a peer is told one by one, and that are audited as such
 };
 
 // The gRPC server: both services, health (grpc.health.v1) and reflection.
@@ -54,6 +61,9 @@ class Server {
 
   // The TLS key and certificate as they are now, for the HTTP listener. Null without TLS.
   x509::ServerContext tls_context() const;
+
+  // Ends the local connections of those that `condemned` names, with whatever is open on them.
+  void EndConnectionsOf(const std::function<bool(const Caller&)>& condemned);
 
   // What grpc.health.v1 says of the whole; SERVING after Start.
   void SetServing(bool serving);

@@ -1,10 +1,9 @@
 #include "service/status.h"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
 
 #include "google/rpc/error_details.pb.h"
+#include "observe/log.h"
 
 namespace assertion::service {
 namespace {
@@ -58,7 +57,8 @@ grpc::StatusCode CodeOf(Code code) {
 
 google::rpc::Status ToStatus(const Error& error) {
   if (!error.detail.empty()) {
-    spdlog::warn("refused: {}", error.ToString());
+    static SparingLog log;  // while a file cannot be written or a token is away every call comes here
+    log.Write(spdlog::level::warn, "refused: " + error.ToString());
   }
   google::rpc::Status status;
   status.set_code(CodeOf(error.code));

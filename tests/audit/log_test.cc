@@ -95,6 +95,27 @@ TEST_F(LogTest, WhatWasRecordedStandsInTheFileBeforeTheCallerLearnsIt) {
   EXPECT_NE(Read(path()).find(R"("jti":"first")"), std::string::npos);
 }
 
+TEST_F(LogTest, LinesOfStrangersLeaveTheReserveFree) {
+  constexpr std::uint64_t kMoreThanAnyDisk = std::uint64_t{1} << 60U;
+  auto stranger = Named("stranger");
+  stranger.entitled = false;
+  {
+    const auto log = *Open({.path = path(), .reserve = kMoreThanAnyDisk});
+    Status told = Fail(Code::kInternal, "not told");
+    log->Record(stranger, [&](const Status& status) { told = status; });  // at once
+    EXPECT_TRUE(told);
+    ASSERT_TRUE(Record(*log, "entitled"));
+  }
+  EXPECT_EQ(Read(path()).find("stranger"), std::string::npos);
+  EXPECT_NE(Read(path()).find(R"("jti":"entitled")"), std::string::npos);
+  {
+    const auto log = *Open({.path = path(), .reserve = 1});
+    log->Record(stranger, [](const Status&) {});
+  }
+  EXPECT_NE(Read(path()).find(R"("jti":"stranger")"), std::string::npos);
+  ExpectProven();
+}
+
 TEST_F(LogTest, TellsHowFarItIsBehind) {
   std::latch written(1);
   std::latch looked(1);

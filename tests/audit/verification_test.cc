@@ -335,5 +335,16 @@ TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {
   EXPECT_EQ(parsed->members["time"], "1970-01-01T00:00:00.000000Z");
 }
 
+TEST(Line, TextOfStrangersIsCutAsItIsWritten) {
+  Event event;
+  event.name = "CreateAssertion";
+  event.client_id = std::string(5000, 'x');
+  event.audience = std::string(5000, '\x01');
+  event.entitled = false;
+  const auto body = Body(event, {});
+  EXPECT_NE(body.find("\"" + std::string(64, 'x') + "\""), std::string::npos) << body;
+  EXPECT_EQ(std::count(body.begin(), body.end(), '\\'), 10) << body;  // six octets each
+}
+
 }  // namespace
 }  // namespace assertion::audit

@@ -85,21 +85,22 @@ TEST(Config, TheAuditLogIsOnAndInTheStateDirectory) {
 
 TEST(Config, EveryFieldOfTheAuditLogIsRead) {
   const auto config = ParseConfig(With(R"("clients")", R"("audit": {"enabled": false, "path": "/var/log/a",
-      "rotate_octets": 4096, "checkpoint_lines": 7, "checkpoint_interval": "3s"}, "clients")"),
+      "rotate_octets": 4096, "checkpoint_lines": 7, "checkpoint_interval": "3s", "reserve": 0}, "clients")"),
                                   "/state");
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->audit, (AuditConfig{.enabled = false,
                                         .path = "/var/log/a",
                                         .rotate_octets = 4096,
                                         .checkpoint_lines = 7,
-                                        .checkpoint_interval = seconds(3)}));
+                                        .checkpoint_interval = seconds(3),
+                                        .reserve = 0}));
   EXPECT_EQ(config->warnings.size(), 1U);
 }
 
 TEST(Config, RefusesWhatCannotBeAnAuditLog) {
-  for (const char* wrong :
-       {R"("path": "relative")", R"("path": "/folder/")", R"("rotate_octets": 1)", R"("checkpoint_lines": 0)",
-        R"("checkpoint_interval": "0s")", R"("unknown": 1)", R"("enabled": "no")"}) {
+  for (const char* wrong : {R"("path": "relative")", R"("path": "/folder/")", R"("rotate_octets": 1)",
+                            R"("checkpoint_lines": 0)", R"("checkpoint_interval": "0s")", R"("reserve": -1)",
+                            R"("reserve": 1099511627777)", R"("unknown": 1)", R"("enabled": "no")"}) {
     const auto config =
         ParseConfig(With(R"("clients")", std::string(R"("audit": {)") + wrong + R"(}, "clients")"), "/state");
     ASSERT_FALSE(config) << wrong;
@@ -165,6 +166,34 @@ TEST(Config, TheLimitsOfKeys) {
     EXPECT_FALSE(limits(wrong)) << wrong;
   }
   EXPECT_EQ(limits(R"("per_client": 65)").error().front(), "4: key_limits.per_client: must be from 1 to 64");
+}
+
+TEST(Config, TheBudgetOfRefusals) {
+  const auto budget = [](const std::string& fields) {
+    return ParseConfig(With(R"("clients")", R"("refusals": {)" + fields + R"(}, "clients")"), "/state");
+  };
+  EXPECT_EQ(ParseConfig(kValid, "/state")->refusals, (Rate{.per_second = 10, .burst = 100}));
+  EXPECT_EQ(budget(R"("per_second": 5, "burst": 9)")->refusals, (Rate{.per_second = 5, .burst = 9}));
+  EXPECT_EQ(budget(R"("burst": 1)")->refusals, (Rate{.per_second = 10, .burst = 1}));
+  for (const auto* wrong : {R"("burst": 0)", R"("per_second": 0)", R"("per_second": 1000001)", R"("x": 1)"}) {
+    const auto refused = budget(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().front().find(": refusals."), std::string::npos) << refused.error().front();
+  }
+}
+
+TEST(Config, HowManyConnections) {
+  const auto connections = [](const std::string& fields) {
+    return ParseConfig(With(R"("clients")", R"("connections": {)" + fields + R"(}, "clients")"), "/state");
+  };
+  EXPECT_EQ(ParseConfig(kValid, "/state")->connections, (ConnectionsConfig{.per_peer = 64, .total = 1024}));
+  EXPECT_EQ(connections(R"("per_peer": 1, "total": 65536)")->connections,
+            (ConnectionsConfig{.per_peer = 1, .total = 65536}));
+  for (const auto* wrong : {R"("per_peer": 0)", R"("total": 0)", R"("total": 65537)", R"("total": "5")", R"("x": 1)"}) {
+    const auto refused = connections(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().front().find(": connections."), std::string::npos) << refused.error().front();
+  }
 }
 
 TEST(Config, TheCallersRate) {
@@ -243,9 +272,10 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
   EXPECT_EQ(changed("assertiond.sock", "other.sock"), std::vector<std::string>{"listen"});
   EXPECT_EQ(changed(R"("clients")",
                     R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
-                       "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "clients")"),
+                       "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "refusals": {"burst": 1},
+                       "connections": {"total": 1}, "clients")"),
             (std::vector<std::string>{"listen_group", "state_directory", "lock_directory", "sessions", "ledger",
-                                      "refresh_interval", "audit", "http_listen"}));
+                                      "refresh_interval", "audit", "refusals", "connections", "http_listen"}));
 }
 
 TEST(Config, TheLockDirectoryMayBeAnotherThanTheStateDirectory) {

@@ -9,7 +9,7 @@ import { Deadline, run } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
-const OTHER = 60001;
+const OTHER = 60001;  // not nobody, who is refused: see floods.test.mjs
 const NOGROUP = 65534;
 
 describe('callers', () => {

@@ -77,7 +77,8 @@ export class Deployment {
   }
 
   async startDaemon() {
-    const daemon = startProcess(path.join(BIN, 'assertiond'), ['--config', this.configuration],
+    const [program, ...options] = [...(this.launcher ?? []), path.join(BIN, 'assertiond'), '--config', this.configuration];
+    const daemon = startProcess(program, options,
       { env: this.environment, log: this.log });
     const lines = new Lines(daemon, 'stderr');
     const deadline = new Deadline(30, `assertiond to serve; its log is ${this.log}`);

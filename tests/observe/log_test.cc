@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
+#include <thread>
+#include <vector>
 
 namespace assertion {
 namespace {
@@ -54,6 +58,27 @@ TEST(Log, ATraceEndsWhereItsCallDoes) {
     EXPECT_EQ(nlohmann::json::parse(Line(LogFormat::kJson, "x", "outer"))["trace_id"], "outer");
   }
   EXPECT_FALSE(nlohmann::json::parse(Line(LogFormat::kJson, "x", "")).contains("trace_id"));
+}
+
+TEST(Log, WhatOthersCanRepeatIsCounted) {
+  const auto lines = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(100);
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", lines));
+  spdlog::default_logger()->set_pattern("%v");
+  SparingLog log;
+  for (int i = 0; i < 1000; ++i) {
+    log.Write(spdlog::level::warn, "refused " + std::to_string(i));
+  }
+  EXPECT_EQ(lines->last_formatted().size(), SparingLog::kMostPerSecond);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (lines->last_formatted().size() == SparingLog::kMostPerSecond && std::chrono::steady_clock::now() < end) {
+    std::this_thread::yield();
+  }
+  log.Write(spdlog::level::warn, "later");
+  spdlog::set_default_logger(before);
+  EXPECT_EQ(lines->last_formatted(),
+            (std::vector<std::string>{"refused 0\n", "refused 1\n", "refused 2\n", "refused 3\n", "refused 4\n",
+                                      "… and 995 more like: refused 5\n", "later\n"}));
 }
 
 }  // namespace

@@ -1,0 +1,333 @@
+#include "service/connections.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "observe/log.h"
+
+namespace assertion::service {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kReserve = 256;         // descriptors that no connection takes
+constexpr std::size_t kSelectable = 1024;     // nor these, where there are enough: select(2) knows no others
+constexpr std::size_t kMostLeftovers = 64;    // ended, and gRPC still has the descriptor
+constexpr milliseconds kGreetingLimit{2000};  // until HTTP/2's preface and the first frame's head have come
+constexpr milliseconds kLook{10};             // how often leftovers are looked at
+constexpr milliseconds kPause{100};           // when there are no descriptors, until there may be some
+
+std::size_t DescriptorLimit() {
+  constexpr rlim_t kMost = 1U << 20U;
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(std::min(limit.rlim_cur, kMost))
+                                               : kSelectable;
+}
+
+std::size_t FloorFor(std::size_t total) {
+  const auto limit = DescriptorLimit();
+  return limit >= kSelectable + (2 * total) + kMostLeftovers ? kSelectable : std::min(kReserve, limit / 2);
+}
+
+void CloseDescriptor(int& fd) {
+  if (fd >= 0) {
+    close(std::exchange(fd, -1));
+  }
+}
+
+// What the octets are that a connection has sent first.
+enum class Greeting { kNone, kHttp2, kOther };
+
+// RFC 9113 section 3.4: the preface, then a SETTINGS frame, whose type is the fourth octet of its head.
+Greeting GreetingOf(int fd) {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  constexpr std::size_t kType = kPreface.size() + 3;
+  constexpr char kSettings = 4;
+  std::array<char, kPreface.size() + 9> octets{};
+  const auto count = recv(fd, octets.data(), octets.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (count < 0) {
+    return errno == EAGAIN || errno == EINTR ? Greeting::kNone : Greeting::kOther;
+  }
+  const std::string_view said(octets.data(), static_cast<std::size_t>(count));
+  if (said.empty() || !kPreface.starts_with(said.substr(0, kPreface.size())) ||
+      (said.size() > kType && said[kType] != kSettings)) {
+    return Greeting::kOther;
+  }
+  return said.size() == octets.size() ? Greeting::kHttp2 : Greeting::kNone;
+}
+
+std::string Counted(std::size_t number, const char* what) { return std::to_string(number) + " " + what; }
+
+}  // namespace
+
+std::size_t Connections::Fitting(std::size_t total) {
+  const auto limit = DescriptorLimit();
+  const auto taken = FloorFor(total) + kMostLeftovers;
+  return std::min(total, limit > taken ? std::max<std::size_t>(1, (limit - taken) / 2) : 1);
+}
+
+Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
+    : limits_{.per_peer = limits.per_peer, .total = Fitting(limits.total)},
+      acceptor_(std::move(acceptor)),
+      floor_(static_cast<int>(FloorFor(limits.total))) {}
+
+Connections::~Connections() {
+  Stop();
+  CloseDescriptor(stop_);
+  CloseDescriptor(poll_);
+}
+
+Status Connections::Start() {
+  stop_ = eventfd(0, EFD_CLOEXEC);
+  poll_ = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event stop{.events = EPOLLIN, .data = {.fd = stop_}};
+  epoll_event comes{.events = EPOLLIN, .data = {.fd = acceptor_.socket}};
+  if (stop_ < 0 || poll_ < 0 || epoll_ctl(poll_, EPOLL_CTL_ADD, stop_, &stop) != 0 ||
+      epoll_ctl(poll_, EPOLL_CTL_ADD, acceptor_.socket, &comes) != 0) {
+    return Fail(Code::kInternal, "connections cannot be watched", std::string("epoll: ") + std::strerror(errno));
+  }
+  accepting_ = true;
+  thread_ = std::jthread([this] { Work(); });
+  return {};
+}
+
+void Connections::Stop() {
+  if (thread_.joinable()) {
+    eventfd_write(stop_, 1);
+    thread_.join();
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [fd, connection] : connections_) {
+    close(fd);
+  }
+  connections_.clear();
+  peers_.clear();
+  counted_ = 0;
+}
+
+void Connections::Work() {
+  while (true) {
+    std::array<epoll_event, 64> events{};
+    const int count = epoll_wait(poll_, events.data(), events.size(), Patience());
+    bool comes = false;
+    for (const auto& event : std::span(events).first(static_cast<std::size_t>(std::max(count, 0)))) {
+      const int fd = event.data.fd;
+      if (fd == stop_) {
+        return;
+      }
+      if (fd == acceptor_.socket) {
+        comes = true;  // after the others: a number that one of them leaves may be the next one's
+      } else if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) {
+        Remove(fd);
+      } else {
+        Examine(fd);
+      }
+    }
+    ForgetLeftovers();
+    EndTheSilent();
+    if (comes) {
+      AcceptOne();
+    }
+    Watch(leftovers_.size() < kMostLeftovers && std::chrono::steady_clock::now() >= pause_until_);
+  }
+}
+
+// For how long there is nothing to do unless something happens, as epoll_wait takes it.
+int Connections::Patience() const {
+  const auto now = std::chrono::steady_clock::now();
+  auto patience = milliseconds(-1);
+  const auto within = [&](milliseconds time) { patience = patience.count() < 0 ? time : std::min(patience, time); };
+  if (!leftovers_.empty()) {
+    within(kLook);
+  }
+  if (pause_until_ > now) {
+    within(std::chrono::ceil<milliseconds>(pause_until_ - now));
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto fd : greeting_) {
+    const auto found = connections_.find(fd);
+    if (found != connections_.end()) {
+      within(std::max(milliseconds(0), std::chrono::ceil<milliseconds>(found->second.since + kGreetingLimit - now)));
+      break;  // the oldest
+    }
+  }
+  return static_cast<int>(patience.count());
+}
+
+// Whoever cannot be accepted now waits in the socket's backlog.
+void Connections::Watch(bool accepting) {
+  if (accepting != accepting_) {
+    epoll_event comes{.events = accepting ? static_cast<std::uint32_t>(EPOLLIN) : 0U, .data = {.fd = acceptor_.socket}};
+    if (epoll_ctl(poll_, EPOLL_CTL_MOD, acceptor_.socket, &comes) == 0) {
+      accepting_ = accepting;
+    }
+  }
+}
+
+void Connections::AcceptOne() {
+  int low = accept4(acceptor_.socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (low < 0) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      pause_until_ = std::chrono::steady_clock::now() + kPause;
+    }
+    return;
+  }
+  auto peer = acceptor_.peer(low);
+  int fd = peer.empty() ? -1 : fcntl(low, F_DUPFD_CLOEXEC, floor_);
+  CloseDescriptor(low);
+  if (fd >= 0) {
+    Add(fd, std::move(peer));
+  }
+}
+
+void Connections::Add(int fd, std::string peer) {
+  static SparingLog log;
+  const bool listed = acceptor_.listed(peer);
+  std::unique_lock lock(mutex_);
+  const auto known = peers_.find(peer);
+  const bool too_many = known != peers_.end() && known->second.count >= limits_.per_peer;
+  if (too_many || (counted_ >= limits_.total && !MakeRoomFor(peer, listed))) {
+    lock.unlock();
+    close(fd);
+    log.Write(spdlog::level::warn,
+              "a connection of " + peer + " is refused: there are " +
+                  (too_many ? Counted(limits_.per_peer, "of this peer") : Counted(limits_.total, "in all")));
+    return;
+  }
+  epoll_event events{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {.fd = fd}};
+  if (epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &events) != 0) {
+    close(fd);
+    return;
+  }
+  auto& counts = peers_[peer];
+  counts = {.count = counts.count + 1, .listed = listed};
+  ++counted_;
+  connections_[fd] = {.peer = std::move(peer), .since = std::chrono::steady_clock::now(), .number = ++numbers_};
+  greeting_.push_back(fd);
+}
+
+// Shuts down the newest connection of the greediest peer, the unlisted before the listed, unless the newcomer is as
+// greedy: then one would only take the other's place. Holds the lock.
+bool Connections::MakeRoomFor(const std::string& peer, bool listed) {
+  const auto own = peers_.find(peer);
+  auto greediest = std::pair(!listed, own == peers_.end() ? 1 : own->second.count + 1);
+  const std::string* victim = nullptr;
+  for (const auto& [name, other] : peers_) {
+    if (const std::pair rank(!other.listed, other.count); rank > greediest) {
+      greediest = rank;
+      victim = &name;
+    }
+  }
+  if (victim == nullptr) {
+    return false;
+  }
+  auto newest = connections_.end();
+  for (auto one = connections_.begin(); one != connections_.end(); ++one) {
+    const auto& connection = one->second;
+    if (!connection.ended && connection.peer == *victim &&
+        (newest == connections_.end() || connection.number > newest->second.number)) {
+      newest = one;
+    }
+  }
+  if (newest == connections_.end()) {
+    return false;
+  }
+  End(newest->first, newest->second);
+  return true;
+}
+
+// A connection is handed over once it speaks HTTP/2: what is silent or speaks anything else costs gRPC nothing.
+void Connections::Examine(int fd) {
+  const auto greeting = GreetingOf(fd);
+  int taken = -1;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = connections_.find(fd);
+    if (found == connections_.end() || found->second.taken >= 0 || found->second.ended || greeting == Greeting::kNone) {
+      return;
+    }
+    taken = greeting == Greeting::kHttp2 ? fcntl(fd, F_DUPFD_CLOEXEC, floor_) : -1;
+    epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // EPOLLHUP is always told
+    if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
+      CloseDescriptor(taken);
+      End(fd, found->second);
+      return;
+    }
+    found->second.taken = taken;
+    std::erase(greeting_, fd);
+  }
+  acceptor_.take(taken);
+}
+
+// Its end is told by the poll then. Holds the lock.
+void Connections::End(int fd, Connection& connection) {
+  if (!std::exchange(connection.ended, true)) {
+    if (const auto peer = peers_.find(connection.peer); --peer->second.count == 0) {
+      peers_.erase(peer);
+    }
+    --counted_;
+    shutdown(fd, SHUT_RDWR);
+  }
+}
+
+void Connections::Remove(int fd) {
+  const std::lock_guard lock(mutex_);
+  const auto found = connections_.find(fd);
+  if (found == connections_.end()) {
+    return;
+  }
+  End(fd, found->second);
+  struct stat info{};
+  if (found->second.taken >= 0 && fstat(fd, &info) == 0) {
+    leftovers_.push_back({.fd = found->second.taken, .device = info.st_dev, .inode = info.st_ino});
+  } else {
+    std::erase(greeting_, fd);
+  }
+  connections_.erase(found);
+  // Not by close alone: gRPC's descriptor keeps the socket, and the poll would go on to tell of this number, which the
+  // next connection may have.
+  epoll_ctl(poll_, EPOLL_CTL_DEL, fd, nullptr);
+  close(fd);
+}
+
+void Connections::EndTheSilent() {
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  for (const int fd : greeting_) {
+    const auto found = connections_.find(fd);
+    if (found == connections_.end() || found->second.since + kGreetingLimit > now) {
+      break;  // they stand in order
+    }
+    End(fd, found->second);
+  }
+}
+
+void Connections::ForgetLeftovers() {
+  std::erase_if(leftovers_, [](const Leftover& leftover) {
+    struct stat info{};
+    return fstat(leftover.fd, &info) != 0 || info.st_dev != leftover.device || info.st_ino != leftover.inode;
+  });
+}
+
+void Connections::EndThoseOf(const std::function<bool(const std::string& peer)>& condemned) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [fd, connection] : connections_) {
+    if (condemned(connection.peer)) {
+      End(fd, connection);
+    }
+  }
+}
+
+}  // namespace assertion::service

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "assertion/error.h"
+#include "assertion/rate.h"
+#include "audit/log.h"
+#include "observe/assertion_tally.h"
+#include "policy/rate_limit.h"
+
+namespace assertion::service {
+
+// What refusals may cost. Each peer, listed or not, has a budget of refused calls that are answered with their reason
+// and audited one by one. Those past it are counted: one audit line and one line of the log a second and peer.
+class Refusals {
+ public:
+  // Peers with a line of their own in a second; the rest share one without a name.
+  static constexpr std::size_t kMostLines = 32;
+
+  // `log` and `tally` may be null.
+  Refusals(Rate budget, audit::Log* log, AssertionTally* tally);
+
+  // Stops.
+  ~Refusals();
+  Refusals(const Refusals&) = delete;
+  Refusals& operator=(const Refusals&) = delete;
+
+  // One refused call of this peer's. RESOURCE_EXHAUSTED, with the time until there is room for one, when the budget is
+  // spent: then it is counted, and nothing more is to be recorded.
+  Status Take(const std::string& caller);
+
+  // Writes what is counted. Nothing is written any more then, and the log may go.
+  void Stop();
+
+ private:
+  void Work(const std::stop_token& stop);
+  void Write(const std::map<std::string, std::uint64_t, std::less<>>& counts,
+             std::chrono::system_clock::time_point since);
+  void WriteOne(const std::string& caller, std::uint64_t count, std::chrono::system_clock::time_point since);
+
+  RateLimit budget_;
+  audit::Log* const log_;  // until Stop
+  AssertionTally* const tally_;
+  std::mutex mutex_;
+  std::condition_variable_any filled_;
+  std::map<std::string, std::uint64_t, std::less<>> counts_;  // of the second that is on
+  std::chrono::system_clock::time_point since_;
+  std::jthread thread_;
+};
+
+// Where calls are recorded.
+struct Records {
+  audit::Log* log = nullptr;     // null: nothing is recorded
+  Refusals* refusals = nullptr;  // null: every refusal is
+
+  audit::Log* operator->() const { return log; }
+  bool operator==(std::nullptr_t) const { return log == nullptr; }
+};
+
+}  // namespace assertion::service

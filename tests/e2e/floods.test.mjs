@@ -1,0 +1,270 @@
+// What a hostile user of the same machine can use up: connections, the disk of the audit log, the log, places.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { AssertionService, Caller } from './caller.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, Lines, asRoot, run, startProcess, temporaryFolder } from './process.mjs';
+
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const CLIENTS = [{ client_id: 'orders', audiences: [AUDIENCE] }];
+const STRANGER = 60001;
+const NOBODY = 65534;
+const NOGROUP = 65534;
+const TEXT = readFileSync(new URL('stranger.mjs', import.meta.url), 'utf8');
+const MIB = 1 << 20;
+
+// Only root can become another user, and these attacks are another user's.
+const asStrangers = process.getuid() === 0 ? describe : () => {};
+
+// Starts a deployment whose socket group the stranger is in, with the limits of descriptors that systemd gives.
+async function deploy(configuration = {}, launcher = ['prlimit', '--nofile=1024:']) {
+  const deployment = await Deployment.start(CLIENTS,
+    { listen_group: 'nogroup', http_listen: '127.0.0.1:0', ...configuration },
+    async (it) => { Object.assign(it, { launcher }); });
+  chmodSync(deployment.folder, 0o711);
+  chmodSync(path.dirname(deployment.folder), 0o711);
+  await deployment.generateKey('orders');
+  return deployment;
+}
+
+const privileges = (uid, gid = NOGROUP) => [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
+
+// The stranger does something, and tells one object of it.
+async function act(deployment, ...what) {
+  const user = what[0] === 'users' ? ['--regid', `${NOGROUP}`, '--clear-groups'] : privileges(STRANGER);
+  const { stdout, stderr } = await run('setpriv',
+    [...user, process.execPath, '--input-type=module', '-e', TEXT, deployment.socket, ...what.map(String)], { cwd: '/' });
+  assert.notEqual(stdout, '', stderr);
+  return JSON.parse(stdout);
+}
+
+const descriptors = (deployment) => readdirSync(`/proc/${deployment.daemon.pid}/fd`).length;
+const ready = async (deployment) => (await fetch(`${deployment.httpOrigin}/readyz`)).status;
+const metrics = async (deployment) => (await fetch(`${deployment.httpOrigin}/metrics`)).text();
+const auditLines = (file) => readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const logLines = (deployment) => readFileSync(deployment.log, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+
+asStrangers('a stranger in the group of the socket', () => {
+  let deployment;
+  let log;
+
+  before(async () => {
+    deployment = await deploy();
+    log = path.join(deployment.folder, 'audit.log');
+  });
+
+  after(() => deployment?.close());
+
+  it('with 1,500 idle connections takes none of the others', async (context) => {
+    await deployment.createAssertion('orders');
+    const base = descriptors(deployment);
+    const idler = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
+      deployment.socket, 'idle', '1500'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'idler.log') });
+    const told = new Lines(idler, 'stdout');
+    const deadline = new Deadline(60, 'the stranger\'s connections');
+    context.after(() => idler.kill('SIGKILL'));
+    assert.ok(JSON.parse(await told.next(deadline)).opened > 1000);
+    const open = async () => {
+      idler.stdin.write('\n');
+      return JSON.parse(await told.next(deadline)).open;
+    };
+    await deadline.until(async () => await open() <= 64);   // the others were closed again
+    assert.equal(await open(), 64);
+    for (let i = 0; i < 5; ++i) await deployment.createAssertion('orders');
+    await deployment.ctl('key', 'list');
+    assert.equal(await ready(deployment), 200);
+    assert.ok(descriptors(deployment) < base + 2 * 64 + 50, `${descriptors(deployment)} descriptors, ${base} before`);
+
+    idler.kill('SIGKILL');
+    await deadline.limit(idler.ended);
+    await deadline.until(() => descriptors(deployment) <= base + 8);
+    await deployment.createAssertion('orders');
+    assert.equal(await ready(deployment), 200);
+    const refused = logLines(deployment).filter(({ message }) => /connection of uid:60001 is refused/.test(message));
+    assert.ok(refused.length > 0 && refused.length < 60, `${refused.length} lines of the log`);
+  });
+
+  it('writes no more than its budget into the audit log, and is counted', async () => {
+    const size = statSync(log).size;
+    const lines = logLines(deployment).length;
+    const legitimate = new Caller(AssertionService, deployment.socket);
+    const times = [];
+    let over = false;
+    const work = (async () => {
+      while (!over) {
+        const began = performance.now();
+        await legitimate.call('CreateAssertion', { client_id: 'orders' });
+        times.push(performance.now() - began);
+      }
+    })();
+    const codes = await act(deployment, 'calls', 3);
+    over = true;
+    await work;
+    legitimate.close();
+    const answered = Object.values(codes).reduce((sum, count) => sum + count, 0);
+    times.sort((a, b) => a - b);
+    process.stdout.write(`# ${answered} refused calls, p99 of the others ${times[Math.floor(times.length * 0.99)].toFixed(1)} ms\n`);
+    assert.ok(codes[7] >= 100 && codes[7] <= 100 + 10 * 5, JSON.stringify(codes));   // PERMISSION_DENIED
+    assert.equal(codes[8], answered - codes[7], JSON.stringify(codes));              // RESOURCE_EXHAUSTED
+
+    const counted = () => auditLines(log).filter(({ event, caller }) => event === 'Refusals' && caller === `uid:${STRANGER}`);
+    await new Deadline(30, 'the last line that counts').until(
+      () => counted().reduce((sum, { count }) => sum + count, 0) === codes[8]);
+    assert.ok(counted().length <= 6, `${counted().length} lines that count`);
+    const written = auditLines(log).filter(({ caller }) => caller === `uid:${STRANGER}`);
+    for (const { audience = '', client_id: client = '' } of written) {
+      assert.ok(JSON.stringify(audience).length <= 66 && client.length <= 64, `${client} ${audience}`);
+    }
+    const ofStranger = written.reduce((sum, line) => sum + JSON.stringify(line).length, 0);
+    assert.ok(ofStranger < 200_000, `${ofStranger} octets, of a file that grew by ${statSync(log).size - size}`);
+    assert.match(await metrics(deployment), new RegExp(`assertiond_refusals_suppressed_total ${codes[8]}\n`));
+    assert.ok(logLines(deployment).length - lines < 50);
+  });
+
+  it('is refused at once when it opens streams', async () => {
+    assert.deepEqual(Object.keys(await act(deployment, 'streams', 300)).sort(), ['7', '8']);
+  });
+
+  it('as many users, one after the other, is each known as itself, and takes no place for good', async () => {
+    assert.deepEqual(await act(deployment, 'users', 100_000, 400), { right: 400, wrong: [] });
+    await deployment.createAssertion('orders');
+  });
+
+  it('as the user nobody is nobody', async () => {
+    const { status, stderr } = await run('setpriv', [...privileges(NOBODY),
+      path.join(process.env.E2E_BIN_DIR, 'assertionctl'), 'assertion', 'create', '--client-id', 'orders'],
+    { env: deployment.environment });
+    assert.notEqual(status, 0);
+    assert.match(stderr, /does not tell which user you are/);
+    assert.doesNotMatch(stderr, /65534/);
+  });
+});
+
+asStrangers('a caller whom a reload removes', () => {
+  it('has no connection any more', async (context) => {
+    const deployment = await deploy();
+    const original = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    const reload = async (callers) => {
+      const clients = [...original.clients, { client_id: 'others', audiences: [AUDIENCE], callers }];
+      writeFileSync(deployment.configuration, JSON.stringify({ ...original, clients }));
+      const seen = readFileSync(deployment.log, 'utf8').length;
+      deployment.daemon.kill('SIGHUP');
+      await new Deadline(30, 'the reload').until(() => /SIGHUP: clients/.test(readFileSync(deployment.log, 'utf8').slice(seen)));
+    };
+    await reload([`uid:${STRANGER}`]);
+    const idler = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
+      deployment.socket, 'idle', '4'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'idler.log') });
+    context.after(() => idler.kill('SIGKILL'));
+    const told = new Lines(idler, 'stdout');
+    const deadline = new Deadline(60, 'the connections to end');
+    await told.next(deadline);
+    const open = async () => {
+      idler.stdin.write('\n');
+      return JSON.parse(await told.next(deadline)).open;
+    };
+    assert.equal(await open(), 4);
+    await reload(['uid:60009']);
+    await deadline.until(async () => await open() === 0);
+    idler.kill('SIGKILL');
+    await deployment.close();
+  });
+});
+
+asStrangers('many users at the limit in all', () => {
+  it('a listed caller is served, and the unlisted make room', async () => {
+    const deployment = await deploy({ connections: { per_peer: 4, total: 8 } });
+    const idlers = [];
+    for (let i = 0; i < 3; ++i) {
+      const idler = startProcess('setpriv', [...privileges(STRANGER + i), process.execPath, '--input-type=module', '-e',
+        TEXT, deployment.socket, 'idle', '4'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'idlers.log') });
+      idlers.push(idler);
+      await new Lines(idler, 'stdout').next(new Deadline(60, 'connections'));
+    }
+    for (let i = 0; i < 3; ++i) await deployment.createAssertion('orders');
+    for (const idler of idlers) idler.kill('SIGKILL');
+    await deployment.close();
+  });
+});
+
+asStrangers('a server in a user namespace', () => {
+  it('takes no user whom the namespace does not map for another', async () => {
+    const deployment = await Deployment.start([{ ...CLIENTS[0], callers: ['uid:0'] }], {},
+      async (it) => { Object.assign(it, { launcher: ['unshare', '--user', '--map-root-user'] }); });
+    chmodSync(deployment.folder, 0o711);
+    chmodSync(path.dirname(deployment.folder), 0o711);
+    const create = (uid) => run('setpriv', [...privileges(uid, 0), path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
+      'assertion', 'create', '--client-id', 'orders'], { env: deployment.environment });
+    assert.match((await create(STRANGER)).stderr, /user namespace.*does not map/);
+    assert.doesNotMatch((await create(0)).stderr, /does not map/);
+    await deployment.close();
+  });
+});
+
+asStrangers('a disk that is nearly full', () => {
+  it('has a reserve for the lines of those who may', async () => {
+    const disk = path.join(temporaryFolder(), 'reserve');
+    mkdirSync(disk);
+    await asRoot('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=700', 'reserve', disk]);
+    let deployment;
+    try {
+      const file = path.join(disk, 'audit.log');
+      deployment = await deploy({ audit: { path: file, reserve: 16 * MIB, checkpoint_lines: 1 } });
+      const filler = path.join(disk, 'filler');
+      await run('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M', 'count=10']);
+      // What was seen of the disk before is forgotten within a second.
+      const written = () => auditLines(file).filter(({ caller, event }) => caller === `uid:${STRANGER}` || event === 'LinesWithheld');
+      const deadline = new Deadline(60, 'a flood that writes nothing');
+      let before;
+      do {
+        before = written().length;
+        await act(deployment, 'calls', 1);
+        await deadline.until(() => true);
+      } while (written().length !== before);
+      await deployment.createAssertion('orders');
+      assert.ok(auditLines(file).some(({ outcome, client_id: client }) => outcome === 'OK' && client === 'orders'));
+
+      unlinkSync(filler);
+      await deadline.until(async () => {
+        await act(deployment, 'calls', 0.1);
+        return auditLines(file).some(({ event, count }) => event === 'LinesWithheld' && count > 100);
+      });
+      const key = path.join(deployment.folder, 'audit.jwk');
+      await deployment.ctl('audit', 'key', '--out', key);
+      await deployment.ctl('audit', 'verify', file, '--key', key);
+    } finally {
+      try {
+        await deployment?.close();
+      } finally {
+        await asRoot('umount', [disk]);
+      }
+    }
+  });
+
+  it('that is full makes a few lines of the log, however many call', async () => {
+    const disk = path.join(temporaryFolder(), 'full');
+    mkdirSync(disk);
+    await asRoot('mount', ['-t', 'tmpfs', '-o', 'size=256k,mode=700', 'full', disk]);
+    let deployment;
+    try {
+      deployment = await deploy({ audit: { path: path.join(disk, 'audit.log') } });
+      await run('dd', ['if=/dev/zero', `of=${path.join(disk, 'filler')}`, 'bs=1k']);
+      const caller = new Caller(AssertionService, deployment.socket);
+      const refused = () => caller.call('CreateAssertion', { client_id: 'orders' }).then(() => false, () => true);
+      const deadline = new Deadline(60, 'a refusal');
+      while (!await refused()) await deadline.until(() => true);
+      const lines = logLines(deployment).length;
+      for (let i = 0; i < 20; ++i) assert.ok((await Promise.all(Array.from({ length: 100 }, refused))).every(Boolean));
+      caller.close();
+      assert.ok(logLines(deployment).length - lines < 60, `${logLines(deployment).length - lines} lines of 2000 refusals`);
+      unlinkSync(path.join(disk, 'filler'));
+    } finally {
+      try {
+        await deployment?.close();
+      } finally {
+        await asRoot('umount', [disk]);
+      }
+    }
+  });
+});
