@@ -112,11 +112,11 @@ void LoggedInSoftHsm::StorePublicData(std::string_view application, std::string_
   CK_BBOOL no = CK_FALSE;
   std::array texts = {std::string(application), std::string(label), std::string(value)};
   std::array attributes = {CK_ATTRIBUTE{CKA_CLASS, &object_class, sizeof object_class},
-                                 CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
-                                 CK_ATTRIBUTE{CKA_PRIVATE, &no, sizeof no},
-                                 CK_ATTRIBUTE{CKA_APPLICATION, texts[0].data(), texts[0].size()},
-                                 CK_ATTRIBUTE{CKA_LABEL, texts[1].data(), texts[1].size()},
-                                 CK_ATTRIBUTE{CKA_VALUE, texts[2].data(), texts[2].size()}};
+                           CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                           CK_ATTRIBUTE{CKA_PRIVATE, &no, sizeof no},
+                           CK_ATTRIBUTE{CKA_APPLICATION, texts[0].data(), texts[0].size()},
+                           CK_ATTRIBUTE{CKA_LABEL, texts[1].data(), texts[1].size()},
+                           CK_ATTRIBUTE{CKA_VALUE, texts[2].data(), texts[2].size()}};
   const auto created = session.Create(attributes);
   ASSERT_TRUE(created) << created.error().ToString();
 }

@@ -136,7 +136,8 @@ std::string UnknownMethod(std::string_view method) {
   for (const auto known : kTwoPersonMethods) {
     all.append(all.empty() ? "" : ", ").append(known);
   }
-  return "no such method" + DidYouMean(method, kTwoPersonMethods) + "; the methods are: " + all + "; or \"all\" of them";
+  return "no such method" + DidYouMean(method, kTwoPersonMethods) + "; the methods are: " + all +
+         "; or \"all\" of them";
 }
 
 std::vector<std::string> ReadMethods(Fields& entry) {

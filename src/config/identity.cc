@@ -77,7 +77,8 @@ Result<std::string> ParseSpiffe(std::string_view text) {
   const bool is_prefix = text.ends_with("/*");
   if (is_prefix ? !IsSpiffeId(text.substr(0, text.size() - 2)) : !IsWorkloadSpiffeId(text)) {
     return Wrong(
-        "must be a SPIFFE ID: spiffe://, a trust domain of a-z 0-9 . _ -, and one or more segments of A-Z a-z 0-9 . _ - of which "
+        "must be a SPIFFE ID: spiffe://, a trust domain of a-z 0-9 . _ -, and one or more segments of A-Z a-z 0-9 . _ "
+        "- of which "
         "none is empty, . or ..; or a trust domain with or without segments, and /*");
   }
   return std::string(text);

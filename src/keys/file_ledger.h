@@ -17,9 +17,9 @@ namespace assertion {
 // there was a seal the file was {"clients":[{…},…]}.
 //
 // A change is written beside it, synced and renamed over it, under a lock on PATH.lock: the file must be on a file
-// system that all replicas share and that keeps such locks (flock), in a folder that others may not write. The emergency
-// brake goes on beside a change of this process, which then commits nothing; a lock of another process cannot be broken,
-// so after 1 s it is refused.
+// system that all replicas share and that keeps such locks (flock), in a folder that others may not write. The
+// emergency brake goes on beside a change of this process, which then commits nothing; a lock of another process cannot
+// be broken, so after 1 s it is refused.
 class FileLedger final : public Ledger {
  public:
   // `path` is absolute; the file need not exist yet, its folder must. A file that others may write is refused, and so

@@ -12,10 +12,9 @@
 namespace assertion {
 namespace {
 
-constexpr std::array<std::string_view, 3> kOwnLabels = {kAuditKeyLabel, kTlsKeyLabel, "assertiond-ledger"};
 constexpr std::size_t kMostText = 64;  // of what anybody may have written
 
-bool IsOwn(std::string_view label) { return std::ranges::find(kOwnLabels, label) != kOwnLabels.end(); }
+bool IsOwn(std::string_view label) { return std::ranges::find(kOwnKeyLabels, label) != kOwnKeyLabels.end(); }
 
 // Whether a record of the client named by `label` satisfies `matches`.
 template <typename Matches>
@@ -135,7 +134,7 @@ const char* Stray::Meaning() const {
 Result<std::vector<Stray>> FindStrays(Token& token, const std::vector<std::string>& client_ids,
                                       const Ledgers& ledgers) {
   std::set<std::string, std::less<>> labels(client_ids.begin(), client_ids.end());
-  labels.insert(kOwnLabels.begin(), kOwnLabels.end());
+  labels.insert(kOwnKeyLabels.begin(), kOwnKeyLabels.end());
   const auto contents = token.Read(labels);
   const auto listed = contents ? token.List(kStrayApplications) : std::unexpected(contents.error());
   if (!listed) {

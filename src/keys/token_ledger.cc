@@ -299,9 +299,8 @@ Result<bool> TokenLedger::Stands(const std::string& client_id, const std::string
   if (!claims) {
     return std::unexpected(claims.error());
   }
-  return std::ranges::any_of(*claims, [&](const auto& object) {
-    return object.is_private && ParseClaim(object.value).nonce == nonce;
-  });
+  return std::ranges::any_of(
+      *claims, [&](const auto& object) { return object.is_private && ParseClaim(object.value).nonce == nonce; });
 }
 
 // Void from now on for this process, whatever the token does, or says that it did.

@@ -155,7 +155,7 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(signing), std::move(flawed),
+  return {std::move(versions), std::move(signing),       std::move(flawed),
           std::move(strays),   std::move(stray_ledgers), std::move(expiry)};
 }
 

@@ -25,7 +25,8 @@ using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAs
 class AssertionService final : public RawAssertionService {
  public:
   // `audit` may be null: nothing is recorded then. `tally` may be null: nothing is counted then.
-  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit, AssertionTally* tally)
+  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit,
+                   AssertionTally* tally)
       : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {}
 
   grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,

@@ -48,8 +48,8 @@ struct Server::Parts {
   Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit,
         AssertionTally* tally, Rate refused)
       : listener(std::move(bound)),
-        refusals(refused, audit, tally),
         policy_in_force(policy),
+        refusals(refused, audit, tally),
         assertion_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}, tally),
         key_admin_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}) {}
 

@@ -258,10 +258,10 @@ TEST(PolicyLists, WhoIsNamedByAnyList) {
   client.callers = {"uid:1000", "spiffe://example.org/ns/*"};
   const Policy policy({client}, {{.caller = "dns:ops.example.org", .roles = {}}}, SystemTime, {});
   for (const auto* listed : {"uid:1000", "spiffe://example.org/ns/a", "dns:ops.example.org"}) {
-    EXPECT_TRUE(policy.Lists(Caller::Authenticated({listed}))) << listed;
+    EXPECT_TRUE(policy.Admit(Caller::Authenticated({listed}))) << listed;
   }
   for (const auto* stranger : {"uid:1001", "spiffe://example.org/a", "dns:example.org"}) {
-    EXPECT_FALSE(policy.Lists(Caller::Authenticated({stranger}))) << stranger;
+    EXPECT_FALSE(policy.Admit(Caller::Authenticated({stranger}))) << stranger;
   }
   EXPECT_EQ(policy.callers(), (std::set<std::string>{"dns:ops.example.org", "spiffe://example.org/ns/*", "uid:1000"}));
 }
