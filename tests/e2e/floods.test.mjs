@@ -278,12 +278,14 @@ describe('a stranger who reaches the TLS port', () => {
   it('with 1,500 connections that only begin a handshake takes none of the others',
     (context) => withstand(context, Buffer.from([22, 3, 1, 2, 0, 1])));
 
-  it('that speaks no TLS is closed at once', async () => {
+  it('that speaks no TLS is closed at once, and gRPC does not hear of it', async () => {
+    const seen = readFileSync(deployment.log, 'utf8').length;
     const connection = connectTo({ host: '127.0.0.1', port: deployment.tlsPort });
     const closed = new Promise((resolve) => { connection.on('close', resolve); });
     connection.on('error', () => {}).resume();
     connection.write('GET / HTTP/1.1\r\n\r\n');
     await new Deadline(30, 'the connection to be closed').limit(closed);
+    assert.doesNotMatch(readFileSync(deployment.log, 'utf8').slice(seen), /gRPC/);
   });
 });
 
