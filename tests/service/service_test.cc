@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/rand.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -650,6 +651,10 @@ std::pair<std::optional<Connections::Origin>, int> OriginOfAClient(const TcpSock
   pollfd comes{.fd = sockets.descriptors().front(), .events = POLLIN, .revents = 0};
   poll(&comes, 1, -1);
   const Descriptor accepted(accept4(sockets.descriptors().front(), nullptr, nullptr, SOCK_CLOEXEC));
+  int at_once = 0;
+  socklen_t at_once_size = sizeof at_once;
+  getsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &at_once, &at_once_size);
+  EXPECT_NE(at_once, 0) << "answers wait for acknowledgements";
   return {TcpSockets::OriginOf(accepted.get()), ntohs(own.sin6_port)};
 }
 
@@ -770,6 +775,12 @@ class Stream {
 
   grpc::ClientContext& context() { return context_; }
 
+  // Waits for one answer; false: the stream has ended.
+  bool HasAnswered() {
+    v1::CreateAssertionsResponse one;
+    return stream_->Read(&one);
+  }
+
   // Reads to the end.
   Answers Finish() {
     Answers answers;
@@ -881,6 +892,7 @@ TEST_F(HurriedServiceTest, AConnectionEndsAtItsAgeWhateverIsOpenOnIt) {
 TEST_F(HurriedServiceTest, AReloadThatListsACallerNoMoreEndsTheStreams) {
   const auto stub = Start({.refresh_interval = std::chrono::milliseconds(50)});
   Stream stream(*stub, {Wanted(1)}, false);
+  ASSERT_TRUE(stream.HasAnswered());  // it was admitted
   auto clients = Clients();
   for (auto& client : clients) {
     client.callers = {"uid:4294967294"};
