@@ -480,12 +480,8 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   reloading.Start(path, read, [&](const assertion::Reloading::Read& now) {
     supervisor.TellReloading();
     reloading.Note("asking the HSMs for the clients' keys");
-    const auto before = policy.load();
     const auto reloaded = Reload(config, path, now, group, policy);
-    // A caller that is listed no more has nothing open any more.
-    (*server)->EndConnectionsOf([was = before, is = policy.load()](const assertion::Caller& caller) {
-      return was->Admit(caller) && !is->Admit(caller);
-    });
+    (*server)->EndConnectionsOfRemoved();
     Record(audit->get(), "Reload", reloaded);
     reloading.Note("reading the files of TLS");
     if (const auto refreshed = (*server)->RefreshTls(); !refreshed) {

@@ -32,7 +32,7 @@ struct AuditConfig {
   friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
 };
 
-// How many local connections there may be.
+// How many connections there may be over the socket, and as many again over TLS.
 struct ConnectionsConfig {
   std::size_t per_peer = 64;  // 1 to 65536
   std::size_t total = 1024;   // 1 to 65536

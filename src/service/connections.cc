@@ -12,7 +12,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "observe/log.h"
@@ -25,7 +24,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kReserve = 256;         // descriptors that no connection takes
 constexpr std::size_t kSelectable = 1024;     // nor these, where there are enough: select(2) knows no others
 constexpr std::size_t kMostLeftovers = 64;    // ended, and gRPC still has the descriptor
-constexpr milliseconds kGreetingLimit{2000};  // until HTTP/2's preface and the first frame's head have come
+constexpr milliseconds kGreetingLimit{2000};  // until the greeting has come
 constexpr milliseconds kLook{10};             // how often leftovers are looked at
 constexpr milliseconds kPause{100};           // when there are no descriptors, until there may be some
 
@@ -36,9 +35,10 @@ std::size_t DescriptorLimit() {
                                                : kSelectable;
 }
 
-std::size_t FloorFor(std::size_t total) {
+std::size_t FloorFor(const ConnectionLimits& limits) {
   const auto limit = DescriptorLimit();
-  return limit >= kSelectable + (2 * total) + kMostLeftovers ? kSelectable : std::min(kReserve, limit / 2);
+  const auto wanted = limits.acceptors * (2 * limits.total + kMostLeftovers);
+  return limit >= kSelectable + wanted ? kSelectable : std::min(kReserve, limit / 2);
 }
 
 void CloseDescriptor(int& fd) {
@@ -47,41 +47,21 @@ void CloseDescriptor(int& fd) {
   }
 }
 
-// What the octets are that a connection has sent first.
-enum class Greeting { kNone, kHttp2, kOther };
-
-// RFC 9113 section 3.4: the preface, then a SETTINGS frame, whose type is the fourth octet of its head.
-Greeting GreetingOf(int fd) {
-  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-  constexpr std::size_t kType = kPreface.size() + 3;
-  constexpr char kSettings = 4;
-  std::array<char, kPreface.size() + 9> octets{};
-  const auto count = recv(fd, octets.data(), octets.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (count < 0) {
-    return errno == EAGAIN || errno == EINTR ? Greeting::kNone : Greeting::kOther;
-  }
-  const std::string_view said(octets.data(), static_cast<std::size_t>(count));
-  if (said.empty() || !kPreface.starts_with(said.substr(0, kPreface.size())) ||
-      (said.size() > kType && said[kType] != kSettings)) {
-    return Greeting::kOther;
-  }
-  return said.size() == octets.size() ? Greeting::kHttp2 : Greeting::kNone;
-}
-
 std::string Counted(std::size_t number, const char* what) { return std::to_string(number) + " " + what; }
 
 }  // namespace
 
-std::size_t Connections::Fitting(std::size_t total) {
+std::size_t Connections::Fitting(const ConnectionLimits& limits) {
   const auto limit = DescriptorLimit();
-  const auto taken = FloorFor(total) + kMostLeftovers;
-  return std::min(total, limit > taken ? std::max<std::size_t>(1, (limit - taken) / 2) : 1);
+  const auto taken = FloorFor(limits) + (limits.acceptors * kMostLeftovers);
+  const auto room = limit > taken ? (limit - taken) / (2 * limits.acceptors) : 0;
+  return std::min(limits.total, std::max<std::size_t>(1, room));
 }
 
 Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
-    : limits_{.per_peer = limits.per_peer, .total = Fitting(limits.total)},
+    : limits_{.per_peer = limits.per_peer, .total = Fitting(limits), .acceptors = limits.acceptors},
       acceptor_(std::move(acceptor)),
-      floor_(static_cast<int>(FloorFor(limits.total))) {}
+      floor_(static_cast<int>(FloorFor(limits))) {}
 
 Connections::~Connections() {
   Stop();
@@ -93,9 +73,12 @@ Status Connections::Start() {
   stop_ = eventfd(0, EFD_CLOEXEC);
   poll_ = epoll_create1(EPOLL_CLOEXEC);
   epoll_event stop{.events = EPOLLIN, .data = {.fd = stop_}};
-  epoll_event comes{.events = EPOLLIN, .data = {.fd = acceptor_.socket}};
+  const auto watches = [this](int socket) {
+    epoll_event comes{.events = EPOLLIN, .data = {.fd = socket}};
+    return epoll_ctl(poll_, EPOLL_CTL_ADD, socket, &comes) == 0;
+  };
   if (stop_ < 0 || poll_ < 0 || epoll_ctl(poll_, EPOLL_CTL_ADD, stop_, &stop) != 0 ||
-      epoll_ctl(poll_, EPOLL_CTL_ADD, acceptor_.socket, &comes) != 0) {
+      !std::ranges::all_of(acceptor_.sockets, watches)) {
     return Fail(Code::kInternal, "connections cannot be watched", std::string("epoll: ") + std::strerror(errno));
   }
   accepting_ = true;
@@ -113,7 +96,7 @@ void Connections::Stop() {
     close(fd);
   }
   connections_.clear();
-  peers_.clear();
+  sources_.clear();
   counted_ = 0;
 }
 
@@ -121,14 +104,14 @@ void Connections::Work() {
   while (true) {
     std::array<epoll_event, 64> events{};
     const int count = epoll_wait(poll_, events.data(), events.size(), Patience());
-    bool comes = false;
+    std::vector<int> coming;
     for (const auto& event : std::span(events).first(static_cast<std::size_t>(std::max(count, 0)))) {
       const int fd = event.data.fd;
       if (fd == stop_) {
         return;
       }
-      if (fd == acceptor_.socket) {
-        comes = true;  // after the others: a number that one of them leaves may be the next one's
+      if (std::ranges::find(acceptor_.sockets, fd) != acceptor_.sockets.end()) {
+        coming.push_back(fd);  // after the others: a number that one of them leaves may be the next one's
       } else if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) {
         Remove(fd);
       } else {
@@ -137,9 +120,7 @@ void Connections::Work() {
     }
     ForgetLeftovers();
     EndTheSilent();
-    if (comes) {
-      AcceptOne();
-    }
+    std::ranges::for_each(coming, [this](int socket) { AcceptOne(socket); });
     Watch(leftovers_.size() < kMostLeftovers && std::chrono::steady_clock::now() >= pause_until_);
   }
 }
@@ -168,41 +149,42 @@ int Connections::Patience() const {
 
 // Whoever cannot be accepted now waits in the socket's backlog.
 void Connections::Watch(bool accepting) {
-  if (accepting != accepting_) {
-    epoll_event comes{.events = accepting ? static_cast<std::uint32_t>(EPOLLIN) : 0U, .data = {.fd = acceptor_.socket}};
-    if (epoll_ctl(poll_, EPOLL_CTL_MOD, acceptor_.socket, &comes) == 0) {
-      accepting_ = accepting;
+  if (std::exchange(accepting_, accepting) != accepting) {
+    for (const int socket : acceptor_.sockets) {
+      epoll_event comes{.events = accepting ? static_cast<std::uint32_t>(EPOLLIN) : 0U, .data = {.fd = socket}};
+      epoll_ctl(poll_, EPOLL_CTL_MOD, socket, &comes);  // of what is registered: needs no memory
     }
   }
 }
 
-void Connections::AcceptOne() {
-  int low = accept4(acceptor_.socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+void Connections::AcceptOne(int socket) {
+  int low = accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (low < 0) {
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       pause_until_ = std::chrono::steady_clock::now() + kPause;
     }
     return;
   }
-  auto peer = acceptor_.peer(low);
-  int fd = peer.empty() ? -1 : fcntl(low, F_DUPFD_CLOEXEC, floor_);
+  auto origin = acceptor_.origin(low);
+  const int fd = origin ? fcntl(low, F_DUPFD_CLOEXEC, floor_) : -1;
   CloseDescriptor(low);
   if (fd >= 0) {
-    Add(fd, std::move(peer));
+    Add(fd, std::move(*origin));
   }
 }
 
-void Connections::Add(int fd, std::string peer) {
+void Connections::Add(int fd, Origin origin) {
   static SparingLog log;
-  const bool listed = acceptor_.listed(peer);
+  const auto& counted = origin.counted;
+  const bool listed = acceptor_.listed(counted);
   std::unique_lock lock(mutex_);
-  const auto known = peers_.find(peer);
-  const bool too_many = known != peers_.end() && known->second.count >= limits_.per_peer;
-  if (too_many || (counted_ >= limits_.total && !MakeRoomFor(peer, listed))) {
+  const auto known = sources_.find(counted);
+  const bool too_many = known != sources_.end() && known->second.count >= limits_.per_peer;
+  if (too_many || (counted_ >= limits_.total && !MakeRoomFor(counted, listed))) {
     lock.unlock();
     close(fd);
     log.Write(spdlog::level::warn,
-              "a connection of " + peer + " is refused: there are " +
+              "a connection of " + counted + " is refused: there are " +
                   (too_many ? Counted(limits_.per_peer, "of this peer") : Counted(limits_.total, "in all")));
     return;
   }
@@ -211,20 +193,20 @@ void Connections::Add(int fd, std::string peer) {
     close(fd);
     return;
   }
-  auto& counts = peers_[peer];
-  counts = {.count = counts.count + 1, .listed = listed};
+  auto& source = sources_[counted];
+  source = {.count = source.count + 1, .listed = listed};
   ++counted_;
-  connections_[fd] = {.peer = std::move(peer), .since = std::chrono::steady_clock::now(), .number = ++numbers_};
+  connections_[fd] = {.origin = std::move(origin), .since = std::chrono::steady_clock::now(), .number = ++numbers_};
   greeting_.push_back(fd);
 }
 
 // Shuts down the newest connection of the greediest peer, the unlisted before the listed, unless the newcomer is as
 // greedy: then one would only take the other's place. Holds the lock.
-bool Connections::MakeRoomFor(const std::string& peer, bool listed) {
-  const auto own = peers_.find(peer);
-  auto greediest = std::pair(!listed, own == peers_.end() ? 1 : own->second.count + 1);
+bool Connections::MakeRoomFor(const std::string& counted, bool listed) {
+  const auto own = sources_.find(counted);
+  auto greediest = std::pair(!listed, own == sources_.end() ? 1 : own->second.count + 1);
   const std::string* victim = nullptr;
-  for (const auto& [name, other] : peers_) {
+  for (const auto& [name, other] : sources_) {
     if (const std::pair rank(!other.listed, other.count); rank > greediest) {
       greediest = rank;
       victim = &name;
@@ -236,7 +218,7 @@ bool Connections::MakeRoomFor(const std::string& peer, bool listed) {
   auto newest = connections_.end();
   for (auto one = connections_.begin(); one != connections_.end(); ++one) {
     const auto& connection = one->second;
-    if (!connection.ended && connection.peer == *victim &&
+    if (!connection.ended && connection.origin.counted == *victim &&
         (newest == connections_.end() || connection.number > newest->second.number)) {
       newest = one;
     }
@@ -248,17 +230,26 @@ bool Connections::MakeRoomFor(const std::string& peer, bool listed) {
   return true;
 }
 
-// A connection is handed over once it speaks HTTP/2: what is silent or speaks anything else costs gRPC nothing.
+Connections::Greeting Connections::GreetingOf(int fd) const {
+  std::array<char, kGreetingOctets> octets{};
+  const auto count = recv(fd, octets.data(), octets.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+    return Greeting::kIncomplete;
+  }
+  return count > 0 ? acceptor_.greeting({octets.data(), static_cast<std::size_t>(count)}) : Greeting::kOther;
+}
+
 void Connections::Examine(int fd) {
   const auto greeting = GreetingOf(fd);
   int taken = -1;
   {
     const std::lock_guard lock(mutex_);
     const auto found = connections_.find(fd);
-    if (found == connections_.end() || found->second.taken >= 0 || found->second.ended || greeting == Greeting::kNone) {
+    if (found == connections_.end() || found->second.taken >= 0 || found->second.ended ||
+        greeting == Greeting::kIncomplete) {
       return;
     }
-    taken = greeting == Greeting::kHttp2 ? fcntl(fd, F_DUPFD_CLOEXEC, floor_) : -1;
+    taken = greeting == Greeting::kKnown ? fcntl(fd, F_DUPFD_CLOEXEC, floor_) : -1;
     epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // EPOLLHUP is always told
     if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
       CloseDescriptor(taken);
@@ -274,8 +265,8 @@ void Connections::Examine(int fd) {
 // Its end is told by the poll then. Holds the lock.
 void Connections::End(int fd, Connection& connection) {
   if (!std::exchange(connection.ended, true)) {
-    if (const auto peer = peers_.find(connection.peer); --peer->second.count == 0) {
-      peers_.erase(peer);
+    if (const auto source = sources_.find(connection.origin.counted); --source->second.count == 0) {
+      sources_.erase(source);
     }
     --counted_;
     shutdown(fd, SHUT_RDWR);
@@ -321,13 +312,30 @@ void Connections::ForgetLeftovers() {
   });
 }
 
-void Connections::EndThoseOf(const std::function<bool(const std::string& peer)>& condemned) {
-  const std::lock_guard lock(mutex_);
-  for (auto& [fd, connection] : connections_) {
-    if (condemned(connection.peer)) {
-      End(fd, connection);
+std::size_t Connections::EndThoseOf(const std::function<bool(const std::string& peer)>& condemned) {
+  struct Open {
+    int fd;
+    std::uint64_t number;
+    std::string peer;
+  };
+  std::vector<Open> open;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [fd, connection] : connections_) {
+      if (!connection.ended) {
+        open.push_back({.fd = fd, .number = connection.number, .peer = connection.origin.peer});
+      }
     }
   }
+  std::erase_if(open, [&condemned](const Open& one) { return !condemned(one.peer); });
+  const std::lock_guard lock(mutex_);
+  for (const auto& one : open) {
+    if (const auto found = connections_.find(one.fd);
+        found != connections_.end() && found->second.number == one.number) {
+      End(one.fd, found->second);
+    }
+  }
+  return open.size();
 }
 
 }  // namespace assertion::service

@@ -8,8 +8,10 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -21,11 +23,14 @@ namespace assertion::service {
 struct ConnectionLimits {
   std::size_t per_peer = 64;  // 1 to 65536
   std::size_t total = 1024;   // 1 to 65536
+  std::size_t acceptors = 1;  // of the process, each with so many: they share its descriptors
 
   friend bool operator==(const ConnectionLimits&, const ConnectionLimits&) = default;
 };
 
-// The connections of a server: accepts them, counts them, and knows when each has ended. gRPC does none of that.
+// The connections that come to a server by one way: accepts them, counts them, and knows when each has ended. gRPC does
+// not. A connection is handed over once it has greeted as it should: what is silent or speaks anything else costs gRPC
+// nothing, and is closed after 2 s.
 //
 // A connection is two descriptors of one socket: gRPC's, and one of ours. Ours tells that the socket was shut down, by
 // the peer or by gRPC, and lets us shut it down without a guess at what gRPC's number means by then. After the end
@@ -37,15 +42,28 @@ struct ConnectionLimits {
 // are left to the HSM's module (some of which use select(2)), the logs and operators.
 class Connections {
  public:
+  // Where a connection comes from.
+  struct Origin {
+    std::string peer;     // by what name it is ended
+    std::string counted;  // by what name it is counted: several peers may share it
+  };
+
+  // What the octets are that a connection has sent first.
+  enum class Greeting { kIncomplete, kKnown, kOther };
+
   struct Acceptor {
-    int socket;                                           // listens; not blocking
-    std::function<std::string(int fd)> peer;              // by what name it is counted; empty: it is closed
-    std::function<bool(const std::string& peer)> listed;  // whether the configuration lists it
+    std::vector<int> sockets;                                // listen; not blocking
+    std::function<std::optional<Origin>(int fd)> origin;     // none: it is closed
+    std::function<bool(const std::string& counted)> listed;  // whether the configuration lists it
+    // Of at most kGreetingOctets; never of none.
+    std::function<Greeting(std::string_view said)> greeting;
     std::function<void(int fd)> take;  // takes over a descriptor, and closes it at the connection's end
   };
 
+  static constexpr std::size_t kGreetingOctets = 64;
+
   // How many `total` the process's limit of descriptors leaves room for.
-  static std::size_t Fitting(std::size_t total);
+  static std::size_t Fitting(const ConnectionLimits& limits);
 
   Connections(ConnectionLimits limits, Acceptor acceptor);
 
@@ -60,21 +78,22 @@ class Connections {
   // Accepts no more. What gRPC has taken goes on.
   void Stop();
 
-  // Shuts down all connections of the peers that `condemned` names.
-  void EndThoseOf(const std::function<bool(const std::string& peer)>& condemned);
+  // Asks `condemned` of each connection that is open, and shuts down those for which it answers true: their calls are
+  // cancelled. Returns how many those are. Nobody waits for `condemned`.
+  std::size_t EndThoseOf(const std::function<bool(const std::string& peer)>& condemned);
 
  private:
   using Instant = std::chrono::steady_clock::time_point;
 
   struct Connection {
-    std::string peer;
+    Origin origin;
     Instant since;
     std::uint64_t number = 0;  // the newest has the highest
     int taken = -1;            // gRPC's descriptor; -1: it is still ours alone
     bool ended = false;        // shut down, and counted no more
   };
 
-  struct Peer {
+  struct Source {
     std::size_t count = 0;
     bool listed = false;  // as it was when the last connection came
   };
@@ -88,9 +107,10 @@ class Connections {
 
   void Work();
   int Patience() const;
-  void AcceptOne();
-  void Add(int fd, std::string peer);
-  bool MakeRoomFor(const std::string& peer, bool listed);
+  void AcceptOne(int socket);
+  void Add(int fd, Origin origin);
+  bool MakeRoomFor(const std::string& counted, bool listed);
+  Greeting GreetingOf(int fd) const;
   void Examine(int fd);
   void Remove(int fd);
   void End(int fd, Connection& connection);
@@ -110,7 +130,7 @@ class Connections {
   mutable std::mutex mutex_;
   std::map<int, Connection> connections_;  // by our descriptor
   std::vector<int> greeting_;              // those that gRPC has not taken, in the order in which they came
-  std::map<std::string, Peer> peers_;
+  std::map<std::string, Source> sources_;  // by the name that is counted
   std::size_t counted_ = 0;
   std::uint64_t numbers_ = 0;
   std::jthread thread_;

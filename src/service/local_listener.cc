@@ -46,6 +46,27 @@ std::optional<uid_t> UserAt(int fd) {
   return peer.uid;
 }
 
+std::optional<Connections::Origin> OriginOf(int fd) {
+  const auto user = UserAt(fd);
+  if (!user) {
+    return std::nullopt;
+  }
+  const auto name = "uid:" + std::to_string(*user);
+  return Connections::Origin{.peer = name, .counted = name};
+}
+
+// RFC 9113 section 3.4: the preface, then a SETTINGS frame, whose type is the fourth octet of its head.
+Connections::Greeting JudgeHttp2(std::string_view said) {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  constexpr std::size_t kHead = 9;
+  constexpr std::size_t kType = kPreface.size() + 3;
+  constexpr char kSettings = 4;
+  if (!kPreface.starts_with(said.substr(0, kPreface.size())) || (said.size() > kType && said[kType] != kSettings)) {
+    return Connections::Greeting::kOther;
+  }
+  return said.size() >= kPreface.size() + kHead ? Connections::Greeting::kKnown : Connections::Greeting::kIncomplete;
+}
+
 void Close(int& fd) {
   if (fd >= 0) {
     close(std::exchange(fd, -1));
@@ -124,13 +145,10 @@ Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
     return Unusable(path_, std::string("listen: ") + std::strerror(errno));
   }
   connections_ = std::make_unique<Connections>(
-      limits, Connections::Acceptor{.socket = socket_,
-                                    .peer =
-                                        [](int fd) {
-                                          const auto user = UserAt(fd);
-                                          return user ? "uid:" + std::to_string(*user) : "";
-                                        },
+      limits, Connections::Acceptor{.sockets = {socket_},
+                                    .origin = OriginOf,
                                     .listed = std::move(listed),
+                                    .greeting = JudgeHttp2,
                                     .take = [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); }});
   return connections_->Start();
 }

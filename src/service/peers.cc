@@ -77,7 +77,22 @@ bool Peers::IsGood(Known& known) const {
   return verified.has_value();
 }
 
-Status Peers::Sweep(const Listening& where, const std::shared_ptr<const Policy>& policy) {
+// Of a peer as Connections names it: "uid:1000" over the Unix domain socket, else as gRPC calls it.
+bool Peers::IsCondemned(const std::string& peer, const std::function<bool(const Caller&)>& dropped, bool unknown_end) {
+  if (peer.starts_with("uid:")) {
+    return dropped(Caller::Authenticated({peer}));
+  }
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(peer);
+  if (found == known_.end()) {
+    return unknown_end;
+  }
+  found->second.seen = true;
+  return !IsGood(found->second) || (found->second.caller && dropped(*found->second.caller));
+}
+
+void Peers::Sweep(std::span<Connections* const> all, const std::shared_ptr<const Policy>& policy) {
+  const std::lock_guard one_at_a_time(sweeping_);
   const auto trust = trust_.load();
   const bool fewer_listed = swept_policy_ && swept_policy_ != policy && ListsFewer(*swept_policy_, *policy);
   const bool unknown_end = fewer_listed || (swept_trust_ && swept_trust_ != trust);
@@ -85,28 +100,11 @@ Status Peers::Sweep(const Listening& where, const std::shared_ptr<const Policy>&
     return fewer_listed && swept_policy_->Admit(caller) && !policy->Admit(caller);
   };
   std::size_t ended = 0;
-  auto swept = EndConnections(where, [&](const OpenConnection& connection) {
-    bool condemned = false;
-    if (connection.user) {
-      condemned = fewer_listed && dropped(Caller::Authenticated({"uid:" + std::to_string(*connection.user)}));
-    } else {
-      const std::lock_guard lock(mutex_);
-      const auto found = known_.find(connection.peer);
-      if (found == known_.end()) {
-        condemned = unknown_end;
-      } else {
-        found->second.seen = true;
-        condemned = !IsGood(found->second) || (found->second.caller && dropped(*found->second.caller));
-      }
-    }
-    ended += condemned ? 1 : 0;
-    return condemned;
-  });
+  for (auto* const connections : all) {
+    ended += connections->EndThoseOf([&](const std::string& peer) { return IsCondemned(peer, dropped, unknown_end); });
+  }
   if (ended > 0) {
     spdlog::warn("{} connections are ended: their peers are revoked or listed no more", ended);
-  }
-  if (!swept) {
-    return swept;
   }
   const std::lock_guard lock(mutex_);
   std::erase_if(known_, [](const auto& entry) { return !entry.second.seen; });
@@ -115,7 +113,6 @@ Status Peers::Sweep(const Listening& where, const std::shared_ptr<const Policy>&
   }
   swept_trust_ = trust;
   swept_policy_ = policy;
-  return {};
 }
 
 }  // namespace assertion::service

@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -14,7 +16,7 @@
 #include "assertion/caller.h"
 #include "assertion/error.h"
 #include "policy/policy.h"
-#include "service/open_connections.h"
+#include "service/connections.h"
 #include "x509/trust.h"
 
 namespace assertion::service {
@@ -34,10 +36,10 @@ class Peers {
   // none. UNAUTHENTICATED. Cheap: a certificate is verified once for each connection and trust.
   Status Judge(const grpc::ServerContextBase& context);
 
-  // Ends the connections of peers whose certificate is good no more, or whom `policy` lists no more though the policy
-  // of the sweep before did. A connection on which no call has told its certificate is ended when the trust, or who is
-  // listed, has changed.
-  Status Sweep(const Listening& where, const std::shared_ptr<const Policy>& policy);
+  // Ends those of `all` connections whose peer's certificate is good no more, or whom `policy` lists no more though the
+  // policy of the sweep before did. A TLS connection on which no call has told its certificate is ended when the trust,
+  // or who is listed, has changed.
+  void Sweep(std::span<Connections* const> all, const std::shared_ptr<const Policy>& policy);
 
  private:
   // What is known of one TLS connection, by its first call.
@@ -51,12 +53,14 @@ class Peers {
 
   Status JudgeCertificate(const grpc::ServerContextBase& context, grpc::string_ref certificate);
   bool IsGood(Known& known) const;
+  bool IsCondemned(const std::string& peer, const std::function<bool(const Caller&)>& dropped, bool unknown_end);
 
   std::atomic<std::shared_ptr<const x509::Trust>> trust_ =
       std::make_shared<const x509::Trust>(x509::Trust::Nobody("this server believes no certificate yet"));
   std::mutex mutex_;
   std::unordered_map<std::string, Known> known_;  // by peer address
 
+  std::mutex sweeping_;
   // Of the sweep before.
   std::shared_ptr<const x509::Trust> swept_trust_;
   std::shared_ptr<const Policy> swept_policy_;

@@ -11,13 +11,13 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "observe/log.h"
 #include "service/assertion_service.h"
 #include "service/heartbeat.h"
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
-#include "service/open_connections.h"
 #include "service/peers.h"
 #include "service/tls_listener.h"
 
@@ -53,8 +53,34 @@ struct Server::Parts {
         assertion_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}, tally),
         key_admin_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}) {}
 
+  ~Parts() { StopListening(); }
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  void Sweep() {
+    const std::lock_guard lock(listening);
+    std::vector<Connections*> all;
+    for (auto* const connections :
+         {listener ? listener->connections() : nullptr, tls_listener ? tls_listener->connections() : nullptr}) {
+      if (connections != nullptr) {
+        all.push_back(connections);
+      }
+    }
+    peers->Sweep(all, policy_in_force.load());
+  }
+
+  void StopListening() {
+    const std::lock_guard lock(listening);
+    if (listener) {
+      listener->Stop();
+    }
+    if (tls_listener) {
+      tls_listener->Stop();
+    }
+  }
+
   const std::shared_ptr<Peers> peers = std::make_shared<Peers>();
-  Listening where;
+  std::mutex listening;  // while the listeners' connections are looked at, or stop
   std::unique_ptr<LocalListener> listener;
   const CurrentPolicy& policy_in_force;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
@@ -75,7 +101,6 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!listener) {
     return std::unexpected(listener.error());
   }
-  const auto socket_path = addresses.socket_path;
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
     auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token, parts->peers);
@@ -88,7 +113,9 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   if (parts->tls_listener) {
-    parts->tls_listener->AddTo(builder);
+    if (const auto added = parts->tls_listener->AddTo(builder); !added) {
+      return std::unexpected(added.error());
+    }
   }
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(limits.connection_age));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_grace));
@@ -107,26 +134,27 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
-  if (!parts->server && parts->tls_listener) {
-    return Fail(Code::kAddressUnusable, "cannot listen on " + parts->tls_listener->address(),
-                "ServerBuilder::BuildAndStart");
-  }
   if (!parts->server) {
     return Fail(Code::kInternal, "gRPC does not start", "ServerBuilder::BuildAndStart");
   }
-  const auto fitting = Connections::Fitting(addresses.connections.total);
-  if (fitting < addresses.connections.total) {
+  auto connections = addresses.connections;
+  connections.acceptors = parts->tls_listener ? 2 : 1;
+  if (const auto fitting = Connections::Fitting(connections); fitting < connections.total) {
     spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
-                 fitting, addresses.connections.total);
+                 fitting, connections.total);
+  }
+  if (parts->tls_listener) {
+    if (const auto started = parts->tls_listener->Start(connections); !started) {
+      return std::unexpected(started.error());
+    }
   }
   const auto listed = [&policy](const std::string& peer) {
     return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
   };
-  if (const auto started = parts->listener->Start(*parts->server, addresses.connections, listed); !started) {
+  if (const auto started = parts->listener->Start(*parts->server, connections, listed); !started) {
     return std::unexpected(started.error());
   }
   parts->server->GetHealthCheckService()->SetServingStatus(true);
-  parts->where = {.socket_path = socket_path, .tcp_port = parts->tls_listener ? parts->tls_listener->port() : 0};
   std::unique_ptr<Server> server(new Server(std::move(parts)));
   server->Watch(limits);
   return server;
@@ -134,13 +162,8 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
 
 // Ends what is open for too long, and what is open of peers who are not to be served any more.
 void Server::Watch(const Limits& limits) {
-  const auto sweep = [this] {
-    if (const auto swept = parts_->peers->Sweep(parts_->where, parts_->policy_in_force.load()); !swept) {
-      spdlog::error("connections of revoked peers stay open up to their age: {}", swept.error().ToString());
-    }
-  };
-  sweep();  // remembers who is believed and listed before the first change
-  parts_->watch = std::jthread([this, limits, sweep](const std::stop_token& stop) {
+  parts_->Sweep();  // remembers who is believed and listed before the first change
+  parts_->watch = std::jthread([this, limits](const std::stop_token& stop) {
     // More often than told, a long interval would let what is known of closed connections pile up.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
     const auto wake = std::min({interval, limits.stream_age, kTick});
@@ -156,7 +179,7 @@ void Server::Watch(const Limits& limits) {
           // What is wrong with it is told by the next Refresh.
           static_cast<void>(parts_->tls_listener->RefreshTrust());
         }
-        sweep();
+        parts_->Sweep();
       }
     }
   });
@@ -172,11 +195,7 @@ x509::ServerContext Server::tls_context() const {
 
 int Server::tls_port() const { return parts_->tls_listener ? parts_->tls_listener->port() : 0; }
 
-void Server::EndConnectionsOf(const std::function<bool(const Caller&)>& condemned) {
-  if (auto* connections = parts_->listener ? parts_->listener->connections() : nullptr; connections != nullptr) {
-    connections->EndThoseOf([&](const std::string& peer) { return condemned(Caller::Authenticated({peer})); });
-  }
-}
+void Server::EndConnectionsOfRemoved() { parts_->Sweep(); }
 
 void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }
 
@@ -184,12 +203,15 @@ void Server::Stop(std::chrono::seconds grace) {
   if (parts_->server) {
     parts_->server->GetHealthCheckService()->SetServingStatus(false);
     parts_->watch = {};
-    parts_->listener->Stop();
+    parts_->StopListening();
     parts_->assertion_service.EndStreams();
     parts_->server->Shutdown(std::chrono::system_clock::now() + grace);
     parts_->server->Wait();
     parts_->server.reset();
-    parts_->listener.reset();
+    {
+      const std::lock_guard lock(parts_->listening);
+      parts_->listener.reset();
+    }
     parts_->refusals.Stop();
   }
 }

@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,7 +34,7 @@ struct Addresses {
   std::string socket_path;            // a Unix domain socket of mode 0660
   std::optional<gid_t> socket_group;  // unset: the process's
   std::optional<TlsOptions> tls;      // unset: no TCP
-  ConnectionLimits connections{};     // of the socket
+  ConnectionLimits connections{};     // of the socket, and as many again over TLS
   Rate refusals = kUsualRefusals;     // that a peer is told one by one, and that are audited as such
 };
 
@@ -62,8 +61,9 @@ class Server {
   // The TLS key and certificate as they are now, for the HTTP listener. Null without TLS.
   x509::ServerContext tls_context() const;
 
-  // Ends the local connections of those that `condemned` names, with whatever is open on them.
-  void EndConnectionsOf(const std::function<bool(const Caller&)>& condemned);
+  // Ends the connections, with whatever is open on them, of those who are revoked or whom the policy lists no more.
+  // That is done every refresh_interval too.
+  void EndConnectionsOfRemoved();
 
   // What grpc.health.v1 says of the whole; SERVING after Start.
   void SetServing(bool serving);

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "assertion/client.h"
@@ -54,6 +55,20 @@ Status Publish(const std::string& path, const std::string& text) {
     return Fail(Code::kTlsUnusable, path + ": cannot be written", std::strerror(errno));
   }
   return {};
+}
+
+// RFC 8446 sections 4 and 5.1: a record of the handshake, and in it a ClientHello. gRPC has the rest of the handshake
+// come in time.
+Connections::Greeting JudgeTls(std::string_view said) {
+  constexpr char kHandshake = 22;
+  constexpr char kMajorVersion = 3;
+  constexpr std::size_t kType = 5;
+  constexpr char kClientHello = 1;
+  if (said[0] != kHandshake || (said.size() > 1 && said[1] != kMajorVersion) ||
+      (said.size() > kType && said[kType] != kClientHello)) {
+    return Connections::Greeting::kOther;
+  }
+  return said.size() > kType ? Connections::Greeting::kKnown : Connections::Greeting::kIncomplete;
 }
 
 }  // namespace
@@ -202,7 +217,15 @@ Status TlsListener::RefreshOwn() {
   return {};
 }
 
-void TlsListener::AddTo(grpc::ServerBuilder& builder) {
+TlsListener::~TlsListener() { Stop(); }
+
+Status TlsListener::AddTo(grpc::ServerBuilder& builder) {
+  auto sockets = TcpSockets::Listen(options_.address);
+  if (!sockets) {
+    return std::unexpected(sockets.error());
+  }
+  sockets_ = std::move(*sockets);
+  port_ = sockets_->port();
   using grpc::experimental::FileWatcherCertificateProvider;
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<FileWatcherCertificateProvider>(Own(kKey), Own(kChain), Own(kAuthorities), kWatchSeconds));
@@ -212,7 +235,30 @@ void TlsListener::AddTo(grpc::ServerBuilder& builder) {
 #ifndef __clang_analyzer__  // which sees a leak in gRPC's header: gRPC deletes the verifier by a callback
   options.set_certificate_verifier(grpc::experimental::ExternalCertificateVerifier::Create<Verifier>(peers_));
 #endif
-  builder.AddListeningPort(options_.address, grpc::experimental::TlsServerCredentials(options), &port_);
+  acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::experimental::TlsServerCredentials(options));
+  return {};
+}
+
+Status TlsListener::Start(ConnectionLimits limits) {
+  const auto take = [this](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.fd = fd;
+    acceptor_->HandleNewConnection(&parameters);
+  };
+  connections_ = std::make_unique<Connections>(
+      limits, Connections::Acceptor{.sockets = sockets_->descriptors(),
+                                    .origin = TcpSockets::OriginOf,
+                                    .listed = [](const std::string&) { return false; },  // nobody is known yet
+                                    .greeting = JudgeTls,
+                                    .take = take});
+  return connections_->Start();
+}
+
+void TlsListener::Stop() {
+  connections_.reset();
+  sockets_.reset();  // who comes now is refused at once
 }
 
 }  // namespace assertion::service

@@ -11,26 +11,42 @@
 
 #include "assertion/error.h"
 #include "assertion/token.h"
+#include "service/connections.h"
 #include "service/peers.h"
+#include "service/tcp_sockets.h"
 #include "service/tls_options.h"
 #include "x509/server_context.h"
 
 namespace assertion::service {
 
-// gRPC over mutual TLS (1.2 and 1.3). The server's private key is the token's: gRPC is given its PKCS#11 URI, which
-// libp11's engine resolves within this process's login; no PIN stands in it. Who has no certificate of one of the
+// gRPC over mutual TLS (1.2 and 1.3). Connections are counted by their source's address: each handshake is a signature
+// of the HSM for somebody who is not known yet. The server's private key is the token's: gRPC is given its PKCS#11 URI,
+// which libp11's engine resolves within this process's login; no PIN stands in it. Who has no certificate of one of the
 // authorities does not get through the handshake.
 class TlsListener {
  public:
   // kTlsUnusable: a file cannot be used, or the token holds no key for the certificate. Tells `peers` whom to believe.
   static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, std::shared_ptr<Peers> peers);
 
-  // Before the server is built, which fails when the address cannot be listened on.
-  void AddTo(grpc::ServerBuilder& builder);
+  // Stops.
+  ~TlsListener();
+  TlsListener(const TlsListener&) = delete;
+  TlsListener& operator=(const TlsListener&) = delete;
 
-  // Where it listens, once the server is built. 0: it does not.
+  // Before the server is built. Listens from then on, and accepts nobody. kAddressUnusable.
+  Status AddTo(grpc::ServerBuilder& builder);
+
+  // Once the server runs. kInternal.
+  Status Start(ConnectionLimits limits);
+
+  // Null before Start and after Stop.
+  Connections* connections() { return connections_.get(); }
+
+  // Listens no more.
+  void Stop();
+
+  // Where it listens, from AddTo on.
   int port() const { return port_; }
-  const std::string& address() const { return options_.address; }
 
   // For the HTTP listener: the same certificate and key.
   x509::ServerContext server_context() const { return server_context_.load(); }
@@ -59,6 +75,9 @@ class TlsListener {
   Token& token_;
   const std::shared_ptr<Peers> peers_;  // gRPC's verifier may outlive this object
   int port_ = 0;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
+  std::optional<TcpSockets> sockets_;
+  std::unique_ptr<Connections> connections_;
   std::mutex refresh_trust_;
   std::string authorities_;              // the last that could be used
   std::optional<Instant> crls_failing_;  // since when not all CRLs can be read

@@ -1,11 +1,14 @@
 // What a hostile user of the same machine can use up: connections, the disk of the audit log, the log, places.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { connect as connectTo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AssertionService, Caller } from './caller.mjs';
+import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
 import { Deadline, Lines, asRoot, run, startProcess, temporaryFolder } from './process.mjs';
+import { RawConnection, message } from './raw_connection.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const CLIENTS = [{ client_id: 'orders', audiences: [AUDIENCE] }];
@@ -151,7 +154,9 @@ asStrangers('a caller whom a reload removes', () => {
       writeFileSync(deployment.configuration, JSON.stringify({ ...original, clients }));
       const seen = readFileSync(deployment.log, 'utf8').length;
       deployment.daemon.kill('SIGHUP');
-      await new Deadline(30, 'the reload').until(() => /SIGHUP: clients/.test(readFileSync(deployment.log, 'utf8').slice(seen)));
+      const said = () => readFileSync(deployment.log, 'utf8').slice(seen);
+      await new Deadline(30, 'the reload').until(() => /SIGHUP: clients/.test(said()));
+      return said();
     };
     await reload([`uid:${STRANGER}`]);
     const idler = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
@@ -165,7 +170,7 @@ asStrangers('a caller whom a reload removes', () => {
       return JSON.parse(await told.next(deadline)).open;
     };
     assert.equal(await open(), 4);
-    await reload(['uid:60009']);
+    assert.match(await reload(['uid:60009']), /4 connections are ended[^]*SIGHUP: clients/, 'at once');
     await deadline.until(async () => await open() === 0);
     idler.kill('SIGKILL');
     await deployment.close();
@@ -185,6 +190,102 @@ asStrangers('many users at the limit in all', () => {
     for (let i = 0; i < 3; ++i) await deployment.createAssertion('orders');
     for (const idler of idlers) idler.kill('SIGKILL');
     await deployment.close();
+  });
+});
+
+describe('a stranger who reaches the TLS port', () => {
+  const PER_PEER = 64;
+  const STRANGERS = 1500;
+  let authority;
+  let identity;
+  let deployment;
+
+  before(async () => {
+    authority = await CertificateAuthority.found('callers');
+    identity = await authority.identity('DNS:backend.example.org');
+    deployment = await Deployment.start([{ ...CLIENTS[0], callers: [`uid:${process.getuid()}`, 'dns:backend.example.org'] }],
+      (folder) => {
+        writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
+        return { tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') } };
+      }, async (made) => {
+        Object.assign(made, { launcher: ['prlimit', '--nofile=1024:1024'] });
+        const ctl = (...options) => made.ctl('tls', ...options, '--config', made.configuration);
+        await ctl('generate', '--san', 'IP:127.0.0.1');
+        const csr = await ctl('csr', '--subject', 'CN=signer', '--san', 'IP:127.0.0.1', '--san', 'DNS:localhost');
+        const issued = path.join(made.folder, 'issued.pem');
+        writeFileSync(issued, await authority.issue(csr));
+        await ctl('import-certificate', '--certificate', issued);
+      });
+    await deployment.generateKey('orders');
+  });
+
+  after(() => deployment?.close());
+
+  // From one of this machine's own addresses.
+  async function ask(localAddress) {
+    const connection = RawConnection.tls(deployment.tlsPort, authority.certificate, { ...identity, localAddress });
+    const call = connection.call('assertion.v1.AssertionService/CreateAssertion');
+    call.send(message({ 1: 'orders' }));
+    try {
+      return (await new Deadline(30, 'an answer over TLS').limit(call.ended)).code;
+    } finally {
+      connection.close();
+    }
+  }
+
+  // Keeps connections from 127.0.0.1 open, each of which says only this, and opens another for each that is closed.
+  function besiege(said) {
+    const open = new Set();
+    let opened = 0;
+    let over = false;
+    const add = () => {
+      if (over) return;
+      const connection = connectTo({ host: '127.0.0.1', port: deployment.tlsPort, localAddress: '127.0.0.1' });
+      open.add(connection);
+      connection.on('connect', () => { opened += 1; connection.write(said); }).on('error', () => {}).resume();
+      connection.on('close', () => { open.delete(connection); setImmediate(add); });
+    };
+    for (let i = 0; i < STRANGERS; ++i) add();
+    return {
+      opened: () => opened,
+      end: () => {
+        over = true;
+        for (const connection of open) connection.destroy();
+      },
+    };
+  }
+
+  async function withstand(context, said) {
+    assert.equal(await ask('127.0.0.1'), 'OK');
+    const base = descriptors(deployment);
+    const siege = besiege(said);
+    context.after(() => siege.end());
+    const deadline = new Deadline(60, 'the server to withstand the stranger\'s connections');
+    await deadline.until(() => siege.opened() >= STRANGERS);
+    for (let i = 0; i < 5; ++i) assert.equal(await ask('127.0.0.2'), 'OK');
+    await deployment.createAssertion('orders');
+    const during = descriptors(deployment);
+    siege.end();
+    await deadline.until(() => descriptors(deployment) <= base + 8);
+    assert.equal(await ask('127.0.0.1'), 'OK');
+    assert.ok(during < base + 2 * PER_PEER + 80, `${during} descriptors, ${base} before`);
+    const refused = logLines(deployment).filter(({ message: line }) => /connection of ipv4:127.0.0.1 is refused/.test(line));
+    assert.ok(refused.length > 0 && refused.length < 300, `${refused.length} lines of the log`);
+  }
+
+  it('with 1,500 silent connections takes none of the others', (context) => withstand(context, ''));
+
+  it('with 1,500 connections that only begin a handshake takes none of the others',
+    (context) => withstand(context, Buffer.from([22, 3, 1, 2, 0, 1])));
+
+  it('that speaks no TLS is closed at once, and gRPC does not hear of it', async () => {
+    const seen = readFileSync(deployment.log, 'utf8').length;
+    const connection = connectTo({ host: '127.0.0.1', port: deployment.tlsPort });
+    const closed = new Promise((resolve) => { connection.on('close', resolve); });
+    connection.on('error', () => {}).resume();
+    connection.write('GET / HTTP/1.1\r\n\r\n');
+    await new Deadline(30, 'the connection to be closed').limit(closed);
+    assert.doesNotMatch(readFileSync(deployment.log, 'utf8').slice(seen), /gRPC/);
   });
 });
 

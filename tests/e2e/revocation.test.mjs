@@ -1,6 +1,7 @@
 // What a revocation ends: not only the next connection, but all that is open.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
@@ -17,6 +18,7 @@ const REQUEST = message({ 1: 'orders' });
 const ON_STREAM = message({ 2: REQUEST });
 const ROTATION = message({ 1: 'orders', 6: message({ 1: 1 }) });
 const GRACE = 3;
+const IPV6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
 // refresh_interval is 1 s; the rest is for a busy machine.
 const ENDS = 15;
 
@@ -78,7 +80,7 @@ describe('a revocation ends what is open', () => {
       return {
         refresh_interval: '1s',
         tls: {
-          listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem'),
+          listen: IPV6 ? '[::]:0' : '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem'),
           crl_directory: crls, crl_grace: `${GRACE}s`,
         },
         operators: [
@@ -115,9 +117,12 @@ describe('a revocation ends what is open', () => {
     // What is refused here ends nothing of the others.
     const innocent = connect(identities.stays);
     const going = innocent.call(STREAM);
-    const first = innocent.call(CREATE);
-    first.send(REQUEST);
-    assert.equal((await first.ended).code, 'OK');
+    const overIpv6 = IPV6 ? [connect({ ...identities.stays, host: '::1' })] : [];
+    for (const connection of [innocent, ...overIpv6]) {
+      const first = connection.call(CREATE);
+      first.send(REQUEST);
+      assert.equal((await first.ended).code, 'OK');
+    }
     const served = leaver.call(CREATE);
     served.send(REQUEST);
     assert.equal((await served.ended).code, 'OK');
@@ -134,6 +139,11 @@ describe('a revocation ends what is open', () => {
     assert.notEqual((await ask(identities.leaver)).code, 'OK');
     assert.equal(await keys(), before);
 
+    for (const connection of overIpv6) {
+      const last = connection.call(CREATE);
+      last.send(REQUEST);
+      assert.equal((await last.ended).code, 'OK');
+    }
     going.send(ON_STREAM);
     const { code, octets } = await going.ended;
     assert.equal(code, 'OK');
