@@ -43,7 +43,7 @@ struct TokenKey {
   std::optional<Error> flaw;  // why it cannot be used; public_key and attributes may be missing then
   // What may be its public half. An RSA key shows it. A key on a curve does not, and anybody may put a public key
   // object beside it: believe the candidate that verifies what the key signs, or whose thumbprint you trust.
-  std::vector<PublicKey> candidates = {};
+  std::vector<PublicKey> candidates;
 };
 
 // Another object on the token.
@@ -59,7 +59,7 @@ struct TokenContents {
   std::vector<TokenKey> keys;
   std::vector<TokenObject> public_keys;  // with one of the labels, or the CKA_ID of one of the keys
   std::vector<TokenObject> certificates;
-  std::vector<TokenObject> unguarded = {};  // private keys that are no keys to us: CKA_PRIVATE is not true
+  std::vector<TokenObject> unguarded;  // private keys that are no keys to us: CKA_PRIVATE is not true
 };
 
 enum class ObjectKind { kPrivateKey, kPublicKey, kCertificate, kData };

@@ -107,6 +107,7 @@ void Log::Record(const LedgerVersion& seen) {
 std::vector<LedgerVersion> Log::ledger_versions() const {
   const std::lock_guard lock(mutex_);
   std::vector<LedgerVersion> all;
+  all.reserve(ledger_versions_.size());
   for (const auto& [key, seen] : ledger_versions_) {
     all.push_back(seen);
   }

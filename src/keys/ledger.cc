@@ -244,7 +244,7 @@ std::string LedgerFileOf(const std::vector<std::string>& entries) {
     list.push_back(value.is_discarded() ? json(entry) : value);
   }
   nlohmann::ordered_json object = {{"version", kFileVersion}};
-  object["clients"] = std::move(list);
+  object["clients"] = list;
   return object.dump(1);
 }
 

@@ -50,16 +50,16 @@ bool IsHalf(const TokenObject& object, const std::vector<TokenKey>& keys, const 
 void AddKeys(const TokenContents& contents, const Ledgers& ledgers, std::vector<Stray>& strays) {
   for (const auto& key : contents.keys) {
     if (!IsOwn(key.label) && !IsKnown(ledgers, key.label, [&](const auto& record) { return record.id == key.id; })) {
-      strays.push_back({Stray::Kind::kKeyPair, key.label, key.id, key.private_key});
+      strays.push_back({Stray::Kind::kKeyPair, key.label, key.id, key.private_key, {}});
     }
   }
   for (const auto& key : contents.unguarded) {
-    strays.push_back({Stray::Kind::kUnguardedKey, key.label, key.id, key.handle});
+    strays.push_back({Stray::Kind::kUnguardedKey, key.label, key.id, key.handle, {}});
   }
   std::set<std::pair<Bytes, std::string>> halves;  // of two that are the same one is too many
   for (const auto& key : contents.public_keys) {
     if (!IsHalf(key, contents.keys, ledgers) || !halves.emplace(key.id, jws::JwkThumbprint(*key.public_key)).second) {
-      strays.push_back({Stray::Kind::kPublicKey, key.label, key.id, key.handle});
+      strays.push_back({Stray::Kind::kPublicKey, key.label, key.id, key.handle, {}});
     }
   }
 }
@@ -73,7 +73,7 @@ std::vector<Stray> Among(const TokenContents& contents, const std::vector<Listed
     if (!IsKnown(ledgers, certificate.label, [&](const auto& record) {
           return std::ranges::find(record.certificates, thumbprint) != record.certificates.end();
         })) {
-      strays.push_back({Stray::Kind::kCertificate, certificate.label, certificate.id, certificate.handle});
+      strays.push_back({Stray::Kind::kCertificate, certificate.label, certificate.id, certificate.handle, {}});
     }
   }
   for (const auto& object : listed) {

@@ -388,7 +388,8 @@ Result<TokenKey> ReadKey(Session& session, const ListedObject& object, const std
                .id = object.id,
                .public_key = {},
                .attributes = {},
-               .flaw = {}};
+               .flaw = {},
+               .candidates = {}};
   auto usable = CheckAlone(private_keys, key);
   if (usable) {
     std::vector<CK_OBJECT_HANDLE> halves;
@@ -779,7 +780,8 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
                 .id = key.id,
                 .public_key = {},
                 .attributes = {},
-                .flaw = {}};
+                .flaw = {},
+                .candidates = {}};
   auto checked = ReadUsable(*session, {pair->public_key}, made);
   if (checked) {
     checked = CheckAtBirth(made);
