@@ -1,11 +1,18 @@
 #include "cli/connection.h"
 
+#include <grp.h>
 #include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <thread>
 #include <utility>
 
+#include "assertion/descriptor.h"
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "assertion/v1/key_admin.grpc.pb.h"
 
@@ -16,6 +23,7 @@ using std::chrono::seconds;
 using std::chrono::system_clock;
 
 constexpr seconds kConnectLimit{5};
+constexpr int kReconnectMs = 20;
 constexpr seconds kCallLimit{60};  // a new RSA key may take long
 
 Code CodeOf(grpc::StatusCode code) {
@@ -31,6 +39,39 @@ Code CodeOf(grpc::StatusCode code) {
     default:
       return Code::kFailedPrecondition;
   }
+}
+
+// Why a connection to the socket at `path` fails, for a person.
+std::string ReasonOf(int error, const std::string& path) {
+  if (error == ENOENT) {
+    return "there is no such file";
+  }
+  if (error == ECONNREFUSED) {
+    return "nobody listens there: a server that ended left the socket";
+  }
+  struct stat info{};
+  if (error == EACCES && stat(path.c_str(), &info) == 0) {
+    const auto* group = getgrgid(info.st_gid);
+    return "you may not open it: be in the group " +
+           (group == nullptr ? std::to_string(info.st_gid) : std::string(group->gr_name));
+  }
+  return error == EAGAIN ? "its backlog is full" : std::strerror(error);
+}
+
+// Connects, and waits while the server's backlog is full, which gRPC does not. kAddressUnusable says why it failed.
+Status Knock(const std::string& path, seconds limit) {
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval patience{.tv_sec = limit.count(), .tv_usec = 0};
+  if (path.size() >= sizeof address.sun_path) {
+    return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": the path is too long");
+  }
+  path.copy(address.sun_path, path.size());
+  if (socket.get() < 0 || setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
+      connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": " + ReasonOf(errno, path));
+  }
+  return {};
 }
 
 // Calls `method` of `stub` and turns a status that is not OK into an Error.
@@ -106,11 +147,20 @@ Result<Connection> Connection::Open(const std::string& address) {
   if (!address.starts_with("unix:")) {
     return Fail(Code::kAddressUnusable, "the server's address must begin with unix:, not be '" + address + "'");
   }
-  const auto channel = grpc::CreateChannel(address, grpc::experimental::LocalCredentials(UDS));
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMs);
+  const auto channel = grpc::CreateCustomChannel(address, grpc::experimental::LocalCredentials(UDS), arguments);
   const auto deadline = system_clock::now() + kConnectLimit;
   for (auto state = channel->GetState(true); state != GRPC_CHANNEL_READY; state = channel->GetState(true)) {
-    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || !channel->WaitForStateChange(state, deadline)) {
-      return Fail(Code::kAddressUnusable, "no server answers at " + address);
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      if (auto reached = Knock(address.substr(address.find(':') + 1), kConnectLimit); !reached) {
+        return std::unexpected(reached.error());
+      }
+    }
+    if (!channel->WaitForStateChange(state, deadline)) {
+      return Fail(Code::kAddressUnusable, "no server answers at " + address + " within 5 s");
     }
   }
   return Connection(std::make_unique<Stubs>(v1::AssertionService::Stub(channel), v1::KeyAdminService::Stub(channel)));

@@ -1,6 +1,7 @@
 #include "service/connections.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -26,6 +27,7 @@ constexpr std::size_t kSelectable = 1024;     // nor these, where there are enou
 constexpr std::size_t kMostLeftovers = 64;    // ended, and gRPC still has the descriptor
 constexpr milliseconds kGreetingLimit{2000};  // until the greeting has come
 constexpr milliseconds kLook{10};             // how often leftovers are looked at
+constexpr int kMostAccepted = 256;            // before those that are there are looked at again
 constexpr milliseconds kPause{100};           // when there are no descriptors, until there may be some
 
 std::size_t DescriptorLimit() {
@@ -39,6 +41,14 @@ std::size_t FloorFor(const ConnectionLimits& limits) {
   const auto limit = DescriptorLimit();
   const auto wanted = limits.acceptors * (2 * limits.total + kMostLeftovers);
   return limit >= kSelectable + wanted ? kSelectable : std::min(kReserve, limit / 2);
+}
+
+// New connections of a source that the configuration does not list.
+Rate RateOf(std::size_t per_peer) {
+  constexpr std::int64_t kBursts = 4;
+  constexpr std::int64_t kMost = 1'000'000;
+  const auto each = static_cast<std::int64_t>(per_peer);
+  return {.per_second = each, .burst = std::min(kMost, kBursts * each)};
 }
 
 void CloseDescriptor(int& fd) {
@@ -61,7 +71,8 @@ std::size_t Connections::Fitting(const ConnectionLimits& limits) {
 Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
     : limits_{.per_peer = limits.per_peer, .total = Fitting(limits), .acceptors = limits.acceptors},
       acceptor_(std::move(acceptor)),
-      floor_(static_cast<int>(FloorFor(limits))) {}
+      floor_(static_cast<int>(FloorFor(limits))),
+      coming_(RateOf(limits.per_peer)) {}
 
 Connections::~Connections() {
   Stop();
@@ -101,6 +112,9 @@ void Connections::Stop() {
 }
 
 void Connections::Work() {
+  // As a batch, which the process is, it would have to wait for its turn while the backlog fills.
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_OTHER, &none);
   while (true) {
     std::array<epoll_event, 64> events{};
     const int count = epoll_wait(poll_, events.data(), events.size(), Patience());
@@ -120,7 +134,7 @@ void Connections::Work() {
     }
     ForgetLeftovers();
     EndTheSilent();
-    std::ranges::for_each(coming, [this](int socket) { AcceptOne(socket); });
+    std::ranges::for_each(coming, [this](int socket) { AcceptSome(socket); });
     Watch(leftovers_.size() < kMostLeftovers && std::chrono::steady_clock::now() >= pause_until_);
   }
 }
@@ -157,19 +171,32 @@ void Connections::Watch(bool accepting) {
   }
 }
 
-void Connections::AcceptOne(int socket) {
-  int low = accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (low < 0) {
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      pause_until_ = std::chrono::steady_clock::now() + kPause;
+// Many at once: a backlog that somebody fills has no room for others.
+void Connections::AcceptSome(int socket) {
+  for (int accepted = 0; accepted < kMostAccepted; ++accepted) {
+    const int low = accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (low < 0) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        pause_until_ = std::chrono::steady_clock::now() + kPause;
+      }
+      return;
     }
-    return;
+    Receive(low);
   }
+}
+
+// What comes too often is closed before it costs more than that.
+void Connections::Receive(int low) {
+  static SparingLog log;
   auto origin = acceptor_.origin(low);
-  const int fd = origin ? fcntl(low, F_DUPFD_CLOEXEC, floor_) : -1;
+  const bool in_time =
+      origin && (acceptor_.listed(origin->counted) || coming_.Take(origin->counted, std::chrono::steady_clock::now()));
+  const int fd = in_time ? fcntl(low, F_DUPFD_CLOEXEC, floor_) : -1;
   CloseDescriptor(low);
   if (fd >= 0) {
     Add(fd, std::move(*origin));
+  } else if (origin && !in_time) {
+    log.Write(spdlog::level::warn, "a connection of " + origin->counted + " is refused: it opens too many a second");
   }
 }
 

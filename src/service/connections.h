@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "policy/rate_limit.h"
 
 namespace assertion::service {
 
@@ -38,8 +39,9 @@ struct ConnectionLimits {
 // gRPC's poll may tell of a socket whose record it has given to another: that one reads, finds nothing, and waits on.)
 //
 // At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
-// that the configuration does not list go before those that it lists. Descriptors below a floor are never taken: they
-// are left to the HSM's module (some of which use select(2)), the logs and operators.
+// that the configuration does not list go before those that it lists, and may open `per_peer` a second, in bursts of
+// four times as many. Descriptors below a floor are never taken: they are left to the HSM's module (some of which use
+// select(2)), the logs and operators.
 class Connections {
  public:
   // Where a connection comes from.
@@ -107,7 +109,8 @@ class Connections {
 
   void Work();
   int Patience() const;
-  void AcceptOne(int socket);
+  void AcceptSome(int socket);
+  void Receive(int low);
   void Add(int fd, Origin origin);
   bool MakeRoomFor(const std::string& counted, bool listed);
   Greeting GreetingOf(int fd) const;
@@ -120,8 +123,9 @@ class Connections {
 
   const ConnectionLimits limits_;
   const Acceptor acceptor_;
-  const int floor_;  // the lowest descriptor that a connection takes
-  int stop_ = -1;    // an eventfd
+  const int floor_;   // the lowest descriptor that a connection takes
+  RateLimit coming_;  // new connections of each source that is not listed
+  int stop_ = -1;     // an eventfd
   int poll_ = -1;
   bool accepting_ = false;
   Instant pause_until_;

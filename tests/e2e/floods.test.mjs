@@ -89,6 +89,28 @@ asStrangers('a stranger in the group of the socket', () => {
     assert.ok(refused.length > 0 && refused.length < 60, `${refused.length} lines of the log`);
   });
 
+  it('that connects and closes without end keeps nobody from connecting', async (context) => {
+    const storm = [
+      'import socket, sys, time',
+      'end = time.monotonic() + 30',
+      'while time.monotonic() < end:',
+      '  one = socket.socket(socket.AF_UNIX)',
+      '  one.setblocking(False)',
+      '  try: one.connect(sys.argv[1])',
+      '  except OSError: pass',
+      '  one.close()'].join('\n');
+    const stormer = startProcess('setpriv',
+      [...privileges(STRANGER), '/usr/bin/python3', '-c', storm, deployment.socket],
+      { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'stormer.log') });
+    context.after(() => stormer.kill('SIGKILL'));
+    await new Deadline(30, 'the first refusal').until(
+      () => logLines(deployment).some(({ message }) => /uid:60001 is refused: it opens too many a second/.test(message)));
+    for (let i = 0; i < 12; ++i) await deployment.createAssertion('orders');   // each by a connection of its own
+    stormer.kill('SIGKILL');
+    await new Deadline(30, 'the end of the storm').limit(stormer.ended);
+    assert.ok(logLines(deployment).length < 2000);
+  });
+
   it('writes no more than its budget into the audit log, and is counted', async () => {
     const size = statSync(log).size;
     const lines = logLines(deployment).length;
