@@ -1,8 +1,8 @@
 // One attempt each at a promise of README or of the threat model. Its section "Attempts" lists them all, and those that other
 // files hold.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, sign } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
 import path from 'node:path';
@@ -497,8 +497,10 @@ describe('attempts on files', () => {
     const [header, payload] = jws.split('.');
     const ledger = JSON.parse(Buffer.from(payload, 'base64url'));
     const { kid } = JSON.parse(Buffer.from(header, 'base64url'));
+    const shown = () => auditLines(deployment).filter(({ event, client_id: client }) => event === 'LedgerVersion' && client === 'orders');
+    const previous = shown().find((line) => line.version === ledger.version).hash;
     const version = ledger.version + 1;
-    const input = `${header}.${Buffer.from(JSON.stringify({ ...ledger, version })).toString('base64url')}`;
+    const input = `${header}.${Buffer.from(JSON.stringify({ ...ledger, version, previous })).toString('base64url')}`;
     writeFileSync(inFolder('input'), input);
     const signature = inFolder('signature');
     await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--sign', '--mechanism', 'SHA256-RSA-PKCS', '--label', 'assertiond-ledger',
@@ -506,8 +508,7 @@ describe('attempts on files', () => {
     writeFileSync(inFolder('forged'), `${input}.${readFileSync(signature).toString('base64url')}`);
     await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--write-object', inFolder('forged'), '--type', 'data', '--private',
       '--application-label', application, '--label', 'orders']);
-    const shown = () => auditLines(deployment).filter(({ event, client_id: client }) => event === 'LedgerVersion' && client === 'orders');
-    await new Deadline(30, `the version to be seen by ${kid}`).until(() => shown().some((line) => JSON.stringify(line).includes(`${version}`)));
+    await new Deadline(30, `the version to be seen by ${kid}`).until(() => shown().some((line) => line.version === version));
     const acts = auditLines(deployment).filter(({ event, outcome }) => /Key$/.test(event) && outcome === 'OK');
     assert.equal(acts.length, 1);   // GenerateKey, which made version 1
   });
@@ -518,6 +519,7 @@ describe('attempts on TLS', () => {
   let authority;
   let caller;
   let crls;
+  let server;
 
   before(async () => {
     authority = await CertificateAuthority.found('callers');
@@ -535,14 +537,15 @@ describe('attempts on TLS', () => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--san', 'DNS:localhost', '--config', made.configuration);
     });
     await deployment.generateKey('orders');
+    server = readFileSync(file('tls.pem'));
   });
 
   after(() => deployment?.close());
 
   const file = (name) => path.join(deployment.folder, name);
   const log = () => readFileSync(deployment.log, 'utf8');
-  async function create(headers = {}) {
-    const connection = RawConnection.tls(deployment.tlsPort, readFileSync(file('tls.pem')), caller);
+  async function create(headers = {}, identity = caller) {
+    const connection = RawConnection.tls(deployment.tlsPort, server, identity);
     const call = connection.call(CREATE, headers);
     call.send(message({ 1: 'orders' }));
     const answer = await new Deadline(30, 'an answer over TLS').limit(call.ended);
@@ -574,36 +577,42 @@ describe('attempts on TLS', () => {
     assert.equal((await create()).code, 'OK');
   });
 
-  it('a pipe, a folder, a device, 1 GB of nothing among the CRLs: seen, and not waited for', async () => {
-    const put = [
-      ['a pipe', (at) => output('mkfifo', [at])], ['a device', (at) => symlinkSync('/dev/zero', at)],
-      ['1 GB', (at) => { writeFileSync(at, ''); truncateSync(at, 1 << 30); }],
-    ];
-    const readable = async () => {
-      const [, value] = /^assertiond_crl_directory_readable (\d)$/m.exec(await metrics());
-      return value;
-    };
+  it('a pipe, a device, 1 GB of nothing among the CRLs: not waited for, and a revocation is seen all the same', async () => {
     const metrics = async () => (await run('curl', ['--silent', '--insecure', `${deployment.httpOrigin}/metrics`])).stdout;
-    for (const [what, place] of put) {
-      const at = path.join(crls, 'junk');
-      await place(at);
-      const start = resident(deployment);
-      await new Deadline(30, `${what} to be noticed`).until(async () => await readable() === '0');
-      assert.equal((await create()).code, 'OK', what);
-      assert.ok(resident(deployment) - start < 64, `${what}: ${resident(deployment) - start} MiB`);
-      rmSync(at);
-      await new Deadline(30, `${what} to be gone`).until(async () => await readable() === '1');
-    }
+    const readable = async () => /^assertiond_crl_directory_readable (\d)$/m.exec(await metrics())?.[1];
+    await output('mkfifo', [path.join(crls, 'pipe')]);
+    symlinkSync('/dev/zero', path.join(crls, 'device'));
+    const start = resident(deployment);
+    writeFileSync(path.join(crls, 'sparse'), '');
+    truncateSync(path.join(crls, 'sparse'), 1 << 30);
+    await new Deadline(30, '1 GB to be noticed').until(async () => await readable() === '0');
+    assert.equal((await create()).code, 'OK');
+    assert.ok(resident(deployment) - start < 64, `${resident(deployment) - start} MiB`);
+    rmSync(path.join(crls, 'sparse'));
+    await new Deadline(30, '1 GB to be gone').until(async () => await readable() === '1');
+    const leaver = await authority.identity('DNS:backend.example.org');
+    assert.equal((await create({}, leaver)).code, 'OK');
+    await authority.revoke(leaver.cert);
+    writeFileSync(path.join(crls, 'new'), await authority.crl());
+    renameSync(path.join(crls, 'new'), path.join(crls, 'ca.crl'));
+    await new Deadline(30, 'the revocation').until(async () => (await create({}, leaver)).code !== 'OK');
+    assert.equal((await create()).code, 'OK');
   });
 
-  it('10,000 certificates as authorities: read in time, or refused', async () => {
-    const own = readFileSync(file('authorities.pem'), 'utf8');
-    const before = log().length;
-    writeFileSync(file('authorities.pem'), own.repeat(10000));
-    for (let i = 0; i < 10; ++i) assert.equal((await create()).code, 'OK');
-    deployment.daemon.kill('SIGHUP');
-    await new Deadline(30, 'the reload').until(() => /SIGHUP: /.test(log().slice(before)));
-    assert.equal((await create()).code, 'OK');
-    writeFileSync(file('authorities.pem'), own);
+  it('a pipe, a device, 10,000 certificates in the place of the authorities or of the certificate: all goes on as it was', async () => {
+    for (const name of ['authorities.pem', 'tls.pem']) {
+      const own = readFileSync(file(name), 'utf8');
+      for (const [what, place] of [['a pipe', (at) => output('mkfifo', [at])], ['a device', (at) => symlinkSync('/dev/zero', at)],
+        ['10,000 certificates', (at) => writeFileSync(at, own.repeat(10000))]]) {
+        const before = log().length;
+        rmSync(file(name));
+        await place(file(name));
+        await new Deadline(30, `the log to speak of ${what}`).until(() => /TLS goes on with what it had/.test(log().slice(before)));
+        assert.equal((await create()).code, 'OK', `${name}: ${what}`);
+        rmSync(file(name));
+        writeFileSync(file(name), own);
+        await new Deadline(30, 'the log to say that it is over').until(() => /TLS has what its files say again/.test(log().slice(before)));
+      }
+    }
   });
 });
