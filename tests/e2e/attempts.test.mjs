@@ -502,8 +502,10 @@ describe('attempts on files', () => {
     const version = ledger.version + 1;
     const input = `${header}.${Buffer.from(JSON.stringify({ ...ledger, version, previous })).toString('base64url')}`;
     writeFileSync(inFolder('input'), input);
+    const keys = await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--list-objects', '--type', 'privkey']);
+    const [, id] = /label:\s+assertiond-ledger\s+ID:\s+([0-9a-f]+)/.exec(keys);
     const signature = inFolder('signature');
-    await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--sign', '--mechanism', 'SHA256-RSA-PKCS', '--label', 'assertiond-ledger',
+    await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--sign', '--mechanism', 'SHA256-RSA-PKCS', '--id', id,
       '--input-file', inFolder('input'), '--output-file', signature]);
     writeFileSync(inFolder('forged'), `${input}.${readFileSync(signature).toString('base64url')}`);
     await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--write-object', inFolder('forged'), '--type', 'data', '--private',
