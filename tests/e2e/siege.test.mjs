@@ -73,7 +73,7 @@ asStrangers('under siege', () => {
       backend.stdin.write('\n');
       const { jtis, ...figures } = JSON.parse(await told.next(new Deadline(90, `the backend's figures ${what}`)));
       context.diagnostic(`${what}: ${figures.asked} asked, ${figures.answered} answered, ${figures.again} asked again, p50 ` +
-        `${figures.p50.toFixed(1)} ms, p99 ${figures.p99.toFixed(1)} ms`);
+        `${(figures.p50 ?? NaN).toFixed(1)} ms, p99 ${(figures.p99 ?? NaN).toFixed(1)} ms`);
       return { jtis, ...figures };
     };
     const spend = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
