@@ -3,7 +3,7 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
-steps=(deps release format tidy asan tsan fuzz quickstart package bench)
+steps=(deps release format tidy asan tsan fuzz quickstart package bench siege)
 usage() {
   cat <<USAGE
 usage: tests/run.sh [--only STEP]... [--long]
@@ -18,6 +18,7 @@ usage: tests/run.sh [--only STEP]... [--long]
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
   package     with --long or --only: the Debian package, run under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
+  siege       with --long or --only: an hour of all attacks at once, while a backend must lose nothing
   --only STEP run this step alone (may be given again)
   --long      fuzz each for five minutes, all tests under the sanitizers, repeat the thread tests, measure properly
 Logs: build/ci/STEP.log. Exit status: 0 all passed; 1 something failed; 2 wrong usage.
@@ -37,8 +38,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-# The package is tried when it is asked for: CI's time does not suffice for it as well.
-[ -n "$long" ] || mapfile -t steps < <(printf '%s\n' "${steps[@]}" | grep -vx package)
+# The package and the siege are tried when they are asked for: CI's time does not suffice for them as well.
+[ -n "$long" ] || mapfile -t steps < <(printf '%s\n' "${steps[@]}" | grep -vxE 'package|siege')
 [ ${#only[@]} = 0 ] || steps=("${only[@]}")
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -135,6 +136,13 @@ step_bench() {
   [ -z "$long" ] || options=(--results build/ci) keys=()
   build release --target benchmarks &&
     tests/bench/run.sh build/release/bin "${options[@]}" && tests/bench/keys.sh build/release/bin "${keys[@]}"
+}
+
+# For CTest it is short, and its figures are not judged; here they are in the log.
+step_siege() {
+  build release --target assertiond assertionctl example_client &&
+    E2E_SIEGE_SECONDS=${E2E_SIEGE_SECONDS:-3600} tests/e2e/run.sh build/release/bin build/release/e2e \
+      node --test --test-reporter=spec siege.test.mjs
 }
 
 passed=0 failed=0 failures=()

@@ -19,7 +19,11 @@ int Report(int status, const std::string& what, const std::string& next) {
 int ReportFile(const Error& error) { return Report(kFile, error.ToString(), "name a file that can be used"); }
 
 int Write(const std::string& path, std::string_view text) {
-  const auto written = WriteText(path, text);
+  return WriteOctets(path, path.empty() ? PrintableLines(text) : std::string(text));
+}
+
+int WriteOctets(const std::string& path, std::string_view octets) {
+  const auto written = WriteText(path, octets);
   return written ? 0 : ReportFile(written.error());
 }
 

@@ -98,8 +98,10 @@ struct Options {
 int Report(int status, const std::string& what, const std::string& next);
 int ReportFile(const Error& error);
 
-// Writes to the file, or to standard output for ""; returns the exit status.
+// Writes to the file, or to standard output for "", where it cannot steer a terminal; returns the exit status.
 int Write(const std::string& path, std::string_view text);
+// The same of what is no text.
+int WriteOctets(const std::string& path, std::string_view octets);
 
 // `app noun verb`; running the verb leaves its exit status in `status`.
 CLI::App* AddNoun(CLI::App& app, const char* name, const char* description);

@@ -14,7 +14,7 @@ int GetCertificate(const Options& options) {
   request.set_kid(options.kid);
   return Call<v1::GetCertificateRequest, v1::GetCertificateResponse>(
       options, &Connection::GetCertificate, request, [&](const auto& response) {
-        return Write(options.out, options.format == "der" ? response.der() : response.pem());
+        return options.format == "der" ? WriteOctets(options.out, response.der()) : Write(options.out, response.pem());
       });
 }
 

@@ -25,9 +25,31 @@ std::string Relative(Time time, Time now) {
 
 std::string Printable(std::string_view text) {
   std::string printable;
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    printable += octet < 0x20 || octet == 0x7F ? '?' : c;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto octet = static_cast<unsigned char>(text[at]);
+    const auto next = at + 1 < text.size() ? static_cast<unsigned char>(text[at + 1]) : 0;
+    if (octet == 0xC2 && next >= 0x80 && next < 0xA0) {
+      printable += '?';  // U+0080 to U+009F: controls, too
+      ++at;
+    } else {
+      printable += octet < 0x20 || octet == 0x7F ? '?' : text[at];
+    }
+  }
+  return printable;
+}
+
+std::string PrintableLines(std::string_view text) {
+  std::string printable;
+  while (!text.empty()) {
+    const auto end = text.find_first_of("\t\n");
+    const auto part = text.substr(0, end);
+    const bool crlf = end != std::string_view::npos && text[end] == '\n' && part.ends_with('\r');
+    printable += Printable(crlf ? part.substr(0, part.size() - 1) : part);
+    if (end == std::string_view::npos) {
+      break;
+    }
+    printable.append(crlf ? "\r" : "").push_back(text[end]);
+    text.remove_prefix(end + 1);
   }
   return printable;
 }

@@ -15,6 +15,8 @@ std::string Relative(Time time, Time now);
 
 // Text of others with control characters made visible, so that it cannot steer a terminal.
 std::string Printable(std::string_view text);
+// The same of text that has lines and tabulators of its own.
+std::string PrintableLines(std::string_view text);
 
 // A file's content; standard input for "" and "-". At most 1 MiB.
 Result<std::string> ReadText(const std::string& path);

@@ -25,7 +25,8 @@ std::unexpected<Error> Unusable(const std::string& what, const std::string& why)
 
 // The file's text; nothing when there is no file.
 Result<std::optional<std::string>> ReadFile(const std::string& path) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const Descriptor file(
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));  // a FIFO is not waited for
   if (file.get() < 0) {
     if (errno == ENOENT) {
       return std::nullopt;

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <functional>
 #include <latch>
 #include <optional>
 #include <string_view>
@@ -30,8 +32,10 @@ constexpr int kNotFound = 404;
 constexpr int kMethodNotAllowed = 405;
 constexpr int kServiceUnavailable = 503;
 constexpr int kServerError = 500;
-constexpr int kThreads = 32;  // a slow peer holds one, for kRequestLimit at most
+constexpr int kThreads = 32;           // a slow peer holds one, for kRequestLimit at most
+constexpr int kMostConnections = 256;  // waiting ones among them; what comes past them is closed
 constexpr std::chrono::seconds kRequestLimit{5};
+constexpr std::chrono::milliseconds kSilenceLimit{100};  // before the first octet, while others wait for a thread
 constexpr std::chrono::seconds kFarewellLimit{1};
 constexpr std::chrono::seconds kLongestAge{300};
 constexpr const char* kText = "text/plain; charset=utf-8";
@@ -172,8 +176,55 @@ struct HttpListener::Parts final : httplib::Server {
     Say(response, ready ? kOk : kServiceUnavailable, text);
   }
 
+  // Threads that serve connections, and a bounded queue of those that wait for one.
+  class Threads final : public httplib::TaskQueue {
+   public:
+    explicit Threads(Parts& parts) : parts_(parts), pool_(kThreads) {}
+
+    // Nothing in some versions of httplib, and whether it was taken in later ones.
+    using Taken = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));
+
+    Taken enqueue(std::function<void()> serve) override {
+      if (parts_.open >= kMostConnections) {
+        serve();  // by the thread that accepts, which closes it
+        return static_cast<Taken>(true);
+      }
+      ++parts_.open;
+      pool_.enqueue([this, serve = std::move(serve)] {
+        serve();
+        --parts_.open;
+      });
+      return static_cast<Taken>(true);
+    }
+
+    void shutdown() override { pool_.shutdown(); }
+
+   private:
+    Parts& parts_;
+    httplib::ThreadPool pool_;
+  };
+
+  // Whether its first octet came. Who says nothing holds a thread only while nobody else wants it.
+  bool Speaks(socket_t socket) const {
+    const auto end = std::chrono::steady_clock::now() + kRequestLimit;
+    for (auto now = std::chrono::steady_clock::now(); now < end; now = std::chrono::steady_clock::now()) {
+      const TimedStream silence(socket, now + kSilenceLimit);
+      if (silence.is_readable() || std::chrono::steady_clock::now() < now + kSilenceLimit) {
+        return true;  // or it is broken, which reading tells
+      }
+      if (open > kThreads) {
+        return false;
+      }
+    }
+    return false;
+  }
+
   bool process_and_close_socket(socket_t socket) override {
     TimedStream stream(socket, std::chrono::steady_clock::now() + kRequestLimit);
+    if (std::this_thread::get_id() == acceptor || !Speaks(socket)) {
+      close(socket);
+      return false;
+    }
     const bool served = tls ? ServeTls(stream) : Serve(*this, stream);
     shutdown(socket, SHUT_WR);
     // Closed with octets unread, the connection would be reset, and the answer could be lost.
@@ -210,6 +261,8 @@ struct HttpListener::Parts final : httplib::Server {
   const Readiness& readiness;
   const std::function<std::vector<prometheus::MetricFamily>()> metrics;
   const std::function<x509::ServerContext()> tls;  // empty: plain HTTP
+  std::atomic<int> open{0};                        // connections that are served or wait for it
+  std::thread::id acceptor;
   std::latch listening{1};
   std::jthread thread;
 };
@@ -223,8 +276,9 @@ Result<std::unique_ptr<HttpListener>> HttpListener::Start(
   auto& server = *parts;
   // Made once it runs: a stop before that would not be heard.
   server.new_task_queue = [&server] {
+    server.acceptor = std::this_thread::get_id();
     server.listening.count_down();
-    return new httplib::ThreadPool(kThreads);
+    return new Parts::Threads(server);
   };
   // httplib's own default is SO_REUSEPORT: a second process could share the port in silence.
   server.set_socket_options([](socket_t socket) {

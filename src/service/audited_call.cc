@@ -10,20 +10,23 @@
 namespace assertion::service {
 namespace {
 
-// The trace-id of a traceparent header (W3C Trace Context, section 3.2.2); empty when there is none.
+// The trace-id of a traceparent header (W3C Trace Context, section 3.2); empty when there is none.
 std::string TraceId(const grpc::ServerContextBase& context) {
   constexpr std::size_t kVersion = 3;
   constexpr std::size_t kTraceId = 32;
+  constexpr std::size_t kLength = 55;  // later versions may have more
   const auto& metadata = context.client_metadata();
   const auto found = metadata.find("traceparent");
-  if (found == metadata.end()) {
+  if (found == metadata.end() || found->second.size() < kLength) {
     return {};
   }
   const std::string_view header(found->second.data(), found->second.size());
-  const auto id = header.size() > kVersion + kTraceId ? header.substr(kVersion, kTraceId) : std::string_view();
+  const auto id = header.substr(kVersion, kTraceId);
+  const bool framed = !header.starts_with("ff") && header[kVersion - 1] == '-' && header[kVersion + kTraceId] == '-';
   const bool hexadecimal =
       std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-  return hexadecimal ? std::string(id) : "";
+  const bool is_any = id.find_first_not_of('0') != std::string_view::npos;
+  return framed && hexadecimal && is_any ? std::string(id) : "";
 }
 
 std::string_view NameOf(const Result<grpc::ByteBuffer>& outcome) {

@@ -7,12 +7,12 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -35,11 +35,25 @@ std::unexpected<Error> Unusable(const std::string& what, const Error& error) {
   return Fail(Code::kTlsUnusable, what + ": " + error.message, error.detail);
 }
 
+// A FIFO or a device is not waited for: that would keep revocations waiting, too.
 Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  if (!file) {
-    return Fail(Code::kTlsUnusable, path + ": cannot be read");
+  constexpr off_t kMostOctets = off_t{8} << 20U;
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  struct stat info{};
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) {
+    return Fail(Code::kTlsUnusable, path + ": cannot be read", std::strerror(errno));
+  }
+  if (!S_ISREG(info.st_mode) || info.st_size > kMostOctets) {
+    return Fail(Code::kTlsUnusable, path + ": is not a file of at most 8 MiB");
+  }
+  std::string text(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t got = 0;
+  for (ssize_t count = 1; got < text.size() && count > 0;
+       got += static_cast<std::size_t>(std::max<ssize_t>(count, 0))) {
+    count = read(file.get(), text.data() + got, text.size() - got);
+  }
+  if (got < text.size()) {
+    return Fail(Code::kTlsUnusable, path + ": became shorter while it was read");
   }
   return text;
 }

@@ -17,6 +17,8 @@
 namespace assertion::x509 {
 namespace {
 
+constexpr std::size_t kMostAuthorities = 1000;  // each is held against each
+
 using CrlPtr = std::unique_ptr<X509_CRL, Deleter<X509_CRL_free>>;
 using StoreContextPtr = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>>;
 
@@ -134,6 +136,9 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
   const auto errors = TakeErrors();
   if (certificates.empty()) {
     return Fail(Code::kInvalidArgument, "no PEM certificate of an authority", errors);
+  }
+  if (certificates.size() > kMostAuthorities) {
+    return Fail(Code::kInvalidArgument, "more than " + std::to_string(kMostAuthorities) + " authorities");
   }
   bool added = EndChainsAtUnknownIssuers(certificates);
   for (const auto& certificate : certificates) {

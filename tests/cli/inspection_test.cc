@@ -63,7 +63,13 @@ TEST(Inspection, DescribesTimesInWords) {
   EXPECT_NE(text.find("exp     2011-03-22T18:43:00Z (in 90 s)"), std::string::npos) << text;
 }
 
-TEST(Text, ControlCharactersDoNotReachTheTerminal) { EXPECT_EQ(Printable("a\x1b[2J\r\nb"), "a?[2J??b"); }
+TEST(Text, ControlCharactersDoNotReachTheTerminal) {
+  EXPECT_EQ(Printable("a\x1b[2J\r\nb"), "a?[2J??b");
+  EXPECT_EQ(Printable("\xC2\x9B"
+                      "2J\xC2\xA0\xC3\x9B\xC2"),
+            "?2J\xC2\xA0\xC3\x9B\xC2");
+  EXPECT_EQ(PrintableLines("a\tb\r\nc\x1b\rd\n"), "a\tb\r\nc??d\n");
+}
 
 TEST(Text, RelativeTimes) {
   const Time now(std::chrono::seconds(1'000'000'000));

@@ -4,10 +4,15 @@
 //                       how many are open whenever a line comes; ends with its standard input
 //   calls SECONDS       keeps 32 calls of CreateAssertion in flight; tells how many were answered, by gRPC status
 //   streams COUNT       opens that many streams on ten connections, and tells how many have ended, by gRPC status
+//   knocks SECONDS      opens streams without a message, 16 at a time; tells how many ended, by gRPC status
+//   hold COUNT          opens that many streams without a message on ten connections, and keeps them until its standard input ends
+//   bombs SECONDS       calls with a message of 61 KB that gzip makes 60 MiB of, 4 at a time; tells how many, by gRPC status
+//   noise SECONDS       pings without end on one connection, calls that are reset at once on others
 //   users FIRST COUNT   as root: each of these users in turn calls on a connection of its own, which it closes while the
 //                       next ones come; tells how many were not known as themselves
 import http2 from 'node:http2';
 import net from 'node:net';
+import { gzipSync } from 'node:zlib';
 
 const [socket, act, ...numbers] = process.argv.slice(1);
 const [first, second] = numbers.map(Number);
@@ -31,10 +36,10 @@ function connect() {
 }
 
 // Resolves to { code, message }.
-function call(session, method, body) {
+function call(session, method, body, headers = {}) {
   return new Promise((resolve) => {
     const stream = session.request({ ':method': 'POST', ':path': `/assertion.v1.AssertionService/${method}`,
-      'content-type': 'application/grpc', te: 'trailers' });
+      'content-type': 'application/grpc', te: 'trailers', ...headers });
     let answer = { code: 'broken', message: '' };
     const note = (headers) => {
       if (headers['grpc-status']) answer = { code: headers['grpc-status'], message: headers['grpc-message'] ?? '' };
@@ -46,6 +51,23 @@ function call(session, method, body) {
     stream.resume();
     if (body) stream.end(body);
   });
+}
+
+// Keeps that many calls in flight until the time is over, on a connection that is made anew when it ends.
+async function keepCalling(inFlight, seconds, ...what) {
+  const codes = {};
+  const end = Date.now() + seconds * 1000;
+  let session = connect();
+  await Promise.all(Array.from({ length: inFlight }, async () => {
+    while (Date.now() < end) {
+      if (session.closed || session.destroyed) session = connect();
+      const { code } = await call(session, ...what).catch(() => ({ code: 'broken' }));
+      codes[code] = (codes[code] ?? 0) + 1;
+      if (code === 'broken') await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  }));
+  session.destroy();
+  tell(codes);
 }
 
 const acts = {
@@ -80,18 +102,56 @@ const acts = {
     process.stdin.on('data', () => tell({ open: open.size }));
   },
 
-  async calls() {
-    const codes = {};
+  calls: () => keepCalling(32, first, 'CreateAssertion', REQUEST),
+  knocks: () => keepCalling(16, first, 'CreateAssertions'),
+
+  bombs() {
+    const octets = gzipSync(Buffer.alloc(60 << 20), { level: 9 });
+    const head = Buffer.from([1, 0, 0, 0, 0]);
+    head.writeUInt32BE(octets.length, 1);
+    return keepCalling(4, first, 'CreateAssertion', Buffer.concat([head, octets]), { 'grpc-encoding': 'gzip' });
+  },
+
+  async hold() {
+    const sessions = Array.from({ length: 10 }, connect);
+    const ended = [];
+    for (let i = 0; i < first; ++i) ended.push(call(sessions[i % 10], 'CreateAssertions').catch(() => {}));
+    tell({ asked: first });
+    process.stdin.resume().on('end', () => process.exit());
+    await Promise.all(ended);
+  },
+
+  async noise() {
     const end = Date.now() + first * 1000;
-    const session = connect();
-    await Promise.all(Array.from({ length: 32 }, async () => {
+    const ping = Buffer.from([0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    const pings = Buffer.concat(Array.from({ length: 500 }, () => ping));
+    const settled = (flooded) => new Promise((resolve) => { flooded.once('drain', resolve).once('close', resolve); });
+    const pinging = async () => {
       while (Date.now() < end) {
-        const { code } = await call(session, 'CreateAssertion', REQUEST);
-        codes[code] = (codes[code] ?? 0) + 1;
+        const flooded = net.connect(socket);
+        flooded.on('error', () => {}).resume();
+        flooded.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+        while (Date.now() < end && !flooded.destroyed) if (!flooded.write(pings)) await settled(flooded);
+        flooded.destroy();
       }
-    }));
-    session.destroy();
-    tell(codes);
+    };
+    const resetting = async () => {
+      while (Date.now() < end) {
+        const session = connect();
+        const closed = new Promise((resolve) => { session.on('close', resolve); });
+        for (let i = 0; i < 50 && !session.destroyed; ++i) {
+          const stream = session.request({ ':method': 'POST', ':path': '/assertion.v1.AssertionService/CreateAssertion',
+            'content-type': 'application/grpc', te: 'trailers' });
+          stream.on('error', () => {});
+          stream.close(http2.constants.NGHTTP2_CANCEL);
+          if (i % 10 === 9) await new Promise((resolve) => { stream.on('close', resolve); });
+        }
+        session.destroy();
+        await closed;
+      }
+    };
+    await Promise.all([pinging(), resetting()]);
+    tell({ over: true });
   },
 
   async streams() {
@@ -125,4 +185,4 @@ const acts = {
   },
 };
 await acts[act]();
-if (act !== 'idle') process.exit();
+if (!['idle', 'hold'].includes(act)) process.exit();

@@ -170,6 +170,9 @@ TEST_F(FileLedgerTest, SaysWhatMakesAFileUnusable) {
   std::filesystem::remove(path_);
   std::filesystem::create_directory(path_);
   contains(Reason(), "is not a file");
+  std::filesystem::remove(path_);
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  contains(Reason(), "is not a file");  // and is not waited for
 }
 
 TEST_F(FileLedgerTest, OneBadEntryIsAStrayAndStays) {
