@@ -5,14 +5,18 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "observe/utf8.h"
 
 namespace assertion {
 namespace {
@@ -31,6 +35,44 @@ class TraceFlag final : public spdlog::custom_flag_formatter {
     }
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<TraceFlag>(); }
+};
+
+// Whether a terminal may take the character for a command: C0, DEL, and C1 in UTF-8 (U+0080 to U+009F).
+bool IsControl(std::string_view character) {
+  constexpr auto kDelete = '\x7f';
+  if (character.size() == 1) {
+    return static_cast<unsigned char>(character.front()) < ' ' || character.front() == kDelete;
+  }
+  return character.size() == 2 && character[0] == '\xc2' && static_cast<unsigned char>(character[1]) < 0xA0;
+}
+
+// A line of the text format, where no text of others can begin a line of its own or steer the terminal: controls, and
+// what is not UTF-8, as \xNN.
+class TextFormatter final : public spdlog::formatter {
+ public:
+  TextFormatter() { pattern_.add_flag<TraceFlag>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v%*"); }
+
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override {
+    spdlog::memory_buf_t raw;
+    pattern_.format(message, raw);
+    for (std::string_view rest(raw.data(), raw.size()); !rest.empty();) {
+      const auto octets = OctetsOfCharacter(rest);
+      const auto character = rest.substr(0, std::max<std::size_t>(octets, 1));
+      rest.remove_prefix(character.size());
+      if (octets == 0 || IsControl(character)) {
+        for (const auto octet : character) {
+          fmt::format_to(std::back_inserter(line), "\\x{:02x}", static_cast<unsigned char>(octet));
+        }
+      } else {
+        line.append(character.data(), character.data() + character.size());
+      }
+    }
+    line.push_back('\n');
+  }
+  std::unique_ptr<formatter> clone() const override { return std::make_unique<TextFormatter>(); }
+
+ private:
+  spdlog::pattern_formatter pattern_{spdlog::pattern_time_type::utc, ""};
 };
 
 // The loggers are synchronous: a line is formatted by the thread that logs it.
@@ -157,9 +199,7 @@ std::unique_ptr<spdlog::formatter> LogFormatter(LogFormat format) {
   if (format == LogFormat::kJson) {
     return std::make_unique<JsonFormatter>();
   }
-  auto text = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  text->add_flag<TraceFlag>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v%*");
-  return text;
+  return std::make_unique<TextFormatter>();
 }
 
 void StartLog(LogFormat format) {

@@ -111,6 +111,9 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
     return std::unexpected(caller.error());
   }
   call->event().caller = caller->name();
+  if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
+    return admitted;  // before the message of a stranger costs anything
+  }
   v1::CreateAssertionRequest request;
   if (auto parsed = Parse(wire, request); !parsed) {
     return parsed;
@@ -127,6 +130,9 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
         call->tallied().tally = tally_;
         call->event().caller = caller->name();
         auto accepted = peers_.Judge(*context);
+        if (accepted) {
+          accepted = policy_.load()->Admit(*caller);  // a reload may have come
+        }
         if (accepted) {
           accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
         }
@@ -174,11 +180,6 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
     return std::unexpected(lifetime.error());
   }
   const auto policy = policy_.load();
-  if (request.has_extra_claims()) {
-    if (auto admitted = policy->Admit(caller); !admitted) {
-      return admitted;  // before the claims of a stranger cost anything
-    }
-  }
   const auto extra_claims = ToJson(request.extra_claims());
   if (!extra_claims) {
     return std::unexpected(extra_claims.error());
@@ -273,10 +274,20 @@ grpc::ServerUnaryReactor* AssertionService::GetJwks(grpc::CallbackServerContext*
   return reactor;
 }
 
+Result<Caller> AssertionService::Admit(const grpc::CallbackServerContext& context) const {
+  auto caller = peers_.Authenticate(context);
+  if (caller) {
+    if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
+      return std::unexpected(admitted.error());
+    }
+  }
+  return caller;
+}
+
 Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
                                                                  const grpc::ByteBuffer& wire) const {
   v1::GetCertificateRequest request;
-  const auto caller = peers_.Authenticate(context);
+  const auto caller = Admit(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }
@@ -314,7 +325,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
 Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerContext& context,
                                                    const grpc::ByteBuffer& wire) const {
   v1::GetJwksRequest request;
-  const auto caller = peers_.Authenticate(context);
+  const auto caller = Admit(context);
   if (!caller) {
     return std::unexpected(caller.error());
   }

@@ -4,9 +4,10 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+
+#include "observe/utf8.h"
 
 namespace assertion::service {
 namespace {
@@ -17,15 +18,6 @@ using google::protobuf::UnknownField;
 using google::protobuf::UnknownFieldSet;
 
 constexpr int kMaxDepth = 100;  // protobuf's own limit
-
-bool IsUtf8(std::string_view text) {
-  try {
-    nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
-}
 
 // The path of the first string field whose octets are not UTF-8. Reads the wire form without a schema, then matches
 // field numbers with the descriptor's.

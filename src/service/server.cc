@@ -1,9 +1,11 @@
 #include "service/server.h"
 
+#include <google/protobuf/stubs/common.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -29,6 +31,7 @@ constexpr int kHandshakeLimitMs = 2000;
 constexpr std::chrono::milliseconds kTick{1000};
 constexpr std::chrono::milliseconds kLongestSweepInterval{10'000};
 constexpr int kMostStreams = 100;  // calls at once on one connection
+constexpr int kMostReflectionThreads = 16;
 constexpr int kMaxHeaderOctets = 8 * 1024;
 
 int Milliseconds(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
@@ -41,6 +44,15 @@ void LogForGrpc(gpr_log_func_args* line) {
                                                                : spdlog::level::warn;
   log.Write(level, std::string("gRPC: ") + line->message);
 }
+
+#if GOOGLE_PROTOBUF_VERSION < 4022000  // later ones log through Abseil, and nothing of what a peer sends
+// Protobuf's, one for each message with a string that is not UTF-8.
+void LogForProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/, int /*line*/,
+                    const std::string& message) {
+  static SparingLog log;
+  log.Write(spdlog::level::warn, "protobuf: " + message);
+}
+#endif
 
 }  // namespace
 
@@ -97,6 +109,9 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                               audit::Log* audit, AssertionTally* tally, Limits limits) {
   gpr_set_log_function(LogForGrpc);
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+  google::protobuf::SetLogHandler(LogForProtobuf);
+#endif
   auto listener = LocalListener::Bind(addresses.socket_path, addresses.socket_group);
   if (!listener) {
     return std::unexpected(listener.error());
@@ -128,6 +143,12 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  // Reflection, gRPC's own and open to everybody, keeps a thread for each open stream. Past as many a call of it is
+  // RESOURCE_EXHAUSTED. The services here need none of these threads.
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  grpc::ResourceQuota quota("assertiond");
+  quota.SetMaxThreads(kMostReflectionThreads);
+  builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
   // A connection that says nothing would delay the stop for gRPC's own 120 s.
   builder.AddChannelArgument("grpc.server_handshake_timeout_ms", kHandshakeLimitMs);

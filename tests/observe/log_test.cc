@@ -10,6 +10,7 @@
 #include <regex>
 #include <sstream>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace assertion {
@@ -39,6 +40,22 @@ TEST(Log, AsJsonIsOneObjectALine) {
     if (message.find('\xff') == std::string::npos) {
       EXPECT_EQ(object["message"], message);
     }
+  }
+}
+
+TEST(Log, AsTextIsOneLineThatSteersNoTerminal) {
+  const std::vector<std::pair<std::string, std::string>> shown = {
+      {"two\nlines\r\n", "two\\x0alines\\x0d\\x0a"},
+      {"\x1b]0;owned\x07 \x7f\t", "\\x1b]0;owned\\x07 \\x7f\\x09"},
+      {"C1 \xc2\x9b and \x9b", "C1 \\xc2\\x9b and \\x9b"},
+      {"caf\xc3\xa9 \xe2\x80\xa6 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x80\xa6 \xf0\x9f\x98\x80"},
+      {"cut \xe2\x80", "cut \\xe2\\x80"},
+      {"overlong \xc0\x8a \xe0\x82\x9b, a surrogate \xed\xa0\x80, too large \xf4\x90\x80\x80",
+       "overlong \\xc0\\x8a \\xe0\\x82\\x9b, a surrogate \\xed\\xa0\\x80, too large \\xf4\\x90\\x80\\x80"}};
+  for (const auto& [message, expected] : shown) {
+    const auto line = Line(LogFormat::kText, message, "");
+    EXPECT_TRUE(line.ends_with(" warning " + expected + "\n")) << line;
+    EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
   }
 }
 

@@ -8,6 +8,8 @@
 #include <netinet/tcp.h>
 #include <openssl/rand.h>
 #include <poll.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -387,10 +389,47 @@ TEST_F(ServiceTest, InvalidUtf8NamesItsField) {
   EXPECT_EQ(status.error_message(), "client_id: not valid UTF-8");
   status = CallRaw(method, "\x0a\x06orders\x12\x01\xc3");
   EXPECT_EQ(status.error_message(), "audience: not valid UTF-8");
+  for (const auto* bad : {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x8f\xbf\xbf", "\xe2\x82"}) {
+    request_.set_client_id(bad);
+    status = CallRaw(method, request_.SerializeAsString());
+    EXPECT_EQ(status.error_message(), "client_id: not valid UTF-8");
+  }
   // extra_claims { fields { key: "\xff" value {} } }
   status = CallRaw(method, std::string("\x0a\x06orders\x22\x07\x0a\x05\x0a\x01\xff\x12\x00", 17));
   EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(status.error_message(), "extra_claims.fields.key: not valid UTF-8");
+}
+
+// What Protobuf says of the strings goes to the log, a few lines a second.
+TEST_F(ServiceTest, InvalidUtf8MakesFewLinesOfTheLogHoweverOften) {
+  const auto lines = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(1000);
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", lines));
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(CallRaw("/assertion.v1.AssertionService/GetJwks", "\x0a\x01\xff").error_code(),
+              StatusCode::INVALID_ARGUMENT);
+  }
+  const auto raw = testing::internal::GetCapturedStderr();
+  spdlog::set_default_logger(before);
+  EXPECT_EQ(raw, "");
+  EXPECT_LT(lines->last_formatted().size(), 50U);
+}
+
+// Else a stranger has it parsed, searched and complained of in the log, as often as there are calls.
+TEST_F(ServiceTest, TheMessageOfAStrangerIsNotRead) {
+  auto clients = Clients();
+  for (auto& client : clients) {
+    client.callers.clear();
+  }
+  policy_.store(std::make_shared<const Policy>(clients, std::vector<Operator>(), SystemTime, RandomOctets));
+  for (const auto* method : {"AssertionService/CreateAssertion", "AssertionService/GetCertificate",
+                             "AssertionService/GetJwks", "KeyAdminService/GenerateKey", "KeyAdminService/ListKeys"}) {
+    for (const std::string octets : {"\x0a\x01\xff", "\xff\xff\xff", ""}) {
+      const auto status = CallRaw(std::string("/assertion.v1.") + method, octets);
+      EXPECT_EQ(status.error_code(), StatusCode::PERMISSION_DENIED) << method << ": " << status.error_message();
+    }
+  }
 }
 
 TEST_F(ServiceTest, OctetsThatAreNoMessage) {
