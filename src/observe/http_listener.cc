@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <latch>
@@ -20,6 +19,7 @@
 #include "keys/publication.h"
 #include "observe/timed_stream.h"
 #include "observe/tls_stream.h"
+#include "observe/visitors.h"
 #include "x509/certificate.h"
 
 namespace assertion {
@@ -32,11 +32,12 @@ constexpr int kNotFound = 404;
 constexpr int kMethodNotAllowed = 405;
 constexpr int kServiceUnavailable = 503;
 constexpr int kServerError = 500;
-constexpr int kThreads = 32;           // a slow peer holds one, for kRequestLimit at most
-constexpr int kMostConnections = 256;  // waiting ones among them; what comes past them is closed
+constexpr int kBacklog = 128;  // connections that the kernel keeps until they are accepted
 constexpr std::chrono::seconds kRequestLimit{5};
-constexpr std::chrono::milliseconds kSilenceLimit{100};  // before the first octet, while others wait for a thread
 constexpr std::chrono::seconds kFarewellLimit{1};
+constexpr size_t kRequestOctets = 8192;
+constexpr size_t kFarewellOctets = 65536;
+constexpr std::string_view kTooLong = "HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 constexpr std::chrono::seconds kLongestAge{300};
 constexpr const char* kText = "text/plain; charset=utf-8";
 
@@ -93,6 +94,23 @@ void Publish(const Client& client, const httplib::Request& request, httplib::Res
   response.status = kOk;
   response.set_content(body, content_type);
 }
+
+// httplib's own queue takes sockets without a bound. This one lets the listening thread run what httplib would queue,
+// which is process_and_close_socket.
+class AtOnce final : public httplib::TaskQueue {
+ public:
+  explicit AtOnce(httplib::ThreadPool& threads) : threads_(threads) {}
+
+  using Queued = decltype(std::declval<httplib::TaskQueue&>().enqueue(std::function<void()>()));
+  Queued enqueue(std::function<void()> task) override {
+    task();
+    return Queued(true);  // void in earlier versions
+  }
+  void shutdown() override { threads_.shutdown(); }
+
+ private:
+  httplib::ThreadPool& threads_;
+};
 
 }  // namespace
 
@@ -176,74 +194,43 @@ struct HttpListener::Parts final : httplib::Server {
     Say(response, ready ? kOk : kServiceUnavailable, text);
   }
 
-  // Threads that serve connections, and a bounded queue of those that wait for one.
-  class Threads final : public httplib::TaskQueue {
-   public:
-    explicit Threads(Parts& parts) : parts_(parts), pool_(kThreads) {}
-
-    // Nothing in some versions of httplib, and whether it was taken in later ones.
-    using Taken = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));
-
-    Taken enqueue(std::function<void()> serve) override {
-      if (parts_.open >= kMostConnections) {
-        serve();  // by the thread that accepts, which closes it
-        return static_cast<Taken>(true);
-      }
-      ++parts_.open;
-      pool_.enqueue([this, serve = std::move(serve)] {
-        serve();
-        --parts_.open;
-      });
-      return static_cast<Taken>(true);
-    }
-
-    void shutdown() override { pool_.shutdown(); }
-
-   private:
-    Parts& parts_;
-    httplib::ThreadPool pool_;
-  };
-
-  // Whether its first octet came. Who says nothing holds a thread only while nobody else wants it.
-  bool Speaks(socket_t socket) const {
-    const auto end = std::chrono::steady_clock::now() + kRequestLimit;
-    for (auto now = std::chrono::steady_clock::now(); now < end; now = std::chrono::steady_clock::now()) {
-      const TimedStream silence(socket, now + kSilenceLimit);
-      if (silence.is_readable() || std::chrono::steady_clock::now() < now + kSilenceLimit) {
-        return true;  // or it is broken, which reading tells
-      }
-      if (open > kThreads) {
-        return false;
-      }
-    }
-    return false;
-  }
-
+  // Called by the thread that listens. There is a thread for each visitor, so that none waits for a silent one.
   bool process_and_close_socket(socket_t socket) override {
-    TimedStream stream(socket, std::chrono::steady_clock::now() + kRequestLimit);
-    if (std::this_thread::get_id() == acceptor || !Speaks(socket)) {
+    if (!visitors.Admit(socket)) {
       close(socket);
       return false;
     }
-    const bool served = tls ? ServeTls(stream) : Serve(*this, stream);
-    shutdown(socket, SHUT_WR);
-    // Closed with octets unread, the connection would be reset, and the answer could be lost.
-    TimedStream farewell(socket, std::chrono::steady_clock::now() + kFarewellLimit);
-    std::array<char, 4096> unread{};
-    while (farewell.read(unread.data(), unread.size()) > 0) {
-    }
-    close(socket);
-    return served;
+    threads->enqueue([this, socket] { Receive(socket); });
+    return true;
   }
 
-  bool ServeTls(TimedStream& beneath) {
-    TlsStream stream(tls(), beneath);
-    if (!stream.Accept()) {
-      return false;
+  void Receive(int socket) {
+    if (!visitors.IsShut(socket)) {
+      TimedStream stream(socket, std::chrono::steady_clock::now() + kRequestLimit, kRequestOctets);
+      tls ? ServeTls(stream) : ServeOne(stream, stream);
+      shutdown(socket, SHUT_WR);
+      // Closed with octets unread, the connection would be reset, and the answer could be lost.
+      TimedStream farewell(socket, std::chrono::steady_clock::now() + kFarewellLimit, kFarewellOctets);
+      std::array<char, 4096> unread{};
+      while (farewell.read(unread.data(), unread.size()) > 0) {
+      }
     }
-    const bool served = Serve(*this, stream);
-    stream.Close();
-    return served;
+    visitors.Close(socket);
+  }
+
+  void ServeTls(TimedStream& beneath) {
+    TlsStream stream(tls(), beneath);
+    if (stream.Accept()) {
+      ServeOne(stream, beneath);
+      stream.Close();
+    }
+  }
+
+  void ServeOne(httplib::Stream& stream, const TimedStream& beneath) {
+    // httplib itself answers headers that are too long, but no first line.
+    if (!Serve(*this, stream) && beneath.overrun()) {
+      stream.write(kTooLong.data(), kTooLong.size());
+    }
   }
 
   // Later versions of httplib want the addresses, too, which nobody here asks for.
@@ -261,8 +248,8 @@ struct HttpListener::Parts final : httplib::Server {
   const Readiness& readiness;
   const std::function<std::vector<prometheus::MetricFamily>()> metrics;
   const std::function<x509::ServerContext()> tls;  // empty: plain HTTP
-  std::atomic<int> open{0};                        // connections that are served or wait for it
-  std::thread::id acceptor;
+  Visitors visitors;
+  std::optional<httplib::ThreadPool> threads;
   std::latch listening{1};
   std::jthread thread;
 };
@@ -276,14 +263,16 @@ Result<std::unique_ptr<HttpListener>> HttpListener::Start(
   auto& server = *parts;
   // Made once it runs: a stop before that would not be heard.
   server.new_task_queue = [&server] {
-    server.acceptor = std::this_thread::get_id();
+    server.threads.emplace(Visitors::kMost);  // a slow peer holds one, for kRequestLimit at most
     server.listening.count_down();
-    return new Parts::Threads(server);
+    return new AtOnce(*server.threads);
   };
   // httplib's own default is SO_REUSEPORT: a second process could share the port in silence.
-  server.set_socket_options([](socket_t socket) {
+  int listener = -1;
+  server.set_socket_options([&listener](socket_t socket) {
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    listener = socket;
   });
   server.set_pre_routing_handler([&server](const httplib::Request& request, httplib::Response& response) {
     // Ranges of an answer may be ignored (RFC 9110 section 14.2); many that overlap would multiply it.
@@ -300,6 +289,7 @@ Result<std::unique_ptr<HttpListener>> HttpListener::Start(
     return Fail(Code::kAddressUnusable, "http_listen: cannot listen on " + host + " port " + std::to_string(port) +
                                             ": is it this machine's address, and free?");
   }
+  listen(listener, kBacklog);  // httplib's own backlog is 5, which a flood keeps full
   server.thread = std::jthread([&server] { server.listen_after_bind(); });
   server.listening.wait();
   return std::unique_ptr<HttpListener>(new HttpListener(std::move(parts), bound));

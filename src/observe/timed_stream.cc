@@ -30,7 +30,14 @@ bool TimedStream::Wait(short events) const {
 bool TimedStream::is_readable() const { return Wait(POLLIN); }
 bool TimedStream::is_writable() const { return Wait(POLLOUT); }
 
-ssize_t TimedStream::read(char* data, size_t size) { return Wait(POLLIN) ? recv(socket_, data, size, 0) : -1; }
+ssize_t TimedStream::read(char* data, size_t size) { return Counted(Wait(POLLIN) ? recv(socket_, data, size, 0) : -1); }
+
+ssize_t TimedStream::Counted(ssize_t received) {
+  const auto octets = static_cast<size_t>(std::max<ssize_t>(received, 0));
+  overrun_ = overrun_ || octets > left_;
+  left_ -= std::min(octets, left_);
+  return overrun_ ? -1 : received;
+}
 
 // What the peer does not take now waits for the deadline, not for the socket.
 ssize_t TimedStream::write(const char* data, size_t size) {

@@ -51,7 +51,7 @@ void TlsStream::Close() {
 }
 
 ssize_t TlsStream::read(char* data, size_t size) {
-  return UntilDone([&](SSL* ssl) { return SSL_read(ssl, data, Limited(size)); });
+  return beneath_.Counted(UntilDone([&](SSL* ssl) { return SSL_read(ssl, data, Limited(size)); }));
 }
 
 ssize_t TlsStream::write(const char* data, size_t size) {

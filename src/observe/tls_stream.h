@@ -12,7 +12,7 @@
 
 namespace assertion {
 
-// TLS above a connection, as its server, within the deadline of what is beneath.
+// TLS above a connection, as its server, within the deadline and the octets of what is beneath.
 class TlsStream final : public httplib::Stream {
  public:
   // `beneath` must outlive it.

@@ -1,6 +1,7 @@
 // What assertiond publishes over HTTP: JWK Sets, certificates, health, metrics.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
@@ -11,12 +12,16 @@ import { Deployment } from './deployment.mjs';
 import { Deadline } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const MIB = 1 << 20;
 const ODD = 'a/b%2F..?#~';  // a client id may hold any printable character
 
 describe('the HTTP listener', () => {
   let deployment;
   let admin;
   let kid;
+  let base;
+
+  const descriptors = () => readdirSync(`/proc/${deployment.daemon.pid}/fd`).length;
 
   before(async () => {
     deployment = await Deployment.start([
@@ -27,6 +32,7 @@ describe('the HTTP listener', () => {
     ({ kid } = await deployment.generateKey('orders'));
     await deployment.generateKey(ODD);
     admin = new Caller(KeyAdminService, deployment.socket);
+    base = descriptors();
   });
 
   after(async () => {
@@ -179,6 +185,42 @@ describe('the HTTP listener', () => {
     assert.match(body, /^assertiond_client_signing_keys\{client_id="keyless",hsm="[^"]+"\} 0$/m);
     assert.match(body, /^assertiond_client_signing_keys\{client_id="orders",hsm="[^"]+"\} 1$/m);
     assert.match(body, /^assertiond_ledger_version\{client_id="keyless",hsm="[^"]+"\} 0$/m);
+  });
+
+  // From the prober's own address, and from another one.
+  for (const localAddress of ['127.0.0.1', '127.0.0.2']) {
+    it(`with 2,000 silent connections from ${localAddress} still answers`, async (context) => {
+      const silent = Array.from({ length: 2000 }, () => net.connect(
+        { port: new URL(deployment.httpOrigin).port, host: '127.0.0.1', localAddress }).on('error', () => {}));
+      context.after(() => silent.forEach((socket) => socket.destroy()));
+      const deadline = new Deadline(30, 'answers beside 2,000 silent connections');
+      await deadline.until(() => silent.every((socket) => !socket.connecting));
+      assert.ok(descriptors() < base + 250, `${descriptors()} descriptors, ${base} before`);
+      for (let i = 0; i < 5; ++i) assert.equal((await deadline.limit(ask('/readyz'))).status, 200);
+      await deployment.createAssertion('orders');
+      assert.ok(silent.some((socket) => !socket.closed));
+    });
+  }
+
+  it('takes no more than 8 KiB of headers', async (context) => {
+    const resident = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`))[1]) * 1024;
+    const start = resident();
+    const closed = Array.from({ length: 32 }, () => new Promise((resolve) => {
+      const socket = net.connect({ port: new URL(deployment.httpOrigin).port, host: '127.0.0.1' });
+      context.after(() => socket.destroy());
+      socket.on('error', () => {}).on('close', resolve).resume();
+      const pour = () => {
+        while (socket.writable && socket.write('a:b\r\n'.repeat(3000)));
+      };
+      socket.on('drain', pour).write('GET /healthz HTTP/1.1\r\n', pour);
+    }));
+    await new Deadline(30, 'connections with endless headers to be closed').limit(Promise.all(closed));
+    const grown = (resident() - start) / MIB;
+    assert.ok(grown < 16, `${grown} MiB more`);
+    const fits = 'x'.repeat(7000);
+    assert.match(await sendRaw(`GET /healthz HTTP/1.1\r\nX: ${fits}\r\n\r\n`), /^HTTP\/1\.1 200 /);
+    assert.match(await sendRaw(`GET /healthz HTTP/1.1\r\nX: ${fits}\r\nY: ${fits}\r\n\r\n`), /^HTTP\/1\.1 400 /);
+    assert.match(await sendRaw(`GET /${fits}${fits} HTTP/1.1\r\n\r\n`), /^HTTP\/1\.1 414 /);
   });
 
   it('refuses a port that is taken', async () => {

@@ -113,8 +113,8 @@ describe('mutual TLS', () => {
   }
 
   // GET over HTTPS as somebody who trusts the authority and has no certificate.
-  const get = (where) => new Promise((resolve, reject) => {
-    const asked = https.get(`${deployment.httpOrigin}${where}`, { ca: authority.certificate, agent: false }, (answer) => {
+  const get = (where, headers = {}) => new Promise((resolve, reject) => {
+    const asked = https.get(`${deployment.httpOrigin}${where}`, { ca: authority.certificate, agent: false, headers }, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part));
       answer.on('end', () => resolve({
@@ -206,6 +206,9 @@ describe('mutual TLS', () => {
     const port = new URL(deployment.httpOrigin).port;
     const { stdout } = await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2', '-cipher', 'AES128-SHA']);
     assert.match(stdout, /Cipher is \(NONE\)/);
+    const fits = 'x'.repeat(7000);
+    assert.equal((await get('/readyz', { X: fits })).status, 200);
+    assert.equal((await get('/readyz', { X: fits, Y: fits })).status, 400);
     // Who connects and says nothing, or nonsense, keeps nobody else waiting.
     const silent = Array.from({ length: 8 }, () => connectTo(port));
     for (const socket of silent.slice(4)) socket.write('GET / HTTP/1.1\r\n\r\n');
