@@ -29,10 +29,10 @@ class VisitorsTest : public testing::Test {
  protected:
   VisitorsTest() : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     address_ = Loopback("127.0.0.1", 0);
-    bind(listener_.get(), Plain(address_), sizeof address_);
-    listen(listener_.get(), 1);
+    EXPECT_EQ(bind(listener_.get(), Plain(address_), sizeof address_), 0);
+    EXPECT_EQ(listen(listener_.get(), 1), 0);
     socklen_t size = sizeof address_;
-    getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address_), &size);
+    EXPECT_EQ(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address_), &size), 0);
   }
 
   ~VisitorsTest() override {
