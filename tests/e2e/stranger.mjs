@@ -3,7 +3,10 @@
 //   idle COUNT          opens that many connections that speak HTTP/2 and call nothing; tells how many were opened, then
 //                       how many are open whenever a line comes; ends with its standard input
 //   calls SECONDS       keeps 32 calls of CreateAssertion in flight; tells how many were answered, by gRPC status
+//   garbled SECONDS     the same with an audience that is no UTF-8
 //   streams COUNT       opens that many streams on ten connections, and tells how many have ended, by gRPC status
+//   reflect COUNT       opens that many calls of the server's reflection on ten connections and leaves them open; tells how
+//                       many were opened; ends with its standard input
 //   users FIRST COUNT   as root: each of these users in turn calls on a connection of its own, which it closes while the
 //                       next ones come; tells how many were not known as themselves
 import http2 from 'node:http2';
@@ -23,6 +26,7 @@ function request(audience) {
   return Buffer.concat([head, message]);
 }
 const REQUEST = request(Buffer.alloc(1024, 1));
+const GARBLED = request(Buffer.alloc(256, 0xFF));
 
 function connect() {
   const session = http2.connect('http://localhost', { createConnection: () => net.connect(socket) });
@@ -80,19 +84,21 @@ const acts = {
     process.stdin.on('data', () => tell({ open: open.size }));
   },
 
-  async calls() {
+  async calls(body = REQUEST) {
     const codes = {};
     const end = Date.now() + first * 1000;
     const session = connect();
     await Promise.all(Array.from({ length: 32 }, async () => {
       while (Date.now() < end) {
-        const { code } = await call(session, 'CreateAssertion', REQUEST);
+        const { code } = await call(session, 'CreateAssertion', body);
         codes[code] = (codes[code] ?? 0) + 1;
       }
     }));
     session.destroy();
     tell(codes);
   },
+
+  garbled() { return acts.calls(GARBLED); },
 
   async streams() {
     const codes = {};
@@ -103,6 +109,31 @@ const acts = {
     }));
     tell(codes);
     for (const session of sessions) session.destroy();
+  },
+
+  async reflect() {
+    // Frames, not a session: what no client acknowledges, no client is held to.
+    const frame = (type, flags, stream, payload = Buffer.alloc(0)) => {
+      const head = Buffer.alloc(9);
+      head.writeUIntBE(payload.length, 0, 3);
+      head.writeUInt8(type, 3);
+      head.writeUInt8(flags, 4);
+      head.writeUInt32BE(stream, 5);
+      return Buffer.concat([head, payload]);
+    };
+    const field = (name, value) => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name),
+      Buffer.from([value.length]), Buffer.from(value)]);
+    const headers = Buffer.concat(Object.entries({ ':method': 'POST', ':scheme': 'http', ':authority': 'localhost',
+      ':path': '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', 'content-type': 'application/grpc',
+      te: 'trailers' }).map(([name, value]) => field(name, value)));
+    const connections = Array.from({ length: 10 }, () => net.connect(socket));
+    await Promise.all(connections.map((connection) => new Promise((resolve) => {
+      connection.on('error', () => {}).on('close', resolve).resume();
+      const calls = Array.from({ length: first / 10 }, (_, i) => frame(1, 4, 2 * i + 1, headers));
+      connection.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0), ...calls]), resolve);
+    })));
+    tell({ opened: first });
+    await new Promise((resolve) => { process.stdin.on('end', resolve).resume(); });
   },
 
   async users() {
