@@ -146,6 +146,20 @@ asStrangers('a stranger in the group of the socket', () => {
     assert.equal(await ready(deployment), 200);
   });
 
+  it('holds no memory with 60,000 calls that it leaves open', async (context) => {
+    const resident = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]) * 1024;
+    const base = resident();
+    const reflecting = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
+      deployment.socket, 'reflect', '60000'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'reflecting.log') });
+    context.after(() => reflecting.kill('SIGKILL'));
+    await new Lines(reflecting, 'stdout').next(new Deadline(60, 'the calls'));
+    const ended = () => logLines(deployment).some(({ message }) => /connections of unlisted peers are ended/.test(message));
+    await new Deadline(30, 'their connections to end').until(ended);
+    await deployment.createAssertion('orders');
+    await new Deadline(60, 'the memory to be given back').until(() => resident() < base + 100 * MIB);
+    await deployment.createAssertion('orders');
+  });
+
   it('has no line of the log for each message that is no UTF-8', async () => {
     const size = statSync(deployment.log).size;
     const codes = await act(deployment, 'garbled', 2);
