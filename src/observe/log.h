@@ -15,7 +15,8 @@ enum class LogFormat { kText, kJson };
 // Sends the log to standard error, one line an event, UTC.
 void StartLog(LogFormat format);
 
-// Text for people, with controls as \xNN, or one JSON object a line for programs: time, level, message, and trace_id if there is one.
+// Text for people, with controls as \xNN, or one JSON object a line for programs: time, level, message, and trace_id if
+// there is one.
 std::unique_ptr<spdlog::formatter> LogFormatter(LogFormat format);
 
 // For people where standard error is a terminal.

@@ -112,7 +112,7 @@ Status AssertionService::Create(const grpc::CallbackServerContext& context, cons
   }
   call->event().caller = caller->name();
   if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
-    return admitted;  // before the message of a stranger costs anything
+    return admitted;  // the message of a stranger is not read
   }
   v1::CreateAssertionRequest request;
   if (auto parsed = Parse(wire, request); !parsed) {

@@ -91,6 +91,15 @@ bool Peers::IsCondemned(const std::string& peer, const std::function<bool(const 
   return !IsGood(found->second) || (found->second.caller && dropped(*found->second.caller));
 }
 
+std::size_t Peers::EndUnlisted(std::span<Connections* const> all, const Policy& policy) {
+  const auto unlisted = [&policy](const Caller& caller) { return !policy.Admit(caller).has_value(); };
+  std::size_t ended = 0;
+  for (auto* const connections : all) {
+    ended += connections->EndThoseOf([&](const std::string& peer) { return IsCondemned(peer, unlisted, true); });
+  }
+  return ended;
+}
+
 void Peers::Sweep(std::span<Connections* const> all, const std::shared_ptr<const Policy>& policy) {
   const std::lock_guard one_at_a_time(sweeping_);
   const auto trust = trust_.load();

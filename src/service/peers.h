@@ -3,6 +3,7 @@
 #include <grpcpp/server_context.h>
 
 #include <atomic>
+#include <cstddef>
 #include <ctime>
 #include <functional>
 #include <memory>
@@ -40,6 +41,9 @@ class Peers {
   // policy of the sweep before did. A TLS connection on which no call has told its certificate is ended when the trust,
   // or who is listed, has changed.
   void Sweep(std::span<Connections* const> all, const std::shared_ptr<const Policy>& policy);
+
+  // Ends those of `all` connections whose peer `policy` does not list, or is not known yet. Returns how many.
+  std::size_t EndUnlisted(std::span<Connections* const> all, const Policy& policy);
 
  private:
   // What is known of one TLS connection, by its first call.

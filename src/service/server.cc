@@ -6,11 +6,15 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,13 +32,25 @@ namespace {
 
 constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
 constexpr int kHandshakeLimitMs = 2000;
-constexpr std::chrono::milliseconds kTick{1000};
+constexpr std::chrono::milliseconds kTick{250};
+constexpr std::size_t kMib = 1U << 20;
+constexpr std::size_t kMostMoreMemory = 256 * kMib;  // than at the start, as long as unlisted peers are connected
+constexpr std::size_t kMostKeptMemory = 64 * kMib;   // more than at the start, free, and not given back
 constexpr std::chrono::milliseconds kLongestSweepInterval{10'000};
 constexpr int kMostStreams = 100;  // calls at once on one connection
 constexpr int kMostReflectionThreads = 16;
 constexpr int kMaxHeaderOctets = 8 * 1024;
 
 int Milliseconds(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
+
+// Memory of this process, in octets; 0 when the kernel does not tell.
+std::size_t Resident() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  statm >> all >> resident;
+  return statm ? resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
 
 // gRPC's own lines, most of which a peer can cause, in our log: one format, and no more a second than of any such kind.
 void LogForGrpc(gpr_log_func_args* line) {
@@ -69,8 +85,8 @@ struct Server::Parts {
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
-  void Sweep() {
-    const std::lock_guard lock(listening);
+  // With `listening` held.
+  std::vector<Connections*> AllConnections() const {
     std::vector<Connections*> all;
     for (auto* const connections :
          {listener ? listener->connections() : nullptr, tls_listener ? tls_listener->connections() : nullptr}) {
@@ -78,7 +94,29 @@ struct Server::Parts {
         all.push_back(connections);
       }
     }
-    peers->Sweep(all, policy_in_force.load());
+    return all;
+  }
+
+  void Sweep() {
+    const std::lock_guard lock(listening);
+    peers->Sweep(AllConnections(), policy_in_force.load());
+  }
+
+  // gRPC 1.51 holds only clients that acknowledge its settings to a number of calls, and keeps 12 KB for each call that
+  // is open. `at_start` is the memory that the server had before it served.
+  void LimitMemory(std::size_t at_start) {
+    if (Resident() < at_start + kMostMoreMemory) {
+      return;
+    }
+    malloc_trim(0);  // what is free, and only kept, is nobody's fault
+    if (const auto resident = Resident(); resident >= at_start + kMostMoreMemory) {
+      const std::lock_guard lock(listening);
+      if (const auto ended = peers->EndUnlisted(AllConnections(), *policy_in_force.load()); ended > 0) {
+        shed.Write(spdlog::level::warn, std::to_string(ended) +
+                                            " connections of unlisted peers are ended: the server has " +
+                                            std::to_string(resident / kMib) + " MiB");
+      }
+    }
   }
 
   void StopListening() {
@@ -100,6 +138,7 @@ struct Server::Parts {
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<grpc::Server> server;
+  SparingLog shed;
   Heartbeat heartbeat;
   std::jthread watch;
 };
@@ -184,7 +223,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
 // Ends what is open for too long, and what is open of peers who are not to be served any more.
 void Server::Watch(const Limits& limits) {
   parts_->Sweep();  // remembers who is believed and listed before the first change
-  parts_->watch = std::jthread([this, limits](const std::stop_token& stop) {
+  parts_->watch = std::jthread([this, limits, at_start = Resident()](const std::stop_token& stop) {
     // More often than told, a long interval would let what is known of closed connections pile up.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
     const auto wake = std::min({interval, limits.stream_age, kTick});
@@ -194,6 +233,7 @@ void Server::Watch(const Limits& limits) {
     auto next = std::chrono::steady_clock::now() + interval;
     while (!waiting.wait_for(lock, stop, wake, [&stop] { return stop.stop_requested(); })) {
       parts_->assertion_service.EndStreamsOlderThan(limits.stream_age);
+      parts_->LimitMemory(at_start);
       if (const auto now = std::chrono::steady_clock::now(); now >= next) {
         next = now + interval;
         if (parts_->tls_listener) {
@@ -201,6 +241,9 @@ void Server::Watch(const Limits& limits) {
           static_cast<void>(parts_->tls_listener->RefreshTrust());
         }
         parts_->Sweep();
+        if (Resident() >= at_start + kMostKeptMemory) {
+          malloc_trim(0);  // the C library would keep for ever what a flood took
+        }
       }
     }
   });

@@ -38,7 +38,7 @@ struct Addresses {
   Rate refusals = kUsualRefusals;     // that a peer is told one by one, and that are audited as such
 };
 
-// The gRPC server: both services, health (grpc.health.v1) and reflection.
+// The gRPC server: both services, health (grpc.health.v1) and reflection, both open to everybody who may connect.
 class Server {
  public:
   // Accepts calls when it returns. kAddressUnusable, kTlsUnusable. The core must outlive the server;

@@ -50,6 +50,7 @@ Result<std::string> ReadFile(const std::string& path) {
   std::size_t got = 0;
   for (ssize_t count = 1; got < text.size() && count > 0;
        got += static_cast<std::size_t>(std::max<ssize_t>(count, 0))) {
+    // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): a regular file, and one refresh at a time
     count = read(file.get(), text.data() + got, text.size() - got);
   }
   if (got < text.size()) {

@@ -152,6 +152,46 @@ asStrangers('a stranger in the group of the socket', () => {
     assert.deepEqual(Object.keys(await act(deployment, 'streams', 300)).sort(), ['7', '8']);
   });
 
+  it('takes no thread for each of 2,000 calls of reflection', async (context) => {
+    const threads = () => Number(/Threads:\s+(\d+)/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]);
+    const base = threads();
+    const reflecting = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
+      deployment.socket, 'reflect', '2000'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'reflecting.log') });
+    context.after(() => reflecting.kill('SIGKILL'));
+    assert.deepEqual(JSON.parse(await new Lines(reflecting, 'stdout').next(new Deadline(60, 'the calls'))), { opened: 2000 });
+    const most = [];
+    for (const end = Date.now() + 2000; Date.now() < end;) {
+      await deployment.createAssertion('orders');
+      most.push(threads());
+    }
+    assert.ok(Math.max(...most) < base + 32, `${Math.max(...most)} threads, ${base} before`);
+    assert.equal(await ready(deployment), 200);
+  });
+
+  it('holds no memory with 60,000 calls that it leaves open', async (context) => {
+    const resident = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]) * 1024;
+    const base = resident();
+    const reflecting = startProcess('setpriv', [...privileges(STRANGER), process.execPath, '--input-type=module', '-e', TEXT,
+      deployment.socket, 'reflect', '60000'], { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'reflecting.log') });
+    context.after(() => reflecting.kill('SIGKILL'));
+    await new Lines(reflecting, 'stdout').next(new Deadline(60, 'the calls'));
+    const ended = () => logLines(deployment).some(({ message }) => /connections of unlisted peers are ended/.test(message));
+    await new Deadline(30, 'their connections to end').until(ended);
+    await deployment.createAssertion('orders');
+    await new Deadline(60, 'the memory to be given back').until(() => resident() < base + 100 * MIB);
+    await deployment.createAssertion('orders');
+  });
+
+  it('has no line of the log for each message that is no UTF-8', async () => {
+    const size = statSync(deployment.log).size;
+    const codes = await act(deployment, 'garbled', 2);
+    assert.deepEqual(Object.keys(codes).sort(), ['7', '8'], JSON.stringify(codes));
+    assert.ok(Object.values(codes).reduce((sum, count) => sum + count, 0) > 500, JSON.stringify(codes));
+    await deployment.createAssertion('orders');
+    assert.ok(statSync(deployment.log).size - size < 20_000);
+    logLines(deployment);   // each is ours
+  });
+
   it('as many users, one after the other, is each known as itself, and takes no place for good', async () => {
     assert.deepEqual(await act(deployment, 'users', 100_000, 400), { right: 400, wrong: [] });
     await deployment.createAssertion('orders');

@@ -3,11 +3,14 @@
 //   idle COUNT          opens that many connections that speak HTTP/2 and call nothing; tells how many were opened, then
 //                       how many are open whenever a line comes; ends with its standard input
 //   calls SECONDS       keeps 32 calls of CreateAssertion in flight; tells how many were answered, by gRPC status
+//   garbled SECONDS     the same with an audience that is no UTF-8
 //   streams COUNT       opens that many streams on ten connections, and tells how many have ended, by gRPC status
 //   knocks SECONDS      opens streams without a message, 16 at a time; tells how many ended, by gRPC status
 //   hold COUNT          opens that many streams without a message on ten connections, and keeps them until its standard input ends
 //   bombs SECONDS       calls with a message of 61 KB that gzip makes 60 MiB of, 4 at a time; tells how many, by gRPC status
 //   noise SECONDS       pings without end on one connection, calls that are reset at once on others
+//   reflect COUNT       opens that many calls of the server's reflection on ten connections and leaves them open; tells how
+//                       many were opened; ends with its standard input
 //   users FIRST COUNT   as root: each of these users in turn calls on a connection of its own, which it closes while the
 //                       next ones come; tells how many were not known as themselves
 import http2 from 'node:http2';
@@ -28,6 +31,7 @@ function request(audience) {
   return Buffer.concat([head, message]);
 }
 const REQUEST = request(Buffer.alloc(1024, 1));
+const GARBLED = request(Buffer.alloc(256, 0xFF));
 
 function connect() {
   const session = http2.connect('http://localhost', { createConnection: () => net.connect(socket) });
@@ -154,6 +158,8 @@ const acts = {
     tell({ over: true });
   },
 
+  garbled: () => keepCalling(32, first, 'CreateAssertion', GARBLED),
+
   async streams() {
     const codes = {};
     const sessions = Array.from({ length: 10 }, connect);
@@ -163,6 +169,31 @@ const acts = {
     }));
     tell(codes);
     for (const session of sessions) session.destroy();
+  },
+
+  async reflect() {
+    // Frames, not a session: what no client acknowledges, no client is held to.
+    const frame = (type, flags, stream, payload = Buffer.alloc(0)) => {
+      const head = Buffer.alloc(9);
+      head.writeUIntBE(payload.length, 0, 3);
+      head.writeUInt8(type, 3);
+      head.writeUInt8(flags, 4);
+      head.writeUInt32BE(stream, 5);
+      return Buffer.concat([head, payload]);
+    };
+    const field = (name, value) => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name),
+      Buffer.from([value.length]), Buffer.from(value)]);
+    const headers = Buffer.concat(Object.entries({ ':method': 'POST', ':scheme': 'http', ':authority': 'localhost',
+      ':path': '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', 'content-type': 'application/grpc',
+      te: 'trailers' }).map(([name, value]) => field(name, value)));
+    const connections = Array.from({ length: 10 }, () => net.connect(socket));
+    await Promise.all(connections.map((connection) => new Promise((resolve) => {
+      connection.on('error', () => {}).on('close', resolve).resume();
+      const calls = Array.from({ length: first / 10 }, (_, i) => frame(1, 4, 2 * i + 1, headers));
+      connection.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0), ...calls]), resolve);
+    })));
+    tell({ opened: first });
+    await new Promise((resolve) => { process.stdin.on('end', resolve).resume(); });
   },
 
   async users() {
