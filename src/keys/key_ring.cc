@@ -668,6 +668,18 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   return entry->key;
 }
 
+// Of copies the original's schedule is asked, as in SigningAt.
+bool KeyRing::IsGood(const SigningKey& key) const {
+  auto keys = keys_.load();
+  auto found = keys->find(key.client_id);
+  if (found != keys->end() && found->second.copies) {
+    keys = originals_->Snapshot();
+    found = keys->find(key.client_id);
+  }
+  const auto* entry = found == keys->end() ? nullptr : found->second.WithKid(key.kid);
+  return entry != nullptr && entry->record.StateAt(clock_()) != KeyState::kWithdrawn;
+}
+
 Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view kid) const {
   const auto keys = keys_.load();
   const auto found = keys->find(client_id);

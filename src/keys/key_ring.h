@@ -93,6 +93,9 @@ class KeyRing {
   // and the client's binding does not allow for that.
   Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
 
+  // Whether the key may have signed what is released now: it may sign no more, but is not withdrawn.
+  bool IsGood(const SigningKey& key) const;
+
   // NOT_FOUND when the client has no such key. An empty kid: the one that signs now, FAILED_PRECONDITION if there is
   // none.
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;

@@ -61,11 +61,27 @@ Result<PendingChange> PendingChanges::Add(PendingChange change) {
   if (!waiting) {
     return std::unexpected(waiting.error());
   }
-  if (*waiting >= kMost) {
-    return Fail(Code::kResourceExhausted, "too many changes wait for approval; approve or withdraw some");
+  if (const auto room = CheckRoom(*waiting, change); !room) {
+    return std::unexpected(room.error());
   }
   const auto stored = token_.StoreData(kApplication, change.id, *text);
   return stored ? Result<PendingChange>(std::move(change)) : std::unexpected(stored.error());
+}
+
+// One operator leaves room for others, and all of them together for a revocation.
+Status PendingChanges::CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next) {
+  const auto first_of = [](const PendingChange& change) {
+    return change.requested_by.empty() ? std::string_view() : std::string_view(change.requested_by.front());
+  };
+  const auto of_one = std::ranges::count(waiting, first_of(next), first_of);
+  if (std::cmp_greater_equal(of_one, kMostOfOne)) {
+    return Fail(Code::kResourceExhausted,
+                "too many changes that you asked for wait for approval; have some approved, or withdraw them");
+  }
+  if (waiting.size() >= kMost - (next.method == "RevokeKey" ? 0 : kKeptForRevocations)) {
+    return Fail(Code::kResourceExhausted, "too many changes wait for approval; approve or withdraw some");
+  }
+  return {};
 }
 
 // `id`: of one; empty: all.
@@ -100,16 +116,16 @@ Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
   return kept;
 }
 
-// Removes what is too old; tells how many are left. What is not ours is for an operator to see.
-Result<std::size_t> PendingChanges::Sweep() {
-  const auto kept = Read("");
+// Removes what is too old; tells what is left. What is not ours is for an operator to see.
+Result<std::vector<PendingChange>> PendingChanges::Sweep() {
+  auto kept = Read("");
   if (!kept) {
     return std::unexpected(kept.error());
   }
-  std::size_t left = 0;
-  for (const auto& [handle, change] : kept->changes) {
+  std::vector<PendingChange> left;
+  for (auto& [handle, change] : kept->changes) {
     if (change.expires_at > clock_()) {
-      ++left;
+      left.push_back(std::move(change));
     } else if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
       return std::unexpected(destroyed.error());
     }

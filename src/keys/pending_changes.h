@@ -32,12 +32,15 @@ struct PendingChange {
 class PendingChanges {
  public:
   static constexpr std::size_t kMost = 64;
+  static constexpr std::size_t kKeptForRevocations = 8;  // of them
+  static constexpr std::size_t kMostOfOne = 16;          // that one identity asks for
 
   // `token` must outlive it.
   PendingChanges(Token& token, Clock clock, Random random)
       : token_(token), clock_(std::move(clock)), random_(std::move(random)), seal_(token, random_) {}
 
-  // Takes over id (a random one) and keeps the change. RESOURCE_EXHAUSTED when too many wait.
+  // Takes over id (a random one) and keeps the change. RESOURCE_EXHAUSTED when too many wait, or too many of who asks
+  // (by the first identity).
   Result<PendingChange> Add(PendingChange change);
 
   // By the time when they expire.
@@ -60,7 +63,8 @@ class PendingChanges {
   };
 
   Result<Kept> Read(std::string_view id) const;
-  Result<std::size_t> Sweep();
+  Result<std::vector<PendingChange>> Sweep();
+  static Status CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next);
 
   Token& token_;
   const Clock clock_;

@@ -89,6 +89,11 @@ std::string DigestOf(const std::string& method, const std::string& request) {
   return jws::Sha256Thumbprint(AsBytes(method + ":" + request));
 }
 
+// Whether the caller is who asked for the change.
+bool IsOf(const Caller& caller, const PendingChange& change) {
+  return std::ranges::find_first_of(caller.identities(), change.requested_by) != caller.identities().end();
+}
+
 v1::PendingChange ToProto(const PendingChange& change) {
   v1::PendingChange proto;
   proto.set_id(change.id);
@@ -142,6 +147,17 @@ Status KeyAdminService::StillAllowed(const Context& context, const Caller& calle
   return judged ? policy_.load()->Allow(caller, role) : judged;
 }
 
+template <typename Request>
+Worker& KeyAdminService::WorkerFor() {
+  if constexpr (std::is_same_v<Request, v1::RevokeKeyRequest>) {
+    return brake_;
+  } else if constexpr (requires(const Request& request) { request.change(); }) {
+    return changes_;
+  } else {
+    return reads_;
+  }
+}
+
 template <typename Request, typename Response>
 KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role role, Context* context,
                                                       const Buffer* wire, Buffer* response,
@@ -157,14 +173,15 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
     if (const auto client = policy_.load()->FindClient(request.client_id()); !client) {
       return std::unexpected(client.error());
     }
-    auto& worker = std::is_same_v<Request, v1::RevokeKeyRequest> ? brake_ : changes_;
-    return worker.Post([this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
-      if (const auto allowed = StillAllowed(*context, caller, role); !allowed) {
-        call->Finish(std::unexpected(allowed.error()));
-        return;
-      }
-      Perform(*call, caller, request, act);
-    });
+    const auto name = caller->name();
+    return WorkerFor<Request>().Post(
+        name, [this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
+          if (const auto allowed = StillAllowed(*context, caller, role); !allowed) {
+            call->Finish(std::unexpected(allowed.error()));
+            return;
+          }
+          Perform(*call, caller, request, act);
+        });
   };
   if (const auto vetted = vet(); !vetted) {
     call->Finish(std::unexpected(vetted.error()));
@@ -253,36 +270,54 @@ Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& r
 
 template <typename Request, typename Response>
 KeyAdminService::Reactor* KeyAdminService::Decide(
-    const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
+    const char* method, Context* context, const Buffer* wire, Buffer* response,
     Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&)) {
   auto* reactor = context->DefaultReactor();
   const auto call = std::make_shared<AuditedCall>(audit_, method, *context, response, reactor);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(*context, role, *wire, request, call->event());
+    auto caller = Admit(*context, Role::kViewer, *wire, request, call->event());
     if (!caller) {
       return std::unexpected(caller.error());
     }
+    if (auto allowed = MayDecide<Request>(*caller); !allowed) {
+      return allowed;
+    }
     call->event().change = request.id();
-    auto decide = [this, act, context, role, caller = std::move(*caller), request, call] {
-      const auto allowed = StillAllowed(*context, caller, role);
+    const auto name = caller->name();
+    auto decide = [this, act, context, caller = std::move(*caller), request, call] {
+      const auto judged = peers_.Judge(*context);
+      const auto allowed = judged ? MayDecide<Request>(caller) : judged;
       const auto can_finish = allowed ? call->CanFinish() : allowed;
       const auto reply =
           can_finish ? (this->*act)(caller, request, call->event()) : std::unexpected(can_finish.error());
       call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply)) : std::unexpected(reply.error()));
     };
-    return brake_.Post([this, decide = std::move(decide), id = request.id(), call] {
-      if (Revokes(id)) {
-        decide();
-      } else if (const auto posted = changes_.Post(decide); !posted) {
-        call->Finish(std::unexpected(posted.error()));
-      }
-    });
+    if constexpr (std::is_same_v<Request, v1::WithdrawChangeRequest>) {
+      return decisions_.Post(name, std::move(decide));
+    } else {
+      return decisions_.Post(name, [this, name, decide = std::move(decide), id = request.id(), call] {
+        if (const auto posted = (Revokes(id) ? brake_ : changes_).Post(name, decide); !posted) {
+          call->Finish(std::unexpected(posted.error()));
+        }
+      });
+    }
   };
   if (const auto vetted = vet(); !vetted) {
     call->Finish(std::unexpected(vetted.error()));
   }
   return reactor;
+}
+
+template <typename Request>
+Status KeyAdminService::MayDecide(const Caller& caller) const {
+  const auto policy = policy_.load();
+  auto approver = policy->Allow(caller, Role::kApprover);
+  if constexpr (std::is_same_v<Request, v1::WithdrawChangeRequest>) {
+    return approver ? approver : policy->Allow(caller, Role::kOperator);
+  } else {
+    return approver;
+  }
 }
 
 bool KeyAdminService::Revokes(std::string_view id) const {
@@ -321,7 +356,7 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveAlone(const Caller& ca
   }
   event.client_id = change->client_id;
   event.kid = change->kid;
-  if (std::ranges::find_first_of(caller.identities(), change->requested_by) != caller.identities().end()) {
+  if (IsOf(caller, *change)) {
     return Fail(Code::kPermissionDenied,
                 "you are known here as \"" + caller.name() + "\", who asked for this change: another must approve it");
   }
@@ -345,7 +380,8 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveAlone(const Caller& ca
   return reply;
 }
 
-Result<v1::WithdrawChangeResponse> KeyAdminService::Withdraw(const Caller& /*caller*/,
+// An operator may not keep another's change, a revocation above all, from being approved.
+Result<v1::WithdrawChangeResponse> KeyAdminService::Withdraw(const Caller& caller,
                                                              const v1::WithdrawChangeRequest& request,
                                                              audit::Event& /*event*/) {
   return Alone(request.id(), [&]() -> Result<v1::WithdrawChangeResponse> {
@@ -353,8 +389,13 @@ Result<v1::WithdrawChangeResponse> KeyAdminService::Withdraw(const Caller& /*cal
     if (!changes) {
       return std::unexpected(changes.error());
     }
-    if (std::ranges::find(*changes, request.id(), &PendingChange::id) == changes->end()) {
+    const auto change = std::ranges::find(*changes, request.id(), &PendingChange::id);
+    if (change == changes->end()) {
       return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
+    }
+    if (!IsOf(caller, *change) && !policy_.load()->Allow(caller, Role::kApprover)) {
+      return Fail(Code::kPermissionDenied, "you are known here as \"" + caller.name() +
+                                               "\": only who asked for this change, or an approver, may withdraw it");
     }
     const auto removed = pending_.Remove(request.id());
     return removed ? Result<v1::WithdrawChangeResponse>(v1::WithdrawChangeResponse())
@@ -619,11 +660,11 @@ KeyAdminService::Reactor* KeyAdminService::ListPendingChanges(Context* context, 
 }
 
 KeyAdminService::Reactor* KeyAdminService::ApproveChange(Context* context, const Buffer* request, Buffer* response) {
-  return Decide("ApproveChange", Role::kApprover, context, request, response, &KeyAdminService::Approve);
+  return Decide("ApproveChange", context, request, response, &KeyAdminService::Approve);
 }
 
 KeyAdminService::Reactor* KeyAdminService::WithdrawChange(Context* context, const Buffer* request, Buffer* response) {
-  return Decide("WithdrawChange", Role::kOperator, context, request, response, &KeyAdminService::Withdraw);
+  return Decide("WithdrawChange", context, request, response, &KeyAdminService::Withdraw);
 }
 
 Result<v1::ListPendingChangesResponse> KeyAdminService::ListPending(
@@ -711,8 +752,8 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
   }
   const auto& key = found->entry.key;
   const auto state = found->entry.record.StateAt(Now());
-  if ((state != KeyState::kPublished && state != KeyState::kSigning) || !key) {
-    return Fail(Code::kFailedPrecondition, "kid: the key is not published now, or signs no more");
+  if (state != KeyState::kPublished || !key) {
+    return Fail(Code::kFailedPrecondition, "kid: the key is not one that is published and does not sign yet");
   }
   if (auto can_finish = call->CanFinish(); !can_finish) {
     return can_finish;
@@ -723,7 +764,10 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
                                    .input = std::move(input),
                                    .caller = call->event().caller,
                                    .deadline = std::chrono::steady_clock::now() + kLongestProof,
-                                   .done = [call](Result<Signed> result) {
+                                   .done = [call, hsm = found->hsm, key](Result<Signed> result) {
+                                     if (result && !hsm->keys.IsGood(*key)) {
+                                       result = Fail(Code::kAborted, "the key was revoked while this call waited");
+                                     }
                                      if (!result) {
                                        call->Finish(std::unexpected(result.error()));
                                        return;

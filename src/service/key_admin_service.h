@@ -30,7 +30,7 @@ using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
 
 // assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key
 // takes seconds, and gRPC's threads are the callers'. The emergency brake has another, so that it waits for none of
-// that. The core must outlive it.
+// that; so have what only reads, and what first looks a pending change up. The core must outlive it.
 class KeyAdminService final : public RawKeyAdminService {
  public:
   // `audit` may be null: nothing is recorded then.
@@ -83,9 +83,9 @@ class KeyAdminService final : public RawKeyAdminService {
   template <typename Request, typename Response>
   Result<Response> Propose(const Caller& caller, const Request& request, audit::Event& event);
 
-  // As Administer, for what is about a pending change: on the brake's thread when that is a revocation.
+  // As Administer, for what is about a pending change. An approval goes on where the change would have been done.
   template <typename Request, typename Response>
-  Reactor* Decide(const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
+  Reactor* Decide(const char* method, Context* context, const Buffer* wire, Buffer* response,
                   Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&));
   Result<v1::ApproveChangeResponse> Approve(const Caller& caller, const v1::ApproveChangeRequest& request,
                                             audit::Event& event);
@@ -98,8 +98,16 @@ class KeyAdminService final : public RawKeyAdminService {
   Result<v1::ApproveChangeResponse> ApplyAs(const PendingChange& change,
                                             Result<Response> (KeyAdminService::*act)(const Request&) const) const;
 
+  // Whether the caller's role is one for that.
+  template <typename Request>
+  Status MayDecide(const Caller& caller) const;
+
   // Whether the change that waits is the emergency brake.
   bool Revokes(std::string_view id) const;
+
+  // On which the call is done.
+  template <typename Request>
+  Worker& WorkerFor();
 
   // Nobody else may decide on the change while `decision` does.
   template <typename Decision>
@@ -146,7 +154,9 @@ class KeyAdminService final : public RawKeyAdminService {
   std::mutex mutex_;
   std::set<std::string, std::less<>> deciding_;  // ids of changes that are approved or withdrawn at this moment
   Worker changes_;
-  Worker brake_;  // ends first: it may hand over to the other
+  Worker brake_;  // revocations and their approvals alone
+  Worker reads_;
+  Worker decisions_;  // ends first: it hands approvals over to the others
 };
 
 }  // namespace assertion::service

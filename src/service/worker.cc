@@ -1,8 +1,20 @@
 #include "service/worker.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace assertion::service {
+namespace {
+
+constexpr std::chrono::milliseconds kTryAgainAfter{1000};
+
+std::unexpected<Error> TooMany(std::string message) {
+  return std::unexpected(Error{
+      .code = Code::kResourceExhausted, .message = std::move(message), .detail = {}, .retry_delay = kTryAgainAfter});
+}
+
+}  // namespace
 
 Worker::~Worker() {
   {
@@ -13,13 +25,17 @@ Worker::~Worker() {
   thread_.join();
 }
 
-Status Worker::Post(std::move_only_function<void()> work) {
+Status Worker::Post(const std::string& caller, std::move_only_function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() >= kMostWaiting) {
-      return Fail(Code::kResourceExhausted, "too many changes are waiting; try again later");
+      return TooMany("too many calls are waiting; try again later");
     }
-    waiting_.push_back(std::move(work));
+    if (std::cmp_greater_equal(std::ranges::count_if(waiting_, [&](const auto& one) { return one.first == caller; }),
+                               kMostOfOne)) {
+      return TooMany("too many of your calls are waiting; try again when some of them are answered");
+    }
+    waiting_.emplace_back(caller, std::move(work));
   }
   filled_.notify_one();
   return {};
@@ -34,7 +50,7 @@ void Worker::Work() {
       if (waiting_.empty()) {
         return;
       }
-      work = std::move(waiting_.front());
+      work = std::move(waiting_.front().second);
       waiting_.pop_front();
     }
     work();

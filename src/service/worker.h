@@ -5,16 +5,19 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "assertion/error.h"
 
 namespace assertion::service {
 
-// A thread that does one thing after the other.
+// A thread that does one thing after the other. No caller takes the places of others: each has a few of its own.
 class Worker {
  public:
-  static constexpr std::size_t kMostWaiting = 16;
+  static constexpr std::size_t kMostWaiting = 64;
+  static constexpr std::size_t kMostOfOne = 4;
 
   Worker() : thread_([this] { Work(); }) {}
 
@@ -23,15 +26,15 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // RESOURCE_EXHAUSTED when too many wait.
-  Status Post(std::move_only_function<void()> work);
+  // RESOURCE_EXHAUSTED, with the time after which to try again, when too many wait, or too many of this caller's.
+  Status Post(const std::string& caller, std::move_only_function<void()> work);
 
  private:
   void Work();
 
   std::mutex mutex_;
   std::condition_variable filled_;
-  std::deque<std::move_only_function<void()>> waiting_;
+  std::deque<std::pair<std::string, std::move_only_function<void()>>> waiting_;  // with their callers
   bool closing_ = false;
   std::jthread thread_;
 };

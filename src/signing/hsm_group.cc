@@ -113,7 +113,7 @@ Status HsmGroup::Try(const std::shared_ptr<Attempt>& attempt) {
     const auto hsm = std::move(attempt->left.back());
     attempt->left.pop_back();
     auto key = hsm->keys.SigningKeyOf(attempt->job.client_id);
-    auto accepted = key ? Ask(attempt, *hsm, std::move(*key)) : std::unexpected(key.error());
+    auto accepted = key ? Ask(attempt, hsm, std::move(*key)) : std::unexpected(key.error());
     if (accepted || !IsWorthAnother(accepted.error())) {
       return accepted;
     }
@@ -122,7 +122,8 @@ Status HsmGroup::Try(const std::shared_ptr<Attempt>& attempt) {
   return std::unexpected(*attempt->error);
 }
 
-Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const Hsm& hsm, SigningKeyPtr key) {
+Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
+                     SigningKeyPtr key) {
   const auto& job = attempt->job;
   auto place = std::make_shared<JobTicket>();
   if (job.ticket) {
@@ -130,19 +131,25 @@ Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const Hsm& hsm, Si
     if (job.ticket->cancelled) {
       return Fail(Code::kCancelled, "the call was cancelled");
     }
-    job.ticket->queue = &hsm.queue;
+    job.ticket->queue = &hsm->queue;
     job.ticket->place = place;
   }
-  return hsm.queue.Submit({.key = key,
-                           .input = jws::SigningInput(key->encoded_header, job.claims),
-                           .caller = job.caller,
-                           .deadline = job.deadline,
-                           .done = [attempt, key](Result<Signed> made) { Finish(attempt, key, std::move(made)); },
-                           .ticket = std::move(place),
-                           .movable = attempt->HasAnother()});
+  return hsm->queue.Submit(
+      {.key = key,
+       .input = jws::SigningInput(key->encoded_header, job.claims),
+       .caller = job.caller,
+       .deadline = job.deadline,
+       .done = [attempt, hsm, key](Result<Signed> made) { Finish(attempt, hsm, key, std::move(made)); },
+       .ticket = std::move(place),
+       .movable = attempt->HasAnother()});
 }
 
-void HsmGroup::Finish(const std::shared_ptr<Attempt>& attempt, const SigningKeyPtr& key, Result<Signed> made) {
+void HsmGroup::Finish(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
+                      const SigningKeyPtr& key, Result<Signed> made) {
+  if (made && !hsm->keys.IsGood(*key)) {
+    made = Fail(Code::kUnavailable, "the key was revoked while this call waited; try again");
+    attempt->left.push_back(hsm);
+  }
   if (made) {
     attempt->job.done(Assertion{.jws = jws::Compact(std::move(made->input), made->signature), .key = key});
     return;

@@ -53,7 +53,8 @@ struct AssertionJob {
 // The HSMs that may sign for the same clients, in the order in which they are asked: the first that is well and holds a
 // key that signs for the client makes the assertion, and what it fails goes to the next while there is time. With
 // Binding::kJwks each HSM has keys of its own, all of them published; with kCertificate the others hold copies of the
-// first one's (see KeyRing). All methods may be called from any thread.
+// first one's (see KeyRing). What a key has signed that was revoked meanwhile is not released: the key that signs by
+// then makes it anew. All methods may be called from any thread.
 class HsmGroup {
  public:
   // `rank`: its place in the configuration; 0 comes before any other. What it refers to must outlive the group.
@@ -89,8 +90,9 @@ class HsmGroup {
   using Ranked = std::vector<std::pair<std::size_t, std::shared_ptr<const Hsm>>>;
 
   static Status Try(const std::shared_ptr<Attempt>& attempt);
-  static Status Ask(const std::shared_ptr<Attempt>& attempt, const Hsm& hsm, SigningKeyPtr key);
-  static void Finish(const std::shared_ptr<Attempt>& attempt, const SigningKeyPtr& key, Result<Signed> made);
+  static Status Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm, SigningKeyPtr key);
+  static void Finish(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
+                     const SigningKeyPtr& key, Result<Signed> made);
 
   std::mutex adding_;
   std::atomic<std::shared_ptr<const Ranked>> hsms_{std::make_shared<const Ranked>()};

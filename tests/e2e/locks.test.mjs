@@ -69,9 +69,9 @@ describe('locks', () => {
     faults.tell('C_GenerateKeyPair hang');
     const before = faults.counts().get('C_GenerateKeyPair')?.faults ?? 0;
     const rotation = deployment.tryCtl('key', 'rotate', '--client-id', 'orders');
-    const other = deployment.tryCtl('key', 'generate', '--client-id', 'billing');
     await new Deadline(30, 'the HSM to hang').until(() =>
       (faults.counts().get('C_GenerateKeyPair')?.faults ?? 0) > before);
+    const other = deployment.tryCtl('key', 'generate', '--client-id', 'billing');
     await revoke(kid);
     assert.equal(await signing(), undefined);
     faults.tell();

@@ -148,7 +148,7 @@ describe('mutual TLS', () => {
       [KeyAdminService, 'GetAuditHead', roles],
       [KeyAdminService, 'ListPendingChanges', roles],
       [KeyAdminService, 'ApproveChange', ['approver']],
-      [KeyAdminService, 'WithdrawChange', ['operator']],
+      [KeyAdminService, 'WithdrawChange', ['operator', 'approver']],
       [KeyAdminService, 'CreateEvidence', roles],
       ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey',
         'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),

@@ -101,7 +101,16 @@ describe('the two-person rule', () => {
     assert.equal((await ask('anna', 'ApproveChange', pending)).code, 'PERMISSION_DENIED');
     assert.equal((await ask('ben', 'ApproveChange', { ...pending, digest: 'x' })).code, 'FAILED_PRECONDITION');
     assert.ok(await staged());
-    await ask('anna', 'WithdrawChange', { id: pending.id });
+    assert.equal((await ask('both', 'WithdrawChange', { id: pending.id })).code, 'OK');
+  });
+
+  it('an operator withdraws no revocation that another asked for; an approver does', async () => {
+    const pending = await propose('both');
+    const refused = await ask('anna', 'WithdrawChange', { id: pending.id });
+    assert.equal(refused.code, 'PERMISSION_DENIED');
+    assert.match(refused.details, /dns:anna\.example\.org": only who asked for this change, or an approver, may/);
+    assert.deepEqual((await ask('ben', 'ListPendingChanges', {})).changes.map(({ id }) => id), [pending.id]);
+    assert.equal((await ask('ben', 'WithdrawChange', { id: pending.id })).code, 'OK');
   });
 
   it('a change that came in between is not overrun', async () => {

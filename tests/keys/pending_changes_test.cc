@@ -99,6 +99,28 @@ TEST_F(PendingChangesTest, StraysTakeNoPlace) {
   EXPECT_TRUE(pending_.Add(Change()));
 }
 
+TEST_F(PendingChangesTest, OneOperatorLeavesRoomForOthersAndAllForARevocation) {
+  auto change = Change();
+  change.method = "GenerateKey";
+  std::size_t kept = 0;
+  for (int person = 0; person < 5; ++person) {
+    change.requested_by = {"uid:" + std::to_string(person), "dns:group.example.org"};
+    for (std::size_t i = 0; i <= PendingChanges::kMostOfOne; ++i) {
+      const auto added = pending_.Add(change);
+      EXPECT_TRUE(added || added.error().code == Code::kResourceExhausted);
+      kept += added ? 1 : 0;
+    }
+    EXPECT_LE(kept, static_cast<std::size_t>(person + 1) * PendingChanges::kMostOfOne);
+  }
+  EXPECT_EQ(kept, PendingChanges::kMost - PendingChanges::kKeptForRevocations);
+  auto revocation = Change();
+  revocation.requested_by = {"uid:9"};
+  for (std::size_t i = 0; i < PendingChanges::kKeptForRevocations; ++i) {
+    EXPECT_TRUE(pending_.Add(revocation));
+  }
+  EXPECT_EQ(pending_.Add(revocation).error().code, Code::kResourceExhausted);
+}
+
 TEST_F(PendingChangesTest, WhatIsTooOldGoesAndNothingElse) {
   ASSERT_TRUE(pending_.Add(Change()));
   ASSERT_TRUE(hsm_.token().StoreData(kPending, "left", "by somebody"));

@@ -40,6 +40,7 @@
 #include "service/server.h"
 #include "service/tcp_sockets.h"
 #include "service/trusted_folder.h"
+#include "service/worker.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
 #include "x509/certificate.h"
@@ -266,7 +267,7 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
       {"KeyAdminService/ListKeys", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/ListPendingChanges", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/ApproveChange", {kApprover}},
-      {"KeyAdminService/WithdrawChange", {kOperator}},
+      {"KeyAdminService/WithdrawChange", {kOperator, kApprover}},
       {"KeyAdminService/GetAuditHead", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/GetKey", {kViewer, kOperator, kApprover}},
       {"KeyAdminService/CreateEvidence", {kViewer, kOperator, kApprover}},
@@ -1241,6 +1242,229 @@ std::pair<int, int> WaitingThreads() {
     }
   }
   return found;
+}
+
+TEST_F(HeldServiceTest, WhatAKeySignsThatIsRevokedMeanwhileIsNotReleased) {
+  const auto call = [this] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    v1::CreateAssertionResponse response;
+    auto status = stub_.CreateAssertion(&context, request_, &response);
+    return std::pair(std::move(status), std::move(response));
+  };
+  std::vector<std::future<std::pair<grpc::Status, v1::CreateAssertionResponse>>> calls;
+  for (int i = 0; i < 6; ++i) {
+    calls.push_back(std::async(std::launch::async, call));
+  }
+  while (taken() < calls.size()) {
+    std::this_thread::yield();
+  }
+  grpc::ClientContext context;
+  v1::RevokeKeyRequest request;
+  request.set_client_id("orders");
+  request.set_kid(keys_->Snapshot()->at("orders").keys.front().record.kid);
+  request.mutable_change()->set_expected_version(1);
+  request.mutable_change()->set_force_client_id("orders");
+  v1::RevokeKeyResponse revoked;
+  const auto status = key_admin_.RevokeKey(&context, request, &revoked);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  LetGo();
+  for (auto& later : calls) {
+    const auto [refused, response] = later.get();
+    EXPECT_EQ(refused.error_code(), StatusCode::UNAVAILABLE);
+    EXPECT_EQ(refused.error_message(), "the key was revoked while this call waited; try again");
+    EXPECT_EQ(response.assertion(), "");
+  }
+}
+
+TEST_F(ServiceTest, OnlyAKeyThatDoesNotSignYetIsProven) {
+  GenerateOrdersKey();
+  const auto prove = [this](const std::string& kid) {
+    grpc::ClientContext context;
+    v1::ProveKeyRequest request;
+    request.set_client_id("orders");
+    request.set_kid(kid);
+    v1::ProveKeyResponse response;
+    return key_admin_.ProveKey(&context, request, &response);
+  };
+  const auto signing = keys_->Snapshot()->at("orders").keys.front().record.kid;
+  EXPECT_EQ(prove(signing).error_code(), StatusCode::FAILED_PRECONDITION);
+  grpc::ClientContext context;
+  v1::RotateKeyRequest request;
+  request.set_client_id("orders");
+  request.mutable_change()->set_expected_version(1);
+  v1::RotateKeyResponse rotated;
+  const auto status = key_admin_.RotateKey(&context, request, &rotated);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(rotated.key().state(), v1::KEY_STATE_PUBLISHED);
+  EXPECT_TRUE(prove(rotated.key().kid()).ok());
+}
+
+TEST(WorkerTest, OneCallerLeavesThePlacesOfOthers) {
+  std::latch hold{1};
+  std::atomic<int> done = 0;
+  Worker worker;
+  std::latch busy{1};
+  ASSERT_TRUE(worker.Post("mallory", [&] {
+    busy.count_down();
+    hold.wait();
+  }));
+  busy.wait();
+  for (std::size_t i = 0; i < Worker::kMostOfOne; ++i) {
+    EXPECT_TRUE(worker.Post("mallory", [&] { ++done; }));
+  }
+  const auto refused = worker.Post("mallory", [&] { ++done; });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  EXPECT_GT(refused.error().retry_delay.count(), 0);
+  EXPECT_TRUE(worker.Post("anna", [&] { ++done; }));
+  hold.count_down();
+  while (done < static_cast<int>(Worker::kMostOfOne) + 1) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(worker.Post("mallory", [&] { ++done; }));
+}
+
+// What looks at the token waits until it is let go; changes do not come this way.
+class HeldReads final : public WrappedToken {
+ public:
+  HeldReads(Token& real, std::latch& hold) : WrappedToken(real), hold_(hold) {}
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
+    hold_.wait();
+    return WrappedToken::Read(labels);
+  }
+  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
+    hold_.wait();
+    return WrappedToken::FindData(application, label);
+  }
+
+ private:
+  std::latch& hold_;
+};
+
+// A server of its own, to whose administration one person sends more than it takes.
+class FloodedServiceTest : public ServiceTest {
+ protected:
+  FloodedServiceTest() {
+    GenerateOrdersKey();
+    kid_ = keys_->Snapshot()->at("orders").keys.front().record.kid;
+    policy_.store(std::make_shared<const Policy>(Clients(),
+                                                 std::vector<Operator>{{.caller = "uid:" + std::to_string(geteuid()),
+                                                                        .roles = {Role::kOperator, Role::kApprover}}},
+                                                 SystemTime, RandomOctets));
+  }
+
+  ~FloodedServiceTest() override { LetGo(); }
+
+  void LetGo() {
+    if (!std::exchange(gone_, true)) {
+      hold_.count_down();
+    }
+  }
+
+  // Calls until one runs and no other finds a place: then so many are refused.
+  template <typename Call>
+  void Flood(Call call) {
+    static constexpr std::size_t kRefused = 3;
+    static constexpr std::size_t kCalls = 1 + Worker::kMostOfOne + kRefused;
+    for (std::size_t i = 0; i < kCalls; ++i) {
+      calls_.push_back(std::async(std::launch::async, [call] {
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+        return call(&context).error_code();
+      }));
+    }
+    const auto refused = [this] {
+      return std::ranges::count_if(
+          calls_, [](const auto& one) { return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+    };
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (refused() < static_cast<std::ptrdiff_t>(kRefused)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+      std::this_thread::yield();
+    }
+  }
+
+  void ExpectBrakeAndChange() {
+    grpc::ClientContext brake;
+    brake.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    v1::RevokeKeyRequest revocation;
+    revocation.set_client_id("orders");
+    revocation.set_kid(kid_);
+    revocation.mutable_change()->set_expected_version(1);
+    revocation.mutable_change()->set_force_client_id("orders");
+    v1::RevokeKeyResponse revoked;
+    const auto braked = flooded_admin_.RevokeKey(&brake, revocation, &revoked);
+    EXPECT_TRUE(braked.ok()) << braked.error_message();
+
+    grpc::ClientContext change;
+    change.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    v1::GenerateKeyRequest wanted;
+    wanted.set_client_id("keyless");
+    wanted.mutable_change()->set_expected_version(0);
+    v1::GenerateKeyResponse generated;
+    const auto changed = flooded_admin_.GenerateKey(&change, wanted, &generated);
+    EXPECT_TRUE(changed.ok()) << changed.error_message();
+  }
+
+  // Once let go, those that had a place are answered so, and the others were told to come again.
+  void ExpectAnswers(StatusCode code) {
+    LetGo();
+    for (auto& one : calls_) {
+      const auto answer = one.get();
+      EXPECT_TRUE(answer == code || answer == StatusCode::RESOURCE_EXHAUSTED) << answer;
+    }
+  }
+
+  bool gone_ = false;
+  std::latch hold_{1};
+  HeldReads held_{hsm_.token(), hold_};
+  std::string kid_;
+  std::unique_ptr<HsmGroup> flooded_hsms_ = [this] {
+    auto hsms = std::make_unique<HsmGroup>();
+    hsms->Add(0, {.name = "test", .token = held_, .keys = *keys_, .custodian = custodian_, .queue = *queue_});
+    return hsms;
+  }();
+  std::string path_ = hsm_.directory() / "flooded.sock";
+  std::unique_ptr<Server> flooded_ =
+      *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *flooded_hsms_, audit_.get());
+  v1::KeyAdminService::Stub flooded_admin_{
+      grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
+  std::vector<std::future<StatusCode>> calls_;
+};
+
+TEST_F(FloodedServiceTest, ApprovalsOfNothingKeepNeitherTheBrakeNorAChangeWaiting) {
+  Flood([this](grpc::ClientContext* context) {
+    v1::ApproveChangeRequest request;
+    request.set_id("none");
+    v1::ApproveChangeResponse response;
+    return flooded_admin_.ApproveChange(context, request, &response);
+  });
+  ExpectBrakeAndChange();
+  ExpectAnswers(StatusCode::NOT_FOUND);
+}
+
+TEST_F(FloodedServiceTest, WithdrawalsOfNothingKeepNeitherTheBrakeNorAChangeWaiting) {
+  Flood([this](grpc::ClientContext* context) {
+    v1::WithdrawChangeRequest request;
+    request.set_id("none");
+    v1::WithdrawChangeResponse response;
+    return flooded_admin_.WithdrawChange(context, request, &response);
+  });
+  ExpectBrakeAndChange();
+  ExpectAnswers(StatusCode::NOT_FOUND);
+}
+
+TEST_F(FloodedServiceTest, EvidenceKeepsNeitherTheBrakeNorAChangeWaiting) {
+  Flood([this](grpc::ClientContext* context) {
+    v1::CreateEvidenceRequest request;
+    request.set_client_id("orders");
+    request.set_kid(kid_);
+    v1::CreateEvidenceResponse response;
+    return flooded_admin_.CreateEvidence(context, request, &response);
+  });
+  ExpectBrakeAndChange();
+  ExpectAnswers(StatusCode::OK);
 }
 
 // They would all sleep from 1 s to 1.1 s after the last call, and a call that comes then would wait.

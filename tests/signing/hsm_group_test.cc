@@ -147,6 +147,32 @@ TEST_F(HsmGroupTest, WhatWaitsForTheFirstMovesWhenItIsLost) {
   hold_.count_down();
 }
 
+TEST_F(HsmGroupTest, WhatARevokedKeySignsIsMadeAnew) {
+  east_.HoldUntil(&hold_);
+  auto held = Submit();
+  while (east_.asked() == 0) {
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(first_.custodian().Revoke(first_.Change("orders", true), east_kid_));
+  hold_.count_down();
+  EXPECT_EQ(SignedBy(held.get()), west_kid_);
+}
+
+TEST_F(HsmGroupTest, WhatAKeySignsThatStopsMeanwhileIsReleased) {
+  east_.HoldUntil(&hold_);
+  auto held = Submit();
+  while (east_.asked() == 0) {
+    std::this_thread::yield();
+  }
+  const auto next = first_.Generate("orders");
+  ASSERT_TRUE(
+      first_.custodian().Reschedule(first_.Change("orders", true), next,
+                                    {.publish_from = {}, .sign_from = now_, .sign_until = {}, .publish_until = {}}));
+  ASSERT_EQ((*first_.ring().SigningKeyOf("orders"))->kid, next);
+  hold_.count_down();
+  EXPECT_EQ(SignedBy(held.get()), east_kid_);
+}
+
 TEST_F(HsmGroupTest, WhenNoneIsWellTheFirstSaysWhy) {
   east_queue_.Pause(kAway);
   west_queue_.Pause({Code::kUnavailable, "the second is away, too", ""});
