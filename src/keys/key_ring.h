@@ -166,7 +166,7 @@ class KeyRing {
   std::atomic<std::shared_ptr<const std::vector<StrayText>>> stray_ledgers_{
       std::make_shared<const std::vector<StrayText>>()};
   std::atomic<std::shared_ptr<const std::vector<Stray>>> strays_{std::make_shared<const std::vector<Stray>>()};
-  std::vector<Stray> seen_once_;                     // KeepFresh's thread alone, as what follows
+  std::vector<Stray> seen_once_;                   // KeepFresh's thread alone, as what follows
   std::pair<std::size_t, std::size_t> looked_at_;  // inventory and ledgers when strays were looked for
   std::mutex waiting_;
   std::condition_variable_any stopped_;

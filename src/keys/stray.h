@@ -22,9 +22,9 @@ struct Stray {
   };
 
   Kind kind;
-  std::string label;             // CKA_LABEL; often the client's id
-  Bytes id;                      // CKA_ID; of data none
-  ObjectHandle handle;           // the private key's of a pair
+  std::string label;        // CKA_LABEL; often the client's id
+  Bytes id;                 // CKA_ID; of data none
+  ObjectHandle handle;      // the private key's of a pair
   std::string application;  // CKA_APPLICATION, of data alone
 
   // For a person, for example "key pair with CKA_ID 0a1b…".
