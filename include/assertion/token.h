@@ -117,7 +117,9 @@ class SigningSession {
 // A private key as OpenSSL finds it in the token.
 struct PrivateKeyReference {
   std::string uri;             // PKCS#11 URI (RFC 7512), without a PIN
-  std::shared_ptr<void> hold;  // while it lives the module stays as it is; belongs to the thread that asked
+  // While it lives the module is not reloaded and no object is changed: end it before you store or destroy one. It
+  // belongs to the thread that asked.
+  std::shared_ptr<void> hold;
 };
 
 // What to do about a token that does not sign.

@@ -210,6 +210,21 @@ Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, con
   return token_.StoreCertificate(client.client_id, id, *subject, certificate.der);
 }
 
+// The reference ends here: while one lives nothing is stored on the token.
+Result<x509::NewCertificate> KeyCustodian::SelfSign(const TokenKey& key, const NewKeyRequest& request, Time now) const {
+  const auto reference = token_.PrivateKeyOf(key.id);
+  if (!reference) {
+    return std::unexpected(reference.error());
+  }
+  return certifier_.SelfSign({.private_key_uri = reference->uri,
+                              .public_key = key.public_key,
+                              .algorithm = request.algorithm,
+                              .common_name = request.common_name,
+                              .subject_alt_names = {},
+                              .not_before = now,
+                              .not_after = now + request.certificate_validity});
+}
+
 // A new key pair and its self-signed certificate, both on the token; not scheduled.
 Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
   if (draft.next.keys.size() >= std::min(request.limits.per_client, ClientLedger::kMostKeys)) {
@@ -234,17 +249,7 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
     return std::unexpected(key.error());
   }
   draft.new_keys.push_back(id);
-  const auto reference = token_.PrivateKeyOf(id);
-  if (!reference) {
-    return std::unexpected(reference.error());
-  }
-  const auto certificate = certifier_.SelfSign({.private_key_uri = reference->uri,
-                                                .public_key = key->public_key,
-                                                .algorithm = request.algorithm,
-                                                .common_name = request.common_name,
-                                                .subject_alt_names = {},
-                                                .not_before = draft.now,
-                                                .not_after = draft.now + request.certificate_validity});
+  const auto certificate = SelfSign(*key, request, draft.now);
   if (!certificate) {
     return std::unexpected(certificate.error());
   }

@@ -89,6 +89,7 @@ class KeyCustodian {
 
   Result<std::string> Change(const ChangeRequest& change, const Edit& edit, const Patience& patience = {});
   Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
+  Result<x509::NewCertificate> SelfSign(const TokenKey& key, const NewKeyRequest& request, Time now) const;
   Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
   Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
   Status DestroyCertificates(const std::string& client_id, const std::vector<std::string>& thumbprints);

@@ -918,7 +918,12 @@ Result<PrivateKeyReference> HsmToken::PrivateKeyOf(BytesView id) {
       p11_kit_uri_format(uri.get(), P11_KIT_URI_FOR_OBJECT_ON_TOKEN, &text) != P11_KIT_URI_OK) {
     return Fail(Code::kInternal, "the key's PKCS#11 URI cannot be written", "p11_kit_uri_format");
   }
-  PrivateKeyReference reference{.uri = text, .hold = std::make_shared<Module::Use>(module_->Enter())};
+  struct Hold {
+    explicit Hold(const Module& module) : use(module.Enter()), look(module.objects()) {}
+    Module::Use use;
+    ObjectGate::Look look;
+  };
+  PrivateKeyReference reference{.uri = text, .hold = std::make_shared<Hold>(*module_)};
   std::free(text);
   return reference;
 }

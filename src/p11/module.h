@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "p11/object_gate.h"
 #include "p11/token_uri.h"
 
 namespace assertion::p11 {
@@ -60,6 +61,9 @@ class Module {
   };
   Call operator->() const;
 
+  // Each call that searches for objects, reads or changes them goes through it.
+  ObjectGate& objects() const { return objects_; }
+
   // C_Finalize and C_Initialize: every session and handle of before is void. UNAVAILABLE when calls into the module do
   // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it.
   Status Reload();
@@ -90,6 +94,7 @@ class Module {
   CK_FUNCTION_LIST* functions_;
   const bool one_call_at_a_time_;
   mutable std::mutex turn_;
+  mutable ObjectGate objects_;
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
   std::atomic<unsigned> generation_ = 0;

@@ -101,6 +101,7 @@ Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> patt
   if (!use) {
     return std::unexpected(use.error());
   }
+  const ObjectGate::Look look(module_->objects());
   auto rv = (*module_)->C_FindObjectsInit(handle_, pattern.data(), pattern.size());
   if (rv != CKR_OK) {
     return Failed("C_FindObjectsInit", rv);
@@ -127,6 +128,7 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
   if (!use) {
     return std::unexpected(use.error());
   }
+  const ObjectGate::Look look(module_->objects());
   CK_ATTRIBUTE attribute{.type = type, .pValue = nullptr, .ulValueLen = 0};
   auto rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
   if (rv == CKR_ATTRIBUTE_TYPE_INVALID || attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION) {
@@ -152,6 +154,7 @@ Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
   if (!use) {
     return std::unexpected(use.error());
   }
+  const ObjectGate::Change change(module_->objects());
   CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
   const auto rv = (*module_)->C_CreateObject(handle_, attributes.data(), attributes.size(), &object);
   if (rv != CKR_OK) {
@@ -165,6 +168,7 @@ Status Session::Destroy(CK_OBJECT_HANDLE object) {
   if (!use) {
     return std::unexpected(use.error());
   }
+  const ObjectGate::Change change(module_->objects());
   if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && !IsGone(rv)) {
     return Failed("C_DestroyObject", rv);
   }
@@ -177,6 +181,7 @@ Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::s
   if (!use) {
     return std::unexpected(use.error());
   }
+  const ObjectGate::Change change(module_->objects());
   KeyPair pair{};
   const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
                                                 private_template.data(), private_template.size(), &pair.public_key,

@@ -294,6 +294,39 @@ TEST_P(StoredObjectsContractTest, DataIsFoundByApplicationAndLabelUntilItIsDestr
   EXPECT_EQ(token().FindData("app", "")->size(), 1U);
 }
 
+// SoftHSM2 2.6.1 loses an object, or fails with CKR_GENERAL_ERROR, when one thread searches while another makes one.
+TEST_P(StoredObjectsContractTest, ObjectsAreMadeAndSeenWhileOthersLook) {
+  constexpr int kObjects = 400;
+  constexpr int kKeys = 20;
+  std::vector<std::jthread> looking;
+  for (int i = 0; i < 2; ++i) {
+    looking.emplace_back([&](const std::stop_token& done) {
+      while (!done.stop_requested()) {
+        EXPECT_TRUE(token().FindData("assertiond test", {}));
+        EXPECT_TRUE(token().Read({"orders"}));
+      }
+    });
+  }
+  for (int i = 0; i < kObjects && !HasFailure(); ++i) {
+    const auto label = std::to_string(i % 2);
+    ASSERT_TRUE(token().StoreData("assertiond test", label, "value"));
+    const auto found = token().FindData("assertiond test", label);
+    ASSERT_TRUE(found);
+    ASSERT_EQ(found->size(), 1U) << "object " << i;
+    ASSERT_TRUE(token().DestroyObject(found->front().handle));
+  }
+  for (int i = 0; i < kKeys && !HasFailure(); ++i) {
+    const Bytes id = {static_cast<std::uint8_t>(i + 1)};
+    const auto key =
+        token().GenerateKeyPair({.label = "orders", .id = id, .algorithm = FindAlgorithm("ES256"), .bits = 0});
+    ASSERT_TRUE(key) << "key " << i << ": " << key.error().ToString();
+    const auto seen = token().Read({"orders"});
+    ASSERT_TRUE(seen);
+    EXPECT_EQ(seen->keys.size(), 1U) << "key " << i;
+    ASSERT_TRUE(token().DestroyKey(id));
+  }
+}
+
 TEST_P(StoredObjectsContractTest, DataComesBackAsItWasThroughAReload) {
   std::string value;
   for (int i = 0; i < 16'000; ++i) {

@@ -36,13 +36,26 @@ describe('audit log', () => {
 
   const files = () => readdirSync(deployment.folder).filter((name) => /^audit\.log(\.\d+)?$/.test(name)).sort()
     .map((name) => path.join(deployment.folder, name));
-  const lines = () => files().flatMap((file) => parse(readFileSync(file, 'utf8'))).sort((a, b) => a.seq - b.seq);
-  const verify = (...options) => deployment.tryCtl('audit', 'verify', ...files(), '--key', key, ...options);
+  const identities = () => files().map((file) => `${file} ${statSync(file, { throwIfNoEntry: false })?.ino}`).join();
+  // What `read` makes of all files. A checkpoint each second may rotate them meanwhile: then they are read again.
+  async function settled(read) {
+    for (;;) {
+      const before = identities();
+      const [result] = await Promise.allSettled([(async () => read(files()))()]);
+      if (identities() !== before) continue;
+      if (result.status === 'rejected') throw result.reason;
+      return result.value;
+    }
+  }
+  const lines = () => settled((all) => all.flatMap((file) => parse(readFileSync(file, 'utf8')))
+    .sort((a, b) => a.seq - b.seq));
+  const verify = (...options) => settled((all) => deployment.tryCtl('audit', 'verify', ...all, '--key', key,
+    ...options));
   const create = (...options) => deployment.tryCtl('assertion', 'create', '--client-id', 'orders', ...options);
 
   it('has who asked for which assertion, for whom, with which key', async () => {
     const jti = jtiOf(await deployment.createAssertion('orders', '--lifetime', '60s'));
-    const line = lines().find((entry) => entry.jti === jti);
+    const line = (await lines()).find((entry) => entry.jti === jti);
     assert.equal(line.event, 'CreateAssertion');
     assert.equal(line.outcome, 'OK');
     assert.equal(line.caller, ME);
@@ -56,7 +69,7 @@ describe('audit log', () => {
 
   it('has what was refused and why, and the trace that it belongs to', async () => {
     assert.equal((await create('--audience', 'https://elsewhere.example')).status, 1);
-    const line = lines().find((entry) => entry.audience === 'https://elsewhere.example');
+    const line = (await lines()).find((entry) => entry.audience === 'https://elsewhere.example');
     assert.equal(line.event, 'CreateAssertion');
     assert.equal(line.outcome, 'INVALID_ARGUMENT');
     assert.match(line.reason, /audience/);
@@ -68,7 +81,7 @@ describe('audit log', () => {
       client.CreateAssertion({ client_id: 'orders' }, metadata, (error, value) => (error ? reject(error) : resolve(value)));
     });
     client.close();
-    assert.equal(lines().find((entry) => entry.jti === answer.jti).trace_id, TRACE);
+    assert.equal((await lines()).find((entry) => entry.jti === answer.jti).trace_id, TRACE);
   });
 
   it('shares the trace of a call with the log', async () => {
@@ -83,13 +96,13 @@ describe('audit log', () => {
     const logged = parse(readFileSync(deployment.log, 'utf8'));
     assert.deepEqual(logged.filter((line) => line.trace_id === OTHER_TRACE).map(({ message }) => message.split(':')[0]),
       ['CreateCsr by uid']);
-    assert.equal(lines().find((line) => line.trace_id === OTHER_TRACE).event, 'CreateCsr');
+    assert.equal((await lines()).find((line) => line.trace_id === OTHER_TRACE).event, 'CreateCsr');
   });
 
   it('has every act of an operator', async () => {
     await deployment.ctl('key', 'csr', '--client-id', 'orders');
     await deployment.tryCtl('key', 'revoke', '--client-id', 'orders', '--kid', 'none');
-    const acts = lines().filter((entry) => entry.caller === ME);
+    const acts = (await lines()).filter((entry) => entry.caller === ME);
     const generated = acts.find((entry) => entry.event === 'GenerateKey');
     assert.equal(generated.kid, (await deployment.key('orders')).kid);
     assert.equal(acts.find((entry) => entry.event === 'CreateCsr').outcome, 'OK');
@@ -123,7 +136,7 @@ describe('audit log', () => {
 
   it('is shown by client, caller, jti and time, and followed', async () => {
     const jti = jtiOf(await deployment.createAssertion('orders'));
-    const show = async (...options) => parse(await deployment.ctl('audit', 'show', ...files(), ...options));
+    const show = async (...options) => parse(await settled((all) => deployment.ctl('audit', 'show', ...all, ...options)));
     assert.deepEqual((await show('--jti', jti)).map((line) => line.jti), [jti]);
     assert.ok((await show('--client-id', 'orders', '--caller', ME)).length > 30);
     assert.equal((await show('--client-id', 'nobody')).length, 0);
@@ -183,7 +196,7 @@ describe('audit log', () => {
       await deployment.startDaemon();
     }
     assert.ok(received.length > 200, `${received.length} assertions`);
-    const logged = new Set(lines().map((line) => line.jti));
+    const logged = new Set((await lines()).map((line) => line.jti));
     assert.deepEqual(received.filter((jti) => !logged.has(jti)), []);
     const { status, stdout } = await verify();
     assert.equal(status, 0, stdout);
