@@ -221,13 +221,6 @@ bool IsWhole(const ClientKeys& keys, Time now) {
   });
 }
 
-Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t seen) {
-  return {.code = Code::kLedgerUnusable,
-          .message = "the ledger of client '" + client_id + "' is of version " + std::to_string(version) +
-                     " now, but version " + std::to_string(seen) + " was seen before: it was rolled back, or lost",
-          .detail = {}};
-}
-
 void Mix(std::size_t& seed, std::string_view text) {
   constexpr std::size_t kOdd = 0x9E3779B97F4A7C15U;
   seed ^= std::hash<std::string_view>()(text) + kOdd + (seed << 6U) + (seed >> 2U);
@@ -332,7 +325,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 
 // The ledgers as they are at least as new as what was seen. A look at the token may miss a version that has just come.
 // `rolled_back`: the clients whose newest ledger is older than that; their keys as they were known stay in use.
-Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const {
+Result<LedgerContents> KeyRing::ReadLedgers(OlderLedgers& rolled_back) const {
   constexpr int kLooks = 5;
   auto seen = floor_;
   for (const auto& [client_id, keys] : *keys_.load()) {
@@ -342,19 +335,19 @@ Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& 
   }
   auto contents = ledger_.Read();
   for (int look = 1; contents; ++look) {
-    std::map<std::string, Error, std::less<>> older;
+    OlderLedgers older;
     for (const auto& [client_id, least] : seen) {
       const auto found = contents->ledgers.find(client_id);
       const auto version = found == contents->ledgers.end() ? 0 : found->second.version;
       if (version < least && !contents->errors.contains(client_id)) {
-        older.emplace(client_id, TooOld(client_id, version, least));
+        older.emplace(client_id, OlderLedger{.found = version, .seen = least});
       }
     }
     if (older.empty() || look == kLooks) {
-      for (const auto& [client_id, error] : older) {
-        rolled_back.insert(client_id);
+      for (const auto& [client_id, versions] : older) {
+        contents->errors.emplace(client_id, TooOld(client_id, versions.found, versions.seen));
       }
-      contents->errors.merge(older);
+      rolled_back = std::move(older);
       return contents;
     }
     contents = ledger_.Read();
@@ -420,13 +413,14 @@ void KeyRing::Expect(std::vector<Client> clients) {
 
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
-  std::set<std::string, std::less<>> rolled_back;
+  OlderLedgers rolled_back;
   const auto ledgers = ReadLedgers(rolled_back);
   if (!ledgers) {
     return std::unexpected(ledgers.error());
   }
   stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers->strays));
   broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers->errors));
+  rolled_back_.store(std::make_shared<const OlderLedgers>(rolled_back));
   const auto listed = token_.List(kStrayApplications);
   if (!listed) {
     return std::unexpected(listed.error());
