@@ -1,7 +1,6 @@
 #include "keys/key_ring.h"
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <iterator>
 #include <set>
@@ -9,6 +8,7 @@
 
 #include "jws/compact.h"
 #include "jws/thumbprint.h"
+#include "keys/proof.h"
 #include "x509/certificate.h"
 
 namespace assertion {
@@ -45,38 +45,18 @@ Status CheckCustody(const TokenKey& key, const std::string& name, bool copy) {
   return {};
 }
 
-Result<std::string> MakeProofInput(const Random& random) {
-  std::array<std::uint8_t, 32> nonce{};
-  if (!random(nonce)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
-  return "assertiond proof " + Hex(nonce);
-}
-
 // Whether no key can be judged by the error, for the token does not answer. All others are a flaw of the one key.
 bool IsTheTokens(const Error& error) {
   return error.code == Code::kUnavailable || error.code == Code::kTokenAbsent || error.code == Code::kDeadlineExceeded;
 }
 
-// A signature over fresh random octets, checked with the public key: its CKA_ID means the key that it seems to mean.
 Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
-  const auto input = MakeProofInput(random);
-  if (!input) {
-    return std::unexpected(input.error());
-  }
-  const auto session = token.OpenSigningSession();
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  const auto signature = (*session)->Sign(key.id, *key.algorithm, *input);
-  if (!signature && IsTheTokens(signature.error())) {
-    return std::unexpected(signature.error());
-  }
-  if (!signature || !key.verifier.Verify(*input, *signature)) {
+  auto proven = ProveKey(token, key.id, *key.algorithm, key.verifier, random);
+  if (!proven && !IsTheTokens(proven.error())) {
     return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
-                signature ? "verification failed" : signature.error().ToString());
+                proven.error().ToString());
   }
-  return {};
+  return proven;
 }
 
 // The certificates that the record names, from those on the token.
@@ -597,7 +577,7 @@ const ScheduledKey* KeyRing::SigningAt(std::string_view client_id, const ClientK
   return original == nullptr ? nullptr : keys.WithKid(original->record.kid);
 }
 
-Result<std::string> KeyRing::ProofInput() const { return MakeProofInput(random_); }
+Result<std::string> KeyRing::ProofInput() const { return assertion::ProofInput(random_); }
 
 std::vector<SigningKeyPtr> KeyRing::SigningKeys() const {
   const auto keys = keys_.load();
