@@ -280,6 +280,44 @@ class HsmStates {
   std::set<std::string> lost_;
 };
 
+// Which clients' ledgers are older than what was seen, for /readyz. The other clients are served.
+class LedgerStates {
+ public:
+  LedgerStates(assertion::Readiness& readiness, const assertion::HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
+
+  void Look() {
+    constexpr int kMostNamed = 5;
+    std::string state;
+    int named = 0;
+    for (const auto& hsm : hsms_.All()) {
+      const auto rolled_back = hsm->keys.RolledBack();
+      for (const auto& [client_id, older] : *rolled_back) {
+        if (++named <= kMostNamed) {
+          state += (state.empty() ? "" : "; ") + assertion::TooOld(client_id, older.found, older.seen).message;
+        }
+      }
+    }
+    if (named > kMostNamed) {
+      state += "; and " + std::to_string(named - kMostNamed) + " more, see the log";
+    }
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(state_, state) == state) {
+      return;
+    }
+    if (state.empty()) {
+      readiness_.SetReady("ledgers");
+    } else {
+      readiness_.SetWarning("ledgers", state);
+    }
+  }
+
+ private:
+  assertion::Readiness& readiness_;
+  const assertion::HsmGroup& hsms_;
+  std::mutex mutex_;
+  std::string state_;
+};
+
 // A host as it stands before a port (RFC 3986 section 3.2.2).
 std::string InBrackets(const std::string& host) {
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
@@ -453,6 +491,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   }
   TlsLog tls_log;
   HsmStates states(readiness, group);
+  LedgerStates ledgers(readiness, group);
   hsms.Watch([&](std::size_t rank, const std::string& name) -> assertion::AttachedHsm::Watchers {
     const auto refresh_tls = [&, rank] {
       if (rank == 0) {  // it holds the TLS key
@@ -466,10 +505,15 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
                   }
                   states.Note(name, state);
                 },
-            .refreshed = [refresh_tls](const assertion::Status& /*refreshed*/) { refresh_tls(); },
+            .refreshed =
+                [&, refresh_tls](const assertion::Status& /*refreshed*/) {
+                  refresh_tls();
+                  ledgers.Look();
+                },
             .may_reload = {},
             .hung = [&] { GiveUp(signals); }};
   });
+  ledgers.Look();
   if (config.tls) {
     spdlog::info("serving on {}:{} with TLS", InBrackets(config.tls->host), (*server)->tls_port());
   }

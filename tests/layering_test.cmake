@@ -4,7 +4,7 @@ cmake_minimum_required(VERSION 3.25)
 set(project_folders service policy jws keys x509 signing audit p11 config observe cli)
 # folder: the project folders that it may include, besides include/assertion and itself
 set(may_jws "")
-set(may_policy "")
+set(may_policy jws)
 set(may_x509 "")
 set(may_keys jws x509)
 set(may_signing jws keys x509)

@@ -10,8 +10,8 @@
 namespace assertion {
 
 // The methods of KeyAdminService that make, move or end a key: those that the rule can cover.
-inline constexpr std::array<std::string_view, 6> kTwoPersonMethods = {"GenerateKey", "RotateKey", "ImportCertificate",
-                                                                      "ScheduleKey", "RevokeKey", "DestroyKey"};
+inline constexpr std::array<std::string_view, 7> kTwoPersonMethods = {
+    "GenerateKey", "RotateKey", "ImportCertificate", "ScheduleKey", "RevokeKey", "DestroyKey", "AcceptLedger"};
 
 // Which of them take two persons, and how long the second has.
 struct TwoPersonRule {

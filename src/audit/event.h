@@ -18,8 +18,13 @@ struct Event {
   std::optional<std::chrono::seconds> lifetime;
   std::string request_id;  // of an administrative act
   std::string change;      // a pending change: that the act became, or that it approves or withdraws
-  std::string outcome;     // the gRPC status code's name
-  std::string reason;      // of a refusal: what the caller was told
+  struct Accepted {
+    std::int64_t found = 0;
+    std::int64_t seen = 0;
+  };
+  std::optional<Accepted> accepted;  // versions: a ledger that counts although a later one was seen
+  std::string outcome;               // the gRPC status code's name
+  std::string reason;                // of a refusal: what the caller was told
   std::optional<std::chrono::microseconds> latency;
   std::uint64_t count = 0;  // of what one line stands for; 0: itself
   std::string since;        // when that began, RFC 3339

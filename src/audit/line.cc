@@ -108,6 +108,10 @@ std::string Body(const Event& event, TimePoint now) {
   }
   add("request_id", event.request_id);
   add("change", event.change);
+  if (event.accepted) {
+    line.Add("found_version", event.accepted->found);
+    line.Add("seen_version", event.accepted->seen);
+  }
   line.Add("reason", event.reason);
   if (event.latency) {
     line.Add("latency_us", event.latency->count());

@@ -14,6 +14,7 @@
 #include "cli/call.h"
 #include "cli/inspection.h"
 #include "cli/text.h"
+#include "jws/object_text.h"
 
 namespace assertion::cli {
 namespace {
@@ -150,9 +151,11 @@ int InspectAssertion(const Options& options) {
   }
   const auto verdict = Verdict(options, *parsed);
   if (options.json) {
-    nlohmann::ordered_json json = {{"header", parsed->header}, {"claims", parsed->claims}};
-    json["signature"] = verdict ? *verdict : "bad";
-    if (const int status = Write("", json.dump(2) + "\n"); status != 0) {
+    // Claims are shown as they are written: a number may have more digits than any type here holds.
+    const nlohmann::ordered_json signature = verdict ? *verdict : "bad";
+    const auto json = R"({"header":)" + parsed->header.dump() + R"(,"claims":)" + parsed->payload + R"(,"signature":)" +
+                      signature.dump() + "}";
+    if (const int status = Write("", jws::Indented(json) + "\n"); status != 0) {
       return status;
     }
   } else {

@@ -1,52 +1,42 @@
 #include "cli/assertion_request.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/duration.h"
+#include "jws/object_text.h"
 
 namespace assertion::cli {
 namespace {
 
-// Whether every number survives the way through google.protobuf.Struct, which knows doubles only.
-bool IsExact(const nlohmann::json& value) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 53U;
-  if (value.is_structured()) {
-    return std::ranges::all_of(value, IsExact);
-  }
-  if (value.is_number_unsigned()) {
-    return value.get<std::uint64_t>() <= static_cast<std::uint64_t>(kMost);
-  }
-  return !value.is_number_integer() || value.get<std::int64_t>() >= -kMost;
-}
-
-// name=json, repeated, as one object.
-Result<nlohmann::json> ParseClaims(const std::vector<std::string>& claims) {
-  auto object = nlohmann::json::object();
+// name=json, repeated, as the text of one object: every value as it was written.
+Result<std::string> ClaimsOf(const std::vector<std::string>& claims) {
+  std::string members;
+  std::set<std::string_view> names;
   for (const auto& claim : claims) {
     const auto equals = claim.find('=');
-    const auto name = claim.substr(0, equals);
-    auto value = equals == std::string::npos
-                     ? nlohmann::json(nlohmann::json::value_t::discarded)
-                     : nlohmann::json::parse(claim.substr(equals + 1), nullptr, /*allow_exceptions=*/false);
-    if (name.empty() || value.is_discarded()) {
+    const auto name = std::string_view(claim).substr(0, equals);
+    const auto member = equals == std::string::npos
+                            ? std::string()
+                            : nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+                                  ':' + claim.substr(equals + 1);
+    const std::string object = '{' + member + '}';
+    const auto parsed = jws::ParseObjectText(object);
+    if (name.empty() || !parsed || parsed->members.size() != 1) {
       return Fail(Code::kInvalidArgument,
                   "--claim must be name=json, for example --claim 'tenant=\"acme\"', not '" + claim + "'");
     }
-    if (!IsExact(value)) {
-      return Fail(Code::kInvalidArgument, "--claim " + name + ": whole numbers beyond 2^53 lose digits: send a string");
+    if (!names.insert(name).second) {
+      return Fail(Code::kInvalidArgument, "--claim " + std::string(name) + " is repeated");
     }
-    if (object.contains(name)) {
-      return Fail(Code::kInvalidArgument, "--claim " + name + " is repeated");
-    }
-    object[name] = std::move(value);
+    members += (members.empty() ? "" : ",") + member;
   }
-  return object;
+  return members.empty() ? members : '{' + members + '}';
 }
 
 }  // namespace
@@ -57,7 +47,8 @@ void AddAssertionOptions(CLI::App* verb, Options& options) {
       ->type_name("URL");
   verb->add_option("--lifetime", options.lifetime, "exp - iat, with s, m or h; default: the client's")
       ->type_name("300s");
-  verb->add_option("--claim", options.claims, "Add a claim that the configuration allows; may be repeated")
+  verb->add_option("--claim", options.claims,
+                   "Add a claim that the configuration allows, signed as it is written; may be repeated")
       ->type_name("NAME=JSON")
       ->allow_extra_args(false);
 }
@@ -73,14 +64,11 @@ Result<v1::CreateAssertionRequest> AssertionRequestOf(const Options& options) {
     }
     request.mutable_lifetime()->set_seconds(lifetime->count());
   }
-  const auto claims = ParseClaims(options.claims);
+  auto claims = ClaimsOf(options.claims);
   if (!claims) {
     return std::unexpected(claims.error());
   }
-  if (!claims->empty() &&
-      !google::protobuf::util::JsonStringToMessage(claims->dump(), request.mutable_extra_claims()).ok()) {
-    return Fail(Code::kInvalidArgument, "--claim has a value that cannot be sent");
-  }
+  request.set_extra_claims_json(std::move(*claims));
   return request;
 }
 

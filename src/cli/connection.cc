@@ -237,6 +237,10 @@ Result<v1::DestroyKeyResponse> Connection::DestroyKey(const v1::DestroyKeyReques
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::DestroyKey, request);
 }
 
+Result<v1::AcceptLedgerResponse> Connection::AcceptLedger(const v1::AcceptLedgerRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::AcceptLedger, request);
+}
+
 Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEvidenceRequest& request) {
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }

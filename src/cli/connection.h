@@ -40,6 +40,7 @@ class Connection {
   Result<v1::ImportCertificateResponse> ImportCertificate(const v1::ImportCertificateRequest& request);
   Result<v1::RevokeKeyResponse> RevokeKey(const v1::RevokeKeyRequest& request);
   Result<v1::DestroyKeyResponse> DestroyKey(const v1::DestroyKeyRequest& request);
+  Result<v1::AcceptLedgerResponse> AcceptLedger(const v1::AcceptLedgerRequest& request);
   Result<v1::CreateEvidenceResponse> CreateEvidence(const v1::CreateEvidenceRequest& request);
   Result<v1::ListPendingChangesResponse> ListPendingChanges(const v1::ListPendingChangesRequest& request);
   Result<v1::ApproveChangeResponse> ApproveChange(const v1::ApproveChangeRequest& request);

@@ -2,6 +2,7 @@
 
 #include "cli/text.h"
 #include "jws/jwk.h"
+#include "jws/object_text.h"
 #include "jws/thumbprint.h"
 #include "x509/certificate.h"
 #include "x509/verifier.h"
@@ -56,7 +57,7 @@ Status VerifySignature(const jws::Unverified& assertion, const PublicKey& key) {
 
 std::string Describe(const jws::Unverified& assertion, Time now) {
   const auto& claims = assertion.claims;
-  auto text = "header  " + assertion.header.dump(2) + "\nclaims  " + claims.dump(2) + "\n";
+  auto text = "header  " + assertion.header.dump(2) + "\nclaims  " + jws::Indented(assertion.payload) + "\n";
   for (const auto* name : {"iat", "exp"}) {
     const auto claim = claims.find(name);
     if (claim != claims.end() && claim->is_number_integer()) {

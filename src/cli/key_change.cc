@@ -71,6 +71,16 @@ int WritePending(const Options& options, const v1::PendingChange& change) {
                       : Write("", "nothing has changed yet: " + PendingText(change));
 }
 
+int WriteLedger(const Options& options, const v1::AcceptedLedger& ledger) {
+  if (options.json) {
+    return WriteJson({{"found", ledger.found()}, {"seen", ledger.seen()}, {"version", ledger.version()}});
+  }
+  return Write("", "the ledger of version " + std::to_string(ledger.found()) + " counts again, as version " +
+                       std::to_string(ledger.version()) + "; version " + std::to_string(ledger.seen()) +
+                       " was seen before\n  next: revoke again what was revoked since, if anything was: assertionctl "
+                       "key list, assertionctl audit show\n");
+}
+
 // Writes the key of an answer; `shape` is how a person gets it.
 template <typename Response>
 std::function<int(const Response&)> WriteKey(const Options& options, std::string (*shape)(const v1::Key&, Time)) {
@@ -130,6 +140,9 @@ int ApproveChange(const Options& options) {
   request.set_digest(options.change_digest);
   return Call<v1::ApproveChangeRequest, v1::ApproveChangeResponse>(
       options, &Connection::ApproveChange, request, [&](const auto& response) {
+        if (response.has_ledger()) {
+          return WriteLedger(options, response.ledger());
+        }
         if (options.json) {
           return WriteJson({{"key", response.has_key() ? KeyJson(response.key()) : nlohmann::ordered_json()}});
         }
@@ -227,6 +240,16 @@ int DestroyKey(const Options& options) {
         }
         return Write("", "key " + options.kid + " of client " + options.client_id +
                              " is destroyed: its key pair and certificate are off the token for good\n");
+      });
+}
+
+int AcceptLedger(const Options& options) {
+  v1::AcceptLedgerRequest request;
+  request.set_hsm(options.hsm);
+  return SendChange<v1::AcceptLedgerRequest, v1::AcceptLedgerResponse>(
+      options, &Connection::AcceptLedger, request, [&](const auto& response) {
+        return response.has_pending() ? WritePending(options, response.pending())
+                                      : WriteLedger(options, response.ledger());
       });
 }
 

@@ -11,6 +11,7 @@ int RotateKey(const Options& options);
 int ScheduleKey(const Options& options);
 int RevokeKey(const Options& options);
 int DestroyKey(const Options& options);
+int AcceptLedger(const Options& options);
 
 // Changes that wait for a second person.
 int ListPendingChanges(const Options& options);

@@ -181,6 +181,32 @@ void AddEnds(CLI::App* noun, Options& options, int& status) {
   AddJson(destroy, options);
 }
 
+void AddAcceptLedger(CLI::App* noun, Options& options, int& status) {
+  auto* accept = AddVerb(noun, "accept-ledger",
+                         "Make a client's ledger count that is older than one that was seen, as after the token was "
+                         "restored from a backup; keys that were revoked since may sign again",
+                         "  assertionctl key accept-ledger --client-id orders --version 3 --force orders", status,
+                         [&options] { return AcceptLedger(options); });
+  AddClientId(accept, options);
+  AddHsm(accept, options, "The HSM whose ledger it is, by its token's label; default: the first");
+  accept
+      ->add_option("--version", options.change.expected_version,
+                   "The version that is on the token now, as /readyz and the log tell it; 0: the ledger is lost, begin "
+                   "without keys")
+      ->required()
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
+  accept
+      ->add_option("--request-id", options.change.request_id,
+                   "Names this request, at most 64 characters: repeated under its id it does not act twice; "
+                   "default: none")
+      ->type_name("ID");
+  accept->add_option("--force", options.change.force_client_id, "The client id once more")
+      ->required()
+      ->type_name("CLIENT-ID");
+  AddJson(accept, options);
+}
+
 void AddApproval(CLI::App* noun, Options& options, int& status) {
   const auto add_id = [&](CLI::App* verb) {
     verb->add_option("id", options.change_id, "As key pending shows it")->required()->type_name("ID");
@@ -212,6 +238,7 @@ void AddKeyNoun(CLI::App& app, Options& options, int& status) {
   AddRotate(noun, options, status);
   AddSchedule(noun, options, status);
   AddEnds(noun, options, status);
+  AddAcceptLedger(noun, options, status);
   AddApproval(noun, options, status);
   AddEvidenceVerb(noun, options, status);
 }

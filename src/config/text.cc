@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/utf8.h"
+
 namespace assertion {
 namespace {
 
@@ -22,14 +24,6 @@ constexpr std::array<Range, 20> kInvisible = {{
     {0x2000, 0x200F}, {0x2028, 0x202F}, {0x205F, 0x206F}, {0x2800, 0x2800}, {0x3000, 0x3000},
     {0x3164, 0x3164}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFF0, 0xFFFB}, {0xE0000, 0xE0FFF},
 }};
-
-// How many octets the character has that begins with this one.
-std::size_t OctetsOf(unsigned char first) {
-  constexpr unsigned kTwo = 0xC0;
-  constexpr unsigned kThree = 0xE0;
-  constexpr unsigned kFour = 0xF0;
-  return first < kTwo ? 1 : first < kThree ? 2 : first < kFour ? 3 : 4;
-}
 
 std::uint32_t CodePoint(std::string_view character) {
   constexpr std::array<std::uint32_t, 4> kFirst = {0x7F, 0x1F, 0x0F, 0x07};
@@ -75,8 +69,9 @@ std::string LowerCase(std::string_view text) {
 
 std::optional<std::string> FindInvisible(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    const auto character = text.substr(at, OctetsOf(static_cast<unsigned char>(text[at])));
-    const auto point = CodePoint(character);
+    const auto length = OctetsOfCharacter(text.substr(at));
+    const auto character = text.substr(at, length == 0 ? 1 : length);
+    const auto point = length == 0 ? 0 : CodePoint(character);
     if (std::ranges::any_of(kInvisible, [&](const Range& r) { return r.first <= point && point <= r.last; })) {
       std::string octets;
       for (const auto octet : character) {

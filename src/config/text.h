@@ -7,8 +7,8 @@
 
 namespace assertion {
 
-// The first character of a UTF-8 text that is white space, a control or cannot be seen (a zero-width space, a BOM), as
-// "\x0a" and where it stands; nothing when each can be seen.
+// The first character that is white space, a control or cannot be seen (a zero-width space, a BOM), or octet that is no
+// UTF-8, as "\x0a" and where it stands; nothing when each can be seen.
 std::optional<std::string> FindInvisible(std::string_view text);
 
 // `text` cut to `most` octets, with all but visible ASCII and blanks as \xNN: it cannot steer a terminal or forge a

@@ -1,20 +1,37 @@
 #include "jws/compact.h"
 
 #include "jws/base64url.h"
+#include "jws/object_text.h"
 
 namespace assertion::jws {
 namespace {
 
-Result<nlohmann::ordered_json> DecodeObject(std::string_view part, const std::string& name) {
+struct Decoded {
+  nlohmann::ordered_json object;
+  std::string text;
+};
+
+Result<Decoded> DecodeObject(std::string_view part, const std::string& name) {
   const auto octets = Base64UrlDecode(part);
   if (!octets) {
     return Fail(Code::kInvalidArgument, "the " + name + " is " + octets.error().message);
   }
-  auto object = nlohmann::ordered_json::parse(*octets, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) {
+  Decoded decoded{.object = nlohmann::ordered_json::parse(*octets, nullptr, /*allow_exceptions=*/false),
+                  .text = {octets->begin(), octets->end()}};
+  if (const auto written = ParseObjectText(decoded.text); decoded.object.is_discarded() && written) {
+    // A number that JSON has and a double has not, as 1e400.
+    decoded.object = nlohmann::ordered_json::object();
+    for (const auto& [member, value] : written->members) {
+      if (auto parsed = nlohmann::ordered_json::parse(value, nullptr, /*allow_exceptions=*/false);
+          !parsed.is_discarded()) {
+        decoded.object[member] = std::move(parsed);
+      }
+    }
+  }
+  if (!decoded.object.is_object()) {
     return Fail(Code::kInvalidArgument, "the " + name + " is not a JSON object");
   }
-  return object;
+  return decoded;
 }
 
 }  // namespace
@@ -50,8 +67,9 @@ Result<Unverified> ParseCompact(std::string_view text) {
   if (!signature || signature->empty()) {
     return Fail(Code::kInvalidArgument, "the signature is " + (signature ? "empty" : signature.error().message));
   }
-  return Unverified{.header = std::move(*header),
-                    .claims = std::move(*claims),
+  return Unverified{.header = std::move(header->object),
+                    .claims = std::move(claims->object),
+                    .payload = std::move(claims->text),
                     .signing_input = std::string(text.substr(0, last)),
                     .signature = std::move(*signature)};
 }

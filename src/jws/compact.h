@@ -22,7 +22,8 @@ std::string Compact(std::string signing_input, BytesView signature);
 // A compact JWS taken apart; nothing in it has been verified.
 struct Unverified {
   nlohmann::ordered_json header;
-  nlohmann::ordered_json claims;
+  nlohmann::ordered_json claims;  // without members that hold a number beyond a double's range
+  std::string payload;            // the claims as they are written
   std::string signing_input;
   Bytes signature;
 };

@@ -31,6 +31,23 @@ bool SayTheSame(const KeptLedgers::Version& one, const KeptLedgers::Version& oth
   return left == right;
 }
 
+// A change removes all versions but its own and the one that it was made from, so of those that are at hand one is
+// that. Not always the next lower: a change that the emergency brake overtook leaves its version beside. What this
+// process saw before is no measure for the same reason; there the version numbers tell.
+bool ContinuesAnother(const std::vector<KeptLedgers::Version>& versions) {
+  const auto& newest = versions.front();
+  bool has_older = false;
+  for (const auto& version : versions) {
+    if (version.sealed() && version.ledger->version < newest.ledger->version) {
+      has_older = true;
+      if (version.hash == newest.ledger->previous) {
+        return true;
+      }
+    }
+  }
+  return !has_older || !newest.sealed() || newest.ledger->previous.empty();
+}
+
 }  // namespace
 
 Result<std::string> LedgerSeal::Write(const ClientLedger& ledger) { return seal_.Sign(Seal::kLedger, ToJson(ledger)); }
@@ -79,6 +96,7 @@ Result<JudgedLedger> LedgerSeal::JudgeAnew(std::string_view text) {
   judged.kid = parsed ? parsed->header.value("kid", "") : "";
   auto ledger = ParseLedger(*payload);
   if (ledger) {
+    judged.hash = HashOf(*ledger);
     judged.ledger = std::make_shared<const ClientLedger>(std::move(*ledger));
   } else {
     judged.error = Error{.code = ledger.error().code, .message = ledger.error().message, .detail = ClientOf(*payload)};
@@ -132,7 +150,8 @@ void KeptLedgers::Add(std::size_t place, std::string_view label, JudgedLedger ju
   if (judged.ledger && !label.empty() && label != named) {
     AddStray(label, "it is the ledger of client '" + Shown(named) + "', not of the client whose label it bears");
   } else if (judged.ledger) {
-    versions_[named].push_back({.place = place, .ledger = std::move(judged.ledger), .kid = judged.kid});
+    versions_[named].push_back(
+        {.place = place, .ledger = std::move(judged.ledger), .kid = judged.kid, .hash = judged.hash});
   } else if (judged.error && (!label.empty() || !named.empty())) {
     const auto client_id = label.empty() ? named : std::string(label);
     errors_.emplace(client_id, Error{.code = Code::kLedgerUnusable,
@@ -161,6 +180,11 @@ Result<std::vector<KeptLedgers::Version>> KeptLedgers::VersionsOf(const std::str
                                              std::to_string(version.ledger->version) + " of client '" +
                                              Shown(client_id) + "'");
     }
+  }
+  if (!ContinuesAnother(versions)) {
+    return Fail(Code::kLedgerUnusable, "the ledger of client '" + Shown(client_id) + "' of version " +
+                                           std::to_string(versions.front().ledger->version) +
+                                           " was made from none of the older ones that are kept beside it");
   }
   return versions;
 }

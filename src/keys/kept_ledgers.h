@@ -20,6 +20,7 @@ namespace assertion {
 struct JudgedLedger {
   std::shared_ptr<const ClientLedger> ledger;
   std::string kid;             // of the key that sealed it; empty: none did
+  std::string hash;            // HashOf the ledger, when it is sealed
   std::optional<Error> error;  // it verifies, and cannot be read
   std::string reason;          // of a stray
 };
@@ -67,7 +68,8 @@ class KeptLedgers {
   struct Version {
     std::size_t place;  // where it was found
     std::shared_ptr<const ClientLedger> ledger;
-    std::string kid;  // as JudgedLedger::kid
+    std::string kid;   // as JudgedLedger::kid
+    std::string hash;  // as JudgedLedger::hash
     bool sealed() const { return !kid.empty(); }
   };
 
@@ -75,8 +77,8 @@ class KeptLedgers {
   void Add(std::size_t place, std::string_view label, JudgedLedger judged);
   void AddStray(std::string_view label, std::string reason);
 
-  // All of a client's that count, the newest first. kLedgerUnusable when two differ of the newest version, or one
-  // verifies and cannot be read.
+  // All of a client's that count, the newest first. kLedgerUnusable when two differ of the newest version, the newest
+  // was not made from any of the older ones, or one verifies and cannot be read.
   Result<std::vector<Version>> VersionsOf(const std::string& client_id) const;
 
   std::vector<std::string> clients() const;

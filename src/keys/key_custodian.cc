@@ -99,10 +99,14 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
                                     std::to_string(before.version) + " by now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");
   }
-  if (const auto seen = ring_.SeenVersionOf(client.client_id); before.version < seen) {
+  const auto seen = ring_.SeenVersionOf(client.client_id);
+  if (before.version < seen && !change.accepts_older) {
+    return Fail(Code::kFailedPrecondition, TooOld(client.client_id, before.version, seen).message);
+  }
+  if (before.version >= seen && change.accepts_older) {
     return Fail(Code::kFailedPrecondition, "the ledger of client '" + client.client_id + "' is of version " +
-                                               std::to_string(before.version) + " now, but version " +
-                                               std::to_string(seen) + " was seen before: it was rolled back, or lost");
+                                               std::to_string(before.version) +
+                                               ", and no later one was seen: there is nothing to accept");
   }
   Draft draft{.now = ring_.Now(), .next = before, .new_keys = {}, .new_certificates = {}, .obsolete_keys = {}};
   const auto made = [&]() -> Result<std::string> {
@@ -118,7 +122,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
         return std::unexpected(kept.error());
       }
     }
-    draft.next.version = hold.next_version();
+    draft.next.version = std::max(hold.next_version(), seen + 1);
     draft.next.previous = before.version == 0 ? "" : HashOf(before);
     Remember(change, *kid, draft.next);
     const auto committed = hold.Commit(draft.next);
@@ -374,6 +378,18 @@ Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::stri
     std::erase_if(draft.next.keys, [&](const auto& other) { return other.kid == kid; });
     return std::string(kid);
   });
+}
+
+Result<AcceptedLedger> KeyCustodian::AcceptLedger(const ChangeRequest& change) {
+  auto accepting = change;
+  accepting.accepts_older = true;
+  AcceptedLedger accepted{.found = change.expected_version, .seen = ring_.SeenVersionOf(change.client_id)};
+  const auto done = Change(accepting, [](const Client&, Draft&) -> Result<std::string> { return std::string(); });
+  if (!done) {
+    return std::unexpected(done.error());
+  }
+  accepted.version = ring_.VersionOf(change.client_id);
+  return accepted;
 }
 
 Result<std::string> KeyCustodian::CreateCsr(std::string_view client_id, std::string_view kid,

@@ -29,6 +29,14 @@ struct ChangeRequest {
   std::string request_id;         // empty: none
   std::string digest;             // of what is asked, without version and request id
   bool forced;                    // the client's signing may stop, its binding's times may be broken
+  bool accepts_older = false;     // the version that it was decided on is older than one that was seen
+};
+
+// The versions of a ledger that counts again.
+struct AcceptedLedger {
+  std::int64_t found = 0;    // what was accepted
+  std::int64_t seen = 0;     // the highest before
+  std::int64_t version = 0;  // of the same keys now
 };
 
 struct NewKeyRequest {
@@ -70,6 +78,12 @@ class KeyCustodian {
 
   // Only after publish_until, unless forced.
   Result<std::string> Destroy(const ChangeRequest& change, std::string_view kid);
+
+  // Makes a ledger count that is older than what was seen, as after a restore from a backup: what it says is written
+  // once more under a version above both, so that every server takes it over, and one that is replayed later is older
+  // again. Keys that were revoked since may sign again. `change.expected_version` names the version that was found, 0
+  // when the ledger is gone: then the client begins without keys. FAILED_PRECONDITION: no later version was seen.
+  Result<AcceptedLedger> AcceptLedger(const ChangeRequest& change);
 
   // A PKCS#10 request in PEM, signed in the token. INVALID_ARGUMENT.
   Result<std::string> CreateCsr(std::string_view client_id, std::string_view kid, const std::string& subject,

@@ -1,7 +1,6 @@
 #include "keys/key_ring.h"
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <iterator>
 #include <set>
@@ -9,6 +8,7 @@
 
 #include "jws/compact.h"
 #include "jws/thumbprint.h"
+#include "keys/proof.h"
 #include "x509/certificate.h"
 
 namespace assertion {
@@ -45,38 +45,18 @@ Status CheckCustody(const TokenKey& key, const std::string& name, bool copy) {
   return {};
 }
 
-Result<std::string> MakeProofInput(const Random& random) {
-  std::array<std::uint8_t, 32> nonce{};
-  if (!random(nonce)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
-  return "assertiond proof " + Hex(nonce);
-}
-
 // Whether no key can be judged by the error, for the token does not answer. All others are a flaw of the one key.
 bool IsTheTokens(const Error& error) {
   return error.code == Code::kUnavailable || error.code == Code::kTokenAbsent || error.code == Code::kDeadlineExceeded;
 }
 
-// A signature over fresh random octets, checked with the public key: its CKA_ID means the key that it seems to mean.
 Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
-  const auto input = MakeProofInput(random);
-  if (!input) {
-    return std::unexpected(input.error());
-  }
-  const auto session = token.OpenSigningSession();
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  const auto signature = (*session)->Sign(key.id, *key.algorithm, *input);
-  if (!signature && IsTheTokens(signature.error())) {
-    return std::unexpected(signature.error());
-  }
-  if (!signature || !key.verifier.Verify(*input, *signature)) {
+  auto proven = ProveKey(token, key.id, *key.algorithm, key.verifier, random);
+  if (!proven && !IsTheTokens(proven.error())) {
     return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
-                signature ? "verification failed" : signature.error().ToString());
+                proven.error().ToString());
   }
-  return {};
+  return proven;
 }
 
 // The certificates that the record names, from those on the token.
@@ -221,13 +201,6 @@ bool IsWhole(const ClientKeys& keys, Time now) {
   });
 }
 
-Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t seen) {
-  return {.code = Code::kLedgerUnusable,
-          .message = "the ledger of client '" + client_id + "' is of version " + std::to_string(version) +
-                     " now, but version " + std::to_string(seen) + " was seen before: it was rolled back, or lost",
-          .detail = {}};
-}
-
 void Mix(std::size_t& seed, std::string_view text) {
   constexpr std::size_t kOdd = 0x9E3779B97F4A7C15U;
   seed ^= std::hash<std::string_view>()(text) + kOdd + (seed << 6U) + (seed >> 2U);
@@ -332,7 +305,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 
 // The ledgers as they are at least as new as what was seen. A look at the token may miss a version that has just come.
 // `rolled_back`: the clients whose newest ledger is older than that; their keys as they were known stay in use.
-Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const {
+Result<LedgerContents> KeyRing::ReadLedgers(OlderLedgers& rolled_back) const {
   constexpr int kLooks = 5;
   auto seen = floor_;
   for (const auto& [client_id, keys] : *keys_.load()) {
@@ -342,19 +315,19 @@ Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& 
   }
   auto contents = ledger_.Read();
   for (int look = 1; contents; ++look) {
-    std::map<std::string, Error, std::less<>> older;
+    OlderLedgers older;
     for (const auto& [client_id, least] : seen) {
       const auto found = contents->ledgers.find(client_id);
       const auto version = found == contents->ledgers.end() ? 0 : found->second.version;
       if (version < least && !contents->errors.contains(client_id)) {
-        older.emplace(client_id, TooOld(client_id, version, least));
+        older.emplace(client_id, OlderLedger{.found = version, .seen = least});
       }
     }
     if (older.empty() || look == kLooks) {
-      for (const auto& [client_id, error] : older) {
-        rolled_back.insert(client_id);
+      for (const auto& [client_id, versions] : older) {
+        contents->errors.emplace(client_id, TooOld(client_id, versions.found, versions.seen));
       }
-      contents->errors.merge(older);
+      rolled_back = std::move(older);
       return contents;
     }
     contents = ledger_.Read();
@@ -420,13 +393,14 @@ void KeyRing::Expect(std::vector<Client> clients) {
 
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
-  std::set<std::string, std::less<>> rolled_back;
+  OlderLedgers rolled_back;
   const auto ledgers = ReadLedgers(rolled_back);
   if (!ledgers) {
     return std::unexpected(ledgers.error());
   }
   stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers->strays));
   broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers->errors));
+  rolled_back_.store(std::make_shared<const OlderLedgers>(rolled_back));
   const auto listed = token_.List(kStrayApplications);
   if (!listed) {
     return std::unexpected(listed.error());
@@ -603,7 +577,7 @@ const ScheduledKey* KeyRing::SigningAt(std::string_view client_id, const ClientK
   return original == nullptr ? nullptr : keys.WithKid(original->record.kid);
 }
 
-Result<std::string> KeyRing::ProofInput() const { return MakeProofInput(random_); }
+Result<std::string> KeyRing::ProofInput() const { return assertion::ProofInput(random_); }
 
 std::vector<SigningKeyPtr> KeyRing::SigningKeys() const {
   const auto keys = keys_.load();

@@ -82,6 +82,15 @@ class KeyRing {
   using OnVersion = std::function<void(const ClientLedger& seen)>;
   void Remember(std::map<std::string, std::int64_t, std::less<>> floor, OnVersion seen);
 
+  // A client's newest ledger, when a later one was seen, by this process or before it. It does not count until a change
+  // accepts it (KeyCustodian::AcceptLedger).
+  struct OlderLedger {
+    std::int64_t found = 0;  // 0: there is none any more
+    std::int64_t seen = 0;
+  };
+  using OlderLedgers = std::map<std::string, OlderLedger, std::less<>>;  // by client id
+  std::shared_ptr<const OlderLedgers> RolledBack() const { return rolled_back_.load(); }
+
   // The highest version of the client's ledger that was seen, by this process or before it; 0: none.
   std::int64_t SeenVersionOf(std::string_view client_id) const;
 
@@ -142,7 +151,7 @@ class KeyRing {
         random_(std::move(random)) {}
 
   Status Update(const std::vector<Client>& clients, bool whole);
-  Result<LedgerContents> ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const;
+  Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const;
   void Tell(const Ledgers& ledgers, const KeySet& keys);
   void LookForStrays();
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
@@ -157,6 +166,7 @@ class KeyRing {
   const Clock clock_;
   const Random random_;
   std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
+  std::atomic<std::shared_ptr<const OlderLedgers>> rolled_back_{std::make_shared<const OlderLedgers>()};
   mutable std::mutex refreshing_;
   std::map<std::string, std::int64_t, std::less<>> floor_;  // under refreshing_, as what follows
   std::map<std::string, std::int64_t, std::less<>> told_;

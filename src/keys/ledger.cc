@@ -250,6 +250,15 @@ std::string LedgerFileOf(const std::vector<std::string>& entries) {
 
 std::string HashOf(const ClientLedger& ledger) { return jws::Sha256Thumbprint(AsBytes(ToJson(ledger))); }
 
+Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t seen) {
+  return {.code = Code::kLedgerUnusable,
+          .message = "the ledger of client '" + client_id + "' is of version " + std::to_string(version) +
+                     " now, but version " + std::to_string(seen) +
+                     " was seen before: it was rolled back, or lost; restore the later one, or see assertionctl key "
+                     "accept-ledger",
+          .detail = {}};
+}
+
 std::string Shown(std::string_view name) {
   constexpr std::size_t kLongest = 64;
   std::string shown(name.substr(0, kLongest));

@@ -29,7 +29,8 @@ struct ClientLedger {
 
   std::string client_id;
   std::int64_t version = 0;
-  std::string previous;  // HashOf the version before; empty for the first, and the first that was signed
+  std::string previous;  // HashOf the one that it was made from (see KeptLedgers); empty for the first, and the first
+                         // that was signed
   Schedule keys;
   std::vector<PastRequest> requests;  // newest last
 
@@ -61,6 +62,9 @@ struct StrayText {
 
   friend bool operator==(const StrayText&, const StrayText&) = default;
 };
+
+// Why a ledger does not count, when a later version of it was seen.
+Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t seen);
 
 // `name` cut, and without what would steer a terminal.
 std::string Shown(std::string_view name);
@@ -96,8 +100,8 @@ class Ledger {
     // The version that Commit takes: higher than any that who held the client before can still commit.
     virtual std::int64_t next_version() const { return current().version + 1; }
 
-    // Replaces it, once; `next` is of next_version() and names the hash of this one. ABORTED when the hold was lost
-    // meanwhile: then nothing changed, unless overtaken().
+    // Replaces it, once; `next` is of next_version() or higher and names the hash of this one. ABORTED when the hold
+    // was lost meanwhile: then nothing changed, unless overtaken().
     virtual Status Commit(const ClientLedger& next) = 0;
 
     // Whether the hold was lost while Commit stored: then the change may or may not live on in the ledger of who took

@@ -1,12 +1,11 @@
 #include "keys/own_key.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "keys/machine_lock.h"
+#include "keys/proof.h"
 #include "x509/openssl.h"
 #include "x509/verifier.h"
 
@@ -14,18 +13,12 @@ namespace assertion {
 namespace {
 
 constexpr std::size_t kIdOctets = 16;
-constexpr std::size_t kNonceOctets = 32;
 
 bool IsFit(const TokenKey& key) { return !key.flaw && std::ranges::all_of(key.attributes, &KeyAttribute::ok); }
 
 // The candidate that verifies what the key signs becomes its public key. False: none does, so it is not what it seems
 // to be. An error says nothing of the key.
-Result<bool> Prove(Token& token, TokenKey& key) {
-  std::array<std::uint8_t, kNonceOctets> nonce{};
-  if (!x509::RandomOctets(nonce)) {
-    return Fail(Code::kInternal, "the random number generator failed", "RAND_bytes");
-  }
-  const auto input = "assertiond proof " + Hex(nonce);
+Result<bool> FindHalf(Token& token, TokenKey& key) {
   for (const auto& candidate : key.candidates) {
     const auto algorithm = std::ranges::find_if(
         kAlgorithms, [&](const auto& each) { return Fits(candidate, each) && !token.MechanismOf(each).empty(); });
@@ -33,17 +26,16 @@ Result<bool> Prove(Token& token, TokenKey& key) {
       continue;
     }
     const auto verifier = x509::Verifier::New(candidate, *algorithm);
-    const auto session = token.OpenSigningSession();
-    if (!session) {
-      return std::unexpected(session.error());
+    if (!verifier) {
+      continue;
     }
-    const auto signature = (*session)->Sign(key.id, *algorithm, input);
-    if (!signature) {
-      return std::unexpected(signature.error());
-    }
-    if (verifier && verifier->Verify(input, *signature)) {
+    const auto proven = ProveKey(token, key.id, *algorithm, *verifier, x509::RandomOctets);
+    if (proven) {
       key.public_key = candidate;
       return true;
+    }
+    if (proven.error().code != Code::kKeyUnproven) {
+      return std::unexpected(proven.error());
     }
   }
   return false;
@@ -70,7 +62,7 @@ Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label) 
   }
   std::vector<TokenKey> fit;
   for (auto& key : contents->keys) {
-    const auto proven = IsFit(key) ? Prove(token, key) : false;
+    const auto proven = IsFit(key) ? FindHalf(token, key) : false;
     if (!proven) {
       return std::unexpected(proven.error());
     }

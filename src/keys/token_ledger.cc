@@ -105,6 +105,9 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
     }
     if (auto standing = CheckStanding(); !standing) {
       overtaken_ = true;
+      if (next.version > next_version()) {
+        Take(*text);  // it may be higher than what the brake commits
+      }
       return standing;
     }
     for (const auto handle : older_) {
@@ -114,6 +117,16 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
   }
 
  private:
+  // Takes off what was stored.
+  void Take(const std::string& text) {
+    const auto data = owner_.token_.FindData(kLedgerObjects, client_id_);
+    for (const auto& object : data.value_or(std::vector<TokenData>())) {
+      if (object.is_private && object.value == text) {
+        static_cast<void>(owner_.token_.DestroyObject(object.handle));
+      }
+    }
+  }
+
   Status CheckStanding() {
     const auto stands = owner_.Stands(client_id_, nonce_);
     if (!stands) {

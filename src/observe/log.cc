@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "observe/utf8.h"
+#include "assertion/utf8.h"
 
 namespace assertion {
 namespace {

@@ -126,6 +126,9 @@ Families OfHsms(const HsmGroup& hsms) {
 
 Families OfKeys(const HsmGroup& hsms) {
   auto versions = Gauge("assertiond_ledger_version", "Version of a client's keys.");
+  auto rolled_back = Gauge("assertiond_ledger_rolled_back",
+                           "Versions of a client's ledger while the one on the token is older than one that was seen: "
+                           "which=\"found\", 0 when there is none, and which=\"seen\". Absent when all is well.");
   auto signing = Gauge("assertiond_client_signing_keys",
                        "Keys of an HSM that sign for a client now, or may when the HSMs before it are away: 1 or 0.");
   auto stray_ledgers =
@@ -141,7 +144,13 @@ Families OfKeys(const HsmGroup& hsms) {
     const auto now = hsm->keys.Now();
     Add(stray_ledgers, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.StrayLedgers()->size()));
     Add(strays, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.Strays()->size()));
-    for (const auto& [client_id, client] : *hsm->keys.Snapshot()) {
+    const auto older_ledgers = hsm->keys.RolledBack();
+    for (const auto& [client_id, older] : *older_ledgers) {
+      Add(rolled_back, {{"client_id", client_id}, {"hsm", hsm->name}, {"which", "found"}}, older.found);
+      Add(rolled_back, {{"client_id", client_id}, {"hsm", hsm->name}, {"which", "seen"}}, older.seen);
+    }
+    const auto snapshot = hsm->keys.Snapshot();
+    for (const auto& [client_id, client] : *snapshot) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
       Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, signing_key != nullptr && signing_key->key ? 1 : 0);
@@ -155,7 +164,7 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(signing),       std::move(flawed),
+  return {std::move(versions), std::move(rolled_back),   std::move(signing), std::move(flawed),
           std::move(strays),   std::move(stray_ledgers), std::move(expiry)};
 }
 

@@ -8,6 +8,7 @@
 #include "assertion/bytes.h"
 #include "assertion/reserved_claims.h"
 #include "assertion/spiffe_id.h"
+#include "jws/object_text.h"
 
 namespace assertion {
 namespace {
@@ -70,23 +71,64 @@ Result<std::chrono::seconds> Lifetime(const Client& client, std::optional<std::c
   return lifetime;
 }
 
+Status AllowClaim(const Client& client, std::string_view name, const std::string& field) {
+  if (IsReservedClaim(name)) {
+    return Fail(Code::kInvalidArgument, field + ": " + Quoted(name) + " is reserved and set by the server");
+  }
+  if (!client.extra_claims.contains(name)) {
+    return Fail(Code::kInvalidArgument,
+                field + ": " + Quoted(name) + " is not among the claims allowed for this client");
+  }
+  return {};
+}
+
+std::unexpected<Error> TooManyOctets(const std::string& field) {
+  return Fail(Code::kInvalidArgument,
+              field + ": more than " + std::to_string(Policy::kMaxExtraClaimsOctets) + " octets as JSON");
+}
+
 // The members as JSON, without braces.
 Result<std::string> ExtraClaims(const Client& client, const nlohmann::json& claims) {
+  const std::string field = "extra_claims";
   for (const auto& [name, value] : claims.items()) {
-    if (IsReservedClaim(name)) {
-      return Fail(Code::kInvalidArgument, "extra_claims: " + Quoted(name) + " is reserved and set by the server");
-    }
-    if (!client.extra_claims.contains(name)) {
-      return Fail(Code::kInvalidArgument,
-                  "extra_claims: " + Quoted(name) + " is not among the claims allowed for this client");
+    if (auto allowed = AllowClaim(client, name, field); !allowed) {
+      return std::unexpected(allowed.error());
     }
   }
   auto text = claims.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() > Policy::kMaxExtraClaimsOctets) {
-    return Fail(Code::kInvalidArgument,
-                "extra_claims: more than " + std::to_string(Policy::kMaxExtraClaimsOctets) + " octets as JSON");
+    return TooManyOctets(field);
   }
   return text.substr(1, text.size() - 2);
+}
+
+// The members as the caller wrote them, without braces.
+Result<std::string> ExtraClaims(const Client& client, std::string_view json) {
+  const std::string field = "extra_claims_json";
+  if (json.size() > Policy::kMaxExtraClaimsOctets) {
+    return TooManyOctets(field);
+  }
+  const auto claims = jws::ParseObjectText(json);
+  if (!claims) {
+    return Fail(claims.error().code, field + ": " + claims.error().message);
+  }
+  for (const auto& member : claims->members) {
+    if (auto allowed = AllowClaim(client, member.name, field); !allowed) {
+      return std::unexpected(allowed.error());
+    }
+  }
+  return std::string(claims->inside);
+}
+
+// As the request has them: the members as JSON, without braces.
+Result<std::string> ExtraClaims(const Client& client, const AssertionRequest& request) {
+  if (request.extra_claims != nullptr && !request.extra_claims_json.empty()) {
+    return Fail(Code::kInvalidArgument, "extra_claims_json: must not be set beside extra_claims");
+  }
+  if (!request.extra_claims_json.empty()) {
+    return ExtraClaims(client, request.extra_claims_json);
+  }
+  return request.extra_claims == nullptr ? std::string() : ExtraClaims(client, *request.extra_claims);
 }
 
 // `pattern` is an identity, or ends with "/*": then any SPIFFE ID that continues it. Dot segments and empty ones, by
@@ -226,13 +268,9 @@ Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest
   if (!lifetime) {
     return std::unexpected(lifetime.error());
   }
-  std::string extra;
-  if (request.extra_claims != nullptr && !request.extra_claims->empty()) {
-    auto allowed = ExtraClaims(client, *request.extra_claims);
-    if (!allowed) {
-      return std::unexpected(allowed.error());
-    }
-    extra = "," + *allowed;
+  const auto extra = ExtraClaims(client, request);
+  if (!extra) {
+    return std::unexpected(extra.error());
   }
   auto jti = Uuid4(random_);
   if (!jti) {
@@ -250,7 +288,7 @@ Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest
   approved.json_ = entry.beginnings[*audience] + R"(,"iat":)" +
                    std::to_string(approved.issued_at_.time_since_epoch().count()) + R"(,"exp":)" +
                    std::to_string(approved.expires_at_.time_since_epoch().count()) + R"(,"jti":")" + approved.jti_ +
-                   '"' + extra + '}';
+                   '"' + (extra->empty() ? "" : ",") + *extra + '}';
   return approved;
 }
 

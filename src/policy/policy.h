@@ -30,6 +30,7 @@ struct AssertionRequest {
   std::string_view audience;                     // empty: the client's first
   std::optional<std::chrono::seconds> lifetime;  // unset: the client's default
   const nlohmann::json* extra_claims = nullptr;  // null, or an object
+  std::string_view extra_claims_json = {};       // the same as text, signed as it is written; not both
 };
 
 // Decides who may do what, and what may be asserted: the one place that turns a request into claims that may be signed.
@@ -37,7 +38,7 @@ struct AssertionRequest {
 // PERMISSION_DENIED says how the caller is known, and nothing of others, not even whether the client exists.
 class Policy {
  public:
-  static constexpr std::size_t kMaxExtraClaimsOctets = 8192;
+  static constexpr std::size_t kMaxExtraClaimsOctets = 8192;  // as JSON
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
          TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {});

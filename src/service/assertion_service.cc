@@ -180,14 +180,19 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
     return std::unexpected(lifetime.error());
   }
   const auto policy = policy_.load();
-  const auto extra_claims = ToJson(request.extra_claims());
-  if (!extra_claims) {
-    return std::unexpected(extra_claims.error());
+  nlohmann::json extra_claims;
+  if (request.has_extra_claims()) {
+    auto converted = ToJson(request.extra_claims());
+    if (!converted) {
+      return std::unexpected(converted.error());
+    }
+    extra_claims = std::move(*converted);
   }
   auto approved = policy->Approve(caller, {.client_id = request.client_id(),
                                            .audience = request.audience(),
                                            .lifetime = *lifetime,
-                                           .extra_claims = &*extra_claims});
+                                           .extra_claims = request.has_extra_claims() ? &extra_claims : nullptr,
+                                           .extra_claims_json = request.extra_claims_json()});
   if (approved || policy->FindClient(request.client_id())) {
     call->tallied().client_id = request.client_id();
   }

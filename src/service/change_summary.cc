@@ -50,8 +50,12 @@ class Summary {
                   .count()) +
           " days");
     }
-    if (!request.hsm().empty()) {
-      Add("on HSM \"" + Shown(request.hsm()) + "\"");
+    AddHsm(request.hsm());
+  }
+
+  void AddHsm(const std::string& hsm) {
+    if (!hsm.empty()) {
+      Add("on HSM \"" + Shown(hsm) + "\"");
     }
   }
 
@@ -66,9 +70,11 @@ class Summary {
         Rfc3339(chain->front().not_after));
   }
 
-  void AddChange(const v1::Change& change) {
+  void AddChange(const v1::Change& change, bool accepts) {
     Add("decided on version " + std::to_string(change.expected_version()));
-    if (!change.force_client_id().empty()) {
+    if (accepts) {
+      Add("ACCEPTED although a later version was seen: keys that were revoked since may sign again");
+    } else if (!change.force_client_id().empty()) {
       Add("FORCED: though the client is left without a key that signs, or its binding's times are broken");
     }
   }
@@ -102,7 +108,11 @@ std::string Summarize(const std::string& octets) {
     summary.AddInstant(request.has_sign_until(), request.sign_until(), "sign_until");
     summary.AddInstant(request.has_publish_until(), request.publish_until(), "publish_until");
   }
-  summary.AddChange(request.change());
+  constexpr bool kAccepts = std::is_same_v<Request, v1::AcceptLedgerRequest>;
+  if constexpr (kAccepts) {
+    summary.AddHsm(request.hsm());
+  }
+  summary.AddChange(request.change(), kAccepts);
   return summary.Take();
 }
 
@@ -126,6 +136,9 @@ std::string SummaryOf(const PendingChange& change) {
   }
   if (change.method == "DestroyKey") {
     return Summarize<v1::DestroyKeyRequest>(change.request);
+  }
+  if (change.method == "AcceptLedger") {
+    return Summarize<v1::AcceptLedgerRequest>(change.request);
   }
   return "a method that this server does not know";
 }

@@ -89,6 +89,17 @@ std::string DigestOf(const std::string& method, const std::string& request) {
   return jws::Sha256Thumbprint(AsBytes(method + ":" + request));
 }
 
+// Which versions an accepted ledger has, for the audit log and the log.
+template <typename Response>
+void NoteAccepted(const Response& reply, audit::Event& event) {
+  if (reply.has_ledger()) {
+    const auto& ledger = reply.ledger();
+    event.accepted = {.found = ledger.found(), .seen = ledger.seen()};
+    spdlog::warn("client {}: the ledger of version {} counts again as version {}, although version {} was seen",
+                 event.client_id, ledger.found(), ledger.version(), ledger.seen());
+  }
+}
+
 // Whether the caller is who asked for the change.
 bool IsOf(const Caller& caller, const PendingChange& change) {
   return std::ranges::find_first_of(caller.identities(), change.requested_by) != caller.identities().end();
@@ -214,6 +225,9 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
     event.kid = reply->key().kid();
   }
   const LogTrace trace(event.trace_id);
+  if constexpr (requires { reply->ledger().found(); }) {
+    NoteAccepted(*reply, event);
+  }
   spdlog::info("{} by {}: client {}, key {}{}{}", event.name, event.caller, event.client_id, event.kid,
                event.change.empty() ? "" : ", change ", event.change);
   call.Finish(Serialize(*reply));
@@ -221,7 +235,21 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
 
 template <typename Request>
 Status KeyAdminService::Vet(const Request& request) const {
-  if constexpr (requires { request.kid(); }) {
+  if constexpr (std::is_same_v<Request, v1::AcceptLedgerRequest>) {
+    const auto change = LedgerChangeOf(request);
+    const auto hsm = change ? HsmFor(request.hsm(), request.client_id()) : std::unexpected(change.error());
+    if (!hsm) {
+      return std::unexpected(hsm.error());
+    }
+    const auto rolled_back = (*hsm)->keys.RolledBack();
+    const auto older = rolled_back->find(request.client_id());
+    if (older == rolled_back->end() || older->second.found != change->expected_version) {
+      return Fail(Code::kFailedPrecondition,
+                  "change.expected_version: the HSM holds no ledger of this version that is "
+                  "older than what was seen; /readyz and the log tell the versions");
+    }
+    return {};
+  } else if constexpr (requires { request.kid(); }) {
     const auto change = KeyChangeOf(request);
     const auto found = change ? hsms_.Find(request.client_id(), request.kid()) : std::unexpected(change.error());
     return found ? Status() : std::unexpected(found.error());
@@ -263,6 +291,12 @@ Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& r
     return std::unexpected(added.error());
   }
   event.change = added->id;
+  if constexpr (std::is_same_v<Request, v1::AcceptLedgerRequest>) {
+    if (const auto hsm = HsmFor(request.hsm(), request.client_id())) {
+      event.accepted = {.found = request.change().expected_version(),
+                        .seen = (*hsm)->keys.SeenVersionOf(request.client_id())};
+    }
+  }
   Response reply;
   *reply.mutable_pending() = ToProto(*added);
   return reply;
@@ -372,6 +406,7 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveAlone(const Caller& ca
     event.kid = reply->key().kid();
   }
   const LogTrace trace(event.trace_id);
+  NoteAccepted(*reply, event);
   if (const auto removed = pending_.Remove(change->id); !removed) {
     spdlog::error("change {} is done but stays in the list: {}", change->id, removed.error().ToString());
   }
@@ -422,6 +457,9 @@ Result<v1::ApproveChangeResponse> KeyAdminService::Apply(const PendingChange& ch
   if (change.method == "DestroyKey") {
     return ApplyAs(change, &KeyAdminService::Destroy);
   }
+  if (change.method == "AcceptLedger") {
+    return ApplyAs(change, &KeyAdminService::Accept);
+  }
   return Fail(Code::kFailedPrecondition, "id: this server does not know what the change is");
 }
 
@@ -440,6 +478,9 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApplyAs(const PendingChange& 
   v1::ApproveChangeResponse reply;
   if constexpr (requires { done->key(); }) {
     *reply.mutable_key() = done->key();
+  }
+  if constexpr (requires { done->ledger().found(); }) {
+    *reply.mutable_ledger() = done->ledger();
   }
   return reply;
 }
@@ -579,6 +620,20 @@ Result<v1::DestroyKeyResponse> KeyAdminService::Destroy(const v1::DestroyKeyRequ
   return reply;
 }
 
+Result<v1::AcceptLedgerResponse> KeyAdminService::Accept(const v1::AcceptLedgerRequest& request) const {
+  const auto change = LedgerChangeOf(request);
+  const auto hsm = change ? HsmFor(request.hsm(), request.client_id()) : std::unexpected(change.error());
+  const auto accepted = hsm ? (*hsm)->custodian.AcceptLedger(*change) : std::unexpected(hsm.error());
+  if (!accepted) {
+    return std::unexpected(accepted.error());
+  }
+  v1::AcceptLedgerResponse reply;
+  reply.mutable_ledger()->set_found(accepted->found);
+  reply.mutable_ledger()->set_seen(accepted->seen);
+  reply.mutable_ledger()->set_version(accepted->version);
+  return reply;
+}
+
 Result<v1::CreateCsrResponse> KeyAdminService::Csr(const v1::CreateCsrRequest& request) const {
   if (const auto has_kid = CheckKid(request); !has_kid) {
     return std::unexpected(has_kid.error());
@@ -636,6 +691,10 @@ KeyAdminService::Reactor* KeyAdminService::RevokeKey(Context* context, const Buf
 
 KeyAdminService::Reactor* KeyAdminService::DestroyKey(Context* context, const Buffer* request, Buffer* response) {
   return Administer("DestroyKey", Role::kOperator, context, request, response, &KeyAdminService::Destroy);
+}
+
+KeyAdminService::Reactor* KeyAdminService::AcceptLedger(Context* context, const Buffer* request, Buffer* response) {
+  return Administer("AcceptLedger", Role::kOperator, context, request, response, &KeyAdminService::Accept);
 }
 
 KeyAdminService::Reactor* KeyAdminService::CreateCsr(Context* context, const Buffer* request, Buffer* response) {
@@ -698,7 +757,8 @@ Result<v1::ListKeysResponse> KeyAdminService::List(const v1::ListKeysRequest& re
     return std::unexpected(named.error());
   }
   v1::ListKeysResponse reply;
-  for (const auto& [client_id, keys] : *(*named)->keys.Snapshot()) {
+  const auto snapshot = (*named)->keys.Snapshot();
+  for (const auto& [client_id, keys] : *snapshot) {
     (*reply.mutable_versions())[client_id] = keys.version;
     for (const auto& hsm : request.hsm().empty() ? hsms_.All() : std::vector{*named}) {
       AddKeys(*hsm, client_id, reply);

@@ -23,10 +23,11 @@ using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<KeyAdminBase::W
         KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::WithRawCallbackMethod_GetAuditHead<
             KeyAdminBase::WithRawCallbackMethod_ListPendingChanges<KeyAdminBase::WithRawCallbackMethod_ApproveChange<
                 KeyAdminBase::WithRawCallbackMethod_WithdrawChange<KeyAdminBase::Service>>>>>>>>>;
-using RawKeyAdminService = KeyAdminBase::WithRawCallbackMethod_GenerateKey<
-    KeyAdminBase::WithRawCallbackMethod_RotateKey<KeyAdminBase::WithRawCallbackMethod_ImportCertificate<
-        KeyAdminBase::WithRawCallbackMethod_ScheduleKey<KeyAdminBase::WithRawCallbackMethod_RevokeKey<
-            KeyAdminBase::WithRawCallbackMethod_DestroyKey<RawKeyReads>>>>>>;
+using RawKeyAdminService =
+    KeyAdminBase::WithRawCallbackMethod_GenerateKey<KeyAdminBase::WithRawCallbackMethod_RotateKey<
+        KeyAdminBase::WithRawCallbackMethod_ImportCertificate<KeyAdminBase::WithRawCallbackMethod_ScheduleKey<
+            KeyAdminBase::WithRawCallbackMethod_RevokeKey<KeyAdminBase::WithRawCallbackMethod_DestroyKey<
+                KeyAdminBase::WithRawCallbackMethod_AcceptLedger<RawKeyReads>>>>>>>;
 
 // assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key
 // takes seconds, and gRPC's threads are the callers'. The emergency brake has another, so that it waits for none of
@@ -48,6 +49,7 @@ class KeyAdminService final : public RawKeyAdminService {
   Reactor* ScheduleKey(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* RevokeKey(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* DestroyKey(Context* context, const Buffer* request, Buffer* response) override;
+  Reactor* AcceptLedger(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* ListKeys(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* GetKey(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* CreateCsr(Context* context, const Buffer* request, Buffer* response) override;
@@ -124,6 +126,7 @@ class KeyAdminService final : public RawKeyAdminService {
   Result<v1::ScheduleKeyResponse> Schedule(const v1::ScheduleKeyRequest& request) const;
   Result<v1::RevokeKeyResponse> Revoke(const v1::RevokeKeyRequest& request) const;
   Result<v1::DestroyKeyResponse> Destroy(const v1::DestroyKeyRequest& request) const;
+  Result<v1::AcceptLedgerResponse> Accept(const v1::AcceptLedgerRequest& request) const;
   Result<v1::CreateCsrResponse> Csr(const v1::CreateCsrRequest& request) const;
   Result<v1::CreateEvidenceResponse> Evidence(const v1::CreateEvidenceRequest& request) const;
 

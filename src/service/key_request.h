@@ -107,6 +107,18 @@ Result<ChangeRequest> KeyChangeOf(const Request& request) {
   return change && !has_kid ? std::unexpected(has_kid.error()) : std::move(change);
 }
 
+// Of AcceptLedger.
+template <typename Request>
+Result<ChangeRequest> LedgerChangeOf(const Request& request) {
+  auto change = ChangeOf(request);
+  if (change && !change->forced) {
+    return Fail(Code::kInvalidArgument,
+                "change.force_client_id: must be the client_id once more: keys that were revoked since this ledger was "
+                "written may sign again");
+  }
+  return change;
+}
+
 // Of a change that makes a key.
 template <typename Request>
 Result<std::pair<ChangeRequest, NewKeyRequest>> NewKeyChangeOf(const Request& request,

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "observe/utf8.h"
+#include "assertion/utf8.h"
 
 namespace assertion::service {
 namespace {

@@ -8,55 +8,62 @@ namespace {
 
 using google::protobuf::Value;
 
-// False: a number or a kind that JSON does not have. Depth is bounded by Protobuf's parser.
-bool Convert(const Value& value, nlohmann::json& json);
+constexpr const char* kNoJson = "a value is not a JSON value (NaN, infinite, or of no kind)";
 
-bool Convert(const google::protobuf::Struct& object, nlohmann::json& json) {
+// What is wrong with it; null: nothing. Depth is bounded by Protobuf's parser.
+const char* Convert(const Value& value, nlohmann::json& json);
+
+const char* Convert(const google::protobuf::Struct& object, nlohmann::json& json) {
   json = nlohmann::json::object();
   for (const auto& [name, member] : object.fields()) {
-    if (!Convert(member, json[name])) {
-      return false;
+    if (const auto* wrong = Convert(member, json[name]); wrong != nullptr) {
+      return wrong;
     }
   }
-  return true;
+  return nullptr;
 }
 
-bool Convert(const google::protobuf::ListValue& list, nlohmann::json& json) {
+const char* Convert(const google::protobuf::ListValue& list, nlohmann::json& json) {
   json = nlohmann::json::array();
   for (const auto& member : list.values()) {
-    if (!Convert(member, json.emplace_back())) {
-      return false;
+    if (const auto* wrong = Convert(member, json.emplace_back()); wrong != nullptr) {
+      return wrong;
     }
   }
-  return true;
+  return nullptr;
 }
 
-bool Convert(double number, nlohmann::json& json) {
-  constexpr double kExact = 9007199254740992;  // 2^53
+const char* Convert(double number, nlohmann::json& json) {
+  constexpr double kInexact = 9007199254740992;  // 2^53, which is what 2^53 + 1 becomes as well
   if (!std::isfinite(number)) {
-    return false;
+    return kNoJson;
   }
-  if (std::trunc(number) == number && std::abs(number) <= kExact) {
+  if (std::abs(number) >= kInexact) {
+    return "a whole number of 2^53 or more may have lost digits here; send the claims in extra_claims_json, which "
+           "keeps "
+           "them";
+  }
+  if (std::trunc(number) == number) {
     json = static_cast<std::int64_t>(number);
   } else {
     json = number;
   }
-  return true;
+  return nullptr;
 }
 
-bool Convert(const Value& value, nlohmann::json& json) {
+const char* Convert(const Value& value, nlohmann::json& json) {
   switch (value.kind_case()) {
     case Value::kNullValue:
       json = nullptr;
-      return true;
+      return nullptr;
     case Value::kBoolValue:
       json = value.bool_value();
-      return true;
+      return nullptr;
     case Value::kNumberValue:
       return Convert(value.number_value(), json);
     case Value::kStringValue:
       json = value.string_value();
-      return true;
+      return nullptr;
     case Value::kStructValue:
       return Convert(value.struct_value(), json);
     case Value::kListValue:
@@ -64,15 +71,15 @@ bool Convert(const Value& value, nlohmann::json& json) {
     case Value::KIND_NOT_SET:
       break;
   }
-  return false;
+  return kNoJson;
 }
 
 }  // namespace
 
 Result<nlohmann::json> ToJson(const google::protobuf::Struct& object) {
   nlohmann::json json;
-  if (!Convert(object, json)) {
-    return Fail(Code::kInvalidArgument, "extra_claims: a value is not a JSON value (NaN, infinite, or of no kind)");
+  if (const auto* wrong = Convert(object, json); wrong != nullptr) {
+    return Fail(Code::kInvalidArgument, std::string("extra_claims: ") + wrong);
   }
   return json;
 }

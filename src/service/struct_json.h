@@ -8,8 +8,9 @@
 
 namespace assertion::service {
 
-// The JSON object that a Struct stands for. Whole numbers up to 2^53 are written without a fraction; INVALID_ARGUMENT
-// for NaN and the infinities, which JSON does not have, and for a value of no kind.
+// The JSON object that a Struct stands for. Whole numbers are written without a fraction. INVALID_ARGUMENT for those of
+// 2^53 or more in magnitude, which a double may hold with other digits than were meant, for NaN and the infinities,
+// which JSON does not have, and for a value of no kind.
 Result<nlohmann::json> ToJson(const google::protobuf::Struct& object);
 
 }  // namespace assertion::service

@@ -19,7 +19,8 @@ TEST(Text, FindsWhatCannotBeSeen) {
                   "a",
                   "\\xef\\xbb\\xbf at octet 1"},
         std::pair{"a\xe2\x80\xae", "\\xe2\\x80\\xae at octet 2"},
-        std::pair{"a\xe3\x80\x80", "\\xe3\\x80\\x80 at octet 2"},
+        std::pair{"a\xe3\x80\x80", "\\xe3\\x80\\x80 at octet 2"}, std::pair{"a\xc3", "\\xc3 at octet 2"},
+        std::pair{"\xed\xa0\x80", "\\xed at octet 1"}, std::pair{"a\xffz", "\\xff at octet 2"},
         std::pair{"a\xf3\xa0\x81\xa1", "\\xf3\\xa0\\x81\\xa1 at octet 2"}}) {
     EXPECT_EQ(FindInvisible(text), found);
   }

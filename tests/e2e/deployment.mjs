@@ -76,6 +76,16 @@ export class Deployment {
     return module;
   }
 
+  // Makes the server's TLS key on the token, and has the authority certify it for this machine. Before the daemon starts.
+  async makeTlsKey(authority) {
+    const ctl = (...options) => this.ctl('tls', ...options, '--config', this.configuration);
+    await ctl('generate', '--san', 'IP:127.0.0.1');
+    const csr = await ctl('csr', '--subject', 'CN=signer', '--san', 'IP:127.0.0.1', '--san', 'DNS:localhost');
+    const issued = path.join(this.folder, 'issued.pem');
+    writeFileSync(issued, await authority.issue(csr));
+    await ctl('import-certificate', '--certificate', issued);
+  }
+
   async startDaemon() {
     const [program, ...options] = [...(this.launcher ?? []), path.join(BIN, 'assertiond'), '--config', this.configuration];
     const daemon = startProcess(program, options,

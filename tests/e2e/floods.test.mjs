@@ -271,12 +271,7 @@ describe('a stranger who reaches the TLS port', () => {
         return { tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') } };
       }, async (made) => {
         Object.assign(made, { launcher: ['prlimit', '--nofile=1024:1024'] });
-        const ctl = (...options) => made.ctl('tls', ...options, '--config', made.configuration);
-        await ctl('generate', '--san', 'IP:127.0.0.1');
-        const csr = await ctl('csr', '--subject', 'CN=signer', '--san', 'IP:127.0.0.1', '--san', 'DNS:localhost');
-        const issued = path.join(made.folder, 'issued.pem');
-        writeFileSync(issued, await authority.issue(csr));
-        await ctl('import-certificate', '--certificate', issued);
+        await made.makeTlsKey(authority);
       });
     await deployment.generateKey('orders');
   });

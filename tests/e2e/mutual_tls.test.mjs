@@ -150,7 +150,7 @@ describe('mutual TLS', () => {
       [KeyAdminService, 'ApproveChange', ['approver']],
       [KeyAdminService, 'WithdrawChange', ['operator', 'approver']],
       [KeyAdminService, 'CreateEvidence', roles],
-      ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey',
+      ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey', 'AcceptLedger',
         'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),
     ];
     const unary = [AssertionService, KeyAdminService]

@@ -92,12 +92,7 @@ describe('a revocation ends what is open', () => {
       deployment = made;
       await writeCrl(root, 'root.crl');
       await writeCrl(intermediate, 'intermediate.crl');
-      const ctl = (...options) => made.ctl('tls', ...options, '--config', made.configuration);
-      await ctl('generate', '--san', 'IP:127.0.0.1');
-      const csr = await ctl('csr', '--subject', 'CN=signer', '--san', 'IP:127.0.0.1', '--san', 'DNS:localhost');
-      const issued = path.join(made.folder, 'issued.pem');
-      writeFileSync(issued, await root.issue(csr));
-      await ctl('import-certificate', '--certificate', issued);
+      await made.makeTlsKey(root);
     });
     await deployment.generateKey('orders');
   });

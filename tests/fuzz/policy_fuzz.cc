@@ -2,10 +2,13 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "assertion/spiffe_id.h"
+#include "jws/object_text.h"
 #include "policy/policy.h"
 
 namespace {
@@ -46,6 +49,23 @@ void Require(bool holds) {
   }
 }
 
+void Check(std::string_view identity, const std::string& text) {
+  Require(identity == "uid:1" || (identity.starts_with("spiffe://example.org/ns/") && IsSpiffeId(identity)));
+  const auto claims = jws::ParseObjectText(text);
+  Require(claims.has_value());
+  std::map<std::string, std::string_view> values;
+  for (const auto& [name, value] : claims->members) {
+    values[name] = value;
+    Require(name == "iss" || name == "sub" || name == "aud" || name == "iat" || name == "exp" || name == "jti" ||
+            name == "tenant" || name == "x");
+  }
+  Require(values["iss"] == R"("orders")" && values["sub"] == R"("orders")" &&
+          values["iat"] == std::to_string(kNow.count()));
+  Require(values["aud"] == R"("https://is.example/token")" || values["aud"] == R"("a")");
+  const auto lasts = json::parse(values["exp"]).get<std::int64_t>() - kNow.count();
+  Require(lasts >= 1 && lasts <= 300);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
@@ -54,26 +74,24 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   const auto client_id = Take(text);
   const auto audience = Take(text);
   const auto lifetime = Take(text);
-  const auto extra_claims = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const bool has_lifetime = !lifetime.empty();
   const auto caller = Caller::Authenticated({identity});
-  auto approved = ThePolicy().Approve(
-      caller, {.client_id = client_id,
-               .audience = audience,
-               .lifetime = has_lifetime ? std::optional(std::chrono::seconds(lifetime.front() * 100)) : std::nullopt,
-               .extra_claims = extra_claims.is_object() ? &extra_claims : nullptr});
-  if (!approved) {
-    return 0;
+  AssertionRequest request{
+      .client_id = client_id,
+      .audience = audience,
+      .lifetime = lifetime.empty() ? std::nullopt : std::optional(std::chrono::seconds(lifetime.front() * 100))};
+  // The same claims once as values and once as text.
+  const auto extra_claims = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  request.extra_claims = extra_claims.is_object() ? &extra_claims : nullptr;
+  if (auto approved = ThePolicy().Approve(caller, request)) {
+    Check(identity, std::move(*approved).TakeJson());
   }
-  Require(identity == "uid:1" || (identity.starts_with("spiffe://example.org/ns/") && IsSpiffeId(identity)));
-  const auto claims = json::parse(std::move(*approved).TakeJson());
-  Require(claims["iss"] == "orders" && claims["sub"] == "orders" && claims["iat"] == kNow.count());
-  Require(claims["aud"] == "https://is.example/token" || claims["aud"] == "a");
-  const auto lasts = claims["exp"].get<std::int64_t>() - kNow.count();
-  Require(lasts >= 1 && lasts <= 300);
-  for (const auto& [name, value] : claims.items()) {
-    Require(name == "iss" || name == "sub" || name == "aud" || name == "iat" || name == "exp" || name == "jti" ||
-            name == "tenant" || name == "x");
+  request.extra_claims = nullptr;
+  request.extra_claims_json = text;
+  if (auto approved = ThePolicy().Approve(caller, request)) {
+    const auto claims = std::move(*approved).TakeJson();
+    Check(identity, claims);
+    const auto written = jws::ParseObjectText(text);
+    Require(text.empty() || (written && claims.ends_with(std::string(written->inside) + "}")));
   }
   return 0;
 }

@@ -144,6 +144,22 @@ TEST_F(BrakeTest, ACommitThatArrivesLateIsOutranked) {
   EXPECT_FALSE(IsMarked("ordinary"));
 }
 
+// As of an older ledger that is accepted: above all that was seen, and so above the brake's.
+TEST_F(BrakeTest, ACommitOfAHigherVersionThatArrivesLateIsTakenOffAgain) {
+  const auto ledger = Open(token_, "ordinary");
+  const auto other = Open(hsm_.token(), "brake");
+  CommitFirst(*ledger);
+  const auto hold = *ledger->Take("orders");
+  token_.before = [&] { Brake(*other); };
+  auto accepted = Next(*hold, "accepted");
+  accepted.version = 100;
+  EXPECT_FALSE(hold->Commit(accepted));
+  EXPECT_TRUE(hold->overtaken());
+  EXPECT_EQ(Version(), 3);
+  EXPECT_TRUE(IsMarked("brake"));
+  EXPECT_FALSE(IsMarked("accepted"));
+}
+
 TEST_F(BrakeTest, WhatWasStoredBeforeItLivesOn) {
   const auto ledger = Open(token_, "ordinary");
   const auto other = Open(hsm_.token(), "brake");

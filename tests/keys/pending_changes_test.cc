@@ -4,6 +4,7 @@
 
 #include "replica.h"
 #include "softhsm.h"
+#include "wrapped_token.h"
 
 namespace assertion {
 namespace {
@@ -11,6 +12,21 @@ namespace {
 using std::chrono::seconds;
 
 constexpr const char* kPending = "assertiond pending";
+
+// Shows every data object as one that anybody may have made, with its value: some tokens do.
+class PublicPendingToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
+    auto data = WrappedToken::FindData(application, label);
+    if (data) {
+      for (auto& object : *data) {
+        object.is_private = false;
+      }
+    }
+    return data;
+  }
+};
 
 class PendingChangesTest : public testing::Test {
  protected:
@@ -47,6 +63,15 @@ TEST_F(PendingChangesTest, AnotherServerFindsItAsItWasAsked) {
   EXPECT_TRUE(other.Strays()->empty());
   ASSERT_TRUE(other.Remove(added->id));
   EXPECT_EQ(Objects(), 0U);
+}
+
+TEST_F(PendingChangesTest, APublicObjectIsNoneWhateverItSays) {
+  const auto added = *pending_.Add(Change());
+  PublicPendingToken token(hsm_.token());
+  PendingChanges other(token, [this] { return now_; }, RandomOctets);
+  EXPECT_TRUE(other.List()->empty());
+  EXPECT_EQ(other.Find(added.id, "d").error().code, Code::kNotFound);
+  EXPECT_EQ(other.Strays()->size(), 1U);
 }
 
 // Fault 3: an object that anybody may make, with another's name as the one who asked.

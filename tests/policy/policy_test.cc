@@ -34,7 +34,7 @@ class PolicyTest : public testing::Test {
           std::ranges::fill(octets, 0xFF);
           return random_works_;
         });
-    request_.extra_claims = &extra_;
+    request_.extra_claims = extra_.empty() ? nullptr : &extra_;
     return policy.Approve(Caller::Authenticated({"uid:1000"}), request_);
   }
 
@@ -154,6 +154,61 @@ TEST_F(PolicyTest, ClaimsOfMoreThan8KiBAreRefused) {
   EXPECT_TRUE(Approve());
   extra_["tenant"] = std::string(8192 - 12, 'a');
   ExpectRefused(Code::kInvalidArgument, "extra_claims: more than 8192 octets as JSON");
+}
+
+TEST_F(PolicyTest, ClaimsAsTextAreSignedToTheOctet) {
+  auto client = Orders();
+  client.extra_claims = {"account", "b", "a", "c"};
+  const std::string members =
+      R"("b":1.0, "account" : 9007199254740993,"a":[-0,1e400,0.10,1E+2,123456789012345678901234567890],)"
+      R"("c":{"z":"\u00e9\/","iss":null})";
+  request_.extra_claims_json = "";
+  const auto without = Approve(client).value().TakeJson();
+  for (const auto& text : {"{" + members + "}", "\n {\t" + members + "\r\n } "}) {
+    request_.extra_claims_json = text;
+    EXPECT_EQ(Approve(client).value().TakeJson(), without.substr(0, without.size() - 1) + "," + members + "}");
+  }
+  for (const auto* none : {"{}", " { } "}) {
+    request_.extra_claims_json = none;
+    EXPECT_EQ(Approve(client).value().TakeJson(), without);
+  }
+}
+
+TEST_F(PolicyTest, ClaimsAsTextMustBeAnObjectOfJson) {
+  for (const auto* text : {" ", "[]", "null", R"({"tenant":1)", R"({"tenant":1},"iss":"x")", R"({"tenant":1}{})",
+                           R"({"tenant":1,"tenant":2})", R"({"tenant":{"a":1,"a":2}})", R"({"tenant":01})",
+                           R"({"tenant":"\ud800"})", "{\"tenant\":\"\xff\"}", "\xef\xbb\xbf{}"}) {
+    request_.extra_claims_json = text;
+    const auto approved = Approve();
+    ASSERT_FALSE(approved) << text;
+    EXPECT_EQ(approved.error().code, Code::kInvalidArgument);
+    EXPECT_TRUE(approved.error().message.starts_with("extra_claims_json: octet ")) << approved.error().message;
+  }
+}
+
+TEST_F(PolicyTest, ClaimsAsTextHaveTheSameNamesAndLimits) {
+  request_.extra_claims_json = R"({"role":"admin"})";
+  ExpectRefused(Code::kInvalidArgument, "extra_claims_json: \"role\" is not among the claims allowed for this client");
+  for (const auto* name : {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id", "Iss", "SUB", "eXp",
+                           "Client_ID", R"(\u0069ss)", R"(i\u0053s)"}) {
+    const auto text = R"({"tenant":1,")" + std::string(name) + R"(":"x"})";
+    request_.extra_claims_json = text;
+    const auto approved = Approve();
+    ASSERT_FALSE(approved) << text;
+    EXPECT_TRUE(approved.error().message.ends_with(" is reserved and set by the server")) << approved.error().message;
+  }
+  const auto full = R"({"tenant":")" + std::string(8192 - 13, 'a') + R"("})";
+  request_.extra_claims_json = full;
+  EXPECT_TRUE(Approve());
+  const auto more = full + " ";
+  request_.extra_claims_json = more;
+  ExpectRefused(Code::kInvalidArgument, "extra_claims_json: more than 8192 octets as JSON");
+}
+
+TEST_F(PolicyTest, ClaimsComeInOneFieldOnly) {
+  extra_["tenant"] = 1;
+  request_.extra_claims_json = "{}";
+  ExpectRefused(Code::kInvalidArgument, "extra_claims_json: must not be set beside extra_claims");
 }
 
 TEST_F(PolicyTest, NoRandomnessNoAssertion) {

@@ -383,6 +383,31 @@ TEST_F(ServiceTest, ClaimsThatAreNotJson) {
   EXPECT_EQ(Create().error_code(), StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(ServiceTest, WholeNumbersThatADoubleMayNotHoldAreRefused) {
+  GenerateOrdersKey();
+  auto& claims = *request_.mutable_extra_claims()->mutable_fields();
+  for (const double number : {9007199254740992.0, -9007199254740992.0, 9007199254740994.0, 1e300}) {
+    claims["tenant"].mutable_list_value()->add_values()->set_number_value(number);
+    ExpectRefused(StatusCode::INVALID_ARGUMENT,
+                  "extra_claims: a whole number of 2^53 or more may have lost digits here; send the claims in "
+                  "extra_claims_json, which keeps them");
+    claims.clear();
+  }
+  claims["tenant"].set_number_value(-9007199254740991.0);
+  EXPECT_TRUE(Create().ok());
+}
+
+TEST_F(ServiceTest, ClaimsAsTextAreSignedAsWritten) {
+  GenerateOrdersKey();
+  request_.set_extra_claims_json(R"({"tenant": [9007199254740993,1.0,-0,1e400]})");
+  ASSERT_TRUE(Create().ok());
+  const auto parsed = jws::ParseCompact(response_.assertion());
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(parsed->payload.ends_with(R"(,"tenant": [9007199254740993,1.0,-0,1e400]})")) << parsed->payload;
+  request_.mutable_extra_claims();
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims_json: must not be set beside extra_claims");
+}
+
 TEST_F(ServiceTest, InvalidUtf8NamesItsField) {
   const std::string method = "/assertion.v1.AssertionService/CreateAssertion";
   auto status = CallRaw(method, "\x0a\x02\xff\xfe");

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "assertion/algorithm.h"
+#include "assertion/bytes.h"
+#include "assertion/error.h"
+#include "assertion/random.h"
+#include "assertion/token.h"
+#include "x509/verifier.h"
+
+namespace assertion {
+
+// What a key signs to prove itself: fresh random octets.
+Result<std::string> ProofInput(const Random& random);
+
+// A key proves itself by a signature over fresh random octets that its public key verifies: then its CKA_ID means the
+// key that it seems to mean. kKeyUnproven: it does not verify. Any other error is C_Sign's or the token's.
+Status ProveKey(Token& token, const Bytes& id, const Algorithm& algorithm, const x509::Verifier& verifier,
+                const Random& random);
+
+}  // namespace assertion
