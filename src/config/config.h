@@ -65,6 +65,8 @@ struct Config {
   std::chrono::seconds drain_limit{30};      // 1 s to 10 min
   std::string http_host;                     // empty: no HTTP listener
   int http_port = 0;                         // 0: one that the system chooses
+  std::string admin_host;                    // empty: probes and metrics are on the HTTP listener
+  int admin_port = 0;                        // 0: one that the system chooses
   AuditConfig audit;
   std::optional<TlsConfig> tls;
   std::vector<Operator> operators;
