@@ -330,12 +330,13 @@ void NoteCrls(assertion::Readiness& readiness, const assertion::Status& readable
 }
 
 assertion::service::Addresses AddressesOf(const assertion::Config& config, assertion::Readiness& readiness) {
-  assertion::service::Addresses addresses{
-      .socket_path = config.socket_path,
-      .socket_group = config.socket_group,
-      .tls = {},
-      .connections = {.per_peer = config.connections.per_peer, .total = config.connections.total},
-      .refusals = config.refusals};
+  assertion::service::Addresses addresses{.socket_path = config.socket_path,
+                                          .socket_group = config.socket_group,
+                                          .tls = {},
+                                          .connections = {.per_peer = config.connections.per_peer,
+                                                          .total = config.connections.total,
+                                                          .handshakes = config.connections.handshakes},
+                                          .refusals = config.refusals};
   if (config.tls) {
     const auto& tls = *config.tls;
     addresses.tls = {.address = InBrackets(tls.host) + ":" + std::to_string(tls.port),

@@ -499,7 +499,8 @@ ConnectionsConfig ReadConnections(Fields& fields, Errors& errors) {
   if (const auto* node = fields.Take("connections", false); node != nullptr) {
     Fields entry(*node, "connections", errors);
     connections = {.per_peer = ReadCount(entry, "per_peer", 1, kMost, connections.per_peer),
-                   .total = ReadCount(entry, "total", 1, kMost, connections.total)};
+                   .total = ReadCount(entry, "total", 1, kMost, connections.total),
+                   .handshakes = ReadCount(entry, "handshakes", 1, kMost, connections.handshakes)};
     entry.RefuseTheRest();
   }
   return connections;

@@ -36,6 +36,8 @@ struct AuditConfig {
 struct ConnectionsConfig {
   std::size_t per_peer = 64;  // 1 to 65536
   std::size_t total = 1024;   // 1 to 65536
+  // Unfinished TLS handshakes at once, an eighth of them of one source: 1 to 65536.
+  std::size_t handshakes = 128;
 
   friend bool operator==(const ConnectionsConfig&, const ConnectionsConfig&) = default;
 };

@@ -189,7 +189,9 @@ TEST(Config, HowManyConnections) {
   EXPECT_EQ(ParseConfig(kValid, "/state")->connections, (ConnectionsConfig{.per_peer = 64, .total = 1024}));
   EXPECT_EQ(connections(R"("per_peer": 1, "total": 65536)")->connections,
             (ConnectionsConfig{.per_peer = 1, .total = 65536}));
-  for (const auto* wrong : {R"("per_peer": 0)", R"("total": 0)", R"("total": 65537)", R"("total": "5")", R"("x": 1)"}) {
+  EXPECT_EQ(connections(R"("handshakes": 65536)")->connections.handshakes, 65536U);
+  for (const auto* wrong : {R"("per_peer": 0)", R"("total": 0)", R"("total": 65537)", R"("total": "5")",
+                            R"("handshakes": 0)", R"("x": 1)"}) {
     const auto refused = connections(wrong);
     ASSERT_FALSE(refused) << wrong;
     EXPECT_NE(refused.error().front().find(": connections."), std::string::npos) << refused.error().front();
