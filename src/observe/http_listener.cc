@@ -194,6 +194,8 @@ class HttpListener::Loop::Visit : public std::enable_shared_from_this<Visit> {
       Send();
     } else if (handshake_.state == Wire::State::kDone) {
       Receive();
+    } else if (handshake_.state == Wire::State::kEnded) {
+      Finish();  // the peer reads why, in the alert
     } else {
       Await(handshake_.state, &Visit::AskForWorker);
     }
@@ -317,6 +319,10 @@ class HttpListener::Loop::Visit : public std::enable_shared_from_this<Visit> {
       }
       sent_ += step.octets;
     }
+    Finish();
+  }
+
+  void Finish() {
     wire_.CloseWriting();
     EndAfter(kFarewellLimit);
     SeeOff();

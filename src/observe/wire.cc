@@ -63,7 +63,7 @@ Wire::Step Wire::Write(std::string_view octets) {
 }
 
 void Wire::CloseWriting() {
-  if (ssl_) {
+  if (ssl_ && SSL_is_init_finished(ssl_.get()) == 1) {
     SSL_shutdown(ssl_.get());
     ERR_clear_error();
   }
