@@ -16,7 +16,7 @@ USAGE
 }
 
 build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
-  libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
+  libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libboost-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
   softhsm2 pkcs11-provider libengine-pkcs11-openssl openssl)
 package=(dpkg-dev file gzip)
 test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19

@@ -29,6 +29,7 @@
 #include "config/config.h"
 #include "observe/assertion_tally.h"
 #include "observe/http_listener.h"
+#include "observe/http_pages.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "observe/readiness.h"
@@ -367,12 +368,13 @@ void NoteCrls(assertion::Readiness& readiness, const assertion::Status& readable
 }
 
 assertion::service::Addresses AddressesOf(const assertion::Config& config, assertion::Readiness& readiness) {
-  assertion::service::Addresses addresses{
-      .socket_path = config.socket_path,
-      .socket_group = config.socket_group,
-      .tls = {},
-      .connections = {.per_peer = config.connections.per_peer, .total = config.connections.total},
-      .refusals = config.refusals};
+  assertion::service::Addresses addresses{.socket_path = config.socket_path,
+                                          .socket_group = config.socket_group,
+                                          .tls = {},
+                                          .connections = {.per_peer = config.connections.per_peer,
+                                                          .total = config.connections.total,
+                                                          .handshakes = config.connections.handshakes},
+                                          .refusals = config.refusals};
   if (config.tls) {
     const auto& tls = *config.tls;
     addresses.tls = {.address = InBrackets(tls.host) + ":" + std::to_string(tls.port),
@@ -399,26 +401,51 @@ void Record(assertion::audit::Log* log, const char* name, const assertion::Statu
   }
 }
 
-// Null when none is configured.
-assertion::Result<std::unique_ptr<assertion::HttpListener>> StartHttp(const assertion::Config& config,
-                                                                      const assertion::HsmGroup& hsms,
-                                                                      const assertion::Readiness& readiness,
-                                                                      const assertion::Metrics& metrics,
-                                                                      const assertion::service::Server& server) {
-  if (config.http_host.empty()) {
-    return nullptr;
+// What everybody may know, and what probes and monitoring ask; null where none is configured.
+struct HttpListeners {
+  std::unique_ptr<assertion::HttpListener> published;
+  std::unique_ptr<assertion::HttpListener> admin;
+};
+
+assertion::Result<HttpListeners> StartHttp(const assertion::Config& config, const assertion::HsmGroup& hsms,
+                                           const assertion::Readiness& readiness, const assertion::Metrics& metrics,
+                                           const assertion::service::Server& server) {
+  using assertion::HttpListener;
+  using assertion::HttpPages;
+  constexpr std::size_t kAdminSpares = 4;
+  const auto collect = [&metrics] { return metrics.Collect(); };
+  HttpListeners listeners;
+  if (!config.admin_host.empty()) {
+    auto admin = HttpListener::Start({.field = "admin_listen",
+                                      .host = config.admin_host,
+                                      .port = config.admin_port,
+                                      .limits = HttpListener::AdminLimits(),
+                                      .spares = kAdminSpares},
+                                     HttpPages(HttpPages::Part::kProbes, hsms, readiness, collect));
+    if (!admin) {
+      return std::unexpected(admin.error());
+    }
+    spdlog::info("probes and metrics on http://{}:{}", InBrackets(config.admin_host), (*admin)->port());
+    listeners.admin = std::move(*admin);
   }
-  std::function<assertion::x509::ServerContext()> tls;
-  if (config.tls) {
-    tls = [&server] { return server.tls_context(); };
-  }
-  auto listener = assertion::HttpListener::Start(
-      config.http_host, config.http_port, hsms, readiness, [&metrics] { return metrics.Collect(); }, std::move(tls));
-  if (listener) {
+  if (!config.http_host.empty()) {
+    HttpListener::Options options{.field = "http_listen",
+                                  .host = config.http_host,
+                                  .port = config.http_port,
+                                  .limits = HttpListener::PublicLimits()};
+    if (config.tls) {
+      options.tls = [&server] { return server.tls_context(); };
+    }
+    const auto part = listeners.admin ? HttpPages::Part::kPublications : HttpPages::Part::kAll;
+    auto published = HttpListener::Start(std::move(options), HttpPages(part, hsms, readiness, collect));
+    if (!published) {
+      return std::unexpected(published.error());
+    }
     spdlog::info("publishing on {}://{}:{}", config.tls ? "https" : "http", InBrackets(config.http_host),
-                 (*listener)->port());
+                 (*published)->port());
+    listeners.published = std::move(*published);
   }
-  return listener;
+  return listeners;
 }
 
 // Who can write there can take away what is remembered of PINs, keys and signatures. Allowed: a volume of Kubernetes is

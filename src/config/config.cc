@@ -357,14 +357,23 @@ bool ParseHostPort(const std::string& text, std::string& host, int& port) {
   return !host.empty() && port >= 0 && port <= kMostPort;
 }
 
-void ReadHttpListen(Fields& fields, std::string& host, int& port, bool with_tls, std::vector<std::string>& warnings) {
-  const auto* listen = fields.Take<std::string>("http_listen", false, "a string");
+// False: there is none, or it is refused.
+bool ReadListen(Fields& fields, const char* field, const char* example, std::string& host, int& port) {
+  const auto* listen = fields.Take<std::string>(field, false, "a string");
   if (listen == nullptr) {
-    return;
+    return false;
   }
-  if (!ParseHostPort(*listen, host, port)) {
-    fields.Refuse("http_listen", "must be HOST:PORT, for example 127.0.0.1:8089; port 0: one that the system chooses");
-  } else if (!with_tls && host != "localhost" && host != "::1" && !host.starts_with("127.")) {
+  const bool right = ParseHostPort(*listen, host, port);
+  if (!right) {
+    fields.Refuse(field,
+                  std::string("must be HOST:PORT, for example ") + example + "; port 0: one that the system chooses");
+  }
+  return right;
+}
+
+void ReadHttpListen(Fields& fields, std::string& host, int& port, bool with_tls, std::vector<std::string>& warnings) {
+  if (ReadListen(fields, "http_listen", "127.0.0.1:8089", host, port) && !with_tls && host != "localhost" &&
+      host != "::1" && !host.starts_with("127.")) {
     warnings.push_back(
         "http_listen: plain HTTP beyond this machine: who can change an answer on its way chooses the keys that "
         "identity servers trust; with tls it is HTTPS");
@@ -490,7 +499,8 @@ ConnectionsConfig ReadConnections(Fields& fields, Errors& errors) {
   if (const auto* node = fields.Take("connections", false); node != nullptr) {
     Fields entry(*node, "connections", errors);
     connections = {.per_peer = ReadCount(entry, "per_peer", 1, kMost, connections.per_peer),
-                   .total = ReadCount(entry, "total", 1, kMost, connections.total)};
+                   .total = ReadCount(entry, "total", 1, kMost, connections.total),
+                   .handshakes = ReadCount(entry, "handshakes", 1, kMost, connections.handshakes)};
     entry.RefuseTheRest();
   }
   return connections;
@@ -576,9 +586,12 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
       fields.TakeDuration("drain_limit", seconds(1), std::chrono::minutes(10)).value_or(seconds(30));
   std::string http_host;
   int http_port = 0;
+  std::string admin_host;
+  int admin_port = 0;
   auto audit = ReadAudit(fields, state_directory, errors, warnings);
   auto tls = ReadTls(fields, errors);
   ReadHttpListen(fields, http_host, http_port, tls.has_value(), warnings);
+  ReadListen(fields, "admin_listen", "127.0.0.1:8090", admin_host, admin_port);
   Identities identities;
   auto operators = ReadOperators(fields, identities, errors);
   auto two_person_rule = ReadTwoPersonRule(fields, errors);
@@ -608,6 +621,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
                 .drain_limit = drain_limit,
                 .http_host = std::move(http_host),
                 .http_port = http_port,
+                .admin_host = std::move(admin_host),
+                .admin_port = admin_port,
                 .audit = std::move(audit),
                 .tls = std::move(tls),
                 .operators = std::move(operators),
@@ -669,6 +684,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("connections", before.connections == after.connections);
   compare("tls", before.tls == after.tls);
   compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);
+  compare("admin_listen", before.admin_host == after.admin_host && before.admin_port == after.admin_port);
   return fields;
 }
 

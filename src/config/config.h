@@ -36,6 +36,8 @@ struct AuditConfig {
 struct ConnectionsConfig {
   std::size_t per_peer = 64;  // 1 to 65536
   std::size_t total = 1024;   // 1 to 65536
+  // Unfinished TLS handshakes at once, an eighth of them of one source: 1 to 65536.
+  std::size_t handshakes = 128;
 
   friend bool operator==(const ConnectionsConfig&, const ConnectionsConfig&) = default;
 };
@@ -65,6 +67,8 @@ struct Config {
   std::chrono::seconds drain_limit{30};      // 1 s to 10 min
   std::string http_host;                     // empty: no HTTP listener
   int http_port = 0;                         // 0: one that the system chooses
+  std::string admin_host;                    // empty: probes and metrics are on the HTTP listener
+  int admin_port = 0;                        // 0: one that the system chooses
   AuditConfig audit;
   std::optional<TlsConfig> tls;
   std::vector<Operator> operators;

@@ -1,300 +1,553 @@
 #include "observe/http_listener.h"
 
-#include <httplib.h>
-#include <prometheus/text_serializer.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
+#include <cerrno>
 #include <chrono>
-#include <functional>
-#include <latch>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
-#include "jws/thumbprint.h"
-#include "keys/publication.h"
-#include "observe/timed_stream.h"
-#include "observe/tls_stream.h"
-#include "observe/visitors.h"
-#include "x509/certificate.h"
+#include "assertion/descriptor.h"
+#include "observe/log.h"
+#include "observe/wire.h"
 
 namespace assertion {
 namespace {
 
-constexpr int kOk = 200;
-constexpr int kNotModified = 304;
-constexpr int kBadRequest = 400;
-constexpr int kNotFound = 404;
-constexpr int kMethodNotAllowed = 405;
-constexpr int kServiceUnavailable = 503;
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kRequestLimit{5};   // until the answer is sent
+constexpr seconds kFarewellLimit{1};  // until the peer has closed
+constexpr milliseconds kPause{100};   // when nobody can be accepted
+constexpr std::size_t kRequestOctets = 8192;
+constexpr std::size_t kFarewellOctets = 65536;
+constexpr int kAtOnce = 64;          // connections that are accepted before those that are there are looked at again
+constexpr std::size_t kWorkers = 2;  // threads that make pages and shake hands
+constexpr int kSelectable = 1024;
+constexpr std::size_t kMany = 8192;  // descriptors
 constexpr int kServerError = 500;
-constexpr int kBacklog = 128;  // connections that the kernel keeps until they are accepted
-constexpr std::chrono::seconds kRequestLimit{5};
-constexpr std::chrono::seconds kFarewellLimit{1};
-constexpr size_t kRequestOctets = 8192;
-constexpr size_t kFarewellOctets = 65536;
-constexpr std::string_view kTooLong = "HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-constexpr std::chrono::seconds kLongestAge{300};
-constexpr const char* kText = "text/plain; charset=utf-8";
+constexpr int kBadRequest = 400;
+constexpr int kUriTooLong = 414;
 
-void Say(httplib::Response& response, int status, const std::string& text) {
-  response.status = status;
-  response.set_content(text + "\n", kText);
-}
-
-// The client id between "/clients/" and `suffix`; it may hold slashes itself.
-std::optional<std::string> ClientIn(std::string_view path, std::string_view suffix) {
-  constexpr std::string_view kPrefix = "/clients/";
-  if (!path.starts_with(kPrefix) || !path.ends_with(suffix) || path.size() <= kPrefix.size() + suffix.size()) {
-    return std::nullopt;
+std::string SourceOf(const sockaddr_storage& address) {
+  constexpr std::size_t kBeforeV4 = 12;  // of an IPv4 address in an IPv6 one
+  constexpr std::size_t kPrefix = 8;     // of IPv6 the /64, of which one machine has all
+  if (address.ss_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address, sizeof v4);
+    return {reinterpret_cast<const char*>(&v4.sin_addr), sizeof v4.sin_addr};
   }
-  return std::string(path.substr(kPrefix.size(), path.size() - kPrefix.size() - suffix.size()));
+  sockaddr_in6 v6{};
+  std::memcpy(&v6, &address, sizeof v6);
+  const std::string octets(reinterpret_cast<const char*>(&v6.sin6_addr), sizeof v6.sin6_addr);
+  return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? octets.substr(kBeforeV4) : octets.substr(0, kPrefix);
 }
 
-bool HasContent(const httplib::Request& request) {
-  return request.has_header("Transfer-Encoding") ||
-         (request.has_header("Content-Length") && request.get_header_value("Content-Length") != "0");
+std::size_t DescriptorLimit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 0;
 }
 
-// Whether one of the entity tags of If-None-Match is this one, compared weakly (RFC 9110 section 13.1.2).
-bool Names(std::string_view if_none_match, std::string_view tag) {
-  constexpr std::string_view kBlanks = " \t";
-  while (!if_none_match.empty()) {
-    const auto comma = std::min(if_none_match.find(','), if_none_match.size());
-    auto candidate = if_none_match.substr(0, comma);
-    if_none_match.remove_prefix(std::min(comma + 1, if_none_match.size()));
-    candidate.remove_prefix(std::min(candidate.find_first_not_of(kBlanks), candidate.size()));
-    candidate = candidate.substr(0, candidate.find_last_not_of(kBlanks) + 1);
-    if (candidate.starts_with("W/")) {
-      candidate.remove_prefix(2);
-    }
-    if (candidate == tag || candidate == "*") {
-      return true;
-    }
+HttpAnswer Refusal(int status, const char* text) {
+  return {.status = status, .body = text, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
+}
+
+std::string Written(const HttpAnswer& answer, bool with_body) {
+  const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(answer.status)));
+  auto text = "HTTP/1.1 " + std::to_string(answer.status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
+  const auto add = [&text](std::string_view name, std::string_view value) {
+    text.append(name).append(": ").append(value).append("\r\n");
+  };
+  add("Connection", "close");
+  add("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : answer.headers) {
+    add(name, value);
   }
-  return false;
+  if (answer.status != static_cast<int>(http::status::not_modified)) {
+    add("Content-Length", std::to_string(answer.body.size()));
+  }
+  text.append("\r\n");
+  return with_body ? text + answer.body : text;
 }
 
-// Answers `body`, or that the asker has it already. A new key signs publish_lead after it is published, so what was
-// fetched before may be kept for half of that.
-void Publish(const Client& client, const httplib::Request& request, httplib::Response& response,
-             const std::string& body, const char* content_type) {
-  const auto tag = "\"" + jws::Sha256Thumbprint(AsBytes(body)) + "\"";
-  const auto age = std::min(kLongestAge, client.publish_lead / 2);
-  response.set_header("ETag", tag);
-  response.set_header("Cache-Control", "public, max-age=" + std::to_string(age.count()));
-  if (Names(request.get_header_value("If-None-Match"), tag)) {
-    response.status = kNotModified;
-    return;
-  }
-  response.status = kOk;
-  response.set_content(body, content_type);
-}
-
-// httplib's own queue takes sockets without a bound. This one lets the listening thread run what httplib would queue,
-// which is process_and_close_socket.
-class AtOnce final : public httplib::TaskQueue {
- public:
-  explicit AtOnce(httplib::ThreadPool& threads) : threads_(threads) {}
-
-  using Queued = decltype(std::declval<httplib::TaskQueue&>().enqueue(std::function<void()>()));
-  Queued enqueue(std::function<void()> task) override {
-    task();
-    return Queued(true);  // void in earlier versions
-  }
-  void shutdown() override { threads_.shutdown(); }
-
- private:
-  httplib::ThreadPool& threads_;
-};
+std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
-// Serves one request a connection: what a request leaves unread would be taken for the next one.
-struct HttpListener::Parts final : httplib::Server {
-  Parts(const HsmGroup& group, const Readiness& known_readiness,
-        std::function<std::vector<prometheus::MetricFamily>()> all_metrics,
-        std::function<x509::ServerContext()> tls_context)
-      : hsms(group), readiness(known_readiness), metrics(std::move(all_metrics)), tls(std::move(tls_context)) {}
+// The thread's. Only `Work` of a visit runs on another.
+class HttpListener::Loop {
+ public:
+  Loop(Options options, HttpPages pages)
+      : options_(std::move(options)), pages_(std::move(pages)), visitors_(options_.limits) {}
 
-  // httplib routes by regular expressions, whose recursion a caller's path would drive: this looks at the path itself.
-  void Answer(const httplib::Request& request, httplib::Response& response) const {
-    response.set_header("X-Content-Type-Options", "nosniff");
-    if (request.method != "GET" && request.method != "HEAD") {
-      response.set_header("Allow", "GET, HEAD");
-      Say(response, kMethodNotAllowed, "only GET and HEAD are answered here");
-    } else if (HasContent(request)) {
-      Say(response, kBadRequest, "a request must not have content");
-    } else if (const auto jwks_of = ClientIn(request.path, "/jwks.json")) {
-      AnswerJwks(*jwks_of, request, response);
-    } else if (const auto certificate_of = ClientIn(request.path, "/certificate.pem")) {
-      AnswerCertificate(*certificate_of, request, response);
-    } else if (request.path == "/healthz") {
-      Say(response, kOk, "ok");
-    } else if (request.path == "/readyz") {
-      AnswerReadiness(response);
-    } else if (request.path == "/metrics") {
-      response.status = kOk;
-      response.set_content(prometheus::TextSerializer().Serialize(metrics()),
-                           "text/plain; version=0.0.4; charset=utf-8");
+  ~Loop() {
+    asio::post(context_, [this] { Stop(); });
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+    workers_.join();
+  }
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  Status Listen();
+  void Run();
+  int port() const { return port_; }
+
+ private:
+  class Visit;
+
+  void Accept();
+  void AcceptSome();
+  Descriptor AcceptOne(sockaddr_storage& from);
+  void Pause();
+  void Begin(Descriptor socket, const sockaddr_storage& from);
+  void End(Visitors::Number number);
+  void Spare(Descriptor socket);
+  void WaitForWorker(Visit& visit);
+  void GiveWork();
+  void Stop();
+
+  const Options options_;
+  const HttpPages pages_;
+  asio::io_context context_{1};
+  asio::ip::tcp::acceptor acceptor_{context_};
+  asio::steady_timer pause_{context_};
+  int port_ = 0;
+  bool stopping_ = false;
+  Visitors visitors_;
+  std::map<Visitors::Number, std::shared_ptr<Visit>> visits_;
+  std::deque<Visitors::Number> waiting_;  // for a worker
+  std::size_t working_ = 0;
+  // Lower descriptors are left to modules that use select(2), where there are enough others.
+  const int floor_ = DescriptorLimit() >= kMany ? kSelectable : 0;
+  Descriptor nothing_;  // which the spares are copies of
+  std::vector<Descriptor> spares_;
+  asio::thread_pool workers_{kWorkers};
+  std::thread thread_;
+};
+
+// One connection: a handshake if it is TLS, a request, its answer, and the wait until the peer has closed.
+class HttpListener::Loop::Visit : public std::enable_shared_from_this<Visit> {
+ public:
+  Visit(Loop& loop, Visitors::Number number, Wire wire)
+      : loop_(loop),
+        number_(number),
+        wire_(std::move(wire)),
+        watch_(loop.context_, wire_.descriptor()),
+        timer_(loop.context_) {
+    parser_.header_limit(kRequestOctets);
+    parser_.eager(false);
+  }
+
+  void Begin() {
+    EndAfter(kRequestLimit);
+    if (wire_.plain()) {
+      Receive();
     } else {
-      Say(response, kNotFound,
-          "here are /clients/{client_id}/jwks.json, /clients/{client_id}/certificate.pem, /healthz, /readyz, /metrics");
+      Await(Wire::State::kWaitsToRead, &Visit::AskForWorker);  // a silent one costs no worker a thing
     }
   }
 
-  // Nothing, and the answer given, when no such client is configured.
-  std::optional<Client> FindClient(const std::string& client_id, httplib::Response& response) const {
-    auto client = hsms.First()->keys.FindClient(client_id);
-    if (!client) {
-      Say(response, kNotFound, "no such client is configured");
-    }
-    return client;
-  }
-
-  void AnswerJwks(const std::string& client_id, const httplib::Request& request, httplib::Response& response) const {
-    const auto client = FindClient(client_id, response);
-    if (client) {
-      Publish(*client, request, response, JwkSet(hsms.KeysOf(client_id), hsms.First()->keys.Now()),
-              "application/jwk-set+json");
+  // On a worker's thread: one step of the handshake, or the answer's making.
+  void Work() {
+    if (!shaken()) {
+      handshake_ = wire_.ShakeHands();
+    } else {
+      MakeAnswer();
     }
   }
 
-  void AnswerCertificate(const std::string& client_id, const httplib::Request& request,
-                         httplib::Response& response) const {
-    const auto client = FindClient(client_id, response);
-    if (!client) {
+  void Worked() {
+    working_ = false;
+    if (ended_) {
+      Close();
+    } else if (!answer_.empty()) {
+      Send();
+    } else if (handshake_.state == Wire::State::kDone) {
+      Receive();
+    } else if (handshake_.state == Wire::State::kEnded) {
+      Finish();  // the peer reads why, in the alert
+    } else {
+      Await(handshake_.state, &Visit::AskForWorker);
+    }
+  }
+
+  void set_working() { working_ = true; }
+  bool answers() const { return working_ || !answer_.empty(); }
+  Visitors::Number number() const { return number_; }
+
+  // A worker's socket is shut, and closed once the worker is done with it.
+  void End() {
+    if (!std::exchange(ended_, true)) {
+      timer_.cancel();
+      if (working_) {
+        shutdown(wire_.descriptor(), SHUT_RDWR);
+      } else {
+        Close();
+      }
+    }
+  }
+
+  void EndAfter(std::chrono::steady_clock::duration time) {
+    timer_.expires_after(time);
+    timer_.async_wait([self = shared_from_this()](error_code error) {
+      if (!error) {
+        self->loop_.End(self->number_);
+      }
+    });
+  }
+
+ private:
+  using Next = void (Visit::*)();
+
+  bool shaken() const { return wire_.plain() || handshake_.state == Wire::State::kDone; }
+
+  void Close() {
+    watch_.release();
+    loop_.Spare(wire_.Release());
+  }
+
+  void Await(Wire::State state, Next next) {
+    if (state == Wire::State::kEnded) {
+      loop_.End(number_);
       return;
     }
-    const auto found = hsms.Find(client_id, request.get_param_value("kid"));
-    if (!found) {
-      Say(response, kNotFound, found.error().message);
-    } else if (const auto& key = found->entry.key; !key || key->chain.empty()) {
-      Say(response, kNotFound, "the key has no certificate");
+    watch_.async_wait(state == Wire::State::kWaitsToRead ? watch_.wait_read : watch_.wait_write,
+                      [self = shared_from_this(), next](error_code error) {
+                        if (!error && !self->ended_) {
+                          (*self.*next)();
+                        }
+                      });
+  }
+
+  void AskForWorker() { loop_.WaitForWorker(*this); }
+
+  void Receive() {
+    Wire::Step step{.state = Wire::State::kDone};
+    while (step.state == Wire::State::kDone) {
+      std::array<char, kRequestOctets> octets{};
+      step = wire_.Read(std::span(octets).first(kRequestOctets - octets_));
+      received_.append(octets.data(), step.octets);
+      octets_ += step.octets;
+      if (step.state == Wire::State::kDone && Understand()) {
+        return;
+      }
+    }
+    Await(step.state, &Visit::Receive);
+  }
+
+  // False: there must come more. What comes after the header is left unread: this is no second request.
+  bool Understand() {
+    error_code error;
+    received_.erase(0, parser_.put(asio::buffer(received_), error));
+    if (parser_.is_header_done()) {
+      TakeRequest();
+    } else if (error == http::error::header_limit || octets_ == kRequestOctets) {
+      const bool no_line = received_.find('\n') == std::string::npos && parser_.get().target().empty();
+      Say(no_line ? Refusal(kUriTooLong, "the request line is too long\n")
+                  : Refusal(kBadRequest, "the header is too long\n"));
+    } else if (error && error != http::error::need_more) {
+      Say(Refusal(kBadRequest, "this is no HTTP/1.1 request\n"));
     } else {
-      Publish(*client, request, response, x509::ToPem(key->chain), "application/pem-certificate-chain");
-    }
-  }
-
-  void AnswerReadiness(httplib::Response& response) const {
-    std::string text;
-    for (const auto& [part, reason] : readiness.reasons()) {
-      text.append(text.empty() ? "" : "\n").append(part).append(": ").append(reason);
-    }
-    const bool ready = text.empty();
-    text = ready ? "ready" : text;
-    for (const auto& [part, warning] : readiness.warnings()) {
-      text.append("\nwarning: ").append(part).append(": ").append(warning);
-    }
-    response.set_header("Cache-Control", "no-store");
-    Say(response, ready ? kOk : kServiceUnavailable, text);
-  }
-
-  // Called by the thread that listens. There is a thread for each visitor, so that none waits for a silent one.
-  bool process_and_close_socket(socket_t socket) override {
-    if (!visitors.Admit(socket)) {
-      close(socket);
       return false;
     }
-    threads->enqueue([this, socket] { Receive(socket); });
     return true;
   }
 
-  void Receive(int socket) {
-    if (!visitors.IsShut(socket)) {
-      TimedStream stream(socket, std::chrono::steady_clock::now() + kRequestLimit, kRequestOctets);
-      tls ? ServeTls(stream) : ServeOne(stream, stream);
-      shutdown(socket, SHUT_WR);
-      // Closed with octets unread, the connection would be reset, and the answer could be lost.
-      TimedStream farewell(socket, std::chrono::steady_clock::now() + kFarewellLimit, kFarewellOctets);
-      std::array<char, 4096> unread{};
-      while (farewell.read(unread.data(), unread.size()) > 0) {
-      }
-    }
-    visitors.Close(socket);
-  }
-
-  void ServeTls(TimedStream& beneath) {
-    TlsStream stream(tls(), beneath);
-    if (stream.Accept()) {
-      ServeOne(stream, beneath);
-      stream.Close();
-    }
-  }
-
-  void ServeOne(httplib::Stream& stream, const TimedStream& beneath) {
-    // httplib itself answers headers that are too long, but no first line.
-    if (!Serve(*this, stream) && beneath.overrun()) {
-      stream.write(kTooLong.data(), kTooLong.size());
-    }
-  }
-
-  // Later versions of httplib want the addresses, too, which nobody here asks for.
-  template <typename Self>
-  static bool Serve(Self& self, httplib::Stream& stream) {
-    bool closed = false;
-    if constexpr (requires { self.process_request(stream, true, closed, nullptr); }) {
-      return self.process_request(stream, true, closed, nullptr);
+  void TakeRequest() {
+    const auto& header = parser_.get();
+    request_ = {.method = Text(header.method_string()),
+                .target = Text(header.target()),
+                .if_none_match = Text(header[http::field::if_none_match]),
+                .has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0};
+    if (HttpPages::IsQuick(request_)) {
+      MakeAnswer();
+      Send();
     } else {
-      return self.process_request(stream, "", 0, "", 0, true, closed, nullptr);
+      AskForWorker();
     }
   }
 
-  const HsmGroup& hsms;
-  const Readiness& readiness;
-  const std::function<std::vector<prometheus::MetricFamily>()> metrics;
-  const std::function<x509::ServerContext()> tls;  // empty: plain HTTP
-  Visitors visitors;
-  std::optional<httplib::ThreadPool> threads;
-  std::latch listening{1};
-  std::jthread thread;
+  void MakeAnswer() {
+    try {
+      answer_ = Written(loop_.pages_.Answer(request_), request_.method != "HEAD");
+    } catch (const std::exception&) {
+      answer_ = Written(Refusal(kServerError, "an internal error\n"), true);
+    }
+  }
+
+  void Say(const HttpAnswer& answer) {
+    answer_ = Written(answer, true);
+    Send();
+  }
+
+  void Send() {
+    while (sent_ < answer_.size()) {
+      const auto step = wire_.Write(std::string_view(answer_).substr(sent_));
+      if (step.state != Wire::State::kDone) {
+        Await(step.state, &Visit::Send);
+        return;
+      }
+      sent_ += step.octets;
+    }
+    Finish();
+  }
+
+  void Finish() {
+    wire_.CloseWriting();
+    EndAfter(kFarewellLimit);
+    SeeOff();
+  }
+
+  void SeeOff() {
+    const auto step = wire_.Discard();
+    unread_ += step.octets;
+    if (unread_ > kFarewellOctets) {
+      loop_.End(number_);
+    } else {
+      Await(step.state == Wire::State::kDone ? Wire::State::kWaitsToRead : step.state, &Visit::SeeOff);
+    }
+  }
+
+  Loop& loop_;
+  const Visitors::Number number_;
+  Wire wire_;
+  asio::posix::stream_descriptor watch_;  // of the wire's socket, which stays the wire's
+  asio::steady_timer timer_;
+  http::request_parser<http::empty_body> parser_;
+  Wire::Step handshake_{.state = Wire::State::kWaitsToRead};
+  std::string received_;    // that the parser has not taken
+  std::size_t octets_ = 0;  // that the peer has sent
+  HttpRequest request_;
+  std::string answer_;
+  std::size_t sent_ = 0;
+  std::size_t unread_ = 0;
+  bool working_ = false;  // a worker has it
+  bool ended_ = false;
 };
 
-HttpListener::HttpListener(std::unique_ptr<Parts> parts, int port) : parts_(std::move(parts)), port_(port) {}
-
-Result<std::unique_ptr<HttpListener>> HttpListener::Start(
-    const std::string& host, int port, const HsmGroup& hsms, const Readiness& readiness,
-    std::function<std::vector<prometheus::MetricFamily>()> metrics, std::function<x509::ServerContext()> tls) {
-  auto parts = std::make_unique<Parts>(hsms, readiness, std::move(metrics), std::move(tls));
-  auto& server = *parts;
-  // Made once it runs: a stop before that would not be heard.
-  server.new_task_queue = [&server] {
-    server.threads.emplace(Visitors::kMost);  // a slow peer holds one, for kRequestLimit at most
-    server.listening.count_down();
-    return new AtOnce(*server.threads);
-  };
-  // httplib's own default is SO_REUSEPORT: a second process could share the port in silence.
-  int listener = -1;
-  server.set_socket_options([&listener](socket_t socket) {
-    const int yes = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    listener = socket;
-  });
-  server.set_pre_routing_handler([&server](const httplib::Request& request, httplib::Response& response) {
-    // Ranges of an answer may be ignored (RFC 9110 section 14.2); many that overlap would multiply it.
-    const_cast<httplib::Request&>(request).ranges.clear();
-    server.Answer(request, response);
-    return httplib::Server::HandlerResponse::Handled;
-  });
-  // httplib's own default tells the peer what was thrown.
-  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
-    Say(response, kServerError, "an internal error");
-  });
-  const int bound = port == 0 ? server.bind_to_any_port(host) : server.bind_to_port(host, port) ? port : -1;
-  if (bound < 0) {
-    return Fail(Code::kAddressUnusable, "http_listen: cannot listen on " + host + " port " + std::to_string(port) +
-                                            ": is it this machine's address, and free?");
+// Without SO_REUSEPORT, by which a second process could share the port in silence.
+Status HttpListener::Loop::Listen() {
+  asio::ip::tcp::resolver resolver(context_);
+  error_code error;
+  const auto found =
+      resolver.resolve(options_.host, std::to_string(options_.port),
+                       asio::ip::tcp::resolver::passive | asio::ip::tcp::resolver::numeric_service, error);
+  for (auto one = found.begin(); !error && one != found.end(); ++one) {
+    const auto& endpoint = one->endpoint();
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) {
+      acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+      acceptor_.bind(endpoint, error);
+    }
+    if (!error) {
+      acceptor_.listen(SOMAXCONN, error);
+    }
+    if (!error) {
+      acceptor_.non_blocking(true, error);
+      port_ = acceptor_.local_endpoint().port();
+      fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
+      break;
+    }
+    error_code ignored;
+    acceptor_.close(ignored);
+    error = std::next(one) == found.end() ? error : error_code();
   }
-  listen(listener, kBacklog);  // httplib's own backlog is 5, which a flood keeps full
-  server.thread = std::jthread([&server] { server.listen_after_bind(); });
-  server.listening.wait();
-  return std::unique_ptr<HttpListener>(new HttpListener(std::move(parts), bound));
+  if (!acceptor_.is_open()) {
+    return Fail(Code::kAddressUnusable,
+                options_.field + ": cannot listen on " + options_.host + " port " + std::to_string(options_.port) +
+                    ": is it this machine's address, and free?",
+                error.message());
+  }
+  nothing_ = Descriptor(eventfd(0, EFD_CLOEXEC));
+  while (spares_.size() < options_.spares) {
+    spares_.emplace_back(fcntl(nothing_.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  return {};
 }
 
-HttpListener::~HttpListener() { parts_->stop(); }
+void HttpListener::Loop::Run() {
+  Accept();
+  thread_ = std::thread([this] {
+    // As a batch, which the process is, it would have to wait for its turn while the backlog fills.
+    const sched_param none{};
+    sched_setscheduler(0, SCHED_OTHER, &none);
+    context_.run();
+  });
+}
+
+void HttpListener::Loop::Accept() {
+  if (!stopping_) {
+    acceptor_.async_wait(acceptor_.wait_read, [this](error_code error) {
+      if (!error) {
+        AcceptSome();
+      }
+    });
+  }
+}
+
+void HttpListener::Loop::AcceptSome() {
+  for (int i = 0; i < kAtOnce; ++i) {
+    sockaddr_storage from{};
+    auto socket = AcceptOne(from);
+    const bool full = socket.get() < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+    if (full && spares_.empty()) {
+      Pause();
+      return;
+    }
+    if (full) {
+      spares_.pop_back();
+    } else if (socket.get() >= 0) {
+      Begin(std::move(socket), from);
+    } else if (errno == EAGAIN) {
+      break;
+    }
+  }
+  Accept();
+}
+
+Descriptor HttpListener::Loop::AcceptOne(sockaddr_storage& from) {
+  socklen_t size = sizeof from;
+  return Descriptor(
+      accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+void HttpListener::Loop::Pause() {
+  static SparingLog log;
+  log.Write(spdlog::level::warn, options_.field + ": a connection waits: there are no descriptors");
+  pause_.expires_after(kPause);
+  pause_.async_wait([this](error_code error) {
+    if (!error) {
+      Accept();
+    }
+  });
+}
+
+void HttpListener::Loop::Begin(Descriptor socket, const sockaddr_storage& from) {
+  const auto admitted = visitors_.Admit(SourceOf(from));
+  if (admitted.leaves) {
+    End(*admitted.leaves);
+  }
+  try {
+    auto wire = options_.tls ? Wire(std::move(socket), options_.tls()) : Wire(std::move(socket));
+    const auto visit = std::make_shared<Visit>(*this, admitted.number, std::move(wire));
+    visits_.emplace(admitted.number, visit);
+    visit->Begin();
+  } catch (const std::exception&) {  // the system has no memory to watch it
+    End(admitted.number);
+  }
+}
+
+void HttpListener::Loop::End(Visitors::Number number) {
+  visitors_.Remove(number);
+  std::erase(waiting_, number);
+  if (const auto found = visits_.find(number); found != visits_.end()) {
+    const auto visit = std::move(found->second);
+    visits_.erase(found);
+    visit->End();
+  }
+}
+
+// Closes it; or keeps its number as a spare, when one was taken, at once, before another thread can have it.
+void HttpListener::Loop::Spare(Descriptor socket) {
+  if (spares_.size() < options_.spares && dup3(nothing_.get(), socket.get(), O_CLOEXEC) >= 0) {
+    spares_.push_back(std::move(socket));
+  }
+}
+
+void HttpListener::Loop::WaitForWorker(Visit& visit) {
+  waiting_.push_back(visit.number());
+  GiveWork();
+}
+
+void HttpListener::Loop::GiveWork() {
+  while (working_ < kWorkers && !waiting_.empty()) {
+    const auto visit = visits_.at(waiting_.front());
+    waiting_.pop_front();
+    ++working_;
+    visit->set_working();
+    asio::post(workers_, [this, visit, busy = asio::make_work_guard(context_)] {
+      visit->Work();
+      asio::post(context_, [this, visit] {
+        --working_;
+        visit->Worked();
+        GiveWork();
+      });
+    });
+  }
+}
+
+void HttpListener::Loop::Stop() {
+  stopping_ = true;
+  error_code ignored;
+  acceptor_.close(ignored);
+  pause_.cancel();
+  const auto all = visits_;
+  for (const auto& [number, visit] : all) {
+    if (visit->answers()) {
+      visit->EndAfter(kFarewellLimit);
+    } else {
+      End(number);
+    }
+  }
+}
+
+HttpListener::HttpListener(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+
+HttpListener::~HttpListener() = default;
+
+int HttpListener::port() const { return loop_->port(); }
+
+// While a source opens connections as fast as it can, one of its others lives until per_source newer ones have come: so
+// many that a probe from the same address, behind a NAT say, has been answered by then.
+Visitors::Limits HttpListener::PublicLimits() {
+  constexpr std::size_t kShare = 16;
+  constexpr std::size_t kMost = 512;
+  const auto total = std::clamp<std::size_t>(DescriptorLimit() / kShare, 2, kMost);
+  return {.total = total, .per_source = total / 2};
+}
+
+Visitors::Limits HttpListener::AdminLimits() {
+  const auto twice = PublicLimits();
+  return {.total = twice.total / 2, .per_source = std::max<std::size_t>(1, twice.per_source / 2)};
+}
+
+Result<std::unique_ptr<HttpListener>> HttpListener::Start(Options options, HttpPages pages) {
+  auto loop = std::make_unique<Loop>(std::move(options), std::move(pages));
+  if (const auto listens = loop->Listen(); !listens) {
+    return std::unexpected(listens.error());
+  }
+  loop->Run();
+  return std::unique_ptr<HttpListener>(new HttpListener(std::move(loop)));
+}
 
 }  // namespace assertion

@@ -1,50 +1,54 @@
 #pragma once
 
-#include <prometheus/metric_family.h>
-
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "assertion/error.h"
-#include "observe/readiness.h"
-#include "signing/hsm_group.h"
+#include "observe/http_pages.h"
+#include "observe/visitors.h"
 #include "x509/server_context.h"
 
 namespace assertion {
 
-// Tells over HTTP/1.1, or HTTPS, what everybody may know; GET and HEAD only, one request a connection:
-//
-//   /clients/{client_id}/jwks.json        the JWK Set (RFC 7517), with Cache-Control and ETag (RFC 9111, RFC 9110)
-//   /clients/{client_id}/certificate.pem  the chain of the key that signs now, leaf first; ?kid=… that of another key
-//   /healthz                              200 as long as the process answers
-//   /readyz                               200, or 503 and the reasons
-//   /metrics                              in Prometheus' text format
+// Answers over HTTP/1.1, or HTTPS, one request a connection. One thread waits for all connections, so that no peer who
+// is slow, silent or greedy keeps another waiting; a few others make what takes longer: pages and signatures of TLS
+// handshakes. What a connection may take is bounded: 8 KiB of a request, 5 s from its beginning to the end of its
+// answer. The connection that makes room for another (see Visitors) is closed at once.
 class HttpListener {
  public:
-  // Listens when it returns. `host` is an address or a name; port 0: one that the system chooses. kAddressUnusable.
-  // `metrics` is asked for what /metrics tells. `tls` is asked at each connection; empty: plain HTTP. `hsms` and
-  // `readiness` must outlive the listener.
-  static Result<std::unique_ptr<HttpListener>> Start(const std::string& host, int port, const HsmGroup& hsms,
-                                                     const Readiness& readiness,
-                                                     std::function<std::vector<prometheus::MetricFamily>()> metrics,
-                                                     std::function<x509::ServerContext()> tls = {});
+  struct Options {
+    std::string field;  // of the configuration, for errors
+    std::string host;   // an address or a name
+    int port = 0;       // 0: one that the system chooses
+    Visitors::Limits limits = {};
+    // Descriptors held back for it, so that it answers though the process has no other left.
+    std::size_t spares = 0;
+    std::function<x509::ServerContext()> tls = {};  // asked at each connection; empty: plain HTTP
+  };
 
-  // Lets the requests in flight finish.
+  // For pages that everybody may reach: as many connections as the process's limit of descriptors has room for.
+  static Visitors::Limits PublicLimits();
+
+  // For probes and monitoring: a budget of its own, of half as many.
+  static Visitors::Limits AdminLimits();
+
+  // Listens when it returns. kAddressUnusable.
+  static Result<std::unique_ptr<HttpListener>> Start(Options options, HttpPages pages);
+
+  // Lets answers that are under way finish, for a second.
   ~HttpListener();
   HttpListener(const HttpListener&) = delete;
   HttpListener& operator=(const HttpListener&) = delete;
 
-  int port() const { return port_; }
+  int port() const;
 
  private:
-  struct Parts;  // keeps httplib's header out of main
+  class Loop;
 
-  HttpListener(std::unique_ptr<Parts> parts, int port);
+  explicit HttpListener(std::unique_ptr<Loop> loop);
 
-  std::unique_ptr<Parts> parts_;
-  const int port_;
+  std::unique_ptr<Loop> loop_;
 };
 
 }  // namespace assertion

@@ -18,32 +18,30 @@ class Readiness {
   using Reasons = std::map<std::string, std::string>;  // by part
 
   void SetReady(const std::string& part) {
-    const std::lock_guard lock(mutex_);
-    reasons_.erase(part);
-    warnings_.erase(part);
-    Tell();
+    Change([&] {
+      reasons_.erase(part);
+      warnings_.erase(part);
+    });
   }
 
   void SetNotReady(const std::string& part, std::string reason) {
-    const std::lock_guard lock(mutex_);
-    warnings_.erase(part);
-    reasons_[part] = std::move(reason);
-    Tell();
+    Change([&] {
+      warnings_.erase(part);
+      reasons_[part] = std::move(reason);
+    });
   }
 
   // Calls are answered, but not for long unless somebody mends the part.
   void SetWarning(const std::string& part, std::string warning) {
-    const std::lock_guard lock(mutex_);
-    reasons_.erase(part);
-    warnings_[part] = std::move(warning);
-    Tell();
+    Change([&] {
+      reasons_.erase(part);
+      warnings_[part] = std::move(warning);
+    });
   }
 
-  // Told now and at every change, until another takes its place. Must not call this object.
+  // Told now and at every change, until another takes its place. Must not call this object's Set methods.
   void Watch(std::function<void(bool ready)> watcher) {
-    const std::lock_guard lock(mutex_);
-    watcher_ = std::move(watcher);
-    Tell();
+    Change([&] { watcher_ = std::move(watcher); });
   }
 
   // Empty: ready.
@@ -58,13 +56,22 @@ class Readiness {
   }
 
  private:
-  void Tell() const {
+  template <typename What>
+  void Change(What what) {
+    const std::lock_guard telling(telling_);
+    bool ready = false;
+    {
+      const std::lock_guard lock(mutex_);
+      what();
+      ready = reasons_.empty();
+    }
     if (watcher_) {
-      watcher_(reasons_.empty());
+      watcher_(ready);
     }
   }
 
-  mutable std::mutex mutex_;
+  std::mutex telling_;        // held while the watcher is told, which may take long: a probe does not wait for it
+  mutable std::mutex mutex_;  // of the reasons and warnings
   Reasons reasons_;
   Reasons warnings_;
   std::function<void(bool)> watcher_;

@@ -1,78 +1,44 @@
 #include "observe/visitors.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
-#include <map>
-#include <utility>
 
 namespace assertion {
-namespace {
 
-std::string SourceOf(int socket) {
-  constexpr std::size_t kBeforeV4 = 12;  // of an IPv4 address in an IPv6 one
-  constexpr std::size_t kPrefix = 8;
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return {};
-  }
-  if (address.ss_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, &address, sizeof v4);
-    return {reinterpret_cast<const char*>(&v4.sin_addr), sizeof v4.sin_addr};
-  }
-  sockaddr_in6 v6{};
-  std::memcpy(&v6, &address, sizeof v6);
-  const std::string octets(reinterpret_cast<const char*>(&v6.sin6_addr), sizeof v6.sin6_addr);
-  return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? octets.substr(kBeforeV4) : octets.substr(0, kPrefix);
-}
-
-}  // namespace
-
-bool Visitors::Admit(int socket) {
-  auto source = SourceOf(socket);
-  const std::scoped_lock lock(mutex_);
-  std::map<std::string, std::size_t> held{{source, 0}};
-  std::size_t open = 0;
-  for (const auto& visitor : visitors_) {
-    const std::size_t one = visitor.shut ? 0 : 1;
-    held[visitor.source] += one;
-    open += one;
-  }
-  if (open >= kMost) {
-    auto most = std::ranges::max_element(held, {}, [](const auto& each) { return each.second; });
-    if (held[source] == most->second) {
-      most = held.find(source);
+Visitors::Admitted Visitors::Admit(const std::string& source) {
+  const auto own = sources_.find(source);
+  const std::size_t held = own == sources_.end() ? 0 : own->second;
+  std::optional<Number> leaves;
+  if (held >= limits_.per_source) {
+    leaves = OldestOf(source);
+  } else if (visitors_.size() >= limits_.total) {
+    std::size_t most = 0;
+    for (const auto& [name, count] : sources_) {
+      most = std::max(most, count);
     }
-    // An address that makes its own connections go leaves room for the others to do the same.
-    const bool its_own = most->first == source;
-    if (visitors_.size() - open >= (its_own ? kEnding / 2 : kEnding)) {
-      return false;
-    }
-    const auto oldest = std::ranges::find_if(
-        visitors_, [&](const Visitor& visitor) { return !visitor.shut && visitor.source == most->first; });
-    shutdown(oldest->socket, SHUT_RDWR);  // wakes the thread that waits for it
-    oldest->shut = true;
+    const auto is_greedy = [&](const auto& each) { return sources_.at(each.second) == most; };
+    leaves = most > held ? std::ranges::find_if(visitors_, is_greedy)->first : OldestOf(source);
   }
-  visitors_.push_back({.socket = socket, .source = std::move(source)});
-  return true;
+  if (leaves) {
+    Remove(*leaves);
+  }
+  visitors_.emplace(++last_, source);
+  ++sources_[source];
+  return {.number = last_, .leaves = leaves};
 }
 
-bool Visitors::IsShut(int socket) const {
-  const std::scoped_lock lock(mutex_);
-  return std::ranges::any_of(visitors_,
-                             [&](const Visitor& visitor) { return visitor.shut && visitor.socket == socket; });
+void Visitors::Remove(Number number) {
+  const auto found = visitors_.find(number);
+  if (found == visitors_.end()) {
+    return;
+  }
+  if (const auto source = sources_.find(found->second); --source->second == 0) {
+    sources_.erase(source);
+  }
+  visitors_.erase(found);
 }
 
-// Forgotten first: the system may give its number to another connection.
-void Visitors::Close(int socket) {
-  const std::scoped_lock lock(mutex_);
-  std::erase_if(visitors_, [&](const Visitor& visitor) { return visitor.socket == socket; });
-  close(socket);
+Visitors::Number Visitors::OldestOf(const std::string& source) const {
+  return std::ranges::find(visitors_, source, [](const auto& each) { return each.second; })->first;
 }
 
 }  // namespace assertion

@@ -1,38 +1,47 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
-#include <vector>
 
 namespace assertion {
 
 // The connections that are open to a listener which everybody may reach: so many and no more, shared fairly among the
-// addresses that they come from (of IPv6 the /64, of which one machine has all).
+// addresses that they come from.
 class Visitors {
  public:
-  static constexpr std::size_t kMost = 64;
-  static constexpr std::size_t kEnding = 64;  // besides, of those that had to make room and are not closed yet
-
-  // Lets a connection in, which Close then closes. When there are kMost, the oldest one of the address that has most
-  // makes room: it is shut, not closed. Of addresses that have as many, it is the newcomer's own. False: no room,
-  // because kEnding have not gone yet; the socket is left to the caller.
-  bool Admit(int socket);
-
-  // Whether an admitted connection had to make room.
-  bool IsShut(int socket) const;
-
-  void Close(int socket);
-
- private:
-  struct Visitor {
-    int socket;
-    std::string source;
-    bool shut = false;
+  struct Limits {
+    std::size_t total = 1;
+    std::size_t per_source = 1;
   };
 
-  mutable std::mutex mutex_;
-  std::vector<Visitor> visitors_;  // the oldest first
+  using Number = std::uint64_t;  // of a visitor; the oldest has the lowest
+
+  struct Admitted {
+    Number number;
+    std::optional<Number> leaves;  // makes room, and counts no more
+  };
+
+  explicit Visitors(Limits limits) : limits_(limits) {}
+
+  // A new one comes. Of a source that has per_source of them its own oldest makes room; when there are `total`, the
+  // oldest of the sources that have most, and when the newcomer's has as many, its own oldest.
+  Admitted Admit(const std::string& source);
+
+  // One has gone. Forgets a number that made room already.
+  void Remove(Number number);
+
+  std::size_t size() const { return visitors_.size(); }
+
+ private:
+  Number OldestOf(const std::string& source) const;
+
+  const Limits limits_;
+  Number last_ = 0;
+  std::map<Number, std::string> visitors_;
+  std::map<std::string, std::size_t> sources_;  // how many each has
 };
 
 }  // namespace assertion

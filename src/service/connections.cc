@@ -69,7 +69,10 @@ std::size_t Connections::Fitting(const ConnectionLimits& limits) {
 }
 
 Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
-    : limits_{.per_peer = limits.per_peer, .total = Fitting(limits), .acceptors = limits.acceptors},
+    : limits_{.per_peer = limits.per_peer,
+              .total = Fitting(limits),
+              .acceptors = limits.acceptors,
+              .handshakes = limits.handshakes},
       acceptor_(std::move(acceptor)),
       floor_(static_cast<int>(FloorFor(limits))),
       coming_(RateOf(limits.per_peer)) {}
@@ -129,10 +132,11 @@ void Connections::Work() {
       } else if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) {
         Remove(fd);
       } else {
-        Examine(fd);
+        Examine(fd, (event.events & EPOLLRDHUP) != 0);
       }
     }
     ForgetLeftovers();
+    GiveTurns();
     EndTheSilent();
     std::ranges::for_each(coming, [this](int socket) { AcceptSome(socket); });
     Watch(leftovers_.size() < kMostLeftovers && std::chrono::steady_clock::now() >= pause_until_);
@@ -151,6 +155,9 @@ int Connections::Patience() const {
     within(std::chrono::ceil<milliseconds>(pause_until_ - now));
   }
   const std::lock_guard lock(mutex_);
+  if (!turns_.empty()) {
+    within(kLook);
+  }
   for (const auto fd : greeting_) {
     const auto found = connections_.find(fd);
     if (found != connections_.end()) {
@@ -266,7 +273,7 @@ Connections::Greeting Connections::GreetingOf(int fd) const {
   return count > 0 ? acceptor_.greeting({octets.data(), static_cast<std::size_t>(count)}) : Greeting::kOther;
 }
 
-void Connections::Examine(int fd) {
+void Connections::Examine(int fd, bool peer_closed) {
   const auto greeting = GreetingOf(fd);
   int taken = -1;
   {
@@ -276,17 +283,90 @@ void Connections::Examine(int fd) {
         greeting == Greeting::kIncomplete) {
       return;
     }
-    taken = greeting == Greeting::kKnown ? fcntl(fd, F_DUPFD_CLOEXEC, floor_) : -1;
-    epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // EPOLLHUP is always told
-    if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
-      CloseDescriptor(taken);
-      End(fd, found->second);
-      return;
+    auto& connection = found->second;
+    if (greeting == Greeting::kOther || (connection.waits && peer_closed)) {
+      End(fd, connection);
+    } else if (limits_.handshakes == 0) {
+      taken = Take(fd, connection);
+    } else if (!std::exchange(connection.waits, true)) {
+      std::erase(greeting_, fd);
+      turns_.push_back(fd);
     }
-    found->second.taken = taken;
-    std::erase(greeting_, fd);
   }
-  acceptor_.take(taken);
+  if (taken >= 0) {
+    acceptor_.take(taken);
+  }
+}
+
+// The descriptor for gRPC; negative: there is none, and the connection is ended. Holds the lock.
+int Connections::Take(int fd, Connection& connection) {
+  int taken = fcntl(fd, F_DUPFD_CLOEXEC, floor_);
+  epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // EPOLLHUP is always told
+  if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
+    CloseDescriptor(taken);
+    End(fd, connection);
+    return -1;
+  }
+  connection.taken = taken;
+  std::erase(greeting_, fd);
+  return taken;
+}
+
+void Connections::GiveTurns() {
+  static SparingLog log;
+  std::vector<int> taken;
+  {
+    const auto now = std::chrono::steady_clock::now();
+    const std::lock_guard lock(mutex_);
+    std::erase_if(handshakes_, [now](const Handshake& one) { return one.until <= now; });
+    while (!turns_.empty()) {
+      auto& oldest = connections_.at(turns_.front());
+      if (oldest.since + kTurnLimit > now) {
+        break;
+      }
+      log.Write(spdlog::level::warn,
+                "a connection of " + oldest.origin.counted + " is closed: there are too many unfinished handshakes");
+      End(turns_.front(), oldest);
+    }
+    for (auto turn = NextTurn(); turn != turns_.end(); turn = NextTurn()) {
+      const int fd = *turn;
+      turns_.erase(turn);
+      auto& connection = connections_.at(fd);
+      connection.waits = false;
+      if (const int one = Take(fd, connection); one >= 0) {
+        handshakes_.push_back({.origin = connection.origin, .until = now + kHandshakeLimit});
+        taken.push_back(one);
+      }
+    }
+  }
+  std::ranges::for_each(taken, acceptor_.take);
+}
+
+// Of the source with fewest handshakes under way, the one that greeted first. Holds the lock.
+std::vector<int>::iterator Connections::NextTurn() {
+  constexpr std::size_t kSources = 8;  // that may have all that they want
+  if (turns_.empty() || handshakes_.size() >= limits_.handshakes) {
+    return turns_.end();
+  }
+  std::map<std::string_view, std::size_t> held;
+  for (const auto& one : handshakes_) {
+    ++held[one.origin.counted];
+  }
+  auto next = turns_.end();
+  auto fewest = std::max<std::size_t>(1, limits_.handshakes / kSources);
+  for (auto turn = turns_.begin(); turn != turns_.end() && fewest > 0; ++turn) {
+    const auto found = held.find(connections_.at(*turn).origin.counted);
+    if (const auto count = found == held.end() ? 0 : found->second; count < fewest) {
+      fewest = count;
+      next = turn;
+    }
+  }
+  return next;
+}
+
+void Connections::Met(const std::string& peer) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(handshakes_, [&peer](const Handshake& one) { return one.origin.peer == peer; });
 }
 
 // Its end is told by the poll then. Holds the lock.
@@ -296,6 +376,14 @@ void Connections::End(int fd, Connection& connection) {
       sources_.erase(source);
     }
     --counted_;
+    if (std::exchange(connection.waits, false)) {
+      std::erase(turns_, fd);
+    }
+    for (auto& one : handshakes_) {
+      if (one.origin.peer == connection.origin.peer) {
+        one.until = std::min(one.until, std::chrono::steady_clock::now() + kFailureLimit);
+      }
+    }
     shutdown(fd, SHUT_RDWR);
   }
 }

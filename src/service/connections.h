@@ -25,6 +25,8 @@ struct ConnectionLimits {
   std::size_t per_peer = 64;  // 1 to 65536
   std::size_t total = 1024;   // 1 to 65536
   std::size_t acceptors = 1;  // of the process, each with so many: they share its descriptors
+  // Unfinished handshakes at once, an eighth of them of one source; 0: a greeting begins none.
+  std::size_t handshakes = 0;
 
   friend bool operator==(const ConnectionLimits&, const ConnectionLimits&) = default;
 };
@@ -37,6 +39,11 @@ struct ConnectionLimits {
 // the peer or by gRPC, and lets us shut it down without a guess at what gRPC's number means by then. After the end
 // gRPC may need its descriptor for a while: it is counted until its number means another file. (Until both are closed
 // gRPC's poll may tell of a socket whose record it has given to another: that one reads, finds nothing, and waits on.)
+//
+// Where a greeting begins a handshake, which costs a signature of the HSM before anybody is known, there are so many at
+// once: others wait for their turn, the source with fewest first. A handshake takes its place until a call on the
+// connection shows that it is over, or for kHandshakeLimit; one that ends before a call keeps it for kFailureLimit, so
+// that failing fast gains nothing.
 //
 // At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
 // that the configuration does not list go before those that it lists, and may open `per_peer` a second, in bursts of
@@ -63,6 +70,9 @@ class Connections {
   };
 
   static constexpr std::size_t kGreetingOctets = 64;
+  static constexpr std::chrono::milliseconds kHandshakeLimit{2000};  // from the greeting's coming to gRPC
+  static constexpr std::chrono::milliseconds kFailureLimit{250};
+  static constexpr std::chrono::milliseconds kTurnLimit{8000};  // waits for its turn, and is closed
 
   // How many `total` the process's limit of descriptors leaves room for.
   static std::size_t Fitting(const ConnectionLimits& limits);
@@ -80,6 +90,9 @@ class Connections {
   // Accepts no more. What gRPC has taken goes on.
   void Stop();
 
+  // The peer's handshake is over: it has called. May be called from any thread.
+  void Met(const std::string& peer);
+
   // Asks `condemned` of each connection that is open, and shuts down those for which it answers true: their calls are
   // cancelled. Returns how many those are. Nobody waits for `condemned`.
   std::size_t EndThoseOf(const std::function<bool(const std::string& peer)>& condemned);
@@ -92,7 +105,14 @@ class Connections {
     Instant since;
     std::uint64_t number = 0;  // the newest has the highest
     int taken = -1;            // gRPC's descriptor; -1: it is still ours alone
+    bool waits = false;        // for its turn to shake hands
     bool ended = false;        // shut down, and counted no more
+  };
+
+  // A place that a handshake takes, which may outlast its connection.
+  struct Handshake {
+    Origin origin;
+    Instant until;
   };
 
   struct Source {
@@ -114,7 +134,10 @@ class Connections {
   void Add(int fd, Origin origin);
   bool MakeRoomFor(const std::string& counted, bool listed);
   Greeting GreetingOf(int fd) const;
-  void Examine(int fd);
+  void Examine(int fd, bool peer_closed);
+  int Take(int fd, Connection& connection);
+  void GiveTurns();
+  std::vector<int>::iterator NextTurn();
   void Remove(int fd);
   void End(int fd, Connection& connection);
   void EndTheSilent();
@@ -134,6 +157,8 @@ class Connections {
   mutable std::mutex mutex_;
   std::map<int, Connection> connections_;  // by our descriptor
   std::vector<int> greeting_;              // those that gRPC has not taken, in the order in which they came
+  std::vector<int> turns_;                 // those that wait for theirs, in the order in which they greeted
+  std::vector<Handshake> handshakes_;      // under way
   std::map<std::string, Source> sources_;  // by the name that is counted
   std::size_t counted_ = 0;
   std::uint64_t numbers_ = 0;

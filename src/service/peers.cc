@@ -50,6 +50,12 @@ Status Peers::JudgeCertificate(const grpc::ServerContextBase& context, grpc::str
       return {};
     }
   }
+  {
+    const std::lock_guard lock(meeting_);
+    if (met_) {
+      met_(peer);
+    }
+  }
   const auto verified = trust->Verify(pem);
   auto caller = service::Authenticate(context);
   {

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "assertion/caller.h"
@@ -36,6 +37,12 @@ class Peers {
   // Whether the certificate of an authenticated peer is good now. A peer over the Unix domain socket has none and needs
   // none. UNAUTHENTICATED. Cheap: a certificate is verified once for each connection and trust.
   Status Judge(const grpc::ServerContextBase& context);
+
+  // Told of a TLS connection's first call, by the peer's name, and now and then again, on any thread; empty: nobody is.
+  void TellMet(std::function<void(const std::string& peer)> met) {
+    const std::lock_guard lock(meeting_);
+    met_ = std::move(met);
+  }
 
   // Ends those of `all` connections whose peer's certificate is good no more, or whom `policy` lists no more though the
   // policy of the sweep before did. A TLS connection on which no call has told its certificate is ended when the trust,
@@ -63,6 +70,9 @@ class Peers {
       std::make_shared<const x509::Trust>(x509::Trust::Nobody("this server believes no certificate yet"));
   std::mutex mutex_;
   std::unordered_map<std::string, Known> known_;  // by peer address
+
+  std::mutex meeting_;
+  std::function<void(const std::string& peer)> met_;
 
   std::mutex sweeping_;
   // Of the sweep before.

@@ -31,7 +31,6 @@ namespace assertion::service {
 namespace {
 
 constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
-constexpr int kHandshakeLimitMs = 2000;
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::size_t kMib = 1U << 20;
 constexpr std::size_t kMostMoreMemory = 256 * kMib;  // than at the start, as long as unlisted peers are connected
@@ -190,7 +189,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
   // A connection that says nothing would delay the stop for gRPC's own 120 s.
-  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", kHandshakeLimitMs);
+  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(Connections::kHandshakeLimit));
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
@@ -208,6 +207,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
       return std::unexpected(started.error());
     }
   }
+  connections.handshakes = 0;  // the kernel tells of a user at once
   const auto listed = [&policy](const std::string& peer) {
     return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
   };

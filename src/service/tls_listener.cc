@@ -268,10 +268,12 @@ Status TlsListener::Start(ConnectionLimits limits) {
                                     .listed = [](const std::string&) { return false; },  // nobody is known yet
                                     .greeting = JudgeTls,
                                     .take = take});
+  peers_->TellMet([this](const std::string& peer) { connections_->Met(peer); });
   return connections_->Start();
 }
 
 void TlsListener::Stop() {
+  peers_->TellMet({});
   connections_.reset();
   sockets_.reset();  // who comes now is refused at once
 }

@@ -189,7 +189,9 @@ TEST(Config, HowManyConnections) {
   EXPECT_EQ(ParseConfig(kValid, "/state")->connections, (ConnectionsConfig{.per_peer = 64, .total = 1024}));
   EXPECT_EQ(connections(R"("per_peer": 1, "total": 65536)")->connections,
             (ConnectionsConfig{.per_peer = 1, .total = 65536}));
-  for (const auto* wrong : {R"("per_peer": 0)", R"("total": 0)", R"("total": 65537)", R"("total": "5")", R"("x": 1)"}) {
+  EXPECT_EQ(connections(R"("handshakes": 65536)")->connections.handshakes, 65536U);
+  for (const auto* wrong : {R"("per_peer": 0)", R"("total": 0)", R"("total": 65537)", R"("total": "5")",
+                            R"("handshakes": 0)", R"("x": 1)"}) {
     const auto refused = connections(wrong);
     ASSERT_FALSE(refused) << wrong;
     EXPECT_NE(refused.error().front().find(": connections."), std::string::npos) << refused.error().front();
@@ -272,10 +274,11 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
   EXPECT_EQ(changed("assertiond.sock", "other.sock"), std::vector<std::string>{"listen"});
   EXPECT_EQ(changed(R"("clients")",
                     R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
-                       "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "refusals": {"burst": 1},
+                       "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "admin_listen": "127.0.0.1:2", "refusals": {"burst": 1},
                        "connections": {"total": 1}, "clients")"),
             (std::vector<std::string>{"listen_group", "state_directory", "lock_directory", "sessions", "ledger",
-                                      "refresh_interval", "audit", "refusals", "connections", "http_listen"}));
+                                      "refresh_interval", "audit", "refusals", "connections", "http_listen",
+                                      "admin_listen"}));
 }
 
 TEST(Config, TheLockDirectoryMayBeAnotherThanTheStateDirectory) {
@@ -326,6 +329,18 @@ TEST(Config, WarnsOfPlainHttpBeyondThisMachine) {
     ASSERT_TRUE(config) << host;
     EXPECT_TRUE(config->warnings.empty()) << host;
   }
+}
+
+// A probe does not wait for the HSM, which signs each handshake: it is plain HTTP, and other machines ask.
+TEST(Config, ProbesHaveAListenerOfTheirOwnWhenTheyAreGivenOne) {
+  const auto none = ParseConfig(With("", ""), "/state");
+  ASSERT_TRUE(none) << none.error().front();
+  EXPECT_EQ(none->admin_host, "");
+  const auto given = ParseConfig(With(R"("clients")", R"("admin_listen": "[::]:8090", "clients")"), "/state");
+  ASSERT_TRUE(given) << given.error().front();
+  EXPECT_EQ(given->admin_host, "::");
+  EXPECT_EQ(given->admin_port, 8090);
+  EXPECT_TRUE(given->warnings.empty());
 }
 
 TEST(Config, AShorterMaximumShortensTheDefault) {
@@ -414,6 +429,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("clients")", R"("http_listen": ":80", "clients")", "4: http_listen: must be HOST:PORT"},
         Wrong{R"("clients")", R"("http_listen": "h:65536", "clients")", "4: http_listen: must be HOST:PORT"},
         Wrong{R"("clients")", R"("http_listen": "h:-1", "clients")", "4: http_listen: must be HOST:PORT"},
+        Wrong{R"("clients")", R"("admin_listen": "unix:/a", "clients")", "4: admin_listen: must be HOST:PORT"},
+        Wrong{R"("clients")", R"("admin_listen": 8090, "clients")", "4: admin_listen: must be a string"},
         Wrong{R"("client_id")", R"("binding": "pem", "client_id")", "6: clients[0].binding: must be"},
         Wrong{R"("client_id")", R"("publish_lead": "60s", "client_id")",
               "6: clients[0].publish_lead: is for the binding \"jwks\" only"},

@@ -95,6 +95,7 @@ export class Deployment {
     for (let line = ''; !line.includes('serving on unix:');) {
       line = await lines.next(deadline);
       this.tlsPort = /"serving on \S+:(\d+) with TLS"/.exec(line)?.[1] ?? this.tlsPort;
+      this.adminOrigin = /"probes and metrics on (http:[^\s"]+)"/.exec(line)?.[1] ?? this.adminOrigin;
       this.httpOrigin = /"publishing on (https?:[^\s"]+)"/.exec(line)?.[1] ?? this.httpOrigin;
     }
     this.daemon = daemon;

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, unlinkSync, 
 import { connect as connectTo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { AssertionService, Caller } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
@@ -12,6 +13,7 @@ import { RawConnection, message } from './raw_connection.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const CLIENTS = [{ client_id: 'orders', audiences: [AUDIENCE] }];
+const FLOOD = fileURLToPath(new URL('flood.py', import.meta.url));
 const STRANGER = 60001;
 const NOBODY = 65534;
 const NOGROUP = 65534;
@@ -334,6 +336,22 @@ describe('a stranger who reaches the TLS port', () => {
 
   it('with 1,500 connections that only begin a handshake takes none of the others',
     (context) => withstand(context, Buffer.from([22, 3, 1, 2, 0, 1])));
+
+  it('with handshakes from 100 addresses leaves the others theirs', async (context) => {
+    assert.equal(await ask('127.0.0.2'), 'OK');
+    const base = descriptors(deployment);
+    const flooding = startProcess('/usr/bin/python3', [FLOOD, `${deployment.tlsPort}`, 'hello', `${STRANGERS}`, '100'],
+      { env: { PATH: process.env.PATH }, log: path.join(deployment.folder, 'flood.log') });
+    context.after(() => flooding.kill('SIGKILL'));
+    await new Lines(flooding, 'stdout').next(new Deadline(60, 'the flood'));
+    for (let i = 0; i < 5; ++i) assert.equal(await ask('127.0.0.2'), 'OK');
+    await deployment.createAssertion('orders');
+    flooding.kill('SIGKILL');
+    const deadline = new Deadline(60, 'the end of the flood');
+    await deadline.limit(flooding.ended);
+    await deadline.until(() => descriptors(deployment) <= base + 8);
+    assert.equal(await ask('127.0.0.2'), 'OK');
+  });
 
   it('that speaks no TLS is closed at once, and gRPC does not hear of it', async () => {
     const seen = readFileSync(deployment.log, 'utf8').length;

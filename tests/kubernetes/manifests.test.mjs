@@ -84,7 +84,8 @@ describe('deploy/kubernetes', () => {
       ...find('NetworkPolicy').spec.ingress.flatMap((rule) => rule.ports.map(({ port }) => port))];
     for (const port of named) assert.ok(ports.has(port), port);
     const listener = readFileSync(process.env.KUBERNETES_HTTP, 'utf8');
-    for (const probe of probes) assert.ok(listener.includes(`request.path == "${probe.path}"`), probe.path);
+    for (const probe of probes) assert.deepEqual([probe.port, probe.scheme], ['admin', undefined], 'waits for no handshake');
+    for (const probe of probes) assert.ok(listener.includes(`"${probe.path}"`), probe.path);
     const volumes = [...pod.spec.volumes, ...find('StatefulSet').spec.volumeClaimTemplates.map((claim) => claim.metadata)]
       .map(({ name }) => name);
     for (const { volumeMounts } of [container, ...pod.spec.initContainers]) {
@@ -106,8 +107,8 @@ describe('deploy/kubernetes', () => {
     const text = find('ConfigMap').data['assertiond.json'];
     writeFileSync('assertiond.json', text);
     execFileSync(path.join(process.env.KUBERNETES_BIN_DIR, 'assertiond'), ['--check-config', 'assertiond.json']);
-    const { tls, http_listen: http, hsm } = JSON.parse(text);
-    assert.deepEqual([tls.listen, http], container.ports.map(({ containerPort }) => `0.0.0.0:${containerPort}`));
+    const { tls, http_listen: http, admin_listen: admin, hsm } = JSON.parse(text);
+    assert.deepEqual([tls.listen, http, admin], container.ports.map(({ containerPort }) => `0.0.0.0:${containerPort}`));
     const files = pod.spec.volumes.find(({ name }) => name === 'secrets').projected.sources
       .flatMap((source) => Object.values(source)[0].items.map((item) => `/run/secrets/assertiond/${item.path}`));
     for (const file of [tls.certificate, tls.client_ca, /pin-source=file:(.*)$/.exec(hsm)[1]]) {

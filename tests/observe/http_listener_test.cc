@@ -9,6 +9,8 @@
 namespace assertion {
 namespace {
 
+HttpListener::Options Local() { return {.field = "http_listen", .host = "127.0.0.1"}; }
+
 // What it publishes is tested end to end; here is what cannot be brought about from outside.
 TEST(HttpListener, IsReadyUnlessAPartSaysWhyNot) {
   LoggedInSoftHsm hsm;
@@ -19,7 +21,7 @@ TEST(HttpListener, IsReadyUnlessAPartSaysWhyNot) {
   HsmGroup hsms;
   hsms.Add(0, replica.With(queue));
   Readiness readiness;
-  const auto listener = HttpListener::Start("127.0.0.1", 0, hsms, readiness, {});
+  const auto listener = HttpListener::Start(Local(), HttpPages(HttpPages::Part::kAll, hsms, readiness, {}));
   ASSERT_TRUE(listener) << listener.error().ToString();
   httplib::Client client("127.0.0.1", (*listener)->port());
 
@@ -52,7 +54,7 @@ TEST(HttpListener, EndsAtOnceAfterItsStart) {
   hsms.Add(0, replica.With(queue));
   const Readiness readiness;
   for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(HttpListener::Start("127.0.0.1", 0, hsms, readiness, {}));
+    ASSERT_TRUE(HttpListener::Start(Local(), HttpPages(HttpPages::Part::kAll, hsms, readiness, {})));
   }
 }
 

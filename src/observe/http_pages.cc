@@ -1,0 +1,226 @@
+#include "observe/http_pages.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+#include "jws/thumbprint.h"
+#include "keys/publication.h"
+#include "x509/certificate.h"
+
+namespace assertion {
+namespace {
+
+constexpr int kOk = 200;
+constexpr int kNotModified = 304;
+constexpr int kBadRequest = 400;
+constexpr int kNotFound = 404;
+constexpr int kMethodNotAllowed = 405;
+constexpr int kServiceUnavailable = 503;
+constexpr std::chrono::seconds kLongestAge{300};
+constexpr const char* kContentType = "Content-Type";
+constexpr std::string_view kHealth = "/healthz";
+constexpr std::string_view kReadiness = "/readyz";
+constexpr std::string_view kMetrics = "/metrics";
+constexpr const char* kPublications = "/clients/{client_id}/jwks.json, /clients/{client_id}/certificate.pem";
+constexpr const char* kProbes = "/healthz, /readyz, /metrics";
+
+HttpAnswer Say(int status, const std::string& text) {
+  return {.status = status, .body = text + "\n", .headers = {{kContentType, "text/plain; charset=utf-8"}}};
+}
+
+// RFC 3986 section 2.1. Nothing: it has a percent sign that begins no octet.
+std::optional<std::string> Decoded(std::string_view text) {
+  constexpr int kHexadecimal = 16;
+  constexpr std::size_t kDigits = 2;
+  std::string decoded;
+  decoded.reserve(text.size());
+  while (!text.empty()) {
+    if (!text.starts_with('%')) {
+      decoded += text.front();
+      text.remove_prefix(1);
+      continue;
+    }
+    const auto digits = text.substr(1, kDigits);
+    unsigned char octet = 0;
+    const auto* const end = digits.data() + digits.size();
+    if (digits.size() < kDigits || std::from_chars(digits.data(), end, octet, kHexadecimal).ptr != end) {
+      return std::nullopt;
+    }
+    decoded += static_cast<char>(octet);
+    text.remove_prefix(1 + kDigits);
+  }
+  return decoded;
+}
+
+struct Target {
+  std::string path;
+  std::string kid;  // empty: none is asked for
+};
+
+// Nothing: it cannot be decoded.
+std::optional<Target> Parse(std::string_view target) {
+  constexpr std::string_view kKid = "kid=";
+  const auto question = std::min(target.find('?'), target.size());
+  auto path = Decoded(target.substr(0, question));
+  if (!path) {
+    return std::nullopt;
+  }
+  Target parsed{.path = std::move(*path), .kid = {}};
+  for (auto query = target.substr(std::min(question + 1, target.size())); !query.empty();) {
+    const auto end = std::min(query.find('&'), query.size());
+    if (query.starts_with(kKid)) {
+      auto kid = Decoded(query.substr(kKid.size(), end - kKid.size()));
+      if (!kid) {
+        return std::nullopt;
+      }
+      parsed.kid = std::move(*kid);
+      break;
+    }
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return parsed;
+}
+
+// The client id between "/clients/" and `suffix`; it may hold slashes itself.
+std::optional<std::string> ClientIn(std::string_view path, std::string_view suffix) {
+  constexpr std::string_view kPrefix = "/clients/";
+  if (!path.starts_with(kPrefix) || !path.ends_with(suffix) || path.size() <= kPrefix.size() + suffix.size()) {
+    return std::nullopt;
+  }
+  return std::string(path.substr(kPrefix.size(), path.size() - kPrefix.size() - suffix.size()));
+}
+
+// Whether one of the entity tags of If-None-Match is this one, compared weakly (RFC 9110 section 13.1.2).
+bool Names(std::string_view if_none_match, std::string_view tag) {
+  constexpr std::string_view kBlanks = " \t";
+  while (!if_none_match.empty()) {
+    const auto comma = std::min(if_none_match.find(','), if_none_match.size());
+    auto candidate = if_none_match.substr(0, comma);
+    if_none_match.remove_prefix(std::min(comma + 1, if_none_match.size()));
+    candidate.remove_prefix(std::min(candidate.find_first_not_of(kBlanks), candidate.size()));
+    candidate = candidate.substr(0, candidate.find_last_not_of(kBlanks) + 1);
+    if (candidate.starts_with("W/")) {
+      candidate.remove_prefix(2);
+    }
+    if (candidate == tag || candidate == "*") {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Answers `body`, or that the asker has it already. A new key signs publish_lead after it is published, so what was
+// fetched before may be kept for half of that.
+HttpAnswer Publish(const Client& client, const HttpRequest& request, std::string body, const char* content_type) {
+  const auto tag = "\"" + jws::Sha256Thumbprint(AsBytes(body)) + "\"";
+  const auto age = std::min(kLongestAge, client.publish_lead / 2);
+  HttpAnswer answer{.status = kOk,
+                    .body = {},
+                    .headers = {{"ETag", tag}, {"Cache-Control", "public, max-age=" + std::to_string(age.count())}}};
+  if (Names(request.if_none_match, tag)) {
+    answer.status = kNotModified;
+  } else {
+    answer.headers.emplace_back(kContentType, content_type);
+    answer.body = std::move(body);
+  }
+  return answer;
+}
+
+HttpAnswer NoSuchClient() { return Say(kNotFound, "no such client is configured"); }
+
+}  // namespace
+
+HttpAnswer HttpPages::Answer(const HttpRequest& request) const {
+  if (request.method != "GET" && request.method != "HEAD") {
+    auto answer = Say(kMethodNotAllowed, "only GET and HEAD are answered here");
+    answer.headers.emplace_back("Allow", "GET, HEAD");
+    return answer;
+  }
+  if (request.has_content) {
+    return Say(kBadRequest, "a request must not have content");
+  }
+  const auto target = Parse(request.target);
+  if (!target) {
+    return Say(kBadRequest, "the percent-encoding is wrong");
+  }
+  if (part_ != Part::kProbes) {
+    if (const auto jwks_of = ClientIn(target->path, "/jwks.json")) {
+      return AnswerJwks(*jwks_of, request);
+    }
+    if (const auto certificate_of = ClientIn(target->path, "/certificate.pem")) {
+      return AnswerCertificate(*certificate_of, target->kid, request);
+    }
+  }
+  return AnswerProbe(target->path);
+}
+
+bool HttpPages::IsQuick(const HttpRequest& request) {
+  return request.target == kHealth || request.target == kReadiness;
+}
+
+HttpAnswer HttpPages::AnswerProbe(const std::string& path) const {
+  if (part_ != Part::kPublications) {
+    if (path == kHealth) {
+      return Say(kOk, "ok");
+    }
+    if (path == kReadiness) {
+      return AnswerReadiness();
+    }
+    if (path == kMetrics) {
+      return {.status = kOk,
+              .body = prometheus::TextSerializer().Serialize(metrics_()),
+              .headers = {{kContentType, "text/plain; version=0.0.4; charset=utf-8"}}};
+    }
+  }
+  std::string here = part_ == Part::kProbes ? kProbes : kPublications;
+  if (part_ == Part::kAll) {
+    here.append(", ").append(kProbes);
+  }
+  return Say(kNotFound, "here are " + here);
+}
+
+HttpAnswer HttpPages::AnswerJwks(const std::string& client_id, const HttpRequest& request) const {
+  const auto first = hsms_.First();
+  const auto client = first->keys.FindClient(client_id);
+  return client
+             ? Publish(*client, request, JwkSet(hsms_.KeysOf(client_id), first->keys.Now()), "application/jwk-set+json")
+             : NoSuchClient();
+}
+
+HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std::string& kid,
+                                        const HttpRequest& request) const {
+  const auto client = hsms_.First()->keys.FindClient(client_id);
+  if (!client) {
+    return NoSuchClient();
+  }
+  const auto found = hsms_.Find(client_id, kid);
+  if (!found) {
+    return Say(kNotFound, found.error().message);
+  }
+  const auto& key = found->entry.key;
+  return key && !key->chain.empty()
+             ? Publish(*client, request, x509::ToPem(key->chain), "application/pem-certificate-chain")
+             : Say(kNotFound, "the key has no certificate");
+}
+
+HttpAnswer HttpPages::AnswerReadiness() const {
+  std::string text;
+  for (const auto& [part, reason] : readiness_.reasons()) {
+    text.append(text.empty() ? "" : "\n").append(part).append(": ").append(reason);
+  }
+  const bool ready = text.empty();
+  text = ready ? "ready" : text;
+  for (const auto& [part, warning] : readiness_.warnings()) {
+    text.append("\nwarning: ").append(part).append(": ").append(warning);
+  }
+  auto answer = Say(ready ? kOk : kServiceUnavailable, text);
+  answer.headers.emplace_back("Cache-Control", "no-store");
+  return answer;
+}
+
+}  // namespace assertion

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "observe/readiness.h"
+#include "signing/hsm_group.h"
+
+namespace assertion {
+
+struct HttpRequest {
+  std::string method;
+  std::string target;         // as it was sent, percent-encoded
+  std::string if_none_match;  // empty: none
+  bool has_content = false;
+};
+
+struct HttpAnswer {
+  int status = 200;
+  std::string body;  // of HEAD: what GET would have, which is not sent
+  std::vector<std::pair<const char*, std::string>> headers = {};
+};
+
+// What can be asked for over HTTP, GET and HEAD only:
+//
+//   /clients/{client_id}/jwks.json        the JWK Set (RFC 7517), with Cache-Control and ETag (RFC 9111, RFC 9110)
+//   /clients/{client_id}/certificate.pem  the chain of the key that signs now, leaf first; ?kid=… that of another key
+//   /healthz                              200 as long as the process answers
+//   /readyz                               200, or 503 and the reasons
+//   /metrics                              in Prometheus' text format
+class HttpPages {
+ public:
+  enum class Part { kAll, kPublications, kProbes };
+
+  // `metrics` is asked for what /metrics tells. `hsms` and `readiness` must outlive the pages.
+  HttpPages(Part part, const HsmGroup& hsms, const Readiness& readiness,
+            std::function<std::vector<prometheus::MetricFamily>()> metrics)
+      : part_(part), hsms_(hsms), readiness_(readiness), metrics_(std::move(metrics)) {}
+
+  // May be called from any thread.
+  HttpAnswer Answer(const HttpRequest& request) const;
+
+  // Whether the answer takes no longer than to say it, so that an event loop may ask for it.
+  static bool IsQuick(const HttpRequest& request);
+
+ private:
+  HttpAnswer AnswerJwks(const std::string& client_id, const HttpRequest& request) const;
+  HttpAnswer AnswerCertificate(const std::string& client_id, const std::string& kid, const HttpRequest& request) const;
+  HttpAnswer AnswerReadiness() const;
+  HttpAnswer AnswerProbe(const std::string& path) const;
+
+  const Part part_;
+  const HsmGroup& hsms_;
+  const Readiness& readiness_;
+  const std::function<std::vector<prometheus::MetricFamily>()> metrics_;
+};
+
+}  // namespace assertion
