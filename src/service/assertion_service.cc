@@ -82,12 +82,13 @@ AssertionService::AssertionService(const CurrentPolicy& policy, const HsmGroup& 
     : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {
   const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
     Serve(method, {.awaited = awaited,
-                   .is_stranger = [this](const auto& context) { return !Admit(context); },
+                   .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
+                   .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
                    .handle = std::move(handle)});
   };
   serve("CreateAssertion", [this](UnaryCall& call) { CreateAssertion(call); });
-  serve("GetCertificate", [this](UnaryCall& call) { Answer(call, Certificate(call.context(), call.request())); });
-  serve("GetJwks", [this](UnaryCall& call) { Answer(call, Jwks(call.context(), call.request())); });
+  serve("GetCertificate", [this](UnaryCall& call) { Answer(call, Certificate(call)); });
+  serve("GetJwks", [this](UnaryCall& call) { Answer(call, Jwks(call)); });
 }
 
 void AssertionService::CreateAssertion(UnaryCall& unary) const {
@@ -100,13 +101,12 @@ void AssertionService::CreateAssertion(UnaryCall& unary) const {
 
 // Once the queue has accepted the job, the call is the job's to finish.
 Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
-  const auto caller = peers_.Authenticate(unary.context());
-  if (!caller) {
-    return std::unexpected(caller.error());
+  const auto& caller = unary.caller();
+  if (caller) {
+    call->event().caller = caller->name();
   }
-  call->event().caller = caller->name();
-  if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
-    return admitted;  // the message of a stranger is not read
+  if (!unary.admitted()) {
+    return unary.admitted();  // the message of a stranger is not read
   }
   v1::CreateAssertionRequest request;
   if (auto parsed = Parse(unary.request(), request); !parsed) {
@@ -256,27 +256,15 @@ void AssertionService::EndStreams() {
   }
 }
 
-Result<Caller> AssertionService::Admit(const grpc::ServerContextBase& context) const {
-  auto caller = peers_.Authenticate(context);
-  if (caller) {
-    if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
-      return std::unexpected(admitted.error());
-    }
-  }
-  return caller;
-}
-
-Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
-                                                                 const grpc::ByteBuffer& wire) const {
+Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall& unary) const {
   v1::GetCertificateRequest request;
-  const auto caller = Admit(context);
-  if (!caller) {
-    return std::unexpected(caller.error());
+  if (!unary.admitted()) {
+    return std::unexpected(unary.admitted().error());
   }
-  if (const auto parsed = Parse(wire, request); !parsed) {
+  if (const auto parsed = Parse(unary.request(), request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
+  if (const auto client = policy_.load()->FindForReading(*unary.caller(), request.client_id()); !client) {
     return std::unexpected(client.error());
   }
   const auto found = hsms_.Find(request.client_id(), request.kid());
@@ -304,17 +292,15 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   return reply;
 }
 
-Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerContext& context,
-                                                   const grpc::ByteBuffer& wire) const {
+Result<v1::GetJwksResponse> AssertionService::Jwks(const UnaryCall& unary) const {
   v1::GetJwksRequest request;
-  const auto caller = Admit(context);
-  if (!caller) {
-    return std::unexpected(caller.error());
+  if (!unary.admitted()) {
+    return std::unexpected(unary.admitted().error());
   }
-  if (const auto parsed = Parse(wire, request); !parsed) {
+  if (const auto parsed = Parse(unary.request(), request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
+  if (const auto client = policy_.load()->FindForReading(*unary.caller(), request.client_id()); !client) {
     return std::unexpected(client.error());
   }
   const auto keys = hsms_.KeysOf(request.client_id());

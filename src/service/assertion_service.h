@@ -50,11 +50,8 @@ class AssertionService final : public RawAssertionService {
   Status Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
                 std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const;
   void Keep(const std::shared_ptr<AssertionStream>& stream);
-  // Who is calling, if the policy lists them at all.
-  Result<Caller> Admit(const grpc::ServerContextBase& context) const;
-  Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
-                                                 const grpc::ByteBuffer& wire) const;
-  Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
+  Result<v1::GetCertificateResponse> Certificate(const UnaryCall& unary) const;
+  Result<v1::GetJwksResponse> Jwks(const UnaryCall& unary) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;

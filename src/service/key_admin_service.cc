@@ -110,9 +110,8 @@ v1::PendingChange ToProto(const PendingChange& change) {
 }  // namespace
 
 template <typename Request>
-Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
-                                      audit::Event& event) const {
-  auto caller = peers_.Authenticate(context);
+Result<Caller> KeyAdminService::Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const {
+  auto caller = unary.caller();
   if (!caller) {
     return caller;
   }
@@ -120,7 +119,7 @@ Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const B
   if (auto allowed = policy_.load()->Allow(*caller, role); !allowed) {
     return std::unexpected(allowed.error());
   }
-  if (auto parsed = Parse(wire, request); !parsed) {
+  if (auto parsed = Parse(unary.request(), request); !parsed) {
     return std::unexpected(parsed.error());
   }
   if constexpr (requires { request.client_id(); }) {
@@ -157,7 +156,7 @@ void KeyAdminService::Administer(UnaryCall& unary, const char* method, Role role
   const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(unary.context(), role, unary.request(), request, call->event());
+    auto caller = Admit(unary, role, request, call->event());
     if (!caller) {
       return std::unexpected(caller.error());
     }
@@ -264,7 +263,7 @@ void KeyAdminService::Decide(UnaryCall& unary, const char* method,
   const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(unary.context(), Role::kViewer, unary.request(), request, call->event());
+    auto caller = Admit(unary, Role::kViewer, request, call->event());
     if (!caller) {
       return std::unexpected(caller.error());
     }
@@ -435,7 +434,7 @@ template <typename Request, typename Response>
 void KeyAdminService::Tell(UnaryCall& unary, Result<Response> (KeyAdminService::*read)(const Request&) const) {
   Request request;
   audit::Event unrecorded;
-  const auto admitted = Admit(unary.context(), Role::kViewer, unary.request(), request, unrecorded);
+  const auto admitted = Admit(unary, Role::kViewer, request, unrecorded);
   Answer(unary, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
 }
 
@@ -649,16 +648,15 @@ Result<v1::GetAuditHeadResponse> KeyAdminService::AuditHead(const v1::GetAuditHe
 
 void KeyAdminService::ProveKey(UnaryCall& unary) const {
   const auto call = std::make_shared<AuditedCall>(audit_, "ProveKey", unary);
-  if (const auto accepted = Prove(unary.context(), unary.request(), call); !accepted) {
+  if (const auto accepted = Prove(unary, call); !accepted) {
     call->Finish(std::unexpected(accepted.error()));
   }
 }
 
 // Once the queue has accepted the job, the call is the job's to finish.
-Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
-                              const std::shared_ptr<AuditedCall>& call) const {
+Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const {
   v1::ProveKeyRequest request;
-  if (auto admitted = Admit(context, Role::kOperator, wire, request, call->event()); !admitted) {
+  if (auto admitted = Admit(unary, Role::kOperator, request, call->event()); !admitted) {
     return std::unexpected(admitted.error());
   }
   call->event().audience = request.audience();
@@ -711,11 +709,10 @@ KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hs
       audit_(audit),
       pending_(hsms.First()->token, [this] { return Now(); }, x509::RandomOctets) {
   const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
-    const auto is_stranger = [this](const Context& context) {
-      const auto caller = peers_.Authenticate(context);
-      return !caller || !policy_.load()->Admit(*caller);
-    };
-    Serve(method, {.awaited = awaited, .is_stranger = is_stranger, .handle = std::move(handle)});
+    Serve(method, {.awaited = awaited,
+                   .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
+                   .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
+                   .handle = std::move(handle)});
   };
   serve("GenerateKey",
         [this](UnaryCall& call) { Administer(call, "GenerateKey", Role::kOperator, &KeyAdminService::Generate); });

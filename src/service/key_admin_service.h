@@ -32,12 +32,10 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
 
  private:
   using Context = grpc::ServerContextBase;
-  using Buffer = grpc::ByteBuffer;
 
   // Who calls, whether he has the role, and what he asks for, which `event` then names.
   template <typename Request>
-  Result<Caller> Admit(const Context& context, Role role, const Buffer& wire, Request& request,
-                       audit::Event& event) const;
+  Result<Caller> Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const;
 
   // Whether the caller whom Admit admitted has the role still. A change may have waited for the token for long.
   Status StillAllowed(const Context& context, const Caller& caller, Role role) const;
@@ -119,7 +117,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
 
   Time Now() const { return hsms_.First()->keys.Now(); }
   void ProveKey(UnaryCall& unary) const;
-  Status Prove(const Context& context, const Buffer& wire, const std::shared_ptr<AuditedCall>& call) const;
+  Status Prove(const UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;

@@ -3,11 +3,41 @@
 #include <grpc/byte_buffer.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <deque>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace assertion::service {
+namespace {
+
+// gRPC's events that a thread has taken beside the one that it looked for, to be run as gRPC would: one after the
+// other, not within each other.
+class TakenEvents {
+ public:
+  void Add(void* tag, int ok) { events_.emplace_back(static_cast<grpc_completion_queue_functor*>(tag), ok); }
+
+  void Run() {
+    if (std::exchange(running_, true)) {
+      return;  // it is a call of one of them
+    }
+    while (!events_.empty()) {
+      const auto [event, ok] = events_.front();
+      events_.pop_front();
+      event->functor_run(event, ok);
+    }
+    running_ = false;
+  }
+
+ private:
+  std::deque<std::pair<grpc_completion_queue_functor*, int>> events_;
+  bool running_ = false;
+};
+
+thread_local TakenEvents taken_events;
+
+}  // namespace
 
 // Makes gRPC's own handler of unary calls begin without a message.
 class UnaryCall::Handler final : public grpc::internal::MethodHandler {
@@ -17,57 +47,76 @@ class UnaryCall::Handler final : public grpc::internal::MethodHandler {
         unary_(
             [this](grpc::CallbackServerContext* context, const grpc::ByteBuffer* /*none*/, grpc::ByteBuffer* response) {
               auto* const call = new UnaryCall(method_, *context, response);  // until Release
-              call->Begin();
+              call->Begin(queue_);
               return call;
             }) {}
 
   void RunHandler(const HandlerParameter& given) override {
     grpc::Status status;
     void* holder = nullptr;
+    queue_ = given.call->cq()->cq();
     void* const request = unary_.Deserialize(given.call->call(), nullptr, &status, &holder);
     unary_.RunHandler({given.call, given.server_context, request, status, holder, given.call_requester});
+    taken_events.Run();
   }
 
  private:
   const Method method_;
+  std::atomic<grpc_completion_queue*> queue_ = nullptr;  // gRPC has one for all
   grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer> unary_;
 };
 
 grpc::internal::MethodHandler* UnaryCall::NewHandler(Method method) { return new Handler(std::move(method)); }
 
 UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
-    : method_(method), context_(context), response_(response) {
+    : method_(method), context_(context), response_(response), caller_(method.authenticate(context)) {
   arrival_.call = this;
   arrival_.inlineable = 1;
   arrival_.functor_run = [](grpc_completion_queue_functor* arrival, int /*ok*/) {
-    static_cast<Arrival*>(arrival)->call->Receive();
+    static_cast<Arrival*>(arrival)->call->Receive(/*at_once=*/false);
   };
 }
 
-void UnaryCall::Begin() {
-  if (method_.is_stranger(context_)) {
+void UnaryCall::Begin(grpc_completion_queue* queue) {
+  Admit();
+  if (!admitted_) {
     method_.handle(*this);
-  } else if (method_.awaited.Add(*this)) {
-    Read();
-  } else {
+  } else if (!method_.awaited.Add(*this)) {
     Finish({grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later"});
+  } else if (Read(queue)) {
+    Receive(/*at_once=*/true);
   }
 }
 
-void UnaryCall::Read() {
+void UnaryCall::Admit() { admitted_ = caller_ ? method_.admit(*caller_) : std::unexpected(caller_.error()); }
+
+// Whether the message is there already, as it is nearly always: then this thread takes the event that tells so before
+// gRPC wakes another for it.
+bool UnaryCall::Read(grpc_completion_queue* queue) {
   ++uses_;
   grpc_op read{};
   read.op = GRPC_OP_RECV_MESSAGE;
   read.data.recv_message.recv_message = &message_;
-  if (grpc_call_start_batch(context_.c_call(), &read, 1, &arrival_, nullptr) != GRPC_CALL_OK) {
-    Receive();  // as if the caller had gone
+  grpc_completion_queue_thread_local_cache_init(queue);
+  const auto started = grpc_call_start_batch(context_.c_call(), &read, 1, &arrival_, nullptr);
+  void* tag = nullptr;
+  int ok = 0;
+  const bool taken = grpc_completion_queue_thread_local_cache_flush(queue, &tag, &ok) != 0;
+  const bool arrived = taken && tag == &arrival_;
+  if (taken && !arrived) {
+    taken_events.Add(tag, ok);
   }
+  return arrived || started != GRPC_CALL_OK;
 }
 
 // The message has come, or will not come.
-void UnaryCall::Receive() {
+void UnaryCall::Receive(bool at_once) {
   auto* const message = std::exchange(message_, nullptr);
   if (method_.awaited.Remove(*this)) {
+    if (!at_once) {
+      caller_ = method_.authenticate(context_);  // again: much may have happened since the headers
+      Admit();
+    }
     if (message != nullptr) {
       std::vector<grpc::Slice> slices;
       for (const auto& slice : std::span(message->data.raw.slice_buffer.slices, message->data.raw.slice_buffer.count)) {

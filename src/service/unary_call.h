@@ -13,6 +13,8 @@
 #include <memory>
 #include <mutex>
 
+#include "assertion/caller.h"
+#include "assertion/error.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
@@ -49,8 +51,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   struct Method {
     AwaitedMessages& awaited;
-    // Whether the peer is to be refused at the headers: then `handle` is called without a message.
-    std::function<bool(const grpc::ServerContextBase& context)> is_stranger;
+    std::function<Result<Caller>(const grpc::ServerContextBase& context)> authenticate;
+    // Who is not admitted is refused at the headers: then `handle` is called without a message.
+    std::function<Status(const Caller& caller)> admit;
     // Ends the call by Finish, now or later.
     std::function<void(UnaryCall& call)> handle;
   };
@@ -60,6 +63,11 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   grpc::CallbackServerContext& context() { return context_; }
   const grpc::ByteBuffer& request() const { return request_; }
+
+  // Who calls, and whether they are admitted, when the message has come.
+  const Result<Caller>& caller() const { return caller_; }
+  const Status& admitted() const { return admitted_; }
+
   grpc::ByteBuffer* response() { return response_; }
 
   // Cancelled when the caller goes.
@@ -76,9 +84,10 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   UnaryCall(const Method& method, grpc::CallbackServerContext& context, grpc::ByteBuffer* response);
 
-  void Begin();
-  void Read();
-  void Receive();
+  void Begin(grpc_completion_queue* queue);
+  void Admit();
+  bool Read(grpc_completion_queue* queue);
+  void Receive(bool at_once);
   void Release();
   void OnCancel() override { HsmGroup::Cancel(*ticket_); }
   void OnDone() override { Release(); }
@@ -90,6 +99,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext& context_;
   grpc::ByteBuffer* const response_;
   const std::shared_ptr<AssertionTicket> ticket_ = std::make_shared<AssertionTicket>();
+  Result<Caller> caller_;
+  Status admitted_;
   grpc::ByteBuffer request_;
   std::atomic<int> uses_ = 1;  // gRPC's of the reactor, and of the read
   Arrival arrival_;
