@@ -75,50 +75,44 @@ grpc::Status Stopping() {
   return {grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later, for what has no answer"};
 }
 
-// A call whose job leaves the queue when the caller does.
-class Creation final : public grpc::ServerUnaryReactor {
- public:
-  const std::shared_ptr<AssertionTicket>& ticket() const { return ticket_; }
-  void OnCancel() override { HsmGroup::Cancel(*ticket_); }
-  void OnDone() override { delete this; }
-  // gRPC asks whether it may call these where it is, instead of waking a thread of its executor for every call: neither
-  // waits for anything.
-  bool InternalInlineable() override { return true; }
-
- private:
-  const std::shared_ptr<AssertionTicket> ticket_ = std::make_shared<AssertionTicket>();
-};
-
 }  // namespace
 
-grpc::ServerUnaryReactor* AssertionService::CreateAssertion(grpc::CallbackServerContext* context,
-                                                            const grpc::ByteBuffer* request,
-                                                            grpc::ByteBuffer* response) {
-  auto* reactor = new Creation;  // until OnDone
-  const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, response, reactor);
+AssertionService::AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers,
+                                   AwaitedMessages& awaited, Records audit, AssertionTally* tally)
+    : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {
+  const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
+    Serve(method, {.awaited = awaited,
+                   .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
+                   .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
+                   .handle = std::move(handle)});
+  };
+  serve("CreateAssertion", [this](UnaryCall& call) { CreateAssertion(call); });
+  serve("GetCertificate", [this](UnaryCall& call) { Answer(call, Certificate(call)); });
+  serve("GetJwks", [this](UnaryCall& call) { Answer(call, Jwks(call)); });
+}
+
+void AssertionService::CreateAssertion(UnaryCall& unary) const {
+  const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", unary);
   call->tallied().tally = tally_;
-  if (const auto accepted = Create(*context, *request, call, reactor->ticket()); !accepted) {
+  if (const auto accepted = Create(unary, call); !accepted) {
     call->Finish(std::unexpected(accepted.error()));
   }
-  return reactor;
 }
 
 // Once the queue has accepted the job, the call is the job's to finish.
-Status AssertionService::Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire,
-                                const Call& call, Ticket ticket) const {
-  const auto caller = peers_.Authenticate(context);
-  if (!caller) {
-    return std::unexpected(caller.error());
+Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
+  const auto& caller = unary.caller();
+  if (caller) {
+    call->event().caller = caller->name();
   }
-  call->event().caller = caller->name();
-  if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
-    return admitted;  // the message of a stranger is not read
+  if (!unary.admitted()) {
+    return unary.admitted();  // the message of a stranger is not read
   }
   v1::CreateAssertionRequest request;
-  if (auto parsed = Parse(wire, request); !parsed) {
+  if (auto parsed = Parse(unary.request(), request); !parsed) {
     return parsed;
   }
-  return Submit(*caller, request, DeadlineOf(context), std::nullopt, call, std::move(ticket));
+  return Submit(*caller, request, DeadlineOf(unary.context()), std::nullopt, call, unary.ticket());
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
@@ -235,17 +229,20 @@ void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
   }
 }
 
-void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age) {
+void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence) {
   std::vector<std::weak_ptr<AssertionStream>> streams;
   {
     const std::lock_guard lock(mutex_);
     std::erase_if(streams_, [](const auto& one) { return one.expired(); });
     streams = streams_;
   }
-  const auto begun_before = std::chrono::steady_clock::now() - age;
+  const auto now = std::chrono::steady_clock::now();
   for (const auto& one : streams) {
-    if (const auto stream = one.lock(); stream && stream->began() <= begun_before) {
+    const auto stream = one.lock();
+    if (stream && stream->began() <= now - age) {
       stream->End({grpc::StatusCode::UNAVAILABLE, "a stream is read for 5 minutes: open another"});
+    } else if (stream && stream->began() <= now - silence && stream->IsSilent()) {
+      stream->End({grpc::StatusCode::UNAVAILABLE, "no request came on the stream: open another when there is one"});
     }
   }
 }
@@ -264,42 +261,15 @@ void AssertionService::EndStreams() {
   }
 }
 
-grpc::ServerUnaryReactor* AssertionService::GetCertificate(grpc::CallbackServerContext* context,
-                                                           const grpc::ByteBuffer* request,
-                                                           grpc::ByteBuffer* response) {
-  auto* reactor = context->DefaultReactor();
-  Answer(reactor, response, Certificate(*context, *request));
-  return reactor;
-}
-
-grpc::ServerUnaryReactor* AssertionService::GetJwks(grpc::CallbackServerContext* context,
-                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* reactor = context->DefaultReactor();
-  Answer(reactor, response, Jwks(*context, *request));
-  return reactor;
-}
-
-Result<Caller> AssertionService::Admit(const grpc::CallbackServerContext& context) const {
-  auto caller = peers_.Authenticate(context);
-  if (caller) {
-    if (auto admitted = policy_.load()->Admit(*caller); !admitted) {
-      return std::unexpected(admitted.error());
-    }
-  }
-  return caller;
-}
-
-Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::CallbackServerContext& context,
-                                                                 const grpc::ByteBuffer& wire) const {
+Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall& unary) const {
   v1::GetCertificateRequest request;
-  const auto caller = Admit(context);
-  if (!caller) {
-    return std::unexpected(caller.error());
+  if (!unary.admitted()) {
+    return std::unexpected(unary.admitted().error());
   }
-  if (const auto parsed = Parse(wire, request); !parsed) {
+  if (const auto parsed = Parse(unary.request(), request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
+  if (const auto client = policy_.load()->FindForReading(*unary.caller(), request.client_id()); !client) {
     return std::unexpected(client.error());
   }
   const auto found = hsms_.Find(request.client_id(), request.kid());
@@ -327,17 +297,15 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const grpc::Cal
   return reply;
 }
 
-Result<v1::GetJwksResponse> AssertionService::Jwks(const grpc::CallbackServerContext& context,
-                                                   const grpc::ByteBuffer& wire) const {
+Result<v1::GetJwksResponse> AssertionService::Jwks(const UnaryCall& unary) const {
   v1::GetJwksRequest request;
-  const auto caller = Admit(context);
-  if (!caller) {
-    return std::unexpected(caller.error());
+  if (!unary.admitted()) {
+    return std::unexpected(unary.admitted().error());
   }
-  if (const auto parsed = Parse(wire, request); !parsed) {
+  if (const auto parsed = Parse(unary.request(), request); !parsed) {
     return std::unexpected(parsed.error());
   }
-  if (const auto client = policy_.load()->FindForReading(*caller, request.client_id()); !client) {
+  if (const auto client = policy_.load()->FindForReading(*unary.caller(), request.client_id()); !client) {
     return std::unexpected(client.error());
   }
   const auto keys = hsms_.KeysOf(request.client_id());

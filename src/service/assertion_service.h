@@ -12,34 +12,28 @@
 #include "service/assertion_stream.h"
 #include "service/audited_call.h"
 #include "service/peers.h"
+#include "service/unary_call.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
 
-using RawAssertionService = v1::AssertionService::WithRawCallbackMethod_CreateAssertion<
-    v1::AssertionService::WithRawCallbackMethod_CreateAssertions<
-        v1::AssertionService::WithRawCallbackMethod_GetCertificate<
-            v1::AssertionService::WithRawCallbackMethod_GetJwks<v1::AssertionService::Service>>>>;
+using RawAssertionService =
+    UnaryService<v1::AssertionService,
+                 v1::AssertionService::WithRawCallbackMethod_CreateAssertions<v1::AssertionService::Service>>;
 
 // assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
 class AssertionService final : public RawAssertionService {
  public:
   // `audit` may be null: nothing is recorded then. `tally` may be null: nothing is counted then.
-  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit,
-                   AssertionTally* tally)
-      : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {}
+  AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, AwaitedMessages& awaited,
+                   Records audit, AssertionTally* tally);
 
-  grpc::ServerUnaryReactor* CreateAssertion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                            grpc::ByteBuffer* response) override;
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateAssertions(
       grpc::CallbackServerContext* context) override;
-  grpc::ServerUnaryReactor* GetCertificate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                           grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* GetJwks(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                    grpc::ByteBuffer* response) override;
 
-  // Streams that have been open for so long take no more requests, and end when they have answered those they took.
-  void EndStreamsOlderThan(std::chrono::milliseconds age);
+  // Streams that have been open for so long, or for `silence` without a request, take no more requests, and end when
+  // they have answered those they took.
+  void EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence);
 
   // Streams take no more requests, and end when they have answered those they took.
   void EndStreams();
@@ -49,18 +43,15 @@ class AssertionService final : public RawAssertionService {
   using Call = std::shared_ptr<AuditedCall>;
   using Ticket = std::shared_ptr<AssertionTicket>;
 
-  Status Create(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire, const Call& call,
-                Ticket ticket) const;
+  void CreateAssertion(UnaryCall& unary) const;
+  Status Create(UnaryCall& unary, const Call& call) const;
   Status CreateOne(const Caller& caller, Instant latest, const v1::CreateAssertionsRequest& wanted, const Call& call,
                    Ticket ticket) const;
   Status Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
                 std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const;
   void Keep(const std::shared_ptr<AssertionStream>& stream);
-  // Who is calling, if the policy lists them at all.
-  Result<Caller> Admit(const grpc::CallbackServerContext& context) const;
-  Result<v1::GetCertificateResponse> Certificate(const grpc::CallbackServerContext& context,
-                                                 const grpc::ByteBuffer& wire) const;
-  Result<v1::GetJwksResponse> Jwks(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& wire) const;
+  Result<v1::GetCertificateResponse> Certificate(const UnaryCall& unary) const;
+  Result<v1::GetJwksResponse> Jwks(const UnaryCall& unary) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;

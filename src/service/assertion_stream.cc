@@ -27,6 +27,7 @@ void AssertionStream::OnReadDone(bool ok) {
     End(grpc::Status::OK);  // the caller has closed his side
     return;
   }
+  silent_ = false;
   {
     const std::lock_guard lock(mutex_);
     if (end_) {

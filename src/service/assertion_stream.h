@@ -3,6 +3,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,9 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
 
   std::chrono::steady_clock::time_point began() const { return began_; }
 
+  // No request has come yet.
+  bool IsSilent() const { return silent_; }
+
   // Reads no more, and ends the call with `why` after the answers to what has been read.
   void End(const grpc::Status& why);
 
@@ -59,6 +63,7 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   const Make make_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::shared_ptr<AssertionStream> self_;  // until OnDone
+  std::atomic<bool> silent_ = true;
   grpc::ByteBuffer read_;
   grpc::ByteBuffer written_;
 

@@ -62,15 +62,14 @@ AuditedCall::AuditedCall(Records records, const char* method, const grpc::Server
   event_.trace_id = TraceId(context);
 }
 
-AuditedCall::AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context,
-                         grpc::ByteBuffer* response, grpc::ServerUnaryReactor* reactor)
-    : AuditedCall(records, method, context, [response, reactor](Result<grpc::ByteBuffer> outcome) {
+AuditedCall::AuditedCall(Records records, const char* method, UnaryCall& unary)
+    : AuditedCall(records, method, unary.context(), [&unary](Result<grpc::ByteBuffer> outcome) {
         if (!outcome) {
-          Refuse(reactor, outcome.error());
+          Refuse(unary, outcome.error());
           return;
         }
-        response->Swap(&*outcome);
-        reactor->Finish(grpc::Status::OK);
+        unary.response()->Swap(&*outcome);
+        unary.Finish(grpc::Status::OK);
       }) {}
 
 void AuditedCall::Describe(const ApprovedClaims& claims) {

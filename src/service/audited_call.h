@@ -2,7 +2,6 @@
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <functional>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
 #include "service/refusals.h"
+#include "service/unary_call.h"
 
 namespace assertion::service {
 
@@ -24,9 +24,8 @@ class AuditedCall {
 
   AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release);
 
-  // The same for a call of its own: `response` and `reactor` are gRPC's and live until Finish.
-  AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, grpc::ByteBuffer* response,
-              grpc::ServerUnaryReactor* reactor);
+  // The same for a call of its own, which lives until Finish.
+  AuditedCall(Records records, const char* method, UnaryCall& unary);
 
   // To be filled as the call goes on.
   audit::Event& event() { return event_; }

@@ -28,7 +28,12 @@ constexpr std::size_t kMostLeftovers = 64;    // ended, and gRPC still has the d
 constexpr milliseconds kGreetingLimit{2000};  // until the greeting has come
 constexpr milliseconds kLook{10};             // how often leftovers are looked at
 constexpr int kMostAccepted = 256;            // before those that are there are looked at again
-constexpr milliseconds kPause{100};           // when there are no descriptors, until there may be some
+constexpr milliseconds kSlice{10};
+constexpr Rate kSlices{.per_second = 10, .burst = 50};
+constexpr std::chrono::seconds kShortestBan{10};
+constexpr std::chrono::seconds kLongestBan{300};
+constexpr std::size_t kMostBans = 4096;
+constexpr milliseconds kPause{100};  // when there are no descriptors, until there may be some
 
 std::size_t DescriptorLimit() {
   constexpr rlim_t kMost = 1U << 20U;
@@ -57,6 +62,9 @@ void CloseDescriptor(int& fd) {
   }
 }
 
+// Once, until it is asked for again; more events within a slice tell nothing.
+constexpr std::uint32_t kStirs = EPOLLIN | EPOLLET | EPOLLONESHOT;
+
 std::string Counted(std::size_t number, const char* what) { return std::to_string(number) + " " + what; }
 
 }  // namespace
@@ -75,7 +83,8 @@ Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
               .handshakes = limits.handshakes},
       acceptor_(std::move(acceptor)),
       floor_(static_cast<int>(FloorFor(limits))),
-      coming_(RateOf(limits.per_peer)) {}
+      coming_(RateOf(limits.per_peer)),
+      slices_(kSlices) {}
 
 Connections::~Connections() {
   Stop();
@@ -138,6 +147,7 @@ void Connections::Work() {
     ForgetLeftovers();
     GiveTurns();
     EndTheSilent();
+    WatchStirred();
     std::ranges::for_each(coming, [this](int socket) { AcceptSome(socket); });
     Watch(leftovers_.size() < kMostLeftovers && std::chrono::steady_clock::now() >= pause_until_);
   }
@@ -150,6 +160,9 @@ int Connections::Patience() const {
   const auto within = [&](milliseconds time) { patience = patience.count() < 0 ? time : std::min(patience, time); };
   if (!leftovers_.empty()) {
     within(kLook);
+  }
+  if (!stirred_.empty()) {
+    within(std::max(milliseconds(0), std::chrono::ceil<milliseconds>(slice_end_ - now)));
   }
   if (pause_until_ > now) {
     within(std::chrono::ceil<milliseconds>(pause_until_ - now));
@@ -196,8 +209,12 @@ void Connections::AcceptSome(int socket) {
 void Connections::Receive(int low) {
   static SparingLog log;
   auto origin = acceptor_.origin(low);
-  const bool in_time =
-      origin && (acceptor_.listed(origin->counted) || coming_.Take(origin->counted, std::chrono::steady_clock::now()));
+  const bool listed = origin && acceptor_.listed(origin->counted);
+  if (origin && !listed && IsBanned(origin->peer)) {
+    CloseDescriptor(low);
+    return;
+  }
+  const bool in_time = origin && (listed || coming_.Take(origin->counted, std::chrono::steady_clock::now()));
   const int fd = in_time ? fcntl(low, F_DUPFD_CLOEXEC, floor_) : -1;
   CloseDescriptor(low);
   if (fd >= 0) {
@@ -274,6 +291,10 @@ Connections::Greeting Connections::GreetingOf(int fd) const {
 }
 
 void Connections::Examine(int fd, bool peer_closed) {
+  if (IsWatched(fd)) {
+    Stir(fd);
+    return;
+  }
   const auto greeting = GreetingOf(fd);
   int taken = -1;
   {
@@ -301,13 +322,16 @@ void Connections::Examine(int fd, bool peer_closed) {
 // The descriptor for gRPC; negative: there is none, and the connection is ended. Holds the lock.
 int Connections::Take(int fd, Connection& connection) {
   int taken = fcntl(fd, F_DUPFD_CLOEXEC, floor_);
-  epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // EPOLLHUP is always told
+  const bool watched = !acceptor_.served(connection.origin.peer);
+  // EPOLLHUP is always told.
+  epoll_event end{.events = watched ? kStirs : static_cast<std::uint32_t>(EPOLLET), .data = {.fd = fd}};
   if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
     CloseDescriptor(taken);
     End(fd, connection);
     return -1;
   }
   connection.taken = taken;
+  connection.watched = watched;
   std::erase(greeting_, fd);
   return taken;
 }
@@ -385,6 +409,8 @@ void Connections::End(int fd, Connection& connection) {
       }
     }
     shutdown(fd, SHUT_RDWR);
+    epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // one that has stirred would tell nothing more
+    epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end);
   }
 }
 
@@ -406,6 +432,79 @@ void Connections::Remove(int fd) {
   // next connection may have.
   epoll_ctl(poll_, EPOLL_CTL_DEL, fd, nullptr);
   close(fd);
+}
+
+bool Connections::IsWatched(int fd) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = connections_.find(fd);
+  return found != connections_.end() && found->second.watched && !found->second.ended;
+}
+
+// Octets have come, or wait for gRPC.
+void Connections::Stir(int fd) {
+  static SparingLog log;
+  Origin origin;
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto& connection = connections_.at(fd);  // only this thread takes one away
+    origin = connection.origin;
+    number = connection.number;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (acceptor_.served(origin.peer)) {
+    epoll_event end{.events = EPOLLET, .data = {.fd = fd}};
+    epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end);
+    const std::lock_guard lock(mutex_);
+    connections_.at(fd).watched = false;
+    return;
+  }
+  if (slices_.Take(origin.peer, now)) {
+    if (stirred_.empty()) {
+      slice_end_ = now + kSlice;
+    }
+    stirred_[fd] = number;
+    return;
+  }
+  const bool named = origin.counted == origin.peer;
+  const auto length = named ? BanPeer(origin.peer) : std::chrono::seconds(0);  // else it comes by another name
+  const auto ended = EndThoseOf([&origin](const std::string& peer) { return peer == origin.peer; });
+  log.Write(spdlog::level::warn, Counted(ended, "connections of ") + origin.peer +
+                                     ", which is in no list, are ended: they take too much time; it is refused for " +
+                                     Counted(static_cast<std::size_t>(length.count()), "s"));
+}
+
+// Those that have stirred in the slice that is over may tell so again.
+void Connections::WatchStirred() {
+  if (stirred_.empty() || std::chrono::steady_clock::now() < slice_end_) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [fd, number] : std::exchange(stirred_, {})) {
+    const auto found = connections_.find(fd);
+    if (found != connections_.end() && found->second.number == number) {
+      epoll_event stirs{.events = kStirs, .data = {.fd = fd}};
+      epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &stirs);
+    }
+  }
+}
+
+// For how long.
+std::chrono::seconds Connections::BanPeer(const std::string& peer) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto forgotten = [now](const Ban& ban) { return ban.until + ban.length < now; };
+  if (bans_.size() >= kMostBans) {
+    std::erase_if(bans_, [&](const auto& one) { return forgotten(one.second); });
+  }
+  auto& ban = bans_[peer];
+  ban.length = ban.length.count() == 0 || forgotten(ban) ? kShortestBan : std::min(2 * ban.length, kLongestBan);
+  ban.until = now + ban.length;
+  return ban.length;
+}
+
+bool Connections::IsBanned(const std::string& peer) const {
+  const auto found = bans_.find(peer);
+  return found != bans_.end() && std::chrono::steady_clock::now() < found->second.until;
 }
 
 void Connections::EndTheSilent() {

@@ -47,7 +47,10 @@ struct ConnectionLimits {
 //
 // At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
 // that the configuration does not list go before those that it lists, and may open `per_peer` a second, in bursts of
-// four times as many. Descriptors below a floor are never taken: they are left to the HSM's module (some of which use
+// four times as many. What a connection costs gRPC is not told either; but its descriptor here tells whether octets
+// come, or wait to be read. A connection of a peer that is not listed may be so in 10 of 100 slices of 10 ms, in bursts
+// of 50: who takes more loses its connections, and is refused for 10 s, the next time for twice as long, up to 5 min.
+// Descriptors below a floor are never taken: they are left to the HSM's module (some of which use
 // select(2)), the logs and operators.
 class Connections {
  public:
@@ -64,6 +67,8 @@ class Connections {
     std::vector<int> sockets;                                // listen; not blocking
     std::function<std::optional<Origin>(int fd)> origin;     // none: it is closed
     std::function<bool(const std::string& counted)> listed;  // whether the configuration lists it
+    // Whether it lists the peer, as far as is known by now: its connections are not ended for what they cost.
+    std::function<bool(const std::string& peer)> served;
     // Of at most kGreetingOctets; never of none.
     std::function<Greeting(std::string_view said)> greeting;
     std::function<void(int fd)> take;  // takes over a descriptor, and closes it at the connection's end
@@ -107,6 +112,13 @@ class Connections {
     int taken = -1;            // gRPC's descriptor; -1: it is still ours alone
     bool waits = false;        // for its turn to shake hands
     bool ended = false;        // shut down, and counted no more
+    bool watched = false;      // for what it costs
+  };
+
+  // Of a peer that cost too much.
+  struct Ban {
+    Instant until;
+    std::chrono::seconds length;
   };
 
   // A place that a handshake takes, which may outlast its connection.
@@ -141,6 +153,11 @@ class Connections {
   void Remove(int fd);
   void End(int fd, Connection& connection);
   void EndTheSilent();
+  void Stir(int fd);
+  void WatchStirred();
+  bool IsWatched(int fd) const;
+  std::chrono::seconds BanPeer(const std::string& peer);
+  bool IsBanned(const std::string& peer) const;
   void ForgetLeftovers();
   void Watch(bool accepting);
 
@@ -153,6 +170,10 @@ class Connections {
   bool accepting_ = false;
   Instant pause_until_;
   std::vector<Leftover> leftovers_;
+  RateLimit slices_;                      // in which octets come, of each peer that is not listed
+  std::map<int, std::uint64_t> stirred_;  // in this slice, with their numbers
+  Instant slice_end_;
+  std::map<std::string, Ban, std::less<>> bans_;
 
   mutable std::mutex mutex_;
   std::map<int, Connection> connections_;  // by our descriptor

@@ -120,17 +120,9 @@ v1::PendingChange ToProto(const PendingChange& change) {
 
 }  // namespace
 
-KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit)
-    : policy_(policy),
-      hsms_(hsms),
-      peers_(peers),
-      audit_(audit),
-      pending_(hsms.First()->token, [this] { return Now(); }, x509::RandomOctets) {}
-
 template <typename Request>
-Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const Buffer& wire, Request& request,
-                                      audit::Event& event) const {
-  auto caller = peers_.Authenticate(context);
+Result<Caller> KeyAdminService::Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const {
+  auto caller = unary.caller();
   if (!caller) {
     return caller;
   }
@@ -138,7 +130,7 @@ Result<Caller> KeyAdminService::Admit(const Context& context, Role role, const B
   if (auto allowed = policy_.load()->Allow(*caller, role); !allowed) {
     return std::unexpected(allowed.error());
   }
-  if (auto parsed = Parse(wire, request); !parsed) {
+  if (auto parsed = Parse(unary.request(), request); !parsed) {
     return std::unexpected(parsed.error());
   }
   if constexpr (requires { request.client_id(); }) {
@@ -170,14 +162,12 @@ Worker& KeyAdminService::WorkerFor() {
 }
 
 template <typename Request, typename Response>
-KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role role, Context* context,
-                                                      const Buffer* wire, Buffer* response,
-                                                      Result<Response> (KeyAdminService::*act)(const Request&) const) {
-  auto* reactor = context->DefaultReactor();
-  const auto call = std::make_shared<AuditedCall>(audit_, method, *context, response, reactor);
+void KeyAdminService::Administer(UnaryCall& unary, const char* method, Role role,
+                                 Result<Response> (KeyAdminService::*act)(const Request&) const) {
+  const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(*context, role, *wire, request, call->event());
+    auto caller = Admit(unary, role, request, call->event());
     if (!caller) {
       return std::unexpected(caller.error());
     }
@@ -186,8 +176,8 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
     }
     const auto name = caller->name();
     return WorkerFor<Request>().Post(
-        name, [this, act, context, role, caller = std::move(*caller), request = std::move(request), call] {
-          if (const auto allowed = StillAllowed(*context, caller, role); !allowed) {
+        name, [this, act, &unary, role, caller = std::move(*caller), request = std::move(request), call] {
+          if (const auto allowed = StillAllowed(unary.context(), caller, role); !allowed) {
             call->Finish(std::unexpected(allowed.error()));
             return;
           }
@@ -197,7 +187,6 @@ KeyAdminService::Reactor* KeyAdminService::Administer(const char* method, Role r
   if (const auto vetted = vet(); !vetted) {
     call->Finish(std::unexpected(vetted.error()));
   }
-  return reactor;
 }
 
 // What cannot be recorded is not done.
@@ -303,14 +292,12 @@ Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& r
 }
 
 template <typename Request, typename Response>
-KeyAdminService::Reactor* KeyAdminService::Decide(
-    const char* method, Context* context, const Buffer* wire, Buffer* response,
-    Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&)) {
-  auto* reactor = context->DefaultReactor();
-  const auto call = std::make_shared<AuditedCall>(audit_, method, *context, response, reactor);
+void KeyAdminService::Decide(UnaryCall& unary, const char* method,
+                             Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&)) {
+  const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(*context, Role::kViewer, *wire, request, call->event());
+    auto caller = Admit(unary, Role::kViewer, request, call->event());
     if (!caller) {
       return std::unexpected(caller.error());
     }
@@ -319,8 +306,8 @@ KeyAdminService::Reactor* KeyAdminService::Decide(
     }
     call->event().change = request.id();
     const auto name = caller->name();
-    auto decide = [this, act, context, caller = std::move(*caller), request, call] {
-      const auto judged = peers_.Judge(*context);
+    auto decide = [this, act, &unary, caller = std::move(*caller), request, call] {
+      const auto judged = peers_.Judge(unary.context());
       const auto allowed = judged ? MayDecide<Request>(caller) : judged;
       const auto can_finish = allowed ? call->CanFinish() : allowed;
       const auto reply =
@@ -340,7 +327,6 @@ KeyAdminService::Reactor* KeyAdminService::Decide(
   if (const auto vetted = vet(); !vetted) {
     call->Finish(std::unexpected(vetted.error()));
   }
-  return reactor;
 }
 
 template <typename Request>
@@ -486,14 +472,11 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApplyAs(const PendingChange& 
 }
 
 template <typename Request, typename Response>
-KeyAdminService::Reactor* KeyAdminService::Tell(Context* context, const Buffer* wire, Buffer* response,
-                                                Result<Response> (KeyAdminService::*read)(const Request&) const) {
-  auto* reactor = context->DefaultReactor();
+void KeyAdminService::Tell(UnaryCall& unary, Result<Response> (KeyAdminService::*read)(const Request&) const) {
   Request request;
   audit::Event unrecorded;
-  const auto admitted = Admit(*context, Role::kViewer, *wire, request, unrecorded);
-  Answer(reactor, response, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
-  return reactor;
+  const auto admitted = Admit(unary, Role::kViewer, request, unrecorded);
+  Answer(unary, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
 }
 
 Result<std::shared_ptr<const Hsm>> KeyAdminService::HsmFor(const std::string& name,
@@ -668,64 +651,6 @@ Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvi
   return reply;
 }
 
-KeyAdminService::Reactor* KeyAdminService::GenerateKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("GenerateKey", Role::kOperator, context, request, response, &KeyAdminService::Generate);
-}
-
-KeyAdminService::Reactor* KeyAdminService::RotateKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("RotateKey", Role::kOperator, context, request, response, &KeyAdminService::Rotate);
-}
-
-KeyAdminService::Reactor* KeyAdminService::ImportCertificate(Context* context, const Buffer* request,
-                                                             Buffer* response) {
-  return Administer("ImportCertificate", Role::kOperator, context, request, response, &KeyAdminService::Import);
-}
-
-KeyAdminService::Reactor* KeyAdminService::ScheduleKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("ScheduleKey", Role::kOperator, context, request, response, &KeyAdminService::Schedule);
-}
-
-KeyAdminService::Reactor* KeyAdminService::RevokeKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("RevokeKey", Role::kOperator, context, request, response, &KeyAdminService::Revoke);
-}
-
-KeyAdminService::Reactor* KeyAdminService::DestroyKey(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("DestroyKey", Role::kOperator, context, request, response, &KeyAdminService::Destroy);
-}
-
-KeyAdminService::Reactor* KeyAdminService::AcceptLedger(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("AcceptLedger", Role::kOperator, context, request, response, &KeyAdminService::Accept);
-}
-
-KeyAdminService::Reactor* KeyAdminService::CreateCsr(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("CreateCsr", Role::kOperator, context, request, response, &KeyAdminService::Csr);
-}
-
-KeyAdminService::Reactor* KeyAdminService::CreateEvidence(Context* context, const Buffer* request, Buffer* response) {
-  return Administer("CreateEvidence", Role::kViewer, context, request, response, &KeyAdminService::Evidence);
-}
-
-KeyAdminService::Reactor* KeyAdminService::GetKey(Context* context, const Buffer* request, Buffer* response) {
-  return Tell(context, request, response, &KeyAdminService::Get);
-}
-
-KeyAdminService::Reactor* KeyAdminService::ListKeys(Context* context, const Buffer* request, Buffer* response) {
-  return Tell(context, request, response, &KeyAdminService::List);
-}
-
-KeyAdminService::Reactor* KeyAdminService::ListPendingChanges(Context* context, const Buffer* request,
-                                                              Buffer* response) {
-  return Tell(context, request, response, &KeyAdminService::ListPending);
-}
-
-KeyAdminService::Reactor* KeyAdminService::ApproveChange(Context* context, const Buffer* request, Buffer* response) {
-  return Decide("ApproveChange", context, request, response, &KeyAdminService::Approve);
-}
-
-KeyAdminService::Reactor* KeyAdminService::WithdrawChange(Context* context, const Buffer* request, Buffer* response) {
-  return Decide("WithdrawChange", context, request, response, &KeyAdminService::Withdraw);
-}
-
 Result<v1::ListPendingChangesResponse> KeyAdminService::ListPending(
     const v1::ListPendingChangesRequest& /*request*/) const {
   const auto changes = pending_.List();
@@ -737,10 +662,6 @@ Result<v1::ListPendingChangesResponse> KeyAdminService::ListPending(
     *reply.add_changes() = ToProto(change);
   }
   return reply;
-}
-
-KeyAdminService::Reactor* KeyAdminService::GetAuditHead(Context* context, const Buffer* request, Buffer* response) {
-  return Tell(context, request, response, &KeyAdminService::AuditHead);
 }
 
 Result<v1::GetKeyResponse> KeyAdminService::Get(const v1::GetKeyRequest& request) const {
@@ -781,20 +702,17 @@ Result<v1::GetAuditHeadResponse> KeyAdminService::AuditHead(const v1::GetAuditHe
   return reply;
 }
 
-KeyAdminService::Reactor* KeyAdminService::ProveKey(Context* context, const Buffer* request, Buffer* response) {
-  auto* reactor = context->DefaultReactor();
-  const auto call = std::make_shared<AuditedCall>(audit_, "ProveKey", *context, response, reactor);
-  if (const auto accepted = Prove(*context, *request, call); !accepted) {
+void KeyAdminService::ProveKey(UnaryCall& unary) const {
+  const auto call = std::make_shared<AuditedCall>(audit_, "ProveKey", unary);
+  if (const auto accepted = Prove(unary, call); !accepted) {
     call->Finish(std::unexpected(accepted.error()));
   }
-  return reactor;
 }
 
 // Once the queue has accepted the job, the call is the job's to finish.
-Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
-                              const std::shared_ptr<AuditedCall>& call) const {
+Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const {
   v1::ProveKeyRequest request;
-  if (auto admitted = Admit(context, Role::kOperator, wire, request, call->event()); !admitted) {
+  if (auto admitted = Admit(unary, Role::kOperator, request, call->event()); !admitted) {
     return std::unexpected(admitted.error());
   }
   call->event().audience = request.audience();
@@ -837,6 +755,46 @@ Status KeyAdminService::Prove(const Context& context, const Buffer& wire,
                                      reply.set_client_assertion_type(kClientAssertionType);
                                      call->Finish(Serialize(reply));
                                    }});
+}
+
+KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers,
+                                 AwaitedMessages& awaited, Records audit)
+    : policy_(policy),
+      hsms_(hsms),
+      peers_(peers),
+      audit_(audit),
+      pending_(hsms.First()->token, [this] { return Now(); }, x509::RandomOctets) {
+  const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
+    Serve(method, {.awaited = awaited,
+                   .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
+                   .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
+                   .handle = std::move(handle)});
+  };
+  serve("GenerateKey",
+        [this](UnaryCall& call) { Administer(call, "GenerateKey", Role::kOperator, &KeyAdminService::Generate); });
+  serve("RotateKey",
+        [this](UnaryCall& call) { Administer(call, "RotateKey", Role::kOperator, &KeyAdminService::Rotate); });
+  serve("ImportCertificate",
+        [this](UnaryCall& call) { Administer(call, "ImportCertificate", Role::kOperator, &KeyAdminService::Import); });
+  serve("ScheduleKey",
+        [this](UnaryCall& call) { Administer(call, "ScheduleKey", Role::kOperator, &KeyAdminService::Schedule); });
+  serve("RevokeKey",
+        [this](UnaryCall& call) { Administer(call, "RevokeKey", Role::kOperator, &KeyAdminService::Revoke); });
+  serve("DestroyKey",
+        [this](UnaryCall& call) { Administer(call, "DestroyKey", Role::kOperator, &KeyAdminService::Destroy); });
+  serve("AcceptLedger",
+        [this](UnaryCall& call) { Administer(call, "AcceptLedger", Role::kOperator, &KeyAdminService::Accept); });
+  serve("CreateCsr",
+        [this](UnaryCall& call) { Administer(call, "CreateCsr", Role::kOperator, &KeyAdminService::Csr); });
+  serve("CreateEvidence",
+        [this](UnaryCall& call) { Administer(call, "CreateEvidence", Role::kViewer, &KeyAdminService::Evidence); });
+  serve("GetKey", [this](UnaryCall& call) { Tell(call, &KeyAdminService::Get); });
+  serve("ListKeys", [this](UnaryCall& call) { Tell(call, &KeyAdminService::List); });
+  serve("ListPendingChanges", [this](UnaryCall& call) { Tell(call, &KeyAdminService::ListPending); });
+  serve("ApproveChange", [this](UnaryCall& call) { Decide(call, "ApproveChange", &KeyAdminService::Approve); });
+  serve("WithdrawChange", [this](UnaryCall& call) { Decide(call, "WithdrawChange", &KeyAdminService::Withdraw); });
+  serve("GetAuditHead", [this](UnaryCall& call) { Tell(call, &KeyAdminService::AuditHead); });
+  serve("ProveKey", [this](UnaryCall& call) { ProveKey(call); });
 }
 
 }  // namespace assertion::service

@@ -12,67 +12,38 @@
 #include "policy/policy.h"
 #include "service/audited_call.h"
 #include "service/peers.h"
+#include "service/unary_call.h"
 #include "service/worker.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
 
-using KeyAdminBase = v1::KeyAdminService;
-using RawKeyReads = KeyAdminBase::WithRawCallbackMethod_ListKeys<KeyAdminBase::WithRawCallbackMethod_GetKey<
-    KeyAdminBase::WithRawCallbackMethod_CreateCsr<KeyAdminBase::WithRawCallbackMethod_ProveKey<
-        KeyAdminBase::WithRawCallbackMethod_CreateEvidence<KeyAdminBase::WithRawCallbackMethod_GetAuditHead<
-            KeyAdminBase::WithRawCallbackMethod_ListPendingChanges<KeyAdminBase::WithRawCallbackMethod_ApproveChange<
-                KeyAdminBase::WithRawCallbackMethod_WithdrawChange<KeyAdminBase::Service>>>>>>>>>;
-using RawKeyAdminService =
-    KeyAdminBase::WithRawCallbackMethod_GenerateKey<KeyAdminBase::WithRawCallbackMethod_RotateKey<
-        KeyAdminBase::WithRawCallbackMethod_ImportCertificate<KeyAdminBase::WithRawCallbackMethod_ScheduleKey<
-            KeyAdminBase::WithRawCallbackMethod_RevokeKey<KeyAdminBase::WithRawCallbackMethod_DestroyKey<
-                KeyAdminBase::WithRawCallbackMethod_AcceptLedger<RawKeyReads>>>>>>>;
-
 // assertion.v1.KeyAdminService. What takes the token runs one after the other on a thread of its own: making a key
 // takes seconds, and gRPC's threads are the callers'. The emergency brake has another, so that it waits for none of
 // that; so have what only reads, and what first looks a pending change up. The core must outlive it.
-class KeyAdminService final : public RawKeyAdminService {
+class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAdminService::Service> {
  public:
   // `audit` may be null: nothing is recorded then.
-  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, Records audit);
+  KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, AwaitedMessages& awaited,
+                  Records audit);
   ~KeyAdminService() override = default;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
 
-  using Context = grpc::CallbackServerContext;
-  using Reactor = grpc::ServerUnaryReactor;
-  using Buffer = grpc::ByteBuffer;
-  Reactor* GenerateKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* RotateKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* ImportCertificate(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* ScheduleKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* RevokeKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* DestroyKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* AcceptLedger(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* ListKeys(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* GetKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* CreateCsr(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* ProveKey(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* CreateEvidence(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* ListPendingChanges(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* ApproveChange(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* WithdrawChange(Context* context, const Buffer* request, Buffer* response) override;
-  Reactor* GetAuditHead(Context* context, const Buffer* request, Buffer* response) override;
-
  private:
+  using Context = grpc::ServerContextBase;
+
   // Who calls, whether he has the role, and what he asks for, which `event` then names.
   template <typename Request>
-  Result<Caller> Admit(const Context& context, Role role, const Buffer& wire, Request& request,
-                       audit::Event& event) const;
+  Result<Caller> Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const;
 
   // Whether the caller whom Admit admitted has the role still. A change may have waited for the token for long.
   Status StillAllowed(const Context& context, const Caller& caller, Role role) const;
 
   // Vets the call, does `act` on the worker thread, and records and answers what it made of the request.
   template <typename Request, typename Response>
-  Reactor* Administer(const char* method, Role role, Context* context, const Buffer* wire, Buffer* response,
-                      Result<Response> (KeyAdminService::*act)(const Request&) const);
+  void Administer(UnaryCall& unary, const char* method, Role role,
+                  Result<Response> (KeyAdminService::*act)(const Request&) const);
   template <typename Request, typename Response>
   void Perform(AuditedCall& call, const Caller& caller, const Request& request,
                Result<Response> (KeyAdminService::*act)(const Request&) const);
@@ -87,8 +58,8 @@ class KeyAdminService final : public RawKeyAdminService {
 
   // As Administer, for what is about a pending change. An approval goes on where the change would have been done.
   template <typename Request, typename Response>
-  Reactor* Decide(const char* method, Context* context, const Buffer* wire, Buffer* response,
-                  Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&));
+  void Decide(UnaryCall& unary, const char* method,
+              Result<Response> (KeyAdminService::*act)(const Caller&, const Request&, audit::Event&));
   Result<v1::ApproveChangeResponse> Approve(const Caller& caller, const v1::ApproveChangeRequest& request,
                                             audit::Event& event);
   Result<v1::ApproveChangeResponse> ApproveAlone(const Caller& caller, const v1::ApproveChangeRequest& request,
@@ -117,8 +88,7 @@ class KeyAdminService final : public RawKeyAdminService {
 
   // Answers at once, for any viewer, and records nothing.
   template <typename Request, typename Response>
-  Reactor* Tell(Context* context, const Buffer* wire, Buffer* response,
-                Result<Response> (KeyAdminService::*read)(const Request&) const);
+  void Tell(UnaryCall& unary, Result<Response> (KeyAdminService::*read)(const Request&) const);
 
   Result<v1::GenerateKeyResponse> Generate(const v1::GenerateKeyRequest& request) const;
   Result<v1::RotateKeyResponse> Rotate(const v1::RotateKeyRequest& request) const;
@@ -147,7 +117,8 @@ class KeyAdminService final : public RawKeyAdminService {
   static Result<v1::Key> Show(const Hsm& hsm, const std::string& client_id, const std::string& kid);
 
   Time Now() const { return hsms_.First()->keys.Now(); }
-  Status Prove(const Context& context, const Buffer& wire, const std::shared_ptr<AuditedCall>& call) const;
+  void ProveKey(UnaryCall& unary) const;
+  Status Prove(const UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;

@@ -147,7 +147,8 @@ Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
   connections_ = std::make_unique<Connections>(
       limits, Connections::Acceptor{.sockets = {socket_},
                                     .origin = OriginOf,
-                                    .listed = std::move(listed),
+                                    .listed = listed,
+                                    .served = listed,  // a user is known before it calls
                                     .greeting = JudgeHttp2,
                                     .take = [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); }});
   return connections_->Start();

@@ -77,8 +77,8 @@ struct Server::Parts {
       : listener(std::move(bound)),
         policy_in_force(policy),
         refusals(refused, audit, tally),
-        assertion_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}, tally),
-        key_admin_service(policy, hsms, *peers, {.log = audit, .refusals = &refusals}) {}
+        assertion_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}, tally),
+        key_admin_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
 
   ~Parts() { StopListening(); }
   Parts(const Parts&) = delete;
@@ -134,6 +134,7 @@ struct Server::Parts {
   const CurrentPolicy& policy_in_force;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
   Refusals refusals;
+  AwaitedMessages awaited;
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<grpc::Server> server;
@@ -203,7 +204,11 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
                  fitting, connections.total);
   }
   if (parts->tls_listener) {
-    if (const auto started = parts->tls_listener->Start(connections); !started) {
+    if (const auto started = parts->tls_listener->Start(connections,
+                                                        [&policy, &peers = *parts->peers](const std::string& peer) {
+                                                          return peers.IsListed(peer, *policy.load());
+                                                        });
+        !started) {
       return std::unexpected(started.error());
     }
   }
@@ -226,13 +231,14 @@ void Server::Watch(const Limits& limits) {
   parts_->watch = std::jthread([this, limits, at_start = Resident()](const std::stop_token& stop) {
     // More often than told, a long interval would let what is known of closed connections pile up.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
-    const auto wake = std::min({interval, limits.stream_age, kTick});
+    const auto wake = std::min({interval, limits.stream_age, limits.message_wait, kTick});
     std::mutex mutex;
     std::unique_lock lock(mutex);
     std::condition_variable_any waiting;
     auto next = std::chrono::steady_clock::now() + interval;
     while (!waiting.wait_for(lock, stop, wake, [&stop] { return stop.stop_requested(); })) {
-      parts_->assertion_service.EndStreamsOlderThan(limits.stream_age);
+      parts_->assertion_service.EndStreamsOlderThan(limits.stream_age, limits.message_wait);
+      parts_->awaited.EndOlderThan(limits.message_wait);
       parts_->LimitMemory(at_start);
       if (const auto now = std::chrono::steady_clock::now(); now >= next) {
         next = now + interval;
@@ -269,6 +275,7 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->watch = {};
     parts_->StopListening();
     parts_->assertion_service.EndStreams();
+    parts_->awaited.EndAll();
     parts_->server->Shutdown(std::chrono::system_clock::now() + grace);
     parts_->server->Wait();
     parts_->server.reset();

@@ -24,6 +24,7 @@ struct Limits {
   std::chrono::milliseconds connection_age = std::chrono::minutes(5);
   std::chrono::milliseconds connection_grace = std::chrono::seconds(10);  // for calls that are open then
   std::chrono::milliseconds stream_age = std::chrono::minutes(5);
+  std::chrono::milliseconds message_wait = std::chrono::seconds(30);     // for a call's message, or a stream's first
   std::chrono::milliseconds refresh_interval = std::chrono::seconds(5);  // of who is believed, and who is connected
 };
 

@@ -87,6 +87,6 @@ const char* CodeName(Code code) {
   return kNames.at(static_cast<std::size_t>(CodeOf(code)));
 }
 
-void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error) { reactor->Finish(ToGrpc(error)); }
+void Refuse(UnaryCall& call, const Error& error) { call.Finish(ToGrpc(error)); }
 
 }  // namespace assertion::service

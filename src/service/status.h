@@ -1,11 +1,11 @@
 #pragma once
 
-#include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
 
 #include "assertion/error.h"
 #include "google/rpc/status.pb.h"
 #include "service/message.h"
+#include "service/unary_call.h"
 
 namespace assertion::service {
 
@@ -20,17 +20,17 @@ grpc::Status ToGrpc(const Error& error);
 const char* CodeName(Code code);
 
 // Ends the call with the error.
-void Refuse(grpc::ServerUnaryReactor* reactor, const Error& error);
+void Refuse(UnaryCall& call, const Error& error);
 
 // Ends the call with the response, or the error.
 template <typename Response>
-void Answer(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, const Result<Response>& result) {
+void Answer(UnaryCall& call, const Result<Response>& result) {
   if (!result) {
-    Refuse(reactor, result.error());
+    Refuse(call, result.error());
     return;
   }
-  *response = Serialize(*result);
-  reactor->Finish(grpc::Status::OK);
+  *call.response() = Serialize(*result);
+  call.Finish(grpc::Status::OK);
 }
 
 }  // namespace assertion::service

@@ -256,7 +256,7 @@ Status TlsListener::AddTo(grpc::ServerBuilder& builder) {
   return {};
 }
 
-Status TlsListener::Start(ConnectionLimits limits) {
+Status TlsListener::Start(ConnectionLimits limits, std::function<bool(const std::string&)> served) {
   const auto take = [this](int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
     parameters.fd = fd;
@@ -266,6 +266,7 @@ Status TlsListener::Start(ConnectionLimits limits) {
       limits, Connections::Acceptor{.sockets = sockets_->descriptors(),
                                     .origin = TcpSockets::OriginOf,
                                     .listed = [](const std::string&) { return false; },  // nobody is known yet
+                                    .served = std::move(served),
                                     .greeting = JudgeTls,
                                     .take = take});
   peers_->TellMet([this](const std::string& peer) { connections_->Met(peer); });

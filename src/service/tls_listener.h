@@ -36,8 +36,8 @@ class TlsListener {
   // Before the server is built. Listens from then on, and accepts nobody. kAddressUnusable.
   Status AddTo(grpc::ServerBuilder& builder);
 
-  // Once the server runs. kInternal.
-  Status Start(ConnectionLimits limits);
+  // Once the server runs. `served` is as Connections has it. kInternal.
+  Status Start(ConnectionLimits limits, std::function<bool(const std::string& peer)> served);
 
   // Null before Start and after Stop.
   Connections* connections() { return connections_.get(); }

@@ -116,6 +116,20 @@ describe('one connection costs a bounded amount', () => {
     connection.close();
   });
 
+  it('a call without a message ends after 30 s', async () => {
+    const connection = RawConnection.local(deployment.socket);
+    const began = Date.now();
+    const ends = await new Deadline(60, 'the calls to end').limit(Promise.all(
+      [CREATE, STREAM, 'assertion.v1.AssertionService/GetJwks', 'assertion.v1.KeyAdminService/RotateKey']
+        .map((method) => connection.call(method).ended)));
+    assert.deepEqual(ends.map(({ code }) => code), ['DEADLINE_EXCEEDED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED']);
+    assert.ok(Date.now() - began >= 30_000);
+    const call = connection.call(CREATE);   // the connection goes on
+    call.send(message({ 1: 'orders' }));
+    assert.equal((await call.ended).code, 'OK');
+    connection.close();
+  });
+
   it('at most 100 calls are open on it', async () => {
     const connection = RawConnection.local(deployment.socket);
     await new Promise((resolve) => { connection.session.once('remoteSettings', resolve); });

@@ -931,26 +931,79 @@ TEST_F(HurriedServiceTest, AStreamWithoutAMessageEndsAtItsAge) {
   EXPECT_EQ(answers.status.error_message(), "a stream is read for 5 minutes: open another");
 }
 
+// A call of which only the headers are sent.
+class HeadersAlone {
+ public:
+  HeadersAlone(const std::shared_ptr<grpc::Channel>& channel, const std::string& method) : stub_(channel) {
+    call_ = stub_.PrepareCall(&context_, method, &queue_);
+    call_->StartCall(nullptr);
+    call_->Finish(&status_, &status_);
+  }
+
+  // How it ended.
+  grpc::Status Finish() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (tag != &status_) {
+      if (queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + std::chrono::seconds(30)) !=
+          grpc::CompletionQueue::GOT_EVENT) {
+        return {StatusCode::UNKNOWN, "it has not ended after 30 s"};
+      }
+    }
+    return status_;
+  }
+
+ private:
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub_;
+  grpc::CompletionQueue queue_;
+  grpc::ClientContext context_;
+  grpc::Status status_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
+
 TEST_F(HurriedServiceTest, AConnectionEndsAtItsAgeWhateverIsOpenOnIt) {
   const auto stub = Start({.connection_age = std::chrono::milliseconds(200),
                            .connection_grace = std::chrono::milliseconds(100),
-                           .stream_age = std::chrono::hours(1)});
-  // A call of which only the headers are sent: no handler hears of it.
-  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> generic(channel_);
-  grpc::CompletionQueue queue;
-  grpc::ClientContext context;
-  const auto call = generic.PrepareCall(&context, "/assertion.v1.AssertionService/CreateAssertion", &queue);
-  grpc::Status status;
-  call->StartCall(nullptr);
-  call->Finish(&status, &status);
+                           .stream_age = std::chrono::hours(1),
+                           .message_wait = std::chrono::hours(1)});
+  HeadersAlone call(channel_, "/assertion.v1.AssertionService/CreateAssertion");
   const auto answers = Stream(*stub, {}, false).Finish();
   EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
-  void* tag = nullptr;
-  bool ok = false;
-  while (tag != &status) {
-    ASSERT_EQ(queue.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + std::chrono::seconds(30)),
-              grpc::CompletionQueue::GOT_EVENT);
+  const auto status = call.Finish();
+  EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+TEST_F(HurriedServiceTest, ACallWhoseMessageDoesNotComeEnds) {
+  GenerateOrdersKey();
+  const auto stub = Start({.message_wait = std::chrono::milliseconds(200)});
+  for (const char* method : {"AssertionService/CreateAssertion", "AssertionService/GetCertificate",
+                             "AssertionService/GetJwks", "KeyAdminService/RotateKey", "KeyAdminService/GetKey",
+                             "KeyAdminService/ApproveChange", "KeyAdminService/ProveKey"}) {
+    HeadersAlone call(channel_, std::string("/assertion.v1.") + method);
+    const auto status = call.Finish();
+    EXPECT_EQ(status.error_code(), StatusCode::DEADLINE_EXCEEDED) << method << ": " << status.error_message();
   }
+  Stream served(*stub, {Wanted(1)}, false);
+  ASSERT_TRUE(served.HasAnswered());
+  const auto answers = Stream(*stub, {}, false).Finish();
+  EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
+  // The connection goes on, and so does a stream on which a request has come.
+  v1::CreateAssertionResponse response;
+  grpc::ClientContext context;
+  EXPECT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());
+  served.context().TryCancel();
+  EXPECT_EQ(served.Finish().status.error_code(), StatusCode::CANCELLED);
+}
+
+TEST_F(HurriedServiceTest, AStopWaitsForNoMessage) {
+  GenerateOrdersKey();
+  const auto stub = Start({});
+  HeadersAlone call(channel_, "/assertion.v1.AssertionService/CreateAssertion");
+  v1::CreateAssertionResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());  // the headers before it have come
+  hurried_->Stop(std::chrono::seconds(60));
+  const auto status = call.Finish();
   EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
 }
 

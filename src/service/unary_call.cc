@@ -1,0 +1,202 @@
+#include "service/unary_call.h"
+
+#include <grpc/byte_buffer.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <deque>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace assertion::service {
+namespace {
+
+// gRPC's events that a thread has taken beside the one that it looked for, to be run as gRPC would: one after the
+// other, not within each other.
+class TakenEvents {
+ public:
+  void Add(void* tag, int ok) { events_.emplace_back(static_cast<grpc_completion_queue_functor*>(tag), ok); }
+
+  void Run() {
+    if (std::exchange(running_, true)) {
+      return;  // it is a call of one of them
+    }
+    while (!events_.empty()) {
+      const auto [event, ok] = events_.front();
+      events_.pop_front();
+      event->functor_run(event, ok);
+    }
+    running_ = false;
+  }
+
+ private:
+  std::deque<std::pair<grpc_completion_queue_functor*, int>> events_;
+  bool running_ = false;
+};
+
+thread_local TakenEvents taken_events;
+
+}  // namespace
+
+// Makes gRPC's own handler of unary calls begin without a message.
+class UnaryCall::Handler final : public grpc::internal::MethodHandler {
+ public:
+  explicit Handler(Method method)
+      : method_(std::move(method)),
+        unary_(
+            [this](grpc::CallbackServerContext* context, const grpc::ByteBuffer* /*none*/, grpc::ByteBuffer* response) {
+              auto* const call = new UnaryCall(method_, *context, response);  // until Release
+              call->Begin(queue_);
+              return call;
+            }) {}
+
+  void RunHandler(const HandlerParameter& given) override {
+    grpc::Status status;
+    void* holder = nullptr;
+    queue_ = given.call->cq()->cq();
+    void* const request = unary_.Deserialize(given.call->call(), nullptr, &status, &holder);
+    unary_.RunHandler({given.call, given.server_context, request, status, holder, given.call_requester});
+    taken_events.Run();
+  }
+
+ private:
+  const Method method_;
+  std::atomic<grpc_completion_queue*> queue_ = nullptr;  // gRPC has one for all
+  grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer> unary_;
+};
+
+grpc::internal::MethodHandler* UnaryCall::NewHandler(Method method) { return new Handler(std::move(method)); }
+
+UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
+    : method_(method), context_(context), response_(response), caller_(method.authenticate(context)) {
+  arrival_.call = this;
+  arrival_.inlineable = 1;
+  arrival_.functor_run = [](grpc_completion_queue_functor* arrival, int /*ok*/) {
+    static_cast<Arrival*>(arrival)->call->Receive(/*at_once=*/false);
+  };
+}
+
+void UnaryCall::Begin(grpc_completion_queue* queue) {
+  Admit();
+  if (!admitted_) {
+    method_.handle(*this);
+  } else if (!method_.awaited.Add(*this)) {
+    Finish({grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later"});
+  } else if (Read(queue)) {
+    Receive(/*at_once=*/true);
+  }
+}
+
+void UnaryCall::Admit() { admitted_ = caller_ ? method_.admit(*caller_) : std::unexpected(caller_.error()); }
+
+// Whether the message is there already, as it is nearly always: then this thread takes the event that tells so before
+// gRPC wakes another for it.
+bool UnaryCall::Read(grpc_completion_queue* queue) {
+  ++uses_;
+  grpc_op read{};
+  read.op = GRPC_OP_RECV_MESSAGE;
+  read.data.recv_message.recv_message = &message_;
+  grpc_completion_queue_thread_local_cache_init(queue);
+  const auto started = grpc_call_start_batch(context_.c_call(), &read, 1, &arrival_, nullptr);
+  void* tag = nullptr;
+  int ok = 0;
+  const bool taken = grpc_completion_queue_thread_local_cache_flush(queue, &tag, &ok) != 0;
+  const bool arrived = taken && tag == &arrival_;
+  if (taken && !arrived) {
+    taken_events.Add(tag, ok);
+  }
+  return arrived || started != GRPC_CALL_OK;
+}
+
+// The message has come, or will not come.
+void UnaryCall::Receive(bool at_once) {
+  auto* const message = std::exchange(message_, nullptr);
+  if (method_.awaited.Remove(*this)) {
+    if (!at_once) {
+      caller_ = method_.authenticate(context_);  // again: much may have happened since the headers
+      Admit();
+    }
+    if (message != nullptr) {
+      std::vector<grpc::Slice> slices;
+      for (const auto& slice : std::span(message->data.raw.slice_buffer.slices, message->data.raw.slice_buffer.count)) {
+        slices.emplace_back(slice, grpc::Slice::ADD_REF);
+      }
+      request_ = grpc::ByteBuffer(slices.data(), slices.size());
+    }
+    if (message == nullptr && grpc_call_failed_before_recv_message(context_.c_call()) != 0) {
+      Finish({grpc::StatusCode::CANCELLED, "the caller has cancelled the call"});
+    } else {
+      method_.handle(*this);
+    }
+  }
+  grpc_byte_buffer_destroy(message);
+  Release();
+}
+
+void UnaryCall::Release() {
+  if (--uses_ == 0) {
+    delete this;
+  }
+}
+
+bool AwaitedMessages::Add(UnaryCall& call) {
+  const std::lock_guard lock(mutex_);
+  if (ending_) {
+    return false;
+  }
+  call.since_ = std::chrono::steady_clock::now();
+  call.awaited_ = true;
+  call.older_ = newest_;
+  (newest_ == nullptr ? oldest_ : newest_->newer_) = &call;
+  newest_ = &call;
+  return true;
+}
+
+// With the lock.
+void AwaitedMessages::Unlink(UnaryCall& call) {
+  (call.older_ == nullptr ? oldest_ : call.older_->newer_) = call.newer_;
+  (call.newer_ == nullptr ? newest_ : call.newer_->older_) = call.older_;
+  call.older_ = nullptr;
+  call.newer_ = nullptr;
+  call.awaited_ = false;
+}
+
+// False: it was ended.
+bool AwaitedMessages::Remove(UnaryCall& call) {
+  const std::lock_guard lock(mutex_);
+  if (!call.awaited_) {
+    return false;
+  }
+  Unlink(call);
+  return true;
+}
+
+void AwaitedMessages::End(Instant begun_before, const grpc::Status& why) {
+  std::vector<UnaryCall*> ended;  // each lives until it is finished
+  {
+    const std::lock_guard lock(mutex_);
+    while (oldest_ != nullptr && oldest_->since_ <= begun_before) {
+      ended.push_back(oldest_);
+      Unlink(*oldest_);
+    }
+  }
+  for (auto* const call : ended) {
+    call->Finish(why);
+  }
+}
+
+void AwaitedMessages::EndOlderThan(std::chrono::milliseconds age) {
+  End(std::chrono::steady_clock::now() - age,
+      {grpc::StatusCode::DEADLINE_EXCEEDED, "the call's message did not come in time after its headers"});
+}
+
+void AwaitedMessages::EndAll() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  End(Instant::max(), {grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later"});
+}
+
+}  // namespace assertion::service

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <google/protobuf/descriptor.h>
+#include <grpc/grpc.h>
+#include <grpcpp/impl/rpc_service_method.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "assertion/caller.h"
+#include "assertion/error.h"
+#include "signing/hsm_group.h"
+
+namespace assertion::service {
+
+class UnaryCall;
+
+// The unary calls of which only the headers have come, the oldest first. All methods may be called from any thread.
+class AwaitedMessages {
+ public:
+  // Ends those that have waited for so long: DEADLINE_EXCEEDED.
+  void EndOlderThan(std::chrono::milliseconds age);
+
+  // Ends all, and whatever comes: UNAVAILABLE.
+  void EndAll();
+
+ private:
+  friend class UnaryCall;
+  using Instant = std::chrono::steady_clock::time_point;
+
+  bool Add(UnaryCall& call);
+  bool Remove(UnaryCall& call);
+  void Unlink(UnaryCall& call);
+  void End(Instant begun_before, const grpc::Status& why);
+
+  std::mutex mutex_;
+  bool ending_ = false;
+  UnaryCall* oldest_ = nullptr;
+  UnaryCall* newest_ = nullptr;
+};
+
+// A unary call from its headers on. gRPC by itself shows nobody a unary call before its message: one whose message does
+// not come could be ended only with its connection. Lives until gRPC is done with it.
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  struct Method {
+    AwaitedMessages& awaited;
+    std::function<Result<Caller>(const grpc::ServerContextBase& context)> authenticate;
+    // Who is not admitted is refused at the headers: then `handle` is called without a message.
+    std::function<Status(const Caller& caller)> admit;
+    // Ends the call by Finish, now or later.
+    std::function<void(UnaryCall& call)> handle;
+  };
+
+  // What gRPC is given for a method. The method must outlive the server.
+  static grpc::internal::MethodHandler* NewHandler(Method method);
+
+  grpc::CallbackServerContext& context() { return context_; }
+  const grpc::ByteBuffer& request() const { return request_; }
+
+  // Who calls, and whether they are admitted, when the message has come.
+  const Result<Caller>& caller() const { return caller_; }
+  const Status& admitted() const { return admitted_; }
+
+  grpc::ByteBuffer* response() { return response_; }
+
+  // Cancelled when the caller goes.
+  const std::shared_ptr<AssertionTicket>& ticket() const { return ticket_; }
+
+ private:
+  friend class AwaitedMessages;
+  class Handler;
+
+  // gRPC's tag of the read.
+  struct Arrival : grpc_completion_queue_functor {
+    UnaryCall* call = nullptr;
+  };
+
+  UnaryCall(const Method& method, grpc::CallbackServerContext& context, grpc::ByteBuffer* response);
+
+  void Begin(grpc_completion_queue* queue);
+  void Admit();
+  bool Read(grpc_completion_queue* queue);
+  void Receive(bool at_once);
+  void Release();
+  void OnCancel() override { HsmGroup::Cancel(*ticket_); }
+  void OnDone() override { Release(); }
+  // gRPC asks whether it may call these where it is, instead of waking a thread of its executor for every call: neither
+  // waits for anything.
+  bool InternalInlineable() override { return true; }
+
+  const Method& method_;
+  grpc::CallbackServerContext& context_;
+  grpc::ByteBuffer* const response_;
+  const std::shared_ptr<AssertionTicket> ticket_ = std::make_shared<AssertionTicket>();
+  Result<Caller> caller_;
+  Status admitted_;
+  grpc::ByteBuffer request_;
+  std::atomic<int> uses_ = 1;  // gRPC's of the reactor, and of the read
+  Arrival arrival_;
+  grpc_byte_buffer* message_ = nullptr;
+
+  // With AwaitedMessages's lock.
+  AwaitedMessages::Instant since_;
+  bool awaited_ = false;
+  UnaryCall* older_ = nullptr;
+  UnaryCall* newer_ = nullptr;
+};
+
+// A service whose unary methods are UnaryCalls. `Api` is what protoc made of the service, `Base` its implementation.
+template <typename Api, typename Base>
+class UnaryService : public Base {
+ protected:
+  void Serve(const char* method, UnaryCall::Method how) {
+    const auto* const service =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(Api::service_full_name());
+    const int index = service->FindMethodByName(method)->index();
+    this->MarkMethodStreamed(index, nullptr);  // gRPC shows it at its headers then
+    this->MarkMethodRawCallback(index, UnaryCall::NewHandler(std::move(how)));
+  }
+};
+
+}  // namespace assertion::service
