@@ -279,12 +279,13 @@ Schedule ScheduleOf(const ClientKeys& keys) {
   return schedule;
 }
 
-// Whether a key of the ledger was not found as it should be: between two looks another administrator may have changed
+// Whether a key of the ledger was not found as it should be. Between two looks another administrator may have changed
 // both.
 bool LacksOne(const KeySet& keys) {
   return std::ranges::any_of(keys, [](const auto& client) {
     return std::ranges::any_of(client.second.keys, [&](const auto& entry) {
-      return !client.second.copies && entry.flaw && entry.flaw->code == Code::kLedgerUnusable;
+      return !client.second.copies && entry.flaw &&
+             (entry.flaw->code == Code::kLedgerUnusable || entry.flaw->code == Code::kKeyAmbiguous);
     });
   });
 }
@@ -332,7 +333,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 
 // The ledgers as they are at least as new as what was seen. A look at the token may miss a version that has just come.
 // `rolled_back`: the clients whose newest ledger is older than that; their keys as they were known stay in use.
-Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const {
+Result<LedgerContents> KeyRing::ReadLedgers(RolledBack& rolled_back) const {
   constexpr int kLooks = 5;
   auto seen = floor_;
   for (const auto& [client_id, keys] : *keys_.load()) {
@@ -352,7 +353,8 @@ Result<LedgerContents> KeyRing::ReadLedgers(std::set<std::string, std::less<>>& 
     }
     if (older.empty() || look == kLooks) {
       for (const auto& [client_id, error] : older) {
-        rolled_back.insert(client_id);
+        rolled_back.clients.insert(client_id);
+        rolled_back.lost = rolled_back.lost || !contents->ledgers.contains(client_id);
       }
       contents->errors.merge(older);
       return contents;
@@ -420,7 +422,7 @@ void KeyRing::Expect(std::vector<Client> clients) {
 
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
-  std::set<std::string, std::less<>> rolled_back;
+  RolledBack rolled_back;
   const auto ledgers = ReadLedgers(rolled_back);
   if (!ledgers) {
     return std::unexpected(ledgers.error());
@@ -457,7 +459,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
         copied == nullptr && error != ledgers->errors.end()) {
       read = whole ? Status() : std::unexpected(error->second);
       auto kept = known == before->end() ? ClientKeys() : known->second;
-      if (!rolled_back.contains(client.client_id)) {
+      if (!rolled_back.clients.contains(client.client_id)) {
         kept.keys.clear();  // nobody knows what they may do now; the version is not to be forgotten
         kept.seen = 0;
       }
@@ -473,6 +475,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   }
   if (changed.empty()) {
     Tell(ledgers->ledgers, *after);
+    lacks_objects_ = rolled_back.lost || LacksOne(*after);
     keys_.store(std::move(after));  // a client may have gone
     return read;
   }
@@ -499,6 +502,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     }
   }
   Tell(ledgers->ledgers, *after);
+  lacks_objects_ = rolled_back.lost || LacksOne(*after);
   keys_.store(std::move(after));
   return read;
 }

@@ -115,6 +115,10 @@ class KeyRing {
   using LedgerErrors = std::map<std::string, Error, std::less<>>;
   std::shared_ptr<const LedgerErrors> BrokenLedgers() const { return broken_ledgers_.load(); }
 
+  // Whether a key or a ledger that should be on the token was not found at the last refresh, or a key was found twice.
+  // Some modules go on saying so after it is back, until they are reloaded.
+  bool LacksObjects() const { return lacks_objects_; }
+
   // What called itself a ledger at the last refresh and is none.
   std::shared_ptr<const std::vector<StrayText>> StrayLedgers() const { return stray_ledgers_.load(); }
 
@@ -142,7 +146,11 @@ class KeyRing {
         random_(std::move(random)) {}
 
   Status Update(const std::vector<Client>& clients, bool whole);
-  Result<LedgerContents> ReadLedgers(std::set<std::string, std::less<>>& rolled_back) const;
+  struct RolledBack {
+    std::set<std::string, std::less<>> clients;
+    bool lost = false;  // one has no ledger at all any more
+  };
+  Result<LedgerContents> ReadLedgers(RolledBack& rolled_back) const;
   void Tell(const Ledgers& ledgers, const KeySet& keys);
   void LookForStrays();
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
@@ -156,6 +164,7 @@ class KeyRing {
   std::atomic<std::shared_ptr<const std::vector<Client>>> clients_;
   const Clock clock_;
   const Random random_;
+  std::atomic<bool> lacks_objects_ = false;
   std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
   mutable std::mutex refreshing_;
   std::map<std::string, std::int64_t, std::less<>> floor_;  // under refreshing_, as what follows
