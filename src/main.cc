@@ -264,8 +264,8 @@ class HsmStates {
       lost_.erase(name);
       spdlog::info("the token{} signs again", which);
     } else {
-      lost_.insert(name);
-      spdlog::error("the token{} does not sign: {}", which, state.error().ToString());
+      const bool news = lost_.insert(name).second;
+      spdlog::error("the token{} {}does not sign: {}", which, news ? "" : "still ", state.error().ToString());
     }
     if (std::ranges::all_of(hsms, [this](const auto& hsm) { return lost_.contains(hsm->name); })) {
       readiness_.SetNotReady("token", state ? "" : state.error().message);

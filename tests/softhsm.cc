@@ -52,6 +52,16 @@ std::filesystem::path SoftHsm::FolderOf(const std::string& label) const {
   throw std::runtime_error("no token " + label);
 }
 
+std::vector<std::filesystem::path> SoftHsm::ObjectFiles() const {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_ / "tokens")) {
+    if (entry.path().extension() == ".object" && entry.path().filename() != "token.object") {
+      files.push_back(entry.path());
+    }
+  }
+  return files;
+}
+
 void SoftHsm::CloneToken(const std::string& label, const std::string& copy) const {
   const auto original = FolderOf(label);
   const auto twin = directory_ / "tokens" / ("clone-" + copy);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "p11/hsm_token.h"
 #include "p11/module.h"
@@ -30,6 +31,9 @@ class SoftHsm {
   // both labels have the same length.
   void CloneToken(const std::string& label, const std::string& copy) const;
   void RemoveToken(const std::string& label) const { std::filesystem::remove_all(FolderOf(label)); }
+
+  // Of all tokens.
+  std::vector<std::filesystem::path> ObjectFiles() const;
 
   const std::filesystem::path& directory() const { return directory_; }
   std::string pin_file() const { return directory_ / "pin"; }

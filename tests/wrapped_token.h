@@ -32,6 +32,7 @@ class WrappedToken : public Token {
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return real_.OpenSigningSession(); }
   Status Check() override { return real_.Check(); }
   unsigned Epoch() const override { return real_.Epoch(); }
+  std::shared_ptr<void> Hold() override { return real_.Hold(); }
   Status Reconnect(Reconnection how) override { return real_.Reconnect(how); }
 
  private:

@@ -116,7 +116,7 @@ class SigningSession {
 
 // A private key as OpenSSL finds it in the token.
 struct PrivateKeyReference {
-  std::string uri;             // PKCS#11 URI (RFC 7512), without a PIN
+  std::string uri;  // PKCS#11 URI (RFC 7512), without a PIN
   // While it lives the module is not reloaded and no object is changed: end it before you store or destroy one. It
   // belongs to the thread that asked.
   std::shared_ptr<void> hold;
@@ -179,6 +179,10 @@ class Token {
   // How often it has been connected: whoever else keeps sessions or handles of it (libp11's engine) gets new ones when
   // this has changed.
   virtual unsigned Epoch() const = 0;
+
+  // While what it returns lives the module is not reloaded: a change of several steps is not cut in two. It belongs to
+  // the thread that asked.
+  virtual std::shared_ptr<void> Hold() = 0;
 
   // One attempt. kTokenAbsent, UNAVAILABLE: worth another; kPinRefused, kPinLocked, kPinUnreadable: not before
   // somebody has seen to it, and no PIN was tried twice.

@@ -69,6 +69,7 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
   }
   Result<std::string> kid;
   {
+    const auto whole = token_.Hold();
     const auto hold = ledger_.Take(change.client_id, patience);
     if (!hold) {
       return std::unexpected(hold.error());

@@ -252,14 +252,20 @@ Schedule ScheduleOf(const ClientKeys& keys) {
   return schedule;
 }
 
-// Whether a key of the ledger was not found as it should be: between two looks another administrator may have changed
+// Whether a key of the ledger was not found as it should be. Between two looks another administrator may have changed
 // both.
 bool LacksOne(const KeySet& keys) {
   return std::ranges::any_of(keys, [](const auto& client) {
     return std::ranges::any_of(client.second.keys, [&](const auto& entry) {
-      return !client.second.copies && entry.flaw && entry.flaw->code == Code::kLedgerUnusable;
+      return !client.second.copies && entry.flaw &&
+             (entry.flaw->code == Code::kLedgerUnusable || entry.flaw->code == Code::kKeyAmbiguous);
     });
   });
+}
+
+// Whether a ledger is not found at all any more.
+bool LacksOne(const KeyRing::OlderLedgers& ledgers) {
+  return std::ranges::any_of(ledgers, [](const auto& client) { return client.second.found == 0; });
 }
 
 std::unexpected<Error> Flawed(std::string_view client_id, const Error& flaw) {
@@ -447,6 +453,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   }
   if (changed.empty()) {
     Tell(ledgers->ledgers, *after);
+    lacks_objects_ = LacksOne(rolled_back) || LacksOne(*after);
     keys_.store(std::move(after));  // a client may have gone
     return read;
   }
@@ -473,6 +480,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     }
   }
   Tell(ledgers->ledgers, *after);
+  lacks_objects_ = LacksOne(rolled_back) || LacksOne(*after);
   keys_.store(std::move(after));
   return read;
 }

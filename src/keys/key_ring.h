@@ -124,6 +124,10 @@ class KeyRing {
   using LedgerErrors = std::map<std::string, Error, std::less<>>;
   std::shared_ptr<const LedgerErrors> BrokenLedgers() const { return broken_ledgers_.load(); }
 
+  // Whether a key or a ledger that should be on the token was not found at the last refresh, or a key was found twice.
+  // Some modules go on saying so after it is back, until they are reloaded.
+  bool LacksObjects() const { return lacks_objects_; }
+
   // What called itself a ledger at the last refresh and is none.
   std::shared_ptr<const std::vector<StrayText>> StrayLedgers() const { return stray_ledgers_.load(); }
 
@@ -165,6 +169,7 @@ class KeyRing {
   std::atomic<std::shared_ptr<const std::vector<Client>>> clients_;
   const Clock clock_;
   const Random random_;
+  std::atomic<bool> lacks_objects_ = false;
   std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
   std::atomic<std::shared_ptr<const OlderLedgers>> rolled_back_{std::make_shared<const OlderLedgers>()};
   mutable std::mutex refreshing_;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::days kWarning{30};
 constexpr std::chrono::days kInterval{1};
+constexpr std::chrono::minutes kReminder{1};
 
 void WarnOfExpiry(const std::string& client_id, const ClientKeys& client, Time now) {
   for (const auto& entry : client.keys) {
@@ -39,6 +40,17 @@ std::string FlawsOf(const ClientKeys& client) {
 }
 
 }  // namespace
+
+// Whether the trouble is another than at the last look, or was logged a minute ago.
+bool KeyLog::IsDue(const std::string& client_id, const std::string& state) {
+  const auto now = std::chrono::steady_clock::now();
+  auto& told = told_[client_id];
+  if (!IsNews(client_id, state) && now - told < kReminder) {
+    return false;
+  }
+  told = now;
+  return true;
+}
 
 // Whether it is another than at the last look.
 bool KeyLog::IsNews(const std::string& client_id, const std::string& state) {
@@ -113,7 +125,7 @@ void KeyLog::Look(const KeyRing& keys) {
     const auto* signing = client.SigningAt(now);
     const auto kid = signing == nullptr ? "" : signing->record.kid;
     const auto flaws = FlawsOf(client);
-    if (!IsNews(client_id, kid + flaws)) {
+    if (!(flaws.empty() ? IsNews(client_id, kid) : IsDue(client_id, kid + flaws))) {
       continue;
     }
     if (!flaws.empty()) {
@@ -127,8 +139,14 @@ void KeyLog::Look(const KeyRing& keys) {
   }
   const auto broken = keys.BrokenLedgers();
   for (const auto& [client_id, error] : *broken) {
-    if (IsNews("ledger of " + client_id, error.ToString())) {
+    if (IsDue("ledger of " + client_id, error.ToString())) {
       spdlog::error("client {}{}: {}", client_id, where_, error.ToString());
+    }
+  }
+  for (auto& [client_id, error] : std::exchange(broken_, *broken)) {
+    if (!broken->contains(client_id)) {
+      static_cast<void>(IsNews("ledger of " + client_id, ""));
+      spdlog::info("client {}{}: its ledger counts again", client_id, where_);
     }
   }
   LookAtStrayLedgers(*keys.StrayLedgers());

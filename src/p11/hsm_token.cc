@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <iterator>
 #include <map>
@@ -684,6 +685,16 @@ std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {
   return connection_;
 }
 
+// Between a reload and the login that follows it sessions open, and show no key.
+Result<Session> HsmToken::OpenSession(CK_FLAGS flags) const {
+  constexpr std::chrono::seconds kPatience{1};
+  const auto settled = std::shared_lock(reconnecting_, kPatience).owns_lock();
+  static_cast<void>(settled);  // an HSM that hangs at its login has been waited for
+  return Session::Open(module_, Connected()->info.slot, flags);
+}
+
+std::shared_ptr<void> HsmToken::Hold() { return std::make_shared<Module::Use>(module_->Enter()); }
+
 Status HsmToken::Check() {
   const auto connection = Connected();
   const std::lock_guard lock(connection->checking);
@@ -691,7 +702,7 @@ Status HsmToken::Check() {
 }
 
 Status HsmToken::Reconnect(Reconnection how) {
-  const std::lock_guard alone(reconnecting_);
+  const std::unique_lock alone(reconnecting_);
   if (how == Reconnection::kLogIn && Check()) {
     return {};
   }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,7 @@ class HsmToken final : public Token {
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
   Status Check() override;
   unsigned Epoch() const override { return Connected()->epoch; }
+  std::shared_ptr<void> Hold() override;
   Status Reconnect(Reconnection how) override;
 
  private:
@@ -70,14 +72,14 @@ class HsmToken final : public Token {
         connection_(std::move(connection)) {}
 
   std::shared_ptr<Connection> Connected() const;
-  Result<Session> OpenSession(CK_FLAGS flags) const { return Session::Open(module_, Connected()->info.slot, flags); }
+  Result<Session> OpenSession(CK_FLAGS flags) const;
 
   const std::shared_ptr<Module> module_;
   const std::string pin_path_;
   const std::string state_directory_;
   const std::string lock_directory_;
   const std::shared_ptr<const SigningMechanisms> mechanisms_;  // of the token, so of every connection to it
-  std::mutex reconnecting_;
+  mutable std::shared_timed_mutex reconnecting_;
   mutable std::mutex mutex_;
   std::shared_ptr<Connection> connection_;
 };

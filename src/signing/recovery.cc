@@ -17,6 +17,7 @@ constexpr milliseconds kBetweenProofs{300};
 constexpr milliseconds kAnswerLimit{500};
 constexpr milliseconds kGuardTick{50};
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
+constexpr std::chrono::minutes kTellAgain{1};
 constexpr milliseconds kFirstWait{25};
 constexpr milliseconds kLongestWait{400};  // it is to be back within 1 s after the token is
 constexpr milliseconds kPinWait{2000};  // until somebody has seen to the PIN; to compare it with the refused ones costs
@@ -30,7 +31,7 @@ bool WantsSomebody(const Status& connected) {
          code == Code::kPinExposed;
 }
 
-// A key that is gone is not found by connecting anew; somebody who makes another would be disturbed by it.
+// A key that is gone may be gone for good, and whoever makes another is disturbed by a reload.
 bool IsTheTokens(const Status& trouble) {
   const auto code = trouble.error().code;
   return code != Code::kLedgerUnusable && code != Code::kKeyAmbiguous;
@@ -43,6 +44,14 @@ milliseconds Jittered(milliseconds wait) {
 }
 
 }  // namespace
+
+milliseconds ReloadPause(steady_clock::duration missing, bool signs) {
+  const auto brief = signs ? std::chrono::seconds(5) : std::chrono::seconds(60);
+  if (missing < brief) {
+    return std::chrono::seconds(2);
+  }
+  return missing < std::chrono::minutes(10) ? std::chrono::seconds(10) : std::chrono::seconds(60);
+}
 
 Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung,
                    std::function<bool()> may_reload)
@@ -112,6 +121,15 @@ void Recovery::Lose(const Error& why) {
                   .message = why.code == Code::kLedgerUnusable ? why.message : "the HSM is not available; try again",
                   .detail = {},  // one line in the log, not one a call
                   .retry_delay = kLongestWait});
+    told_at_ = steady_clock::now();
+    changed_(std::unexpected(why));
+  }
+}
+
+void Recovery::StillLost(const Error& why) {
+  const std::lock_guard lock(state_);
+  if (lost_ && steady_clock::now() - told_at_ >= kTellAgain) {
+    told_at_ = steady_clock::now();
     changed_(std::unexpected(why));
   }
 }
@@ -173,6 +191,7 @@ void Recovery::Watch(const std::stop_token& stop) {
     }
     if (const auto proven = Prove(); proven) {
       Regain();
+      MendMissing();
     } else {
       Lose(proven.error());
       Restore(stop, proven);
@@ -182,15 +201,46 @@ void Recovery::Watch(const std::stop_token& stop) {
   }
 }
 
+// While others sign. What is found again signs from its next call on.
+void Recovery::MendMissing() {
+  const auto now = steady_clock::now();
+  if (!keys_.LacksObjects()) {
+    missing_since_.reset();
+    return;
+  }
+  const bool news = !missing_since_;
+  missing_since_ = missing_since_.value_or(now);
+  if (news || now - reloaded_at_ >= ReloadPause(now - *missing_since_, /*signs=*/true)) {
+    reloaded_at_ = now;
+    static_cast<void>(Ask([this] { return token_.Reconnect(Reconnection::kReload); }));  // the next proof tells
+  }
+}
+
+bool Recovery::MayReload(const Status& proven) {
+  const bool alone = !may_reload_ || may_reload_();
+  if (alone && IsTheTokens(proven)) {
+    return true;
+  }
+  const auto now = steady_clock::now();
+  const bool news = !missing_since_;
+  missing_since_ = missing_since_.value_or(now);
+  if (!news && now - reloaded_at_ < ReloadPause(now - *missing_since_, !alone)) {
+    return false;
+  }
+  reloaded_at_ = now;
+  return true;
+}
+
 void Recovery::Restore(const std::stop_token& stop, Status proven) {
   auto wait = kFirstWait;
-  for (bool reload = false;; reload = !reload && IsTheTokens(proven) && (!may_reload_ || may_reload_())) {
+  for (bool reload = false;; reload = !reload && MayReload(proven)) {
     const auto connected = Ask([&] { return token_.Reconnect(reload ? Reconnection::kReload : Reconnection::kLogIn); });
     proven = connected ? Prove() : connected;
     if (proven) {
       Regain();
       return;
     }
+    StillLost(proven.error());
     std::unique_lock lock(mutex_);
     suspected_ = false;
     woken_.wait_for(lock, stop, Jittered(WantsSomebody(connected) ? kPinWait : wait), [] { return false; });

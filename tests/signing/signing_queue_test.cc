@@ -55,6 +55,7 @@ class MemoryToken final : public Token {
   Result<PrivateKeyReference> PrivateKeyOf(BytesView) override { return Unused(); }
   Status Check() override { return Unused(); }
   unsigned Epoch() const override { return 0; }
+  std::shared_ptr<void> Hold() override { return nullptr; }
   Status Reconnect(Reconnection) override { return Unused(); }
 
  private:
