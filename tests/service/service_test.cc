@@ -278,6 +278,7 @@ TEST_F(ServiceTest, EveryMethodAsksWhoIsCalling) {
       {"KeyAdminService/ScheduleKey", {kOperator}},
       {"KeyAdminService/RevokeKey", {kOperator}},
       {"KeyAdminService/DestroyKey", {kOperator}},
+      {"KeyAdminService/AcceptLedger", {kOperator}},
       {"KeyAdminService/ProveKey", {kOperator}}};
   std::size_t methods = 0;
   for (const auto* service : {v1::AssertionService::service_full_name(), v1::KeyAdminService::service_full_name()}) {
