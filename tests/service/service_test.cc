@@ -644,6 +644,41 @@ TEST_F(ServiceTest, HealthAndReflectionAnswer) {
             StatusCode::UNIMPLEMENTED);
 }
 
+TEST_F(ServiceTest, OnePeerHasAFewCallsOfReflection) {
+  const auto channel = grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS));
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel);
+  grpc::CompletionQueue queue;
+  constexpr std::size_t kCalls = 3;
+  std::array<grpc::ClientContext, kCalls> contexts;
+  std::array<grpc::Status, kCalls> statuses;
+  std::vector<std::unique_ptr<grpc::GenericClientAsyncReaderWriter>> calls;
+  const auto next = [&]() -> void* {
+    void* tag = nullptr;
+    bool ok = false;
+    do {
+      if (queue.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + std::chrono::seconds(30)) !=
+          grpc::CompletionQueue::GOT_EVENT) {
+        return nullptr;
+      }
+    } while (tag == nullptr);
+    return tag;
+  };
+  for (std::size_t i = 0; i < kCalls; ++i) {
+    calls.push_back(
+        stub.PrepareCall(&contexts.at(i), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue));
+    calls.back()->StartCall(nullptr);
+    calls.back()->Finish(&statuses.at(i), &statuses.at(i));
+  }
+  const auto* const refused = static_cast<const grpc::Status*>(next());
+  ASSERT_NE(refused, nullptr);
+  EXPECT_EQ(refused->error_code(), StatusCode::CANCELLED) << refused->error_message();
+  for (auto& context : contexts) {
+    context.TryCancel();
+  }
+  EXPECT_NE(next(), nullptr);
+  EXPECT_NE(next(), nullptr);
+}
+
 TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
   struct stat info{};
   ASSERT_EQ(stat(socket().c_str(), &info), 0);
