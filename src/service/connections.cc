@@ -459,10 +459,11 @@ void Connections::Stir(int fd) {
     connections_.at(fd).watched = false;
     return;
   }
-  if (slices_.Take(origin.peer, now)) {
-    if (stirred_.empty()) {
-      slice_end_ = now + kSlice;
-    }
+  if (stirred_.empty()) {
+    slice_end_ = now + kSlice;
+  }
+  if (charged_.contains(origin.peer) || slices_.Take(origin.peer, now)) {
+    charged_.insert(origin.peer);
     stirred_[fd] = number;
     return;
   }
@@ -479,6 +480,7 @@ void Connections::WatchStirred() {
   if (stirred_.empty() || std::chrono::steady_clock::now() < slice_end_) {
     return;
   }
+  charged_.clear();
   const std::lock_guard lock(mutex_);
   for (const auto& [fd, number] : std::exchange(stirred_, {})) {
     const auto found = connections_.find(fd);

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,8 +49,9 @@ struct ConnectionLimits {
 // At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
 // that the configuration does not list go before those that it lists, and may open `per_peer` a second, in bursts of
 // four times as many. What a connection costs gRPC is not told either; but its descriptor here tells whether octets
-// come, or wait to be read. A connection of a peer that is not listed may be so in 10 of 100 slices of 10 ms, in bursts
-// of 50: who takes more loses its connections, and is refused for 10 s, the next time for twice as long, up to 5 min.
+// come, or wait to be read. The connections of a peer that is not listed may be so in 10 of 100 slices of 10 ms, in
+// bursts of 50: a peer that takes more loses them, and is refused for 10 s, the next time for twice as long, up to
+// 5 min.
 // Descriptors below a floor are never taken: they are left to the HSM's module (some of which use
 // select(2)), the logs and operators.
 class Connections {
@@ -170,8 +172,9 @@ class Connections {
   bool accepting_ = false;
   Instant pause_until_;
   std::vector<Leftover> leftovers_;
-  RateLimit slices_;                      // in which octets come, of each peer that is not listed
-  std::map<int, std::uint64_t> stirred_;  // in this slice, with their numbers
+  RateLimit slices_;                            // in which octets come, of each peer that is not listed
+  std::map<int, std::uint64_t> stirred_;        // in this slice, with their numbers
+  std::set<std::string, std::less<>> charged_;  // for this slice
   Instant slice_end_;
   std::map<std::string, Ban, std::less<>> bans_;
 

@@ -25,6 +25,7 @@
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
 #include "service/peers.h"
+#include "service/reflections.h"
 #include "service/tls_listener.h"
 
 namespace assertion::service {
@@ -185,6 +186,9 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   // Reflection, gRPC's own and open to everybody, keeps a thread for each open stream. Past as many a call of it is
   // RESOURCE_EXHAUSTED. The services here need none of these threads.
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(Reflections::NewFactory());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   grpc::ResourceQuota quota("assertiond");
   quota.SetMaxThreads(kMostReflectionThreads);
   builder.SetResourceQuota(quota);

@@ -165,9 +165,10 @@ describe('attempts over the socket', () => {
   });
 
   it('a deadline that is over, or none that is known: nothing is released late', async () => {
+    // gRPC makes a millisecond of 1n, in which an answer may come.
     for (const timeout of ['0n', '1n', '0S', '-1S', 'abc', '99999999999999999999S', '1', '1Y']) {
       const { code } = await ask(message({ 1: 'orders' }), { headers: { 'grpc-timeout': timeout } });
-      assert.ok(timeout.startsWith('0') || timeout === '1n' ? ['DEADLINE_EXCEEDED', 'CANCELLED', 'NONE'].includes(code) : true,
+      assert.ok(timeout.startsWith('0') ? ['DEADLINE_EXCEEDED', 'CANCELLED', 'NONE'].includes(code) : true,
         `${timeout}: ${code}`);
     }
     await wellKnown();

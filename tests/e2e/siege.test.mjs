@@ -60,8 +60,12 @@ asStrangers('under siege', () => {
     const asUser = (uid, name, program, ...options) => startProcess('setpriv',
       [`--reuid=${uid}`, `--regid=${NOGROUP}`, '--clear-groups', program, ...options.map(String)],
       { env: { PATH: process.env.PATH }, log: log(name) });
-    const play = (uid, name, ...options) =>
-      asUser(uid, name, process.execPath, '--input-type=module', '-e', TEXTS[name], deployment.socket, ...options);
+    // The attackers have what processor time is left (SCHED_IDLE): what is measured is what the server spends on them. Of
+    // what they spend themselves it could take nothing away; that is for the kernel, or the limits of their processes.
+    const play = (uid, name, ...options) => {
+      const program = [...(name === 'stranger' ? ['chrt', '--idle', '0'] : []), process.execPath, '--input-type=module', '-e', TEXTS[name]];
+      return asUser(uid, name, ...program, deployment.socket, ...options);
+    };
     const ended = (child) => new Deadline(30, `the end of ${child.spawnargs.at(-1)}`).limit(child.ended);
     const descriptors = () => readdirSync(`/proc/${deployment.daemon.pid}/fd`).length;
     const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]) >> 10;
