@@ -17,10 +17,10 @@ USAGE
 
 build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
   libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libboost-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
-  softhsm2 pkcs11-provider libengine-pkcs11-openssl openssl)
+  softhsm2 pkcs11-provider openssl)
 package=(dpkg-dev file gzip)
 test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19
-  libclang-rt-19-dev
+  libclang-rt-19-dev libengine-pkcs11-openssl
   python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11
   p11-kit p11-kit-modules procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin

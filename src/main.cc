@@ -635,7 +635,7 @@ int main(int argc, char** argv) {
 
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
-  // They would override which module OpenSSL's provider and engine load, and which suites gRPC speaks.
+  // They would override which module OpenSSL's provider loads, and which suites gRPC speaks.
   for (const char* name :
        {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH", "GRPC_SSL_CIPHER_SUITES"}) {
     unsetenv(name);
@@ -654,8 +654,6 @@ int main(int argc, char** argv) {
     }
     return ExitStatus(Code::kConfigInvalid);
   }
-  // For libp11's engine, by which gRPC finds the TLS key. No other thread runs yet.
-  setenv("PKCS11_MODULE_PATH", config->hsms.front().module_path().c_str(), 1);
   assertion::Reloading reloading;
   assertion::Signals signals(kHangLimit, [&] { EndHung(reloading); });  // the first thread, and the last
   const int status = Serve(*config, serve, wait_for_token, signals, supervisor, reloading);

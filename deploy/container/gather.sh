@@ -8,8 +8,7 @@ umask 022
 bin=$1 root=$2
 [ ! -e "$root" ] || { echo "gather: $root is there already" >&2; exit 1; }
 modules=$(openssl version -m | sed 's/^MODULESDIR: "\(.*\)"$/\1/')
-engines=$(openssl version -e | sed 's/^ENGINESDIR: "\(.*\)"$/\1/')
-loaded=("$modules/pkcs11.so" "$modules/legacy.so" "$engines/pkcs11.so")   # by name, not linked
+loaded=("$modules/pkcs11.so" "$modules/legacy.so")   # by name, not linked
 
 take() { [ -e "$root$1" ] || install -D -m "${2:-644}" -- "$1" "$root$1"; }   # the file itself, under the name asked for
 install -D -m 755 "$bin/assertiond" "$root/usr/sbin/assertiond"

@@ -158,7 +158,9 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
-    auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token, parts->peers);
+    auto tls = TlsListener::New(
+        std::move(*addresses.tls), hsms.First()->token, [&queue = hsms.First()->queue] { return queue.IsPaused(); },
+        parts->peers);
     if (!tls) {
       return std::unexpected(tls.error());
     }

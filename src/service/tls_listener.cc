@@ -15,6 +15,7 @@
 #include <cstring>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "assertion/client.h"
 #include "assertion/descriptor.h"
@@ -110,8 +111,9 @@ class TlsListener::Verifier final : public grpc::experimental::ExternalCertifica
   std::shared_ptr<const Peers> peers_;
 };
 
-Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token, std::shared_ptr<Peers> peers) {
-  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token, std::move(peers)));
+Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token, std::function<bool()> lost,
+                                                      std::shared_ptr<Peers> peers) {
+  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token, std::move(lost), std::move(peers)));
   if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
@@ -127,8 +129,8 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
   return listener;
 }
 
-// The URI of the token's key for the chain's first certificate.
-Result<std::string> TlsListener::KeyUriFor(const std::string& chain) const {
+// The token's key for the chain's first certificate.
+Result<TokenKey> TlsListener::KeyFor(const std::string& chain) const {
   const auto leaf = x509::ParsePem(chain);
   if (!leaf) {
     return Unusable(options_.certificate, leaf.error());
@@ -139,8 +141,7 @@ Result<std::string> TlsListener::KeyUriFor(const std::string& chain) const {
   }
   for (const auto& key : *keys) {
     if (key.public_key == leaf->public_key) {
-      const auto reference = token_.PrivateKeyOf(key.id);
-      return reference ? Result<std::string>(reference->uri) : std::unexpected(reference.error());
+      return key;
     }
   }
   return Fail(Code::kTlsUnusable, options_.certificate +
@@ -205,34 +206,59 @@ Status TlsListener::RefreshOwn() {
   }
   // To look for the key takes a look at the whole token.
   const auto epoch = token_.Epoch();
-  const bool known = *chain == chain_ && epoch == epoch_;
-  const auto engine = x509::LoadEngineForKeysOnly(epoch);
-  if (!engine) {
-    return std::unexpected(engine.error());
+  if (*chain == chain_ && epoch == epoch_) {
+    return {};
   }
-  const auto key_uri = known ? Result<std::string>(key_uri_) : KeyUriFor(*chain);
-  if (!key_uri) {
-    return std::unexpected(key_uri.error());
+  const auto found = KeyFor(*chain);
+  if (!found) {
+    return std::unexpected(found.error());
   }
+  if (*chain != chain_ || !key_ || key_->id() != found->id) {
+    if (auto taken = Take(*chain, *found); !taken) {
+      return taken;
+    }
+  }
+  epoch_ = epoch;
+  return {};
+}
+
+// gRPC takes key and chain from files, and the key's holds but its name.
+Status TlsListener::Take(const std::string& chain, const TokenKey& found) {
+  const auto* const rsa = std::get_if<RsaPublicKey>(&found.public_key);
+  if (rsa == nullptr) {
+    return Fail(Code::kTlsUnusable, options_.certificate + ": the key of TLS must be RSA");
+  }
+  auto key = std::make_shared<TlsKey>(token_, found.id, lost_);
+  const auto remote = x509::NewRemoteKey(*rsa, [key](BytesView block) { return key->Sign(block); });
   const auto context =
-      known ? Result<x509::ServerContext>(server_context_.load()) : x509::NewServerContext(*chain, *engine, *key_uri);
-  if (!context) {
-    return Unusable(options_.certificate, context.error());
+      remote ? x509::NewServerContext(chain, *remote) : Result<x509::ServerContext>(std::unexpected(remote.error()));
+  const auto reference = context ? x509::PublishKey(*remote) : std::unexpected(context.error());
+  if (!reference) {
+    return Unusable(options_.certificate, reference.error());
   }
-  const auto key_reference = "engine:" + *engine + ":" + *key_uri;  // as gRPC hands it to the engine
-  for (const auto& [name, text] : {std::pair(kKey, &key_reference), {kChain, &*chain}}) {
+  for (const auto& [name, text] : {std::pair(kKey, &*reference), {kChain, &chain}}) {
     if (auto published = Publish(Own(name), *text); !published) {
       return published;
     }
   }
-  chain_ = *chain;
-  epoch_ = epoch;
-  key_uri_ = *key_uri;
+  chain_ = chain;
+  if (key_) {
+    earlier_.push_back(std::move(key_));
+  }
+  key_ = std::move(key);
   server_context_.store(*context);
   return {};
 }
 
-TlsListener::~TlsListener() { Stop(); }
+TlsListener::~TlsListener() {
+  Stop();
+  if (key_) {
+    earlier_.push_back(std::move(key_));
+  }
+  for (const auto& key : earlier_) {
+    key->Close();
+  }
+}
 
 Status TlsListener::AddTo(grpc::ServerBuilder& builder) {
   auto sockets = TcpSockets::Listen(options_.address);

@@ -4,29 +4,34 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "assertion/error.h"
 #include "assertion/token.h"
 #include "service/connections.h"
 #include "service/peers.h"
 #include "service/tcp_sockets.h"
+#include "service/tls_key.h"
 #include "service/tls_options.h"
 #include "x509/server_context.h"
 
 namespace assertion::service {
 
 // gRPC over mutual TLS (1.2 and 1.3). Connections are counted by their source's address: each handshake is a signature
-// of the HSM for somebody who is not known yet. The server's private key is the token's: gRPC is given its PKCS#11 URI,
-// which libp11's engine resolves within this process's login; no PIN stands in it. Who has no certificate of one of the
-// authorities does not get through the handshake.
+// of the HSM for somebody who is not known yet. The server's private key stays in the token: gRPC and OpenSSL are given
+// an object that asks it for each handshake's signature (TlsKey), which must be RSA. Who has no certificate of one of
+// the authorities does not get through the handshake.
 class TlsListener {
  public:
   // kTlsUnusable: a file cannot be used, or the token holds no key for the certificate. Tells `peers` whom to believe.
-  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, std::shared_ptr<Peers> peers);
+  // `lost` is as TlsKey has it. The token must outlive the listener.
+  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, std::function<bool()> lost,
+                                                  std::shared_ptr<Peers> peers);
 
   // Stops.
   ~TlsListener();
@@ -63,16 +68,18 @@ class TlsListener {
   class Verifier;
   using Instant = std::chrono::steady_clock::time_point;
 
-  TlsListener(TlsOptions options, Token& token, std::shared_ptr<Peers> peers)
-      : options_(std::move(options)), token_(token), peers_(std::move(peers)) {}
+  TlsListener(TlsOptions options, Token& token, std::function<bool()> lost, std::shared_ptr<Peers> peers)
+      : options_(std::move(options)), token_(token), lost_(std::move(lost)), peers_(std::move(peers)) {}
 
   Status RefreshOwn();
   void NoteCrls(const Status& readable);
-  Result<std::string> KeyUriFor(const std::string& chain) const;
+  Result<TokenKey> KeyFor(const std::string& chain) const;
+  Status Take(const std::string& chain, const TokenKey& found);
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
   Token& token_;
+  const std::function<bool()> lost_;
   const std::shared_ptr<Peers> peers_;  // gRPC's verifier may outlive this object
   int port_ = 0;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
@@ -83,9 +90,10 @@ class TlsListener {
   std::optional<Instant> crls_failing_;  // since when not all CRLs can be read
   bool crls_closed_ = false;             // and that was too long ago
   std::mutex refresh_;
-  std::string chain_;    // as Refresh last took it over
-  unsigned epoch_ = 0;   // of the token, then
-  std::string key_uri_;  // of that chain's private key
+  std::string chain_;            // as Refresh last took it over
+  unsigned epoch_ = 0;           // of the token, then
+  std::shared_ptr<TlsKey> key_;  // of that chain
+  std::vector<std::shared_ptr<TlsKey>> earlier_;
   std::atomic<x509::ServerContext> server_context_;
 };
 

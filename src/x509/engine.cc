@@ -4,136 +4,154 @@
 #include <openssl/engine.h>
 #include <openssl/rsa.h>
 
-#include <atomic>
-#include <functional>
+#include <algorithm>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace assertion::x509 {
 namespace {
 
-// libp11's engine, which nobody finds by a name. Older versions bring their methods at once, newer ones with the first
-// key that they load.
-struct Loader {
-  ENGINE* engine = nullptr;
-  std::mutex loading;
-};
+using RsaPtr = std::unique_ptr<RSA, Deleter<RSA_free>>;
 
-std::mutex loaders_mutex;
-std::atomic<const Loader*> newest = nullptr;  // the epochs of all others are over, and with them their sessions
+constexpr const char* kEngine = "assertiond";
 
-// By the name of the engine that loads its keys with it. Never freed: keys live as long as they like.
-std::map<std::string, Loader, std::less<>>& Loaders() {
-  static auto& loaders = *new std::map<std::string, Loader, std::less<>>;
-  return loaders;
+void FreeOperation(void* /*parent*/, void* operation, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
+                   void* /*argp*/) {
+  delete static_cast<RsaOperation*>(operation);
 }
 
-Loader* FindLoader(const char* engine_id) {
-  const std::lock_guard lock(loaders_mutex);
-  const auto found = Loaders().find(engine_id);
-  return found == Loaders().end() ? nullptr : &found->second;
-}
-
-using Encrypt = int (*)(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding);
-std::atomic<Encrypt> libp11_encrypt = nullptr;
-
-int LoaderIndex() {
-  static const int index = RSA_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+int OperationIndex() {
+  static const int index = RSA_get_ex_new_index(0, nullptr, nullptr, nullptr, FreeOperation);
   return index;
 }
 
-int EncryptWhileTheEpochLasts(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding) {
-  const auto* const loader = static_cast<const Loader*>(RSA_get_ex_data(rsa, LoaderIndex()));
-  return loader != nullptr && loader != newest ? -1 : libp11_encrypt.load()(size, from, to, rsa, padding);
+// The block that OpenSSL wants signed; empty: none.
+Bytes Padded(BytesView from, std::size_t size, int padding) {
+  if (padding == RSA_NO_PADDING) {  // RSASSA-PSS: padded by OpenSSL
+    return from.size() == size ? Bytes(from.begin(), from.end()) : Bytes();
+  }
+  Bytes block(size);
+  const bool done =
+      padding == RSA_PKCS1_PADDING && RSA_padding_add_PKCS1_type_1(block.data(), static_cast<int>(size), from.data(),
+                                                                   static_cast<int>(from.size())) == 1;
+  return done ? block : Bytes();
 }
 
-// libp11 0.4.13 forgets its keys when it finds its sessions ended, but not that it has: what signs with one after that
-// reads freed memory. So keys of an epoch that is over do not get there any more. The method is libp11's own copy.
-void SignWhileTheEpochLasts(EVP_PKEY* key, Loader& loader) {
-  RSA* const rsa = const_cast<RSA*>(EVP_PKEY_get0_RSA(key));
-  if (rsa == nullptr || RSA_get_method(rsa) == RSA_get_default_method() ||
-      RSA_set_ex_data(rsa, LoaderIndex(), &loader) != 1) {
-    return;
+// RSA_METHOD's rsa_priv_enc: the octets written, or -1.
+int Sign(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding) {
+  const auto* const operation = static_cast<const RsaOperation*>(RSA_get_ex_data(rsa, OperationIndex()));
+  const auto modulus = static_cast<std::size_t>(RSA_size(rsa));
+  const auto block = Padded({from, static_cast<std::size_t>(size)}, modulus, padding);
+  if (operation == nullptr || block.empty()) {
+    return -1;
   }
-  auto* const method = const_cast<RSA_METHOD*>(RSA_get_method(rsa));
-  static std::mutex replacing;
-  const std::lock_guard lock(replacing);
-  if (const auto present = RSA_meth_get_priv_enc(method); present != EncryptWhileTheEpochLasts) {
-    libp11_encrypt = present;
-    RSA_meth_set_priv_enc(method, EncryptWhileTheEpochLasts);
+  const auto signature = (*operation)(block);
+  if (!signature || signature->size() != modulus) {
+    return -1;
   }
+  // A faulty signature of RSA-CRT would give the key away.
+  Bytes opened(modulus);
+  if (RSA_public_decrypt(static_cast<int>(modulus), signature->data(), opened.data(), rsa, RSA_NO_PADDING) !=
+          static_cast<int>(modulus) ||
+      opened != block) {
+    return -1;
+  }
+  std::ranges::copy(*signature, to);
+  return static_cast<int>(modulus);
 }
 
-EVP_PKEY* LoadKey(ENGINE* engine, const char* uri, UI_METHOD* ui, void* ui_data) {
-  Loader* const loader = FindLoader(ENGINE_get_id(engine));
-  if (loader == nullptr) {
+int Refuse(int /*size*/, const unsigned char* /*from*/, unsigned char* /*to*/, RSA* /*rsa*/, int /*padding*/) {
+  return -1;
+}
+
+const RSA_METHOD* Method() {
+  static const RSA_METHOD* const method = [] {
+    RSA_METHOD* const made = RSA_meth_dup(RSA_PKCS1_OpenSSL());
+    if (made != nullptr) {
+      RSA_meth_set1_name(made, "a key in a token");
+      RSA_meth_set_flags(made, RSA_meth_get_flags(made) | RSA_METHOD_FLAG_NO_CHECK | RSA_FLAG_EXT_PKEY);
+      RSA_meth_set_priv_enc(made, Sign);
+      RSA_meth_set_priv_dec(made, Refuse);
+    }
+    return made;
+  }();
+  return method;
+}
+
+BignumPtr Number(const Bytes& octets) {
+  return BignumPtr(BN_bin2bn(octets.data(), static_cast<int>(octets.size()), nullptr));
+}
+
+std::mutex published_mutex;
+
+// By name. Never freed: gRPC loads them when it likes.
+std::map<std::string, KeyPtr, std::less<>>& Published() {
+  static auto& published = *new std::map<std::string, KeyPtr, std::less<>>;
+  return published;
+}
+
+EVP_PKEY* Load(ENGINE* /*engine*/, const char* name, UI_METHOD* /*ui*/, void* /*ui_data*/) {
+  const std::lock_guard lock(published_mutex);
+  const auto found = Published().find(name);
+  if (found == Published().end() || EVP_PKEY_up_ref(found->second.get()) != 1) {
     return nullptr;
   }
-  const std::lock_guard lock(loader->loading);
-  EVP_PKEY* const key = ENGINE_get_load_privkey_function(loader->engine)(loader->engine, uri, ui, ui_data);
-  if (key != nullptr) {
-    SignWhileTheEpochLasts(key, *loader);
-  }
-  return key;
+  return found->second.get();
 }
 
-// A second engine like libp11's own, with a context, and so sessions, of its own; not in OpenSSL's list.
-ENGINE* NewLoader(const ENGINE* libp11) {
-  ENGINE* engine = ENGINE_new();
-  const bool made = engine != nullptr && ENGINE_set_id(engine, ENGINE_get_id(libp11)) == 1 &&
-                    ENGINE_set_name(engine, ENGINE_get_name(libp11)) == 1 &&
-                    ENGINE_set_init_function(engine, ENGINE_get_init_function(libp11)) == 1 &&
-                    ENGINE_set_finish_function(engine, ENGINE_get_finish_function(libp11)) == 1 &&
-                    ENGINE_set_load_privkey_function(engine, ENGINE_get_load_privkey_function(libp11)) == 1 &&
-                    ENGINE_set_pkey_meths(engine, ENGINE_get_pkey_meths(libp11)) == 1 && ENGINE_init(engine) == 1;
-  if (!made) {
-    ENGINE_free(engine);
-    return nullptr;
-  }
-  return engine;
+std::unexpected<Error> Unusable(const char* call) {
+  return Fail(Code::kTlsUnusable, "OpenSSL does not take a key that is in a token",
+              std::string(call) + ": " + TakeErrors());
+}
+
+Status AddEngine() {
+  static const bool added = [] {
+    ENGINE* const engine = ENGINE_new();
+    return engine != nullptr && ENGINE_set_id(engine, kEngine) == 1 &&
+           ENGINE_set_name(engine, "keys that stay in their token") == 1 &&
+           ENGINE_set_load_privkey_function(engine, Load) == 1 && ENGINE_add(engine) == 1;
+  }();
+  return added ? Status() : Unusable("ENGINE_add");
 }
 
 }  // namespace
 
-Result<std::string> LoadEngineForKeysOnly(unsigned epoch) {
-  const std::lock_guard lock(loaders_mutex);
-  const auto [entry, is_new] = Loaders().try_emplace("pkcs11-" + std::to_string(epoch));
-  if (!is_new) {
-    return entry->first;
+Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, RsaOperation sign) {
+  RsaPtr rsa(RSA_new());
+  if (!rsa || Method() == nullptr || RSA_set_method(rsa.get(), Method()) != 1) {
+    return Unusable("RSA_set_method");
   }
-  ENGINE_load_dynamic();
-  const ENGINE* libp11 = ENGINE_by_id("pkcs11");  // in OpenSSL's list from now on; never freed
-  if (libp11 == nullptr) {
-    Loaders().erase(entry);
-    return Fail(Code::kTlsUnusable, "OpenSSL cannot load its engine 'pkcs11': install libengine-pkcs11-openssl",
-                "ENGINE_by_id: " + TakeErrors());
+  auto modulus = Number(public_key.modulus);
+  auto exponent = Number(public_key.exponent);
+  if (!modulus || !exponent || RSA_set0_key(rsa.get(), modulus.get(), exponent.get(), nullptr) != 1) {
+    return Unusable("RSA_set0_key");
   }
-  const char* name = entry->first.c_str();  // OpenSSL keeps the pointer
-  entry->second.engine = NewLoader(libp11);
-  ENGINE* engine = ENGINE_new();
-  const bool added = entry->second.engine != nullptr && engine != nullptr && ENGINE_set_id(engine, name) == 1 &&
-                     ENGINE_set_name(engine, ENGINE_get_name(libp11)) == 1 &&
-                     ENGINE_set_load_privkey_function(engine, LoadKey) == 1 && ENGINE_add(engine) == 1;
-  if (!added) {
-    Loaders().erase(entry);
-    return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' cannot be used", "ENGINE_add: " + TakeErrors());
+  static_cast<void>(modulus.release());
+  static_cast<void>(exponent.release());
+  auto operation = std::make_unique<RsaOperation>(std::move(sign));
+  if (RSA_set_ex_data(rsa.get(), OperationIndex(), operation.get()) != 1) {
+    return Unusable("RSA_set_ex_data");
   }
-  newest = &entry->second;
-  return entry->first;
-}
-
-Result<KeyPtr> LoadEngineKey(const std::string& engine_id, const std::string& uri) {
-  const std::unique_ptr<ENGINE, Deleter<ENGINE_free>> engine(ENGINE_by_id(engine_id.c_str()));
-  if (!engine || ENGINE_init(engine.get()) != 1) {
-    return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' cannot be used", "ENGINE_init: " + TakeErrors());
-  }
-  KeyPtr key(ENGINE_load_private_key(engine.get(), uri.c_str(), nullptr, nullptr));
-  ENGINE_finish(engine.get());  // a key keeps its engine itself
-  if (!key) {
-    return Fail(Code::kTlsUnusable, "OpenSSL's engine 'pkcs11' does not find the TLS key in the token",
-                "ENGINE_load_private_key: " + TakeErrors());
+  static_cast<void>(operation.release());
+  KeyPtr key(EVP_PKEY_new());
+  if (!key || EVP_PKEY_set1_RSA(key.get(), rsa.get()) != 1) {
+    return Unusable("EVP_PKEY_set1_RSA");
   }
   return key;
+}
+
+Result<std::string> PublishKey(const KeyPtr& key) {
+  if (auto added = AddEngine(); !added) {
+    return std::unexpected(added.error());
+  }
+  const std::lock_guard lock(published_mutex);
+  if (EVP_PKEY_up_ref(key.get()) != 1) {
+    return Unusable("EVP_PKEY_up_ref");
+  }
+  auto name = std::to_string(Published().size() + 1);
+  Published().emplace(name, key.get());
+  return "engine:" + std::string(kEngine) + ":" + name;
 }
 
 }  // namespace assertion::x509

@@ -1,19 +1,27 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "assertion/bytes.h"
 #include "assertion/error.h"
+#include "assertion/public_key.h"
 #include "x509/openssl.h"
 
 namespace assertion::x509 {
 
-// The name under which gRPC finds an engine that loads private keys with libp11's. It does nothing else: gRPC makes an
-// engine the default of the whole process for every method that it has, and SoftHSM2 signs with OpenSSL's default.
-// libp11's keeps sessions, and never looks whether they still stand: `epoch` is the token's (Token::Epoch), and each
-// has engines of its own, which stay, for the end of libp11's would be a C_Finalize. kTlsUnusable: not installed.
-Result<std::string> LoadEngineForKeysOnly(unsigned epoch);
+// The RSA private-key operation (RFC 8017 section 5.2.1) over a block that is padded already and as long as the
+// modulus. Called by any thread.
+using RsaOperation = std::function<Result<Bytes>(BytesView block)>;
 
-// The token's private key that `uri` (RFC 7512, no PIN) names, from the engine of that name. kTlsUnusable.
-Result<KeyPtr> LoadEngineKey(const std::string& engine_id, const std::string& uri);
+// A private key for OpenSSL that is not here: `sign` computes with it, and each result is checked with the public key
+// before OpenSSL sees it. kTlsUnusable.
+Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, RsaOperation sign);
+
+// Makes the key known to gRPC, which takes a key that is not in a file only from an OpenSSL engine. Returns how gRPC
+// names it, "engine:ID:NAME". The engine loads keys and does nothing else: gRPC makes an engine the default of the
+// whole process for every method that it has, and SoftHSM2 computes with OpenSSL's defaults. What is published stays
+// until the process ends. kTlsUnusable.
+Result<std::string> PublishKey(const KeyPtr& key);
 
 }  // namespace assertion::x509

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "x509/engine.h"
 #include "x509/openssl.h"
 #include "x509/pem.h"
 
@@ -43,8 +42,7 @@ Status UseChain(SSL_CTX* context, const std::string& chain) {
 
 }  // namespace
 
-Result<ServerContext> NewServerContext(const std::string& chain, const std::string& engine_id,
-                                       const std::string& key_uri) {
+Result<ServerContext> NewServerContext(const std::string& chain, const KeyPtr& key) {
   ServerContext context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(context.get(), kSuites) != 1 || SSL_CTX_set_num_tickets(context.get(), 0) != 1) {
@@ -55,11 +53,7 @@ Result<ServerContext> NewServerContext(const std::string& chain, const std::stri
   if (auto used = UseChain(context.get(), chain); !used) {
     return std::unexpected(used.error());
   }
-  const auto key = LoadEngineKey(engine_id, key_uri);
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  if (SSL_CTX_use_PrivateKey(context.get(), key->get()) != 1 || SSL_CTX_check_private_key(context.get()) != 1) {
+  if (SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1 || SSL_CTX_check_private_key(context.get()) != 1) {
     return Unusable("SSL_CTX_use_PrivateKey");
   }
   return context;

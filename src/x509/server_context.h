@@ -6,6 +6,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "x509/openssl.h"
 
 namespace assertion::x509 {
 
@@ -13,9 +14,7 @@ namespace assertion::x509 {
 // tickets (their keys would be a second secret, in memory), no renegotiation.
 using ServerContext = std::shared_ptr<SSL_CTX>;
 
-// `chain` in PEM, leaf first; `key_uri` names the leaf's private key in the token (RFC 7512, no PIN), which the engine
-// resolves within the process's login (see LoadEngineForKeysOnly, which comes first). kTlsUnusable.
-Result<ServerContext> NewServerContext(const std::string& chain, const std::string& engine_id,
-                                       const std::string& key_uri);
+// `chain` in PEM, leaf first; `key` is the leaf's (see NewRemoteKey). kTlsUnusable.
+Result<ServerContext> NewServerContext(const std::string& chain, const KeyPtr& key);
 
 }  // namespace assertion::x509

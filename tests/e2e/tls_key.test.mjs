@@ -1,0 +1,101 @@
+// The server's TLS key is found by its own identity, whatever else is on the token, and signs through every loss.
+import assert from 'node:assert/strict';
+import { createVerify, X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { CertificateAuthority } from './certificate_authority.mjs';
+import { Deployment } from './deployment.mjs';
+import { FaultyHsm } from './faulty_hsm.mjs';
+import { Deadline, output, run } from './process.mjs';
+
+const AUDIENCES = ['https://localhost:9443/oauth2/token'];
+const HANDSHAKES = Number(process.env.E2E_HANDSHAKES ?? 200);
+const LOSSES = ['* removed', 'C_Sign wedged times=1', 'C_Sign fail=0x101 times=4', '* fail=0xb3 times=20'];
+
+describe('the TLS key', () => {
+  let deployment;
+  let hsm;
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('tls-key');
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: AUDIENCES },
+      { client_id: 'edwards', audiences: AUDIENCES }], (folder) => {
+      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
+      return {
+        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') },
+        http_listen: '127.0.0.1:0',
+      };
+    }, async (made) => {
+      await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
+      hsm = new FaultyHsm(made);
+    });
+    await deployment.generateKey('orders');
+  });
+
+  after(() => deployment?.close());
+
+  const shakesHands = async (port, ...options) => /Cipher is (TLS_|ECDHE-)/.test(
+    (await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, ...options])).stdout);
+  const httpPort = () => new URL(deployment.httpOrigin).port;
+
+  it('signs in TLS 1.2 and 1.3, whichever padding they ask for', async () => {
+    for (const options of [['-tls1_3'], ['-tls1_2'], ['-tls1_2', '-sigalgs', 'RSA+SHA256'],
+      ['-tls1_2', '-sigalgs', 'RSA-PSS+SHA384']]) {
+      assert.ok(await shakesHands(httpPort(), ...options), options.join(' '));
+    }
+  });
+
+  it('is found beside an Ed25519 key, also at a start', async () => {
+    await deployment.generateKey('edwards', '--algorithm', 'EdDSA');
+    assert.deepEqual(await deployment.stopDaemon(), { status: 0, signal: null });
+    await deployment.startDaemon();
+    assert.ok(await shakesHands(httpPort()) && await shakesHands(deployment.tlsPort));
+  });
+
+  it(`of ${HANDSHAKES} handshakes while the token comes and goes none ends the process`, async (context) => {
+    let done = 0;
+    let succeeded = 0;
+    const shake = async () => {
+      while (done < HANDSHAKES) {
+        done += 1;
+        if (await shakesHands(done % 2 === 0 ? httpPort() : deployment.tlsPort)) succeeded += 1;
+      }
+    };
+    const lose = async () => {
+      for (let loss = 0; done < HANDSHAKES; ++loss) {
+        const before = done;
+        hsm.tell(LOSSES[loss % LOSSES.length]);
+        await new Deadline(60, 'handshakes in a loss').until(() => done >= Math.min(before + 4, HANDSHAKES));
+        hsm.tell();
+        await new Deadline(60, 'a handshake after a loss').until(() => shakesHands(httpPort()));
+      }
+    };
+    await Promise.all([shake(), shake(), shake(), lose()]);
+    hsm.tell();
+    context.diagnostic(`${succeeded} of ${done} handshakes succeeded`);
+    assert.equal(deployment.daemon.exitCode, null);
+    for (const port of [httpPort(), deployment.tlsPort]) {
+      await new Deadline(30, 'TLS after the losses').until(() => shakesHands(port));
+    }
+    await new Deadline(30, 'an assertion').until(async () =>
+      (await deployment.tryCtl('assertion', 'create', '--client-id', 'orders')).status === 0);
+  });
+
+  it('needs no libp11; an operator\'s openssl with libp11 signs with a key of ours', async () => {
+    const text = path.join(deployment.folder, 'text');
+    writeFileSync(text, 'signed through libp11');
+    const { cka_id: id } = await deployment.key('orders');
+    const [, module] = /module-path=([^&"]*)/.exec(readFileSync(deployment.configuration, 'utf8'));
+    const uri = `pkcs11:token=end-to-end;id=${id.replace(/../g, '%$&')};type=private`;
+    // libp11 0.4.12 lists all private keys, and does not get past an Ed25519 key.
+    const edwards = await deployment.key('edwards');
+    await deployment.ctl('key', 'revoke', '--client-id', 'edwards', `--kid=${edwards.kid}`, '--force', 'edwards');
+    await deployment.ctl('key', 'destroy', '--client-id', 'edwards', `--kid=${edwards.kid}`);
+    const signature = await output('openssl', ['dgst', '-sha256', '-engine', 'pkcs11', '-keyform', 'engine', '-sign', uri,
+      '-passin', 'env:E2E_PIN', text], { encoding: 'buffer',
+      env: { ...deployment.environment, PKCS11_MODULE_PATH: module, E2E_PIN: deployment.pin } });
+    const certificate = new X509Certificate(await deployment.ctl('certificate', 'get', '--client-id', 'orders'));
+    assert.ok(createVerify('sha256').update('signed through libp11').verify(certificate.publicKey, signature));
+  });
+});
