@@ -18,7 +18,8 @@ usage: tests/run.sh [--only STEP]... [--long]
   quickstart  deploy/quickstart.sh, twice and more, and what it leaves behind
   package     with --long or --only: the Debian package, run under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
-  siege       with --long or --only: an hour of all attacks at once, while a backend must lose nothing
+  siege       with --long or --only: an hour of all attacks at once, while a backend must lose nothing; then 10,000
+              losses of objects, sessions and processes, after each of which it must sign again
   --only STEP run this step alone (may be given again)
   --long      fuzz each for five minutes, all tests under the sanitizers, repeat the thread tests, measure properly
 Logs: build/ci/STEP.log. Exit status: 0 all passed; 1 something failed; 2 wrong usage.
@@ -142,7 +143,9 @@ step_bench() {
 step_siege() {
   build release --target assertiond assertionctl example_client &&
     E2E_SIEGE_SECONDS=${E2E_SIEGE_SECONDS:-3600} tests/e2e/run.sh build/release/bin build/release/e2e \
-      node --test --test-reporter=spec siege.test.mjs
+      node --test --test-reporter=spec siege.test.mjs &&
+    E2E_VANISHED_STEPS=${E2E_VANISHED_STEPS:-10000} E2E_VANISHED_SEED=$(date +%s) tests/e2e/run.sh build/release/bin \
+      build/release/e2e node --test --test-reporter=spec vanished.test.mjs
 }
 
 passed=0 failed=0 failures=()
