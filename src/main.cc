@@ -27,6 +27,7 @@
 #include "audit/checkpoint.h"
 #include "audit/log.h"
 #include "config/config.h"
+#include "config/regular_file.h"
 #include "observe/assertion_tally.h"
 #include "observe/http_listener.h"
 #include "observe/http_pages.h"
@@ -41,7 +42,9 @@
 #include "signals.h"
 #include "signing/hsm_group.h"
 #include "signing/signing_queue.h"
+#include "x509/certificate.h"
 #include "x509/openssl.h"
+#include "x509/trust.h"
 
 namespace {
 
@@ -154,6 +157,27 @@ void GiveUp(const assertion::Signals& signals) {
   EndNow(kHangs);
 }
 
+// What a start would refuse of the files that the configuration names. They may come after it.
+std::vector<std::string> TroubleWithTls(const assertion::Config& config) {
+  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
+  std::vector<std::string> trouble;
+  if (!config.tls) {
+    return trouble;
+  }
+  const auto chain = assertion::ReadRegularFile(config.tls->certificate, kMostOctets);
+  const auto leaf = chain ? assertion::x509::ParsePem(*chain) : std::unexpected(chain.error());
+  if (!leaf) {
+    trouble.push_back(config.tls->certificate + ": " + leaf.error().ToString());
+  }
+  const auto authorities = assertion::ReadRegularFile(config.tls->client_ca, kMostOctets);
+  const auto trust = authorities ? assertion::x509::Trust::Load(*authorities, config.tls->crl_directory)
+                                 : std::unexpected(authorities.error());
+  if (!trust) {
+    trouble.push_back(config.tls->client_ca + ": " + trust.error().ToString());
+  }
+  return trouble;
+}
+
 int CheckConfig(const std::string& path) {
   const auto config = assertion::ReadConfig(path);
   if (!config) {
@@ -164,6 +188,9 @@ int CheckConfig(const std::string& path) {
   }
   for (const auto& warning : config->warnings) {
     std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), warning.c_str());
+  }
+  for (const auto& trouble : TroubleWithTls(*config)) {
+    std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), trouble.c_str());
   }
   return 0;
 }

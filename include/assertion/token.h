@@ -112,12 +112,6 @@ class SigningSession {
   // With the one private key of that CKA_ID. Who has its public key verifies the signature before anybody sees it.
   // kLedgerUnusable, kKeyAmbiguous: the token works, and has no such key, or two.
   virtual Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) = 0;
-
-  // The RSA private-key operation alone (CKM_RSA_X_509; RFC 8017 section 5.2.1) over a block that is padded already and
-  // as long as the modulus. For the server's own TLS key: OpenSSL pads what a handshake signs.
-  virtual Result<Bytes> SignBlock(const Bytes& /*id*/, BytesView /*block*/) {
-    return Fail(Code::kFailedPrecondition, "the token makes no raw RSA signatures");
-  }
 };
 
 // A private key as OpenSSL finds it in the token.
@@ -182,7 +176,7 @@ class Token {
   // Whether the login stands. UNAVAILABLE when it does not, or the token does not answer.
   virtual Status Check() = 0;
 
-  // How often it has been connected: whoever else keeps sessions or handles of it (libp11's engine) gets new ones when
+  // How often it has been connected: whoever else keeps handles of it gets new ones when
   // this has changed.
   virtual unsigned Epoch() const = 0;
 

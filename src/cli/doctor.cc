@@ -8,15 +8,20 @@
 #include <span>
 
 #include "cli/text.h"
+#include "config/regular_file.h"
+#include "jws/thumbprint.h"
 #include "keys/file_ledger.h"
 #include "keys/key_ring.h"
+#include "keys/own_key.h"
 #include "keys/pending_changes.h"
 #include "keys/stray.h"
 #include "keys/token_ledger.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
+#include "x509/certificate.h"
 #include "x509/certifier.h"
 #include "x509/openssl.h"
+#include "x509/trust.h"
 
 namespace assertion::cli {
 namespace {
@@ -215,6 +220,30 @@ std::unique_ptr<Opened> Open(const Config& config, std::size_t rank,
   return std::make_unique<Opened>(Opened{.token = std::move(*token), .ledger = std::move(*ledger)});
 }
 
+// As a start would look at it. `token`: that of the first HSM.
+void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
+  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
+  const auto add = [&](const std::string& file, const Status& well, const std::string& text) {
+    findings.push_back(
+        {.name = "tls", .ok = well.has_value(), .text = file + ": " + (well ? text : well.error().ToString())});
+  };
+  const auto chain = ReadRegularFile(tls.certificate, kMostOctets);
+  const auto key = chain ? FindTlsKey(token, *chain) : std::unexpected(chain.error());
+  add(tls.certificate, key ? Status() : std::unexpected(key.error()),
+      key ? "key " + jws::JwkThumbprint(key->public_key) + " of this certificate is on the token" : "");
+  if (const auto leaf = chain ? x509::ParsePem(*chain) : std::unexpected(chain.error()); leaf) {
+    const bool valid = leaf->not_before <= now && now <= leaf->not_after;
+    findings.push_back(
+        {.name = "tls",
+         .ok = valid,
+         .text = "certificate valid from " + Rfc3339(leaf->not_before) + " to " + Rfc3339(leaf->not_after)});
+  }
+  const auto authorities = ReadRegularFile(tls.client_ca, kMostOctets);
+  const auto trust =
+      authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
+  add(tls.client_ca, trust ? Status() : std::unexpected(trust.error()), "these authorities can vouch for callers");
+}
+
 void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::string& client_id, const std::string& name,
                   std::vector<Finding>& findings) {
   const auto original = originals.SigningKeyOf(client_id);
@@ -305,6 +334,9 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
       findings.push_back(
           {.name = "keys", .ok = false, .text = "not looked at: copies cannot be told without the first HSM"});
       continue;
+    }
+    if (first && config.tls) {
+      DiagnoseTls(*config.tls, *hsm->token, now, findings);
     }
     DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
     DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);

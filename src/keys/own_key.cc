@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <variant>
 
+#include "assertion/client.h"
 #include "keys/machine_lock.h"
 #include "keys/proof.h"
+#include "x509/certificate.h"
 #include "x509/openssl.h"
 #include "x509/verifier.h"
 
@@ -72,6 +75,27 @@ Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label) 
   }
   std::ranges::sort(fit, {}, &TokenKey::id);
   return fit;
+}
+
+Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
+  const auto leaf = x509::ParsePem(chain);
+  if (!leaf) {
+    return Fail(Code::kTlsUnusable, leaf.error().message, leaf.error().detail);
+  }
+  if (!leaf->public_key || !std::holds_alternative<RsaPublicKey>(*leaf->public_key)) {
+    return Fail(Code::kTlsUnusable, "the key of TLS must be RSA");
+  }
+  auto keys = FindOwnKeys(token, kTlsKeyLabel);
+  if (!keys) {
+    return std::unexpected(keys.error());
+  }
+  const auto found = std::ranges::find_if(*keys, [&](const auto& key) { return key.public_key == leaf->public_key; });
+  if (found == keys->end()) {
+    return Fail(Code::kTlsUnusable,
+                "the token holds no key for this certificate: make both with assertionctl tls generate, or tls csr "
+                "and tls import-certificate");
+  }
+  return std::move(*found);
 }
 
 Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, const Random& random) {

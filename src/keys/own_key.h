@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,10 @@ Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label);
 
 // The first of them; makes one when there is none.
 Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, const Random& random);
+
+// The server's TLS key for the first certificate of the chain (PEM, leaf first), which must be RSA. kTlsUnusable says
+// what is wrong with the chain, or that the token holds no such key.
+Result<TokenKey> FindTlsKey(Token& token, const std::string& chain);
 
 Result<TokenKey> GenerateOwnKey(Token& token, std::string_view label, const Random& random);
 

@@ -548,15 +548,6 @@ class HsmSigningSession final : public SigningSession {
     return data ? session_.Sign(*mechanism, *key, *data) : std::unexpected(data.error());
   }
 
-  Result<Bytes> SignBlock(const Bytes& id, BytesView block) override {
-    static constexpr SigningMechanism kRaw{.mechanism = {.type = CKM_RSA_X_509, .name = "CKM_RSA_X_509"},
-                                           .parameters = {},
-                                           .digest = nullptr,
-                                           .digest_info = {}};
-    const auto key = HandleOf(id);
-    return key ? session_.Sign(kRaw, *key, block) : std::unexpected(key.error());
-  }
-
  private:
   Result<CK_OBJECT_HANDLE> HandleOf(const Bytes& id) {
     if (const auto known = handles_.find(id); known != handles_.end()) {

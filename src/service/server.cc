@@ -158,9 +158,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
-    auto tls = TlsListener::New(
-        std::move(*addresses.tls), hsms.First()->token, [&queue = hsms.First()->queue] { return queue.IsPaused(); },
-        parts->peers);
+    auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token, hsms.First()->queue, parts->peers);
     if (!tls) {
       return std::unexpected(tls.error());
     }

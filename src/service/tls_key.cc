@@ -1,62 +1,67 @@
 #include "service/tls_key.h"
 
+#include <chrono>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
 #include <utility>
 
+#include "jws/thumbprint.h"
+#include "x509/verifier.h"
+
 namespace assertion::service {
+namespace {
 
-Result<TlsKey::Session> TlsKey::Take() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      auto session = std::move(idle_.back());
-      idle_.pop_back();
-      return session;
+constexpr std::chrono::milliseconds kLimit{1500};  // less than gRPC gives a handshake
+constexpr const char* kCaller = "TLS handshakes";
+
+}  // namespace
+
+Result<std::shared_ptr<TlsKey>> TlsKey::New(const TokenKey& key, SigningQueue& queue) {
+  std::shared_ptr<TlsKey> made(new TlsKey(key.id, queue));
+  for (const auto& algorithm : kAlgorithms) {
+    if (algorithm.curve != nullptr) {
+      continue;
     }
+    auto verifier = x509::Verifier::New(key.public_key, algorithm);
+    if (!verifier) {
+      return Fail(Code::kTlsUnusable, "the key of TLS must be RSA", verifier.error().ToString());
+    }
+    made->keys_.emplace(&algorithm, std::make_shared<SigningKey>(SigningKey{.client_id = {},
+                                                                            .algorithm = &algorithm,
+                                                                            .id = key.id,
+                                                                            .public_key = key.public_key,
+                                                                            .kid = jws::JwkThumbprint(key.public_key),
+                                                                            .encoded_header = {},
+                                                                            .chain = {},
+                                                                            .verifier = std::move(*verifier)}));
   }
-  return token_.OpenSigningSession();
+  return made;
 }
 
-void TlsKey::Give(Session session) {
-  constexpr std::size_t kMostIdle = 8;
-  const std::lock_guard lock(mutex_);
-  if (idle_.size() < kMostIdle) {
-    idle_.push_back(std::move(session));
-  }
-}
-
-Result<Bytes> TlsKey::SignOnce(BytesView block) {
-  auto session = Take();
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  auto signature = (*session)->SignBlock(id_, block);
-  if (signature) {
-    Give(std::move(*session));
-    return signature;
-  }
-  // The others were opened before, perhaps in a module that has been reloaded since. Closed without the lock.
-  std::vector<Session> stale;
-  {
-    const std::lock_guard lock(mutex_);
-    stale.swap(idle_);
-  }
-  return signature;
-}
-
-Result<Bytes> TlsKey::Sign(BytesView block) {
+Result<Bytes> TlsKey::Sign(const Algorithm& algorithm, std::string_view message) {
   const std::shared_lock open(open_);
-  if (closed_ || lost_()) {
-    return Fail(Code::kUnavailable, "the HSM is not available; try again");
+  const auto key = keys_.find(&algorithm);
+  if (closed_ || key == keys_.end()) {
+    return Fail(Code::kUnavailable, "the TLS key does not sign");
   }
-  auto signature = SignOnce(block);
-  return signature || lost_() ? signature : SignOnce(block);
+  const auto promise = std::make_shared<std::promise<Result<Bytes>>>();
+  auto signature = promise->get_future();
+  const auto accepted = queue_.Submit({.key = key->second,
+                                       .input = std::string(message),
+                                       .caller = kCaller,
+                                       .deadline = std::chrono::steady_clock::now() + kLimit,
+                                       .done = [promise](Result<Signed> made) {
+                                         promise->set_value(made ? Result<Bytes>(std::move(made->signature))
+                                                                 : std::unexpected(made.error()));
+                                       }});
+  return accepted ? signature.get() : std::unexpected(accepted.error());
 }
 
 void TlsKey::Close() {
   const std::unique_lock closing(open_);
   closed_ = true;
-  const std::lock_guard lock(mutex_);
-  idle_.clear();
 }
 
 }  // namespace assertion::service

@@ -1,48 +1,42 @@
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <mutex>
+#include <map>
 #include <shared_mutex>
-#include <utility>
-#include <vector>
+#include <string_view>
 
+#include "assertion/algorithm.h"
 #include "assertion/bytes.h"
 #include "assertion/error.h"
 #include "assertion/token.h"
+#include "keys/signing_key.h"
+#include "signing/signing_queue.h"
 
 namespace assertion::service {
 
-// The server's TLS key in its token, found by its CKA_ID alone. Signs for any number of handshakes at a time, with
-// sessions of its own, none of which outlives a reload of the module.
+// The server's TLS key in its token, found by its CKA_ID alone. It signs through the HSM's queue, where all handshakes
+// are one caller among the others: a flood of them takes its turn, a token that is lost refuses at once, and a call
+// that hangs keeps no thread of gRPC's for longer than a handshake may take.
 class TlsKey {
  public:
-  // `lost`: whether the token is known not to sign; a handshake then fails at once. Both must live until Close.
-  TlsKey(Token& token, Bytes id, std::function<bool()> lost)
-      : token_(token), id_(std::move(id)), lost_(std::move(lost)) {}
+  // kTlsUnusable: it is no RSA key. `queue` must live until Close.
+  static Result<std::shared_ptr<TlsKey>> New(const TokenKey& key, SigningQueue& queue);
 
   const Bytes& id() const { return id_; }
 
-  // See SigningSession::SignBlock. UNAVAILABLE.
-  Result<Bytes> Sign(BytesView block);
+  // A verified signature over the message. DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
+  Result<Bytes> Sign(const Algorithm& algorithm, std::string_view message);
 
   // Waits for those that sign; later ones are refused. OpenSSL keeps the key for as long as it likes.
   void Close();
 
  private:
-  using Session = std::unique_ptr<SigningSession>;
+  TlsKey(Bytes id, SigningQueue& queue) : id_(std::move(id)), queue_(queue) {}
 
-  Result<Bytes> SignOnce(BytesView block);
-  Result<Session> Take();
-  void Give(Session session);
-
-  Token& token_;
   const Bytes id_;
-  const std::function<bool()> lost_;
+  SigningQueue& queue_;
+  std::map<const Algorithm*, SigningKeyPtr> keys_;
   std::shared_mutex open_;
   bool closed_ = false;
-  std::mutex mutex_;
-  std::vector<Session> idle_;
 };
 
 }  // namespace assertion::service

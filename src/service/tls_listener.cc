@@ -111,9 +111,9 @@ class TlsListener::Verifier final : public grpc::experimental::ExternalCertifica
   std::shared_ptr<const Peers> peers_;
 };
 
-Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token, std::function<bool()> lost,
+Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token, SigningQueue& queue,
                                                       std::shared_ptr<Peers> peers) {
-  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token, std::move(lost), std::move(peers)));
+  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token, queue, std::move(peers)));
   if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
@@ -127,26 +127,6 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
     return std::unexpected(refreshed.error());
   }
   return listener;
-}
-
-// The token's key for the chain's first certificate.
-Result<TokenKey> TlsListener::KeyFor(const std::string& chain) const {
-  const auto leaf = x509::ParsePem(chain);
-  if (!leaf) {
-    return Unusable(options_.certificate, leaf.error());
-  }
-  const auto keys = FindOwnKeys(token_, kTlsKeyLabel);
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
-  for (const auto& key : *keys) {
-    if (key.public_key == leaf->public_key) {
-      return key;
-    }
-  }
-  return Fail(Code::kTlsUnusable, options_.certificate +
-                                      ": the token holds no key for this certificate: make both with "
-                                      "assertionctl tls generate, or tls csr and tls import-certificate");
 }
 
 Status TlsListener::RefreshTrust() {
@@ -209,9 +189,10 @@ Status TlsListener::RefreshOwn() {
   if (*chain == chain_ && epoch == epoch_) {
     return {};
   }
-  const auto found = KeyFor(*chain);
+  const auto found = FindTlsKey(token_, *chain);
   if (!found) {
-    return std::unexpected(found.error());
+    return found.error().code == Code::kTlsUnusable ? Unusable(options_.certificate, found.error())
+                                                    : std::unexpected(found.error());
   }
   if (*chain != chain_ || !key_ || key_->id() != found->id) {
     if (auto taken = Take(*chain, *found); !taken) {
@@ -224,12 +205,14 @@ Status TlsListener::RefreshOwn() {
 
 // gRPC takes key and chain from files, and the key's holds but its name.
 Status TlsListener::Take(const std::string& chain, const TokenKey& found) {
-  const auto* const rsa = std::get_if<RsaPublicKey>(&found.public_key);
-  if (rsa == nullptr) {
-    return Fail(Code::kTlsUnusable, options_.certificate + ": the key of TLS must be RSA");
+  const auto made = TlsKey::New(found, queue_);
+  if (!made) {
+    return Unusable(options_.certificate, made.error());
   }
-  auto key = std::make_shared<TlsKey>(token_, found.id, lost_);
-  const auto remote = x509::NewRemoteKey(*rsa, [key](BytesView block) { return key->Sign(block); });
+  auto key = *made;
+  const auto remote = x509::NewRemoteKey(
+      std::get<RsaPublicKey>(found.public_key),
+      [key](const Algorithm& algorithm, std::string_view message) { return key->Sign(algorithm, message); });
   const auto context =
       remote ? x509::NewServerContext(chain, *remote) : Result<x509::ServerContext>(std::unexpected(remote.error()));
   const auto reference = context ? x509::PublishKey(*remote) : std::unexpected(context.error());

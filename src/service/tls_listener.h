@@ -29,8 +29,8 @@ namespace assertion::service {
 class TlsListener {
  public:
   // kTlsUnusable: a file cannot be used, or the token holds no key for the certificate. Tells `peers` whom to believe.
-  // `lost` is as TlsKey has it. The token must outlive the listener.
-  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, std::function<bool()> lost,
+  // `queue` is the token's. Both must outlive the listener.
+  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, SigningQueue& queue,
                                                   std::shared_ptr<Peers> peers);
 
   // Stops.
@@ -68,18 +68,17 @@ class TlsListener {
   class Verifier;
   using Instant = std::chrono::steady_clock::time_point;
 
-  TlsListener(TlsOptions options, Token& token, std::function<bool()> lost, std::shared_ptr<Peers> peers)
-      : options_(std::move(options)), token_(token), lost_(std::move(lost)), peers_(std::move(peers)) {}
+  TlsListener(TlsOptions options, Token& token, SigningQueue& queue, std::shared_ptr<Peers> peers)
+      : options_(std::move(options)), token_(token), queue_(queue), peers_(std::move(peers)) {}
 
   Status RefreshOwn();
   void NoteCrls(const Status& readable);
-  Result<TokenKey> KeyFor(const std::string& chain) const;
   Status Take(const std::string& chain, const TokenKey& found);
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
   Token& token_;
-  const std::function<bool()> lost_;
+  SigningQueue& queue_;
   const std::shared_ptr<Peers> peers_;  // gRPC's verifier may outlive this object
   int port_ = 0;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;

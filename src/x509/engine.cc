@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -16,67 +17,108 @@ using RsaPtr = std::unique_ptr<RSA, Deleter<RSA_free>>;
 
 constexpr const char* kEngine = "assertiond";
 
-void FreeOperation(void* /*parent*/, void* operation, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
-                   void* /*argp*/) {
-  delete static_cast<RsaOperation*>(operation);
+void FreeSigner(void* /*parent*/, void* signer, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
+                void* /*argp*/) {
+  delete static_cast<MessageSigner*>(signer);
 }
 
-int OperationIndex() {
-  static const int index = RSA_get_ex_new_index(0, nullptr, nullptr, nullptr, FreeOperation);
+int SignerIndex() {
+  static const int index = RSA_get_ex_new_index(0, nullptr, nullptr, nullptr, FreeSigner);
   return index;
 }
 
-// The block that OpenSSL wants signed; empty: none.
-Bytes Padded(BytesView from, std::size_t size, int padding) {
-  if (padding == RSA_NO_PADDING) {  // RSASSA-PSS: padded by OpenSSL
-    return from.size() == size ? Bytes(from.begin(), from.end()) : Bytes();
+// Null: none that a token is asked for.
+const Algorithm* AlgorithmOf(EVP_MD_CTX* context, EVP_PKEY_CTX* signing) {
+  int padding = 0;
+  int salt = RSA_PSS_SALTLEN_DIGEST;
+  const auto* const digest = EVP_MD_CTX_get0_md(context);
+  if (digest == nullptr || EVP_PKEY_CTX_get_rsa_padding(signing, &padding) != 1) {
+    return nullptr;
   }
-  Bytes block(size);
-  const bool done =
-      padding == RSA_PKCS1_PADDING && RSA_padding_add_PKCS1_type_1(block.data(), static_cast<int>(size), from.data(),
-                                                                   static_cast<int>(from.size())) == 1;
-  return done ? block : Bytes();
+  const bool pss = padding == RSA_PKCS1_PSS_PADDING;
+  if (pss ? EVP_PKEY_CTX_get_rsa_pss_saltlen(signing, &salt) != 1 || salt != RSA_PSS_SALTLEN_DIGEST
+          : padding != RSA_PKCS1_PADDING) {
+    return nullptr;
+  }
+  const auto* const found = std::ranges::find_if(kAlgorithms, [&](const Algorithm& each) {
+    return each.curve == nullptr && each.padding == (pss ? Padding::kPss : Padding::kPkcs1) &&
+           EVP_MD_is_a(digest, std::string(each.digest->name).c_str()) == 1;
+  });
+  return found == kAlgorithms.end() ? nullptr : found;
 }
 
-// RSA_METHOD's rsa_priv_enc: the octets written, or -1.
-int Sign(int size, const unsigned char* from, unsigned char* to, RSA* rsa, int padding) {
-  const auto* const operation = static_cast<const RsaOperation*>(RSA_get_ex_data(rsa, OperationIndex()));
-  const auto modulus = static_cast<std::size_t>(RSA_size(rsa));
-  const auto block = Padded({from, static_cast<std::size_t>(size)}, modulus, padding);
-  if (operation == nullptr || block.empty()) {
-    return -1;
+// EVP_PKEY_METHOD's digestsign: 1, or 0 when there is no signature.
+int Sign(EVP_MD_CTX* context, unsigned char* signature, std::size_t* size, const unsigned char* message,
+         std::size_t message_size) {
+  EVP_PKEY_CTX* const signing = EVP_MD_CTX_get_pkey_ctx(context);
+  EVP_PKEY* const key = EVP_PKEY_CTX_get0_pkey(signing);
+  if (signature == nullptr) {
+    *size = static_cast<std::size_t>(EVP_PKEY_get_size(key));
+    return 1;
   }
-  const auto signature = (*operation)(block);
-  if (!signature || signature->size() != modulus) {
-    return -1;
+  const auto* const sign = static_cast<const MessageSigner*>(RSA_get_ex_data(EVP_PKEY_get0_RSA(key), SignerIndex()));
+  const auto* const algorithm = AlgorithmOf(context, signing);
+  if (sign == nullptr || algorithm == nullptr) {
+    return 0;
   }
-  // A faulty signature of RSA-CRT would give the key away.
-  Bytes opened(modulus);
-  if (RSA_public_decrypt(static_cast<int>(modulus), signature->data(), opened.data(), rsa, RSA_NO_PADDING) !=
-          static_cast<int>(modulus) ||
-      opened != block) {
-    return -1;
+  const auto made = (*sign)(*algorithm, {reinterpret_cast<const char*>(message), message_size});
+  if (!made || made->size() > *size) {
+    return 0;
   }
-  std::ranges::copy(*signature, to);
-  return static_cast<int>(modulus);
+  std::ranges::copy(*made, signature);
+  *size = made->size();
+  return 1;
 }
 
 int Refuse(int /*size*/, const unsigned char* /*from*/, unsigned char* /*to*/, RSA* /*rsa*/, int /*padding*/) {
   return -1;
 }
 
-const RSA_METHOD* Method() {
+// Of the keys themselves: what does not come by digestsign is refused.
+const RSA_METHOD* NeverSigns() {
   static const RSA_METHOD* const method = [] {
     RSA_METHOD* const made = RSA_meth_dup(RSA_PKCS1_OpenSSL());
     if (made != nullptr) {
-      RSA_meth_set1_name(made, "a key in a token");
-      RSA_meth_set_flags(made, RSA_meth_get_flags(made) | RSA_METHOD_FLAG_NO_CHECK | RSA_FLAG_EXT_PKEY);
-      RSA_meth_set_priv_enc(made, Sign);
+      RSA_meth_set_priv_enc(made, Refuse);
       RSA_meth_set_priv_dec(made, Refuse);
     }
     return made;
   }();
   return method;
+}
+
+EVP_PKEY_METHOD* SigningMethod() {
+  static EVP_PKEY_METHOD* const method = [] {
+    EVP_PKEY_METHOD* const made = EVP_PKEY_meth_new(EVP_PKEY_RSA, EVP_PKEY_FLAG_AUTOARGLEN);
+    const EVP_PKEY_METHOD* const usual = EVP_PKEY_meth_find(EVP_PKEY_RSA);
+    if (made != nullptr && usual != nullptr) {
+      EVP_PKEY_meth_copy(made, usual);
+      EVP_PKEY_meth_set_digestsign(made, Sign);
+    }
+    return made;
+  }();
+  return method;
+}
+
+int FindMethod(ENGINE* /*engine*/, EVP_PKEY_METHOD** method, const int** types, int type) {
+  static constexpr int kType = EVP_PKEY_RSA;
+  if (method == nullptr) {
+    *types = &kType;
+    return 1;
+  }
+  *method = type == kType ? SigningMethod() : nullptr;
+  return *method == nullptr ? 0 : 1;
+}
+
+// The engine that the keys sign with. It is not in OpenSSL's list, so that nothing else of the process uses it.
+ENGINE* SigningEngine() {
+  static ENGINE* const engine = [] {
+    ENGINE* const made = ENGINE_new();
+    const bool usable = made != nullptr && ENGINE_set_id(made, kEngine) == 1 &&
+                        ENGINE_set_name(made, "signs in a token") == 1 && ENGINE_set_pkey_meths(made, FindMethod) == 1;
+    return usable ? made : nullptr;
+  }();
+  return engine;
 }
 
 BignumPtr Number(const Bytes& octets) {
@@ -117,9 +159,9 @@ Status AddEngine() {
 
 }  // namespace
 
-Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, RsaOperation sign) {
+Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, MessageSigner sign) {
   RsaPtr rsa(RSA_new());
-  if (!rsa || Method() == nullptr || RSA_set_method(rsa.get(), Method()) != 1) {
+  if (!rsa || NeverSigns() == nullptr || RSA_set_method(rsa.get(), NeverSigns()) != 1) {
     return Unusable("RSA_set_method");
   }
   auto modulus = Number(public_key.modulus);
@@ -129,14 +171,15 @@ Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, RsaOperation sign) {
   }
   static_cast<void>(modulus.release());
   static_cast<void>(exponent.release());
-  auto operation = std::make_unique<RsaOperation>(std::move(sign));
-  if (RSA_set_ex_data(rsa.get(), OperationIndex(), operation.get()) != 1) {
+  auto signer = std::make_unique<MessageSigner>(std::move(sign));
+  if (RSA_set_ex_data(rsa.get(), SignerIndex(), signer.get()) != 1) {
     return Unusable("RSA_set_ex_data");
   }
-  static_cast<void>(operation.release());
+  static_cast<void>(signer.release());
   KeyPtr key(EVP_PKEY_new());
-  if (!key || EVP_PKEY_set1_RSA(key.get(), rsa.get()) != 1) {
-    return Unusable("EVP_PKEY_set1_RSA");
+  if (!key || EVP_PKEY_set1_RSA(key.get(), rsa.get()) != 1 || SigningEngine() == nullptr ||
+      EVP_PKEY_set1_engine(key.get(), SigningEngine()) != 1) {
+    return Unusable("EVP_PKEY_set1_engine");
   }
   return key;
 }

@@ -53,6 +53,33 @@ describe('the TLS key', () => {
     assert.ok(await shakesHands(httpPort()) && await shakesHands(deployment.tlsPort));
   });
 
+  it('is looked at by doctor, its files by --check-config', async () => {
+    const doctor = async () => (await deployment.tryCtl('doctor', '--config', deployment.configuration)).stdout;
+    assert.match(await doctor(), /^ok {5}tls: \S+tls\.pem: key \S+ of this certificate is on the token/m);
+    assert.match(await doctor(), /^ok {5}tls: \S+authorities\.pem: these authorities can vouch/m);
+    const file = path.join(deployment.folder, 'tls.pem');
+    const certificate = readFileSync(file);
+    const check = async () => (await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'),
+      ['--check-config', deployment.configuration], { env: deployment.environment })).stderr;
+    assert.equal(await check(), '');
+    writeFileSync(file, await deployment.ctl('certificate', 'get', '--client-id', 'orders'));
+    assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: the token holds no key for this certificate/m);
+    writeFileSync(file, 'no certificate');
+    assert.match(await check(), /warning: tls: \S+tls\.pem: .*a start fails with that/);
+    assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: /m);
+    writeFileSync(file, certificate);
+  });
+
+  it('hangs for nobody: handshakes end while the token does not answer', async () => {
+    hsm.tell('C_Sign hang');
+    await Promise.all(Array.from({ length: 12 }, (_, i) => new Deadline(10, 'handshakes to end').limit(
+      shakesHands(i % 2 === 0 ? httpPort() : deployment.tlsPort))));
+    hsm.tell();
+    for (const port of [httpPort(), deployment.tlsPort]) {
+      await new Deadline(30, 'TLS after the hang').until(() => shakesHands(port));
+    }
+  });
+
   it(`of ${HANDSHAKES} handshakes while the token comes and goes none ends the process`, async (context) => {
     let done = 0;
     let succeeded = 0;
