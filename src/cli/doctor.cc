@@ -222,12 +222,12 @@ std::unique_ptr<Opened> Open(const Config& config, std::size_t rank,
 
 // As a start would look at it. `token`: that of the first HSM.
 void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
-  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
+  constexpr std::size_t kLargestFile = std::size_t{8} << 20U;
   const auto add = [&](const std::string& file, const Status& well, const std::string& text) {
     findings.push_back(
         {.name = "tls", .ok = well.has_value(), .text = file + ": " + (well ? text : well.error().ToString())});
   };
-  const auto chain = ReadRegularFile(tls.certificate, kMostOctets);
+  const auto chain = ReadRegularFile(tls.certificate, kLargestFile);
   const auto key = chain ? FindTlsKey(token, *chain) : std::unexpected(chain.error());
   add(tls.certificate, key ? Status() : std::unexpected(key.error()),
       key ? "key " + jws::JwkThumbprint(key->public_key) + " of this certificate is on the token" : "");
@@ -238,7 +238,7 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
          .ok = valid,
          .text = "certificate valid from " + Rfc3339(leaf->not_before) + " to " + Rfc3339(leaf->not_after)});
   }
-  const auto authorities = ReadRegularFile(tls.client_ca, kMostOctets);
+  const auto authorities = ReadRegularFile(tls.client_ca, kLargestFile);
   const auto trust =
       authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
   add(tls.client_ca, trust ? Status() : std::unexpected(trust.error()), "these authorities can vouch for callers");
