@@ -360,26 +360,25 @@ Status HttpListener::Loop::Listen() {
   asio::ip::tcp::resolver resolver(context_);
   error_code error;
   const auto found =
-      resolver.resolve(options_.host, std::to_string(options_.port),
-                       asio::ip::tcp::resolver::passive | asio::ip::tcp::resolver::numeric_service, error);
+      resolver.resolve(options_.host, std::to_string(options_.port), asio::ip::tcp::resolver::passive, error);
   for (auto one = found.begin(); !error && one != found.end(); ++one) {
     const auto& endpoint = one->endpoint();
-    acceptor_.open(endpoint.protocol(), error);
+    static_cast<void>(acceptor_.open(endpoint.protocol(), error));
     if (!error) {
-      acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-      acceptor_.bind(endpoint, error);
+      static_cast<void>(acceptor_.set_option(asio::socket_base::reuse_address(true), error));
+      static_cast<void>(acceptor_.bind(endpoint, error));
     }
     if (!error) {
-      acceptor_.listen(SOMAXCONN, error);
+      static_cast<void>(acceptor_.listen(SOMAXCONN, error));
     }
     if (!error) {
-      acceptor_.non_blocking(true, error);
+      static_cast<void>(acceptor_.non_blocking(true, error));
       port_ = acceptor_.local_endpoint().port();
       fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
       break;
     }
     error_code ignored;
-    acceptor_.close(ignored);
+    static_cast<void>(acceptor_.close(ignored));
     error = std::next(one) == found.end() ? error : error_code();
   }
   if (!acceptor_.is_open()) {
@@ -509,7 +508,7 @@ void HttpListener::Loop::GiveWork() {
 void HttpListener::Loop::Stop() {
   stopping_ = true;
   error_code ignored;
-  acceptor_.close(ignored);
+  static_cast<void>(acceptor_.close(ignored));
   pause_.cancel();
   const auto all = visits_;
   for (const auto& [number, visit] : all) {

@@ -24,7 +24,7 @@ class HttpListener {
     Visitors::Limits limits = {};
     // Descriptors held back for it, so that it answers though the process has no other left.
     std::size_t spares = 0;
-    std::function<x509::ServerContext()> tls = {};  // asked at each connection; empty: plain HTTP
+    std::function<x509::ServerContext()> tls = nullptr;  // asked at each connection; empty: plain HTTP
   };
 
   // For pages that everybody may reach: as many connections as the process's limit of descriptors has room for.

@@ -47,8 +47,9 @@ std::optional<std::string> Decoded(std::string_view text) {
     }
     const auto digits = text.substr(1, kDigits);
     unsigned char octet = 0;
-    const auto* const end = digits.data() + digits.size();
-    if (digits.size() < kDigits || std::from_chars(digits.data(), end, octet, kHexadecimal).ptr != end) {
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): its end is given
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), octet, kHexadecimal);
+    if (digits.size() < kDigits || read.ptr != digits.data() + digits.size()) {
       return std::nullopt;
     }
     decoded += static_cast<char>(octet);

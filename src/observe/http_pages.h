@@ -21,8 +21,8 @@ struct HttpRequest {
 
 struct HttpAnswer {
   int status = 200;
-  std::string body;  // of HEAD: what GET would have, which is not sent
-  std::vector<std::pair<const char*, std::string>> headers = {};
+  std::string body;                                               // of HEAD: what GET would have, which is not sent
+  std::vector<std::pair<const char*, std::string>> headers = {};  // NOLINT(readability-redundant-member-init)
 };
 
 // What can be asked for over HTTP, GET and HEAD only:
