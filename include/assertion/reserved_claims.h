@@ -11,12 +11,22 @@ namespace assertion {
 inline constexpr std::array<std::string_view, 9> kReservedClaims = {"iss", "sub", "aud", "exp",      "nbf",
                                                                     "iat", "jti", "cnf", "client_id"};
 
-// In any case of ASCII letters, because some JSON libraries match a member's name so (Go's encoding/json: "Iss" sets
-// iss).
+// In any case, because some JSON libraries match a member's name so. Go's encoding/json lets "Iss" set iss, and
+// "i\u017Fs" too: it folds U+017F, the long s, to s.
 constexpr bool IsReservedClaim(std::string_view name) {
-  constexpr auto kLower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::any_of(kReservedClaims,
-                             [&](std::string_view reserved) { return std::ranges::equal(name, reserved, {}, kLower); });
+  constexpr std::string_view kLongS = "\xC5\xBF";
+  return std::ranges::any_of(kReservedClaims, [&](std::string_view reserved) {
+    auto rest = name;
+    for (const char letter : reserved) {
+      const bool long_s = letter == 's' && rest.starts_with(kLongS);
+      const char upper = letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter;
+      if (!long_s && (rest.empty() || (rest.front() != letter && rest.front() != upper))) {
+        return false;
+      }
+      rest.remove_prefix(long_s ? kLongS.size() : 1);
+    }
+    return rest.empty();
+  });
 }
 
 }  // namespace assertion

@@ -96,9 +96,14 @@ void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
 // Once when they come, and when they change.
 void KeyLog::LookAtStrays(const std::vector<Stray>& strays) {
   constexpr std::size_t kMostLines = 10;
-  std::string state;
+  std::vector<std::string> named;  // a token lists in any order
   for (const auto& stray : strays) {
-    state += stray.label + '\0' + stray.ToString() + '\0';
+    named.push_back(stray.label + '\0' + stray.ToString() + '\0');
+  }
+  std::ranges::sort(named);
+  std::string state;
+  for (const auto& one : named) {
+    state += one;
   }
   if (std::exchange(strays_, state) == state) {
     return;

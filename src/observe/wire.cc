@@ -27,6 +27,8 @@ Wire::Wire(Descriptor socket, const x509::ServerContext& context)
     : plain_(false), socket_(std::move(socket)), ssl_(context ? SSL_new(context.get()) : nullptr) {
   if (ssl_ && SSL_set_fd(ssl_.get(), socket_.get()) == 1) {
     SSL_set_mode(ssl_.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
+    // Else a peer that sends KeyUpdates (RFC 8446 section 4.6.3) without end keeps one SSL_read from returning.
+    SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
   } else {
     ssl_.reset();
   }

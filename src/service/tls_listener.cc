@@ -20,6 +20,7 @@
 #include "assertion/client.h"
 #include "assertion/descriptor.h"
 #include "keys/own_key.h"
+#include "observe/log.h"
 #include "x509/certificate.h"
 #include "x509/engine.h"
 #include "x509/trust.h"
@@ -99,7 +100,8 @@ class TlsListener::Verifier final : public grpc::experimental::ExternalCertifica
     const auto leaf = request->peer_cert();
     const auto verified = peers_->trust()->Verify({leaf.data(), leaf.size()});
     if (!verified) {
-      spdlog::warn("a TLS handshake is refused: {}", verified.error().ToString());
+      static SparingLog log;
+      log.Write(spdlog::level::warn, "a TLS handshake is refused: " + verified.error().ToString());
       *status = {grpc::StatusCode::UNAUTHENTICATED, verified.error().message};
     }
     return true;
