@@ -51,6 +51,9 @@ std::string ReasonOf(int error, const std::string& path) {
   }
   struct stat info{};
   if (error == EACCES && stat(path.c_str(), &info) == 0) {
+    if (info.st_gid == 0) {  // nobody should join root's
+      return "you may not open it: those who run assertiond must set listen_group to a group of yours";
+    }
     const auto* group = getgrgid(info.st_gid);
     return "you may not open it: be in the group " +
            (group == nullptr ? std::to_string(info.st_gid) : std::string(group->gr_name));

@@ -47,8 +47,10 @@ Status CheckMode(const std::string& path, const struct stat& info, bool last) {
     return {};
   }
   const char* const whom = (info.st_mode & S_IWOTH) != 0 ? "everybody, who" : "its group, whose members";
-  return NotTrusted(path,
-                    std::string("is writable by ") + whom + " could put something else there: chmod 0755 " + path);
+  // A sticky folder is the system's, such as /tmp.
+  const auto what_to_do = (info.st_mode & S_ISVTX) != 0 ? ": make a folder of assertiond's own in it, of mode 0755"
+                                                        : ": chmod 0755 " + path;
+  return NotTrusted(path, std::string("is writable by ") + whom + " could put something else there" + what_to_do);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ TEST(WireTest, AReadTakesOneKeyUpdateAndReturns) {
   std::array<int, 2> sockets{};
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets.data()), 0);
   const Descriptor peer(sockets[1]);
-  Wire wire(Descriptor(sockets[0]), SelfSigned());
+  Wire wire{Descriptor(sockets[0]), SelfSigned()};
   const std::shared_ptr<SSL_CTX> client_context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   const SslPtr client(SSL_new(client_context.get()));
   SSL_set_fd(client.get(), peer.get());
