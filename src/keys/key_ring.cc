@@ -669,6 +669,10 @@ Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view 
                       : kid.empty()        ? SigningAt(client_id, found->second, clock_())
                                            : found->second.WithKid(kid);
   if (entry == nullptr) {
+    const auto broken = broken_ledgers_.load();
+    if (const auto error = broken->find(client_id); error != broken->end()) {
+      return Fail(Code::kFailedPrecondition, error->second.message, error->second.detail);
+    }
     return kid.empty() ? NoSigningKey(client_id)
                        : Fail(Code::kNotFound, "kid: client '" + std::string(client_id) + "' has no such key");
   }
