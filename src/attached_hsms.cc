@@ -41,10 +41,10 @@ Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
   return token;
 }
 
-Result<AttachedHsms::Token> AttachedHsms::WaitForFirst(Signals& signals) {
+Result<AttachedHsms::Token> AttachedHsms::WaitFor(std::size_t rank, Signals& signals) {
   bool told = false;
   for (auto delay = kFirstDelay;; delay = std::min(2 * delay, kLongestDelay)) {
-    auto token = LogIn(0);
+    auto token = LogIn(rank);
     if (token || !MayComeYet(token.error())) {
       return token;
     }
@@ -111,14 +111,17 @@ Status AttachedHsms::TryToAttach(std::size_t rank) {
   return token ? Attach(rank, std::move(*token)) : std::unexpected(token.error());
 }
 
+bool AttachedHsms::IsNeeded(std::size_t rank) const {
+  return rank == 0 || (config_.tls && config_.RankOf(config_.tls->hsm) == rank) ||
+         (config_.audit.enabled && config_.RankOf(config_.audit.hsm) == rank);
+}
+
 Status AttachedHsms::Attach(bool wait, Signals& signals) {
-  auto first = wait ? WaitForFirst(signals) : LogIn(0);
-  if (auto attached = first ? Attach(0, std::move(*first)) : std::unexpected(first.error()); !attached) {
-    return attached;
-  }
-  for (std::size_t rank = 1; rank < config_.hsms.size(); ++rank) {
-    if (auto attached = TryToAttach(rank); !attached) {
-      if (!MayComeYet(attached.error())) {
+  for (std::size_t rank = 0; rank < config_.hsms.size(); ++rank) {
+    const bool needed = IsNeeded(rank);
+    auto token = needed && wait ? WaitFor(rank, signals) : LogIn(rank);
+    if (auto attached = token ? Attach(rank, std::move(*token)) : std::unexpected(token.error()); !attached) {
+      if (needed || !MayComeYet(attached.error())) {
         return attached;
       }
       missing_[rank] = attached.error().ToString();

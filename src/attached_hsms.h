@@ -19,8 +19,8 @@
 
 namespace assertion {
 
-// The HSMs of the configuration, by rank. The first is there from the start; another that is not is looked for until it
-// comes.
+// The HSMs of the configuration, by rank. The first, and those that hold the keys of TLS and of the audit log, are
+// there from the start; another that is not is looked for until it comes.
 class AttachedHsms {
  public:
   using Watchers = std::function<AttachedHsm::Watchers(std::size_t rank, const std::string& name)>;
@@ -31,8 +31,8 @@ class AttachedHsms {
   AttachedHsms(const AttachedHsms&) = delete;
   AttachedHsms& operator=(const AttachedHsms&) = delete;
 
-  // All that are there. With `wait` the first may come later: CANCELLED when the process is told to stop before.
-  // Whatever is wrong stops the start, except that another than the first is not there.
+  // All that are there. With `wait` those that a start needs may come later: CANCELLED when the process is told to stop
+  // before. Whatever is wrong stops the start, except that one that it does not need is not there.
   Status Attach(bool wait, Signals& signals);
 
   const HsmGroup& group() const { return group_; }
@@ -52,7 +52,8 @@ class AttachedHsms {
   using Token = std::unique_ptr<p11::HsmToken>;
 
   Result<Token> LogIn(std::size_t rank);
-  Result<Token> WaitForFirst(Signals& signals);
+  Result<Token> WaitFor(std::size_t rank, Signals& signals);
+  bool IsNeeded(std::size_t rank) const;
   Status Attach(std::size_t rank, Token token);
   Status TryToAttach(std::size_t rank);
   bool ServesAnother(std::size_t rank) const;

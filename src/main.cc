@@ -405,6 +405,7 @@ assertion::service::Addresses AddressesOf(const assertion::Config& config, asser
   if (config.tls) {
     const auto& tls = *config.tls;
     addresses.tls = {.address = InBrackets(tls.host) + ":" + std::to_string(tls.port),
+                     .hsm = tls.hsm,
                      .certificate = tls.certificate,
                      .client_ca = tls.client_ca,
                      .crl_directory = tls.crl_directory,
@@ -509,19 +510,22 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     return Fatal(attached.error());
   }
   const auto& group = hsms.group();
-  const auto first = group.First();
   assertion::CurrentPolicy policy(PolicyOf(config));
   assertion::Readiness readiness;
   assertion::AssertionTally tally;
+  const auto audit_hsm = group.Named(config.audit.enabled ? config.audit.hsm : "");
+  if (!audit_hsm) {
+    return Fatal(audit_hsm.error());
+  }
   std::optional<assertion::audit::Key> audit_key;
   if (config.audit.enabled) {
-    auto key = assertion::audit::Key::FindOrGenerate(first->token, assertion::x509::RandomOctets);
+    auto key = assertion::audit::Key::FindOrGenerate((*audit_hsm)->token, assertion::x509::RandomOctets);
     if (!key) {
       return Fatal(key.error());
     }
     audit_key = std::move(*key);
   }
-  auto audit = OpenAuditLog(config.audit, audit_key, first->queue, readiness);
+  auto audit = OpenAuditLog(config.audit, audit_key, (*audit_hsm)->queue, readiness);
   if (!audit) {
     return Fatal(audit.error());
   }
@@ -548,7 +552,7 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   LedgerStates ledgers(readiness, group);
   hsms.Watch([&](std::size_t rank, const std::string& name) -> assertion::AttachedHsm::Watchers {
     const auto refresh_tls = [&, rank] {
-      if (rank == 0) {  // it holds the TLS key
+      if (config.tls && config.RankOf(config.tls->hsm) == rank) {  // it holds the TLS key
         tls_log.Note((*server)->RefreshTls());
       }
     };

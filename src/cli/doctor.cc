@@ -220,7 +220,7 @@ std::unique_ptr<Opened> Open(const Config& config, std::size_t rank,
   return std::make_unique<Opened>(Opened{.token = std::move(*token), .ledger = std::move(*ledger)});
 }
 
-// As a start would look at it. `token`: that of the first HSM.
+// As a start would look at it. `token`: that of the HSM of tls.hsm.
 void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
   constexpr std::size_t kLargestFile = std::size_t{8} << 20U;
   const auto add = [&](const std::string& file, const Status& well, const std::string& text) {
@@ -335,7 +335,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
           {.name = "keys", .ok = false, .text = "not looked at: copies cannot be told without the first HSM"});
       continue;
     }
-    if (first && config.tls) {
+    if (config.tls && config.RankOf(config.tls->hsm) == rank) {
       DiagnoseTls(*config.tls, *hsm->token, now, findings);
     }
     DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);

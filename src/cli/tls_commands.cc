@@ -38,17 +38,18 @@ Result<Workplace> Open(const Options& options) {
   if (!config->tls) {
     return Fail(Code::kConfigInvalid, options.config + ": has no field tls, which names the certificate's file");
   }
-  auto module = p11::Module::Load(config->hsms.front().module_path());
+  const auto& uri = config->hsms[config->RankOf(config->tls->hsm)];
+  auto module = p11::Module::Load(uri.module_path());
   if (!module) {
     return std::unexpected(module.error());
   }
-  auto info = (*module)->FindToken(config->hsms.front());
+  auto info = (*module)->FindToken(uri);
   if (!info) {
     return std::unexpected(info.error());
   }
-  auto token = p11::HsmToken::LogIn(*module, std::move(*info), config->hsms.front().pin_path(), config->state_directory,
-                                    config->lock_directory);
-  auto certifier = token ? x509::Certifier::New(config->hsms.front().module_path()) : std::unexpected(token.error());
+  auto token =
+      p11::HsmToken::LogIn(*module, std::move(*info), uri.pin_path(), config->state_directory, config->lock_directory);
+  auto certifier = token ? x509::Certifier::New(uri.module_path()) : std::unexpected(token.error());
   if (!certifier) {
     return std::unexpected(certifier.error());
   }
@@ -165,7 +166,8 @@ int Print(const Options& options, const Result<std::string>& text) {
 }
 
 void AddConfig(CLI::App* verb, Options& options) {
-  verb->add_option("--config", options.config, "assertiond's configuration; its tls.certificate is written")
+  verb->add_option("--config", options.config,
+                   "assertiond's configuration: the key is on the HSM of its tls.hsm, tls.certificate is written")
       ->required()
       ->type_name("FILE");
 }

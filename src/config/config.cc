@@ -388,7 +388,28 @@ std::string ReadPath(Fields& fields, const char* name, bool required) {
   return path == nullptr ? "" : *path;
 }
 
-std::optional<TlsConfig> ReadTls(Fields& fields, Errors& errors) {
+// The HSM that is named so, as `key list` and the metrics call it: by its token's label. Which one that is must be
+// known before it is there, so its URI has to say the label.
+std::string ReadHsmName(Fields& fields, const std::vector<p11::TokenUri>& hsms) {
+  const auto* name = fields.Take<std::string>("hsm", false, "a string");
+  if (name == nullptr || hsms.empty()) {  // without any, hsm itself is refused
+    return {};
+  }
+  const auto matching = std::ranges::count(hsms, *name, &p11::TokenUri::token_label);
+  if (name->empty() || matching == 0) {
+    std::string labels;
+    for (const auto& uri : hsms) {
+      labels.append(labels.empty() || uri.token_label().empty() ? "" : ", ").append(uri.token_label());
+    }
+    fields.Refuse("hsm", "must be the token attribute of one of the URIs in the field hsm at the top" +
+                             (labels.empty() ? ", none of which has it" : ": " + labels));
+  } else if (matching > 1) {
+    fields.Refuse("hsm", "several URIs in the field hsm at the top have this token attribute");
+  }
+  return *name;
+}
+
+std::optional<TlsConfig> ReadTls(Fields& fields, const std::vector<p11::TokenUri>& hsms, Errors& errors) {
   const auto* node = fields.Take("tls", false);
   if (node == nullptr) {
     return std::nullopt;
@@ -399,6 +420,7 @@ std::optional<TlsConfig> ReadTls(Fields& fields, Errors& errors) {
       listen != nullptr && !ParseHostPort(*listen, tls.host, tls.port)) {
     entry.Refuse("listen", "must be HOST:PORT, for example 0.0.0.0:8443; port 0: one that the system chooses");
   }
+  tls.hsm = ReadHsmName(entry, hsms);
   tls.certificate = ReadPath(entry, "certificate", true);
   tls.client_ca = ReadPath(entry, "client_ca", true);
   tls.crl_directory = ReadPath(entry, "crl_directory", false);
@@ -425,8 +447,8 @@ std::uint64_t ReadCount(Fields& fields, const char* name, std::int64_t least, st
   return static_cast<std::uint64_t>(*count);
 }
 
-AuditConfig ReadAudit(Fields& fields, const std::string& state_directory, Errors& errors,
-                      std::vector<std::string>& warnings) {
+AuditConfig ReadAudit(Fields& fields, const std::vector<p11::TokenUri>& hsms, const std::string& state_directory,
+                      Errors& errors, std::vector<std::string>& warnings) {
   constexpr std::int64_t kLeastRotation = 4096;
   constexpr std::int64_t kMostRotation = std::int64_t{4} << 30U;
   constexpr std::int64_t kMostLines = 1'000'000;
@@ -441,6 +463,7 @@ AuditConfig ReadAudit(Fields& fields, const std::string& state_directory, Errors
   if (const auto* enabled = entry.Take<bool>("enabled", false, "true or false"); enabled != nullptr) {
     audit.enabled = *enabled;
   }
+  audit.hsm = ReadHsmName(entry, hsms);
   if (const auto* path = entry.Take<std::string>("path", false, "a string"); path != nullptr) {
     audit.path = *path;
     if (!path->starts_with('/') || path->ends_with('/') || path->find('\0') != std::string::npos) {
@@ -588,8 +611,8 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   int http_port = 0;
   std::string admin_host;
   int admin_port = 0;
-  auto audit = ReadAudit(fields, state_directory, errors, warnings);
-  auto tls = ReadTls(fields, errors);
+  auto audit = ReadAudit(fields, hsms, state_directory, errors, warnings);
+  auto tls = ReadTls(fields, hsms, errors);
   ReadHttpListen(fields, http_host, http_port, tls.has_value(), warnings);
   ReadListen(fields, "admin_listen", "127.0.0.1:8090", admin_host, admin_port);
   Identities identities;
@@ -652,6 +675,11 @@ std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& pa
     }
   }
   return config;
+}
+
+std::size_t Config::RankOf(std::string_view hsm) const {
+  const auto found = std::ranges::find(hsms, hsm, &p11::TokenUri::token_label);
+  return hsm.empty() || found == hsms.end() ? 0 : static_cast<std::size_t>(std::distance(hsms.begin(), found));
 }
 
 std::string Config::LedgerPath(std::size_t rank, const std::string& serial) const {

@@ -23,6 +23,7 @@ namespace assertion {
 // Of the audit log.
 struct AuditConfig {
   bool enabled = true;
+  std::string hsm;                                         // whose key signs checkpoints; empty: the first's
   std::string path;                                        // default: audit.log in the state directory
   std::uint64_t rotate_octets = std::uint64_t{64} << 20U;  // 4 KiB to 4 GiB
   std::uint64_t checkpoint_lines = 1000;                   // 1 to 1000000
@@ -46,6 +47,7 @@ struct ConnectionsConfig {
 struct TlsConfig {
   std::string host;
   int port = 0;                          // 0: one that the system chooses
+  std::string hsm;                       // that holds the key; empty: the first
   std::string certificate;               // a file: the server's chain
   std::string client_ca;                 // a file: the authorities that issue to callers
   std::string crl_directory;             // empty: revocation is not looked at
@@ -79,6 +81,9 @@ struct Config {
   ConnectionsConfig connections;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // what is allowed but probably not meant
+
+  // The place in `hsms` of the one whose URI has this token attribute; empty: the first. One of audit.hsm and tls.hsm.
+  std::size_t RankOf(std::string_view hsm) const;
 
   // Of the HSM of that rank, where the ledgers are files: the first's is ledger_path, another's ledger_path.SERIAL.
   std::string LedgerPath(std::size_t rank, const std::string& serial) const;

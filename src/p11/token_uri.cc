@@ -33,6 +33,17 @@ bool NamesToken(P11KitUri* uri) {
          p11_kit_uri_get_slot_id(uri) != static_cast<CK_SLOT_ID>(-1);
 }
 
+// Padded with blanks, as in CK_TOKEN_INFO.
+std::string TokenLabel(P11KitUri* uri) {
+  const auto* info = p11_kit_uri_get_token_info(uri);
+  if (info->label[0] == 0) {
+    return {};
+  }
+  std::string label(reinterpret_cast<const char*>(info->label), sizeof info->label);
+  label.erase(label.find_last_not_of(' ') + 1);
+  return label;
+}
+
 bool NamesObject(P11KitUri* uri) {
   CK_ULONG count = 0;
   p11_kit_uri_get_attributes(uri, &count);
@@ -72,6 +83,7 @@ Result<TokenUri> TokenUri::Parse(const std::string& text) {
     return refuse("module-path must be the absolute path of the PKCS#11 module (letters, digits and / . _ + - :)");
   }
   parsed.text_ = text;
+  parsed.token_label_ = TokenLabel(uri);
   parsed.module_path_ = module_path;
   const auto* pin_source = p11_kit_uri_get_pin_source(uri);
   parsed.pin_path_ = pin_source == nullptr ? std::string() : PinPath(pin_source);

@@ -21,6 +21,9 @@ class TokenUri {
   const std::string& module_path() const { return module_path_; }
   const std::string& pin_path() const { return pin_path_; }
 
+  // The attribute token; empty: it names the token by other attributes.
+  const std::string& token_label() const { return token_label_; }
+
   // p11-kit's form of it, to match tokens with.
   p11_kit_uri* get() const { return uri_.get(); }
 
@@ -35,6 +38,7 @@ class TokenUri {
   std::string text_;
   std::string module_path_;
   std::string pin_path_;
+  std::string token_label_;
 };
 
 }  // namespace assertion::p11

@@ -158,7 +158,11 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
-    auto tls = TlsListener::New(std::move(*addresses.tls), hsms.First()->token, hsms.First()->queue, parts->peers);
+    const auto hsm = hsms.Named(addresses.tls->hsm);
+    if (!hsm) {
+      return std::unexpected(hsm.error());
+    }
+    auto tls = TlsListener::New(std::move(*addresses.tls), (*hsm)->token, (*hsm)->queue, parts->peers);
     if (!tls) {
       return std::unexpected(tls.error());
     }

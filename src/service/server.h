@@ -44,7 +44,7 @@ class Server {
  public:
   // Accepts calls when it returns. kAddressUnusable, kTlsUnusable. The core must outlive the server;
   // `audit` may be null: nothing is recorded then.
-  // `tally` too: nothing is counted then. The TLS key and the pending changes are the first HSM's.
+  // `tally` too: nothing is counted then. The pending changes are the first HSM's.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                                audit::Log* audit, AssertionTally* tally = nullptr, Limits limits = {});
 

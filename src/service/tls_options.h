@@ -10,6 +10,7 @@ namespace assertion::service {
 
 struct TlsOptions {
   std::string address;                   // HOST:PORT; port 0: one that the system chooses
+  std::string hsm;                       // that holds the key, by name; empty: the first
   std::string certificate;               // a file: the server's chain in PEM, leaf first
   std::string client_ca;                 // a file: the authorities that issue to callers, PEM
   std::string crl_directory;             // "": revocation is not looked at

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "config/duration.h"
 
 namespace assertion {
@@ -79,7 +81,7 @@ TEST(Config, EveryAlgorithmOfJwsThatSignsWithAKeyPairCanBeChosen) {
 TEST(Config, TheAuditLogIsOnAndInTheStateDirectory) {
   const auto config = ParseConfig(kValid, "/state");
   ASSERT_TRUE(config);
-  EXPECT_EQ(config->audit, AuditConfig{.path = "/state/audit.log"});
+  EXPECT_EQ(config->audit, (AuditConfig{.hsm = {}, .path = "/state/audit.log"}));
   EXPECT_TRUE(config->audit.enabled);
 }
 
@@ -89,6 +91,7 @@ TEST(Config, EveryFieldOfTheAuditLogIsRead) {
                                   "/state");
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->audit, (AuditConfig{.enabled = false,
+                                        .hsm = {},
                                         .path = "/var/log/a",
                                         .rotate_octets = 4096,
                                         .checkpoint_lines = 7,
@@ -215,10 +218,44 @@ TEST(Config, EveryFieldOfTlsIsRead) {
       "client_ca": "/ca.pem", "crl_directory": "/crls"}, "clients")"),
                                   "/state");
   ASSERT_TRUE(config) << config.error().front();
-  EXPECT_EQ(
-      config->tls,
-      (TlsConfig{
-          .host = "::1", .port = 8443, .certificate = "/tls.pem", .client_ca = "/ca.pem", .crl_directory = "/crls"}));
+  EXPECT_EQ(config->tls, (TlsConfig{.host = "::1",
+                                    .port = 8443,
+                                    .hsm = {},
+                                    .certificate = "/tls.pem",
+                                    .client_ca = "/ca.pem",
+                                    .crl_directory = "/crls"}));
+}
+
+TEST(Config, TlsAndTheAuditLogNameTheirHsmByItsTokensLabel) {
+  const auto parse = [](const std::string& hsms, const std::string& name) {
+    return ParseConfig(R"({"hsm": [)" + hsms + R"(], "listen": "unix:/run/a.sock",
+      "audit": {"hsm": ")" +
+                           name + R"("}, "tls": {"listen": "[::1]:8443", "hsm": ")" + name + R"(",
+      "certificate": "/tls.pem", "client_ca": "/ca.pem"},
+      "clients": [{"client_id": "a", "callers": [], "audiences": ["https://a"]}]})",
+                       "/state");
+  };
+  const std::string east = R"("pkcs11:token=east%20side?module-path=/m.so&pin-source=file:/pin")";
+  const std::string west = R"("pkcs11:token=west?module-path=/m.so&pin-source=file:/pin")";
+  const std::string unnamed = R"("pkcs11:serial=7?module-path=/m.so&pin-source=file:/pin")";
+  const auto config = parse(east + "," + unnamed + "," + west, "west");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->RankOf(config->tls->hsm), 2U);
+  EXPECT_EQ(config->RankOf(config->audit.hsm), 2U);
+  EXPECT_EQ(config->RankOf(""), 0U);
+  EXPECT_TRUE(parse(east + "," + west, "east side"));
+  for (const auto& [hsms, name, reason] :
+       {std::tuple(east + "," + west, "north", "URIs in the field hsm at the top: east side, west"),
+        {east + "," + west, "", "must be the token attribute"},
+        {unnamed, "7", "none of which has it"},
+        {west + R"(,"pkcs11:token=west;serial=9?module-path=/m.so&pin-source=file:/pin")", "west", "several URIs"}}) {
+    const auto wrong = parse(hsms, name);
+    ASSERT_FALSE(wrong) << name;
+    ASSERT_EQ(wrong.error().size(), 2U);
+    EXPECT_NE(wrong.error()[0].find(": audit.hsm: "), std::string::npos) << wrong.error()[0];
+    EXPECT_NE(wrong.error()[1].find(": tls.hsm: "), std::string::npos) << wrong.error()[1];
+    EXPECT_NE(wrong.error()[1].find(reason), std::string::npos) << wrong.error()[1];
+  }
 }
 
 TEST(Config, HowLongCrlsStayInForceThatCannotBeRead) {
