@@ -145,7 +145,9 @@ step_siege() {
     E2E_SIEGE_SECONDS=${E2E_SIEGE_SECONDS:-3600} tests/e2e/run.sh build/release/bin build/release/e2e \
       node --test --test-reporter=spec siege.test.mjs &&
     E2E_VANISHED_STEPS=${E2E_VANISHED_STEPS:-10000} E2E_VANISHED_SEED=$(date +%s) tests/e2e/run.sh build/release/bin \
-      build/release/e2e node --test --test-reporter=spec vanished.test.mjs
+      build/release/e2e node --test --test-reporter=spec vanished.test.mjs &&
+    E2E_HANDSHAKES=1000 tests/e2e/run.sh build/release/bin build/release/e2e \
+      node --test --test-reporter=spec tls_key.test.mjs
 }
 
 passed=0 failed=0 failures=()
