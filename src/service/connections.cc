@@ -255,21 +255,20 @@ void Connections::Add(int fd, Origin origin) {
 // greedy: then one would only take the other's place. Holds the lock.
 bool Connections::MakeRoomFor(const std::string& counted, bool listed) {
   const auto own = sources_.find(counted);
-  auto greediest = std::pair(!listed, own == sources_.end() ? 1 : own->second.count + 1);
-  const std::string* victim = nullptr;
+  const std::pair newcomer(!listed, own == sources_.end() ? 1 : own->second.count + 1);
+  const auto rank = [](const Source& source) { return std::pair(!source.listed, source.count); };
+  auto greediest = newcomer;
   for (const auto& [name, other] : sources_) {
-    if (const std::pair rank(!other.listed, other.count); rank > greediest) {
-      greediest = rank;
-      victim = &name;
-    }
+    greediest = std::max(greediest, rank(other));
   }
-  if (victim == nullptr) {
+  if (greediest == newcomer) {
     return false;
   }
+  // Of all that are as greedy: an older connection may be of somebody who only happens to have a second one.
   auto newest = connections_.end();
   for (auto one = connections_.begin(); one != connections_.end(); ++one) {
     const auto& connection = one->second;
-    if (!connection.ended && connection.origin.counted == *victim &&
+    if (!connection.ended && rank(sources_.at(connection.origin.counted)) == greediest &&
         (newest == connections_.end() || connection.number > newest->second.number)) {
       newest = one;
     }
@@ -322,7 +321,8 @@ void Connections::Examine(int fd, bool peer_closed) {
 // The descriptor for gRPC; negative: there is none, and the connection is ended. Holds the lock.
 int Connections::Take(int fd, Connection& connection) {
   int taken = fcntl(fd, F_DUPFD_CLOEXEC, floor_);
-  const bool watched = !acceptor_.served(connection.origin.peer);
+  // Of TLS only what handshakes cost is bounded: an honest caller's octets may wait while the server is busy.
+  const bool watched = limits_.handshakes == 0 && !acceptor_.served(connection.origin.peer);
   // EPOLLHUP is always told.
   epoll_event end{.events = watched ? kStirs : static_cast<std::uint32_t>(EPOLLET), .data = {.fd = fd}};
   if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
