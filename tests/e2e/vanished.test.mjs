@@ -15,7 +15,7 @@ import { Deadline } from './process.mjs';
 const STEPS = Number(process.env.E2E_VANISHED_STEPS ?? 200);
 const SEED = Number(process.env.E2E_VANISHED_SEED ?? 1);
 const BRIEF_LOSS = 200;    // milliseconds, at most; nine in ten
-const LONG_LOSS = 2000;    // at most
+const LONG_LOSS = 1000;    // at most
 const LIMIT = 30;          // seconds; what it takes is printed
 
 // Marsaglia's xorshift32.
