@@ -30,7 +30,8 @@ struct AssertionRequest {
   std::string_view audience;                     // empty: the client's first
   std::optional<std::chrono::seconds> lifetime;  // unset: the client's default
   const nlohmann::json* extra_claims = nullptr;  // null, or an object
-  std::string_view extra_claims_json = "";       // the same as text, signed as it is written; not both
+  // The same as text, signed as it is written; not both.
+  std::string_view extra_claims_json = {};  // NOLINT(readability-redundant-member-init)
 };
 
 // Decides who may do what, and what may be asserted: the one place that turns a request into claims that may be signed.
