@@ -97,6 +97,7 @@ void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
 void KeyLog::LookAtStrays(const std::vector<Stray>& strays) {
   constexpr std::size_t kMostLines = 10;
   std::vector<std::string> named;  // a token lists in any order
+  named.reserve(strays.size());
   for (const auto& stray : strays) {
     named.push_back(stray.label + '\0' + stray.ToString() + '\0');
   }

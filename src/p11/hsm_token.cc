@@ -688,7 +688,7 @@ std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {
 // Between a reload and the login that follows it sessions open, and show no key.
 Result<Session> HsmToken::OpenSession(CK_FLAGS flags) const {
   constexpr std::chrono::seconds kPatience{1};
-  const auto settled = std::shared_lock(reconnecting_, kPatience).owns_lock();
+  const auto settled = std::shared_lock(settling_, kPatience).owns_lock();
   static_cast<void>(settled);  // an HSM that hangs at its login has been waited for
   return Session::Open(module_, Connected()->info.slot, flags);
 }
@@ -702,12 +702,14 @@ Status HsmToken::Check() {
 }
 
 Status HsmToken::Reconnect(Reconnection how) {
-  const std::unique_lock alone(reconnecting_);
+  const std::lock_guard one(reconnecting_);
+  std::unique_lock settling(settling_, std::defer_lock);
   if (how == Reconnection::kLogIn && Check()) {
     return {};
   }
   if (how == Reconnection::kReload) {
-    if (auto reloaded = module_->Reload(); !reloaded) {
+    // Not before: a change that holds the module would wait for the reload, which waits for the change.
+    if (auto reloaded = module_->Reload([&] { settling.lock(); }); !reloaded) {
       return reloaded;
     }
   }

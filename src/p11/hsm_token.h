@@ -79,7 +79,8 @@ class HsmToken final : public Token {
   const std::string state_directory_;
   const std::string lock_directory_;
   const std::shared_ptr<const SigningMechanisms> mechanisms_;  // of the token, so of every connection to it
-  mutable std::shared_timed_mutex reconnecting_;
+  std::mutex reconnecting_;
+  mutable std::shared_timed_mutex settling_;  // from a reload on until the login that follows
   mutable std::mutex mutex_;
   std::shared_ptr<Connection> connection_;
 };

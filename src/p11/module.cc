@@ -121,7 +121,7 @@ Status Module::Initialize() {
   return {};
 }
 
-Status Module::Reload() {
+Status Module::Reload(const std::function<void()>& alone_now) {
   constexpr std::chrono::seconds kDrainLimit{2};
   if (!initialized_here_) {
     return Fail(Code::kFailedPrecondition, "the PKCS#11 module is not this process's own to reload");
@@ -129,6 +129,9 @@ Status Module::Reload() {
   const std::unique_lock alone(lifetime_, kDrainLimit);
   if (!alone) {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "a call into the module does not return");
+  }
+  if (alone_now) {
+    alone_now();
   }
   ++generation_;
   const auto finalized = functions_->C_Finalize(nullptr);

@@ -3,6 +3,7 @@
 #include <p11-kit/pkcs11.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -65,8 +66,9 @@ class Module {
   ObjectGate& objects() const { return objects_; }
 
   // C_Finalize and C_Initialize: every session and handle of before is void. UNAVAILABLE when calls into the module do
-  // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it.
-  Status Reload();
+  // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it. `alone_now`
+  // is called once nobody is in the module any more.
+  Status Reload(const std::function<void()>& alone_now = {});
 
   // How often it was reloaded: a session or handle is good for one generation.
   unsigned generation() const { return generation_; }
