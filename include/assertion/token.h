@@ -180,8 +180,7 @@ class Token {
   // this has changed.
   virtual unsigned Epoch() const = 0;
 
-  // While what it returns lives the module is not reloaded: a change of several steps is not cut in two. It belongs to
-  // the thread that asked.
+  // While what it returns lives the module is not reloaded: a change of several steps is not cut in two.
   virtual std::shared_ptr<void> Hold() = 0;
 
   // One attempt. kTokenAbsent, UNAVAILABLE: worth another; kPinRefused, kPinLocked, kPinUnreadable: not before

@@ -693,7 +693,7 @@ Result<Session> HsmToken::OpenSession(CK_FLAGS flags) const {
   return Session::Open(module_, Connected()->info.slot, flags);
 }
 
-std::shared_ptr<void> HsmToken::Hold() { return std::make_shared<Module::Use>(module_->Enter()); }
+std::shared_ptr<void> HsmToken::Hold() { return Module::Hold(module_); }
 
 Status HsmToken::Check() {
   const auto connection = Connected();
@@ -708,7 +708,7 @@ Status HsmToken::Reconnect(Reconnection how) {
     return {};
   }
   if (how == Reconnection::kReload) {
-    // Not before: a change that holds the module would wait for the reload, which waits for the change.
+    // Not before: those who wait for a session are not to wait for the calls that the reload waits for.
     if (auto reloaded = module_->Reload([&] { settling.lock(); }); !reloaded) {
       return reloaded;
     }

@@ -121,10 +121,19 @@ Status Module::Initialize() {
   return {};
 }
 
+std::shared_ptr<void> Module::Hold(std::shared_ptr<Module> module) {
+  ++module->held_;
+  auto* const held = module.get();
+  return {held, [module = std::move(module)](void* /*held*/) { --module->held_; }};
+}
+
 Status Module::Reload(const std::function<void()>& alone_now) {
   constexpr std::chrono::seconds kDrainLimit{2};
   if (!initialized_here_) {
     return Fail(Code::kFailedPrecondition, "the PKCS#11 module is not this process's own to reload");
+  }
+  if (held_ > 0) {
+    return Fail(Code::kUnavailable, "the HSM is not available; try again", "a change of keys is under way");
   }
   const std::unique_lock alone(lifetime_, kDrainLimit);
   if (!alone) {

@@ -65,6 +65,9 @@ class Module {
   // Each call that searches for objects, reads or changes them goes through it.
   ObjectGate& objects() const { return objects_; }
 
+  // While what it returns lives Reload is UNAVAILABLE at once. Not a lock: other locks are taken before and after it.
+  static std::shared_ptr<void> Hold(std::shared_ptr<Module> module);
+
   // C_Finalize and C_Initialize: every session and handle of before is void. UNAVAILABLE when calls into the module do
   // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it. `alone_now`
   // is called once nobody is in the module any more.
@@ -100,6 +103,7 @@ class Module {
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
   std::atomic<unsigned> generation_ = 0;
+  std::atomic<int> held_ = 0;
 };
 
 // The error of a Cryptoki call that did not answer CKR_OK. UNAVAILABLE when the token, the session or the login is

@@ -501,7 +501,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("client_id")", R"("extra_claims": ["Iss"], "client_id")",
               "6: clients[0].extra_claims: 'Iss' is reserved"},
         Wrong{R"("client_id")", "\"extra_claims\": [\"i\xC5\xBFs\"], \"client_id\"",
-              "6: clients[0].extra_claims: 'i\xC5\xBFs' is reserved"},
+              "6: clients[0].extra_claims: 'i\\xc5\\xbfs' is reserved"},
         Wrong{R"("client_id")", R"("extra_claims": ["iss "], "client_id")",
               "6: clients[0].extra_claims: 'iss ' has \\x20 at octet 4"},
         Wrong{R"("client_id")", R"("audience_as_list": "yes", "client_id")",
