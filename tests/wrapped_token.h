@@ -39,4 +39,19 @@ class WrappedToken : public Token {
   Token& real_;
 };
 
+// Shows every data object as one that anybody may have made, with its value: some tokens do.
+class PublicDataToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
+    auto data = WrappedToken::FindData(application, label);
+    if (data) {
+      for (auto& object : *data) {
+        object.is_private = false;
+      }
+    }
+    return data;
+  }
+};
+
 }  // namespace assertion

@@ -176,8 +176,7 @@ class Token {
   // Whether the login stands. UNAVAILABLE when it does not, or the token does not answer.
   virtual Status Check() = 0;
 
-  // How often it has been connected: whoever else keeps handles of it gets new ones when
-  // this has changed.
+  // How often it has been connected: whoever else keeps handles of it gets new ones when this has changed.
   virtual unsigned Epoch() const = 0;
 
   // While what it returns lives the module is not reloaded: a change of several steps is not cut in two.

@@ -18,6 +18,7 @@
 #include "keys/token_ledger.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
+#include "p11/padded_text.h"
 #include "x509/certificate.h"
 #include "x509/certifier.h"
 #include "x509/openssl.h"
@@ -38,10 +39,8 @@ std::string ModuleText(const p11::Module& module) {
   if (!info) {
     return module.path();
   }
-  std::string description(reinterpret_cast<const char*>(info->libraryDescription), sizeof info->libraryDescription);
-  description.erase(description.find_last_not_of(' ') + 1);
-  return module.path() + ": " + Printable(description) + ", Cryptoki " + std::to_string(info->cryptokiVersion.major) +
-         '.' + std::to_string(info->cryptokiVersion.minor);
+  return module.path() + ": " + Printable(p11::Trimmed(info->libraryDescription)) + ", Cryptoki " +
+         std::to_string(info->cryptokiVersion.major) + '.' + std::to_string(info->cryptokiVersion.minor);
 }
 
 void DiagnoseAttributes(const TokenKey& key, const std::string& name, std::vector<Finding>& findings) {

@@ -196,11 +196,7 @@ void AddAcceptLedger(CLI::App* noun, Options& options, int& status) {
       ->required()
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
-  accept
-      ->add_option("--request-id", options.change.request_id,
-                   "Names this request, at most 64 characters: repeated under its id it does not act twice; "
-                   "default: none")
-      ->type_name("ID");
+  AddRequestId(accept, options.change);
   accept->add_option("--force", options.change.force_client_id, "The client id once more")
       ->required()
       ->type_name("CLIENT-ID");

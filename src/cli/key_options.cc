@@ -36,16 +36,20 @@ void AddNewKey(CLI::App* verb, NewKeyOptions& new_key) {
       ->check(CLI::Range(1, 3650));
 }
 
+void AddRequestId(CLI::App* verb, ChangeOptions& change) {
+  verb->add_option("--request-id", change.request_id,
+                   "Names this request, at most 64 characters: repeated under its id it does not act twice; "
+                   "default: none")
+      ->type_name("ID");
+}
+
 void AddChange(CLI::App* verb, ChangeOptions& change, const char* forcing) {
   verb->add_option("--expected-version", change.expected_version,
                    "Only if the client's keys are at this version (key list --json tells it); default: whatever it is "
                    "now")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
-  verb->add_option("--request-id", change.request_id,
-                   "Names this request, at most 64 characters: repeated under its id it does not act twice; "
-                   "default: none")
-      ->type_name("ID");
+  AddRequestId(verb, change);
   if (forcing != nullptr) {
     verb->add_option("--force", change.force_client_id, std::string("The client id once more: ") + forcing)
         ->type_name("CLIENT-ID");

@@ -17,6 +17,8 @@ void AddHsm(CLI::App* verb, Options& options, const char* description);
 
 void AddNewKey(CLI::App* verb, NewKeyOptions& new_key);
 
+void AddRequestId(CLI::App* verb, ChangeOptions& change);
+
 // `forcing` says what --force goes through with; null where there is nothing to force.
 void AddChange(CLI::App* verb, ChangeOptions& change, const char* forcing);
 

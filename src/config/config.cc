@@ -358,8 +358,8 @@ bool ParseHostPort(const std::string& text, std::string& host, int& port) {
 }
 
 // False: there is none, or it is refused.
-bool ReadListen(Fields& fields, const char* field, const char* example, std::string& host, int& port) {
-  const auto* listen = fields.Take<std::string>(field, false, "a string");
+bool ReadListen(Fields& fields, const char* field, bool required, const char* example, std::string& host, int& port) {
+  const auto* listen = fields.Take<std::string>(field, required, "a string");
   if (listen == nullptr) {
     return false;
   }
@@ -372,7 +372,7 @@ bool ReadListen(Fields& fields, const char* field, const char* example, std::str
 }
 
 void ReadHttpListen(Fields& fields, std::string& host, int& port, bool with_tls, std::vector<std::string>& warnings) {
-  if (ReadListen(fields, "http_listen", "127.0.0.1:8089", host, port) && !with_tls && host != "localhost" &&
+  if (ReadListen(fields, "http_listen", false, "127.0.0.1:8089", host, port) && !with_tls && host != "localhost" &&
       host != "::1" && !host.starts_with("127.")) {
     warnings.push_back(
         "http_listen: plain HTTP beyond this machine: who can change an answer on its way chooses the keys that "
@@ -416,10 +416,7 @@ std::optional<TlsConfig> ReadTls(Fields& fields, const std::vector<p11::TokenUri
   }
   TlsConfig tls;
   Fields entry(*node, "tls", errors);
-  if (const auto* listen = entry.Take<std::string>("listen", true, "a string");
-      listen != nullptr && !ParseHostPort(*listen, tls.host, tls.port)) {
-    entry.Refuse("listen", "must be HOST:PORT, for example 0.0.0.0:8443; port 0: one that the system chooses");
-  }
+  ReadListen(entry, "listen", true, "0.0.0.0:8443", tls.host, tls.port);
   tls.hsm = ReadHsmName(entry, hsms);
   tls.certificate = ReadPath(entry, "certificate", true);
   tls.client_ca = ReadPath(entry, "client_ca", true);
@@ -614,7 +611,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   auto audit = ReadAudit(fields, hsms, state_directory, errors, warnings);
   auto tls = ReadTls(fields, hsms, errors);
   ReadHttpListen(fields, http_host, http_port, tls.has_value(), warnings);
-  ReadListen(fields, "admin_listen", "127.0.0.1:8090", admin_host, admin_port);
+  ReadListen(fields, "admin_listen", false, "127.0.0.1:8090", admin_host, admin_port);
   Identities identities;
   auto operators = ReadOperators(fields, identities, errors);
   auto two_person_rule = ReadTwoPersonRule(fields, errors);

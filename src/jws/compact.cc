@@ -11,6 +11,22 @@ struct Decoded {
   std::string text;
 };
 
+// The members but those with a number that JSON has and a double has not, as 1e400. Discarded when it is no object.
+nlohmann::ordered_json ReadableMembers(std::string_view text) {
+  const auto written = ParseObjectText(text);
+  if (!written) {
+    return nlohmann::ordered_json::value_t::discarded;
+  }
+  auto object = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : written->members) {
+    if (auto parsed = nlohmann::ordered_json::parse(value, nullptr, /*allow_exceptions=*/false);
+        !parsed.is_discarded()) {
+      object[name] = std::move(parsed);
+    }
+  }
+  return object;
+}
+
 Result<Decoded> DecodeObject(std::string_view part, const std::string& name) {
   const auto octets = Base64UrlDecode(part);
   if (!octets) {
@@ -18,15 +34,8 @@ Result<Decoded> DecodeObject(std::string_view part, const std::string& name) {
   }
   Decoded decoded{.object = nlohmann::ordered_json::parse(*octets, nullptr, /*allow_exceptions=*/false),
                   .text = {octets->begin(), octets->end()}};
-  if (const auto written = ParseObjectText(decoded.text); decoded.object.is_discarded() && written) {
-    // A number that JSON has and a double has not, as 1e400.
-    decoded.object = nlohmann::ordered_json::object();
-    for (const auto& [member, value] : written->members) {
-      if (auto parsed = nlohmann::ordered_json::parse(value, nullptr, /*allow_exceptions=*/false);
-          !parsed.is_discarded()) {
-        decoded.object[member] = std::move(parsed);
-      }
-    }
+  if (decoded.object.is_discarded()) {
+    decoded.object = ReadableMembers(decoded.text);
   }
   if (!decoded.object.is_object()) {
     return Fail(Code::kInvalidArgument, "the " + name + " is not a JSON object");

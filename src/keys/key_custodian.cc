@@ -96,16 +96,15 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
                                          const Edit& edit) {
   const auto& before = hold.current();
   const auto seen = ring_.SeenVersionOf(client.client_id);
-  if (before.version != change.expected_version) {
-    if (before.version < seen && !change.accepts_older) {
-      return Fail(Code::kAborted, TooOld(client.client_id, before.version, seen).message);
-    }
+  const bool as_expected = before.version == change.expected_version;
+  if (before.version < seen && !change.accepts_older) {
+    return Fail(as_expected ? Code::kFailedPrecondition : Code::kAborted,
+                TooOld(client.client_id, before.version, seen).message);
+  }
+  if (!as_expected) {
     return Fail(Code::kAborted, "expected_version: the keys of client '" + client.client_id + "' are at version " +
                                     std::to_string(before.version) + " by now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");
-  }
-  if (before.version < seen && !change.accepts_older) {
-    return Fail(Code::kFailedPrecondition, TooOld(client.client_id, before.version, seen).message);
   }
   if (before.version >= seen && change.accepts_older) {
     return Fail(Code::kFailedPrecondition, "the ledger of client '" + client.client_id + "' is of version " +

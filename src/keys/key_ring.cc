@@ -397,6 +397,12 @@ void KeyRing::Expect(std::vector<Client> clients) {
   clients_.store(std::make_shared<const std::vector<Client>>(std::move(clients)));
 }
 
+void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys) {
+  Tell(ledgers, *keys);
+  lacks_objects_ = LacksOne(rolled_back) || LacksOne(*keys);
+  keys_.store(std::move(keys));
+}
+
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   OlderLedgers rolled_back;
@@ -452,9 +458,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     }
   }
   if (changed.empty()) {
-    Tell(ledgers->ledgers, *after);
-    lacks_objects_ = LacksOne(rolled_back) || LacksOne(*after);
-    keys_.store(std::move(after));  // a client may have gone
+    Adopt(ledgers->ledgers, rolled_back, std::move(after));  // a client may have gone
     return read;
   }
   const auto contents = token_.Read(labels);
@@ -479,9 +483,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
       after->insert(*known);  // one client's trouble is not another's
     }
   }
-  Tell(ledgers->ledgers, *after);
-  lacks_objects_ = LacksOne(rolled_back) || LacksOne(*after);
-  keys_.store(std::move(after));
+  Adopt(ledgers->ledgers, rolled_back, std::move(after));
   return read;
 }
 
@@ -624,6 +626,15 @@ void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(c
   });
 }
 
+// FAILED_PRECONDITION; nothing when the client's ledger counts, or it has none.
+std::optional<Error> KeyRing::WhyNoLedger(std::string_view client_id) const {
+  const auto broken = broken_ledgers_.load();
+  const auto error = broken->find(client_id);
+  return error == broken->end()
+             ? std::nullopt
+             : std::optional(Error{Code::kFailedPrecondition, error->second.message, error->second.detail});
+}
+
 Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto keys = keys_.load();
   const auto found = keys->find(client_id);
@@ -633,10 +644,8 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
     return Flawed(client_id, *entry->flaw);
   }
   if (entry == nullptr || !entry->key) {
-    const auto broken = broken_ledgers_.load();
-    const auto error = broken->find(client_id);
-    return error == broken->end() ? NoSigningKey(client_id)
-                                  : Fail(Code::kFailedPrecondition, error->second.message, error->second.detail);
+    const auto why = WhyNoLedger(client_id);
+    return why ? std::unexpected(*why) : NoSigningKey(client_id);
   }
   const auto& chain = entry->key->chain;
   if (!chain.empty() && chain.front().not_after < now) {
@@ -669,9 +678,8 @@ Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view 
                       : kid.empty()        ? SigningAt(client_id, found->second, clock_())
                                            : found->second.WithKid(kid);
   if (entry == nullptr) {
-    const auto broken = broken_ledgers_.load();
-    if (const auto error = broken->find(client_id); error != broken->end()) {
-      return Fail(Code::kFailedPrecondition, error->second.message, error->second.detail);
+    if (const auto why = WhyNoLedger(client_id)) {
+      return std::unexpected(*why);
     }
     return kid.empty() ? NoSigningKey(client_id)
                        : Fail(Code::kNotFound, "kid: client '" + std::string(client_id) + "' has no such key");

@@ -156,6 +156,8 @@ class KeyRing {
 
   Status Update(const std::vector<Client>& clients, bool whole);
   Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const;
+  void Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys);
+  std::optional<Error> WhyNoLedger(std::string_view client_id) const;
   void Tell(const Ledgers& ledgers, const KeySet& keys);
   void LookForStrays();
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,

@@ -53,8 +53,10 @@ Status Seal::Take(std::string_view label) {
   }
   for (const auto& key : *found) {
     const auto kid = jws::JwkThumbprint(key.public_key);
-    auto verifier = x509::Verifier::New(key.public_key, SealAlgorithm());
-    if (verifier && std::ranges::find(keys_, kid, &Key::kid) == keys_.end()) {
+    if (std::ranges::find(keys_, kid, &Key::kid) != keys_.end()) {
+      continue;
+    }
+    if (auto verifier = x509::Verifier::New(key.public_key, SealAlgorithm()); verifier) {
       keys_.push_back({.label = std::string(label), .id = key.id, .kid = kid, .verifier = std::move(*verifier)});
     }
   }

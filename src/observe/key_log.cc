@@ -96,19 +96,14 @@ void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
 // Once when they come, and when they change.
 void KeyLog::LookAtStrays(const std::vector<Stray>& strays) {
   constexpr std::size_t kMostLines = 10;
-  std::vector<std::string> named;  // a token lists in any order
-  named.reserve(strays.size());
+  std::multiset<std::string> named;  // a token lists in any order
   for (const auto& stray : strays) {
-    named.push_back(stray.label + '\0' + stray.ToString() + '\0');
+    named.insert(stray.label + '\0' + stray.ToString());
   }
-  std::ranges::sort(named);
-  std::string state;
-  for (const auto& one : named) {
-    state += one;
-  }
-  if (std::exchange(strays_, state) == state) {
+  if (named == strays_) {
     return;
   }
+  strays_ = std::move(named);
   for (std::size_t i = 0; i < std::min(strays.size(), kMostLines); ++i) {
     spdlog::warn("stray on the token{}: {} under {}: {}", where_, strays[i].ToString(), strays[i].ShownLabel(),
                  strays[i].Meaning());

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,7 +35,7 @@ class KeyLog {
   std::map<std::string, std::chrono::steady_clock::time_point> told_;  // by client id: when a flaw was last logged
   KeyRing::LedgerErrors broken_;                                       // those of the last look
   std::vector<StrayText> stray_ledgers_;                               // those of the last look
-  std::string strays_;                                                 // those of the last look
+  std::multiset<std::string> strays_;                                  // those of the last look
   Time next_warning_;
 };
 

@@ -688,8 +688,9 @@ std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {
 // Between a reload and the login that follows it sessions open, and show no key.
 Result<Session> HsmToken::OpenSession(CK_FLAGS flags) const {
   constexpr std::chrono::seconds kPatience{1};
-  const auto settled = std::shared_lock(settling_, kPatience).owns_lock();
-  static_cast<void>(settled);  // an HSM that hangs at its login has been waited for
+  {
+    const std::shared_lock settled(settling_, kPatience);  // or an HSM that hangs at its login has been waited for
+  }
   return Session::Open(module_, Connected()->info.slot, flags);
 }
 

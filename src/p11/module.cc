@@ -15,15 +15,10 @@
 #include <tuple>
 #include <utility>
 
+#include "p11/padded_text.h"
+
 namespace assertion::p11 {
 namespace {
-
-template <std::size_t N>
-std::string Trimmed(const unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
-  std::string text(reinterpret_cast<const char*>(padded), N);
-  text.erase(text.find_last_not_of(' ') + 1);
-  return text;
-}
 
 // PKCS#11 v2.40 section 3.2 wants blanks; tpm2-pkcs11 fills up with zeros, which no URI can say to OpenSSL's provider.
 template <std::size_t N>

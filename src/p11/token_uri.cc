@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "p11/padded_text.h"
+
 namespace assertion::p11 {
 namespace {
 
@@ -33,15 +35,9 @@ bool NamesToken(P11KitUri* uri) {
          p11_kit_uri_get_slot_id(uri) != static_cast<CK_SLOT_ID>(-1);
 }
 
-// Padded with blanks, as in CK_TOKEN_INFO.
 std::string TokenLabel(P11KitUri* uri) {
   const auto* info = p11_kit_uri_get_token_info(uri);
-  if (info->label[0] == 0) {
-    return {};
-  }
-  std::string label(reinterpret_cast<const char*>(info->label), sizeof info->label);
-  label.erase(label.find_last_not_of(' ') + 1);
-  return label;
+  return info->label[0] == 0 ? "" : Trimmed(info->label);
 }
 
 bool NamesObject(P11KitUri* uri) {

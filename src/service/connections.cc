@@ -321,8 +321,7 @@ void Connections::Examine(int fd, bool peer_closed) {
 // The descriptor for gRPC; negative: there is none, and the connection is ended. Holds the lock.
 int Connections::Take(int fd, Connection& connection) {
   int taken = fcntl(fd, F_DUPFD_CLOEXEC, floor_);
-  // Of TLS only what handshakes cost is bounded: an honest caller's octets may wait while the server is busy.
-  const bool watched = limits_.handshakes == 0 && !acceptor_.served(connection.origin.peer);
+  const bool watched = limits_.handshakes == 0 && !acceptor_.listed(connection.origin.counted);
   // EPOLLHUP is always told.
   epoll_event end{.events = watched ? kStirs : static_cast<std::uint32_t>(EPOLLET), .data = {.fd = fd}};
   if (taken < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end) != 0) {
@@ -452,7 +451,7 @@ void Connections::Stir(int fd) {
     number = connection.number;
   }
   const auto now = std::chrono::steady_clock::now();
-  if (acceptor_.served(origin.peer)) {
+  if (acceptor_.listed(origin.counted)) {
     epoll_event end{.events = EPOLLET, .data = {.fd = fd}};
     epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end);
     const std::lock_guard lock(mutex_);
@@ -467,8 +466,7 @@ void Connections::Stir(int fd) {
     stirred_[fd] = number;
     return;
   }
-  const bool named = origin.counted == origin.peer;
-  const auto length = named ? BanPeer(origin.peer) : std::chrono::seconds(0);  // else it comes by another name
+  const auto length = BanPeer(origin.peer);
   const auto ended = EndThoseOf([&origin](const std::string& peer) { return peer == origin.peer; });
   log.Write(spdlog::level::warn, Counted(ended, "connections of ") + origin.peer +
                                      ", which is in no list, are ended: they take too much time; it is refused for " +

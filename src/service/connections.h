@@ -49,9 +49,11 @@ struct ConnectionLimits {
 // At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
 // that the configuration does not list go before those that it lists, and may open `per_peer` a second, in bursts of
 // four times as many. What a connection costs gRPC is not told either; but its descriptor here tells whether octets
-// come, or wait to be read. The connections of a peer that is not listed may be so in 10 of 100 slices of 10 ms, in
-// bursts of 50: a peer that takes more loses them, and is refused for 10 s, the next time for twice as long, up to
-// 5 min.
+// come, or wait to be read. Where a greeting begins no handshake, the connections of a peer that is not listed may be
+// so in 10 of 100 slices of 10 ms, in bursts of 50: a peer that takes more loses them, and is refused for 10 s, the
+// next time for twice as long, up to 5 min. Behind a handshake an honest peer is not known yet, and its octets may wait
+// because the server is busy.
+//
 // Descriptors below a floor are never taken: they are left to the HSM's module (some of which use
 // select(2)), the logs and operators.
 class Connections {
@@ -69,8 +71,6 @@ class Connections {
     std::vector<int> sockets;                                // listen; not blocking
     std::function<std::optional<Origin>(int fd)> origin;     // none: it is closed
     std::function<bool(const std::string& counted)> listed;  // whether the configuration lists it
-    // Whether it lists the peer, as far as is known by now: its connections are not ended for what they cost.
-    std::function<bool(const std::string& peer)> served;
     // Of at most kGreetingOctets; never of none.
     std::function<Greeting(std::string_view said)> greeting;
     std::function<void(int fd)> take;  // takes over a descriptor, and closes it at the connection's end

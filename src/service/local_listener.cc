@@ -147,8 +147,7 @@ Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
   connections_ = std::make_unique<Connections>(
       limits, Connections::Acceptor{.sockets = {socket_},
                                     .origin = OriginOf,
-                                    .listed = listed,
-                                    .served = listed,  // a user is known before it calls
+                                    .listed = std::move(listed),
                                     .greeting = JudgeHttp2,
                                     .take = [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); }});
   return connections_->Start();

@@ -97,13 +97,6 @@ bool Peers::IsCondemned(const std::string& peer, const std::function<bool(const 
   return !IsGood(found->second) || (found->second.caller && dropped(*found->second.caller));
 }
 
-bool Peers::IsListed(const std::string& peer, const Policy& policy) {
-  const std::lock_guard lock(mutex_);
-  const auto found = known_.find(peer);
-  return found != known_.end() && found->second.trust != nullptr && found->second.caller &&
-         policy.Admit(*found->second.caller).has_value();
-}
-
 std::size_t Peers::EndUnlisted(std::span<Connections* const> all, const Policy& policy) {
   const auto unlisted = [&policy](const Caller& caller) { return !policy.Admit(caller).has_value(); };
   std::size_t ended = 0;

@@ -49,9 +49,6 @@ class Peers {
   // or who is listed, has changed.
   void Sweep(std::span<Connections* const> all, const std::shared_ptr<const Policy>& policy);
 
-  // Whether a call has told who the peer is, as gRPC calls it, and `policy` lists them.
-  bool IsListed(const std::string& peer, const Policy& policy);
-
   // Ends those of `all` connections whose peer `policy` does not list, or is not known yet. Returns how many.
   std::size_t EndUnlisted(std::span<Connections* const> all, const Policy& policy);
 

@@ -212,11 +212,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
                  fitting, connections.total);
   }
   if (parts->tls_listener) {
-    if (const auto started = parts->tls_listener->Start(connections,
-                                                        [&policy, &peers = *parts->peers](const std::string& peer) {
-                                                          return peers.IsListed(peer, *policy.load());
-                                                        });
-        !started) {
+    if (const auto started = parts->tls_listener->Start(connections); !started) {
       return std::unexpected(started.error());
     }
   }

@@ -40,8 +40,7 @@ const char* Convert(double number, nlohmann::json& json) {
   }
   if (std::abs(number) >= kInexact) {
     return "a whole number of 2^53 or more may have lost digits here; send the claims in extra_claims_json, which "
-           "keeps "
-           "them";
+           "keeps them";
   }
   if (std::trunc(number) == number) {
     json = static_cast<std::int64_t>(number);

@@ -196,7 +196,7 @@ Status TlsListener::RefreshOwn() {
     return found.error().code == Code::kTlsUnusable ? Unusable(options_.certificate, found.error())
                                                     : std::unexpected(found.error());
   }
-  if (*chain != chain_ || !key_ || key_->id() != found->id) {
+  if (*chain != chain_ || keys_.empty() || keys_.back()->id() != found->id) {
     if (auto taken = Take(*chain, *found); !taken) {
       return taken;
     }
@@ -211,7 +211,7 @@ Status TlsListener::Take(const std::string& chain, const TokenKey& found) {
   if (!made) {
     return Unusable(options_.certificate, made.error());
   }
-  auto key = *made;
+  const auto& key = *made;
   const auto remote = x509::NewRemoteKey(
       std::get<RsaPublicKey>(found.public_key),
       [key](const Algorithm& algorithm, std::string_view message) { return key->Sign(algorithm, message); });
@@ -227,20 +227,14 @@ Status TlsListener::Take(const std::string& chain, const TokenKey& found) {
     }
   }
   chain_ = chain;
-  if (key_) {
-    earlier_.push_back(std::move(key_));
-  }
-  key_ = std::move(key);
+  keys_.push_back(key);
   server_context_.store(*context);
   return {};
 }
 
 TlsListener::~TlsListener() {
   Stop();
-  if (key_) {
-    earlier_.push_back(std::move(key_));
-  }
-  for (const auto& key : earlier_) {
+  for (const auto& key : keys_) {
     key->Close();
   }
 }
@@ -267,7 +261,7 @@ Status TlsListener::AddTo(grpc::ServerBuilder& builder) {
   return {};
 }
 
-Status TlsListener::Start(ConnectionLimits limits, std::function<bool(const std::string&)> served) {
+Status TlsListener::Start(ConnectionLimits limits) {
   const auto take = [this](int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
     parameters.fd = fd;
@@ -277,7 +271,6 @@ Status TlsListener::Start(ConnectionLimits limits, std::function<bool(const std:
       limits, Connections::Acceptor{.sockets = sockets_->descriptors(),
                                     .origin = TcpSockets::OriginOf,
                                     .listed = [](const std::string&) { return false; },  // nobody is known yet
-                                    .served = std::move(served),
                                     .greeting = JudgeTls,
                                     .take = take});
   peers_->TellMet([this](const std::string& peer) { connections_->Met(peer); });

@@ -41,8 +41,8 @@ class TlsListener {
   // Before the server is built. Listens from then on, and accepts nobody. kAddressUnusable.
   Status AddTo(grpc::ServerBuilder& builder);
 
-  // Once the server runs. `served` is as Connections has it. kInternal.
-  Status Start(ConnectionLimits limits, std::function<bool(const std::string& peer)> served);
+  // Once the server runs. kInternal.
+  Status Start(ConnectionLimits limits);
 
   // Null before Start and after Stop.
   Connections* connections() { return connections_.get(); }
@@ -89,10 +89,9 @@ class TlsListener {
   std::optional<Instant> crls_failing_;  // since when not all CRLs can be read
   bool crls_closed_ = false;             // and that was too long ago
   std::mutex refresh_;
-  std::string chain_;            // as Refresh last took it over
-  unsigned epoch_ = 0;           // of the token, then
-  std::shared_ptr<TlsKey> key_;  // of that chain
-  std::vector<std::shared_ptr<TlsKey>> earlier_;
+  std::string chain_;                          // as Refresh last took it over
+  unsigned epoch_ = 0;                         // of the token, then
+  std::vector<std::shared_ptr<TlsKey>> keys_;  // the last is that chain's; OpenSSL may still have earlier ones
   std::atomic<x509::ServerContext> server_context_;
 };
 

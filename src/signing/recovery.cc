@@ -201,34 +201,30 @@ void Recovery::Watch(const std::stop_token& stop) {
   }
 }
 
-// While others sign. What is found again signs from its next call on.
-void Recovery::MendMissing() {
+// Whether it is time for a reload that may be of no use: see ReloadPause. If so, it is made now.
+bool Recovery::IsReloadDue(bool signs) {
   const auto now = steady_clock::now();
-  if (!keys_.LacksObjects()) {
-    missing_since_.reset();
-    return;
-  }
   const bool news = !missing_since_;
   missing_since_ = missing_since_.value_or(now);
-  if (news || now - reloaded_at_ >= ReloadPause(now - *missing_since_, /*signs=*/true)) {
-    reloaded_at_ = now;
+  if (!news && now - reloaded_at_ < ReloadPause(now - *missing_since_, signs)) {
+    return false;
+  }
+  reloaded_at_ = now;
+  return true;
+}
+
+// While others sign. What is found again signs from its next call on.
+void Recovery::MendMissing() {
+  if (!keys_.LacksObjects()) {
+    missing_since_.reset();
+  } else if (IsReloadDue(/*signs=*/true)) {
     static_cast<void>(Ask([this] { return token_.Reconnect(Reconnection::kReload); }));  // the next proof tells
   }
 }
 
 bool Recovery::MayReload(const Status& proven) {
   const bool alone = !may_reload_ || may_reload_();
-  if (alone && IsTheTokens(proven)) {
-    return true;
-  }
-  const auto now = steady_clock::now();
-  const bool news = !missing_since_;
-  missing_since_ = missing_since_.value_or(now);
-  if (!news && now - reloaded_at_ < ReloadPause(now - *missing_since_, !alone)) {
-    return false;
-  }
-  reloaded_at_ = now;
-  return true;
+  return (alone && IsTheTokens(proven)) || IsReloadDue(/*signs=*/!alone);
 }
 
 void Recovery::Restore(const std::stop_token& stop, Status proven) {

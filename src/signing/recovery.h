@@ -45,6 +45,7 @@ class Recovery {
   void Guard(const std::stop_token& stop);
   void MendMissing();
   bool MayReload(const Status& proven);
+  bool IsReloadDue(bool signs);
   void Lose(const Error& why);
   void StillLost(const Error& why);
   void Regain();

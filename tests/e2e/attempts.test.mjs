@@ -11,7 +11,7 @@ import grpc from '@grpc/grpc-js';
 import { decodeJwt } from 'jose';
 import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, Lines, output, run, startProcess } from './process.mjs';
 import { RawConnection, message } from './raw_connection.mjs';
 
@@ -530,10 +530,9 @@ describe('attempts on TLS', () => {
     deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE], callers: [ME, 'dns:backend.example.org'] }], (folder) => {
       crls = path.join(folder, 'crls');
       mkdirSync(crls);
-      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
       return {
         refresh_interval: '1s', http_listen: '127.0.0.1:0',
-        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem'), crl_directory: crls },
+        tls: mutualTls(folder, authority.certificate, { crl_directory: crls }),
       };
     }, async (made) => {
       writeFileSync(path.join(crls, 'ca.crl'), await authority.crl());

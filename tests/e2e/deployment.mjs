@@ -12,6 +12,14 @@ const MODULE = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib64/softhsm/libsofths
 const TOKEN = 'end-to-end';
 const ME = `uid:${process.getuid()}`;
 
+// The configuration's field tls, for callers with a certificate of these authorities (PEM), which are put into the state
+// folder. changed: fields that differ.
+export function mutualTls(folder, authorities, changed = {}) {
+  const file = path.join(folder, 'authorities.pem');
+  writeFileSync(file, authorities);
+  return { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: file, ...changed };
+}
+
 export class Deployment {
   // Makes a token and starts the daemon on it. clients: the configuration's list of clients; configuration: its other
   // fields, or a function of the state folder; prepare: what is done to the deployment before the daemon starts.

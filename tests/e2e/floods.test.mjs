@@ -7,7 +7,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { AssertionService, Caller } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, Lines, asRoot, run, startProcess, temporaryFolder } from './process.mjs';
 import { RawConnection, message } from './raw_connection.mjs';
 
@@ -300,10 +300,7 @@ describe('a stranger who reaches the TLS port', () => {
     authority = await CertificateAuthority.found('callers');
     identity = await authority.identity('DNS:backend.example.org');
     deployment = await Deployment.start([{ ...CLIENTS[0], callers: [`uid:${process.getuid()}`, 'dns:backend.example.org'] }],
-      (folder) => {
-        writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
-        return { tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') } };
-      }, async (made) => {
+      (folder) => ({ tls: mutualTls(folder, authority.certificate) }), async (made) => {
         Object.assign(made, { launcher: ['prlimit', '--nofile=1024:1024'] });
         await made.makeTlsKey(authority);
       });

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { AssertionService, KeyAdminService } from './caller.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, run } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
@@ -60,14 +60,10 @@ describe('mutual TLS', () => {
     }], (folder) => {
       crls = path.join(folder, 'crls');
       mkdirSync(crls);
-      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
       return {
         refresh_interval: '1s',
         http_listen: '127.0.0.1:0',
-        tls: {
-          listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'),
-          client_ca: path.join(folder, 'authorities.pem'), crl_directory: crls,
-        },
+        tls: mutualTls(folder, authority.certificate, { crl_directory: crls }),
         operators: [
           { caller: ME, roles: ['viewer', 'operator', 'approver'] },
           { caller: 'dns:viewer.example.org', roles: ['viewer'] },
@@ -317,13 +313,9 @@ describe('direct Cryptoki and the provider share one module', () => {
       .flatMap((folder) => [`${folder}/pkcs11-spy.so`, `${folder}/pkcs11/pkcs11-spy.so`]).find(existsSync);
     const authority = await CertificateAuthority.found('order');
     let spied;
-    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], (folder) => {
-      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
-      return {
-        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') },
-        http_listen: '127.0.0.1:0',
-      };
-    }, async (made) => {
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], (folder) => ({
+      tls: mutualTls(folder, authority.certificate), http_listen: '127.0.0.1:0',
+    }), async (made) => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
       const module = made.wrapModule(spy);
       spied = path.join(made.folder, 'spied');

@@ -1,10 +1,10 @@
 // The token goes and comes back; assertiond goes on by itself. The module is SoftHSM2 behind tests/faulty_hsm.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { FaultyHsm } from './faulty_hsm.mjs';
 import { Deadline, run } from './process.mjs';
 
@@ -25,13 +25,9 @@ describe('recovery', () => {
 
   before(async () => {
     const authority = await CertificateAuthority.found('recovery');
-    deployment = await Deployment.start([{ client_id: 'orders', audiences: ['https://localhost/token'] }], (folder) => {
-      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
-      return {
-        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') },
-        http_listen: '127.0.0.1:0',
-      };
-    }, async (made) => {
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: ['https://localhost/token'] }], (folder) => ({
+      tls: mutualTls(folder, authority.certificate), http_listen: '127.0.0.1:0',
+    }), async (made) => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
       hsm = new FaultyHsm(made);
     });

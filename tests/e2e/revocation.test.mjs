@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline } from './process.mjs';
 import { RawConnection, message } from './raw_connection.mjs';
 
@@ -76,13 +76,10 @@ describe('a revocation ends what is open', () => {
     }], (folder) => {
       crls = path.join(folder, 'crls');
       mkdirSync(crls);
-      writeFileSync(path.join(folder, 'authorities.pem'), root.certificate + intermediate.certificate);
       return {
         refresh_interval: '1s',
-        tls: {
-          listen: IPV6 ? '[::]:0' : '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem'),
-          crl_directory: crls, crl_grace: `${GRACE}s`,
-        },
+        tls: mutualTls(folder, root.certificate + intermediate.certificate,
+          { listen: IPV6 ? '[::]:0' : '127.0.0.1:0', crl_directory: crls, crl_grace: `${GRACE}s` }),
         operators: [
           { caller: ME, roles: ['viewer', 'operator', 'approver'] },
           { caller: 'dns:leaver.example.org', roles: ['operator'] },

@@ -5,7 +5,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { FaultyHsm } from './faulty_hsm.mjs';
 import { Deadline, output, run, temporaryFolder } from './process.mjs';
 
@@ -27,14 +27,12 @@ describe('TLS and the audit log on the second HSM', () => {
       const copy = path.join(temporaryFolder(), 'first.so');
       copyFileSync(made.environment.FAULTY_HSM_MODULE, copy);
       const faulty = /module-path=([^&]*)/.exec(configuration.hsm)[1];
-      writeFileSync(path.join(made.folder, 'authorities.pem'), authority.certificate);
       configured = {
         ...configuration,
         hsm: [configuration.hsm.replace(faulty, copy), configuration.hsm.replace(FIRST, SECOND)],
         http_listen: '127.0.0.1:0',
         audit: { hsm: SECOND, checkpoint_lines: 1, checkpoint_interval: '1s' },
-        tls: { listen: '127.0.0.1:0', hsm: SECOND, certificate: path.join(made.folder, 'tls.pem'),
-          client_ca: path.join(made.folder, 'authorities.pem') },
+        tls: mutualTls(made.folder, authority.certificate, { hsm: SECOND }),
       };
       writeFileSync(made.configuration, JSON.stringify(configured));
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { Deployment } from './deployment.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { FaultyHsm } from './faulty_hsm.mjs';
 import { Deadline, output, run } from './process.mjs';
 
@@ -20,13 +20,9 @@ describe('the TLS key', () => {
   before(async () => {
     const authority = await CertificateAuthority.found('tls-key');
     deployment = await Deployment.start([{ client_id: 'orders', audiences: AUDIENCES },
-      { client_id: 'edwards', audiences: AUDIENCES }], (folder) => {
-      writeFileSync(path.join(folder, 'authorities.pem'), authority.certificate);
-      return {
-        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca: path.join(folder, 'authorities.pem') },
-        http_listen: '127.0.0.1:0',
-      };
-    }, async (made) => {
+      { client_id: 'edwards', audiences: AUDIENCES }], (folder) => ({
+      tls: mutualTls(folder, authority.certificate), http_listen: '127.0.0.1:0',
+    }), async (made) => {
       await made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration);
       hsm = new FaultyHsm(made);
     });

@@ -13,21 +13,6 @@ using std::chrono::seconds;
 
 constexpr const char* kPending = "assertiond pending";
 
-// Shows every data object as one that anybody may have made, with its value: some tokens do.
-class PublicPendingToken final : public WrappedToken {
- public:
-  using WrappedToken::WrappedToken;
-  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
-    auto data = WrappedToken::FindData(application, label);
-    if (data) {
-      for (auto& object : *data) {
-        object.is_private = false;
-      }
-    }
-    return data;
-  }
-};
-
 class PendingChangesTest : public testing::Test {
  protected:
   PendingChange Change() const {
@@ -67,7 +52,7 @@ TEST_F(PendingChangesTest, AnotherServerFindsItAsItWasAsked) {
 
 TEST_F(PendingChangesTest, APublicObjectIsNoneWhateverItSays) {
   const auto added = *pending_.Add(Change());
-  PublicPendingToken token(hsm_.token());
+  PublicDataToken token(hsm_.token());
   PendingChanges other(token, [this] { return now_; }, RandomOctets);
   EXPECT_TRUE(other.List()->empty());
   EXPECT_EQ(other.Find(added.id, "d").error().code, Code::kNotFound);

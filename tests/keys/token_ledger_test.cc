@@ -16,21 +16,6 @@ using std::chrono::seconds;
 constexpr const char* kLedgers = "assertiond ledger";
 constexpr const char* kClaims = "assertiond claim";
 
-// Shows every data object as one that anybody may have made, with its value: some tokens do.
-class PublicLedgersToken final : public WrappedToken {
- public:
-  using WrappedToken::WrappedToken;
-  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
-    auto data = WrappedToken::FindData(application, label);
-    if (data) {
-      for (auto& object : *data) {
-        object.is_private = false;
-      }
-    }
-    return data;
-  }
-};
-
 class TokenLedgerTest : public testing::Test {
  protected:
   std::unique_ptr<TokenLedger> Open(const std::string& holder) {
@@ -230,7 +215,7 @@ TEST_F(TokenLedgerTest, AStrayChangesNothingForAnybody) {
 TEST_F(TokenLedgerTest, APublicObjectIsNoLedgerWhateverItSays) {
   ASSERT_TRUE(Open("this")->TakeOver());
   StoreLedger(Sealed(7));
-  PublicLedgersToken token(hsm_.token());
+  PublicDataToken token(hsm_.token());
   const auto contents = *(*TokenLedger::Open(token, "other", [this] { return now_; }, RandomOctets))->Read();
   EXPECT_TRUE(contents.ledgers.empty());
   ASSERT_EQ(contents.strays.size(), 1U);

@@ -38,7 +38,6 @@ class HandshakesTest : public testing::Test {
                      {.sockets = sockets_.descriptors(),
                       .origin = TcpSockets::OriginOf,
                       .listed = [](const std::string&) { return false; },
-                      .served = [](const std::string&) { return true; },
                       .greeting = [this](std::string_view) { return Hear(); },
                       .take = [this](int fd) { Take(fd); }}) {
     EXPECT_TRUE(connections_.Start());
