@@ -230,6 +230,9 @@ void Connections::Add(int fd, Origin origin) {
   const bool listed = acceptor_.listed(counted);
   std::unique_lock lock(mutex_);
   const auto known = sources_.find(counted);
+  if (known != sources_.end()) {
+    ++known->second.tried;
+  }
   const bool too_many = known != sources_.end() && known->second.count >= limits_.per_peer;
   if (too_many || (counted_ >= limits_.total && !MakeRoomFor(counted, listed))) {
     lock.unlock();
@@ -245,7 +248,9 @@ void Connections::Add(int fd, Origin origin) {
     return;
   }
   auto& source = sources_[counted];
-  source = {.count = source.count + 1, .listed = listed};
+  ++source.count;
+  source.tried = std::max(source.tried, source.count);
+  source.listed = listed;
   ++counted_;
   connections_[fd] = {.origin = std::move(origin), .since = std::chrono::steady_clock::now(), .number = ++numbers_};
   greeting_.push_back(fd);
@@ -264,19 +269,25 @@ bool Connections::MakeRoomFor(const std::string& counted, bool listed) {
   if (greediest == newcomer) {
     return false;
   }
-  // Of all that are as greedy: an older connection may be of somebody who only happens to have a second one.
-  auto newest = connections_.end();
+  // Of all that are as greedy, the one that tries again and again: another only happens to have a second connection,
+  // such as one that has just ended.
+  auto chosen = connections_.end();
+  std::pair<std::size_t, std::uint64_t> most;
   for (auto one = connections_.begin(); one != connections_.end(); ++one) {
     const auto& connection = one->second;
-    if (!connection.ended && rank(sources_.at(connection.origin.counted)) == greediest &&
-        (newest == connections_.end() || connection.number > newest->second.number)) {
-      newest = one;
+    if (connection.ended) {
+      continue;
+    }
+    const auto& source = sources_.at(connection.origin.counted);
+    if (const std::pair tries(source.tried, connection.number); rank(source) == greediest && tries > most) {
+      most = tries;
+      chosen = one;
     }
   }
-  if (newest == connections_.end()) {
+  if (chosen == connections_.end()) {
     return false;
   }
-  End(newest->first, newest->second);
+  End(chosen->first, chosen->second);
   return true;
 }
 

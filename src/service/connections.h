@@ -46,8 +46,9 @@ struct ConnectionLimits {
 // connection shows that it is over, or for kHandshakeLimit; one that ends before a call keeps it for kFailureLimit, so
 // that failing fast gains nothing.
 //
-// At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; peers
-// that the configuration does not list go before those that it lists, and may open `per_peer` a second, in bursts of
+// At the limit in all the newest connection of the peer with most of them goes, for one of a peer with fewer; of peers
+// with as many, the one that has tried most often since it last had none. Peers that the configuration does not list
+// go before those that it lists, and may open `per_peer` a second, in bursts of
 // four times as many. What a connection costs gRPC is not told either; but its descriptor here tells whether octets
 // come, or wait to be read. Where a greeting begins no handshake, the connections of a peer that is not listed may be
 // so in 10 of 100 slices of 10 ms, in bursts of 50: a peer that takes more loses them, and is refused for 10 s, the
@@ -131,7 +132,8 @@ class Connections {
 
   struct Source {
     std::size_t count = 0;
-    bool listed = false;  // as it was when the last connection came
+    std::size_t tried = 0;  // to open, since it last had none
+    bool listed = false;    // as it was when the last connection came
   };
 
   // A descriptor that gRPC has not closed yet.

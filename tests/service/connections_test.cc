@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -30,16 +31,15 @@ sockaddr_in At(const std::string& host, int port) {
 }
 
 // Clients that greet with one octet, and what is handed over to gRPC, which shakes hands with nobody here.
-class HandshakesTest : public testing::Test {
+class ConnectionsTest : public testing::Test {
  protected:
-  HandshakesTest()
+  explicit ConnectionsTest(const ConnectionLimits& limits)
       : sockets_(*TcpSockets::Listen("127.0.0.1:0")),
-        connections_({.per_peer = 64, .total = 64, .acceptors = 1, .handshakes = kHandshakes},
-                     {.sockets = sockets_.descriptors(),
-                      .origin = TcpSockets::OriginOf,
-                      .listed = [](const std::string&) { return false; },
-                      .greeting = [this](std::string_view) { return Hear(); },
-                      .take = [this](int fd) { Take(fd); }}) {
+        connections_(limits, {.sockets = sockets_.descriptors(),
+                              .origin = TcpSockets::OriginOf,
+                              .listed = [](const std::string&) { return false; },
+                              .greeting = [this](std::string_view) { return Hear(); },
+                              .take = [this](int fd) { Take(fd); }}) {
     EXPECT_TRUE(connections_.Start());
   }
 
@@ -49,7 +49,7 @@ class HandshakesTest : public testing::Test {
     EXPECT_EQ(bind(client.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from), 0);
     const auto to = At("127.0.0.1", sockets_.port());
     EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-    EXPECT_TRUE(WriteAll(client, "?"));
+    send(client.get(), "?", 1, MSG_NOSIGNAL);  // the server may have refused it
     clients_.push_back(std::move(client));
   }
 
@@ -87,6 +87,45 @@ class HandshakesTest : public testing::Test {
   std::vector<Connections::Origin> taken_;
   Connections connections_;
 };
+
+class HandshakesTest : public ConnectionsTest {
+ protected:
+  HandshakesTest() : ConnectionsTest({.per_peer = 64, .total = 64, .acceptors = 1, .handshakes = kHandshakes}) {}
+};
+
+class CrowdTest : public ConnectionsTest {
+ protected:
+  CrowdTest() : ConnectionsTest({.per_peer = 64, .total = 4, .acceptors = 1, .handshakes = 0}) {}
+
+  // Waits until the server has closed it.
+  static void ExpectEnd(const Descriptor& client) {
+    char octet = 0;
+    EXPECT_LE(recv(client.get(), &octet, 1, 0), 0);
+  }
+
+  static bool IsOpen(const Descriptor& client) {
+    char octet = 0;
+    return recv(client.get(), &octet, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+  }
+};
+
+TEST_F(CrowdTest, OfTwoThatHaveAsManyTheOneThatTriesAgainAndAgainLosesOne) {
+  for (const auto* host : {"127.0.0.2", "127.0.0.3"}) {
+    Greet(host);
+    Greet(host);
+    ASSERT_EQ(Taken(host, 2), 2U);
+  }
+  for (int i = 0; i < 3; ++i) {
+    Greet("127.0.0.2");
+    ExpectEnd(clients_.back());
+  }
+  Greet("127.0.0.4");
+  EXPECT_EQ(Taken("127.0.0.4", 1), 1U);
+  ExpectEnd(clients_[1]);
+  EXPECT_TRUE(IsOpen(clients_[0]));
+  EXPECT_TRUE(IsOpen(clients_[2]));
+  EXPECT_TRUE(IsOpen(clients_[3]));  // the newest of all
+}
 
 TEST_F(HandshakesTest, OfOneSourceAnEighthGoOnAtOnceAndTheOthersWait) {
   for (int i = 0; i < 6; ++i) {
