@@ -35,20 +35,17 @@ Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t ran
 
 // The first start since ledgers are signed: what was there before counts once more, and is named.
 Status TakeOver(Ledger& ledger, const std::string& name) {
-  const auto done = ledger.TakeOver();
-  if (!done) {
-    return std::unexpected(done.error());
-  }
-  for (const auto& client_id : done->clients) {
+  ASSIGN_OR_RETURN(const auto done, ledger.TakeOver());
+  for (const auto& client_id : done.clients) {
     spdlog::warn("client {}: its ledger on HSM '{}' was not signed; it was taken over as it stood, and is signed now",
                  client_id, name);
   }
-  for (const auto& [client_id, error] : done->left) {
+  for (const auto& [client_id, error] : done.left) {
     spdlog::error("client {}: its ledger on HSM '{}' was not signed, and could not be taken over: {}", client_id, name,
                   error.ToString());
   }
-  if (done->dropped > 0) {
-    spdlog::warn("HSM '{}': {} pending changes were not signed and are gone: ask for them again", name, done->dropped);
+  if (done.dropped > 0) {
+    spdlog::warn("HSM '{}': {} pending changes were not signed and are gone: ask for them again", name, done.dropped);
   }
   return {};
 }
@@ -64,25 +61,15 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->name_ = token->info().label;
   hsm->refresh_interval_ = config.refresh_interval;
   hsm->token_ = std::move(token);
-  auto certifier = x509::Certifier::New(config.hsms[rank].module_path());
-  if (!certifier) {
-    return std::unexpected(certifier.error());
-  }
-  hsm->certifier_ = std::move(*certifier);
-  auto ledger = OpenLedger(config, rank, *hsm->token_);
-  if (!ledger) {
-    return std::unexpected(ledger.error());
-  }
-  hsm->ledger_ = std::move(*ledger);
-  if (auto taken_over = TakeOver(*hsm->ledger_, hsm->name_); !taken_over) {
-    return std::unexpected(taken_over.error());
-  }
-  auto keys = KeyRing::Load(*hsm->token_, *hsm->ledger_, originals == nullptr ? config.clients : originals->clients(),
-                            SystemTime, x509::RandomOctets, originals);
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
-  hsm->keys_ = std::move(*keys);
+  ASSIGN_OR_RETURN(auto certifier, x509::Certifier::New(config.hsms[rank].module_path()));
+  hsm->certifier_ = std::move(certifier);
+  ASSIGN_OR_RETURN(auto ledger, OpenLedger(config, rank, *hsm->token_));
+  hsm->ledger_ = std::move(ledger);
+  RETURN_IF_ERROR(TakeOver(*hsm->ledger_, hsm->name_));
+  ASSIGN_OR_RETURN(auto keys, KeyRing::Load(*hsm->token_, *hsm->ledger_,
+                                            originals == nullptr ? config.clients : originals->clients(), SystemTime,
+                                            x509::RandomOctets, originals));
+  hsm->keys_ = std::move(keys);
   hsm->custodian_ =
       std::make_unique<KeyCustodian>(*hsm->token_, *hsm->ledger_, *hsm->certifier_, *hsm->keys_, x509::RandomOctets);
   hsm->measures_sessions_ = !config.sessions;

@@ -25,11 +25,8 @@ Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
   const auto& uri = config_.hsms[rank];
   auto& module = modules_[uri.module_path()];
   if (!module) {
-    auto loaded = p11::Module::Load(uri.module_path());
-    if (!loaded) {
-      return std::unexpected(loaded.error());
-    }
-    module = std::move(*loaded);
+    ASSIGN_OR_RETURN(auto loaded, p11::Module::Load(uri.module_path()));
+    module = std::move(loaded);
   }
   const auto info = module->FindToken(uri, !ServesAnother(rank));
   auto token =
@@ -91,18 +88,16 @@ void AttachedHsms::ForgetLog() {
 }
 
 Status AttachedHsms::Attach(std::size_t rank, Token token) {
-  auto hsm = AttachedHsm::Attach(std::move(token), config_, rank, rank == 0 ? nullptr : &group_.First()->keys);
-  if (!hsm) {
-    return std::unexpected(hsm.error());
-  }
-  Remember(**hsm);
+  ASSIGN_OR_RETURN(auto hsm,
+                   AttachedHsm::Attach(std::move(token), config_, rank, rank == 0 ? nullptr : &group_.First()->keys));
+  Remember(*hsm);
   const std::lock_guard lock(mutex_);
-  if (std::ranges::any_of(attached_, [&](const auto& other) { return other.second->name() == (*hsm)->name(); })) {
-    return Fail(Code::kTokenAmbiguous, "two of the configured HSMs have the label '" + (*hsm)->name() +
-                                           "', by which their keys are told apart");
+  if (std::ranges::any_of(attached_, [&](const auto& other) { return other.second->name() == hsm->name(); })) {
+    return Fail(Code::kTokenAmbiguous,
+                "two of the configured HSMs have the label '" + hsm->name() + "', by which their keys are told apart");
   }
-  group_.Add(rank, (*hsm)->parts());
-  attached_.emplace(rank, std::move(*hsm));
+  group_.Add(rank, hsm->parts());
+  attached_.emplace(rank, std::move(hsm));
   return {};
 }
 

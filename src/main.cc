@@ -359,16 +359,13 @@ assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const ass
   if (!key) {
     return nullptr;
   }
-  const auto keys = assertion::audit::ToPublicKeys(key->public_key());
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
+  ASSIGN_OR_RETURN(const auto keys, assertion::audit::ToPublicKeys(key->public_key()));
   return assertion::audit::Log::Open({.path = config.path,
                                       .rotate_octets = config.rotate_octets,
                                       .checkpoint_lines = config.checkpoint_lines,
                                       .checkpoint_interval = config.checkpoint_interval,
                                       .reserve = config.reserve},
-                                     key->ToSigner(queue), *keys, [&readiness](const assertion::Status& state) {
+                                     key->ToSigner(queue), keys, [&readiness](const assertion::Status& state) {
                                        if (state) {
                                          spdlog::info("the audit log can be written again");
                                          readiness.SetReady("audit");
@@ -444,17 +441,14 @@ assertion::Result<HttpListeners> StartHttp(const assertion::Config& config, cons
   const auto collect = [&metrics] { return metrics.Collect(); };
   HttpListeners listeners;
   if (!config.admin_host.empty()) {
-    auto admin = HttpListener::Start({.field = "admin_listen",
-                                      .host = config.admin_host,
-                                      .port = config.admin_port,
-                                      .limits = HttpListener::AdminLimits(),
-                                      .spares = kAdminSpares},
-                                     HttpPages(HttpPages::Part::kProbes, hsms, readiness, collect));
-    if (!admin) {
-      return std::unexpected(admin.error());
-    }
-    spdlog::info("probes and metrics on http://{}:{}", InBrackets(config.admin_host), (*admin)->port());
-    listeners.admin = std::move(*admin);
+    ASSIGN_OR_RETURN(auto admin, HttpListener::Start({.field = "admin_listen",
+                                                      .host = config.admin_host,
+                                                      .port = config.admin_port,
+                                                      .limits = HttpListener::AdminLimits(),
+                                                      .spares = kAdminSpares},
+                                                     HttpPages(HttpPages::Part::kProbes, hsms, readiness, collect)));
+    spdlog::info("probes and metrics on http://{}:{}", InBrackets(config.admin_host), admin->port());
+    listeners.admin = std::move(admin);
   }
   if (!config.http_host.empty()) {
     HttpListener::Options options{.field = "http_listen",
@@ -465,13 +459,11 @@ assertion::Result<HttpListeners> StartHttp(const assertion::Config& config, cons
       options.tls = [&server] { return server.tls_context(); };
     }
     const auto part = listeners.admin ? HttpPages::Part::kPublications : HttpPages::Part::kAll;
-    auto published = HttpListener::Start(std::move(options), HttpPages(part, hsms, readiness, collect));
-    if (!published) {
-      return std::unexpected(published.error());
-    }
+    ASSIGN_OR_RETURN(auto published,
+                     HttpListener::Start(std::move(options), HttpPages(part, hsms, readiness, collect)));
     spdlog::info("publishing on {}://{}:{}", config.tls ? "https" : "http", InBrackets(config.http_host),
-                 (*published)->port());
-    listeners.published = std::move(*published);
+                 published->port());
+    listeners.published = std::move(published);
   }
   return listeners;
 }

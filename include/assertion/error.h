@@ -61,3 +61,22 @@ inline std::unexpected<Error> Fail(Code code, std::string message, std::string d
 }
 
 }  // namespace assertion
+
+// Ends the function with the error of a Status or Result: RETURN_IF_ERROR(Check(key));
+#define RETURN_IF_ERROR(...)                             \
+  if (auto returned = (__VA_ARGS__); !returned) {        \
+    return std::unexpected(std::move(returned).error()); \
+  }                                                      \
+  static_assert(true)
+
+// The same, or takes the value: ASSIGN_OR_RETURN(const auto key, Find(kid));
+#define ASSIGN_OR_RETURN(target, ...) ASSERTION_ASSIGN_OR_RETURN(ASSERTION_UNIQUE(__LINE__), target, __VA_ARGS__)
+
+#define ASSERTION_UNIQUE(line) ASSERTION_JOIN(result_of_line_, line)
+#define ASSERTION_JOIN(first, second) first##second
+#define ASSERTION_ASSIGN_OR_RETURN(result, target, ...) \
+  auto result = (__VA_ARGS__);                          \
+  if (!(result)) {                                      \
+    return std::unexpected(std::move(result).error());  \
+  }                                                     \
+  target = *std::move(result)

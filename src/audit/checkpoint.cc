@@ -25,24 +25,18 @@ std::string TextOf(const auto& object, const char* name) {
 }  // namespace
 
 Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
-  auto key = FindOrGenerateOwnKey(token, kAuditKeyLabel, random);
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  auto verifier = x509::Verifier::New(key->public_key, KeyAlgorithm());
-  if (!verifier) {
-    return std::unexpected(verifier.error());
-  }
-  const auto kid = jws::JwkThumbprint(key->public_key);
+  ASSIGN_OR_RETURN(auto key, FindOrGenerateOwnKey(token, kAuditKeyLabel, random));
+  ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key.public_key, KeyAlgorithm()));
+  const auto kid = jws::JwkThumbprint(key.public_key);
   return Key(
       std::make_shared<const SigningKey>(SigningKey{.client_id = {},
                                                     .algorithm = &KeyAlgorithm(),
-                                                    .id = key->id,
-                                                    .public_key = key->public_key,
+                                                    .id = key.id,
+                                                    .public_key = key.public_key,
                                                     .kid = kid,
                                                     .encoded_header = jws::EncodedHeader(KeyAlgorithm(), kid, kType),
                                                     .chain = {},
-                                                    .verifier = std::move(*verifier)}));
+                                                    .verifier = std::move(verifier)}));
 }
 
 Signer Key::ToSigner(SigningQueue& queue) const {
@@ -66,11 +60,8 @@ std::string CheckpointBody(const std::string& payload, std::string_view jws) {
 }
 
 Result<PublicKeys> ToPublicKeys(const PublicKey& key) {
-  auto verifier = x509::Verifier::New(key, KeyAlgorithm());
-  if (!verifier) {
-    return std::unexpected(verifier.error());
-  }
-  return PublicKeys{{jws::JwkThumbprint(key), std::make_shared<const x509::Verifier>(std::move(*verifier))}};
+  ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key, KeyAlgorithm()));
+  return PublicKeys{{jws::JwkThumbprint(key), std::make_shared<const x509::Verifier>(std::move(verifier))}};
 }
 
 Result<PublicKeys> ParsePublicKeys(std::string_view text) {
@@ -82,11 +73,8 @@ Result<PublicKeys> ParsePublicKeys(std::string_view text) {
   PublicKeys keys;
   for (const auto& jwk : list) {
     const auto key = jws::ParseJwk(jwk);
-    auto one = key ? ToPublicKeys(*key) : std::unexpected(key.error());
-    if (!one) {
-      return std::unexpected(one.error());
-    }
-    keys.merge(*one);
+    ASSIGN_OR_RETURN(auto one, key ? ToPublicKeys(*key) : std::unexpected(key.error()));
+    keys.merge(one);
   }
   if (keys.empty()) {
     return Fail(Code::kInvalidArgument, "the JWK Set holds no key");

@@ -30,20 +30,15 @@ Error Unavailable(const Error& error) {
 
 Result<std::unique_ptr<Log>> Log::Open(LogOptions options, Signer signer, const PublicKeys& keys, OnState on_state) {
   LogFile::Found found;
-  auto file = LogFile::Open(options.path, keys, found);
-  if (!file) {
-    return std::unexpected(file.error());
-  }
+  ASSIGN_OR_RETURN(auto file, LogFile::Open(options.path, keys, found));
   std::unique_ptr<Log> log(
-      new Log(std::move(options), std::move(signer), std::move(on_state), std::move(*file), found.head));
+      new Log(std::move(options), std::move(signer), std::move(on_state), std::move(file), found.head));
   for (const auto& seen : found.ledger_versions) {
     log->Note(seen);
   }
   const auto bodies = log->file_.size() == 0 ? log->BeginningOfFile(found.unproven, found.torn)
                                              : std::vector{log->OpenedBody(found.unproven, found.torn, 0)};
-  if (auto written = log->Write(bodies); !written) {
-    return std::unexpected(written.error());
-  }
+  RETURN_IF_ERROR(log->Write(bodies));
   log->worker_ = std::jthread([raw = log.get()] { raw->Work(); });
   return log;
 }

@@ -132,32 +132,22 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
     return errno == EWOULDBLOCK ? Unusable(path, "another process writes it") : Unusable(lock_path);
   }
   LogFile log(path, std::move(lock));
-  if (auto opened = log.OpenFile(); !opened) {
-    return std::unexpected(opened.error());
-  }
-  if (auto cut = log.CutTorn(found.torn); !cut) {
-    return std::unexpected(cut.error());
-  }
+  RETURN_IF_ERROR(log.OpenFile());
+  RETURN_IF_ERROR(log.CutTorn(found.torn));
   const auto source = log.size_ > 0 ? Result<std::string>(path) : FindYoungest(path);
   if (!source) {
     return std::unexpected(source.error());
   }
   found.head = Genesis();
   if (!source->empty()) {
-    const auto checked = Check(*source, keys);
-    if (!checked) {
-      return std::unexpected(checked.error());
-    }
-    found.head = checked->head;
+    ASSIGN_OR_RETURN(const auto checked, Check(*source, keys));
+    found.head = checked.head;
     if (!ReadLedgerVersions(*source, found.ledger_versions)) {
-      const auto before = FindYoungest(path);
-      if (!before) {
-        return std::unexpected(before.error());
-      }
-      ReadLedgerVersions(*before, found.ledger_versions);
+      ASSIGN_OR_RETURN(const auto before, FindYoungest(path));
+      ReadLedgerVersions(before, found.ledger_versions);
     }
-    found.unproven = checked->last - (checked->proven != 0 ? checked->proven : checked->first - 1);
-    log.first_sequence_ = checked->first;
+    found.unproven = checked.last - (checked.proven != 0 ? checked.proven : checked.first - 1);
+    log.first_sequence_ = checked.first;
   }
   return log;
 }
@@ -183,20 +173,17 @@ Status LogFile::OpenFile() {
 
 // What an assertion was released for is whole: the torn line's call was never answered.
 Status LogFile::CutTorn(std::size_t& octets) {
-  const auto tail = ReadBefore(file_.get(), size_, kLongestLine * 2);
-  if (!tail) {
-    return std::unexpected(tail.error());
-  }
-  octets = tail->size() - (tail->rfind('\n') + 1);
+  ASSIGN_OR_RETURN(const auto tail, ReadBefore(file_.get(), size_, kLongestLine * 2));
+  octets = tail.size() - (tail.rfind('\n') + 1);
   if (octets == 0) {
     return {};
   }
-  if (octets == tail->size() && size_ > octets) {
+  if (octets == tail.size() && size_ > octets) {
     return Unusable(path_, "its last line has no end and is longer than any of a log");
   }
   const auto torn_path = path_ + ".torn";
   const Descriptor torn(open(torn_path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (torn.get() < 0 || !WriteAll(torn, tail->substr(tail->size() - octets) + "\n") || fsync(torn.get()) != 0) {
+  if (torn.get() < 0 || !WriteAll(torn, tail.substr(tail.size() - octets) + "\n") || fsync(torn.get()) != 0) {
     return Unusable(torn_path);
   }
   size_ -= octets;

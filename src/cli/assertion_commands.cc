@@ -122,18 +122,10 @@ Result<std::string> Verdict(const Options& options, const jws::Unverified& parse
   if (path.empty()) {
     return "not checked";
   }
-  const auto text = ReadText(path);
-  if (!text) {
-    return std::unexpected(text.error());
-  }
-  const auto key = options.certificate_file.empty() ? KeyFromJwks(*text, parsed.header) : KeyFromCertificate(*text);
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  const auto verified = VerifySignature(parsed, *key);
-  if (!verified) {
-    return std::unexpected(verified.error());
-  }
+  ASSIGN_OR_RETURN(const auto text, ReadText(path));
+  ASSIGN_OR_RETURN(const auto key,
+                   options.certificate_file.empty() ? KeyFromJwks(text, parsed.header) : KeyFromCertificate(text));
+  RETURN_IF_ERROR(VerifySignature(parsed, key));
   return "ok";
 }
 

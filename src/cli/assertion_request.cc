@@ -64,11 +64,8 @@ Result<v1::CreateAssertionRequest> AssertionRequestOf(const Options& options) {
     }
     request.mutable_lifetime()->set_seconds(lifetime->count());
   }
-  auto claims = ClaimsOf(options.claims);
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
-  request.set_extra_claims_json(std::move(*claims));
+  ASSIGN_OR_RETURN(auto claims, ClaimsOf(options.claims));
+  request.set_extra_claims_json(std::move(claims));
   return request;
 }
 

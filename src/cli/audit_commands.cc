@@ -125,11 +125,8 @@ class Filter {
     for (auto [text, time] :
          {std::pair(&options.audit.since, &filter.since_), {&options.audit.until, &filter.until_}}) {
       if (!text->empty()) {
-        const auto instant = ParseInstant(*text, SystemTime());
-        if (!instant) {
-          return std::unexpected(instant.error());
-        }
-        *time = *instant;
+        ASSIGN_OR_RETURN(const auto instant, ParseInstant(*text, SystemTime()));
+        *time = instant;
       }
     }
     return filter;

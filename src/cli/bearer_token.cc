@@ -24,15 +24,12 @@ bool IsBearerToken(std::string_view text) {
 
 Result<std::string> ReadBearerToken(const std::string& path) {
   std::array<unsigned char, kMostOctets> octets{};
-  const auto size = p11::ReadPrivateFile("token file", path, octets);
-  if (!size) {
-    return std::unexpected(size.error());
-  }
-  std::string token(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(*size));
+  ASSIGN_OR_RETURN(const auto size, p11::ReadPrivateFile("token file", path, octets));
+  std::string token(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(size));
   if (token.ends_with('\n')) {
     token.pop_back();
   }
-  if (*size == octets.size() || !IsBearerToken(token)) {
+  if (size == octets.size() || !IsBearerToken(token)) {
     return Fail(Code::kPinUnreadable, "the token file " + path + " must hold one access token and nothing else");
   }
   return token;

@@ -158,9 +158,7 @@ Result<Connection> Connection::Open(const std::string& address) {
   const auto deadline = system_clock::now() + kConnectLimit;
   for (auto state = channel->GetState(true); state != GRPC_CHANNEL_READY; state = channel->GetState(true)) {
     if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-      if (auto reached = Knock(address.substr(address.find(':') + 1), kConnectLimit); !reached) {
-        return std::unexpected(reached.error());
-      }
+      RETURN_IF_ERROR(Knock(address.substr(address.find(':') + 1), kConnectLimit));
     }
     if (!channel->WaitForStateChange(state, deadline)) {
       return Fail(Code::kAddressUnusable, "no server answers at " + address + " within 5 s");

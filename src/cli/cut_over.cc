@@ -71,17 +71,12 @@ class CutOver {
  private:
   // The new key, or the one that --kid names from an attempt before; and its certificate.
   Result<Wso2Certificate> PrepareKey() {
-    const auto prepared = options_.kid.empty() ? MakeKey() : FindKey();
-    if (!prepared) {
-      return std::unexpected(prepared.error());
-    }
+    RETURN_IF_ERROR(options_.kid.empty() ? MakeKey() : FindKey());
     if (key_.state() == v1::KEY_STATE_STAGED) {
       auto request = ScheduleRequest();
       *request.mutable_publish_from() = ToTimestamp(SystemTime());
       const auto published = connection_.ScheduleKey(request);
-      if (const auto done = CheckDone(published); !done) {
-        return std::unexpected(done.error());
-      }
+      RETURN_IF_ERROR(CheckDone(published));
       key_ = published->key();
     }
     v1::GetCertificateRequest request;
@@ -92,11 +87,8 @@ class CutOver {
   }
 
   Status MakeKey() {
-    const auto keys = connection_.ListKeys({});
-    if (!keys) {
-      return std::unexpected(keys.error());
-    }
-    for (const auto& key : keys->keys()) {
+    ASSIGN_OR_RETURN(const auto keys, connection_.ListKeys({}));
+    for (const auto& key : keys.keys()) {
       if (key.client_id() == options_.client_id && key.state() == v1::KEY_STATE_SIGNING) {
         predecessor_ = key.kid();
       }
@@ -107,8 +99,8 @@ class CutOver {
     v1::RotateKeyRequest request;
     request.set_client_id(options_.client_id);
     FillNewKey(options_.new_key, request);
-    const auto version = keys->versions().find(options_.client_id);
-    request.mutable_change()->set_expected_version(version == keys->versions().end() ? 0 : version->second);
+    const auto version = keys.versions().find(options_.client_id);
+    request.mutable_change()->set_expected_version(version == keys.versions().end() ? 0 : version->second);
     const auto rotated = connection_.RotateKey(request);
     if (const auto done = CheckDone(rotated); !done) {
       return done;
@@ -119,13 +111,10 @@ class CutOver {
 
   // Reads the key, and which one signs, as they are now.
   Status FindKey() {
-    const auto keys = connection_.ListKeys({});
-    if (!keys) {
-      return std::unexpected(keys.error());
-    }
+    ASSIGN_OR_RETURN(const auto keys, connection_.ListKeys({}));
     const auto wanted = key_.kid().empty() ? options_.kid : key_.kid();
     bool found = false;
-    for (const auto& key : keys->keys()) {
+    for (const auto& key : keys.keys()) {
       if (key.client_id() == options_.client_id && key.kid() == wanted) {
         key_ = key;
         found = true;

@@ -39,21 +39,12 @@ Result<Workplace> Open(const Options& options) {
     return Fail(Code::kConfigInvalid, options.config + ": has no field tls, which names the certificate's file");
   }
   const auto& uri = config->hsms[config->RankOf(config->tls->hsm)];
-  auto module = p11::Module::Load(uri.module_path());
-  if (!module) {
-    return std::unexpected(module.error());
-  }
-  auto info = (*module)->FindToken(uri);
-  if (!info) {
-    return std::unexpected(info.error());
-  }
+  ASSIGN_OR_RETURN(auto module, p11::Module::Load(uri.module_path()));
+  ASSIGN_OR_RETURN(auto info, module->FindToken(uri));
   auto token =
-      p11::HsmToken::LogIn(*module, std::move(*info), uri.pin_path(), config->state_directory, config->lock_directory);
-  auto certifier = token ? x509::Certifier::New(uri.module_path()) : std::unexpected(token.error());
-  if (!certifier) {
-    return std::unexpected(certifier.error());
-  }
-  return Workplace{.config = std::move(*config), .token = std::move(*token), .certifier = std::move(*certifier)};
+      p11::HsmToken::LogIn(module, std::move(info), uri.pin_path(), config->state_directory, config->lock_directory);
+  ASSIGN_OR_RETURN(auto certifier, token ? x509::Certifier::New(uri.module_path()) : std::unexpected(token.error()));
+  return Workplace{.config = std::move(*config), .token = std::move(*token), .certifier = std::move(certifier)};
 }
 
 // Written beside it and renamed, so that a server that reads it now sees the old or the new.
@@ -68,64 +59,52 @@ Status WriteCertificate(const std::string& path, const std::string& pem) {
 std::string Kid(const TokenKey& key) { return jws::JwkThumbprint(key.public_key); }
 
 Result<std::string> Generate(const Options& options) {
-  const auto place = Open(options);
-  if (!place) {
-    return std::unexpected(place.error());
-  }
-  const auto key = GenerateOwnKey(*place->token, kTlsKeyLabel, x509::RandomOctets);
-  const auto reference = key ? place->token->PrivateKeyOf(key->id) : std::unexpected(key.error());
-  if (!reference) {
-    return std::unexpected(reference.error());
-  }
+  ASSIGN_OR_RETURN(const auto place, Open(options));
+  const auto key = GenerateOwnKey(*place.token, kTlsKeyLabel, x509::RandomOctets);
+  ASSIGN_OR_RETURN(const auto reference, key ? place.token->PrivateKeyOf(key->id) : std::unexpected(key.error()));
   const auto now = SystemTime();
   const int validity = options.new_key.validity_days == 0 ? kDefaultDays : options.new_key.validity_days;
-  const auto made = place->certifier->SelfSign(
-      {.private_key_uri = reference->uri,
+  const auto made = place.certifier->SelfSign(
+      {.private_key_uri = reference.uri,
        .public_key = key->public_key,
        .algorithm = kAlgorithms.data(),
        .common_name = options.new_key.common_name.empty() ? "assertiond" : options.new_key.common_name,
        .subject_alt_names = options.subject_alt_names,
        .not_before = now,
        .not_after = now + std::chrono::days(validity)});
-  const auto written = made ? WriteCertificate(place->config.tls->certificate, x509::ToPem({&made->certificate, 1}))
+  const auto written = made ? WriteCertificate(place.config.tls->certificate, x509::ToPem({&made->certificate, 1}))
                             : std::unexpected(made.error());
   if (!written) {
     // A key without its certificate is of no use to anybody.
-    if (const auto destroyed = place->token->DestroyKey(key->id); !destroyed) {
+    if (const auto destroyed = place.token->DestroyKey(key->id); !destroyed) {
       return Fail(written.error().code, written.error().message,
                   "left on the token: CKA_ID " + Hex(key->id) + ": " + destroyed.error().ToString());
     }
     return std::unexpected(written.error());
   }
-  return "key " + Kid(*key) + " is on the token; its self-signed certificate is in " + place->config.tls->certificate +
+  return "key " + Kid(*key) + " is on the token; its self-signed certificate is in " + place.config.tls->certificate +
          "\n";
 }
 
 // The key that the certificate's file belongs to, or the only one; `kid` chooses another.
 Result<TokenKey> Choose(const Workplace& place, const std::string& kid) {
-  const auto keys = FindOwnKeys(*place.token, kTlsKeyLabel);
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
+  ASSIGN_OR_RETURN(const auto keys, FindOwnKeys(*place.token, kTlsKeyLabel));
   const auto text = ReadText(place.config.tls->certificate);
   const auto present = text ? x509::ParsePem(*text) : std::unexpected(text.error());
-  for (const auto& key : *keys) {
-    if (kid.empty() ? keys->size() == 1 || (present && present->public_key == key.public_key) : Kid(key) == kid) {
+  for (const auto& key : keys) {
+    if (kid.empty() ? keys.size() == 1 || (present && present->public_key == key.public_key) : Kid(key) == kid) {
       return key;
     }
   }
-  return Fail(Code::kNotFound, keys->empty() ? "the token holds no TLS key: assertionctl tls generate makes one"
-                                             : "the token holds no such TLS key: name it with --kid");
+  return Fail(Code::kNotFound, keys.empty() ? "the token holds no TLS key: assertionctl tls generate makes one"
+                                            : "the token holds no such TLS key: name it with --kid");
 }
 
 Result<std::string> Csr(const Options& options) {
   const auto place = Open(options);
   const auto key = place ? Choose(*place, options.kid) : std::unexpected(place.error());
-  const auto reference = key ? place->token->PrivateKeyOf(key->id) : std::unexpected(key.error());
-  if (!reference) {
-    return std::unexpected(reference.error());
-  }
-  return place->certifier->CreateCsr({.private_key_uri = reference->uri,
+  ASSIGN_OR_RETURN(const auto reference, key ? place->token->PrivateKeyOf(key->id) : std::unexpected(key.error()));
+  return place->certifier->CreateCsr({.private_key_uri = reference.uri,
                                       .public_key = key->public_key,
                                       .algorithm = kAlgorithms.data(),
                                       .subject = options.subject,
@@ -136,11 +115,8 @@ Result<std::string> Import(const Options& options) {
   const auto place = Open(options);
   const auto text = place ? ReadText(options.certificate_file) : std::unexpected(place.error());
   const auto chain = text ? x509::ParseChain(*text) : std::unexpected(text.error());
-  const auto keys = chain ? FindOwnKeys(*place->token, kTlsKeyLabel) : std::unexpected(chain.error());
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
-  for (const auto& key : *keys) {
+  ASSIGN_OR_RETURN(const auto keys, chain ? FindOwnKeys(*place->token, kTlsKeyLabel) : std::unexpected(chain.error()));
+  for (const auto& key : keys) {
     if (key.public_key != chain->front().public_key) {
       continue;
     }

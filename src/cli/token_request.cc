@@ -46,13 +46,10 @@ Status CheckTokenEndpoint(const std::string& url) {
 }
 
 Result<HttpAnswer> Send(const TokenRequest& request) {
-  const auto endpoint = ParseUrl(kTokenEndpoint, request.token_endpoint);
-  if (!endpoint) {
-    return std::unexpected(endpoint.error());
-  }
-  return Exchange(endpoint->origin, request.ca_file,
+  ASSIGN_OR_RETURN(const auto endpoint, ParseUrl(kTokenEndpoint, request.token_endpoint));
+  return Exchange(endpoint.origin, request.ca_file,
                   {.method = "POST",
-                   .path = endpoint->path,
+                   .path = endpoint.path,
                    .content_type = "application/x-www-form-urlencoded",
                    .body = Form({{"grant_type", request.grant_type},
                                  {"client_id", request.client_id},

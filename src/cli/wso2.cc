@@ -60,11 +60,8 @@ std::string Reasons(const std::string& body) {
 }  // namespace
 
 Result<Wso2Certificate> Wso2Certificate::FromDer(BytesView leaf) {
-  auto certificate = x509::ParseCertificate(leaf);
-  if (!certificate) {
-    return std::unexpected(certificate.error());
-  }
-  auto pem = x509::ToPem(std::array{std::move(*certificate)});
+  ASSIGN_OR_RETURN(auto certificate, x509::ParseCertificate(leaf));
+  auto pem = x509::ToPem(std::array{std::move(certificate)});
   pem.erase(pem.find_last_not_of('\n') + 1);
   return Wso2Certificate{.type = "PEM", .value = std::move(pem)};
 }
@@ -105,20 +102,17 @@ Result<Wso2Application> Wso2Application::New(Wso2Settings settings) {
 Result<Json> Wso2Application::Call(const std::string& method, const std::string& path, const Json& body) const {
   const auto whole_path = base_.path + "/applications/" + settings_.application + path;
   const auto what = method + " " + whole_path;
-  const auto answer = Exchange(base_.origin, settings_.ca_file,
-                               {.method = method,
-                                .path = whole_path,
-                                .content_type = body.is_null() ? "" : "application/json",
-                                .body = body.is_null() ? "" : body.dump(),
-                                .bearer_token = settings_.token});
-  if (!answer) {
-    return std::unexpected(answer.error());
+  ASSIGN_OR_RETURN(const auto answer, Exchange(base_.origin, settings_.ca_file,
+                                               {.method = method,
+                                                .path = whole_path,
+                                                .content_type = body.is_null() ? "" : "application/json",
+                                                .body = body.is_null() ? "" : body.dump(),
+                                                .bearer_token = settings_.token}));
+  if (answer.status != 200 && answer.status != 201) {
+    return Fail(CodeOf(answer.status),
+                "WSO2 answers " + what + " with HTTP " + std::to_string(answer.status) + Reasons(answer.body));
   }
-  if (answer->status != 200 && answer->status != 201) {
-    return Fail(CodeOf(answer->status),
-                "WSO2 answers " + what + " with HTTP " + std::to_string(answer->status) + Reasons(answer->body));
-  }
-  auto json = Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+  auto json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   if (method == "GET" && !json.is_object()) {
     return Fail(Code::kInternal, "WSO2 answers " + what + " with something that is not a JSON object");
   }
@@ -142,20 +136,15 @@ Status Wso2Application::CheckClient(const Json& object) const {
 }
 
 Result<Wso2Certificate> Wso2Application::ReadCertificate() const {
-  const auto application = Get("");
-  if (!application) {
-    return std::unexpected(application.error());
-  }
-  const auto certificate = Object(Object(*application, "advancedConfigurations"), "certificate");
+  ASSIGN_OR_RETURN(const auto application, Get(""));
+  const auto certificate = Object(Object(application, "advancedConfigurations"), "certificate");
   return Wso2Certificate{.type = Text(certificate, "type"), .value = Text(certificate, "value")};
 }
 
 Status Wso2Application::Publish(const Wso2Certificate& certificate) const {
   Json change;
   change["advancedConfigurations"]["certificate"] = {{"type", certificate.type}, {"value", certificate.value}};
-  if (const auto sent = Call("PATCH", "", change); !sent) {
-    return std::unexpected(sent.error());
-  }
+  RETURN_IF_ERROR(Call("PATCH", "", change));
   const auto stored = ReadCertificate();
   if (!stored) {
     return Fail(stored.error().code, "sent, but not read back: " + stored.error().message);
@@ -171,23 +160,18 @@ Status Wso2Application::Publish(const Wso2Certificate& certificate) const {
 
 Status Wso2Application::UsePrivateKeyJwt() const {
   const std::string path(kOidc);
-  const auto configuration = Get(path);
-  if (!configuration) {
-    return std::unexpected(configuration.error());
-  }
-  auto wanted = *configuration;
+  ASSIGN_OR_RETURN(const auto configuration, Get(path));
+  auto wanted = configuration;
   auto& authentication = wanted["clientAuthentication"];
   if (!authentication.is_object()) {
     authentication = Json::object();
   }
   authentication["tokenEndpointAuthMethod"] = "private_key_jwt";
   authentication["tokenEndpointAllowReusePvtKeyJwt"] = false;  // mandatory from 7.1 on
-  if (wanted == *configuration) {
+  if (wanted == configuration) {
     return {};
   }
-  if (const auto sent = Call("PUT", path, wanted); !sent) {
-    return std::unexpected(sent.error());
-  }
+  RETURN_IF_ERROR(Call("PUT", path, wanted));
   const auto stored = Get(path);
   if (!stored) {
     return Fail(stored.error().code, "sent, but not read back: " + stored.error().message);

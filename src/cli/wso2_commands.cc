@@ -108,13 +108,10 @@ void AddWso2Options(CLI::App* verb, Options& options) {
 
 Result<Wso2Application> Wso2ApplicationOf(const Options& options) {
   const auto& wso2 = options.wso2;
-  auto token = ReadBearerToken(wso2.token_file);
-  if (!token) {
-    return std::unexpected(token.error());
-  }
+  ASSIGN_OR_RETURN(auto token, ReadBearerToken(wso2.token_file));
   return Wso2Application::New({.base_url = wso2.base_url,
                                .ca_file = wso2.ca_file,
-                               .token = std::move(*token),
+                               .token = std::move(token),
                                .application = wso2.application,
                                .client_id = options.client_id});
 }

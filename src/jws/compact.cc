@@ -64,21 +64,15 @@ Result<Unverified> ParseCompact(std::string_view text) {
   if (first == std::string_view::npos || first == last || text.find('.', first + 1) != last) {
     return Fail(Code::kInvalidArgument, "not a JWT: it must have three parts with dots between");
   }
-  auto header = DecodeObject(text.substr(0, first), "header");
-  if (!header) {
-    return std::unexpected(header.error());
-  }
-  auto claims = DecodeObject(text.substr(first + 1, last - first - 1), "claims set");
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
+  ASSIGN_OR_RETURN(auto header, DecodeObject(text.substr(0, first), "header"));
+  ASSIGN_OR_RETURN(auto claims, DecodeObject(text.substr(first + 1, last - first - 1), "claims set"));
   auto signature = Base64UrlDecode(text.substr(last + 1));
   if (!signature || signature->empty()) {
     return Fail(Code::kInvalidArgument, "the signature is " + (signature ? "empty" : signature.error().message));
   }
-  return Unverified{.header = std::move(header->object),
-                    .claims = std::move(claims->object),
-                    .payload = std::move(claims->text),
+  return Unverified{.header = std::move(header.object),
+                    .claims = std::move(claims.object),
+                    .payload = std::move(claims.text),
                     .signing_input = std::string(text.substr(0, last)),
                     .signature = std::move(*signature)};
 }

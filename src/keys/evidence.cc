@@ -138,12 +138,9 @@ void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key,
 
 Result<std::string> MakeEvidence(Token& token, const std::string& client_id, const ScheduledKey& key,
                                  std::int64_t version, Time now) {
-  const auto contents = token.Read({client_id});
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
-  const auto found = std::ranges::find(contents->keys, key.record.id, &TokenKey::id);
-  if (!key.key || found == contents->keys.end() || found->attributes.empty()) {
+  ASSIGN_OR_RETURN(const auto contents, token.Read({client_id}));
+  const auto found = std::ranges::find(contents.keys, key.record.id, &TokenKey::id);
+  if (!key.key || found == contents.keys.end() || found->attributes.empty()) {
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
   const auto& algorithm = *key.record.algorithm;
@@ -163,18 +160,12 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"certificate", x509::ToPem(key.key->chain)},
                          {"schedule", ScheduleJson(key.record, version, now)}};
   auto input = jws::SigningInput(jws::EncodedHeader(algorithm, key.record.kid, kType), Dump(report, -1));
-  const auto session = token.OpenSigningSession();
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  const auto signature = (*session)->Sign(found->id, algorithm, input);
-  if (!signature) {
-    return std::unexpected(signature.error());
-  }
-  if (!key.key->verifier.Verify(input, *signature)) {
+  ASSIGN_OR_RETURN(const auto session, token.OpenSigningSession());
+  ASSIGN_OR_RETURN(const auto signature, session->Sign(found->id, algorithm, input));
+  if (!key.key->verifier.Verify(input, signature)) {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_Sign: the evidence does not verify");
   }
-  return jws::Compact(std::move(input), *signature);
+  return jws::Compact(std::move(input), signature);
 }
 
 bool Evidence::ok() const { return std::ranges::all_of(findings, &EvidenceFinding::ok); }

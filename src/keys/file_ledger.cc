@@ -76,25 +76,19 @@ class FileLedger::FileHold final : public Ledger::Hold {
     const std::lock_guard alone(writing);
     const auto entries = owner_.ReadEntries();
     const auto kept = entries ? owner_.Gather(*entries) : std::unexpected(entries.error());
-    const auto versions = kept ? kept->VersionsOf(next.client_id) : std::unexpected(kept.error());
-    if (!versions) {
-      return std::unexpected(versions.error());
-    }
-    if ((versions->empty() ? 0 : versions->front().ledger->version) != current_.version) {
+    ASSIGN_OR_RETURN(const auto versions, kept ? kept->VersionsOf(next.client_id) : std::unexpected(kept.error()));
+    if ((versions.empty() ? 0 : versions.front().ledger->version) != current_.version) {
       return Fail(Code::kAborted, "the emergency brake came in between for client '" + next.client_id +
                                       "': read its keys again and decide again");
     }
-    auto text = owner_.seal_.Write(next);
-    if (!text) {
-      return std::unexpected(text.error());
-    }
+    ASSIGN_OR_RETURN(auto text, owner_.seal_.Write(next));
     Entries after;
     for (std::size_t place = 0; place < entries->size(); ++place) {
-      if (std::ranges::find(*versions, place, &KeptLedgers::Version::place) == versions->end()) {
+      if (std::ranges::find(versions, place, &KeptLedgers::Version::place) == versions.end()) {
         after.push_back((*entries)[place]);
       }
     }
-    after.push_back(std::move(*text));
+    after.push_back(std::move(text));
     return owner_.Write(after);
   }
 
@@ -116,14 +110,11 @@ Result<FileLedger::Entries> FileLedger::ReadEntries() const {
 Result<KeptLedgers> FileLedger::Gather(const Entries& entries) {
   KeptLedgers kept;
   for (std::size_t place = 0; place < entries.size(); ++place) {
-    auto judged = seal_.Judge(entries[place]);
-    if (!judged) {
-      return std::unexpected(judged.error());
-    }
-    if (judged->ledger || judged->error) {
-      kept.Add(place, "", std::move(*judged));
+    ASSIGN_OR_RETURN(auto judged, seal_.Judge(entries[place]));
+    if (judged.ledger || judged.error) {
+      kept.Add(place, "", std::move(judged));
     } else {
-      kept.AddStray("entry " + std::to_string(place + 1), judged->reason);
+      kept.AddStray("entry " + std::to_string(place + 1), judged.reason);
     }
   }
   return kept;
@@ -131,12 +122,9 @@ Result<KeptLedgers> FileLedger::Gather(const Entries& entries) {
 
 Result<LedgerContents> FileLedger::Read() {
   const auto entries = ReadEntries();
-  const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
+  ASSIGN_OR_RETURN(const auto kept, entries ? Gather(*entries) : std::unexpected(entries.error()));
   seal_.EndRound();
-  return kept->Contents();
+  return kept.Contents();
 }
 
 Result<MachineLock> FileLedger::Lock(const Patience& patience) const {
@@ -157,40 +145,29 @@ Result<MachineLock> FileLedger::Lock(const Patience& patience) const {
 }
 
 Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id, const Patience& patience) {
-  if (const auto settled = TakeOver(); !settled) {
-    return std::unexpected(settled.error());
-  }
+  RETURN_IF_ERROR(TakeOver());
   auto lock = Lock(patience);
   const auto entries = lock ? ReadEntries() : std::unexpected(lock.error());
   const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
-  const auto versions = kept ? kept->VersionsOf(client_id) : std::unexpected(kept.error());
-  if (!versions) {
-    return std::unexpected(versions.error());
-  }
-  return std::make_unique<FileHold>(*this, std::move(*lock), *versions, client_id);
+  ASSIGN_OR_RETURN(const auto versions, kept ? kept->VersionsOf(client_id) : std::unexpected(kept.error()));
+  return std::make_unique<FileHold>(*this, std::move(*lock), versions, client_id);
 }
 
 // The file changes as a whole: all ledgers are sealed, or none.
 Status FileLedger::SealUnsigned(Takeover& done) {
   const auto lock = Lock({});
   auto entries = lock ? ReadEntries() : std::unexpected(lock.error());
-  const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
-  for (const auto& client_id : kept->clients()) {
-    const auto versions = kept->VersionsOf(client_id);
+  ASSIGN_OR_RETURN(const auto kept, entries ? Gather(*entries) : std::unexpected(entries.error()));
+  for (const auto& client_id : kept.clients()) {
+    const auto versions = kept.VersionsOf(client_id);
     if (!versions) {
       done.left.emplace(client_id, versions.error());
       continue;
     }
     const auto& newest = versions->front();
     if (!newest.sealed()) {
-      auto text = seal_.Write(*newest.ledger);
-      if (!text) {
-        return std::unexpected(text.error());
-      }
-      (*entries)[newest.place] = std::move(*text);
+      ASSIGN_OR_RETURN(auto text, seal_.Write(*newest.ledger));
+      (*entries)[newest.place] = std::move(text);
       done.clients.push_back(client_id);
     }
   }

@@ -73,11 +73,8 @@ Result<JudgedLedger> LedgerSeal::JudgeAnew(std::string_view text) {
   JudgedLedger judged;
   if (text.starts_with('{')) {
     auto ledger = ParseUnsignedLedger(text);
-    const auto settled = ledger ? seal_.IsSettled() : Result<bool>(true);
-    if (!settled) {
-      return std::unexpected(settled.error());
-    }
-    if (*settled) {
+    ASSIGN_OR_RETURN(const auto settled, ledger ? seal_.IsSettled() : Result<bool>(true));
+    if (settled) {
       judged.reason = "it is not signed";
     } else {
       judged.ledger = std::make_shared<const ClientLedger>(std::move(*ledger));
@@ -106,11 +103,8 @@ Result<JudgedLedger> LedgerSeal::JudgeAnew(std::string_view text) {
 
 Result<Ledger::Takeover> LedgerSeal::TakeOver(const ReadAll& read, const SealUnsigned& seal_unsigned) {
   Ledger::Takeover done;
-  const auto settled = seal_.IsSettled();
-  if (!settled) {
-    return std::unexpected(settled.error());
-  }
-  if (*settled) {
+  ASSIGN_OR_RETURN(const auto settled, seal_.IsSettled());
+  if (settled) {
     const auto has_key = seal_.Settle();
     return has_key ? Result<Ledger::Takeover>(done) : std::unexpected(has_key.error());
   }
@@ -119,18 +113,11 @@ Result<Ledger::Takeover> LedgerSeal::TakeOver(const ReadAll& read, const SealUns
     return std::unexpected(found.error());
   }
   if (!found->ledgers.empty() || !found->errors.empty()) {
-    if (auto begun = seal_.BeginTakeover(); !begun) {
-      return std::unexpected(begun.error());
-    }
-    if (auto sealed = seal_unsigned(done); !sealed) {
-      return std::unexpected(sealed.error());
-    }
+    RETURN_IF_ERROR(seal_.BeginTakeover());
+    RETURN_IF_ERROR(seal_unsigned(done));
   }
   const auto dropped = DropUnsignedChanges(token_);
-  const auto ended = dropped ? seal_.Settle() : std::unexpected(dropped.error());
-  if (!ended) {
-    return std::unexpected(ended.error());
-  }
+  RETURN_IF_ERROR(dropped ? seal_.Settle() : std::unexpected(dropped.error()));
   done.dropped = *dropped;
   return done;
 }

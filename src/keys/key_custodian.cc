@@ -70,15 +70,12 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
   Result<std::string> kid;
   {
     const auto whole = token_.Hold();
-    const auto hold = ledger_.Take(change.client_id, patience);
-    if (!hold) {
-      return std::unexpected(hold.error());
-    }
-    const auto past = PastOutcome(change, (*hold)->current());
+    ASSIGN_OR_RETURN(const auto hold, ledger_.Take(change.client_id, patience));
+    const auto past = PastOutcome(change, hold->current());
     if (!past) {
       return std::unexpected(past.error());
     }
-    kid = *past ? Result<std::string>(**past) : Edited(change, *client, **hold, edit);
+    kid = *past ? Result<std::string>(**past) : Edited(change, *client, *hold, edit);
   }
   // Also when it failed because the version was another: then this process should see that one.
   const auto refreshed = ring_.Refresh();
@@ -193,11 +190,8 @@ Status KeyCustodian::DestroyCertificates(const std::string& client_id, const std
   if (thumbprints.empty()) {
     return {};
   }
-  const auto contents = token_.Read({client_id});
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
-  for (const auto& certificate : contents->certificates) {
+  ASSIGN_OR_RETURN(const auto contents, token_.Read({client_id}));
+  for (const auto& certificate : contents.certificates) {
     if (std::ranges::find(thumbprints, jws::Sha256Thumbprint(certificate.value)) != thumbprints.end()) {
       if (auto destroyed = token_.DestroyObject(certificate.handle); !destroyed) {
         return destroyed;
@@ -209,21 +203,15 @@ Status KeyCustodian::DestroyCertificates(const std::string& client_id, const std
 
 Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate,
                                       Draft& draft) {
-  const auto subject = x509::SubjectOf(certificate);
-  if (!subject) {
-    return std::unexpected(subject.error());
-  }
+  ASSIGN_OR_RETURN(const auto subject, x509::SubjectOf(certificate));
   draft.new_certificates.push_back(certificate.der);
-  return token_.StoreCertificate(client.client_id, id, *subject, certificate.der);
+  return token_.StoreCertificate(client.client_id, id, subject, certificate.der);
 }
 
 // The reference ends here: while one lives nothing is stored on the token.
 Result<x509::NewCertificate> KeyCustodian::SelfSign(const TokenKey& key, const NewKeyRequest& request, Time now) const {
-  const auto reference = token_.PrivateKeyOf(key.id);
-  if (!reference) {
-    return std::unexpected(reference.error());
-  }
-  return certifier_.SelfSign({.private_key_uri = reference->uri,
+  ASSIGN_OR_RETURN(const auto reference, token_.PrivateKeyOf(key.id));
+  return certifier_.SelfSign({.private_key_uri = reference.uri,
                               .public_key = key.public_key,
                               .algorithm = request.algorithm,
                               .common_name = request.common_name,
@@ -250,37 +238,27 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
   if (!random_(id)) {
     return Fail(Code::kInternal, "the random number generator failed");
   }
-  const auto key = token_.GenerateKeyPair(
-      {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits});
-  if (!key) {
-    return std::unexpected(key.error());
-  }
+  ASSIGN_OR_RETURN(const auto key,
+                   token_.GenerateKeyPair(
+                       {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits}));
   draft.new_keys.push_back(id);
-  const auto certificate = SelfSign(*key, request, draft.now);
-  if (!certificate) {
-    return std::unexpected(certificate.error());
-  }
-  if (const auto stored = StoreCertificate(client, id, certificate->certificate, draft); !stored) {
-    return std::unexpected(stored.error());
-  }
-  return KeyRecord{.kid = jws::JwkThumbprint(key->public_key),
+  ASSIGN_OR_RETURN(const auto certificate, SelfSign(key, request, draft.now));
+  RETURN_IF_ERROR(StoreCertificate(client, id, certificate.certificate, draft));
+  return KeyRecord{.kid = jws::JwkThumbprint(key.public_key),
                    .algorithm = request.algorithm,
                    .id = id,
-                   .certificates = {jws::Sha256Thumbprint(certificate->certificate.der)}};
+                   .certificates = {jws::Sha256Thumbprint(certificate.certificate.der)}};
 }
 
 Result<std::string> KeyCustodian::Generate(const ChangeRequest& change, const NewKeyRequest& key) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
     const bool first = !WillSign(draft.next.keys, draft.now);
-    auto record = MakeKey(client, key, draft);
-    if (!record) {
-      return std::unexpected(record.error());
-    }
+    ASSIGN_OR_RETURN(auto record, MakeKey(client, key, draft));
     if (first) {
-      record->publish_from = record->sign_from = draft.now;
+      record.publish_from = record.sign_from = draft.now;
     }
-    draft.next.keys.push_back(*record);
-    return record->kid;
+    draft.next.keys.push_back(record);
+    return record.kid;
   });
 }
 
@@ -288,56 +266,43 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
                                          std::optional<Time> sign_from) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
     const bool first = !WillSign(draft.next.keys, draft.now);
-    auto record = MakeKey(client, key, draft);
-    if (!record) {
-      return std::unexpected(record.error());
-    }
-    record->publish_from = draft.now;
-    draft.next.keys.push_back(*record);
+    ASSIGN_OR_RETURN(auto record, MakeKey(client, key, draft));
+    record.publish_from = draft.now;
+    draft.next.keys.push_back(record);
     if (!sign_from) {
       sign_from = first ? draft.now : client.binding == Binding::kJwks ? draft.now + client.publish_lead : kNever;
     }
     draft.next.keys = Rescheduled(
-        client, std::move(draft.next.keys), record->kid,
+        client, std::move(draft.next.keys), record.kid,
         {.publish_from = draft.now, .sign_from = sign_from, .sign_until = {}, .publish_until = {}}, draft.now);
-    return record->kid;
+    return record.kid;
   });
 }
 
 Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change, std::string_view kid,
                                                     std::string_view certificates) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
-    const auto record = FindRecord(draft.next, kid);
-    if (!record) {
-      return std::unexpected(record.error());
-    }
+    ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
     const auto entry = ring_.Find(client.client_id, kid);
     if (!entry || !entry->key) {
       return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
     }
-    const auto chain = x509::ParseChain(certificates);
-    if (!chain) {
-      return std::unexpected(chain.error());
-    }
-    if (const auto verified = x509::VerifyChain(*chain, entry->key->public_key, draft.now); !verified) {
-      return std::unexpected(verified.error());
-    }
+    ASSIGN_OR_RETURN(const auto chain, x509::ParseChain(certificates));
+    RETURN_IF_ERROR(x509::VerifyChain(chain, entry->key->public_key, draft.now));
     const auto present = CertificatesOf(draft.next);
-    (*record)->certificates.clear();
-    for (const auto& certificate : *chain) {
+    record->certificates.clear();
+    for (const auto& certificate : chain) {
       const auto thumbprint = jws::Sha256Thumbprint(certificate.der);
-      (*record)->certificates.push_back(thumbprint);
+      record->certificates.push_back(thumbprint);
       if (std::ranges::find(present, thumbprint) != present.end()) {
         continue;
       }
       // The leaf stands beside its key; an issuer has an id of its own.
-      auto id = (*record)->id;
-      if ((*record)->certificates.size() > 1 && !random_(id)) {
+      auto id = record->id;
+      if (record->certificates.size() > 1 && !random_(id)) {
         return Fail(Code::kInternal, "the random number generator failed");
       }
-      if (const auto stored = StoreCertificate(client, id, certificate, draft); !stored) {
-        return std::unexpected(stored.error());
-      }
+      RETURN_IF_ERROR(StoreCertificate(client, id, certificate, draft));
     }
     return std::string(kid);
   });
@@ -346,9 +311,7 @@ Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change,
 Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::string_view kid,
                                              const Instants& instants) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
-    if (const auto record = FindRecord(draft.next, kid); !record) {
-      return std::unexpected(record.error());
-    }
+    RETURN_IF_ERROR(FindRecord(draft.next, kid));
     draft.next.keys = Rescheduled(client, std::move(draft.next.keys), kid, instants, draft.now);
     return std::string(kid);
   });
@@ -356,9 +319,7 @@ Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::s
 
 Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::string_view kid) {
   const auto edit = [&](const Client& client, Draft& draft) -> Result<std::string> {
-    if (const auto record = FindRecord(draft.next, kid); !record) {
-      return std::unexpected(record.error());
-    }
+    RETURN_IF_ERROR(FindRecord(draft.next, kid));
     draft.revocation = true;
     draft.next.keys = Revoked(client, std::move(draft.next.keys), kid, draft.now);
     return std::string(kid);
@@ -368,16 +329,13 @@ Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::strin
 
 Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::string_view kid) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
-    const auto record = FindRecord(draft.next, kid);
-    if (!record) {
-      return std::unexpected(record.error());
+    ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
+    if (record->StateAt(draft.now) != KeyState::kWithdrawn && !change.forced) {
+      return Fail(Code::kFailedPrecondition, "kid: the key is not withdrawn before " + Rfc3339(record->publish_until) +
+                                                 ": revoke it first, or force its destruction by naming client '" +
+                                                 client.client_id + "'");
     }
-    if ((*record)->StateAt(draft.now) != KeyState::kWithdrawn && !change.forced) {
-      return Fail(Code::kFailedPrecondition,
-                  "kid: the key is not withdrawn before " + Rfc3339((*record)->publish_until) +
-                      ": revoke it first, or force its destruction by naming client '" + client.client_id + "'");
-    }
-    draft.obsolete_keys.push_back((*record)->id);
+    draft.obsolete_keys.push_back(record->id);
     std::erase_if(draft.next.keys, [&](const auto& other) { return other.kid == kid; });
     return std::string(kid);
   });
@@ -405,11 +363,8 @@ Result<std::string> KeyCustodian::CreateCsr(std::string_view client_id, std::str
   if (!entry->key) {
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
-  const auto reference = token_.PrivateKeyOf(entry->record.id);
-  if (!reference) {
-    return std::unexpected(reference.error());
-  }
-  return certifier_.CreateCsr({.private_key_uri = reference->uri,
+  ASSIGN_OR_RETURN(const auto reference, token_.PrivateKeyOf(entry->record.id));
+  return certifier_.CreateCsr({.private_key_uri = reference.uri,
                                .public_key = entry->key->public_key,
                                .algorithm = entry->record.algorithm,
                                .subject = subject,

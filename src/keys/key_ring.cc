@@ -156,9 +156,7 @@ Result<ScheduledKey> Admit(Token& token, const std::string& client_id, const Key
                                               .chain = std::move(*chain),
                                               .verifier = std::move(*verifier)});
   if (!withdrawn) {
-    if (const auto proven = Prove(token, *admitted, name, random); !proven) {
-      return std::unexpected(proven.error());
-    }
+    RETURN_IF_ERROR(Prove(token, *admitted, name, random));
   }
   entry.key = std::move(admitted);
   return entry;
@@ -172,12 +170,8 @@ Result<SigningKeyPtr> AdmitCopy(Token& token, const SigningKeyPtr& original, con
   if (auto half = FindHalf(record, key, name); !half && (key.flaw || original->algorithm->curve == nullptr)) {
     return std::unexpected(half.error());
   }
-  if (auto fit = CheckCustody(key, name, /*copy=*/true); !fit) {
-    return std::unexpected(fit.error());
-  }
-  if (auto proven = Prove(token, *original, name, random); !proven) {
-    return std::unexpected(proven.error());
-  }
+  RETURN_IF_ERROR(CheckCustody(key, name, /*copy=*/true));
+  RETURN_IF_ERROR(Prove(token, *original, name, random));
   return original;
 }
 
@@ -406,18 +400,12 @@ void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   OlderLedgers rolled_back;
-  const auto ledgers = ReadLedgers(rolled_back);
-  if (!ledgers) {
-    return std::unexpected(ledgers.error());
-  }
-  stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers->strays));
-  broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers->errors));
+  ASSIGN_OR_RETURN(const auto ledgers, ReadLedgers(rolled_back));
+  stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers.strays));
+  broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers.errors));
   rolled_back_.store(std::make_shared<const OlderLedgers>(rolled_back));
-  const auto listed = token_.List(kStrayApplications);
-  if (!listed) {
-    return std::unexpected(listed.error());
-  }
-  const Inventory inventory(*listed);
+  ASSIGN_OR_RETURN(const auto listed, token_.List(kStrayApplications));
+  const Inventory inventory(listed);
   inventory_ = inventory.all;
   const auto before = keys_.load();
   const auto originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
@@ -434,13 +422,12 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   std::set<std::string, std::less<>> labels;
   Status read;
   for (const auto& client : clients) {
-    const auto& ledger = Get(ledgers->ledgers, client.client_id, no_ledger);
+    const auto& ledger = Get(ledgers.ledgers, client.client_id, no_ledger);
     const auto* copied = HasCopiesOf(client) ? &Get(*originals, client.client_id, none) : nullptr;
     const auto version = copied == nullptr ? ledger.version : copied->version;
     const auto known = before->find(client.client_id);
     const auto seen = inventory.Of(client.client_id, copied == nullptr ? ledger.keys : ScheduleOf(*copied));
-    if (const auto error = ledgers->errors.find(client.client_id);
-        copied == nullptr && error != ledgers->errors.end()) {
+    if (const auto error = ledgers.errors.find(client.client_id); copied == nullptr && error != ledgers.errors.end()) {
       read = whole ? Status() : std::unexpected(error->second);
       auto kept = known == before->end() ? ClientKeys() : known->second;
       if (!rolled_back.contains(client.client_id)) {
@@ -458,18 +445,15 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
     }
   }
   if (changed.empty()) {
-    Adopt(ledgers->ledgers, rolled_back, std::move(after));  // a client may have gone
+    Adopt(ledgers.ledgers, rolled_back, std::move(after));  // a client may have gone
     return read;
   }
-  const auto contents = token_.Read(labels);
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
+  ASSIGN_OR_RETURN(const auto contents, token_.Read(labels));
   for (const auto& change : changed) {
     const auto known = before->find(change.client.client_id);
     auto keys = change.originals == nullptr
-                    ? Read(change.client, change.ledger, *contents, known == before->end() ? none : known->second)
-                    : ReadCopies(change.client, *change.originals, *contents);
+                    ? Read(change.client, change.ledger, contents, known == before->end() ? none : known->second)
+                    : ReadCopies(change.client, *change.originals, contents);
     if (keys) {
       keys->seen = change.seen;
       after->emplace(change.client.client_id, std::move(*keys));
@@ -483,7 +467,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
       after->insert(*known);  // one client's trouble is not another's
     }
   }
-  Adopt(ledgers->ledgers, rolled_back, std::move(after));
+  Adopt(ledgers.ledgers, rolled_back, std::move(after));
   return read;
 }
 

@@ -59,17 +59,11 @@ Result<TokenKey> Generate(Token& token, std::string_view label, const Random& ra
 }  // namespace
 
 Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label) {
-  auto contents = token.Read({std::string(label)});
-  if (!contents) {
-    return std::unexpected(contents.error());
-  }
+  ASSIGN_OR_RETURN(auto contents, token.Read({std::string(label)}));
   std::vector<TokenKey> fit;
-  for (auto& key : contents->keys) {
-    const auto proven = IsFit(key) ? FindHalf(token, key) : false;
-    if (!proven) {
-      return std::unexpected(proven.error());
-    }
-    if (*proven) {
+  for (auto& key : contents.keys) {
+    ASSIGN_OR_RETURN(const auto proven, IsFit(key) ? FindHalf(token, key) : false);
+    if (proven) {
       fit.push_back(std::move(key));
     }
   }
@@ -85,12 +79,9 @@ Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
   if (!leaf->public_key || !std::holds_alternative<RsaPublicKey>(*leaf->public_key)) {
     return Fail(Code::kTlsUnusable, "the key of TLS must be RSA");
   }
-  auto keys = FindOwnKeys(token, kTlsKeyLabel);
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
-  const auto found = std::ranges::find_if(*keys, [&](const auto& key) { return key.public_key == leaf->public_key; });
-  if (found == keys->end()) {
+  ASSIGN_OR_RETURN(auto keys, FindOwnKeys(token, kTlsKeyLabel));
+  const auto found = std::ranges::find_if(keys, [&](const auto& key) { return key.public_key == leaf->public_key; });
+  if (found == keys.end()) {
     return Fail(Code::kTlsUnusable,
                 "the token holds no key for this certificate: make both with assertionctl tls generate, or tls csr "
                 "and tls import-certificate");
@@ -100,11 +91,8 @@ Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
 
 Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, const Random& random) {
   const auto lock = MachineLock::TakeFor(token);
-  const auto found = lock ? FindOwnKeys(token, label) : std::unexpected(lock.error());
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  return found->empty() ? Generate(token, label, random) : Result<TokenKey>(found->front());
+  ASSIGN_OR_RETURN(const auto found, lock ? FindOwnKeys(token, label) : std::unexpected(lock.error()));
+  return found.empty() ? Generate(token, label, random) : Result<TokenKey>(found.front());
 }
 
 Result<TokenKey> GenerateOwnKey(Token& token, std::string_view label, const Random& random) {

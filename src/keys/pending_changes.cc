@@ -57,13 +57,8 @@ Result<PendingChange> PendingChanges::Add(PendingChange change) {
   change.id = Hex(id);
   const auto text = seal_.Sign(Seal::kPendingChange, ToJson(change));
   const auto lock = text ? MachineLock::TakeFor(token_, kBeside) : std::unexpected(text.error());
-  const auto waiting = lock ? Sweep() : std::unexpected(lock.error());
-  if (!waiting) {
-    return std::unexpected(waiting.error());
-  }
-  if (const auto room = CheckRoom(*waiting, change); !room) {
-    return std::unexpected(room.error());
-  }
+  ASSIGN_OR_RETURN(const auto waiting, lock ? Sweep() : std::unexpected(lock.error()));
+  RETURN_IF_ERROR(CheckRoom(waiting, change));
   const auto stored = token_.StoreData(kApplication, change.id, *text);
   return stored ? Result<PendingChange>(std::move(change)) : std::unexpected(stored.error());
 }
@@ -86,15 +81,12 @@ Status PendingChanges::CheckRoom(const std::vector<PendingChange>& waiting, cons
 
 // `id`: of one; empty: all.
 Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
-  const auto data = token_.FindData(kApplication, id);
-  if (!data) {
-    return std::unexpected(data.error());
-  }
+  ASSIGN_OR_RETURN(const auto data, token_.FindData(kApplication, id));
   Kept kept;
   const auto refuse = [&](const TokenData& object, std::string reason) {
     kept.strays.push_back({.name = Shown(object.label), .reason = std::move(reason)});
   };
-  for (const auto& object : *data) {
+  for (const auto& object : data) {
     if (!object.is_private) {
       refuse(object, "it is a public object: anybody may have made it");
       continue;
@@ -118,12 +110,9 @@ Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
 
 // Removes what is too old; tells what is left. What is not ours is for an operator to see.
 Result<std::vector<PendingChange>> PendingChanges::Sweep() {
-  auto kept = Read("");
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
+  ASSIGN_OR_RETURN(auto kept, Read(""));
   std::vector<PendingChange> left;
-  for (auto& [handle, change] : kept->changes) {
+  for (auto& [handle, change] : kept.changes) {
     if (change.expires_at > clock_()) {
       left.push_back(std::move(change));
     } else if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
@@ -134,13 +123,10 @@ Result<std::vector<PendingChange>> PendingChanges::Sweep() {
 }
 
 Result<std::vector<PendingChange>> PendingChanges::List() const {
-  auto kept = Read("");
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
+  ASSIGN_OR_RETURN(auto kept, Read(""));
   const auto now = clock_();
   std::vector<PendingChange> changes;
-  for (auto& [handle, change] : kept->changes) {
+  for (auto& [handle, change] : kept.changes) {
     if (change.expires_at > now) {
       changes.push_back(std::move(change));
     }
@@ -155,12 +141,9 @@ Result<std::vector<StrayText>> PendingChanges::Strays() const {
 }
 
 Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view digest) const {
-  auto changes = List();
-  if (!changes) {
-    return std::unexpected(changes.error());
-  }
-  const auto found = std::ranges::find(*changes, id, &PendingChange::id);
-  if (id.empty() || found == changes->end()) {
+  ASSIGN_OR_RETURN(auto changes, List());
+  const auto found = std::ranges::find(changes, id, &PendingChange::id);
+  if (id.empty() || found == changes.end()) {
     return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
   }
   if (found->digest != digest) {
@@ -174,11 +157,8 @@ Status PendingChanges::Remove(std::string_view id) {
     return Fail(Code::kNotFound, "id: must not be empty");
   }
   const auto lock = MachineLock::TakeFor(token_, kBeside);
-  const auto kept = lock ? Read(id) : std::unexpected(lock.error());
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
-  for (const auto& [handle, change] : kept->changes) {
+  ASSIGN_OR_RETURN(const auto kept, lock ? Read(id) : std::unexpected(lock.error()));
+  for (const auto& [handle, change] : kept.changes) {
     if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
       return destroyed;
     }
@@ -188,18 +168,13 @@ Status PendingChanges::Remove(std::string_view id) {
 
 Result<std::size_t> DropUnsignedChanges(Token& token) {
   const auto lock = MachineLock::TakeFor(token);
-  const auto data = lock ? token.FindData(kApplication, "") : std::unexpected(lock.error());
-  if (!data) {
-    return std::unexpected(data.error());
-  }
+  ASSIGN_OR_RETURN(const auto data, lock ? token.FindData(kApplication, "") : std::unexpected(lock.error()));
   std::size_t dropped = 0;
-  for (const auto& object : *data) {
+  for (const auto& object : data) {
     if (!object.is_private || !object.value.starts_with('{')) {
       continue;
     }
-    if (auto destroyed = token.DestroyObject(object.handle); !destroyed) {
-      return std::unexpected(destroyed.error());
-    }
+    RETURN_IF_ERROR(token.DestroyObject(object.handle));
     ++dropped;
   }
   return dropped;

@@ -17,11 +17,9 @@ Status ProveKey(Token& token, const Bytes& id, const Algorithm& algorithm, const
                 const Random& random) {
   const auto input = ProofInput(random);
   const auto session = input ? token.OpenSigningSession() : std::unexpected(input.error());
-  const auto signature = session ? (*session)->Sign(id, algorithm, *input) : std::unexpected(session.error());
-  if (!signature) {
-    return std::unexpected(signature.error());
-  }
-  return verifier.Verify(*input, *signature) ? Status() : Fail(Code::kKeyUnproven, "verification failed");
+  ASSIGN_OR_RETURN(const auto signature,
+                   session ? (*session)->Sign(id, algorithm, *input) : std::unexpected(session.error()));
+  return verifier.Verify(*input, signature) ? Status() : Fail(Code::kKeyUnproven, "verification failed");
 }
 
 }  // namespace assertion

@@ -83,9 +83,7 @@ Status Seal::Make(std::string_view label) {
 Result<bool> Seal::IsSettled() {
   const std::lock_guard lock(mutex_);
   if (!settled_) {
-    if (auto looked = Look(); !looked) {
-      return std::unexpected(looked.error());
-    }
+    RETURN_IF_ERROR(Look());
   }
   return settled_;
 }
@@ -111,23 +109,18 @@ const Seal::Key* Seal::SigningKey() const {
 Result<std::string> Seal::Sign(std::string_view typ, std::string_view payload) {
   const std::lock_guard lock(mutex_);
   if (SigningKey() == nullptr) {
-    if (auto made = Make(taking_over_ ? kTakeoverKeyLabel : kLedgerKeyLabel); !made) {
-      return std::unexpected(made.error());
-    }
+    RETURN_IF_ERROR(Make(taking_over_ ? kTakeoverKeyLabel : kLedgerKeyLabel));
   }
   const auto* key = SigningKey();
   if (key == nullptr) {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "the ledger key did not prove itself");
   }
   auto input = jws::SigningInput(jws::EncodedHeader(SealAlgorithm(), key->kid, typ), payload);
-  const auto signature = SignWith(token_, key->id, input);
-  if (!signature) {
-    return std::unexpected(signature.error());
-  }
-  if (!key->verifier.Verify(input, *signature)) {
+  ASSIGN_OR_RETURN(const auto signature, SignWith(token_, key->id, input));
+  if (!key->verifier.Verify(input, signature)) {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_Sign: the seal does not verify");
   }
-  return jws::Compact(std::move(input), *signature);
+  return jws::Compact(std::move(input), signature);
 }
 
 // The header is compared, not obeyed: alg, kid and typ are ours or the text is not.
@@ -147,9 +140,7 @@ Result<bool> Seal::MayBeNew(std::string_view kid) {
   if (looked_) {
     unknown_.emplace(kid, now);
   }
-  if (auto looked = Look(); !looked) {
-    return std::unexpected(looked.error());
-  }
+  RETURN_IF_ERROR(Look());
   return true;
 }
 
@@ -171,10 +162,7 @@ Result<std::string> Seal::Open(std::string_view typ, std::string_view jws) {
       return NotSealed("its typ is '" + named + "', not " + std::string(typ));
     }
     const auto kid = TextOf(parsed->header, "kid");
-    const auto looked = MayBeNew(kid);
-    if (!looked) {
-      return std::unexpected(looked.error());
-    }
+    RETURN_IF_ERROR(MayBeNew(kid));
     key = KeyOf(typ, header);
     if (key == nullptr) {
       return NotSealed(std::ranges::find(keys_, kid, &Key::kid) == keys_.end()

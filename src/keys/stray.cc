@@ -136,32 +136,21 @@ Result<std::vector<Stray>> FindStrays(Token& token, const std::vector<std::strin
   std::set<std::string, std::less<>> labels(client_ids.begin(), client_ids.end());
   labels.insert(kOwnKeyLabels.begin(), kOwnKeyLabels.end());
   const auto contents = token.Read(labels);
-  const auto listed = contents ? token.List(kStrayApplications) : std::unexpected(contents.error());
-  if (!listed) {
-    return std::unexpected(listed.error());
-  }
-  return Among(*contents, *listed, ledgers);
+  ASSIGN_OR_RETURN(const auto listed, contents ? token.List(kStrayApplications) : std::unexpected(contents.error()));
+  return Among(*contents, listed, ledgers);
 }
 
 Result<std::vector<Stray>> RemoveStrays(Token& token, Ledger& ledger, const std::string& client_id) {
-  const auto hold = ledger.Take(client_id);
-  if (!hold) {
-    return std::unexpected(hold.error());
-  }
-  const auto find = [&] { return FindStrays(token, {client_id}, {{client_id, (*hold)->current()}}); };
+  ASSIGN_OR_RETURN(const auto hold, ledger.Take(client_id));
+  const auto find = [&] { return FindStrays(token, {client_id}, {{client_id, hold->current()}}); };
   auto strays = find();
   if (!strays) {
     return strays;
   }
-  if (const auto destroyed = Destroy(token, *strays); !destroyed) {
-    return std::unexpected(destroyed.error());
-  }
+  RETURN_IF_ERROR(Destroy(token, *strays));
   // The public half of a pair stands alone by now.
   const auto halves = find();
-  const auto destroyed = halves ? Destroy(token, *halves) : std::unexpected(halves.error());
-  if (!destroyed) {
-    return std::unexpected(destroyed.error());
-  }
+  RETURN_IF_ERROR(halves ? Destroy(token, *halves) : std::unexpected(halves.error()));
   return strays;
 }
 

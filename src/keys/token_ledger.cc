@@ -72,12 +72,9 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
   Status Read() {
     const auto data = owner_.token_.FindData(kLedgerObjects, client_id_);
     const auto kept = data ? owner_.Gather(*data) : std::unexpected(data.error());
-    const auto versions = kept ? kept->VersionsOf(client_id_) : std::unexpected(kept.error());
-    if (!versions) {
-      return std::unexpected(versions.error());
-    }
-    for (const auto& version : *versions) {
-      if (&version == &versions->front()) {
+    ASSIGN_OR_RETURN(const auto versions, kept ? kept->VersionsOf(client_id_) : std::unexpected(kept.error()));
+    for (const auto& version : versions) {
+      if (&version == &versions.front()) {
         current_ = *version.ledger;
       } else {
         older_.push_back((*data)[version.place].handle);
@@ -151,15 +148,10 @@ class TokenLedger::TokenHold final : public Ledger::Hold {
 Result<std::unique_ptr<TokenLedger>> TokenLedger::Open(Token& token, std::string holder, Clock clock, Random random) {
   std::unique_ptr<TokenLedger> ledger(new TokenLedger(token, std::move(holder), std::move(clock), std::move(random)));
   const auto lock = MachineLock::TakeFor(token);
-  const auto claims = lock ? token.FindData(kClaimObjects, {}) : std::unexpected(lock.error());
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
-  for (const auto& claim : *claims) {
+  ASSIGN_OR_RETURN(const auto claims, lock ? token.FindData(kClaimObjects, {}) : std::unexpected(lock.error()));
+  for (const auto& claim : claims) {
     if (claim.is_private && ParseClaim(claim.value).holder == ledger->holder_) {
-      if (const auto destroyed = token.DestroyObject(claim.handle); !destroyed) {
-        return std::unexpected(destroyed.error());
-      }
+      RETURN_IF_ERROR(token.DestroyObject(claim.handle));
     }
   }
   return ledger;
@@ -192,11 +184,8 @@ Result<KeptLedgers> TokenLedger::Gather(const std::vector<TokenData>& data) {
       kept.AddStray(object.label, "it is a public object: anybody may have made it");
       continue;
     }
-    auto judged = seal_.Judge(object.value);
-    if (!judged) {
-      return std::unexpected(judged.error());
-    }
-    kept.Add(place, object.label, std::move(*judged));
+    ASSIGN_OR_RETURN(auto judged, seal_.Judge(object.value));
+    kept.Add(place, object.label, std::move(judged));
   }
   return kept;
 }
@@ -204,25 +193,19 @@ Result<KeptLedgers> TokenLedger::Gather(const std::vector<TokenData>& data) {
 Result<LedgerContents> TokenLedger::Read() {
   Touch();
   const auto data = token_.FindData(kLedgerObjects, {});
-  const auto kept = data ? Gather(*data) : std::unexpected(data.error());
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
+  ASSIGN_OR_RETURN(const auto kept, data ? Gather(*data) : std::unexpected(data.error()));
   seal_.EndRound();
-  return kept->Contents();
+  return kept.Contents();
 }
 
 // Seals the newest of what is unsigned, all of it before any of it is removed.
 Status TokenLedger::SealUnsigned(Takeover& done) {
   const auto lock = MachineLock::TakeFor(token_);
   const auto data = lock ? token_.FindData(kLedgerObjects, {}) : std::unexpected(lock.error());
-  const auto kept = data ? Gather(*data) : std::unexpected(data.error());
-  if (!kept) {
-    return std::unexpected(kept.error());
-  }
+  ASSIGN_OR_RETURN(const auto kept, data ? Gather(*data) : std::unexpected(data.error()));
   std::vector<ObjectHandle> obsolete;
-  for (const auto& client_id : kept->clients()) {
-    const auto versions = kept->VersionsOf(client_id);
+  for (const auto& client_id : kept.clients()) {
+    const auto versions = kept.VersionsOf(client_id);
     if (!versions) {
       done.left.emplace(client_id, versions.error());
       continue;
@@ -267,15 +250,12 @@ Result<std::optional<int>> TokenLedger::Claim(const std::string& client_id, cons
       !stored) {
     return std::unexpected(stored.error());
   }
-  const auto claims = token_.FindData(kClaimObjects, client_id);
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
+  ASSIGN_OR_RETURN(const auto claims, token_.FindData(kClaimObjects, client_id));
   std::optional<int> highest;
   const std::lock_guard lock(mutex_);
   auto& over = over_[client_id];
   std::set<std::string> left;
-  for (const auto& object : *claims) {
+  for (const auto& object : claims) {
     const auto claim = ParseClaim(object.value);
     if (!object.is_private || claim.nonce == nonce) {
       continue;
@@ -295,11 +275,8 @@ Result<std::optional<int>> TokenLedger::Claim(const std::string& client_id, cons
 // From now on nobody else's claim on the client stands. Where the token keeps one, its holder's commit is still
 // outranked (see the class), and the brake matters more than what that holder then believes.
 Status TokenLedger::RemoveOtherClaims(const std::string& client_id, const std::string& nonce) {
-  const auto claims = token_.FindData(kClaimObjects, client_id);
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
-  for (const auto& object : *claims) {
+  ASSIGN_OR_RETURN(const auto claims, token_.FindData(kClaimObjects, client_id));
+  for (const auto& object : claims) {
     if (object.is_private && ParseClaim(object.value).nonce != nonce) {
       static_cast<void>(token_.DestroyObject(object.handle));
     }
@@ -308,12 +285,9 @@ Status TokenLedger::RemoveOtherClaims(const std::string& client_id, const std::s
 }
 
 Result<bool> TokenLedger::Stands(const std::string& client_id, const std::string& nonce) {
-  const auto claims = token_.FindData(kClaimObjects, client_id);
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
+  ASSIGN_OR_RETURN(const auto claims, token_.FindData(kClaimObjects, client_id));
   return std::ranges::any_of(
-      *claims, [&](const auto& object) { return object.is_private && ParseClaim(object.value).nonce == nonce; });
+      claims, [&](const auto& object) { return object.is_private && ParseClaim(object.value).nonce == nonce; });
 }
 
 // Void from now on for this process, whatever the token does, or says that it did.
@@ -322,11 +296,8 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
     const std::lock_guard lock(mutex_);
     over_[client_id].insert(nonce);
   }
-  const auto claims = token_.FindData(kClaimObjects, client_id);
-  if (!claims) {
-    return std::unexpected(claims.error());
-  }
-  for (const auto& object : *claims) {
+  ASSIGN_OR_RETURN(const auto claims, token_.FindData(kClaimObjects, client_id));
+  for (const auto& object : claims) {
     if (object.is_private && ParseClaim(object.value).nonce == nonce) {
       return token_.DestroyObject(object.handle);
     }
@@ -335,9 +306,7 @@ Status TokenLedger::Withdraw(const std::string& client_id, const std::string& no
 }
 
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& client_id, const Patience& patience) {
-  if (const auto settled = TakeOver(); !settled) {
-    return std::unexpected(settled.error());
-  }
+  RETURN_IF_ERROR(TakeOver());
   const auto deadline = steady_clock::now() + patience.longest;
   auto taken = MachineLock::TakeFor(token_, patience);
   if (!taken && !patience.takes_over) {
@@ -346,9 +315,7 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
   owes_touch_ = owes_touch_ || !taken;
   auto lock = std::move(taken).value_or(MachineLock());
   // Before anything is stored: see the class.
-  if (const auto look = token_.FindData(kClaimObjects, client_id); !look) {
-    return std::unexpected(look.error());
-  }
+  RETURN_IF_ERROR(token_.FindData(kClaimObjects, client_id));
   int level = 0;
   while (true) {
     std::array<std::uint8_t, 16> octets{};
@@ -387,9 +354,7 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
 Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Held(MachineLock lock, const std::string& client_id,
                                                         std::string nonce, int level) {
   auto hold = std::make_unique<TokenHold>(std::move(lock), *this, std::move(nonce), client_id, level);
-  if (const auto read = hold->Read(); !read) {
-    return std::unexpected(read.error());
-  }
+  RETURN_IF_ERROR(hold->Read());
   return hold;
 }
 

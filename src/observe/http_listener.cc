@@ -542,9 +542,7 @@ Visitors::Limits HttpListener::AdminLimits() {
 
 Result<std::unique_ptr<HttpListener>> HttpListener::Start(Options options, HttpPages pages) {
   auto loop = std::make_unique<Loop>(std::move(options), std::move(pages));
-  if (const auto listens = loop->Listen(); !listens) {
-    return std::unexpected(listens.error());
-  }
+  RETURN_IF_ERROR(loop->Listen());
   loop->Run();
   return std::unique_ptr<HttpListener>(new HttpListener(std::move(loop)));
 }

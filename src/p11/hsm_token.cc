@@ -69,27 +69,18 @@ Result<std::vector<CK_OBJECT_HANDLE>> FindById(Session& session, CK_OBJECT_CLASS
 }
 
 Result<Bytes> ReadNeeded(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, const char* name) {
-  auto value = session.Read(object, type);
+  ASSIGN_OR_RETURN(auto value, session.Read(object, type));
   if (!value) {
-    return std::unexpected(value.error());
-  }
-  if (!*value) {
     return Fail(Code::kKeyUnproven, std::string("the token does not show ") + name + " of a key");
   }
-  return std::move(**value);
+  return std::move(*value);
 }
 
 Result<RsaPublicKey> ReadRsa(Session& session, CK_OBJECT_HANDLE object) {
-  auto modulus = ReadNeeded(session, object, CKA_MODULUS, "CKA_MODULUS");
-  if (!modulus) {
-    return std::unexpected(modulus.error());
-  }
-  auto exponent = ReadNeeded(session, object, CKA_PUBLIC_EXPONENT, "CKA_PUBLIC_EXPONENT");
-  if (!exponent) {
-    return std::unexpected(exponent.error());
-  }
-  return RsaPublicKey{.modulus = WithoutLeadingZeros(std::move(*modulus)),
-                      .exponent = WithoutLeadingZeros(std::move(*exponent))};
+  ASSIGN_OR_RETURN(auto modulus, ReadNeeded(session, object, CKA_MODULUS, "CKA_MODULUS"));
+  ASSIGN_OR_RETURN(auto exponent, ReadNeeded(session, object, CKA_PUBLIC_EXPONENT, "CKA_PUBLIC_EXPONENT"));
+  return RsaPublicKey{.modulus = WithoutLeadingZeros(std::move(modulus)),
+                      .exponent = WithoutLeadingZeros(std::move(exponent))};
 }
 
 // The octets of a CKA_EC_POINT that should have `size`: PKCS#11 v2.40 section 2.3.3 has them in an OCTET STRING, and
@@ -105,12 +96,9 @@ BytesView PointOctets(BytesView point, std::size_t size) {
 }
 
 Result<CurvePublicKey> ReadPoint(Session& session, CK_OBJECT_HANDLE object, const Curve& curve) {
-  const auto point = ReadNeeded(session, object, CKA_EC_POINT, "CKA_EC_POINT");
-  if (!point) {
-    return std::unexpected(point.error());
-  }
+  ASSIGN_OR_RETURN(const auto point, ReadNeeded(session, object, CKA_EC_POINT, "CKA_EC_POINT"));
   const bool has_y = curve.key_type == &kEc;
-  const auto octets = PointOctets(*point, has_y ? 1 + 2 * curve.octets : curve.octets);
+  const auto octets = PointOctets(point, has_y ? 1 + 2 * curve.octets : curve.octets);
   constexpr std::uint8_t kUncompressed = 0x04;  // SEC 1 section 2.3.3
   if (octets.empty() || (has_y && octets.front() != kUncompressed)) {
     return Fail(Code::kKeyUnproven, "its CKA_EC_POINT is no point of " + std::string(curve.name));
@@ -123,23 +111,17 @@ Result<CurvePublicKey> ReadPoint(Session& session, CK_OBJECT_HANDLE object, cons
 
 // Nothing where the token does not show it.
 Result<std::optional<bool>> ReadFlag(Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
-  const auto value = session.Read(object, type);
-  if (!value) {
-    return std::unexpected(value.error());
-  }
-  const bool shown = *value && (*value)->size() == sizeof(CK_BBOOL);
-  return shown ? std::optional((*value)->front() != CK_FALSE) : std::nullopt;
+  ASSIGN_OR_RETURN(const auto value, session.Read(object, type));
+  const bool shown = value && value->size() == sizeof(CK_BBOOL);
+  return shown ? std::optional(value->front() != CK_FALSE) : std::nullopt;
 }
 
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
   std::vector<KeyAttribute> attributes;
   for (const auto& custody : kCustody) {
-    const auto value = ReadFlag(session, key, custody.type);
-    if (!value) {
-      return std::unexpected(value.error());
-    }
+    ASSIGN_OR_RETURN(const auto value, ReadFlag(session, key, custody.type));
     attributes.push_back(
-        {.name = custody.name, .meaning = custody.meaning, .value = *value, .required = custody.to_sign});
+        {.name = custody.name, .meaning = custody.meaning, .value = value, .required = custody.to_sign});
   }
   return attributes;
 }
@@ -161,12 +143,9 @@ Result<std::string> ReadText(Session& session, CK_OBJECT_HANDLE object, CK_ATTRI
 
 // The objects of a class with their labels and ids.
 Result<std::vector<ListedObject>> ListAll(Session& session, ObjectKind kind, CK_OBJECT_CLASS object_class) {
-  const auto found = FindAll(session, object_class);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
+  ASSIGN_OR_RETURN(const auto found, FindAll(session, object_class));
   std::vector<ListedObject> objects;
-  for (const auto handle : *found) {
+  for (const auto handle : found) {
     auto label = ReadText(session, handle, CKA_LABEL);
     auto id = ReadText(session, handle, CKA_ID);
     // Without a login a private key and a certificate are made as easily as a public key.
@@ -189,12 +168,9 @@ Result<std::vector<ListedObject>> ListPublicData(Session& session, std::string_v
   const CK_OBJECT_CLASS object_class = CKO_DATA;
   std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_TOKEN, kTrue),
                         Attribute(CKA_APPLICATION, AsBytes(application)), Attribute(CKA_PRIVATE, kFalse)};
-  const auto found = session.Find(pattern);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
+  ASSIGN_OR_RETURN(const auto found, session.Find(pattern));
   std::vector<ListedObject> objects;
-  for (const auto handle : *found) {
+  for (const auto handle : found) {
     auto label = ReadText(session, handle, CKA_LABEL);
     const auto is_private = ReadFlag(session, handle, CKA_PRIVATE);
     if (!label || !is_private) {
@@ -232,15 +208,12 @@ Result<std::vector<ListedObject>> ListOnce(Session& session, std::span<const std
 }
 
 Result<CK_KEY_TYPE> ReadKeyType(Session& session, CK_OBJECT_HANDLE object) {
-  const auto value = ReadNeeded(session, object, CKA_KEY_TYPE, "CKA_KEY_TYPE");
-  if (!value) {
-    return std::unexpected(value.error());
-  }
+  ASSIGN_OR_RETURN(const auto value, ReadNeeded(session, object, CKA_KEY_TYPE, "CKA_KEY_TYPE"));
   CK_KEY_TYPE type{};
-  if (value->size() != sizeof type) {
+  if (value.size() != sizeof type) {
     return Fail(Code::kKeyUnproven, "the token does not show CKA_KEY_TYPE of a key as a number");
   }
-  std::memcpy(&type, value->data(), sizeof type);
+  std::memcpy(&type, value.data(), sizeof type);
   return type;
 }
 
@@ -261,14 +234,11 @@ bool IsFlaw(const Error& error) {
 
 // On the curve that the object itself names.
 Result<PublicKey> ReadCurveKey(Session& session, CK_OBJECT_HANDLE object, CK_KEY_TYPE type) {
-  const auto parameters = ReadNeeded(session, object, CKA_EC_PARAMS, "CKA_EC_PARAMS");
-  if (!parameters) {
-    return std::unexpected(parameters.error());
-  }
-  const auto* curve = CurveOf(*parameters);
+  ASSIGN_OR_RETURN(const auto parameters, ReadNeeded(session, object, CKA_EC_PARAMS, "CKA_EC_PARAMS"));
+  const auto* curve = CurveOf(parameters);
   if (curve == nullptr || curve->key_type->pkcs11_key_type != type) {
     return Fail(Code::kKeyForbidden, "it is on another curve than P-256, P-384, P-521 and Ed25519",
-                "CKA_EC_PARAMS: " + Hex(*parameters));
+                "CKA_EC_PARAMS: " + Hex(parameters));
   }
   auto point = ReadPoint(session, object, *curve);
   return point ? Result<PublicKey>(std::move(*point)) : std::unexpected(point.error());
@@ -296,36 +266,27 @@ Result<std::optional<PublicKey>> ReadPublicKey(Session& session, CK_OBJECT_HANDL
 // gives it, is first.
 Result<std::vector<PublicKey>> ReadCandidates(Session& session, CK_OBJECT_HANDLE private_half,
                                               const std::vector<CK_OBJECT_HANDLE>& halves) {
-  const auto type = ReadKeyType(session, private_half);
-  if (!type) {
-    return std::unexpected(type.error());
-  }
+  ASSIGN_OR_RETURN(const auto type, ReadKeyType(session, private_half));
   const Curve* curve = nullptr;
   Bytes modulus;
   std::vector<PublicKey> candidates;
-  if (*type == kRsa.pkcs11_key_type) {
+  if (type == kRsa.pkcs11_key_type) {
     auto shown = ReadNeeded(session, private_half, CKA_MODULUS, "CKA_MODULUS");
     if (!shown) {
       return IsFlaw(shown.error()) ? NotOnePair(shown.error().message) : std::unexpected(shown.error());
     }
     modulus = WithoutLeadingZeros(std::move(*shown));
-    auto exponent = session.Read(private_half, CKA_PUBLIC_EXPONENT);
-    if (!exponent) {
-      return std::unexpected(exponent.error());
-    }
-    if (*exponent && !(*exponent)->empty()) {
+    ASSIGN_OR_RETURN(auto exponent, session.Read(private_half, CKA_PUBLIC_EXPONENT));
+    if (exponent && !exponent->empty()) {
       return std::vector<PublicKey>{
-          RsaPublicKey{.modulus = std::move(modulus), .exponent = WithoutLeadingZeros(std::move(**exponent))}};
+          RsaPublicKey{.modulus = std::move(modulus), .exponent = WithoutLeadingZeros(std::move(*exponent))}};
     }
-  } else if (*type == kEc.pkcs11_key_type || *type == kOkp.pkcs11_key_type) {
-    const auto parameters = ReadNeeded(session, private_half, CKA_EC_PARAMS, "CKA_EC_PARAMS");
-    if (!parameters) {
-      return std::unexpected(parameters.error());
-    }
-    curve = CurveOf(*parameters);
-    if (curve == nullptr || curve->key_type->pkcs11_key_type != *type) {
+  } else if (type == kEc.pkcs11_key_type || type == kOkp.pkcs11_key_type) {
+    ASSIGN_OR_RETURN(const auto parameters, ReadNeeded(session, private_half, CKA_EC_PARAMS, "CKA_EC_PARAMS"));
+    curve = CurveOf(parameters);
+    if (curve == nullptr || curve->key_type->pkcs11_key_type != type) {
       return Fail(Code::kKeyForbidden, "it is on another curve than P-256, P-384, P-521 and Ed25519",
-                  "CKA_EC_PARAMS: " + Hex(*parameters));
+                  "CKA_EC_PARAMS: " + Hex(parameters));
     }
     if (auto own = ReadPoint(session, private_half, *curve)) {
       candidates.emplace_back(std::move(*own));
@@ -336,17 +297,14 @@ Result<std::vector<PublicKey>> ReadCandidates(Session& session, CK_OBJECT_HANDLE
     return Fail(Code::kKeyForbidden, "it is neither an RSA key nor one on a curve");
   }
   for (const auto half : halves) {
-    auto read = ReadPublicKey(session, half);
-    if (!read) {
-      return std::unexpected(read.error());
-    }
-    if (!*read || std::ranges::find(candidates, **read) != candidates.end()) {
+    ASSIGN_OR_RETURN(auto read, ReadPublicKey(session, half));
+    if (!read || std::ranges::find(candidates, *read) != candidates.end()) {
       continue;
     }
-    const auto* rsa = std::get_if<RsaPublicKey>(&**read);
-    const auto* point = std::get_if<CurvePublicKey>(&**read);
+    const auto* rsa = std::get_if<RsaPublicKey>(&*read);
+    const auto* point = std::get_if<CurvePublicKey>(&*read);
     if (curve != nullptr ? point != nullptr && point->curve == curve : rsa != nullptr && rsa->modulus == modulus) {
-      candidates.push_back(std::move(**read));
+      candidates.push_back(std::move(*read));
     }
   }
   return candidates;
@@ -354,20 +312,14 @@ Result<std::vector<PublicKey>> ReadCandidates(Session& session, CK_OBJECT_HANDLE
 
 // Reads what makes a key usable into `key`; an error is a flaw of the key or of the token.
 Status ReadUsable(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key) {
-  auto attributes = ReadCustody(session, key.private_key.value);
-  if (!attributes) {
-    return std::unexpected(attributes.error());
-  }
-  key.attributes = std::move(*attributes);
-  auto candidates = ReadCandidates(session, key.private_key.value, halves);
-  if (!candidates) {
-    return std::unexpected(candidates.error());
-  }
-  if (candidates->empty()) {
+  ASSIGN_OR_RETURN(auto attributes, ReadCustody(session, key.private_key.value));
+  key.attributes = std::move(attributes);
+  ASSIGN_OR_RETURN(auto candidates, ReadCandidates(session, key.private_key.value, halves));
+  if (candidates.empty()) {
     return NotOnePair("no public key with its CKA_ID is of its kind");
   }
-  key.public_key = candidates->front();
-  key.candidates = std::move(*candidates);
+  key.public_key = candidates.front();
+  key.candidates = std::move(candidates);
   return {};
 }
 
@@ -434,32 +386,23 @@ Result<TokenContents> ReadOnce(Session& session, const std::set<std::string, std
   std::set<Bytes> ids;
   for (const auto& object : *private_keys) {
     if (labels.contains(object.label)) {
-      auto key = ReadKey(session, object, *private_keys, *public_keys);
-      if (!key) {
-        return std::unexpected(key.error());
-      }
-      ids.insert(key->id);
-      contents.keys.push_back(std::move(*key));
+      ASSIGN_OR_RETURN(auto key, ReadKey(session, object, *private_keys, *public_keys));
+      ids.insert(key.id);
+      contents.keys.push_back(std::move(key));
     }
   }
   for (const auto& object : *public_keys) {
     if (labels.contains(object.label) || ids.contains(object.id)) {
-      auto public_key = ReadPublicKey(session, object.handle.value);
-      if (!public_key) {
-        return std::unexpected(public_key.error());
-      }
+      ASSIGN_OR_RETURN(auto public_key, ReadPublicKey(session, object.handle.value));
       contents.public_keys.push_back(Unread(object));
-      contents.public_keys.back().public_key = std::move(*public_key);
+      contents.public_keys.back().public_key = std::move(public_key);
     }
   }
   for (const auto& object : *certificates) {
     if (labels.contains(object.label)) {
-      auto value = session.Read(object.handle.value, CKA_VALUE);
-      if (!value) {
-        return std::unexpected(value.error());
-      }
+      ASSIGN_OR_RETURN(auto value, session.Read(object.handle.value, CKA_VALUE));
       contents.certificates.push_back(Unread(object));
-      contents.certificates.back().value = std::move(*value).value_or(Bytes());
+      contents.certificates.back().value = std::move(value).value_or(Bytes());
     }
   }
   return contents;
@@ -472,26 +415,20 @@ Result<std::vector<TokenData>> FindDataOnce(Session& session, std::string_view a
   if (!label.empty()) {
     pattern.push_back(Attribute(CKA_LABEL, AsBytes(label)));
   }
-  const auto found = session.Find(pattern);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
+  ASSIGN_OR_RETURN(const auto found, session.Find(pattern));
   std::vector<TokenData> objects;
-  for (const auto handle : *found) {
-    const auto is_private = ReadFlag(session, handle, CKA_PRIVATE);
-    if (!is_private) {
-      return std::unexpected(is_private.error());
-    }
+  for (const auto handle : found) {
+    ASSIGN_OR_RETURN(const auto is_private, ReadFlag(session, handle, CKA_PRIVATE));
     // What may be anybody's may be of any size.
     auto name = ReadText(session, handle, CKA_LABEL);
-    auto value = *is_private == true ? ReadText(session, handle, CKA_VALUE) : Result<std::string>("");
+    auto value = is_private == true ? ReadText(session, handle, CKA_VALUE) : Result<std::string>("");
     if (!name || !value) {
       return std::unexpected(name ? value.error() : name.error());
     }
     objects.push_back({.handle = {.value = handle},
                        .label = std::move(*name),
                        .value = std::move(*value),
-                       .is_private = *is_private == true});
+                       .is_private = is_private == true});
   }
   return objects;
 }
@@ -539,13 +476,10 @@ class HsmSigningSession final : public SigningSession {
       return Fail(Code::kLedgerUnusable, "the HSM has no mechanism for " + std::string(algorithm.name),
                   "C_GetMechanismInfo: neither " + std::string(algorithm.of_message.name) + " nor one over a digest");
     }
-    const auto key = HandleOf(id);
-    if (!key) {
-      return std::unexpected(key.error());
-    }
+    ASSIGN_OR_RETURN(const auto key, HandleOf(id));
     const auto data =
         mechanism->digest == nullptr ? AsBytes(input) : hasher_.Hash(*mechanism->digest, mechanism->digest_info, input);
-    return data ? session_.Sign(*mechanism, *key, *data) : std::unexpected(data.error());
+    return data ? session_.Sign(*mechanism, key, *data) : std::unexpected(data.error());
   }
 
  private:
@@ -553,32 +487,24 @@ class HsmSigningSession final : public SigningSession {
     if (const auto known = handles_.find(id); known != handles_.end()) {
       return known->second;
     }
-    auto found = FindById(session_, CKO_PRIVATE_KEY, id);
-    if (!found) {
-      return std::unexpected(found.error());
-    }
+    ASSIGN_OR_RETURN(auto found, FindById(session_, CKO_PRIVATE_KEY, id));
     // One that is not private may be anybody's.
-    for (auto key = found->begin(); key != found->end();) {
-      const auto is_private = ReadFlag(session_, *key, CKA_PRIVATE);
-      if (!is_private) {
-        return std::unexpected(is_private.error());
-      }
-      key = *is_private == true ? std::next(key) : found->erase(key);
+    for (auto key = found.begin(); key != found.end();) {
+      ASSIGN_OR_RETURN(const auto is_private, ReadFlag(session_, *key, CKA_PRIVATE));
+      key = is_private == true ? std::next(key) : found.erase(key);
     }
-    if (found->empty()) {
+    if (found.empty()) {
       // Who is not logged in sees no private key.
-      if (const auto standing = session_.CheckLogin(); !standing) {
-        return std::unexpected(standing.error());
-      }
+      RETURN_IF_ERROR(session_.CheckLogin());
       return Fail(Code::kLedgerUnusable, "the key is not on the token any more: see assertionctl doctor",
                   "C_FindObjects: no private key with CKA_ID " + Hex(id));
     }
-    if (found->size() > 1) {
+    if (found.size() > 1) {
       return Fail(Code::kKeyAmbiguous, "the token holds several keys with one CKA_ID: see assertionctl doctor",
-                  "C_FindObjects: " + std::to_string(found->size()) + " private keys with CKA_ID " + Hex(id));
+                  "C_FindObjects: " + std::to_string(found.size()) + " private keys with CKA_ID " + Hex(id));
     }
-    handles_.emplace(id, found->front());
-    return found->front();
+    handles_.emplace(id, found.front());
+    return found.front();
   }
 
   Session session_;
@@ -596,30 +522,25 @@ Result<Session> LogInto(const std::shared_ptr<Module>& module, const TokenInfo& 
                                       : "one more wrong PIN would lock the token: not tried; log in once by hand "
                                         "with the right PIN, then start again");
   }
-  const auto pin = Pin::ReadFile(pin_path);
-  if (!pin) {
-    return std::unexpected(pin.error());
-  }
+  ASSIGN_OR_RETURN(const auto pin, Pin::ReadFile(pin_path));
   const RefusedPins refused(state_directory, info.serial);
-  if (refused.Contain(*pin)) {
+  if (refused.Contain(pin)) {
     return Fail(Code::kPinRefused, "the token refused the PIN in " + pin_path +
                                        " before; not tried again, tokens lock after a few attempts: correct that "
                                        "file, or remove " +
                                        refused.path() + " if the token was changed");
   }
-  if (const auto can_remember = refused.Prepare(); !can_remember) {
-    return std::unexpected(can_remember.error());
-  }
+  RETURN_IF_ERROR(refused.Prepare());
   auto session = Session::Open(module, info.slot, 0);
   if (!session) {
     refused.Discard();
     return session;
   }
-  if (auto logged_in = session->LogIn(*pin); !logged_in) {
+  if (auto logged_in = session->LogIn(pin); !logged_in) {
     if (logged_in.error().code != Code::kPinRefused) {
       refused.Discard();
     } else {
-      const auto remembered = refused.Add(*pin);
+      const auto remembered = refused.Add(pin);
       logged_in.error().message += "; it will not be tried again until " + pin_path + " holds another";
       if (!remembered) {
         logged_in.error().detail += "; " + remembered.error().ToString();
@@ -667,17 +588,11 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, bool all_
 Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module, TokenInfo info,
                                                   const std::string& pin_path, const std::string& state_directory,
                                                   const std::string& lock_directory) {
-  auto login = LogInto(module, info, pin_path, state_directory);
-  if (!login) {
-    return std::unexpected(login.error());
-  }
-  auto mechanisms = SigningMechanisms::Read(*module, info.slot);
-  if (!mechanisms) {
-    return std::unexpected(mechanisms.error());
-  }
+  ASSIGN_OR_RETURN(auto login, LogInto(module, info, pin_path, state_directory));
+  ASSIGN_OR_RETURN(auto mechanisms, SigningMechanisms::Read(*module, info.slot));
   return std::unique_ptr<HsmToken>(new HsmToken(
       std::move(module), pin_path, state_directory, lock_directory.empty() ? state_directory + "/lock" : lock_directory,
-      *mechanisms, std::make_shared<Connection>(std::move(info), std::move(*login), 0)));
+      mechanisms, std::make_shared<Connection>(std::move(info), std::move(login), 0)));
 }
 
 std::shared_ptr<HsmToken::Connection> HsmToken::Connected() const {
@@ -715,15 +630,9 @@ Status HsmToken::Reconnect(Reconnection how) {
     }
   }
   const auto before = Connected();
-  auto info = module_->FindAgain(before->info);
-  if (!info) {
-    return std::unexpected(info.error());
-  }
-  auto login = LogInto(module_, *info, pin_path_, state_directory_);
-  if (!login) {
-    return std::unexpected(login.error());
-  }
-  auto connection = std::make_shared<Connection>(std::move(*info), std::move(*login), before->epoch + 1);
+  ASSIGN_OR_RETURN(auto info, module_->FindAgain(before->info));
+  ASSIGN_OR_RETURN(auto login, LogInto(module_, info, pin_path_, state_directory_));
+  auto connection = std::make_shared<Connection>(std::move(info), std::move(login), before->epoch + 1);
   const std::lock_guard lock(mutex_);
   connection_ = std::move(connection);
   return {};
@@ -736,11 +645,8 @@ std::string HsmToken::MechanismOf(const Algorithm& algorithm) const {
 
 Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels) {
   const auto epoch = Connected()->epoch;
-  auto session = OpenSession(0);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  auto contents = Steadily([&] { return ReadOnce(*session, labels); });
+  ASSIGN_OR_RETURN(auto session, OpenSession(0));
+  auto contents = Steadily([&] { return ReadOnce(session, labels); });
   if (contents) {
     for (auto& key : contents->keys) {
       key.private_key.epoch = epoch;
@@ -754,11 +660,8 @@ Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& l
 
 Result<std::vector<ListedObject>> HsmToken::List(std::span<const std::string_view> applications) {
   const auto epoch = Connected()->epoch;
-  auto session = OpenSession(0);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  auto objects = Steadily([&] { return ListOnce(*session, applications); });
+  ASSIGN_OR_RETURN(auto session, OpenSession(0));
+  auto objects = Steadily([&] { return ListOnce(session, applications); });
   if (objects) {
     Stamp(*objects, epoch);
   }
@@ -771,20 +674,17 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
                                                "; it makes them for " + mechanisms_->Names());
   }
   const auto epoch = Connected()->epoch;
-  auto session = OpenSession(CKF_RW_SESSION);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  const auto same_id = FindById(*session, CKO_PRIVATE_KEY, key.id);
+  ASSIGN_OR_RETURN(auto session, OpenSession(CKF_RW_SESSION));
+  const auto same_id = FindById(session, CKO_PRIVATE_KEY, key.id);
   if (!same_id) {
     return std::unexpected(same_id.error());
   }
   if (!same_id->empty()) {
     return Fail(Code::kAlreadyExists, "the token holds a key with CKA_ID " + Hex(key.id));
   }
-  auto pair = Generate(*session, key, /*all_attributes=*/true);
+  auto pair = Generate(session, key, /*all_attributes=*/true);
   if (!pair && pair.error().code == Code::kInternal) {
-    pair = Generate(*session, key, /*all_attributes=*/false);
+    pair = Generate(session, key, /*all_attributes=*/false);
   }
   if (!pair) {
     return std::unexpected(pair.error());
@@ -796,14 +696,14 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
                 .attributes = {},
                 .flaw = {},
                 .candidates = {}};
-  auto checked = ReadUsable(*session, {pair->public_key}, made);
+  auto checked = ReadUsable(session, {pair->public_key}, made);
   if (checked) {
     checked = CheckAtBirth(made);
   }
   if (!checked) {
     auto error = checked.error();
     for (const auto half : {pair->private_key, pair->public_key}) {
-      if (const auto destroyed = session->Destroy(half); !destroyed) {
+      if (const auto destroyed = session.Destroy(half); !destroyed) {
         error.detail += "; left on the token: " + destroyed.error().ToString();
       }
     }
@@ -813,10 +713,7 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
 }
 
 Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) {
-  auto session = OpenSession(CKF_RW_SESSION);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
+  ASSIGN_OR_RETURN(auto session, OpenSession(CKF_RW_SESSION));
   const CK_OBJECT_CLASS object_class = CKO_CERTIFICATE;
   const CK_CERTIFICATE_TYPE type = CKC_X_509;
   std::array attributes = {Attribute(CKA_CLASS, object_class),
@@ -827,23 +724,17 @@ Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesVie
                            Attribute(CKA_LABEL, AsBytes(label)),
                            Attribute(CKA_SUBJECT, subject),
                            Attribute(CKA_VALUE, der)};
-  const auto created = session->Create(attributes);
+  const auto created = session.Create(attributes);
   return created ? Status() : std::unexpected(created.error());
 }
 
 Status HsmToken::DestroyKey(BytesView id) {
-  auto session = OpenSession(CKF_RW_SESSION);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
+  ASSIGN_OR_RETURN(auto session, OpenSession(CKF_RW_SESSION));
   Status all;  // one that somebody put there to stay (CKA_DESTROYABLE) saves no other
   for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
-    const auto found = FindById(*session, object_class, id);
-    if (!found) {
-      return std::unexpected(found.error());
-    }
-    for (const auto object : *found) {
-      if (auto destroyed = session->Destroy(object); !destroyed) {
+    ASSIGN_OR_RETURN(const auto found, FindById(session, object_class, id));
+    for (const auto object : found) {
+      if (auto destroyed = session.Destroy(object); !destroyed) {
         all = std::move(destroyed);
       }
     }
@@ -865,11 +756,8 @@ Status HsmToken::DestroyObject(ObjectHandle object) {
 
 Result<std::vector<TokenData>> HsmToken::FindData(std::string_view application, std::string_view label) {
   const auto epoch = Connected()->epoch;
-  auto session = OpenSession(0);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  auto objects = Steadily([&] { return FindDataOnce(*session, application, label); });
+  ASSIGN_OR_RETURN(auto session, OpenSession(0));
+  auto objects = Steadily([&] { return FindDataOnce(session, application, label); });
   if (objects) {
     for (auto& object : *objects) {
       object.handle.epoch = epoch;
@@ -879,15 +767,12 @@ Result<std::vector<TokenData>> HsmToken::FindData(std::string_view application, 
 }
 
 Status HsmToken::StoreData(std::string_view application, std::string_view label, std::string_view value) {
-  auto session = OpenSession(CKF_RW_SESSION);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
+  ASSIGN_OR_RETURN(auto session, OpenSession(CKF_RW_SESSION));
   const CK_OBJECT_CLASS object_class = CKO_DATA;
   std::array attributes = {Attribute(CKA_CLASS, object_class),   Attribute(CKA_TOKEN, kTrue),
                            Attribute(CKA_PRIVATE, kTrue),        Attribute(CKA_APPLICATION, AsBytes(application)),
                            Attribute(CKA_LABEL, AsBytes(label)), Attribute(CKA_VALUE, AsBytes(value))};
-  const auto created = session->Create(attributes);
+  const auto created = session.Create(attributes);
   return created ? Status() : std::unexpected(created.error());
 }
 
@@ -943,11 +828,8 @@ Result<PrivateKeyReference> HsmToken::PrivateKeyOf(BytesView id) {
 }
 
 Result<std::unique_ptr<SigningSession>> HsmToken::OpenSigningSession() {
-  auto session = OpenSession(0);
-  if (!session) {
-    return std::unexpected(session.error());
-  }
-  return std::make_unique<HsmSigningSession>(std::move(*session), mechanisms_);
+  ASSIGN_OR_RETURN(auto session, OpenSession(0));
+  return std::make_unique<HsmSigningSession>(std::move(session), mechanisms_);
 }
 
 }  // namespace assertion::p11

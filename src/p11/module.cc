@@ -219,17 +219,12 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
         break;  // not ours alone to finalise
       }
       std::this_thread::sleep_for(kBetween);
-      if (const auto again = Reload(); !again) {
-        return std::unexpected(again.error());
-      }
+      RETURN_IF_ERROR(Reload());
     }
-    const auto tokens = ListTokens();
-    if (!tokens) {
-      return std::unexpected(tokens.error());
-    }
+    ASSIGN_OR_RETURN(const auto tokens, ListTokens());
     const TokenInfo* match = nullptr;
     seen.clear();
-    for (const auto& token : *tokens) {
+    for (const auto& token : tokens) {
       seen += (seen.empty() ? "" : ", ") + token.label + " (serial " + token.serial + ")";
       const auto wanted_slot = p11_kit_uri_get_slot_id(uri.get());
       auto info = token.raw;
@@ -252,16 +247,12 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
 }
 
 Result<TokenInfo> Module::FindAgain(const TokenInfo& token) const {
-  const auto tokens = ListTokens();
-  if (!tokens) {
-    return std::unexpected(tokens.error());
-  }
+  ASSIGN_OR_RETURN(const auto tokens, ListTokens());
   const auto names = [](const TokenInfo& info) {
     return std::tie(info.label, info.manufacturer, info.model, info.serial);
   };
-  const auto found =
-      std::ranges::find_if(*tokens, [&](const TokenInfo& other) { return names(other) == names(token); });
-  if (found == tokens->end()) {
+  const auto found = std::ranges::find_if(tokens, [&](const TokenInfo& other) { return names(other) == names(token); });
+  if (found == tokens.end()) {
     return Fail(Code::kTokenAbsent, "token '" + token.label + "' (serial " + token.serial + ") is not there");
   }
   return *found;

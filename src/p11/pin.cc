@@ -40,11 +40,8 @@ Result<Pin> Pin::ReadFile(const std::string& path) {
   pin.buffer_.reset(new Buffer);
   mlock(pin.buffer_.get(), sizeof(Buffer));  // best effort: RLIMIT_MEMLOCK may be 0
   auto& octets = pin.buffer_->octets;
-  const auto size = ReadPrivateFile("PIN file", path, octets);
-  if (!size) {
-    return std::unexpected(size.error());
-  }
-  pin.buffer_->size = TrimmedSize(octets.data(), *size);
+  ASSIGN_OR_RETURN(const auto size, ReadPrivateFile("PIN file", path, octets));
+  pin.buffer_->size = TrimmedSize(octets.data(), size);
   if (pin.buffer_->size == 0 || pin.buffer_->size > kMaxSize ||
       std::memchr(octets.data(), '\n', pin.buffer_->size) != nullptr) {
     return Fail(Code::kPinUnreadable,

@@ -58,10 +58,7 @@ std::unexpected<Error> Session::Failed(const char* function, CK_RV rv) {
 }
 
 Status Session::CheckLogin() {
-  const auto use = Enter("C_GetSessionInfo");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_GetSessionInfo"));
   CK_SESSION_INFO info{};
   if (const auto rv = (*module_)->C_GetSessionInfo(handle_, &info); rv != CKR_OK) {
     return Failed("C_GetSessionInfo", rv);
@@ -73,10 +70,7 @@ Status Session::CheckLogin() {
 }
 
 Status Session::LogIn(const Pin& pin) {
-  const auto use = Enter("C_Login");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_Login"));
   const auto rv = (*module_)->C_Login(handle_, CKU_USER, pin.buffer_->octets.data(), pin.buffer_->size);
   switch (rv) {
     case CKR_OK:
@@ -97,10 +91,7 @@ Status Session::LogIn(const Pin& pin) {
 }
 
 Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> pattern) {
-  const auto use = Enter("C_FindObjectsInit");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_FindObjectsInit"));
   const ObjectGate::Look look(module_->objects());
   auto rv = (*module_)->C_FindObjectsInit(handle_, pattern.data(), pattern.size());
   if (rv != CKR_OK) {
@@ -124,10 +115,7 @@ Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> patt
 }
 
 Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
-  const auto use = Enter("C_GetAttributeValue");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_GetAttributeValue"));
   const ObjectGate::Look look(module_->objects());
   CK_ATTRIBUTE attribute{.type = type, .pValue = nullptr, .ulValueLen = 0};
   auto rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
@@ -150,10 +138,7 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
 }
 
 Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
-  const auto use = Enter("C_CreateObject");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_CreateObject"));
   const ObjectGate::Change change(module_->objects());
   CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
   const auto rv = (*module_)->C_CreateObject(handle_, attributes.data(), attributes.size(), &object);
@@ -164,10 +149,7 @@ Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
 }
 
 Status Session::Destroy(CK_OBJECT_HANDLE object) {
-  const auto use = Enter("C_DestroyObject");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_DestroyObject"));
   const ObjectGate::Change change(module_->objects());
   if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && !IsGone(rv)) {
     return Failed("C_DestroyObject", rv);
@@ -177,10 +159,7 @@ Status Session::Destroy(CK_OBJECT_HANDLE object) {
 
 Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                                   std::span<CK_ATTRIBUTE> private_template) {
-  const auto use = Enter("C_GenerateKeyPair");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_GenerateKeyPair"));
   const ObjectGate::Change change(module_->objects());
   KeyPair pair{};
   const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
@@ -198,10 +177,7 @@ Result<Bytes> Session::Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE 
                 std::string(mechanism.mechanism.name) + ": " + std::to_string(data.size()) + " octets instead of " +
                     std::to_string(mechanism.octets()));
   }
-  const auto use = Enter("C_SignInit");
-  if (!use) {
-    return std::unexpected(use.error());
-  }
+  ASSIGN_OR_RETURN(const auto use, Enter("C_SignInit"));
   auto parameters = mechanism.parameters;
   CK_MECHANISM asked{.mechanism = mechanism.mechanism.type,
                      .pParameter = parameters ? &*parameters : nullptr,

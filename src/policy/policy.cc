@@ -91,9 +91,7 @@ std::unexpected<Error> TooManyOctets(const std::string& field) {
 Result<std::string> ExtraClaims(const Client& client, const nlohmann::json& claims) {
   const std::string field = "extra_claims";
   for (const auto& [name, value] : claims.items()) {
-    if (auto allowed = AllowClaim(client, name, field); !allowed) {
-      return std::unexpected(allowed.error());
-    }
+    RETURN_IF_ERROR(AllowClaim(client, name, field));
   }
   auto text = claims.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() > Policy::kMaxExtraClaimsOctets) {
@@ -113,9 +111,7 @@ Result<std::string> ExtraClaims(const Client& client, std::string_view json) {
     return Fail(claims.error().code, field + ": " + claims.error().message);
   }
   for (const auto& member : claims->members) {
-    if (auto allowed = AllowClaim(client, member.name, field); !allowed) {
-      return std::unexpected(allowed.error());
-    }
+    RETURN_IF_ERROR(AllowClaim(client, member.name, field));
   }
   return std::string(claims->inside);
 }
@@ -246,9 +242,7 @@ Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequ
     return Denied(caller, "ask for assertions of this client");
   }
   if (limit_ && may_ask) {
-    if (const auto within = limit_->Take(caller.name(), std::chrono::steady_clock::now()); !within) {
-      return std::unexpected(within.error());
-    }
+    RETURN_IF_ERROR(limit_->Take(caller.name(), std::chrono::steady_clock::now()));
   }
   return entry ? Claims(**entry, request) : std::unexpected(entry.error());
 }
@@ -260,35 +254,23 @@ Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) con
 
 Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest& request) const {
   const auto& client = entry.client;
-  const auto audience = Audience(client, request.audience);
-  if (!audience) {
-    return std::unexpected(audience.error());
-  }
-  const auto lifetime = Lifetime(client, request.lifetime);
-  if (!lifetime) {
-    return std::unexpected(lifetime.error());
-  }
-  const auto extra = ExtraClaims(client, request);
-  if (!extra) {
-    return std::unexpected(extra.error());
-  }
-  auto jti = Uuid4(random_);
-  if (!jti) {
-    return std::unexpected(jti.error());
-  }
+  ASSIGN_OR_RETURN(const auto audience, Audience(client, request.audience));
+  ASSIGN_OR_RETURN(const auto lifetime, Lifetime(client, request.lifetime));
+  ASSIGN_OR_RETURN(const auto extra, ExtraClaims(client, request));
+  ASSIGN_OR_RETURN(auto jti, Uuid4(random_));
 
   ApprovedClaims approved;
   approved.client_id_ = client.client_id;
-  approved.audience_ = client.audiences[*audience];
-  approved.jti_ = std::move(*jti);
+  approved.audience_ = client.audiences[audience];
+  approved.jti_ = std::move(jti);
   approved.issued_at_ = clock_();
-  approved.expires_at_ = approved.issued_at_ + *lifetime;
+  approved.expires_at_ = approved.issued_at_ + lifetime;
   // An extra claim is none of these: ExtraClaims refuses reserved names. No nbf: a skewed clock at the identity server
   // would refuse it.
-  approved.json_ = entry.beginnings[*audience] + R"(,"iat":)" +
+  approved.json_ = entry.beginnings[audience] + R"(,"iat":)" +
                    std::to_string(approved.issued_at_.time_since_epoch().count()) + R"(,"exp":)" +
                    std::to_string(approved.expires_at_.time_since_epoch().count()) + R"(,"jti":")" + approved.jti_ +
-                   '"' + (extra->empty() ? "" : ",") + *extra + '}';
+                   '"' + (extra.empty() ? "" : ",") + extra + '}';
   return approved;
 }
 

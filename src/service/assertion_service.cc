@@ -157,11 +157,8 @@ Status AssertionService::CreateOne(const Caller& caller, Instant latest, const v
   if (!wanted.has_assertion()) {
     return Fail(Code::kInvalidArgument, "assertion: must be set");
   }
-  const auto timeout = TimeoutOf(wanted);
-  if (!timeout) {
-    return std::unexpected(timeout.error());
-  }
-  const auto deadline = std::min(latest, std::chrono::steady_clock::now() + *timeout);
+  ASSIGN_OR_RETURN(const auto timeout, TimeoutOf(wanted));
+  const auto deadline = std::min(latest, std::chrono::steady_clock::now() + timeout);
   return Submit(caller, wanted.assertion(), deadline, wanted.tag(), call, std::move(ticket));
 }
 
@@ -169,22 +166,16 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
                                 std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const {
   call->event().client_id = request.client_id();
   call->event().audience = request.audience();
-  const auto lifetime = LifetimeOf(request);
-  if (!lifetime) {
-    return std::unexpected(lifetime.error());
-  }
+  ASSIGN_OR_RETURN(const auto lifetime, LifetimeOf(request));
   const auto policy = policy_.load();
   nlohmann::json extra_claims;
   if (request.has_extra_claims()) {
-    auto converted = ToJson(request.extra_claims());
-    if (!converted) {
-      return std::unexpected(converted.error());
-    }
-    extra_claims = std::move(*converted);
+    ASSIGN_OR_RETURN(auto converted, ToJson(request.extra_claims()));
+    extra_claims = std::move(converted);
   }
   auto approved = policy->Approve(caller, {.client_id = request.client_id(),
                                            .audience = request.audience(),
-                                           .lifetime = *lifetime,
+                                           .lifetime = lifetime,
                                            .extra_claims = request.has_extra_claims() ? &extra_claims : nullptr,
                                            .extra_claims_json = request.extra_claims_json()});
   if (approved || policy->FindClient(request.client_id())) {
@@ -266,17 +257,10 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall
   if (!unary.admitted()) {
     return std::unexpected(unary.admitted().error());
   }
-  if (const auto parsed = Parse(unary.request(), request); !parsed) {
-    return std::unexpected(parsed.error());
-  }
-  if (const auto client = policy_.load()->FindForReading(*unary.caller(), request.client_id()); !client) {
-    return std::unexpected(client.error());
-  }
-  const auto found = hsms_.Find(request.client_id(), request.kid());
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  const auto& [record, key, flaw, certificate_flaw] = found->entry;
+  RETURN_IF_ERROR(Parse(unary.request(), request));
+  RETURN_IF_ERROR(policy_.load()->FindForReading(*unary.caller(), request.client_id()));
+  ASSIGN_OR_RETURN(const auto found, hsms_.Find(request.client_id(), request.kid()));
+  const auto& [record, key, flaw, certificate_flaw] = found.entry;
   if (key && key->chain.empty() && certificate_flaw) {
     return Fail(Code::kFailedPrecondition, certificate_flaw->message + ": import it again");
   }
@@ -302,12 +286,8 @@ Result<v1::GetJwksResponse> AssertionService::Jwks(const UnaryCall& unary) const
   if (!unary.admitted()) {
     return std::unexpected(unary.admitted().error());
   }
-  if (const auto parsed = Parse(unary.request(), request); !parsed) {
-    return std::unexpected(parsed.error());
-  }
-  if (const auto client = policy_.load()->FindForReading(*unary.caller(), request.client_id()); !client) {
-    return std::unexpected(client.error());
-  }
+  RETURN_IF_ERROR(Parse(unary.request(), request));
+  RETURN_IF_ERROR(policy_.load()->FindForReading(*unary.caller(), request.client_id()));
   const auto keys = hsms_.KeysOf(request.client_id());
   if (keys.keys.empty()) {
     return Fail(Code::kFailedPrecondition, "client '" + request.client_id() +

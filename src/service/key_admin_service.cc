@@ -127,12 +127,8 @@ Result<Caller> KeyAdminService::Admit(const UnaryCall& unary, Role role, Request
     return caller;
   }
   event.caller = caller->name();
-  if (auto allowed = policy_.load()->Allow(*caller, role); !allowed) {
-    return std::unexpected(allowed.error());
-  }
-  if (auto parsed = Parse(unary.request(), request); !parsed) {
-    return std::unexpected(parsed.error());
-  }
+  RETURN_IF_ERROR(policy_.load()->Allow(*caller, role));
+  RETURN_IF_ERROR(Parse(unary.request(), request));
   if constexpr (requires { request.client_id(); }) {
     event.client_id = request.client_id();
   }
@@ -167,16 +163,11 @@ void KeyAdminService::Administer(UnaryCall& unary, const char* method, Role role
   const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(unary, role, request, call->event());
-    if (!caller) {
-      return std::unexpected(caller.error());
-    }
-    if (const auto client = policy_.load()->FindClient(request.client_id()); !client) {
-      return std::unexpected(client.error());
-    }
-    const auto name = caller->name();
+    ASSIGN_OR_RETURN(auto caller, Admit(unary, role, request, call->event()));
+    RETURN_IF_ERROR(policy_.load()->FindClient(request.client_id()));
+    const auto name = caller.name();
     return WorkerFor<Request>().Post(
-        name, [this, act, &unary, role, caller = std::move(*caller), request = std::move(request), call] {
+        name, [this, act, &unary, role, caller = std::move(caller), request = std::move(request), call] {
           if (const auto allowed = StillAllowed(unary.context(), caller, role); !allowed) {
             call->Finish(std::unexpected(allowed.error()));
             return;
@@ -194,9 +185,7 @@ template <typename Request, typename Response>
 void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Request& request,
                               Result<Response> (KeyAdminService::*act)(const Request&) const) {
   const auto ask = [&]() -> Result<Response> {
-    if (const auto can_finish = call.CanFinish(); !can_finish) {
-      return std::unexpected(can_finish.error());
-    }
+    RETURN_IF_ERROR(call.CanFinish());
     if constexpr (requires(Response response) { response.mutable_pending(); }) {
       if (policy_.load()->two_person_rule().methods.contains(call.event().name)) {
         return Propose<Request, Response>(caller, request, call.event());
@@ -226,11 +215,9 @@ template <typename Request>
 Status KeyAdminService::Vet(const Request& request) const {
   if constexpr (std::is_same_v<Request, v1::AcceptLedgerRequest>) {
     const auto change = LedgerChangeOf(request);
-    const auto hsm = change ? HsmFor(request.hsm(), request.client_id()) : std::unexpected(change.error());
-    if (!hsm) {
-      return std::unexpected(hsm.error());
-    }
-    const auto rolled_back = (*hsm)->keys.RolledBack();
+    ASSIGN_OR_RETURN(const auto hsm,
+                     change ? HsmFor(request.hsm(), request.client_id()) : std::unexpected(change.error()));
+    const auto rolled_back = hsm->keys.RolledBack();
     const auto older = rolled_back->find(request.client_id());
     if (older == rolled_back->end() || older->second.found != change->expected_version) {
       return Fail(Code::kFailedPrecondition,
@@ -244,14 +231,9 @@ Status KeyAdminService::Vet(const Request& request) const {
     return found ? Status() : std::unexpected(found.error());
   } else {
     const auto policy = policy_.load();
-    const auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
-    if (!change) {
-      return std::unexpected(change.error());
-    }
+    ASSIGN_OR_RETURN(const auto change, NewKeyChangeOf(request, policy->FindClient(request.client_id())));
     if constexpr (requires { request.sign_from(); }) {
-      if (const auto sign_from = InstantOf(request.sign_from(), "sign_from"); !sign_from) {
-        return std::unexpected(sign_from.error());
-      }
+      RETURN_IF_ERROR(InstantOf(request.sign_from(), "sign_from"));
     }
     const auto hsm = HsmFor(request.hsm(), request.client_id());
     return hsm ? Status() : std::unexpected(hsm.error());
@@ -260,9 +242,7 @@ Status KeyAdminService::Vet(const Request& request) const {
 
 template <typename Request, typename Response>
 Result<Response> KeyAdminService::Propose(const Caller& caller, const Request& request, audit::Event& event) {
-  if (const auto vetted = Vet(request); !vetted) {
-    return std::unexpected(vetted.error());
-  }
+  RETURN_IF_ERROR(Vet(request));
   std::string kid;
   if constexpr (requires { request.kid(); }) {
     kid = request.kid();
@@ -297,16 +277,13 @@ void KeyAdminService::Decide(UnaryCall& unary, const char* method,
   const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
   Request request;
   const auto vet = [&]() -> Status {
-    auto caller = Admit(unary, Role::kViewer, request, call->event());
-    if (!caller) {
-      return std::unexpected(caller.error());
-    }
-    if (auto allowed = MayDecide<Request>(*caller); !allowed) {
+    ASSIGN_OR_RETURN(auto caller, Admit(unary, Role::kViewer, request, call->event()));
+    if (auto allowed = MayDecide<Request>(caller); !allowed) {
       return allowed;
     }
     call->event().change = request.id();
-    const auto name = caller->name();
-    auto decide = [this, act, &unary, caller = std::move(*caller), request, call] {
+    const auto name = caller.name();
+    auto decide = [this, act, &unary, caller = std::move(caller), request, call] {
       const auto judged = peers_.Judge(unary.context());
       const auto allowed = judged ? MayDecide<Request>(caller) : judged;
       const auto can_finish = allowed ? call->CanFinish() : allowed;
@@ -370,21 +347,18 @@ Result<v1::ApproveChangeResponse> KeyAdminService::Approve(const Caller& caller,
 Result<v1::ApproveChangeResponse> KeyAdminService::ApproveAlone(const Caller& caller,
                                                                 const v1::ApproveChangeRequest& request,
                                                                 audit::Event& event) {
-  const auto change = pending_.Find(request.id(), request.digest());
-  if (!change) {
-    return std::unexpected(change.error());
-  }
-  event.client_id = change->client_id;
-  event.kid = change->kid;
-  if (IsOf(caller, *change)) {
+  ASSIGN_OR_RETURN(const auto change, pending_.Find(request.id(), request.digest()));
+  event.client_id = change.client_id;
+  event.kid = change.kid;
+  if (IsOf(caller, change)) {
     return Fail(Code::kPermissionDenied,
                 "you are known here as \"" + caller.name() + "\", who asked for this change: another must approve it");
   }
-  if (change->requested_by.empty() ||
-      !policy_.load()->Allow(Caller::Authenticated(change->requested_by), Role::kOperator)) {
+  if (change.requested_by.empty() ||
+      !policy_.load()->Allow(Caller::Authenticated(change.requested_by), Role::kOperator)) {
     return Fail(Code::kPermissionDenied, "who asked for this change may not change keys any more");
   }
-  auto reply = Apply(*change);
+  auto reply = Apply(change);
   if (!reply) {
     return reply;
   }
@@ -393,11 +367,11 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveAlone(const Caller& ca
   }
   const LogTrace trace(event.trace_id);
   NoteAccepted(*reply, event);
-  if (const auto removed = pending_.Remove(change->id); !removed) {
-    spdlog::error("change {} is done but stays in the list: {}", change->id, removed.error().ToString());
+  if (const auto removed = pending_.Remove(change.id); !removed) {
+    spdlog::error("change {} is done but stays in the list: {}", change.id, removed.error().ToString());
   }
-  spdlog::info("change {} approved by {}: {} for {}, client {}, key {}", change->id, caller.name(), change->method,
-               change->requested_by.front(), change->client_id, event.kid);
+  spdlog::info("change {} approved by {}: {} for {}, client {}, key {}", change.id, caller.name(), change.method,
+               change.requested_by.front(), change.client_id, event.kid);
   return reply;
 }
 
@@ -406,12 +380,9 @@ Result<v1::WithdrawChangeResponse> KeyAdminService::Withdraw(const Caller& calle
                                                              const v1::WithdrawChangeRequest& request,
                                                              audit::Event& /*event*/) {
   return Alone(request.id(), [&]() -> Result<v1::WithdrawChangeResponse> {
-    const auto changes = pending_.List();
-    if (!changes) {
-      return std::unexpected(changes.error());
-    }
-    const auto change = std::ranges::find(*changes, request.id(), &PendingChange::id);
-    if (change == changes->end()) {
+    ASSIGN_OR_RETURN(const auto changes, pending_.List());
+    const auto change = std::ranges::find(changes, request.id(), &PendingChange::id);
+    if (change == changes.end()) {
       return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
     }
     if (!IsOf(caller, *change) && !policy_.load()->Allow(caller, Role::kApprover)) {
@@ -457,16 +428,13 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApplyAs(const PendingChange& 
   if (DigestOf(change.method, change.request) != change.digest || !request.ParseFromString(change.request)) {
     return Fail(Code::kFailedPrecondition, "digest: is not that of what is kept on the token");
   }
-  const auto done = (this->*act)(request);
-  if (!done) {
-    return std::unexpected(done.error());
-  }
+  ASSIGN_OR_RETURN(const auto done, (this->*act)(request));
   v1::ApproveChangeResponse reply;
-  if constexpr (requires { done->key(); }) {
-    *reply.mutable_key() = done->key();
+  if constexpr (requires { done.key(); }) {
+    *reply.mutable_key() = done.key();
   }
-  if constexpr (requires { done->ledger().found(); }) {
-    *reply.mutable_ledger() = done->ledger();
+  if constexpr (requires { done.ledger().found(); }) {
+    *reply.mutable_ledger() = done.ledger();
   }
   return reply;
 }
@@ -497,64 +465,43 @@ std::shared_ptr<const Hsm> KeyAdminService::HolderOf(const std::string& client_i
 }
 
 Result<v1::Key> KeyAdminService::Show(const Hsm& hsm, const std::string& client_id, const std::string& kid) {
-  const auto entry = hsm.keys.Find(client_id, kid);
-  if (!entry) {
-    return std::unexpected(entry.error());
-  }
-  return ToProto(hsm, client_id, *entry, hsm.keys.VersionOf(client_id), hsm.keys.Now());
+  ASSIGN_OR_RETURN(const auto entry, hsm.keys.Find(client_id, kid));
+  return ToProto(hsm, client_id, entry, hsm.keys.VersionOf(client_id), hsm.keys.Now());
 }
 
 template <typename Response>
 Result<Response> KeyAdminService::Changed(const Hsm& hsm, const std::string& client_id,
                                           const Result<std::string>& kid) {
-  auto key = kid ? Show(hsm, client_id, *kid) : std::unexpected(kid.error());
-  if (!key) {
-    return std::unexpected(key.error());
-  }
+  ASSIGN_OR_RETURN(auto key, kid ? Show(hsm, client_id, *kid) : std::unexpected(kid.error()));
   Response reply;
-  *reply.mutable_key() = std::move(*key);
+  *reply.mutable_key() = std::move(key);
   return reply;
 }
 
 Result<v1::GenerateKeyResponse> KeyAdminService::Generate(const v1::GenerateKeyRequest& request) const {
   const auto policy = policy_.load();
-  auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
-  if (!change) {
-    return std::unexpected(change.error());
-  }
-  change->second.limits = policy->key_limits();
-  const auto hsm = HsmFor(request.hsm(), request.client_id());
-  if (!hsm) {
-    return std::unexpected(hsm.error());
-  }
-  return Changed<v1::GenerateKeyResponse>(**hsm, request.client_id(),
-                                          (*hsm)->custodian.Generate(change->first, change->second));
+  ASSIGN_OR_RETURN(auto change, NewKeyChangeOf(request, policy->FindClient(request.client_id())));
+  change.second.limits = policy->key_limits();
+  ASSIGN_OR_RETURN(const auto hsm, HsmFor(request.hsm(), request.client_id()));
+  return Changed<v1::GenerateKeyResponse>(*hsm, request.client_id(),
+                                          hsm->custodian.Generate(change.first, change.second));
 }
 
 Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest& request) const {
   const auto policy = policy_.load();
-  auto change = NewKeyChangeOf(request, policy->FindClient(request.client_id()));
-  if (!change) {
-    return std::unexpected(change.error());
-  }
-  change->second.limits = policy->key_limits();
+  ASSIGN_OR_RETURN(auto change, NewKeyChangeOf(request, policy->FindClient(request.client_id())));
+  change.second.limits = policy->key_limits();
   std::optional<Time> sign_from;
   if (request.has_sign_from()) {
-    const auto time = InstantOf(request.sign_from(), "sign_from");
-    if (!time) {
-      return std::unexpected(time.error());
-    }
-    sign_from = *time;
+    ASSIGN_OR_RETURN(const auto time, InstantOf(request.sign_from(), "sign_from"));
+    sign_from = time;
   }
-  const auto hsm = HsmFor(request.hsm(), request.client_id());
-  if (!hsm) {
-    return std::unexpected(hsm.error());
-  }
-  const auto before = (*hsm)->keys.Find(request.client_id(), "");
-  auto reply = Changed<v1::RotateKeyResponse>(**hsm, request.client_id(),
-                                              (*hsm)->custodian.Rotate(change->first, change->second, sign_from));
+  ASSIGN_OR_RETURN(const auto hsm, HsmFor(request.hsm(), request.client_id()));
+  const auto before = hsm->keys.Find(request.client_id(), "");
+  auto reply = Changed<v1::RotateKeyResponse>(*hsm, request.client_id(),
+                                              hsm->custodian.Rotate(change.first, change.second, sign_from));
   if (reply && before && before->record.kid != reply->key().kid()) {
-    if (auto predecessor = Show(**hsm, request.client_id(), before->record.kid); predecessor) {
+    if (auto predecessor = Show(*hsm, request.client_id(), before->record.kid); predecessor) {
       *reply->mutable_predecessor() = std::move(*predecessor);
     }
   }
@@ -562,13 +509,10 @@ Result<v1::RotateKeyResponse> KeyAdminService::Rotate(const v1::RotateKeyRequest
 }
 
 Result<v1::ImportCertificateResponse> KeyAdminService::Import(const v1::ImportCertificateRequest& request) const {
-  const auto change = KeyChangeOf(request);
-  if (!change) {
-    return std::unexpected(change.error());
-  }
+  ASSIGN_OR_RETURN(const auto change, KeyChangeOf(request));
   const auto hsm = HolderOf(request.client_id(), request.kid());
   return Changed<v1::ImportCertificateResponse>(
-      *hsm, request.client_id(), hsm->custodian.ImportCertificate(*change, request.kid(), request.certificates()));
+      *hsm, request.client_id(), hsm->custodian.ImportCertificate(change, request.kid(), request.certificates()));
 }
 
 Result<v1::ScheduleKeyResponse> KeyAdminService::Schedule(const v1::ScheduleKeyRequest& request) const {
@@ -583,21 +527,15 @@ Result<v1::ScheduleKeyResponse> KeyAdminService::Schedule(const v1::ScheduleKeyR
 }
 
 Result<v1::RevokeKeyResponse> KeyAdminService::Revoke(const v1::RevokeKeyRequest& request) const {
-  const auto change = KeyChangeOf(request);
-  if (!change) {
-    return std::unexpected(change.error());
-  }
+  ASSIGN_OR_RETURN(const auto change, KeyChangeOf(request));
   const auto hsm = HolderOf(request.client_id(), request.kid());
-  return Changed<v1::RevokeKeyResponse>(*hsm, request.client_id(), hsm->custodian.Revoke(*change, request.kid()));
+  return Changed<v1::RevokeKeyResponse>(*hsm, request.client_id(), hsm->custodian.Revoke(change, request.kid()));
 }
 
 Result<v1::DestroyKeyResponse> KeyAdminService::Destroy(const v1::DestroyKeyRequest& request) const {
   const auto change = KeyChangeOf(request);
   const auto hsm = HolderOf(request.client_id(), request.kid());
-  const auto kid = change ? hsm->custodian.Destroy(*change, request.kid()) : std::unexpected(change.error());
-  if (!kid) {
-    return std::unexpected(kid.error());
-  }
+  RETURN_IF_ERROR(change ? hsm->custodian.Destroy(*change, request.kid()) : std::unexpected(change.error()));
   v1::DestroyKeyResponse reply;
   reply.set_version(hsm->keys.VersionOf(request.client_id()));
   return reply;
@@ -606,59 +544,41 @@ Result<v1::DestroyKeyResponse> KeyAdminService::Destroy(const v1::DestroyKeyRequ
 Result<v1::AcceptLedgerResponse> KeyAdminService::Accept(const v1::AcceptLedgerRequest& request) const {
   const auto change = LedgerChangeOf(request);
   const auto hsm = change ? HsmFor(request.hsm(), request.client_id()) : std::unexpected(change.error());
-  const auto accepted = hsm ? (*hsm)->custodian.AcceptLedger(*change) : std::unexpected(hsm.error());
-  if (!accepted) {
-    return std::unexpected(accepted.error());
-  }
+  ASSIGN_OR_RETURN(const auto accepted, hsm ? (*hsm)->custodian.AcceptLedger(*change) : std::unexpected(hsm.error()));
   v1::AcceptLedgerResponse reply;
-  reply.mutable_ledger()->set_found(accepted->found);
-  reply.mutable_ledger()->set_seen(accepted->seen);
-  reply.mutable_ledger()->set_version(accepted->version);
+  reply.mutable_ledger()->set_found(accepted.found);
+  reply.mutable_ledger()->set_seen(accepted.seen);
+  reply.mutable_ledger()->set_version(accepted.version);
   return reply;
 }
 
 Result<v1::CreateCsrResponse> KeyAdminService::Csr(const v1::CreateCsrRequest& request) const {
-  if (const auto has_kid = CheckKid(request); !has_kid) {
-    return std::unexpected(has_kid.error());
-  }
+  RETURN_IF_ERROR(CheckKid(request));
   const auto subject = request.subject().empty() ? x509::CommonName(request.client_id()) : request.subject();
-  auto csr = HolderOf(request.client_id(), request.kid())
-                 ->custodian.CreateCsr(request.client_id(), request.kid(), subject,
-                                       {request.subject_alt_names().begin(), request.subject_alt_names().end()});
-  if (!csr) {
-    return std::unexpected(csr.error());
-  }
+  ASSIGN_OR_RETURN(auto csr,
+                   HolderOf(request.client_id(), request.kid())
+                       ->custodian.CreateCsr(request.client_id(), request.kid(), subject,
+                                             {request.subject_alt_names().begin(), request.subject_alt_names().end()}));
   v1::CreateCsrResponse reply;
-  reply.set_csr_pem(std::move(*csr));
+  reply.set_csr_pem(std::move(csr));
   return reply;
 }
 
 Result<v1::CreateEvidenceResponse> KeyAdminService::Evidence(const v1::CreateEvidenceRequest& request) const {
-  if (const auto has_kid = CheckKid(request); !has_kid) {
-    return std::unexpected(has_kid.error());
-  }
-  const auto found = hsms_.Find(request.client_id(), request.kid());
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  auto evidence = MakeEvidence(found->hsm->token, request.client_id(), found->entry,
-                               found->hsm->keys.VersionOf(request.client_id()), Now());
-  if (!evidence) {
-    return std::unexpected(evidence.error());
-  }
+  RETURN_IF_ERROR(CheckKid(request));
+  ASSIGN_OR_RETURN(const auto found, hsms_.Find(request.client_id(), request.kid()));
+  ASSIGN_OR_RETURN(auto evidence, MakeEvidence(found.hsm->token, request.client_id(), found.entry,
+                                               found.hsm->keys.VersionOf(request.client_id()), Now()));
   v1::CreateEvidenceResponse reply;
-  reply.set_evidence(std::move(*evidence));
+  reply.set_evidence(std::move(evidence));
   return reply;
 }
 
 Result<v1::ListPendingChangesResponse> KeyAdminService::ListPending(
     const v1::ListPendingChangesRequest& /*request*/) const {
-  const auto changes = pending_.List();
-  if (!changes) {
-    return std::unexpected(changes.error());
-  }
+  ASSIGN_OR_RETURN(const auto changes, pending_.List());
   v1::ListPendingChangesResponse reply;
-  for (const auto& change : *changes) {
+  for (const auto& change : changes) {
     *reply.add_changes() = ToProto(change);
   }
   return reply;
@@ -666,22 +586,17 @@ Result<v1::ListPendingChangesResponse> KeyAdminService::ListPending(
 
 Result<v1::GetKeyResponse> KeyAdminService::Get(const v1::GetKeyRequest& request) const {
   const auto policy = policy_.load();
-  if (const auto client = policy->FindClient(request.client_id()); !client) {
-    return std::unexpected(client.error());
-  }
+  RETURN_IF_ERROR(policy->FindClient(request.client_id()));
   return Changed<v1::GetKeyResponse>(*HolderOf(request.client_id(), request.kid()), request.client_id(), request.kid());
 }
 
 Result<v1::ListKeysResponse> KeyAdminService::List(const v1::ListKeysRequest& request) const {
-  const auto named = hsms_.Named(request.hsm());
-  if (!named) {
-    return std::unexpected(named.error());
-  }
+  ASSIGN_OR_RETURN(const auto named, hsms_.Named(request.hsm()));
   v1::ListKeysResponse reply;
-  const auto snapshot = (*named)->keys.Snapshot();
+  const auto snapshot = named->keys.Snapshot();
   for (const auto& [client_id, keys] : *snapshot) {
     (*reply.mutable_versions())[client_id] = keys.version;
-    for (const auto& hsm : request.hsm().empty() ? hsms_.All() : std::vector{*named}) {
+    for (const auto& hsm : request.hsm().empty() ? hsms_.All() : std::vector{named}) {
       AddKeys(*hsm, client_id, reply);
     }
   }
@@ -712,9 +627,7 @@ void KeyAdminService::ProveKey(UnaryCall& unary) const {
 // Once the queue has accepted the job, the call is the job's to finish.
 Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const {
   v1::ProveKeyRequest request;
-  if (auto admitted = Admit(unary, Role::kOperator, request, call->event()); !admitted) {
-    return std::unexpected(admitted.error());
-  }
+  RETURN_IF_ERROR(Admit(unary, Role::kOperator, request, call->event()));
   call->event().audience = request.audience();
   if (auto has_kid = CheckKid(request); !has_kid) {
     return has_kid;
@@ -724,12 +637,9 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
   if (!approved) {
     return std::unexpected(approved.error());
   }
-  const auto found = hsms_.Find(request.client_id(), request.kid());
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  const auto& key = found->entry.key;
-  const auto state = found->entry.record.StateAt(Now());
+  ASSIGN_OR_RETURN(const auto found, hsms_.Find(request.client_id(), request.kid()));
+  const auto& key = found.entry.key;
+  const auto state = found.entry.record.StateAt(Now());
   if (state != KeyState::kPublished || !key) {
     return Fail(Code::kFailedPrecondition, "kid: the key is not one that is published and does not sign yet");
   }
@@ -738,23 +648,23 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
   }
   call->Describe(*approved);
   auto input = jws::SigningInput(key->encoded_header, std::move(*approved).TakeJson());
-  return found->hsm->queue.Submit({.key = key,
-                                   .input = std::move(input),
-                                   .caller = call->event().caller,
-                                   .deadline = std::chrono::steady_clock::now() + kLongestProof,
-                                   .done = [call, hsm = found->hsm, key](Result<Signed> result) {
-                                     if (result && !hsm->keys.IsGood(*key)) {
-                                       result = Fail(Code::kAborted, "the key was revoked while this call waited");
-                                     }
-                                     if (!result) {
-                                       call->Finish(std::unexpected(result.error()));
-                                       return;
-                                     }
-                                     v1::ProveKeyResponse reply;
-                                     reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-                                     reply.set_client_assertion_type(kClientAssertionType);
-                                     call->Finish(Serialize(reply));
-                                   }});
+  return found.hsm->queue.Submit({.key = key,
+                                  .input = std::move(input),
+                                  .caller = call->event().caller,
+                                  .deadline = std::chrono::steady_clock::now() + kLongestProof,
+                                  .done = [call, hsm = found.hsm, key](Result<Signed> result) {
+                                    if (result && !hsm->keys.IsGood(*key)) {
+                                      result = Fail(Code::kAborted, "the key was revoked while this call waited");
+                                    }
+                                    if (!result) {
+                                      call->Finish(std::unexpected(result.error()));
+                                      return;
+                                    }
+                                    v1::ProveKeyResponse reply;
+                                    reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
+                                    reply.set_client_assertion_type(kClientAssertionType);
+                                    call->Finish(Serialize(reply));
+                                  }});
 }
 
 KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers,

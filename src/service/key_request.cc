@@ -22,11 +22,8 @@ Result<Instants> InstantsOf(const v1::ScheduleKeyRequest& request) {
     if (!has) {
       return {};
     }
-    const auto time = InstantOf(timestamp, field);
-    if (!time) {
-      return std::unexpected(time.error());
-    }
-    instant = *time;
+    ASSIGN_OR_RETURN(const auto time, InstantOf(timestamp, field));
+    instant = time;
     return {};
   };
   for (const auto& taken :

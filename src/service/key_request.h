@@ -127,11 +127,8 @@ Result<std::pair<ChangeRequest, NewKeyRequest>> NewKeyChangeOf(const Request& re
   if (!change || !client) {
     return std::unexpected(change ? client.error() : change.error());
   }
-  auto wanted = NewKeyOf(request, **client);
-  if (!wanted) {
-    return std::unexpected(wanted.error());
-  }
-  return std::pair(std::move(*change), std::move(*wanted));
+  ASSIGN_OR_RETURN(auto wanted, NewKeyOf(request, **client));
+  return std::pair(std::move(*change), std::move(wanted));
 }
 
 }  // namespace assertion::service

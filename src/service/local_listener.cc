@@ -96,13 +96,9 @@ std::optional<uid_t> LocalListener::UserOf(const std::string& peer) {
 }
 
 Result<std::unique_ptr<LocalListener>> LocalListener::Bind(const std::string& path, std::optional<gid_t> group) {
-  if (const auto fit = CheckFolder(path); !fit) {
-    return std::unexpected(fit.error());
-  }
+  RETURN_IF_ERROR(CheckFolder(path));
   std::unique_ptr<LocalListener> listener(new LocalListener(path));
-  if (const auto opened = listener->Open(group); !opened) {
-    return std::unexpected(opened.error());
-  }
+  RETURN_IF_ERROR(listener->Open(group));
   return listener;
 }
 

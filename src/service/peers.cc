@@ -27,9 +27,7 @@ Result<Caller> Peers::Authenticate(const grpc::ServerContextBase& context) {
   if (!caller) {
     return caller;
   }
-  if (auto judged = Judge(context); !judged) {
-    return std::unexpected(judged.error());
-  }
+  RETURN_IF_ERROR(Judge(context));
   return caller;
 }
 

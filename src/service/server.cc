@@ -158,23 +158,15 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
   if (addresses.tls) {
-    const auto hsm = hsms.Named(addresses.tls->hsm);
-    if (!hsm) {
-      return std::unexpected(hsm.error());
-    }
-    auto tls = TlsListener::New(std::move(*addresses.tls), (*hsm)->token, (*hsm)->queue, parts->peers);
-    if (!tls) {
-      return std::unexpected(tls.error());
-    }
-    parts->tls_listener = std::move(*tls);
+    ASSIGN_OR_RETURN(const auto hsm, hsms.Named(addresses.tls->hsm));
+    ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));
+    parts->tls_listener = std::move(tls);
   }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   if (parts->tls_listener) {
-    if (const auto added = parts->tls_listener->AddTo(builder); !added) {
-      return std::unexpected(added.error());
-    }
+    RETURN_IF_ERROR(parts->tls_listener->AddTo(builder));
   }
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(limits.connection_age));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_grace));
@@ -212,17 +204,13 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
                  fitting, connections.total);
   }
   if (parts->tls_listener) {
-    if (const auto started = parts->tls_listener->Start(connections); !started) {
-      return std::unexpected(started.error());
-    }
+    RETURN_IF_ERROR(parts->tls_listener->Start(connections));
   }
   connections.handshakes = 0;  // the kernel tells of a user at once
   const auto listed = [&policy](const std::string& peer) {
     return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
   };
-  if (const auto started = parts->listener->Start(*parts->server, connections, listed); !started) {
-    return std::unexpected(started.error());
-  }
+  RETURN_IF_ERROR(parts->listener->Start(*parts->server, connections, listed));
   parts->server->GetHealthCheckService()->SetServingStatus(true);
   std::unique_ptr<Server> server(new Server(std::move(parts)));
   server->Watch(limits);

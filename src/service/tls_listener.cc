@@ -125,9 +125,7 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
   if (!readable) {
     return Unusable(listener->options_.client_ca, readable.error());
   }
-  if (auto refreshed = listener->Refresh(); !refreshed) {
-    return std::unexpected(refreshed.error());
-  }
+  RETURN_IF_ERROR(listener->Refresh());
   return listener;
 }
 
@@ -182,22 +180,19 @@ Status TlsListener::Refresh() {
 
 Status TlsListener::RefreshOwn() {
   const std::lock_guard lock(refresh_);
-  const auto chain = ReadFile(options_.certificate);
-  if (!chain) {
-    return std::unexpected(chain.error());
-  }
+  ASSIGN_OR_RETURN(const auto chain, ReadFile(options_.certificate));
   // To look for the key takes a look at the whole token.
   const auto epoch = token_.Epoch();
-  if (*chain == chain_ && epoch == epoch_) {
+  if (chain == chain_ && epoch == epoch_) {
     return {};
   }
-  const auto found = FindTlsKey(token_, *chain);
+  const auto found = FindTlsKey(token_, chain);
   if (!found) {
     return found.error().code == Code::kTlsUnusable ? Unusable(options_.certificate, found.error())
                                                     : std::unexpected(found.error());
   }
-  if (*chain != chain_ || keys_.empty() || keys_.back()->id() != found->id) {
-    if (auto taken = Take(*chain, *found); !taken) {
+  if (chain != chain_ || keys_.empty() || keys_.back()->id() != found->id) {
+    if (auto taken = Take(chain, *found); !taken) {
       return taken;
     }
   }
@@ -240,11 +235,8 @@ TlsListener::~TlsListener() {
 }
 
 Status TlsListener::AddTo(grpc::ServerBuilder& builder) {
-  auto sockets = TcpSockets::Listen(options_.address);
-  if (!sockets) {
-    return std::unexpected(sockets.error());
-  }
-  sockets_ = std::move(*sockets);
+  ASSIGN_OR_RETURN(auto sockets, TcpSockets::Listen(options_.address));
+  sockets_ = std::move(sockets);
   port_ = sockets_->port();
   using grpc::experimental::FileWatcherCertificateProvider;
   grpc::experimental::TlsServerCredentialsOptions options(

@@ -144,12 +144,9 @@ void Recovery::Regain() {
 
 // By the queue's workers: it knows what to do about a call that does not return.
 Status Recovery::ProveWith(SigningKeyPtr key) {
-  auto input = keys_.ProofInput();
-  if (!input) {
-    return std::unexpected(input.error());
-  }
+  ASSIGN_OR_RETURN(auto input, keys_.ProofInput());
   const auto proven = std::make_shared<std::promise<Status>>();
-  queue_.SignNow(std::move(key), std::move(*input), [proven](const Result<Signed>& made) {
+  queue_.SignNow(std::move(key), std::move(input), [proven](const Result<Signed>& made) {
     proven->set_value(made ? Status() : std::unexpected(made.error()));
   });
   return proven->get_future().get();

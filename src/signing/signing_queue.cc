@@ -227,9 +227,7 @@ void SigningQueue::Discard(Session& session) {
 
 // One signature.
 Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
-  if (auto opened = session ? Status() : Open(session); !opened) {
-    return std::unexpected(opened.error());
-  }
+  RETURN_IF_ERROR(session ? Status() : Open(session));
   const auto asked = steady_clock::now();
   auto signature = session->Sign(job.key->id, *job.key->algorithm, job.input);
   if (!signature) {

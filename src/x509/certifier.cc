@@ -126,18 +126,15 @@ bool IsPair(OSSL_LIB_CTX* context, EVP_PKEY* key, EVP_PKEY* public_key, const Al
 // Ready to sign with the token's key that belongs to the public key.
 Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, const std::string& uri, const PublicKey& public_key,
                                       const Algorithm& algorithm) {
-  const auto keys = LoadPrivateKeys(context, uri);
-  if (!keys) {
-    return std::unexpected(keys.error());
-  }
-  auto key = keys->begin();
-  if (keys->size() > 1) {
+  ASSIGN_OR_RETURN(const auto keys, LoadPrivateKeys(context, uri));
+  auto key = keys.begin();
+  if (keys.size() > 1) {
     const auto half = ToOpenSsl(public_key);
     key = std::ranges::find_if(
-        *keys, [&](const auto& each) { return half && IsPair(context, each.get(), half.get(), algorithm); });
+        keys, [&](const auto& each) { return half && IsPair(context, each.get(), half.get(), algorithm); });
     ERR_clear_error();  // of those that are not ours
   }
-  if (key == keys->end()) {
+  if (key == keys.end()) {
     return Fail(Code::kKeyUnproven, "no key on the token with its CKA_ID belongs to the public key");
   }
   return StartSigning(context, key->get(), algorithm);
@@ -241,17 +238,12 @@ bool IsSignedBy(EVP_PKEY* public_key, const Bytes& der) {
 }  // namespace
 
 Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path) {
-  if (const auto context = LoadProvider(module_path); !context) {
-    return std::unexpected(context.error());
-  }
+  RETURN_IF_ERROR(LoadProvider(module_path));
   return std::unique_ptr<Certifier>(new Certifier(module_path));
 }
 
 Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) const {
-  const auto names = AlternativeNames(request.subject_alt_names);
-  if (!names) {
-    return std::unexpected(names.error());
-  }
+  ASSIGN_OR_RETURN(const auto names, AlternativeNames(request.subject_alt_names));
   const auto context = LoadProvider(module_path_);
   const auto signing =
       context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
@@ -263,7 +255,7 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
   const X509Ptr certificate(X509_new_ex(context->get(), nullptr));
   if (!public_key || !certificate || !Describe(certificate.get(), request, public_key.get()) ||
       (!request.subject_alt_names.empty() &&
-       X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names->get(), 0, X509V3_ADD_DEFAULT) != 1)) {
+       X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1)) {
     return std::unexpected(OpenSslError("X509"));
   }
   if (X509_sign_ctx(certificate.get(), signing->get()) <= 0) {
@@ -278,26 +270,14 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
   if (!again || X509_verify(again.get(), public_key.get()) != 1) {
     return std::unexpected(OpenSslError("X509_verify"));
   }
-  auto parsed = ParseCertificate(der);
-  if (!parsed) {
-    return std::unexpected(parsed.error());
-  }
-  auto subject = SubjectOf(*parsed);
-  if (!subject) {
-    return std::unexpected(subject.error());
-  }
-  return NewCertificate{.certificate = std::move(*parsed), .subject = std::move(*subject)};
+  ASSIGN_OR_RETURN(auto parsed, ParseCertificate(der));
+  ASSIGN_OR_RETURN(auto subject, SubjectOf(parsed));
+  return NewCertificate{.certificate = std::move(parsed), .subject = std::move(subject)};
 }
 
 Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
-  const auto subject = SubjectName(request);
-  if (!subject) {
-    return std::unexpected(subject.error());
-  }
-  const auto names = AlternativeNames(request.subject_alt_names);
-  if (!names) {
-    return std::unexpected(names.error());
-  }
+  ASSIGN_OR_RETURN(const auto subject, SubjectName(request));
+  ASSIGN_OR_RETURN(const auto names, AlternativeNames(request.subject_alt_names));
   const auto context = LoadProvider(module_path_);
   const auto signing =
       context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
@@ -309,9 +289,9 @@ Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
   const RequestPtr csr(X509_REQ_new_ex(context->get(), nullptr));
   // RFC 5280 section 4.1.2.6: where the subject is empty the alternative names must be critical.
   if (!public_key || !csr || X509_REQ_set_version(csr.get(), X509_REQ_VERSION_1) != 1 ||
-      X509_REQ_set_subject_name(csr.get(), subject->get()) != 1 ||
+      X509_REQ_set_subject_name(csr.get(), subject.get()) != 1 ||
       X509_REQ_set_pubkey(csr.get(), public_key.get()) != 1 ||
-      !AskForExtensions(csr.get(), names->get(), /*names_are_critical=*/request.subject.empty())) {
+      !AskForExtensions(csr.get(), names.get(), /*names_are_critical=*/request.subject.empty())) {
     return std::unexpected(OpenSslError("X509_REQ"));
   }
   if (X509_REQ_sign_ctx(csr.get(), signing->get()) <= 0) {

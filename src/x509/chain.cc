@@ -284,9 +284,7 @@ Result<std::vector<Certificate>> ParseChain(std::string_view text) {
     }
     chain.push_back(std::move(*certificate));
   }
-  if (const auto distinct = CheckDistinct(chain); !distinct) {
-    return std::unexpected(distinct.error());
-  }
+  RETURN_IF_ERROR(CheckDistinct(chain));
   return chain;
 }
 
@@ -294,21 +292,18 @@ Status VerifyChain(std::span<const Certificate> chain, const PublicKey& key, Tim
   if (chain.empty()) {
     return Refuse("must not be empty");
   }
-  const auto links = Open(chain);
-  if (!links) {
-    return std::unexpected(links.error());
-  }
+  ASSIGN_OR_RETURN(const auto links, Open(chain));
   if (auto good = CheckKey(chain, key); !good) {
     return good;
   }
-  if (auto good = CheckOrder(*links); !good) {
+  if (auto good = CheckOrder(links); !good) {
     return good;
   }
-  if (auto good = CheckLeaf(links->front()); !good) {
+  if (auto good = CheckLeaf(links.front()); !good) {
     return good;
   }
   for (std::size_t i = 0; i < chain.size(); ++i) {
-    const auto& link = (*links)[i];
+    const auto& link = links[i];
     const bool is_root = i > 0 && i + 1 == chain.size() && SignedItself(link);
     if (auto good = i == 0 ? Status() : CheckIssuer(link); !good) {
       return good;
@@ -320,7 +315,7 @@ Status VerifyChain(std::span<const Certificate> chain, const PublicKey& key, Tim
       return good;
     }
   }
-  return CheckPath(*links);
+  return CheckPath(links);
 }
 
 }  // namespace assertion::x509

@@ -185,18 +185,10 @@ Status CheckValue(const AttributeType& type, std::string_view value) {
 Result<std::vector<Attribute>> ReadAttributes(std::string_view rest) {
   std::vector<Attribute> attributes;
   while (!rest.empty()) {
-    const auto type = TakeType(rest);
-    if (!type) {
-      return std::unexpected(type.error());
-    }
-    auto value = TakeValue((*type)->name, rest);
-    if (!value) {
-      return std::unexpected(value.error());
-    }
-    if (const auto good = CheckValue(**type, *value); !good) {
-      return std::unexpected(good.error());
-    }
-    attributes.push_back({.type = *type, .value = std::move(*value)});
+    ASSIGN_OR_RETURN(const auto type, TakeType(rest));
+    ASSIGN_OR_RETURN(auto value, TakeValue(type->name, rest));
+    RETURN_IF_ERROR(CheckValue(*type, value));
+    attributes.push_back({.type = type, .value = std::move(value)});
     if (rest == ",") {
       return Refuse("remove the comma at the end");
     }
@@ -213,13 +205,10 @@ Result<NamePtr> ParseDistinguishedName(std::string_view text) {
   if (text.size() > kMostOctets) {
     return Refuse("must be at most " + std::to_string(kMostOctets) + " octets");
   }
-  const auto attributes = ReadAttributes(text);
-  if (!attributes) {
-    return std::unexpected(attributes.error());
-  }
+  ASSIGN_OR_RETURN(const auto attributes, ReadAttributes(text));
   NamePtr name(X509_NAME_new());
   // RFC 4514 section 2.1: the string starts with the last RDN of the sequence.
-  for (const auto& [type, value] : std::views::reverse(*attributes)) {
+  for (const auto& [type, value] : std::views::reverse(attributes)) {
     const auto octets = AsBytes(value);
     if (!name || X509_NAME_add_entry_by_NID(name.get(), type->nid, type->string_type, octets.data(),
                                             static_cast<int>(octets.size()), -1, 0) != 1) {

@@ -185,9 +185,7 @@ Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, MessageSigner sign) 
 }
 
 Result<std::string> PublishKey(const KeyPtr& key) {
-  if (auto added = AddEngine(); !added) {
-    return std::unexpected(added.error());
-  }
+  RETURN_IF_ERROR(AddEngine());
   const std::lock_guard lock(published_mutex);
   if (EVP_PKEY_up_ref(key.get()) != 1) {
     return Unusable("EVP_PKEY_up_ref");

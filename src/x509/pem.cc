@@ -53,14 +53,11 @@ Result<std::vector<PemBlock>> ReadPem(std::string_view text) {
   const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   std::vector<PemBlock> blocks;
   while (bio) {
-    auto block = NextBlock(bio.get());
+    ASSIGN_OR_RETURN(auto block, NextBlock(bio.get()));
     if (!block) {
-      return std::unexpected(block.error());
-    }
-    if (!*block) {
       break;
     }
-    blocks.push_back(std::move(**block));
+    blocks.push_back(std::move(*block));
   }
   if (blocks.size() != CountBegins(text)) {
     return Fail(Code::kInvalidArgument, "a PEM block must begin at the start of a line");

@@ -50,9 +50,7 @@ Result<ServerContext> NewServerContext(const std::string& chain, const KeyPtr& k
   }
   SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-  if (auto used = UseChain(context.get(), chain); !used) {
-    return std::unexpected(used.error());
-  }
+  RETURN_IF_ERROR(UseChain(context.get(), chain));
   if (SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1 || SSL_CTX_check_private_key(context.get()) != 1) {
     return Unusable("SSL_CTX_use_PrivateKey");
   }

@@ -164,14 +164,9 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
     std::ranges::sort(files);
     CrlReader crls(store, trust.boundaries_);
     for (const auto& path : files) {
-      const auto text = ReadWhole(path);
-      if (!text) {
-        return std::unexpected(text.error());
-      }
-      if (const auto read = crls.Add(*text, path); !read) {
-        return std::unexpected(read.error());
-      }
-      trust.text_ += DigestOf(*text);
+      ASSIGN_OR_RETURN(const auto text, ReadWhole(path));
+      RETURN_IF_ERROR(crls.Add(text, path));
+      trust.text_ += DigestOf(text);
     }
     std::ranges::sort(trust.boundaries_);
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
