@@ -1,5 +1,7 @@
 #include "cli/call.h"
 
+#include "cli/output.h"
+
 namespace assertion::cli {
 
 int ReportCall(const Error& error) {

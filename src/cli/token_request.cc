@@ -41,8 +41,8 @@ std::string Form(std::initializer_list<std::pair<std::string_view, std::string_v
 }  // namespace
 
 Status CheckTokenEndpoint(const std::string& url) {
-  const auto endpoint = ParseUrl(kTokenEndpoint, url);
-  return endpoint ? Status() : std::unexpected(endpoint.error());
+  RETURN_IF_ERROR(ParseUrl(kTokenEndpoint, url));
+  return {};
 }
 
 Result<HttpAnswer> Send(const TokenRequest& request) {
