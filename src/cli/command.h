@@ -10,13 +10,13 @@ class App;
 
 namespace assertion::cli {
 
-// What the command line says beside the verb's own options, and how the verb ended.
+// The options of assertionctl itself, and the exit status of the verb that ran.
 struct Invocation {
   std::string server = "unix:/run/assertiond/assertiond.sock";
   int status = 0;
 };
 
-// What --help says about a verb.
+// The text of a verb's --help.
 struct VerbHelp {
   const char* name;
   const char* summary;

@@ -11,17 +11,20 @@ void AddClientId(CLI::App* verb, std::string& client_id) {
 void AddJson(CLI::App* verb, bool& json) { verb->add_flag("--json", json, "Print JSON"); }
 
 void AddRequiredKid(CLI::App* verb, std::string& kid) {
-  verb->add_option("--kid", kid, "The key; one that begins with a hyphen as --kid=-…")->required()->type_name("KID");
+  verb->add_option("--kid", kid, "Id of the key; write one that begins with a hyphen as --kid=-…")
+      ->required()
+      ->type_name("KID");
 }
 
 CLI::Option* AddDefaultedKid(CLI::App* verb, std::string& kid) {
   return verb
-      ->add_option("--kid", kid, "The key; one that begins with a hyphen as --kid=-…; default: the key that signs now")
+      ->add_option("--kid", kid,
+                   "Id of the key; write one that begins with a hyphen as --kid=-…; default: the key that signs now")
       ->type_name("KID");
 }
 
 void AddOut(CLI::App* verb, std::string& path) {
-  verb->add_option("--out", path, "Write there instead of standard output")->type_name("FILE");
+  verb->add_option("--out", path, "Write to this file instead of standard output")->type_name("FILE");
 }
 
 void AddCaFile(CLI::App* verb, std::string& path) {

@@ -48,7 +48,7 @@ void AddVerbs(Command& assertionctl) {
   auto jwks = assertionctl.AddNoun("jwks", "JWK Sets (RFC 7517)");
   AddJwksGet(jwks);
   auto key =
-      assertionctl.AddNoun("key", "Key pairs inside the token: make, certify, schedule, rotate, revoke, destroy");
+      assertionctl.AddNoun("key", "Key pairs inside the token: generate, certify, schedule, rotate, revoke, destroy");
   AddKeyVerbs(key);
   auto token = assertionctl.AddNoun("token", "Access tokens of an identity server");
   AddTokenRequest(token);

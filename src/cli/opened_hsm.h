@@ -14,7 +14,7 @@
 
 namespace assertion::cli {
 
-// One of the configuration's HSMs, logged in to, and what signs certificates with its keys.
+// One of the configured HSMs, logged in, and a certifier that signs with its keys.
 struct OpenedHsm {
   std::unique_ptr<p11::HsmToken> token;
   std::unique_ptr<x509::Certifier> certifier;

@@ -16,7 +16,7 @@ inline constexpr int kUnreachable = 4;
 inline constexpr int kRefusedByIdentityServer = 5;
 inline constexpr const char* kExitStatusHelp = R"(Exit status:
   0  done
-  1  the server, doctor, inspect or evidence verify or audit verify said no
+  1  the server refused, or doctor, assertion inspect, key evidence verify or audit verify found something wrong
   2  wrong command line
   3  a file or the configuration is wrong, or cannot be read
   4  the server cannot be reached

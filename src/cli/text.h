@@ -10,7 +10,7 @@ namespace assertion::cli {
 
 using assertion::Rfc3339;
 
-// How far `time` is from now in words, for example "in 4 min", "364 days ago".
+// The distance of `time` from now in words, for example "in 4 min", "364 days ago".
 std::string Relative(Time time, Time now);
 
 // Text from elsewhere with control characters replaced by '?', so that it cannot steer a terminal.

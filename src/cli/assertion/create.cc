@@ -130,14 +130,15 @@ int CreateAssertion(const CreateAssertionOptions& options, const std::string& se
 void AddAssertionCreate(Command& assertion) {
   const auto [verb, options] = assertion.AddVerb(
       {.name = "create",
-       .summary = "Have one made; prints the JWT alone",
+       .summary = "Create a client assertion and print it",
        .examples = "  assertionctl assertion create --client-id orders\n"
                    "  assertionctl assertion create --client-id orders --lifetime 60s --claim 'tenant=\"acme\"'\n"
                    "  assertionctl assertion create --client-id orders --count 10000 > assertions.txt"},
       CreateAssertion);
   AddAssertionFlags(verb, options.assertion);
   verb->add_option("--count", options.count,
-                   "So many, on one stream; a line each, as they come, and the progress on a terminal's standard error")
+                   "Create this many assertions over one stream and print one per line; a terminal's standard error "
+                   "shows the progress")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
       ->capture_default_str();

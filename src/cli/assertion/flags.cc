@@ -48,7 +48,7 @@ void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags) {
       ->type_name("URL");
   verb->add_option("--lifetime", flags.lifetime, "exp - iat, with s, m or h; default: the client's")->type_name("300s");
   verb->add_option("--claim", flags.claims,
-                   "Add a claim that the configuration allows, signed as it is written; may be repeated")
+                   "Add a claim that the configuration allows; its JSON is signed as written; may be repeated")
       ->type_name("NAME=JSON")
       ->allow_extra_args(false);
 }

@@ -75,14 +75,14 @@ int InspectAssertion(const InspectAssertionOptions& options) {
 void AddAssertionInspect(Command& assertion) {
   const auto [verb, options] = assertion.AddVerb(
       {.name = "inspect",
-       .summary = "Decode one, and verify it when a key is given; needs no server",
+       .summary = "Decode a client assertion and, given a key, verify it; needs no server",
        .examples = "  assertionctl assertion create --client-id orders | assertionctl assertion inspect\n"
                    "  assertionctl assertion inspect assertion.jwt --certificate orders.pem"},
       InspectAssertion);
   verb->add_option("file", options.file, "The JWT; default or -: standard input")->type_name("FILE");
   auto* certificate = verb->add_option("--certificate", options.certificate_file, "Verify with this PEM certificate")
                           ->type_name("FILE");
-  verb->add_option("--jwks", options.jwks_file, "Verify with this JWK Set's key of the same kid")
+  verb->add_option("--jwks", options.jwks_file, "Verify with the key of this JWK Set that has the assertion's kid")
       ->type_name("FILE")
       ->excludes(certificate);
   AddJson(verb, options.json);

@@ -5,7 +5,7 @@
 namespace assertion::cli {
 
 void AddAuditFiles(CLI::App* verb, std::vector<std::string>& files) {
-  verb->add_option("files", files, "Of one audit log, in any order")->required()->type_name("FILE...");
+  verb->add_option("files", files, "Files of one audit log, in any order")->required()->type_name("FILE...");
 }
 
 }  // namespace assertion::cli

@@ -28,11 +28,11 @@ int ShowAuditHead(const AuditHeadOptions& options, const std::string& server) {
 }  // namespace
 
 void AddAuditHead(Command& audit) {
-  const auto [verb, options] =
-      audit.AddVerb({.name = "head",
-                     .summary = "How far the log goes: keep it elsewhere, for audit verify --last-sequence",
-                     .examples = "  assertionctl audit head"},
-                    ShowAuditHead);
+  const auto [verb, options] = audit.AddVerb(
+      {.name = "head",
+       .summary = "Show how far the log goes. Keep the answer elsewhere, for audit verify --last-sequence",
+       .examples = "  assertionctl audit head"},
+      ShowAuditHead);
   AddJson(verb, options.json);
 }
 

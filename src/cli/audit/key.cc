@@ -21,11 +21,10 @@ int GetAuditKey(const AuditKeyOptions& options, const std::string& server) {
 }  // namespace
 
 void AddAuditKey(Command& audit) {
-  const auto [verb, options] =
-      audit.AddVerb({.name = "key",
-                     .summary = "The public key that the log is checked with, a JWK (RFC 7517)",
-                     .examples = "  assertionctl audit key --out audit.jwk"},
-                    GetAuditKey);
+  const auto [verb, options] = audit.AddVerb({.name = "key",
+                                              .summary = "Get the public key that verifies the log, a JWK (RFC 7517)",
+                                              .examples = "  assertionctl audit key --out audit.jwk"},
+                                             GetAuditKey);
   AddOut(verb, options.out);
 }
 

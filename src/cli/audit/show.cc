@@ -124,7 +124,7 @@ int Follow(const std::string& path, std::ifstream& stream, const Filter& filter)
 int ShowAudit(const ShowAuditOptions& options) {
   const auto filter = Filter::New(options);
   if (!filter) {
-    return Report(kUsage, filter.error().message, "see assertionctl audit show --help");
+    return Report(kUsage, filter.error().message, "assertionctl audit show --help");
   }
   std::ifstream stream;
   for (const auto& file : options.files) {
@@ -142,17 +142,18 @@ int ShowAudit(const ShowAuditOptions& options) {
 void AddAuditShow(Command& audit) {
   const auto [verb, options] =
       audit.AddVerb({.name = "show",
-                     .summary = "Print lines of an audit log as they stand there, JSON; needs no server",
+                     .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
                      .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
                                  "  assertionctl audit show audit.log --follow"},
                     ShowAudit);
   AddAuditFiles(verb, options.files);
-  verb->add_option("--client-id", options.client_id, "Of this OAuth 2.0 client")->type_name("ID");
-  verb->add_option("--caller", options.caller, "Of this caller, for example uid:1000")->type_name("IDENTITY");
-  verb->add_option("--jti", options.jti, "Of the assertion with this jti")->type_name("JTI");
-  verb->add_option("--since", options.since, "From this moment on, RFC 3339 in UTC")->type_name("TIME");
-  verb->add_option("--until", options.until, "Before this moment")->type_name("TIME");
-  verb->add_flag("--follow", options.follow, "Go on with what is written to the last FILE");
+  verb->add_option("--client-id", options.client_id, "Only lines of this OAuth 2.0 client")->type_name("ID");
+  verb->add_option("--caller", options.caller, "Only lines of this caller, for example uid:1000")
+      ->type_name("IDENTITY");
+  verb->add_option("--jti", options.jti, "Only the line of the assertion with this jti")->type_name("JTI");
+  verb->add_option("--since", options.since, "Only lines from this time on, RFC 3339 in UTC")->type_name("TIME");
+  verb->add_option("--until", options.until, "Only lines before this time")->type_name("TIME");
+  verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the last FILE");
 }
 
 }  // namespace assertion::cli

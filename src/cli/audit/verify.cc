@@ -54,14 +54,14 @@ std::vector<Finding> FindingsOf(const audit::Verification& found) {
     findings.push_back({.name = "not yet proven",
                         .ok = true,
                         .text = Range(found.proven + 1, found.last) +
-                                ": no checkpoint covers that yet; lines can have been cut off there"});
+                                ": no checkpoint covers these lines yet; lines may have been cut off there"});
   }
   for (const auto& span : found.doubtful) {
     findings.push_back({.name = "doubtful",
                         .ok = true,
                         .text = Range(span.first, span.last) +
-                                ": left by a process that ended before its checkpoint; who could write the file then "
-                                "could have written them"});
+                                ": left by a process that ended before its checkpoint; anyone able to "
+                                "write the file then could have written them"});
   }
   return findings;
 }
@@ -128,19 +128,19 @@ void AddAuditVerify(Command& audit) {
   const auto [verb, options] =
       audit.AddVerb({.name = "verify",
                      .summary = "Check an audit log; needs no server. Names the first line that was changed, removed, "
-                                "reordered or inserted, or says how far all is proven",
+                                "reordered or inserted, or says how far the log is proven",
                      .examples = "  assertionctl audit verify audit.log* --key audit.jwk --last-sequence 48210",
                      .notes = "Exit status: 0 nothing is wrong, 1 something is, 3 a file cannot be read"},
                     VerifyAudit);
   AddAuditFiles(verb, options.files);
-  verb->add_option("--key", options.key_file, "What audit key wrote, or a JWK Set of several")
+  verb->add_option("--key", options.key_file, "The JWK that audit key wrote, or a JWK Set")
       ->required()
       ->type_name("FILE");
   verb->add_option("--first-sequence", options.first_sequence,
-                   "Where the FILEs must begin; default 1; 0: anywhere, when older ones are not at hand");
-  verb->add_option("--last-sequence", options.last_sequence,
-                   "How far they must go at least, from audit head. Without it lines cut off at the end are not "
-                   "missed");
+                   "Sequence that the FILEs must begin with; default 1; 0: any, when older files are not at hand");
+  verb->add_option(
+      "--last-sequence", options.last_sequence,
+      "Sequence that the FILEs must reach, from audit head. Without it, lines cut off at the end go unnoticed");
   AddJson(verb, options.json);
 }
 

@@ -32,7 +32,7 @@ int GetCertificate(const GetCertificateOptions& options, const std::string& serv
 void AddCertificateGet(Command& certificate) {
   const auto [verb, options] =
       certificate.AddVerb({.name = "get",
-                           .summary = "The certificate of a client's key, for the identity server",
+                           .summary = "Get the certificate of a client's key, for the identity server",
                            .examples = "  assertionctl certificate get --client-id orders --out orders.pem"},
                           GetCertificate);
   AddClientId(verb, options.client_id);

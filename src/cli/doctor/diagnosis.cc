@@ -60,7 +60,7 @@ void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& nam
   }
 }
 
-// Under a name of its own: a running server's claims are not this process's to withdraw.
+// Uses a holder name of its own, so that it never withdraws the claims of a running server.
 Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t rank, p11::HsmToken& token) {
   if (!config.ledger_path.empty()) {
     return std::make_unique<FileLedger>(token, config.LedgerPath(rank, token.info().serial), x509::RandomOctets);
@@ -79,8 +79,8 @@ void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, 
   }
   if (!ledgers->ledgers.contains(removal.client_id) && !removal.without_ledger) {
     add(false,
-        "orphans not removed: the client has no ledger. Is the configured one right? If these are no keys in "
-        "use, --force " +
+        "orphans not removed: the client has no ledger. Check that the configuration names the right ledger; if the "
+        "objects are not keys in use, --force " +
             removal.client_id + " removes them");
     return;
   }
@@ -98,13 +98,13 @@ void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, 
   }
 }
 
-// Every object on the token under a name of ours that is nothing to assertiond.
+// Finds objects on the token that have a name of assertiond's and that assertiond does not use.
 void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Client>& clients, bool copies,
                     std::vector<Finding>& findings) {
   const auto ledgers = ledger.Read();
   std::vector<std::string> client_ids;
   for (const auto& client : clients) {
-    // Without a ledger that counts nobody knows which keys are the client's.
+    // Without a valid ledger it is unknown which keys are the client's.
     const bool broken = ledgers && ledgers->errors.contains(client.client_id);
     if (!broken && (!copies || client.binding != Binding::kCertificate)) {
       client_ids.push_back(client.client_id);
@@ -121,11 +121,11 @@ void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Clie
                         .ok = false,
                         .text = stray.ToString() + (named ? "" : " under " + stray.ShownLabel()) + " " +
                                 stray.Meaning() + "; --remove-orphans --client-id " +
-                                (named ? stray.label : "ID, of any client,") + " destroys it for ever"});
+                                (named ? stray.label : "ID, of any client,") + " destroys it permanently"});
   }
 }
 
-// Which ledgers verify, and what calls itself one, or a pending change, and does not.
+// Lists the ledgers that verify, and the objects named like a ledger or a pending change that do not.
 void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>& findings) {
   const auto contents = ledger.Read();
   if (!contents) {
@@ -147,7 +147,7 @@ void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>&
   const auto add = [&](const StrayText& stray, const std::string& what) {
     findings.push_back({.name = "ledger",
                         .ok = false,
-                        .text = "'" + stray.name + "' is no " + what + " and counts for nothing: " + stray.reason +
+                        .text = "'" + stray.name + "' is not a " + what + " and is ignored: " + stray.reason +
                                 "; find out who wrote it, and remove it with the token's own tool"});
   };
   for (const auto& stray : contents->strays) {
@@ -182,7 +182,7 @@ std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank
   return std::make_unique<DiagnosedHsm>(std::move(hsm->token), std::move(*ledger));
 }
 
-// As a start would look at it. `token`: that of the HSM of tls.hsm.
+// Checks TLS as a start of the server does. `token` is that of tls.hsm.
 void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
   constexpr std::size_t kLargestFile = std::size_t{8} << 20U;
   const auto add = [&](const std::string& file, const Status& well, const std::string& text) {
@@ -217,10 +217,10 @@ void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::stri
                               : whole ? "the copy of key " + entry->key->kid + " signed, and its signature verified"
                               : entry->flaw ? entry->flaw->ToString()
                                             : "no copy of key " + (*original)->kid +
-                                                  ": nobody signs for this client while the first HSM is away"});
+                                                  ": no HSM signs for this client while the first HSM is away"});
 }
 
-// Of every key, whether it signs now or not.
+// Lists the flaws of every key, also of keys that do not sign now.
 void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std::string& name,
                    std::vector<Finding>& findings) {
   for (const auto& entry : ring.Snapshot()->at(client_id).keys) {
@@ -232,7 +232,7 @@ void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std:
   }
 }
 
-// `first`: the HSM whose keys the client has, or copies of them; null: this one.
+// `first` is the first HSM, which has the original of each copied key; null: `hsm` is the first.
 void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Client& client, Time now,
                     std::vector<Finding>& findings) {
   const auto name = "client " + client.client_id;
@@ -294,7 +294,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
     const bool first = opened.front().get() == hsm;
     if (!first && !opened.front()) {
       findings.push_back(
-          {.name = "keys", .ok = false, .text = "not looked at: copies cannot be told without the first HSM"});
+          {.name = "keys", .ok = false, .text = "not checked: without the first HSM, copies cannot be recognised"});
       continue;
     }
     if (config.tls && config.RankOf(config.tls->hsm) == rank) {

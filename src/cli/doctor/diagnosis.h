@@ -9,18 +9,17 @@
 
 namespace assertion::cli {
 
-// Whose orphans to remove: objects on the token with the client's label that no ledger names. What is removed is gone
-// for ever.
+// A client's orphans to remove: objects on the token with its label that no ledger names. Removal is permanent.
 struct OrphanRemoval {
-  std::string client_id;  // empty: nobody's
-  // Also when the client has no ledger. Then the configuration may name the wrong one, and what looks like orphans may
-  // be keys in use.
+  std::string client_id;  // empty: removes nothing
+  // Removes them even if the client has no ledger. Dangerous: the configuration may name the wrong ledger, and the
+  // objects may be keys in use.
   bool without_ledger = false;
 };
 
-// Looks at the HSM as assertiond would at its start, without a server: module, token, login (one attempt under the same
-// rules), mechanisms, clock, and every client's key with its attributes and certificate. Stops where going on is
-// pointless. Before it looks at a client it removes what `removal` asks for, and names every object.
+// Checks the HSMs as assertiond does when it starts, without a server: module, token, login (one attempt under the same
+// rules), mechanisms, clock, and every client's key with its attributes and certificate. Skips the rest of an HSM that
+// cannot be opened. Removes the orphans that `removal` asks for before it checks the clients, and names each object.
 std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal);
 
 }  // namespace assertion::cli

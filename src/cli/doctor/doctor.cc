@@ -38,7 +38,7 @@ int RunDoctor(const DoctorOptions& options) {
   }
   const bool forced = !options.force_client_id.empty();
   if (forced && options.force_client_id != options.client_id) {
-    return Report(kUsage, "--force must be the client id once more", "assertionctl doctor --help");
+    return Report(kUsage, "--force must repeat the client id", "assertionctl doctor --help");
   }
   const auto findings = Diagnose(
       *config, SystemTime(), {.client_id = options.remove_orphans ? options.client_id : "", .without_ledger = forced});
@@ -61,15 +61,16 @@ void AddDoctor(Command& assertionctl) {
            "  assertionctl doctor --config /etc/assertiond/assertiond.json --remove-orphans --client-id orders"},
       RunDoctor);
   verb->add_option("--config", options.config, "assertiond's configuration")->required()->type_name("FILE");
-  auto* client_id = verb->add_option("--client-id", options.client_id, "Whose orphans")->type_name("ID");
+  auto* client_id =
+      verb->add_option("--client-id", options.client_id, "Client whose orphans are removed")->type_name("ID");
   auto* remove = verb->add_flag("--remove-orphans", options.remove_orphans,
-                                "Destroy, for ever, what is on the token under this client's name and in no ledger; "
-                                "without it they are only named")
+                                "Destroy, permanently, the client's objects on the token that no ledger names; without "
+                                "this flag doctor only lists them")
                      ->needs(client_id);
   client_id->needs(remove);
   verb->add_option("--force", options.force_client_id,
-                   "The client id once more: though the client has no ledger at all, so that they may be keys of "
-                   "another installation")
+                   "Confirm by repeating the client id. Required when the client has no ledger, because the objects "
+                   "may then be keys of another installation")
       ->needs(remove)
       ->type_name("CLIENT-ID");
   AddJson(verb, options.json);

@@ -25,7 +25,7 @@ int GetJwks(const GetJwksOptions& options, const std::string& server) {
 
 void AddJwksGet(Command& jwks) {
   const auto [verb, options] = jwks.AddVerb({.name = "get",
-                                             .summary = "The public keys of a client",
+                                             .summary = "Get the public keys of a client",
                                              .examples = "  assertionctl jwks get --client-id orders --out jwks.json"},
                                             GetJwks);
   AddClientId(verb, options.client_id);

@@ -30,22 +30,22 @@ int AcceptLedger(const AcceptLedgerOptions& options, const std::string& server) 
 }  // namespace
 
 void AddKeyAcceptLedger(Command& key) {
-  const auto [verb, options] = key.AddVerb(
-      {.name = "accept-ledger",
-       .summary = "Make a client's ledger count that is older than one that was seen, as after the token was "
-                  "restored from a backup; keys that were revoked since may sign again",
-       .examples = "  assertionctl key accept-ledger --client-id orders --version 3 --force orders"},
-      AcceptLedger);
+  const auto [verb, options] =
+      key.AddVerb({.name = "accept-ledger",
+                   .summary = "Accept a client's ledger although a newer one was seen, for example after the token was "
+                              "restored from a backup; keys that were revoked since may sign again",
+                   .examples = "  assertionctl key accept-ledger --client-id orders --version 3 --force orders"},
+                  AcceptLedger);
   AddClientId(verb, options.client_id);
-  AddHsm(verb, options.hsm, "The HSM whose ledger it is, by its token's label; default: the first");
+  AddHsm(verb, options.hsm, "Label of the token that holds the ledger; default: that of the first configured HSM");
   verb->add_option("--version", options.change.expected_version,
-                   "The version that is on the token now, as /readyz and the log tell it; 0: the ledger is lost, begin "
-                   "without keys")
+                   "Version of the ledger that is on the token now, which /readyz and the log show; 0: the ledger is "
+                   "lost, start without keys")
       ->required()
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   AddRequestId(verb, options.change);
-  verb->add_option("--force", options.change.force_client_id, "The client id once more")
+  verb->add_option("--force", options.change.force_client_id, "Confirm by repeating the client id")
       ->required()
       ->type_name("CLIENT-ID");
   AddJson(verb, options.json);

@@ -37,12 +37,13 @@ int ApproveChange(const ApproveOptions& options, const std::string& server) {
 }  // namespace
 
 void AddKeyApprove(Command& key) {
-  const auto [verb, options] = key.AddVerb({.name = "approve",
-                                            .summary = "Do a change that another operator asked for",
-                                            .examples = "  assertionctl key approve 5f0c… --digest=q8Zt…"},
-                                           ApproveChange);
-  verb->add_option("id", options.id, "As key pending shows it")->required()->type_name("ID");
-  verb->add_option("--digest", options.digest, "What is approved, as key pending shows it")
+  const auto [verb, options] =
+      key.AddVerb({.name = "approve",
+                   .summary = "Approve a change that another operator requested; it is done at once",
+                   .examples = "  assertionctl key approve 5f0c… --digest=q8Zt…"},
+                  ApproveChange);
+  verb->add_option("id", options.id, "Id of the change, as key pending shows it")->required()->type_name("ID");
+  verb->add_option("--digest", options.digest, "Digest of the change, as key pending shows it")
       ->required()
       ->type_name("DIGEST");
   AddJson(verb, options.json);

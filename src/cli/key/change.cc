@@ -6,21 +6,22 @@
 namespace assertion::cli {
 
 void AddRequestId(CLI::App* verb, ChangeFlags& change) {
-  verb->add_option("--request-id", change.request_id,
-                   "Names this request, at most 64 characters: repeated under its id it does not act twice; "
-                   "default: none")
+  verb->add_option(
+          "--request-id", change.request_id,
+          "Id of this request, at most 64 characters: a repetition with the same id does not act twice; default: none")
       ->type_name("ID");
 }
 
 void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing) {
   verb->add_option("--expected-version", change.expected_version,
-                   "Only if the client's keys are at this version (key list --json tells it); default: whatever it is "
-                   "now")
+                   "Act only if the client's keys are at this version, which key list --json shows; default: the "
+                   "present version")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   AddRequestId(verb, change);
   if (forcing != nullptr) {
-    verb->add_option("--force", change.force_client_id, std::string("The client id once more: ") + forcing)
+    verb->add_option("--force", change.force_client_id,
+                     std::string("Confirm by repeating the client id. Required when ") + forcing)
         ->type_name("CLIENT-ID");
   }
 }

@@ -45,14 +45,14 @@ int RunKeyCsr(const KeyCsrOptions& options, const std::string& server) {
 void AddKeyCsr(Command& key) {
   const auto [verb, options] =
       key.AddVerb({.name = "csr",
-                   .summary = "A certificate signing request (PKCS#10) in PEM, signed by the key in the token",
+                   .summary = "Create a certificate signing request (PKCS#10) in PEM, signed by the key in the token",
                    .examples = "  assertionctl key csr --client-id orders --out orders.csr\n"
                                "  assertionctl key csr --client-id orders --subject 'CN=orders,O=Example Ltd,C=DE' \\\n"
                                "    --san DNS:orders.example.com --san URI:spiffe://example.com/orders"},
                   RunKeyCsr);
   AddClientId(verb, options.client_id);
   AddDefaultedKid(verb, options.kid);
-  verb->add_option("--subject", options.subject, "As RFC 4514 writes it; default: CN= and the client id")
+  verb->add_option("--subject", options.subject, "Distinguished name as in RFC 4514; default: CN= and the client id")
       ->type_name("NAME");
   verb->add_option(
           "--san", options.subject_alt_names,

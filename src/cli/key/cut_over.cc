@@ -19,7 +19,7 @@
 namespace assertion::cli {
 namespace {
 
-// A cut-over that somebody interrupts halfway locks the client out. Every wait in it has its limit.
+// Ignores signals: a cut-over that is interrupted halfway locks the client out. Every wait in it has a limit.
 class Uninterrupted {
  public:
   Uninterrupted() {
@@ -36,7 +36,7 @@ class Uninterrupted {
   }
 };
 
-// How an attempt ended: why it failed, and the exit status for that.
+// Why an attempt failed, "" for success, and the exit status for that.
 struct Failure {
   std::string why;
   int status = kRefusedByIdentityServer;
@@ -70,7 +70,7 @@ class CutOver {
   }
 
  private:
-  // The new key, or the one that --kid names from an attempt before; and its certificate.
+  // Generates a key, or finds the one of an earlier attempt that --kid names; publishes it and returns its certificate.
   Result<Wso2Certificate> PrepareKey() {
     RETURN_IF_ERROR(options_.publish.kid.empty() ? MakeKey() : FindKey());
     if (key_.state() == v1::KEY_STATE_STAGED) {
@@ -108,7 +108,7 @@ class CutOver {
     return {};
   }
 
-  // Reads the key, and which one signs, as they are now.
+  // Reads the present state of the key, and which key signs now.
   Status FindKey() {
     ASSIGN_OR_RETURN(const auto keys, connection_.ListKeys({}));
     const auto wanted = key_.kid().empty() ? options_.publish.kid : key_.kid();
@@ -132,7 +132,7 @@ class CutOver {
     return request;
   }
 
-  // A change that waits for a second person has not happened, and this verb cannot wait for the approval.
+  // Withdraws a change that waits for a second operator: this verb cannot wait for the approval.
   template <typename Response>
   Status CheckDone(const Result<Response>& response) {
     if (!response || !response->has_pending()) {
@@ -155,7 +155,7 @@ class CutOver {
     if (const auto published = application_.Publish(certificate); !published) {
       return {.why = "the new certificate was not taken: " + published.error().message};
     }
-    // assertiond does not prove one that signs already, after an attempt before.
+    // assertiond does not prove a key that signs already, as after an earlier attempt.
     proven_ = key_.state() != v1::KEY_STATE_SIGNING;
     if (proven_) {
       if (auto failure = Prove(); !failure.why.empty()) {
@@ -168,7 +168,7 @@ class CutOver {
     return {};
   }
 
-  // One real token request with the new key. Its answer holds an access token: nothing of it is printed.
+  // Sends one real token request with the new key. The answer holds an access token, so it is never printed.
   Failure Prove() {
     v1::ProveKeyRequest request;
     request.set_client_id(options_.client_id);
@@ -192,7 +192,7 @@ class CutOver {
                               : Failure{.why = "the token endpoint refused the new key: " + ReasonOf(*answer)};
   }
 
-  // An answer may get lost, or another administrator's change may come between: looks before it asks once more.
+  // Tries twice: an answer may get lost, or another operator's change may come first. Checks the state in between.
   Status Switch() {
     Status switched;
     for (int attempt = 0; attempt < 2; ++attempt) {
@@ -221,7 +221,7 @@ class CutOver {
 
   std::string Where() const { return "application " + options_.publish.wso2.application; }
 
-  // What to type to go on with this key, or to be rid of it. With '=': a kid may begin with a hyphen.
+  // Commands that continue with this key or revoke it. They use '=' because a kid may begin with a hyphen.
   std::string Again() const {
     return "the same command with --kid=" + key_.kid() + " tries it again; assertionctl key revoke --client-id " +
            options_.client_id + " --kid=" + key_.kid() + " gives it up";

@@ -33,13 +33,12 @@ int DestroyKey(const DestroyKeyOptions& options, const std::string& server) {
 void AddKeyDestroy(Command& key) {
   const auto [verb, options] =
       key.AddVerb({.name = "destroy",
-                   .summary = "Remove a withdrawn key's pair and certificate from the token, for good",
+                   .summary = "Remove a withdrawn key pair and its certificate from the token, permanently",
                    .examples = "  assertionctl key destroy --client-id orders --kid=h3Mk…"},
                   DestroyKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);
-  AddChange(verb, options.change,
-            "though the key is not withdrawn yet, even if the client is left without a key that signs");
+  AddChange(verb, options.change, "the key is not withdrawn yet, even if that leaves the client without a signing key");
   AddJson(verb, options.json);
 }
 

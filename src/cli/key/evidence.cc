@@ -35,7 +35,7 @@ int RunEvidence(const EvidenceOptions& options, const std::string& server) {
 Command AddKeyEvidence(Command& key) {
   const auto [verb, options] =
       key.AddVerb({.name = "evidence",
-                   .summary = "A report on a key for an auditor: a JWS that the key itself signed",
+                   .summary = "Create a report on a key for an auditor: a JWS that the key itself signs",
                    .examples = "  assertionctl key evidence --client-id orders --out orders.evidence\n"
                                "  assertionctl key evidence verify orders.evidence"},
                   RunEvidence);

@@ -52,12 +52,14 @@ void RefuseFlagsOf(CLI::App& evidence, CLI::App* verify) {
 void AddKeyEvidenceVerify(Command& evidence) {
   const auto [verb, options] = evidence.AddVerb(
       {.name = "verify",
-       .summary = "Check one: signature, kid, certificate, every attribute that custody asks for; needs no server",
+       .summary = "Check a report: signature, kid, certificate, every attribute that custody requires; needs no server",
        .examples = "  assertionctl key evidence verify orders.evidence\n"
                    "  assertionctl key evidence verify orders.evidence --json",
-       .notes = "Exit status: 0 all is right, 1 something is wrong, 3 the file cannot be read or is not evidence"},
+       .notes = "Exit status: 0 nothing is wrong, 1 something is, 3 the file cannot be read or is not evidence"},
       RunVerifyEvidence);
-  verb->add_option("file", options.file, "What key evidence wrote; -: standard input")->required()->type_name("FILE");
+  verb->add_option("file", options.file, "The report that key evidence wrote; -: standard input")
+      ->required()
+      ->type_name("FILE");
   AddJson(verb, options.json);
   RefuseFlagsOf(evidence.app(), verb);
 }

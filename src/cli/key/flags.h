@@ -18,7 +18,7 @@ namespace assertion::cli {
 
 // "": the description says what the default is.
 void AddHsm(CLI::App* verb, std::string& label, const char* description);
-inline constexpr const char* kNewKeyHsm = "The HSM that makes it, by its token's label; default: the first configured";
+inline constexpr const char* kNewKeyHsm = "Label of the HSM's token; default: the first configured HSM";
 
 // A moment in the form that ParseInstant reads; kInstantHelp goes into the notes of the verb's help.
 void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, const char* description);

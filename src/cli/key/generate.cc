@@ -32,14 +32,14 @@ int GenerateKey(const GenerateKeyOptions& options, const std::string& server) {
 }  // namespace
 
 void AddKeyGenerate(Command& key) {
-  const auto [verb, options] = key.AddVerb(
-      {.name = "generate",
-       .summary = "Make a key pair in the token, with a self-signed certificate. A client's first key signs at "
-                  "once, any other when key schedule says so",
-       .examples = "  assertionctl key generate --client-id orders\n"
-                   "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730\n"
-                   "  assertionctl key generate --client-id orders --algorithm ES256"},
-      GenerateKey);
+  const auto [verb, options] =
+      key.AddVerb({.name = "generate",
+                   .summary = "Generate a key pair in the token, and a self-signed certificate. A client's first key "
+                              "signs at once, a later one when key schedule says so",
+                   .examples = "  assertionctl key generate --client-id orders\n"
+                               "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730\n"
+                               "  assertionctl key generate --client-id orders --algorithm ES256"},
+                  GenerateKey);
   AddClientId(verb, options.client_id);
   AddHsm(verb, options.hsm, kNewKeyHsm);
   AddNewKey(verb, options.new_key);

@@ -42,15 +42,15 @@ int ImportCertificate(const ImportCertificateOptions& options, const std::string
 void AddKeyImportCertificate(Command& key) {
   const auto [verb, options] = key.AddVerb(
       {.name = "import-certificate",
-       .summary = "Replace a key's certificate by one that a certification authority issued",
+       .summary = "Replace a key's certificate with one that a certification authority issued",
        .examples =
            "  assertionctl key import-certificate --client-id orders --kid=h3Mk… --certificate orders-chain.pem"},
       ImportCertificate);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);
   verb->add_option("--certificate", options.certificate_file,
-                   "The key's certificate, then each one's issuer: PEM, at most 10 certificates and 64 KiB; or one in "
-                   "DER. -: standard input")
+                   "The key's certificate, then the issuer of each: PEM, at most 10 certificates and 64 KiB; or one "
+                   "certificate in DER. -: standard input")
       ->required()
       ->type_name("FILE");
   AddChange(verb, options.change, nullptr);

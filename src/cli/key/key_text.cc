@@ -18,7 +18,7 @@ using std::chrono::days;
 
 constexpr days kWarning{30};
 
-// When the present state began and when it ends; unset: no instant says so.
+// When the present state began and when it ends; "-": unknown.
 struct Span {
   std::string since = "-";
   std::string until = "-";
@@ -65,7 +65,7 @@ Row RowOf(const v1::Key& key, Time now) {
           std::move(since), std::move(until), ExpiryText(key, now), key.hsm()};
 }
 
-// Columns as wide as their widest cell.
+// Makes each column as wide as its widest cell.
 std::string Aligned(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths(rows.front().size());
   for (const auto& row : rows) {
@@ -150,7 +150,7 @@ std::string KeyLine(const v1::Key& key, Time now) {
 }
 
 std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
-  // Clients without a key stand where the order by client id puts them.
+  // Clients without a key have their rows in the order by client id, too.
   std::set<std::string, std::less<>> waiting;
   for (const auto& [client_id, version] : response.versions()) {
     waiting.insert(client_id);

@@ -11,10 +11,10 @@ namespace assertion::cli {
 // A key's state in one word, for example "signing".
 const char* StateName(v1::KeyState state);
 
-// Everything that is known of a key, for a program.
+// All fields of a key, for a program.
 nlohmann::ordered_json KeyJson(const v1::Key& key);
 
-// The same for a person, a line each.
+// The same for a person, one field per line.
 std::string KeyText(const v1::Key& key, Time now);
 
 // A key in one line: what it is, its state, its certificate.

@@ -44,14 +44,13 @@ int ListKeys(const ListKeysOptions& options, const std::string& server) {
 }  // namespace
 
 void AddKeyList(Command& key) {
-  const auto [verb, options] =
-      key.AddVerb({.name = "list",
-                   .summary = "The keys of all clients: what each does now, since when and until when, and when its "
-                              "certificate expires",
-                   .examples = "  assertionctl key list\n"
-                               "  assertionctl key list --json"},
-                  ListKeys);
-  AddHsm(verb, options.hsm, "Only those of the HSM whose token has this label; default: of all");
+  const auto [verb, options] = key.AddVerb({.name = "list",
+                                            .summary = "List the keys of all clients: what each does now, since when "
+                                                       "and until when, and when its certificate expires",
+                                            .examples = "  assertionctl key list\n"
+                                                        "  assertionctl key list --json"},
+                                           ListKeys);
+  AddHsm(verb, options.hsm, "List only keys on the HSM whose token has this label; default: all HSMs");
   AddJson(verb, options.json);
 }
 

@@ -40,7 +40,7 @@ int ListPendingChanges(const PendingOptions& options, const std::string& server)
 
 void AddKeyPending(Command& key) {
   const auto [verb, options] = key.AddVerb({.name = "pending",
-                                            .summary = "The changes that wait for a second operator",
+                                            .summary = "List the changes that wait for a second operator",
                                             .examples = "  assertionctl key pending\n"
                                                         "  assertionctl key pending --json"},
                                            ListPendingChanges);

@@ -19,7 +19,7 @@ nlohmann::ordered_json PendingJson(const v1::PendingChange& change) {
 
 std::string PendingText(const v1::PendingChange& change) {
   return Printable(change.method()) + (change.kid().empty() ? "" : " of key " + Printable(change.kid())) +
-         " of client " + Printable(change.client_id()) + ", asked for by " + Printable(change.requested_by()) + "\n  " +
+         " of client " + Printable(change.client_id()) + ", requested by " + Printable(change.requested_by()) + "\n  " +
          Printable(change.summary()) + "\n  until " + Rfc3339(ToTime(change.expires_at())) +
          " another operator may approve it: assertionctl key approve " + change.id() + " --digest=" + change.digest() +
          "\n";

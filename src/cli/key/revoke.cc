@@ -31,13 +31,13 @@ int RevokeKey(const RevokeKeyOptions& options, const std::string& server) {
 void AddKeyRevoke(Command& key) {
   const auto [verb, options] =
       key.AddVerb({.name = "revoke",
-                   .summary = "End signing and publication of a key now: the emergency brake",
+                   .summary = "Stop signing with a key and publishing it, now: the emergency brake",
                    .examples = "  assertionctl key revoke --client-id orders --kid=h3Mk…\n"
                                "  assertionctl key revoke --client-id orders --kid=h3Mk… --force orders"},
                   RevokeKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);
-  AddChange(verb, options.change, "though the client is left without a key that signs");
+  AddChange(verb, options.change, "the change leaves the client without a signing key");
   AddJson(verb, options.json);
 }
 

@@ -18,7 +18,7 @@
 namespace assertion::cli {
 namespace {
 
-// Which key comes, which goes and when, and what is left to do where the identity server does not read the JWK Set.
+// Says which key takes over, when, and what is left to do if the identity server does not read the JWK Set.
 std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
   const auto& key = rotation.key();
   const auto named = "--client-id " + key.client_id() + " --kid=" + key.kid();
@@ -72,17 +72,19 @@ CLI::Option* AddPublish(CLI::App* rotate, PublishFlags& flags) {
   auto* group = rotate->add_option_group("With --publish wso2");
   AddWso2Flags(group, flags.wso2);
   AddTokenEndpoint(group, flags.token);
-  group->add_option("--audience", flags.audience, "aud of the trial; default: the client's first configured audience")
+  group
+      ->add_option("--audience", flags.audience,
+                   "aud of the trial assertion; default: the client's first configured audience")
       ->type_name("URL");
   group
       ->add_option("--kid", flags.kid,
-                   "Go on with this key of an attempt before instead of making one; one that begins with a hyphen as "
-                   "--kid=-…")
+                   "Continue with this key of an earlier attempt instead of generating one; write a kid that begins "
+                   "with a hyphen as --kid=-…")
       ->type_name("KID");
   auto* publish = rotate
                       ->add_option("--publish", flags.server,
                                    "Cut over at an identity server that holds one certificate: upload the new one, "
-                                   "prove it with one token request, switch; default: no server is told")
+                                   "prove it with one token request, switch; default: no identity server is changed")
                       ->check(CLI::IsMember({"wso2"}))
                       ->type_name("SERVER");
   for (auto* option : group->get_options(kOwn)) {
@@ -100,7 +102,7 @@ CLI::Option* AddPublish(CLI::App* rotate, PublishFlags& flags) {
 void AddKeyRotate(Command& key) {
   const auto [verb, options] = key.AddVerb(
       {.name = "rotate",
-       .summary = "Make a client's next key and say when it takes over",
+       .summary = "Generate a client's next key and set when it takes over",
        .examples = "  assertionctl key rotate --client-id orders\n"
                    "  assertionctl key rotate --client-id orders --sign-from +2h\n"
                    "  assertionctl key rotate --client-id orders --algorithm ES256\n"
@@ -116,7 +118,7 @@ void AddKeyRotate(Command& key) {
   auto* alone = verb->add_option_group("Without --publish");
   AddInstant(alone, "--sign-from", options.sign_from,
              "When the new key takes over; default: after publish_lead with the binding jwks, else never");
-  AddChange(alone, options.change, "though the new key has been published for less than publish_lead by then");
+  AddChange(alone, options.change, "the new key takes over after less than publish_lead of publication");
   for (auto* option : alone->get_options(kOwn)) {
     option->excludes(publish);
   }

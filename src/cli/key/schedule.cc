@@ -51,22 +51,23 @@ int ScheduleKey(const ScheduleKeyOptions& options, const std::string& server) {
 }  // namespace
 
 void AddKeySchedule(Command& key) {
-  const auto [verb, options] = key.AddVerb(
-      {.name = "schedule",
-       .summary = "Move the times of a key; give at least one. The key that signs at the new --sign-from stops "
-                  "then, and is withdrawn when its last assertion has expired",
-       .examples = "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-from now\n"
-                   "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-until +1d",
-       .notes = kInstantHelp},
-      ScheduleKey);
+  const auto [verb, options] =
+      key.AddVerb({.name = "schedule",
+                   .summary = "Change the times of a key; give at least one. The key that signs at the new --sign-from "
+                              "stops then and is withdrawn when its last assertion has expired",
+                   .examples = "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-from now\n"
+                               "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-until +1d",
+                   .notes = kInstantHelp},
+                  ScheduleKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);
-  AddInstant(verb, "--publish-from", options.instants.publish_from, "In the JWK Set from then on");
-  AddInstant(verb, "--sign-from", options.instants.sign_from, "Signs from then on");
-  AddInstant(verb, "--sign-until", options.instants.sign_until, "Signs until just before then");
-  AddInstant(verb, "--publish-until", options.instants.publish_until, "In the JWK Set until just before then");
+  AddInstant(verb, "--publish-from", options.instants.publish_from, "Publish the key in the JWK Set from this time on");
+  AddInstant(verb, "--sign-from", options.instants.sign_from, "Sign with the key from this time on");
+  AddInstant(verb, "--sign-until", options.instants.sign_until, "Sign with the key until just before this time");
+  AddInstant(verb, "--publish-until", options.instants.publish_until,
+             "Publish the key in the JWK Set until just before this time");
   AddChange(verb, options.change,
-            "though the client is left without a key that signs, or its binding asks for other times");
+            "the change leaves the client without a signing key, or its binding requires other times");
   AddJson(verb, options.json);
 }
 

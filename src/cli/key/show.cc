@@ -30,7 +30,7 @@ int ShowKey(const ShowKeyOptions& options, const std::string& server) {
 void AddKeyShow(Command& key) {
   const auto [verb, options] = key.AddVerb(
       {.name = "show",
-       .summary = "Everything about one key",
+       .summary = "Show everything about one key",
        .examples = "  assertionctl key show --client-id orders\n"
                    "  assertionctl key show --client-id orders --kid=h3Mkk8qC3hMeSBjHfAmBQBjXqGdi6Azqri1diWzpfYE"},
       ShowKey);

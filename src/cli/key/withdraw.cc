@@ -24,10 +24,11 @@ int WithdrawChange(const WithdrawOptions& options, const std::string& server) {
 }  // namespace
 
 void AddKeyWithdraw(Command& key) {
-  const auto [verb, options] = key.AddVerb(
-      {.name = "withdraw", .summary = "Drop a change that waits", .examples = "  assertionctl key withdraw 5f0c…"},
-      WithdrawChange);
-  verb->add_option("id", options.id, "As key pending shows it")->required()->type_name("ID");
+  const auto [verb, options] = key.AddVerb({.name = "withdraw",
+                                            .summary = "Withdraw a change that waits for approval",
+                                            .examples = "  assertionctl key withdraw 5f0c…"},
+                                           WithdrawChange);
+  verb->add_option("id", options.id, "Id of the change, as key pending shows it")->required()->type_name("ID");
 }
 
 }  // namespace assertion::cli

@@ -54,15 +54,18 @@ int RunTlsCsr(const TlsCsrOptions& options) { return FinishTls(CreateTlsCsr(opti
 void AddTlsCsr(Command& tls) {
   const auto [verb, options] = tls.AddVerb(
       {.name = "csr",
-       .summary = "A certificate signing request (PKCS#10) for the key",
+       .summary = "Create a certificate signing request (PKCS#10) for the key",
        .examples = "  assertionctl tls csr --config /etc/assertiond/assertiond.json --subject CN=signer.example "
                    "--san DNS:signer.example --out signer.csr"},
       RunTlsCsr);
   AddTlsConfig(verb, options.config);
-  verb->add_option("--subject", options.subject, "RFC 4514, for example CN=signer.example,O=Example")
+  verb->add_option("--subject", options.subject,
+                   "Distinguished name as in RFC 4514, for example CN=signer.example,O=Example")
       ->type_name("NAME");
   AddTlsSubjectAltNames(verb, options.subject_alt_names);
-  verb->add_option("--kid", options.kid, "Which key, where there are several: as tls generate printed it")
+  verb->add_option(
+          "--kid", options.kid,
+          "Id of the key, as tls generate printed it; default: the key of the certificate's file, or the only key")
       ->type_name("KID");
   AddOut(verb, options.out);
 }

@@ -41,7 +41,7 @@ Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
   ASSIGN_OR_RETURN(const auto site, OpenTlsSite(options.config));
   ASSIGN_OR_RETURN(const auto key, GenerateOwnKey(*site.hsm.token, kTlsKeyLabel, x509::RandomOctets));
   if (const auto certified = CertifyTlsKey(options, site, key); !certified) {
-    // A key without its certificate is of no use to anybody.
+    // A key without a certificate is useless.
     if (const auto destroyed = site.hsm.token->DestroyKey(key.id); !destroyed) {
       return Fail(certified.error().code, certified.error().message,
                   "left on the token: CKA_ID " + Hex(key.id) + ": " + destroyed.error().ToString());
@@ -59,12 +59,13 @@ int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) { return FinishTls(G
 void AddTlsGenerate(Command& tls) {
   const auto [verb, options] = tls.AddVerb(
       {.name = "generate",
-       .summary = "Make a key pair on the token, and a self-signed certificate",
+       .summary = "Generate a key pair on the token, and a self-signed certificate",
        .examples = "  assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:signer.example"},
       RunGenerateTlsKey);
   AddTlsConfig(verb, options.config);
-  verb->add_option("--common-name", options.common_name, "Default: assertiond")->type_name("NAME");
-  verb->add_option("--validity-days", options.validity_days, "1 to 3650; default 365")
+  verb->add_option("--common-name", options.common_name, "Common name of the certificate; default: assertiond")
+      ->type_name("NAME");
+  verb->add_option("--validity-days", options.validity_days, "Validity of the certificate, 1 to 3650; default 365")
       ->check(CLI::Range(1, 3650))
       ->type_name("DAYS");
   AddTlsSubjectAltNames(verb, options.subject_alt_names);

@@ -45,7 +45,7 @@ int RunImportTlsCertificate(const ImportTlsCertificateOptions& options) {
 void AddTlsImportCertificate(Command& tls) {
   const auto [verb, options] =
       tls.AddVerb({.name = "import-certificate",
-                   .summary = "Take over the certificate that an authority issued for the key",
+                   .summary = "Install the certificate that an authority issued for the key",
                    .examples = "  assertionctl tls import-certificate --config /etc/assertiond/assertiond.json "
                                "--certificate chain.pem"},
                   RunImportTlsCertificate);

@@ -41,14 +41,15 @@ int FinishTls(const Result<std::string>& text, const std::string& out) {
 }
 
 void AddTlsConfig(CLI::App* verb, std::string& path) {
-  verb->add_option("--config", path,
-                   "assertiond's configuration: the key is on the HSM of its tls.hsm, tls.certificate is written")
+  verb->add_option(
+          "--config", path,
+          "assertiond's configuration: tls.hsm names the HSM with the key, tls.certificate the certificate's file")
       ->required()
       ->type_name("FILE");
 }
 
 void AddTlsSubjectAltNames(CLI::App* verb, std::vector<std::string>& names) {
-  verb->add_option("--san", names, "A subject alternative name, DNS:… or IP:…; may be given again")->type_name("NAME");
+  verb->add_option("--san", names, "A subject alternative name, DNS:… or IP:…; may be repeated")->type_name("NAME");
 }
 
 }  // namespace assertion::cli

@@ -68,7 +68,7 @@ int RequestToken(const RequestTokenOptions& options, const std::string& server) 
 void AddTokenRequest(Command& token) {
   const auto [verb, options] = token.AddVerb(
       {.name = "request",
-       .summary = "Make an assertion, send the token request, print the answer",
+       .summary = "Create an assertion, send a token request with it, and print the answer",
        .examples =
            "  assertionctl token request --client-id orders --token-endpoint https://localhost:9443/oauth2/token\n"
            "  assertionctl token request --client-id orders --token-endpoint https://is.example.com/oauth2/token \\\n"

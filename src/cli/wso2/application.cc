@@ -44,7 +44,7 @@ Code CodeOf(int http_status) {
   }
 }
 
-// The server's reasons: {code, message, description, traceId}, each as far as it is there.
+// The server's reasons: code, message, description and traceId, as far as the answer has them.
 std::string Reasons(const std::string& body) {
   constexpr std::size_t kMost = 300;
   const auto error = Json::parse(body, nullptr, /*allow_exceptions=*/false);
@@ -87,7 +87,7 @@ Result<Wso2Application> Wso2Application::New(Wso2Settings settings) {
   if (!base.path.ends_with(kApiPath)) {
     base.path += kApiPath;  // the server itself, or a tenant's /t/NAME
   }
-  // WSO2's ids are UUIDs, or SHA-1 in hexadecimal: nothing that a path could be led elsewhere with.
+  // WSO2's ids are UUIDs, or SHA-1 in hexadecimal: no character in them can change the path.
   const auto is_id = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-'; };
   if (settings.application.empty() || settings.application.size() > 64 ||
       !std::ranges::all_of(settings.application, is_id)) {
@@ -122,7 +122,7 @@ Result<Json> Wso2Application::Get(const std::string& path) const {
   return object;
 }
 
-// Older servers leave the client id out of the application; they tell it in its OpenID Connect configuration.
+// Older servers leave the client id out of the application; its OpenID Connect configuration has it.
 Status Wso2Application::CheckClient(const Json& object) const {
   const auto client_id = Text(object, "clientId");
   if (!client_id.empty() && client_id != settings_.client_id) {
@@ -197,7 +197,7 @@ std::string Wso2Remedy(const Error& error) {
     case Code::kNotFound:
       return "correct --application (its id, not its client id), or the tenant in --base-url";
     case Code::kAborted:
-      return "somebody else changes the application at this moment: run it again";
+      return "another change of the application is in progress: run the command again";
     case Code::kFailedPrecondition:
       return "look at the application in WSO2's console, and at --application and --client-id";
     default:

@@ -18,7 +18,7 @@ void AddWso2Flags(CLI::App* verb, Wso2Flags& flags) {
       ->required()
       ->type_name("URL");
   verb->add_option("--token-file", flags.token_file,
-                   "File of mode 0600 with an access token of the scopes internal_application_mgt_view and "
+                   "File of mode 0600 with an access token that has the scopes internal_application_mgt_view and "
                    "internal_application_mgt_update")
       ->required()
       ->type_name("FILE");

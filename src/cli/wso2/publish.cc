@@ -45,7 +45,7 @@ int Publish(const PublishToWso2Options& options, const Wso2Application& applicat
     if (const auto configured = application.UsePrivateKeyJwt(); !configured) {
       return ReportWso2(
           Error{.code = configured.error().code,
-                .message = "published, but the client's authentication is as it was: " + configured.error().message,
+                .message = "published, but the client's authentication was not changed: " + configured.error().message,
                 .detail = {}});
     }
     published.json["token_endpoint_auth_method"] = "private_key_jwt";
@@ -102,7 +102,7 @@ int PublishToWso2(const PublishToWso2Options& options, const std::string& server
 void AddWso2Publish(Command& wso2) {
   const auto [verb, options] = wso2.AddVerb(
       {.name = "publish",
-       .summary = "Have an application verify its client's assertions with our certificate, or with a JWK Set",
+       .summary = "Make an application verify its client's assertions with the key's certificate, or with a JWK Set",
        .examples =
            "  assertionctl wso2 publish --client-id orders --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 \\\n"
            "    --base-url https://localhost:9443 --token-file token --configure\n"
@@ -113,7 +113,7 @@ void AddWso2Publish(Command& wso2) {
   AddClientId(verb, options.client_id);
   AddWso2Flags(verb, options.wso2);
   auto* kid = AddDefaultedKid(verb, options.kid);
-  verb->add_option("--jwks-url", options.jwks_url, "Have WSO2 fetch this JWK Set instead of a certificate")
+  verb->add_option("--jwks-url", options.jwks_url, "Make WSO2 fetch this JWK Set instead of a certificate")
       ->excludes(kid)
       ->type_name("URL");
   verb->add_flag("--configure", options.configure,
