@@ -18,7 +18,7 @@ int ReportCall(const Error& error) {
     case Code::kAborted:
       return Report(kRefused, error.message,
                     "nothing was changed; assertionctl key list shows the present keys: if the change is still wanted, "
-                    "run the command again, with the present version if it has --expected-version");
+                    "run it again, with the present version if it has --expected-version");
     case Code::kUnavailable:
       return Report(kRefused, error.message, "assertionctl doctor --config FILE shows what is wrong with the HSM");
     default:

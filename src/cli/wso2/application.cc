@@ -197,7 +197,7 @@ std::string Wso2Remedy(const Error& error) {
     case Code::kNotFound:
       return "correct --application (its id, not its client id), or the tenant in --base-url";
     case Code::kAborted:
-      return "another change of the application is in progress: run the command again";
+      return "another change of the application is in progress: run it again";
     case Code::kFailedPrecondition:
       return "look at the application in WSO2's console, and at --application and --client-id";
     default:
