@@ -6,8 +6,8 @@
 
 namespace assertion::cli {
 
-// Reads an access token (RFC 6750) from a file that no other user may read. Errors as of p11::ReadPrivateFile; no
-// message ever holds the token.
+// Reads an access token (RFC 6750) from a file that no other user may read. Errors are those of p11::ReadPrivateFile;
+// no message ever holds the token.
 Result<std::string> ReadBearerToken(const std::string& path);
 
 }  // namespace assertion::cli

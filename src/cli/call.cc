@@ -1,5 +1,7 @@
 #include "cli/call.h"
 
+#include "cli/output.h"
+
 namespace assertion::cli {
 
 int ReportCall(const Error& error) {
@@ -14,10 +16,9 @@ int ReportCall(const Error& error) {
       return Report(kRefused, error.message,
                     "assertionctl key list shows the clients of assertiond's configuration and their keys");
     case Code::kAborted:
-      return Report(
-          kRefused, error.message,
-          "nothing was changed; assertionctl key list shows the keys as they are by now: if it is still wanted, "
-          "run it again, with the present version where --expected-version was given");
+      return Report(kRefused, error.message,
+                    "nothing was changed; assertionctl key list shows the present keys: if the change is still wanted, "
+                    "run it again, with the present version if it has --expected-version");
     case Code::kUnavailable:
       return Report(kRefused, error.message, "assertionctl doctor --config FILE shows what is wrong with the HSM");
     default:

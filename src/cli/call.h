@@ -1,21 +1,21 @@
 #pragma once
 
-#include <functional>
+#include <string>
+#include <type_traits>
 
-#include "cli/command.h"
+#include "assertion/error.h"
 #include "cli/connection.h"
-#include "cli/instant.h"
 
 namespace assertion::cli {
 
 // Says what went wrong with a call to assertiond and what to do next; returns the exit status.
 int ReportCall(const Error& error);
 
-// Opens the server, calls `method` with `request`, and hands the answer to `use`.
-template <typename Request, typename Response>
-int Call(const Options& options, Result<Response> (Connection::*method)(const Request&), const Request& request,
-         const std::function<int(const Response&)>& use) {
-  auto connection = Connection::Open(options.server);
+// Opens the server, calls `method` with `request`, and hands the answer to `use`, which returns the exit status.
+template <typename Request, typename Response, typename Use>
+int Call(const std::string& server, Result<Response> (Connection::*method)(const Request&),
+         const std::type_identity_t<Request>& request, const Use& use) {
+  auto connection = Connection::Open(server);
   if (!connection) {
     return ReportCall(connection.error());
   }

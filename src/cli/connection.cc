@@ -41,27 +41,27 @@ Code CodeOf(grpc::StatusCode code) {
   }
 }
 
-// Why a connection to the socket at `path` fails, for a person.
+// Says why a connection to the socket at `path` fails.
 std::string ReasonOf(int error, const std::string& path) {
   if (error == ENOENT) {
     return "there is no such file";
   }
   if (error == ECONNREFUSED) {
-    return "nobody listens there: a server that ended left the socket";
+    return "no process listens there: a server that ended left the socket";
   }
   struct stat info{};
   if (error == EACCES && stat(path.c_str(), &info) == 0) {
     if (info.st_gid == 0) {  // nobody should join root's
-      return "you may not open it: those who run assertiond must set listen_group to a group of yours";
+      return "you may not open it: assertiond's listen_group must be set to one of your groups";
     }
     const auto* group = getgrgid(info.st_gid);
-    return "you may not open it: be in the group " +
+    return "you may not open it: it needs membership of the group " +
            (group == nullptr ? std::to_string(info.st_gid) : std::string(group->gr_name));
   }
   return error == EAGAIN ? "its backlog is full" : std::strerror(error);
 }
 
-// Connects, and waits while the server's backlog is full, which gRPC does not. kAddressUnusable says why it failed.
+// Connects, and waits while the server's backlog is full, because gRPC does not. kAddressUnusable: says why it failed.
 Status Knock(const std::string& path, seconds limit) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
   const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -105,7 +105,7 @@ struct StreamEnd {
   bool wanted = true;  // by `use`
 };
 
-// Asks until everything is answered or the stream ends.
+// Sends requests until all are answered or the stream ends.
 template <typename Use>
 StreamEnd AskOnStream(v1::AssertionService::Stub& stub, const v1::CreateAssertionRequest& request, std::uint64_t count,
                       const Use& use) {
@@ -171,7 +171,7 @@ Result<v1::CreateAssertionResponse> Connection::CreateAssertion(const v1::Create
   return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateAssertion, request);
 }
 
-// A server reads a stream for a while only; what it has not answered is asked on another.
+// A server reads a stream for a limited time only: requests that it did not answer go on another stream.
 Status Connection::CreateAssertions(const v1::CreateAssertionRequest& request, std::uint64_t count,
                                     const std::function<bool(Result<v1::CreateAssertionResponse>)>& use) {
   while (count > 0) {

@@ -11,8 +11,8 @@
 
 namespace assertion::cli {
 
-// A connection to assertiond, one call at a time. An error's message is the server's own, and so is its code where it
-// changes what to do next; kAddressUnusable means that the server cannot be reached at all.
+// A connection to assertiond, one call at a time. An error has the server's message, and its code where that
+// changes what to do next. kAddressUnusable: the server cannot be reached.
 class Connection {
  public:
   // `address` is what gRPC takes, for example unix:/run/assertiond/assertiond.sock.
@@ -24,7 +24,7 @@ class Connection {
 
   Result<v1::CreateAssertionResponse> CreateAssertion(const v1::CreateAssertionRequest& request);
 
-  // `count` of the same on one stream. `use` gets each answer as it comes, and says whether to go on.
+  // Creates `count` assertions over one stream. `use` gets each answer as it arrives and returns whether to go on.
   Status CreateAssertions(const v1::CreateAssertionRequest& request, std::uint64_t count,
                           const std::function<bool(Result<v1::CreateAssertionResponse>)>& use);
 

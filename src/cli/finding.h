@@ -6,16 +6,16 @@
 
 namespace assertion::cli {
 
-// One thing that was looked at.
+// One result of a check.
 struct Finding {
-  std::string name;  // of what it is about; may be empty
+  std::string name;  // what it is about; may be empty
   bool ok;
   std::string text;  // what was found, or what is wrong and what to do
 };
 
 bool AllOk(const std::vector<Finding>& findings);
 
-// For a person, "ok     …" or "wrong  …", a line each.
+// One line per finding for a person: "ok     …" or "wrong  …".
 std::string FindingsText(const std::vector<Finding>& findings);
 
 // {"ok":…, "findings":[…]}

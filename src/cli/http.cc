@@ -20,12 +20,12 @@ bool IsLoopback(std::string_view origin) {
     return host.starts_with("[::1]");
   }
   host = host.substr(0, host.find(':'));
-  // 127.0.0.0/8 in digits only: a name may begin with 127 too.
+  // 127.0.0.0/8 in digits only: a host name may begin with 127, too.
   return host == "localhost" ||
          (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
 }
 
-// Of the visible US-ASCII characters: a blank or a newline would end the request line early.
+// Only visible US-ASCII characters: a blank or a newline would end the request line early.
 bool IsVisible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
 }

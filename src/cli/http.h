@@ -12,7 +12,7 @@ struct Url {
   std::string path;    // begins with '/'; with query
 };
 
-// `option` is what the URL was given as; messages name it. INVALID_ARGUMENT.
+// `option` is the flag that gave the URL; messages name it. INVALID_ARGUMENT.
 Result<Url> ParseUrl(const std::string& option, const std::string& url);
 
 struct HttpRequest {
@@ -20,7 +20,7 @@ struct HttpRequest {
   std::string path;
   std::string content_type;
   std::string body;
-  std::string bearer_token;  // RFC 6750; empty: none sent
+  std::string bearer_token;  // RFC 6750; empty: not sent
 };
 
 struct HttpAnswer {
@@ -28,9 +28,9 @@ struct HttpAnswer {
   std::string body;
 };
 
-// Sends one request to `origin`, whose certificate must be vouched for by `ca_file` (PEM; empty: by the system's).
-// Redirects are not followed: tokens and assertions are not handed on to whom a redirect names. UNAVAILABLE when no
-// answer came, or one of more than 1 MiB.
+// Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does
+// not follow redirects, which would hand tokens and assertions to another server. UNAVAILABLE: no answer came, or one
+// of more than 1 MiB.
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request);
 
 }  // namespace assertion::cli

@@ -22,7 +22,7 @@ std::optional<std::chrono::seconds> ParseSpan(std::string_view text) {
   return hours ? std::optional(*hours * (days(1) / std::chrono::hours(1))) : std::nullopt;
 }
 
-// YYYY-MM-DDTHH:MM:SSZ, with a date and a time that there are.
+// YYYY-MM-DDTHH:MM:SSZ with a valid date and time.
 std::optional<Time> ParseRfc3339(std::string_view text) {
   constexpr std::string_view kShape = "0000-00-00T00:00:00Z";
   const auto fits = [](char c, char shape) { return shape == '0' ? c >= '0' && c <= '9' : c == shape; };

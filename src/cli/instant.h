@@ -21,11 +21,11 @@ inline google::protobuf::Timestamp ToTimestamp(Time time) {
   return timestamp;
 }
 
-// A moment as operators write it: "now"; "never"; a span from now on such as +90s, +15m, +2h or +1d; or RFC 3339 in
-// UTC, for example 2026-11-24T12:00:00Z. INVALID_ARGUMENT for anything else.
+// Parses a time as operators write it: "now"; "never"; a span from now on such as +90s, +15m, +2h or +1d; or RFC 3339
+// in UTC, for example 2026-11-24T12:00:00Z. INVALID_ARGUMENT for anything else.
 Result<Time> ParseInstant(std::string_view text, Time now);
 
-// As Rfc3339, and "never".
+// RFC 3339, or "never".
 std::string InstantText(Time time);
 
 }  // namespace assertion::cli

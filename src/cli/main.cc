@@ -1,21 +1,17 @@
-// assertionctl: the command line of assertiond. Nouns and verbs; each noun is a file of its own.
+// assertionctl: the command line of assertiond.
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <string>
 
 #include "cli/command.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
 
+namespace assertion::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Exit status:
-  0  done
-  1  the server, doctor, inspect or evidence verify or audit verify said no
-  2  wrong command line
-  3  a file or the configuration is wrong, or cannot be read
-  4  the server cannot be reached
-  5  the identity server refused
-
-Examples:
+constexpr const char* kExamples = R"(Examples:
   assertionctl key generate --client-id orders
   assertionctl key list
   assertionctl certificate get --client-id orders --out orders.pem
@@ -24,34 +20,78 @@ Examples:
   assertionctl assertion create --client-id orders
   assertionctl token request --client-id orders --token-endpoint https://localhost:9443/oauth2/token)";
 
+void AddKeyVerbs(Command& key) {
+  AddKeyGenerate(key);
+  AddKeyList(key);
+  AddKeyShow(key);
+  AddKeyCsr(key);
+  AddKeyImportCertificate(key);
+  AddKeyRotate(key);
+  AddKeySchedule(key);
+  AddKeyRevoke(key);
+  AddKeyDestroy(key);
+  AddKeyAcceptLedger(key);
+  AddKeyPending(key);
+  AddKeyApprove(key);
+  AddKeyWithdraw(key);
+  auto evidence = AddKeyEvidence(key);
+  AddKeyEvidenceVerify(evidence);
+}
+
+// All nouns and verbs, in the order of --help.
+void AddVerbs(Command& assertionctl) {
+  auto assertion = assertionctl.AddNoun("assertion", "Client assertions (RFC 7523)");
+  AddAssertionCreate(assertion);
+  AddAssertionInspect(assertion);
+  auto certificate = assertionctl.AddNoun("certificate", "X.509 certificates");
+  AddCertificateGet(certificate);
+  auto jwks = assertionctl.AddNoun("jwks", "JWK Sets (RFC 7517)");
+  AddJwksGet(jwks);
+  auto key =
+      assertionctl.AddNoun("key", "Key pairs inside the token: generate, certify, schedule, rotate, revoke, destroy");
+  AddKeyVerbs(key);
+  auto token = assertionctl.AddNoun("token", "Access tokens of an identity server");
+  AddTokenRequest(token);
+  auto wso2 = assertionctl.AddNoun("wso2", "WSO2 Identity Server");
+  AddWso2Publish(wso2);
+  auto tls = assertionctl.AddNoun("tls", "The TLS server's own key on the token; needs no server, but its PIN file");
+  AddTlsGenerate(tls);
+  AddTlsCsr(tls);
+  AddTlsImportCertificate(tls);
+  auto audit = assertionctl.AddNoun("audit", "The audit log: what was signed, and what operators did");
+  AddAuditKey(audit);
+  AddAuditHead(audit);
+  AddAuditVerify(audit);
+  AddAuditShow(audit);
+  AddDoctor(assertionctl);
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("assertionctl talks to assertiond: assertions, certificates, keys.");
+  app.set_version_flag("--version", "assertionctl " ASSERTION_VERSION);
+  app.footer(std::string(kExitStatusHelp) + "\n\n" + kExamples);
+  app.require_subcommand(1);
+  Invocation invocation;
+  app.add_option("--server", invocation.server,
+                 "assertiond's address; default: $ASSERTIOND_SERVER, else " + invocation.server)
+      ->envname("ASSERTIOND_SERVER")
+      ->type_name("unix:/PATH");
+  Command assertionctl(app, invocation);
+  AddVerbs(assertionctl);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  return invocation.status;
+}
+
 }  // namespace
+}  // namespace assertion::cli
 
 int main(int argc, char** argv) {
   for (const char* name : {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH"}) {
     unsetenv(name);  // they would override which module OpenSSL's provider loads
   }
-  CLI::App app("assertionctl talks to assertiond: assertions, certificates, keys.");
-  app.set_version_flag("--version", "assertionctl " ASSERTION_VERSION);
-  app.footer(kFooter);
-  app.require_subcommand(1);
-  assertion::cli::Options options;
-  int status = 0;
-  app.add_option("--server", options.server,
-                 "assertiond's address; default: $ASSERTIOND_SERVER, else " + options.server)
-      ->envname("ASSERTIOND_SERVER")
-      ->type_name("unix:/PATH");
-  assertion::cli::AddAssertionNoun(app, options, status);
-  assertion::cli::AddMaterialNouns(app, options, status);
-  assertion::cli::AddKeyNoun(app, options, status);
-  assertion::cli::AddTokenNoun(app, options, status);
-  assertion::cli::AddWso2Noun(app, options, status);
-  assertion::cli::AddTlsNoun(app, options, status);
-  assertion::cli::AddAuditNoun(app, options, status);
-  assertion::cli::AddDoctor(app, options, status);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : assertion::cli::kUsage;
-  }
-  return status;
+  return assertion::cli::Run(argc, argv);
 }

@@ -71,6 +71,12 @@ Result<std::string> ReadText(const std::string& path) {
   return text;
 }
 
+Result<std::string> ReadLine(const std::string& path) {
+  ASSIGN_OR_RETURN(auto text, ReadText(path));
+  text.erase(text.find_last_not_of("\r\n") + 1);
+  return text;
+}
+
 Status WriteText(const std::string& path, std::string_view text) {
   std::ofstream file;
   if (!path.empty()) {

@@ -10,16 +10,20 @@ namespace assertion::cli {
 
 using assertion::Rfc3339;
 
-// How far `time` is from now in words, for example "in 4 min", "364 days ago".
+// The distance of `time` from now in words, for example "in 4 min", "364 days ago".
 std::string Relative(Time time, Time now);
 
-// Text of others with control characters made visible, so that it cannot steer a terminal.
+// Text from elsewhere with control characters replaced by '?', so that it cannot steer a terminal.
 std::string Printable(std::string_view text);
-// The same of text that has lines and tabulators of its own.
+
+// The same, but newlines and tabulators stay.
 std::string PrintableLines(std::string_view text);
 
 // A file's content; standard input for "" and "-". At most 1 MiB.
 Result<std::string> ReadText(const std::string& path);
+
+// The same without newlines at the end.
+Result<std::string> ReadLine(const std::string& path);
 
 // Writes to the file, or to standard output for "".
 Status WriteText(const std::string& path, std::string_view text);

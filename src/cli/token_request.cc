@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kTokenEndpoint = "--token-endpoint";
 
-// RFC 3986 section 2.1: all but unreserved characters.
+// Encodes all but unreserved characters (RFC 3986 section 2.1).
 std::string PercentEncode(std::string_view text) {
   std::string encoded;
   for (const char c : text) {
@@ -27,7 +27,7 @@ std::string PercentEncode(std::string_view text) {
   return encoded;
 }
 
-// application/x-www-form-urlencoded (RFC 6749 appendix B) of the pairs that have a value.
+// Encodes the pairs that have a value as application/x-www-form-urlencoded (RFC 6749 appendix B).
 std::string Form(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs) {
   std::string form;
   for (const auto& [name, value] : pairs) {
@@ -41,8 +41,8 @@ std::string Form(std::initializer_list<std::pair<std::string_view, std::string_v
 }  // namespace
 
 Status CheckTokenEndpoint(const std::string& url) {
-  const auto endpoint = ParseUrl(kTokenEndpoint, url);
-  return endpoint ? Status() : std::unexpected(endpoint.error());
+  RETURN_IF_ERROR(ParseUrl(kTokenEndpoint, url));
+  return {};
 }
 
 Result<HttpAnswer> Send(const TokenRequest& request) {

@@ -22,16 +22,16 @@ struct TokenRequest {
   std::string code_verifier;  // authorization_code, RFC 7636
 };
 
-// Checks the endpoint before anything is made or sent. INVALID_ARGUMENT.
+// Checks the endpoint, before an assertion is created or sent. INVALID_ARGUMENT.
 Status CheckTokenEndpoint(const std::string& url);
 
 // Sends it. UNAVAILABLE when no answer came.
 Result<HttpAnswer> Send(const TokenRequest& request);
 
-// Whether it is what RFC 6749 section 5.1 calls a successful response: 200 and a JSON object with an access_token.
+// True for a successful response (RFC 6749 section 5.1): 200 and a JSON object with an access_token.
 bool IsGranted(const HttpAnswer& answer);
 
-// A refusal's error and error_description (RFC 6749 section 5.2) in one line.
+// The error and error_description of a refusal (RFC 6749 section 5.2) in one line.
 std::string ReasonOf(const HttpAnswer& answer);
 
 }  // namespace assertion::cli

@@ -1,4 +1,4 @@
-#include "cli/key_text.h"
+#include "cli/key/key_text.h"
 
 #include <gtest/gtest.h>
 

@@ -39,7 +39,7 @@ describe('doctor', () => {
     const { status, stdout } = await doctor();
     assert.equal(status, 1);
     assert.match(stdout, named('orders'));
-    assert.match(stdout, /--remove-orphans --client-id orders destroys it for ever/);
+    assert.match(stdout, /--remove-orphans --client-id orders destroys it permanently/);
     assert.equal(await objects(), 2);
     await discard();
   });

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assertion/error.h"
+#include "assertion/v1/assertion.pb.h"
+
+namespace CLI {
+class App;
+}
+
+namespace assertion::cli {
+
+// Flags that say what an assertion contains, and the request that they make.
+struct AssertionFlags {
+  std::string client_id;
+  std::string audience;
+  std::string lifetime;             // digits and s, m or h
+  std::vector<std::string> claims;  // name=json
+};
+
+void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags);
+
+// INVALID_ARGUMENT names the flag that is wrong.
+Result<v1::CreateAssertionRequest> AssertionRequestOf(const AssertionFlags& flags);
+
+}  // namespace assertion::cli

@@ -1,0 +1,91 @@
+// assertionctl assertion inspect
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "assertion/clock.h"
+#include "cli/assertion/inspection.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/output.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+#include "jws/object_text.h"
+
+namespace assertion::cli {
+namespace {
+
+struct InspectAssertionOptions {
+  std::string file;
+  std::string certificate_file;
+  std::string jwks_file;
+  bool json = false;
+};
+
+// Verifies with the key of the file that the options name. Without one the signature is not checked.
+Result<std::string> Verdict(const InspectAssertionOptions& options, const jws::Unverified& parsed) {
+  const auto& path = options.certificate_file.empty() ? options.jwks_file : options.certificate_file;
+  if (path.empty()) {
+    return "not checked";
+  }
+  ASSIGN_OR_RETURN(const auto text, ReadText(path));
+  ASSIGN_OR_RETURN(const auto key,
+                   options.certificate_file.empty() ? KeyFromJwks(text, parsed.header) : KeyFromCertificate(text));
+  RETURN_IF_ERROR(VerifySignature(parsed, key));
+  return "ok";
+}
+
+// Claims keep their spelling: a number may have more digits than any type here holds.
+std::string InspectionJson(const jws::Unverified& parsed, const Result<std::string>& verdict) {
+  const nlohmann::ordered_json signature = verdict ? *verdict : "bad";
+  return jws::Indented(R"({"header":)" + parsed.header.dump() + R"(,"claims":)" + parsed.payload + R"(,"signature":)" +
+                       signature.dump() + "}") +
+         "\n";
+}
+
+std::string InspectionText(const jws::Unverified& parsed, const Result<std::string>& verdict) {
+  return Describe(parsed, SystemTime()) + "signature: " +
+         (verdict ? *verdict == "ok" ? *verdict : *verdict + " (give --certificate or --jwks)" : "bad") + "\n";
+}
+
+int InspectAssertion(const InspectAssertionOptions& options) {
+  const auto text = ReadLine(options.file);
+  if (!text) {
+    return ReportFile(text.error());
+  }
+  const auto parsed = jws::ParseCompact(*text);
+  if (!parsed) {
+    return Report(kRefused, parsed.error().message, "");
+  }
+  const auto verdict = Verdict(options, *parsed);
+  const auto inspection = options.json ? InspectionJson(*parsed, verdict) : InspectionText(*parsed, verdict);
+  if (const int status = Write("", inspection); status != 0) {
+    return status;
+  }
+  if (!verdict) {
+    return verdict.error().code == Code::kConfigInvalid ? ReportFile(verdict.error())
+                                                        : Report(kRefused, verdict.error().message, "");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddAssertionInspect(Command& assertion) {
+  const auto [verb, options] = assertion.AddVerb(
+      {.name = "inspect",
+       .summary = "Decode a client assertion and, given a key, verify it; needs no server",
+       .examples = "  assertionctl assertion create --client-id orders | assertionctl assertion inspect\n"
+                   "  assertionctl assertion inspect assertion.jwt --certificate orders.pem"},
+      InspectAssertion);
+  verb->add_option("file", options.file, "The JWT; default or -: standard input")->type_name("FILE");
+  auto* certificate = verb->add_option("--certificate", options.certificate_file, "Verify with this PEM certificate")
+                          ->type_name("FILE");
+  verb->add_option("--jwks", options.jwks_file, "Verify with the key of this JWK Set that has the assertion's kid")
+      ->type_name("FILE")
+      ->excludes(certificate);
+  AddJson(verb, options.json);
+}
+
+}  // namespace assertion::cli

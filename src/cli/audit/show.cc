@@ -1,0 +1,159 @@
+// assertionctl audit show
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "audit/verification.h"
+#include "cli/audit/files.h"
+#include "cli/command.h"
+#include "cli/instant.h"
+#include "cli/output.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+
+namespace assertion::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kFollowPause{200};
+
+struct ShowAuditOptions {
+  std::vector<std::string> files;
+  std::string client_id;
+  std::string caller;
+  std::string jti;
+  std::string since;
+  std::string until;
+  bool follow = false;
+};
+
+// Lets the lines through that the options ask for.
+class Filter {
+ public:
+  // INVALID_ARGUMENT: --since or --until is not a moment.
+  static Result<Filter> New(const ShowAuditOptions& options) {
+    Filter filter(options);
+    ASSIGN_OR_RETURN(filter.since_, Instant(options.since));
+    ASSIGN_OR_RETURN(filter.until_, Instant(options.until));
+    return filter;
+  }
+
+  bool Lets(const std::string& text) const {
+    const auto line = audit::ParseLine(text);
+    if (!line) {
+      return false;
+    }
+    const auto is = [&](const char* member, const std::string& wanted) {
+      const auto found = line->members.find(member);
+      return wanted.empty() || (found != line->members.end() && *found == wanted);
+    };
+    return is("client_id", options_.client_id) && is("caller", options_.caller) && is("jti", options_.jti) &&
+           IsWithin(line->members.value("time", nlohmann::json()));
+  }
+
+ private:
+  explicit Filter(const ShowAuditOptions& options) : options_(options) {}
+
+  static Result<std::optional<Time>> Instant(const std::string& text) {
+    if (text.empty()) {
+      return std::nullopt;
+    }
+    ASSIGN_OR_RETURN(const auto instant, ParseInstant(text, SystemTime()));
+    return instant;
+  }
+
+  bool IsWithin(const nlohmann::json& text) const {
+    if (!since_ && !until_) {
+      return true;
+    }
+    constexpr std::size_t kToSeconds = 19;
+    const auto time = text.is_string() ? ParseInstant(text.get<std::string>().substr(0, kToSeconds) + "Z", Time())
+                                       : Fail(Code::kInvalidArgument, "no time");
+    return time && (!since_ || *time >= *since_) && (!until_ || *time < *until_);
+  }
+
+  const ShowAuditOptions& options_;
+  std::optional<Time> since_;
+  std::optional<Time> until_;
+};
+
+// Prints the complete lines that the stream has now. A line that is still being written stays for the next call.
+void ShowLines(std::ifstream& stream, const Filter& filter) {
+  for (std::string text;;) {
+    const auto begin = stream.tellg();
+    if (!std::getline(stream, text) || stream.eof()) {
+      stream.clear();
+      stream.seekg(begin);
+      break;
+    }
+    if (filter.Lets(text)) {
+      std::cout << Printable(text) << '\n';
+    }
+  }
+  std::cout.flush();
+}
+
+bool IsSameFile(const struct stat& before, const std::string& path) {
+  struct stat now{};
+  return stat(path.c_str(), &now) != 0 || (now.st_ino == before.st_ino && now.st_dev == before.st_dev);
+}
+
+// Runs until standard output is closed or a signal ends the process. Reads a file that was rotated to its end first.
+int Follow(const std::string& path, std::ifstream& stream, const Filter& filter) {
+  while (std::cout) {
+    struct stat opened{};
+    if (stat(path.c_str(), &opened) != 0) {
+      opened = {};
+    }
+    while (std::cout && IsSameFile(opened, path)) {
+      ShowLines(stream, filter);
+      std::this_thread::sleep_for(kFollowPause);
+    }
+    ShowLines(stream, filter);
+    stream = std::ifstream(path, std::ios::binary);
+  }
+  return 0;
+}
+
+int ShowAudit(const ShowAuditOptions& options) {
+  const auto filter = Filter::New(options);
+  if (!filter) {
+    return Report(kUsage, filter.error().message, "assertionctl audit show --help");
+  }
+  std::ifstream stream;
+  for (const auto& file : options.files) {
+    stream = std::ifstream(file, std::ios::binary);
+    if (!stream.is_open()) {
+      return ReportFile({.code = Code::kConfigInvalid, .message = "cannot read " + file, .detail = {}});
+    }
+    ShowLines(stream, *filter);
+  }
+  return options.follow ? Follow(options.files.back(), stream, *filter) : 0;
+}
+
+}  // namespace
+
+void AddAuditShow(Command& audit) {
+  const auto [verb, options] =
+      audit.AddVerb({.name = "show",
+                     .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
+                     .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
+                                 "  assertionctl audit show audit.log --follow"},
+                    ShowAudit);
+  AddAuditFiles(verb, options.files);
+  verb->add_option("--client-id", options.client_id, "Only lines of this OAuth 2.0 client")->type_name("ID");
+  verb->add_option("--caller", options.caller, "Only lines of this caller, for example uid:1000")
+      ->type_name("IDENTITY");
+  verb->add_option("--jti", options.jti, "Only the line of the assertion with this jti")->type_name("JTI");
+  verb->add_option("--since", options.since, "Only lines from this time on, RFC 3339 in UTC")->type_name("TIME");
+  verb->add_option("--until", options.until, "Only lines before this time")->type_name("TIME");
+  verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the last FILE");
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,312 @@
+#include "cli/doctor/diagnosis.h"
+
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <memory>
+#include <span>
+
+#include "cli/opened_hsm.h"
+#include "cli/text.h"
+#include "config/regular_file.h"
+#include "jws/thumbprint.h"
+#include "keys/file_ledger.h"
+#include "keys/key_ring.h"
+#include "keys/own_key.h"
+#include "keys/pending_changes.h"
+#include "keys/stray.h"
+#include "keys/token_ledger.h"
+#include "p11/hsm_token.h"
+#include "x509/certificate.h"
+#include "x509/openssl.h"
+#include "x509/trust.h"
+
+namespace assertion::cli {
+namespace {
+
+std::string ClockText(Time now) {
+  struct timex state{};
+  const bool synchronised = adjtimex(&state) != TIME_ERROR;
+  return Rfc3339(now) + (synchronised ? ", synchronised" : ", the kernel does not know of any synchronisation");
+}
+
+void DiagnoseAttributes(const TokenKey& key, const std::string& name, std::vector<Finding>& findings) {
+  for (const auto& attribute : key.attributes) {
+    const std::string shown = !attribute.value ? "not shown by the token" : *attribute.value ? "true" : "false";
+    findings.push_back({.name = name,
+                        .ok = attribute.ok(),
+                        .text = std::string(attribute.name) + " " + shown +
+                                (attribute.ok()        ? ""
+                                 : *attribute.required ? ": must be true"
+                                                       : ": must be false")});
+  }
+}
+
+void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& name, std::vector<Finding>& findings) {
+  const auto add = [&](bool ok, const std::string& text) {
+    findings.push_back({.name = name, .ok = ok, .text = "certificate " + text});
+  };
+  if (key.chain.empty()) {
+    add(false, "missing: the key has none on the token");
+    return;
+  }
+  const auto& leaf = key.chain.front();
+  if (now < leaf.not_before) {
+    add(false, "not valid before " + Rfc3339(leaf.not_before) + ": is the clock right?");
+  } else if (now > leaf.not_after) {
+    add(false, "expired " + Relative(leaf.not_after, now) + ", on " + Rfc3339(leaf.not_after));
+  } else {
+    add(true, "valid until " + Rfc3339(leaf.not_after) + " (" + Relative(leaf.not_after, now) + ")");
+  }
+}
+
+// Uses a holder name of its own, so that it never withdraws the claims of a running server.
+Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t rank, p11::HsmToken& token) {
+  if (!config.ledger_path.empty()) {
+    return std::make_unique<FileLedger>(token, config.LedgerPath(rank, token.info().serial), x509::RandomOctets);
+  }
+  return TokenLedger::Open(token, "assertionctl doctor " + std::to_string(getpid()), SystemTime, x509::RandomOctets);
+}
+
+void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, std::vector<Finding>& findings) {
+  const auto add = [&](bool ok, const std::string& text) {
+    findings.push_back({.name = "client " + removal.client_id, .ok = ok, .text = text});
+  };
+  const auto ledgers = ledger.Read();
+  if (!ledgers) {
+    add(false, "orphans not removed: " + ledgers.error().ToString());
+    return;
+  }
+  if (!ledgers->ledgers.contains(removal.client_id) && !removal.without_ledger) {
+    add(false,
+        "orphans not removed: the client has no ledger. Check that the configuration names the right ledger; if the "
+        "objects are not keys in use, --force " +
+            removal.client_id + " removes them");
+    return;
+  }
+  const auto removed = RemoveStrays(token, ledger, removal.client_id);
+  if (!removed) {
+    add(false, "orphans not removed, or not all of them: " + removed.error().ToString());
+    return;
+  }
+  for (const auto& orphan : *removed) {
+    add(true,
+        "removed " + orphan.ToString() + (orphan.label == removal.client_id ? "" : " under " + orphan.ShownLabel()));
+  }
+  if (removed->empty()) {
+    add(true, "no orphans to remove");
+  }
+}
+
+// Finds objects on the token that have a name of assertiond's and that assertiond does not use.
+void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Client>& clients, bool copies,
+                    std::vector<Finding>& findings) {
+  const auto ledgers = ledger.Read();
+  std::vector<std::string> client_ids;
+  for (const auto& client : clients) {
+    // Without a valid ledger it is unknown which keys are the client's.
+    const bool broken = ledgers && ledgers->errors.contains(client.client_id);
+    if (!broken && (!copies || client.binding != Binding::kCertificate)) {
+      client_ids.push_back(client.client_id);
+    }
+  }
+  const auto strays = ledgers ? FindStrays(token, client_ids, ledgers->ledgers) : std::unexpected(ledgers.error());
+  if (!strays) {
+    findings.push_back({.name = "strays", .ok = false, .text = strays.error().ToString()});
+    return;
+  }
+  for (const auto& stray : *strays) {
+    const bool named = std::ranges::find(client_ids, stray.label) != client_ids.end();
+    findings.push_back({.name = named ? "client " + stray.label : "token",
+                        .ok = false,
+                        .text = stray.ToString() + (named ? "" : " under " + stray.ShownLabel()) + " " +
+                                stray.Meaning() + "; --remove-orphans --client-id " +
+                                (named ? stray.label : "ID, of any client,") + " destroys it permanently"});
+  }
+}
+
+// Lists the ledgers that verify, and the objects named like a ledger or a pending change that do not.
+void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>& findings) {
+  const auto contents = ledger.Read();
+  if (!contents) {
+    findings.push_back({.name = "ledger", .ok = false, .text = contents.error().ToString()});
+    return;
+  }
+  for (const auto& [client_id, kept] : contents->ledgers) {
+    const auto signer = contents->signed_by.find(client_id);
+    const bool is_signed = signer != contents->signed_by.end();
+    findings.push_back({.name = "ledger",
+                        .ok = is_signed,
+                        .text = "client " + Shown(client_id) + ": version " + std::to_string(kept.version) +
+                                (is_signed ? ", signed by key " + signer->second
+                                           : ", not signed: assertiond takes it over at its next start")});
+  }
+  for (const auto& [client_id, error] : contents->errors) {
+    findings.push_back({.name = "ledger", .ok = false, .text = error.ToString()});
+  }
+  const auto add = [&](const StrayText& stray, const std::string& what) {
+    findings.push_back({.name = "ledger",
+                        .ok = false,
+                        .text = "'" + stray.name + "' is not a " + what + " and is ignored: " + stray.reason +
+                                "; find out who wrote it, and remove it with the token's own tool"});
+  };
+  for (const auto& stray : contents->strays) {
+    add(stray, "ledger");
+  }
+  const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets).Strays();
+  for (std::size_t i = 0; pending && i < pending->size(); ++i) {
+    add((*pending)[i], "pending change");
+  }
+}
+
+// An HSM under diagnosis.
+struct DiagnosedHsm {
+  std::unique_ptr<p11::HsmToken> token;
+  std::unique_ptr<Ledger> ledger;
+};
+
+// Null when something is wrong with it. The findings say what.
+std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank, Modules& modules,
+                                          std::vector<Finding>& findings) {
+  auto hsm = OpenHsm(config, rank, modules, [&](const char* step, const Result<std::string>& found) {
+    findings.push_back({.name = step, .ok = found.has_value(), .text = found ? *found : found.error().ToString()});
+  });
+  if (!hsm) {
+    return nullptr;
+  }
+  auto ledger = OpenLedger(config, rank, *hsm->token);
+  if (!ledger) {
+    findings.push_back({.name = "ledger", .ok = false, .text = ledger.error().ToString()});
+    return nullptr;
+  }
+  return std::make_unique<DiagnosedHsm>(std::move(hsm->token), std::move(*ledger));
+}
+
+// Checks TLS as a start of the server does. `token` is that of tls.hsm.
+void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
+  constexpr std::size_t kLargestFile = std::size_t{8} << 20U;
+  const auto add = [&](const std::string& file, const Status& well, const std::string& text) {
+    findings.push_back(
+        {.name = "tls", .ok = well.has_value(), .text = file + ": " + (well ? text : well.error().ToString())});
+  };
+  const auto chain = ReadRegularFile(tls.certificate, kLargestFile);
+  const auto key = chain ? FindTlsKey(token, *chain) : std::unexpected(chain.error());
+  add(tls.certificate, key ? Status() : std::unexpected(key.error()),
+      key ? "key " + jws::JwkThumbprint(key->public_key) + " of this certificate is on the token" : "");
+  if (const auto leaf = chain ? x509::ParsePem(*chain) : std::unexpected(chain.error()); leaf) {
+    const bool valid = leaf->not_before <= now && now <= leaf->not_after;
+    findings.push_back(
+        {.name = "tls",
+         .ok = valid,
+         .text = "certificate valid from " + Rfc3339(leaf->not_before) + " to " + Rfc3339(leaf->not_after)});
+  }
+  const auto authorities = ReadRegularFile(tls.client_ca, kLargestFile);
+  const auto trust =
+      authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
+  add(tls.client_ca, trust ? Status() : std::unexpected(trust.error()), "these authorities can vouch for callers");
+}
+
+void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::string& client_id, const std::string& name,
+                  std::vector<Finding>& findings) {
+  const auto original = originals.SigningKeyOf(client_id);
+  const auto entry = original ? ring.Find(client_id, (*original)->kid) : std::unexpected(original.error());
+  const bool whole = entry && entry->key;
+  findings.push_back({.name = name,
+                      .ok = whole,
+                      .text = !entry  ? entry.error().ToString()
+                              : whole ? "the copy of key " + entry->key->kid + " signed, and its signature verified"
+                              : entry->flaw ? entry->flaw->ToString()
+                                            : "no copy of key " + (*original)->kid +
+                                                  ": no HSM signs for this client while the first HSM is away"});
+}
+
+// Lists the flaws of every key, also of keys that do not sign now.
+void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std::string& name,
+                   std::vector<Finding>& findings) {
+  for (const auto& entry : ring.Snapshot()->at(client_id).keys) {
+    for (const auto* flaw : {&entry.flaw, &entry.certificate_flaw}) {
+      if (*flaw) {
+        findings.push_back({.name = name, .ok = false, .text = (*flaw)->ToString()});
+      }
+    }
+  }
+}
+
+// `first` is the first HSM, which has the original of each copied key; null: `hsm` is the first.
+void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Client& client, Time now,
+                    std::vector<Finding>& findings) {
+  const auto name = "client " + client.client_id;
+  auto& token = *hsm.token;
+  auto& ledger = *hsm.ledger;
+  const auto clock = [now] { return now; };
+  if (first != nullptr && client.binding == Binding::kCertificate) {
+    const auto originals = KeyRing::Load(*first->token, *first->ledger, {client}, clock, x509::RandomOctets);
+    const auto ring = originals ? KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets, originals->get())
+                                : std::unexpected(originals.error());
+    if (ring) {
+      DiagnoseCopy(**ring, **originals, client.client_id, name, findings);
+    } else {
+      findings.push_back({.name = name, .ok = false, .text = ring.error().ToString()});
+    }
+    return;
+  }
+  const auto& algorithm = *client.algorithm;
+  findings.push_back(
+      {.name = name,
+       .ok = token.Supports(algorithm),
+       .text = std::string(algorithm.name) + ": the token " +
+               (token.Supports(algorithm) ? "makes keys for it and signs with " + token.MechanismOf(algorithm)
+                                          : "lacks the mechanism; choose another algorithm")});
+  const auto contents = token.Read({client.client_id});
+  for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
+    DiagnoseAttributes(contents->keys[i], name, findings);
+  }
+  const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
+  const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
+  if (ring) {
+    DiagnoseFlaws(**ring, client.client_id, name, findings);
+  }
+  findings.push_back({.name = name,
+                      .ok = key.has_value(),
+                      .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
+                                        ") signed, and its signature verified"
+                                  : key.error().ToString()});
+  if (key) {
+    DiagnoseCertificate(**key, now, name, findings);
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal) {
+  std::vector<Finding> findings = {{.name = "clock", .ok = true, .text = ClockText(now)}};
+  Modules modules;
+  std::vector<std::unique_ptr<DiagnosedHsm>> opened;
+  for (std::size_t rank = 0; rank < config.hsms.size(); ++rank) {
+    opened.push_back(DiagnoseHsm(config, rank, modules, findings));
+    auto* hsm = opened.back().get();
+    if (hsm == nullptr) {
+      continue;
+    }
+    if (!removal.client_id.empty()) {
+      Remove(*hsm->token, *hsm->ledger, removal, findings);
+    }
+    const bool first = opened.front().get() == hsm;
+    if (!first && !opened.front()) {
+      findings.push_back(
+          {.name = "keys", .ok = false, .text = "not checked: without the first HSM, copies cannot be recognised"});
+      continue;
+    }
+    if (config.tls && config.RankOf(config.tls->hsm) == rank) {
+      DiagnoseTls(*config.tls, *hsm->token, now, findings);
+    }
+    DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
+    DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
+    for (const auto& client : config.clients) {
+      DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
+    }
+  }
+  return findings;
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assertion/clock.h"
+#include "cli/finding.h"
+#include "config/config.h"
+
+namespace assertion::cli {
+
+// A client's orphans to remove: objects on the token with its label that no ledger names. Removal is permanent.
+struct OrphanRemoval {
+  std::string client_id;  // empty: removes nothing
+  // Removes them even if the client has no ledger. Dangerous: the configuration may name the wrong ledger, and the
+  // objects may be keys in use.
+  bool without_ledger = false;
+};
+
+// Checks the HSMs as assertiond does when it starts, without a server: module, token, login (one attempt under the same
+// rules), mechanisms, clock, and every client's key with its attributes and certificate. Skips the rest of an HSM that
+// cannot be opened. Removes the orphans that `removal` asks for before it checks the clients, and names each object.
+std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal);
+
+}  // namespace assertion::cli

@@ -1,0 +1,43 @@
+#include "cli/flags.h"
+
+#include <CLI/CLI.hpp>
+
+namespace assertion::cli {
+
+void AddClientId(CLI::App* verb, std::string& client_id) {
+  verb->add_option("--client-id", client_id, "The OAuth 2.0 client")->required()->type_name("ID");
+}
+
+void AddJson(CLI::App* verb, bool& json) { verb->add_flag("--json", json, "Print JSON"); }
+
+void AddRequiredKid(CLI::App* verb, std::string& kid) {
+  verb->add_option("--kid", kid, "Id of the key; write one that begins with a hyphen as --kid=-…")
+      ->required()
+      ->type_name("KID");
+}
+
+CLI::Option* AddDefaultedKid(CLI::App* verb, std::string& kid) {
+  return verb
+      ->add_option("--kid", kid,
+                   "Id of the key; write one that begins with a hyphen as --kid=-…; default: the key that signs now")
+      ->type_name("KID");
+}
+
+void AddOut(CLI::App* verb, std::string& path) {
+  verb->add_option("--out", path, "Write to this file instead of standard output")->type_name("FILE");
+}
+
+void AddCaFile(CLI::App* verb, std::string& path) {
+  verb->add_option("--ca-file", path, "PEM certificates to trust instead of the system's")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+}
+
+void AddTokenEndpoint(CLI::App* verb, TokenRequest& token) {
+  verb->add_option("--token-endpoint", token.token_endpoint, "https://… (http:// for loopback hosts only)")
+      ->required()
+      ->type_name("URL");
+  verb->add_option("--scope", token.scope, "Scopes, separated by blanks; default: none sent")->type_name("SCOPE");
+}
+
+}  // namespace assertion::cli

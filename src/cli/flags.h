@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include "cli/token_request.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace assertion::cli {
+
+// Flags that verbs of several nouns have.
+
+void AddClientId(CLI::App* verb, std::string& client_id);
+void AddJson(CLI::App* verb, bool& json);
+
+// --kid: required, or the key that signs now by default, "".
+void AddRequiredKid(CLI::App* verb, std::string& kid);
+CLI::Option* AddDefaultedKid(CLI::App* verb, std::string& kid);
+
+// The file to write; default: standard output, "".
+void AddOut(CLI::App* verb, std::string& path);
+
+// The authorities that vouch for an identity server.
+void AddCaFile(CLI::App* verb, std::string& path);
+
+// --token-endpoint and --scope.
+void AddTokenEndpoint(CLI::App* verb, TokenRequest& token);
+
+}  // namespace assertion::cli

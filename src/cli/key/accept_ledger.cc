@@ -1,0 +1,54 @@
+// assertionctl key accept-ledger
+
+#include <CLI/CLI.hpp>
+
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/key/accepted_ledger.h"
+#include "cli/key/change.h"
+#include "cli/key/flags.h"
+#include "cli/verbs.h"
+
+namespace assertion::cli {
+namespace {
+
+struct AcceptLedgerOptions {
+  std::string client_id;
+  std::string hsm;
+  ChangeFlags change;
+  bool json = false;
+};
+
+int AcceptLedger(const AcceptLedgerOptions& options, const std::string& server) {
+  v1::AcceptLedgerRequest request;
+  request.set_client_id(options.client_id);
+  request.set_hsm(options.hsm);
+  return Change(server, &Connection::AcceptLedger, request, options.change, options.json,
+                [&](const auto& response) { return WriteAcceptedLedger(response.ledger(), options.json); });
+}
+
+}  // namespace
+
+void AddKeyAcceptLedger(Command& key) {
+  const auto [verb, options] =
+      key.AddVerb({.name = "accept-ledger",
+                   .summary = "Accept a client's ledger although a newer one was seen, for example after the token was "
+                              "restored from a backup; keys that were revoked since may sign again",
+                   .examples = "  assertionctl key accept-ledger --client-id orders --version 3 --force orders"},
+                  AcceptLedger);
+  AddClientId(verb, options.client_id);
+  AddHsm(verb, options.hsm, "Label of the token that holds the ledger; default: that of the first configured HSM");
+  verb->add_option("--version", options.change.expected_version,
+                   "Version of the ledger that is on the token now, which /readyz and the log show; 0: the ledger is "
+                   "lost, start without keys")
+      ->required()
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
+  AddRequestId(verb, options.change);
+  verb->add_option("--force", options.change.force_client_id, "Confirm by repeating the client id")
+      ->required()
+      ->type_name("CLIENT-ID");
+  AddJson(verb, options.json);
+}
+
+}  // namespace assertion::cli

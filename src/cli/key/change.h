@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "assertion/error.h"
+#include "cli/call.h"
+#include "cli/connection.h"
+#include "cli/key/pending_change.h"
+
+namespace CLI {
+class App;
+}
+
+namespace assertion::cli {
+
+// Flags of every change of a client's keys.
+struct ChangeFlags {
+  std::optional<std::int64_t> expected_version;
+  std::string request_id;
+  std::string force_client_id;
+};
+
+// `forcing` says what --force goes through with; null: the verb has no --force.
+void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing);
+void AddRequestId(CLI::App* verb, ChangeFlags& change);
+
+// The version of the ledger that has the key or, without such a key, of the client's on that HSM; 0: it has none.
+Result<std::int64_t> PresentVersion(Connection& connection, const std::string& hsm, const std::string& client_id,
+                                    const std::string& kid);
+
+// Sends `request`, which names the client and its key, to be done at the version that --expected-version names, or by
+// default at the present one.
+template <typename Request, typename Response>
+Result<Response> SendChange(const std::string& server, Result<Response> (Connection::*method)(const Request&),
+                            Request request, const ChangeFlags& flags) {
+  ASSIGN_OR_RETURN(auto connection, Connection::Open(server));
+  auto& change = *request.mutable_change();
+  change.set_request_id(flags.request_id);
+  change.set_force_client_id(flags.force_client_id);
+  if (flags.expected_version) {
+    change.set_expected_version(*flags.expected_version);
+  } else {
+    std::string hsm;
+    std::string kid;
+    if constexpr (requires { request.hsm(); }) {
+      hsm = request.hsm();
+    }
+    if constexpr (requires { request.kid(); }) {
+      kid = request.kid();
+    }
+    ASSIGN_OR_RETURN(const auto version, PresentVersion(connection, hsm, request.client_id(), kid));
+    change.set_expected_version(version);
+  }
+  return (connection.*method)(request);
+}
+
+// Sends a change and hands its answer to `use`. A change that waits for a second operator is shown as such instead.
+// Returns the exit status.
+template <typename Request, typename Response, typename Use>
+int Change(const std::string& server, Result<Response> (Connection::*method)(const Request&), Request request,
+           const ChangeFlags& flags, bool json, const Use& use) {
+  const auto response = SendChange(server, method, std::move(request), flags);
+  if (!response) {
+    return ReportCall(response.error());
+  }
+  if constexpr (requires { response->has_pending(); }) {
+    if (response->has_pending()) {
+      return WritePending(response->pending(), json);
+    }
+  }
+  return use(*response);
+}
+
+}  // namespace assertion::cli

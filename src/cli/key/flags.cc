@@ -1,0 +1,47 @@
+#include "cli/key/flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "assertion/algorithm.h"
+#include "cli/instant.h"
+
+namespace assertion::cli {
+
+void AddHsm(CLI::App* verb, std::string& label, const char* description) {
+  verb->add_option("--hsm", label, description)->type_name("LABEL");
+}
+
+void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, const char* description) {
+  const auto take = [name, &instant](const std::string& text) {
+    const auto time = ParseInstant(text, SystemTime());
+    if (!time) {
+      throw CLI::ValidationError(name, time.error().message);
+    }
+    instant = *time;
+  };
+  verb->add_option_function<std::string>(name, take, description)->type_name("TIME");
+}
+
+void AddNewKey(CLI::App* verb, NewKeyFlags& new_key) {
+  verb->add_option("--algorithm", new_key.algorithm, AlgorithmNames() + "; default: the client's in the configuration")
+      ->type_name("ALG");
+  verb->add_option("--bits", new_key.bits, "Size of an RSA key: 2048 (default), 3072 or 4096")
+      ->check(CLI::IsMember({2048, 3072, 4096}));
+  verb->add_option("--common-name", new_key.common_name, "Common name of the certificate; default: the client id")
+      ->type_name("CN");
+  verb->add_option("--validity-days", new_key.validity_days,
+                   "Validity of the certificate in days, 1 to 3650; default 365")
+      ->check(CLI::Range(1, 3650));
+}
+
+Result<std::string> KidOrSigning(Connection& connection, const std::string& client_id, const std::string& kid) {
+  if (!kid.empty()) {
+    return kid;
+  }
+  v1::GetKeyRequest request;
+  request.set_client_id(client_id);
+  ASSIGN_OR_RETURN(const auto response, connection.GetKey(request));
+  return response.key().kid();
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,33 @@
+#include "cli/key/pending_change.h"
+
+#include "cli/instant.h"
+#include "cli/output.h"
+#include "cli/text.h"
+
+namespace assertion::cli {
+
+nlohmann::ordered_json PendingJson(const v1::PendingChange& change) {
+  return {{"id", change.id()},
+          {"digest", change.digest()},
+          {"method", change.method()},
+          {"client_id", change.client_id()},
+          {"kid", change.kid()},
+          {"summary", change.summary()},
+          {"requested_by", change.requested_by()},
+          {"expires_at", Rfc3339(ToTime(change.expires_at()))}};
+}
+
+std::string PendingText(const v1::PendingChange& change) {
+  return Printable(change.method()) + (change.kid().empty() ? "" : " of key " + Printable(change.kid())) +
+         " of client " + Printable(change.client_id()) + ", requested by " + Printable(change.requested_by()) + "\n  " +
+         Printable(change.summary()) + "\n  until " + Rfc3339(ToTime(change.expires_at())) +
+         " another operator may approve it: assertionctl key approve " + change.id() + " --digest=" + change.digest() +
+         "\n";
+}
+
+int WritePending(const v1::PendingChange& change, bool json) {
+  return json ? WriteJson({{"pending", PendingJson(change)}})
+              : Write("", "nothing has changed yet: " + PendingText(change));
+}
+
+}  // namespace assertion::cli

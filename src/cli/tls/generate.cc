@@ -1,0 +1,74 @@
+// assertionctl tls generate
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <chrono>
+
+#include "assertion/client.h"
+#include "cli/command.h"
+#include "cli/tls/own_key.h"
+#include "cli/verbs.h"
+#include "keys/own_key.h"
+#include "x509/certificate.h"
+#include "x509/openssl.h"
+
+namespace assertion::cli {
+namespace {
+
+struct GenerateTlsKeyOptions {
+  std::string config;
+  std::string common_name;
+  int validity_days = 365;
+  std::vector<std::string> subject_alt_names;
+};
+
+Status CertifyTlsKey(const GenerateTlsKeyOptions& options, const TlsSite& site, const TokenKey& key) {
+  ASSIGN_OR_RETURN(const auto reference, site.hsm.token->PrivateKeyOf(key.id));
+  const auto now = SystemTime();
+  ASSIGN_OR_RETURN(
+      const auto made,
+      site.hsm.certifier->SelfSign({.private_key_uri = reference.uri,
+                                    .public_key = key.public_key,
+                                    .algorithm = kAlgorithms.data(),
+                                    .common_name = options.common_name.empty() ? "assertiond" : options.common_name,
+                                    .subject_alt_names = options.subject_alt_names,
+                                    .not_before = now,
+                                    .not_after = now + std::chrono::days(options.validity_days)}));
+  return WriteTlsCertificate(site.config, x509::ToPem({&made.certificate, 1}));
+}
+
+Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
+  ASSIGN_OR_RETURN(const auto site, OpenTlsSite(options.config));
+  ASSIGN_OR_RETURN(const auto key, GenerateOwnKey(*site.hsm.token, kTlsKeyLabel, x509::RandomOctets));
+  if (const auto certified = CertifyTlsKey(options, site, key); !certified) {
+    // A key without a certificate is useless.
+    if (const auto destroyed = site.hsm.token->DestroyKey(key.id); !destroyed) {
+      return Fail(certified.error().code, certified.error().message,
+                  "left on the token: CKA_ID " + Hex(key.id) + ": " + destroyed.error().ToString());
+    }
+    return std::unexpected(certified.error());
+  }
+  return "key " + KidOf(key) + " is on the token; its self-signed certificate is in " + site.config.tls->certificate +
+         "\n";
+}
+
+int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) { return FinishTls(GenerateTlsKey(options)); }
+
+}  // namespace
+
+void AddTlsGenerate(Command& tls) {
+  const auto [verb, options] = tls.AddVerb(
+      {.name = "generate",
+       .summary = "Generate a key pair on the token, and a self-signed certificate",
+       .examples = "  assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:signer.example"},
+      RunGenerateTlsKey);
+  AddTlsConfig(verb, options.config);
+  verb->add_option("--common-name", options.common_name, "Common name of the certificate; default: assertiond")
+      ->type_name("NAME");
+  verb->add_option("--validity-days", options.validity_days, "Validity of the certificate, 1 to 3650; default 365")
+      ->check(CLI::Range(1, 3650))
+      ->type_name("DAYS");
+  AddTlsSubjectAltNames(verb, options.subject_alt_names);
+}
+
+}  // namespace assertion::cli

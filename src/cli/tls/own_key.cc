@@ -1,0 +1,55 @@
+#include "cli/tls/own_key.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <utility>
+
+#include "cli/output.h"
+#include "cli/text.h"
+#include "jws/thumbprint.h"
+
+namespace assertion::cli {
+
+Result<TlsSite> OpenTlsSite(const std::string& config_path) {
+  auto config = ReadConfig(config_path);
+  if (!config) {
+    return Fail(Code::kConfigInvalid, config.error().front());
+  }
+  if (!config->tls) {
+    return Fail(Code::kConfigInvalid, config_path + ": has no field tls, which names the certificate's file");
+  }
+  Modules modules;
+  ASSIGN_OR_RETURN(auto hsm, OpenHsm(*config, config->RankOf(config->tls->hsm), modules, [](auto&&...) {}));
+  return TlsSite{.config = std::move(*config), .hsm = std::move(hsm)};
+}
+
+Status WriteTlsCertificate(const Config& config, const std::string& pem) {
+  const auto& path = config.tls->certificate;
+  RETURN_IF_ERROR(WriteText(path + ".new", pem));
+  return std::rename((path + ".new").c_str(), path.c_str()) == 0 ? Status()
+                                                                 : Fail(Code::kConfigInvalid, "cannot write " + path);
+}
+
+std::string KidOf(const TokenKey& key) { return jws::JwkThumbprint(key.public_key); }
+
+int FinishTls(const Result<std::string>& text, const std::string& out) {
+  if (!text) {
+    const bool file = text.error().code == Code::kConfigInvalid;
+    return Report(file ? kFile : kRefused, text.error().ToString(), "assertionctl tls --help");
+  }
+  return Write(out, *text);
+}
+
+void AddTlsConfig(CLI::App* verb, std::string& path) {
+  verb->add_option(
+          "--config", path,
+          "assertiond's configuration: tls.hsm names the HSM with the key, tls.certificate the certificate's file")
+      ->required()
+      ->type_name("FILE");
+}
+
+void AddTlsSubjectAltNames(CLI::App* verb, std::vector<std::string>& names) {
+  verb->add_option("--san", names, "A subject alternative name, DNS:… or IP:…; may be repeated")->type_name("NAME");
+}
+
+}  // namespace assertion::cli

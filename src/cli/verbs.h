@@ -1,0 +1,47 @@
+#pragma once
+
+namespace assertion::cli {
+
+class Command;
+
+// Adds one verb to its noun: `assertionctl NOUN VERB` is in NOUN/VERB.cc. main.cc lists them in the order of --help.
+
+void AddAssertionCreate(Command& assertion);
+void AddAssertionInspect(Command& assertion);
+
+void AddCertificateGet(Command& certificate);
+
+void AddJwksGet(Command& jwks);
+
+void AddKeyGenerate(Command& key);
+void AddKeyList(Command& key);
+void AddKeyShow(Command& key);
+void AddKeyCsr(Command& key);
+void AddKeyImportCertificate(Command& key);
+void AddKeyRotate(Command& key);
+void AddKeySchedule(Command& key);
+void AddKeyRevoke(Command& key);
+void AddKeyDestroy(Command& key);
+void AddKeyAcceptLedger(Command& key);
+void AddKeyPending(Command& key);
+void AddKeyApprove(Command& key);
+void AddKeyWithdraw(Command& key);
+Command AddKeyEvidence(Command& key);
+void AddKeyEvidenceVerify(Command& evidence);
+
+void AddTokenRequest(Command& token);
+
+void AddWso2Publish(Command& wso2);
+
+void AddTlsGenerate(Command& tls);
+void AddTlsCsr(Command& tls);
+void AddTlsImportCertificate(Command& tls);
+
+void AddAuditKey(Command& audit);
+void AddAuditHead(Command& audit);
+void AddAuditVerify(Command& audit);
+void AddAuditShow(Command& audit);
+
+void AddDoctor(Command& assertionctl);
+
+}  // namespace assertion::cli

@@ -1,0 +1,72 @@
+#include "cli/command.h"
+
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+
+namespace assertion::cli {
+namespace {
+
+struct EchoOptions {
+  std::string word;
+};
+
+// What the last verb that ran was given.
+std::string ran;
+
+int Echo(const EchoOptions& options, const std::string& server) {
+  ran = "echo " + options.word + " to " + server;
+  return 7;
+}
+
+int EchoLocally(const EchoOptions& options) {
+  ran = "local echo " + options.word;
+  return 8;
+}
+
+class CommandTest : public testing::Test {
+ protected:
+  CommandTest() {
+    ran.clear();
+    app_.require_subcommand(1);
+    app_.add_option("--server", invocation_.server);
+    auto noun = Command(app_, invocation_).AddNoun("noun", "A noun");
+    const auto [echo, options] =
+        noun.AddVerb({.name = "echo", .summary = "Echo", .examples = "  noun echo --word w"}, Echo);
+    echo->add_option("--word", options.word);
+    auto beneath = noun.Under(*echo);
+    const auto [local, local_options] = beneath.AddVerb(
+        {.name = "locally", .summary = "Echo here", .examples = "  noun echo locally w", .notes = "A note"},
+        EchoLocally);
+    local->add_option("word", local_options.word);
+  }
+
+  CLI::App app_;
+  Invocation invocation_;
+};
+
+TEST_F(CommandTest, AVerbRunsWithItsOptionsAndTheServerWhereverThatStands) {
+  app_.parse("noun echo --word w --server unix:/s");
+  EXPECT_EQ(ran, "echo w to unix:/s");
+  EXPECT_EQ(invocation_.status, 7);
+}
+
+TEST_F(CommandTest, AVerbBeneathAnotherRunsInItsPlace) {
+  app_.parse("noun echo locally w");
+  EXPECT_EQ(ran, "local echo w");
+  EXPECT_EQ(invocation_.status, 8);
+}
+
+TEST_F(CommandTest, ANounAloneIsAWrongCommandLine) {
+  EXPECT_THROW(app_.parse("noun"), CLI::ParseError);
+  EXPECT_EQ(ran, "");
+}
+
+TEST_F(CommandTest, HelpEndsWithExamplesAndThenNotes) {
+  const auto* echo = app_.get_subcommand("noun")->get_subcommand("echo");
+  EXPECT_EQ(echo->get_footer(), "Examples:\n  noun echo --word w");
+  EXPECT_EQ(echo->get_subcommand("locally")->get_footer(), "Examples:\n  noun echo locally w\n\nA note");
+}
+
+}  // namespace
+}  // namespace assertion::cli
