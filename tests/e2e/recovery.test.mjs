@@ -14,7 +14,7 @@ describe('recovery', () => {
 
   const httpPort = () => new URL(deployment.httpOrigin).port;
   const shakesHands = async (port) =>
-    /Peer signature type: RSA/.test((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`])).stdout);
+    /Peer signature type: rsa/i.test((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`])).stdout);
   // Waits until the log says it once more than it did at the last call.
   const counts = {};
   const said = async (text) => {

@@ -45,7 +45,7 @@ describe('TLS and the audit log on the second HSM', () => {
   const shakesHands = async () => {
     const port = new URL(deployment.httpOrigin).port;
     // Not by the cipher: TLS 1.3 has agreed on one before the server signs.
-    return /Peer signature type: RSA/.test((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`])).stdout);
+    return /Peer signature type: rsa/i.test((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`])).stdout);
   };
   const labels = async (token) => (await output('pkcs11-tool', ['--module', deployment.environment.FAULTY_HSM_MODULE,
     '--token-label', token, '--login', '--pin', 'env:E2E_PIN', '--list-objects', '--type', 'privkey'],

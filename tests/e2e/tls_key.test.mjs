@@ -32,7 +32,7 @@ describe('the TLS key', () => {
   after(() => deployment?.close());
 
   // Not by the cipher: TLS 1.3 has agreed on one before the server signs.
-  const shakesHands = async (port, ...options) => /Peer signature type: RSA/.test(
+  const shakesHands = async (port, ...options) => /Peer signature type: rsa/i.test(
     (await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, ...options])).stdout);
   const httpPort = () => new URL(deployment.httpOrigin).port;
 
