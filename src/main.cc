@@ -526,8 +526,9 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     hsms.Remember(**audit);
   }
   assertion::Metrics metrics(group, config.hsms.size(), readiness, tally, audit->get());
-  const auto server = assertion::service::Server::Start(AddressesOf(config, readiness), policy, group, audit->get(),
-                                                        &tally, {.refresh_interval = config.refresh_interval});
+  const auto server = assertion::service::Server::Start(AddressesOf(config, readiness), policy, group,
+                                                        [&hsms] { return hsms.administered(); }, audit->get(), &tally,
+                                                        {.refresh_interval = config.refresh_interval});
   if (!server) {
     return Fatal(server.error());
   }
