@@ -223,9 +223,9 @@ assertion::Status Reconfigure(const assertion::HsmGroup& hsms, const std::vector
   for (auto hsm = all.begin(); hsm != all.end(); ++hsm) {
     auto& keys = (*hsm)->keys;
     if ((*hsm)->queue.IsPaused()) {
-      keys.Expect(clients);
+      keys.ReconfigureAtNextRefresh(clients);
     } else if (auto reconfigured = keys.Reconfigure(clients); !reconfigured) {
-      std::for_each(all.begin(), hsm, [&](const auto& done) { done->keys.Expect(before); });
+      std::for_each(all.begin(), hsm, [&](const auto& done) { done->keys.ReconfigureAtNextRefresh(before); });
       return reconfigured;
     }
   }
