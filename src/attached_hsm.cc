@@ -142,7 +142,7 @@ void AttachedHsm::MeasureSessions() {
 }
 
 void AttachedHsm::Rest() {
-  keys_->KeepNoMore();
+  keys_->StopRefreshing();
   measuring_ = {};
   recovery_.reset();
 }

@@ -12,6 +12,7 @@
 
 #include "audit/ledger_version.h"
 #include "config/config.h"
+#include "keys/administered_hsm.h"
 #include "keys/key_custodian.h"
 #include "keys/key_ring.h"
 #include "observe/key_log.h"
@@ -40,7 +41,8 @@ class AttachedHsm {
                                                      std::size_t rank, const KeyRing* originals);
 
   const std::string& name() const { return name_; }
-  Hsm parts() const { return {name_, *token_, *keys_, *custodian_, *queue_}; }
+  Hsm parts() const { return {name_, *token_, *keys_, *queue_}; }
+  AdministeredHsm administered() const { return {name_, *token_, *keys_, *custodian_}; }
 
   // Refuses ledgers older than those that the audit log has seen on this token, and has `record` told of those in use.
   void Remember(const std::vector<audit::LedgerVersion>& seen, std::function<void(const audit::LedgerVersion&)> record);

@@ -101,6 +101,15 @@ Status AttachedHsms::Attach(std::size_t rank, Token token) {
   return {};
 }
 
+std::vector<AdministeredHsm> AttachedHsms::administered() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<AdministeredHsm> administered;
+  for (const auto& [rank, hsm] : attached_) {
+    administered.push_back(hsm->administered());
+  }
+  return administered;
+}
+
 Status AttachedHsms::TryToAttach(std::size_t rank) {
   auto token = LogIn(rank);
   return token ? Attach(rank, std::move(*token)) : std::unexpected(token.error());

@@ -12,6 +12,7 @@
 #include "attached_hsm.h"
 #include "audit/log.h"
 #include "config/config.h"
+#include "keys/administered_hsm.h"
 #include "observe/supervisor.h"
 #include "p11/module.h"
 #include "signals.h"
@@ -36,6 +37,9 @@ class AttachedHsms {
   Status Attach(bool wait, Signals& signals);
 
   const HsmGroup& group() const { return group_; }
+
+  // Those that are there now, by rank.
+  std::vector<AdministeredHsm> administered() const;
 
   // From now on ledgers that are older than `log` has seen do not count, and it hears of those that do; until
   // ForgetLog, which must come before the log ends.

@@ -223,9 +223,9 @@ assertion::Status Reconfigure(const assertion::HsmGroup& hsms, const std::vector
   for (auto hsm = all.begin(); hsm != all.end(); ++hsm) {
     auto& keys = (*hsm)->keys;
     if ((*hsm)->queue.IsPaused()) {
-      keys.Expect(clients);
+      keys.ReconfigureAtNextRefresh(clients);
     } else if (auto reconfigured = keys.Reconfigure(clients); !reconfigured) {
-      std::for_each(all.begin(), hsm, [&](const auto& done) { done->keys.Expect(before); });
+      std::for_each(all.begin(), hsm, [&](const auto& done) { done->keys.ReconfigureAtNextRefresh(before); });
       return reconfigured;
     }
   }
@@ -526,8 +526,9 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
     hsms.Remember(**audit);
   }
   assertion::Metrics metrics(group, config.hsms.size(), readiness, tally, audit->get());
-  const auto server = assertion::service::Server::Start(AddressesOf(config, readiness), policy, group, audit->get(),
-                                                        &tally, {.refresh_interval = config.refresh_interval});
+  const auto server = assertion::service::Server::Start(AddressesOf(config, readiness), policy, group,
+                                                        [&hsms] { return hsms.administered(); }, audit->get(), &tally,
+                                                        {.refresh_interval = config.refresh_interval});
   if (!server) {
     return Fatal(server.error());
   }

@@ -42,7 +42,7 @@ class Replica {
   KeyRing& ring() { return *ring_; }
   KeyCustodian& custodian() { return custodian_; }
   Hsm With(SigningQueue& queue, const std::string& name = "test") {
-    return {.name = name, .token = token_, .keys = *ring_, .custodian = custodian_, .queue = queue};
+    return {.name = name, .token = token_, .keys = *ring_, .queue = queue};
   }
 
   std::int64_t VersionOf(const std::string& client_id) const { return ring_->Snapshot()->at(client_id).version; }

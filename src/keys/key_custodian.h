@@ -16,21 +16,12 @@
 #include "assertion/random.h"
 #include "assertion/token.h"
 #include "keys/generation_limit.h"
+#include "keys/key_change.h"
 #include "keys/key_ring.h"
 #include "keys/ledger.h"
 #include "x509/certifier.h"
 
 namespace assertion {
-
-// What a change says besides what to do.
-struct ChangeRequest {
-  std::string client_id;
-  std::int64_t expected_version;  // the client's version that it was decided on
-  std::string request_id;         // empty: none
-  std::string digest;             // of what is asked, without version and request id
-  bool forced;                    // the client's signing may stop, its binding's times may be broken
-  bool accepts_older = false;     // the version that it was decided on is older than one that was seen
-};
 
 // The versions of a ledger that counts again.
 struct AcceptedLedger {

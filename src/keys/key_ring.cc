@@ -6,180 +6,12 @@
 #include <set>
 #include <utility>
 
-#include "jws/compact.h"
-#include "jws/thumbprint.h"
+#include "keys/inventory.h"
+#include "keys/key_admission.h"
 #include "keys/proof.h"
-#include "x509/certificate.h"
 
 namespace assertion {
 namespace {
-
-std::string Named(std::string_view client_id, const KeyRecord& record) {
-  return "the key of client '" + std::string(client_id) + "' (kid " + record.kid + ", CKA_ID " + Hex(record.id) + ")";
-}
-
-// Where a copy came from its original's attributes tell, whose public key it has: tokens differ in what they write here
-// for a key that the vendor's means have brought.
-bool IsFit(const KeyAttribute& attribute, bool copy) {
-  if (!copy) {
-    return attribute.ok();
-  }
-  if (attribute.name == "CKA_EXTRACTABLE") {
-    return attribute.value == false;
-  }
-  return attribute.name == "CKA_ALWAYS_SENSITIVE" || attribute.name == "CKA_NEVER_EXTRACTABLE" ||
-         attribute.name == "CKA_LOCAL" || attribute.ok();
-}
-
-Status CheckCustody(const TokenKey& key, const std::string& name, bool copy) {
-  std::string wrong;
-  for (const auto& attribute : key.attributes) {
-    if (!IsFit(attribute, copy)) {
-      const char* shown = !attribute.value ? "not shown" : *attribute.value ? "true" : "false";
-      wrong += (wrong.empty() ? "" : ", ") + std::string(attribute.name) + " is " + shown;
-    }
-  }
-  if (!wrong.empty()) {
-    return Fail(Code::kKeyForbidden, name + " must not sign: " + wrong);
-  }
-  return {};
-}
-
-// Whether no key can be judged by the error, for the token does not answer. All others are a flaw of the one key.
-bool IsTheTokens(const Error& error) {
-  return error.code == Code::kUnavailable || error.code == Code::kTokenAbsent || error.code == Code::kDeadlineExceeded;
-}
-
-Status Prove(Token& token, const SigningKey& key, const std::string& name, const Random& random) {
-  auto proven = ProveKey(token, key.id, *key.algorithm, key.verifier, random);
-  if (!proven && !IsTheTokens(proven.error())) {
-    return Fail(Code::kKeyUnproven, name + " did not make a signature that its public key verifies",
-                proven.error().ToString());
-  }
-  return proven;
-}
-
-// The certificates that the record names, from those on the token.
-Result<std::vector<Certificate>> ReadChain(const KeyRecord& record, const PublicKey& public_key,
-                                           const std::vector<TokenObject>& certificates, const std::string& name) {
-  std::vector<Certificate> chain;
-  for (const auto& thumbprint : record.certificates) {
-    const auto found = std::ranges::find(certificates, thumbprint,
-                                         [](const auto& object) { return jws::Sha256Thumbprint(object.value); });
-    if (found == certificates.end()) {
-      return Fail(Code::kLedgerUnusable, "the token lacks a certificate of " + name, "x5t#S256 " + thumbprint);
-    }
-    auto certificate = x509::ParseCertificate(found->value);
-    if (!certificate) {
-      return Fail(Code::kKeyUnproven, "a certificate of " + name + " cannot be read", certificate.error().ToString());
-    }
-    chain.push_back(std::move(*certificate));
-  }
-  if (!chain.empty() && chain.front().public_key != public_key) {
-    return Fail(Code::kKeyUnproven, "the certificate of " + name + " does not belong to that key");
-  }
-  return chain;
-}
-
-// The public half that the record means, whatever else stands beside it. It is the same wherever the key lives.
-Result<PublicKey> FindHalf(const KeyRecord& record, const TokenKey& key, const std::string& name) {
-  if (key.flaw) {
-    return Fail(key.flaw->code, name + " cannot be used: " + key.flaw->message, key.flaw->detail);
-  }
-  const auto found = std::ranges::find_if(
-      key.candidates, [&](const auto& candidate) { return jws::JwkThumbprint(candidate) == record.kid; });
-  if (found == key.candidates.end()) {
-    return Fail(Code::kLedgerUnusable, name + " is another on the token than in the ledger");
-  }
-  return *found;
-}
-
-// The public key object of a key on a curve can be destroyed without a PIN, or have another in its place. The kid,
-// which the ledger holds, vouches for the public key wherever it is found: in the certificate, or in what was known
-// `before`.
-std::optional<PublicKey> FindHalfElsewhere(const KeyRecord& record, const TokenContents& contents,
-                                           const ClientKeys& before) {
-  if (const auto* known = before.WithKid(record.kid); known != nullptr && known->key) {
-    return known->key->public_key;
-  }
-  for (const auto& object : contents.certificates) {
-    if (std::ranges::find(record.certificates, jws::Sha256Thumbprint(object.value)) == record.certificates.end()) {
-      continue;
-    }
-    const auto certificate = x509::ParseCertificate(object.value);
-    if (certificate && certificate->public_key && jws::JwkThumbprint(*certificate->public_key) == record.kid) {
-      return certificate->public_key;
-    }
-  }
-  return std::nullopt;
-}
-
-// `key` as the one that the record means, or why not. One that is withdrawn is shown as it is: it will never sign.
-Result<ScheduledKey> Admit(Token& token, const std::string& client_id, const KeyRecord& record, const TokenKey& key,
-                           const TokenContents& contents, const ClientKeys& before, bool withdrawn,
-                           const Random& random) {
-  const auto name = Named(client_id, record);
-  auto half = FindHalf(record, key, name);
-  if (!half && half.error().code != Code::kKeyAmbiguous && half.error().code != Code::kKeyForbidden &&
-      record.algorithm->curve != nullptr && !key.attributes.empty()) {
-    if (auto elsewhere = FindHalfElsewhere(record, contents, before)) {
-      half = std::move(*elsewhere);
-    }
-  }
-  if (!half) {
-    return std::unexpected(half.error());
-  }
-  if (const auto fit = CheckCustody(key, name, /*copy=*/false); !fit && !withdrawn) {
-    return std::unexpected(fit.error());
-  }
-  auto verifier = x509::Verifier::New(*half, *record.algorithm);
-  if (!verifier) {
-    return Fail(Code::kKeyUnproven, name + " is not what the ledger says: " + verifier.error().message,
-                verifier.error().detail);
-  }
-  ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}};
-  auto chain = ReadChain(record, *half, contents.certificates, name);
-  if (!chain) {
-    // A certificate can be destroyed without a PIN. The identity server has its copy: the key goes on.
-    entry.certificate_flaw = chain.error();
-    const auto* known = before.WithKid(record.kid);
-    const bool same = known != nullptr && known->key && known->record.certificates == record.certificates;
-    chain = same ? known->key->chain : std::vector<Certificate>();
-  }
-  auto admitted =
-      std::make_shared<SigningKey>(SigningKey{.client_id = client_id,
-                                              .algorithm = record.algorithm,
-                                              .id = key.id,
-                                              .public_key = std::move(*half),
-                                              .kid = record.kid,
-                                              .encoded_header = jws::EncodedHeader(*record.algorithm, record.kid),
-                                              .chain = std::move(*chain),
-                                              .verifier = std::move(*verifier)});
-  if (!withdrawn) {
-    RETURN_IF_ERROR(Prove(token, *admitted, name, random));
-  }
-  entry.key = std::move(admitted);
-  return entry;
-}
-
-// The original once more, from a token that holds a copy of it.
-Result<SigningKeyPtr> AdmitCopy(Token& token, const SigningKeyPtr& original, const KeyRecord& record,
-                                const TokenKey& key, const Random& random) {
-  const auto name = "the copy of " + Named(original->client_id, record);
-  // A copy's public half is the original's: what else stands under its CKA_ID does not matter, the proof does.
-  if (auto half = FindHalf(record, key, name); !half && (key.flaw || original->algorithm->curve == nullptr)) {
-    return std::unexpected(half.error());
-  }
-  RETURN_IF_ERROR(CheckCustody(key, name, /*copy=*/true));
-  RETURN_IF_ERROR(Prove(token, *original, name, random));
-  return original;
-}
-
-const TokenKey* FindKey(const TokenContents& contents, const std::string& client_id, const KeyRecord& record) {
-  const auto found = std::ranges::find_if(
-      contents.keys, [&](const auto& key) { return key.id == record.id && key.label == client_id; });
-  return found == contents.keys.end() ? nullptr : &*found;
-}
 
 template <typename Map>
 const typename Map::mapped_type& Get(const Map& map, const std::string& key,
@@ -188,77 +20,8 @@ const typename Map::mapped_type& Get(const Map& map, const std::string& key,
   return found == map.end() ? otherwise : found->second;
 }
 
-// What is missing, or has a flaw, is looked at again each time: a flaw may end without an object's coming or going.
-bool IsWhole(const ClientKeys& keys, Time now) {
-  return std::ranges::all_of(keys.keys, [&](const auto& entry) {
-    return (entry.key && !entry.flaw) || entry.record.StateAt(now) == KeyState::kWithdrawn;
-  });
-}
-
-void Mix(std::size_t& seed, std::string_view text) {
-  constexpr std::size_t kOdd = 0x9E3779B97F4A7C15U;
-  seed ^= std::hash<std::string_view>()(text) + kOdd + (seed << 6U) + (seed >> 2U);
-}
-
-// Changes when the object is another, or is told of otherwise.
-std::size_t HashOf(const ListedObject& object) {
-  std::size_t hash = static_cast<std::size_t>(object.kind) * 2 + (object.is_private ? 1 : 0);
-  Mix(hash, std::to_string(object.handle.value) + "," + std::to_string(object.handle.epoch));
-  Mix(hash, object.label);
-  Mix(hash, std::string_view(reinterpret_cast<const char*>(object.id.data()), object.id.size()));
-  return hash;
-}
-
-// What the token holds, summed up: in all, under each label, and under each CKA_ID.
-struct Inventory {
-  std::size_t all = 0;
-  std::map<std::string, std::size_t, std::less<>> by_label;
-  std::map<Bytes, std::size_t> by_id;
-
-  explicit Inventory(const std::vector<ListedObject>& objects) {
-    for (const auto& object : objects) {
-      const auto hash = HashOf(object);  // added up: a token lists in any order
-      all += hash;
-      if (object.kind != ObjectKind::kData) {
-        by_label[object.label] += hash;
-        by_id[object.id] += hash;
-      }
-    }
-  }
-
-  // Changes with what bears on the client's keys.
-  std::size_t Of(const std::string& client_id, const Schedule& schedule) const {
-    const auto labelled = by_label.find(client_id);
-    std::size_t sum = labelled == by_label.end() ? 0 : labelled->second;
-    for (const auto& record : schedule) {
-      const auto found = by_id.find(record.id);
-      sum += found == by_id.end() ? 0 : found->second;
-    }
-    return sum;
-  }
-};
-
-Schedule ScheduleOf(const ClientKeys& keys) {
-  Schedule schedule;
-  for (const auto& entry : keys.keys) {
-    schedule.push_back(entry.record);
-  }
-  return schedule;
-}
-
-// Whether a key of the ledger was not found as it should be. Between two looks another administrator may have changed
-// both.
-bool LacksOne(const KeySet& keys) {
-  return std::ranges::any_of(keys, [](const auto& client) {
-    return std::ranges::any_of(client.second.keys, [&](const auto& entry) {
-      return !client.second.copies && entry.flaw &&
-             (entry.flaw->code == Code::kLedgerUnusable || entry.flaw->code == Code::kKeyAmbiguous);
-    });
-  });
-}
-
 // Whether a ledger is not found at all any more.
-bool LacksOne(const KeyRing::OlderLedgers& ledgers) {
+bool LacksLedger(const KeyRing::OlderLedgers& ledgers) {
   return std::ranges::any_of(ledgers, [](const auto& client) { return client.second.found == 0; });
 }
 
@@ -275,16 +38,6 @@ std::unexpected<Error> NoSigningKey(std::string_view client_id) {
 
 }  // namespace
 
-const ScheduledKey* ClientKeys::SigningAt(Time now) const {
-  const auto found = std::ranges::find_if(keys, [&](const auto& entry) { return entry.record.SignsAt(now); });
-  return found == keys.end() ? nullptr : &*found;
-}
-
-const ScheduledKey* ClientKeys::WithKid(std::string_view kid) const {
-  const auto found = std::ranges::find_if(keys, [&](const auto& entry) { return entry.record.kid == kid; });
-  return found == keys.end() ? nullptr : &*found;
-}
-
 Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
                                                Random random, const KeyRing* originals) {
   std::unique_ptr<KeyRing> ring(
@@ -292,7 +45,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
   constexpr int kLooks = 3;
   auto loaded = ring->Refresh();
   for (int look = 1;
-       look < kLooks && (loaded ? LacksOne(*ring->keys_.load()) : loaded.error().code == Code::kLedgerUnusable);
+       look < kLooks && (loaded ? LacksKey(*ring->keys_.load()) : loaded.error().code == Code::kLedgerUnusable);
        ++look) {
     loaded = ring->Refresh();
   }
@@ -336,7 +89,7 @@ Result<LedgerContents> KeyRing::ReadLedgers(OlderLedgers& rolled_back) const {
 }
 
 void KeyRing::Remember(std::map<std::string, std::int64_t, std::less<>> floor, OnVersion seen) {
-  const std::lock_guard lock(refreshing_);
+  const MutexLock lock(refreshing_);
   floor_ = std::move(floor);
   seen_ = std::move(seen);
   auto kept = std::make_shared<KeySet>(*keys_.load());
@@ -351,33 +104,33 @@ void KeyRing::Remember(std::map<std::string, std::int64_t, std::less<>> floor, O
 }
 
 std::int64_t KeyRing::SeenVersionOf(std::string_view client_id) const {
-  const std::lock_guard lock(refreshing_);
+  const MutexLock lock(refreshing_);
   const auto found = floor_.find(client_id);
   return std::max(found == floor_.end() ? 0 : found->second, VersionOf(client_id));
 }
 
-// Which versions are in use, each once.
-void KeyRing::Tell(const Ledgers& ledgers, const KeySet& keys) {
+// Each version once.
+void KeyRing::ReportVersions(const Ledgers& ledgers, const KeySet& keys) {
   for (const auto& [client_id, client] : keys) {
     const auto ledger = ledgers.find(client_id);
     if (!seen_ || client.copies || ledger == ledgers.end() || ledger->second.version != client.version) {
       continue;
     }
-    auto& told = told_[client_id];
-    if (told < client.version) {
-      told = client.version;
+    auto& reported = reported_[client_id];
+    if (reported < client.version) {
+      reported = client.version;
       seen_(ledger->second);
     }
   }
 }
 
 Status KeyRing::Refresh() {
-  const std::lock_guard lock(refreshing_);
+  const MutexLock lock(refreshing_);
   return Update(*clients_.load(), /*whole=*/false);
 }
 
 Status KeyRing::Reconfigure(std::vector<Client> clients) {
-  const std::lock_guard lock(refreshing_);
+  const MutexLock lock(refreshing_);
   const auto next = std::make_shared<const std::vector<Client>>(std::move(clients));
   auto updated = Update(*next, /*whole=*/true);
   if (updated) {
@@ -386,89 +139,113 @@ Status KeyRing::Reconfigure(std::vector<Client> clients) {
   return updated;
 }
 
-void KeyRing::Expect(std::vector<Client> clients) {
-  const std::lock_guard lock(refreshing_);
+void KeyRing::ReconfigureAtNextRefresh(std::vector<Client> clients) {
+  const MutexLock lock(refreshing_);
   clients_.store(std::make_shared<const std::vector<Client>>(std::move(clients)));
 }
 
 void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys) {
-  Tell(ledgers, *keys);
-  lacks_objects_ = LacksOne(rolled_back) || LacksOne(*keys);
+  ReportVersions(ledgers, *keys);
+  lacks_objects_ = LacksLedger(rolled_back) || LacksKey(*keys);
   keys_.store(std::move(keys));
 }
 
-// `whole`: all of it, or nothing.
-Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
-  OlderLedgers rolled_back;
-  ASSIGN_OR_RETURN(const auto ledgers, ReadLedgers(rolled_back));
-  stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(ledgers.strays));
-  broken_ledgers_.store(std::make_shared<const LedgerErrors>(ledgers.errors));
-  rolled_back_.store(std::make_shared<const OlderLedgers>(rolled_back));
-  ASSIGN_OR_RETURN(const auto listed, token_.List(kStrayApplications));
-  const Inventory inventory(listed);
-  inventory_ = inventory.all;
-  const auto before = keys_.load();
-  const auto originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
-  const ClientLedger no_ledger;
-  const ClientKeys none;
-  struct Change {
+// What a refresh found out before it reads keys from the token.
+struct KeyRing::Refreshed {
+  // A client whose keys have to be read.
+  struct Stale {
     const Client& client;
     const ClientLedger& ledger;
     const ClientKeys* originals;  // null: the keys are this token's own
-    std::size_t seen;
+    std::size_t seen;             // see ClientKeys
   };
-  auto after = std::make_shared<KeySet>();
-  std::vector<Change> changed;
-  std::set<std::string, std::less<>> labels;
-  Status read;
+
+  LedgerContents ledgers;
+  OlderLedgers rolled_back;
+  std::shared_ptr<const KeySet> before;
+  std::shared_ptr<const KeySet> originals;  // null without KeyRing::originals_
+  std::shared_ptr<KeySet> after = std::make_shared<KeySet>();
+  std::vector<Stale> stale;
+  Status status;
+};
+
+// `whole`: all clients are updated, or none.
+Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
+  Refreshed refreshed;
+  ASSIGN_OR_RETURN(refreshed.ledgers, ReadLedgers(refreshed.rolled_back));
+  stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(refreshed.ledgers.strays));
+  broken_ledgers_.store(std::make_shared<const LedgerErrors>(refreshed.ledgers.errors));
+  rolled_back_.store(std::make_shared<const OlderLedgers>(refreshed.rolled_back));
+  ASSIGN_OR_RETURN(const auto listed, token_.List(kStrayApplications));
+  const Inventory inventory(listed);
+  inventory_ = inventory.all();
+  refreshed.before = keys_.load();
+  refreshed.originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
   for (const auto& client : clients) {
-    const auto& ledger = Get(ledgers.ledgers, client.client_id, no_ledger);
-    const auto* copied = HasCopiesOf(client) ? &Get(*originals, client.client_id, none) : nullptr;
-    const auto version = copied == nullptr ? ledger.version : copied->version;
-    const auto known = before->find(client.client_id);
-    const auto seen = inventory.Of(client.client_id, copied == nullptr ? ledger.keys : ScheduleOf(*copied));
-    if (const auto error = ledgers.errors.find(client.client_id); copied == nullptr && error != ledgers.errors.end()) {
-      read = whole ? Status() : std::unexpected(error->second);
-      auto kept = known == before->end() ? ClientKeys() : known->second;
-      if (!rolled_back.contains(client.client_id)) {
-        kept.keys.clear();  // nobody knows what they may do now; the version is not to be forgotten
-        kept.seen = 0;
-      }
-      after->emplace(client.client_id, std::move(kept));
-    } else if (known != before->end() && known->second.version == version &&
-               known->second.copies == (copied != nullptr) && known->second.seen == seen &&
-               IsWhole(known->second, clock_())) {
-      after->insert(*known);
-    } else {
-      changed.push_back({.client = client, .ledger = ledger, .originals = copied, .seen = seen});
-      labels.insert(client.client_id);
-    }
+    Compare(client, inventory, whole, refreshed);
   }
-  if (changed.empty()) {
-    Adopt(ledgers.ledgers, rolled_back, std::move(after));  // a client may have gone
-    return read;
+  if (!refreshed.stale.empty()) {
+    RETURN_IF_ERROR(ReadStale(whole, refreshed));
+  }
+  Adopt(refreshed.ledgers.ledgers, refreshed.rolled_back, std::move(refreshed.after));  // a client may have gone
+  return refreshed.status;
+}
+
+// Keeps the client's keys as they were known, or notes that they have to be read.
+void KeyRing::Compare(const Client& client, const Inventory& inventory, bool whole, Refreshed& refreshed) const {
+  static const ClientLedger no_ledger;
+  static const ClientKeys none;
+  const auto& id = client.client_id;
+  const auto& ledger = Get(refreshed.ledgers.ledgers, id, no_ledger);
+  const auto* copied = HasCopiesOf(client) ? &Get(*refreshed.originals, id, none) : nullptr;
+  const auto version = copied == nullptr ? ledger.version : copied->version;
+  const auto known = refreshed.before->find(id);
+  const auto seen = inventory.Of(id, copied == nullptr ? ledger.keys : ScheduleOf(*copied));
+  const auto& errors = refreshed.ledgers.errors;
+  if (const auto error = errors.find(id); copied == nullptr && error != errors.end()) {
+    refreshed.status = whole ? Status() : std::unexpected(error->second);
+    auto kept = known == refreshed.before->end() ? ClientKeys() : known->second;
+    if (!refreshed.rolled_back.contains(id)) {
+      kept.keys.clear();  // nobody knows what they may do now; the version must not be forgotten
+      kept.seen = 0;
+    }
+    refreshed.after->emplace(id, std::move(kept));
+  } else if (known != refreshed.before->end() && known->second.version == version &&
+             known->second.copies == (copied != nullptr) && known->second.seen == seen &&
+             IsWhole(known->second, clock_())) {
+    refreshed.after->insert(*known);
+  } else {
+    refreshed.stale.push_back({.client = client, .ledger = ledger, .originals = copied, .seen = seen});
+  }
+}
+
+// Fails when nothing may be adopted; a client that cannot be read shows in the status.
+Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
+  std::set<std::string, std::less<>> labels;
+  for (const auto& stale : refreshed.stale) {
+    labels.insert(stale.client.client_id);
   }
   ASSIGN_OR_RETURN(const auto contents, token_.Read(labels));
-  for (const auto& change : changed) {
-    const auto known = before->find(change.client.client_id);
-    auto keys = change.originals == nullptr
-                    ? Read(change.client, change.ledger, contents, known == before->end() ? none : known->second)
-                    : ReadCopies(change.client, *change.originals, contents);
+  for (const auto& stale : refreshed.stale) {
+    const auto known = refreshed.before->find(stale.client.client_id);
+    const bool is_known = known != refreshed.before->end();
+    auto keys = stale.originals == nullptr
+                    ? Read(stale.client, stale.ledger, contents, is_known ? known->second : ClientKeys())
+                    : ReadCopies(stale.client, *stale.originals, contents);
     if (keys) {
-      keys->seen = change.seen;
-      after->emplace(change.client.client_id, std::move(*keys));
+      keys->seen = stale.seen;
+      refreshed.after->emplace(stale.client.client_id, std::move(*keys));
       continue;
     }
-    read = std::unexpected(keys.error());
     if (whole) {
-      return read;
+      return std::unexpected(keys.error());
     }
-    if (known != before->end()) {
-      after->insert(*known);  // one client's trouble is not another's
+    refreshed.status = std::unexpected(keys.error());
+    if (is_known) {
+      refreshed.after->insert(*known);  // one client's trouble is not another's
     }
   }
-  Adopt(ledgers.ledgers, rolled_back, std::move(after));
-  return read;
+  return {};
 }
 
 // Fails only when the token cannot be asked.
@@ -479,11 +256,11 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   for (const auto& record : ledger.keys) {
     const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
     const auto* found = FindKey(contents, client.client_id, record);
-    auto admitted =
-        found != nullptr
-            ? Admit(token_, client.client_id, record, *found, contents, before, withdrawn, random_)
-            : Fail(Code::kLedgerUnusable, Named(client.client_id, record) + " is in the ledger but not on the token");
-    if (!admitted && IsTheTokens(admitted.error())) {
+    auto admitted = found != nullptr
+                        ? AdmitKey(token_, client.client_id, record, *found, contents, before, withdrawn, random_)
+                        : Fail(Code::kLedgerUnusable,
+                               KeyNameOf(client.client_id, record) + " is in the ledger but not on the token");
+    if (!admitted && IsTokenError(admitted.error())) {
       return std::unexpected(admitted.error());
     }
     if (admitted) {
@@ -503,11 +280,11 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
   return keys;
 }
 
-// At a changed token alone: it takes a look at every object under a name of ours.
-void KeyRing::LookForStrays() {
+// Only when the token has changed, because it reads every object under a name of ours.
+void KeyRing::FindStraysTwice() {
   std::size_t inventory = 0;
   {
-    const std::lock_guard lock(refreshing_);
+    const MutexLock lock(refreshing_);
     inventory = inventory_;
   }
   Ledgers ledgers;
@@ -523,7 +300,7 @@ void KeyRing::LookForStrays() {
         client_id,
         ClientLedger{
             .client_id = client_id, .version = keys.version, .previous = {}, .keys = ScheduleOf(keys), .requests = {}});
-    Mix(versions, client_id + ":" + std::to_string(keys.version));
+    MixInto(versions, client_id + ":" + std::to_string(keys.version));
   }
   const std::pair looked_at(inventory, versions);
   const bool confirmed = strays_.load()->size() == seen_once_.size();
@@ -560,7 +337,7 @@ ClientKeys KeyRing::ReadCopies(const Client& client, const ClientKeys& originals
   return keys;
 }
 
-// Of copies the original's schedule is asked at once: a key that is revoked there signs nowhere.
+// Copies follow the original's schedule as it is now: a key that is revoked there signs nowhere.
 const ScheduledKey* KeyRing::SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const {
   if (!keys.copies) {
     return keys.SigningAt(now);
@@ -600,11 +377,11 @@ std::optional<Client> KeyRing::FindClient(std::string_view client_id) const {
 
 void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {
   refresher_ = std::jthread([this, interval, refreshed = std::move(refreshed)](const std::stop_token& stop) {
-    LookForStrays();
-    std::unique_lock lock(waiting_);
+    FindStraysTwice();
+    MutexLock lock(waiting_);
     while (!stopped_.wait_for(lock, stop, interval, [] { return false; }) && !stop.stop_requested()) {
       const auto status = Refresh();
-      LookForStrays();
+      FindStraysTwice();
       refreshed(status);
     }
   });
@@ -643,7 +420,7 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   return entry->key;
 }
 
-// Of copies the original's schedule is asked, as in SigningAt.
+// Copies follow the original's schedule, as in SigningAt.
 bool KeyRing::IsGood(const SigningKey& key) const {
   auto keys = keys_.load();
   auto found = keys->find(key.client_id);

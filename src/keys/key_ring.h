@@ -8,7 +8,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,35 +19,16 @@
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/key_record.h"
+#include "assertion/mutex.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/client_keys.h"
+#include "keys/inventory.h"
 #include "keys/ledger.h"
 #include "keys/signing_key.h"
 #include "keys/stray.h"
 
 namespace assertion {
-
-struct ScheduledKey {
-  KeyRecord record;
-  SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or one with a flaw
-  std::optional<Error> flaw;  // what is wrong with it on the token; with a key: it was well before, and stays in use
-  std::optional<Error> certificate_flaw = std::nullopt;  // why its certificate cannot be shown, or not after a restart
-};
-
-// One client's keys, by sign_from.
-struct ClientKeys {
-  std::int64_t version = 0;
-  std::vector<ScheduledKey> keys;
-  bool copies = false;   // see KeyRing
-  std::size_t seen = 0;  // changes with the objects on the token that bear on them
-
-  // Null when none.
-  const ScheduledKey* SigningAt(Time now) const;
-  const ScheduledKey* WithKid(std::string_view kid) const;
-};
-
-// The keys of every configured client, by client id. Immutable once made.
-using KeySet = std::map<std::string, ClientKeys, std::less<>>;
 
 // Which keys exist and what each may do now: what the ledger says, once the token has shown the keys to be fit and to
 // be there. Readers take a snapshot and never wait for an administrator. A key belongs to the client whose id is its
@@ -73,8 +53,8 @@ class KeyRing {
   // Serves these clients from now on, or, on an error as of Load, those of before.
   Status Reconfigure(std::vector<Client> clients);
 
-  // Serves these clients from the next refresh on that reaches the token: for one that is away.
-  void Expect(std::vector<Client> clients);
+  // Serves these clients from the next refresh on that reaches the token: for a token that does not answer now.
+  void ReconfigureAtNextRefresh(std::vector<Client> clients);
 
   // From now on a client's ledger counts only from the version on that was seen before this process began (by client
   // id): one that is older by now signs no more. Tells `seen` which version is in use, now and whenever that changes,
@@ -96,7 +76,7 @@ class KeyRing {
 
   // Refreshes again and again until the ring is gone, and tells how each went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
-  void KeepNoMore() { refresher_ = {}; }
+  void StopRefreshing() { refresher_ = {}; }
 
   // The key that signs now. FAILED_PRECONDITION when the client has none, it has a flaw, or its certificate has expired
   // and the client's binding does not allow for that.
@@ -112,10 +92,10 @@ class KeyRing {
   // What a key signs to prove itself: fresh random octets.
   Result<std::string> ProofInput() const;
 
-  // Those that sign now, one a client.
+  // The keys that sign now, one for each client that has one.
   std::vector<SigningKeyPtr> SigningKeys() const;
 
-  // Of the client's keys; 0 when it has none.
+  // The version of the client's keys; 0 when it has none.
   std::int64_t VersionOf(std::string_view client_id) const;
 
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
@@ -128,10 +108,10 @@ class KeyRing {
   // Some modules go on saying so after it is back, until they are reloaded.
   bool LacksObjects() const { return lacks_objects_; }
 
-  // What called itself a ledger at the last refresh and is none.
+  // Objects that looked like ledgers at the last refresh and are none.
   std::shared_ptr<const std::vector<StrayText>> StrayLedgers() const { return stray_ledgers_.load(); }
 
-  // What two looks of KeepFresh found on the token under names of ours: what one alone finds may be a change under way.
+  // What KeepFresh found twice on the token under names of ours: an object found once may belong to a change under way.
   std::shared_ptr<const std::vector<Stray>> Strays() const { return strays_.load(); }
   // Nothing when it is not configured.
   std::optional<Client> FindClient(std::string_view client_id) const;
@@ -154,12 +134,17 @@ class KeyRing {
         clock_(std::move(clock)),
         random_(std::move(random)) {}
 
-  Status Update(const std::vector<Client>& clients, bool whole);
-  Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const;
-  void Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys);
+  struct Refreshed;
+
+  Status Update(const std::vector<Client>& clients, bool whole) REQUIRES(refreshing_);
+  Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const REQUIRES(refreshing_);
+  void Compare(const Client& client, const Inventory& inventory, bool whole, Refreshed& refreshed) const;
+  Status ReadStale(bool whole, Refreshed& refreshed) const;
+  void Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys)
+      REQUIRES(refreshing_);
   std::optional<Error> WhyNoLedger(std::string_view client_id) const;
-  void Tell(const Ledgers& ledgers, const KeySet& keys);
-  void LookForStrays();
+  void ReportVersions(const Ledgers& ledgers, const KeySet& keys) REQUIRES(refreshing_);
+  void FindStraysTwice();
   Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
                           const ClientKeys& before) const;
   ClientKeys ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const;
@@ -174,18 +159,18 @@ class KeyRing {
   std::atomic<bool> lacks_objects_ = false;
   std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
   std::atomic<std::shared_ptr<const OlderLedgers>> rolled_back_{std::make_shared<const OlderLedgers>()};
-  mutable std::mutex refreshing_;
-  std::map<std::string, std::int64_t, std::less<>> floor_;  // under refreshing_, as what follows
-  std::map<std::string, std::int64_t, std::less<>> told_;
-  OnVersion seen_;
-  std::size_t inventory_ = 0;  // changes with the objects on the token
+  mutable Mutex refreshing_;
+  std::map<std::string, std::int64_t, std::less<>> floor_ GUARDED_BY(refreshing_);
+  std::map<std::string, std::int64_t, std::less<>> reported_ GUARDED_BY(refreshing_);
+  OnVersion seen_ GUARDED_BY(refreshing_);
+  std::size_t inventory_ GUARDED_BY(refreshing_) = 0;  // changes with the objects on the token
   std::atomic<std::shared_ptr<const KeySet>> keys_{std::make_shared<const KeySet>()};
   std::atomic<std::shared_ptr<const std::vector<StrayText>>> stray_ledgers_{
       std::make_shared<const std::vector<StrayText>>()};
   std::atomic<std::shared_ptr<const std::vector<Stray>>> strays_{std::make_shared<const std::vector<Stray>>()};
-  std::vector<Stray> seen_once_;                   // KeepFresh's thread alone, as what follows
-  std::pair<std::size_t, std::size_t> looked_at_;  // inventory and ledgers when strays were looked for
-  std::mutex waiting_;
+  std::vector<Stray> seen_once_;                   // KeepFresh's thread alone, like the next member
+  std::pair<std::size_t, std::size_t> looked_at_;  // inventory and ledgers at the last search for strays
+  Mutex waiting_;
   std::condition_variable_any stopped_;
   std::jthread refresher_;  // ends first
 };

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "jws/base64url.h"
+#include "jws/thumbprint.h"
+#include "keys/key_change_text.h"
 #include "keys/machine_lock.h"
 
 namespace assertion {
@@ -14,34 +16,80 @@ namespace {
 constexpr std::string_view kApplication = "assertiond pending";
 constexpr std::size_t kIdOctets = 16;
 
-std::string ToJson(const PendingChange& change) {
-  return nlohmann::json{{"id", change.id},
-                        {"method", change.method},
-                        {"client_id", change.client_id},
-                        {"kid", change.kid},
-                        {"request", jws::Base64UrlEncode(AsBytes(change.request))},
+constexpr int kVersion = 2;
+
+std::string DigestOf(std::string_view method, std::string_view text) {
+  return jws::Sha256Thumbprint(AsBytes(std::string(method) + ":" + std::string(text)));
+}
+
+std::unexpected<Error> NotWhatWasShown() {
+  return Fail(Code::kFailedPrecondition, "digest: is not that of what is kept on the token");
+}
+
+std::string Serialize(const PendingChange& change, const std::string& text) {
+  return nlohmann::json{{"version", kVersion},
+                        {"id", change.id},
+                        {"change", text},
                         {"digest", change.digest},
                         {"requested_by", change.requested_by},
                         {"expires_at", change.expires_at.time_since_epoch().count()}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// Nothing when it is not whole.
-std::optional<PendingChange> Parse(const std::string& payload) {
+// The members that both formats have. Throws nlohmann's exceptions.
+PendingChange ReadEnvelope(const nlohmann::json& json) {
+  return {.id = json.at("id").get<std::string>(),
+          .method = {},
+          .client_id = {},
+          .kid = {},
+          .change = KeyChange(),
+          .digest = json.at("digest").get<std::string>(),
+          .requested_by = json.at("requested_by").get<std::vector<std::string>>(),
+          .expires_at = Time(std::chrono::seconds(json.at("expires_at").get<std::int64_t>()))};
+}
+
+PendingChange ReadFirstFormat(const nlohmann::json& json, const PendingChanges::ReadRequest& read_request) {
+  auto change = ReadEnvelope(json);
+  change.method = json.at("method").get<std::string>();
+  change.client_id = json.at("client_id").get<std::string>();
+  change.kid = json.at("kid").get<std::string>();
+  const auto octets = jws::Base64UrlDecode(json.at("request").get<std::string>());
+  const std::string request = octets ? std::string(octets->begin(), octets->end()) : std::string();
+  if (!octets || DigestOf(change.method, request) != change.digest) {
+    change.change = NotWhatWasShown();
+  } else {
+    change.change = read_request
+                        ? read_request(change.method, request)
+                        : Fail(Code::kFailedPrecondition, "id: this program does not read changes of this format");
+  }
+  return change;
+}
+
+std::optional<PendingChange> ReadSecondFormat(const nlohmann::json& json) {
+  constexpr std::size_t kMembers = 6;
+  const auto text = json.at("change").get<std::string>();
+  auto parsed = ParseKeyChange(text);
+  if (!parsed || json.size() != kMembers) {
+    return std::nullopt;
+  }
+  auto change = ReadEnvelope(json);
+  change.method = MethodOf(*parsed);
+  change.client_id = RequestOf(*parsed).client_id;
+  change.kid = KidOf(*parsed);
+  change.change =
+      DigestOf(change.method, text) == change.digest ? Result<KeyChange>(std::move(*parsed)) : NotWhatWasShown();
+  return change;
+}
+
+// Unset when it is no whole change in a format that this version knows.
+std::optional<PendingChange> ParsePendingChange(const std::string& payload,
+                                                const PendingChanges::ReadRequest& read_request) {
   try {
     const auto json = nlohmann::json::parse(payload);
-    const auto request = jws::Base64UrlDecode(json.at("request").get<std::string>());
-    if (!request) {
-      return std::nullopt;
+    if (!json.contains("version")) {
+      return ReadFirstFormat(json, read_request);
     }
-    return PendingChange{.id = json.at("id").get<std::string>(),
-                         .method = json.at("method").get<std::string>(),
-                         .client_id = json.at("client_id").get<std::string>(),
-                         .kid = json.at("kid").get<std::string>(),
-                         .request = std::string(request->begin(), request->end()),
-                         .digest = json.at("digest").get<std::string>(),
-                         .requested_by = json.at("requested_by").get<std::vector<std::string>>(),
-                         .expires_at = Time(std::chrono::seconds(json.at("expires_at").get<std::int64_t>()))};
+    return json.at("version") == kVersion ? ReadSecondFormat(json) : std::nullopt;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }
@@ -49,21 +97,30 @@ std::optional<PendingChange> Parse(const std::string& payload) {
 
 }  // namespace
 
-Result<PendingChange> PendingChanges::Add(PendingChange change) {
+Result<PendingChange> PendingChanges::Add(KeyChange change, std::vector<std::string> requested_by, Time expires_at) {
   Bytes id(kIdOctets);
   if (!random_(id)) {
     return Fail(Code::kInternal, "the random number generator failed");
   }
-  change.id = Hex(id);
-  const auto text = seal_.Sign(Seal::kPendingChange, ToJson(change));
-  const auto lock = text ? MachineLock::TakeFor(token_, kBeside) : std::unexpected(text.error());
-  ASSIGN_OR_RETURN(const auto waiting, lock ? Sweep() : std::unexpected(lock.error()));
-  RETURN_IF_ERROR(CheckRoom(waiting, change));
-  const auto stored = token_.StoreData(kApplication, change.id, *text);
-  return stored ? Result<PendingChange>(std::move(change)) : std::unexpected(stored.error());
+  const auto text = TextOf(change);
+  const std::string method(MethodOf(change));
+  PendingChange pending{.id = Hex(id),
+                        .method = method,
+                        .client_id = RequestOf(change).client_id,
+                        .kid = std::string(KidOf(change)),
+                        .change = std::move(change),
+                        .digest = DigestOf(method, text),
+                        .requested_by = std::move(requested_by),
+                        .expires_at = expires_at};
+  ASSIGN_OR_RETURN(const auto sealed, seal_.Sign(Seal::kPendingChange, Serialize(pending, text)));
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
+  ASSIGN_OR_RETURN(const auto waiting, RemoveExpired());
+  RETURN_IF_ERROR(CheckRoom(waiting, pending));
+  RETURN_IF_ERROR(token_.StoreData(kApplication, pending.id, sealed));
+  return pending;
 }
 
-// One operator leaves room for others, and all of them together for a revocation.
+// One operator leaves room for others, and all operators together leave room for a revocation.
 Status PendingChanges::CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next) {
   const auto first_of = [](const PendingChange& change) {
     return change.requested_by.empty() ? std::string_view() : std::string_view(change.requested_by.front());
@@ -73,13 +130,14 @@ Status PendingChanges::CheckRoom(const std::vector<PendingChange>& waiting, cons
     return Fail(Code::kResourceExhausted,
                 "too many changes that you asked for wait for approval; have some approved, or withdraw them");
   }
-  if (waiting.size() >= kMost - (next.method == "RevokeKey" ? 0 : kKeptForRevocations)) {
+  const bool is_revocation = next.change && std::holds_alternative<KeyRevocation>(*next.change);
+  if (waiting.size() >= kMost - (is_revocation ? 0 : kKeptForRevocations)) {
     return Fail(Code::kResourceExhausted, "too many changes wait for approval; approve or withdraw some");
   }
   return {};
 }
 
-// `id`: of one; empty: all.
+// The change with that id, or all changes when it is empty.
 Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
   ASSIGN_OR_RETURN(const auto data, token_.FindData(kApplication, id));
   Kept kept;
@@ -95,7 +153,7 @@ Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
     if (!payload && payload.error().code != Code::kLedgerUnusable) {
       return std::unexpected(payload.error());
     }
-    auto change = payload ? Parse(*payload) : std::nullopt;
+    auto change = payload ? ParsePendingChange(*payload, read_request_) : std::nullopt;
     if (!payload) {
       refuse(object, payload.error().message);
     } else if (!change || change->id != object.label) {
@@ -108,8 +166,8 @@ Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
   return kept;
 }
 
-// Removes what is too old; tells what is left. What is not ours is for an operator to see.
-Result<std::vector<PendingChange>> PendingChanges::Sweep() {
+// Answers the changes that are left. Strays stay for an operator to see.
+Result<std::vector<PendingChange>> PendingChanges::RemoveExpired() {
   ASSIGN_OR_RETURN(auto kept, Read(""));
   std::vector<PendingChange> left;
   for (auto& [handle, change] : kept.changes) {
@@ -136,8 +194,8 @@ Result<std::vector<PendingChange>> PendingChanges::List() const {
 }
 
 Result<std::vector<StrayText>> PendingChanges::Strays() const {
-  auto kept = Read("");
-  return kept ? Result<std::vector<StrayText>>(std::move(kept->strays)) : std::unexpected(kept.error());
+  ASSIGN_OR_RETURN(auto kept, Read(""));
+  return std::move(kept.strays);
 }
 
 Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view digest) const {
@@ -156,19 +214,17 @@ Status PendingChanges::Remove(std::string_view id) {
   if (id.empty()) {
     return Fail(Code::kNotFound, "id: must not be empty");
   }
-  const auto lock = MachineLock::TakeFor(token_, kBeside);
-  ASSIGN_OR_RETURN(const auto kept, lock ? Read(id) : std::unexpected(lock.error()));
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
+  ASSIGN_OR_RETURN(const auto kept, Read(id));
   for (const auto& [handle, change] : kept.changes) {
-    if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
-      return destroyed;
-    }
+    RETURN_IF_ERROR(token_.DestroyObject(handle));
   }
   return {};
 }
 
 Result<std::size_t> DropUnsignedChanges(Token& token) {
-  const auto lock = MachineLock::TakeFor(token);
-  ASSIGN_OR_RETURN(const auto data, lock ? token.FindData(kApplication, "") : std::unexpected(lock.error()));
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token));
+  ASSIGN_OR_RETURN(const auto data, token.FindData(kApplication, ""));
   std::size_t dropped = 0;
   for (const auto& object : data) {
     if (!object.is_private || !object.value.starts_with('{')) {

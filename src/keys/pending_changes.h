@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "assertion/error.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/key_change.h"
 #include "keys/ledger.h"
 #include "keys/seal.h"
 
@@ -17,62 +19,76 @@ namespace assertion {
 // A change that waits for a second person.
 struct PendingChange {
   std::string id;
-  std::string method;  // of KeyAdminService, for example RevokeKey
+  std::string method;  // see MethodOf
   std::string client_id;
-  std::string kid;
-  std::string request;                    // the method's request, as it came
-  std::string digest;                     // of method and request: what is approved
-  std::vector<std::string> requested_by;  // all identities of who asked
+  std::string kid;                        // see KidOf
+  Result<KeyChange> change;               // FAILED_PRECONDITION when this process cannot read it
+  std::string digest;                     // of the method and the change's text: what is approved
+  std::vector<std::string> requested_by;  // all identities of the operator that asked
   Time expires_at;
 };
 
 // Changes that wait, each a private data object on the token (CKA_APPLICATION "assertiond pending", CKA_VALUE its
-// sealed JSON, see Seal): they survive a restart, and every server of the token has them. What is too old is gone. An
-// object that does not verify is a stray: it is not listed, cannot be approved, and takes no place.
+// sealed JSON, see Seal): they survive a restart, and every server of the token sees them. Expired changes are not
+// listed, and the next Add removes them. An object that does not verify is a stray: it is not listed, cannot be
+// approved, and takes no place.
+//
+// The JSON has {version: 2, id, change, digest, requested_by, expires_at}; `change` is the text of key_change_text.h.
+// Versions of assertiond before that format stored {id, method, client_id, kid, request, digest, requested_by,
+// expires_at} with the Protobuf request of the method, base64url.
 class PendingChanges {
  public:
   static constexpr std::size_t kMost = 64;
   static constexpr std::size_t kKeptForRevocations = 8;  // of them
   static constexpr std::size_t kMostOfOne = 16;          // that one identity asks for
 
-  // `token` must outlive it.
-  PendingChanges(Token& token, Clock clock, Random random)
-      : token_(token), clock_(std::move(clock)), random_(std::move(random)), seal_(token, random_) {}
+  // Reads a method's Protobuf request, which the core cannot.
+  using ReadRequest = std::function<Result<KeyChange>(std::string_view method, const std::string& request)>;
 
-  // Takes over id (a random one) and keeps the change. RESOURCE_EXHAUSTED when too many wait, or too many of who asks
-  // (by the first identity).
-  Result<PendingChange> Add(PendingChange change);
+  // `token` must outlive it. Without `read_request`, changes in the format with a Protobuf request cannot be read.
+  PendingChanges(Token& token, Clock clock, Random random, ReadRequest read_request = {})
+      : token_(token),
+        clock_(std::move(clock)),
+        random_(std::move(random)),
+        read_request_(std::move(read_request)),
+        seal_(token, random_) {}
 
-  // By the time when they expire.
+  // Keeps the change under a random id. RESOURCE_EXHAUSTED when too many wait, or too many of this requester (by the
+  // first identity).
+  Result<PendingChange> Add(KeyChange change, std::vector<std::string> requested_by, Time expires_at);
+
+  // Ordered by expires_at.
   Result<std::vector<PendingChange>> List() const;
 
   // NOT_FOUND; FAILED_PRECONDITION when the digest is another.
   Result<PendingChange> Find(std::string_view id, std::string_view digest) const;
 
-  // One that is gone already counts as done.
+  // OK when it is gone already.
   Status Remove(std::string_view id);
 
-  // By name.
+  // Ordered by name.
   Result<std::vector<StrayText>> Strays() const;
 
  private:
-  // What stands on the token: changes whose time may be over with their objects, and strays.
+  // The objects on the token: changes, expired ones included, and strays.
   struct Kept {
     std::vector<std::pair<ObjectHandle, PendingChange>> changes;
     std::vector<StrayText> strays;
   };
 
   Result<Kept> Read(std::string_view id) const;
-  Result<std::vector<PendingChange>> Sweep();
+  Result<std::vector<PendingChange>> RemoveExpired();
   static Status CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next);
 
   Token& token_;
   const Clock clock_;
   const Random random_;
+  const ReadRequest read_request_;
   mutable Seal seal_;
 };
 
-// Before there was a seal: destroys what older versions left, and tells how many. For the takeover alone (see Seal).
+// Destroys the unsigned changes of versions of assertiond without a seal and answers their number. Only the takeover
+// calls it (see Seal).
 Result<std::size_t> DropUnsignedChanges(Token& token);
 
 }  // namespace assertion

@@ -1,12 +1,21 @@
 #include "service/key_request.h"
 
+#include <chrono>
+#include <cstddef>
 #include <optional>
+#include <utility>
+
+#include "assertion/key_record.h"
+#include "jws/thumbprint.h"
 
 namespace assertion::service {
+namespace {
 
 using std::chrono::seconds;
 
-Result<Time> InstantOf(const google::protobuf::Timestamp& timestamp, const char* field) {
+constexpr std::size_t kMaxRequestId = 64;
+
+Result<Time> TimeOf(const google::protobuf::Timestamp& timestamp, const char* field) {
   const Time time{seconds(timestamp.seconds())};
   if (timestamp.nanos() != 0 || timestamp.seconds() < 0 || time > kNever) {
     return Fail(Code::kInvalidArgument,
@@ -15,31 +24,142 @@ Result<Time> InstantOf(const google::protobuf::Timestamp& timestamp, const char*
   return time;
 }
 
+Status ReadTime(bool given, const google::protobuf::Timestamp& timestamp, const char* field,
+                std::optional<Time>& time) {
+  if (given) {
+    ASSIGN_OR_RETURN(time, TimeOf(timestamp, field));
+  }
+  return {};
+}
+
+// What repeats a request may have another expected version; the digest is over everything else.
+template <typename Request>
+std::string RepetitionDigest(Request request) {
+  request.mutable_change()->clear_expected_version();
+  request.mutable_change()->clear_request_id();
+  return jws::Sha256Thumbprint(AsBytes(request.GetDescriptor()->full_name() + ":" + request.SerializeAsString()));
+}
+
+template <typename Request>
+Result<ChangeRequest> ChangeRequestOf(const Request& request) {
+  const auto& change = request.change();
+  if (!change.has_expected_version()) {
+    return Fail(Code::kInvalidArgument, "change.expected_version: must be given; ListKeys tells it");
+  }
+  if (change.request_id().size() > kMaxRequestId) {
+    return Fail(Code::kInvalidArgument, "change.request_id: must be at most 64 octets");
+  }
+  if (!change.force_client_id().empty() && change.force_client_id() != request.client_id()) {
+    return Fail(Code::kInvalidArgument, "change.force_client_id: must be the client_id once more");
+  }
+  return ChangeRequest{.client_id = request.client_id(),
+                       .expected_version = change.expected_version(),
+                       .request_id = change.request_id(),
+                       .digest = RepetitionDigest(request),
+                       .forced = !change.force_client_id().empty()};
+}
+
+// The range of the validity is KeyAdministration's to check.
+template <typename Request>
+Result<KeyWishes> WishesOf(const Request& request) {
+  KeyWishes wishes{.algorithm = request.algorithm(),
+                   .bits = request.key_bits(),
+                   .common_name = request.common_name(),
+                   .certificate_validity = {},
+                   .hsm = request.hsm()};
+  if (request.has_certificate_validity()) {
+    if (request.certificate_validity().nanos() != 0) {
+      return Fail(Code::kInvalidArgument, "certificate_validity: must be whole seconds from 1 day to 3650 days");
+    }
+    wishes.certificate_validity = seconds(request.certificate_validity().seconds());
+  }
+  return wishes;
+}
+
 Result<Instants> InstantsOf(const v1::ScheduleKeyRequest& request) {
   Instants instants;
-  const auto take = [](bool has, const google::protobuf::Timestamp& timestamp, const char* field,
-                       std::optional<Time>& instant) -> Status {
-    if (!has) {
-      return {};
-    }
-    ASSIGN_OR_RETURN(const auto time, InstantOf(timestamp, field));
-    instant = time;
-    return {};
-  };
-  for (const auto& taken :
-       {take(request.has_publish_from(), request.publish_from(), "publish_from", instants.publish_from),
-        take(request.has_sign_from(), request.sign_from(), "sign_from", instants.sign_from),
-        take(request.has_sign_until(), request.sign_until(), "sign_until", instants.sign_until),
-        take(request.has_publish_until(), request.publish_until(), "publish_until", instants.publish_until)}) {
-    if (!taken) {
-      return std::unexpected(taken.error());
-    }
-  }
-  if (!instants.publish_from && !instants.sign_from && !instants.sign_until && !instants.publish_until) {
-    return Fail(Code::kInvalidArgument,
-                "sign_from: give at least one of publish_from, sign_from, sign_until, publish_until");
-  }
+  RETURN_IF_ERROR(ReadTime(request.has_publish_from(), request.publish_from(), "publish_from", instants.publish_from));
+  RETURN_IF_ERROR(ReadTime(request.has_sign_from(), request.sign_from(), "sign_from", instants.sign_from));
+  RETURN_IF_ERROR(ReadTime(request.has_sign_until(), request.sign_until(), "sign_until", instants.sign_until));
+  RETURN_IF_ERROR(
+      ReadTime(request.has_publish_until(), request.publish_until(), "publish_until", instants.publish_until));
   return instants;
+}
+
+template <typename Request>
+Result<KeyChange> ParseStored(const std::string& octets) {
+  Request request;
+  if (!request.ParseFromString(octets)) {
+    return Fail(Code::kFailedPrecondition, "digest: is not that of what is kept on the token");
+  }
+  return KeyChangeOf(request);
+}
+
+}  // namespace
+
+Result<KeyChange> KeyChangeOf(const v1::GenerateKeyRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  ASSIGN_OR_RETURN(auto wishes, WishesOf(request));
+  return KeyGeneration{.change = std::move(change), .key = std::move(wishes)};
+}
+
+Result<KeyChange> KeyChangeOf(const v1::RotateKeyRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  ASSIGN_OR_RETURN(auto wishes, WishesOf(request));
+  KeyRotation rotation{.change = std::move(change), .key = std::move(wishes), .sign_from = {}};
+  RETURN_IF_ERROR(ReadTime(request.has_sign_from(), request.sign_from(), "sign_from", rotation.sign_from));
+  return rotation;
+}
+
+Result<KeyChange> KeyChangeOf(const v1::ImportCertificateRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  return CertificateImport{.change = std::move(change), .kid = request.kid(), .certificates = request.certificates()};
+}
+
+Result<KeyChange> KeyChangeOf(const v1::ScheduleKeyRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  ASSIGN_OR_RETURN(const auto instants, InstantsOf(request));
+  return KeyRescheduling{.change = std::move(change), .kid = request.kid(), .instants = instants};
+}
+
+Result<KeyChange> KeyChangeOf(const v1::RevokeKeyRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  return KeyRevocation{.change = std::move(change), .kid = request.kid()};
+}
+
+Result<KeyChange> KeyChangeOf(const v1::DestroyKeyRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  return KeyDestruction{.change = std::move(change), .kid = request.kid()};
+}
+
+Result<KeyChange> KeyChangeOf(const v1::AcceptLedgerRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  return LedgerAcceptance{.change = std::move(change), .hsm = request.hsm()};
+}
+
+Result<KeyChange> ReadStoredRequest(std::string_view method, const std::string& request) {
+  if (method == "GenerateKey") {
+    return ParseStored<v1::GenerateKeyRequest>(request);
+  }
+  if (method == "RotateKey") {
+    return ParseStored<v1::RotateKeyRequest>(request);
+  }
+  if (method == "ImportCertificate") {
+    return ParseStored<v1::ImportCertificateRequest>(request);
+  }
+  if (method == "ScheduleKey") {
+    return ParseStored<v1::ScheduleKeyRequest>(request);
+  }
+  if (method == "RevokeKey") {
+    return ParseStored<v1::RevokeKeyRequest>(request);
+  }
+  if (method == "DestroyKey") {
+    return ParseStored<v1::DestroyKeyRequest>(request);
+  }
+  if (method == "AcceptLedger") {
+    return ParseStored<v1::AcceptLedgerRequest>(request);
+  }
+  return Fail(Code::kFailedPrecondition, "id: this server does not know what the change is");
 }
 
 }  // namespace assertion::service

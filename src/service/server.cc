@@ -73,13 +73,13 @@ void LogForProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/, 
 }  // namespace
 
 struct Server::Parts {
-  Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms, audit::Log* audit,
-        AssertionTally* tally, Rate refused)
+  Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms,
+        const AdministeredHsms& administered, audit::Log* audit, AssertionTally* tally, Rate refused)
       : listener(std::move(bound)),
         policy_in_force(policy),
         refusals(refused, audit, tally),
         assertion_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}, tally),
-        key_admin_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
+        key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
 
   ~Parts() { StopListening(); }
   Parts(const Parts&) = delete;
@@ -147,7 +147,8 @@ struct Server::Parts {
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
-                                              audit::Log* audit, AssertionTally* tally, Limits limits) {
+                                              const AdministeredHsms& administered, audit::Log* audit,
+                                              AssertionTally* tally, Limits limits) {
   gpr_set_log_function(LogForGrpc);
 #if GOOGLE_PROTOBUF_VERSION < 4022000
   google::protobuf::SetLogHandler(LogForProtobuf);
@@ -156,7 +157,8 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!listener) {
     return std::unexpected(listener.error());
   }
-  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, audit, tally, addresses.refusals);
+  auto parts =
+      std::make_unique<Parts>(std::move(*listener), policy, hsms, administered, audit, tally, addresses.refusals);
   if (addresses.tls) {
     ASSIGN_OR_RETURN(const auto hsm, hsms.Named(addresses.tls->hsm));
     ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));

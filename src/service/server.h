@@ -10,6 +10,7 @@
 #include "assertion/error.h"
 #include "assertion/rate.h"
 #include "audit/log.h"
+#include "keys/administered_hsm.h"
 #include "observe/assertion_tally.h"
 #include "policy/policy.h"
 #include "service/connections.h"
@@ -46,7 +47,8 @@ class Server {
   // `audit` may be null: nothing is recorded then.
   // `tally` too: nothing is counted then. The pending changes are the first HSM's.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
-                                               audit::Log* audit, AssertionTally* tally = nullptr, Limits limits = {});
+                                               const AdministeredHsms& administered, audit::Log* audit,
+                                               AssertionTally* tally = nullptr, Limits limits = {});
 
   // Stops if Stop was not called.
   ~Server();

@@ -13,18 +13,16 @@
 
 #include "assertion/error.h"
 #include "assertion/token.h"
-#include "keys/key_custodian.h"
 #include "keys/key_ring.h"
 #include "signing/signing_queue.h"
 
 namespace assertion {
 
-// One HSM with all that this process has of it.
+// One HSM as the signing path sees it. KeyCustodian, which changes and destroys keys, is not part of it.
 struct Hsm {
   std::string name;  // its token's label
   Token& token;
   KeyRing& keys;
-  KeyCustodian& custodian;
   SigningQueue& queue;
 };
 

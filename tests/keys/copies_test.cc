@@ -183,7 +183,8 @@ TEST_F(CopiesTest, WithAJwkSetEachTokenHasItsOwn) {
 TEST_F(CopiesTest, WhoIsAwayGetsItsClientsWhenItIsBack) {
   OpenFirst();
   auto second = Second(hsm_.west());
-  second.ring().Expect({Named("orders"), Named("billing", Binding::kJwks), Named("new", Binding::kJwks)});
+  second.ring().ReconfigureAtNextRefresh(
+      {Named("orders"), Named("billing", Binding::kJwks), Named("new", Binding::kJwks)});
   EXPECT_FALSE(second.ring().Snapshot()->contains("new"));
   EXPECT_TRUE(second.ring().Refresh());
   EXPECT_TRUE(second.ring().Snapshot()->contains("new"));

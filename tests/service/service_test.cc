@@ -81,16 +81,23 @@ class ServiceTest : public testing::Test {
         audit_(*audit::Log::Open({.path = audit_path()}, audit_key_.ToSigner(*queue_),
                                  *audit::ToPublicKeys(audit_key_.public_key()), {})),
         hsms_(Of(*queue_)),
-        server_(
-            *Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get())),
+        server_(*Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_,
+                               Administered(hsm_.token()), audit_.get())),
         channel_(grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS))),
         assertions_(channel_),
         key_admin_(channel_) {}
 
   std::unique_ptr<HsmGroup> Of(SigningQueue& queue) {
     auto hsms = std::make_unique<HsmGroup>();
-    hsms->Add(0, {.name = "test", .token = hsm_.token(), .keys = *keys_, .custodian = custodian_, .queue = queue});
+    hsms->Add(0, {.name = "test", .token = hsm_.token(), .keys = *keys_, .queue = queue});
     return hsms;
+  }
+
+  // What a server administers: the same keys, on that token.
+  AdministeredHsms Administered(Token& token) {
+    return [this, &token] {
+      return std::vector<AdministeredHsm>{{.name = "test", .token = token, .keys = *keys_, .custodian = custodian_}};
+    };
   }
 
   std::string socket() const { return hsm_.directory() / "assertiond.sock"; }
@@ -712,8 +719,8 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroupOnly) {
 }
 
 TEST_F(ServiceTest, ASocketInUseIsNotTakenOver) {
-  const auto second =
-      Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get());
+  const auto second = Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_,
+                                    Administered(hsm_.token()), audit_.get());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
@@ -786,8 +793,8 @@ TEST(TcpSocketsTest, EitherWildcardTakesBothFamiliesAndCountsByAddress) {
 
 TEST_F(ServiceTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
-    const auto server =
-        Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get());
+    const auto server = Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms_,
+                                      Administered(hsm_.token()), audit_.get());
     ASSERT_FALSE(server) << path;
     EXPECT_EQ(server.error().code, Code::kAddressUnusable);
     EXPECT_NE(server.error().message.find(part), std::string::npos) << server.error().message;
@@ -954,8 +961,8 @@ class HurriedServiceTest : public ServiceTest {
  protected:
   std::unique_ptr<v1::AssertionService::Stub> Start(Limits limits) {
     const std::string path = hsm_.directory() / "hurried.sock";
-    hurried_ = *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms_, audit_.get(),
-                              nullptr, limits);
+    hurried_ = *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms_,
+                              Administered(hsm_.token()), audit_.get(), nullptr, limits);
     channel_ = grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS));
     return v1::AssertionService::NewStub(channel_);
   }
@@ -1132,8 +1139,8 @@ class BusyServiceTest : public ServiceTest {
   SigningQueue short_queue_{held_, {.sessions = 1, .capacity = 1}};
   std::string path_ = hsm_.directory() / "busy.sock";
   std::unique_ptr<HsmGroup> busy_hsms_ = Of(short_queue_);
-  std::unique_ptr<Server> busy_ =
-      *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *busy_hsms_, audit_.get());
+  std::unique_ptr<Server> busy_ = *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_,
+                                                 *busy_hsms_, Administered(hsm_.token()), audit_.get());
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::future<grpc::Status> first_;
 };
@@ -1256,8 +1263,8 @@ class HeldServiceTest : public ServiceTest {
   SigningQueue queue_{held_, {.sessions = 2, .capacity = 4096, .call_limit = std::chrono::seconds(60)}};
   std::unique_ptr<HsmGroup> held_hsms_ = Of(queue_);
   std::string path_ = hsm_.directory() / "held.sock";
-  std::unique_ptr<Server> held_server_ =
-      *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *held_hsms_, audit_.get());
+  std::unique_ptr<Server> held_server_ = *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_,
+                                                        *held_hsms_, Administered(hsm_.token()), audit_.get());
   v1::AssertionService::Stub stub_{grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
 };
 
@@ -1335,8 +1342,8 @@ TEST_F(ServiceTest, StopAnswersEveryCallThatWasAccepted) {
   SigningQueue queue(held, {.sessions = 2, .capacity = 64});
   const std::string path = hsm_.directory() / "stopping.sock";
   const auto hsms = Of(queue);
-  const auto server =
-      *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms, audit_.get());
+  const auto server = *Server::Start({.socket_path = path, .socket_group = {}, .tls = {}}, policy_, *hsms,
+                                     Administered(hsm_.token()), audit_.get());
   v1::AssertionService::Stub stub(grpc::CreateChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS)));
 
   constexpr std::size_t kCalls = 40;
@@ -1555,12 +1562,12 @@ class FloodedServiceTest : public ServiceTest {
   std::string kid_;
   std::unique_ptr<HsmGroup> flooded_hsms_ = [this] {
     auto hsms = std::make_unique<HsmGroup>();
-    hsms->Add(0, {.name = "test", .token = held_, .keys = *keys_, .custodian = custodian_, .queue = *queue_});
+    hsms->Add(0, {.name = "test", .token = held_, .keys = *keys_, .queue = *queue_});
     return hsms;
   }();
   std::string path_ = hsm_.directory() / "flooded.sock";
-  std::unique_ptr<Server> flooded_ =
-      *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_, *flooded_hsms_, audit_.get());
+  std::unique_ptr<Server> flooded_ = *Server::Start({.socket_path = path_, .socket_group = {}, .tls = {}}, policy_,
+                                                    *flooded_hsms_, Administered(held_), audit_.get());
   v1::KeyAdminService::Stub flooded_admin_{
       grpc::CreateChannel("unix:" + path_, grpc::experimental::LocalCredentials(UDS))};
   std::vector<std::future<StatusCode>> calls_;

@@ -1,0 +1,98 @@
+#include "keys/approvals.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace assertion {
+namespace {
+
+bool IsRequester(const Caller& caller, const PendingChange& change) {
+  return std::ranges::find_first_of(caller.identities(), change.requested_by) != caller.identities().end();
+}
+
+}  // namespace
+
+// No other call decides on the change while one holds it.
+class Approvals::Exclusive {
+ public:
+  Exclusive(Approvals& approvals, const std::string& id) : approvals_(approvals), id_(id) {
+    const MutexLock lock(approvals_.mutex_);
+    taken_ = approvals_.deciding_.insert(id_).second;
+  }
+  ~Exclusive() {
+    if (taken_) {
+      const MutexLock lock(approvals_.mutex_);
+      approvals_.deciding_.erase(id_);
+    }
+  }
+  Exclusive(const Exclusive&) = delete;
+  Exclusive& operator=(const Exclusive&) = delete;
+
+  Status taken() const {
+    return taken_
+               ? Status()
+               : Fail(Code::kAborted, "id: the change is being approved or withdrawn at this moment; see key pending");
+  }
+
+ private:
+  Approvals& approvals_;
+  const std::string& id_;
+  bool taken_ = false;
+};
+
+Result<PendingChange> Approvals::Propose(const Caller& caller, KeyChange change, std::chrono::seconds window) {
+  RETURN_IF_ERROR(administration_.Check(change));
+  return pending_.Add(std::move(change), caller.identities(), administration_.Now() + window);
+}
+
+bool Approvals::IsRevocation(std::string_view id) const {
+  const auto changes = pending_.List();
+  return changes && std::ranges::any_of(*changes, [&](const auto& change) {
+           return change.id == id && change.change && std::holds_alternative<KeyRevocation>(*change.change);
+         });
+}
+
+Approvals::Decision Approvals::Approve(const Caller& caller, const std::string& id, std::string_view digest,
+                                       const MayChangeKeys& may_change_keys) {
+  const Exclusive exclusive(*this, id);
+  if (auto taken = exclusive.taken(); !taken) {
+    return {.change = {}, .result = std::unexpected(taken.error()), .removed = {}};
+  }
+  auto change = pending_.Find(id, digest);
+  if (!change) {
+    return {.change = {}, .result = std::unexpected(change.error()), .removed = {}};
+  }
+  auto result = Perform(caller, *change, may_change_keys);
+  auto removed = result ? pending_.Remove(id) : Status();
+  return {.change = std::move(*change), .result = std::move(result), .removed = std::move(removed)};
+}
+
+Result<ChangeResult> Approvals::Perform(const Caller& caller, const PendingChange& change,
+                                        const MayChangeKeys& may_change_keys) const {
+  if (IsRequester(caller, change)) {
+    return Fail(Code::kPermissionDenied,
+                "you are known here as \"" + caller.name() + "\", who asked for this change: another must approve it");
+  }
+  if (change.requested_by.empty() || !may_change_keys(Caller::Authenticated(change.requested_by))) {
+    return Fail(Code::kPermissionDenied, "who asked for this change may not change keys any more");
+  }
+  RETURN_IF_ERROR(change.change);
+  return administration_.Perform(*change.change);
+}
+
+Status Approvals::Withdraw(const Caller& caller, const std::string& id, bool is_approver) {
+  const Exclusive exclusive(*this, id);
+  RETURN_IF_ERROR(exclusive.taken());
+  ASSIGN_OR_RETURN(const auto changes, pending_.List());
+  const auto change = std::ranges::find(changes, id, &PendingChange::id);
+  if (change == changes.end()) {
+    return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
+  }
+  if (!is_approver && !IsRequester(caller, *change)) {
+    return Fail(Code::kPermissionDenied, "you are known here as \"" + caller.name() +
+                                             "\": only who asked for this change, or an approver, may withdraw it");
+  }
+  return pending_.Remove(id);
+}
+
+}  // namespace assertion

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "assertion/caller.h"
+#include "assertion/error.h"
+#include "assertion/mutex.h"
+#include "assertion/random.h"
+#include "assertion/token.h"
+#include "keys/key_administration.h"
+#include "keys/pending_changes.h"
+
+namespace assertion {
+
+// The two-person rule: a change that one operator asked for waits on the token until another person approves it. Which
+// changes need that, and which callers may approve, is decided before. All methods may be called from any thread.
+class Approvals {
+ public:
+  // Whether the operator that asked may still change keys: an approver agrees with the operator, and does not replace
+  // it.
+  using MayChangeKeys = std::function<bool(const Caller& requester)>;
+
+  // What came of an approval.
+  struct Decision {
+    std::optional<PendingChange> change;  // unset when no such change waits
+    Result<ChangeResult> result;
+    Status removed;  // an error: the change was made, and still waits on the token
+  };
+
+  // `administration` and `token` must outlive it.
+  Approvals(const KeyAdministration& administration, Token& token, Random random,
+            PendingChanges::ReadRequest read_request)
+      : administration_(administration),
+        pending_(
+            token, [&administration] { return administration.Now(); }, std::move(random), std::move(read_request)) {}
+
+  // Keeps the change for `window`. Errors as of KeyAdministration::Check and PendingChanges::Add.
+  Result<PendingChange> Propose(const Caller& caller, KeyChange change, std::chrono::seconds window);
+
+  // Ordered by expires_at.
+  Result<std::vector<PendingChange>> List() const { return pending_.List(); }
+
+  // Whether the change that waits is the emergency brake.
+  bool IsRevocation(std::string_view id) const;
+
+  // Makes the change. PERMISSION_DENIED: the caller asked for it, or the operator that asked may not change keys any
+  // more. ABORTED: another call decides on it at this moment.
+  Decision Approve(const Caller& caller, const std::string& id, std::string_view digest,
+                   const MayChangeKeys& may_change_keys);
+
+  // Drops the change. PERMISSION_DENIED: the caller neither asked for it nor is an approver, so that no operator can
+  // keep another's change, a revocation above all, from being approved. ABORTED as above.
+  Status Withdraw(const Caller& caller, const std::string& id, bool is_approver);
+
+ private:
+  class Exclusive;
+
+  Result<ChangeResult> Perform(const Caller& caller, const PendingChange& change,
+                               const MayChangeKeys& may_change_keys) const;
+
+  const KeyAdministration& administration_;
+  PendingChanges pending_;
+  Mutex mutex_;
+  std::set<std::string, std::less<>> deciding_ GUARDED_BY(mutex_);  // ids of changes that are being decided on
+};
+
+}  // namespace assertion

@@ -1,0 +1,118 @@
+#include "keys/change_summary.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "assertion/clock.h"
+#include "assertion/key_record.h"
+#include "jws/thumbprint.h"
+#include "x509/chain.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kMostOctets = 128;
+
+// Text that a caller chose: cut, and without control characters.
+std::string Printable(std::string_view text) {
+  std::string shown(text.substr(0, kMostOctets));
+  std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return shown;
+}
+
+class Summary {
+ public:
+  void Add(const std::string& part) { text_.append(text_.empty() ? "" : ", ").append(part); }
+
+  void AddInstant(const char* name, std::optional<Time> time) {
+    if (time) {
+      Add(std::string(name) + " " +
+          (*time == kNever ? "never" : Rfc3339(*time) + " (when approved, if that is later)"));
+    }
+  }
+
+  void AddInstants(const Instants& instants) {
+    AddInstant("publish_from", instants.publish_from);
+    AddInstant("sign_from", instants.sign_from);
+    AddInstant("sign_until", instants.sign_until);
+    AddInstant("publish_until", instants.publish_until);
+  }
+
+  void AddNewKey(const KeyWishes& key) {
+    Add("algorithm " + (key.algorithm.empty() ? "as the client's configuration says" : Printable(key.algorithm)));
+    if (key.bits != 0) {
+      Add(std::to_string(key.bits) + " bits");
+    }
+    if (!key.common_name.empty()) {
+      Add("common name \"" + Printable(key.common_name) + "\"");
+    }
+    if (key.certificate_validity) {
+      Add("certificate for " +
+          std::to_string(std::chrono::floor<std::chrono::days>(*key.certificate_validity).count()) + " days");
+    }
+    AddHsm(key.hsm);
+  }
+
+  void AddHsm(const std::string& hsm) {
+    if (!hsm.empty()) {
+      Add("on HSM \"" + Printable(hsm) + "\"");
+    }
+  }
+
+  void AddCertificates(std::string_view certificates) {
+    const auto chain = x509::ParseChain(certificates);
+    if (!chain || chain->empty()) {
+      Add("certificates that cannot be read");
+      return;
+    }
+    Add(std::to_string(chain->size()) + (chain->size() == 1 ? " certificate" : " certificates") +
+        ", the key's x5t#S256 " + jws::Sha256Thumbprint(chain->front().der) + ", valid until " +
+        Rfc3339(chain->front().not_after));
+  }
+
+  void AddDecision(const ChangeRequest& change, bool accepts) {
+    Add("decided on version " + std::to_string(change.expected_version));
+    if (accepts) {
+      Add("ACCEPTED although a later version was seen: keys that were revoked since may sign again");
+    } else if (change.forced) {
+      Add("FORCED: though the client is left without a key that signs, or its binding's times are broken");
+    }
+  }
+
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+std::string SummaryOf(const KeyChange& change) {
+  Summary summary;
+  std::visit(
+      [&](const auto& one) {
+        if constexpr (requires { one.key; }) {
+          summary.AddNewKey(one.key);
+        }
+        if constexpr (requires { one.certificates; }) {
+          summary.AddCertificates(one.certificates);
+        }
+        if constexpr (requires { one.sign_from; }) {
+          summary.AddInstant("sign_from", one.sign_from);
+        }
+        if constexpr (requires { one.instants; }) {
+          summary.AddInstants(one.instants);
+        }
+        if constexpr (requires { one.hsm; }) {
+          summary.AddHsm(one.hsm);
+        }
+      },
+      change);
+  summary.AddDecision(RequestOf(change), std::holds_alternative<LedgerAcceptance>(change));
+  return summary.text();
+}
+
+}  // namespace assertion

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "keys/key_change.h"
+
+namespace assertion {
+
+// What the change asks for, for the second person: one line without control characters, in the order of the request's
+// fields. It is made from the change that will be carried out, not from anything that the operator says about it.
+std::string SummaryOf(const KeyChange& change);
+
+}  // namespace assertion

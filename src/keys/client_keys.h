@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/clock.h"
+#include "assertion/error.h"
+#include "assertion/key_record.h"
+#include "keys/schedule.h"
+#include "keys/signing_key.h"
+
+namespace assertion {
+
+struct ScheduledKey {
+  KeyRecord record;
+  SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or one with a flaw
+  std::optional<Error> flaw;  // what is wrong with it on the token; with a key: it was well before, and stays in use
+  std::optional<Error> certificate_flaw = std::nullopt;  // why its certificate cannot be shown, or not after a restart
+};
+
+// One client's keys, by sign_from.
+struct ClientKeys {
+  std::int64_t version = 0;
+  std::vector<ScheduledKey> keys;
+  bool copies = false;   // see KeyRing
+  std::size_t seen = 0;  // changes with the objects on the token that bear on them
+
+  // Null when none.
+  const ScheduledKey* SigningAt(Time now) const;
+  const ScheduledKey* WithKid(std::string_view kid) const;
+};
+
+// The keys of every configured client, by client id. Immutable once made.
+using KeySet = std::map<std::string, ClientKeys, std::less<>>;
+
+Schedule ScheduleOf(const ClientKeys& keys);
+
+// Whether every key that is not withdrawn is on the token without a flaw. Others are read again at each refresh: a flaw
+// may end without any object's change.
+bool IsWhole(const ClientKeys& keys, Time now);
+
+// Whether a key of a ledger was not found as it should be. Ledger and keys are read one after the other, and another
+// administrator may change both in between.
+bool LacksKey(const KeySet& keys);
+
+}  // namespace assertion

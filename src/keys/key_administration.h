@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "assertion/algorithm.h"
+#include "assertion/clock.h"
+#include "assertion/error.h"
+#include "assertion/key_limits.h"
+#include "keys/administered_hsm.h"
+#include "keys/key_change.h"
+#include "keys/key_custodian.h"
+#include "keys/key_ring.h"
+
+namespace assertion {
+
+// What the configuration says of a client's new keys.
+struct NewKeyRules {
+  const Algorithm* algorithm = nullptr;  // of a key that is asked for without one; never null
+  KeyLimits limits;
+};
+
+// A key as it is at one instant.
+struct KeyStatus {
+  std::string hsm;  // its token's label
+  std::string client_id;
+  ScheduledKey entry;
+  std::int64_t version = 0;  // of the client's keys on this HSM
+  Time now;
+};
+
+struct KeyList {
+  std::vector<KeyStatus> keys;                   // by client id, then by HSM, then by sign_from
+  std::map<std::string, std::int64_t> versions;  // by client id, of every client
+};
+
+// What a change has led to. Each change sets what it has.
+struct ChangeResult {
+  std::optional<KeyStatus> key;          // after the change
+  std::optional<KeyStatus> predecessor;  // the key that a rotation takes over from
+  std::optional<AcceptedLedger> ledger;
+  std::int64_t version = 0;  // of the client's keys, after a destruction
+};
+
+// What an operator may ask of keys: it checks the request, chooses the HSM, and has its KeyCustodian act.
+// INVALID_ARGUMENT names the field of the request. Who may ask is decided before. All methods may be called from any
+// thread.
+class KeyAdministration {
+ public:
+  // NOT_FOUND when the client is not configured.
+  using FindRules = std::function<Result<NewKeyRules>(std::string_view client_id)>;
+
+  KeyAdministration(AdministeredHsms hsms, FindRules find_rules)
+      : hsms_(std::move(hsms)), find_rules_(std::move(find_rules)) {}
+
+  // Whether the change could be made, as far as that can be said before it is made.
+  Status Check(const KeyChange& change) const;
+
+  // Makes the change. Errors as of KeyCustodian.
+  Result<ChangeResult> Perform(const KeyChange& change) const;
+
+  // The versions that accepting the ledger is about, for the record of a proposal. `version` stays 0. Unset when the
+  // HSM is not there.
+  std::optional<AcceptedLedger> LedgerToAccept(const LedgerAcceptance& acceptance) const;
+
+  // A PKCS#10 request in PEM. An empty subject: CN= and the client id.
+  Result<std::string> CreateCsr(const std::string& client_id, const std::string& kid, const std::string& subject,
+                                const std::vector<std::string>& subject_alt_names) const;
+
+  // See MakeEvidence.
+  Result<std::string> CreateEvidence(const std::string& client_id, const std::string& kid) const;
+
+  // An empty kid: the key that signs now.
+  Result<KeyStatus> Get(const std::string& client_id, const std::string& kid) const;
+
+  // The keys of one HSM by its token's label, or of all when `hsm` is empty; the versions are then the first HSM's.
+  Result<KeyList> List(const std::string& hsm) const;
+
+  Time Now() const { return First().keys.Now(); }
+
+ private:
+  struct Holder {
+    AdministeredHsm hsm;
+    ScheduledKey entry;
+  };
+
+  AdministeredHsm First() const { return hsms_().front(); }
+  Result<AdministeredHsm> FindHsm(const std::string& name) const;
+  Result<AdministeredHsm> HsmForNewKey(const std::string& name, const std::string& client_id) const;
+  Result<Holder> FindHolder(const std::string& client_id, const std::string& kid) const;
+  AdministeredHsm HolderOrFirst(const std::string& client_id, const std::string& kid) const;
+  Result<NewKeyRequest> Complete(const KeyWishes& wishes, const std::string& client_id) const;
+
+  Status CheckOne(const KeyGeneration& generation) const;
+  Status CheckOne(const KeyRotation& rotation) const;
+  Status CheckOne(const LedgerAcceptance& acceptance) const;
+  template <typename Change>
+  Status CheckOne(const Change& change) const;
+
+  Result<ChangeResult> PerformOne(const KeyGeneration& generation) const;
+  Result<ChangeResult> PerformOne(const KeyRotation& rotation) const;
+  Result<ChangeResult> PerformOne(const CertificateImport& import) const;
+  Result<ChangeResult> PerformOne(const KeyRescheduling& rescheduling) const;
+  Result<ChangeResult> PerformOne(const KeyRevocation& revocation) const;
+  Result<ChangeResult> PerformOne(const KeyDestruction& destruction) const;
+  Result<ChangeResult> PerformOne(const LedgerAcceptance& acceptance) const;
+
+  const AdministeredHsms hsms_;
+  const FindRules find_rules_;
+};
+
+}  // namespace assertion

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "assertion/v1/key_admin.pb.h"
+#include "keys/key_administration.h"
+#include "keys/pending_changes.h"
+
+// What the administration of keys answers, as the messages of KeyAdminService.
+namespace assertion::service {
+
+v1::Key ToProto(const KeyStatus& key);
+v1::AcceptedLedger ToProto(const AcceptedLedger& ledger);
+v1::PendingChange ToProto(const PendingChange& change);
+v1::ListKeysResponse ToProto(const KeyList& list);
+
+// Fills the fields that the response has.
+template <typename Response>
+Response ToResponse(const ChangeResult& result) {
+  Response response;
+  if constexpr (requires { response.mutable_key(); }) {
+    if (result.key) {
+      *response.mutable_key() = ToProto(*result.key);
+    }
+  }
+  if constexpr (requires { response.mutable_predecessor(); }) {
+    if (result.predecessor) {
+      *response.mutable_predecessor() = ToProto(*result.predecessor);
+    }
+  }
+  if constexpr (requires { response.mutable_ledger(); }) {
+    if (result.ledger) {
+      *response.mutable_ledger() = ToProto(*result.ledger);
+    }
+  }
+  if constexpr (requires { response.set_version(result.version); }) {
+    response.set_version(result.version);
+  }
+  return response;
+}
+
+}  // namespace assertion::service

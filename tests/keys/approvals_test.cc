@@ -1,0 +1,129 @@
+#include "keys/approvals.h"
+
+#include <gtest/gtest.h>
+
+#include "replica.h"
+#include "softhsm.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+class ApprovalsTest : public testing::Test {
+ protected:
+  ApprovalsTest()
+      : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)),
+        replica_(hsm_.token(), *certifier_, {Named("orders"), Named("billing", Binding::kJwks)}, now_),
+        administration_(
+            [this] {
+              return std::vector<AdministeredHsm>{
+                  {.name = "test", .token = hsm_.token(), .keys = replica_.ring(), .custodian = replica_.custodian()}};
+            },
+            [](std::string_view /*client_id*/) { return NewKeyRules{.algorithm = kAlgorithms.data(), .limits = {}}; }),
+        approvals_(administration_, hsm_.token(), RandomOctets, /*read_request=*/{}) {}
+
+  KeyChange Generation(const std::string& hsm = "") const {
+    return KeyGeneration{
+        .change = replica_.Change("orders"),
+        .key = {.algorithm = {}, .bits = 0, .common_name = {}, .certificate_validity = {}, .hsm = hsm}};
+  }
+
+  PendingChange Proposed() {
+    auto pending = approvals_.Propose(ann_, Generation(), hours(1));
+    EXPECT_TRUE(pending) << pending.error().ToString();
+    return *pending;
+  }
+
+  static bool Allowed(const Caller& /*requester*/) { return true; }
+
+  std::size_t Keys() { return replica_.ring().Snapshot()->at("orders").keys.size(); }
+
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<x509::Certifier> certifier_;
+  Time now_{seconds(1'800'000'000)};
+  Replica replica_;
+  KeyAdministration administration_;
+  Approvals approvals_;
+  const Caller ann_ = Caller::Authenticated({"uid:1", "dns:ann.example.org"});
+  const Caller ben_ = Caller::Authenticated({"uid:2"});
+};
+
+TEST_F(ApprovalsTest, TheSecondPersonMakesTheChangeOnce) {
+  const auto pending = Proposed();
+  EXPECT_EQ(Keys(), 0U);
+  const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, Allowed);
+  ASSERT_TRUE(decision.result) << decision.result.error().ToString();
+  EXPECT_EQ(Keys(), 1U);
+  EXPECT_EQ(decision.change->id, pending.id);
+  EXPECT_EQ(decision.result->key->entry.record.kid, replica_.ring().Snapshot()->at("orders").keys.front().record.kid);
+  EXPECT_TRUE(decision.removed);
+  const auto again = approvals_.Approve(ben_, pending.id, pending.digest, Allowed);
+  EXPECT_EQ(again.result.error().code, Code::kNotFound);
+  EXPECT_FALSE(again.change);
+  EXPECT_EQ(Keys(), 1U);
+}
+
+TEST_F(ApprovalsTest, NoIdentityOfTheRequesterApproves) {
+  const auto pending = Proposed();
+  for (const auto& caller : {ann_, Caller::Authenticated({"uid:3", "dns:ann.example.org"})}) {
+    const auto decision = approvals_.Approve(caller, pending.id, pending.digest, Allowed);
+    EXPECT_EQ(decision.result.error().code, Code::kPermissionDenied);
+    EXPECT_EQ(decision.change->id, pending.id);
+  }
+  EXPECT_EQ(Keys(), 0U);
+}
+
+TEST_F(ApprovalsTest, ARequesterThatMayNotChangeKeysAnyMoreGetsNothing) {
+  const auto pending = Proposed();
+  const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, [](const Caller& requester) {
+    EXPECT_EQ(requester.name(), "uid:1");
+    return false;
+  });
+  EXPECT_EQ(decision.result.error().message, "who asked for this change may not change keys any more");
+  EXPECT_EQ(Keys(), 0U);
+  EXPECT_EQ(approvals_.List()->size(), 1U);
+}
+
+TEST_F(ApprovalsTest, AChangeThatCannotBeMadeIsNotProposed) {
+  EXPECT_EQ(approvals_.Propose(ann_, Generation("nowhere"), hours(1)).error().message,
+            "hsm: there is no such one now; there are: test");
+  const KeyChange revocation = KeyRevocation{.change = replica_.Change("orders"), .kid = "none"};
+  EXPECT_EQ(approvals_.Propose(ann_, revocation, hours(1)).error().code, Code::kNotFound);
+  EXPECT_TRUE(approvals_.List()->empty());
+}
+
+TEST_F(ApprovalsTest, AnApprovalCannotOutrunAnotherOrAWithdrawal) {
+  const auto pending = Proposed();
+  const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, [&](const Caller& /*requester*/) {
+    const auto inner = approvals_.Approve(ben_, pending.id, pending.digest, Allowed);
+    EXPECT_EQ(inner.result.error().code, Code::kAborted);
+    EXPECT_EQ(approvals_.Withdraw(ann_, pending.id, /*is_approver=*/false).error().code, Code::kAborted);
+    return true;
+  });
+  EXPECT_TRUE(decision.result) << decision.result.error().ToString();
+  EXPECT_EQ(Keys(), 1U);
+}
+
+TEST_F(ApprovalsTest, OnlyTheRequesterOrAnApproverWithdraws) {
+  const auto first = Proposed();
+  EXPECT_EQ(approvals_.Withdraw(ben_, first.id, /*is_approver=*/false).error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(approvals_.Withdraw(ann_, first.id, /*is_approver=*/false));
+  const auto second = Proposed();
+  EXPECT_TRUE(approvals_.Withdraw(ben_, second.id, /*is_approver=*/true));
+  EXPECT_EQ(approvals_.Withdraw(ben_, second.id, /*is_approver=*/true).error().code, Code::kNotFound);
+}
+
+TEST_F(ApprovalsTest, ARevocationIsKnownBeforeItIsApproved) {
+  const auto kid = replica_.Generate("orders");
+  const auto revocation =
+      approvals_.Propose(ann_, KeyRevocation{.change = replica_.Change("orders"), .kid = kid}, hours(1));
+  ASSERT_TRUE(revocation) << revocation.error().ToString();
+  EXPECT_TRUE(approvals_.IsRevocation(revocation->id));
+  EXPECT_FALSE(approvals_.IsRevocation(Proposed().id));
+  EXPECT_FALSE(approvals_.IsRevocation("none"));
+}
+
+}  // namespace
+}  // namespace assertion
