@@ -1,4 +1,4 @@
-#include "reloading.h"
+#include "daemon/reloading.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "attached_hsms.h"
+#include "daemon/attached_hsms.h"
 
 #include <spdlog/spdlog.h>
 

@@ -9,12 +9,12 @@
 #include <thread>
 #include <vector>
 
-#include "attached_hsm.h"
 #include "audit/log.h"
 #include "config/config.h"
+#include "daemon/attached_hsm.h"
+#include "daemon/signals.h"
 #include "observe/supervisor.h"
 #include "p11/module.h"
-#include "signals.h"
 #include "signing/hsm_group.h"
 
 namespace assertion {

@@ -1,4 +1,4 @@
-#include "attached_hsm.h"
+#include "daemon/attached_hsm.h"
 
 #include <spdlog/spdlog.h>
 #include <unistd.h>
