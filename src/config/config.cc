@@ -390,12 +390,12 @@ std::string ReadPath(Fields& fields, const char* name, bool required) {
 
 // The HSM that is named so, as `key list` and the metrics call it: by its token's label. Which one that is must be
 // known before it is there, so its URI has to say the label.
-std::string ReadHsmName(Fields& fields, const std::vector<p11::TokenUri>& hsms) {
+std::string ReadHsmName(Fields& fields, const std::vector<TokenUri>& hsms) {
   const auto* name = fields.Take<std::string>("hsm", false, "a string");
   if (name == nullptr || hsms.empty()) {  // without any, hsm itself is refused
     return {};
   }
-  const auto matching = std::ranges::count(hsms, *name, &p11::TokenUri::token_label);
+  const auto matching = std::ranges::count(hsms, *name, &TokenUri::token_label);
   if (name->empty() || matching == 0) {
     std::string labels;
     for (const auto& uri : hsms) {
@@ -409,7 +409,7 @@ std::string ReadHsmName(Fields& fields, const std::vector<p11::TokenUri>& hsms) 
   return *name;
 }
 
-std::optional<TlsConfig> ReadTls(Fields& fields, const std::vector<p11::TokenUri>& hsms, Errors& errors) {
+std::optional<TlsConfig> ReadTls(Fields& fields, const std::vector<TokenUri>& hsms, Errors& errors) {
   const auto* node = fields.Take("tls", false);
   if (node == nullptr) {
     return std::nullopt;
@@ -444,7 +444,7 @@ std::uint64_t ReadCount(Fields& fields, const char* name, std::int64_t least, st
   return static_cast<std::uint64_t>(*count);
 }
 
-AuditConfig ReadAudit(Fields& fields, const std::vector<p11::TokenUri>& hsms, const std::string& state_directory,
+AuditConfig ReadAudit(Fields& fields, const std::vector<TokenUri>& hsms, const std::string& state_directory,
                       Errors& errors, std::vector<std::string>& warnings) {
   constexpr std::int64_t kLeastRotation = 4096;
   constexpr std::int64_t kMostRotation = std::int64_t{4} << 30U;
@@ -527,7 +527,7 @@ ConnectionsConfig ReadConnections(Fields& fields, Errors& errors) {
 }
 
 // One URI, or a list of them.
-std::vector<p11::TokenUri> ReadHsms(Fields& fields) {
+std::vector<TokenUri> ReadHsms(Fields& fields) {
   constexpr std::size_t kMost = 8;
   const auto* node = fields.Take("hsm", true);
   if (node == nullptr) {
@@ -542,9 +542,9 @@ std::vector<p11::TokenUri> ReadHsms(Fields& fields) {
       fields.Refuse("hsm", "must be one PKCS#11 URI, or a list of 1 to 8");
     }
   }
-  std::vector<p11::TokenUri> hsms;
+  std::vector<TokenUri> hsms;
   for (auto text = texts.begin(); text != texts.end(); ++text) {
-    auto parsed = p11::TokenUri::Parse(*text);
+    auto parsed = TokenUri::Parse(*text);
     if (!parsed) {
       fields.Refuse("hsm", parsed.error().message);
     } else if (std::find(texts.begin(), text, *text) != text) {
@@ -675,7 +675,7 @@ std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& pa
 }
 
 std::size_t Config::RankOf(std::string_view hsm) const {
-  const auto found = std::ranges::find(hsms, hsm, &p11::TokenUri::token_label);
+  const auto found = std::ranges::find(hsms, hsm, &TokenUri::token_label);
   return hsm.empty() || found == hsms.end() ? 0 : static_cast<std::size_t>(std::distance(hsms.begin(), found));
 }
 
@@ -695,7 +695,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
       fields.emplace_back(field);
     }
   };
-  compare("hsm", std::ranges::equal(before.hsms, after.hsms, {}, &p11::TokenUri::text, &p11::TokenUri::text));
+  compare("hsm", std::ranges::equal(before.hsms, after.hsms, {}, &TokenUri::text, &TokenUri::text));
   compare("listen", before.socket_path == after.socket_path);
   compare("listen_group", before.socket_group == after.socket_group);
   compare("state_directory", before.state_directory == after.state_directory);
