@@ -218,8 +218,8 @@ void Daemon::EndHungForRestart() const {
 }
 
 void Daemon::EndHung(const Reloading& reloading) {
-  if (const auto doing = reloading.Doing(); !doing.empty()) {
-    spdlog::warn("stopped; a reload never returned from {}", doing);
+  if (const auto step = reloading.CurrentStep(); !step.empty()) {
+    spdlog::warn("stopped; a reload never returned from {}", step);
     EndNow(0);
   }
   EndHungInHsm();
@@ -227,15 +227,15 @@ void Daemon::EndHung(const Reloading& reloading) {
 
 void Daemon::Reload(const Reloading::Read& read) {
   supervisor_.TellReloading();
-  reloading_.Note("asking the HSMs for the clients' keys");
+  reloading_.SetStep("asking the HSMs for the clients' keys");
   const auto applied = Apply(read);
   server_->EndConnectionsOfRemoved();
   Record("Reload", applied);
-  reloading_.Note("reading the files of TLS");
+  reloading_.SetStep("reading the files of TLS");
   if (const auto refreshed = server_->RefreshTls(); !refreshed) {
     spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
   }
-  reloading_.Note("opening the audit log again");
+  reloading_.SetStep("opening the audit log again");
   if (audit_) {
     audit_->Reopen();
   }
@@ -247,8 +247,8 @@ void Daemon::Reload(const Reloading::Read& read) {
   supervisor_.Tell("READY=1");
 }
 
-// All that the file says of clients and operators, or nothing. The keys come first: a client that the policy knows has
-// them.
+// Applies all that the file says of clients and operators, or nothing. Keys come before the policy, so that every
+// client that the policy knows has its keys.
 Status Daemon::Apply(const Reloading::Read& read) {
   if (!read) {
     return Fail(Code::kConfigInvalid, Joined(read.error(), path_));
@@ -264,11 +264,11 @@ Status Daemon::Apply(const Reloading::Read& read) {
   return {};
 }
 
-// Requests a reload on SIGHUP, and tells the supervisor's watchdog as often as it wants to hear.
+// Requests a reload on SIGHUP, and notifies the supervisor's watchdog at its interval.
 void Daemon::WaitForStop() {
-  using Told = Signals::Told;
-  for (auto told = Told::kNothing; told != Told::kStop; told = signals_.Wait(supervisor_.watchdog_interval())) {
-    if (told == Told::kReload) {
+  using Event = Signals::Event;
+  for (auto event = Event::kNone; event != Event::kStop; event = signals_.Wait(supervisor_.watchdog_interval())) {
+    if (event == Event::kReload) {
       reloading_.Request();
     }
     if (supervisor_.watchdog_interval()) {
@@ -298,7 +298,7 @@ void Daemon::Stop() {
     }
   }
   signals_.SetLimit(kHangLimit);  // for the threads that call the HSMs by themselves
-  hsms_.Rest();
+  hsms_.StopWatching();
   spdlog::info("stopped");
 }
 

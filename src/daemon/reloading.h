@@ -4,17 +4,17 @@
 #include <condition_variable>
 #include <expected>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "config/config.h"
 
 namespace assertion {
 
-// Reads the configuration again on a thread of its own. What hangs there, a file on a network drive above all, keeps
-// neither the watchdog nor a stop waiting, nor the next request unanswered.
+// Reads the configuration again on a thread of its own. A read that hangs, as from a network drive, delays neither the
+// watchdog nor a stop, and the next request is still answered.
 class Reloading {
  public:
   using Read = std::expected<Config, std::vector<std::string>>;
@@ -24,24 +24,25 @@ class Reloading {
   Reloading(const Reloading&) = delete;
   Reloading& operator=(const Reloading&) = delete;
 
-  // From now on each request calls `read`, and `apply` with what came of it. `read` touches nothing that a stop takes
-  // away; `file` is what it reads.
+  // From now on each request calls `read`, which reads `file`, and `apply` with the result. `read` must not touch what
+  // a stop destroys.
   void Start(std::string file, std::function<Read()> read, std::function<void(const Read&)> apply);
 
-  // Has the file read, once more after the reload that runs: that may have read it before it changed. The log says so.
+  // Requests a read. A reload that runs already is followed by another, because it may have read the file before it
+  // changed; the log says so.
   void Request();
 
-  // For `apply`: what it does next, as in "reading the files of TLS".
-  void Note(std::string doing);
+  // `apply` tells its next step, for example "reading the files of TLS".
+  void SetStep(std::string step);
 
-  // Lets `apply` run no more. False when it has not returned in time.
+  // Prevents further calls of `apply`. False when one that runs does not return in time.
   bool Close(std::chrono::milliseconds limit);
 
-  // Waits for the thread. A read that hangs is not waited for in vain only if somebody limits the stop's time.
+  // Waits for the thread, for ever when a read hangs: the limit of the stop's time (Signals) must be in force.
   void End() { thread_ = {}; }
 
-  // What it is doing now; empty: nothing.
-  std::string Doing() const;
+  // The step that runs now; empty when no reload runs.
+  std::string CurrentStep() const;
 
  private:
   void Run(const std::stop_token& stop);
@@ -50,14 +51,14 @@ class Reloading {
   std::string file_;
   std::function<Read()> read_;
   std::function<void(const Read&)> apply_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable_any changed_;
-  bool wanted_ = false;
-  bool closed_ = false;
-  bool applying_ = false;
-  std::string doing_;
-  std::chrono::steady_clock::time_point since_;
-  std::jthread thread_;  // ends first
+  bool wanted_ GUARDED_BY(mutex_) = false;
+  bool closed_ GUARDED_BY(mutex_) = false;
+  bool applying_ GUARDED_BY(mutex_) = false;
+  std::string step_ GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point since_ GUARDED_BY(mutex_);
+  std::jthread thread_;  // destroyed first
 };
 
 }  // namespace assertion

@@ -4,32 +4,33 @@
 #include <condition_variable>
 #include <csignal>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 
+#include "assertion/mutex.h"
+
 namespace assertion {
 
-// The signals by which this process is told to stop or to reload, read by a thread that does nothing else: a stop is
-// heard whatever hangs elsewhere, in a module's call above all, and takes no longer than its limit.
+// The signals that stop and reload this process, read by a thread that does nothing else: a stop takes effect even when
+// other threads hang, for example in a call into a module, and takes no longer than its limit.
 class Signals {
  public:
-  enum class Told { kStop, kReload, kNothing };
+  enum class Event { kStop, kReload, kNone };
 
-  // Before any other thread: all inherit that these signals are blocked. `ended` is called when a stop has taken longer
-  // than its limit; it does not return. `limit` holds until SetLimit.
-  Signals(std::chrono::seconds limit, std::function<void()> ended);
+  // Construct it before any other thread starts: threads inherit that these signals are blocked. `overdue` is called
+  // when a stop takes longer than its limit, and does not return. `limit` holds until SetLimit.
+  Signals(std::chrono::seconds limit, std::function<void()> overdue);
   ~Signals();
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  // What has been told since the last call; kNothing when nothing was in that time. A stop is told again and again.
-  Told Wait(std::optional<std::chrono::microseconds> time);
+  // Waits for the next event; kNone when there is none in that time. After a stop each call returns kStop.
+  Event Wait(std::optional<std::chrono::microseconds> time);
 
-  // Whether a stop is told within that time. What else is told stays for Wait.
+  // Whether a stop is requested within that time. Other events stay for Wait.
   bool IsStoppedWithin(std::chrono::milliseconds time);
 
-  // How long the stop may take from when it is told, or from now on if it has been.
+  // Limits the time that a stop may take: from the signal, or from now when it has arrived.
   void SetLimit(std::chrono::seconds limit);
 
   bool stopping() const;
@@ -37,13 +38,13 @@ class Signals {
  private:
   void Read(const std::stop_token& stop);
 
-  const std::function<void()> ended_;
+  const std::function<void()> overdue_;
   sigset_t signals_{};
-  mutable std::mutex mutex_;
-  std::condition_variable_any told_;
-  std::chrono::seconds limit_;
-  std::optional<std::chrono::steady_clock::time_point> deadline_;  // set: told to stop
-  bool reload_ = false;
+  mutable Mutex mutex_;
+  std::condition_variable_any changed_;
+  std::chrono::seconds limit_ GUARDED_BY(mutex_);
+  std::optional<std::chrono::steady_clock::time_point> deadline_ GUARDED_BY(mutex_);  // set: a stop runs
+  bool reload_ GUARDED_BY(mutex_) = false;
   std::jthread reader_;
 };
 
