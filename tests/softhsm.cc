@@ -88,7 +88,7 @@ std::string SoftHsm::Write(const std::string& name, const std::string& content, 
 LoggedInSoftHsm::LoggedInSoftHsm(const std::string& module) {
   AddToken("test");
   module_ = *p11::Module::Load(module);
-  const auto uri = *p11::TokenUri::Parse(UriText());
+  const auto uri = *TokenUri::Parse(UriText());
   token_ = *p11::HsmToken::LogIn(module_, *module_->FindToken(uri), pin_file(), directory());
 }
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "assertion/token_uri.h"
 #include "p11/hsm_token.h"
 #include "p11/module.h"
-#include "p11/token_uri.h"
 
 namespace assertion {
 

@@ -13,8 +13,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include "p11/token_uri.h"
-
 namespace assertion {
 namespace {
 
@@ -72,7 +70,7 @@ void Tpm::LogIn() {
   chmod(Path("pin").c_str(), 0600);
   module_ = *p11::Module::Load(TPM2_PKCS11_MODULE);
   const auto uri =
-      *p11::TokenUri::Parse("pkcs11:token=test?module-path=" TPM2_PKCS11_MODULE "&pin-source=file:" + Path("pin"));
+      *TokenUri::Parse("pkcs11:token=test?module-path=" TPM2_PKCS11_MODULE "&pin-source=file:" + Path("pin"));
   token_ = *p11::HsmToken::LogIn(module_, *module_->FindToken(uri), Path("pin"), directory_);
 }
 

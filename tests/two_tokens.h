@@ -38,7 +38,7 @@ class TwoTokens : public SoftHsm {
   }
 
   std::unique_ptr<p11::HsmToken> LogIn(const std::string& label) {
-    const auto uri = *p11::TokenUri::Parse(UriText(label));
+    const auto uri = *TokenUri::Parse(UriText(label));
     return *p11::HsmToken::LogIn(module_, *module_->FindToken(uri), pin_file(), directory());
   }
 

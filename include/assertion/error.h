@@ -8,7 +8,7 @@
 namespace assertion {
 
 // What went wrong, as far as anybody decides by it. The first group answers callers (the gRPC status of the same name);
-// the second stops a start (each has its own exit status, see ExitStatus in src/main.cc).
+// the second stops a start (each has its own exit status, see src/daemon/exit_status.h).
 enum class Code {
   kInvalidArgument,
   kUnauthenticated,

@@ -15,15 +15,15 @@
 #include "assertion/client.h"
 #include "assertion/key_limits.h"
 #include "assertion/rate.h"
+#include "assertion/token_uri.h"
 #include "assertion/two_person_rule.h"
-#include "p11/token_uri.h"
 
 namespace assertion {
 
-// Of the audit log.
+// The audit log.
 struct AuditConfig {
   bool enabled = true;
-  std::string hsm;                                         // whose key signs checkpoints; empty: the first's
+  std::string hsm;                                         // holds the key that signs checkpoints; empty: the first
   std::string path;                                        // default: audit.log in the state directory
   std::uint64_t rotate_octets = std::uint64_t{64} << 20U;  // 4 KiB to 4 GiB
   std::uint64_t checkpoint_lines = 1000;                   // 1 to 1000000
@@ -33,24 +33,24 @@ struct AuditConfig {
   friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
 };
 
-// How many connections there may be over the socket, and as many again over TLS.
+// The limits of connections over the socket; over TLS the same limits apply once more.
 struct ConnectionsConfig {
   std::size_t per_peer = 64;  // 1 to 65536
   std::size_t total = 1024;   // 1 to 65536
-  // Unfinished TLS handshakes at once, an eighth of them of one source: 1 to 65536.
+  // Unfinished TLS handshakes at once, 1 to 65536; one source may have an eighth of them.
   std::size_t handshakes = 128;
 
   friend bool operator==(const ConnectionsConfig&, const ConnectionsConfig&) = default;
 };
 
-// Of gRPC over TCP with mutual TLS.
+// gRPC over TCP with mutual TLS.
 struct TlsConfig {
   std::string host;
   int port = 0;                          // 0: one that the system chooses
-  std::string hsm;                       // that holds the key; empty: the first
+  std::string hsm;                       // holds the server's key; empty: the first
   std::string certificate;               // a file: the server's chain
   std::string client_ca;                 // a file: the authorities that issue to callers
-  std::string crl_directory;             // empty: revocation is not looked at
+  std::string crl_directory;             // empty: revocation is not checked
   std::chrono::seconds crl_grace{3600};  // 0 s to 7 days: how long CRLs stay in force when not all can be read again
 
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
@@ -58,8 +58,8 @@ struct TlsConfig {
 
 // assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
 struct Config {
-  std::vector<p11::TokenUri> hsms;  // 1 to 8, in the order in which they are asked to sign
-  std::string socket_path;          // of `listen`: "unix:" and an absolute path of at most 107 octets
+  std::vector<TokenUri> hsms;  // 1 to 8, in the order in which they are asked to sign
+  std::string socket_path;     // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::optional<gid_t> socket_group;
   std::string state_directory;
   std::string lock_directory;                // default: lock in the state directory
@@ -80,24 +80,25 @@ struct Config {
   Rate refusals{.per_second = 10, .burst = 100};
   ConnectionsConfig connections;
   std::vector<Client> clients;
-  std::vector<std::string> warnings;  // what is allowed but probably not meant
+  std::vector<std::string> warnings;  // allowed, but probably a mistake
 
-  // The place in `hsms` of the one whose URI has this token attribute; empty: the first. One of audit.hsm and tls.hsm.
+  // The index in `hsms` of the URI with this token attribute, as audit.hsm and tls.hsm name it; empty: the first.
   std::size_t RankOf(std::string_view hsm) const;
 
-  // Of the HSM of that rank, where the ledgers are files: the first's is ledger_path, another's ledger_path.SERIAL.
+  // The ledger file of the HSM with that rank: ledger_path for the first, ledger_path.SERIAL for another.
   std::string LedgerPath(std::size_t rank, const std::string& serial) const;
 };
 
-// The fields that differ and cannot be changed while assertiond runs.
+// The fields that differ and take effect only at a start.
 std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Config& after);
 
-// All errors at once, each "LINE: path.of.field: reason". `default_state_directory` is for a file that names none.
+// Reports all errors at once, each "LINE: path.of.field: reason". `default_state_directory` is used when the text names
+// none.
 std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view text,
                                                             const std::string& default_state_directory);
 
-// Reads the file; every error is prefixed with its name. The state directory's default is the first of $STATE_DIRECTORY
-// (systemd), else the file's own folder.
+// Reads the file and prefixes each error with its name. The default state directory is the first in $STATE_DIRECTORY
+// (systemd), else the file's folder.
 std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& path);
 
 }  // namespace assertion

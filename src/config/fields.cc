@@ -104,6 +104,37 @@ std::optional<seconds> Fields::TakeDuration(std::string_view name, seconds least
   return duration;
 }
 
+bool Fields::TakeBool(std::string_view name, bool otherwise) {
+  const auto* value = Take<bool>(name, false, "true or false");
+  return value == nullptr ? otherwise : *value;
+}
+
+std::string Fields::TakePath(std::string_view name, bool required) {
+  const auto* path = TakeString(name, required);
+  if (path != nullptr && (!path->starts_with('/') || path->find('\0') != std::string::npos)) {
+    Refuse(name, "must be an absolute path");
+  }
+  return path == nullptr ? "" : *path;
+}
+
+std::optional<std::int64_t> Fields::TakeCount(std::string_view name, std::int64_t least, std::int64_t most,
+                                              bool required) {
+  const auto* count = Take<std::int64_t>(name, required, "an integer");
+  if (count == nullptr) {
+    return std::nullopt;
+  }
+  if (*count < least || *count > most) {
+    Refuse(name, "must be from " + std::to_string(least) + " to " + std::to_string(most));
+    return std::nullopt;
+  }
+  return *count;
+}
+
+std::optional<Fields> Fields::TakeObject(std::string_view name) {
+  const auto* node = Take(name, false);
+  return node == nullptr ? std::nullopt : std::optional<Fields>(std::in_place, *node, PathOf(name), errors_);
+}
+
 int Fields::LineOf(std::string_view name) const {
   const auto found = std::ranges::find(members_, name, &Member::name);
   return found == members_.end() ? line_ : found->node->line;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,8 +14,8 @@
 
 namespace assertion {
 
-// Collects errors as "LINE: path: reason": the first hundred, and how many more there are. What a file says is shown in
-// them cut and escaped.
+// Collects errors as "LINE: path: reason": the first hundred, and how many more there are. Text of the file is cut and
+// escaped in them.
 class Errors {
  public:
   void Add(int line, const std::string& path, const std::string& reason);
@@ -25,7 +27,7 @@ class Errors {
   std::size_t more_ = 0;
 };
 
-// One JSON object's members, taken by name and type. What is left at the end is unknown.
+// The members of one JSON object, taken by name and type. A member that nothing took is an unknown field.
 class Fields {
  public:
   static constexpr std::size_t kMostStrings = 100;
@@ -52,6 +54,24 @@ class Fields {
     int line;
   };
 
+  // Null when absent or wrong.
+  const std::string* TakeString(std::string_view name, bool required) {
+    return Take<std::string>(name, required, "a string");
+  }
+
+  // `otherwise` when absent or wrong.
+  bool TakeBool(std::string_view name, bool otherwise);
+
+  // An absolute path. Empty when absent; the text itself when wrong.
+  std::string TakePath(std::string_view name, bool required);
+
+  // An integer from `least` to `most`; nothing when absent or wrong.
+  std::optional<std::int64_t> TakeCount(std::string_view name, std::int64_t least, std::int64_t most,
+                                        bool required = false);
+
+  // The members of an object; nothing when absent.
+  std::optional<Fields> TakeObject(std::string_view name);
+
   // A list of at most `most` different strings; empty when absent or wrong.
   std::vector<Entry> TakeEntries(std::string_view name, bool required, std::size_t most = kMostStrings);
   std::vector<std::string> TakeStrings(std::string_view name, bool required, std::size_t most = kMostStrings);
@@ -60,10 +80,15 @@ class Fields {
   std::optional<std::chrono::seconds> TakeDuration(std::string_view name, std::chrono::seconds least,
                                                    std::chrono::seconds most);
 
+  // Adds an error for the member.
   void Refuse(std::string_view name, const std::string& reason);
+
+  // Adds an error for each member that nothing took, with the known name that is nearest to it.
   void RefuseTheRest();
 
-  // Of the member, or of the object when it is absent.
+  Errors& errors() { return errors_; }
+
+  // The line of the member, or that of the object when the member is absent.
   int LineOf(std::string_view name) const;
   std::string PathOf(std::string_view name) const;
 
@@ -78,7 +103,7 @@ class Fields {
   std::string path_;
   Errors& errors_;
   std::vector<Member> members_;
-  std::vector<std::string> asked_;  // names that a member may have
+  std::vector<std::string> asked_;  // the known names
   bool is_object_ = true;
 };
 

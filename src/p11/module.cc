@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <p11-kit/p11-kit.h>
-#include <p11-kit/uri.h>
 
 #include <algorithm>
 #include <array>
@@ -58,6 +57,13 @@ bool BlamesRequest(CK_RV rv) {
     default:
       return false;
   }
+}
+
+bool HasAttributes(const TokenInfo& token, const TokenUri::Attributes& wanted) {
+  return token.label == wanted.label.value_or(token.label) &&
+         token.manufacturer == wanted.manufacturer.value_or(token.manufacturer) &&
+         token.model == wanted.model.value_or(token.model) && token.serial == wanted.serial.value_or(token.serial) &&
+         token.slot == wanted.slot.value_or(token.slot);
 }
 
 }  // namespace
@@ -226,10 +232,7 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
     seen.clear();
     for (const auto& token : tokens) {
       seen += (seen.empty() ? "" : ", ") + token.label + " (serial " + token.serial + ")";
-      const auto wanted_slot = p11_kit_uri_get_slot_id(uri.get());
-      auto info = token.raw;
-      if (p11_kit_uri_match_token_info(uri.get(), &info) == 0 ||
-          (wanted_slot != static_cast<CK_SLOT_ID>(-1) && wanted_slot != token.slot)) {
+      if (!HasAttributes(token, uri.attributes())) {
         continue;
       }
       if (match != nullptr) {

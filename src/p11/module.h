@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/token_uri.h"
 #include "p11/object_gate.h"
-#include "p11/token_uri.h"
 
 namespace assertion::p11 {
 

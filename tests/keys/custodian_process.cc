@@ -148,7 +148,7 @@ T Need(Result<T> result) {
 }
 
 int Run(const std::vector<std::string>& arguments) {
-  const auto uri = Need(p11::TokenUri::Parse(arguments.at(1)));
+  const auto uri = Need(TokenUri::Parse(arguments.at(1)));
   const auto module = Need(p11::Module::Load(uri.module_path()));
   const auto directory = arguments.at(2).substr(0, arguments.at(2).rfind('/'));
   const auto token = Need(p11::HsmToken::LogIn(module, Need(module->FindToken(uri)), arguments.at(2), directory));

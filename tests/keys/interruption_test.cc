@@ -102,7 +102,7 @@ class Child {
 struct Session {
   explicit Session(const SoftHsm& hsm)
       : module(*p11::Module::Load(SOFTHSM2_MODULE)),
-        token(*p11::HsmToken::LogIn(module, *module->FindToken(*p11::TokenUri::Parse(hsm.UriText())), hsm.pin_file(),
+        token(*p11::HsmToken::LogIn(module, *module->FindToken(*TokenUri::Parse(hsm.UriText())), hsm.pin_file(),
                                     hsm.directory())),
         certifier(*x509::Certifier::New(SOFTHSM2_MODULE)) {}
 

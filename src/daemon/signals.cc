@@ -1,4 +1,4 @@
-#include "signals.h"
+#include "daemon/signals.h"
 
 #include <pthread.h>
 #include <spdlog/spdlog.h>
@@ -9,7 +9,8 @@ namespace assertion {
 
 using std::chrono::steady_clock;
 
-Signals::Signals(std::chrono::seconds limit, std::function<void()> ended) : ended_(std::move(ended)), limit_(limit) {
+Signals::Signals(std::chrono::seconds limit, std::function<void()> overdue)
+    : overdue_(std::move(overdue)), limit_(limit) {
   sigemptyset(&signals_);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     sigaddset(&signals_, signal);
@@ -26,56 +27,56 @@ Signals::~Signals() {
 void Signals::Read(const std::stop_token& stop) {
   int signal = 0;
   while (sigwait(&signals_, &signal) == 0 && signal == SIGHUP) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     reload_ = true;
-    told_.notify_all();
+    changed_.notify_all();
   }
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (stop.stop_requested()) {
     return;
   }
   spdlog::info("{}: finishing the calls in flight", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   deadline_ = steady_clock::now() + limit_;
-  told_.notify_all();
+  changed_.notify_all();
   while (!stop.stop_requested() && steady_clock::now() < *deadline_) {
     const auto until = *deadline_;
-    told_.wait_until(lock, stop, until, [&] { return *deadline_ != until; });
+    changed_.wait_until(lock, stop, until, [this, until]() REQUIRES(mutex_) { return *deadline_ != until; });
   }
   if (!stop.stop_requested()) {
-    ended_();
+    overdue_();
   }
 }
 
-Signals::Told Signals::Wait(std::optional<std::chrono::microseconds> time) {
-  std::unique_lock lock(mutex_);
-  const auto told = [this] { return reload_ || deadline_; };
+Signals::Event Signals::Wait(std::optional<std::chrono::microseconds> time) {
+  MutexLock lock(mutex_);
+  const auto happened = [this]() REQUIRES(mutex_) { return reload_ || deadline_; };
   if (time) {
-    told_.wait_for(lock, *time, told);
+    changed_.wait_for(lock, *time, happened);
   } else {
-    told_.wait(lock, told);
+    changed_.wait(lock, happened);
   }
   if (deadline_) {
-    return Told::kStop;
+    return Event::kStop;
   }
-  return std::exchange(reload_, false) ? Told::kReload : Told::kNothing;
+  return std::exchange(reload_, false) ? Event::kReload : Event::kNone;
 }
 
 bool Signals::IsStoppedWithin(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex_);
-  return told_.wait_for(lock, time, [this] { return deadline_.has_value(); });
+  MutexLock lock(mutex_);
+  return changed_.wait_for(lock, time, [this]() REQUIRES(mutex_) { return deadline_.has_value(); });
 }
 
 void Signals::SetLimit(std::chrono::seconds limit) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   limit_ = limit;
   if (deadline_) {
     deadline_ = steady_clock::now() + limit;
-    told_.notify_all();
+    changed_.notify_all();
   }
 }
 
 bool Signals::stopping() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return deadline_.has_value();
 }
 

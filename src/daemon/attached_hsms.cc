@@ -1,4 +1,4 @@
-#include "attached_hsms.h"
+#include "daemon/attached_hsms.h"
 
 #include <spdlog/spdlog.h>
 
@@ -16,11 +16,11 @@ using std::chrono::milliseconds;
 constexpr milliseconds kFirstDelay{100};
 constexpr milliseconds kLongestDelay{5000};
 
-bool MayComeYet(const Error& error) { return error.code == Code::kTokenAbsent || error.code == Code::kUnavailable; }
+bool MayComeLater(const Error& error) { return error.code == Code::kTokenAbsent || error.code == Code::kUnavailable; }
 
 }  // namespace
 
-// With C_Initialize, if nobody has used the module yet.
+// Initialises the module when this is its first use.
 Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
   const auto& uri = config_.hsms[rank];
   auto& module = modules_[uri.module_path()];
@@ -39,13 +39,13 @@ Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
 }
 
 Result<AttachedHsms::Token> AttachedHsms::WaitFor(std::size_t rank, Signals& signals) {
-  bool told = false;
+  bool logged = false;
   for (auto delay = kFirstDelay;; delay = std::min(2 * delay, kLongestDelay)) {
     auto token = LogIn(rank);
-    if (token || !MayComeYet(token.error())) {
+    if (token || !MayComeLater(token.error())) {
       return token;
     }
-    if (!std::exchange(told, true)) {
+    if (!std::exchange(logged, true)) {
       spdlog::warn("waiting for the token: {}", token.error().ToString());
     }
     supervisor_.Tell("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=waiting for the token");
@@ -58,14 +58,14 @@ Result<AttachedHsms::Token> AttachedHsms::WaitFor(std::size_t rank, Signals& sig
 void AttachedHsms::Remember(AttachedHsm& hsm) {
   std::vector<audit::LedgerVersion> seen;
   {
-    const std::lock_guard lock(witness_->mutex);
+    const MutexLock lock(witness_->mutex);
     if (witness_->log == nullptr) {
       return;
     }
     seen = witness_->log->ledger_versions();
   }
   hsm.Remember(seen, [witness = witness_](const audit::LedgerVersion& version) {
-    const std::lock_guard lock(witness->mutex);
+    const MutexLock lock(witness->mutex);
     if (witness->log != nullptr) {
       witness->log->Record(version);
     }
@@ -74,7 +74,7 @@ void AttachedHsms::Remember(AttachedHsm& hsm) {
 
 void AttachedHsms::Remember(audit::Log& log) {
   {
-    const std::lock_guard lock(witness_->mutex);
+    const MutexLock lock(witness_->mutex);
     witness_->log = &log;
   }
   for (const auto& [rank, hsm] : attached_) {
@@ -83,7 +83,7 @@ void AttachedHsms::Remember(audit::Log& log) {
 }
 
 void AttachedHsms::ForgetLog() {
-  const std::lock_guard lock(witness_->mutex);
+  const MutexLock lock(witness_->mutex);
   witness_->log = nullptr;
 }
 
@@ -91,7 +91,7 @@ Status AttachedHsms::Attach(std::size_t rank, Token token) {
   ASSIGN_OR_RETURN(auto hsm,
                    AttachedHsm::Attach(std::move(token), config_, rank, rank == 0 ? nullptr : &group_.First()->keys));
   Remember(*hsm);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (std::ranges::any_of(attached_, [&](const auto& other) { return other.second->name() == hsm->name(); })) {
     return Fail(Code::kTokenAmbiguous,
                 "two of the configured HSMs have the label '" + hsm->name() + "', by which their keys are told apart");
@@ -102,7 +102,7 @@ Status AttachedHsms::Attach(std::size_t rank, Token token) {
 }
 
 std::vector<AdministeredHsm> AttachedHsms::administered() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<AdministeredHsm> administered;
   for (const auto& [rank, hsm] : attached_) {
     administered.push_back(hsm->administered());
@@ -115,17 +115,17 @@ Status AttachedHsms::TryToAttach(std::size_t rank) {
   return token ? Attach(rank, std::move(*token)) : std::unexpected(token.error());
 }
 
-bool AttachedHsms::IsNeeded(std::size_t rank) const {
+bool AttachedHsms::IsNeededToStart(std::size_t rank) const {
   return rank == 0 || (config_.tls && config_.RankOf(config_.tls->hsm) == rank) ||
          (config_.audit.enabled && config_.RankOf(config_.audit.hsm) == rank);
 }
 
 Status AttachedHsms::Attach(bool wait, Signals& signals) {
   for (std::size_t rank = 0; rank < config_.hsms.size(); ++rank) {
-    const bool needed = IsNeeded(rank);
+    const bool needed = IsNeededToStart(rank);
     auto token = needed && wait ? WaitFor(rank, signals) : LogIn(rank);
     if (auto attached = token ? Attach(rank, std::move(*token)) : std::unexpected(token.error()); !attached) {
-      if (needed || !MayComeYet(attached.error())) {
+      if (needed || !MayComeLater(attached.error())) {
         return attached;
       }
       missing_[rank] = attached.error().ToString();
@@ -135,9 +135,9 @@ Status AttachedHsms::Attach(bool wait, Signals& signals) {
   return {};
 }
 
-// A module is reloaded for one of its tokens only when it serves no other: their sessions would end.
+// A reload ends the sessions on all tokens of a module, so a module that serves another token is not reloaded.
 bool AttachedHsms::ServesAnother(std::size_t rank) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::ranges::any_of(attached_, [&](const auto& other) {
     return other.first != rank && config_.hsms[other.first].module_path() == config_.hsms[rank].module_path() &&
            !other.second->parts().queue.IsPaused();
@@ -156,14 +156,14 @@ void AttachedHsms::Watch(Watchers watchers) {
     hsm->Watch(WatchersOf(rank));
   }
   if (!missing_.empty()) {
-    seeker_ = std::jthread([this](const std::stop_token& stop) { Seek(stop); });
+    seeker_ = std::jthread([this](const std::stop_token& stop) { LookForMissing(stop); });
   }
 }
 
-bool AttachedHsms::Found(std::size_t rank, std::string& reason) {
+bool AttachedHsms::AttachMissing(std::size_t rank, std::string& logged) {
   if (const auto attached = TryToAttach(rank); !attached) {
-    if (std::exchange(reason, attached.error().ToString()) != reason) {
-      spdlog::error("HSM {} cannot be used yet: {}", rank + 1, reason);
+    if (std::exchange(logged, attached.error().ToString()) != logged) {
+      spdlog::error("HSM {} cannot be used yet: {}", rank + 1, logged);
     }
     return false;
   }
@@ -172,25 +172,25 @@ bool AttachedHsms::Found(std::size_t rank, std::string& reason) {
   return true;
 }
 
-void AttachedHsms::Seek(const std::stop_token& stop) {
-  std::mutex waiting;
+void AttachedHsms::LookForMissing(const std::stop_token& stop) {
+  Mutex waiting;
   std::condition_variable_any stopped;
-  std::unique_lock lock(waiting);
+  MutexLock lock(waiting);
   for (auto delay = kFirstDelay; !missing_.empty(); delay = std::min(2 * delay, kLongestDelay)) {
     stopped.wait_for(lock, stop, delay, [] { return false; });
     if (stop.stop_requested()) {
       return;
     }
     for (auto missing = missing_.begin(); missing != missing_.end();) {
-      missing = Found(missing->first, missing->second) ? missing_.erase(missing) : std::next(missing);
+      missing = AttachMissing(missing->first, missing->second) ? missing_.erase(missing) : std::next(missing);
     }
   }
 }
 
-void AttachedHsms::Rest() {
+void AttachedHsms::StopWatching() {
   seeker_ = {};
   for (const auto& [rank, hsm] : attached_) {
-    hsm->Rest();
+    hsm->StopWatching();
   }
 }
 

@@ -1,4 +1,4 @@
-#include "attached_hsm.h"
+#include "daemon/attached_hsm.h"
 
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::size_t kQueueCapacity = 4096;
 
-// Names this process among all that use the token, the same after a restart: no two listen on one socket.
+// Names this process among all that use the token. The name survives a restart, and no two processes listen on one
+// socket.
 std::string HolderOf(const Config& config) {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
@@ -33,7 +34,7 @@ Result<std::unique_ptr<Ledger>> OpenLedger(const Config& config, std::size_t ran
   return TokenLedger::Open(token, HolderOf(config), SystemTime, x509::RandomOctets);
 }
 
-// The first start since ledgers are signed: what was there before counts once more, and is named.
+// At the first start after an update to signed ledgers: accepts the unsigned ones once, and logs each.
 Status TakeOver(Ledger& ledger, const std::string& name) {
   ASSIGN_OR_RETURN(const auto done, ledger.TakeOver());
   for (const auto& client_id : done.clients) {
@@ -50,7 +51,7 @@ Status TakeOver(Ledger& ledger, const std::string& name) {
   return {};
 }
 
-// What makes a token in this machine busy.
+// This many sessions keep a token in this machine busy.
 std::size_t LeastSessions() { return std::max(2U, std::thread::hardware_concurrency()); }
 
 }  // namespace
@@ -120,7 +121,7 @@ void AttachedHsm::Watch(Watchers watchers) {
                     std::move(watchers.may_reload));
 }
 
-// As soon as there is a key, and beside the service: a network HSM takes a second for it.
+// Measures once, when there is a key, on a thread of its own: a network HSM takes a second for it.
 void AttachedHsm::MeasureSessions() {
   if (!measures_sessions_) {
     return;
@@ -141,7 +142,7 @@ void AttachedHsm::MeasureSessions() {
       });
 }
 
-void AttachedHsm::Rest() {
+void AttachedHsm::StopWatching() {
   keys_->StopRefreshing();
   measuring_ = {};
   recovery_.reset();

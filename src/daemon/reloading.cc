@@ -1,4 +1,4 @@
-#include "reloading.h"
+#include "daemon/reloading.h"
 
 #include <spdlog/spdlog.h>
 
@@ -16,35 +16,35 @@ void Reloading::Start(std::string file, std::function<Read()> read, std::functio
 }
 
 void Reloading::Request() {
-  const std::lock_guard lock(mutex_);
-  if (!doing_.empty()) {
+  const MutexLock lock(mutex_);
+  if (!step_.empty()) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(steady_clock::now() - since_);
-    spdlog::warn("SIGHUP: another reload follows the one that has been {} for {} s", doing_, seconds.count());
+    spdlog::warn("SIGHUP: another reload follows the one that has been {} for {} s", step_, seconds.count());
   }
   wanted_ = true;
   changed_.notify_all();
 }
 
-void Reloading::Note(std::string doing) {
-  const std::lock_guard lock(mutex_);
-  doing_ = std::move(doing);
+void Reloading::SetStep(std::string step) {
+  const MutexLock lock(mutex_);
+  step_ = std::move(step);
   since_ = steady_clock::now();
 }
 
 bool Reloading::Close(std::chrono::milliseconds limit) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   closed_ = true;
-  return changed_.wait_for(lock, limit, [this] { return !applying_; });
+  return changed_.wait_for(lock, limit, [this]() REQUIRES(mutex_) { return !applying_; });
 }
 
-std::string Reloading::Doing() const {
-  const std::lock_guard lock(mutex_);
-  return doing_;
+std::string Reloading::CurrentStep() const {
+  const MutexLock lock(mutex_);
+  return step_;
 }
 
 void Reloading::Run(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [this] { return wanted_; })) {
+  MutexLock lock(mutex_);
+  while (changed_.wait(lock, stop, [this]() REQUIRES(mutex_) { return wanted_; })) {
     wanted_ = false;
     lock.unlock();
     Reload();
@@ -52,20 +52,22 @@ void Reloading::Run(const std::stop_token& stop) {
   }
 }
 
-// Nothing is held while the file is read, and nothing touched that a stop takes away meanwhile.
+// Holds no lock while the file is read, and touches nothing that a stop destroys meanwhile.
 void Reloading::Reload() {
-  Note("reading " + file_);
+  SetStep("reading " + file_);
   const auto read = read_();
+  bool may_apply = false;
   {
-    const std::lock_guard lock(mutex_);
-    applying_ = !closed_;
+    const MutexLock lock(mutex_);
+    may_apply = !closed_;
+    applying_ = may_apply;
   }
-  if (applying_) {
+  if (may_apply) {
     apply_(read);
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   applying_ = false;
-  doing_.clear();
+  step_.clear();
   changed_.notify_all();
 }
 

@@ -1,4 +1,4 @@
-#include "reloading.h"
+#include "daemon/reloading.h"
 
 #include <gtest/gtest.h>
 
@@ -55,7 +55,7 @@ TEST(Reloading, RequestsDuringOneBringOneMore) {
       [&](const Reloading::Read&) { applied.release(); });
   reloading.Request();
   ASSERT_TRUE(begun.try_acquire_for(kPatience));
-  EXPECT_EQ(reloading.Doing(), "reading the file");
+  EXPECT_EQ(reloading.CurrentStep(), "reading the file");
   for (int i = 0; i < 5; ++i) {
     reloading.Request();
   }
@@ -66,7 +66,7 @@ TEST(Reloading, RequestsDuringOneBringOneMore) {
   ASSERT_TRUE(applied.try_acquire_for(kPatience));
   reloading.End();
   EXPECT_EQ(reads, 2);
-  EXPECT_EQ(reloading.Doing(), "");
+  EXPECT_EQ(reloading.CurrentStep(), "");
 }
 
 TEST(Reloading, AReadThatHangsKeepsNoStopWaitingAndAppliesNothing) {
@@ -85,7 +85,7 @@ TEST(Reloading, AReadThatHangsKeepsNoStopWaitingAndAppliesNothing) {
   reloading.Request();
   ASSERT_TRUE(begun.try_acquire_for(kPatience));
   EXPECT_TRUE(reloading.Close(milliseconds(0)));
-  EXPECT_EQ(reloading.Doing(), "reading the file");
+  EXPECT_EQ(reloading.CurrentStep(), "reading the file");
   go_on.release();
   reloading.End();
   EXPECT_FALSE(applied);
@@ -98,14 +98,14 @@ TEST(Reloading, AStopWaitsForWhatIsApplied) {
   reloading.Start(
       "x", [] { return Unreadable(1); },
       [&](const Reloading::Read&) {
-        reloading.Note("asking the HSM");
+        reloading.SetStep("asking the HSM");
         begun.release();
         go_on.acquire();
       });
   reloading.Request();
   ASSERT_TRUE(begun.try_acquire_for(kPatience));
   EXPECT_FALSE(reloading.Close(milliseconds(0)));
-  EXPECT_EQ(reloading.Doing(), "asking the HSM");
+  EXPECT_EQ(reloading.CurrentStep(), "asking the HSM");
   go_on.release();
   EXPECT_TRUE(reloading.Close(kPatience));
 }

@@ -24,11 +24,10 @@
 
 namespace assertion {
 
-// One of the configuration's HSMs at work: what reads, changes and schedules its keys, signs with them, and watches it.
-// The others' `originals` is the ring of the first.
+// One HSM of the configuration in use: the parts that read, change and schedule its keys, sign with them, and watch it.
 class AttachedHsm {
  public:
-  // What the rest of the process hears of it, on threads of its own. See Recovery and KeyRing::KeepFresh.
+  // Callbacks on threads of the HSM. See Recovery and KeyRing::KeepFresh.
   struct Watchers {
     std::function<void(const Status&)> changed;
     std::function<void(const Status&)> refreshed;
@@ -36,7 +35,8 @@ class AttachedHsm {
     std::function<void()> hung;
   };
 
-  // Reads and proves the keys on a token that this process is logged in to.
+  // Reads and proves the keys on a token that this process is logged in to. `originals` is the key ring of the first
+  // HSM; null for the first itself.
   static Result<std::unique_ptr<AttachedHsm>> Attach(std::unique_ptr<p11::HsmToken> token, const Config& config,
                                                      std::size_t rank, const KeyRing* originals);
 
@@ -44,13 +44,13 @@ class AttachedHsm {
   Hsm parts() const { return {name_, *token_, *keys_, *queue_}; }
   AdministeredHsm administered() const { return {name_, *token_, *keys_, *custodian_}; }
 
-  // Refuses ledgers older than those that the audit log has seen on this token, and has `record` told of those in use.
+  // Refuses ledgers older than those that the audit log has seen on this token, and calls `record` for those in use.
   void Remember(const std::vector<audit::LedgerVersion>& seen, std::function<void(const audit::LedgerVersion&)> record);
 
   void Watch(Watchers watchers);
 
-  // Ends what Watch began. Waits for calls into the HSM that are under way.
-  void Rest();
+  // Ends the threads that Watch started. Waits for their calls into the HSM.
+  void StopWatching();
 
  private:
   AttachedHsm() = default;
@@ -66,7 +66,7 @@ class AttachedHsm {
   std::unique_ptr<SigningQueue> queue_;
   std::optional<KeyLog> key_log_;
   std::optional<Recovery> recovery_;
-  bool measures_sessions_ = false;  // still to be done; then KeepFresh's thread alone
+  bool measures_sessions_ = false;  // read by the thread of KeepFresh alone
   std::jthread measuring_;
 };
 

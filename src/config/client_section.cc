@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "assertion/reserved_claims.h"
+#include "config/sections.h"
+#include "config/text.h"
+
+namespace assertion {
+namespace {
+
+using std::chrono::seconds;
+
+bool IsVschar(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7E; });
+}
+
+std::string TakeClientId(Fields& entry) {
+  constexpr std::size_t kMostOctets = 255;
+  const auto* id = entry.TakeString("client_id", true);
+  if (id == nullptr) {
+    return {};
+  }
+  if (id->empty() || id->size() > kMostOctets || !IsVschar(*id)) {
+    entry.Refuse("client_id", "must be 1 to 255 printable ASCII characters (RFC 6749 appendix A.1)");
+  } else if (id->starts_with(' ') || id->ends_with(' ')) {
+    entry.Refuse("client_id", "must not begin or end with a blank");
+  }
+  if (std::ranges::find(kOwnKeyLabels, *id) != kOwnKeyLabels.end()) {
+    entry.Refuse("client_id", "is the name of a key of assertiond's own");
+  }
+  return *id;
+}
+
+// Identity servers compare audiences octet for octet, so an invisible character is a typing error.
+std::vector<std::string> TakeAudiences(Fields& entry, std::vector<std::string>& warnings) {
+  std::vector<std::string> audiences;
+  const auto* const list = entry.Take("audiences", false);
+  if (const auto* entries = list == nullptr ? nullptr : std::get_if<Node::Array>(&list->value);
+      entries != nullptr && entries->empty()) {
+    entry.Refuse("audiences", "must name at least one audience");
+  }
+  for (auto& audience : entry.TakeEntries("audiences", true)) {
+    if (const auto invisible = FindInvisible(audience.text)) {
+      entry.errors().Add(audience.line, audience.path,
+                         "has " + *invisible + ": no audience has white space or a character that cannot be seen");
+    } else if (!audience.text.starts_with("https://") && !audience.text.starts_with("urn:")) {
+      warnings.push_back(audience.path + ": is neither an https URL nor a URN, as identity servers' audiences are");
+    }
+    audiences.push_back(std::move(audience.text));
+  }
+  return audiences;
+}
+
+void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warnings, const std::string& path) {
+  constexpr seconds kLongestLifetime = std::chrono::hours(24);
+  constexpr seconds kLargestSkew = std::chrono::hours(1);
+  const auto default_lifetime = entry.TakeDuration("default_lifetime", seconds(1), kLongestLifetime);
+  const auto max_lifetime = entry.TakeDuration("max_lifetime", seconds(1), kLongestLifetime);
+  client.default_lifetime =
+      default_lifetime.value_or(std::min(client.default_lifetime, max_lifetime.value_or(seconds::max())));
+  client.max_lifetime = max_lifetime.value_or(client.default_lifetime);
+  if (client.default_lifetime > client.max_lifetime) {
+    entry.Refuse("default_lifetime", "must not be longer than max_lifetime");
+  }
+  client.clock_skew = entry.TakeDuration("clock_skew", seconds(0), kLargestSkew).value_or(seconds(0));
+  if (client.clock_skew > seconds(0) && client.default_lifetime <= client.clock_skew) {
+    warnings.push_back(path +
+                       ": default_lifetime is not longer than clock_skew: the identity server will refuse every "
+                       "assertion as expired");
+  }
+}
+
+void ReadBinding(Fields& entry, Client& client, seconds refresh_interval) {
+  constexpr seconds kLongestLead = std::chrono::days(7);
+  if (const auto* binding = entry.TakeString("binding", false); binding != nullptr) {
+    if (*binding == "jwks") {
+      client.binding = Binding::kJwks;
+    } else if (*binding != "certificate") {
+      entry.Refuse("binding", "must be \"certificate\" or \"jwks\"");
+    }
+  }
+  const auto lead = entry.TakeDuration("publish_lead", seconds(1), kLongestLead);
+  client.publish_lead = lead.value_or(client.publish_lead);
+  if (lead && client.binding != Binding::kJwks) {
+    entry.Refuse("publish_lead", "is for the binding \"jwks\" only");
+  }
+  // Another server may learn of a key one refresh later, and caches may keep its JWK Set for half of publish_lead.
+  if (client.binding == Binding::kJwks && client.publish_lead < 2 * refresh_interval) {
+    entry.Refuse("publish_lead", "must be at least twice refresh_interval: all servers must know the key by then");
+  }
+  client.sign_with_expired_certificate =
+      entry.TakeBool("sign_with_expired_certificate", client.sign_with_expired_certificate);
+}
+
+const Algorithm* TakeAlgorithm(Fields& entry, const Algorithm* otherwise) {
+  const auto* name = entry.TakeString("algorithm", false);
+  if (name == nullptr) {
+    return otherwise;
+  }
+  const auto* algorithm = FindAlgorithm(*name);
+  if (algorithm == nullptr) {
+    entry.Refuse("algorithm", "must be one of: " + AlgorithmNames());
+  }
+  return algorithm;
+}
+
+std::set<std::string, std::less<>> TakeExtraClaims(Fields& entry) {
+  std::set<std::string, std::less<>> claims;
+  for (auto& claim : entry.TakeStrings("extra_claims", false)) {
+    if (IsReservedClaim(claim)) {
+      entry.Refuse("extra_claims", "'" + claim + "' is reserved and set by the server");
+    } else if (const auto invisible = FindInvisible(claim)) {
+      entry.Refuse("extra_claims", "'" + claim + "' has " + *invisible + ", which no claim's name has");
+    }
+    claims.insert(std::move(claim));
+  }
+  return claims;
+}
+
+std::vector<std::string> TakeCallers(Fields& entry, Identities& identities) {
+  constexpr std::size_t kMostCallers = 1000;
+  std::vector<std::string> callers;
+  for (const auto& named : entry.TakeEntries("callers", true, kMostCallers)) {
+    if (auto caller = identities.Parse(named.text); caller) {
+      callers.push_back(*std::move(caller));
+    } else {
+      entry.errors().Add(named.line, named.path, caller.error().message);
+    }
+  }
+  return callers;
+}
+
+Client ReadClient(Fields entry, const std::string& path, Identities& identities, Config& config) {
+  Client client;
+  client.client_id = TakeClientId(entry);
+  client.audiences = TakeAudiences(entry, config.warnings);
+  client.audience_as_list = entry.TakeBool("audience_as_list", client.audience_as_list);
+  ReadLifetimes(entry, client, config.warnings, path);
+  ReadBinding(entry, client, config.refresh_interval);
+  client.algorithm = TakeAlgorithm(entry, client.algorithm);
+  client.extra_claims = TakeExtraClaims(entry);
+  client.callers = TakeCallers(entry, identities);
+  entry.RefuseTheRest();
+  return client;
+}
+
+}  // namespace
+
+void ReadClients(Fields& fields, Identities& identities, Config& config) {
+  const auto* list = fields.Take<Node::Array>("clients", true, "a list of clients");
+  if (list != nullptr && list->empty()) {
+    fields.Refuse("clients", "must name at least one client");
+  }
+  std::set<std::string> seen;
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto path = "clients[" + std::to_string(i) + "]";
+    auto client = ReadClient(Fields((*list)[i], path, fields.errors()), path, identities, config);
+    if (!client.client_id.empty() && !seen.insert(client.client_id).second) {
+      fields.errors().Add((*list)[i].line, path + ".client_id", "is the id of an earlier client");
+    }
+    config.clients.push_back(std::move(client));
+  }
+}
+
+}  // namespace assertion

@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "config/sections.h"
+#include "config/text.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kMostOperators = 1000;
+
+std::optional<Role> ParseRole(std::string_view name) {
+  return name == "viewer"     ? std::optional(Role::kViewer)
+         : name == "operator" ? std::optional(Role::kOperator)
+         : name == "approver" ? std::optional(Role::kApprover)
+                              : std::nullopt;
+}
+
+std::vector<Role> TakeRoles(Fields& entry) {
+  static constexpr std::array<std::string_view, 3> kRoles = {"viewer", "operator", "approver"};
+  std::vector<Role> roles;
+  for (const auto& name : entry.TakeStrings("roles", true)) {
+    const auto role = ParseRole(name);
+    if (!role) {
+      entry.Refuse("roles", "must be some of: viewer, operator, approver" + DidYouMean(name, kRoles));
+      break;
+    }
+    roles.push_back(*role);
+  }
+  return roles;
+}
+
+Operator ReadOperator(Fields entry, Identities& identities) {
+  Operator person;
+  if (const auto* caller = entry.TakeString("caller", true); caller != nullptr) {
+    auto identity = identities.Parse(*caller);
+    if (!identity) {
+      entry.Refuse("caller", identity.error().message);
+    }
+    person.caller = std::move(identity).value_or("");
+  }
+  person.roles = TakeRoles(entry);
+  entry.RefuseTheRest();
+  return person;
+}
+
+std::string UnknownMethod(std::string_view method) {
+  std::string all;
+  for (const auto known : kTwoPersonMethods) {
+    all.append(all.empty() ? "" : ", ").append(known);
+  }
+  return "no such method" + DidYouMean(method, kTwoPersonMethods) + "; the methods are: " + all +
+         "; or \"all\" of them";
+}
+
+// A list of methods, or the word "all".
+std::vector<std::string> TakeMethods(Fields& section) {
+  const auto* node = section.Take("methods", true);
+  const auto* word = node == nullptr ? nullptr : std::get_if<std::string>(&node->value);
+  return word != nullptr ? std::vector{*word} : section.TakeStrings("methods", true);
+}
+
+TwoPersonRule TakeRule(Fields section) {
+  constexpr std::chrono::seconds kShortestWindow = std::chrono::minutes(1);
+  constexpr std::chrono::seconds kLongestWindow = std::chrono::days(7);
+  TwoPersonRule rule;
+  for (auto& method : TakeMethods(section)) {
+    if (method == "all") {
+      rule.methods.insert(kTwoPersonMethods.begin(), kTwoPersonMethods.end());
+    } else if (std::ranges::find(kTwoPersonMethods, method) != kTwoPersonMethods.end()) {
+      rule.methods.insert(std::move(method));
+    } else {
+      section.Refuse("methods", UnknownMethod(method));
+      break;
+    }
+  }
+  if (section.TakeBool("revoke_by_one_person", false) && rule.methods.erase("RevokeKey") == 0) {
+    section.Refuse("revoke_by_one_person",
+                   "exempts RevokeKey from the rule, which does not cover it: methods must have "
+                   "RevokeKey, or be \"all\"");
+  }
+  rule.window = section.TakeDuration("window", kShortestWindow, kLongestWindow).value_or(rule.window);
+  section.RefuseTheRest();
+  return rule;
+}
+
+bool CanAgree(const std::vector<Operator>& operators) {
+  const auto has = [](const Operator& entry, Role role) {
+    return std::ranges::find(entry.roles, role) != entry.roles.end();
+  };
+  return std::ranges::any_of(operators, [&](const Operator& approver) {
+    return has(approver, Role::kApprover) && std::ranges::any_of(operators, [&](const Operator& other) {
+             return other.caller != approver.caller && has(other, Role::kOperator);
+           });
+  });
+}
+
+}  // namespace
+
+void ReadOperators(Fields& fields, Identities& identities, Config& config) {
+  const auto* list = fields.Take<Node::Array>("operators", false, "a list of operators");
+  if (list != nullptr && list->size() > kMostOperators) {
+    fields.Refuse("operators", "must not have more than " + std::to_string(kMostOperators) + " entries");
+    return;
+  }
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    config.operators.push_back(
+        ReadOperator(Fields((*list)[i], "operators[" + std::to_string(i) + "]", fields.errors()), identities));
+  }
+}
+
+void ReadTwoPersonRule(Fields& fields, Config& config) {
+  if (auto section = fields.TakeObject("two_person_rule")) {
+    config.two_person_rule = TakeRule(*std::move(section));
+  }
+  if (!config.two_person_rule.methods.empty() && !CanAgree(config.operators)) {
+    config.warnings.emplace_back(
+        "two_person_rule: no two operators can agree on a change: one needs the role operator, another approver");
+  }
+}
+
+}  // namespace assertion

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <string>
+
+#include "config/config.h"
+#include "config/fields.h"
+#include "config/identity.h"
+
+namespace assertion {
+
+// The sections of the configuration. Each reader takes its fields from the top of the file and writes what they say,
+// and warnings, into `config`; it adds errors to those of `fields`. A reader may use what the readers before it in
+// ParseConfig wrote.
+
+// hsm_section.cc
+void ReadHsms(Fields& fields, Config& config);
+void ReadSessions(Fields& fields, Config& config);
+// The field hsm of another section: the token label of one of config.hsms, as `key list` and the metrics call it; empty
+// when absent. The URI has to state the label, because the HSM must be known before it is there.
+std::string TakeHsmName(Fields& section, const Config& config);
+
+// state_section.cc
+void ReadDirectories(Fields& fields, Config& config);
+void ReadLedger(Fields& fields, Config& config);
+void ReadIntervals(Fields& fields, Config& config);
+
+// listener_section.cc
+void ReadSocket(Fields& fields, Config& config);
+void ReadTls(Fields& fields, Config& config);
+void ReadHttpListeners(Fields& fields, Config& config);
+void ReadConnections(Fields& fields, Config& config);
+
+// audit_section.cc
+void ReadAudit(Fields& fields, Config& config);
+
+// operator_section.cc
+void ReadOperators(Fields& fields, Identities& identities, Config& config);
+void ReadTwoPersonRule(Fields& fields, Config& config);
+
+// limit_section.cc
+void ReadKeyLimits(Fields& fields, Config& config);
+void ReadCallerRate(Fields& fields, Config& config);
+void ReadRefusals(Fields& fields, Config& config);
+
+// client_section.cc
+void ReadClients(Fields& fields, Identities& identities, Config& config);
+
+}  // namespace assertion

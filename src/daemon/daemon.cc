@@ -1,0 +1,317 @@
+#include "daemon/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <ranges>
+#include <utility>
+#include <vector>
+
+#include "assertion/clock.h"
+#include "daemon/exit_status.h"
+#include "service/trusted_folder.h"
+#include "x509/openssl.h"
+
+namespace assertion {
+namespace {
+
+// Skips the orderly end, which would wait for calls that do not return.
+[[noreturn]] void EndNow(int status) {
+  spdlog::shutdown();
+  std::_Exit(status);
+}
+
+[[noreturn]] void EndHungInHsm() {
+  spdlog::warn("stopped; a call into the HSM never returned");
+  EndNow(0);
+}
+
+std::shared_ptr<const Policy> PolicyOf(const Config& config) {
+  return std::make_shared<const Policy>(config.clients, config.operators, SystemTime, x509::RandomOctets,
+                                        config.two_person_rule, config.caller_rate, config.key_limits);
+}
+
+// Gives the clients to all HSMs, or to none. An HSM that is away takes them when it is back.
+Status Reconfigure(const HsmGroup& hsms, const std::vector<Client>& before, const std::vector<Client>& clients) {
+  const auto all = hsms.All();
+  for (auto hsm = all.begin(); hsm != all.end(); ++hsm) {
+    auto& keys = (*hsm)->keys;
+    if ((*hsm)->queue.IsPaused()) {
+      keys.ReconfigureAtNextRefresh(clients);
+    } else if (auto reconfigured = keys.Reconfigure(clients); !reconfigured) {
+      std::for_each(all.begin(), hsm, [&](const auto& done) { done->keys.ReconfigureAtNextRefresh(before); });
+      return reconfigured;
+    }
+  }
+  return {};
+}
+
+std::string Joined(const std::vector<std::string>& errors, const std::string& path) {
+  constexpr std::size_t kMostErrors = 10;
+  std::string all;
+  for (const auto& error : errors | std::views::take(kMostErrors)) {
+    all.append(all.empty() ? "" : "; ").append(error);
+  }
+  if (errors.size() > kMostErrors) {
+    all += "; and more: assertiond --check-config " + path;
+  }
+  return all;
+}
+
+// A user who can write to one of these folders can remove what is remembered of PINs, keys and signatures. It is only
+// a warning because a Kubernetes volume is writable by its group.
+void WarnOfOpenFolders(const Config& config) {
+  const auto warn = [](const char* field, const std::string& folder) {
+    if (const auto trusted = service::CheckTrustedFolder(folder); !trusted) {
+      spdlog::warn("{}: {}", field, trusted.error().message);
+    }
+  };
+  warn("state_directory", config.state_directory);
+  if (const auto folder = config.audit.path.substr(0, config.audit.path.rfind('/'));
+      config.audit.enabled && folder != config.state_directory) {
+    warn("audit.path", folder);
+  }
+  if (!config.ledger_path.empty()) {
+    warn("ledger", config.ledger_path.substr(0, config.ledger_path.rfind('/')));
+  }
+}
+
+}  // namespace
+
+Daemon::Daemon(const Config& config, std::string path, Signals& signals, const Supervisor& supervisor,
+               Reloading& reloading)
+    : config_(config),
+      path_(std::move(path)),
+      signals_(signals),
+      supervisor_(supervisor),
+      reloading_(reloading),
+      hsms_(config, supervisor),
+      policy_(PolicyOf(config)),
+      hsm_states_(readiness_, hsms_.group()),
+      ledger_states_(readiness_, hsms_.group()) {}
+
+int Daemon::Run(bool wait_for_token) {
+  for (const auto& warning : config_.warnings) {
+    spdlog::warn("{}", warning);
+  }
+  WarnOfOpenFolders(config_);
+  if (const auto started = Start(wait_for_token); !started) {
+    if (started.error().code == Code::kCancelled) {
+      spdlog::info("{}", started.error().message);
+      return 0;
+    }
+    spdlog::critical("{}", started.error().ToString());
+    return ExitStatus(started.error().code);
+  }
+  signals_.SetLimit(config_.drain_limit + kHangLimit);
+  supervisor_.Tell("READY=1");
+  reloading_.Start(
+      path_, [path = path_] { return ReadConfig(path); }, [this](const Reloading::Read& read) { Reload(read); });
+  WaitForStop();
+  Stop();
+  return 0;
+}
+
+Status Daemon::Start(bool wait_for_token) {
+  RETURN_IF_ERROR(hsms_.Attach(wait_for_token, signals_));
+  RETURN_IF_ERROR(OpenAuditLog());
+  RETURN_IF_ERROR(StartServer());
+  ASSIGN_OR_RETURN(http_, HttpListeners::Start(config_, hsms_.group(), readiness_, *metrics_, *server_));
+  WatchHsms();
+  if (config_.tls) {
+    spdlog::info("serving on {}:{} with TLS", InBrackets(config_.tls->host), server_->tls_port());
+  }
+  spdlog::info("serving on unix:{}", config_.socket_path);
+  return {};
+}
+
+Status Daemon::OpenAuditLog() {
+  const auto& audit = config_.audit;
+  if (audit.enabled) {
+    ASSIGN_OR_RETURN(const auto hsm, hsms_.group().Named(audit.hsm));
+    ASSIGN_OR_RETURN(audit_key_, audit::Key::FindOrGenerate(hsm->token, x509::RandomOctets));
+    ASSIGN_OR_RETURN(const auto keys, audit::ToPublicKeys(audit_key_->public_key()));
+    ASSIGN_OR_RETURN(audit_, audit::Log::Open({.path = audit.path,
+                                               .rotate_octets = audit.rotate_octets,
+                                               .checkpoint_lines = audit.checkpoint_lines,
+                                               .checkpoint_interval = audit.checkpoint_interval,
+                                               .reserve = audit.reserve},
+                                              audit_key_->ToSigner(hsm->queue), keys,
+                                              [this](const Status& state) { SetAuditState(readiness_, state); }));
+    Record("Start", {});
+    hsms_.Remember(*audit_);
+  }
+  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, tally_, audit_.get());
+  return {};
+}
+
+service::Addresses Daemon::ServerAddresses() {
+  service::Addresses addresses{.socket_path = config_.socket_path,
+                               .socket_group = config_.socket_group,
+                               .tls = {},
+                               .connections = {.per_peer = config_.connections.per_peer,
+                                               .total = config_.connections.total,
+                                               .handshakes = config_.connections.handshakes},
+                               .refusals = config_.refusals};
+  if (config_.tls) {
+    const auto& tls = *config_.tls;
+    addresses.tls = {
+        .address = InBrackets(tls.host) + ":" + std::to_string(tls.port),
+        .hsm = tls.hsm,
+        .certificate = tls.certificate,
+        .client_ca = tls.client_ca,
+        .crl_directory = tls.crl_directory,
+        .crl_grace = tls.crl_grace,
+        .folder = config_.state_directory + "/tls",
+        .crls_noted = [this](const Status& readable, bool closed) { SetCrlState(readiness_, readable, closed); }};
+  }
+  return addresses;
+}
+
+Status Daemon::StartServer() {
+  ASSIGN_OR_RETURN(server_, service::Server::Start(ServerAddresses(), policy_, hsms_.group(),
+                                                   [this] { return hsms_.administered(); }, audit_.get(), &tally_,
+                                                   {.refresh_interval = config_.refresh_interval}));
+  readiness_.Watch([this](bool ready) {
+    server_->SetServing(ready);
+    supervisor_.Tell(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
+  });
+  return {};
+}
+
+void Daemon::WatchHsms() {
+  hsms_.Watch([this](std::size_t rank, const std::string& name) { return WatchersOf(rank, name); });
+  ledger_states_.Update();
+}
+
+AttachedHsm::Watchers Daemon::WatchersOf(std::size_t rank, const std::string& name) {
+  return {.changed =
+              [this, rank, name](const Status& state) {
+                if (state) {
+                  RefreshTlsOf(rank);
+                }
+                hsm_states_.Set(name, state);
+              },
+          .refreshed =
+              [this, rank](const Status& /*refreshed*/) {
+                RefreshTlsOf(rank);
+                ledger_states_.Update();
+              },
+          .may_reload = {},
+          .hung = [this] { EndHungForRestart(); }};
+}
+
+// Does nothing unless the HSM holds the TLS key.
+void Daemon::RefreshTlsOf(std::size_t rank) {
+  if (config_.tls && config_.RankOf(config_.tls->hsm) == rank) {
+    tls_state_.Set(server_->RefreshTls());
+  }
+}
+
+void Daemon::EndHungForRestart() const {
+  if (signals_.stopping()) {
+    EndHungInHsm();
+  }
+  spdlog::critical("too many calls into the HSM do not return: ending, to be started again");
+  EndNow(kExitHung);
+}
+
+void Daemon::EndHung(const Reloading& reloading) {
+  if (const auto step = reloading.CurrentStep(); !step.empty()) {
+    spdlog::warn("stopped; a reload never returned from {}", step);
+    EndNow(0);
+  }
+  EndHungInHsm();
+}
+
+void Daemon::Reload(const Reloading::Read& read) {
+  supervisor_.TellReloading();
+  reloading_.SetStep("asking the HSMs for the clients' keys");
+  const auto applied = Apply(read);
+  server_->EndConnectionsOfRemoved();
+  Record("Reload", applied);
+  reloading_.SetStep("reading the files of TLS");
+  if (const auto refreshed = server_->RefreshTls(); !refreshed) {
+    spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
+  }
+  reloading_.SetStep("opening the audit log again");
+  if (audit_) {
+    audit_->Reopen();
+  }
+  if (applied) {
+    spdlog::info("SIGHUP: clients and operators are as the configuration says now");
+  } else {
+    spdlog::error("SIGHUP: the configuration of before stays in force: {}", applied.error().ToString());
+  }
+  supervisor_.Tell("READY=1");
+}
+
+// Applies all that the file says of clients and operators, or nothing. Keys come before the policy, so that every
+// client that the policy knows has its keys.
+Status Daemon::Apply(const Reloading::Read& read) {
+  if (!read) {
+    return Fail(Code::kConfigInvalid, Joined(read.error(), path_));
+  }
+  if (const auto fields = FieldsThatNeedARestart(config_, *read); !fields.empty()) {
+    return Fail(Code::kConfigInvalid, path_ + ": " + fields.front() + ": takes a restart to change");
+  }
+  for (const auto& warning : read->warnings) {
+    spdlog::warn("{}", warning);
+  }
+  RETURN_IF_ERROR(Reconfigure(hsms_.group(), hsms_.group().First()->keys.clients(), read->clients));
+  policy_.store(PolicyOf(*read));
+  return {};
+}
+
+// Requests a reload on SIGHUP, and notifies the supervisor's watchdog at its interval.
+void Daemon::WaitForStop() {
+  using Event = Signals::Event;
+  for (auto event = Event::kNone; event != Event::kStop; event = signals_.Wait(supervisor_.watchdog_interval())) {
+    if (event == Event::kReload) {
+      reloading_.Request();
+    }
+    if (supervisor_.watchdog_interval()) {
+      for (const auto& hsm : hsms_.group().All()) {
+        hsm->queue.Waiting();  // takes its lock: a queue that is stuck keeps the watchdog waiting
+      }
+      supervisor_.Tell("WATCHDOG=1");
+    }
+  }
+}
+
+void Daemon::Stop() {
+  supervisor_.Tell("STOPPING=1");
+  readiness_.SetNotReady("process", "stopping");
+  readiness_.Watch({});
+  server_->Stop(config_.drain_limit);
+  if (!reloading_.Close(kHangLimit)) {
+    EndHung(reloading_);
+  }
+  Record("Stop", {});
+  metrics_->ForgetLog();
+  hsms_.ForgetLog();
+  audit_.reset();
+  for (const auto& hsm : hsms_.group().All()) {
+    if (!hsm->queue.Drain(kHangLimit)) {
+      EndHungInHsm();
+    }
+  }
+  signals_.SetLimit(kHangLimit);  // for the threads that call the HSMs by themselves
+  hsms_.StopWatching();
+  spdlog::info("stopped");
+}
+
+// Writes an act of the process itself into the audit log.
+void Daemon::Record(const char* name, const Status& outcome) {
+  if (audit_) {
+    audit::Event event;
+    event.name = name;
+    event.outcome = outcome ? "OK" : "FAILED";
+    event.reason = outcome ? "" : outcome.error().message;
+    audit_->Record(event, [](const Status&) {});
+  }
+}
+
+}  // namespace assertion

@@ -1,0 +1,121 @@
+// assertiond: reads the command line and the configuration, and runs the daemon.
+
+#include <sched.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "config/config.h"
+#include "daemon/config_check.h"
+#include "daemon/daemon.h"
+#include "daemon/exit_status.h"
+#include "daemon/reloading.h"
+#include "daemon/signals.h"
+#include "observe/log.h"
+#include "observe/supervisor.h"
+
+namespace assertion {
+namespace {
+
+constexpr const char* kExamples =
+    R"(What is wrong with a client's key stops no start: that client is refused, the log and assertionctl doctor say why.
+
+Examples:
+  assertiond --check-config /etc/assertiond/assertiond.json
+  assertiond --config /etc/assertiond/assertiond.json)";
+
+struct CommandLine {
+  std::string serve;  // the configuration file; empty: `check` is not
+  std::string check;
+  bool wait_for_token = false;
+  LogFormat log_format = DefaultLogFormat();
+};
+
+// Reads the command line; an exit status when there is nothing more to do.
+std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
+  CLI::App app("assertiond signs OAuth 2.0 client assertions (RFC 7523) with keys that never leave an HSM.");
+  app.set_version_flag("--version", "assertiond " ASSERTION_VERSION);
+  app.footer(ExitStatusHelp() + kExamples);
+  auto* config_option =
+      app.add_option("--config", line.serve, "Serve as this configuration file says")->type_name("FILE");
+  app.add_option("--check-config", line.check,
+                 "Read the file (at most 8 MiB), print every error with its line and what was probably meant, and exit")
+      ->type_name("FILE")
+      ->excludes(config_option);
+  app.add_flag("--wait-for-token", line.wait_for_token,
+               "Wait for a token that is not there, instead of ending with exit status 11")
+      ->needs(config_option);
+  app.add_option("--log-format", line.log_format,
+                 "text or json; default: text on a terminal, else json, one object a line")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LogFormat>{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}, CLI::ignore_case))
+      ->type_name("FORMAT");
+  try {
+    app.parse(argc, argv);
+    if (line.serve.empty() && line.check.empty()) {
+      throw CLI::RequiredError("--config FILE or --check-config FILE");
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitWrongCommandLine;
+  }
+  return std::nullopt;
+}
+
+// To the hard limit: the soft limit of 1024 is for programs that use select(2).
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+void PrepareProcess() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
+  // They would override which module OpenSSL's provider loads, and which suites gRPC speaks.
+  for (const char* name :
+       {"PKCS11_PROVIDER_MODULE", "PKCS11_PROVIDER_DEBUG", "PKCS11_MODULE_PATH", "GRPC_SSL_CIPHER_SUITES"}) {
+    unsetenv(name);
+  }
+  // The service's threads wake each other for each call. Where the token is a program on the same processors, a wake-up
+  // should not interrupt the threads that sign. A sandbox may refuse it; the service is only slower then.
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_BATCH, &none);
+  RaiseDescriptorLimit();
+}
+
+int Serve(const CommandLine& line) {
+  PrepareProcess();
+  const auto supervisor = Supervisor::FromEnvironment();
+  StartLog(line.log_format);
+  const auto config = ReadConfig(line.serve);
+  if (!config) {
+    for (const auto& error : config.error()) {
+      spdlog::critical("{}", error);
+    }
+    return ExitStatus(Code::kConfigInvalid);
+  }
+  Reloading reloading;
+  Signals signals(Daemon::kHangLimit, [&] { Daemon::EndHung(reloading); });  // the first thread, and the last
+  const int status = Daemon(*config, line.serve, signals, supervisor, reloading).Run(line.wait_for_token);
+  reloading.End();  // within the limit
+  return status;
+}
+
+}  // namespace
+}  // namespace assertion
+
+int main(int argc, char** argv) {
+  assertion::CommandLine line;
+  if (const auto status = assertion::Parse(argc, argv, line)) {
+    return *status;
+  }
+  return line.check.empty() ? assertion::Serve(line) : assertion::CheckConfig(line.check);
+}

@@ -1,0 +1,89 @@
+#include "daemon/states.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "keys/key_ring.h"
+
+namespace assertion {
+
+void HsmStates::Set(const std::string& name, const Status& state) {
+  const MutexLock lock(mutex_);
+  const auto hsms = hsms_.All();
+  const auto which = hsms.size() > 1 ? " '" + name + "'" : "";
+  if (state) {
+    lost_.erase(name);
+    spdlog::info("the token{} signs again", which);
+  } else {
+    const bool news = lost_.insert(name).second;
+    spdlog::error("the token{} {}does not sign: {}", which, news ? "" : "still ", state.error().ToString());
+  }
+  if (std::ranges::all_of(hsms, [this](const auto& hsm) REQUIRES(mutex_) { return lost_.contains(hsm->name); })) {
+    readiness_.SetNotReady("token", state ? "" : state.error().message);
+  } else {
+    readiness_.SetReady("token");
+  }
+}
+
+void LedgerStates::Update() {
+  constexpr int kMostNamed = 5;
+  std::string state;
+  int count = 0;
+  for (const auto& hsm : hsms_.All()) {
+    const auto rolled_back = hsm->keys.RolledBack();
+    for (const auto& [client_id, older] : *rolled_back) {
+      if (++count <= kMostNamed) {
+        state += (state.empty() ? "" : "; ") + TooOld(client_id, older.found, older.seen).message;
+      }
+    }
+  }
+  if (count > kMostNamed) {
+    state += "; and " + std::to_string(count - kMostNamed) + " more, see the log";
+  }
+  const MutexLock lock(mutex_);
+  if (std::exchange(state_, state) == state) {
+    return;
+  }
+  if (state.empty()) {
+    readiness_.SetReady("ledgers");
+  } else {
+    readiness_.SetWarning("ledgers", state);
+  }
+}
+
+void TlsState::Set(const Status& refreshed) {
+  const MutexLock lock(mutex_);
+  if (!refreshed && !std::exchange(failing_, true)) {
+    spdlog::error("TLS goes on with what it had: {}", refreshed.error().ToString());
+  } else if (refreshed && std::exchange(failing_, false)) {
+    spdlog::info("TLS has what its files say again");
+  }
+}
+
+void SetAuditState(Readiness& readiness, const Status& state) {
+  if (state) {
+    spdlog::info("the audit log can be written again");
+    readiness.SetReady("audit");
+  } else {
+    spdlog::error("nothing is released: {}", state.error().ToString());
+    readiness.SetNotReady("audit", state.error().message);
+  }
+}
+
+void SetCrlState(Readiness& readiness, const Status& readable, bool closed) {
+  if (readable) {
+    spdlog::info("all CRLs can be read again");
+    readiness.SetReady(kCrls);
+  } else if (closed) {
+    spdlog::error("nobody with a certificate is served: for tls.crl_grace not all CRLs could be read: {}",
+                  readable.error().ToString());
+    readiness.SetNotReady(kCrls, "nobody with a certificate is served: not all CRLs can be read; see the log");
+  } else {
+    spdlog::error("revocation goes on by the CRLs that were read before: {}", readable.error().ToString());
+    readiness.SetWarning(kCrls, "not all CRLs can be read; see the log");
+  }
+}
+
+}  // namespace assertion

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "assertion/error.h"
+#include "assertion/mutex.h"
+#include "observe/readiness.h"
+#include "signing/hsm_group.h"
+
+namespace assertion {
+
+// What the log and /readyz say of a part's state: one line of the log for each change, not for each check.
+
+// Which HSMs sign. The process is ready while at least one does.
+class HsmStates {
+ public:
+  HsmStates(Readiness& readiness, const HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
+
+  void Set(const std::string& name, const Status& state);
+
+ private:
+  Readiness& readiness_;
+  const HsmGroup& hsms_;
+  Mutex mutex_;
+  std::set<std::string> lost_ GUARDED_BY(mutex_);
+};
+
+// Which clients' ledgers are older than a version seen before. It is a warning: other clients are served.
+class LedgerStates {
+ public:
+  LedgerStates(Readiness& readiness, const HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
+
+  // Reads the key rings' present state.
+  void Update();
+
+ private:
+  Readiness& readiness_;
+  const HsmGroup& hsms_;
+  Mutex mutex_;
+  std::string state_ GUARDED_BY(mutex_);
+};
+
+// Whether the files of TLS could be read again; while they cannot, TLS goes on with those read before.
+class TlsState {
+ public:
+  void Set(const Status& refreshed);
+
+ private:
+  Mutex mutex_;
+  bool failing_ GUARDED_BY(mutex_) = false;
+};
+
+// Whether audit lines can be written. Nothing is released while they cannot.
+void SetAuditState(Readiness& readiness, const Status& state);
+
+// Whether all CRLs can be read. `closed`: they could not for longer than tls.crl_grace.
+void SetCrlState(Readiness& readiness, const Status& readable, bool closed);
+
+}  // namespace assertion
