@@ -21,6 +21,7 @@
 #include "assertion/error.h"
 #include "assertion/key_record.h"
 #include "assertion/random.h"
+#include "assertion/signing_input.h"
 #include "assertion/token.h"
 #include "keys/ledger.h"
 #include "keys/signing_key.h"
@@ -110,7 +111,7 @@ class KeyRing {
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
   // What a key signs to prove itself: fresh random octets.
-  Result<std::string> ProofInput() const;
+  Result<SigningInput> ProofInput() const;
 
   // Those that sign now, one a client.
   std::vector<SigningKeyPtr> SigningKeys() const;
