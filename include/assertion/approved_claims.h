@@ -1,14 +1,13 @@
 #pragma once
 
 #include <string>
-#include <utility>
 
 #include "assertion/clock.h"
 
 namespace assertion {
 
 // The claims of one assertion after Policy has vetted them: iss, sub, aud, iat, exp, jti and the allowed extras. Only
-// Policy can make one, and it can be signed once: taking the JSON out leaves it empty.
+// Policy makes one. It is moved, never copied, up to the queue of the HSM that signs it: one approval, one assertion.
 class ApprovedClaims {
  public:
   ApprovedClaims(ApprovedClaims&&) = default;
@@ -24,7 +23,7 @@ class ApprovedClaims {
   Time expires_at() const { return expires_at_; }
 
   // The JWT Claims Set as JSON (RFC 7519 section 4).
-  std::string TakeJson() && { return std::exchange(json_, {}); }
+  const std::string& json() const { return json_; }
 
  private:
   friend class Policy;

@@ -42,7 +42,7 @@ Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
 Signer Key::ToSigner(SigningQueue& queue) const {
   return {.sign =
               [&queue, key = key_](std::string_view payload, auto done) {
-                queue.SignNow(key, jws::SigningInput(key->encoded_header, payload),
+                queue.SignNow(key, SigningInput(jws::SigningInput(key->encoded_header, payload)),
                               [done = std::move(done)](Result<Signed> made) mutable {
                                 done(made ? Result<std::string>(jws::Compact(std::move(made->input), made->signature))
                                           : std::unexpected(made.error()));

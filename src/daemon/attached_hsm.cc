@@ -134,7 +134,7 @@ void AttachedHsm::MeasureSessions() {
   measures_sessions_ = false;
   measuring_ =
       std::jthread([this, key = std::move(keys.front()), input = std::move(*input)](const std::stop_token& stop) {
-        if (const auto found = Calibrate(*token_, key->id, *key->algorithm, input, LeastSessions(), stop)) {
+        if (const auto found = Calibrate(*token_, key->id, *key->algorithm, input.text(), LeastSessions(), stop)) {
           queue_->GrowTo(found->sessions);
           spdlog::info("HSM '{}' signs with {} sessions: {:.0f} {} signatures a second, more sessions make no more",
                        name_, found->sessions, found->rate, key->algorithm->name);

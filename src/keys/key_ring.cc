@@ -348,7 +348,10 @@ const ScheduledKey* KeyRing::SigningAt(std::string_view client_id, const ClientK
   return original == nullptr ? nullptr : keys.WithKid(original->record.kid);
 }
 
-Result<std::string> KeyRing::ProofInput() const { return assertion::ProofInput(random_); }
+Result<SigningInput> KeyRing::ProofInput() const {
+  ASSIGN_OR_RETURN(auto text, assertion::ProofInput(random_));
+  return SigningInput(std::move(text));
+}
 
 std::vector<SigningKeyPtr> KeyRing::SigningKeys() const {
   const auto keys = keys_.load();

@@ -21,6 +21,7 @@
 #include "assertion/key_record.h"
 #include "assertion/mutex.h"
 #include "assertion/random.h"
+#include "assertion/signing_input.h"
 #include "assertion/token.h"
 #include "keys/client_keys.h"
 #include "keys/inventory.h"
@@ -90,7 +91,7 @@ class KeyRing {
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
   // What a key signs to prove itself: fresh random octets.
-  Result<std::string> ProofInput() const;
+  Result<SigningInput> ProofInput() const;
 
   // The keys that sign now, one for each client that has one.
   std::vector<SigningKeyPtr> SigningKeys() const;

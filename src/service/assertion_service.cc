@@ -189,8 +189,7 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
   }
   call->Describe(*approved);
   auto reply = ReplyOf(*approved);
-  return hsms_.Submit({.client_id = request.client_id(),
-                       .claims = std::move(*approved).TakeJson(),
+  return hsms_.Submit({.claims = std::move(*approved),
                        .caller = caller.name(),
                        .deadline = deadline,
                        .done =

@@ -318,9 +318,8 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
     return can_finish;
   }
   call->Describe(*approved);
-  auto input = jws::SigningInput(key->encoded_header, std::move(*approved).TakeJson());
   return found.hsm->queue.Submit({.key = key,
-                                  .input = std::move(input),
+                                  .input = AssertionInput(key->encoded_header, *approved),
                                   .caller = call->event().caller,
                                   .deadline = std::chrono::steady_clock::now() + kLongestProof,
                                   .done = [call, hsm = found.hsm, key](Result<Signed> result) {

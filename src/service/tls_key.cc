@@ -49,7 +49,7 @@ Result<Bytes> TlsKey::Sign(const Algorithm& algorithm, std::string_view message)
   const auto promise = std::make_shared<std::promise<Result<Bytes>>>();
   auto signature = promise->get_future();
   const auto accepted = queue_.Submit({.key = key->second,
-                                       .input = std::string(message),
+                                       .input = SigningInput(std::string(message)),
                                        .caller = kCaller,
                                        .deadline = std::chrono::steady_clock::now() + kLimit,
                                        .done = [promise](Result<Signed> made) {

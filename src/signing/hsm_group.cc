@@ -30,8 +30,8 @@ struct HsmGroup::Attempt {
   }
 
   bool HasAnother() const {
-    return std::ranges::any_of(left,
-                               [&](const auto& hsm) { return hsm->keys.SigningKeyOf(job.client_id).has_value(); });
+    return std::ranges::any_of(
+        left, [&](const auto& hsm) { return hsm->keys.SigningKeyOf(job.claims.client_id()).has_value(); });
   }
 };
 
@@ -101,6 +101,10 @@ ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
   return all;
 }
 
+SigningInput AssertionInput(std::string_view encoded_header, const ApprovedClaims& claims) {
+  return SigningInput(jws::SigningInput(encoded_header, claims.json()));
+}
+
 Status HsmGroup::Submit(AssertionJob job) const {
   auto attempt = std::make_shared<Attempt>(Attempt{.job = std::move(job), .left = All(), .error = {}});
   std::ranges::reverse(attempt->left);
@@ -112,7 +116,7 @@ Status HsmGroup::Try(const std::shared_ptr<Attempt>& attempt) {
   while (!attempt->left.empty()) {
     const auto hsm = std::move(attempt->left.back());
     attempt->left.pop_back();
-    auto key = hsm->keys.SigningKeyOf(attempt->job.client_id);
+    auto key = hsm->keys.SigningKeyOf(attempt->job.claims.client_id());
     auto accepted = key ? Ask(attempt, hsm, std::move(*key)) : std::unexpected(key.error());
     if (accepted || !IsWorthAnother(accepted.error())) {
       return accepted;
@@ -136,7 +140,7 @@ Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_
   }
   return hsm->queue.Submit(
       {.key = key,
-       .input = jws::SigningInput(key->encoded_header, job.claims),
+       .input = AssertionInput(key->encoded_header, job.claims),
        .caller = job.caller,
        .deadline = job.deadline,
        .done = [attempt, hsm, key](Result<Signed> made) { Finish(attempt, hsm, key, std::move(made)); },

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/approved_claims.h"
 #include "assertion/error.h"
 #include "assertion/token.h"
 #include "keys/key_ring.h"
@@ -40,8 +41,7 @@ struct Assertion {
 };
 
 struct AssertionJob {
-  std::string client_id;
-  std::string claims;  // JSON, vetted
+  ApprovedClaims claims;
   std::string caller;
   std::chrono::steady_clock::time_point deadline;
   std::move_only_function<void(Result<Assertion>)> done;  // as SigningJob::done

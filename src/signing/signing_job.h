@@ -10,17 +10,18 @@
 
 #include "assertion/bytes.h"
 #include "assertion/error.h"
+#include "assertion/signing_input.h"
 #include "keys/signing_key.h"
 
 namespace assertion {
 
-// What a job comes back as: the text that was signed, and a signature that has been verified.
+// The result of a job: the text that was signed, and its verified signature.
 struct Signed {
   std::string input;
   Bytes signature;
 };
 
-// By which a job is cancelled, before or after it is submitted. Belongs to the queue from the job's submission on.
+// Cancels a job, before or after it is submitted. From its submission on, only the queue touches it.
 struct JobTicket {
   using Place = std::pair<std::chrono::steady_clock::time_point, std::uint64_t>;  // deadline, number
 
@@ -33,16 +34,18 @@ struct SigningJob {
   using Done = std::move_only_function<void(Result<Signed>)>;
 
   SigningKeyPtr key;
-  std::string input;
-  std::string caller;  // who shares the token with others; see WaitingLine
+  SigningInput input;
+  std::string caller;  // callers take turns; see WaitingLine
   std::chrono::steady_clock::time_point deadline;
-  // Called exactly once, on a thread of the queue's or of somebody who submits or cancels; must not block.
+  // Called exactly once, on a thread of the queue or on one that submits or cancels; must not block.
   Done done;
   std::shared_ptr<JobTicket> ticket = nullptr;  // null: it cannot be cancelled
-  bool urgent = false;                          // goes before all others, and while the queue is paused too
+  bool urgent = false;                          // first of all, and also while the queue is paused
   bool movable = false;                         // another HSM can do it: given back while the queue is paused
-  bool retried = false;                         // the queue's own: it has had its second attempt
-  std::chrono::steady_clock::time_point submitted = std::chrono::steady_clock::time_point::min();  // the queue's own
+
+  // Set by the queue.
+  bool retried = false;  // this is the second attempt
+  std::chrono::steady_clock::time_point submitted = std::chrono::steady_clock::time_point::min();
 };
 
 }  // namespace assertion

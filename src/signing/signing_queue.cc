@@ -125,7 +125,7 @@ Status SigningQueue::Submit(SigningJob job) {
   return {};
 }
 
-void SigningQueue::SignNow(SigningKeyPtr key, std::string input, SigningJob::Done done) {
+void SigningQueue::SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done) {
   auto limit = steady_clock::duration(kNowLimit);
   {
     const std::lock_guard lock(mutex_);
@@ -229,14 +229,14 @@ void SigningQueue::Discard(Session& session) {
 Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
   RETURN_IF_ERROR(session ? Status() : Open(session));
   const auto asked = steady_clock::now();
-  auto signature = session->Sign(job.key->id, *job.key->algorithm, job.input);
+  auto signature = session->Sign(job.key->id, *job.key->algorithm, job.input.text());
   if (!signature) {
     Discard(session);
     return signature;
   }
   statistics_.hsm_time.Add(steady_clock::now() - asked);
   // A stale handle may mean another key by now, and a faulty RSA-CRT signature would give the key away.
-  if (!job.key->verifier.Verify(job.input, *signature)) {
+  if (!job.key->verifier.Verify(job.input.text(), *signature)) {
     Discard(session);
     return Fail(Code::kUnavailable, "the HSM is not available; try again",
                 "C_Sign: the signature does not verify with the public key of kid " + job.key->kid);
@@ -294,7 +294,7 @@ bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
   busy_ -= stuck ? 0 : 1;
   lock.unlock();
   if (job.done && signature) {
-    job.done(Signed{.input = std::move(job.input), .signature = std::move(*signature)});
+    job.done(Signed{.input = std::move(job.input).TakeText(), .signature = std::move(*signature)});
   } else if (job.done) {
     job.done(std::unexpected(std::move(signature.error())));
   }

@@ -47,7 +47,7 @@ class SigningQueue {
 
   // Signs for this process itself: before all others, while paused too, and in the time that a token that is well
   // needs (500 ms, or four times what a signature takes here). `done` is as a job's, and called when refused, too.
-  void SignNow(SigningKeyPtr key, std::string input, SigningJob::Done done);
+  void SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done);
 
   // A job that waits is ended at once, CANCELLED. One that is signed already goes on.
   void Cancel(JobTicket& ticket);

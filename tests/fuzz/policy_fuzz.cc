@@ -83,12 +83,12 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   const auto extra_claims = json::parse(text, nullptr, /*allow_exceptions=*/false);
   request.extra_claims = extra_claims.is_object() ? &extra_claims : nullptr;
   if (auto approved = ThePolicy().Approve(caller, request)) {
-    Check(identity, std::move(*approved).TakeJson());
+    Check(identity, approved->json());
   }
   request.extra_claims = nullptr;
   request.extra_claims_json = text;
   if (auto approved = ThePolicy().Approve(caller, request)) {
-    const auto claims = std::move(*approved).TakeJson();
+    const auto& claims = approved->json();
     Check(identity, claims);
     const auto written = jws::ParseObjectText(text);
     Require(text.empty() || (written && claims.ends_with(std::string(written->inside) + "}")));

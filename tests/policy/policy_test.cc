@@ -38,7 +38,7 @@ class PolicyTest : public testing::Test {
     return policy.Approve(Caller::Authenticated({"uid:1000"}), request_);
   }
 
-  nlohmann::json Claims(const Client& client) { return nlohmann::json::parse(Approve(client).value().TakeJson()); }
+  nlohmann::json Claims(const Client& client) { return nlohmann::json::parse(Approve(client).value().json()); }
 
   void ExpectRefused(Code code, const std::string& message) {
     const auto approved = Approve();
@@ -57,7 +57,7 @@ TEST_F(PolicyTest, DefaultsGiveExactlyTheMandatoryClaims) {
   ASSERT_TRUE(approved) << approved.error().message;
   EXPECT_EQ(approved->jti(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
   EXPECT_EQ(approved->expires_at() - approved->issued_at(), seconds(120));
-  EXPECT_EQ(std::move(*approved).TakeJson(),
+  EXPECT_EQ(approved->json(),
             R"({"iss":"orders","sub":"orders","aud":"https://localhost:9443/oauth2/token","iat":1700000000,)"
             R"("exp":1700000120,"jti":"ffffffff-ffff-4fff-bfff-ffffffffffff"})");
 }
@@ -75,10 +75,12 @@ TEST_F(PolicyTest, EachCallerIsHeldToTheRate) {
   EXPECT_TRUE(approve("uid:1001"));
 }
 
-TEST_F(PolicyTest, ClaimsCanBeTakenOnce) {
+TEST_F(PolicyTest, OneApprovalIsGoodForOneAssertion) {
+  static_assert(!std::is_copy_constructible_v<ApprovedClaims> && !std::is_copy_assignable_v<ApprovedClaims>);
   auto approved = Approve();
-  EXPECT_FALSE(std::move(*approved).TakeJson().empty());
-  EXPECT_TRUE(std::move(*approved).TakeJson().empty());  // NOLINT(bugprone-use-after-move): that is the contract
+  const auto moved = std::move(*approved);
+  EXPECT_FALSE(moved.json().empty());
+  EXPECT_TRUE(approved->json().empty());  // NOLINT(bugprone-use-after-move): that is the contract
 }
 
 TEST_F(PolicyTest, AudienceMayBeAnyOfTheConfiguredOnes) {
@@ -163,14 +165,14 @@ TEST_F(PolicyTest, ClaimsAsTextAreSignedToTheOctet) {
       R"("b":1.0, "account" : 9007199254740993,"a":[-0,1e400,0.10,1E+2,123456789012345678901234567890],)"
       R"("c":{"z":"\u00e9\/","iss":null})";
   request_.extra_claims_json = "";
-  const auto without = Approve(client).value().TakeJson();
+  const auto without = Approve(client).value().json();
   for (const auto& text : {"{" + members + "}", "\n {\t" + members + "\r\n } "}) {
     request_.extra_claims_json = text;
-    EXPECT_EQ(Approve(client).value().TakeJson(), without.substr(0, without.size() - 1) + "," + members + "}");
+    EXPECT_EQ(Approve(client).value().json(), without.substr(0, without.size() - 1) + "," + members + "}");
   }
   for (const auto* none : {"{}", " { } "}) {
     request_.extra_claims_json = none;
-    EXPECT_EQ(Approve(client).value().TakeJson(), without);
+    EXPECT_EQ(Approve(client).value().json(), without);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "keys/publication.h"
+#include "policy/policy.h"
 #include "replica.h"
 #include "two_tokens.h"
 #include "wrapped_token.h"
@@ -73,8 +74,7 @@ class HsmGroupTest : public testing::Test {
     auto promise = std::make_shared<std::promise<Result<Assertion>>>();
     auto made = promise->get_future();
     const auto accepted =
-        group_.Submit({.client_id = client_id,
-                       .claims = R"({"jti":"1"})",
+        group_.Submit({.claims = *policy_.ApproveTrial({.client_id = client_id, .audience = {}, .lifetime = {}}),
                        .caller = "caller",
                        .deadline = steady_clock::now() + limit,
                        .done = [promise](Result<Assertion> result) { promise->set_value(std::move(result)); },
@@ -99,6 +99,7 @@ class HsmGroupTest : public testing::Test {
 
   const Time now_{seconds(1'800'000'000)};
   const std::vector<Client> clients_ = {Named("orders", Binding::kJwks), Named("one", Binding::kCertificate)};
+  const Policy policy_{clients_, {}, [this] { return now_; }, RandomOctets};
   TwoTokens tokens_;
   std::unique_ptr<x509::Certifier> certifier_;
   Replica first_;

@@ -9,6 +9,7 @@
 
 #include "faulty_hsm/faulty_hsm.h"
 #include "replica.h"
+#include "test_input.h"
 #include "wrapped_token.h"
 
 namespace assertion {
@@ -40,7 +41,7 @@ class RecoveryTest : public testing::Test {
     const auto key = *replica_.ring().SigningKeyOf(client);
     const auto accepted =
         queue_.Submit({.key = key,
-                       .input = "input",
+                       .input = TestInput::Of("input"),
                        .caller = {},
                        .deadline = steady_clock::now() + kPatience,
                        .done = [&promise](Result<Signed> made) { promise.set_value(std::move(made)); }});

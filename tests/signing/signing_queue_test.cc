@@ -8,6 +8,7 @@
 #include <future>
 #include <latch>
 
+#include "test_input.h"
 #include "x509/openssl.h"
 
 namespace assertion {
@@ -135,7 +136,7 @@ class SigningQueueTest : public testing::Test {
     std::promise<Result<Signed>> promise;
     auto result = promise.get_future();
     const auto accepted = queue.Submit({.key = key_,
-                                        .input = input,
+                                        .input = TestInput::Of(input),
                                         .caller = {},
                                         .deadline = deadline,
                                         .done = [promise = std::move(promise)](Result<Signed> signed_input) mutable {
@@ -153,7 +154,7 @@ class SigningQueueTest : public testing::Test {
   Status Offer(SigningQueue& queue, const std::string& caller, std::chrono::milliseconds left,
                std::shared_ptr<JobTicket> ticket = nullptr) {
     return queue.Submit({.key = key_,
-                         .input = caller,
+                         .input = TestInput::Of(caller),
                          .caller = caller,
                          .deadline = steady_clock::now() + left,
                          .done = [](const auto&) {},

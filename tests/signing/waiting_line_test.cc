@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "test_input.h"
+
 namespace assertion {
 namespace {
 
@@ -13,11 +15,11 @@ class WaitingLineTest : public testing::Test {
     line_.Push(Job(caller, deadline, std::move(ticket)), now_);
   }
 
-  std::string Pop() { return line_.Pop(now_).input; }
+  std::string Pop() { return line_.Pop(now_).input.text(); }
 
   static SigningJob Job(const std::string& caller, int deadline, std::shared_ptr<JobTicket> ticket = nullptr) {
     return {.key = {},
-            .input = caller + std::to_string(deadline),
+            .input = TestInput::Of(caller + std::to_string(deadline)),
             .caller = caller,
             .deadline = At(deadline),
             .done = {},
@@ -106,9 +108,9 @@ TEST_F(WaitingLineTest, WhoHasMostGivesWayByItsLast) {
   }
   Push("slow", 9);
   EXPECT_FALSE(line_.GiveWay("greedy"));
-  EXPECT_EQ(line_.GiveWay("slow")->input, "greedy3");
+  EXPECT_EQ(line_.GiveWay("slow")->input.text(), "greedy3");
   EXPECT_FALSE(line_.GiveWay("slow")) << "it would have as many";
-  EXPECT_EQ(line_.GiveWay("new")->input, "greedy2");
+  EXPECT_EQ(line_.GiveWay("new")->input.text(), "greedy2");
   EXPECT_EQ(All(), "greedy1 slow9");
 }
 
