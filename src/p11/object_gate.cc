@@ -4,34 +4,35 @@ namespace assertion::p11 {
 
 using std::chrono::steady_clock;
 
-ObjectGate::Look::Look(ObjectGate& gate) : gate_(gate) {
-  std::unique_lock lock(gate_.mutex_);
-  // From the change's beginning, not from ours: a change that hangs delays one look, not each.
-  while (gate_.changes_ > 0 && steady_clock::now() < gate_.changing_since_ + gate_.patience_) {
-    gate_.moved_.wait_until(lock, gate_.changing_since_ + gate_.patience_);
+ObjectGate::Reader::Reader(ObjectGate& gate) : gate_(gate) {
+  MutexLock lock(gate_.mutex_);
+  const auto no_writer = [this]() REQUIRES(gate_.mutex_) { return gate_.writers_ == 0; };
+  // Counted from the writer's begin and not from the reader's: a writer that hangs delays one reader, not each.
+  while (gate_.writers_ > 0 && steady_clock::now() < gate_.latest_write_ + gate_.patience_) {
+    gate_.changed_.wait_until(lock, gate_.latest_write_ + gate_.patience_, no_writer);
   }
-  ++gate_.looks_;
+  ++gate_.readers_;
 }
 
-ObjectGate::Look::~Look() {
-  const std::lock_guard lock(gate_.mutex_);
-  --gate_.looks_;
-  gate_.moved_.notify_all();
+ObjectGate::Reader::~Reader() {
+  const MutexLock lock(gate_.mutex_);
+  --gate_.readers_;
+  gate_.changed_.notify_all();
 }
 
-ObjectGate::Change::Change(ObjectGate& gate) : gate_(gate) {
-  std::unique_lock lock(gate_.mutex_);
+ObjectGate::Writer::Writer(ObjectGate& gate) : gate_(gate) {
+  MutexLock lock(gate_.mutex_);
   const auto deadline = steady_clock::now() + gate_.patience_;
-  gate_.moved_.wait_until(lock, deadline, [this] { return gate_.changes_ == 0; });
-  ++gate_.changes_;
-  gate_.changing_since_ = steady_clock::now();
-  gate_.moved_.wait_until(lock, deadline, [this] { return gate_.looks_ == 0; });
+  gate_.changed_.wait_until(lock, deadline, [this]() REQUIRES(gate_.mutex_) { return gate_.writers_ == 0; });
+  ++gate_.writers_;
+  gate_.latest_write_ = steady_clock::now();
+  gate_.changed_.wait_until(lock, deadline, [this]() REQUIRES(gate_.mutex_) { return gate_.readers_ == 0; });
 }
 
-ObjectGate::Change::~Change() {
-  const std::lock_guard lock(gate_.mutex_);
-  --gate_.changes_;
-  gate_.moved_.notify_all();
+ObjectGate::Writer::~Writer() {
+  const MutexLock lock(gate_.mutex_);
+  --gate_.writers_;
+  gate_.changed_.notify_all();
 }
 
 }  // namespace assertion::p11

@@ -92,7 +92,7 @@ Status Session::LogIn(const Pin& pin) {
 
 Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> pattern) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_FindObjectsInit"));
-  const ObjectGate::Look look(module_->objects());
+  const ObjectGate::Reader reading(module_->objects());
   auto rv = (*module_)->C_FindObjectsInit(handle_, pattern.data(), pattern.size());
   if (rv != CKR_OK) {
     return Failed("C_FindObjectsInit", rv);
@@ -116,7 +116,7 @@ Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> patt
 
 Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_GetAttributeValue"));
-  const ObjectGate::Look look(module_->objects());
+  const ObjectGate::Reader reading(module_->objects());
   CK_ATTRIBUTE attribute{.type = type, .pValue = nullptr, .ulValueLen = 0};
   auto rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
   if (rv == CKR_ATTRIBUTE_TYPE_INVALID || attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION) {
@@ -139,7 +139,7 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
 
 Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_CreateObject"));
-  const ObjectGate::Change change(module_->objects());
+  const ObjectGate::Writer writing(module_->objects());
   CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
   const auto rv = (*module_)->C_CreateObject(handle_, attributes.data(), attributes.size(), &object);
   if (rv != CKR_OK) {
@@ -150,7 +150,7 @@ Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
 
 Status Session::Destroy(CK_OBJECT_HANDLE object) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_DestroyObject"));
-  const ObjectGate::Change change(module_->objects());
+  const ObjectGate::Writer writing(module_->objects());
   if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && !IsGone(rv)) {
     return Failed("C_DestroyObject", rv);
   }
@@ -160,7 +160,7 @@ Status Session::Destroy(CK_OBJECT_HANDLE object) {
 Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                                   std::span<CK_ATTRIBUTE> private_template) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_GenerateKeyPair"));
-  const ObjectGate::Change change(module_->objects());
+  const ObjectGate::Writer writing(module_->objects());
   KeyPair pair{};
   const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
                                                 private_template.data(), private_template.size(), &pair.public_key,

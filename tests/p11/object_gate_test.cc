@@ -14,8 +14,8 @@ using std::chrono::milliseconds;
 
 TEST(ObjectGateTest, LooksGoTogether) {
   ObjectGate gate{hours(1)};
-  const ObjectGate::Look one(gate);
-  const ObjectGate::Look other(gate);
+  const ObjectGate::Reader one(gate);
+  const ObjectGate::Reader other(gate);
 }
 
 TEST(ObjectGateTest, NothingGoesBesideAChange) {
@@ -28,7 +28,7 @@ TEST(ObjectGateTest, NothingGoesBesideAChange) {
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        const ObjectGate::Look look(gate);
+        const ObjectGate::Reader look(gate);
         ++looking;
         met += changing > 0 ? 1 : 0;
         --looking;
@@ -36,7 +36,7 @@ TEST(ObjectGateTest, NothingGoesBesideAChange) {
     });
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        const ObjectGate::Change change(gate);
+        const ObjectGate::Writer change(gate);
         met += ++changing > 1 || looking > 0 ? 1 : 0;
         std::this_thread::yield();
         --changing;
@@ -49,20 +49,20 @@ TEST(ObjectGateTest, NothingGoesBesideAChange) {
 
 TEST(ObjectGateTest, NobodyWaitsLongerThanThePatience) {
   ObjectGate gate{milliseconds(1)};
-  const ObjectGate::Look hangs(gate);
-  const ObjectGate::Change too(gate);
-  const ObjectGate::Change other(gate);
-  const ObjectGate::Look look(gate);
+  const ObjectGate::Reader hangs(gate);
+  const ObjectGate::Writer too(gate);
+  const ObjectGate::Writer other(gate);
+  const ObjectGate::Reader look(gate);
 }
 
 // A change that hangs costs all the looks of its thread's neighbours one patience, not one each.
 TEST(ObjectGateTest, AnOldChangeHoldsUpNoLook) {
   constexpr milliseconds kPatience{200};
   ObjectGate gate{kPatience};
-  const ObjectGate::Change hangs(gate);
+  const ObjectGate::Writer hangs(gate);
   const auto began = std::chrono::steady_clock::now();
   for (int i = 0; i < 1000; ++i) {
-    const ObjectGate::Look look(gate);
+    const ObjectGate::Reader look(gate);
   }
   EXPECT_LT(std::chrono::steady_clock::now() - began, 100 * kPatience);
 }

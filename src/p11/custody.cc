@@ -1,0 +1,81 @@
+#include "p11/custody.h"
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "p11/attribute.h"
+#include "p11/objects.h"
+
+namespace assertion::p11 {
+namespace {
+
+struct CustodyRule {
+  CK_ATTRIBUTE_TYPE type;
+  std::string_view name;
+  std::string_view meaning;      // what the right value proves
+  std::optional<bool> at_birth;  // set in the template of a new key, and checked when read back
+  std::optional<bool> to_sign;   // required of every key that signs
+  bool recent;                   // older modules do not know it: optional at birth
+};
+
+constexpr std::array kCustody = {
+    CustodyRule{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true, true,
+                false},
+    CustodyRule{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", "its value never could be", {}, true, false},
+    CustodyRule{CKA_EXTRACTABLE, "CKA_EXTRACTABLE", "it cannot be wrapped and taken out", false, false, false},
+    CustodyRule{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", "it never could be", {}, true, false},
+    CustodyRule{CKA_LOCAL, "CKA_LOCAL", "it was generated inside the token, not imported", {}, true, false},
+    CustodyRule{CKA_SIGN, "CKA_SIGN", "it signs", true, true, false},
+    CustodyRule{CKA_PRIVATE, "CKA_PRIVATE", "it is of no use without login", true, true, false},
+    CustodyRule{CKA_DECRYPT, "CKA_DECRYPT", "it does not decrypt", false, {}, false},
+    CustodyRule{CKA_UNWRAP, "CKA_UNWRAP", "it does not unwrap other keys", false, {}, false},
+    CustodyRule{CKA_DERIVE, "CKA_DERIVE", "no key is derived from it", false, {}, false},
+    CustodyRule{CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", "it does not sign with message recovery", false, {}, false},
+    CustodyRule{CKA_COPYABLE, "CKA_COPYABLE", "it cannot be copied with other attributes", false, {}, true},
+    CustodyRule{CKA_MODIFIABLE, "CKA_MODIFIABLE", "its attributes cannot be changed", false, {}, true},
+};
+
+}  // namespace
+
+std::vector<CK_ATTRIBUTE> CustodyTemplate(CustodyRequest request) {
+  std::vector<CK_ATTRIBUTE> attributes;
+  for (const auto& rule : kCustody) {
+    if (rule.at_birth && (request == CustodyRequest::kAll || !rule.recent)) {
+      attributes.push_back(Attribute(rule.type, *rule.at_birth ? kTrue : kFalse));
+    }
+  }
+  return attributes;
+}
+
+Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
+  std::vector<KeyAttribute> attributes;
+  for (const auto& rule : kCustody) {
+    ASSIGN_OR_RETURN(const auto value, ReadFlag(session, key, rule.type));
+    attributes.push_back({.name = rule.name, .meaning = rule.meaning, .value = value, .required = rule.to_sign});
+  }
+  return attributes;
+}
+
+Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes) {
+  if (attributes.size() != kCustody.size()) {
+    return Fail(Code::kInternal, "the attributes of a new key were not read back", "CheckCustodyAtBirth");
+  }
+  std::string wrong;
+  for (std::size_t i = 0; i < kCustody.size(); ++i) {
+    const auto& rule = kCustody[i];
+    const auto& read = attributes[i];
+    const bool may_be_absent = rule.recent && !read.value;
+    if (!read.ok() || (rule.at_birth && !may_be_absent && read.value != rule.at_birth)) {
+      wrong += (wrong.empty() ? "" : ", ") + std::string(rule.name);
+    }
+  }
+  if (!wrong.empty()) {
+    return Fail(Code::kKeyForbidden, "the token made a key that does not show the attributes asked for: " + wrong);
+  }
+  return {};
+}
+
+}  // namespace assertion::p11

@@ -1,0 +1,45 @@
+#include "p11/hsm_signing_session.h"
+
+#include <iterator>
+#include <string>
+
+#include "p11/objects.h"
+
+namespace assertion::p11 {
+
+Result<Bytes> HsmSigningSession::Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) {
+  const auto* mechanism = mechanisms_->Find(algorithm);
+  if (mechanism == nullptr) {
+    return Fail(Code::kLedgerUnusable, "the HSM has no mechanism for " + std::string(algorithm.name),
+                "C_GetMechanismInfo: neither " + std::string(algorithm.of_message.name) + " nor one over a digest");
+  }
+  ASSIGN_OR_RETURN(const auto key, HandleOf(id));
+  const auto data =
+      mechanism->digest == nullptr ? AsBytes(input) : hasher_.Hash(*mechanism->digest, mechanism->digest_info, input);
+  return data ? session_.Sign(*mechanism, key, *data) : std::unexpected(data.error());
+}
+
+Result<CK_OBJECT_HANDLE> HsmSigningSession::HandleOf(const Bytes& id) {
+  if (const auto known = handles_.find(id); known != handles_.end()) {
+    return known->second;
+  }
+  ASSIGN_OR_RETURN(auto found, FindById(session_, CKO_PRIVATE_KEY, id));
+  // Anyone can create a private key object with CKA_PRIVATE false: ignore these.
+  for (auto key = found.begin(); key != found.end();) {
+    ASSIGN_OR_RETURN(const auto is_private, ReadFlag(session_, *key, CKA_PRIVATE));
+    key = is_private == true ? std::next(key) : found.erase(key);
+  }
+  if (found.empty()) {
+    RETURN_IF_ERROR(session_.CheckLogin());  // without a login the token shows no private key
+    return Fail(Code::kLedgerUnusable, "the key is not on the token any more: see assertionctl doctor",
+                "C_FindObjects: no private key with CKA_ID " + Hex(id));
+  }
+  if (found.size() > 1) {
+    return Fail(Code::kKeyAmbiguous, "the token holds several keys with one CKA_ID: see assertionctl doctor",
+                "C_FindObjects: " + std::to_string(found.size()) + " private keys with CKA_ID " + Hex(id));
+  }
+  handles_.emplace(id, found.front());
+  return found.front();
+}
+
+}  // namespace assertion::p11

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <p11-kit/pkcs11.h>
+
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <utility>
+
+#include "assertion/error.h"
+#include "assertion/mutex.h"
+#include "assertion/token.h"
+#include "p11/module.h"
+#include "p11/session.h"
+
+namespace assertion::p11 {
+
+// This process's login to one token as its user, kept alive by a session that stays open: closing a process's last
+// session logs it out. All methods may be called from any thread.
+class Login {
+ public:
+  // Makes one attempt with the PIN file's content. Makes none when the token says that it is the last one before the
+  // lock (kPinLocked), or when the token refused this PIN before (kPinRefused, remembered in `state_directory`).
+  static Result<std::unique_ptr<Login>> LogIn(std::shared_ptr<Module> module, TokenInfo info, std::string pin_path,
+                                              std::string state_directory);
+
+  // The token as it was found at the latest login.
+  TokenInfo info() const { return Connected()->info; }
+
+  // How often the login was renewed: object handles are valid in one epoch.
+  unsigned epoch() const { return Connected()->epoch; }
+
+  // Opens a session under the login. Waits up to a second for a reload that is not logged in again: a session that is
+  // opened in between shows no private key.
+  Result<Session> OpenSession(CK_FLAGS flags) const;
+
+  // See Token::Check and Token::Reconnect.
+  Status Check();
+  Status Reconnect(Reconnection how);
+
+ private:
+  struct Connection {
+    Connection(TokenInfo token, Session session, unsigned count)
+        : info(std::move(token)), epoch(count), login(std::move(session)) {}
+
+    const TokenInfo info;
+    const unsigned epoch;
+    Mutex mutex;  // a session belongs to one thread at a time
+    Session login GUARDED_BY(mutex);
+  };
+
+  Login(std::shared_ptr<Module> module, std::string pin_path, std::string state_directory,
+        std::shared_ptr<Connection> connection)
+      : module_(std::move(module)),
+        pin_path_(std::move(pin_path)),
+        state_directory_(std::move(state_directory)),
+        connection_(std::move(connection)) {}
+
+  std::shared_ptr<Connection> Connected() const;
+
+  const std::shared_ptr<Module> module_;
+  const std::string pin_path_;
+  const std::string state_directory_;
+  Mutex reconnecting_;                               // one Reconnect at a time
+  mutable std::shared_timed_mutex reload_to_login_;  // held from a reload until the login that follows it
+  mutable Mutex mutex_;
+  std::shared_ptr<Connection> connection_ GUARDED_BY(mutex_);
+};
+
+}  // namespace assertion::p11
