@@ -292,6 +292,7 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
     if (!record) {
       return std::unexpected(record.error());
     }
+    draft.now = ring_.Now();  // to make it may have taken long, and it is published from now on
     record->publish_from = draft.now;
     draft.next.keys.push_back(*record);
     if (!sign_from) {

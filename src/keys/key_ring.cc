@@ -273,6 +273,25 @@ std::unexpected<Error> Flawed(std::string_view client_id, const Error& flaw) {
               "client '" + std::string(client_id) + "' cannot sign: " + flaw.message + ": see assertionctl doctor");
 }
 
+// How long a look at the ledger of a client with Binding::kJwks counts. See KeyRing.
+std::chrono::milliseconds LookCountsFor(const Client& client) {
+  return std::chrono::milliseconds(client.publish_lead) * 3 / 4;
+}
+
+bool IsOutdated(const ClientKeys& keys) { return keys.counts_until <= std::chrono::steady_clock::now(); }
+
+// Until when a key that was not in the ledger at the last look is held back. One that was forced to sign early is not.
+Time HeldUntil(const Client& client, const KeyRecord& record, Time now) {
+  const bool waits = record.sign_from != kNever && record.sign_from - record.publish_from >= client.publish_lead;
+  const auto safe = now + std::chrono::ceil<std::chrono::seconds>(LookCountsFor(client));
+  return client.binding == Binding::kJwks && waits && record.sign_from < safe ? safe : Time();
+}
+
+std::unexpected<Error> Outdated(std::string_view client_id) {
+  return Fail(Code::kUnavailable, "the HSM is not available; try again",
+              "the keys of client '" + std::string(client_id) + "' could not be read for most of publish_lead");
+}
+
 std::unexpected<Error> NoSigningKey(std::string_view client_id) {
   return Fail(Code::kFailedPrecondition, "client '" + std::string(client_id) +
                                              "' has no key that signs now: assertionctl key generate --client-id " +
@@ -406,6 +425,7 @@ void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std
 // `whole`: all of it, or nothing.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   OlderLedgers rolled_back;
+  const auto began = std::chrono::steady_clock::now();
   const auto ledgers = ReadLedgers(rolled_back);
   if (!ledgers) {
     return std::unexpected(ledgers.error());
@@ -457,8 +477,18 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
       labels.insert(client.client_id);
     }
   }
+  std::set<std::string_view> unread;
+  const auto adopt = [&] {
+    for (const auto& client : clients) {
+      if (const auto keys = after->find(client.client_id); keys != after->end() && !unread.contains(client.client_id)) {
+        keys->second.counts_until = client.binding == Binding::kJwks ? began + LookCountsFor(client)
+                                                                     : std::chrono::steady_clock::time_point::max();
+      }
+    }
+    Adopt(ledgers->ledgers, rolled_back, std::move(after));
+  };
   if (changed.empty()) {
-    Adopt(ledgers->ledgers, rolled_back, std::move(after));  // a client may have gone
+    adopt();  // a client may have gone
     return read;
   }
   const auto contents = token_.Read(labels);
@@ -476,6 +506,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
       continue;
     }
     read = std::unexpected(keys.error());
+    unread.insert(change.client.client_id);
     if (whole) {
       return read;
     }
@@ -483,7 +514,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
       after->insert(*known);  // one client's trouble is not another's
     }
   }
-  Adopt(ledgers->ledgers, rolled_back, std::move(after));
+  adopt();
   return read;
 }
 
@@ -491,6 +522,7 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
 Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
                                  const ClientKeys& before) const {
   const auto now = clock_();
+  const bool others_sign = before.SigningAt(now) != nullptr;  // false at the first look: nobody knows how late it is
   ClientKeys keys{.version = ledger.version, .keys = {}};
   for (const auto& record : ledger.keys) {
     const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
@@ -502,11 +534,16 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
     if (!admitted && IsTheTokens(admitted.error())) {
       return std::unexpected(admitted.error());
     }
+    const auto* earlier = before.WithKid(record.kid);
+    const auto held_until = earlier != nullptr ? earlier->held_until
+                            : others_sign      ? HeldUntil(client, record, now)
+                                               : Time();
     if (admitted) {
+      admitted->held_until = held_until;
       keys.keys.push_back(std::move(*admitted));
       continue;
     }
-    ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}};
+    ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}, .certificate_flaw = {}, .held_until = held_until};
     if (!withdrawn) {
       // One that is not found may be hidden by a token that is away: its signatures will tell.
       const auto* known = found == nullptr ? before.WithKid(record.kid) : nullptr;
@@ -640,6 +677,14 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto found = keys->find(client_id);
   const auto now = clock_();
   const auto* entry = found == keys->end() ? nullptr : SigningAt(client_id, found->second, now);
+  if (found != keys->end() && IsOutdated(found->second)) {
+    return Outdated(client_id);
+  }
+  if (entry != nullptr && now < entry->held_until) {
+    return Fail(Code::kUnavailable, "the next key cannot sign yet; try again",
+                "client '" + std::string(client_id) + "': its ledger was written late; key " + entry->record.kid +
+                    " signs from " + Rfc3339(entry->held_until) + " on");
+  }
   if (entry != nullptr && !entry->key && entry->flaw) {
     return Flawed(client_id, *entry->flaw);
   }
@@ -659,6 +704,12 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   return entry->key;
 }
 
+std::chrono::steady_clock::time_point KeyRing::CountsUntil(std::string_view client_id) const {
+  const auto keys = keys_.load();
+  const auto found = keys->find(client_id);
+  return found == keys->end() ? std::chrono::steady_clock::time_point::max() : found->second.counts_until;
+}
+
 // Of copies the original's schedule is asked, as in SigningAt.
 bool KeyRing::IsGood(const SigningKey& key) const {
   auto keys = keys_.load();
@@ -668,7 +719,7 @@ bool KeyRing::IsGood(const SigningKey& key) const {
     found = keys->find(key.client_id);
   }
   const auto* entry = found == keys->end() ? nullptr : found->second.WithKid(key.kid);
-  return entry != nullptr && entry->record.StateAt(clock_()) != KeyState::kWithdrawn;
+  return entry != nullptr && entry->record.StateAt(clock_()) != KeyState::kWithdrawn && !IsOutdated(found->second);
 }
 
 Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view kid) const {
