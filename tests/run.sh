@@ -19,7 +19,8 @@ usage: tests/run.sh [--only STEP]... [--long]
   package     with --long or --only: the Debian package, run under systemd on a bare system; the container
   bench       the benchmark runs; its figures are not judged
   siege       with --long or --only: an hour of all attacks at once, while a backend must lose nothing; then 10,000
-              losses of objects, sessions and processes, after each of which it must sign again
+              losses of objects, sessions and processes, after each of which it must sign again, and a network
+              HSM that is cut off for minutes
   --only STEP run this step alone (may be given again)
   --long      fuzz each for five minutes, all tests under the sanitizers, repeat the thread tests, measure properly
 Logs: build/ci/STEP.log. Exit status: 0 all passed; 1 something failed; 2 wrong usage.
@@ -147,7 +148,10 @@ step_siege() {
     E2E_VANISHED_STEPS=${E2E_VANISHED_STEPS:-10000} E2E_VANISHED_SEED=$(date +%s) tests/e2e/run.sh build/release/bin \
       build/release/e2e node --test --test-reporter=spec vanished.test.mjs &&
     E2E_HANDSHAKES=1000 tests/e2e/run.sh build/release/bin build/release/e2e \
-      node --test --test-reporter=spec tls_key.test.mjs
+      node --test --test-reporter=spec tls_key.test.mjs &&
+    E2E_NETWORK_SECONDS=${E2E_NETWORK_SECONDS:-180} E2E_NETWORK_ROUNDS=${E2E_NETWORK_ROUNDS:-2} \
+      E2E_NETWORK_SEED=$(date +%s) tests/e2e/run.sh build/release/bin build/release/e2e \
+      node --test --test-reporter=spec network_hsm.test.mjs
 }
 
 passed=0 failed=0 failures=()

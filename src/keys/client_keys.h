@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -21,6 +22,7 @@ struct ScheduledKey {
   SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or one with a flaw
   std::optional<Error> flaw;  // what is wrong with it on the token; with a key: it was well before, and stays in use
   std::optional<Error> certificate_flaw = std::nullopt;  // why its certificate cannot be shown, or not after a restart
+  Time held_until{};                                     // does not sign before, though its record says so: see KeyRing
 };
 
 // One client's keys, by sign_from.
@@ -29,6 +31,7 @@ struct ClientKeys {
   std::vector<ScheduledKey> keys;
   bool copies = false;   // see KeyRing
   std::size_t seen = 0;  // changes with the objects on the token that bear on them
+  std::chrono::steady_clock::time_point counts_until = std::chrono::steady_clock::time_point::max();  // see KeyRing
 
   // Null when none.
   const ScheduledKey* SigningAt(Time now) const;

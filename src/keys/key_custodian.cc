@@ -267,6 +267,7 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
     const bool first = !WillSign(draft.next.keys, draft.now);
     ASSIGN_OR_RETURN(auto record, MakeKey(client, key, draft));
+    draft.now = ring_.Now();  // generating it may have taken long, and it is published from now on
     record.publish_from = draft.now;
     draft.next.keys.push_back(record);
     if (!sign_from) {

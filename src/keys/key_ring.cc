@@ -30,6 +30,25 @@ std::unexpected<Error> Flawed(std::string_view client_id, const Error& flaw) {
               "client '" + std::string(client_id) + "' cannot sign: " + flaw.message + ": see assertionctl doctor");
 }
 
+// How long a look at the ledger of a client with Binding::kJwks counts. See KeyRing.
+std::chrono::milliseconds LookCountsFor(const Client& client) {
+  return std::chrono::milliseconds(client.publish_lead) * 3 / 4;
+}
+
+bool IsOutdated(const ClientKeys& keys) { return keys.counts_until <= std::chrono::steady_clock::now(); }
+
+// Until when a key that was not in the ledger at the last look is held back. One that was forced to sign early is not.
+Time HeldUntil(const Client& client, const KeyRecord& record, Time now) {
+  const bool waits = record.sign_from != kNever && record.sign_from - record.publish_from >= client.publish_lead;
+  const auto safe = now + std::chrono::ceil<std::chrono::seconds>(LookCountsFor(client));
+  return client.binding == Binding::kJwks && waits && record.sign_from < safe ? safe : Time();
+}
+
+std::unexpected<Error> Outdated(std::string_view client_id) {
+  return Fail(Code::kUnavailable, "the HSM is not available; try again",
+              "the keys of client '" + std::string(client_id) + "' could not be read for most of publish_lead");
+}
+
 std::unexpected<Error> NoSigningKey(std::string_view client_id) {
   return Fail(Code::kFailedPrecondition, "client '" + std::string(client_id) +
                                              "' has no key that signs now: assertionctl key generate --client-id " +
@@ -166,11 +185,13 @@ struct KeyRing::Refreshed {
   std::shared_ptr<const KeySet> originals;  // null without KeyRing::originals_
   std::shared_ptr<KeySet> after = std::make_shared<KeySet>();
   std::vector<Stale> stale;
+  std::set<std::string_view> unread;  // clients whose keys could not be read
   Status status;
 };
 
 // `whole`: all clients are updated, or none.
 Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
+  const auto began = std::chrono::steady_clock::now();
   Refreshed refreshed;
   ASSIGN_OR_RETURN(refreshed.ledgers, ReadLedgers(refreshed.rolled_back));
   stray_ledgers_.store(std::make_shared<const std::vector<StrayText>>(refreshed.ledgers.strays));
@@ -186,6 +207,13 @@ Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
   }
   if (!refreshed.stale.empty()) {
     RETURN_IF_ERROR(ReadStale(whole, refreshed));
+  }
+  for (const auto& client : clients) {
+    const auto keys = refreshed.after->find(client.client_id);
+    if (keys != refreshed.after->end() && !refreshed.unread.contains(client.client_id)) {
+      keys->second.counts_until = client.binding == Binding::kJwks ? began + LookCountsFor(client)
+                                                                   : std::chrono::steady_clock::time_point::max();
+    }
   }
   Adopt(refreshed.ledgers.ledgers, refreshed.rolled_back, std::move(refreshed.after));  // a client may have gone
   return refreshed.status;
@@ -241,6 +269,7 @@ Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
       return std::unexpected(keys.error());
     }
     refreshed.status = std::unexpected(keys.error());
+    refreshed.unread.insert(stale.client.client_id);
     if (is_known) {
       refreshed.after->insert(*known);  // one client's trouble is not another's
     }
@@ -252,6 +281,7 @@ Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
 Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
                                  const ClientKeys& before) const {
   const auto now = clock_();
+  const bool others_sign = before.SigningAt(now) != nullptr;  // false at the first look: nobody knows how late it is
   ClientKeys keys{.version = ledger.version, .keys = {}};
   for (const auto& record : ledger.keys) {
     const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
@@ -263,11 +293,16 @@ Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledge
     if (!admitted && IsTokenError(admitted.error())) {
       return std::unexpected(admitted.error());
     }
+    const auto* earlier = before.WithKid(record.kid);
+    const auto held_until = earlier != nullptr ? earlier->held_until
+                            : others_sign      ? HeldUntil(client, record, now)
+                                               : Time();
     if (admitted) {
+      admitted->held_until = held_until;
       keys.keys.push_back(std::move(*admitted));
       continue;
     }
-    ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}};
+    ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}, .certificate_flaw = {}, .held_until = held_until};
     if (!withdrawn) {
       // One that is not found may be hidden by a token that is away: its signatures will tell.
       const auto* known = found == nullptr ? before.WithKid(record.kid) : nullptr;
@@ -404,6 +439,14 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   const auto found = keys->find(client_id);
   const auto now = clock_();
   const auto* entry = found == keys->end() ? nullptr : SigningAt(client_id, found->second, now);
+  if (found != keys->end() && IsOutdated(found->second)) {
+    return Outdated(client_id);
+  }
+  if (entry != nullptr && now < entry->held_until) {
+    return Fail(Code::kUnavailable, "the next key cannot sign yet; try again",
+                "client '" + std::string(client_id) + "': its ledger was written late; key " + entry->record.kid +
+                    " signs from " + Rfc3339(entry->held_until) + " on");
+  }
   if (entry != nullptr && !entry->key && entry->flaw) {
     return Flawed(client_id, *entry->flaw);
   }
@@ -423,6 +466,12 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
   return entry->key;
 }
 
+std::chrono::steady_clock::time_point KeyRing::CountsUntil(std::string_view client_id) const {
+  const auto keys = keys_.load();
+  const auto found = keys->find(client_id);
+  return found == keys->end() ? std::chrono::steady_clock::time_point::max() : found->second.counts_until;
+}
+
 // Copies follow the original's schedule, as in SigningAt.
 bool KeyRing::IsGood(const SigningKey& key) const {
   auto keys = keys_.load();
@@ -432,7 +481,7 @@ bool KeyRing::IsGood(const SigningKey& key) const {
     found = keys->find(key.client_id);
   }
   const auto* entry = found == keys->end() ? nullptr : found->second.WithKid(key.kid);
-  return entry != nullptr && entry->record.StateAt(clock_()) != KeyState::kWithdrawn;
+  return entry != nullptr && entry->record.StateAt(clock_()) != KeyState::kWithdrawn && !IsOutdated(found->second);
 }
 
 Result<ScheduledKey> KeyRing::Find(std::string_view client_id, std::string_view kid) const {

@@ -38,6 +38,11 @@ namespace assertion {
 // What is wrong with a key on the token is that key's flaw, and stops nobody else. A key with a flaw does not sign and
 // is not published, except one that was well before and is not found any more: the HSM then says so at each call.
 //
+// With Binding::kJwks any server's JWK Set may be what a verifier knows, so a ring that could not be read counts for
+// three quarters of publish_lead: after that nothing is signed by it and its JWK Set is not given out. The last quarter
+// is for a ledger that was written late. One that was written later than that shows as a key that comes too close to
+// its sign_from: the ring then holds it back until no older JWK Set is in use.
+//
 // The ring of a second HSM has `originals`, the ring of the first. Of a client with Binding::kCertificate it holds
 // copies: the identity server knows one key, so the schedule is the original's alone, and what the vendor's means have
 // brought to this token counts once its public key is the original's, it is fit to sign, and it has signed.
@@ -100,6 +105,9 @@ class KeyRing {
   std::int64_t VersionOf(std::string_view client_id) const;
 
   std::shared_ptr<const KeySet> Snapshot() const { return keys_.load(); }
+
+  // Until when what the ring knows of the client's keys counts; time_point::max(): until they are read again.
+  std::chrono::steady_clock::time_point CountsUntil(std::string_view client_id) const;
 
   // Why clients have no ledger that counts, by client id, at the last refresh. It stops them alone.
   using LedgerErrors = std::map<std::string, Error, std::less<>>;

@@ -116,10 +116,11 @@ bool Names(std::string_view if_none_match, std::string_view tag) {
 }
 
 // Answers `body`, or that the asker has it already. A new key signs publish_lead after it is published, so what was
-// fetched before may be kept for half of that.
-HttpAnswer Publish(const Client& client, const HttpRequest& request, std::string body, const char* content_type) {
+// fetched before may be kept for half of that, and for no longer than it counts here (see KeyRing).
+HttpAnswer Publish(const Client& client, std::chrono::seconds counts_for, const HttpRequest& request, std::string body,
+                   const char* content_type) {
   const auto tag = "\"" + jws::Sha256Thumbprint(AsBytes(body)) + "\"";
-  const auto age = std::min(kLongestAge, client.publish_lead / 2);
+  const auto age = std::min({kLongestAge, client.publish_lead / 2, counts_for});
   HttpAnswer answer{.status = kOk,
                     .body = {},
                     .headers = {{"ETag", tag}, {"Cache-Control", "public, max-age=" + std::to_string(age.count())}}};
@@ -188,9 +189,18 @@ HttpAnswer HttpPages::AnswerProbe(const std::string& path) const {
 HttpAnswer HttpPages::AnswerJwks(const std::string& client_id, const HttpRequest& request) const {
   const auto first = hsms_.First();
   const auto client = first->keys.FindClient(client_id);
-  return client
-             ? Publish(*client, request, JwkSet(hsms_.KeysOf(client_id), first->keys.Now()), "application/jwk-set+json")
-             : NoSuchClient();
+  if (!client) {
+    return NoSuchClient();
+  }
+  const auto counts_for = hsms_.CountsUntil(client_id) - std::chrono::steady_clock::now();
+  if (counts_for <= counts_for.zero()) {
+    auto answer = Say(kServiceUnavailable,
+                      "the keys could not be read from the HSM for most of publish_lead: ask another server");
+    answer.headers.emplace_back("Cache-Control", "no-store");
+    return answer;
+  }
+  return Publish(*client, std::chrono::floor<std::chrono::seconds>(counts_for), request,
+                 JwkSet(hsms_.KeysOf(client_id), first->keys.Now()), "application/jwk-set+json");
 }
 
 HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std::string& kid,
@@ -205,7 +215,7 @@ HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std:
   }
   const auto& key = found->entry.key;
   return key && !key->chain.empty()
-             ? Publish(*client, request, x509::ToPem(key->chain), "application/pem-certificate-chain")
+             ? Publish(*client, kLongestAge, request, x509::ToPem(key->chain), "application/pem-certificate-chain")
              : Say(kNotFound, "the key has no certificate");
 }
 

@@ -259,7 +259,8 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall
   RETURN_IF_ERROR(Parse(unary.request(), request));
   RETURN_IF_ERROR(policy_.load()->FindForReading(*unary.caller(), request.client_id()));
   ASSIGN_OR_RETURN(const auto found, hsms_.Find(request.client_id(), request.kid()));
-  const auto& [record, key, flaw, certificate_flaw] = found.entry;
+  const auto& key = found.entry.key;
+  const auto& certificate_flaw = found.entry.certificate_flaw;
   if (key && key->chain.empty() && certificate_flaw) {
     return Fail(Code::kFailedPrecondition, certificate_flaw->message + ": import it again");
   }
@@ -276,7 +277,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall
   reply.set_x5t_s256(jws::Sha256Thumbprint(chain.front().der));
   reply.mutable_not_before()->set_seconds(chain.front().not_before.time_since_epoch().count());
   reply.mutable_not_after()->set_seconds(chain.front().not_after.time_since_epoch().count());
-  reply.set_kid(record.kid);
+  reply.set_kid(found.entry.record.kid);
   return reply;
 }
 
@@ -287,6 +288,9 @@ Result<v1::GetJwksResponse> AssertionService::Jwks(const UnaryCall& unary) const
   }
   RETURN_IF_ERROR(Parse(unary.request(), request));
   RETURN_IF_ERROR(policy_.load()->FindForReading(*unary.caller(), request.client_id()));
+  if (hsms_.CountsUntil(request.client_id()) <= std::chrono::steady_clock::now()) {
+    return Fail(Code::kUnavailable, "the keys could not be read from the HSM for most of publish_lead; try again");
+  }
   const auto keys = hsms_.KeysOf(request.client_id());
   if (keys.keys.empty()) {
     return Fail(Code::kFailedPrecondition, "client '" + request.client_id() +

@@ -83,6 +83,14 @@ Result<HsmGroup::Found> HsmGroup::Find(std::string_view client_id, std::string_v
   return std::unexpected(*error);
 }
 
+std::chrono::steady_clock::time_point HsmGroup::CountsUntil(std::string_view client_id) const {
+  auto latest = std::chrono::steady_clock::time_point::min();
+  for (const auto& hsm : All()) {
+    latest = std::max(latest, hsm->keys.CountsUntil(client_id));
+  }
+  return latest;
+}
+
 ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
   ClientKeys all;
   for (const auto& hsm : All()) {

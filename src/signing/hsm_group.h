@@ -75,6 +75,10 @@ class HsmGroup {
   // As KeyRing::Find, on the first HSM that has such a key itself, no copy.
   Result<Found> Find(std::string_view client_id, std::string_view kid) const;
 
+  // As KeyRing::CountsUntil, on the HSM that was read last: where another is away, its keys as they were known are
+  // published on.
+  std::chrono::steady_clock::time_point CountsUntil(std::string_view client_id) const;
+
   // The keys of all HSMs.
   ClientKeys KeysOf(std::string_view client_id) const;
 

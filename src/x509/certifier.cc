@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "x509/certificate.h"
@@ -30,9 +32,17 @@ using RequestPtr = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
 constexpr std::size_t kMostAlternativeNames = 100;
 constexpr const char* kKeyUsage = "critical,digitalSignature";
 
+// p11-kit's proxy and client: every C_GetFunctionList is another list, which C_Initialize and C_Finalize begin and end
+// alone. A list that is never ended keeps the proxy on a connection that is lost, whatever the others do.
+bool EndsOnlyItsOwnList(std::string_view module_path) {
+  const auto file = module_path.substr(module_path.rfind('/') + 1);
+  return file == "p11-kit-proxy.so" || file == "p11-kit-client.so";
+}
+
 // no-deinit: the provider would finalise the module under the other users of this process. cache-keys: it would copy
 // private keys into session objects.
 std::string ProviderConfiguration(const std::string& module_path) {
+  const std::string quirks = EndsOnlyItsOwnList(module_path) ? "" : "pkcs11-module-quirks = no-deinit\n";
   return "openssl_conf = init\n"
          "[init]\n"
          "providers = provider_list\n"
@@ -42,8 +52,8 @@ std::string ProviderConfiguration(const std::string& module_path) {
          "[default_provider]\n"
          "activate = 1\n"
          "[pkcs11_provider]\n"
-         "activate = 1\n"
-         "pkcs11-module-quirks = no-deinit\n"
+         "activate = 1\n" +
+         quirks +
          "pkcs11-module-cache-keys = false\n"
          "pkcs11-module-path = " +
          module_path + "\n";

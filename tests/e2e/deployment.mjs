@@ -32,16 +32,16 @@ export class Deployment {
   }
 
   // Starts another daemon on the same token, with a socket of its own. It ends by stopDaemon(), before this one does.
-  // changed: fields of its configuration that differ.
-  async startReplica(changed = {}) {
-    const replica = Object.assign(new Deployment(), this);
-    replica.socket = path.join(this.folder, 'replica.sock');
+  // changed: fields of its configuration that differ; name: of its files; launcher: see startDaemon.
+  async startReplica(changed = {}, { name = 'replica', launcher = this.launcher } = {}) {
+    const replica = Object.assign(new Deployment(), this, { launcher });
+    replica.socket = path.join(this.folder, `${name}.sock`);
     replica.environment = { ...this.environment, ASSERTIOND_SERVER: `unix:${replica.socket}` };
-    replica.configuration = path.join(this.folder, 'replica.json');
-    replica.log = path.join(this.folder, 'replica.log');
+    replica.configuration = path.join(this.folder, `${name}.json`);
+    replica.log = path.join(this.folder, `${name}.log`);
     const configuration = JSON.parse(readFileSync(this.configuration, 'utf8'));
     writeFileSync(replica.configuration, JSON.stringify({
-      ...configuration, listen: `unix:${replica.socket}`, audit: { path: path.join(this.folder, 'replica.audit') },
+      ...configuration, listen: `unix:${replica.socket}`, audit: { path: path.join(this.folder, `${name}.audit`) },
       ...changed,
     }));
     await replica.startDaemon();
@@ -94,10 +94,15 @@ export class Deployment {
     await ctl('import-certificate', '--certificate', issued);
   }
 
+  // Returns the daemon's process, started by `launcher` if there is one, and with `options` besides its configuration.
+  launchDaemon() {
+    const [program, ...options] = [...(this.launcher ?? []), path.join(BIN, 'assertiond'), '--config', this.configuration,
+      ...(this.options ?? [])];
+    return startProcess(program, options, { env: this.environment, log: this.log });
+  }
+
   async startDaemon() {
-    const [program, ...options] = [...(this.launcher ?? []), path.join(BIN, 'assertiond'), '--config', this.configuration];
-    const daemon = startProcess(program, options,
-      { env: this.environment, log: this.log });
+    const daemon = this.launchDaemon();
     const lines = new Lines(daemon, 'stderr');
     const deadline = new Deadline(30, `assertiond to serve; its log is ${this.log}`);
     for (let line = ''; !line.includes('serving on unix:');) {

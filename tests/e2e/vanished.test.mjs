@@ -11,23 +11,13 @@ import { AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { FaultyHsm } from './faulty_hsm.mjs';
 import { Deadline } from './process.mjs';
+import { randomOf } from './random.mjs';
 
 const STEPS = Number(process.env.E2E_VANISHED_STEPS ?? 200);
 const SEED = Number(process.env.E2E_VANISHED_SEED ?? 1);
 const BRIEF_LOSS = 200;    // milliseconds, at most; nine in ten
 const LONG_LOSS = 1000;    // at most
 const LIMIT = 30;          // seconds; what it takes is printed
-
-// Marsaglia's xorshift32.
-function randomOf(seed) {
-  let state = (seed * 2654435761) >>> 0 || 1;
-  return (below) => {
-    state ^= state << 13; state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5; state >>>= 0;
-    return state % below;
-  };
-}
 
 describe('what vanishes and comes back', () => {
   const random = randomOf(SEED);

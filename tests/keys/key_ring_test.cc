@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "certificate_authority.h"
 #include "jws/thumbprint.h"
@@ -354,6 +355,94 @@ TEST_F(KeyRingTest, ASecondPrivateKeyStopsItsClientAtTheNextRefreshUntilItIsGone
 }
 
 // What takes no PIN: objects of a public session have CKA_PRIVATE false. SoftHSM2 lets the logged in make them, too.
+class PublishedKeysTest : public KeyRingTest {
+ protected:
+  PublishedKeysTest() {
+    clients_ = {Named("orders")};
+    clients_[0].binding = Binding::kJwks;
+    hsm_.MakeKey("orders", {1}, true, false);
+    Enter("orders", Bytes{1});
+  }
+
+  // A next key that signs `lead` after it is published, as if its ledger had been written `late` after it was made.
+  void EnterNext(std::chrono::seconds late, std::chrono::seconds lead) {
+    hsm_.MakeKey("orders", {2}, true, false);
+    const auto contents = hsm_.token().Read({"orders"});
+    ASSERT_TRUE(contents);
+    const auto key = std::ranges::find(contents->keys, Bytes{2}, &TokenKey::id);
+    ASSERT_NE(key, contents->keys.end());
+    const auto published = now_;
+    now_ += late;
+    const auto hold = ledger_->Take("orders");
+    ASSERT_TRUE(hold);
+    auto next = (*hold)->current();
+    ++next.version;
+    next.keys[0].sign_until = published + lead;
+    next.keys[0].publish_until = published + lead + clients_[0].publish_overlap();
+    next.keys.push_back({.kid = jws::JwkThumbprint(key->public_key),
+                         .algorithm = kAlgorithms.data(),
+                         .id = Bytes{2},
+                         .certificates = {},
+                         .publish_from = published,
+                         .sign_from = published + lead});
+    ASSERT_TRUE((*hold)->Commit(next));
+  }
+};
+
+TEST_F(PublishedKeysTest, WhatCouldNotBeReadForMostOfPublishLeadCountsNoMore) {
+  clients_[0].publish_lead = std::chrono::seconds(2);
+  const auto ring = *Load();
+  EXPECT_GT(ring->CountsUntil("orders"), std::chrono::steady_clock::now());
+  const auto key = *ring->SigningKeyOf("orders");
+  EXPECT_TRUE(ring->IsGood(*key));
+  std::this_thread::sleep_until(ring->CountsUntil("orders"));
+  const auto refused = ring->SigningKeyOf("orders");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_FALSE(ring->IsGood(*key)) << "what waits for its release, too";
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_TRUE(ring->SigningKeyOf("orders"));
+}
+
+TEST_F(PublishedKeysTest, OfACertificateItCountsUntilTheNextLook) {
+  clients_[0].binding = Binding::kCertificate;
+  EXPECT_EQ((*Load())->CountsUntil("orders"), std::chrono::steady_clock::time_point::max());
+}
+
+TEST_F(PublishedKeysTest, AKeyWhoseLedgerCameInTimeSignsAsItSays) {
+  const auto ring = *Load();
+  const auto lead = clients_[0].publish_lead;
+  EnterNext(lead / 5, lead);
+  ASSERT_TRUE(ring->Refresh());
+  now_ += lead - lead / 5;
+  const auto key = ring->SigningKeyOf("orders");
+  ASSERT_TRUE(key);
+  EXPECT_EQ((*key)->id, Bytes{2});
+}
+
+TEST_F(PublishedKeysTest, AKeyWhoseLedgerCameLateIsHeldBack) {
+  const auto ring = *Load();
+  const auto lead = clients_[0].publish_lead;
+  EnterNext(lead / 2, lead);
+  ASSERT_TRUE(ring->Refresh());
+  const auto seen = now_;
+  now_ = seen + lead / 2;
+  const auto refused = ring->SigningKeyOf("orders");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_FALSE(ring->SigningKeyOf("orders")) << "another look does not change that";
+  now_ = seen + lead * 3 / 4;
+  EXPECT_TRUE(ring->SigningKeyOf("orders"));
+}
+
+TEST_F(PublishedKeysTest, OneThatWasForcedToSignEarlyIsNot) {
+  const auto ring = *Load();
+  EnterNext(std::chrono::seconds(1), std::chrono::seconds(1));
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_TRUE(ring->SigningKeyOf("orders"));
+}
+
 class ForgedObjectsTest : public KeyRingTest {
  protected:
   p11::Session Open() { return *p11::Session::Open(hsm_.module_pointer(), hsm_.token().info().slot, CKF_RW_SESSION); }
