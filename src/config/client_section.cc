@@ -77,7 +77,8 @@ void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warn
   }
 }
 
-void ReadBinding(Fields& entry, Client& client, seconds refresh_interval) {
+void ReadBinding(Fields& entry, Client& client, seconds refresh_interval, std::vector<std::string>& warnings,
+                 const std::string& path) {
   constexpr seconds kLongestLead = std::chrono::days(7);
   if (const auto* binding = entry.TakeString("binding", false); binding != nullptr) {
     if (*binding == "jwks") {
@@ -94,6 +95,10 @@ void ReadBinding(Fields& entry, Client& client, seconds refresh_interval) {
   // Another server may learn of a key one refresh later, and caches may keep its JWK Set for half of publish_lead.
   if (client.binding == Binding::kJwks && client.publish_lead < 2 * refresh_interval) {
     entry.Refuse("publish_lead", "must be at least twice refresh_interval: all servers must know the key by then");
+  } else if (client.binding == Binding::kJwks && client.publish_lead < 4 * refresh_interval) {
+    warnings.push_back(path +
+                       ".publish_lead: is less than four times refresh_interval: one refresh that fails stops signing "
+                       "until the next");
   }
   client.sign_with_expired_certificate =
       entry.TakeBool("sign_with_expired_certificate", client.sign_with_expired_certificate);
@@ -143,7 +148,7 @@ Client ReadClient(Fields entry, const std::string& path, Identities& identities,
   client.audiences = TakeAudiences(entry, config.warnings);
   client.audience_as_list = entry.TakeBool("audience_as_list", client.audience_as_list);
   ReadLifetimes(entry, client, config.warnings, path);
-  ReadBinding(entry, client, config.refresh_interval);
+  ReadBinding(entry, client, config.refresh_interval, config.warnings, path);
   client.algorithm = TakeAlgorithm(entry, client.algorithm);
   client.extra_claims = TakeExtraClaims(entry);
   client.callers = TakeCallers(entry, identities);

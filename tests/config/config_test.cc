@@ -394,6 +394,14 @@ TEST(Config, WarnsOfALifetimeThatTheSkewEats) {
   EXPECT_NE(config->warnings.front().find("refuse every assertion as expired"), std::string::npos);
 }
 
+TEST(Config, WarnsOfAPublishLeadThatOneFailedRefreshUsesUp) {
+  const auto config =
+      ParseConfig(With(R"("client_id")", R"("binding": "jwks", "publish_lead": "19s", "client_id")"), "/state");
+  ASSERT_TRUE(config);
+  ASSERT_EQ(config->warnings.size(), 1U);
+  EXPECT_TRUE(config->warnings.front().starts_with("clients[0].publish_lead: ")) << config->warnings.front();
+}
+
 TEST(Config, AllErrorsComeAtOnce) {
   const auto config = ParseConfig(R"({
   "listen": "tcp:1",

@@ -15,7 +15,7 @@ describe('tokens from a real OpenID provider, by other algorithms', () => {
     const audiences = [provider.tokenEndpoint];
     deployment = await Deployment.start([
       ...ALGORITHMS.map((algorithm) => ({ client_id: algorithm, algorithm, audiences })),
-      { client_id: 'changes', audiences, binding: 'jwks', publish_lead: '2s' },
+      { client_id: 'changes', audiences, binding: 'jwks', publish_lead: '10s' },
     ], { http_listen: '127.0.0.1:0', refresh_interval: '1s' });
   });
 
