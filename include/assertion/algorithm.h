@@ -11,7 +11,7 @@
 
 namespace assertion {
 
-// Of an RSA signature (RFC 8017). PSS with a salt as long as the digest (RFC 7518 section 3.5).
+// The padding of an RSA signature (RFC 8017). PSS has a salt as long as the digest (RFC 7518 section 3.5).
 enum class Padding { kNone, kPkcs1, kPss };
 
 // A PKCS#11 mechanism that signs.
@@ -20,14 +20,14 @@ struct Mechanism {
   std::string_view name;
 };
 
-// A JWS signature algorithm (RFC 7518 section 3.1, RFC 8037), and what each library needs to know about it.
+// A JWS signature algorithm (RFC 7518 section 3.1, RFC 8037), and the names and numbers that each library uses for it.
 struct Algorithm {
   std::string_view name;  // the JWS "alg" value
   const Curve* curve;     // null: RSA
   const Digest* digest;   // null: the algorithm takes the message itself
   Padding padding;
-  Mechanism of_message;  // hashes, too, or needs no digest
-  Mechanism of_digest;   // for tokens that do not hash; without a name: there is none
+  Mechanism of_message;  // hashes the message itself, or needs no digest
+  Mechanism of_digest;   // for tokens that do not hash; an empty name: none
 
   const KeyType& key_type() const { return curve == nullptr ? kRsa : *curve->key_type; }
   int default_key_bits() const { return curve == nullptr ? 2048 : curve->bits; }
@@ -54,13 +54,13 @@ inline constexpr std::array kAlgorithms = {
     Algorithm{"EdDSA", &kCurves[3], nullptr, Padding::kNone, {0x1057, "CKM_EDDSA"}, {}},
 };
 
-// Null when the project does not offer it.
+// Null when assertiond does not offer the algorithm.
 constexpr const Algorithm* FindAlgorithm(std::string_view name) {
   const auto* found = std::ranges::find(kAlgorithms, name, &Algorithm::name);
   return found == kAlgorithms.end() ? nullptr : found;
 }
 
-// The names of those that are wanted, as a list for a person.
+// The names of the algorithms for which `wanted` returns true, separated by commas.
 template <typename Wanted>
 std::string AlgorithmNames(const Wanted& wanted) {
   std::string names;

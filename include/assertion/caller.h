@@ -6,10 +6,10 @@
 
 namespace assertion {
 
-// Somebody who has been authenticated. Only the service makes one, from what the transport proved.
+// An authenticated peer. Only the service makes one, from the identities that the transport proved.
 class Caller {
  public:
-  // `identities` is not empty; the first is how logs and refusals call the peer. For example "uid:1000" for a process
+  // `identities` is not empty; logs and refusals name the peer by the first. For example "uid:1000" for a process
   // of that user on this machine, or a certificate's subject alternative names: "spiffe://…", "dns:…".
   static Caller Authenticated(std::vector<std::string> identities) { return Caller(std::move(identities)); }
 
@@ -22,10 +22,10 @@ class Caller {
   std::vector<std::string> identities_;
 };
 
-// What an operator may do. Each may look at keys.
+// The permissions of an operator. Every role may read keys.
 enum class Role { kViewer, kOperator, kApprover };
 
-// Somebody with roles, as configured.
+// A caller with roles, as configured.
 struct Operator {
   std::string caller;  // as in Client::callers
   std::vector<Role> roles;

@@ -8,10 +8,10 @@
 
 namespace assertion {
 
-// An X.509 certificate (RFC 5280), as far as this project looks into it.
+// An X.509 certificate (RFC 5280), reduced to the fields that this project reads.
 struct Certificate {
   Bytes der;
-  std::optional<PublicKey> public_key;  // unset: of a kind that this project does not sign with
+  std::optional<PublicKey> public_key;  // unset: a key type that this project does not sign with
   Time not_before;
   Time not_after;
 };

@@ -9,15 +9,15 @@
 
 namespace assertion {
 
-// An elliptic curve with keys that sign, and what each library needs to know about it.
+// An elliptic curve with keys that sign, and the names and numbers that each library uses for it.
 struct Curve {
   std::string_view name;  // the JWK "crv" (RFC 7518 section 6.2.1.1, RFC 8037 section 2)
   const KeyType* key_type;
   int bits;
-  std::size_t octets;                // of a coordinate, and of each of the two numbers of a signature
-  std::string_view openssl_name;     // of the group, or where it is a kind of key of its own, of that
+  std::size_t octets;                // length of a coordinate and of each of a signature's two numbers
+  std::string_view openssl_name;     // the group, or the key type where the curve is one of its own
   std::string_view ec_params;        // DER of CKA_EC_PARAMS
-  std::string_view other_ec_params;  // the same in another way that PKCS#11 v3.0 has for it; may be empty
+  std::string_view other_ec_params;  // another encoding that PKCS#11 v3.0 allows; may be empty
 };
 
 inline constexpr std::array kCurves = {

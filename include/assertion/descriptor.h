@@ -33,7 +33,7 @@ class Descriptor {
   int fd_ = -1;
 };
 
-// False: errno tells why; a part may have been written.
+// False on failure: errno has the reason, and a part may have been written.
 inline bool WriteAll(const Descriptor& file, std::string_view text) {
   while (!text.empty()) {
     const auto count = write(file.get(), text.data(), text.size());

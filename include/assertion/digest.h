@@ -5,13 +5,13 @@
 
 namespace assertion {
 
-// A hash function (FIPS 180-4), and what each library needs to know about it.
+// A hash function (FIPS 180-4), and the names and numbers that each library uses for it.
 struct Digest {
-  std::string_view name;  // OpenSSL's
+  std::string_view name;  // as OpenSSL names it
   std::size_t octets;
   unsigned long pkcs11_mechanism;       // CKM_SHA…
   unsigned long pkcs11_mask_generator;  // CKG_MGF1_SHA…
-  // What stands before the digest in RSASSA-PKCS1-v1_5 (RFC 8017 section 9.2, note 1).
+  // The DER prefix of the digest in RSASSA-PKCS1-v1_5 (RFC 8017 section 9.2, note 1).
   std::string_view digest_info;
 };
 

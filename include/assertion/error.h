@@ -7,8 +7,8 @@
 
 namespace assertion {
 
-// What went wrong, as far as anybody decides by it. The first group answers callers (the gRPC status of the same name);
-// the second stops a start (each has its own exit status, see src/daemon/exit_status.h).
+// The kinds of failures that code distinguishes. The first group answers callers (the gRPC status of the same name);
+// the second fails a start (each has its own exit status, see src/daemon/exit_status.h).
 enum class Code {
   kInvalidArgument,
   kUnauthenticated,
@@ -40,15 +40,15 @@ enum class Code {
   kTlsUnusable,
 };
 
-// An error is a value. `message` may be shown to the caller: what was wrong and what to do. `detail` is for the log
-// only: the failing call and its answer. Neither ever holds a secret.
+// An error is a value. `message` may be shown to the caller: it says what was wrong and what to do. `detail` is for
+// the log only: the failing call and its result. Neither ever holds a secret.
 struct Error {
   Code code;
   std::string message;
   std::string detail;
-  std::chrono::milliseconds retry_delay{};  // 0: nobody can say
+  std::chrono::milliseconds retry_delay{};  // 0: unknown
 
-  // For a log or an operator's terminal.
+  // Text for a log or an operator's terminal.
   std::string ToString() const { return detail.empty() ? message : message + " (" + detail + ")"; }
 };
 

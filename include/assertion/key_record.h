@@ -11,18 +11,18 @@
 
 namespace assertion {
 
-// 9999-12-31T23:59:59Z, which RFC 5280 section 4.1.2.5 writes where there is no end.
+// 9999-12-31T23:59:59Z: RFC 5280 section 4.1.2.5 writes it when there is no end.
 inline constexpr Time kNever{std::chrono::seconds(253'402'300'799)};
 
 enum class KeyState { kStaged, kPublished, kSigning, kRetiring, kWithdrawn };
 
-// One key of a client as the ledger knows it. What it may do is a function of the clock and of four instants:
-// publish_from <= sign_from <= sign_until <= publish_until, each included in what begins with it.
+// One key of a client in the ledger. The clock and four instants decide what the key may do:
+// publish_from <= sign_from <= sign_until <= publish_until; each instant belongs to the phase that begins with it.
 struct KeyRecord {
   std::string kid;
   const Algorithm* algorithm;
   Bytes id;                               // CKA_ID
-  std::vector<std::string> certificates;  // x5t#S256 of each (RFC 7515 section 4.1.8), leaf first; may be empty
+  std::vector<std::string> certificates;  // the x5t#S256 values (RFC 7515 section 4.1.8), leaf first; may be empty
   Time publish_from = kNever;
   Time sign_from = kNever;
   Time sign_until = kNever;

@@ -4,11 +4,11 @@
 
 namespace assertion {
 
-// A kind of keys, and how PKCS#11 (v2.40 and v3.0) numbers it.
+// A key type, and its numbers in PKCS#11 (v2.40 and v3.0).
 struct KeyType {
   std::string_view name;                 // the JWK "kty"
   unsigned long pkcs11_key_type;         // CKA_KEY_TYPE
-  unsigned long pkcs11_pair_generation;  // the mechanism that makes a pair
+  unsigned long pkcs11_pair_generation;  // the mechanism that generates a pair
 };
 
 inline constexpr KeyType kRsa = {"RSA", 0x00, 0x00};    // CKK_RSA, CKM_RSA_PKCS_KEY_PAIR_GEN

@@ -17,8 +17,8 @@ struct RsaPublicKey {
   friend bool operator==(const RsaPublicKey&, const RsaPublicKey&) = default;
 };
 
-// A point of a curve, as a JWK has it (RFC 7518 section 6.2.1, RFC 8037 section 2): each coordinate has the curve's
-// octets; of an Ed25519 key there is only x.
+// A point of a curve, as a JWK has it (RFC 7518 section 6.2.1, RFC 8037 section 2): each coordinate is as long as the
+// curve says; an Ed25519 key has x alone.
 struct CurvePublicKey {
   const Curve* curve;
   Bytes x;
@@ -40,7 +40,7 @@ inline int KeyBits(const PublicKey& key) {
   return curve != nullptr ? curve->bits : static_cast<int>(std::get<RsaPublicKey>(key).modulus.size() * 8);
 }
 
-// Whether the algorithm signs with keys of that kind and on that curve.
+// True when the algorithm signs with keys of that type and curve.
 inline bool Fits(const PublicKey& key, const Algorithm& algorithm) { return CurveOf(key) == algorithm.curve; }
 
 // For example "RSA" or "P-256".

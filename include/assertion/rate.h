@@ -4,7 +4,7 @@
 
 namespace assertion {
 
-// How often somebody may ask: a bucket of `burst` tokens, filled with `per_second` tokens a second.
+// The rate at which a caller may ask: a bucket of `burst` tokens, filled with `per_second` tokens a second.
 struct Rate {
   std::int64_t per_second;  // 1 to 1000000
   std::int64_t burst;       // 1 to 1000000

@@ -11,7 +11,7 @@ namespace assertion {
 inline constexpr std::array<std::string_view, 9> kReservedClaims = {"iss", "sub", "aud", "exp",      "nbf",
                                                                     "iat", "jti", "cnf", "client_id"};
 
-// In any case, because some JSON libraries match a member's name so. Go's encoding/json lets "Iss" set iss, and
+// Ignores case, because some JSON libraries match member names that way. Go's encoding/json lets "Iss" set iss, and
 // "i\u017Fs" too: it folds U+017F, the long s, to s.
 constexpr bool IsReservedClaim(std::string_view name) {
   constexpr std::string_view kLongS = "\xC5\xBF";

@@ -6,7 +6,7 @@
 
 namespace assertion {
 
-// Whether `text` is a SPIFFE ID (SPIFFE-ID.md, section 2): "spiffe://", a trust domain of at most 255 of [a-z0-9._-],
+// True when `text` is a SPIFFE ID (SPIFFE-ID.md, section 2): "spiffe://", a trust domain of at most 255 of [a-z0-9._-],
 // and a path of segments of [A-Za-z0-9._-], none of them empty, "." or ".."; at most 2048 octets in all. The path may
 // be absent. No port, user information, query, fragment or percent-encoding.
 constexpr bool IsSpiffeId(std::string_view text) {
@@ -39,8 +39,8 @@ constexpr bool IsSpiffeId(std::string_view text) {
   return true;
 }
 
-// Whether `text` is the SPIFFE ID of a workload: one with a path (X509-SVID.md, section 2). Without a path it names a
-// trust domain, which calls nobody.
+// True when `text` is the SPIFFE ID of a workload: it has a path (X509-SVID.md, section 2). Without one it names a
+// trust domain, which is no caller.
 constexpr bool IsWorkloadSpiffeId(std::string_view text) {
   constexpr std::size_t kSchemeOctets = 9;
   return IsSpiffeId(text) && text.find('/', kSchemeOctets) != std::string_view::npos;

@@ -15,34 +15,35 @@
 
 namespace assertion {
 
-// Good until the token is connected anew; from then on it is refused, for its value may mean another object.
+// Valid until the token is reconnected. It is refused afterwards, because its value may then mean another object.
 struct ObjectHandle {
   unsigned long value = 0;
-  unsigned epoch = 0;  // how often the token had been connected
+  unsigned epoch = 0;  // the token's Epoch() when the handle was read
 
   bool operator==(const ObjectHandle&) const = default;
 };
 
-// A boolean attribute of a private key (PKCS#11 v2.40 base, section 4.9) and what custody asks of it.
+// A boolean attribute of a private key (PKCS#11 v2.40 base, section 4.9) and the value that custody requires.
 struct KeyAttribute {
   std::string_view name;         // for example CKA_SENSITIVE
-  std::string_view meaning;      // what the value that custody asks for proves
-  std::optional<bool> value;     // as read from the token; unset where it does not know the attribute
+  std::string_view meaning;      // what the required value proves
+  std::optional<bool> value;     // as read from the token; unset: the token does not know the attribute
   std::optional<bool> required;  // unset: any value may sign
 
   bool ok() const { return !required || value == required; }
 };
 
-// A private key on the token (CKA_PRIVATE true: it took the PIN to make) with its public half, paired by CKA_ID.
+// A private key on the token (CKA_PRIVATE true: creating it took the PIN) with its public half, paired by CKA_ID.
 struct TokenKey {
   ObjectHandle private_key;
   std::string label;     // CKA_LABEL
   Bytes id;              // CKA_ID
   PublicKey public_key;  // the first of the candidates
   std::vector<KeyAttribute> attributes;
-  std::optional<Error> flaw;  // why it cannot be used; public_key and attributes may be missing then
-  // What may be its public half. An RSA key shows it. A key on a curve does not, and anybody may put a public key
-  // object beside it: believe the candidate that verifies what the key signs, or whose thumbprint you trust.
+  std::optional<Error> flaw;  // the reason why it cannot be used; public_key and attributes may be missing then
+  // The possible public halves. An RSA key contains its own. A key on a curve does not, and any session may store a
+  // public key object beside it: believe the candidate that verifies a signature of the key, or whose thumbprint you
+  // trust.
   std::vector<PublicKey> candidates;
 };
 
@@ -52,14 +53,14 @@ struct TokenObject {
   std::string label;                                   // CKA_LABEL
   Bytes id;                                            // CKA_ID
   Bytes value;                                         // a certificate's DER; empty: the token does not show it
-  std::optional<PublicKey> public_key = std::nullopt;  // of a public key that can be read
+  std::optional<PublicKey> public_key = std::nullopt;  // set for a readable public key
 };
 
 struct TokenContents {
   std::vector<TokenKey> keys;
   std::vector<TokenObject> public_keys;  // with one of the labels, or the CKA_ID of one of the keys
   std::vector<TokenObject> certificates;
-  std::vector<TokenObject> unguarded;  // private keys that are no keys to us: CKA_PRIVATE is not true
+  std::vector<TokenObject> unguarded;  // private keys that are not used, because CKA_PRIVATE is not true
 };
 
 enum class ObjectKind { kPrivateKey, kPublicKey, kCertificate, kData };
@@ -74,8 +75,8 @@ struct ListedObject {
   bool is_private;          // CKA_PRIVATE, as read back
 };
 
-// A data object (PKCS#11 v2.40 base, section 4.5). One that is not private may be anybody's, for no PIN is needed to
-// make it: its value is not read.
+// A data object (PKCS#11 v2.40 base, section 4.5). The value of one that is not private is not read, because it can be
+// stored without a PIN.
 struct TokenData {
   ObjectHandle handle;
   std::string label;
@@ -83,14 +84,14 @@ struct TokenData {
   bool is_private = false;  // CKA_PRIVATE, as read back
 };
 
-// What the token says of itself (CK_TOKEN_INFO), blank padding removed.
+// What the token reports about itself (CK_TOKEN_INFO), without the padding.
 struct TokenDescription {
   std::string label;
   std::string manufacturer;
   std::string model;
   std::string serial;
   std::string firmware;
-  std::string module;              // who speaks for it: the PKCS#11 library by its own account
+  std::string module;              // the PKCS#11 library, as it reports itself
   std::vector<std::string> flags;  // for example CKF_LOGIN_REQUIRED
 };
 
@@ -98,7 +99,7 @@ struct NewKey {
   std::string label;
   Bytes id;
   const Algorithm* algorithm;
-  int bits;  // of the modulus; of other keys than RSA their curve says it
+  int bits;  // the length of the modulus; for other keys than RSA the curve decides
 };
 
 // One PKCS#11 session that signs. Belongs to one thread. After an error: discard it and open another.
@@ -109,20 +110,20 @@ class SigningSession {
   SigningSession(const SigningSession&) = delete;
   SigningSession& operator=(const SigningSession&) = delete;
 
-  // With the one private key of that CKA_ID. Who has its public key verifies the signature before anybody sees it.
-  // kLedgerUnusable, kKeyAmbiguous: the token works, and has no such key, or two.
+  // Signs with the one private key of that CKA_ID. Callers verify the signature with its public key before they use it.
+  // kLedgerUnusable, kKeyAmbiguous: the token works, but has no such key, or two.
   virtual Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) = 0;
 };
 
 // A private key as OpenSSL finds it in the token.
 struct PrivateKeyReference {
   std::string uri;  // PKCS#11 URI (RFC 7512), without a PIN
-  // While it lives the module is not reloaded and no object is changed: end it before you store or destroy one. It
-  // belongs to the thread that asked.
+  // While it exists the module is not reloaded and no object is changed: destroy it before you store or destroy an
+  // object. It belongs to the thread that called.
   std::shared_ptr<void> hold;
 };
 
-// What to do about a token that does not sign.
+// The ways to recover a token that does not sign.
 enum class Reconnection {
   kLogIn,   // find it again and log in, unless the login still stands
   kReload,  // C_Finalize and C_Initialize first, which some modules need: every session and handle ends
@@ -136,14 +137,14 @@ class Token {
   Token(const Token&) = delete;
   Token& operator=(const Token&) = delete;
 
-  // The keys and certificates whose label is one of these, in no order; of others nothing is told.
+  // The keys and certificates whose label is one of these, in no order.
   virtual Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) = 0;
 
   // All keys and certificates, whatever their label, and the data objects of these applications that are not private.
   virtual Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) = 0;
 
-  // Makes a key pair that cannot leave the token, and reads it back. FAILED_PRECONDITION: it makes none for the
-  // algorithm.
+  // Generates a key pair that cannot leave the token, and reads it back. FAILED_PRECONDITION: the token generates none
+  // for the algorithm.
   virtual Result<TokenKey> GenerateKeyPair(const NewKey& key) = 0;
 
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).
@@ -158,7 +159,7 @@ class Token {
   // The data objects of this application (CKA_APPLICATION), with this label unless it is empty, private or not. The
   // values of data objects cannot be changed on every token: store the new, then destroy the old.
   virtual Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) = 0;
-  // Stores a private one.
+  // Stores a private data object.
   virtual Status StoreData(std::string_view application, std::string_view label, std::string_view value) = 0;
 
   virtual Result<PrivateKeyReference> PrivateKeyOf(BytesView id) = 0;
@@ -168,22 +169,22 @@ class Token {
   // The folder of the lock that all processes of this machine take before they change the token. See MachineLock.
   virtual const std::string& lock_directory() const = 0;
 
-  // The PKCS#11 mechanism that it signs with, for example CKM_ECDSA; empty: it does not sign with the algorithm.
+  // The PKCS#11 mechanism that signs for the algorithm, for example CKM_ECDSA; empty: the token has none.
   virtual std::string MechanismOf(const Algorithm& algorithm) const = 0;
 
   virtual Result<std::unique_ptr<SigningSession>> OpenSigningSession() = 0;
 
-  // Whether the login stands. UNAVAILABLE when it does not, or the token does not answer.
+  // Checks the login. UNAVAILABLE when the token is logged out, or does not answer.
   virtual Status Check() = 0;
 
-  // How often it has been connected: whoever else keeps handles of it gets new ones when this has changed.
+  // The number of times that the token has been connected. Handles are invalid when it has changed.
   virtual unsigned Epoch() const = 0;
 
-  // While what it returns lives the module is not reloaded: a change of several steps is not cut in two.
+  // The module is not reloaded while the returned object exists, so that no change of several steps is cut in two.
   virtual std::shared_ptr<void> Hold() = 0;
 
-  // One attempt. kTokenAbsent, UNAVAILABLE: worth another; kPinRefused, kPinLocked, kPinUnreadable: not before
-  // somebody has seen to it, and no PIN was tried twice.
+  // Makes one attempt. kTokenAbsent, UNAVAILABLE: try again later. kPinRefused, kPinLocked, kPinUnreadable: an operator
+  // must act first; no PIN is tried twice.
   virtual Status Reconnect(Reconnection how) = 0;
 };
 

@@ -9,11 +9,11 @@
 
 namespace assertion {
 
-// The methods of KeyAdminService that make, move or end a key: those that the rule can cover.
+// The methods of KeyAdminService that create, move or end a key: the rule can cover these.
 inline constexpr std::array<std::string_view, 7> kTwoPersonMethods = {
     "GenerateKey", "RotateKey", "ImportCertificate", "ScheduleKey", "RevokeKey", "DestroyKey", "AcceptLedger"};
 
-// Which of them take two persons, and how long the second has.
+// The methods that need a second person, and the time that the second person has.
 struct TwoPersonRule {
   std::set<std::string, std::less<>> methods;
   std::chrono::seconds window{3600};

@@ -8,10 +8,10 @@
 
 namespace assertion {
 
-// How many octets the character has that `text` begins with; 0 when it begins with none that is well-formed UTF-8
-// (RFC 3629: no surrogates, nothing longer than it need be) or is empty.
+// The length in octets of the first character of `text`; 0 when `text` is empty or does not begin with well-formed
+// UTF-8 (RFC 3629: no surrogates, no overlong forms).
 constexpr std::size_t OctetsOfCharacter(std::string_view text) {
-  // RFC 3629 section 4: which octets begin a character of how many, and what the second one is then.
+  // RFC 3629 section 4: the first octets, the length of their characters, and the range of the second octet.
   struct Beginning {
     std::uint8_t first;
     std::uint8_t last;

@@ -8,16 +8,16 @@ namespace assertion {
 namespace {
 
 constexpr std::size_t kMaxDepth = 32;
-constexpr std::size_t kMostOfSyntaxError = 200;  // of a reason
-constexpr std::size_t kMaxValues = 500'000;      // of some 80 octets each
+constexpr std::size_t kMostOfSyntaxError = 200;  // octets of the reason
+constexpr std::size_t kMaxValues = 500'000;      // each takes about 80 octets
 
-// How far the parser has read.
+// The parser's position.
 struct Reached {
-  int lines = 0;  // that ended before the last octet read
+  int lines = 0;  // ended before the last octet read
   char last = ' ';
 };
 
-// Hands the parser one octet at a time and notes how far it has read.
+// Gives the parser one octet at a time and tracks its position.
 class Cursor {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -70,8 +70,8 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override { return Close(); }
   bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
                    const nlohmann::detail::exception& error) override {
-    // The exception's text without its own number and position, "[json.exception.parse_error.101] parse error at …: ",
-    // and without what was read last, which may be long or a PIN.
+    // Drops the exception's number and position, "[json.exception.parse_error.101] parse error at …: ", and the text
+    // that was read last, which may be long or a PIN.
     std::string_view what = error.what();
     if (const auto colon = what.find(": "); colon != std::string_view::npos) {
       what.remove_prefix(colon + 2);
@@ -85,10 +85,10 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
  private:
   struct Container {
     Node node;
-    std::string name;  // of the member that comes next
+    std::string name;  // the name of the next member
   };
 
-  // The last octet read ends the token, or is the one after a number: newlines before it are the token's line.
+  // The last octet read ends the token, or follows a number, so the newlines before it give the token's line.
   int Line() const { return 1 + reached_.lines; }
 
   bool Refuse(const std::string& why) {

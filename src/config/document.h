@@ -9,12 +9,11 @@
 
 namespace assertion {
 
-// A JSON value that knows its line: nlohmann/json's own values do not, and keep the last of repeated members in
-// silence.
+// A JSON value with its line. The values of nlohmann/json have none, and silently keep the last of repeated members.
 struct Node {
   struct Member;
   using Array = std::vector<Node>;
-  using Object = std::vector<Member>;  // in order; repeated names as they stand
+  using Object = std::vector<Member>;  // in order, with repeated names
 
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value;
   int line = 0;
@@ -25,8 +24,8 @@ struct Node::Member {
   Node value;
 };
 
-// Reads one JSON text (RFC 8259) of at most 500,000 values, nested 32 deep, in time linear in its length. On failure:
-// where and why, "LINE: reason".
+// Reads one JSON text (RFC 8259) of at most 500,000 values, nested 32 deep, in time linear in its length. The
+// error is "LINE: reason".
 std::expected<Node, std::string> ParseDocument(std::string_view text);
 
 }  // namespace assertion

@@ -6,7 +6,7 @@
 
 namespace assertion {
 
-// A span of time as operators write it: digits and one unit, s, m or h; for example 300s. Nothing for anything else.
+// Reads a duration: digits and one unit (s, m or h), for example 300s. Nothing for any other text.
 std::optional<std::chrono::seconds> ParseDuration(std::string_view text);
 
 }  // namespace assertion

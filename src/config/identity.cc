@@ -27,7 +27,7 @@ uid_t OverflowUid() {
 
 std::unexpected<Error> Wrong(const std::string& why) { return Fail(Code::kInvalidArgument, why); }
 
-// In decimal, without leading zeros. The largest uid_t is none: it means "no user" to the kernel.
+// Reads a decimal uid without leading zeros. Refuses the largest uid_t, which means "no user" to the kernel.
 std::optional<uid_t> ParseNumber(std::string_view text) {
   uid_t number = 0;
   const char* const begin = text.data();
@@ -84,7 +84,7 @@ Result<std::string> ParseSpiffe(std::string_view text) {
   return std::string(text);
 }
 
-// Of what is no kind of identity: which kind was meant.
+// The error for an unknown kind of identity, with the kind that was probably meant.
 std::unexpected<Error> WrongKind(std::string_view text) {
   struct Meant {
     std::string_view word;

@@ -27,7 +27,8 @@ const char* KindOf(mode_t mode) {
 
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t most) {
   struct stat info{};
-  // Before it is opened, because opening a device may do something; and again, because the name may have changed hands.
+  // Checked before the open, because opening a device can have effects, and after it, because the name may lead to
+  // another file by then.
   if (stat(path.c_str(), &info) != 0) {
     return CannotBeRead(std::strerror(errno));
   }

@@ -7,9 +7,8 @@
 
 namespace assertion {
 
-// The octets of a regular file, or of the one that a symbolic link leads to. Anything else (a FIFO, a device, a folder,
-// a socket) and a file of more than `most` octets are errors at once, which say so: none is waited for.
-// kConfigInvalid.
+// Reads a regular file, or the one that a symbolic link points to. Anything else (a FIFO, a device, a folder, a socket)
+// and a file of more than `most` octets fail at once with kConfigInvalid, so that no read waits.
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t most);
 
 }  // namespace assertion

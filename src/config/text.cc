@@ -44,7 +44,7 @@ std::string Escaped(char octet) {
   return std::string("\\x") + kDigits[value >> kHalf] + kDigits[value & kLow];
 }
 
-// Levenshtein's.
+// The Levenshtein distance.
 std::size_t Distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0U);

@@ -11,7 +11,7 @@ struct Decoded {
   std::string text;
 };
 
-// The members but those with a number that JSON has and a double has not, as 1e400. Discarded when it is no object.
+// The members, without numbers beyond the range of a double such as 1e400. Discarded when the text is no object.
 nlohmann::ordered_json ReadableMembers(std::string_view text) {
   const auto written = ParseObjectText(text);
   if (!written) {

@@ -19,11 +19,11 @@ std::string SigningInput(std::string_view encoded_header, std::string_view paylo
 // JWS Compact Serialization (RFC 7515 section 3.1).
 std::string Compact(std::string signing_input, BytesView signature);
 
-// A compact JWS taken apart; nothing in it has been verified.
+// The parts of a compact JWS, not verified.
 struct Unverified {
   nlohmann::ordered_json header;
   nlohmann::ordered_json claims;  // without members that hold a number beyond a double's range
-  std::string payload;            // the claims as they are written
+  std::string payload;            // the claims as written
   std::string signing_input;
   Bytes signature;
 };

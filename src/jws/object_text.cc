@@ -48,7 +48,7 @@ void AppendUtf8(std::string& text, std::uint32_t point) {
   }
 }
 
-// Walks over the text once. Each function leaves `at_` behind what it is named for, or says why it cannot.
+// Walks over the text once. Each function moves `at_` past the element that it is named after, or sets the reason.
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
@@ -197,7 +197,7 @@ class Reader {
     return true;
   }
 
-  // RFC 8259 section 6: no zeros in front, no '+', digits on both sides of the point.
+  // RFC 8259 section 6: no leading zeros, no '+', digits on both sides of the point.
   bool Number() {
     Take('-');
     if (!Take('0') && !Digits()) {
@@ -243,7 +243,7 @@ class Reader {
     return true;
   }
 
-  // What follows a backslash.
+  // Reads what follows a backslash.
   bool Escape(std::string& value) {
     constexpr std::string_view kLetters = "\"\\/bfnrt";
     constexpr std::string_view kMeant = "\"\\/\b\f\n\r\t";
@@ -283,7 +283,7 @@ class Reader {
     return std::nullopt;
   }
 
-  // Four hexadecimal digits.
+  // Reads four hexadecimal digits.
   std::optional<std::uint32_t> CodeUnit() {
     constexpr std::uint32_t kBits = 4;
     std::uint32_t unit = 0;
@@ -301,7 +301,7 @@ class Reader {
 
   const std::string_view text_;
   std::size_t at_ = 0;
-  std::string_view why_;  // of the first refusal
+  std::string_view why_;  // the reason of the first refusal
 };
 
 }  // namespace

@@ -8,16 +8,16 @@
 
 namespace assertion::jws {
 
-// A JSON object as its writer wrote it: digits, exponents, escapes and order are the writer's. The views are into the
-// text that was parsed.
+// A JSON object that keeps its digits, exponents, escapes and order as written. The views point into the parsed
+// text.
 struct ObjectText {
   struct Member {
     std::string name;  // escapes resolved, UTF-8
     std::string_view value;
   };
 
-  std::vector<Member> members;  // in order; no two of one name
-  std::string_view inside;      // what stands between the braces, without the white space at both ends
+  std::vector<Member> members;  // in order; no name is repeated
+  std::string_view inside;      // the text between the braces, trimmed
 
   static constexpr int kMaxDepth = 32;
 };
@@ -27,7 +27,7 @@ struct ObjectText {
 // pairs, which the RFC allows and readers take in different ways.
 Result<ObjectText> ParseObjectText(std::string_view json);
 
-// A JSON text with a member or element a line, every name and value as it was written.
+// The JSON text with one member or element on each line; names and values stay as written.
 std::string Indented(std::string_view json);
 
 }  // namespace assertion::jws

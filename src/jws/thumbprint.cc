@@ -11,7 +11,7 @@
 namespace assertion::jws {
 
 std::string Sha256Thumbprint(BytesView bytes) {
-  // Once: OpenSSL's one call that does it all looks the algorithm up each time, under a lock that all share.
+  // Fetched once: OpenSSL's one-shot call looks the algorithm up each time, under a lock that all threads share.
   static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
   EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, kSha256, nullptr);

@@ -14,7 +14,7 @@ namespace assertion {
 namespace {
 
 std::string Quoted(std::string_view text) {
-  // What a caller sent is shown back cut and as JSON, so that it can neither flood nor forge a line of a log.
+  // Shows a caller's text cut and as JSON, so that it can neither flood a log nor forge a line of it.
   constexpr std::size_t kMost = 80;
   return nlohmann::json(text.substr(0, kMost)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
@@ -34,7 +34,7 @@ Result<std::string> Uuid4(const Random& random) {
   return text;
 }
 
-// Its index.
+// The index of the audience.
 Result<std::size_t> Audience(const Client& client, std::string_view wanted) {
   if (wanted.empty()) {
     return 0U;
@@ -47,7 +47,7 @@ Result<std::size_t> Audience(const Client& client, std::string_view wanted) {
   return static_cast<std::size_t>(found - client.audiences.begin());
 }
 
-// What all its claims for an audience begin with: as JSON, without the closing brace.
+// The JSON that all claims of the client for this audience begin with, without the closing brace.
 std::string Beginning(const Client& client, const std::string& audience) {
   auto text = nlohmann::ordered_json{{"iss", client.client_id},
                                      {"sub", client.client_id},
@@ -116,7 +116,7 @@ Result<std::string> ExtraClaims(const Client& client, std::string_view json) {
   return std::string(claims->inside);
 }
 
-// As the request has them: the members as JSON, without braces.
+// The members as JSON, without braces; empty when the request has none.
 Result<std::string> ExtraClaims(const Client& client, const AssertionRequest& request) {
   if (request.extra_claims != nullptr && !request.extra_claims_json.empty()) {
     return Fail(Code::kInvalidArgument, "extra_claims_json: must not be set beside extra_claims");
@@ -127,8 +127,8 @@ Result<std::string> ExtraClaims(const Client& client, const AssertionRequest& re
   return request.extra_claims == nullptr ? std::string() : ExtraClaims(client, *request.extra_claims);
 }
 
-// `pattern` is an identity, or ends with "/*": then any SPIFFE ID that continues it. Dot segments and empty ones, by
-// which an identity could name another place than it begins with, are in no SPIFFE ID.
+// `pattern` is an identity, or ends with "/*" and matches each SPIFFE ID that continues it. A SPIFFE ID has no empty
+// and no dot segments, so it cannot leave the path that it begins with.
 bool Matches(std::string_view pattern, std::string_view identity) {
   if (!pattern.ends_with("/*")) {
     return pattern == identity;
@@ -265,8 +265,8 @@ Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest
   approved.jti_ = std::move(jti);
   approved.issued_at_ = clock_();
   approved.expires_at_ = approved.issued_at_ + lifetime;
-  // An extra claim is none of these: ExtraClaims refuses reserved names. No nbf: a skewed clock at the identity server
-  // would refuse it.
+  // Extra claims cannot repeat these, because ExtraClaims refuses reserved names. There is no nbf: an identity server
+  // whose clock is slow would refuse it.
   approved.json_ = entry.beginnings[audience] + R"(,"iat":)" +
                    std::to_string(approved.issued_at_.time_since_epoch().count()) + R"(,"exp":)" +
                    std::to_string(approved.expires_at_.time_since_epoch().count()) + R"(,"jti":")" + approved.jti_ +

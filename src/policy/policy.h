@@ -24,19 +24,19 @@
 
 namespace assertion {
 
-// What a caller asks for, as it came.
+// A caller's request, not yet vetted.
 struct AssertionRequest {
   std::string_view client_id;
-  std::string_view audience;                     // empty: the client's first
+  std::string_view audience;                     // empty: the first of the client
   std::optional<std::chrono::seconds> lifetime;  // unset: the client's default
   const nlohmann::json* extra_claims = nullptr;  // null, or an object
-  // The same as text, signed as it is written; not both.
+  // The same as JSON text, which is signed as written; at most one of the two may be set.
   std::string_view extra_claims_json = {};  // NOLINT(readability-redundant-member-init)
 };
 
-// Decides who may do what, and what may be asserted: the one place that turns a request into claims that may be signed.
-// Immutable but for what it counts; may be used from any thread. What is not allowed by name is denied:
-// PERMISSION_DENIED says how the caller is known, and nothing of others, not even whether the client exists.
+// Decides what each caller may do and what may be asserted: the one place that turns a request into claims to sign.
+// Immutable except for its counters; may be used from any thread. It denies everything that is not allowed by name:
+// PERMISSION_DENIED tells the caller its own identity, and nothing else, not even whether the client exists.
 class Policy {
  public:
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;  // as JSON
@@ -47,32 +47,32 @@ class Policy {
   const TwoPersonRule& two_person_rule() const { return two_person_rule_; }
   const KeyLimits& key_limits() const { return key_limits_; }
 
-  // For the client's own callers, each as often as the rate allows: RESOURCE_EXHAUSTED. INVALID_ARGUMENT names the
+  // Allowed for the client's callers. RESOURCE_EXHAUSTED: the caller exceeds its rate. INVALID_ARGUMENT names the wrong
   // field.
   Result<ApprovedClaims> Approve(const Caller& caller, const AssertionRequest& request) const;
 
-  // As Approve, for an operator who tries a key.
+  // Like Approve, for an operator that tests a key: checks neither the caller nor its rate.
   Result<ApprovedClaims> ApproveTrial(const AssertionRequest& request) const;
 
-  // For the client's own callers, and for those with any role.
+  // Allowed for the client's callers and for operators with any role.
   Result<const Client*> FindForReading(const Caller& caller, std::string_view client_id) const;
 
-  // Whether the caller has the role; any role makes a viewer.
+  // Requires that the caller has the role; every role includes viewer.
   Status Allow(const Caller& caller, Role role) const;
 
-  // For those that the configuration names at all, among any client's callers or the operators.
+  // Requires that the configuration names the caller, as a caller of any client or as an operator.
   Status Admit(const Caller& caller) const;
 
-  // All that these lists name, as configured.
+  // All callers of clients and all operators, as configured.
   std::set<std::string> callers() const;
 
-  // NOT_FOUND when it is not configured. Only for who has been allowed to know.
+  // NOT_FOUND when it is not configured. Call it only after the caller is allowed to know.
   Result<const Client*> FindClient(std::string_view client_id) const;
 
  private:
   struct Entry {
     Client client;
-    std::vector<std::string> beginnings;  // of its claims as JSON, one for each audience
+    std::vector<std::string> beginnings;  // the first part of its claims as JSON, for each audience
   };
 
   Result<const Entry*> Find(std::string_view client_id) const;
@@ -81,12 +81,12 @@ class Policy {
   std::map<std::string, Entry, std::less<>> clients_;
   std::vector<Operator> operators_;
   std::set<std::string, std::less<>> listed_;  // callers and operators
-  std::set<std::string> listed_patterns_;      // of them those that end with "/*"
+  std::set<std::string> listed_patterns_;      // those that end with "/*"
   Clock clock_;
   Random random_;
   TwoPersonRule two_person_rule_;
   KeyLimits key_limits_;
-  std::unique_ptr<RateLimit> limit_;  // null: none
+  std::unique_ptr<RateLimit> limit_;  // null: no limit
 };
 
 // The policy in force; a reload replaces it as a whole.

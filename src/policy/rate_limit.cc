@@ -11,8 +11,8 @@ double RateLimit::TokensAt(const Bucket& bucket, Instant now) const {
                   bucket.tokens + std::max(0.0, passed.count()) * static_cast<double>(rate_.per_second));
 }
 
-// A bucket that is full is as good as none. The next time is when there are twice as many as now.
-void RateLimit::ForgetWhoIsIdle(Instant now) {
+// A full bucket need not be remembered. The next clean-up comes when there are twice as many buckets as now.
+void RateLimit::ForgetIdleCallers(Instant now) {
   std::erase_if(buckets_,
                 [&](const auto& entry) { return TokensAt(entry.second, now) >= static_cast<double>(rate_.burst); });
   too_many_ = std::max(too_many_, 2 * buckets_.size());
@@ -23,7 +23,7 @@ Status RateLimit::Take(std::string_view caller, Instant now) {
   auto found = buckets_.find(caller);
   if (found == buckets_.end()) {
     if (buckets_.size() >= too_many_) {
-      ForgetWhoIsIdle(now);
+      ForgetIdleCallers(now);
     }
     found = buckets_.emplace(caller, Bucket{.tokens = static_cast<double>(rate_.burst), .filled = now}).first;
   }

@@ -13,17 +13,18 @@
 
 namespace assertion {
 
-// Holds each caller to a rate. May be used from any thread.
+// Limits the rate of each caller. May be used from any thread.
 class RateLimit {
  public:
   using Instant = std::chrono::steady_clock::time_point;
 
   explicit RateLimit(Rate rate) : rate_(rate) {}
 
-  // One call of this caller's. RESOURCE_EXHAUSTED, with the time until there is room for one, when it is too many.
+  // Counts one call of the caller. RESOURCE_EXHAUSTED, with the delay after which a retry fits, when the rate is used
+  // up.
   Status Take(std::string_view caller, Instant now);
 
-  // How many callers it has to remember.
+  // The number of callers that are remembered.
   std::size_t size() const;
 
  private:
@@ -33,7 +34,7 @@ class RateLimit {
   };
 
   double TokensAt(const Bucket& bucket, Instant now) const;
-  void ForgetWhoIsIdle(Instant now);
+  void ForgetIdleCallers(Instant now);
 
   const Rate rate_;
   mutable std::mutex mutex_;
