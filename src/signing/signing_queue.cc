@@ -94,6 +94,7 @@ Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answe
   return {};
 }
 
+// 5 queue (deploy/docs/data-way.md).
 Status SigningQueue::Submit(SigningJob job) {
   std::vector<Answer> answers;
   const auto now = steady_clock::now();
@@ -244,7 +245,7 @@ Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
   return signature;
 }
 
-// The second attempt is on a session that was opened after the first.
+// 5 queue, on a worker: sign, then verify. The second attempt is on a session that was opened after the first.
 Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& job) {
   auto signature = Attempt(session, job);
   if (!signature && !job.retried && steady_clock::now() < job.deadline && (job.urgent || !IsPaused())) {
