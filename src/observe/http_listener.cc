@@ -8,30 +8,24 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/status.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
-#include <optional>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "assertion/descriptor.h"
+#include "observe/http_connection.h"
 #include "observe/log.h"
 #include "observe/wire.h"
 
@@ -39,27 +33,18 @@ namespace assertion {
 namespace {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
-constexpr seconds kRequestLimit{5};   // until the answer is sent
-constexpr seconds kFarewellLimit{1};  // until the peer has closed
-constexpr milliseconds kPause{100};   // when nobody can be accepted
-constexpr std::size_t kRequestOctets = 8192;
-constexpr std::size_t kFarewellOctets = 65536;
-constexpr int kAtOnce = 64;          // connections that are accepted before those that are there are looked at again
+constexpr milliseconds kPause{100};  // without accepting, when there are no descriptors
+constexpr int kAtOnce = 64;          // connections accepted in a row, before events of the others are handled
 constexpr std::size_t kWorkers = 2;  // threads that make pages and shake hands
 constexpr int kSelectable = 1024;
 constexpr std::size_t kMany = 8192;  // descriptors
-constexpr int kServerError = 500;
-constexpr int kBadRequest = 400;
-constexpr int kUriTooLong = 414;
 
 std::string SourceOf(const sockaddr_storage& address) {
-  constexpr std::size_t kBeforeV4 = 12;  // of an IPv4 address in an IPv6 one
-  constexpr std::size_t kPrefix = 8;     // of IPv6 the /64, of which one machine has all
+  constexpr std::size_t kBeforeV4 = 12;  // octets before the IPv4 address in a mapped IPv6 address
+  constexpr std::size_t kPrefix = 8;     // an IPv6 /64: one machine has all of its addresses
   if (address.ss_family == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, &address, sizeof v4);
@@ -76,39 +61,15 @@ std::size_t DescriptorLimit() {
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 0;
 }
 
-HttpAnswer Refusal(int status, const char* text) {
-  return {.status = status, .body = text, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
-}
-
-std::string Written(const HttpAnswer& answer, bool with_body) {
-  const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(answer.status)));
-  auto text = "HTTP/1.1 " + std::to_string(answer.status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
-  const auto add = [&text](std::string_view name, std::string_view value) {
-    text.append(name).append(": ").append(value).append("\r\n");
-  };
-  add("Connection", "close");
-  add("X-Content-Type-Options", "nosniff");
-  for (const auto& [name, value] : answer.headers) {
-    add(name, value);
-  }
-  if (answer.status != static_cast<int>(http::status::not_modified)) {
-    add("Content-Length", std::to_string(answer.body.size()));
-  }
-  text.append("\r\n");
-  return with_body ? text + answer.body : text;
-}
-
-std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
 }  // namespace
 
-// The thread's. Only `Work` of a visit runs on another.
-class HttpListener::Loop {
+// Belongs to its thread. Only HttpConnection::Work runs on another.
+class HttpListener::Loop final : public HttpConnection::Loop {
  public:
   Loop(Options options, HttpPages pages)
       : options_(std::move(options)), pages_(std::move(pages)), visitors_(options_.limits) {}
 
-  ~Loop() {
+  ~Loop() override {
     asio::post(context_, [this] { Stop(); });
     if (thread_.joinable()) {
       thread_.join();
@@ -122,17 +83,18 @@ class HttpListener::Loop {
   void Run();
   int port() const { return port_; }
 
- private:
-  class Visit;
+  asio::io_context& context() override { return context_; }
+  const HttpPages& pages() const override { return pages_; }
+  void End(Visitors::Number number) override;
+  void Recycle(Descriptor socket) override;
+  void WaitForWorker(Visitors::Number number) override;
 
+ private:
   void Accept();
   void AcceptSome();
   Descriptor AcceptOne(sockaddr_storage& from);
   void Pause();
   void Begin(Descriptor socket, const sockaddr_storage& from);
-  void End(Visitors::Number number);
-  void Spare(Descriptor socket);
-  void WaitForWorker(Visit& visit);
   void GiveWork();
   void Stop();
 
@@ -144,218 +106,18 @@ class HttpListener::Loop {
   int port_ = 0;
   bool stopping_ = false;
   Visitors visitors_;
-  std::map<Visitors::Number, std::shared_ptr<Visit>> visits_;
+  std::map<Visitors::Number, std::shared_ptr<HttpConnection>> connections_;
   std::deque<Visitors::Number> waiting_;  // for a worker
   std::size_t working_ = 0;
-  // Lower descriptors are left to modules that use select(2), where there are enough others.
+  // Lower descriptors are left to modules that use select(2), where there are enough higher ones.
   const int floor_ = DescriptorLimit() >= kMany ? kSelectable : 0;
-  Descriptor nothing_;  // which the spares are copies of
+  Descriptor nothing_;  // the spares are copies of it
   std::vector<Descriptor> spares_;
   asio::thread_pool workers_{kWorkers};
   std::thread thread_;
 };
 
-// One connection: a handshake if it is TLS, a request, its answer, and the wait until the peer has closed.
-class HttpListener::Loop::Visit : public std::enable_shared_from_this<Visit> {
- public:
-  Visit(Loop& loop, Visitors::Number number, Wire wire)
-      : loop_(loop),
-        number_(number),
-        wire_(std::move(wire)),
-        watch_(loop.context_, wire_.descriptor()),
-        timer_(loop.context_) {
-    parser_.header_limit(kRequestOctets);
-    parser_.eager(false);
-  }
-
-  void Begin() {
-    EndAfter(kRequestLimit);
-    if (wire_.plain()) {
-      Receive();
-    } else {
-      Await(Wire::State::kWaitsToRead, &Visit::AskForWorker);  // a silent one costs no worker a thing
-    }
-  }
-
-  // On a worker's thread: one step of the handshake, or the answer's making.
-  void Work() {
-    if (!shaken()) {
-      handshake_ = wire_.ShakeHands();
-    } else {
-      MakeAnswer();
-    }
-  }
-
-  void Worked() {
-    working_ = false;
-    if (ended_) {
-      Close();
-    } else if (!answer_.empty()) {
-      Send();
-    } else if (handshake_.state == Wire::State::kDone) {
-      Receive();
-    } else if (handshake_.state == Wire::State::kEnded) {
-      Finish();  // the peer reads why, in the alert
-    } else {
-      Await(handshake_.state, &Visit::AskForWorker);
-    }
-  }
-
-  void set_working() { working_ = true; }
-  bool answers() const { return working_ || !answer_.empty(); }
-  Visitors::Number number() const { return number_; }
-
-  // A worker's socket is shut, and closed once the worker is done with it.
-  void End() {
-    if (!std::exchange(ended_, true)) {
-      timer_.cancel();
-      if (working_) {
-        shutdown(wire_.descriptor(), SHUT_RDWR);
-      } else {
-        Close();
-      }
-    }
-  }
-
-  void EndAfter(std::chrono::steady_clock::duration time) {
-    timer_.expires_after(time);
-    timer_.async_wait([self = shared_from_this()](error_code error) {
-      if (!error) {
-        self->loop_.End(self->number_);
-      }
-    });
-  }
-
- private:
-  using Next = void (Visit::*)();
-
-  bool shaken() const { return wire_.plain() || handshake_.state == Wire::State::kDone; }
-
-  void Close() {
-    watch_.release();
-    loop_.Spare(wire_.Release());
-  }
-
-  void Await(Wire::State state, Next next) {
-    if (state == Wire::State::kEnded) {
-      loop_.End(number_);
-      return;
-    }
-    watch_.async_wait(state == Wire::State::kWaitsToRead ? watch_.wait_read : watch_.wait_write,
-                      [self = shared_from_this(), next](error_code error) {
-                        if (!error && !self->ended_) {
-                          (*self.*next)();
-                        }
-                      });
-  }
-
-  void AskForWorker() { loop_.WaitForWorker(*this); }
-
-  void Receive() {
-    Wire::Step step{.state = Wire::State::kDone};
-    while (step.state == Wire::State::kDone) {
-      std::array<char, kRequestOctets> octets{};
-      step = wire_.Read(std::span(octets).first(kRequestOctets - octets_));
-      received_.append(octets.data(), step.octets);
-      octets_ += step.octets;
-      if (step.state == Wire::State::kDone && Understand()) {
-        return;
-      }
-    }
-    Await(step.state, &Visit::Receive);
-  }
-
-  // False: there must come more. What comes after the header is left unread: this is no second request.
-  bool Understand() {
-    error_code error;
-    received_.erase(0, parser_.put(asio::buffer(received_), error));
-    if (parser_.is_header_done()) {
-      TakeRequest();
-    } else if (error == http::error::header_limit || octets_ == kRequestOctets) {
-      const bool no_line = received_.find('\n') == std::string::npos && parser_.get().target().empty();
-      Say(no_line ? Refusal(kUriTooLong, "the request line is too long\n")
-                  : Refusal(kBadRequest, "the header is too long\n"));
-    } else if (error && error != http::error::need_more) {
-      Say(Refusal(kBadRequest, "this is no HTTP/1.1 request\n"));
-    } else {
-      return false;
-    }
-    return true;
-  }
-
-  void TakeRequest() {
-    const auto& header = parser_.get();
-    request_ = {.method = Text(header.method_string()),
-                .target = Text(header.target()),
-                .if_none_match = Text(header[http::field::if_none_match]),
-                .has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0};
-    if (HttpPages::IsQuick(request_)) {
-      MakeAnswer();
-      Send();
-    } else {
-      AskForWorker();
-    }
-  }
-
-  void MakeAnswer() {
-    try {
-      answer_ = Written(loop_.pages_.Answer(request_), request_.method != "HEAD");
-    } catch (const std::exception&) {
-      answer_ = Written(Refusal(kServerError, "an internal error\n"), true);
-    }
-  }
-
-  void Say(const HttpAnswer& answer) {
-    answer_ = Written(answer, true);
-    Send();
-  }
-
-  void Send() {
-    while (sent_ < answer_.size()) {
-      const auto step = wire_.Write(std::string_view(answer_).substr(sent_));
-      if (step.state != Wire::State::kDone) {
-        Await(step.state, &Visit::Send);
-        return;
-      }
-      sent_ += step.octets;
-    }
-    Finish();
-  }
-
-  void Finish() {
-    wire_.CloseWriting();
-    EndAfter(kFarewellLimit);
-    SeeOff();
-  }
-
-  void SeeOff() {
-    const auto step = wire_.Discard();
-    unread_ += step.octets;
-    if (unread_ > kFarewellOctets) {
-      loop_.End(number_);
-    } else {
-      Await(step.state == Wire::State::kDone ? Wire::State::kWaitsToRead : step.state, &Visit::SeeOff);
-    }
-  }
-
-  Loop& loop_;
-  const Visitors::Number number_;
-  Wire wire_;
-  asio::posix::stream_descriptor watch_;  // of the wire's socket, which stays the wire's
-  asio::steady_timer timer_;
-  http::request_parser<http::empty_body> parser_;
-  Wire::Step handshake_{.state = Wire::State::kWaitsToRead};
-  std::string received_;    // that the parser has not taken
-  std::size_t octets_ = 0;  // that the peer has sent
-  HttpRequest request_;
-  std::string answer_;
-  std::size_t sent_ = 0;
-  std::size_t unread_ = 0;
-  bool working_ = false;  // a worker has it
-  bool ended_ = false;
-};
-
-// Without SO_REUSEPORT, by which a second process could share the port in silence.
+// Does not set SO_REUSEPORT: with it a second process could share the port in silence.
 Status HttpListener::Loop::Listen() {
   asio::ip::tcp::resolver resolver(context_);
   error_code error;
@@ -397,7 +159,7 @@ Status HttpListener::Loop::Listen() {
 void HttpListener::Loop::Run() {
   Accept();
   thread_ = std::thread([this] {
-    // As a batch, which the process is, it would have to wait for its turn while the backlog fills.
+    // The process runs as SCHED_BATCH: with that this thread would wait for its turn while the backlog fills.
     const sched_param none{};
     sched_setscheduler(0, SCHED_OTHER, &none);
     context_.run();
@@ -458,10 +220,10 @@ void HttpListener::Loop::Begin(Descriptor socket, const sockaddr_storage& from) 
   }
   try {
     auto wire = options_.tls ? Wire(std::move(socket), options_.tls()) : Wire(std::move(socket));
-    const auto visit = std::make_shared<Visit>(*this, admitted.number, std::move(wire));
-    visits_.emplace(admitted.number, visit);
-    visit->Begin();
-  } catch (const std::exception&) {  // the system has no memory to watch it
+    const auto connection = std::make_shared<HttpConnection>(*this, admitted.number, std::move(wire));
+    connections_.emplace(admitted.number, connection);
+    connection->Begin();
+  } catch (const std::exception&) {  // there is no memory to watch it
     End(admitted.number);
   }
 }
@@ -469,36 +231,36 @@ void HttpListener::Loop::Begin(Descriptor socket, const sockaddr_storage& from) 
 void HttpListener::Loop::End(Visitors::Number number) {
   visitors_.Remove(number);
   std::erase(waiting_, number);
-  if (const auto found = visits_.find(number); found != visits_.end()) {
-    const auto visit = std::move(found->second);
-    visits_.erase(found);
-    visit->End();
+  if (const auto found = connections_.find(number); found != connections_.end()) {
+    const auto connection = std::move(found->second);
+    connections_.erase(found);
+    connection->End();
   }
 }
 
-// Closes it; or keeps its number as a spare, when one was taken, at once, before another thread can have it.
-void HttpListener::Loop::Spare(Descriptor socket) {
+// Closes the socket. When a spare was given up, its number becomes a spare instead, before another thread can get it.
+void HttpListener::Loop::Recycle(Descriptor socket) {
   if (spares_.size() < options_.spares && dup3(nothing_.get(), socket.get(), O_CLOEXEC) >= 0) {
     spares_.push_back(std::move(socket));
   }
 }
 
-void HttpListener::Loop::WaitForWorker(Visit& visit) {
-  waiting_.push_back(visit.number());
+void HttpListener::Loop::WaitForWorker(Visitors::Number number) {
+  waiting_.push_back(number);
   GiveWork();
 }
 
 void HttpListener::Loop::GiveWork() {
   while (working_ < kWorkers && !waiting_.empty()) {
-    const auto visit = visits_.at(waiting_.front());
+    const auto connection = connections_.at(waiting_.front());
     waiting_.pop_front();
     ++working_;
-    visit->set_working();
-    asio::post(workers_, [this, visit, busy = asio::make_work_guard(context_)] {
-      visit->Work();
-      asio::post(context_, [this, visit] {
+    connection->BeginWork();
+    asio::post(workers_, [this, connection, busy = asio::make_work_guard(context_)] {
+      connection->Work();
+      asio::post(context_, [this, connection] {
         --working_;
-        visit->Worked();
+        connection->FinishWork();
         GiveWork();
       });
     });
@@ -510,10 +272,10 @@ void HttpListener::Loop::Stop() {
   error_code ignored;
   static_cast<void>(acceptor_.close(ignored));
   pause_.cancel();
-  const auto all = visits_;
-  for (const auto& [number, visit] : all) {
-    if (visit->answers()) {
-      visit->EndAfter(kFarewellLimit);
+  const auto all = connections_;
+  for (const auto& [number, connection] : all) {
+    if (connection->IsAnswering()) {
+      connection->EndAfter(kHttpFarewellLimit);
     } else {
       End(number);
     }
@@ -526,8 +288,8 @@ HttpListener::~HttpListener() = default;
 
 int HttpListener::port() const { return loop_->port(); }
 
-// While a source opens connections as fast as it can, one of its others lives until per_source newer ones have come: so
-// many that a probe from the same address, behind a NAT say, has been answered by then.
+// While a source opens connections as fast as it can, each of its connections lives until per_source newer ones have
+// come: enough for a probe from the same address, for example behind a NAT, to be answered.
 Visitors::Limits HttpListener::PublicLimits() {
   constexpr std::size_t kShare = 16;
   constexpr std::size_t kMost = 512;

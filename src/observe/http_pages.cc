@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "jws/thumbprint.h"
-#include "keys/publication.h"
+#include "signing/publications.h"
 #include "x509/certificate.h"
 
 namespace assertion {
@@ -29,7 +29,7 @@ constexpr std::string_view kMetrics = "/metrics";
 constexpr const char* kPublications = "/clients/{client_id}/jwks.json, /clients/{client_id}/certificate.pem";
 constexpr const char* kProbes = "/healthz, /readyz, /metrics";
 
-HttpAnswer Say(int status, const std::string& text) {
+HttpAnswer Plain(int status, const std::string& text) {
   return {.status = status, .body = text + "\n", .headers = {{kContentType, "text/plain; charset=utf-8"}}};
 }
 
@@ -133,22 +133,22 @@ HttpAnswer Publish(const Client& client, std::chrono::seconds counts_for, const 
   return answer;
 }
 
-HttpAnswer NoSuchClient() { return Say(kNotFound, "no such client is configured"); }
+HttpAnswer NoSuchClient() { return Plain(kNotFound, "no such client is configured"); }
 
 }  // namespace
 
 HttpAnswer HttpPages::Answer(const HttpRequest& request) const {
   if (request.method != "GET" && request.method != "HEAD") {
-    auto answer = Say(kMethodNotAllowed, "only GET and HEAD are answered here");
+    auto answer = Plain(kMethodNotAllowed, "only GET and HEAD are answered here");
     answer.headers.emplace_back("Allow", "GET, HEAD");
     return answer;
   }
   if (request.has_content) {
-    return Say(kBadRequest, "a request must not have content");
+    return Plain(kBadRequest, "a request must not have content");
   }
   const auto target = Parse(request.target);
   if (!target) {
-    return Say(kBadRequest, "the percent-encoding is wrong");
+    return Plain(kBadRequest, "the percent-encoding is wrong");
   }
   if (part_ != Part::kProbes) {
     if (const auto jwks_of = ClientIn(target->path, "/jwks.json")) {
@@ -168,7 +168,7 @@ bool HttpPages::IsQuick(const HttpRequest& request) {
 HttpAnswer HttpPages::AnswerProbe(const std::string& path) const {
   if (part_ != Part::kPublications) {
     if (path == kHealth) {
-      return Say(kOk, "ok");
+      return Plain(kOk, "ok");
     }
     if (path == kReadiness) {
       return AnswerReadiness();
@@ -183,24 +183,23 @@ HttpAnswer HttpPages::AnswerProbe(const std::string& path) const {
   if (part_ == Part::kAll) {
     here.append(", ").append(kProbes);
   }
-  return Say(kNotFound, "here are " + here);
+  return Plain(kNotFound, "here are " + here);
 }
 
 HttpAnswer HttpPages::AnswerJwks(const std::string& client_id, const HttpRequest& request) const {
-  const auto first = hsms_.First();
-  const auto client = first->keys.FindClient(client_id);
+  const auto client = hsms_.First()->keys.FindClient(client_id);
   if (!client) {
     return NoSuchClient();
   }
   const auto counts_for = hsms_.CountsUntil(client_id) - std::chrono::steady_clock::now();
   if (counts_for <= counts_for.zero()) {
-    auto answer = Say(kServiceUnavailable,
-                      "the keys could not be read from the HSM for most of publish_lead: ask another server");
+    auto answer = Plain(kServiceUnavailable,
+                        "the keys could not be read from the HSM for most of publish_lead: ask another server");
     answer.headers.emplace_back("Cache-Control", "no-store");
     return answer;
   }
   return Publish(*client, std::chrono::floor<std::chrono::seconds>(counts_for), request,
-                 JwkSet(hsms_.KeysOf(client_id), first->keys.Now()), "application/jwk-set+json");
+                 PublishedJwkSet(hsms_, hsms_.KeysOf(client_id)), "application/jwk-set+json");
 }
 
 HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std::string& kid,
@@ -209,14 +208,9 @@ HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std:
   if (!client) {
     return NoSuchClient();
   }
-  const auto found = hsms_.Find(client_id, kid);
-  if (!found) {
-    return Say(kNotFound, found.error().message);
-  }
-  const auto& key = found->entry.key;
-  return key && !key->chain.empty()
-             ? Publish(*client, kLongestAge, request, x509::ToPem(key->chain), "application/pem-certificate-chain")
-             : Say(kNotFound, "the key has no certificate");
+  const auto key = CertifiedKey(hsms_, client_id, kid);
+  return key ? Publish(*client, kLongestAge, request, x509::ToPem((*key)->chain), "application/pem-certificate-chain")
+             : Plain(kNotFound, key.error().message);
 }
 
 HttpAnswer HttpPages::AnswerReadiness() const {
@@ -229,7 +223,7 @@ HttpAnswer HttpPages::AnswerReadiness() const {
   for (const auto& [part, warning] : readiness_.warnings()) {
     text.append("\nwarning: ").append(part).append(": ").append(warning);
   }
-  auto answer = Say(ready ? kOk : kServiceUnavailable, text);
+  auto answer = Plain(ready ? kOk : kServiceUnavailable, text);
   answer.headers.emplace_back("Cache-Control", "no-store");
   return answer;
 }

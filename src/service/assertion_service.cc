@@ -6,10 +6,10 @@
 
 #include "jws/compact.h"
 #include "jws/thumbprint.h"
-#include "keys/publication.h"
 #include "service/message.h"
 #include "service/status.h"
 #include "service/struct_json.h"
+#include "signing/publications.h"
 #include "x509/certificate.h"
 
 namespace assertion::service {
@@ -35,7 +35,7 @@ Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertion
   return std::chrono::seconds(request.lifetime().seconds());
 }
 
-// Of one request on a stream.
+// The timeout of one request on a stream.
 Result<std::chrono::nanoseconds> TimeoutOf(const v1::CreateAssertionsRequest& wanted) {
   if (!wanted.has_timeout()) {
     return kLongestWait;
@@ -51,7 +51,7 @@ Result<std::chrono::nanoseconds> TimeoutOf(const v1::CreateAssertionsRequest& wa
   return length;
 }
 
-// All but what the key adds.
+// The reply without what the key adds: kid and assertion.
 v1::CreateAssertionResponse ReplyOf(const ApprovedClaims& approved) {
   v1::CreateAssertionResponse reply;
   reply.set_client_assertion_type(kClientAssertionType);
@@ -99,14 +99,14 @@ void AssertionService::CreateAssertion(UnaryCall& unary) const {
   }
 }
 
-// Once the queue has accepted the job, the call is the job's to finish.
+// Once the queue has accepted the job, the job finishes the call.
 Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
   const auto& caller = unary.caller();
   if (caller) {
     call->event().caller = caller->name();
   }
   if (!unary.admitted()) {
-    return unary.admitted();  // the message of a stranger is not read
+    return unary.admitted();  // a stranger's message is not parsed
   }
   v1::CreateAssertionRequest request;
   if (auto parsed = Parse(unary.request(), request); !parsed) {
@@ -117,7 +117,7 @@ Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
     grpc::CallbackServerContext* context) {
-  auto caller = peers_.Authenticate(*context);
+  auto caller = peers_.Authenticate(*context);  // 1 caller (deploy/docs/data-way.md)
   auto stream = AssertionStream::Open(
       [this, context, caller](const v1::CreateAssertionsRequest& wanted, Ticket ticket, AuditedCall::Release release) {
         const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
@@ -125,7 +125,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
         call->event().caller = caller->name();
         auto accepted = peers_.Judge(*context);
         if (accepted) {
-          accepted = policy_.load()->Admit(*caller);  // a reload may have come
+          accepted = policy_.load()->Admit(*caller);  // again: a reload may have changed the lists
         }
         if (accepted) {
           accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
@@ -136,7 +136,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
       });
   const auto admitted = caller ? policy_.load()->Admit(*caller) : std::unexpected(caller.error());
   if (caller && !admitted) {
-    // A stream that could only be refused, message after message, is not kept open.
+    // Every message would be refused: the stream is not kept open.
     const auto call = std::make_shared<AuditedCall>(
         audit_, "CreateAssertions", *context,
         [stream](const Result<grpc::ByteBuffer>& outcome) { stream->End(ToGrpc(outcome.error())); });
@@ -151,7 +151,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
   return stream.get();
 }
 
-// As Create does.
+// Create, for one request of a stream.
 Status AssertionService::CreateOne(const Caller& caller, Instant latest, const v1::CreateAssertionsRequest& wanted,
                                    const Call& call, Ticket ticket) const {
   if (!wanted.has_assertion()) {
@@ -162,10 +162,11 @@ Status AssertionService::CreateOne(const Caller& caller, Instant latest, const v
   return Submit(caller, wanted.assertion(), deadline, wanted.tag(), call, std::move(ticket));
 }
 
-Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
-                                std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const {
-  call->event().client_id = request.client_id();
-  call->event().audience = request.audience();
+// 2 approved: the policy vets the request.
+Result<ApprovedClaims> AssertionService::Approve(const Caller& caller, const v1::CreateAssertionRequest& request,
+                                                 AuditedCall& call) const {
+  call.event().client_id = request.client_id();
+  call.event().audience = request.audience();
   ASSIGN_OR_RETURN(const auto lifetime, LifetimeOf(request));
   const auto policy = policy_.load();
   nlohmann::json extra_claims;
@@ -179,17 +180,22 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
                                            .extra_claims = request.has_extra_claims() ? &extra_claims : nullptr,
                                            .extra_claims_json = request.extra_claims_json()});
   if (approved || policy->FindClient(request.client_id())) {
-    call->tallied().client_id = request.client_id();
+    call.tallied().client_id = request.client_id();
   }
-  if (!approved) {
-    return std::unexpected(approved.error());
-  }
-  if (auto can_finish = call->CanFinish(); !can_finish) {
-    return can_finish;
-  }
-  call->Describe(*approved);
-  auto reply = ReplyOf(*approved);
-  return hsms_.Submit({.claims = std::move(*approved),
+  return approved;
+}
+
+// The way of an assertion, steps 1 to 7; deploy/docs/data-way.md follows a request with thread and file of each step.
+Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
+                                std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const {
+  // 1 caller: authenticated and admitted at the headers, by UnaryCall or CreateAssertions.
+  // 2 approved.
+  ASSIGN_OR_RETURN(auto approved, Approve(caller, request, *call));
+  RETURN_IF_ERROR(call->CanFinish());  // step 6 would fail: the HSM is not asked
+  call->Describe(approved);
+  auto reply = ReplyOf(approved);
+  // 3 key, 4 input, 5 queue: HsmGroup, on the first HSM that accepts the job.
+  return hsms_.Submit({.claims = std::move(approved),
                        .caller = caller.name(),
                        .deadline = deadline,
                        .done =
@@ -202,7 +208,7 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
                              call->tallied().algorithm = made->key->algorithm->name;
                              reply.set_kid(made->key->kid);
                              reply.set_assertion(std::move(made->jws));
-                             call->Finish(ToWire(reply, tag));
+                             call->Finish(ToWire(reply, tag));  // 6 audit, 7 reply
                            },
                        .ticket = std::move(ticket)});
 }
@@ -258,15 +264,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall
   }
   RETURN_IF_ERROR(Parse(unary.request(), request));
   RETURN_IF_ERROR(policy_.load()->FindForReading(*unary.caller(), request.client_id()));
-  ASSIGN_OR_RETURN(const auto found, hsms_.Find(request.client_id(), request.kid()));
-  const auto& key = found.entry.key;
-  const auto& certificate_flaw = found.entry.certificate_flaw;
-  if (key && key->chain.empty() && certificate_flaw) {
-    return Fail(Code::kFailedPrecondition, certificate_flaw->message + ": import it again");
-  }
-  if (!key || key->chain.empty()) {
-    return Fail(Code::kFailedPrecondition, "the key of client '" + request.client_id() + "' has no certificate");
-  }
+  ASSIGN_OR_RETURN(const auto key, CertifiedKey(hsms_, request.client_id(), request.kid()));
   const auto& chain = key->chain;
   v1::GetCertificateResponse reply;
   reply.set_pem(x509::ToPem(chain));
@@ -277,7 +275,7 @@ Result<v1::GetCertificateResponse> AssertionService::Certificate(const UnaryCall
   reply.set_x5t_s256(jws::Sha256Thumbprint(chain.front().der));
   reply.mutable_not_before()->set_seconds(chain.front().not_before.time_since_epoch().count());
   reply.mutable_not_after()->set_seconds(chain.front().not_after.time_since_epoch().count());
-  reply.set_kid(found.entry.record.kid);
+  reply.set_kid(key->kid);
   return reply;
 }
 
@@ -298,7 +296,7 @@ Result<v1::GetJwksResponse> AssertionService::Jwks(const UnaryCall& unary) const
                                                request.client_id());
   }
   v1::GetJwksResponse reply;
-  reply.set_jwks(JwkSet(keys, hsms_.First()->keys.Now()));
+  reply.set_jwks(PublishedJwkSet(hsms_, keys));
   return reply;
 }
 

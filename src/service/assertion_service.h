@@ -24,18 +24,18 @@ using RawAssertionService =
 // assertion.v1.AssertionService over gRPC's callback API. The core must outlive it.
 class AssertionService final : public RawAssertionService {
  public:
-  // `audit` may be null: nothing is recorded then. `tally` may be null: nothing is counted then.
+  // `audit` null: nothing is recorded. `tally` null: nothing is counted.
   AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers, AwaitedMessages& awaited,
                    Records audit, AssertionTally* tally);
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateAssertions(
       grpc::CallbackServerContext* context) override;
 
-  // Streams that have been open for so long, or for `silence` without a request, take no more requests, and end when
-  // they have answered those they took.
+  // Streams that are older than `age`, or than `silence` without a request, read no more requests and end after the
+  // answers to those that they have read.
   void EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence);
 
-  // Streams take no more requests, and end when they have answered those they took.
+  // Streams read no more requests and end after the answers to those that they have read.
   void EndStreams();
 
  private:
@@ -47,6 +47,8 @@ class AssertionService final : public RawAssertionService {
   Status Create(UnaryCall& unary, const Call& call) const;
   Status CreateOne(const Caller& caller, Instant latest, const v1::CreateAssertionsRequest& wanted, const Call& call,
                    Ticket ticket) const;
+  Result<ApprovedClaims> Approve(const Caller& caller, const v1::CreateAssertionRequest& request,
+                                 AuditedCall& call) const;
   Status Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
                 std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const;
   void Keep(const std::shared_ptr<AssertionStream>& stream);

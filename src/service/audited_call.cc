@@ -33,14 +33,14 @@ std::string_view NameOf(const Result<grpc::ByteBuffer>& outcome) {
   return outcome ? "OK" : CodeName(outcome.error().code);
 }
 
-void Answer(AuditedCall::Release& release, Result<grpc::ByteBuffer> outcome, std::string_view counted_as,
-            const TalliedAnswer& tallied, const std::string& trace_id) {
+void ReleaseOutcome(AuditedCall::Release& release, Result<grpc::ByteBuffer> outcome, std::string_view counted_as,
+                    const TalliedAnswer& tallied, const std::string& trace_id) {
   tallied.Count(counted_as);
   const LogTrace trace(trace_id);
-  release(std::move(outcome));
+  release(std::move(outcome));  // 7 reply
 }
 
-// The peer's own doing, not the state of the HSM or of the server.
+// Errors that the peer causes, not the state of the HSM or of the server.
 bool IsPeersDoing(Code code) {
   return code == Code::kUnauthenticated || code == Code::kPermissionDenied || code == Code::kInvalidArgument ||
          code == Code::kNotFound || code == Code::kResourceExhausted;
@@ -97,7 +97,7 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   const bool of_stranger = IsOfStranger(outcome);
   if (IsPastBudget(outcome) || log_ == nullptr) {
     expected_.reset();
-    Answer(release_, std::move(outcome), name, tallied_, event_.trace_id);
+    ReleaseOutcome(release_, std::move(outcome), name, tallied_, event_.trace_id);
     return;
   }
   event_.entitled = !of_stranger;
@@ -106,20 +106,21 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   event_.latency =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - tallied_.began);
   expected_.reset();
-  // Who shall come again later gets nothing that the log must hold before, and hears it at once: a checkpoint takes as
-  // long as the token does, and under overload there are many.
+  // A retryable refusal releases nothing, so it does not wait for the audit log: a checkpoint takes as long as the
+  // token does, and under overload there are many.
   if (!outcome && outcome.error().retry_delay.count() > 0) {
     log_->Record(event_, [](const Status&) {});
-    Answer(release_, std::move(outcome), name, tallied_, event_.trace_id);
+    ReleaseOutcome(release_, std::move(outcome), name, tallied_, event_.trace_id);
     return;
   }
+  // 6 audit: the outcome is durable before it leaves (deploy/docs/data-way.md).
   log_->Record(event_, [release = std::move(release_), outcome = std::move(outcome), tallied = std::move(tallied_),
                         trace_id = event_.trace_id](const Status& recorded) mutable {
     if (!recorded) {
       outcome = std::unexpected(recorded.error());
     }
-    const auto told = NameOf(outcome);
-    Answer(release, std::move(outcome), told, tallied, trace_id);
+    const auto released_as = NameOf(outcome);
+    ReleaseOutcome(release, std::move(outcome), released_as, tallied, trace_id);
   });
 }
 

@@ -15,11 +15,11 @@
 
 namespace assertion::service {
 
-// A call that is recorded: its caller learns the outcome only once the audit log holds it. Without a log at once, and
-// so does who is refused because too much is asked just now.
+// A call that is recorded: its outcome leaves only once the audit log holds it. Without a log it leaves at once, and so
+// does a refusal that asks to retry later.
 class AuditedCall {
  public:
-  // Gives the caller his answer, or tells him the error.
+  // Sends the answer, or the error, to the caller.
   using Release = std::move_only_function<void(Result<grpc::ByteBuffer>)>;
 
   AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release);
@@ -27,20 +27,20 @@ class AuditedCall {
   // The same for a call of its own, which lives until Finish.
   AuditedCall(Records records, const char* method, UnaryCall& unary);
 
-  // To be filled as the call goes on.
+  // Filled while the call goes on.
   audit::Event& event() { return event_; }
 
-  // What is counted when the answer leaves; by itself nothing.
+  // Counted when the answer leaves; empty: nothing is counted.
   TalliedAnswer& tallied() { return tallied_; }
 
-  // Takes over what will be signed.
+  // Copies the claims into the event.
   void Describe(const ApprovedClaims& claims);
 
-  // UNAVAILABLE when the outcome could not be recorded: then there is no use in going on.
+  // UNAVAILABLE when the outcome could not be recorded.
   Status CanFinish() const { return log_ == nullptr ? Status() : log_->state(); }
 
-  // Ends the call. Once. A refusal for which the peer is to blame costs its budget; past it the peer is told
-  // RESOURCE_EXHAUSTED, with the reason, and no line is written of the call.
+  // Ends the call; called once. A refusal that the peer caused is charged to its budget; past the budget the answer is
+  // RESOURCE_EXHAUSTED, with the reason, and the call gets no audit line.
   void Finish(Result<grpc::ByteBuffer> outcome);
 
  private:

@@ -145,7 +145,7 @@ Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
                                     .origin = OriginOf,
                                     .listed = std::move(listed),
                                     .greeting = JudgeHttp2,
-                                    .take = [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); }});
+                                    .hand_over = [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); }});
   return connections_->Start();
 }
 

@@ -192,7 +192,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
   // A connection that says nothing would delay the stop for gRPC's own 120 s.
-  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(Connections::kHandshakeLimit));
+  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(HandshakeTurns::kHandshakeLimit));
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
@@ -201,7 +201,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   auto connections = addresses.connections;
   connections.acceptors = parts->tls_listener ? 2 : 1;
-  if (const auto fitting = Connections::Fitting(connections); fitting < connections.total) {
+  if (const auto fitting = FittingConnections(connections); fitting < connections.total) {
     spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
                  fitting, connections.total);
   }

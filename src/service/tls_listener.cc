@@ -264,8 +264,8 @@ Status TlsListener::Start(ConnectionLimits limits) {
                                     .origin = TcpSockets::OriginOf,
                                     .listed = [](const std::string&) { return false; },  // nobody is known yet
                                     .greeting = JudgeTls,
-                                    .take = take});
-  peers_->TellMet([this](const std::string& peer) { connections_->Met(peer); });
+                                    .hand_over = take});
+  peers_->TellMet([this](const std::string& peer) { connections_->CompleteHandshake(peer); });
   return connections_->Start();
 }
 

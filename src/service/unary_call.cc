@@ -69,7 +69,10 @@ class UnaryCall::Handler final : public grpc::internal::MethodHandler {
 grpc::internal::MethodHandler* UnaryCall::NewHandler(Method method) { return new Handler(std::move(method)); }
 
 UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
-    : method_(method), context_(context), response_(response), caller_(method.authenticate(context)) {
+    : method_(method),
+      context_(context),
+      response_(response),
+      caller_(method.authenticate(context)) {  // 1 caller (deploy/docs/data-way.md)
   arrival_.call = this;
   arrival_.inlineable = 1;
   arrival_.functor_run = [](grpc_completion_queue_functor* arrival, int /*ok*/) {
@@ -114,7 +117,7 @@ void UnaryCall::Receive(bool at_once) {
   auto* const message = std::exchange(message_, nullptr);
   if (method_.awaited.Remove(*this)) {
     if (!at_once) {
-      caller_ = method_.authenticate(context_);  // again: much may have happened since the headers
+      caller_ = method_.authenticate(context_);  // 1 caller, again: its certificate may have been revoked meanwhile
       Admit();
     }
     if (message != nullptr) {

@@ -124,7 +124,7 @@ Status HsmGroup::Try(const std::shared_ptr<Attempt>& attempt) {
   while (!attempt->left.empty()) {
     const auto hsm = std::move(attempt->left.back());
     attempt->left.pop_back();
-    auto key = hsm->keys.SigningKeyOf(attempt->job.claims.client_id());
+    auto key = hsm->keys.SigningKeyOf(attempt->job.claims.client_id());  // 3 key (deploy/docs/data-way.md)
     auto accepted = key ? Ask(attempt, hsm, std::move(*key)) : std::unexpected(key.error());
     if (accepted || !IsWorthAnother(accepted.error())) {
       return accepted;
@@ -146,9 +146,9 @@ Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_
     job.ticket->queue = &hsm->queue;
     job.ticket->place = place;
   }
-  return hsm->queue.Submit(
+  return hsm->queue.Submit(  // 5 queue
       {.key = key,
-       .input = AssertionInput(key->encoded_header, job.claims),
+       .input = AssertionInput(key->encoded_header, job.claims),  // 4 input
        .caller = job.caller,
        .deadline = job.deadline,
        .done = [attempt, hsm, key](Result<Signed> made) { Finish(attempt, hsm, key, std::move(made)); },
@@ -163,6 +163,7 @@ void HsmGroup::Finish(const std::shared_ptr<Attempt>& attempt, const std::shared
     attempt->left.push_back(hsm);
   }
   if (made) {
+    // 7 reply: its text is complete here, and waits for 6 audit.
     attempt->job.done(Assertion{.jws = jws::Compact(std::move(made->input), made->signature), .key = key});
     return;
   }

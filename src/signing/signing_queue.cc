@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kTick{20};
-constexpr milliseconds kLinger{1000};  // the watcher sleeps after so long with nothing to watch
+constexpr milliseconds kLinger{1000};  // without a job for so long, the watcher sleeps
 constexpr milliseconds kNowLimit{500};
 constexpr milliseconds kShortestRetry{10};
 constexpr milliseconds kLongestRetry{5000};
@@ -72,13 +72,13 @@ Error SigningQueue::Exhausted(std::string message) const {
           .retry_delay = std::clamp(std::chrono::duration_cast<milliseconds>(drained), kShortestRetry, kLongestRetry)};
 }
 
-// Whether the job may wait. Makes room for it if need be.
+// Checks whether the job may wait, and makes room for it if necessary.
 Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) {
   if (line_.size() > 0 || busy_ >= sessions_) {
     const auto by_line =
         service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) / static_cast<double>(sessions_);
     const auto wait = std::max(by_line, line_.UntilTurn(job.caller, job.deadline));
-    // Twice: the wait is an estimate, and who is admitted shall be served in time.
+    // Twice, because the wait is an estimate and an accepted job must be served in time.
     if (2 * wait + service_ > job.deadline - now) {
       return std::unexpected(Exhausted("the deadline cannot be met, so many wait for the HSM; try again later"));
     }
@@ -94,6 +94,7 @@ Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answe
   return {};
 }
 
+// 5 queue (deploy/docs/data-way.md).
 Status SigningQueue::Submit(SigningJob job) {
   std::vector<Answer> answers;
   const auto now = steady_clock::now();
@@ -217,7 +218,7 @@ Status SigningQueue::Open(Session& session) {
   return {};
 }
 
-// After an error: its state is unknown.
+// After an error the state of a session is unknown.
 void SigningQueue::Discard(Session& session) {
   session.reset();
   ++statistics_.failed;
@@ -235,7 +236,7 @@ Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
     return signature;
   }
   statistics_.hsm_time.Add(steady_clock::now() - asked);
-  // A stale handle may mean another key by now, and a faulty RSA-CRT signature would give the key away.
+  // A stale handle may mean another key by now, and a faulty RSA-CRT signature reveals the key.
   if (!job.key->verifier.Verify(job.input.text(), *signature)) {
     Discard(session);
     return Fail(Code::kUnavailable, "the HSM is not available; try again",
@@ -244,7 +245,7 @@ Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
   return signature;
 }
 
-// The second attempt is on a session that was opened after the first.
+// 5 queue, on a worker: sign, then verify. The second attempt is on a session that was opened after the first.
 Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& job) {
   auto signature = Attempt(session, job);
   if (!signature && !job.retried && steady_clock::now() < job.deadline && (job.urgent || !IsPaused())) {
@@ -253,7 +254,7 @@ Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& jo
   return signature;
 }
 
-// The next job into the worker's hands; false when there is no more work for it, ever.
+// Gives the worker the next job. False: the queue is closed and empty.
 bool SigningQueue::Take(Worker& self) {
   while (true) {
     std::unique_lock lock(mutex_);
@@ -272,13 +273,13 @@ bool SigningQueue::Take(Worker& self) {
       ++busy_;
       return true;
     }
-    service_ *= 0.9;  // or a token that was slow once would be taken for slow forever
+    service_ *= 0.9;  // or a token that was slow once would count as slow forever
     lock.unlock();
     job.done(std::unexpected(Late("the deadline passed before the HSM was free")));
   }
 }
 
-// False when somebody else does the worker's work by now.
+// False: the worker was replaced while its call hung.
 bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
   std::unique_lock lock(mutex_);
   auto job = std::move(*self.job);
@@ -314,7 +315,7 @@ void SigningQueue::Work(Worker& self) {
   ended_.notify_all();
 }
 
-// Leaves a worker to its call. Its job gets another, once.
+// Abandons a worker whose call hangs. Its job gets a second attempt, once.
 void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers) {
   worker.stuck = true;
   ++stuck_;
@@ -339,7 +340,7 @@ void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answ
   }
 }
 
-// Answers whose time is over and replaces whose call hangs. True when there are too many of these.
+// Answers expired jobs and replaces workers whose call hangs. True: more calls hang than there are sessions.
 bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
   for (auto& job : line_.TakeExpired(now)) {
     answers.emplace_back(std::move(job.done), Late("the deadline passed before the HSM was free"));
@@ -347,7 +348,7 @@ bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
   std::size_t working = 0;
   for (auto worker = workers_.begin(); worker != workers_.end();) {
     if (worker->ended && worker->stuck) {
-      worker = workers_.erase(worker);  // its thread is at its end
+      worker = workers_.erase(worker);  // its thread has finished
       continue;
     }
     if (worker->job && !worker->stuck && now - worker->began >= options_.call_limit) {

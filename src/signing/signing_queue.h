@@ -21,38 +21,38 @@
 
 namespace assertion {
 
-// A bounded line before the token, and N workers with one session each. Every accepted job completes exactly once, and
-// by its deadline: with a verified signature, or with an error that says why not. A job that the token fails is tried
-// once more on another session. A call that does not return costs its session, not the job's caller: the worker is
-// left to itself and replaced.
+// A bounded line before the token, and N workers with one session each. Every accepted job completes exactly once, by
+// its deadline: with a verified signature, or with an error that gives the reason. A job that fails on the token is
+// tried once more on another session. When a call into the HSM hangs, its worker is abandoned and replaced, and the
+// job's caller still gets an answer.
 class SigningQueue {
  public:
   struct Options {
-    std::size_t sessions = 2;                    // to begin with
+    std::size_t sessions = 2;                    // at the start
     std::size_t capacity = 4096;                 // jobs that wait
-    std::chrono::milliseconds call_limit{5000};  // of one attempt; longer is a call that hangs
+    std::chrono::milliseconds call_limit{5000};  // for one attempt; a longer call counts as hung
   };
 
-  // `token` must outlive the queue. Sessions are opened when first needed and after any error.
+  // `token` must outlive the queue. A session is opened when first needed, and again after any error.
   SigningQueue(Token& token, Options options);
 
-  // Finishes all accepted jobs first, and waits for calls that hang.
+  // Finishes all accepted jobs first, and waits for hung calls.
   ~SigningQueue();
   SigningQueue(const SigningQueue&) = delete;
   SigningQueue& operator=(const SigningQueue&) = delete;
 
-  // Refused at once, and then `done` is never called: RESOURCE_EXHAUSTED, with the time after which to try again, when
-  // the line is full or the deadline cannot be met; CANCELLED when it is already.
+  // An error refuses the job at once, and `done` is never called. RESOURCE_EXHAUSTED, with a retry delay: the line is
+  // full, or the deadline cannot be met. CANCELLED: the ticket is cancelled already.
   Status Submit(SigningJob job);
 
-  // Signs for this process itself: before all others, while paused too, and in the time that a token that is well
-  // needs (500 ms, or four times what a signature takes here). `done` is as a job's, and called when refused, too.
+  // Signs for this process itself: before all other jobs, and also while paused. The time limit is what a healthy token
+  // needs: 500 ms, or four times the average signature. `done` is called even if the job is refused.
   void SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done);
 
-  // A job that waits is ended at once, CANCELLED. One that is signed already goes on.
+  // A waiting job ends at once, CANCELLED. One that a worker has goes on.
   void Cancel(JobTicket& ticket);
 
-  // From now on with so many sessions, if these are more.
+  // Raises the number of sessions; a lower number changes nothing.
   void GrowTo(std::size_t sessions);
 
   // Jobs that no worker has taken yet.
@@ -64,20 +64,20 @@ class SigningQueue {
 
   bool IsPaused() const;
 
-  // Called when a job has failed for good by the token's fault; on a worker's thread, must not call this object.
+  // Called when the token has finally failed a job; on a worker's thread, must not call this object.
   void OnFailure(std::function<void()> failed);
 
-  // Called once, when more calls hang than there are sessions to replace: this process cannot go on.
+  // Called once, when more calls hang than there are sessions: this process cannot go on.
   void OnHang(std::function<void()> hung);
 
-  // Takes no more jobs and finishes those accepted. False when a call still hangs after `limit`: then this object
+  // Accepts no more jobs and finishes the accepted ones. False: a call still hangs after `limit`, and this object
   // cannot be destroyed.
   bool Drain(std::chrono::milliseconds limit);
 
   const SigningStatistics& statistics() const { return statistics_; }
   SigningOccupancy Occupancy() const;
 
-  // Signatures that were verified, ever.
+  // Verified signatures since the start.
   std::uint64_t signed_count() const { return signed_; }
 
  private:
@@ -87,7 +87,7 @@ class SigningQueue {
   using Answer = std::pair<SigningJob::Done, Error>;
 
   struct Worker {
-    std::optional<SigningJob> job;  // `done` is empty once it has been answered
+    std::optional<SigningJob> job;  // its `done` is empty once it was answered
     Instant began;
     bool stuck = false;  // has been replaced
     bool ended = false;
@@ -122,7 +122,7 @@ class SigningQueue {
   std::function<void()> failed_;
   std::function<void()> hung_;
   Seconds service_{0};
-  std::size_t busy_ = 0;  // without those that are stuck
+  std::size_t busy_ = 0;  // without stuck workers
   std::size_t stuck_ = 0;
   bool watching_ = false;
   std::atomic<std::uint64_t> signed_ = 0;

@@ -39,7 +39,7 @@ class ConnectionsTest : public testing::Test {
                               .origin = TcpSockets::OriginOf,
                               .listed = [](const std::string&) { return false; },
                               .greeting = [this](std::string_view) { return Hear(); },
-                              .take = [this](int fd) { Take(fd); }}) {
+                              .hand_over = [this](int fd) { Take(fd); }}) {
     EXPECT_TRUE(connections_.Start());
   }
 
@@ -148,7 +148,7 @@ TEST_F(HandshakesTest, OnesThatACallShowsToBeOverMakeRoomAtOnce) {
       const std::lock_guard lock(mutex_);
       peer = taken_.at(i - 2).peer;
     }
-    connections_.Met(peer);
+    connections_.CompleteHandshake(peer);
   }
   EXPECT_EQ(Taken("127.0.0.2", 6), 6U);
 }
@@ -168,7 +168,7 @@ TEST_F(HandshakesTest, ThereAreSoManyInAllAndASourceWithFewestIsNext) {
     ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), [this] { return greeted_ >= kHandshakes + 2; }));
     first = taken_.front().peer;
   }
-  connections_.Met(first);  // of 127.0.0.2, which then has one, and 127.0.1.2 none
+  connections_.CompleteHandshake(first);  // of 127.0.0.2, which then has one, and 127.0.1.2 none
   EXPECT_EQ(Taken("127.0.1.2", 1), 1U);
   const std::lock_guard lock(mutex_);
   EXPECT_EQ(taken_.size(), kHandshakes + 1);
@@ -190,8 +190,8 @@ TEST_F(HandshakesTest, OnesThatFailKeepTheirPlaceForAWhile) {
   }
   EXPECT_EQ(Taken("127.0.0.2", 3), 3U);
   const auto took = std::chrono::steady_clock::now() - began;
-  EXPECT_GE(took, Connections::kFailureLimit);
-  EXPECT_LT(took, Connections::kHandshakeLimit);
+  EXPECT_GE(took, HandshakeTurns::kFailureLimit);
+  EXPECT_LT(took, HandshakeTurns::kHandshakeLimit);
 }
 
 }  // namespace

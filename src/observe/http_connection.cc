@@ -1,0 +1,222 @@
+#include "observe/http_connection.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/beast/http/status.hpp>
+#include <exception>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace assertion {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr std::chrono::seconds kRequestLimit{5};  // until the answer is sent
+constexpr std::size_t kRequestOctets = 8192;
+constexpr std::size_t kFarewellOctets = 65536;
+constexpr int kServerError = 500;
+constexpr int kBadRequest = 400;
+constexpr int kUriTooLong = 414;
+
+HttpAnswer Refusal(int status, const char* text) {
+  return {.status = status, .body = text, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
+}
+
+std::string ToHttp(const HttpAnswer& answer, bool with_body) {
+  const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(answer.status)));
+  auto text = "HTTP/1.1 " + std::to_string(answer.status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
+  const auto add = [&text](std::string_view name, std::string_view value) {
+    text.append(name).append(": ").append(value).append("\r\n");
+  };
+  add("Connection", "close");
+  add("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : answer.headers) {
+    add(name, value);
+  }
+  if (answer.status != static_cast<int>(http::status::not_modified)) {
+    add("Content-Length", std::to_string(answer.body.size()));
+  }
+  text.append("\r\n");
+  return with_body ? text + answer.body : text;
+}
+
+std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+HttpConnection::HttpConnection(Loop& loop, Visitors::Number number, Wire wire)
+    : loop_(loop),
+      number_(number),
+      wire_(std::move(wire)),
+      watch_(loop.context(), wire_.descriptor()),
+      timer_(loop.context()) {
+  parser_.header_limit(kRequestOctets);
+  parser_.eager(false);
+}
+
+void HttpConnection::Begin() {
+  EndAfter(kRequestLimit);
+  if (wire_.plain()) {
+    Receive();
+  } else {
+    Await(Wire::State::kWaitsToRead, &HttpConnection::AskForWorker);  // a silent peer costs no worker anything
+  }
+}
+
+void HttpConnection::Work() {
+  if (!HasShakenHands()) {
+    handshake_ = wire_.ShakeHands();
+  } else {
+    MakeAnswer();
+  }
+}
+
+void HttpConnection::FinishWork() {
+  working_ = false;
+  if (ended_) {
+    Close();
+  } else if (!answer_.empty()) {
+    Send();
+  } else if (handshake_.state == Wire::State::kDone) {
+    Receive();
+  } else if (handshake_.state == Wire::State::kEnded) {
+    Finish();  // the alert tells the peer why
+  } else {
+    Await(handshake_.state, &HttpConnection::AskForWorker);
+  }
+}
+
+void HttpConnection::End() {
+  if (!std::exchange(ended_, true)) {
+    timer_.cancel();
+    if (working_) {
+      shutdown(wire_.descriptor(), SHUT_RDWR);
+    } else {
+      Close();
+    }
+  }
+}
+
+void HttpConnection::EndAfter(std::chrono::steady_clock::duration time) {
+  timer_.expires_after(time);
+  timer_.async_wait([self = shared_from_this()](error_code error) {
+    if (!error) {
+      self->loop_.End(self->number_);
+    }
+  });
+}
+
+void HttpConnection::Close() {
+  watch_.release();
+  loop_.Recycle(wire_.Release());
+}
+
+void HttpConnection::Await(Wire::State state, Next next) {
+  if (state == Wire::State::kEnded) {
+    loop_.End(number_);
+    return;
+  }
+  watch_.async_wait(state == Wire::State::kWaitsToRead ? watch_.wait_read : watch_.wait_write,
+                    [self = shared_from_this(), next](error_code error) {
+                      if (!error && !self->ended_) {
+                        (*self.*next)();
+                      }
+                    });
+}
+
+void HttpConnection::Receive() {
+  Wire::Step step{.state = Wire::State::kDone};
+  while (step.state == Wire::State::kDone) {
+    std::array<char, kRequestOctets> octets{};
+    step = wire_.Read(std::span(octets).first(kRequestOctets - octets_));
+    received_.append(octets.data(), step.octets);
+    octets_ += step.octets;
+    if (step.state == Wire::State::kDone && ParseHeader()) {
+      return;
+    }
+  }
+  Await(step.state, &HttpConnection::Receive);
+}
+
+// False: more octets are needed. Octets after the header stay unread: a second request is not served.
+bool HttpConnection::ParseHeader() {
+  error_code error;
+  received_.erase(0, parser_.put(asio::buffer(received_), error));
+  if (parser_.is_header_done()) {
+    HandleRequest();
+  } else if (error == http::error::header_limit || octets_ == kRequestOctets) {
+    const bool no_line = received_.find('\n') == std::string::npos && parser_.get().target().empty();
+    if (no_line) {
+      Refuse(kUriTooLong, "the request line is too long\n");
+    } else {
+      Refuse(kBadRequest, "the header is too long\n");
+    }
+  } else if (error && error != http::error::need_more) {
+    Refuse(kBadRequest, "this is no HTTP/1.1 request\n");
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void HttpConnection::HandleRequest() {
+  const auto& header = parser_.get();
+  request_ = {.method = Text(header.method_string()),
+              .target = Text(header.target()),
+              .if_none_match = Text(header[http::field::if_none_match]),
+              .has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0};
+  if (HttpPages::IsQuick(request_)) {
+    MakeAnswer();
+    Send();
+  } else {
+    AskForWorker();
+  }
+}
+
+void HttpConnection::MakeAnswer() {
+  try {
+    answer_ = ToHttp(loop_.pages().Answer(request_), request_.method != "HEAD");
+  } catch (const std::exception&) {
+    answer_ = ToHttp(Refusal(kServerError, "an internal error\n"), true);
+  }
+}
+
+void HttpConnection::Refuse(int status, const char* text) {
+  answer_ = ToHttp(Refusal(status, text), true);
+  Send();
+}
+
+void HttpConnection::Send() {
+  while (sent_ < answer_.size()) {
+    const auto step = wire_.Write(std::string_view(answer_).substr(sent_));
+    if (step.state != Wire::State::kDone) {
+      Await(step.state, &HttpConnection::Send);
+      return;
+    }
+    sent_ += step.octets;
+  }
+  Finish();
+}
+
+void HttpConnection::Finish() {
+  wire_.CloseWriting();
+  EndAfter(kHttpFarewellLimit);
+  AwaitClose();
+}
+
+void HttpConnection::AwaitClose() {
+  const auto step = wire_.Discard();
+  unread_ += step.octets;
+  if (unread_ > kFarewellOctets) {
+    loop_.End(number_);
+  } else {
+    Await(step.state == Wire::State::kDone ? Wire::State::kWaitsToRead : step.state, &HttpConnection::AwaitClose);
+  }
+}
+
+}  // namespace assertion
