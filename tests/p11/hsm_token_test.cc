@@ -228,6 +228,24 @@ TEST_F(LogInTest, TwoTokensThatMatchAreAmbiguous) {
   EXPECT_EQ(found.error().code, Code::kTokenAmbiguous);
 }
 
+TEST_F(LogInTest, EveryAttributeOfTheUriMustMatch) {
+  module_ = *Module::Load(SOFTHSM2_MODULE);
+  const auto find = [this](const std::string& attributes) {
+    const auto places = hsm_.UriText().substr(hsm_.UriText().find('?'));
+    return module_->FindToken(*TokenUri::Parse("pkcs11:" + attributes + places), false);
+  };
+  const auto token = *find("token=test");
+  const auto slot = std::to_string(token.slot);
+  EXPECT_TRUE(find("token=test;model=SoftHSM%20v2;serial=" + token.serial + ";slot-id=" + slot));
+  for (const auto& wrong : {std::string("token=tes"), std::string("token="), std::string("token=test;model=other"),
+                            std::string("token=test;manufacturer=other"), "token=test;serial=x" + token.serial,
+                            "token=test;slot-id=" + slot + "1"}) {
+    const auto found = find(wrong);
+    ASSERT_FALSE(found) << wrong;
+    EXPECT_EQ(found.error().code, Code::kTokenAbsent) << wrong;
+  }
+}
+
 TEST_F(LogInTest, AnAbsentTokenIsSaidWithWhatIsThere) {
   module_ = *Module::Load(SOFTHSM2_MODULE);
   const auto found = module_->FindToken(*TokenUri::Parse(hsm_.UriText("prod")));
