@@ -23,9 +23,9 @@ import { randomOf } from './random.mjs';
 
 const SEED = Number(process.env.E2E_NETWORK_SEED ?? 1);
 const ROUNDS = Number(process.env.E2E_NETWORK_ROUNDS ?? 1);
-const LONG = Number(process.env.E2E_NETWORK_SECONDS ?? 20);   // longer than LEAD + LIFETIME: keys come and go meanwhile
-const LIMIT = 60 + LONG;   // seconds to sign again; the kernel's retransmission doubles its pause. What it takes is printed.
-const LEAD = 8;            // seconds, publish_lead
+const LONG = Number(process.env.E2E_NETWORK_SECONDS ?? 24);   // longer than LEAD + LIFETIME: keys come and go meanwhile
+const LIMIT = 90 + LONG;   // seconds to sign again; the kernel's retransmission doubles its pause. What it takes is printed.
+const LEAD = 16;           // seconds, publish_lead; a look at the ledger counts for 12 s, which a busy machine may need
 const LIFETIME = 5;        // seconds
 const CLIENT = 'orders';
 const REPLICAS = ['first', 'second', 'third'];
@@ -42,11 +42,12 @@ class Replica {
   ends = [];      // statuses with which the daemon ended by itself
   #over = false;
   #starts = [];
+  #supervised;
   #running = [];
 
   constructor(name, deployment) {
     Object.assign(this, { name, deployment });
-    this.#running.push(this.#supervise());
+    this.#supervised = this.#supervise();
   }
 
   // As systemd with the unit that is shipped.
@@ -98,12 +99,14 @@ class Replica {
   hasSignedSince = (moment) => this.answers.findLast(({ asked }) => asked >= moment) !== undefined;
 
   // Settles when something has failed, or all is over.
-  watch = () => Promise.all(this.#running);
+  watch = () => Promise.all([this.#supervised, ...this.#running]);
 
   async end() {
     this.#over = true;
+    const deadline = new Deadline(60, `the end of ${this.name}; its log is ${this.deployment.log}`);
+    await deadline.limit(Promise.all(this.#running));
     this.deployment.daemon.kill('SIGTERM');
-    await new Deadline(60, `the end of ${this.name}`).limit(this.watch());
+    await deadline.limit(this.#supervised);
     const { status, signal } = await this.deployment.daemon.ended;
     return status ?? signal;
   }
