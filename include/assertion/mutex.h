@@ -11,6 +11,10 @@
 #else
 #define ASSERTION_THREAD_ATTRIBUTE(...)
 #endif
+// Abseil's headers, which gRPC's include, define some of these names with the same meaning.
+#undef GUARDED_BY
+#undef NO_THREAD_SAFETY_ANALYSIS
+
 // The member is read and written only while the mutex is held.
 #define GUARDED_BY(...) ASSERTION_THREAD_ATTRIBUTE(guarded_by(__VA_ARGS__))
 // The caller of the function holds the mutex.
