@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/client.h"
 #include "assertion/clock.h"
 #include "attached_hsms.h"
 #include "audit/checkpoint.h"
@@ -41,6 +42,7 @@
 #include "service/trusted_folder.h"
 #include "signals.h"
 #include "signing/hsm_group.h"
+#include "signing/jws_key.h"
 #include "signing/signing_queue.h"
 #include "x509/certificate.h"
 #include "x509/openssl.h"
@@ -353,7 +355,7 @@ std::string InBrackets(const std::string& host) {
 
 // Null when none is wanted.
 assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const assertion::AuditConfig& config,
-                                                                       const std::optional<assertion::audit::Key>& key,
+                                                                       const std::optional<assertion::JwsKey>& key,
                                                                        assertion::SigningQueue& queue,
                                                                        assertion::Readiness& readiness) {
   if (!key) {
@@ -365,7 +367,8 @@ assertion::Result<std::unique_ptr<assertion::audit::Log>> OpenAuditLog(const ass
                                       .checkpoint_lines = config.checkpoint_lines,
                                       .checkpoint_interval = config.checkpoint_interval,
                                       .reserve = config.reserve},
-                                     key->ToSigner(queue), keys, [&readiness](const assertion::Status& state) {
+                                     {.sign = key->SignThrough(queue), .jwk = key->Jwk()}, keys,
+                                     [&readiness](const assertion::Status& state) {
                                        if (state) {
                                          spdlog::info("the audit log can be written again");
                                          readiness.SetReady("audit");
@@ -509,9 +512,10 @@ int Serve(const assertion::Config& config, const std::string& path, bool wait_fo
   if (!audit_hsm) {
     return Fatal(audit_hsm.error());
   }
-  std::optional<assertion::audit::Key> audit_key;
+  std::optional<assertion::JwsKey> audit_key;
   if (config.audit.enabled) {
-    auto key = assertion::audit::Key::FindOrGenerate((*audit_hsm)->token, assertion::x509::RandomOctets);
+    auto key = assertion::JwsKey::FindOrGenerate((*audit_hsm)->token, assertion::kAuditKeyLabel,
+                                                 assertion::audit::kCheckpointType, assertion::x509::RandomOctets);
     if (!key) {
       return Fatal(key.error());
     }
