@@ -14,8 +14,8 @@
 
 namespace assertion {
 
-// Jobs that wait, in the order in which they are to be done: the callers take turns, and of each caller's the one with
-// the earliest deadline comes first. By deadline alone whoever asks for the shortest ones would starve the others.
+// Waiting jobs in the order in which they will be signed: callers take turns, and each caller's job with the earliest
+// deadline comes first. Ordered by deadline alone, a caller with short deadlines would starve the others.
 class WaitingLine {
  public:
   using Instant = std::chrono::steady_clock::time_point;
@@ -23,29 +23,30 @@ class WaitingLine {
 
   void Push(SigningJob job, Instant now);
 
-  // Before all others, outside all turns.
+  // Adds a job that goes before all others, outside the turns.
   void PushFirst(SigningJob job) { first_.push_back(std::move(job)); }
 
   std::size_t size() const { return size_ + first_.size(); }
 
-  // The next. There must be one.
+  // Removes the next job. The line must not be empty.
   SigningJob Pop(Instant now);
 
-  // How many would be done before one more of this caller's, if nobody else came.
+  // How many waiting jobs would be signed before a new job of this caller.
   std::size_t Ahead(const std::string& caller, Instant deadline) const;
 
-  // When that one's turn would come, by how often this caller's turns have come since it waits: others do come.
+  // Estimated wait of a new job of this caller, from how often the caller was served since its oldest job was queued.
   Seconds UntilTurn(const std::string& caller, Instant deadline) const;
 
-  // Makes room for one of this caller's by the last job of the caller who has most, if that is more than this one has.
+  // Makes room for a new job of this caller: removes the last job of the caller with the most jobs, if these are more
+  // than this caller would then have.
   std::optional<SigningJob> GiveWay(const std::string& caller);
 
-  // The job of the ticket, if it waits.
+  // Removes the job of the ticket, if it waits.
   std::optional<SigningJob> Take(const JobTicket& ticket);
 
   std::vector<SigningJob> TakeExpired(Instant now);
 
-  // All that are not urgent.
+  // Removes all jobs that are not urgent.
   std::vector<SigningJob> TakeAll();
 
  private:
@@ -53,19 +54,19 @@ class WaitingLine {
   struct Caller {
     std::string name;
     Jobs jobs;            // never empty
-    Instant turn;         // its last one, or when it came
-    Seconds interval{0};  // from one turn to the next, as a moving average; 0: it had none yet
+    Instant turn;         // the last one, or the arrival of its first job
+    Seconds interval{0};  // between turns, as a moving average; 0: no turn yet
   };
-  using Callers = std::list<Caller>;  // by turn
+  using Callers = std::list<Caller>;  // in the order of their turns
 
-  // How many of the caller's own would be done before one more of that deadline.
+  // How many of the caller's own jobs would be signed before a new one with that deadline.
   std::size_t OwnAhead(const Caller& caller, Instant deadline) const;
   SigningJob Take(Callers::iterator caller, Jobs::iterator job);
 
   std::deque<SigningJob> first_;
   Callers callers_;
   std::map<std::string, Callers::iterator> by_name_;
-  std::size_t size_ = 0;  // without first_
+  std::size_t size_ = 0;  // jobs of callers_
   std::uint64_t number_ = 0;
 };
 
