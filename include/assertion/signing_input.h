@@ -8,9 +8,6 @@
 
 namespace assertion {
 
-namespace audit {
-class Key;
-}
 namespace service {
 class TlsKey;
 }
@@ -25,7 +22,7 @@ class SigningInput {
  private:
   friend SigningInput AssertionInput(std::string_view encoded_header, const ApprovedClaims& claims);
   friend class KeyRing;          // a proof that a key signs: random octets
-  friend class audit::Key;       // a checkpoint of the audit log
+  friend class JwsKey;           // a checkpoint of the audit log
   friend class service::TlsKey;  // the transcript of a TLS handshake
   friend class TestInput;        // any text, for tests
   explicit SigningInput(std::string text) : text_(std::move(text)) {}

@@ -2,18 +2,15 @@
 
 #include <utility>
 
-#include "assertion/client.h"
+#include "assertion/algorithm.h"
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
-#include "keys/own_key.h"
 
 namespace assertion::audit {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr std::string_view kType = "assertiond-checkpoint+json";
 
 const Algorithm& KeyAlgorithm() { return kAlgorithms.front(); }
 
@@ -23,33 +20,6 @@ std::string TextOf(const auto& object, const char* name) {
 }
 
 }  // namespace
-
-Result<Key> Key::FindOrGenerate(Token& token, const Random& random) {
-  ASSIGN_OR_RETURN(auto key, FindOrGenerateOwnKey(token, kAuditKeyLabel, random));
-  ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key.public_key, KeyAlgorithm()));
-  const auto kid = jws::JwkThumbprint(key.public_key);
-  return Key(
-      std::make_shared<const SigningKey>(SigningKey{.client_id = {},
-                                                    .algorithm = &KeyAlgorithm(),
-                                                    .id = key.id,
-                                                    .public_key = key.public_key,
-                                                    .kid = kid,
-                                                    .encoded_header = jws::EncodedHeader(KeyAlgorithm(), kid, kType),
-                                                    .chain = {},
-                                                    .verifier = std::move(verifier)}));
-}
-
-Signer Key::ToSigner(SigningQueue& queue) const {
-  return {.sign =
-              [&queue, key = key_](std::string_view payload, auto done) {
-                queue.SignNow(key, SigningInput(jws::SigningInput(key->encoded_header, payload)),
-                              [done = std::move(done)](Result<Signed> made) mutable {
-                                done(made ? Result<std::string>(jws::Compact(std::move(made->input), made->signature))
-                                          : std::unexpected(made.error()));
-                              });
-              },
-          .jwk = jws::Jwk(key_->public_key, KeyAlgorithm(), {}).dump()};
-}
 
 std::string CheckpointPayload(const Head& covered, std::chrono::system_clock::time_point now) {
   return "{" + Body(ordered_json{{"covers", covered.sequence}, {"hash", covered.hash}}, kCheckpoint, now);
@@ -85,7 +55,8 @@ Result<PublicKeys> ParsePublicKeys(std::string_view text) {
 Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys) {
   const auto jws = TextOf(line.members, "jws");
   const auto parsed = jws::ParseCompact(jws);
-  if (!parsed || TextOf(parsed->header, "typ") != kType || TextOf(parsed->header, "alg") != KeyAlgorithm().name) {
+  if (!parsed || TextOf(parsed->header, "typ") != kCheckpointType ||
+      TextOf(parsed->header, "alg") != KeyAlgorithm().name) {
     return Fail(Code::kInvalidArgument, "its jws is not that of a checkpoint");
   }
   const auto kid = TextOf(parsed->header, "kid");
@@ -100,7 +71,7 @@ Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const Publ
   if (covers == parsed->claims.end() || !covers->is_number_unsigned() || *covers >= line.sequence) {
     return Fail(Code::kInvalidArgument, "it does not say which line before it it covers, as of version 2 of the log");
   }
-  // What was signed, with its JWS, must be the line: no member beside it, none written otherwise.
+  // The signed payload with its JWS must give the line again: no other member, none written differently.
   Head before{.sequence = line.sequence - 1, .hash = line.prev};
   if (Chain(before, CheckpointBody(parsed->claims.dump(), jws)) != text) {
     return Fail(Code::kInvalidArgument, "it says something else than what was signed");

@@ -7,9 +7,9 @@
 
 namespace assertion::audit {
 
-// What is recorded of one assertion or of one administrative act. What is empty is left out of the line.
+// The record of one assertion or one administrative act. Empty fields are left out of the line.
 struct Event {
-  std::string name;    // the gRPC method, or what assertiond itself did: Start, Reload, Stop
+  std::string name;    // the gRPC method, or an act of assertiond itself: Start, Reload, Stop
   std::string caller;  // as Caller::name
   std::string client_id;
   std::string audience;
@@ -17,18 +17,18 @@ struct Event {
   std::string kid;
   std::optional<std::chrono::seconds> lifetime;
   std::string request_id;  // of an administrative act
-  std::string change;      // a pending change: that the act became, or that it approves or withdraws
+  std::string change;      // the pending change that the act created, approves or withdraws
   struct Accepted {
     std::int64_t found = 0;
     std::int64_t seen = 0;
   };
-  std::optional<Accepted> accepted;  // versions: a ledger that counts although a later one was seen
+  std::optional<Accepted> accepted;  // ledger versions: accepted although a later one was seen
   std::string outcome;               // the gRPC status code's name
-  std::string reason;                // of a refusal: what the caller was told
+  std::string reason;                // of a refusal, as the caller was told
   std::optional<std::chrono::microseconds> latency;
-  std::uint64_t count = 0;  // of what one line stands for; 0: itself
-  std::string since;        // when that began, RFC 3339
-  bool entitled = true;     // false: of a peer that may not do this; see LogOptions::reserve
+  std::uint64_t count = 0;  // events that this line stands for; 0: one
+  std::string since;        // with count: when the first of them happened, RFC 3339
+  bool entitled = true;     // false: the peer may not do this; see LogOptions::reserve
   std::string trace_id;     // W3C Trace Context, 32 hexadecimal digits
 };
 

@@ -18,7 +18,7 @@ using TimePoint = std::chrono::system_clock::time_point;
 
 constexpr std::size_t kLongestText = 256;
 constexpr std::size_t kLongestAudience = 1024;
-constexpr std::size_t kLongestOfStrangers = 64;
+constexpr std::size_t kLongestNotEntitled = 64;
 
 std::string Rfc3339Micros(TimePoint now) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(now);
@@ -30,16 +30,16 @@ std::string Rfc3339Micros(TimePoint now) {
   return text;
 }
 
-// As ASCII; octets that are no UTF-8 are replaced.
+// JSON in ASCII; octets that are not UTF-8 are replaced.
 std::string Dump(const ordered_json& json) {
   return json.dump(-1, ' ', /*ensure_ascii=*/true, ordered_json::error_handler_t::replace);
 }
 
-// Writes a JSON object member by member, without the opening brace, which Chain writes. There is one for every
-// assertion: a document built in memory first would cost most of what a line costs.
+// Writes a JSON object member by member, without the opening brace, which Chain writes. Every assertion needs one, and
+// building a JSON document first would be most of a line's cost.
 class Members {
  public:
-  // Nothing when it is empty.
+  // Adds nothing when `text` is empty.
   void Add(std::string_view name, std::string_view text, std::size_t longest = kLongestText) {
     if (text.empty()) {
       return;
@@ -53,7 +53,7 @@ class Members {
     }
   }
 
-  // As it is written at most `longest` octets: what is escaped counts as that.
+  // Cuts the text so that it has at most `longest` octets after escaping.
   void AddShort(std::string_view name, std::string_view text, std::size_t longest) {
     text = text.substr(0, longest);
     while (!IsPlain(text) && Dump(text).size() - 2 > longest) {
@@ -96,7 +96,7 @@ std::string Body(const Event& event, TimePoint now) {
     if (event.entitled) {
       line.Add(name, text, longest);
     } else {
-      line.AddShort(name, text, kLongestOfStrangers);
+      line.AddShort(name, text, kLongestNotEntitled);
     }
   };
   add("client_id", event.client_id);

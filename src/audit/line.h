@@ -18,7 +18,7 @@ inline constexpr std::string_view kResumed = "LogResumed";
 inline constexpr std::string_view kWithheld = "LinesWithheld";
 inline constexpr std::string_view kCheckpoint = "Checkpoint";
 
-// Where the chain stands: the last line's sequence and the SHA-256 of its octets without the line feed, base64url.
+// The end of the chain: the last line's sequence and the SHA-256 of its octets without the line feed, base64url.
 struct Head {
   std::uint64_t sequence = 0;
   std::string hash;
@@ -26,20 +26,20 @@ struct Head {
   friend bool operator==(const Head&, const Head&) = default;
 };
 
-// Before the first line of all.
+// The head before the first line.
 Head Genesis();
 
-// The time and members of an event, ready to be chained: everything of a line but sequence and prev. ASCII only, so
-// that a line shown on a terminal cannot steer it; text of callers is cut at 256 octets, an audience at 1024, and
-// what peers that are not entitled sent at 64 octets as they are written.
+// The body of an event's line, ready to be chained: everything except sequence and prev. ASCII only, so that a line
+// shown on a terminal cannot control it. Text of callers is cut at 256 octets, an audience at 1024, and text of peers
+// that are not entitled at 64 octets as written.
 std::string Body(const Event& event, std::chrono::system_clock::time_point now);
 std::string Body(const nlohmann::ordered_json& members, std::string_view event,
                  std::chrono::system_clock::time_point now);
 
-// The line that follows `head`, without its line feed; moves the head on to it.
+// The line that follows `head`, without its line feed. Advances `head` to it.
 std::string Chain(Head& head, std::string_view body);
 
-// A line taken apart.
+// A parsed line.
 struct Line {
   std::uint64_t sequence;
   std::string prev;
@@ -48,7 +48,7 @@ struct Line {
   nlohmann::json members;
 };
 
-// INVALID_ARGUMENT when it is no line of an audit log.
+// INVALID_ARGUMENT when the text is not a line of an audit log.
 Result<Line> ParseLine(std::string_view text);
 
 }  // namespace assertion::audit

@@ -8,7 +8,7 @@
 namespace assertion::audit {
 namespace {
 
-// How often a log that cannot be written is tried again.
+// Time between attempts to write a log that cannot be written.
 constexpr std::chrono::milliseconds kRetry{250};
 
 std::chrono::system_clock::time_point Now() { return std::chrono::system_clock::now(); }
@@ -34,7 +34,7 @@ Result<std::unique_ptr<Log>> Log::Open(LogOptions options, Signer signer, const 
   std::unique_ptr<Log> log(
       new Log(std::move(options), std::move(signer), std::move(on_state), std::move(file), found.head));
   for (const auto& seen : found.ledger_versions) {
-    log->Note(seen);
+    log->RememberIfHigher(seen);
   }
   const auto bodies = log->file_.size() == 0 ? log->BeginningOfFile(found.unproven, found.torn)
                                              : std::vector{log->OpenedBody(found.unproven, found.torn, 0)};
@@ -53,7 +53,7 @@ Log::Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head
 
 Log::~Log() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closing_ = true;
   }
   filled_.notify_all();
@@ -70,7 +70,7 @@ std::string Log::OpenedBody(std::uint64_t unproven, std::size_t torn, std::size_
   return Body(members, kOpened, Now());
 }
 
-// What a file begins with: how many ledgers are known, and each.
+// The first lines of a file: the number of known ledger versions, then each of them.
 std::vector<std::string> Log::BeginningOfFile(std::uint64_t unproven, std::size_t torn) const {
   const auto ledgers = ledger_versions();
   std::vector<std::string> bodies = {OpenedBody(unproven, torn, ledgers.size())};
@@ -80,9 +80,9 @@ std::vector<std::string> Log::BeginningOfFile(std::uint64_t unproven, std::size_
   return bodies;
 }
 
-// Whether it is higher than what was known.
-bool Log::Note(const LedgerVersion& seen) {
-  const std::lock_guard lock(mutex_);
+// False: a version that is as high is known already.
+bool Log::RememberIfHigher(const LedgerVersion& seen) {
+  const MutexLock lock(mutex_);
   const auto [known, is_new] =
       ledger_versions_.try_emplace(seen.serial + '\n' + seen.hsm + '\n' + seen.client_id, seen);
   if (!is_new && known->second.version >= seen.version) {
@@ -94,13 +94,14 @@ bool Log::Note(const LedgerVersion& seen) {
 
 void Log::Record(const LedgerVersion& seen) {
   Done done = [](const Status&) {};
-  if (Note(seen)) {
-    static_cast<void>(Enqueue(LedgerBody(seen), done));  // refused: written when the log goes on
+  if (RememberIfHigher(seen)) {
+    static_cast<void>(
+        Enqueue(LedgerBody(seen), done));  // refused while broken: WriteBatch writes it when the log resumes
   }
 }
 
 std::vector<LedgerVersion> Log::ledger_versions() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<LedgerVersion> all;
   all.reserve(ledger_versions_.size());
   for (const auto& [key, seen] : ledger_versions_) {
@@ -109,15 +110,15 @@ std::vector<LedgerVersion> Log::ledger_versions() const {
   return all;
 }
 
-// Whether the file system has less free than the reserve is looked at once a second, by one of those that want to know.
-bool Log::Withhold(const Event& event) {
+// The free space is checked once a second, by one of the callers.
+bool Log::IsWithheld(const Event& event) {
   constexpr std::chrono::steady_clock::duration kInterval = std::chrono::seconds(1);
   if (event.entitled || options_.reserve == 0) {
     return false;
   }
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  auto due = next_look_.load();
-  if (now.count() >= due && next_look_.compare_exchange_strong(due, (now + kInterval).count())) {
+  auto due = next_space_check_.load();
+  if (now.count() >= due && next_space_check_.compare_exchange_strong(due, (now + kInterval).count())) {
     struct statvfs space{};
     scarce_ = statvfs(options_.path.c_str(), &space) == 0 &&
               std::uint64_t{space.f_bavail} * std::uint64_t{space.f_frsize} < options_.reserve;
@@ -130,7 +131,7 @@ bool Log::Withhold(const Event& event) {
 }
 
 void Log::Record(const Event& event, Done done) {
-  if (Withhold(event)) {
+  if (IsWithheld(event)) {
     done({});
     return;
   }
@@ -139,9 +140,9 @@ void Log::Record(const Event& event, Done done) {
   }
 }
 
-// Takes `done` over only when it is accepted.
+// Moves from `done` only when it returns OK.
 Status Log::Enqueue(std::string body, Done& done) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!state_) {
     ++lost_;
     return state_;
@@ -157,25 +158,25 @@ Status Log::Enqueue(std::string body, Done& done) {
 }
 
 Status Log::state() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return state_;
 }
 
 void Log::Reopen() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     reopen_ = true;
   }
   filled_.notify_one();
 }
 
 Log::Position Log::position() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return position_;
 }
 
 Log::Backlog Log::backlog() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Backlog backlog{.waiting = waiting_.size() + in_hand_, .lag = {}, .unproven = since_checkpoint_};
   if (backlog.waiting > 0) {
     backlog.lag = std::chrono::steady_clock::now() - (in_hand_ > 0 ? oldest_in_hand_ : waiting_.front().recorded);
@@ -190,8 +191,8 @@ void Log::Work() {
     bool reopen = false;
     bool closing = false;
     {
-      std::unique_lock lock(mutex_);
-      const auto wake = [this] { return closing_ || reopen_ || proof_ || !waiting_.empty(); };
+      MutexLock lock(mutex_);
+      const auto wake = [this]() REQUIRES(mutex_) { return closing_ || reopen_ || proof_ || !waiting_.empty(); };
       if (!state_) {
         filled_.wait_for(lock, kRetry, wake);
       } else if (since_checkpoint_ > 0 && !proving_) {
@@ -210,7 +211,7 @@ void Log::Work() {
     if (reopen && file_.IsElsewhere()) {
       Rotate();
     }
-    Settle(std::move(batch));
+    WriteBatch(std::move(batch));
     if (proof) {
       EndCheckpoint(*proof);
     }
@@ -219,10 +220,10 @@ void Log::Work() {
       return;
     }
     const bool full = file_.size() >= options_.rotate_octets + begun_;
-    // Not while it could not be written: each would be signed in vain, as fast as the token signs.
+    // Not while the log cannot be written: the token would sign one useless checkpoint after the other.
     if (IsDue() && state()) {
       if (full) {
-        Checkpoint();  // a file ends with all its lines proven
+        Checkpoint();  // so that the file ends with all its lines proven
       } else if (!proving_) {
         BeginCheckpoint();
       }
@@ -233,14 +234,15 @@ void Log::Work() {
   }
 }
 
-// Waits for more lines, if that pays.
-void Log::Gather(std::unique_lock<std::mutex>& lock) {
+// Waits for more lines when many calls are under way: see Expectation.
+void Log::Gather(MutexLock& lock) {
   constexpr std::size_t kShare = 4;
   if (!state_ || waiting_.empty()) {
     return;
   }
   enough_ = std::max<std::size_t>(1, under_way_ / kShare);
-  filled_.wait_for(lock, options_.gather, [this] { return closing_ || reopen_ || waiting_.size() >= enough_; });
+  filled_.wait_for(lock, options_.gather,
+                   [this]() REQUIRES(mutex_) { return closing_ || reopen_ || waiting_.size() >= enough_; });
   enough_ = 1;
 }
 
@@ -249,20 +251,21 @@ bool Log::IsDue() const {
          (since_checkpoint_ > 0 && std::chrono::steady_clock::now() >= next_checkpoint_);
 }
 
-// Tells every caller whether its line is durable. While the log is broken a line of our own tries the way.
-void Log::Settle(std::vector<Entry> batch) {
+// Writes the lines and tells each caller whether its line is durable. While the log is broken, a LogResumed line goes
+// first: it makes an attempt even when no caller waits.
+void Log::WriteBatch(std::vector<Entry> batch) {
   std::vector<std::string> bodies;
   bool broken = false;
   std::uint64_t lost = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     broken = !state_;
     lost = lost_;
   }
   if (broken) {
     bodies.push_back(Body(nlohmann::ordered_json{{"refused", lost}}, kResumed, Now()));
     for (const auto& seen : ledger_versions()) {
-      bodies.push_back(LedgerBody(seen));  // one may be among the refused
+      bodies.push_back(LedgerBody(seen));  // a refused one may be among them
     }
   }
   const auto withheld = scarce_ || batch.empty() ? 0 : withheld_.exchange(0);
@@ -282,7 +285,7 @@ void Log::Settle(std::vector<Entry> batch) {
   SetState(written);
   const auto now = std::chrono::steady_clock::now();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     in_hand_ = 0;
   }
   const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
@@ -311,7 +314,7 @@ Status Log::Commit(std::string_view lines, const Head& head) {
   auto appended = file_.Append(lines);
   if (appended) {
     head_ = head;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     position_ = {.head = head_, .checkpoint = checkpoint_};
   }
   return appended;
@@ -320,7 +323,7 @@ Status Log::Commit(std::string_view lines, const Head& head) {
 void Log::SetState(const Status& state) {
   bool changed = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     changed = state_.has_value() != state.has_value();
     state_ = state ? Status() : std::unexpected(Unavailable(state.error()));
     if (state) {
@@ -332,18 +335,19 @@ void Log::SetState(const Status& state) {
   }
 }
 
-// A token takes as long as it likes, and lines go on meanwhile.
+// Does not wait for the token: lines are written meanwhile.
 void Log::BeginCheckpoint() {
   proving_ = true;
   auto payload = CheckpointPayload(head_, Now());
   signer_.sign(payload, [this, covered = head_, payload](Result<std::string> jws) mutable {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     proof_.emplace(Proof{.covered = std::move(covered), .payload = std::move(payload), .jws = std::move(jws)});
     filled_.notify_one();
   });
 }
 
-// Without one the lines wait for the next interval's: a token that does not answer would be asked for every batch.
+// When it was not signed, the next attempt waits for the interval: a token that does not answer is not asked for every
+// batch.
 void Log::EndCheckpoint(const Proof& proof) {
   proving_ = false;
   next_checkpoint_ = std::chrono::steady_clock::now() + options_.checkpoint_interval;
@@ -363,20 +367,20 @@ void Log::EndCheckpoint(const Proof& proof) {
   }
 }
 
-Log::Proof Log::Await() {
-  std::unique_lock lock(mutex_);
-  filled_.wait(lock, [this] { return proof_.has_value(); });
+Log::Proof Log::AwaitProof() {
+  MutexLock lock(mutex_);
+  filled_.wait(lock, [this]() REQUIRES(mutex_) { return proof_.has_value(); });
   return *std::exchange(proof_, std::nullopt);
 }
 
-// Proves all lines that there are, while none comes.
+// Proves all lines written so far, and waits for the token.
 void Log::Checkpoint() {
   if (proving_) {
-    EndCheckpoint(Await());
+    EndCheckpoint(AwaitProof());
   }
   if (since_checkpoint_ > 0) {
     BeginCheckpoint();
-    EndCheckpoint(Await());
+    EndCheckpoint(AwaitProof());
   }
 }
 

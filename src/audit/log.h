@@ -2,23 +2,22 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "assertion/duration_histogram.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "audit/checkpoint.h"
 #include "audit/event.h"
 #include "audit/ledger_version.h"
 #include "audit/log_file.h"
-#include "signing/duration_histogram.h"
 
 namespace assertion::audit {
 
@@ -27,20 +26,20 @@ struct LogOptions {
   std::uint64_t rotate_octets = std::uint64_t{64} << 20U;
   std::uint64_t checkpoint_lines = 1000;
   std::chrono::seconds checkpoint_interval{10};
-  // Octets of the file system that lines of peers that are not entitled leave free; 0: none. Such lines are not written
-  // then but counted, in a line LinesWithheld as soon as there is room.
+  // Octets that stay free on the file system: below this, lines about peers that are not entitled are only counted, and
+  // a line LinesWithheld tells the count once there is room. 0: no reserve.
   std::uint64_t reserve = 0;
-  std::size_t capacity = 8192;             // of events that wait for the disk
-  std::chrono::microseconds gather{2000};  // at most; see Log::Expectation
+  std::size_t capacity = 8192;             // events that may wait for the disk
+  std::chrono::microseconds gather{2000};  // longest wait for more lines; see Log::Expectation
 };
 
-// The hash-chained record of what was signed and of what operators did. One thread writes what has come together and
-// syncs it once; only then are the callers told. All methods may be called from any thread.
+// The hash-chained record of every signature and every act of an operator. One thread writes the waiting lines in
+// batches and syncs each batch once; then it tells the callers. All methods may be called from any thread.
 class Log {
  public:
-  // While one lives, a call is under way that will be recorded. A sync costs the processor as much for one line as for
-  // many: a line waits until there are a quarter as many as calls under way, for that many wait for the token longer
-  // than this one for the disk; and when few are under way it does not wait. Drop it right before Record.
+  // Announces a call that will be recorded. A sync costs the same for one line as for many, so the writing thread waits
+  // until a quarter as many lines wait as calls are under way. When few calls are under way it does not wait. Destroy
+  // it right before Record.
   class Expectation {
    public:
     explicit Expectation(Log& log) : under_way_(log.under_way_) { ++under_way_; }
@@ -53,32 +52,32 @@ class Log {
   };
 
   using Done = std::move_only_function<void(const Status&)>;
-  // Called by the writing thread when the log cannot be written any more, and when it can again.
+  // Called on the writing thread when the log can no longer be written, and when it can again.
   using OnState = std::function<void(const Status&)>;
 
-  // Goes on with the log that is there, after checking the file that it ends with against `keys`. kAuditUnusable.
+  // Continues an existing log after it has verified the log's last file against `keys`. kAuditUnusable.
   static Result<std::unique_ptr<Log>> Open(LogOptions options, Signer signer, const PublicKeys& keys, OnState on_state);
 
-  // Writes what was recorded, and a last checkpoint.
+  // Writes all recorded lines and a last checkpoint.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  // `done` gets an OK once the line is durable; UNAVAILABLE when it cannot be written, RESOURCE_EXHAUSTED when too many
-  // wait. It runs on the writing thread, or at once. An event that is withheld for the reserve is as good as durable:
-  // it releases nothing.
+  // `done` gets OK once the line is durable, UNAVAILABLE when it cannot be written, RESOURCE_EXHAUSTED when too many
+  // lines wait. It runs on the writing thread or before Record returns. An event that is withheld to keep the reserve
+  // gets OK too: it releases nothing.
   void Record(const Event& event, Done done);
 
-  // Writes it, now or as soon as the log can be written again, and again into each new file.
+  // Writes the version now, or as soon as the log can be written again, and once more into each new file.
   void Record(const LedgerVersion& seen);
 
-  // The highest version that the log has seen, of each client and HSM.
+  // The highest version of each client and HSM that the log has seen.
   std::vector<LedgerVersion> ledger_versions() const;
 
   // UNAVAILABLE while the log cannot be written.
   Status state() const;
 
-  // Goes on in a new file if the current one was moved or removed (SIGHUP after an external rotation).
+  // Continues in a new file if the current one was moved or removed (SIGHUP after an external rotation).
   void Reopen();
 
   // The public JWK of the key that signs checkpoints.
@@ -94,12 +93,12 @@ class Log {
   // For monitoring.
   struct Backlog {
     std::size_t waiting;                      // events that are not durable yet
-    std::chrono::steady_clock::duration lag;  // since the oldest of them was recorded; 0: none waits
+    std::chrono::steady_clock::duration lag;  // age of the oldest of them; 0: none waits
     std::uint64_t unproven;                   // lines that no checkpoint proves yet
   };
   Backlog backlog() const;
 
-  // How long events took until their lines were durable.
+  // Time from Record until the line was durable.
   const DurationHistogram& durable_time() const { return durable_time_; }
 
  private:
@@ -109,7 +108,7 @@ class Log {
     std::chrono::steady_clock::time_point recorded;
   };
 
-  // A checkpoint that the token has signed, or has not, while lines went on.
+  // The outcome of signing a checkpoint. More lines may have been written meanwhile.
   struct Proof {
     Head covered;
     std::string payload;
@@ -118,19 +117,19 @@ class Log {
 
   Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head);
 
-  bool Note(const LedgerVersion& seen);
+  bool RememberIfHigher(const LedgerVersion& seen);
   std::vector<std::string> BeginningOfFile(std::uint64_t unproven, std::size_t torn) const;
   Status Enqueue(std::string body, Done& done);
-  bool Withhold(const Event& event);
+  bool IsWithheld(const Event& event);
   void Work();
-  void Gather(std::unique_lock<std::mutex>& lock);
+  void Gather(MutexLock& lock) REQUIRES(mutex_);
   Status Write(const std::vector<std::string>& bodies);
   Status Commit(std::string_view lines, const Head& head);
-  void Settle(std::vector<Entry> batch);
+  void WriteBatch(std::vector<Entry> batch);
   void SetState(const Status& state);
   void BeginCheckpoint();
   void EndCheckpoint(const Proof& proof);
-  Proof Await();
+  Proof AwaitProof();
   void Checkpoint();
   void Rotate();
   bool IsDue() const;
@@ -140,33 +139,35 @@ class Log {
   const Signer signer_;
   const OnState on_state_;
 
-  // The writing thread's own.
+  // Used by the writing thread alone; others read the atomic one.
   LogFile file_;
   Head head_;
-  std::uint64_t begun_ = 0;  // octets of the ledgers that the file begins with: they do not fill it
+  std::uint64_t begun_ = 0;  // octets of the ledger versions at the file's begin: they do not count towards rotation
   std::uint64_t checkpoint_ = 0;
-  std::atomic<std::uint64_t> since_checkpoint_ = 0;  // others read it
+  std::atomic<std::uint64_t> since_checkpoint_ = 0;
   std::chrono::steady_clock::time_point next_checkpoint_;
-  bool signer_away_ = false;  // at the last checkpoint
+  bool signer_away_ = false;  // the last checkpoint was not signed
   bool proving_ = false;      // a checkpoint is being signed
-  std::uint64_t lost_ = 0;    // events refused since the log could not be written
 
-  std::atomic<bool> scarce_ = false;         // less is free than the reserve
-  std::atomic<std::int64_t> next_look_ = 0;  // at that, in ticks of the steady clock
-  std::atomic<std::uint64_t> withheld_ = 0;  // lines since the last LinesWithheld
-  std::atomic<std::size_t> under_way_ = 0;
-  mutable std::mutex mutex_;
-  std::condition_variable filled_;
-  std::vector<Entry> waiting_;
-  std::size_t enough_ = 1;   // as many lines wake the writing thread
-  std::size_t in_hand_ = 0;  // of the writing thread
-  std::chrono::steady_clock::time_point oldest_in_hand_;
-  Position position_;
-  std::map<std::string, LedgerVersion, std::less<>> ledger_versions_;  // the highest, by serial, HSM and client
-  Status state_;
-  std::optional<Proof> proof_;  // to be written
-  bool reopen_ = false;
-  bool closing_ = false;
+  std::atomic<bool> scarce_ = false;                // less is free than the reserve
+  std::atomic<std::int64_t> next_space_check_ = 0;  // in ticks of the steady clock
+  std::atomic<std::uint64_t> withheld_ = 0;         // lines since the last LinesWithheld
+  std::atomic<std::size_t> under_way_ = 0;          // see Expectation
+
+  mutable Mutex mutex_;
+  ConditionVariable filled_;
+  std::vector<Entry> waiting_ GUARDED_BY(mutex_);
+  std::size_t enough_ GUARDED_BY(mutex_) = 1;   // this many waiting lines wake the writing thread
+  std::size_t in_hand_ GUARDED_BY(mutex_) = 0;  // lines that the writing thread has taken
+  std::chrono::steady_clock::time_point oldest_in_hand_ GUARDED_BY(mutex_);
+  Position position_ GUARDED_BY(mutex_);
+  // The highest of each, by serial, HSM and client.
+  std::map<std::string, LedgerVersion, std::less<>> ledger_versions_ GUARDED_BY(mutex_);
+  Status state_ GUARDED_BY(mutex_);
+  std::uint64_t lost_ GUARDED_BY(mutex_) = 0;      // events refused since the log could not be written
+  std::optional<Proof> proof_ GUARDED_BY(mutex_);  // signed, not written yet
+  bool reopen_ GUARDED_BY(mutex_) = false;
+  bool closing_ GUARDED_BY(mutex_) = false;
   DurationHistogram durable_time_;
   std::jthread worker_;
 };

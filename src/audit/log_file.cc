@@ -24,7 +24,7 @@ std::unexpected<Error> Unusable(const std::string& what, const std::string& why)
 
 std::unexpected<Error> Unusable(const std::string& what) { return Unusable(what, std::strerror(errno)); }
 
-// At most the last `longest` octets before `end`.
+// Reads at most the last `longest` octets before `end`.
 Result<std::string> ReadBefore(int fd, std::uint64_t end, std::size_t longest) {
   std::string text(std::min<std::uint64_t>(end, longest), '\0');
   const auto from = end - text.size();
@@ -91,8 +91,8 @@ Result<Verification> Check(const std::string& path, const PublicKeys& keys) {
   return found;
 }
 
-// Adds those of a file that was checked. False: its first line promises more, so that it was cut off while it was
-// begun.
+// Appends the ledger versions of a verified file. False: its first line promises more of them, so a crash interrupted
+// the file's begin.
 bool ReadLedgerVersions(const std::string& path, std::vector<LedgerVersion>& versions) {
   std::ifstream file(path, std::ios::binary);
   std::size_t promised = 0;
@@ -171,7 +171,7 @@ Status LogFile::OpenFile() {
   return {};
 }
 
-// What an assertion was released for is whole: the torn line's call was never answered.
+// A torn line can be dropped: its caller was never answered, so nothing was released for it.
 Status LogFile::CutTorn(std::size_t& octets) {
   ASSIGN_OR_RETURN(const auto tail, ReadBefore(file_.get(), size_, kLongestLine * 2));
   octets = tail.size() - (tail.rfind('\n') + 1);
@@ -191,9 +191,9 @@ Status LogFile::CutTorn(std::size_t& octets) {
                                                                                                : Unusable(path_);
 }
 
-// After a failed write some of it may be in the file; after a failed fdatasync the kernel may have dropped what it
-// had taken before.
-Status LogFile::Mend() {
+// After a failed write a part of the lines may be in the file. After a failed fdatasync the kernel may have dropped
+// earlier lines that it had accepted.
+Status LogFile::Repair() {
   if (ftruncate(file_.get(), static_cast<off_t>(size_)) != 0 || fdatasync(file_.get()) != 0) {
     return Unusable(path_);
   }
@@ -215,14 +215,14 @@ Status LogFile::Append(std::string_view lines) {
     return Unusable(path_, "was changed by others: move it away, keep it, and send SIGHUP");
   }
   if (broken_) {
-    if (auto mended = Mend(); !mended) {
-      return mended;
+    if (auto repaired = Repair(); !repaired) {
+      return repaired;
     }
   }
   if (!WriteAll(file_, lines) || fdatasync(file_.get()) != 0) {
     const auto failed = Unusable(path_);
     broken_ = true;
-    // At once, so that nobody reads what was not accepted; Mend tells whether it worked.
+    // At once, so that no reader sees lines that were not accepted; Repair finds out whether it worked.
     static_cast<void>(!ftruncate(file_.get(), static_cast<off_t>(size_)));
     return failed;
   }
@@ -250,7 +250,7 @@ Status LogFile::Rotate() {
       return Unusable(name);
     }
   }
-  // When this fails, the old file goes on under its new name.
+  // When this fails, the log continues in the old file under its new name.
   return OpenFile();
 }
 

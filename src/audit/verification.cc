@@ -13,7 +13,7 @@ struct Entry {
   std::string file;
   std::size_t number = 0;
   std::string text;
-  bool ended = true;  // by a line feed
+  bool ended = true;  // with a line feed
   std::optional<Line> line;
 
   bool Links(const std::string& hash) const { return line && line->prev == hash; }
@@ -38,7 +38,7 @@ class Lines {
   }
 
  private:
-  // A line longer than any of ours is read to its end and kept only in part.
+  // Reads a line to its end; of a line longer than kLongestLine only the begin is kept.
   std::optional<Entry> ReadLine(std::istream& stream) {
     Entry entry;
     stream.getline(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
@@ -91,11 +91,11 @@ std::string Sequences(std::uint64_t first, std::uint64_t last) {
                        : "sequences " + std::to_string(first) + " to " + std::to_string(last);
 }
 
-// What became of a line that is not the one to follow `before`. Two lines of grace on each side tell a changed line
-// from an inserted one; the rest of the log tells a removed line from a moved one.
+// Explains why `found` does not follow `before`. The lines before and after tell a changed line from an inserted one;
+// the rest of the log tells a removed line from a moved one.
 class Explanation {
  public:
-  // `earlier` stands before `before`; either may be virtual, with a hash and a sequence only.
+  // `earlier` precedes `before`. Either may be virtual: a hash and a sequence only.
   Explanation(const std::optional<Entry>& earlier, const Entry& before, const Entry& found, Lines& lines,
               const PublicKeys& keys)
       : earlier_(earlier), before_(before), found_(found), lines_(lines), keys_(keys), next_(lines.Next()) {}
@@ -125,7 +125,7 @@ class Explanation {
   }
 
  private:
-  // The right sequence, but prev is not the hash of the line before: one of the two was changed.
+  // The sequence is right, but prev is not the hash of the line before: one of the two lines was changed.
   Fault BrokenLink() const {
     const auto changed = [](const Entry& entry) {
       return At(entry, Tampering::kChanged, "its hash is not what the line after it says");
@@ -151,8 +151,8 @@ class Explanation {
   }
 
   Fault TooLate(std::uint64_t expected, bool next_follows) const {
-    bool again = false;  // whether the same line comes once more
-    bool later = false;  // whether the expected one does
+    bool again = false;  // the same line follows later
+    bool later = false;  // the expected line follows later
     for (auto entry = next_; entry; entry = lines_.Next()) {
       again = again || entry->text == found_.text;
       later = later || (entry->line && entry->line->sequence == expected);
@@ -184,15 +184,15 @@ bool Follows(const Entry& before, const Entry& entry) {
   return entry.ended && entry.Links(before.line->hash) && entry.line->sequence == before.line->sequence + 1;
 }
 
-// The hashes of the lines that no checkpoint covers yet, and of the one before them.
+// The hashes of the lines that no checkpoint covers yet, and of the line before them.
 class Uncovered {
  public:
   explicit Uncovered(Head before) : first_(before.sequence), hashes_{std::move(before.hash)} {}
 
   void Add(std::string hash) { hashes_.push_back(std::move(hash)); }
 
-  // Whether all of them up to `head` are what it says. What it covers is forgotten then. Lines before the first that
-  // was read are not known, and nothing is proven of them.
+  // True when the line at `head` has that hash; the lines up to it are then covered and dropped. Lines before the first
+  // one that was read are unknown and stay unproven.
   bool Cover(const Head& head) {
     if (head.sequence < first_ || (head.sequence == first_ && covered_)) {
       return !covered_;
@@ -210,11 +210,11 @@ class Uncovered {
  private:
   std::uint64_t first_;
   std::deque<std::string> hashes_;
-  bool covered_ = false;  // the first is, by a checkpoint that was read
+  bool covered_ = false;  // a checkpoint that was read covers the first hash
 };
 
-// Takes a line that follows; a checkpoint must hold, and what a crash left unproven is noted.
-std::optional<Fault> Take(const Entry& entry, const PublicKeys& keys, Uncovered& uncovered, Verification& result) {
+// Adds a line that follows the chain to `result`. A checkpoint must hold; lines that a crash left unproven are noted.
+std::optional<Fault> AddLine(const Entry& entry, const PublicKeys& keys, Uncovered& uncovered, Verification& result) {
   const auto& line = *entry.line;
   const auto first = result.first == 0 ? line.sequence : result.first;
   if (line.event == kCheckpoint) {
@@ -266,7 +266,7 @@ Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const E
       result.fault = Explanation(earlier, before, *entry, lines, keys).Explain();
       return result;
     }
-    result.fault = Take(*entry, keys, uncovered, result);
+    result.fault = AddLine(*entry, keys, uncovered, result);
     if (result.fault) {
       return result;
     }

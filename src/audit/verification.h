@@ -12,12 +12,12 @@ namespace assertion::audit {
 
 enum class Tampering { kChanged, kRemoved, kInserted, kDuplicated, kReordered, kCut };
 
-// The first place where a log is not what was written.
+// The first place where a log differs from what was written.
 struct Fault {
   Tampering kind;
   std::string file;
   std::size_t line;  // from 1
-  std::string text;  // what is wrong there, in words
+  std::string text;  // explanation for an operator
 };
 
 struct Span {
@@ -27,11 +27,11 @@ struct Span {
 
 struct Verification {
   std::optional<Fault> fault;
-  std::uint64_t first = 0;  // sequences; what follows is right only up to the fault
+  std::uint64_t first = 0;  // sequence; all members describe the log up to the fault
   std::uint64_t last = 0;
-  std::uint64_t proven = 0;  // up to there by the last checkpoint; 0 without one
+  std::uint64_t proven = 0;  // last sequence that a checkpoint proves; 0: none
   std::uint64_t checkpoints = 0;
-  std::vector<Span> doubtful;  // written by a process that ended before its checkpoint: linked, never proven by it
+  std::vector<Span> doubtful;  // lines of a process that ended before its checkpoint: linked, but not proven by it
   Head head;                   // after the last line
 };
 
@@ -45,9 +45,9 @@ struct Extent {
   std::uint64_t last = 0;   // the sequence that it must reach; 0: unknown
 };
 
-// Reads the files of one log in the order of their first lines and names the first line that was changed, removed,
-// reordered or inserted. What stands after the last checkpoint can have been cut off unseen unless `extent` says how
-// far the log went.
+// Reads the files of one log in the order of their first lines and finds the first line that was changed, removed,
+// reordered or inserted. Lines after the last checkpoint can be cut off unnoticed unless `extent` tells how far the log
+// went.
 Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const Extent& extent);
 
 }  // namespace assertion::audit

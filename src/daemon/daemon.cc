@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/client.h"
 #include "assertion/clock.h"
+#include "audit/checkpoint.h"
 #include "daemon/exit_status.h"
 #include "service/trusted_folder.h"
 #include "x509/openssl.h"
@@ -131,15 +133,16 @@ Status Daemon::OpenAuditLog() {
   const auto& audit = config_.audit;
   if (audit.enabled) {
     ASSIGN_OR_RETURN(const auto hsm, hsms_.group().Named(audit.hsm));
-    ASSIGN_OR_RETURN(audit_key_, audit::Key::FindOrGenerate(hsm->token, x509::RandomOctets));
+    ASSIGN_OR_RETURN(audit_key_,
+                     JwsKey::FindOrGenerate(hsm->token, kAuditKeyLabel, audit::kCheckpointType, x509::RandomOctets));
     ASSIGN_OR_RETURN(const auto keys, audit::ToPublicKeys(audit_key_->public_key()));
     ASSIGN_OR_RETURN(audit_, audit::Log::Open({.path = audit.path,
                                                .rotate_octets = audit.rotate_octets,
                                                .checkpoint_lines = audit.checkpoint_lines,
                                                .checkpoint_interval = audit.checkpoint_interval,
                                                .reserve = audit.reserve},
-                                              audit_key_->ToSigner(hsm->queue), keys,
-                                              [this](const Status& state) { SetAuditState(readiness_, state); }));
+                                              {.sign = audit_key_->SignThrough(hsm->queue), .jwk = audit_key_->Jwk()},
+                                              keys, [this](const Status& state) { SetAuditState(readiness_, state); }));
     Record("Start", {});
     hsms_.Remember(*audit_);
   }

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "assertion/error.h"
-#include "audit/checkpoint.h"
 #include "audit/log.h"
 #include "config/config.h"
 #include "daemon/attached_hsms.h"
@@ -21,6 +20,7 @@
 #include "observe/supervisor.h"
 #include "policy/policy.h"
 #include "service/server.h"
+#include "signing/jws_key.h"
 
 namespace assertion {
 
@@ -66,7 +66,7 @@ class Daemon {
   CurrentPolicy policy_;
   Readiness readiness_;
   AssertionTally tally_;
-  std::optional<audit::Key> audit_key_;
+  std::optional<JwsKey> audit_key_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;
   std::unique_ptr<service::Server> server_;

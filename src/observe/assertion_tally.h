@@ -10,7 +10,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "signing/duration_histogram.h"
+#include "assertion/duration_histogram.h"
 
 namespace assertion {
 

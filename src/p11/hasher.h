@@ -14,11 +14,11 @@
 
 namespace assertion::p11 {
 
-// Makes digests in software, for tokens that do not hash. Keeps what OpenSSL would look up and allocate each time.
-// Belongs to one thread.
+// Computes digests in software for tokens that do not hash. Reuses the OpenSSL objects of the last digest. Belongs to
+// one thread.
 class Hasher {
  public:
-  // `prefix` and the digest of `message`: good until the next call.
+  // Returns `prefix` followed by the digest of `message`, valid until the next call.
   Result<BytesView> Hash(const Digest& digest, std::string_view prefix, std::string_view message);
 
  private:
@@ -29,7 +29,7 @@ class Hasher {
 
   static constexpr std::size_t kLongestPrefix = 19;
 
-  const Digest* digest_ = nullptr;  // that method_ is of
+  const Digest* digest_ = nullptr;  // the one that method_ computes
   std::unique_ptr<EVP_MD, Free> method_;
   std::unique_ptr<EVP_MD_CTX, Free> context_;
   std::array<std::uint8_t, kLongestPrefix + EVP_MAX_MD_SIZE> octets_;

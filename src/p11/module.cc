@@ -19,7 +19,7 @@
 namespace assertion::p11 {
 namespace {
 
-// PKCS#11 v2.40 section 3.2 wants blanks; tpm2-pkcs11 fills up with zeros, which no URI can say to OpenSSL's provider.
+// PKCS#11 v2.40 section 3.2 requires blanks. tpm2-pkcs11 pads with zeros, which a PKCS#11 URI cannot express.
 template <std::size_t N>
 void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-arrays): Cryptoki's
   for (auto octet = std::rbegin(padded); octet != std::rend(padded) && *octet == 0; ++octet) {
@@ -27,9 +27,9 @@ void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-ar
   }
 }
 
-// p11-kit's client (0.24): of the threads that wait for an answer when the connection is lost, one is told, and the
-// others wait for ever. tpm2-pkcs11 (up to 1.9.2): C_OpenSession and C_CloseSession take no lock, so that two threads
-// are given one session, or the process crashes. Neither does more than one call at a time anyway.
+// p11-kit's client (0.24) wakes only one of the threads that wait for an answer when the connection is lost; the
+// others hang. tpm2-pkcs11 (up to 1.9.2) takes no lock in C_OpenSession and C_CloseSession: two threads get the same
+// session, or the process crashes. Neither module runs calls in parallel, so this costs nothing.
 bool TakesOneCallAtATime(std::string_view path) {
   const auto file = path.substr(path.rfind('/') + 1);
   return file == "p11-kit-client.so" || file.starts_with("libtpm2_pkcs11.so");
@@ -114,7 +114,7 @@ Status Module::Initialize() {
   CK_C_INITIALIZE_ARGS arguments{};
   arguments.flags = CKF_OS_LOCKING_OK;
   const auto rv = functions_->C_Initialize(&arguments);
-  // Another user of the module in this process may have been first: it is shared then.
+  // CKR_CRYPTOKI_ALREADY_INITIALIZED: another user of the module in this process was first; both share it.
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) {
     return std::unexpected(CryptokiError("C_Initialize", rv));
   }
@@ -146,7 +146,8 @@ Status Module::Reload(const std::function<void()>& alone_now) {
   ++generation_;
   const auto finalized = functions_->C_Finalize(nullptr);
   auto initialized = Initialize();
-  if (initialized && !std::exchange(initialized_here_, true)) {  // it did not end, or did not begin, and stays ours
+  if (initialized &&
+      !std::exchange(initialized_here_, true)) {  // C_Finalize or C_Initialize had no effect; it is still ours to end
     return std::unexpected(finalized == CKR_OK ? CryptokiError("C_Initialize", CKR_CRYPTOKI_ALREADY_INITIALIZED)
                                                : CryptokiError("C_Finalize", finalized));
   }
@@ -190,7 +191,7 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
     CK_TOKEN_INFO info{};
     rv = (*this)->C_GetTokenInfo(slot, &info);
     if (rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED || rv == CKR_SLOT_ID_INVALID) {
-      continue;  // went between the two calls
+      continue;  // removed since C_GetSlotList
     }
     if (rv != CKR_OK) {
       return std::unexpected(CryptokiError("C_GetTokenInfo", rv));
@@ -215,16 +216,16 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
 }
 
 Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
-  // SoftHSM can miss a token at C_Initialize while another process logs in to it, and never looks again.
-  constexpr int kLooks = 4;
-  constexpr std::chrono::milliseconds kBetween{50};
+  // SoftHSM can miss a token at C_Initialize while another process logs in to it, and does not search again.
+  constexpr int kAttempts = 4;
+  constexpr std::chrono::milliseconds kPause{50};
   std::string seen;
-  for (int look = 0; look < kLooks; ++look) {
-    if (look > 0) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (attempt > 0) {
       if (!initialized_here_ || !may_reload) {
-        break;  // not ours alone to finalise
+        break;  // C_Finalize would end it for other users
       }
-      std::this_thread::sleep_for(kBetween);
+      std::this_thread::sleep_for(kPause);
       RETURN_IF_ERROR(Reload());
     }
     ASSIGN_OR_RETURN(const auto tokens, ListTokens());

@@ -18,7 +18,7 @@
 
 namespace assertion::p11 {
 
-// What C_GetTokenInfo says of one token, blank padding removed.
+// One token as C_GetTokenInfo describes it, blank padding removed.
 struct TokenInfo {
   CK_SLOT_ID slot;
   std::string label;
@@ -27,27 +27,27 @@ struct TokenInfo {
   std::string serial;
   std::string firmware;
   CK_FLAGS flags;
-  CK_TOKEN_INFO raw;  // as p11-kit compares it, padded with blanks
+  CK_TOKEN_INFO raw;  // padded with blanks, as p11-kit compares it
 };
 
-// A vendor's PKCS#11 module: loaded, and initialised for use from many threads. One a process and path.
+// A vendor's PKCS#11 module, loaded and initialised for use from many threads. Load each path once in a process.
 class Module {
  public:
   // kModuleUnusable when it cannot be loaded or initialised.
   static Result<std::shared_ptr<Module>> Load(const std::string& path);
 
-  // C_Finalize ends the module for every user in the process (the OpenSSL provider, the engine), so this object goes
-  // last. The library stays mapped: modules leave exit handlers behind.
+  // Calls C_Finalize, which ends the module for every user in the process (the OpenSSL provider, the engine): destroy
+  // this object last. The library stays mapped, because modules leave exit handlers behind.
   ~Module();
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  // While one lives the module is not reloaded; whoever calls it holds one. Belongs to one thread.
+  // The module is not reloaded while a Use lives. Hold one during every call. Belongs to one thread.
   using Use = std::shared_lock<std::shared_timed_mutex>;
   Use Enter() const { return Use(lifetime_); }
 
-  // For one call, which waits for its turn where the module takes one at a time. It ends with the full expression, in
-  // which there must be no other.
+  // Access for one call, serialised for modules that take one call at a time. It lasts until the end of the full
+  // expression: do not make two calls in one expression.
   class Call {
    public:
     CK_FUNCTION_LIST* operator->() const { return functions_; }
@@ -62,31 +62,32 @@ class Module {
   };
   Call operator->() const;
 
-  // Each call that searches for objects, reads or changes them goes through it.
+  // Every call that searches for objects, reads, creates or destroys them passes this gate.
   ObjectGate& objects() const { return objects_; }
 
-  // While what it returns lives Reload is UNAVAILABLE at once. Not a lock: other locks are taken before and after it.
+  // Reload fails with UNAVAILABLE at once while the returned object lives. It is not a lock, so that it cannot deadlock
+  // with locks that are taken before or after it.
   static std::shared_ptr<void> Hold(std::shared_ptr<Module> module);
 
-  // C_Finalize and C_Initialize: every session and handle of before is void. UNAVAILABLE when calls into the module do
-  // not return, or when it does not start again; FAILED_PRECONDITION when somebody else had initialised it. `alone_now`
-  // is called once nobody is in the module any more.
+  // Calls C_Finalize and C_Initialize: all sessions and handles become invalid. UNAVAILABLE when calls into the module
+  // do not return, or when it does not start again; FAILED_PRECONDITION when another user of this process initialised
+  // it. `alone_now` is called once no other thread is in the module.
   Status Reload(const std::function<void()>& alone_now = {});
 
-  // How often it was reloaded: a session or handle is good for one generation.
+  // Number of reloads. A session or handle is valid in one generation.
   unsigned generation() const { return generation_; }
 
   const std::string& path() const { return path_; }
-  Result<CK_INFO> Info() const;  // its texts padded with blanks
+  Result<CK_INFO> Info() const;  // texts are padded with blanks
 
-  // Manufacturer, description and version of the library; empty when it does not tell them.
+  // Manufacturer, description and version of the library; empty when C_GetInfo fails.
   std::string Name() const;
 
-  // The one token that the URI names. kTokenAbsent, kTokenAmbiguous. `may_reload`: nobody else uses the module, so that
-  // it can be initialised anew to see better.
+  // Finds the one token that the URI names. kTokenAbsent, kTokenAmbiguous. `may_reload`: nothing else uses the module
+  // yet, so it may be reloaded to find a token that it missed.
   Result<TokenInfo> FindToken(const TokenUri& uri, bool may_reload = true);
 
-  // The same token as it is now, perhaps in another slot. kTokenAbsent.
+  // Finds the same token again, perhaps in another slot. kTokenAbsent.
   Result<TokenInfo> FindAgain(const TokenInfo& token) const;
 
  private:
@@ -98,7 +99,7 @@ class Module {
   std::string path_;
   CK_FUNCTION_LIST* functions_;
   const bool one_call_at_a_time_;
-  mutable std::mutex turn_;
+  mutable std::mutex turn_;  // taken only if one_call_at_a_time_
   mutable ObjectGate objects_;
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
@@ -106,8 +107,8 @@ class Module {
   std::atomic<int> held_ = 0;
 };
 
-// The error of a Cryptoki call that did not answer CKR_OK. UNAVAILABLE when the token, the session or the login is
-// gone; INTERNAL when the request itself was not to the module's liking.
+// The error of a PKCS#11 call that did not return CKR_OK. INTERNAL when the module rejects the request itself;
+// otherwise UNAVAILABLE: the token, the session or the login is gone.
 Error CryptokiError(const char* function, CK_RV rv);
 
 }  // namespace assertion::p11

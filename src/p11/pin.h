@@ -10,14 +10,13 @@
 
 namespace assertion::p11 {
 
-// The user PIN of a token. Cannot be copied, printed or compared; lives in locked memory and is wiped.
+// The user PIN of a token. Cannot be copied, printed or compared. Kept in locked memory and wiped.
 class Pin {
  public:
   static constexpr std::size_t kMaxSize = 255;
 
-  // Reads a regular file of one line. From then on the process leaves no core file, and no other process of the same
-  // user may trace it or read its memory (prctl(2), PR_SET_DUMPABLE). Errors: kPinUnreadable; kPinExposed when the
-  // file's mode has any bit for group or others, or its owner is neither this user nor root.
+  // Reads a regular file of one line. From then on the process leaves no core file, and other processes of the same
+  // user cannot trace it or read its memory (prctl(2), PR_SET_DUMPABLE). Errors: see ReadPrivateFile.
   static Result<Pin> ReadFile(const std::string& path);
 
   Pin(Pin&&) = default;
@@ -26,8 +25,8 @@ class Pin {
   Pin& operator=(const Pin&) = delete;
   ~Pin() = default;
 
-  // scrypt (RFC 7914) of the PIN: tells whether it is the same one again, and costs who guesses it dearly.
-  // Empty when OpenSSL fails.
+  // scrypt (RFC 7914) of the PIN: recognises the same PIN, and makes guessing it from the digest expensive. Empty when
+  // OpenSSL fails.
   Bytes Digest(BytesView salt) const;
 
  private:

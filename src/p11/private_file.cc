@@ -34,8 +34,8 @@ int DescriptorOf(std::string_view path) {
   return failed == std::errc() && end == path.data() + path.size() && fd >= 3 ? fd : -1;
 }
 
-// Whether an access control list (acl(5)) lets nobody read but the file's owner and this process's user. systemd hands
-// credentials over with such a one.
+// True when an access control list (acl(5)) lets only the file's owner and this process's user read. systemd passes
+// credentials with such a list.
 bool IsForThisUserOnly(std::span<const posix_acl_xattr_entry> list) {
   return std::ranges::all_of(list, [](const posix_acl_xattr_entry& entry) {
     const auto tag = le16toh(entry.e_tag);
@@ -44,9 +44,9 @@ bool IsForThisUserOnly(std::span<const posix_acl_xattr_entry> list) {
   });
 }
 
-// Of a file that root or this process's user owns. Its group bits are the mask of its access control list if it has
-// one. Without one, a file of root may be readable by the group of a process that is not root: Kubernetes hands secrets
-// over so.
+// For a file that root or this process's user owns. With an access control list its group bits are the list's mask.
+// Without one, a file of root may be readable by the group of a process that is not root: Kubernetes passes secrets
+// this way.
 bool IsOpenToOthers(int fd, const struct stat& info) {
   if ((info.st_mode & S_IRWXO) != 0) {
     return true;
@@ -68,7 +68,7 @@ bool IsOpenToOthers(int fd, const struct stat& info) {
   return !has_none || (info.st_mode & S_IRWXG) != S_IRGRP || info.st_uid == geteuid() || info.st_gid != getegid();
 }
 
-// To its end, or until `into` is full. Nobody reads it a second time.
+// Reads to the end, or until `into` is full.
 Result<std::size_t> Drain(const std::string& file, Descriptor fd, std::span<unsigned char> into) {
   std::size_t got = 0;
   while (got < into.size()) {
@@ -94,7 +94,7 @@ Result<std::size_t> ReadPrivateFile(const std::string& name, const std::string& 
   if (const int handed_over = DescriptorOf(path); handed_over >= 0) {
     return Drain(file, Descriptor(handed_over), into);
   }
-  // O_NONBLOCK: a FIFO put there must not hang the start.
+  // O_NONBLOCK: a FIFO at this path must not block the start.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     return unreadable(std::strerror(errno));

@@ -7,10 +7,10 @@
 
 namespace assertion::p11 {
 
-// Reads a regular file that no other user may read, or what the descriptor N of "/dev/fd/N" gives (from 3 on; a pipe
-// that whoever started this process holds open, closed afterwards), as much of it as `into` holds; returns how much
-// that is. `name` is what messages call it. Errors: kPinUnreadable; kPinExposed when its mode has any bit for group or
-// others, or its owner is neither this user nor root.
+// Reads a secret from a regular file that no other user may read, or from the inherited descriptor N when the path is
+// "/dev/fd/N" (N from 3 on, for example a pipe; closed afterwards). Fills `into` at most and returns the octets read.
+// `name` is used in messages. Errors: kPinUnreadable; kPinExposed when group or others may open the file, or its owner
+// is neither this user nor root.
 Result<std::size_t> ReadPrivateFile(const std::string& name, const std::string& path, std::span<unsigned char> into);
 
 }  // namespace assertion::p11

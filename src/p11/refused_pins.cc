@@ -17,7 +17,7 @@
 namespace assertion::p11 {
 namespace {
 
-// A loop that goes through this many wrong PINs needs a person.
+// After this many different wrong PINs an operator must look.
 constexpr std::size_t kMostRecords = 8;
 
 // "SALT DIGEST", both hexadecimal; empty when it cannot be made.
@@ -29,7 +29,7 @@ std::string Record(const Pin& pin, const std::string& salt) {
 constexpr std::size_t kOctetsOfSalt = 16;
 constexpr std::size_t kOctetsOfRecord = 98;  // as text, with its newline
 
-// In the place of the file's content: room that it had is not asked for again.
+// Overwrites the content in place, so that it needs no more disk space than the file already has.
 Status WriteDurably(const std::string& path, const std::string& text) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
   if (file.get() < 0 || !WriteAll(file, text) || ftruncate(file.get(), static_cast<off_t>(text.size())) != 0 ||

@@ -9,27 +9,27 @@
 
 namespace assertion::p11 {
 
-// Remembers across restarts which PINs a token refused, so that a supervisor's restart loop makes one login attempt
-// and not ten: real tokens lock after a few. A record is a salted scrypt digest in a file of mode 0600, so a file that
-// is written anew with the same wrong PIN (a mounted secret, a touch) is not tried again either.
+// Remembers across restarts which PINs a token refused: a supervisor's restart loop makes one login attempt and not
+// ten, because real tokens lock after a few. A record is a salted scrypt digest in a file of mode 0600, so a PIN file
+// that is written again with the same wrong PIN (a mounted secret, a touch) is not tried again either.
 class RefusedPins {
  public:
   RefusedPins(const std::string& state_directory, std::string_view token_serial);
 
-  // Whether the token refused this PIN before. True as well when that cannot be known: who cannot tell must not try.
+  // True when the token refused this PIN before, or when that cannot be known.
   bool Contain(const Pin& pin) const;
 
-  // Called before the attempt, because who cannot remember must not try: makes a file with the room that Add needs, so
-  // that a disk that is full fails this.
+  // Call before the attempt; when it fails, do not try. Reserves the disk space that Add needs, so that a refusal can
+  // be recorded on a disk that is full by then.
   Status Prepare() const;
 
-  // After Prepare, when the token refused. Durable when it returns.
+  // Call after Prepare when the token refused the PIN. Durable when it returns.
   Status Add(const Pin& pin) const;
 
-  // After Prepare, when it did not.
+  // Call after Prepare when the token did not refuse the PIN.
   void Discard() const;
 
-  // Removing it allows every PIN once more.
+  // Removing this file allows every PIN again.
   const std::string& path() const { return path_; }
 
  private:

@@ -8,7 +8,7 @@
 namespace assertion::p11 {
 namespace {
 
-// Of a call that names an object. tpm2-pkcs11 has the second for every class of objects.
+// The object does not exist any more. tpm2-pkcs11 returns CKR_KEY_HANDLE_INVALID for objects of every class.
 bool IsGone(CK_RV rv) { return rv == CKR_OBJECT_HANDLE_INVALID || rv == CKR_KEY_HANDLE_INVALID; }
 
 }  // namespace
@@ -49,7 +49,7 @@ std::unexpected<Error> Session::Failed(const char* function, CK_RV rv) {
     case CKR_SESSION_CLOSED:
     case CKR_SESSION_HANDLE_INVALID:
     case CKR_TOKEN_NOT_PRESENT:
-      handle_ = CK_INVALID_HANDLE;  // closed later, it might be somebody else's by then
+      handle_ = CK_INVALID_HANDLE;  // never closed: the value might mean another session by then
       break;
     default:
       break;
@@ -173,7 +173,7 @@ Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::s
 
 Result<Bytes> Session::Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data) {
   if (mechanism.octets() != 0 && data.size() != mechanism.octets()) {
-    return Fail(Code::kInternal, "the HSM was not asked: what it was to sign has a wrong length",
+    return Fail(Code::kInternal, "the HSM was not asked: the data to sign has a wrong length",
                 std::string(mechanism.mechanism.name) + ": " + std::to_string(data.size()) + " octets instead of " +
                     std::to_string(mechanism.octets()));
   }

@@ -16,8 +16,8 @@
 
 namespace assertion::p11 {
 
-// A PKCS#11 session. Belongs to one thread at a time. Closing it does not log out: the login belongs to the token,
-// and one session's logout would log out all.
+// A PKCS#11 session. Belongs to one thread at a time. Closing it does not log out: all sessions of the process share
+// the login to the token.
 class Session {
  public:
   static Result<Session> Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, CK_FLAGS flags);
@@ -31,17 +31,18 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
-  // One C_Login as CKU_USER. Logged in already counts as done. kPinRefused, kPinLocked.
+  // Calls C_Login once as CKU_USER. OK when already logged in. kPinRefused, kPinLocked.
   Status LogIn(const Pin& pin);
 
   Result<std::vector<CK_OBJECT_HANDLE>> Find(std::span<CK_ATTRIBUTE> pattern);
 
-  // Empty optional: the token does not know the attribute for this object. kNotFound: the object is gone.
+  // Empty optional: the token does not know the attribute for this object. kNotFound: the object does not exist any
+  // more.
   Result<std::optional<Bytes>> Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 
   Result<CK_OBJECT_HANDLE> Create(std::span<CK_ATTRIBUTE> attributes);
 
-  // An object that is gone already counts as destroyed.
+  // OK when the object does not exist any more.
   Status Destroy(CK_OBJECT_HANDLE object);
 
   struct KeyPair {
@@ -51,22 +52,22 @@ class Session {
   Result<KeyPair> GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                   std::span<CK_ATTRIBUTE> private_template);
 
-  // Whether its login as CKU_USER stands. UNAVAILABLE when not.
+  // UNAVAILABLE when the session is not logged in as CKU_USER.
   Status CheckLogin();
 
-  // What the mechanism takes: a message, or a digest of just its length.
+  // `data` is what the mechanism takes: the message, or SigningMechanism::octets() octets.
   Result<Bytes> Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data);
 
  private:
   Session(std::shared_ptr<Module> module, CK_SESSION_HANDLE handle, unsigned generation)
       : module_(std::move(module)), handle_(handle), generation_(generation) {}
 
-  // Before each call: of a module that was reloaded the handle may mean another session by now.
+  // Called before each use of the handle: after a reload the same value may mean another session.
   Result<Module::Use> Enter(const char* function) const;
   std::unexpected<Error> Failed(const char* function, CK_RV rv);
 
   std::shared_ptr<Module> module_;
-  CK_SESSION_HANDLE handle_;  // CK_INVALID_HANDLE: moved from, or not there any more
+  CK_SESSION_HANDLE handle_;  // CK_INVALID_HANDLE: moved from, or ended by the module
   unsigned generation_;
 };
 

@@ -11,7 +11,7 @@ std::optional<CK_RSA_PKCS_PSS_PARAMS> ParametersOf(const Algorithm& algorithm) {
   return CK_RSA_PKCS_PSS_PARAMS{digest.pkcs11_mechanism, digest.pkcs11_mask_generator, digest.octets};
 }
 
-// Whether the token has the mechanism for that use, and, where it tells sizes, for the algorithm's curve.
+// True when the token has the mechanism for that use and, where it tells key sizes, for the algorithm's curve.
 Result<bool> Offers(const Module& module, CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_FLAGS use,
                     const Algorithm& algorithm) {
   const auto entered = module.Enter();
@@ -23,7 +23,7 @@ Result<bool> Offers(const Module& module, CK_SLOT_ID slot, CK_MECHANISM_TYPE typ
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetMechanismInfo", rv));
   }
-  // Of Edwards curves the sizes mean one thing in PKCS #11 v3.0 and another in some modules.
+  // Not checked for Edwards curves: modules disagree on the unit of their sizes.
   const bool measured = &algorithm.key_type() == &kEc && info.ulMaxKeySize != 0;
   const auto bits = static_cast<CK_ULONG>(algorithm.default_key_bits());
   return (info.flags & use) == use && (!measured || (info.ulMinKeySize <= bits && bits <= info.ulMaxKeySize));

@@ -14,33 +14,33 @@
 
 namespace assertion::p11 {
 
-// How a token signs with one algorithm: as it hashes itself, or with a digest that is made here.
+// How a token signs with one algorithm: it hashes the message itself, or it gets a digest that we compute.
 struct SigningMechanism {
   Mechanism mechanism;
   std::optional<CK_RSA_PKCS_PSS_PARAMS> parameters;
-  const Digest* digest;          // to be made here; null: the token takes the message
-  std::string_view digest_info;  // to be put before the digest
+  const Digest* digest;          // computed by us; null: the token takes the message
+  std::string_view digest_info;  // DER that precedes the digest (RFC 8017); empty: none
 
-  // Of what it signs; 0: any. With another length it is not asked: SoftHSM2 signs an empty digest with CKM_ECDSA.
+  // The length of the data to sign; 0: any. Checked before the call: SoftHSM2 signs an empty digest with CKM_ECDSA.
   std::size_t octets() const { return digest == nullptr ? 0 : digest_info.size() + digest->octets; }
 
   static SigningMechanism OfMessage(const Algorithm& algorithm);
   static SigningMechanism OfDigest(const Algorithm& algorithm);
 };
 
-// What a token offers for each algorithm.
+// The mechanisms that a token offers for each algorithm.
 class SigningMechanisms {
  public:
-  // Asks the token. Where it offers both, it gets the message: it is to see what it signs.
+  // Asks the token. Prefers the mechanism that takes the message, so that the token sees what it signs.
   static Result<SigningMechanisms> Read(const Module& module, CK_SLOT_ID slot);
 
-  // Null: it does not sign with the algorithm.
+  // Null: the token does not sign with the algorithm.
   const SigningMechanism* Find(const Algorithm& algorithm) const;
 
-  // Whether it makes keys for the algorithm and signs with them.
+  // True: the token makes keys for the algorithm and signs with them.
   bool MakesKeysFor(const Algorithm& algorithm) const;
 
-  // Of those that it makes keys for, as a list for a person.
+  // The names of the algorithms that it makes keys for, as a list for messages.
   std::string Names() const;
 
  private:

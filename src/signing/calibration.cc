@@ -13,12 +13,13 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t kMost = 64;
-constexpr std::chrono::milliseconds kTrial{100};  // Linux may take a third of it to spread the threads
-constexpr std::size_t kLeastSignatures = 3;       // for each session
+constexpr std::size_t kMostSessions = 64;
+constexpr std::chrono::milliseconds kTrial{
+    100};                                    // Linux may need a third of it to spread the threads over the processors
+constexpr std::size_t kLeastSignatures = 3;  // per session
 constexpr double kGain = 1.2;
 
-// Signatures a second of that many sessions, each by a thread of its own.
+// Signatures per second with that many sessions, each on its own thread.
 std::optional<double> Measure(Token& token, const Bytes& key, const Algorithm& algorithm, const std::string& input,
                               std::size_t sessions, const std::stop_token& stop) {
   std::vector<std::unique_ptr<SigningSession>> opened;
@@ -37,7 +38,7 @@ std::optional<double> Measure(Token& token, const Bytes& key, const Algorithm& a
   std::barrier ready(static_cast<std::ptrdiff_t>(sessions), [&]() noexcept { began = steady_clock::now(); });
   const auto sign = [&](SigningSession& session) {
     const auto once = [&] { return session.Sign(key, algorithm, input).has_value() && !stop.stop_requested(); };
-    if (!once()) {  // the first looks for the key
+    if (!once()) {  // the first signature includes the search for the key
       failed = true;
     }
     ready.arrive_and_wait();
@@ -72,12 +73,12 @@ std::optional<Calibration> Calibrate(Token& token, const Bytes& key, const Algor
     return std::nullopt;
   }
   Calibration best{.sessions = least, .rate = *first};
-  for (auto sessions = 2 * least; sessions <= kMost; sessions *= 2) {
+  for (auto sessions = 2 * least; sessions <= kMostSessions; sessions *= 2) {
     const auto rate = measure(sessions);
     if (!rate || *rate < kGain * best.rate) {
       break;
     }
-    // Once more: the first trial finds things cold, and in any of them another program may have been busy.
+    // Measured again: the first trial has cold caches, and another program may have been busy during any trial.
     best.rate = std::max(best.rate, measure(best.sessions).value_or(0));
     if (*rate < kGain * best.rate) {
       break;

@@ -13,13 +13,12 @@ namespace assertion {
 
 struct Calibration {
   std::size_t sessions;
-  double rate;  // signatures a second with so many
+  double rate;  // signatures per second with that many
 };
 
-// With how many sessions the token signs fastest: beginning with `least`, twice as many are tried as long as that makes
-// it a fifth faster, at most 64. Each trial takes 50 ms or three signatures a session, whichever is longer, on sessions
-// that are closed afterwards; `key` is a CKA_ID. Nothing when the token fails with the least already, or `stop` was
-// requested.
+// Measures with how many sessions the token signs fastest. Starts with `least` and doubles while that is a fifth
+// faster, up to 64. Each trial takes 100 ms or three signatures a session, whichever is longer, on sessions that are
+// closed afterwards. `key` is a CKA_ID. Empty when the token fails with `least` sessions, or `stop` was requested.
 std::optional<Calibration> Calibrate(Token& token, const Bytes& key, const Algorithm& algorithm,
                                      const std::string& input, std::size_t least, const std::stop_token& stop);
 

@@ -11,18 +11,18 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Readiness is to turn within 1 s of a hang: these four in a row.
-constexpr milliseconds kLook{50};
+// The sum of these four bounds how late readiness shows a hang: 1 s.
+constexpr milliseconds kWatchTick{50};
 constexpr milliseconds kBetweenProofs{300};
 constexpr milliseconds kAnswerLimit{500};
 constexpr milliseconds kGuardTick{50};
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
 constexpr std::chrono::minutes kTellAgain{1};
 constexpr milliseconds kFirstWait{25};
-constexpr milliseconds kLongestWait{400};  // it is to be back within 1 s after the token is
-constexpr milliseconds kPinWait{2000};  // until somebody has seen to the PIN; to compare it with the refused ones costs
+constexpr milliseconds kLongestWait{400};  // it must sign again within 1 s after the token does
+constexpr milliseconds kPinWait{2000};     // an operator must change the PIN; comparing it with refused ones is slow
 
-bool WantsSomebody(const Status& connected) {
+bool NeedsOperator(const Status& connected) {
   if (connected) {
     return false;
   }
@@ -31,13 +31,13 @@ bool WantsSomebody(const Status& connected) {
          code == Code::kPinExposed;
 }
 
-// A key that is gone may be gone for good, and whoever makes another is disturbed by a reload.
-bool IsTheTokens(const Status& trouble) {
+// A missing key is not the token's trouble: it may be gone for good, and a reload would disturb its replacement.
+bool IsTokenTrouble(const Status& trouble) {
   const auto code = trouble.error().code;
   return code != Code::kLedgerUnusable && code != Code::kKeyAmbiguous;
 }
 
-// Several servers of one token should not come all at once.
+// Spreads the attempts of several servers of one token.
 milliseconds Jittered(milliseconds wait) {
   static thread_local std::minstd_rand random{std::random_device{}()};
   return wait / 2 + milliseconds(std::uniform_int_distribution<milliseconds::rep>(0, wait.count() / 2)(random));
@@ -63,7 +63,7 @@ Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Chang
       may_reload_(std::move(may_reload)) {
   queue_.OnFailure([this] {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       suspected_ = true;
     }
     woken_.notify_all();
@@ -79,15 +79,15 @@ Recovery::~Recovery() {
 }
 
 bool Recovery::Wait(const std::stop_token& stop, milliseconds time) {
-  std::unique_lock lock(mutex_);
-  woken_.wait_for(lock, stop, time, [this] { return suspected_; });
+  MutexLock lock(mutex_);
+  woken_.wait_for(lock, stop, time, [this]() REQUIRES(mutex_) { return suspected_; });
   return !stop.stop_requested();
 }
 
 template <typename Call>
 Status Recovery::Ask(const Call& call) {
   const auto now_asked = [this](std::optional<steady_clock::time_point> since) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     asked_ = since;
   };
   now_asked(steady_clock::now());
@@ -96,9 +96,9 @@ Status Recovery::Ask(const Call& call) {
   return answer;
 }
 
-// A call of the watcher's own that does not return is seen here.
+// Notices a call of Ask that does not return.
 void Recovery::Guard(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
     woken_.wait_for(lock, stop, kGuardTick, [] { return false; });
     const auto waited = asked_ ? steady_clock::now() - *asked_ : steady_clock::duration(0);
@@ -115,11 +115,11 @@ void Recovery::Guard(const std::stop_token& stop) {
 }
 
 void Recovery::Lose(const Error& why) {
-  const std::lock_guard lock(state_);
+  const MutexLock lock(lost_mutex_);
   if (!std::exchange(lost_, true)) {
     queue_.Pause({.code = Code::kUnavailable,
                   .message = why.code == Code::kLedgerUnusable ? why.message : "the HSM is not available; try again",
-                  .detail = {},  // one line in the log, not one a call
+                  .detail = {},  // the log tells it once, not once a call
                   .retry_delay = kLongestWait});
     told_at_ = steady_clock::now();
     changed_(std::unexpected(why));
@@ -127,7 +127,7 @@ void Recovery::Lose(const Error& why) {
 }
 
 void Recovery::StillLost(const Error& why) {
-  const std::lock_guard lock(state_);
+  const MutexLock lock(lost_mutex_);
   if (lost_ && steady_clock::now() - told_at_ >= kTellAgain) {
     told_at_ = steady_clock::now();
     changed_(std::unexpected(why));
@@ -135,14 +135,14 @@ void Recovery::StillLost(const Error& why) {
 }
 
 void Recovery::Regain() {
-  const std::lock_guard lock(state_);
+  const MutexLock lock(lost_mutex_);
   if (std::exchange(lost_, false)) {
     queue_.Resume();
     changed_({});
   }
 }
 
-// By the queue's workers: it knows what to do about a call that does not return.
+// Signs through the queue, which copes with a call that does not return.
 Status Recovery::ProveWith(SigningKeyPtr key) {
   ASSIGN_OR_RETURN(auto input, keys_.ProofInput());
   const auto proven = std::make_shared<std::promise<Status>>();
@@ -161,9 +161,9 @@ Status Recovery::Prove() {
   for (auto& key : keys_.SigningKeys()) {
     auto proven = ProveWith(std::move(key));
     if (proven || proven.error().code == Code::kDeadlineExceeded) {
-      return proven;  // one client's trouble is not the token's
+      return proven;  // a single key's trouble is not the token's
     }
-    if (trouble || !IsTheTokens(proven)) {
+    if (trouble || !IsTokenTrouble(proven)) {
       trouble = std::move(proven);
     }
   }
@@ -173,15 +173,15 @@ Status Recovery::Prove() {
 void Recovery::Watch(const std::stop_token& stop) {
   auto known = queue_.signed_count();
   auto proven_at = steady_clock::now();
-  while (Wait(stop, kLook)) {
+  while (Wait(stop, kWatchTick)) {
     bool suspected = false;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       suspected = std::exchange(suspected_, false);
     }
     const auto count = queue_.signed_count();
     if (!suspected && std::exchange(known, count) != count) {
-      proven_at = steady_clock::now();  // callers' signatures are the proof
+      proven_at = steady_clock::now();  // callers' signatures are proof enough
     }
     if (!suspected && steady_clock::now() - proven_at < kBetweenProofs) {
       MendMissing();  // no proof may ever be due while others sign
@@ -189,7 +189,7 @@ void Recovery::Watch(const std::stop_token& stop) {
     }
     if (const auto proven = Prove(); proven) {
       Regain();
-      MendMissing();
+      ReloadForMissingObjects();
     } else {
       Lose(proven.error());
       Restore(stop, proven);
@@ -199,7 +199,7 @@ void Recovery::Watch(const std::stop_token& stop) {
   }
 }
 
-// Whether it is time for a reload that may be of no use: see ReloadPause. If so, it is made now.
+// True at most as often as ReloadPause allows; the caller then reloads.
 bool Recovery::IsReloadDue(bool signs) {
   const auto now = steady_clock::now();
   const bool news = !missing_since_;
@@ -211,18 +211,19 @@ bool Recovery::IsReloadDue(bool signs) {
   return true;
 }
 
-// While others sign. What is found again signs from its next call on.
-void Recovery::MendMissing() {
+// Called while other keys sign.
+void Recovery::ReloadForMissingObjects() {
   if (!keys_.LacksObjects()) {
     missing_since_.reset();
   } else if (IsReloadDue(/*signs=*/true)) {
-    static_cast<void>(Ask([this] { return token_.Reconnect(Reconnection::kReload); }));  // the next proof tells
+    static_cast<void>(
+        Ask([this] { return token_.Reconnect(Reconnection::kReload); }));  // the next proof tells whether it helped
   }
 }
 
 bool Recovery::MayReload(const Status& proven) {
   const bool alone = !may_reload_ || may_reload_();
-  return (alone && IsTheTokens(proven)) || IsReloadDue(/*signs=*/!alone);
+  return (alone && IsTokenTrouble(proven)) || IsReloadDue(/*signs=*/!alone);
 }
 
 void Recovery::Restore(const std::stop_token& stop, Status proven) {
@@ -235,9 +236,9 @@ void Recovery::Restore(const std::stop_token& stop, Status proven) {
       return;
     }
     StillLost(proven.error());
-    std::unique_lock lock(mutex_);
+    MutexLock lock(mutex_);
     suspected_ = false;
-    woken_.wait_for(lock, stop, Jittered(WantsSomebody(connected) ? kPinWait : wait), [] { return false; });
+    woken_.wait_for(lock, stop, Jittered(NeedsOperator(connected) ? kPinWait : wait), [] { return false; });
     if (stop.stop_requested()) {
       return;
     }

@@ -7,7 +7,7 @@
 namespace assertion {
 namespace {
 
-constexpr double kNewest = 1.0 / 16;  // what the newest interval counts: sessions become free by chance
+constexpr double kNewestWeight = 1.0 / 16;  // of the newest interval in the average: sessions become free by chance
 
 }  // namespace
 
@@ -50,13 +50,14 @@ SigningJob WaitingLine::Pop(Instant now) {
   }
   const auto next = callers_.begin();
   const Seconds interval = now - std::exchange(next->turn, now);
-  next->interval = next->interval.count() > 0 ? next->interval * (1 - kNewest) + interval * kNewest : interval;
-  callers_.splice(callers_.end(), callers_, next);  // its turn is over
+  next->interval =
+      next->interval.count() > 0 ? next->interval * (1 - kNewestWeight) + interval * kNewestWeight : interval;
+  callers_.splice(callers_.end(), callers_, next);  // to the end of the turns
   return Take(next, next->jobs.begin());
 }
 
 std::size_t WaitingLine::OwnAhead(const Caller& caller, Instant deadline) const {
-  // Mostly the newest is the last to expire.
+  // Fast path: usually the new job is the last to expire.
   const auto& jobs = caller.jobs;
   return jobs.rbegin()->first.first <= deadline
              ? jobs.size()

@@ -56,7 +56,7 @@ class WaitingLine {
     Instant turn;         // when it was last served, or came
     Seconds interval{0};  // between turns, a moving average; 0: not served yet
   };
-  using Callers = std::list<Caller>;  // by turn
+  using Callers = std::list<Caller>;  // in the order of their turns
 
   // How many of the caller's own jobs would be signed before one more with that deadline.
   std::size_t OwnAhead(const Caller& caller, Instant deadline) const;
@@ -65,7 +65,7 @@ class WaitingLine {
   std::deque<SigningJob> first_;
   Callers callers_;
   std::map<std::string, Callers::iterator> by_name_;
-  std::size_t size_ = 0;  // without first_
+  std::size_t size_ = 0;  // jobs of callers_
   std::uint64_t number_ = 0;
 };
 

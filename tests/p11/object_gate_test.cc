@@ -12,34 +12,34 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-TEST(ObjectGateTest, LooksGoTogether) {
+TEST(ObjectGateTest, ReadersGoTogether) {
   ObjectGate gate{hours(1)};
   const ObjectGate::Reader one(gate);
   const ObjectGate::Reader other(gate);
 }
 
-TEST(ObjectGateTest, NothingGoesBesideAChange) {
+TEST(ObjectGateTest, NothingGoesBesideAWriter) {
   ObjectGate gate{hours(1)};
   constexpr int kRounds = 2000;
-  std::atomic<int> changing = 0;
-  std::atomic<int> looking = 0;
+  std::atomic<int> writing = 0;
+  std::atomic<int> reading = 0;
   std::atomic<int> met = 0;
   std::vector<std::jthread> threads;
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        const ObjectGate::Reader look(gate);
-        ++looking;
-        met += changing > 0 ? 1 : 0;
-        --looking;
+        const ObjectGate::Reader reader(gate);
+        ++reading;
+        met += writing > 0 ? 1 : 0;
+        --reading;
       }
     });
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        const ObjectGate::Writer change(gate);
-        met += ++changing > 1 || looking > 0 ? 1 : 0;
+        const ObjectGate::Writer writer(gate);
+        met += ++writing > 1 || reading > 0 ? 1 : 0;
         std::this_thread::yield();
-        --changing;
+        --writing;
       }
     });
   }
@@ -47,22 +47,22 @@ TEST(ObjectGateTest, NothingGoesBesideAChange) {
   EXPECT_EQ(met, 0);
 }
 
-TEST(ObjectGateTest, NobodyWaitsLongerThanThePatience) {
+TEST(ObjectGateTest, NoOneWaitsLongerThanThePatience) {
   ObjectGate gate{milliseconds(1)};
   const ObjectGate::Reader hangs(gate);
   const ObjectGate::Writer too(gate);
   const ObjectGate::Writer other(gate);
-  const ObjectGate::Reader look(gate);
+  const ObjectGate::Reader reader(gate);
 }
 
-// A change that hangs costs all the looks of its thread's neighbours one patience, not one each.
-TEST(ObjectGateTest, AnOldChangeHoldsUpNoLook) {
+// A writer that hangs costs all readers one patience together, not one each.
+TEST(ObjectGateTest, AnOldWriterDelaysNoReader) {
   constexpr milliseconds kPatience{200};
   ObjectGate gate{kPatience};
   const ObjectGate::Writer hangs(gate);
   const auto began = std::chrono::steady_clock::now();
   for (int i = 0; i < 1000; ++i) {
-    const ObjectGate::Reader look(gate);
+    const ObjectGate::Reader reader(gate);
   }
   EXPECT_LT(std::chrono::steady_clock::now() - began, 100 * kPatience);
 }

@@ -42,6 +42,7 @@
 #include "service/tcp_sockets.h"
 #include "service/trusted_folder.h"
 #include "service/worker.h"
+#include "signing/jws_key.h"
 #include "softhsm.h"
 #include "wrapped_token.h"
 #include "x509/certificate.h"
@@ -77,8 +78,9 @@ class ServiceTest : public testing::Test {
         custodian_(hsm_.token(), *ledger_, *certifier_, *keys_, RandomOctets),
         policy_(std::make_shared<const Policy>(Clients(), Operators(), SystemTime, RandomOctets)),
         queue_(std::make_unique<SigningQueue>(hsm_.token(), SigningQueue::Options{.sessions = 2, .capacity = 64})),
-        audit_key_(*audit::Key::FindOrGenerate(hsm_.token(), RandomOctets)),
-        audit_(*audit::Log::Open({.path = audit_path()}, audit_key_.ToSigner(*queue_),
+        audit_key_(*JwsKey::FindOrGenerate(hsm_.token(), kAuditKeyLabel, audit::kCheckpointType, RandomOctets)),
+        audit_(*audit::Log::Open({.path = audit_path()},
+                                 {.sign = audit_key_.SignThrough(*queue_), .jwk = audit_key_.Jwk()},
                                  *audit::ToPublicKeys(audit_key_.public_key()), {})),
         hsms_(Of(*queue_)),
         server_(*Server::Start({.socket_path = socket(), .socket_group = {}, .tls = {}}, policy_, *hsms_,
@@ -167,7 +169,7 @@ class ServiceTest : public testing::Test {
   KeyCustodian custodian_;
   CurrentPolicy policy_;
   std::unique_ptr<SigningQueue> queue_;
-  audit::Key audit_key_;
+  JwsKey audit_key_;
   std::unique_ptr<audit::Log> audit_;
   std::unique_ptr<HsmGroup> hsms_;
   std::unique_ptr<Server> server_;

@@ -10,18 +10,19 @@
 
 namespace assertion {
 
-// How long something took, counted in buckets for monitoring. Any thread may add, any may read, and none waits for
-// another: what is read while others add may miss the last of them.
+// Durations counted in buckets, for monitoring. Any thread may add or read without waiting; a reading may miss
+// durations that are added at the same time.
 class DurationHistogram {
  public:
-  // The buckets' upper bounds, in microseconds: from less than any token needs to longer than any call may wait.
+  // Upper bounds of the buckets in microseconds: from less than any token needs to longer than any call may wait.
   static constexpr std::array<std::int64_t, 17> kBounds = {
       100,     250,     500,     1000,      2500,      5000,      10'000,     25'000,    50'000,
       100'000, 250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000, 30'000'000};
 
   struct Snapshot {
-    std::array<std::uint64_t, kBounds.size() + 1> counts;  // of each bucket alone; the last is for what is above all
-    double sum;                                            // seconds
+    std::array<std::uint64_t, kBounds.size() + 1>
+        counts;  // per bucket, not cumulative; the last is for durations above all bounds
+    double sum;  // seconds
 
     std::uint64_t total() const { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); }
   };

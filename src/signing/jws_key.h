@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "assertion/error.h"
+#include "assertion/random.h"
+#include "assertion/token.h"
+#include "keys/signing_key.h"
+#include "signing/signing_queue.h"
+
+namespace assertion {
+
+// A key of assertiond itself (see keys/own_key.h) that signs compact JWS (RFC 7515) of one type, for example the
+// checkpoints of the audit log.
+class JwsKey {
+ public:
+  // Signs a payload. `done` gets the compact JWS on a thread of the queue's, or at once when it is refused. Does not
+  // block.
+  using Sign = std::function<void(std::string_view payload, std::move_only_function<void(Result<std::string>)> done)>;
+
+  // `label` is the key's CKA_LABEL, `type` the JOSE header's typ. The key is generated when the token has none.
+  static Result<JwsKey> FindOrGenerate(Token& token, std::string_view label, std::string_view type,
+                                       const Random& random);
+
+  // Signs through the queue, which must outlive the returned function.
+  Sign SignThrough(SigningQueue& queue) const;
+
+  const PublicKey& public_key() const { return key_->public_key; }
+  std::string Jwk() const;  // public (RFC 7517)
+
+ private:
+  explicit JwsKey(SigningKeyPtr key) : key_(std::move(key)) {}
+
+  SigningKeyPtr key_;
+};
+
+}  // namespace assertion

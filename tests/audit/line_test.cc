@@ -1,0 +1,39 @@
+#include "audit/line.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace assertion::audit {
+namespace {
+
+TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {
+  Event event;
+  event.name = "CreateAssertion";
+  event.client_id = "\x1B[2J\n\xE2\x80\xAE" + std::string(5000, 'x');
+  event.audience = "\xFF" + std::string(5000, 'y');
+  auto head = Genesis();
+  const auto line = Chain(head, Body(event, {}));
+  EXPECT_TRUE(std::ranges::all_of(line, [](char c) { return c >= 0x20 && c <= 0x7E; })) << line;
+  const auto parsed = ParseLine(line);
+  ASSERT_TRUE(parsed);
+  EXPECT_LE(parsed->members["client_id"].get<std::string>().size(), 256U);
+  EXPECT_LE(parsed->members["audience"].get<std::string>().size(), 1100U);
+  EXPECT_EQ(parsed->members["time"], "1970-01-01T00:00:00.000000Z");
+}
+
+TEST(Line, TextOfStrangersIsCutAsItIsWritten) {
+  Event event;
+  event.name = "CreateAssertion";
+  event.client_id = std::string(5000, 'x');
+  event.audience = std::string(5000, '\x01');
+  event.entitled = false;
+  const auto body = Body(event, {});
+  EXPECT_NE(body.find("\"" + std::string(64, 'x') + "\""), std::string::npos) << body;
+  EXPECT_EQ(std::count(body.begin(), body.end(), '\\'), 10) << body;  // six octets each
+}
+
+}  // namespace
+}  // namespace assertion::audit
