@@ -184,7 +184,7 @@ void Recovery::Watch(const std::stop_token& stop) {
       proven_at = steady_clock::now();  // callers' signatures are proof enough
     }
     if (!suspected && steady_clock::now() - proven_at < kBetweenProofs) {
-      MendMissing();  // no proof may ever be due while others sign
+      ReloadForMissingObjects();  // a proof may never be due while others sign
       continue;
     }
     if (const auto proven = Prove(); proven) {
