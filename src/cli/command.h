@@ -20,8 +20,9 @@ struct Invocation {
 struct VerbHelp {
   const char* name;
   const char* summary;
-  std::string examples;    // lines, each indented by two blanks
-  std::string notes = {};  // below the examples
+  std::string examples;  // lines, each indented by two blanks
+  // Below the examples. The initializer is for verbs that name none.
+  std::string notes = {};  // NOLINT(readability-redundant-member-init)
 };
 
 // A verb that is being set up: where to add its flags, and the options that they fill.

@@ -104,6 +104,7 @@ Status AttachedHsms::Attach(std::size_t rank, Token token) {
 std::vector<AdministeredHsm> AttachedHsms::administered() const {
   const MutexLock lock(mutex_);
   std::vector<AdministeredHsm> administered;
+  administered.reserve(attached_.size());
   for (const auto& [rank, hsm] : attached_) {
     administered.push_back(hsm->administered());
   }

@@ -22,7 +22,7 @@ struct ScheduledKey {
   SigningKeyPtr key;          // null: withdrawn, and not on the token any more; or no copy, or one with a flaw
   std::optional<Error> flaw;  // what is wrong with it on the token; with a key: it was well before, and stays in use
   std::optional<Error> certificate_flaw = std::nullopt;  // why its certificate cannot be shown, or not after a restart
-  Time held_until{};                                     // does not sign before, though its record says so: see KeyRing
+  Time held_until = Time(std::chrono::seconds(0));       // does not sign before, though its record says so: see KeyRing
 };
 
 // One client's keys, by sign_from.

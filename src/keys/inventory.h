@@ -13,7 +13,7 @@
 namespace assertion {
 
 // Changes with the text.
-void MixInto(std::size_t& hash, std::string_view text);
+void MixInto(std::size_t& seed, std::string_view text);
 
 // Hashes of the objects on a token: they tell whether anything has changed since the token was last read.
 class Inventory {

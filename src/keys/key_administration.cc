@@ -102,7 +102,7 @@ Result<AdministeredHsm> KeyAdministration::FindHsm(const std::string& name) cons
 }
 
 Result<AdministeredHsm> KeyAdministration::HsmForNewKey(const std::string& name, const std::string& client_id) const {
-  ASSIGN_OR_RETURN(const auto hsm, FindHsm(name));
+  ASSIGN_OR_RETURN(auto hsm, FindHsm(name));
   const auto client = hsm.keys.FindClient(client_id);
   if (client && hsm.keys.HasCopiesOf(*client)) {
     return Fail(Code::kFailedPrecondition, "hsm: the identity server knows one key of client '" + client_id +

@@ -20,7 +20,8 @@ constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need lon
 constexpr std::chrono::minutes kTellAgain{1};
 constexpr milliseconds kFirstWait{25};
 constexpr milliseconds kLongestWait{400};  // it must sign again within 1 s after the token does
-constexpr milliseconds kPinWait{2000};     // an operator must change the PIN; comparing it with refused ones is slow
+constexpr milliseconds kBelievedLoss{1000};
+constexpr milliseconds kPinWait{2000};  // an operator must change the PIN; comparing it with refused ones is slow
 
 bool NeedsOperator(const Status& connected) {
   if (connected) {
@@ -184,12 +185,13 @@ void Recovery::Watch(const std::stop_token& stop) {
       proven_at = steady_clock::now();  // callers' signatures are proof enough
     }
     if (!suspected && steady_clock::now() - proven_at < kBetweenProofs) {
-      ReloadForMissingObjects();  // a proof may never be due while others sign
+      // A proof may never be due while others sign. A loss that one look alone sees is not worth their disturbance.
+      ReloadForMissingObjects(kBelievedLoss);
       continue;
     }
     if (const auto proven = Prove(); proven) {
       Regain();
-      ReloadForMissingObjects();
+      ReloadForMissingObjects(milliseconds(0));
     } else {
       Lose(proven.error());
       Restore(stop, proven);
@@ -211,11 +213,19 @@ bool Recovery::IsReloadDue(bool signs) {
   return true;
 }
 
-// Called while other keys sign.
-void Recovery::ReloadForMissingObjects() {
+// Called while other keys sign. Does nothing before objects have been missing for `lasting`.
+void Recovery::ReloadForMissingObjects(milliseconds lasting) {
   if (!keys_.LacksObjects()) {
     missing_since_.reset();
-  } else if (IsReloadDue(/*signs=*/true)) {
+    return;
+  }
+  if (lasting > milliseconds(0)) {
+    missing_since_ = missing_since_.value_or(steady_clock::now());
+    if (steady_clock::now() - *missing_since_ < lasting) {
+      return;
+    }
+  }
+  if (IsReloadDue(/*signs=*/true)) {
     static_cast<void>(
         Ask([this] { return token_.Reconnect(Reconnection::kReload); }));  // the next proof tells whether it helped
   }

@@ -44,7 +44,7 @@ class Recovery {
   Status Prove();
   Status ProveWith(SigningKeyPtr key);
   void Guard(const std::stop_token& stop);
-  void ReloadForMissingObjects();
+  void ReloadForMissingObjects(std::chrono::milliseconds lasting);
   bool MayReload(const Status& proven);
   bool IsReloadDue(bool signs);
   void Lose(const Error& why);
