@@ -339,7 +339,7 @@ TEST(Config, LedgerRefreshListenerAndBinding) {
     {)",
                                        R"("ledger": "file:/var/lib/a/ledger.json", "refresh_interval": "10s",
    "http_listen": "[::1]:0", "clients": [
-    { "binding": "jwks", "publish_lead": "20s", "sign_with_expired_certificate": true,)"),
+    { "binding": "jwks", "publish_lead": "40s", "sign_with_expired_certificate": true,)"),
                                   "/state");
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->ledger_path, "/var/lib/a/ledger.json");
@@ -347,7 +347,7 @@ TEST(Config, LedgerRefreshListenerAndBinding) {
   EXPECT_EQ(config->http_host, "::1");
   EXPECT_EQ(config->http_port, 0);
   EXPECT_EQ(config->clients.front().binding, Binding::kJwks);
-  EXPECT_EQ(config->clients.front().publish_lead, seconds(20));
+  EXPECT_EQ(config->clients.front().publish_lead, seconds(40));
   EXPECT_TRUE(config->clients.front().sign_with_expired_certificate);
   EXPECT_TRUE(config->warnings.empty());
   EXPECT_EQ(ParseConfig(With(R"("clients")", R"("ledger": "token", "clients")"), "/state")->ledger_path, "");

@@ -24,20 +24,24 @@ TEST_F(ModuleTest, TwoTokensThatMatchAreAmbiguous) {
 
 TEST_F(ModuleTest, EveryAttributeOfTheUriMustMatch) {
   const auto module = *Module::Load(SOFTHSM2_MODULE);
-  const auto find = [&](const std::string& attributes) {
+  const auto find = [&](const std::string& attributes) -> Result<TokenInfo> {
     const auto places = hsm_.UriText().substr(hsm_.UriText().find('?'));
-    return module->FindToken(*TokenUri::Parse("pkcs11:" + attributes + places), false);
+    ASSIGN_OR_RETURN(const auto uri, TokenUri::Parse("pkcs11:" + attributes + places));
+    return module->FindToken(uri, false);
   };
   const auto token = *find("token=test");
   const auto slot = std::to_string(token.slot);
   EXPECT_TRUE(find("token=test;model=SoftHSM%20v2;serial=" + token.serial + ";slot-id=" + slot));
   for (const auto& wrong : {std::string("token=tes"), std::string("token="), std::string("token=test;model=other"),
-                            std::string("token=test;manufacturer=other"), "token=test;serial=x" + token.serial,
-                            "token=test;slot-id=" + slot + "1"}) {
+                            std::string("token=test;manufacturer=other"),
+                            "token=test;serial=x" + token.serial.substr(1), "token=test;slot-id=" + slot + "1"}) {
     const auto found = find(wrong);
     ASSERT_FALSE(found) << wrong;
     EXPECT_EQ(found.error().code, Code::kTokenAbsent) << wrong;
   }
+  const auto too_long = find("token=test;serial=x" + token.serial);  // than a serial number can be
+  ASSERT_FALSE(too_long);
+  EXPECT_EQ(too_long.error().code, Code::kConfigInvalid);
 }
 
 TEST_F(ModuleTest, AnAbsentTokenIsSaidWithWhatIsThere) {
