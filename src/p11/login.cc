@@ -1,7 +1,6 @@
 #include "p11/login.h"
 
 #include <chrono>
-#include <mutex>
 #include <utility>
 
 #include "p11/pin.h"
@@ -70,10 +69,19 @@ std::shared_ptr<Login::Connection> Login::Connected() const {
 
 Result<Session> Login::OpenSession(CK_FLAGS flags) const {
   constexpr std::chrono::seconds kPatience{1};  // the HSM may hang at the login: then the session tells
+  MutexLock lock(mutex_);
+  reloaded_.wait_for(lock, kPatience, [this]() REQUIRES(mutex_) { return !reloading_; });
+  const auto slot = connection_->info.slot;
+  lock.unlock();
+  return Session::Open(module_, slot, flags);
+}
+
+void Login::SetReloading(bool reloading) {
   {
-    const std::shared_lock logged_in(reload_to_login_, kPatience);
+    const MutexLock lock(mutex_);
+    reloading_ = reloading;
   }
-  return Session::Open(module_, Connected()->info.slot, flags);
+  reloaded_.notify_all();
 }
 
 Status Login::Check() {
@@ -84,15 +92,20 @@ Status Login::Check() {
 
 Status Login::Reconnect(Reconnection how) {
   const MutexLock one(reconnecting_);
-  std::unique_lock reload_to_login(reload_to_login_, std::defer_lock);
   if (how == Reconnection::kLogIn && Check()) {
     return {};
   }
+  Status reloaded;
   if (how == Reconnection::kReload) {
-    // Locked once the module is idle and not before: those who open a session need not wait for calls that the reload
-    // waits for.
-    RETURN_IF_ERROR(module_->Reload([&] { reload_to_login.lock(); }));
+    // Not before the module is idle: those who open a session need not wait for calls that the reload waits for.
+    reloaded = module_->Reload([this] { SetReloading(true); });
   }
+  auto logged_in = reloaded ? LogInAgain() : reloaded;
+  SetReloading(false);
+  return logged_in;
+}
+
+Status Login::LogInAgain() {
   const auto before = Connected();
   ASSIGN_OR_RETURN(auto info, module_->FindAgain(before->info));
   ASSIGN_OR_RETURN(auto session, LogInOnce(module_, info, pin_path_, state_directory_));

@@ -3,7 +3,6 @@
 #include <p11-kit/pkcs11.h>
 
 #include <memory>
-#include <shared_mutex>
 #include <string>
 #include <utility>
 
@@ -57,14 +56,17 @@ class Login {
         connection_(std::move(connection)) {}
 
   std::shared_ptr<Connection> Connected() const;
+  void SetReloading(bool reloading);
+  Status LogInAgain();
 
   const std::shared_ptr<Module> module_;
   const std::string pin_path_;
   const std::string state_directory_;
-  Mutex reconnecting_;                               // one Reconnect at a time
-  mutable std::shared_timed_mutex reload_to_login_;  // held from a reload until the login that follows it
+  Mutex reconnecting_;  // one Reconnect at a time
   mutable Mutex mutex_;
   std::shared_ptr<Connection> connection_ GUARDED_BY(mutex_);
+  bool reloading_ GUARDED_BY(mutex_) = false;  // from a reload until the login that follows it has been tried
+  mutable ConditionVariable reloaded_;
 };
 
 }  // namespace assertion::p11

@@ -109,8 +109,8 @@ class HsmGroupTest : public testing::Test {
   std::latch hold_{1};  // outlives the workers that wait for it
   UnwellToken east_{tokens_.east()};
   UnwellToken west_{tokens_.west()};
-  SigningQueue east_queue_{east_, {.sessions = 1, .capacity = 10}};
   SigningQueue west_queue_{west_, {.sessions = 1, .capacity = 10}};
+  SigningQueue east_queue_{east_, {.sessions = 1, .capacity = 10}};  // ends first: its workers submit to the other
   HsmGroup group_;
   std::shared_ptr<AssertionTicket> ticket_ = std::make_shared<AssertionTicket>();
 };
