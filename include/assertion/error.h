@@ -32,6 +32,7 @@ enum class Code {
   kPinRefused,
   kPinLocked,
   kKeyForbidden,
+  kTemplateRefused,
   kKeyAmbiguous,
   kKeyUnproven,
   kLedgerUnusable,

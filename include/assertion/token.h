@@ -29,8 +29,12 @@ struct KeyAttribute {
   std::string_view meaning;      // what the required value proves
   std::optional<bool> value;     // as read from the token; unset: the token does not know the attribute
   std::optional<bool> required;  // unset: any value may sign
+  bool accepted = false;         // the operator accepts another value (accept_unshown of the field hsm)
 
-  bool ok() const { return !required || value == required; }
+  bool ok() const { return !required || value == required || accepted; }
+
+  // True: it may sign by the operator's decision alone.
+  bool IsOnlyAccepted() const { return accepted && required && value != required; }
 };
 
 // A private key on the token (CKA_PRIVATE true: creating it took the PIN) with its public half, paired by CKA_ID.
@@ -93,6 +97,8 @@ struct TokenDescription {
   std::string firmware;
   std::string module;              // the PKCS#11 library, as it reports itself
   std::vector<std::string> flags;  // for example CKF_LOGIN_REQUIRED
+  // Attributes that this process could not ask for in a new key's template, because the token refuses them there.
+  std::set<std::string, std::less<>> not_asked;
 };
 
 struct NewKey {

@@ -37,22 +37,26 @@ Result<T> Step(const OnStep& on_step, const char* name, Result<T> result, const 
 }  // namespace
 
 Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, Modules& modules, const OnStep& on_step) {
-  const auto& uri = config.hsms[rank];
-  auto& module = modules[uri.module_path()];
+  const auto& settings = config.hsms[rank];
+  auto& module = modules[settings.module_path()];
   const bool is_first = module == nullptr;
   if (is_first) {
-    ASSIGN_OR_RETURN(module, Step(on_step, "module", p11::Module::Load(uri.module_path()),
+    p11::Module::SetEnvironment(settings.environment);
+    ASSIGN_OR_RETURN(module, Step(on_step, "module", p11::Module::Load(settings.module_path(), settings.init_args),
                                   [](const auto& loaded) { return ModuleText(*loaded); }));
   }
   // A reload would end the sessions of another token of the module.
-  ASSIGN_OR_RETURN(const auto info, Step(on_step, "token", module->FindToken(uri, is_first), TokenText));
-  ASSIGN_OR_RETURN(
-      auto token,
-      Step(on_step, "login",
-           p11::HsmToken::LogIn(module, info, uri.pin_path(), config.state_directory, config.lock_directory),
-           [&](const auto& /*token*/) { return "the token took the PIN of " + uri.pin_path(); }));
-  ASSIGN_OR_RETURN(auto certifier, Step(on_step, "provider", x509::Certifier::New(uri.module_path()),
-                                        [](const auto& /*certifier*/) { return "OpenSSL loads pkcs11-provider"; }));
+  ASSIGN_OR_RETURN(const auto info, Step(on_step, "token", module->FindToken(settings.uri, is_first), TokenText));
+  ASSIGN_OR_RETURN(auto token, Step(on_step, "login",
+                                    p11::HsmToken::LogIn(module, info, settings.pin_path(), config.state_directory,
+                                                         config.lock_directory, settings.accept_unshown),
+                                    [&](const auto& /*token*/) {
+                                      return "the token took the PIN of " + settings.pin_path() +
+                                             (module->refuses_read_only() ? "; it refuses read-only sessions" : "");
+                                    }));
+  ASSIGN_OR_RETURN(auto certifier,
+                   Step(on_step, "provider", x509::Certifier::New(settings.module_path(), settings.init_args),
+                        [](const auto& /*certifier*/) { return "OpenSSL loads pkcs11-provider"; }));
   return OpenedHsm{.token = std::move(token), .certifier = std::move(certifier)};
 }
 

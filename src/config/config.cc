@@ -83,7 +83,7 @@ std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& pa
 }
 
 std::size_t Config::RankOf(std::string_view hsm) const {
-  const auto found = std::ranges::find(hsms, hsm, &TokenUri::token_label);
+  const auto found = std::ranges::find(hsms, hsm, &HsmSettings::token_label);
   return hsm.empty() || found == hsms.end() ? 0 : static_cast<std::size_t>(std::distance(hsms.begin(), found));
 }
 
@@ -103,7 +103,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
       fields.emplace_back(field);
     }
   };
-  compare("hsm", std::ranges::equal(before.hsms, after.hsms, {}, &TokenUri::text, &TokenUri::text));
+  compare("hsm", before.hsms == after.hsms);
   compare("listen", before.socket_path == after.socket_path);
   compare("listen_group", before.socket_group == after.socket_group);
   compare("state_directory", before.state_directory == after.state_directory);

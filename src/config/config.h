@@ -13,9 +13,9 @@
 
 #include "assertion/caller.h"
 #include "assertion/client.h"
+#include "assertion/hsm_settings.h"
 #include "assertion/key_limits.h"
 #include "assertion/rate.h"
-#include "assertion/token_uri.h"
 #include "assertion/two_person_rule.h"
 
 namespace assertion {
@@ -58,8 +58,8 @@ struct TlsConfig {
 
 // assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
 struct Config {
-  std::vector<TokenUri> hsms;  // 1 to 8, in the order in which they are asked to sign
-  std::string socket_path;     // of `listen`: "unix:" and an absolute path of at most 107 octets
+  std::vector<HsmSettings> hsms;  // 1 to 8, in the order in which they are asked to sign
+  std::string socket_path;        // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::optional<gid_t> socket_group;
   std::string state_directory;
   std::string lock_directory;                // default: lock in the state directory

@@ -1,38 +1,136 @@
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "assertion/token_uri.h"
+#include "assertion/hsm_settings.h"
 #include "config/sections.h"
 
 namespace assertion {
 namespace {
 
-// One URI, or a list of URIs.
-std::vector<std::string> TakeUris(Fields& fields) {
-  constexpr std::size_t kMost = 8;
-  const auto* node = fields.Take("hsm", true);
-  if (node == nullptr) {
-    return {};
-  }
-  if (const auto* text = std::get_if<std::string>(&node->value); text != nullptr) {
-    return {*text};
-  }
-  auto texts = fields.TakeStrings("hsm", true);
-  if (texts.empty() || texts.size() > kMost) {
-    fields.Refuse("hsm", "must be one PKCS#11 URI, or a list of 1 to 8");
-  }
-  return texts;
+constexpr std::size_t kMostHsms = 8;
+constexpr std::size_t kMostVariables = 32;
+constexpr std::size_t kLongestName = 64;
+constexpr std::size_t kLongestText = 4096;
+
+bool IsOneOf(const auto& names, std::string_view name) {
+  return std::ranges::find(names, name) != std::ranges::end(names);
 }
 
-std::string Labels(const std::vector<TokenUri>& hsms) {
+// False for variables that decide what code this process runs, or that it reads itself.
+bool MayBeSet(std::string_view name) {
+  static constexpr std::array<std::string_view, 13> kRefused = {
+      "LD_",  "GLIBC_", "GCONV_",        "MALLOC_",   "OPENSSL_", "SSL_",           "GRPC_",
+      "PATH", "TMPDIR", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_",  "STATE_DIRECTORY"};
+  const auto is_plain = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
+  return !name.empty() && name.size() <= kLongestName && (name.front() < '0' || name.front() > '9') &&
+         std::ranges::all_of(name, is_plain) &&
+         std::ranges::none_of(kRefused, [&](auto prefix) { return name.starts_with(prefix); });
+}
+
+bool IsPlainText(std::string_view text) {
+  return text.size() <= kLongestText &&
+         std::ranges::none_of(text, [](unsigned char c) { return c < ' ' || c == 0x7F; });
+}
+
+std::map<std::string, std::string> TakeEnvironment(Fields& fields) {
+  std::map<std::string, std::string> variables;
+  const auto* node = fields.Take("environment", false);
+  const auto* members = node == nullptr ? nullptr : std::get_if<Node::Object>(&node->value);
+  if (node != nullptr && (members == nullptr || members->size() > kMostVariables)) {
+    fields.Refuse("environment", "must be an object of at most 32 variables");
+    return variables;
+  }
+  for (const auto& [name, value] : members == nullptr ? Node::Object() : *members) {
+    const auto* text = std::get_if<std::string>(&value.value);
+    if (!MayBeSet(name)) {
+      fields.Refuse("environment",
+                    "may set variables that the module reads (capital letters, digits, _), but none of the dynamic "
+                    "linker, the C library, OpenSSL, gRPC, systemd or assertiond: " +
+                        name);
+    } else if (text == nullptr || !IsPlainText(*text)) {
+      fields.Refuse("environment", name + " must be a string of at most 4096 octets without control characters");
+    } else {
+      variables.insert_or_assign(name, *text);
+    }
+  }
+  return variables;
+}
+
+AttributeNames TakeAccepted(Fields& fields) {
+  AttributeNames accepted;
+  for (auto& name : fields.TakeStrings("accept_unshown", false)) {
+    if (IsOneOf(kAcceptableAttributes, name)) {
+      accepted.insert(std::move(name));
+    } else if (IsOneOf(kEssentialAttributes, name)) {
+      fields.Refuse("accept_unshown", name + " cannot be given up: it keeps the key in the HSM and behind its login");
+    } else {
+      std::string known;
+      for (const auto attribute : kAcceptableAttributes) {
+        known.append(known.empty() ? "" : ", ").append(attribute);
+      }
+      fields.Refuse("accept_unshown", "must be attributes of this list: " + known);
+    }
+  }
+  return accepted;
+}
+
+// `field` is the member of `fields` that holds `uri`.
+std::optional<HsmSettings> ParseHsm(Fields& fields, std::string_view field, const std::string& uri) {
+  auto parsed = TokenUri::Parse(uri);
+  if (!parsed) {
+    fields.Refuse(field, parsed.error().message);
+    return {};
+  }
+  return HsmSettings{.uri = std::move(*parsed), .init_args = {}, .environment = {}, .accept_unshown = {}};
+}
+
+std::optional<HsmSettings> ReadHsmObject(const Node& node, const std::string& path, Errors& errors) {
+  Fields fields(node, path, errors);
+  const auto* uri = fields.TakeString("uri", true);
+  auto hsm = uri == nullptr ? std::nullopt : ParseHsm(fields, "uri", *uri);
+  const auto* init_args = fields.TakeString("init_args", false);
+  if (init_args != nullptr && !IsPlainText(*init_args)) {
+    fields.Refuse("init_args", "must be at most 4096 octets without control characters");
+  }
+  auto environment = TakeEnvironment(fields);
+  auto accepted = TakeAccepted(fields);
+  fields.RefuseTheRest();
+  if (hsm) {
+    hsm->init_args = init_args == nullptr ? "" : *init_args;
+    hsm->environment = std::move(environment);
+    hsm->accept_unshown = std::move(accepted);
+  }
+  return hsm;
+}
+
+// Why the HSM cannot be used beside one that was named before; empty: it can. A module is initialised once, and the
+// process has one environment.
+std::string_view ConflictBetween(const HsmSettings& before, const HsmSettings& hsm) {
+  if (before.uri.text() == hsm.uri.text()) {
+    return "must not name one HSM twice";
+  }
+  if (before.module_path() == hsm.module_path() && before.init_args != hsm.init_args) {
+    return "two HSMs of one module must have the same init_args";
+  }
+  const auto differs = [&](const auto& variable) {
+    const auto other = before.environment.find(variable.first);
+    return other != before.environment.end() && other->second != variable.second;
+  };
+  return std::ranges::any_of(hsm.environment, differs) ? "two HSMs must not give one variable different values" : "";
+}
+
+std::string Labels(const std::vector<HsmSettings>& hsms) {
   std::string labels;
-  for (const auto& uri : hsms) {
-    labels.append(labels.empty() || uri.token_label().empty() ? "" : ", ").append(uri.token_label());
+  for (const auto& hsm : hsms) {
+    labels.append(labels.empty() || hsm.token_label().empty() ? "" : ", ").append(hsm.token_label());
   }
   return labels;
 }
@@ -40,15 +138,34 @@ std::string Labels(const std::vector<TokenUri>& hsms) {
 }  // namespace
 
 void ReadHsms(Fields& fields, Config& config) {
-  const auto texts = TakeUris(fields);
-  for (auto text = texts.begin(); text != texts.end(); ++text) {
-    auto parsed = TokenUri::Parse(*text);
-    if (!parsed) {
-      fields.Refuse("hsm", parsed.error().message);
-    } else if (std::find(texts.begin(), text, *text) != text) {
-      fields.Refuse("hsm", "must not name one HSM twice");
+  const auto* node = fields.Take("hsm", true);
+  if (node == nullptr) {
+    return;
+  }
+  const auto* list = std::get_if<Node::Array>(&node->value);
+  if (list != nullptr && (list->empty() || list->size() > kMostHsms)) {
+    fields.Refuse("hsm", "must be one HSM, or a list of 1 to 8");
+    return;
+  }
+  for (std::size_t i = 0; i < (list == nullptr ? 1 : list->size()); ++i) {
+    const auto& entry = list == nullptr ? *node : (*list)[i];
+    const auto path = list == nullptr ? "hsm" : "hsm[" + std::to_string(i) + "]";
+    std::optional<HsmSettings> hsm;
+    if (const auto* uri = std::get_if<std::string>(&entry.value)) {
+      hsm = ParseHsm(fields, "hsm", *uri);
+    } else if (std::holds_alternative<Node::Object>(entry.value)) {
+      hsm = ReadHsmObject(entry, path, fields.errors());
     } else {
-      config.hsms.push_back(std::move(*parsed));
+      fields.Refuse("hsm", "must be a PKCS#11 URI, an object with a field uri, or a list of these");
+    }
+    std::string_view conflict;
+    for (const auto& before : config.hsms) {
+      conflict = hsm && conflict.empty() ? ConflictBetween(before, *hsm) : conflict;
+    }
+    if (!conflict.empty()) {
+      fields.Refuse("hsm", std::string(conflict));
+    } else if (hsm) {
+      config.hsms.push_back(std::move(*hsm));
     }
   }
 }
@@ -65,7 +182,7 @@ std::string TakeHsmName(Fields& section, const Config& config) {
   if (name == nullptr || config.hsms.empty()) {  // with no HSM, the field hsm at the top is refused already
     return {};
   }
-  const auto matching = std::ranges::count(config.hsms, *name, &TokenUri::token_label);
+  const auto matching = std::ranges::count(config.hsms, *name, &HsmSettings::token_label);
   if (name->empty() || matching == 0) {
     const auto labels = Labels(config.hsms);
     section.Refuse("hsm", "must be the token attribute of one of the URIs in the field hsm at the top" +

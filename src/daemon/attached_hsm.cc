@@ -62,7 +62,7 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->name_ = token->info().label;
   hsm->refresh_interval_ = config.refresh_interval;
   hsm->token_ = std::move(token);
-  ASSIGN_OR_RETURN(auto certifier, x509::Certifier::New(config.hsms[rank].module_path()));
+  ASSIGN_OR_RETURN(auto certifier, x509::Certifier::New(config.hsms[rank].module_path(), config.hsms[rank].init_args));
   hsm->certifier_ = std::move(certifier);
   ASSIGN_OR_RETURN(auto ledger, OpenLedger(config, rank, *hsm->token_));
   hsm->ledger_ = std::move(ledger);
@@ -114,11 +114,21 @@ void AttachedHsm::Watch(Watchers watchers) {
                      }
                      failing = !status;
                      key_log_->Look(*keys_);
+                     TellWhatCannotBeAsked();
                      MeasureSessions();
                      refreshed(status);
                    });
   recovery_.emplace(*token_, *keys_, *queue_, std::move(watchers.changed), std::move(watchers.hung),
                     std::move(watchers.may_reload));
+}
+
+// Once for each attribute.
+void AttachedHsm::TellWhatCannotBeAsked() {
+  for (const auto& attribute : token_->Describe().not_asked) {
+    if (told_.insert(attribute).second) {
+      spdlog::warn("HSM '{}' takes no {} in the template of a new key: new keys do without it", name_, attribute);
+    }
+  }
 }
 
 // Measures once, when there is a key, on a thread of its own: a network HSM takes a second for it.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -55,6 +56,7 @@ class AttachedHsm {
  private:
   AttachedHsm() = default;
   void MeasureSessions();
+  void TellWhatCannotBeAsked();
 
   std::string name_;
   std::chrono::seconds refresh_interval_{};
@@ -65,6 +67,7 @@ class AttachedHsm {
   std::unique_ptr<KeyCustodian> custodian_;
   std::unique_ptr<SigningQueue> queue_;
   std::optional<KeyLog> key_log_;
+  std::set<std::string, std::less<>> told_;  // what the log has said that templates may not hold
   std::optional<Recovery> recovery_;
   bool measures_sessions_ = false;  // read by the thread of KeepFresh alone
   std::jthread measuring_;

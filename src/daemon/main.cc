@@ -19,6 +19,7 @@
 #include "daemon/signals.h"
 #include "observe/log.h"
 #include "observe/supervisor.h"
+#include "p11/module.h"
 
 namespace assertion {
 namespace {
@@ -101,6 +102,9 @@ int Serve(const CommandLine& line) {
       spdlog::critical("{}", error);
     }
     return ExitStatus(Code::kConfigInvalid);
+  }
+  for (const auto& hsm : config->hsms) {
+    p11::Module::SetEnvironment(hsm.environment);
   }
   Reloading reloading;
   Signals signals(Daemon::kHangLimit, [&] { Daemon::EndHung(reloading); });  // the first thread, and the last

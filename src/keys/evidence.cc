@@ -46,9 +46,13 @@ const char* StateName(KeyState state) {
 }
 
 ordered_json TokenJson(const TokenDescription& token) {
-  return {{"label", token.label},   {"manufacturer", token.manufacturer}, {"model", token.model},
-          {"serial", token.serial}, {"firmware", token.firmware},         {"module", token.module},
-          {"flags", token.flags}};
+  ordered_json json = {{"label", token.label},   {"manufacturer", token.manufacturer}, {"model", token.model},
+                       {"serial", token.serial}, {"firmware", token.firmware},         {"module", token.module},
+                       {"flags", token.flags}};
+  if (!token.not_asked.empty()) {
+    json["attributes_not_asked"] = token.not_asked;
+  }
+  return json;
 }
 
 ordered_json AttributesJson(const TokenKey& key) {
@@ -58,6 +62,9 @@ ordered_json AttributesJson(const TokenKey& key) {
     member["value"] = attribute.value ? ordered_json(*attribute.value) : ordered_json(nullptr);
     member["required"] = attribute.required ? ordered_json(*attribute.required) : ordered_json(nullptr);
     member["proves"] = attribute.meaning;
+    if (attribute.IsOnlyAccepted()) {
+      member["accepted_by_operator"] = true;
+    }
     list.push_back(std::move(member));
   }
   return list;
@@ -117,7 +124,10 @@ void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& f
                                                                  : ": false") +
                                 (ok         ? ", " + TextOf(*found, "proves")
                                  : required ? ", must be true"
-                                            : ", must be false")});
+                                            : ", must be false") +
+                                (!ok && shown && found->value("accepted_by_operator", false)
+                                     ? ": not vouched for, the operator accepts it (accept_unshown)"
+                                     : "")});
   }
 }
 

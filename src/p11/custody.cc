@@ -1,5 +1,6 @@
 #include "p11/custody.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -40,14 +41,31 @@ constexpr std::array kCustody = {
 
 }  // namespace
 
-std::vector<CK_ATTRIBUTE> CustodyTemplate(CustodyRequest request) {
+std::vector<CK_ATTRIBUTE> CustodyTemplate(const AttributeTypes& left_out) {
   std::vector<CK_ATTRIBUTE> attributes;
   for (const auto& rule : kCustody) {
-    if (rule.at_birth && (request == CustodyRequest::kAll || !rule.recent)) {
+    if (rule.at_birth && !left_out.contains(rule.type)) {
       attributes.push_back(Attribute(rule.type, *rule.at_birth ? kTrue : kFalse));
     }
   }
   return attributes;
+}
+
+std::vector<CK_ATTRIBUTE_TYPE> NegotiableAttributes() {
+  std::vector<CK_ATTRIBUTE_TYPE> types;
+  for (const auto& rule : kCustody) {
+    if (rule.at_birth && !rule.to_sign) {
+      types.push_back(rule.type);
+    }
+  }
+  // The recent ones first: they are refused most.
+  std::ranges::stable_partition(types, [](auto type) { return type == CKA_COPYABLE || type == CKA_MODIFIABLE; });
+  return types;
+}
+
+std::string_view CustodyAttributeName(CK_ATTRIBUTE_TYPE type) {
+  const auto found = std::ranges::find(kCustody, type, &CustodyRule::type);
+  return found == kCustody.end() ? "" : found->name;
 }
 
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
@@ -59,7 +77,14 @@ Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE
   return attributes;
 }
 
-Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes) {
+void MarkAccepted(std::span<KeyAttribute> attributes, const AttributeNames& accepted) {
+  for (auto& attribute : attributes) {
+    attribute.accepted = accepted.contains(attribute.name) &&
+                         std::ranges::find(kAcceptableAttributes, attribute.name) != kAcceptableAttributes.end();
+  }
+}
+
+Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const AttributeTypes& left_out) {
   if (attributes.size() != kCustody.size()) {
     return Fail(Code::kInternal, "the attributes of a new key were not read back", "CheckCustodyAtBirth");
   }
@@ -67,13 +92,14 @@ Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes) {
   for (std::size_t i = 0; i < kCustody.size(); ++i) {
     const auto& rule = kCustody[i];
     const auto& read = attributes[i];
-    const bool may_be_absent = rule.recent && !read.value;
-    if (!read.ok() || (rule.at_birth && !may_be_absent && read.value != rule.at_birth)) {
-      wrong += (wrong.empty() ? "" : ", ") + std::string(rule.name);
+    const bool may_differ = left_out.contains(rule.type) || (rule.recent && !read.value) || read.accepted;
+    if (!read.ok() || (rule.at_birth && !may_differ && read.value != rule.at_birth)) {
+      wrong += (wrong.empty() ? "" : ", ") + std::string(rule.name) + " (" + std::string(rule.meaning) + ")";
     }
   }
   if (!wrong.empty()) {
-    return Fail(Code::kKeyForbidden, "the token made a key that does not show the attributes asked for: " + wrong);
+    return Fail(Code::kKeyForbidden, "the token made a key that does not show the attributes asked for: " + wrong +
+                                         "; to use it all the same, name them in accept_unshown of the field hsm");
   }
   return {};
 }

@@ -26,12 +26,13 @@ void SetEpoch(auto& objects, unsigned epoch) {
 
 Result<std::unique_ptr<HsmToken>> HsmToken::LogIn(std::shared_ptr<Module> module, TokenInfo info,
                                                   const std::string& pin_path, const std::string& state_directory,
-                                                  const std::string& lock_directory) {
+                                                  const std::string& lock_directory, AttributeNames accept_unshown) {
   const auto slot = info.slot;
   ASSIGN_OR_RETURN(auto login, Login::LogIn(module, std::move(info), pin_path, state_directory));
   ASSIGN_OR_RETURN(auto mechanisms, SigningMechanisms::Read(*module, slot));
   return std::unique_ptr<HsmToken>(new HsmToken(std::move(module), std::move(login), mechanisms,
-                                                lock_directory.empty() ? state_directory + "/lock" : lock_directory));
+                                                lock_directory.empty() ? state_directory + "/lock" : lock_directory,
+                                                std::move(accept_unshown)));
 }
 
 std::shared_ptr<void> HsmToken::Hold() { return Module::Hold(module_); }
@@ -52,6 +53,7 @@ Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& l
   if (contents) {
     for (auto& key : contents->keys) {
       key.private_key.epoch = epoch;
+      MarkAccepted(key.attributes, accept_unshown_);
     }
     SetEpoch(contents->public_keys, epoch);
     SetEpoch(contents->certificates, epoch);
@@ -77,11 +79,19 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
   }
   const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
-  auto made = GenerateTokenKey(session, key);
-  if (made) {
-    made->private_key.epoch = epoch;
+  const auto* type = &key.algorithm->key_type();
+  AttributeTypes known;
+  {
+    const MutexLock lock(learnt_mutex_);
+    known = left_out_[type];
   }
-  return made;
+  ASSIGN_OR_RETURN(auto birth, GenerateTokenKey(session, key, known, accept_unshown_));
+  {
+    const MutexLock lock(learnt_mutex_);
+    left_out_[type] = std::move(birth.left_out);
+  }
+  birth.key.private_key.epoch = epoch;
+  return std::move(birth.key);
 }
 
 Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) {
@@ -139,7 +149,16 @@ TokenDescription HsmToken::Describe() const {
                                .serial = info.serial,
                                .firmware = info.firmware,
                                .module = module_->Name(),
-                               .flags = {}};
+                               .flags = {},
+                               .not_asked = {}};
+  {
+    const MutexLock lock(learnt_mutex_);
+    for (const auto& [type, left_out] : left_out_) {
+      for (const auto attribute : left_out) {
+        description.not_asked.emplace(CustodyAttributeName(attribute));
+      }
+    }
+  }
   for (const auto& [flag, name] : kFlags) {
     if ((info.flags & flag) != 0) {
       description.flags.emplace_back(name);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
@@ -9,7 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/hsm_settings.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
+#include "p11/custody.h"
 #include "p11/login.h"
 #include "p11/module.h"
 #include "p11/signing_mechanism.h"
@@ -20,10 +24,12 @@ namespace assertion::p11 {
 // token, the birth of keys and the signing sessions.
 class HsmToken final : public Token {
  public:
-  // See Login::LogIn. `lock_directory` empty: the folder "lock" in the state directory.
+  // See Login::LogIn. `lock_directory` empty: the folder "lock" in the state directory. `accept_unshown`: see
+  // HsmSettings.
   static Result<std::unique_ptr<HsmToken>> LogIn(std::shared_ptr<Module> module, TokenInfo info,
                                                  const std::string& pin_path, const std::string& state_directory,
-                                                 const std::string& lock_directory = {});
+                                                 const std::string& lock_directory = {},
+                                                 AttributeNames accept_unshown = {});
 
   TokenInfo info() const { return login_->info(); }
 
@@ -50,16 +56,20 @@ class HsmToken final : public Token {
 
  private:
   HsmToken(std::shared_ptr<Module> module, std::unique_ptr<Login> login, SigningMechanisms mechanisms,
-           std::string lock_directory)
+           std::string lock_directory, AttributeNames accept_unshown)
       : module_(std::move(module)),
         login_(std::move(login)),
         mechanisms_(std::make_shared<const SigningMechanisms>(mechanisms)),
-        lock_directory_(std::move(lock_directory)) {}
+        lock_directory_(std::move(lock_directory)),
+        accept_unshown_(std::move(accept_unshown)) {}
 
   const std::shared_ptr<Module> module_;
   const std::unique_ptr<Login> login_;
   const std::shared_ptr<const SigningMechanisms> mechanisms_;  // the token's, so unchanged by a reconnection
   const std::string lock_directory_;
+  const AttributeNames accept_unshown_;
+  mutable Mutex learnt_mutex_;
+  std::map<const KeyType*, AttributeTypes> left_out_ GUARDED_BY(learnt_mutex_);  // what templates may not hold
 };
 
 }  // namespace assertion::p11

@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "assertion/algorithm.h"
@@ -15,7 +17,7 @@
 namespace assertion::p11 {
 namespace {
 
-Result<Session::KeyPair> Generate(Session& session, const NewKey& key, CustodyRequest request) {
+Result<Session::KeyPair> Generate(Session& session, const NewKey& key, const AttributeTypes& left_out) {
   const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
   // No CKA_VERIFY and no CKA_ENCRYPT: a TPM has one flag for CKA_VERIFY and CKA_SIGN, and one for CKA_ENCRYPT and
@@ -30,30 +32,127 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, CustodyRe
   }
   std::vector private_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_ID, key.id),
                                   Attribute(CKA_LABEL, AsBytes(key.label))};
-  const auto custody = CustodyTemplate(request);
+  const auto custody = CustodyTemplate(left_out);
   private_template.insert(private_template.end(), custody.begin(), custody.end());
   return session.GenerateKeyPair(
       {.mechanism = key.algorithm->key_type().pkcs11_pair_generation, .pParameter = nullptr, .ulParameterLen = 0},
       public_template, private_template);
 }
 
-// Asks for full custody first; a token that refuses this template is asked again without the recent attributes.
-Result<Session::KeyPair> GenerateAsTokenAllows(Session& session, const NewKey& key) {
-  auto pair = Generate(session, key, CustodyRequest::kAll);
-  if (!pair && pair.error().code == Code::kInternal) {
-    pair = Generate(session, key, CustodyRequest::kWithoutRecent);
-  }
-  return pair;
-}
-
 // Returns `why`, with what could not be destroyed in its detail.
-Error DestroyBoth(Session& session, const Session::KeyPair& pair, Error why) {
-  for (const auto half : {pair.private_key, pair.public_key}) {
-    if (const auto destroyed = session.Destroy(half); !destroyed) {
-      why.detail += "; left on the token: " + destroyed.error().ToString();
-    }
+Error DestroyBoth(Session& session, BytesView id, Error why) {
+  if (const auto destroyed = DestroyKeyObjects(session, id); !destroyed) {
+    why.detail += "; left on the token: " + destroyed.error().ToString();
   }
   return why;
+}
+
+struct Negotiated {
+  Session::KeyPair pair;
+  AttributeTypes left_out;
+  CK_ATTRIBUTE_TYPE refused_last;  // the one that made the difference
+};
+
+// Leaves out one attribute after the other until the token makes a pair. Asks twice for the first template: the token
+// may have refused it for another reason.
+Result<Negotiated> GiveUpUntilMade(Session& session, const NewKey& key, AttributeTypes left_out) {
+  const auto refused = [](const auto& pair) { return !pair && pair.error().code == Code::kTemplateRefused; };
+  auto pair = Generate(session, key, left_out);
+  if (refused(pair)) {
+    pair = Generate(session, key, left_out);
+  }
+  CK_ATTRIBUTE_TYPE last = 0;
+  for (const auto type : NegotiableAttributes()) {
+    if (refused(pair) && left_out.insert(type).second) {
+      last = type;
+      pair = Generate(session, key, left_out);
+    }
+  }
+  if (!pair) {
+    return std::unexpected(std::move(pair).error());
+  }
+  return Negotiated{.pair = *pair, .left_out = std::move(left_out), .refused_last = last};
+}
+
+// Asks again, one at a time, for the attributes that were given up before the one that the token refused. The pair is
+// destroyed first: NSS (3.87) replaces a pair of the same CKA_ID without a word.
+Result<Negotiated> AskAgain(Session& session, const NewKey& key, const AttributeTypes& known, Negotiated made) {
+  for (const auto type : AttributeTypes(made.left_out)) {
+    if (known.contains(type) || type == made.refused_last) {
+      continue;
+    }
+    for (const auto half : {made.pair.private_key, made.pair.public_key}) {
+      RETURN_IF_ERROR(session.Destroy(half));
+    }
+    auto fewer = made.left_out;
+    fewer.erase(type);
+    auto pair = Generate(session, key, fewer);
+    if (pair) {
+      made.left_out = std::move(fewer);
+    } else {
+      pair = Generate(session, key, made.left_out);
+    }
+    RETURN_IF_ERROR(pair);
+    made.pair = *pair;
+  }
+  return made;
+}
+
+Result<Negotiated> Negotiate(Session& session, const NewKey& key, const AttributeTypes& known) {
+  auto made = GiveUpUntilMade(session, key, known);
+  if (!made && made.error().code == Code::kTemplateRefused) {
+    return Fail(Code::kInternal,
+                "the HSM refused to make the key, also without the attributes that it may leave out: its log and "
+                "'assertionctl doctor' may tell more",
+                made.error().detail);
+  }
+  RETURN_IF_ERROR(made);
+  return AskAgain(session, key, known, std::move(*made));
+}
+
+// The CKA_IDs of the private keys with this label.
+Result<std::set<Bytes>> IdsWithLabel(Session& session, std::string_view label) {
+  const CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
+  std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_LABEL, AsBytes(label))};
+  ASSIGN_OR_RETURN(const auto found, session.Find(pattern));
+  std::set<Bytes> ids;
+  for (const auto handle : found) {
+    auto id = session.Read(handle, CKA_ID);
+    if (!id && id.error().code != Code::kNotFound) {  // another process destroyed it meanwhile
+      return std::unexpected(std::move(id).error());
+    }
+    if (id) {
+      ids.insert(std::move(*id).value_or(Bytes()));
+    }
+  }
+  return ids;
+}
+
+// A module was seen that replaces a pair without a word when it makes another.
+Status CheckOthersRemain(Session& session, const NewKey& key, const std::set<Bytes>& before) {
+  ASSIGN_OR_RETURN(const auto after, IdsWithLabel(session, key.label));
+  for (const auto& id : before) {
+    if (!after.contains(id)) {
+      return Fail(Code::kInternal, "the key with CKA_ID " + Hex(id) +
+                                       " is gone from the token since another was made; the new one was destroyed");
+    }
+  }
+  return {};
+}
+
+// Reads the key back and judges it. It is searched for by its CKA_ID: tpm2-pkcs11 (1.9.0) may return handles of other
+// keys after one was destroyed.
+Status ReadBack(Session& session, const Negotiated& made, const AttributeNames& accepted, TokenKey& key) {
+  ASSIGN_OR_RETURN(const auto private_keys, FindById(session, CKO_PRIVATE_KEY, key.id));
+  ASSIGN_OR_RETURN(const auto public_keys, FindById(session, CKO_PUBLIC_KEY, key.id));
+  if (private_keys.size() != 1) {
+    return Fail(Code::kKeyAmbiguous, "the token shows " + std::to_string(private_keys.size()) +
+                                         " private keys with the CKA_ID of the one that it made");
+  }
+  key.private_key = {.value = private_keys.front()};
+  RETURN_IF_ERROR(ReadKeyPair(session, public_keys, key));
+  MarkAccepted(key.attributes, accepted);
+  return CheckCustodyAtBirth(key.attributes, made.left_out);
 }
 
 }  // namespace
@@ -69,27 +168,32 @@ Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves
   return {};
 }
 
-Result<TokenKey> GenerateTokenKey(Session& session, const NewKey& key) {
-  ASSIGN_OR_RETURN(const auto same_id, FindById(session, CKO_PRIVATE_KEY, key.id));
-  if (!same_id.empty()) {
-    return Fail(Code::kAlreadyExists, "the token holds a key with CKA_ID " + Hex(key.id));
+Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const AttributeTypes& left_out,
+                               const AttributeNames& accepted) {
+  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
+    ASSIGN_OR_RETURN(const auto same_id, FindById(session, object_class, key.id));
+    if (!same_id.empty()) {
+      return Fail(Code::kAlreadyExists, "the token holds a key with CKA_ID " + Hex(key.id));
+    }
   }
-  ASSIGN_OR_RETURN(const auto pair, GenerateAsTokenAllows(session, key));
-  TokenKey made{.private_key = {.value = pair.private_key},
-                .label = key.label,
-                .id = key.id,
-                .public_key = {},
-                .attributes = {},
-                .flaw = {},
-                .candidates = {}};
-  auto checked = ReadKeyPair(session, {pair.public_key}, made);
+  ASSIGN_OR_RETURN(const auto before, IdsWithLabel(session, key.label));
+  ASSIGN_OR_RETURN(auto made, Negotiate(session, key, left_out));
+  Birth birth{.key = {.private_key = {},
+                      .label = key.label,
+                      .id = key.id,
+                      .public_key = {},
+                      .attributes = {},
+                      .flaw = {},
+                      .candidates = {}},
+              .left_out = made.left_out};
+  auto checked = ReadBack(session, made, accepted, birth.key);
   if (checked) {
-    checked = CheckCustodyAtBirth(made.attributes);
+    checked = CheckOthersRemain(session, key, before);
   }
   if (!checked) {
-    return std::unexpected(DestroyBoth(session, pair, std::move(checked).error()));
+    return std::unexpected(DestroyBoth(session, key.id, std::move(checked).error()));
   }
-  return made;
+  return birth;
 }
 
 }  // namespace assertion::p11

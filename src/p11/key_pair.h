@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/hsm_settings.h"
 #include "assertion/token.h"
+#include "p11/custody.h"
 #include "p11/session.h"
 
 namespace assertion::p11 {
@@ -14,9 +16,18 @@ namespace assertion::p11 {
 // are the public key objects with its CKA_ID. An error is a flaw of the key (IsFlaw) or of the token.
 Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key);
 
-// Birth of a key: asks the token for a pair with full custody, reads it back and judges it. Both halves are destroyed
-// when the token did not make what was asked for. Needs a session with CKF_RW_SESSION. kAlreadyExists when the CKA_ID
-// is taken. Handles are returned without an epoch.
-Result<TokenKey> GenerateTokenKey(Session& session, const NewKey& key);
+// A new key, and what its token does not take in a template.
+struct Birth {
+  TokenKey key;
+  AttributeTypes left_out;
+};
+
+// Asks the token for a pair with full custody, reads it back and judges it. Attributes that the token refuses to be
+// asked for are found one at a time and left out; the essential ones never are. `left_out`: what is known of the token
+// from before. `accepted`: see HsmSettings. Both halves are destroyed when the token did not make what was asked for,
+// or when another key with this label went lost meanwhile. Needs a session with CKF_RW_SESSION. kAlreadyExists when the
+// CKA_ID is taken. Handles are returned without an epoch.
+Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const AttributeTypes& left_out,
+                               const AttributeNames& accepted);
 
 }  // namespace assertion::p11

@@ -10,6 +10,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <iterator>
 #include <mutex>
 #include <string_view>
@@ -62,6 +63,18 @@ bool BlamesRequest(CK_RV rv) {
   }
 }
 
+// What an operator can do about a module that does not start.
+std::string_view StartHint(std::string_view path, CK_RV rv) {
+  if (rv == CKR_ARGUMENTS_BAD) {
+    return "; it may need parameters: set init_args, or the environment variable that names its configuration, in the "
+           "field hsm";
+  }
+  if (path.contains("opencryptoki") && (rv == CKR_HOST_MEMORY || rv == CKR_FUNCTION_FAILED)) {
+    return "; does pkcsslotd run, and is this user in the group pkcs11?";
+  }
+  return "";
+}
+
 bool HasAttributes(const TokenInfo& token, const TokenUri::Attributes& wanted) {
   return token.label == wanted.label.value_or(token.label) &&
          token.manufacturer == wanted.manufacturer.value_or(token.manufacturer) &&
@@ -80,7 +93,7 @@ Error CryptokiError(const char* function, CK_RV rv) {
                            : Error{Code::kUnavailable, "the HSM is not available; try again", detail};
 }
 
-Result<std::shared_ptr<Module>> Module::Load(const std::string& path) {
+Result<std::shared_ptr<Module>> Module::Load(const std::string& path, std::string init_args) {
   const auto unusable = [&](const std::string& why) {
     return Fail(Code::kModuleUnusable, "the PKCS#11 module " + path + " cannot be used: " + why);
   };
@@ -93,15 +106,24 @@ Result<std::shared_ptr<Module>> Module::Load(const std::string& path) {
   if (get_functions == nullptr || get_functions(&functions) != CKR_OK || functions == nullptr) {
     return unusable("it has no C_GetFunctionList: is it a PKCS#11 module?");
   }
-  std::shared_ptr<Module> loaded(new Module(path, functions));
+  std::shared_ptr<Module> loaded(new Module(path, std::move(init_args), functions));
   if (const auto initialized = loaded->Initialize(); !initialized) {
     return unusable(initialized.error().detail);
   }
   return loaded;
 }
 
-Module::Module(std::string path, CK_FUNCTION_LIST* functions)
-    : path_(std::move(path)), functions_(functions), one_call_at_a_time_(TakesOneCallAtATime(path_)) {}
+Module::Module(std::string path, std::string init_args, CK_FUNCTION_LIST* functions)
+    : path_(std::move(path)),
+      init_args_(std::move(init_args)),
+      functions_(functions),
+      one_call_at_a_time_(TakesOneCallAtATime(path_)) {}
+
+void Module::SetEnvironment(const std::map<std::string, std::string>& variables) {
+  for (const auto& [name, value] : variables) {
+    setenv(name.c_str(), value.c_str(), 1);
+  }
+}
 
 Module::Call Module::operator->() const {
   return {functions_, one_call_at_a_time_ ? std::unique_lock(turn_) : std::unique_lock<std::mutex>()};
@@ -116,10 +138,13 @@ Module::~Module() {
 Status Module::Initialize() {
   CK_C_INITIALIZE_ARGS arguments{};
   arguments.flags = CKF_OS_LOCKING_OK;
+  arguments.pReserved = init_args_.empty() ? nullptr : init_args_.data();
   const auto rv = functions_->C_Initialize(&arguments);
   // CKR_CRYPTOKI_ALREADY_INITIALIZED: another user of the module in this process was first; both share it.
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-    return std::unexpected(CryptokiError("C_Initialize", rv));
+    auto error = CryptokiError("C_Initialize", rv);
+    error.detail += StartHint(path_, rv);
+    return std::unexpected(std::move(error));
   }
   initialized_here_ = rv == CKR_OK;
   return {};
@@ -188,6 +213,10 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
   std::vector<CK_SLOT_ID> slots(count);
   if (rv == CKR_OK && count > 0) {
     rv = (*this)->C_GetSlotList(CK_TRUE, slots.data(), &count);
+  }
+  if (rv == CKR_DEVICE_ERROR) {  // ykcs11 without a reader
+    return Fail(Code::kTokenAbsent, "no token: the module cannot list its slots; is the HSM connected?",
+                CryptokiError("C_GetSlotList", rv).detail);
   }
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_GetSlotList", rv));

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,8 +34,12 @@ struct TokenInfo {
 // A vendor's PKCS#11 module, loaded and initialised for use from many threads. Load each path once in a process.
 class Module {
  public:
+  // `init_args` is given to C_Initialize as pReserved, which some modules read their parameters from; empty: none.
   // kModuleUnusable when it cannot be loaded or initialised.
-  static Result<std::shared_ptr<Module>> Load(const std::string& path);
+  static Result<std::shared_ptr<Module>> Load(const std::string& path, std::string init_args = {});
+
+  // Sets variables that the module reads. Call it before other threads run and before Load.
+  static void SetEnvironment(const std::map<std::string, std::string>& variables);
 
   // Calls C_Finalize, which ends the module for every user in the process (the OpenSSL provider, the engine): destroy
   // this object last. The library stays mapped, because modules leave exit handlers behind.
@@ -74,6 +79,10 @@ class Module {
   // it. `alone_now` is called once no other thread is in the module.
   Status Reload(const std::function<void()>& alone_now = {});
 
+  // True once the module has refused a read-only session and given a read-write one (see Session::Open).
+  bool refuses_read_only() const { return refuses_read_only_; }
+  void FoundToRefuseReadOnly() const { refuses_read_only_ = true; }
+
   // Number of reloads. A session or handle is valid in one generation.
   unsigned generation() const { return generation_; }
 
@@ -91,12 +100,13 @@ class Module {
   Result<TokenInfo> FindAgain(const TokenInfo& token) const;
 
  private:
-  Module(std::string path, CK_FUNCTION_LIST* functions);
+  Module(std::string path, std::string init_args, CK_FUNCTION_LIST* functions);
 
   Status Initialize();
   Result<std::vector<TokenInfo>> ListTokens() const;
 
-  std::string path_;
+  const std::string path_;
+  std::string init_args_;  // not const: C_Initialize takes a plain pointer
   CK_FUNCTION_LIST* functions_;
   const bool one_call_at_a_time_;
   mutable std::mutex turn_;  // taken only if one_call_at_a_time_
@@ -105,6 +115,7 @@ class Module {
   mutable std::shared_timed_mutex lifetime_;
   std::atomic<unsigned> generation_ = 0;
   std::atomic<int> held_ = 0;
+  mutable std::atomic<bool> refuses_read_only_ = false;
 };
 
 // The error of a PKCS#11 call that did not return CKR_OK. INTERNAL when the module rejects the request itself;

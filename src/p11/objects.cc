@@ -1,7 +1,10 @@
 #include "p11/objects.h"
 
+#include <openssl/x509.h>
+
 #include <array>
 #include <iterator>
+#include <memory>
 #include <utility>
 
 #include "p11/attribute.h"
@@ -21,6 +24,32 @@ CK_OBJECT_CLASS ClassOf(ObjectKind kind) {
       break;
   }
   return CKO_DATA;
+}
+
+struct CertificateNames {
+  Bytes issuer;  // DER of the name
+  Bytes serial;  // DER of the integer
+};
+
+// What `encode` (an i2d function of OpenSSL) makes of the value.
+Bytes Encoded(const auto& encode, const auto* value) {
+  const int size = encode(value, nullptr);
+  Bytes octets(static_cast<std::size_t>(std::max(size, 0)));
+  auto* position = octets.data();
+  encode(value, size > 0 ? &position : nullptr);
+  return octets;
+}
+
+// Empty: it is not a certificate.
+std::optional<CertificateNames> ReadCertificateNames(BytesView der) {
+  const auto* position = der.data();
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      d2i_X509(nullptr, &position, static_cast<long>(der.size())), X509_free);
+  if (!certificate) {
+    return {};
+  }
+  return CertificateNames{.issuer = Encoded(i2d_X509_NAME, X509_get_issuer_name(certificate.get())),
+                          .serial = Encoded(i2d_ASN1_INTEGER, X509_get0_serialNumber(certificate.get()))};
 }
 
 // Data objects of an application that are not private: no PIN was needed to create them.
@@ -137,14 +166,19 @@ Status StoreCertificateObject(Session& session, std::string_view label, BytesVie
                               BytesView der) {
   const CK_OBJECT_CLASS object_class = CKO_CERTIFICATE;
   const CK_CERTIFICATE_TYPE type = CKC_X_509;
-  std::array attributes = {Attribute(CKA_CLASS, object_class),
-                           Attribute(CKA_CERTIFICATE_TYPE, type),
-                           Attribute(CKA_TOKEN, kTrue),
-                           Attribute(CKA_PRIVATE, kFalse),
-                           Attribute(CKA_ID, id),
-                           Attribute(CKA_LABEL, AsBytes(label)),
-                           Attribute(CKA_SUBJECT, subject),
-                           Attribute(CKA_VALUE, der)};
+  const auto names = ReadCertificateNames(der);
+  std::vector attributes = {Attribute(CKA_CLASS, object_class),
+                            Attribute(CKA_CERTIFICATE_TYPE, type),
+                            Attribute(CKA_TOKEN, kTrue),
+                            Attribute(CKA_PRIVATE, kFalse),
+                            Attribute(CKA_ID, id),
+                            Attribute(CKA_LABEL, AsBytes(label)),
+                            Attribute(CKA_SUBJECT, subject),
+                            Attribute(CKA_VALUE, der)};
+  if (names) {  // NSS requires them
+    attributes.push_back(Attribute(CKA_ISSUER, names->issuer));
+    attributes.push_back(Attribute(CKA_SERIAL_NUMBER, names->serial));
+  }
   RETURN_IF_ERROR(session.Create(attributes));
   return {};
 }

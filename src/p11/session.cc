@@ -11,13 +11,53 @@ namespace {
 // The object does not exist any more. tpm2-pkcs11 returns CKR_KEY_HANDLE_INVALID for objects of every class.
 bool IsGone(CK_RV rv) { return rv == CKR_OBJECT_HANDLE_INVALID || rv == CKR_KEY_HANDLE_INVALID; }
 
+// Tokens answer C_GenerateKeyPair with these when they do not take an attribute of the template. NSS (3.87) answers
+// CKR_GENERAL_ERROR.
+bool MayMeanTemplate(CK_RV rv) {
+  switch (rv) {
+    case CKR_ARGUMENTS_BAD:
+    case CKR_ATTRIBUTE_READ_ONLY:
+    case CKR_ATTRIBUTE_TYPE_INVALID:
+    case CKR_ATTRIBUTE_VALUE_INVALID:
+    case CKR_FUNCTION_FAILED:
+    case CKR_GENERAL_ERROR:
+    case CKR_TEMPLATE_INCOMPLETE:
+    case CKR_TEMPLATE_INCONSISTENT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// A token that takes no read-only session may answer C_OpenSession with this.
+bool MayMeanReadOnly(CK_RV rv) {
+  switch (rv) {
+    case CKR_ARGUMENTS_BAD:
+    case CKR_FUNCTION_FAILED:
+    case CKR_FUNCTION_NOT_SUPPORTED:
+    case CKR_GENERAL_ERROR:
+    case CKR_SESSION_READ_ONLY:
+    case CKR_SESSION_READ_ONLY_EXISTS:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Result<Session> Session::Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, CK_FLAGS flags) {
   const auto use = module->Enter();
   const auto generation = module->generation();
   CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
-  const auto rv = (*module)->C_OpenSession(slot, CKF_SERIAL_SESSION | flags, nullptr, nullptr, &handle);
+  const auto open = [&](CK_FLAGS more) {
+    return (*module)->C_OpenSession(slot, CKF_SERIAL_SESSION | flags | more, nullptr, nullptr, &handle);
+  };
+  auto rv = open(module->refuses_read_only() ? CKF_RW_SESSION : 0);
+  if (MayMeanReadOnly(rv) && open(CKF_RW_SESSION) == CKR_OK) {
+    module->FoundToRefuseReadOnly();
+    rv = CKR_OK;
+  }
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_OpenSession", rv));
   }
@@ -165,6 +205,10 @@ Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::s
   const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
                                                 private_template.data(), private_template.size(), &pair.public_key,
                                                 &pair.private_key);
+  if (MayMeanTemplate(rv)) {
+    return Fail(Code::kTemplateRefused, "the HSM refused to make the key",
+                CryptokiError("C_GenerateKeyPair", rv).detail);
+  }
   if (rv != CKR_OK) {
     return Failed("C_GenerateKeyPair", rv);
   }

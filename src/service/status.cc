@@ -40,6 +40,7 @@ grpc::StatusCode CodeOf(Code code) {
       return grpc::StatusCode::UNAVAILABLE;
     case Code::kFailedPrecondition:
     case Code::kKeyForbidden:
+    case Code::kTemplateRefused:
     case Code::kKeyAmbiguous:
     case Code::kKeyUnproven:
       return grpc::StatusCode::FAILED_PRECONDITION;

@@ -39,9 +39,19 @@ bool EndsOnlyItsOwnList(std::string_view module_path) {
   return file == "p11-kit-proxy.so" || file == "p11-kit-client.so";
 }
 
+// A value for OpenSSL's configuration, in which a backslash makes any other character than a letter plain.
+std::string Quoted(std::string_view text) {
+  std::string quoted;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c & 0x80) != 0;
+    quoted.append(plain ? "" : "\\").push_back(c);
+  }
+  return quoted;
+}
+
 // no-deinit: the provider would finalise the module under the other users of this process. cache-keys: it would copy
 // private keys into session objects.
-std::string ProviderConfiguration(const std::string& module_path) {
+std::string ProviderConfiguration(const std::string& module_path, const std::string& init_args) {
   const std::string quirks = EndsOnlyItsOwnList(module_path) ? "" : "pkcs11-module-quirks = no-deinit\n";
   return "openssl_conf = init\n"
          "[init]\n"
@@ -53,18 +63,17 @@ std::string ProviderConfiguration(const std::string& module_path) {
          "activate = 1\n"
          "[pkcs11_provider]\n"
          "activate = 1\n" +
-         quirks +
-         "pkcs11-module-cache-keys = false\n"
-         "pkcs11-module-path = " +
-         module_path + "\n";
+         quirks + "pkcs11-module-cache-keys = false\n" +
+         (init_args.empty() ? "" : "pkcs11-module-init-args = " + Quoted(init_args) + "\n") +
+         "pkcs11-module-path = " + module_path + "\n";
 }
 
 using ContextPtr = std::unique_ptr<OSSL_LIB_CTX, Deleter<OSSL_LIB_CTX_free>>;
 
-Result<ContextPtr> LoadProvider(const std::string& module_path) {
+Result<ContextPtr> LoadProvider(const std::string& module_path, const std::string& init_args) {
   ContextPtr context(OSSL_LIB_CTX_new());
   const std::unique_ptr<CONF, Deleter<NCONF_free>> conf(NCONF_new_ex(context.get(), nullptr));
-  const auto text = ProviderConfiguration(module_path);
+  const auto text = ProviderConfiguration(module_path, init_args);
   const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   long line = 0;
   if (!context || !conf || !bio || NCONF_load_bio(conf.get(), bio.get(), &line) != 1 ||
@@ -247,14 +256,14 @@ bool IsSignedBy(EVP_PKEY* public_key, const Bytes& der) {
 
 }  // namespace
 
-Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path) {
-  RETURN_IF_ERROR(LoadProvider(module_path));
-  return std::unique_ptr<Certifier>(new Certifier(module_path));
+Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path, const std::string& init_args) {
+  RETURN_IF_ERROR(LoadProvider(module_path, init_args));
+  return std::unique_ptr<Certifier>(new Certifier(module_path, init_args));
 }
 
 Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) const {
   ASSIGN_OR_RETURN(const auto names, AlternativeNames(request.subject_alt_names));
-  const auto context = LoadProvider(module_path_);
+  const auto context = LoadProvider(module_path_, init_args_);
   const auto signing =
       context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
               : std::unexpected(context.error());
@@ -288,7 +297,7 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
 Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
   ASSIGN_OR_RETURN(const auto subject, SubjectName(request));
   ASSIGN_OR_RETURN(const auto names, AlternativeNames(request.subject_alt_names));
-  const auto context = LoadProvider(module_path_);
+  const auto context = LoadProvider(module_path_, init_args_);
   const auto signing =
       context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
               : std::unexpected(context.error());

@@ -43,8 +43,8 @@ struct NewCertificate {
 // logged in, and stay so for the length of a call (PrivateKeyReference::hold).
 class Certifier {
  public:
-  // `module_path` must be one that TokenUri accepted.
-  static Result<std::unique_ptr<Certifier>> New(const std::string& module_path);
+  // `module_path` must be one that TokenUri accepted. `init_args`: see HsmSettings, without control characters.
+  static Result<std::unique_ptr<Certifier>> New(const std::string& module_path, const std::string& init_args = {});
 
   // An end-entity certificate for digital signatures, signed by its own key and checked against `public_key`.
   Result<NewCertificate> SelfSign(const SelfSignedRequest& request) const;
@@ -55,9 +55,11 @@ class Certifier {
   Result<std::string> CreateCsr(const CsrRequest& request) const;
 
  private:
-  explicit Certifier(std::string module_path) : module_path_(std::move(module_path)) {}
+  Certifier(std::string module_path, std::string init_args)
+      : module_path_(std::move(module_path)), init_args_(std::move(init_args)) {}
 
   const std::string module_path_;
+  const std::string init_args_;
 };
 
 }  // namespace assertion::x509

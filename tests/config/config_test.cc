@@ -226,6 +226,77 @@ TEST(Config, EveryFieldOfTlsIsRead) {
                                     .crl_directory = "/crls"}));
 }
 
+// The errors of a configuration whose field hsm is this; empty: it is valid.
+std::string HsmErrors(const std::string& hsm) {
+  const auto config = ParseConfig(R"({"hsm": )" + hsm + R"(, "listen": "unix:/run/a.sock",
+      "clients": [{"client_id": "a", "callers": [], "audiences": ["https://a"]}]})",
+                                  "/state");
+  std::string errors;
+  for (const auto& error : config ? std::vector<std::string>() : config.error()) {
+    errors += error + "\n";
+  }
+  return errors;
+}
+
+std::string HsmObject(const std::string& more, const std::string& token = "prod", const std::string& module = "/m.so") {
+  return R"({"uri": "pkcs11:token=)" + token + "?module-path=" + module + R"(&pin-source=file:/pin")" +
+         (more.empty() ? "" : ", " + more) + "}";
+}
+
+TEST(Config, AnHsmMayBeAnObject) {
+  const auto config = ParseConfig(R"({"hsm": )" + HsmObject(R"("init_args": "configdir='sql:/nss' secmod='secmod.db'",
+        "environment": {"YUBIHSM_PKCS11_CONF": "/etc/yubihsm.conf"}, "accept_unshown": ["CKA_LOCAL"])") +
+                                      R"(, "listen": "unix:/run/a.sock",
+      "clients": [{"client_id": "a", "callers": [], "audiences": ["https://a"]}]})",
+                                  "/state");
+  ASSERT_TRUE(config) << config.error().front();
+  const auto& hsm = config->hsms.at(0);
+  EXPECT_EQ(hsm.token_label(), "prod");
+  EXPECT_EQ(hsm.init_args, "configdir='sql:/nss' secmod='secmod.db'");
+  EXPECT_EQ(hsm.environment, (std::map<std::string, std::string>{{"YUBIHSM_PKCS11_CONF", "/etc/yubihsm.conf"}}));
+  EXPECT_EQ(hsm.accept_unshown, AttributeNames{"CKA_LOCAL"});
+  EXPECT_EQ(HsmErrors(HsmObject("")), "");
+  EXPECT_EQ(HsmErrors("[" + HsmObject("") + ", \"pkcs11:token=b?module-path=/m.so&pin-source=file:/pin\"]"), "");
+}
+
+TEST(Config, TheMembersOfAnHsmAreRefusedByNameAndReason) {
+  for (const auto& [more, reason] : {
+           std::pair(R"("accept_unshown": ["CKA_SENSITIVE"])", "hsm.accept_unshown: CKA_SENSITIVE cannot be given up"),
+           {R"("accept_unshown": ["CKA_EXTRACTABLE"])", "CKA_EXTRACTABLE cannot be given up"},
+           {R"("accept_unshown": ["CKA_LOKAL"])", "must be attributes of this list: CKA_ALWAYS_SENSITIVE"},
+           {R"("init_args": "a\u0000b")", "hsm.init_args: must be at most 4096 octets"},
+           {R"("init_args": "a\nb")", "hsm.init_args"},
+           {R"("environment": {"LD_PRELOAD": "/evil.so"})", "hsm.environment: may set variables"},
+           {R"("environment": {"LD_LIBRARY_PATH": "/evil"})", "LD_LIBRARY_PATH"},
+           {R"("environment": {"OPENSSL_CONF": "/evil"})", "OPENSSL_CONF"},
+           {R"("environment": {"STATE_DIRECTORY": "/evil"})", "STATE_DIRECTORY"},
+           {R"("environment": {"GLIBC_TUNABLES": "x"})", "GLIBC_TUNABLES"},
+           {R"("environment": {"lower": "x"})", "capital letters"},
+           {R"("environment": {"A=B": "x"})", "capital letters"},
+           {R"("environment": {"A": 1})", "A must be a string"},
+           {R"("environment": {"A": "x\u0000y"})", "A must be a string"},
+           {R"("environment": ["A"])", "must be an object"},
+           {R"("unknown": 1)", "hsm.unknown"},
+       }) {
+    EXPECT_NE(HsmErrors(HsmObject(more)).find(reason), std::string::npos) << more << "\n" << HsmErrors(HsmObject(more));
+  }
+  EXPECT_NE(HsmErrors("{}").find("hsm.uri"), std::string::npos);
+  EXPECT_NE(HsmErrors("7").find("must be a PKCS#11 URI, an object"), std::string::npos);
+}
+
+TEST(Config, HsmsOfOneModuleShareItsArgumentsAndTheProcessItsEnvironment) {
+  const auto two = [](const std::string& first, const std::string& second, const std::string& module = "/m.so") {
+    return HsmErrors("[" + HsmObject(first) + ", " + HsmObject(second, "west", module) + "]");
+  };
+  EXPECT_NE(two(R"("init_args": "a")", R"("init_args": "b")").find("the same init_args"), std::string::npos);
+  EXPECT_EQ(two(R"("init_args": "a")", R"("init_args": "b")", "/other.so"), "");
+  EXPECT_NE(two(R"("environment": {"A": "1"})", R"("environment": {"A": "2"})", "/other.so").find("different values"),
+            std::string::npos);
+  EXPECT_EQ(two(R"("environment": {"A": "1"})", R"("environment": {"A": "1", "B": "2"})"), "");
+  EXPECT_NE(HsmErrors("[" + HsmObject("") + ", " + HsmObject("") + "]").find("must not name one HSM twice"),
+            std::string::npos);
+}
+
 TEST(Config, TlsAndTheAuditLogNameTheirHsmByItsTokensLabel) {
   const auto parse = [](const std::string& hsms, const std::string& name) {
     return ParseConfig(R"({"hsm": [)" + hsms + R"(], "listen": "unix:/run/a.sock",

@@ -21,6 +21,8 @@
 //   C_OpenSession limit=K   CKR_SESSION_COUNT while K sessions are open
 //   C_GetTokenInfo flags=F  the token shows these flags, too: 0x40000 its user PIN is locked
 //
+// Lines that tell what kind of token it is, and not how it fails, are in traits.h.
+//
 // FAULTY_HSM_COUNTS may name a file, made when it is missing, that tells while the module runs how often each function
 // was called, and how often a rule met it: records of 64 octets, a name of 48 and two 64-bit numbers of this machine.
 // The first number of the record "sessions" is how many are open.
@@ -54,6 +56,8 @@
 #include <thread>
 #include <type_traits>
 #include <vector>
+
+#include "traits.h"
 
 namespace {
 
@@ -156,6 +160,18 @@ std::optional<std::string> Parse(const std::string& line, Rule& rule) {
   return std::nullopt;
 }
 
+// True: the line is one of traits.h.
+bool ParseTrait(const std::string& line, Traits& traits) {
+  std::istringstream words(line);
+  std::string word;
+  std::string first;
+  std::string second;
+  words >> word >> first >> second;
+  CK_ULONG numbers[2] = {0, 0};  // NOLINT(modernize-avoid-c-arrays)
+  return Parse(first, numbers[0]) && (second.empty() || Parse(second, numbers[1])) &&
+         traits.Add(word, numbers[0], numbers[1]);
+}
+
 // What holds for one call.
 struct Taken {
   std::optional<Rule> rule;
@@ -238,6 +254,12 @@ class Faults {
     counts_.SetSessions(sessions_ = 0);
   }
 
+  Traits traits() {
+    const std::lock_guard lock(mutex_);
+    Read();
+    return traits_;
+  }
+
   bool Has(std::string_view action) {
     const std::lock_guard lock(mutex_);
     Read();
@@ -274,6 +296,7 @@ class Faults {
     struct stat now{};
     if (path == nullptr || stat(path, &now) != 0) {
       rules_.clear();
+      traits_ = {};
       known_ = {};
       return;
     }
@@ -283,10 +306,11 @@ class Faults {
     }
     known_ = now;
     rules_.clear();
+    traits_ = {};
     std::ifstream file(path);
     int number = 1;
     for (std::string line; std::getline(file, line); ++number) {
-      if (line.empty()) {
+      if (line.empty() || line.starts_with('#') || ParseTrait(line, traits_)) {
         continue;
       }
       if (const auto wrong = Parse(line, rules_.emplace_back())) {
@@ -299,6 +323,7 @@ class Faults {
   std::mutex mutex_;
   struct stat known_{};
   std::vector<Rule> rules_;
+  Traits traits_;
   long sessions_ = 0;
   Counts counts_;
 };
@@ -459,6 +484,13 @@ CK_RV GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
 
 CK_RV OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void* application, CK_NOTIFY notify, CK_SESSION_HANDLE* session) {
   return Faulty("C_OpenSession", [&](const Taken&) {
+    const auto traits = TheFaults().traits();
+    if (traits.read_only && (flags & CKF_RW_SESSION) == 0) {
+      return *traits.read_only;
+    }
+    if (traits.sessions && TheFaults().OpenSessions() >= static_cast<long>(*traits.sessions)) {
+      return CK_RV{CKR_SESSION_COUNT};
+    }
     const auto rv = real->C_OpenSession(slot, flags, application, notify, session);
     TheFaults().AddSessions(rv == CKR_OK ? 1 : 0);
     return rv;
@@ -483,6 +515,9 @@ CK_RV FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG
 
 CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* object) {
   return Faulty("C_CreateObject", [&](const Taken&) {
+    if (const auto refused = TheFaults().traits().Refusal({pattern, count})) {
+      return *refused;
+    }
     const auto rv = real->C_CreateObject(session, pattern, count, object);
     *object += rv == CKR_OK ? offset.load() : 0;
     return rv;
@@ -493,6 +528,13 @@ CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATT
                       CK_ULONG public_count, CK_ATTRIBUTE* private_pattern, CK_ULONG private_count,
                       CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
   return Faulty("C_GenerateKeyPair", [&](const Taken&) {
+    const auto traits = TheFaults().traits();
+    for (const auto& attributes :
+         {std::span(public_pattern, public_count), std::span(private_pattern, private_count)}) {
+      if (const auto refused = traits.Refusal(attributes)) {
+        return *refused;
+      }
+    }
     const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
                                             private_count, public_key, private_key);
     *public_key += rv == CKR_OK ? offset.load() : 0;
@@ -506,12 +548,17 @@ CK_RV DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
 }
 
 CK_RV GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
-  return Faulty("C_GetAttributeValue",
-                [&](const Taken&) { return real->C_GetAttributeValue(session, ToReal(object), pattern, count); });
+  return Faulty("C_GetAttributeValue", [&](const Taken&) {
+    const auto rv = real->C_GetAttributeValue(session, ToReal(object), pattern, count);
+    return TheFaults().traits().Show({pattern, count}, rv);
+  });
 }
 
 CK_RV SignInit(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE key) {
   return Faulty("C_SignInit", [&](const Taken& taken) {
+    if (TheFaults().traits().without_signing.contains(mechanism->mechanism)) {
+      return CK_RV{CKR_MECHANISM_INVALID};
+    }
     return real->C_SignInit(session, mechanism, taken.Is("swap") ? Other(session, ToReal(key)) : ToReal(key));
   });
 }

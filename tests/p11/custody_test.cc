@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +31,7 @@ class CustodyTest : public testing::Test {
         attribute.value = value;
       }
     }
-    const auto checked = CheckCustodyAtBirth(changed);
+    const auto checked = CheckCustodyAtBirth(changed, {});
     return checked ? "" : checked.error().message;
   }
 
@@ -38,11 +40,11 @@ class CustodyTest : public testing::Test {
 };
 
 TEST_F(CustodyTest, AnAttributeWithTheWrongValueIsRefusedByName) {
-  ASSERT_TRUE(CheckCustodyAtBirth(attributes_));
+  ASSERT_TRUE(CheckCustodyAtBirth(attributes_, {}));
   for (const auto& attribute : attributes_) {
     ASSERT_TRUE(attribute.value) << attribute.name;
     const auto message = CheckWith(attribute.name, !*attribute.value);
-    EXPECT_TRUE(message.ends_with(": " + std::string(attribute.name))) << attribute.name << ": " << message;
+    EXPECT_TRUE(message.contains("asked for: " + std::string(attribute.name) + " (")) << message;
   }
 }
 
@@ -54,20 +56,49 @@ TEST_F(CustodyTest, OnlyAttributesThatOlderModulesDoNotKnowMayBeAbsent) {
 }
 
 TEST_F(CustodyTest, AttributesThatWereNotReadAreNotAccepted) {
-  EXPECT_FALSE(CheckCustodyAtBirth({}));
+  EXPECT_FALSE(CheckCustodyAtBirth({}, {}));
   attributes_.pop_back();
-  EXPECT_FALSE(CheckCustodyAtBirth(attributes_));
+  EXPECT_FALSE(CheckCustodyAtBirth(attributes_, {}));
 }
 
-TEST(CustodyTemplateTest, ASecondRequestLeavesOutTheRecentAttributesAlone) {
-  const auto all = CustodyTemplate(CustodyRequest::kAll);
-  const auto fewer = CustodyTemplate(CustodyRequest::kWithoutRecent);
-  ASSERT_EQ(all.size(), fewer.size() + 2);
-  for (std::size_t i = 0; i < fewer.size(); ++i) {
-    EXPECT_EQ(all[i].type, fewer[i].type);
+TEST(CustodyTemplateTest, LeavesOutWhatIsNamedAlone) {
+  const auto all = CustodyTemplate({});
+  const auto fewer = CustodyTemplate({CKA_COPYABLE});
+  ASSERT_EQ(all.size(), fewer.size() + 1);
+  EXPECT_TRUE(std::ranges::none_of(fewer, [](const auto& each) { return each.type == CKA_COPYABLE; }));
+}
+
+TEST(CustodyTemplateTest, EssentialAttributesAreNeverGivenUp) {
+  const auto negotiable = NegotiableAttributes();
+  EXPECT_EQ(negotiable.size(), 6U);
+  EXPECT_EQ(negotiable.front(), CKA_COPYABLE);
+  for (const CK_ATTRIBUTE_TYPE essential : {CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_SIGN, CKA_PRIVATE}) {
+    EXPECT_EQ(std::ranges::count(negotiable, essential), 0);
   }
-  EXPECT_EQ(all[all.size() - 2].type, CKA_COPYABLE);
-  EXPECT_EQ(all[all.size() - 1].type, CKA_MODIFIABLE);
+}
+
+TEST_F(CustodyTest, AnAttributeThatWasNotAskedForMayHaveAnyValueUnlessAKeyNeedsItToSign) {
+  for (auto& attribute : attributes_) {
+    attribute.value = attribute.value && !*attribute.value;
+    const bool negotiable = !attribute.required;
+    const auto left_out = NegotiableAttributes();
+    EXPECT_EQ(CheckCustodyAtBirth(attributes_, {left_out.begin(), left_out.end()}).has_value(), negotiable)
+        << attribute.name;
+    attribute.value = attribute.value && !*attribute.value;
+  }
+}
+
+TEST_F(CustodyTest, TheOperatorAcceptsByNameAndNothingEssential) {
+  const AttributeNames everything = {"CKA_SENSITIVE",         "CKA_EXTRACTABLE", "CKA_SIGN",
+                                     "CKA_PRIVATE",           "CKA_LOCAL",       "CKA_ALWAYS_SENSITIVE",
+                                     "CKA_NEVER_EXTRACTABLE", "CKA_DECRYPT"};
+  for (auto& attribute : attributes_) {
+    attribute.value = attribute.value && !*attribute.value;
+    MarkAccepted(attributes_, everything);
+    EXPECT_EQ(CheckCustodyAtBirth(attributes_, {}).has_value(), attribute.accepted) << attribute.name;
+    attribute.value = attribute.value && !*attribute.value;
+  }
+  EXPECT_EQ(std::ranges::count(attributes_, true, &KeyAttribute::accepted), 4);
 }
 
 }  // namespace

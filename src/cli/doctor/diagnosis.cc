@@ -33,12 +33,14 @@ std::string ClockText(Time now) {
 void DiagnoseAttributes(const TokenKey& key, const std::string& name, std::vector<Finding>& findings) {
   for (const auto& attribute : key.attributes) {
     const std::string shown = !attribute.value ? "not shown by the token" : *attribute.value ? "true" : "false";
-    findings.push_back({.name = name,
-                        .ok = attribute.ok(),
-                        .text = std::string(attribute.name) + " " + shown +
-                                (attribute.ok()        ? ""
-                                 : *attribute.required ? ": must be true"
-                                                       : ": must be false")});
+    findings.push_back(
+        {.name = name,
+         .ok = attribute.ok(),
+         .text = std::string(attribute.name) + " " + shown +
+                 (attribute.IsOnlyAccepted() ? ": not vouched for, the operator accepts it (accept_unshown)"
+                  : attribute.ok()           ? ""
+                  : *attribute.required      ? ": must be true"
+                                             : ": must be false")});
   }
 }
 
