@@ -1,5 +1,4 @@
-// AssertionService's unary calls over a real Unix socket, with SoftHSM2 behind: every line of the contract for bad
-// input.
+// AssertionService's unary calls over a Unix socket, with SoftHSM2: results, and the refusal of each kind of bad input.
 
 #include <algorithm>
 #include <cmath>
@@ -49,7 +48,7 @@ TEST_F(AssertionServiceTest, AnAssertionVerifiesWithTheJwksAndTheCertificate) {
   EXPECT_EQ(claims["iat"], response_.issued_at().seconds());
   EXPECT_EQ(claims["exp"], response_.issued_at().seconds() + 60);
   EXPECT_EQ(claims["jti"], response_.jti());
-  EXPECT_EQ(claims["tenant"].dump(), "7");  // a whole number stays one
+  EXPECT_EQ(claims["tenant"].dump(), "7");  // not 7.0
   EXPECT_EQ(claims.size(), 7U);
   EXPECT_EQ(response_.client_assertion_type(), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
 
@@ -79,7 +78,7 @@ TEST_F(AssertionServiceTest, AnAssertionVerifiesWithTheJwksAndTheCertificate) {
   EXPECT_EQ(certificate.not_after().seconds() - certificate.not_before().seconds(), 30 * 86400);
 }
 
-TEST_F(AssertionServiceTest, EveryAssertionHasAnotherJti) {
+TEST_F(AssertionServiceTest, EveryAssertionHasItsOwnJti) {
   GenerateOrdersKey();
   std::set<std::string> seen;
   for (int i = 0; i < 20; ++i) {
@@ -94,7 +93,7 @@ TEST_F(AssertionServiceTest, UnknownClient) {
   ExpectRefused(StatusCode::NOT_FOUND, "client_id: no client \"nobody\" is configured");
 }
 
-TEST_F(AssertionServiceTest, NoClient) {
+TEST_F(AssertionServiceTest, AnEmptyClientId) {
   request_.clear_client_id();
   ExpectRefused(StatusCode::INVALID_ARGUMENT, "client_id: must not be empty");
 }
@@ -151,7 +150,7 @@ TEST_F(AssertionServiceTest, ClaimsThatAreNotJson) {
   EXPECT_EQ(Create().error_code(), StatusCode::INVALID_ARGUMENT);
 }
 
-TEST_F(AssertionServiceTest, WholeNumbersThatADoubleMayNotHoldAreRefused) {
+TEST_F(AssertionServiceTest, WholeNumbersThatADoubleMayRoundAreRefused) {
   GenerateOrdersKey();
   auto& claims = *request_.mutable_extra_claims()->mutable_fields();
   for (const double number : {9007199254740992.0, -9007199254740992.0, 9007199254740994.0, 1e300}) {
@@ -176,20 +175,20 @@ TEST_F(AssertionServiceTest, ClaimsAsTextAreSignedAsWritten) {
   ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims_json: must not be set beside extra_claims");
 }
 
-TEST_F(AssertionServiceTest, AKeyThatIsMissing) {
+TEST_F(AssertionServiceTest, AClientWithoutAKey) {
   request_.set_client_id("keyless");
   ExpectRefused(StatusCode::FAILED_PRECONDITION,
                 "client 'keyless' has no key that signs now: assertionctl key generate --client-id keyless");
 }
 
-TEST_F(AssertionServiceTest, ATokenThatIsGone) {
+TEST_F(AssertionServiceTest, AKeyThatIsGoneFromTheToken) {
   GenerateOrdersKey();
   ASSERT_TRUE(Create().ok());
   std::filesystem::rename(hsm_.directory() / "tokens", hsm_.directory() / "gone");
   ExpectRefused(StatusCode::UNAVAILABLE, "the key is not on the token any more: see assertionctl doctor");
 }
 
-TEST_F(AssertionServiceTest, TheCertificateOfOneKidIsThatKeysOrNone) {
+TEST_F(AssertionServiceTest, GetCertificateWithAKidReturnsTheCertificateOfThatKey) {
   GenerateOrdersKey();
   const auto get = [&](const std::string& kid, v1::GetCertificateResponse& response) {
     v1::GetCertificateRequest request;
@@ -209,7 +208,7 @@ TEST_F(AssertionServiceTest, TheCertificateOfOneKidIsThatKeysOrNone) {
   EXPECT_EQ(status.error_message(), "kid: client 'orders' has no such key");
 }
 
-TEST_F(AssertionServiceTest, CertificateAndJwksOfWhoHasNone) {
+TEST_F(AssertionServiceTest, CertificateAndJwksOfClientsWithoutAKey) {
   for (const auto& [client_id, code] : {std::pair{"nobody", StatusCode::NOT_FOUND},
                                         {"keyless", StatusCode::FAILED_PRECONDITION},
                                         {"", StatusCode::INVALID_ARGUMENT}}) {
@@ -268,11 +267,11 @@ TEST_F(BusyAssertionServiceTest, AFullQueueRefusesAtOnce) {
   EXPECT_TRUE(second.get().ok());
 }
 
-TEST_F(BusyAssertionServiceTest, ARefusalDoesNotWaitForTheAuditLogAndIsInIt) {
+TEST_F(BusyAssertionServiceTest, ARefusalIsAuditedButDoesNotWaitForTheLog) {
   auto second = CallLater();
   AwaitFullQueue();
   std::latch hold(1);
-  audit_->Record({}, [&hold](const Status&) { hold.wait(); });  // the writing thread is busy now
+  audit_->Record({}, [&hold](const Status&) { hold.wait(); });  // keeps the writing thread busy
   EXPECT_EQ(Call(std::chrono::seconds(10)).error_code(), StatusCode::RESOURCE_EXHAUSTED);
   hold.count_down();
   Release();
@@ -284,12 +283,12 @@ TEST_F(BusyAssertionServiceTest, ARefusalDoesNotWaitForTheAuditLogAndIsInIt) {
       1);
 }
 
-TEST_F(BusyAssertionServiceTest, PastTheCallsDeadlineNothingIsSigned) {
+TEST_F(BusyAssertionServiceTest, NothingIsSignedAfterTheDeadline) {
   EXPECT_EQ(Call(std::chrono::milliseconds(300)).error_code(), StatusCode::DEADLINE_EXCEEDED);
-  AwaitEmptyQueue();  // it leaves by itself, though the only worker is busy
+  AwaitEmptyQueue();  // the call leaves the queue although the only worker is busy
   Release();
   EXPECT_TRUE(first_.get().ok());
-  EXPECT_TRUE(Call().ok());  // by the same worker
+  EXPECT_TRUE(Call().ok());  // the worker is free again
   EXPECT_EQ(held_.signing(), 2);
 }
 
@@ -308,7 +307,7 @@ TEST_F(BusyAssertionServiceTest, ACancelledCallLeavesTheQueue) {
   EXPECT_EQ(held_.signing(), 1);
 }
 
-TEST_F(HeldAssertionServiceTest, WhatAKeySignsThatIsRevokedMeanwhileIsNotReleased) {
+TEST_F(HeldAssertionServiceTest, ASignatureOfAKeyRevokedMeanwhileIsNotReleased) {
   const auto call = [this] {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));

@@ -1,4 +1,4 @@
-// CreateAssertions: the stream of requests and answers.
+// CreateAssertions over a Unix socket, with SoftHSM2.
 
 #include <algorithm>
 #include <chrono>
@@ -19,7 +19,7 @@ class LimitedAssertionStreamTest : public LimitedServerFixture {};
 class BusyAssertionStreamTest : public BusyServerFixture {};
 class HeldAssertionStreamTest : public HeldServerFixture {};
 
-TEST_F(AssertionStreamTest, OnAStreamABadRequestFailsAlone) {
+TEST_F(AssertionStreamTest, ABadRequestFailsAlone) {
   GenerateOrdersKey();
   auto late = RequestWithTag(4);
   late.mutable_timeout()->set_seconds(31);
@@ -43,7 +43,7 @@ TEST_F(AssertionStreamTest, OnAStreamABadRequestFailsAlone) {
   EXPECT_EQ(Audited("CreateAssertion").size(), 7U);
 }
 
-TEST_F(AssertionStreamTest, OnAStreamWhoMayNotIsRefusedEachTime) {
+TEST_F(AssertionStreamTest, EachRequestOfAnUnlistedCallerIsRefused) {
   GenerateOrdersKey();
   auto clients = Clients();
   clients.front().callers.clear();
@@ -54,22 +54,22 @@ TEST_F(AssertionStreamTest, OnAStreamWhoMayNotIsRefusedEachTime) {
   EXPECT_EQ(Audited("CreateAssertion").front()["caller"], OwnIdentity());
 }
 
-TEST_F(AssertionStreamTest, AStreamOfWhatIsNoMessageEnds) {
+TEST_F(AssertionStreamTest, AnInvalidMessageEndsTheStream) {
   const auto status = CallRaw("/assertion.v1.AssertionService/CreateAssertions", "\xff\xff\xff");
   EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << status.error_message();
 }
 
-TEST_F(LimitedAssertionStreamTest, AStreamWithoutAMessageEndsAtItsAge) {
+TEST_F(LimitedAssertionStreamTest, AnIdleStreamEndsAtItsMaximumAge) {
   const auto stub = Start({.stream_age = std::chrono::milliseconds(100)});
   const auto answers = ClientStream(*stub, {}, false).Finish();
   EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE);
   EXPECT_EQ(answers.status.error_message(), "a stream is read for 5 minutes: open another");
 }
 
-TEST_F(LimitedAssertionStreamTest, AReloadThatListsACallerNoMoreEndsTheStreams) {
+TEST_F(LimitedAssertionStreamTest, RemovingACallerFromThePolicyEndsItsStreams) {
   const auto stub = Start({.refresh_interval = std::chrono::milliseconds(50)});
   ClientStream stream(*stub, {RequestWithTag(1)}, false);
-  ASSERT_TRUE(stream.Next());  // it was admitted
+  ASSERT_TRUE(stream.Next());  // the caller was admitted
   auto clients = Clients();
   for (auto& client : clients) {
     client.callers = {"uid:4294967294"};
@@ -79,12 +79,12 @@ TEST_F(LimitedAssertionStreamTest, AReloadThatListsACallerNoMoreEndsTheStreams) 
   EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
 }
 
-TEST_F(BusyAssertionStreamTest, OnAStreamEachHasItsOwnTimeAndItsOwnRefusal) {
+TEST_F(BusyAssertionStreamTest, EachRequestHasItsOwnTimeoutAndRefusal) {
   auto soon = RequestWithTag(1);
   soon.mutable_timeout()->set_nanos(300'000'000);
   ClientStream stream(stub_, {soon, RequestWithTag(2)});
   auto answers = std::async(std::launch::async, [&] { return stream.Finish(); });
-  while (Audited("CreateAssertion").size() < 2) {  // the full line's refusal, and what came too late
+  while (Audited("CreateAssertion").size() < 2) {  // one refused by the full queue, one timed out
     std::this_thread::yield();
   }
   Release();
@@ -108,9 +108,9 @@ TEST_F(BusyAssertionStreamTest, ACancelledStreamLeavesTheQueue) {
   EXPECT_EQ(held_.signing(), 1);
 }
 
-TEST_F(HeldAssertionStreamTest, AStreamAnswersEveryRequestWithItsTag) {
+TEST_F(HeldAssertionStreamTest, EveryRequestIsAnsweredWithItsTag) {
   Release();
-  constexpr std::size_t kCalls = 600;  // more than may be without an answer
+  constexpr std::size_t kCalls = 600;  // more than a stream may have unanswered
   const auto answers = ClientStream(stub_, Requests(kCalls)).Finish();
   EXPECT_TRUE(answers.status.ok()) << answers.status.error_message();
   EXPECT_EQ(answers.count, kCalls);
@@ -128,12 +128,12 @@ TEST_F(HeldAssertionStreamTest, AStreamAnswersEveryRequestWithItsTag) {
   EXPECT_EQ(Audited("CreateAssertion").size(), kCalls);
 }
 
-TEST_F(HeldAssertionStreamTest, OfAStreamNoMoreIsReadThanMayBeWithoutAnAnswer) {
+TEST_F(HeldAssertionStreamTest, ReadingPausesAtTheLimitOfUnansweredRequests) {
   constexpr std::size_t kMost = 256;
   ClientStream stream(stub_, Requests(2 * kMost));
   auto answers = std::async(std::launch::async, [&] { return stream.Finish(); });
   AwaitTaken(kMost);
-  for (int i = 0; i < 50; ++i) {  // calls of others are served, and take time in which more would be read
+  for (int i = 0; i < 50; ++i) {  // other calls are served meanwhile, and give the server time to read too much
     grpc::ClientContext context;
     v1::GetJwksRequest request;
     request.set_client_id("orders");
@@ -147,8 +147,7 @@ TEST_F(HeldAssertionStreamTest, OfAStreamNoMoreIsReadThanMayBeWithoutAnAnswer) {
   EXPECT_EQ(found.by_tag.size(), 2 * kMost);
 }
 
-// The last answer is looked for in the audit log: gRPC's client may drop what it has not read when an error ends the
-// stream.
+// We look for the last answer in the audit log: gRPC's client may drop unread answers when an error ends the stream.
 TEST_F(HeldAssertionStreamTest, StopEndsStreamsAfterTheirAnswers) {
   constexpr std::size_t kTaken = 40;
   ClientStream stream(stub_, Requests(kTaken), /*close=*/false);

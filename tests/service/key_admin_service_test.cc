@@ -1,4 +1,4 @@
-// KeyAdminService over a real Unix socket, with SoftHSM2 behind.
+// KeyAdminService over a Unix socket, with SoftHSM2.
 
 #include <algorithm>
 #include <chrono>
@@ -47,13 +47,13 @@ TEST_F(KeyAdminServiceTest, GenerateAndListKeys) {
   EXPECT_EQ(list.versions().at("orders"), 1);
   EXPECT_EQ(list.versions().at("keyless"), 0);
 
-  // Decided on what was there before the first.
+  // expected_version is 0 again, and out of date by then.
   v1::GenerateKeyResponse second;
   grpc::ClientContext second_context;
   EXPECT_EQ(key_admin_.GenerateKey(&second_context, request, &second).error_code(), StatusCode::ABORTED);
 }
 
-TEST_F(KeyAdminServiceTest, AKeyIsMadeForTheAlgorithmThatIsAskedForAndItsSuccessorForAnother) {
+TEST_F(KeyAdminServiceTest, GenerateAndRotateUseTheRequestedAlgorithms) {
   const auto create = [&](const std::string& algorithm) {
     const auto status = Create();
     ASSERT_TRUE(status.ok()) << status.error_message();
@@ -93,7 +93,7 @@ TEST_F(KeyAdminServiceTest, AKeyIsMadeForTheAlgorithmThatIsAskedForAndItsSuccess
   create("ES512");
 }
 
-TEST_F(KeyAdminServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
+TEST_F(KeyAdminServiceTest, GenerateKeyRefusesValuesOutOfRange) {
   const auto expect = [&](const std::function<void(v1::GenerateKeyRequest&)>& change, StatusCode code,
                           const std::string& field) {
     v1::GenerateKeyRequest request;
@@ -132,7 +132,7 @@ TEST_F(KeyAdminServiceTest, GenerateKeyRefusesWhatIsOutOfRange) {
   EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
 }
 
-TEST_F(KeyAdminServiceTest, OnlyAKeyThatDoesNotSignYetIsProven) {
+TEST_F(KeyAdminServiceTest, ProveKeyRefusesAKeyThatAlreadySigns) {
   GenerateOrdersKey();
   const auto prove = [this](const std::string& kid) {
     grpc::ClientContext context;
@@ -155,7 +155,7 @@ TEST_F(KeyAdminServiceTest, OnlyAKeyThatDoesNotSignYetIsProven) {
   EXPECT_TRUE(prove(rotated.key().kid()).ok());
 }
 
-// What looks at the token waits until it is let go; changes do not come this way.
+// The real token, whose read calls wait for the latch. Changes use none of them.
 class HeldReads final : public WrappedToken {
  public:
   HeldReads(Token& real, std::latch& hold) : WrappedToken(real), hold_(hold) {}
@@ -172,7 +172,7 @@ class HeldReads final : public WrappedToken {
   std::latch& hold_;
 };
 
-// A server of its own, to whose administration one person sends more than it takes.
+// A second server, which reads through HeldReads. One caller sends it more administrative calls than it accepts.
 class FloodedKeyAdminServiceTest : public ServerFixture {
  protected:
   FloodedKeyAdminServiceTest() {
@@ -189,7 +189,7 @@ class FloodedKeyAdminServiceTest : public ServerFixture {
     }
   }
 
-  // Calls until one runs and no other finds a place: then so many are refused.
+  // Sends one call that runs, as many as may wait, and kRefused more. Waits until these are refused.
   template <typename Call>
   void Flood(Call call) {
     static constexpr std::size_t kRefused = 3;
@@ -234,7 +234,7 @@ class FloodedKeyAdminServiceTest : public ServerFixture {
     EXPECT_TRUE(changed.ok()) << changed.error_message();
   }
 
-  // Once let go, those that had a place are answered so, and the others were told to come again.
+  // Lets the calls go on. The accepted ones end with `code`, the others with RESOURCE_EXHAUSTED.
   void ExpectAnswers(StatusCode code) {
     Release();
     for (auto& one : calls_) {
@@ -259,7 +259,7 @@ class FloodedKeyAdminServiceTest : public ServerFixture {
   std::vector<std::future<StatusCode>> calls_;
 };
 
-TEST_F(FloodedKeyAdminServiceTest, ApprovalsOfNothingKeepNeitherTheBrakeNorAChangeWaiting) {
+TEST_F(FloodedKeyAdminServiceTest, AFloodOfApprovalsDelaysNeitherRevocationsNorChanges) {
   Flood([this](grpc::ClientContext* context) {
     v1::ApproveChangeRequest request;
     request.set_id("none");
@@ -270,7 +270,7 @@ TEST_F(FloodedKeyAdminServiceTest, ApprovalsOfNothingKeepNeitherTheBrakeNorAChan
   ExpectAnswers(StatusCode::NOT_FOUND);
 }
 
-TEST_F(FloodedKeyAdminServiceTest, WithdrawalsOfNothingKeepNeitherTheBrakeNorAChangeWaiting) {
+TEST_F(FloodedKeyAdminServiceTest, AFloodOfWithdrawalsDelaysNeitherRevocationsNorChanges) {
   Flood([this](grpc::ClientContext* context) {
     v1::WithdrawChangeRequest request;
     request.set_id("none");
@@ -281,7 +281,7 @@ TEST_F(FloodedKeyAdminServiceTest, WithdrawalsOfNothingKeepNeitherTheBrakeNorACh
   ExpectAnswers(StatusCode::NOT_FOUND);
 }
 
-TEST_F(FloodedKeyAdminServiceTest, EvidenceKeepsNeitherTheBrakeNorAChangeWaiting) {
+TEST_F(FloodedKeyAdminServiceTest, AFloodOfEvidenceRequestsDelaysNeitherRevocationsNorChanges) {
   Flood([this](grpc::ClientContext* context) {
     v1::CreateEvidenceRequest request;
     request.set_client_id("orders");

@@ -1,4 +1,4 @@
-// The server as a whole: its socket, its other services, the age of connections, and its stop.
+// Server: socket, health, reflection, limits of connections, stop.
 
 #include <grpcpp/generic/generic_stub.h>
 #include <sys/stat.h>
@@ -34,7 +34,7 @@ TEST_F(ServerTest, HealthAndReflectionAnswer) {
             StatusCode::UNIMPLEMENTED);
 }
 
-TEST_F(ServerTest, OnePeerHasAFewCallsOfReflection) {
+TEST_F(ServerTest, ConcurrentReflectionCallsOfAPeerAreLimited) {
   const auto channel = grpc::CreateChannel("unix:" + socket(), grpc::experimental::LocalCredentials(UDS));
   grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel);
   grpc::CompletionQueue queue;
@@ -69,7 +69,7 @@ TEST_F(ServerTest, OnePeerHasAFewCallsOfReflection) {
   EXPECT_NE(next(), nullptr);
 }
 
-TEST_F(ServerTest, TheSocketIsForOwnerAndGroupOnly) {
+TEST_F(ServerTest, TheSocketHasMode0660) {
   struct stat info{};
   ASSERT_EQ(stat(socket().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0660U);
@@ -80,10 +80,10 @@ TEST_F(ServerTest, ASocketInUseIsNotTakenOver) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kAddressUnusable);
   EXPECT_NE(second.error().message.find("another server"), std::string::npos);
-  EXPECT_EQ(Create().error_code(), StatusCode::FAILED_PRECONDITION);  // the first still answers
+  EXPECT_EQ(Create().error_code(), StatusCode::FAILED_PRECONDITION);  // the first server still answers
 }
 
-TEST_F(ServerTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
+TEST_F(ServerTest, AFileOrAWritableFolderIsNoPlaceForTheSocket) {
   const auto expect = [&](const std::string& path, const std::string& part) {
     const auto server = StartServer(path, *hsms_);
     ASSERT_FALSE(server) << path;
@@ -101,7 +101,7 @@ TEST_F(ServerTest, AFileOrAnOpenFolderIsNoPlaceForASocket) {
   expect(hsm_.directory() / "open" / "s", "writable by its group, whose members could put something else there: chmod");
 }
 
-TEST_F(LimitedServerTest, AConnectionEndsAtItsAgeWhateverIsOpenOnIt) {
+TEST_F(LimitedServerTest, AConnectionEndsAtItsMaximumAgeDespiteOpenCalls) {
   const auto stub = Start({.connection_age = std::chrono::milliseconds(200),
                            .connection_grace = std::chrono::milliseconds(100),
                            .stream_age = std::chrono::hours(1),
@@ -113,7 +113,7 @@ TEST_F(LimitedServerTest, AConnectionEndsAtItsAgeWhateverIsOpenOnIt) {
   EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
 }
 
-TEST_F(HeldServerTest, StopAnswersEveryCallThatWasAccepted) {
+TEST_F(HeldServerTest, StopAnswersEveryAcceptedCall) {
   constexpr std::size_t kCalls = 40;
   std::vector<std::future<grpc::Status>> results;
   for (std::size_t i = 0; i < kCalls; ++i) {
@@ -130,7 +130,7 @@ TEST_F(HeldServerTest, StopAnswersEveryCallThatWasAccepted) {
   EXPECT_FALSE(std::filesystem::exists(PathOf("held.sock")));
 }
 
-// Of gRPC's threads that wait for calls, how many there are and how many sleep.
+// The number of gRPC's threads that wait for calls, and how many of them sleep.
 std::pair<int, int> WaitingThreads() {
   std::pair<int, int> found;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -146,11 +146,11 @@ std::pair<int, int> WaitingThreads() {
   return found;
 }
 
-// They would all sleep from 1 s to 1.1 s after the last call, and a call that comes then would wait.
-TEST_F(ServerTest, NobodyWaitsBecauseNobodyCalled) {
+// gRPC's threads would all sleep from 1 s to 1.1 s after the last call, and delay a call that comes then.
+TEST_F(ServerTest, AnIdleServerKeepsAThreadAwake) {
   const auto begun = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (WaitingThreads().first < 2) {
-    ASSERT_LT(std::chrono::steady_clock::now(), begun) << "gRPC names its threads otherwise now";
+    ASSERT_LT(std::chrono::steady_clock::now(), begun) << "gRPC has renamed its threads";
     std::this_thread::yield();
   }
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2500);

@@ -36,14 +36,14 @@ TEST(TcpSocketsTest, AnAddressThatTheMachineDoesNotHaveIsRefused) {
   }
 }
 
-// A client of that address; the origin that its connection has at the server, and the client's port.
+// Connects to that address. Returns the connection's origin as the server sees it, and the client's port.
 std::pair<std::optional<Connections::Origin>, int> OriginOfAClient(const TcpSockets& sockets, const sockaddr* to,
                                                                    socklen_t size) {
   const Descriptor client(socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(client.get(), to, size) != 0) {
     return {};
   }
-  sockaddr_in6 own{};  // the port of either family stands at the same place
+  sockaddr_in6 own{};  // both families have the port at the same offset
   socklen_t own_size = sizeof own;
   getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_size);
   pollfd comes{.fd = sockets.descriptors().front(), .events = POLLIN, .revents = 0};
@@ -73,7 +73,7 @@ TEST(TcpSocketsTest, EitherWildcardTakesBothFamiliesAndCountsByAddress) {
                           .sin6_addr = in6addr_loopback,
                           .sin6_scope_id = 0};
     const auto [other, port6] = OriginOfAClient(*sockets, reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
-    if (other) {  // there are machines without IPv6
+    if (other) {  // absent on machines without IPv6
       EXPECT_EQ(other->peer, "ipv6:%5B::1%5D:" + std::to_string(port6));
       EXPECT_EQ(other->counted, "ipv6:::/64");
     }

@@ -33,7 +33,7 @@ TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
   EXPECT_NE(why(folder).find((top.string() + " is writable by its group")), std::string::npos);
   std::filesystem::permissions(top, perms(0757));
   EXPECT_NE(why(folder).find((top.string() + " is writable by everybody")), std::string::npos);
-  // Like /tmp: others cannot exchange what is ours in it, but can make what is not there yet.
+  // Like /tmp: others cannot replace our entries, but can create new ones.
   std::filesystem::permissions(top, perms(01777));
   EXPECT_EQ(why(folder), "");
   EXPECT_NE(why(top).find("is writable by everybody"), std::string::npos);

@@ -1,4 +1,4 @@
-// What holds for every unary method: who may call it, what is audited, and which messages are parsed.
+// Rules for all unary methods: authorised callers, audit lines, parsing of messages.
 
 #include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/spdlog.h>
@@ -20,8 +20,8 @@ namespace {
 class UnaryCallTest : public ServerFixture {};
 class LimitedUnaryCallTest : public LimitedServerFixture {};
 
-// Who this process is known as, in every place that the policy has for it, against every method.
-TEST_F(UnaryCallTest, EveryMethodAsksWhoIsCalling) {
+// Calls each method with this process in each place of the policy.
+TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
   GenerateOrdersKey();
   const auto me = OwnIdentity();
   enum Place { kNowhere, kClient, kViewer, kOperator, kApprover, kPlaces };
@@ -41,7 +41,7 @@ TEST_F(UnaryCallTest, EveryMethodAsksWhoIsCalling) {
   };
   v1::GetKeyRequest named;
   named.set_client_id("orders");
-  const auto octets = named.SerializeAsString();  // client_id is the first field of all
+  const auto octets = named.SerializeAsString();  // client_id is field 1 of every request
   const std::map<std::string, std::set<Place>> allowed = {
       {"AssertionService/CreateAssertion", {kClient}},
       {"AssertionService/GetCertificate", {kClient, kViewer, kOperator, kApprover}},
@@ -82,7 +82,7 @@ TEST_F(UnaryCallTest, EveryMethodAsksWhoIsCalling) {
       }
     }
   }
-  // What reads is not recorded; every call of any other method is, with the caller and the outcome.
+  // Reads are not audited. Every other call is, with caller and outcome.
   for (const auto& [method, places] : allowed) {
     const auto lines = Audited(method.substr(method.find('/') + 1));
     const bool reads = method.find("/Get") != std::string::npos || method.find("/List") != std::string::npos;
@@ -95,7 +95,7 @@ TEST_F(UnaryCallTest, EveryMethodAsksWhoIsCalling) {
   }
 }
 
-TEST_F(UnaryCallTest, WithoutAnAuditLogThatCanBeWrittenNothingIsDone) {
+TEST_F(UnaryCallTest, NothingIsDoneWhileTheAuditLogCannotBeWritten) {
   GenerateOrdersKey();
   std::filesystem::remove(audit_path());
   ExpectRefused(StatusCode::UNAVAILABLE, "the audit log cannot be written; try again later");
@@ -127,8 +127,8 @@ TEST_F(UnaryCallTest, InvalidUtf8NamesItsField) {
   EXPECT_EQ(status.error_message(), "extra_claims.fields.key: not valid UTF-8");
 }
 
-// What Protobuf says of the strings goes to the log, a few lines a second.
-TEST_F(UnaryCallTest, InvalidUtf8MakesFewLinesOfTheLogHoweverOften) {
+// Protobuf's complaints about strings go to the log, limited to a few lines a second.
+TEST_F(UnaryCallTest, RepeatedInvalidUtf8WritesFewLogLines) {
   const auto lines = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(1000);
   const auto before = spdlog::default_logger();
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", lines));
@@ -143,8 +143,8 @@ TEST_F(UnaryCallTest, InvalidUtf8MakesFewLinesOfTheLogHoweverOften) {
   EXPECT_LT(lines->last_formatted().size(), 50U);
 }
 
-// Else a stranger has it parsed, searched and complained of in the log, as often as there are calls.
-TEST_F(UnaryCallTest, TheMessageOfAStrangerIsNotRead) {
+// Otherwise an unlisted caller could spend the server's time and fill its log with costly messages.
+TEST_F(UnaryCallTest, TheMessageOfAnUnlistedCallerIsNotParsed) {
   auto clients = Clients();
   for (auto& client : clients) {
     client.callers.clear();
@@ -159,7 +159,7 @@ TEST_F(UnaryCallTest, TheMessageOfAStrangerIsNotRead) {
   }
 }
 
-TEST_F(UnaryCallTest, OctetsThatAreNoMessage) {
+TEST_F(UnaryCallTest, AnInvalidMessageIsRefused) {
   for (const auto* method : {"/assertion.v1.AssertionService/CreateAssertion",
                              "/assertion.v1.AssertionService/GetCertificate", "/assertion.v1.AssertionService/GetJwks",
                              "/assertion.v1.KeyAdminService/GenerateKey", "/assertion.v1.KeyAdminService/ListKeys"}) {
@@ -169,12 +169,12 @@ TEST_F(UnaryCallTest, OctetsThatAreNoMessage) {
   }
 }
 
-TEST_F(UnaryCallTest, ARequestOver64KiB) {
+TEST_F(UnaryCallTest, ARequestOver64KiBIsRefused) {
   request_.set_audience(std::string(65536, 'a'));
   EXPECT_EQ(Create().error_code(), StatusCode::RESOURCE_EXHAUSTED);
 }
 
-TEST_F(LimitedUnaryCallTest, ACallWhoseMessageDoesNotComeEnds) {
+TEST_F(LimitedUnaryCallTest, ACallWithoutAMessageEndsAfterTheWait) {
   GenerateOrdersKey();
   const auto stub = Start({.message_wait = std::chrono::milliseconds(200)});
   for (const char* method : {"AssertionService/CreateAssertion", "AssertionService/GetCertificate",
@@ -188,7 +188,7 @@ TEST_F(LimitedUnaryCallTest, ACallWhoseMessageDoesNotComeEnds) {
   ASSERT_TRUE(served.Next());
   const auto answers = ClientStream(*stub, {}, false).Finish();
   EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
-  // The connection goes on, and so does a stream on which a request has come.
+  // The connection stays open, and so does a stream that has received a request.
   v1::CreateAssertionResponse response;
   grpc::ClientContext context;
   EXPECT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());
@@ -196,13 +196,13 @@ TEST_F(LimitedUnaryCallTest, ACallWhoseMessageDoesNotComeEnds) {
   EXPECT_EQ(served.Finish().status.error_code(), StatusCode::CANCELLED);
 }
 
-TEST_F(LimitedUnaryCallTest, AStopWaitsForNoMessage) {
+TEST_F(LimitedUnaryCallTest, StopDoesNotWaitForMessages) {
   GenerateOrdersKey();
   const auto stub = Start({});
   PartialCall call(channel_, "/assertion.v1.AssertionService/CreateAssertion");
   v1::CreateAssertionResponse response;
   grpc::ClientContext context;
-  ASSERT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());  // the headers before it have come
+  ASSERT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());  // so the headers of `call` have arrived
   limited_->Stop(std::chrono::seconds(60));
   const auto status = call.Finish();
   EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();

@@ -10,7 +10,7 @@
 namespace assertion::service {
 namespace {
 
-TEST(WorkerTest, OneCallerLeavesThePlacesOfOthers) {
+TEST(WorkerTest, OneCallerCannotTakeEveryPlace) {
   std::latch hold{1};
   std::atomic<int> done = 0;
   Worker worker;
