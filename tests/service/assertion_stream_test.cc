@@ -37,7 +37,7 @@ TEST_F(AssertionStreamTest, ABadRequestFailsAlone) {
   EXPECT_TRUE(answers.by_tag.at(1).has_assertion());
   EXPECT_EQ(answers.CodeOf(2), StatusCode::NOT_FOUND);
   EXPECT_EQ(answers.by_tag.at(2).error().message(), "client_id: no client \"nobody\" is configured");
-  for (const auto tag : {3, 4, 5, 6}) {
+  for (const auto tag : {3U, 4U, 5U, 6U}) {
     EXPECT_EQ(answers.CodeOf(tag), StatusCode::INVALID_ARGUMENT) << tag;
   }
   EXPECT_EQ(Audited("CreateAssertion").size(), 7U);
