@@ -7,11 +7,9 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <map>
 #include <string>
-#include <thread>
 
 #include "log_fixture.h"
 

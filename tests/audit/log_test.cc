@@ -10,7 +10,6 @@
 #include <future>
 #include <latch>
 #include <list>
-#include <map>
 #include <thread>
 
 #include "log_fixture.h"
