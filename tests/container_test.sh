@@ -17,7 +17,7 @@ at_exit() {
 trap at_exit EXIT
 trap 'exit 130' INT; trap 'exit 143' TERM
 
-. "$(dirname "${BASH_SOURCE[0]}")/check.bash"
+. "$(dirname "${BASH_SOURCE[0]}")/support/check.bash"
 no_shell() { ! find "$root" \( -name '*sh' -o -name 'busybox' -o -name 'perl*' -o -name 'python*' \) -type f | grep . ; }
 nothing_set_user() { ! find "$root" -perm /6000 | grep . ; }
 

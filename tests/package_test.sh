@@ -18,7 +18,7 @@ at_exit() {
 trap at_exit EXIT
 trap 'exit 130' INT; trap 'exit 143' TERM
 
-. "$(dirname "${BASH_SOURCE[0]}")/check.bash"
+. "$(dirname "${BASH_SOURCE[0]}")/support/check.bash"
 within() {   # SECONDS COMMAND...: until it succeeds
   local deadline=$((SECONDS + $1))
   shift

@@ -12,7 +12,7 @@ at_exit() {
 trap at_exit EXIT
 trap 'exit 130' INT; trap 'exit 143' TERM
 
-. "$(dirname "${BASH_SOURCE[0]}")/check.bash"
+. "$(dirname "${BASH_SOURCE[0]}")/support/check.bash"
 
 # ---- a home of its own, and witnesses in PATH that note how they were called ----
 mkdir -p "$work/home" "$work/tmp" "$work/witness" "$work/seen"

@@ -23,12 +23,13 @@ class BirthTest : public testing::Test {
   FaultyHsm hsm_;
 };
 
-TEST_F(BirthTest, WhatIsRefusedIsLeftOutAndNothingElse) {
+TEST(RefusedTemplateTest, WhatIsRefusedIsLeftOutAndNothingElse) {
   for (const char* rv : {"0x5", "0x10", "0x12", "0x13", "0xd0", "0xd1"}) {
     for (const char* attribute : {"0x171", "0x170", "0x10c", "0x105"}) {
       FaultyHsm hsm;
       hsm.Tell(std::string("template ") + attribute + " " + rv);
-      const auto made = Generate(1, hsm.token());
+      const auto made =
+          hsm.token().GenerateKeyPair({.label = "orders", .id = {1}, .algorithm = kAlgorithms.data(), .bits = 2048});
       ASSERT_TRUE(made) << attribute << ": " << made.error().ToString();
       const auto description = hsm.token().Describe();
       EXPECT_EQ(description.not_asked.size(), 1U) << attribute << " " << rv;
@@ -78,8 +79,7 @@ TEST_F(BirthTest, WhatTheTokenDoesNotShowIsTheOperatorsDecision) {
   EXPECT_EQ(PrivateKeys(), 0U) << "the key is destroyed";
   const auto module = hsm_.module_pointer();
   const auto info = hsm_.token().info();
-  const auto accepting =
-      HsmToken::LogIn(module, info, hsm_.pin_file(), (hsm_.directory() / "state").string(), {}, {"CKA_LOCAL"});
+  const auto accepting = HsmToken::LogIn(module, info, hsm_.pin_file(), hsm_.directory().string(), {}, {"CKA_LOCAL"});
   ASSERT_TRUE(accepting) << accepting.error().ToString();
   const auto made = Generate(2, **accepting);
   ASSERT_TRUE(made) << made.error().ToString();

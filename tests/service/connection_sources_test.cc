@@ -26,7 +26,7 @@ TEST(ConnectionSourcesTest, TheSourceWithMostIsTheGreediestAndUnlistedOnesComeBe
 
 TEST(ConnectionSourcesTest, TriesAreCountedUntilASourceHasNone) {
   ConnectionSources sources;
-  sources.Try("a");  // unknown: not counted
+  sources.Try("a");  // no such source: not counted
   sources.Add("a", false);
   sources.Try("a");
   sources.Try("a");

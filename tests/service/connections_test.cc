@@ -20,7 +20,7 @@
 namespace assertion::service {
 namespace {
 
-constexpr std::size_t kHandshakes = 16;  // an eighth of them: two of one source
+constexpr std::size_t kHandshakes = 16;  // one source may have an eighth of them: two
 
 sockaddr_in At(const std::string& host, int port) {
   sockaddr_in address{};
@@ -30,7 +30,7 @@ sockaddr_in At(const std::string& host, int port) {
   return address;
 }
 
-// Clients that greet with one octet, and what is handed over to gRPC, which shakes hands with nobody here.
+// Clients that send one octet, and the descriptors that gRPC would get. No TLS handshake takes place.
 class ConnectionsTest : public testing::Test {
  protected:
   explicit ConnectionsTest(const ConnectionLimits& limits)
@@ -49,7 +49,7 @@ class ConnectionsTest : public testing::Test {
     EXPECT_EQ(bind(client.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from), 0);
     const auto to = At("127.0.0.1", sockets_.port());
     EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-    send(client.get(), "?", 1, MSG_NOSIGNAL);  // the server may have refused it
+    send(client.get(), "?", 1, MSG_NOSIGNAL);  // fails if the server has closed the connection already
     clients_.push_back(std::move(client));
   }
 
@@ -68,7 +68,7 @@ class ConnectionsTest : public testing::Test {
     changed_.notify_all();
   }
 
-  // Waits until so many of the host's are taken, or for longer than any turn lasts.
+  // Waits until `host` has this many accepted connections, or for longer than any turn lasts.
   std::size_t Taken(const std::string& host, std::size_t expected) {
     std::unique_lock lock(mutex_);
     const auto count = [&] {
@@ -97,7 +97,7 @@ class CrowdTest : public ConnectionsTest {
  protected:
   CrowdTest() : ConnectionsTest({.per_peer = 64, .total = 4, .acceptors = 1, .handshakes = 0}) {}
 
-  // Waits until the server has closed it.
+  // Waits until the server has closed the connection.
   static void ExpectEnd(const Descriptor& client) {
     char octet = 0;
     EXPECT_LE(recv(client.get(), &octet, 1, 0), 0);
@@ -109,7 +109,7 @@ class CrowdTest : public ConnectionsTest {
   }
 };
 
-TEST_F(CrowdTest, OfTwoThatHaveAsManyTheOneThatTriesAgainAndAgainLosesOne) {
+TEST_F(CrowdTest, OfEqualSourcesTheOneThatKeepsTryingLosesAConnection) {
   for (const auto* host : {"127.0.0.2", "127.0.0.3"}) {
     Greet(host);
     Greet(host);
@@ -124,20 +124,20 @@ TEST_F(CrowdTest, OfTwoThatHaveAsManyTheOneThatTriesAgainAndAgainLosesOne) {
   ExpectEnd(clients_[1]);
   EXPECT_TRUE(IsOpen(clients_[0]));
   EXPECT_TRUE(IsOpen(clients_[2]));
-  EXPECT_TRUE(IsOpen(clients_[3]));  // the newest of all
+  EXPECT_TRUE(IsOpen(clients_[3]));  // the newest connection
 }
 
-TEST_F(HandshakesTest, OfOneSourceAnEighthGoOnAtOnceAndTheOthersWait) {
+TEST_F(HandshakesTest, OneSourceRunsAnEighthOfTheHandshakesAtOnce) {
   for (int i = 0; i < 6; ++i) {
     Greet("127.0.0.2");
   }
   EXPECT_EQ(Taken("127.0.0.2", 2), 2U);
-  Greet("127.0.0.3");  // after whose greeting all of the others' have been looked at
+  Greet("127.0.0.3");  // its greeting is handled after all the others
   EXPECT_EQ(Taken("127.0.0.3", 1), 1U);
   EXPECT_EQ(Taken("127.0.0.2", 2), 2U);
 }
 
-TEST_F(HandshakesTest, OnesThatACallShowsToBeOverMakeRoomAtOnce) {
+TEST_F(HandshakesTest, AHandshakeThatACallProvesCompleteFreesItsPlace) {
   for (int i = 0; i < 6; ++i) {
     Greet("127.0.0.2");
   }
@@ -153,7 +153,7 @@ TEST_F(HandshakesTest, OnesThatACallShowsToBeOverMakeRoomAtOnce) {
   EXPECT_EQ(Taken("127.0.0.2", 6), 6U);
 }
 
-TEST_F(HandshakesTest, ThereAreSoManyInAllAndASourceWithFewestIsNext) {
+TEST_F(HandshakesTest, TheTotalIsLimitedAndTheSourceWithFewestIsNext) {
   for (int i = 0; i < 8; ++i) {
     const auto host = "127.0.0." + std::to_string(2 + i);
     Greet(host);
@@ -168,13 +168,13 @@ TEST_F(HandshakesTest, ThereAreSoManyInAllAndASourceWithFewestIsNext) {
     ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), [this] { return greeted_ >= kHandshakes + 2; }));
     first = taken_.front().peer;
   }
-  connections_.CompleteHandshake(first);  // of 127.0.0.2, which then has one, and 127.0.1.2 none
+  connections_.CompleteHandshake(first);  // 127.0.0.2 then has one, and 127.0.1.2 none
   EXPECT_EQ(Taken("127.0.1.2", 1), 1U);
   const std::lock_guard lock(mutex_);
   EXPECT_EQ(taken_.size(), kHandshakes + 1);
 }
 
-TEST_F(HandshakesTest, OnesThatFailKeepTheirPlaceForAWhile) {
+TEST_F(HandshakesTest, AFailedHandshakeOccupiesItsPlaceForAWhile) {
   const auto began = std::chrono::steady_clock::now();
   for (int i = 0; i < 3; ++i) {
     Greet("127.0.0.2");
@@ -183,7 +183,7 @@ TEST_F(HandshakesTest, OnesThatFailKeepTheirPlaceForAWhile) {
   clients_.erase(clients_.begin(), clients_.begin() + 2);
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& one : descriptors_) {  // as gRPC ends one whose handshake fails
+    for (const auto& one : descriptors_) {  // gRPC does this when a handshake fails
       shutdown(one.get(), SHUT_RDWR);
     }
     descriptors_.clear();

@@ -5,11 +5,11 @@
 namespace assertion::service {
 namespace {
 
-constexpr std::size_t kLimit = 16;  // an eighth: two of one source
+constexpr std::size_t kLimit = 16;  // one source may have an eighth of them: two
 
 class HandshakeTurnsTest : public testing::Test {
  protected:
-  // Begins the next handshake; the peer's name is its descriptor.
+  // Begins the next handshake. The peer is named by its descriptor.
   std::optional<int> BeginNext(const std::string& source) {
     const auto fd = turns_.Next();
     if (fd) {

@@ -23,7 +23,7 @@ TEST(PeerBansTest, ABanIsForgottenAfterItsOwnLength) {
   PeerBans bans;
   const PeerBans::Instant now;
   ASSERT_EQ(bans.Ban("peer", now), seconds(10));
-  ASSERT_EQ(bans.Ban("peer", now + seconds(20)), seconds(20));  // at 40 it ends
+  ASSERT_EQ(bans.Ban("peer", now + seconds(20)), seconds(20));  // ends at 40 s
   EXPECT_EQ(bans.Ban("peer", now + seconds(61)), seconds(10));
 }
 

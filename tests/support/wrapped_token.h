@@ -4,7 +4,7 @@
 
 namespace assertion {
 
-// The real token; what is derived from it does one thing otherwise.
+// Forwards every call to the real token. Derived classes change single calls.
 class WrappedToken : public Token {
  public:
   explicit WrappedToken(Token& real) : real_(real) {}
@@ -39,7 +39,7 @@ class WrappedToken : public Token {
   Token& real_;
 };
 
-// Shows every data object as one that anybody may have made, with its value: some tokens do.
+// Reports every data object as not private, as a token without private data objects does.
 class PublicDataToken final : public WrappedToken {
  public:
   using WrappedToken::WrappedToken;

@@ -1,5 +1,7 @@
-// Changes that assertiond stored before they had a format of their own: what one of its last builds wrote under the
-// seal, octet for octet.
+// Pending changes in the format that assertiond stored before 'pending_changes' had one. The octets come from such a
+// build.
+
+#include "service/key_request.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +11,6 @@
 #include "keys/pending_changes.h"
 #include "keys/seal.h"
 #include "replica.h"
-#include "service/key_request.h"
 #include "softhsm.h"
 
 namespace assertion::service {
@@ -66,7 +67,7 @@ constexpr const char* kDestruction =
 
 class StoredRequestsTest : public testing::Test {
  protected:
-  // Reads it from the token as a server does that has been updated.
+  // Reads the change from the token as a current server does.
   Result<PendingChange> Stored(const std::string& payload) {
     const auto id = nlohmann::json::parse(payload)["id"].get<std::string>();
     EXPECT_TRUE(hsm_.token().StoreData("assertiond pending", id, *seal_.Sign(Seal::kPendingChange, payload)));
@@ -104,7 +105,7 @@ class StoredRequestsTest : public testing::Test {
   PendingChanges pending_{hsm_.token(), [] { return Time(seconds(1'800'000'000)); }, RandomOctets, ReadStoredRequest};
 };
 
-TEST_F(StoredRequestsTest, NewKeysAreMadeAsTheyWereAskedFor) {
+TEST_F(StoredRequestsTest, NewKeysAreMadeAsRequested) {
   const auto generation = Read<KeyGeneration>(kGeneration);
   ExpectOrders(generation.change);
   EXPECT_EQ(generation.key.algorithm, "PS256");
@@ -123,7 +124,7 @@ TEST_F(StoredRequestsTest, NewKeysAreMadeAsTheyWereAskedFor) {
   EXPECT_EQ(rotation.sign_from, Time(seconds(4'000'000'000)));
 }
 
-TEST_F(StoredRequestsTest, KeysAreChangedAsItWasAskedFor) {
+TEST_F(StoredRequestsTest, KeysAreChangedAsRequested) {
   const auto import = Read<CertificateImport>(kImport);
   ExpectOrders(import.change);
   EXPECT_EQ(import.kid, kKid);
@@ -143,7 +144,7 @@ TEST_F(StoredRequestsTest, KeysAreChangedAsItWasAskedFor) {
   EXPECT_EQ(destruction.kid, kKid);
 }
 
-TEST_F(StoredRequestsTest, ALedgerIsAcceptedAsItWasAskedFor) {
+TEST_F(StoredRequestsTest, ALedgerIsAcceptedAsRequested) {
   v1::AcceptLedgerRequest request;
   request.set_client_id("orders");
   request.set_hsm("test");
@@ -155,7 +156,7 @@ TEST_F(StoredRequestsTest, ALedgerIsAcceptedAsItWasAskedFor) {
   EXPECT_EQ(std::get<LedgerAcceptance>(*change).change.expected_version, 4);
 }
 
-TEST_F(StoredRequestsTest, OneThatCouldNotBeDoneIsListedWithTheReason) {
+TEST_F(StoredRequestsTest, AnImpossibleRequestIsListedWithTheReason) {
   const auto pending = Stored(kFractionalRescheduling);
   ASSERT_TRUE(pending);
   ASSERT_FALSE(pending->change);
@@ -163,7 +164,7 @@ TEST_F(StoredRequestsTest, OneThatCouldNotBeDoneIsListedWithTheReason) {
   EXPECT_TRUE(pending->change.error().message.starts_with("sign_until: must be whole seconds"));
 }
 
-TEST_F(StoredRequestsTest, AnUnknownMethodOrAnotherDigestIsNotDone) {
+TEST_F(StoredRequestsTest, AnUnknownMethodOrAWrongDigestIsNotExecuted) {
   auto json = nlohmann::json::parse(kRevocation);
   json["digest"] = "WdlADhuSn0QqwPUtYI9ZUXLKOVDCcnECLsyjor1chMR";
   const auto altered = Stored(json.dump());
@@ -174,8 +175,8 @@ TEST_F(StoredRequestsTest, AnUnknownMethodOrAnotherDigestIsNotDone) {
   EXPECT_EQ(ReadStoredRequest("RevokeKey", "\xff").error().code, Code::kFailedPrecondition);
 }
 
-// doctor has no Protobuf, and does not take such a change for a stray.
-TEST_F(StoredRequestsTest, WithoutAReaderItIsListedAndNotDone) {
+// doctor has no Protobuf. It must not report such a change as a stray.
+TEST_F(StoredRequestsTest, WithoutAReaderARequestIsListedAndNotExecuted) {
   ASSERT_TRUE(Stored(kRevocation));
   const PendingChanges reader(hsm_.token(), [] { return Time(seconds(1'800'000'000)); }, RandomOctets);
   EXPECT_TRUE(reader.Strays()->empty());
@@ -183,8 +184,8 @@ TEST_F(StoredRequestsTest, WithoutAReaderItIsListedAndNotDone) {
   EXPECT_FALSE(reader.List()->front().change);
 }
 
-// The id that a repetition carries still finds its request after an update.
-TEST_F(StoredRequestsTest, TheDigestOfARepetitionIsThatOfTheRequest) {
+// A request that is repeated after an update is recognised by its id and digest.
+TEST_F(StoredRequestsTest, ARepeatedRequestHasTheSameDigest) {
   v1::RevokeKeyRequest request;
   request.set_client_id("orders");
   request.set_kid(kKid);

@@ -16,7 +16,7 @@
 namespace assertion {
 namespace {
 
-// Its words go to a log, which an error shows.
+// Writes the command's output to `log`; the exception shows it.
 void Run(const std::string& command, const std::string& log) {
   if (std::system((command + " >" + log + " 2>&1").c_str()) != 0) {
     std::ifstream file(log);
@@ -24,7 +24,7 @@ void Run(const std::string& command, const std::string& log) {
   }
 }
 
-// A process that ends with this one.
+// Starts a process that ends with this one.
 pid_t Spawn(std::vector<std::string> command) {
   std::vector<char*> arguments;
   for (auto& argument : command) {
@@ -80,7 +80,7 @@ Tpm::~Tpm() {
   Stop();
 }
 
-// The resource manager ends with its bus.
+// The resource manager ends when its bus does.
 void Tpm::Stop() const {
   for (const auto process : {tpm_, bus_}) {
     if (process > 0) {
@@ -97,8 +97,8 @@ void Tpm::StartTpm() {
                 "not-need-init,startup-clear", "--log", "file=" + Path("swtpm.log")});
 }
 
-// Returns when the resource manager can be asked. The bus starts it for who asks, again until the TPM listens; and it
-// takes its name before it is there under it.
+// Waits until the resource manager answers. The bus starts it on demand and again until the TPM listens, and it owns
+// its name before its objects exist.
 void Tpm::StartBus() {
   const auto configuration = Path("bus.conf");
   const auto address = "unix:path=" + Path("bus");

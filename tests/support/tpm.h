@@ -11,9 +11,9 @@
 
 namespace assertion {
 
-// A TPM 2.0 in software (swtpm) that nobody has used yet, its resource manager (tpm2-abrmd) on a message bus of its
-// own, and this process logged in to tpm2-pkcs11's token "test" on it. All of it is gone with the object; when this
-// process is killed, what runs ends by itself. One at a time in a process: the module reads the environment when it is
+// A new TPM 2.0 in software (swtpm) with its resource manager (tpm2-abrmd) on its own message bus. This process is
+// logged in to the token "test" of tpm2-pkcs11 on it. Everything ends and is removed with the object; the processes end
+// too when this process is killed. Only one at a time in a process: the module reads the environment when it is
 // initialised.
 class Tpm {
  public:

@@ -7,10 +7,10 @@
 
 namespace assertion {
 
-// SoftHSM2 with two tokens, this process logged in to both: two HSMs behind one module.
+// SoftHSM2 with two tokens: two HSMs behind one module. This process is logged in to both.
 class TwoTokens : public SoftHsm {
  public:
-  // The second is empty.
+  // Both tokens are empty.
   TwoTokens() {
     AddToken("east");
     AddToken("west");
@@ -20,7 +20,7 @@ class TwoTokens : public SoftHsm {
   p11::HsmToken& east() { return *east_; }
   p11::HsmToken& west() { return *west_; }
 
-  // From now on the west is a clone of the east. Nobody may use the tokens meanwhile.
+  // Replaces the west token by a clone of the east. No other thread may use the tokens meanwhile.
   void CloneEast() {
     east_.reset();
     west_.reset();

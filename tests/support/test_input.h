@@ -7,7 +7,7 @@
 
 namespace assertion {
 
-// Any text, as a key signs it.
+// Makes a SigningInput of any text; only tests may.
 class TestInput {
  public:
   static SigningInput Of(std::string text) { return SigningInput(std::move(text)); }

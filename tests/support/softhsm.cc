@@ -69,7 +69,7 @@ void SoftHsm::CloneToken(const std::string& label, const std::string& copy) cons
   auto description = ReadFile(original / "token.object");
   const auto at = description.find(label + ' ');
   description.replace(at, label.size(), copy);
-  // The serial number, 16 digits, follows the label's 32 octets; the slot is numbered by the last of them.
+  // The serial number (16 digits) follows the label (32 octets). SoftHSM2 derives the slot number from its last digits.
   description.replace(description.find_first_of("0123456789abcdef", at + 32) + 8, 8, "00c0c0c0");
   std::ofstream(twin / "token.object", std::ios::binary) << description;
 }

@@ -26,7 +26,7 @@ inline Client Named(const std::string& client_id, Binding binding = Binding::kCe
   return client;
 }
 
-// What one assertiond makes of a token: ledger, ring and custodian, with a clock that the test moves.
+// The key management of one assertiond over a token: ledger, ring and custodian. The test moves the clock `now`.
 class Replica {
  public:
   Replica(Token& token, const x509::Certifier& certifier, std::vector<Client> clients, const Time& now,
@@ -62,7 +62,7 @@ class Replica {
             .limits = {.per_client = 64, .generations_per_hour = 1000, .client_generations_per_hour = 1000}};
   }
 
-  // The kid of a key made for the client; the first one signs at once.
+  // Generates a key for the client and returns its kid. The first key of a client signs at once.
   std::string Generate(const std::string& client_id) {
     const auto kid = custodian_.Generate(Change(client_id), NewKey());
     EXPECT_TRUE(kid) << kid.error().ToString();

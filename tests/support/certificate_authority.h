@@ -5,26 +5,26 @@
 
 namespace assertion {
 
-// How a certificate is issued: options of `openssl ca`. Every default is good.
+// Options of `openssl ca` for one certificate. The defaults make a valid one.
 struct Issuance {
-  std::string extensions = "basicConstraints=critical,CA:FALSE\n";  // beyond what the request asks for
+  std::string extensions = "basicConstraints=critical,CA:FALSE\n";  // in addition to the request's
   std::string not_before = "20260101000000Z";
   std::string not_after = "20360101000000Z";
   std::string digest = "sha256";
 };
 
-// A certification authority as somebody runs one with `openssl ca`: a key, a certificate and a database of what it
-// issued, in a folder that goes with the object. Throws when a command fails.
+// A certification authority run with `openssl ca`: a key, a certificate and a database of issued certificates, in a
+// folder that is removed with the object. Throws when a command fails.
 class CertificateAuthority {
  public:
   static constexpr const char* kRsa = "rsa -pkeyopt rsa_keygen_bits:2048";
   static constexpr const char* kEc = "ec -pkeyopt ec_paramgen_curve:P-256";
   static constexpr const char* kCa = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n";
 
-  // A root, whose certificate it signs itself. `key` is for `openssl genpkey -algorithm`.
+  // A self-signed root. `key` is the argument of `openssl genpkey -algorithm`.
   CertificateAuthority(const std::string& name, const std::string& key, Issuance issuance = {.extensions = kCa});
 
-  // One below `issuer`.
+  // An intermediate authority below `issuer`.
   CertificateAuthority(const std::string& name, const std::string& key, CertificateAuthority& issuer,
                        const Issuance& issuance = {.extensions = kCa});
 
@@ -35,13 +35,13 @@ class CertificateAuthority {
   const std::string& certificate() const { return certificate_; }  // PEM
   const std::filesystem::path& directory() const { return directory_; }
 
-  // The certificate for a PKCS#10 request, both in PEM. Takes over the names and extensions that the request has.
+  // The certificate for a PKCS#10 request, both in PEM. Copies the request's names and extensions.
   std::string Sign(const std::string& csr, const Issuance& issuance = {}, const std::string& options = "");
 
   // Another certificate for the authority's own key, signed by that key.
   std::string SignItself(const Issuance& issuance);
 
-  // A new key's request for the subject, as `openssl req -subj` takes it. The key stays in directory() / "other.key".
+  // A request for a new key. `subject` as in `openssl req -subj`. The key is stored in directory() / "other.key".
   std::string RequestFor(const std::string& subject, const std::string& key = kRsa);
 
   // The authority's own request.

@@ -14,8 +14,8 @@
 
 namespace assertion {
 
-// SoftHSM2 with a token directory of its own, gone with the object. One at a time in a process: the module reads
-// SOFTHSM2_CONF when it is initialised.
+// SoftHSM2 with its own token directory, which is removed with the object. Only one at a time in a process: the module
+// reads SOFTHSM2_CONF when it is initialised.
 class SoftHsm {
  public:
   static constexpr const char* kPin = "8471036592";
@@ -27,12 +27,12 @@ class SoftHsm {
 
   void AddToken(const std::string& label) const;
 
-  // What a vendor's means of copying do: another token with the same objects and PIN. No module may be initialised;
-  // both labels have the same length.
+  // Copies a token with its objects and PIN, as vendor tools do. No module may be initialised meanwhile. Both labels
+  // must have the same length.
   void CloneToken(const std::string& label, const std::string& copy) const;
   void RemoveToken(const std::string& label) const { std::filesystem::remove_all(FolderOf(label)); }
 
-  // Of all tokens.
+  // The files of all objects of all tokens.
   std::vector<std::filesystem::path> ObjectFiles() const;
 
   const std::filesystem::path& directory() const { return directory_; }
@@ -48,23 +48,23 @@ class SoftHsm {
   std::filesystem::path directory_;
 };
 
-// SoftHSM2 with the token "test", and this process logged in to it.
+// SoftHSM2 with the token "test". This process is logged in to it.
 class LoggedInSoftHsm : public SoftHsm {
  public:
-  // `module`: one that wraps SoftHSM2's own, or that itself.
+  // `module` is SoftHSM2's module or one that wraps it.
   explicit LoggedInSoftHsm(const std::string& module = SOFTHSM2_MODULE);
 
   p11::Module& module() { return *module_; }
   std::shared_ptr<p11::Module> module_pointer() { return module_; }
   p11::HsmToken& token() { return *token_; }
 
-  // An RSA-2048 key pair as somebody else might have left it on the token: with these attributes of the private key.
+  // Makes an RSA-2048 key pair that assertiond did not make, with these attributes of the private key.
   void MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable);
 
-  // A data object as a session without login may make it: not private.
+  // Makes a data object that is not private, as a session without login can.
   void StorePublicData(std::string_view application, std::string_view label, std::string_view value);
 
-  // Logs out and finalises: what a stopped process leaves.
+  // Logs out and finalises the module, as a process does that stops.
   void Close();
 
  private:

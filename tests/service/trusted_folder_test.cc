@@ -1,0 +1,62 @@
+#include "service/trusted_folder.h"
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "softhsm.h"
+
+namespace assertion::service {
+namespace {
+
+TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
+  const SoftHsm hsm;
+  using std::filesystem::perms;
+  const auto top = hsm.directory() / "top";
+  const auto folder = top / "a" / "b";
+  std::filesystem::create_directories(folder);
+  for (const auto& each : {top, folder.parent_path(), folder}) {
+    std::filesystem::permissions(each, perms(0755));
+  }
+  const auto why = [](const std::filesystem::path& path) {
+    const auto trusted = CheckTrustedFolder(path);
+    return trusted ? "" : trusted.error().message;
+  };
+  EXPECT_EQ(why(folder), "");
+  EXPECT_EQ(why(top / "." / "a" / ".." / "a" / "b" / ""), "");
+  EXPECT_EQ(why("/"), "");
+
+  std::filesystem::permissions(top, perms(0775));
+  EXPECT_NE(why(folder).find((top.string() + " is writable by its group")), std::string::npos);
+  std::filesystem::permissions(top, perms(0757));
+  EXPECT_NE(why(folder).find((top.string() + " is writable by everybody")), std::string::npos);
+  // Like /tmp: others cannot replace our entries, but can create new ones.
+  std::filesystem::permissions(top, perms(01777));
+  EXPECT_EQ(why(folder), "");
+  EXPECT_NE(why(top).find("is writable by everybody"), std::string::npos);
+
+  std::filesystem::create_symlink("top/a/../a", hsm.directory() / "link");
+  EXPECT_EQ(why(hsm.directory() / "link" / "b"), "");
+  std::filesystem::create_symlink("/tmp", hsm.directory() / "away");
+  EXPECT_NE(why(hsm.directory() / "away").find("/tmp is writable by everybody"), std::string::npos);
+  std::filesystem::create_symlink("round", hsm.directory() / "round");
+  EXPECT_NE(why(hsm.directory() / "round").find("leads nowhere"), std::string::npos);
+  EXPECT_NE(why(hsm.Write("file", "")).find("is no folder"), std::string::npos);
+
+  if (geteuid() == 0) {  // only root can give a file away
+    constexpr uid_t kOther = 60001;
+    std::filesystem::create_symlink(folder, top / "theirs");
+    ASSERT_EQ(lchown((top / "theirs").c_str(), kOther, kOther), 0);
+    EXPECT_NE(why(top / "theirs").find("theirs belongs to user 60001"), std::string::npos);
+    std::filesystem::permissions(top, perms(0755));
+    ASSERT_EQ(chown(top.c_str(), kOther, kOther), 0);
+    EXPECT_NE(why(folder).find(top.string() + " belongs to user 60001"), std::string::npos);
+    ASSERT_EQ(chown(top.c_str(), 0, 0), 0);
+  }
+}
+
+}  // namespace
+}  // namespace assertion::service

@@ -1,0 +1,212 @@
+// Rules for all unary methods: authorised callers, audit lines, parsing of messages.
+
+#include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client_stream.h"
+#include "partial_call.h"
+#include "server_fixture.h"
+
+namespace assertion::service {
+namespace {
+
+class UnaryCallTest : public ServerFixture {};
+class LimitedUnaryCallTest : public LimitedServerFixture {};
+
+// Calls each method with this process in each place of the policy.
+TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
+  GenerateOrdersKey();
+  const auto me = OwnIdentity();
+  enum Place { kNowhere, kClient, kViewer, kOperator, kApprover, kPlaces };
+  const auto put_me = [&](Place place) {
+    auto clients = Clients();
+    clients.front().callers.clear();
+    std::vector<Operator> operators;
+    if (place == kClient) {
+      clients.front().callers = {me};
+    } else if (place != kNowhere) {
+      operators = {{.caller = me,
+                    .roles = {place == kViewer     ? Role::kViewer
+                              : place == kOperator ? Role::kOperator
+                                                   : Role::kApprover}}};
+    }
+    SetPolicy(clients, operators);
+  };
+  v1::GetKeyRequest named;
+  named.set_client_id("orders");
+  const auto octets = named.SerializeAsString();  // client_id is field 1 of every request
+  const std::map<std::string, std::set<Place>> allowed = {
+      {"AssertionService/CreateAssertion", {kClient}},
+      {"AssertionService/GetCertificate", {kClient, kViewer, kOperator, kApprover}},
+      {"AssertionService/GetJwks", {kClient, kViewer, kOperator, kApprover}},
+      {"KeyAdminService/ListKeys", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/ListPendingChanges", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/ApproveChange", {kApprover}},
+      {"KeyAdminService/WithdrawChange", {kOperator, kApprover}},
+      {"KeyAdminService/GetAuditHead", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/GetKey", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/CreateEvidence", {kViewer, kOperator, kApprover}},
+      {"KeyAdminService/CreateCsr", {kOperator}},
+      {"KeyAdminService/GenerateKey", {kOperator}},
+      {"KeyAdminService/ImportCertificate", {kOperator}},
+      {"KeyAdminService/RotateKey", {kOperator}},
+      {"KeyAdminService/ScheduleKey", {kOperator}},
+      {"KeyAdminService/RevokeKey", {kOperator}},
+      {"KeyAdminService/DestroyKey", {kOperator}},
+      {"KeyAdminService/AcceptLedger", {kOperator}},
+      {"KeyAdminService/ProveKey", {kOperator}}};
+  std::size_t methods = 0;
+  for (const auto* service : {v1::AssertionService::service_full_name(), v1::KeyAdminService::service_full_name()}) {
+    const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
+    methods += static_cast<std::size_t>(descriptor->method_count());
+  }
+  EXPECT_EQ(methods, allowed.size() + 1) << "and CreateAssertions, whose requests are refused one by one";
+  for (const auto& [method, places] : allowed) {
+    for (int place = kNowhere; place != kPlaces; ++place) {
+      put_me(static_cast<Place>(place));
+      const bool is_bare =
+          method.ends_with("ListKeys") || method.ends_with("GetAuditHead") || method.ends_with("ListPendingChanges");
+      const auto status = CallRaw("/assertion.v1." + method, is_bare ? "" : octets);
+      EXPECT_EQ(status.error_code() != StatusCode::PERMISSION_DENIED, places.contains(static_cast<Place>(place)))
+          << method << " at place " << place << ": " << status.error_message();
+      if (status.error_code() == StatusCode::PERMISSION_DENIED) {
+        EXPECT_TRUE(status.error_message().starts_with("you are known here as \"" + me + "\""))
+            << status.error_message();
+      }
+    }
+  }
+  // Reads are not audited. Every other call is, with caller and outcome.
+  for (const auto& [method, places] : allowed) {
+    const auto lines = Audited(method.substr(method.find('/') + 1));
+    const bool reads = method.find("/Get") != std::string::npos || method.find("/List") != std::string::npos;
+    ASSERT_EQ(lines.size(), reads ? 0U : static_cast<std::size_t>(kPlaces)) << method;
+    for (int place = kNowhere; !reads && place != kPlaces; ++place) {
+      const auto& line = lines[static_cast<std::size_t>(place)];
+      EXPECT_EQ(line["caller"], me);
+      EXPECT_EQ(line["outcome"] != "PERMISSION_DENIED", places.contains(static_cast<Place>(place))) << line;
+    }
+  }
+}
+
+TEST_F(UnaryCallTest, NothingIsDoneWhileTheAuditLogCannotBeWritten) {
+  GenerateOrdersKey();
+  std::filesystem::remove(audit_path());
+  ExpectRefused(StatusCode::UNAVAILABLE, "the audit log cannot be written; try again later");
+  ExpectRefused(StatusCode::UNAVAILABLE, "the audit log cannot be written; try again later");
+  v1::GenerateKeyRequest generate;
+  generate.set_client_id("keyless");
+  generate.mutable_change()->set_expected_version(0);
+  v1::GenerateKeyResponse generated;
+  grpc::ClientContext context;
+  EXPECT_EQ(key_admin_.GenerateKey(&context, generate, &generated).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(keys_->Snapshot()->at("keyless").keys.empty());
+}
+
+TEST_F(UnaryCallTest, InvalidUtf8NamesItsField) {
+  const std::string method = "/assertion.v1.AssertionService/CreateAssertion";
+  auto status = CallRaw(method, "\x0a\x02\xff\xfe");
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "client_id: not valid UTF-8");
+  status = CallRaw(method, "\x0a\x06orders\x12\x01\xc3");
+  EXPECT_EQ(status.error_message(), "audience: not valid UTF-8");
+  for (const auto* bad : {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x8f\xbf\xbf", "\xe2\x82"}) {
+    request_.set_client_id(bad);
+    status = CallRaw(method, request_.SerializeAsString());
+    EXPECT_EQ(status.error_message(), "client_id: not valid UTF-8");
+  }
+  // extra_claims { fields { key: "\xff" value {} } }
+  status = CallRaw(method, std::string("\x0a\x06orders\x22\x07\x0a\x05\x0a\x01\xff\x12\x00", 17));
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "extra_claims.fields.key: not valid UTF-8");
+}
+
+// Protobuf's complaints about strings go to the log, limited to a few lines a second.
+TEST_F(UnaryCallTest, RepeatedInvalidUtf8WritesFewLogLines) {
+  const auto lines = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(1000);
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", lines));
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(CallRaw("/assertion.v1.AssertionService/GetJwks", "\x0a\x01\xff").error_code(),
+              StatusCode::INVALID_ARGUMENT);
+  }
+  const auto raw = testing::internal::GetCapturedStderr();
+  spdlog::set_default_logger(before);
+  EXPECT_EQ(raw, "");
+  EXPECT_LT(lines->last_formatted().size(), 50U);
+}
+
+// Otherwise an unlisted caller could spend the server's time and fill its log with costly messages.
+TEST_F(UnaryCallTest, TheMessageOfAnUnlistedCallerIsNotParsed) {
+  auto clients = Clients();
+  for (auto& client : clients) {
+    client.callers.clear();
+  }
+  SetPolicy(clients);
+  for (const auto* method : {"AssertionService/CreateAssertion", "AssertionService/GetCertificate",
+                             "AssertionService/GetJwks", "KeyAdminService/GenerateKey", "KeyAdminService/ListKeys"}) {
+    for (const std::string octets : {"\x0a\x01\xff", "\xff\xff\xff", ""}) {
+      const auto status = CallRaw(std::string("/assertion.v1.") + method, octets);
+      EXPECT_EQ(status.error_code(), StatusCode::PERMISSION_DENIED) << method << ": " << status.error_message();
+    }
+  }
+}
+
+TEST_F(UnaryCallTest, AnInvalidMessageIsRefused) {
+  for (const auto* method : {"/assertion.v1.AssertionService/CreateAssertion",
+                             "/assertion.v1.AssertionService/GetCertificate", "/assertion.v1.AssertionService/GetJwks",
+                             "/assertion.v1.KeyAdminService/GenerateKey", "/assertion.v1.KeyAdminService/ListKeys"}) {
+    const auto status = CallRaw(method, "\xff\xff\xff");
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << method;
+    EXPECT_NE(status.error_message().find("is not a assertion.v1."), std::string::npos) << status.error_message();
+  }
+}
+
+TEST_F(UnaryCallTest, ARequestOver64KiBIsRefused) {
+  request_.set_audience(std::string(65536, 'a'));
+  EXPECT_EQ(Create().error_code(), StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST_F(LimitedUnaryCallTest, ACallWithoutAMessageEndsAfterTheWait) {
+  GenerateOrdersKey();
+  const auto stub = Start({.message_wait = std::chrono::milliseconds(200)});
+  for (const char* method : {"AssertionService/CreateAssertion", "AssertionService/GetCertificate",
+                             "AssertionService/GetJwks", "KeyAdminService/RotateKey", "KeyAdminService/GetKey",
+                             "KeyAdminService/ApproveChange", "KeyAdminService/ProveKey"}) {
+    PartialCall call(channel_, std::string("/assertion.v1.") + method);
+    const auto status = call.Finish();
+    EXPECT_EQ(status.error_code(), StatusCode::DEADLINE_EXCEEDED) << method << ": " << status.error_message();
+  }
+  ClientStream served(*stub, {RequestWithTag(1)}, false);
+  ASSERT_TRUE(served.Next());
+  const auto answers = ClientStream(*stub, {}, false).Finish();
+  EXPECT_EQ(answers.status.error_code(), StatusCode::UNAVAILABLE) << answers.status.error_message();
+  // The connection stays open, and so does a stream that has received a request.
+  v1::CreateAssertionResponse response;
+  grpc::ClientContext context;
+  EXPECT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());
+  served.context().TryCancel();
+  EXPECT_EQ(served.Finish().status.error_code(), StatusCode::CANCELLED);
+}
+
+TEST_F(LimitedUnaryCallTest, StopDoesNotWaitForMessages) {
+  GenerateOrdersKey();
+  const auto stub = Start({});
+  PartialCall call(channel_, "/assertion.v1.AssertionService/CreateAssertion");
+  v1::CreateAssertionResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->CreateAssertion(&context, request_, &response).ok());  // so the headers of `call` have arrived
+  limited_->Stop(std::chrono::seconds(60));
+  const auto status = call.Finish();
+  EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+}  // namespace
+}  // namespace assertion::service
