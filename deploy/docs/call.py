@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 """Calls one method of assertiond with JSON, and prints the answer as JSON.
 
-The JSON is Protobuf's (https://protobuf.dev/programming-guides/json/), with the field names of the protos. A stream takes
-an array of requests, and prints an array of answers. Needs protoc, python3-grpcio and python3-protobuf.
+The JSON is Protobuf's (https://protobuf.dev/programming-guides/json/), with the field names of the protos. A stream
+takes an array of requests, and prints an array of answers. Needs protoc, python3-grpcio and python3-protobuf.
 Exit status: 0 the method answered OK; 1 it answered an error, printed as CODE: message; 2 wrong usage.
 """
 import argparse
@@ -32,6 +32,11 @@ def parse_options():
     return options
 
 
+def fail(message):
+    print(f'call.py: {message}', file=sys.stderr)
+    sys.exit(2)
+
+
 def open_channel(options):
     if options.server.startswith('unix:'):
         return grpc.insecure_channel(options.server)  # the kernel tells the server the caller's user
@@ -47,7 +52,7 @@ def find_method(pool, files, name):
                 if method.name == name:
                     full_name = f'{file.package}.{service.name}'
                     return f'/{full_name}/{name}', pool.FindServiceByName(full_name).FindMethodByName(name), method
-    sys.exit(f'call.py: no method named "{name}"')
+    fail(f'no method named "{name}"')
 
 
 def call(channel, pool, files, options):
@@ -75,13 +80,12 @@ def main():
     files = proto_files.read()
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
-        pool.Add(file)
+        pool.AddSerializedFile(file.SerializeToString())
     with open_channel(options) as channel:
         try:
             answer = call(channel, pool, files, options)
         except (json.JSONDecodeError, json_format.ParseError) as error:
-            print(f'call.py: the request is not JSON of {options.method}: {error}', file=sys.stderr)
-            sys.exit(2)
+            fail(f'the request is not JSON of {options.method}: {error}')
         except grpc.RpcError as error:
             sys.exit(f'{error.code().name}: {error.details()}')
     print(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -14,7 +14,12 @@ def read(directory=DIRECTORY):
     files = sorted(str(path.relative_to(directory)) for path in directory.rglob('*.proto'))
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder, 'descriptors')
-        if subprocess.run(['protoc', f'--proto_path={directory}', '--include_imports', '--include_source_info',
-                           f'--descriptor_set_out={out}', *files], check=False).returncode != 0:
+        command = ['protoc', f'--proto_path={directory}', '--include_imports', '--include_source_info',
+                   f'--descriptor_set_out={out}', *files]
+        try:
+            subprocess.run(command, check=True)
+        except FileNotFoundError:
+            sys.exit('protoc is not installed: apt-get install protobuf-compiler')
+        except subprocess.CalledProcessError:
             sys.exit(f'protoc cannot read the protos in {directory}')
         return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())

@@ -1,6 +1,6 @@
 // The API reference's examples: each is called on a live server and must be answered as the page shows.
-// After a wanted change of an answer: E2E_RECORD=1 ctest --test-dir build/release -R '^e2e\.api_reference$' writes the answers
-// to the examples; then build the target api-reference.
+// After an intended change of an answer, E2E_RECORD=1 ctest --test-dir build/release -R '^e2e\.api_reference$' writes
+// the answers to the examples; then build the target api-reference.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,11 +20,25 @@ const INSTANT = /\b(?!9999)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
 
 // The fields whose values differ from run to run: the word that stands for the value, and the value's form.
 const VOLATILE = {
-  assertion: ['JWT', COMPACT], checkpoint_sequence: ['SEQUENCE', /^\d+$/], cka_id: ['CKA_ID', BASE64], chain_der: ['DER', BASE64],
-  csr_pem: ['CSR', PEM], der: ['DER', BASE64], digest: ['DIGEST', SHA256], evidence: ['JWS', COMPACT], hash: ['HASH', SHA256],
-  id: ['CHANGE', /^[\w-]{16,}$/], jti: ['JTI', /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/], kid: ['KID', SHA256],
-  n: ['MODULUS', /^[\w-]{342}$/], pem: ['PEM', PEM], requested_by: ['CALLER', /^uid:\d+$/], sequence: ['SEQUENCE', /^[1-9]\d*$/],
-  x5c: ['DER', BASE64], x5t_s256: ['THUMBPRINT', SHA256], 'x5t#S256': ['THUMBPRINT', SHA256],
+  assertion: ['JWT', COMPACT],
+  chain_der: ['DER', BASE64],
+  checkpoint_sequence: ['SEQUENCE', /^[1-9]\d*$/],
+  cka_id: ['CKA_ID', BASE64],
+  csr_pem: ['CSR', PEM],
+  der: ['DER', BASE64],
+  digest: ['DIGEST', SHA256],
+  evidence: ['JWS', COMPACT],
+  hash: ['HASH', SHA256],
+  id: ['CHANGE', /^[\w-]{16,}$/],
+  jti: ['JTI', /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/],
+  kid: ['KID', SHA256],
+  n: ['MODULUS', /^[\w-]{342}$/],
+  pem: ['PEM', PEM],
+  requested_by: ['CALLER', /^uid:\d+$/],
+  sequence: ['SEQUENCE', /^[1-9]\d*$/],
+  x5c: ['DER', BASE64],
+  x5t_s256: ['THUMBPRINT', SHA256],
+  'x5t#S256': ['THUMBPRINT', SHA256],
 };
 
 // Words for volatile values. A value keeps its word, and a word its value.
@@ -71,7 +85,10 @@ describe('the API reference', () => {
 
   before(async () => {
     authority = await CertificateAuthority.found('example');
-    deployment = await Deployment.start([{ client_id: 'orders', audiences: ['https://is.example/token'], binding: 'jwks', extra_claims: ['account'] }], (folder) => ({
+    const orders = {
+      client_id: 'orders', audiences: ['https://is.example/token'], binding: 'jwks', extra_claims: ['account'],
+    };
+    deployment = await Deployment.start([orders], (folder) => ({
       tls: mutualTls(folder, authority.certificate),
       audit: { checkpoint_lines: 1 },
       two_person_rule: { methods: ['RevokeKey', 'DestroyKey'], window: '1h' },
@@ -82,9 +99,8 @@ describe('the API reference', () => {
     }), (made) => made.makeTlsKey(authority));
     certificates = mkdtempSync(path.join(temporaryFolder(), 'approver-'));
     const { cert, key } = await authority.identity('DNS:approver.example');
-    for (const [name, pem] of [['signer.pem', authority.certificate], ['approver.pem', cert], ['approver.key', key]]) {
-      writeFileSync(path.join(certificates, name), pem, { mode: 0o600 });
-    }
+    const files = { 'signer.pem': authority.certificate, 'approver.pem': cert, 'approver.key': key };
+    for (const [name, pem] of Object.entries(files)) writeFileSync(path.join(certificates, name), pem, { mode: 0o600 });
     words.set('TOMORROW', `${new Date(Date.now() + 86_400_000).toISOString().slice(0, 19)}Z`);
   });
 
@@ -93,14 +109,17 @@ describe('the API reference', () => {
     if (process.env.E2E_RECORD) writeFileSync(EXAMPLES, `${JSON.stringify(examples, null, 2)}\n`);
   });
 
-  async function call({ method, options = ['$ASSERTIOND_SERVER'], request }) {
-    const servers = { $ASSERTIOND_SERVER: deployment.environment.ASSERTIOND_SERVER, 'signer.example:8443': `127.0.0.1:${deployment.tlsPort}` };
-    const answer = JSON.parse(await output('/usr/bin/python3', ['-B', path.join(DOCS, 'call.py'),
-      ...options.map((option) => servers[option] ?? option), method, JSON.stringify(words.show(request))], { cwd: certificates }));
+  async function answerOf({ method, options = ['$ASSERTIOND_SERVER'], request }) {
+    const servers = {
+      $ASSERTIOND_SERVER: deployment.environment.ASSERTIOND_SERVER,
+      'signer.example:8443': `127.0.0.1:${deployment.tlsPort}`,
+    };
+    const call = [...options.map((option) => servers[option] ?? option), method, JSON.stringify(words.show(request))];
+    const answer = JSON.parse(await output(path.join(DOCS, 'call.py'), call, { cwd: certificates }));
     return Array.isArray(answer) ? answer.sort((a, b) => a.tag - b.tag) : answer;
   }
 
-  // What happens outside the API before a method is called.
+  // Steps outside the API, before a method is called.
   const prepare = {
     // The authority's answer to the request of CreateCsr.
     async ImportCertificate() {
@@ -136,7 +155,7 @@ describe('the API reference', () => {
   for (const example of examples) {
     it(`${example.method} answers as shown`, async () => {
       await prepare[example.method]?.();
-      const answer = words.hide(await call(example));
+      const answer = words.hide(await answerOf(example));
       if (process.env.E2E_RECORD) example.answer = answer;
       assert.deepEqual(answer, example.answer);
     });
@@ -146,7 +165,9 @@ describe('the API reference', () => {
     for (const { command } of examples.filter((example) => example.command)) {
       const [, noun, verb] = command.split(' ');
       const help = await deployment.ctl(noun, verb, '--help');
-      for (const [, flag] of command.matchAll(/ (--[\w-]+)/g)) assert.match(help, new RegExp(`^ *${flag}\\b`, 'm'), command);
+      for (const [, flag] of command.matchAll(/ (--[\w-]+)/g)) {
+        assert.match(help, new RegExp(`^ *${flag}\\b`, 'm'), command);
+      }
     }
   });
 
