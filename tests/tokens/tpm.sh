@@ -24,7 +24,7 @@ start_tpm() {
     --ctrl "type=unixio,path=$dir/tpm.ctrl" --flags not-need-init,startup-clear
 }
 
-# The bus starts the resource manager for the first that asks, and again until the TPM listens. It ends with its bus.
+# The bus starts the resource manager for the first that asks, and again until the TPM listens.
 start_bus() {
   cat >"$dir/bus.conf" <<CONF
 <busconfig><type>session</type><listen>unix:path=$dir/bus</listen><servicedir>$dir/services</servicedir>
@@ -36,6 +36,8 @@ CONF
   background dbus-daemon --nofork --config-file="$dir/bus.conf"
   wait_until "the TPM's resource manager" dbus-send --session --print-reply --dest=com.intel.tss2.Tabrmd \
     /com/intel/tss2/Tabrmd/Tcti org.freedesktop.DBus.Introspectable.Introspect
+  remember_process "$(dbus-send --session --print-reply=literal --dest=org.freedesktop.DBus /org/freedesktop/DBus \
+    org.freedesktop.DBus.GetConnectionUnixProcessID string:com.intel.tss2.Tabrmd | awk '{ print $2 }')"
 }
 
 make_token() {
