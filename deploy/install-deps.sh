@@ -10,7 +10,7 @@ usage() {
 usage: deploy/install-deps.sh [build] [package] [test]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
-  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, tokens
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
 }

@@ -138,7 +138,6 @@ start() {
   set_init_args ''
   set_launcher
   start_token
-  rm -f "$dir/so_pin"
 }
 
 stop() {
