@@ -22,7 +22,7 @@ package=(dpkg-dev file gzip)
 test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19
   libclang-rt-19-dev libengine-pkcs11-openssl
   python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11
-  p11-kit p11-kit-modules libnss3-tools opencryptoki socat iproute2 nftables procps libfaketime
+  p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
   mmdebstrap systemd-container groff-base)
 

@@ -34,6 +34,7 @@ wrong_pin_is_refused() {   # DIR
 other_user_reads_nothing() {   # DIR
   [ "$(find "$1/pin" -perm 0600)" = "$1/pin" ] && [ -z "$(find "$1" -maxdepth 0 -perm /044)" ]
 }
+keeps_the_working_directory() { [ "$(cd "$work" && "$1/run" pwd -P)" = "$(cd "$work" && pwd -P)" ]; }   # DIR
 uri_names_module_and_pin() { grep -F "?module-path=$(cat "$1/module")&pin-source=file:$1/pin" "$1/uri"; }
 processes_have_ended() {   # FILE: lines of process and start time
   local process since
@@ -58,12 +59,14 @@ for script in "$root"/tests/tokens/*.sh; do
   fi
   check "$name starts" "$script" start "$one"
   check "$name starts a second time" "$script" start "$two"
+  if [ ! -d "$one" ] || [ ! -d "$two" ]; then continue; fi
   check "$name does not start in a folder that is in use" status_is 1 "$script" start "$one"
   check "$name: the first token logs in" logs_in "$one"
   check "$name: the second token logs in" logs_in "$two"
   check "$name: a wrong PIN is refused" wrong_pin_is_refused "$one"
   check "$name: the PINs differ" status_is 1 cmp "$one/pin" "$two/pin"
   check "$name: the PIN is its owner's" other_user_reads_nothing "$one"
+  check "$name: run keeps the working directory" keeps_the_working_directory "$one"
   check "$name: the URI names module and PIN" uri_names_module_and_pin "$one"
   cat "$one/processes" "$two/processes" >"$work/processes"
   check "$name: the first stops" "$script" stop "$one"

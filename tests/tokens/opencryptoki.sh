@@ -36,7 +36,7 @@ start_daemon() {
     mount --bind "$1/shm" /dev/shm && mount --bind "$1/run" /run &&
     exec pkcsslotd -f' sh "$dir/system"
   wait_until "pkcsslotd's socket" test -S "$dir/system/run/pkcsslotd.socket"
-  set_launcher nsenter "--mount=/proc/$!/ns/mnt" "--ipc=/proc/$!/ns/ipc" --
+  set_launcher nsenter "--mount=/proc/$!/ns/mnt" "--ipc=/proc/$!/ns/ipc" "--root=/proc/$!/root" --
 }
 
 # PINs have 4 to 8 characters. A PIN that another has set must be changed before it is good for anything.

@@ -18,6 +18,7 @@ needs_file() {   # FILE PACKAGE
   [ -e "$1" ] || unavailable "needs $1; install the package $2"
 }
 needs_namespaces() {   # OPTION OF unshare...
+  needs_command mount mount
   [ "$(id -u)" = 0 ] || unavailable "must run as root: the module's configuration is in folders of the system"
   unshare "$@" true 2>/dev/null || unavailable "may not make namespaces (unshare $*): give the container CAP_SYS_ADMIN"
 }
@@ -27,15 +28,16 @@ quietly() {
   "$@" >>"$dir/log" 2>&1 </dev/null || { tail -n 20 "$dir/log" >&2; failed "failed: $*"; }
 }
 
-wait_until() {   # DESCRIPTION COMMAND...
+wait_until() {   # DESCRIPTION COMMAND...: 30 s at most, and as long as what background started runs
   local description=$1 tries
   shift
   for ((tries = 0; tries < 600; tries++)); do
     if "$@" >/dev/null 2>&1; then return; fi
+    kill -0 "$!" 2>/dev/null || break   # the last that background started
     sleep 0.05
   done
   tail -n 20 "$dir/log" >&2
-  failed "$description did not come within 30 s"
+  failed "$description is not there after $((tries / 20)) s"
 }
 
 random_digits() {   # COUNT
@@ -60,7 +62,8 @@ set_launcher() {   # [COMMAND...]
   {
     printf '#!/bin/sh\nset -a\n. %q\nset +a\n' "$dir/env"
     # shellcheck disable=SC2016 # expanded by DIR/run
-    if [ $# -gt 0 ]; then printf 'exec'; printf ' %q' "$@"; printf ' "$@"\n'; else printf 'exec "$@"\n'; fi
+    # env, because entering a namespace changes the working directory.
+    if [ $# -gt 0 ]; then printf 'exec'; printf ' %q' "$@"; printf ' env --chdir="$PWD" "$@"\n'; else printf 'exec "$@"\n'; fi
   } >"$dir/run"
   chmod 0700 "$dir/run"
 }
