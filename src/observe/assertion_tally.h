@@ -5,12 +5,12 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <tuple>
 
 #include "assertion/duration_histogram.h"
+#include "assertion/mutex.h"
 
 namespace assertion {
 
@@ -52,8 +52,8 @@ class AssertionTally {
     }
   };
   struct alignas(64) Part {
-    mutable std::mutex mutex;  // that of another thread only when two have the same part
-    std::map<Key, std::uint64_t, Less> counts;
+    mutable Mutex mutex;  // that of another thread only when two have the same part
+    std::map<Key, std::uint64_t, Less> counts GUARDED_BY(mutex);
   };
 
   std::array<Part, 16> parts_;

@@ -9,13 +9,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <iterator>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "assertion/utf8.h"
 
 namespace assertion {
@@ -104,7 +104,7 @@ class SparingLog::Kind {
  public:
   // False: the line is only counted; `first` tells whether it is the first that is.
   bool Take(spdlog::level::level_enum level, std::string_view line, bool& first) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto now = std::chrono::steady_clock::now();
     if (counted_ == 0 && now - began_ >= std::chrono::seconds(1)) {
       began_ = now;
@@ -124,23 +124,25 @@ class SparingLog::Kind {
 
   // Begins another second.
   void WriteCount() {
+    auto level = spdlog::level::warn;
     std::string line;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
+      level = level_;
       line = "… and " + std::to_string(std::exchange(counted_, 0)) + " more like: " + example_;
       began_ = std::chrono::steady_clock::now();
       written_ = 0;
     }
-    spdlog::log(level_, "{}", line);
+    spdlog::log(level, "{}", line);
   }
 
  private:
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point began_;
-  std::size_t written_ = 0;
-  std::size_t counted_ = 0;
-  spdlog::level::level_enum level_ = spdlog::level::warn;  // of the first that was counted
-  std::string example_;
+  Mutex mutex_;
+  std::chrono::steady_clock::time_point began_ GUARDED_BY(mutex_);
+  std::size_t written_ GUARDED_BY(mutex_) = 0;
+  std::size_t counted_ GUARDED_BY(mutex_) = 0;
+  spdlog::level::level_enum level_ GUARDED_BY(mutex_) = spdlog::level::warn;  // of the first line that was counted
+  std::string example_ GUARDED_BY(mutex_);
 };
 
 // The thread that writes the counts, a second after the first line that was not written. It begins with the first.
@@ -152,15 +154,15 @@ class SparingLog::Counting {
   }
 
   void Add(std::shared_ptr<Kind> kind) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     kinds_.push_back(std::move(kind));
     filled_.notify_one();
   }
 
  private:
   void Work(const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    while (filled_.wait(lock, stop, [this] { return !kinds_.empty(); })) {
+    MutexLock lock(mutex_);
+    while (filled_.wait(lock, stop, [this]() REQUIRES(mutex_) { return !kinds_.empty(); })) {
       filled_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
       const auto kinds = std::exchange(kinds_, {});
       lock.unlock();
@@ -171,9 +173,9 @@ class SparingLog::Counting {
     }
   }
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any filled_;
-  std::vector<std::shared_ptr<Kind>> kinds_;
+  std::vector<std::shared_ptr<Kind>> kinds_ GUARDED_BY(mutex_);
   std::jthread thread_{[this](const std::stop_token& stop) { Work(stop); }};
 };
 

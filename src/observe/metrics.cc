@@ -195,7 +195,7 @@ Families Metrics::Collect() const {
   take(OfAssertions(tally_));
   take(OfHsms(hsms_));
   take(OfKeys(hsms_));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (log_ != nullptr) {
     take(OfAudit(*log_));
   }

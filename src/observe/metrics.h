@@ -4,9 +4,9 @@
 
 #include <chrono>
 #include <cstddef>
-#include <mutex>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
 #include "observe/readiness.h"
@@ -24,7 +24,7 @@ class Metrics {
 
   // The audit log ends before this.
   void ForgetLog() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     log_ = nullptr;
   }
 
@@ -38,8 +38,8 @@ class Metrics {
   const std::size_t configured_hsms_;
   const Readiness& readiness_;
   const AssertionTally& tally_;
-  mutable std::mutex mutex_;
-  const audit::Log* log_;
+  mutable Mutex mutex_;
+  const audit::Log* log_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion

@@ -216,7 +216,7 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
 void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
   bool ending = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     streams_.push_back(stream);
     ending = ending_;
   }
@@ -228,7 +228,7 @@ void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
 void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence) {
   std::vector<std::weak_ptr<AssertionStream>> streams;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(streams_, [](const auto& one) { return one.expired(); });
     streams = streams_;
   }
@@ -246,7 +246,7 @@ void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age, std::c
 void AssertionService::EndStreams() {
   std::vector<std::weak_ptr<AssertionStream>> streams;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ending_ = true;
     streams.swap(streams_);
   }

@@ -3,10 +3,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "policy/policy.h"
 #include "service/assertion_stream.h"
@@ -61,9 +61,9 @@ class AssertionService final : public RawAssertionService {
   Records audit_;
   AssertionTally* tally_;
 
-  std::mutex mutex_;
-  bool ending_ = false;
-  std::vector<std::weak_ptr<AssertionStream>> streams_;
+  Mutex mutex_;
+  bool ending_ GUARDED_BY(mutex_) = false;
+  std::vector<std::weak_ptr<AssertionStream>> streams_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion::service

@@ -14,7 +14,7 @@ std::shared_ptr<AssertionStream> AssertionStream::Open(Make make) {
 
 void AssertionStream::End(const grpc::Status& why) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!end_) {
       end_ = why;
     }
@@ -29,7 +29,7 @@ void AssertionStream::OnReadDone(bool ok) {
   }
   silent_ = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (end_) {
       return;  // what comes after the end is not read
     }
@@ -43,19 +43,19 @@ void AssertionStream::OnReadDone(bool ok) {
   }
   Ask(request);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     reading_ = false;
   }
   Proceed();
 }
 
 void AssertionStream::Ask(const v1::CreateAssertionsRequest& request) {
-  auto ticket = std::make_shared<AssertionTicket>();
+  std::shared_ptr<AssertionTicket> ticket;
   Tickets::iterator place;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
+    ticket = std::make_shared<AssertionTicket>(cancelled_);
     place = unanswered_.insert(unanswered_.end(), ticket);
-    ticket->cancelled = cancelled_;
   }
   make_(request, std::move(ticket), [self = self_, place, tag = request.tag()](Result<grpc::ByteBuffer> outcome) {
     self->Answer(place, tag, std::move(outcome));
@@ -72,7 +72,7 @@ void AssertionStream::Answer(Tickets::iterator place, std::uint64_t tag, Result<
     outcome = Serialize(refusal);
   }
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     unanswered_.erase(place);
     answers_.push_back(std::move(*outcome));
   }
@@ -87,7 +87,7 @@ void AssertionStream::Proceed() {
     grpc::WriteOptions options;
     std::optional<grpc::Status> finish;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (finished_) {
         return;
       }
@@ -122,14 +122,14 @@ void AssertionStream::Proceed() {
     if (read) {
       StartRead(&read_);
     }
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     --starting_;
   }
 }
 
 void AssertionStream::OnWriteDone(bool ok) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     writing_ = false;
     cancelled_ = cancelled_ || !ok;  // nobody is there to read it
   }
@@ -139,7 +139,7 @@ void AssertionStream::OnWriteDone(bool ok) {
 void AssertionStream::OnCancel() {
   Tickets tickets;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     cancelled_ = true;
     tickets = unanswered_;
   }

@@ -11,9 +11,9 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "assertion/mutex.h"
 #include "assertion/v1/assertion.pb.h"
 #include "service/audited_call.h"
 #include "signing/hsm_group.h"
@@ -58,7 +58,7 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   void Ask(const v1::CreateAssertionsRequest& request);
   void Answer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome);
   void Proceed();
-  std::size_t Unanswered() const;
+  std::size_t Unanswered() const REQUIRES(mutex_);
 
   const Make make_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
@@ -67,15 +67,15 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   grpc::ByteBuffer read_;
   grpc::ByteBuffer written_;
 
-  std::mutex mutex_;
-  Tickets unanswered_;
-  std::deque<grpc::ByteBuffer> answers_;  // to be written
-  bool reading_ = false;                  // or what was read is being looked at
-  bool writing_ = false;
-  int starting_ = 0;  // threads that call StartRead or StartWrite
-  bool cancelled_ = false;
-  bool finished_ = false;
-  std::optional<grpc::Status> end_;
+  Mutex mutex_;
+  Tickets unanswered_ GUARDED_BY(mutex_);
+  std::deque<grpc::ByteBuffer> answers_ GUARDED_BY(mutex_);  // to be written
+  bool reading_ GUARDED_BY(mutex_) = false;                  // or what was read is being looked at
+  bool writing_ GUARDED_BY(mutex_) = false;
+  int starting_ GUARDED_BY(mutex_) = 0;  // threads that call StartRead or StartWrite
+  bool cancelled_ GUARDED_BY(mutex_) = false;
+  bool finished_ GUARDED_BY(mutex_) = false;
+  std::optional<grpc::Status> end_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion::service

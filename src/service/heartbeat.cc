@@ -17,7 +17,7 @@ Heartbeat::Heartbeat()
     : nowhere_(grpc::CreateChannel("", nullptr)), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 void Heartbeat::Run(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
     Beat();
     stopped_.wait_for(lock, stop, kInterval, [] { return false; });

@@ -3,10 +3,11 @@
 #include <grpcpp/generic/generic_stub.h>
 
 #include <condition_variable>
-#include <mutex>
 #include <semaphore>
 #include <stop_token>
 #include <thread>
+
+#include "assertion/mutex.h"
 
 namespace assertion::service {
 
@@ -26,7 +27,7 @@ class Heartbeat {
 
   grpc::GenericStub nowhere_;
   std::binary_semaphore came_{0};
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any stopped_;
   std::jthread thread_;
 };

@@ -41,7 +41,7 @@ Status Peers::JudgeCertificate(const grpc::ServerContextBase& context, grpc::str
   const auto peer = context.peer();
   const auto trust = trust_.load();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = known_.find(peer);
     if (found != known_.end() && found->second.certificate == pem && found->second.trust == trust &&
         std::time(nullptr) < found->second.until) {
@@ -49,7 +49,7 @@ Status Peers::JudgeCertificate(const grpc::ServerContextBase& context, grpc::str
     }
   }
   {
-    const std::lock_guard lock(meeting_);
+    const MutexLock lock(meeting_);
     if (met_) {
       met_(peer);
     }
@@ -57,7 +57,7 @@ Status Peers::JudgeCertificate(const grpc::ServerContextBase& context, grpc::str
   const auto verified = trust->Verify(pem);
   auto caller = service::Authenticate(context);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     known_.insert_or_assign(peer, Known{.certificate = std::string(pem),
                                         .caller = caller ? std::optional(std::move(*caller)) : std::nullopt,
                                         .trust = verified ? trust : nullptr,
@@ -69,7 +69,6 @@ Status Peers::JudgeCertificate(const grpc::ServerContextBase& context, grpc::str
   return {};
 }
 
-// With mutex_ held.
 bool Peers::IsGood(Known& known) const {
   const auto trust = trust_.load();
   if (known.trust == trust && std::time(nullptr) < known.until) {
@@ -86,7 +85,7 @@ bool Peers::IsCondemned(const std::string& peer, const std::function<bool(const 
   if (peer.starts_with("uid:")) {
     return dropped(Caller::Authenticated({peer}));
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = known_.find(peer);
   if (found == known_.end()) {
     return unknown_end;
@@ -105,12 +104,13 @@ std::size_t Peers::EndUnlisted(std::span<Connections* const> all, const Policy& 
 }
 
 void Peers::Sweep(std::span<Connections* const> all, const std::shared_ptr<const Policy>& policy) {
-  const std::lock_guard one_at_a_time(sweeping_);
+  const MutexLock one_at_a_time(sweeping_);
   const auto trust = trust_.load();
-  const bool fewer_listed = swept_policy_ && swept_policy_ != policy && ListsFewer(*swept_policy_, *policy);
+  const auto before = std::exchange(swept_policy_, policy);
+  const bool fewer_listed = before && before != policy && ListsFewer(*before, *policy);
   const bool unknown_end = fewer_listed || (swept_trust_ && swept_trust_ != trust);
   const auto dropped = [&](const Caller& caller) {
-    return fewer_listed && swept_policy_->Admit(caller) && !policy->Admit(caller);
+    return fewer_listed && before->Admit(caller) && !policy->Admit(caller);
   };
   std::size_t ended = 0;
   for (auto* const connections : all) {
@@ -119,13 +119,12 @@ void Peers::Sweep(std::span<Connections* const> all, const std::shared_ptr<const
   if (ended > 0) {
     spdlog::warn("{} connections are ended: their peers are revoked or listed no more", ended);
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(known_, [](const auto& entry) { return !entry.second.seen; });
   for (auto& [peer, known] : known_) {
     known.seen = false;
   }
   swept_trust_ = trust;
-  swept_policy_ = policy;
 }
 
 }  // namespace assertion::service

@@ -7,7 +7,6 @@
 #include <ctime>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +16,7 @@
 
 #include "assertion/caller.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "policy/policy.h"
 #include "service/connections.h"
 #include "x509/trust.h"
@@ -40,7 +40,7 @@ class Peers {
 
   // Told of a TLS connection's first call, by the peer's name, and now and then again, on any thread; empty: nobody is.
   void TellMet(std::function<void(const std::string& peer)> met) {
-    const std::lock_guard lock(meeting_);
+    const MutexLock lock(meeting_);
     met_ = std::move(met);
   }
 
@@ -63,21 +63,21 @@ class Peers {
   };
 
   Status JudgeCertificate(const grpc::ServerContextBase& context, grpc::string_ref certificate);
-  bool IsGood(Known& known) const;
+  bool IsGood(Known& known) const REQUIRES(mutex_);
   bool IsCondemned(const std::string& peer, const std::function<bool(const Caller&)>& dropped, bool unknown_end);
 
   std::atomic<std::shared_ptr<const x509::Trust>> trust_ =
       std::make_shared<const x509::Trust>(x509::Trust::Nobody("this server believes no certificate yet"));
-  std::mutex mutex_;
-  std::unordered_map<std::string, Known> known_;  // by peer address
+  Mutex mutex_;
+  std::unordered_map<std::string, Known> known_ GUARDED_BY(mutex_);  // by peer address
 
-  std::mutex meeting_;
-  std::function<void(const std::string& peer)> met_;
+  Mutex meeting_;
+  std::function<void(const std::string& peer)> met_ GUARDED_BY(meeting_);
 
-  std::mutex sweeping_;
+  Mutex sweeping_;
   // Of the sweep before.
-  std::shared_ptr<const x509::Trust> swept_trust_;
-  std::shared_ptr<const Policy> swept_policy_;
+  std::shared_ptr<const x509::Trust> swept_trust_ GUARDED_BY(sweeping_);
+  std::shared_ptr<const Policy> swept_policy_ GUARDED_BY(sweeping_);
 };
 
 }  // namespace assertion::service

@@ -5,8 +5,9 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
+
+#include "assertion/mutex.h"
 
 namespace assertion::service {
 
@@ -26,8 +27,8 @@ class Reflections {
   bool Add(const std::string& peer);
   void Remove(const std::string& peer);
 
-  std::mutex mutex_;
-  std::map<std::string, std::size_t, std::less<>> open_;
+  Mutex mutex_;
+  std::map<std::string, std::size_t, std::less<>> open_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion::service

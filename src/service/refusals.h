@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/rate.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
@@ -50,10 +50,10 @@ class Refusals {
   RateLimit budget_;
   audit::Log* const log_;  // until Stop
   AssertionTally* const tally_;
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any filled_;
-  std::map<std::string, std::uint64_t, std::less<>> counts_;  // of the second that is on
-  std::chrono::system_clock::time_point since_;
+  std::map<std::string, std::uint64_t, std::less<>> counts_ GUARDED_BY(mutex_);  // of this second
+  std::chrono::system_clock::time_point since_ GUARDED_BY(mutex_);
   std::jthread thread_;
 };
 

@@ -13,12 +13,12 @@
 #include <algorithm>
 #include <condition_variable>
 #include <fstream>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "observe/log.h"
 #include "service/assertion_service.h"
 #include "service/heartbeat.h"
@@ -85,8 +85,7 @@ struct Server::Parts {
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
-  // With `listening` held.
-  std::vector<Connections*> AllConnections() const {
+  std::vector<Connections*> AllConnections() const REQUIRES(listening) {
     std::vector<Connections*> all;
     for (auto* const connections :
          {listener ? listener->connections() : nullptr, tls_listener ? tls_listener->connections() : nullptr}) {
@@ -98,7 +97,7 @@ struct Server::Parts {
   }
 
   void Sweep() {
-    const std::lock_guard lock(listening);
+    const MutexLock lock(listening);
     peers->Sweep(AllConnections(), policy_in_force.load());
   }
 
@@ -110,7 +109,7 @@ struct Server::Parts {
     }
     malloc_trim(0);  // what is free, and only kept, is nobody's fault
     if (const auto resident = Resident(); resident >= at_start + kMostMoreMemory) {
-      const std::lock_guard lock(listening);
+      const MutexLock lock(listening);
       if (const auto ended = peers->EndUnlisted(AllConnections(), *policy_in_force.load()); ended > 0) {
         shed.Write(spdlog::level::warn, std::to_string(ended) +
                                             " connections of unlisted peers are ended: the server has " +
@@ -120,7 +119,7 @@ struct Server::Parts {
   }
 
   void StopListening() {
-    const std::lock_guard lock(listening);
+    const MutexLock lock(listening);
     if (listener) {
       listener->Stop();
     }
@@ -130,8 +129,8 @@ struct Server::Parts {
   }
 
   const std::shared_ptr<Peers> peers = std::make_shared<Peers>();
-  std::mutex listening;  // while the listeners' connections are looked at, or stop
-  std::unique_ptr<LocalListener> listener;
+  Mutex listening;  // held while the connections of the listeners are used or end
+  std::unique_ptr<LocalListener> listener GUARDED_BY(listening);
   const CurrentPolicy& policy_in_force;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
   Refusals refusals;
@@ -212,7 +211,10 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   const auto listed = [&policy](const std::string& peer) {
     return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
   };
-  RETURN_IF_ERROR(parts->listener->Start(*parts->server, connections, listed));
+  {
+    const MutexLock lock(parts->listening);
+    RETURN_IF_ERROR(parts->listener->Start(*parts->server, connections, listed));
+  }
   parts->server->GetHealthCheckService()->SetServingStatus(true);
   std::unique_ptr<Server> server(new Server(std::move(parts)));
   server->Watch(limits);
@@ -226,8 +228,8 @@ void Server::Watch(const Limits& limits) {
     // More often than told, a long interval would let what is known of closed connections pile up.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
     const auto wake = std::min({interval, limits.stream_age, limits.message_wait, kTick});
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
+    Mutex mutex;
+    MutexLock lock(mutex);
     std::condition_variable_any waiting;
     auto next = std::chrono::steady_clock::now() + interval;
     while (!waiting.wait_for(lock, stop, wake, [&stop] { return stop.stop_requested(); })) {
@@ -274,7 +276,7 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->server->Wait();
     parts_->server.reset();
     {
-      const std::lock_guard lock(parts_->listening);
+      const MutexLock lock(parts_->listening);
       parts_->listener.reset();
     }
     parts_->refusals.Stop();

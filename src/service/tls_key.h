@@ -35,7 +35,7 @@ class TlsKey {
   const Bytes id_;
   SigningQueue& queue_;
   std::map<const Algorithm*, SigningKeyPtr> keys_;
-  std::shared_mutex open_;
+  std::shared_mutex open_;  // shared by those that sign, which Mutex cannot be
   bool closed_ = false;
 };
 

@@ -130,7 +130,7 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
 }
 
 Status TlsListener::RefreshTrust() {
-  const std::lock_guard lock(refresh_trust_);
+  const MutexLock lock(refresh_trust_);
   auto authorities = ReadFile(options_.client_ca);
   Status usable;
   if (!authorities) {
@@ -179,7 +179,7 @@ Status TlsListener::Refresh() {
 }
 
 Status TlsListener::RefreshOwn() {
-  const std::lock_guard lock(refresh_);
+  const MutexLock lock(refresh_);
   ASSIGN_OR_RETURN(const auto chain, ReadFile(options_.certificate));
   // To look for the key takes a look at the whole token.
   const auto epoch = token_.Epoch();

@@ -6,12 +6,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
 #include "service/connections.h"
 #include "service/peers.h"
@@ -72,8 +72,8 @@ class TlsListener {
       : options_(std::move(options)), token_(token), queue_(queue), peers_(std::move(peers)) {}
 
   Status RefreshOwn();
-  void NoteCrls(const Status& readable);
-  Status Take(const std::string& chain, const TokenKey& found);
+  void NoteCrls(const Status& readable) REQUIRES(refresh_trust_);
+  Status Take(const std::string& chain, const TokenKey& found) REQUIRES(refresh_);
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
@@ -84,14 +84,15 @@ class TlsListener {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::optional<TcpSockets> sockets_;
   std::unique_ptr<Connections> connections_;
-  std::mutex refresh_trust_;
-  std::string authorities_;              // the last that could be used
-  std::optional<Instant> crls_failing_;  // since when not all CRLs can be read
-  bool crls_closed_ = false;             // and that was too long ago
-  std::mutex refresh_;
-  std::string chain_;                          // as Refresh last took it over
-  unsigned epoch_ = 0;                         // of the token, then
-  std::vector<std::shared_ptr<TlsKey>> keys_;  // the last is that chain's; OpenSSL may still have earlier ones
+  Mutex refresh_trust_;
+  std::string authorities_ GUARDED_BY(refresh_trust_);              // the last that could be used
+  std::optional<Instant> crls_failing_ GUARDED_BY(refresh_trust_);  // since when not all CRLs can be read
+  bool crls_closed_ GUARDED_BY(refresh_trust_) = false;             // and that was too long ago
+  Mutex refresh_;
+  std::string chain_ GUARDED_BY(refresh_);   // as Refresh last took it over
+  unsigned epoch_ GUARDED_BY(refresh_) = 0;  // of the token, then
+  // The last belongs to chain_; OpenSSL may still use earlier ones.
+  std::vector<std::shared_ptr<TlsKey>> keys_ GUARDED_BY(refresh_);
   std::atomic<x509::ServerContext> server_context_;
 };
 

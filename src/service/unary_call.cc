@@ -144,7 +144,7 @@ void UnaryCall::Release() {
 }
 
 bool AwaitedMessages::Add(UnaryCall& call) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (ending_) {
     return false;
   }
@@ -156,7 +156,6 @@ bool AwaitedMessages::Add(UnaryCall& call) {
   return true;
 }
 
-// With the lock.
 void AwaitedMessages::Unlink(UnaryCall& call) {
   (call.older_ == nullptr ? oldest_ : call.older_->newer_) = call.newer_;
   (call.newer_ == nullptr ? newest_ : call.newer_->older_) = call.older_;
@@ -167,7 +166,7 @@ void AwaitedMessages::Unlink(UnaryCall& call) {
 
 // False: it was ended.
 bool AwaitedMessages::Remove(UnaryCall& call) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!call.awaited_) {
     return false;
   }
@@ -178,7 +177,7 @@ bool AwaitedMessages::Remove(UnaryCall& call) {
 void AwaitedMessages::End(Instant begun_before, const grpc::Status& why) {
   std::vector<UnaryCall*> ended;  // each lives until it is finished
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     while (oldest_ != nullptr && oldest_->since_ <= begun_before) {
       ended.push_back(oldest_);
       Unlink(*oldest_);
@@ -196,7 +195,7 @@ void AwaitedMessages::EndOlderThan(std::chrono::milliseconds age) {
 
 void AwaitedMessages::EndAll() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ending_ = true;
   }
   End(Instant::max(), {grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later"});

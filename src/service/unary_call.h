@@ -11,10 +11,10 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 
 #include "assertion/caller.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
@@ -36,13 +36,13 @@ class AwaitedMessages {
 
   bool Add(UnaryCall& call);
   bool Remove(UnaryCall& call);
-  void Unlink(UnaryCall& call);
+  void Unlink(UnaryCall& call) REQUIRES(mutex_);
   void End(Instant begun_before, const grpc::Status& why);
 
-  std::mutex mutex_;
-  bool ending_ = false;
-  UnaryCall* oldest_ = nullptr;
-  UnaryCall* newest_ = nullptr;
+  Mutex mutex_;
+  bool ending_ GUARDED_BY(mutex_) = false;
+  UnaryCall* oldest_ GUARDED_BY(mutex_) = nullptr;
+  UnaryCall* newest_ GUARDED_BY(mutex_) = nullptr;
 };
 
 // A unary call from its headers on. gRPC by itself shows nobody a unary call before its message: one whose message does
@@ -106,7 +106,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   Arrival arrival_;
   grpc_byte_buffer* message_ = nullptr;
 
-  // With AwaitedMessages's lock.
+  // Used by AwaitedMessages under its mutex, which no annotation can name from here.
   AwaitedMessages::Instant since_;
   bool awaited_ = false;
   UnaryCall* older_ = nullptr;

@@ -1,15 +1,14 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 
 namespace assertion::service {
 
@@ -32,10 +31,11 @@ class Worker {
  private:
   void Work();
 
-  std::mutex mutex_;
-  std::condition_variable filled_;
-  std::deque<std::pair<std::string, std::move_only_function<void()>>> waiting_;  // with their callers
-  bool closing_ = false;
+  Mutex mutex_;
+  ConditionVariable filled_;
+  std::deque<std::pair<std::string, std::move_only_function<void()>>> waiting_
+      GUARDED_BY(mutex_);  // with their callers
+  bool closing_ GUARDED_BY(mutex_) = false;
   std::jthread thread_;
 };
 

@@ -36,7 +36,7 @@ struct HsmGroup::Attempt {
 };
 
 void HsmGroup::Add(std::size_t rank, Hsm hsm) {
-  const std::lock_guard lock(adding_);
+  const MutexLock lock(adding_);
   auto next = std::make_shared<Ranked>(*hsms_.load());
   next->emplace_back(rank, std::make_shared<const Hsm>(std::move(hsm)));
   std::ranges::stable_sort(*next, {}, &Ranked::value_type::first);
@@ -139,7 +139,7 @@ Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_
   const auto& job = attempt->job;
   auto place = std::make_shared<JobTicket>();
   if (job.ticket) {
-    const std::lock_guard lock(job.ticket->mutex);
+    const MutexLock lock(job.ticket->mutex);
     if (job.ticket->cancelled) {
       return Fail(Code::kCancelled, "the call was cancelled");
     }
@@ -179,7 +179,7 @@ void HsmGroup::Cancel(AssertionTicket& ticket) {
   SigningQueue* queue = nullptr;
   std::shared_ptr<JobTicket> place;
   {
-    const std::lock_guard lock(ticket.mutex);
+    const MutexLock lock(ticket.mutex);
     ticket.cancelled = true;
     queue = ticket.queue;
     place = ticket.place;

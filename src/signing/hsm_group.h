@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +12,7 @@
 
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
 #include "keys/key_ring.h"
 #include "signing/signing_queue.h"
@@ -27,12 +27,14 @@ struct Hsm {
   SigningQueue& queue;
 };
 
-// By which an assertion that is wanted no more is cancelled, wherever it waits.
+// Cancels an assertion, wherever it waits.
 struct AssertionTicket {
-  std::mutex mutex;
-  bool cancelled = false;
-  SigningQueue* queue = nullptr;  // null: nowhere yet
-  std::shared_ptr<JobTicket> place;
+  explicit AssertionTicket(bool is_cancelled = false) : cancelled(is_cancelled) {}
+
+  Mutex mutex;
+  bool cancelled GUARDED_BY(mutex);
+  SigningQueue* queue GUARDED_BY(mutex) = nullptr;  // null: it waits nowhere yet
+  std::shared_ptr<JobTicket> place GUARDED_BY(mutex);
 };
 
 struct Assertion {
@@ -96,7 +98,7 @@ class HsmGroup {
   static void Finish(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
                      const SigningKeyPtr& key, Result<Signed> made);
 
-  std::mutex adding_;
+  Mutex adding_;  // held while hsms_ is replaced
   std::atomic<std::shared_ptr<const Ranked>> hsms_{std::make_shared<const Ranked>()};
 };
 

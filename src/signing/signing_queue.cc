@@ -31,7 +31,7 @@ void Tell(Answers& answers) {
 SigningQueue::SigningQueue(Token& token, Options options)
     : token_(token), options_(options), sessions_(options.sessions) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (std::size_t i = 0; i < sessions_; ++i) {
       Hire();
     }
@@ -46,14 +46,15 @@ SigningQueue::~SigningQueue() {
 }
 
 bool SigningQueue::Drain(milliseconds limit) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   closing_ = true;
   filled_.notify_all();
-  return ended_.wait_for(lock, limit, [this] { return std::ranges::all_of(workers_, &Worker::ended); });
+  return ended_.wait_for(lock, limit,
+                         [this]() REQUIRES(mutex_) { return std::ranges::all_of(workers_, &Worker::ended); });
 }
 
 void SigningQueue::GrowTo(std::size_t sessions) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (; sessions_ < sessions && !closing_; ++sessions_) {
     Hire();
   }
@@ -100,7 +101,7 @@ Status SigningQueue::Submit(SigningJob job) {
   const auto now = steady_clock::now();
   job.submitted = now;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closing_) {
       return Fail(Code::kUnavailable, "the server is stopping");
     }
@@ -129,7 +130,7 @@ Status SigningQueue::Submit(SigningJob job) {
 void SigningQueue::SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done) {
   auto limit = steady_clock::duration(kNowLimit);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     limit = std::max(limit, std::chrono::duration_cast<steady_clock::duration>(4 * service_));
   }
   const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // a job that is refused is gone
@@ -147,7 +148,7 @@ void SigningQueue::SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Do
 void SigningQueue::Cancel(JobTicket& ticket) {
   std::optional<SigningJob> job;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ticket.cancelled = true;
     job = line_.Take(ticket);
   }
@@ -160,14 +161,14 @@ void SigningQueue::Cancel(JobTicket& ticket) {
 }
 
 std::size_t SigningQueue::Waiting() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return line_.size();
 }
 
 void SigningQueue::Pause(Error why) {
   std::vector<SigningJob> waiting;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     statistics_.pauses += paused_ ? 0 : 1;
     paused_ = why;
     waiting = line_.TakeAll();
@@ -178,27 +179,27 @@ void SigningQueue::Pause(Error why) {
 }
 
 void SigningQueue::Resume() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   paused_.reset();
 }
 
 void SigningQueue::OnFailure(std::function<void()> failed) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   failed_ = std::move(failed);
 }
 
 void SigningQueue::OnHang(std::function<void()> hung) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   hung_ = std::move(hung);
 }
 
 bool SigningQueue::IsPaused() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return paused_.has_value();
 }
 
 SigningOccupancy SigningQueue::Occupancy() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return {.waiting = line_.size(),
           .capacity = options_.capacity,
           .busy = busy_,
@@ -257,8 +258,8 @@ Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& jo
 // Gives the worker the next job. False: the queue is closed and empty.
 bool SigningQueue::Take(Worker& self) {
   while (true) {
-    std::unique_lock lock(mutex_);
-    filled_.wait(lock, [this] { return closing_ || line_.size() > 0; });
+    MutexLock lock(mutex_);
+    filled_.wait(lock, [this]() REQUIRES(mutex_) { return closing_ || line_.size() > 0; });
     if (line_.size() == 0) {
       return false;
     }
@@ -281,7 +282,7 @@ bool SigningQueue::Take(Worker& self) {
 
 // False: the worker was replaced while its call hung.
 bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   auto job = std::move(*self.job);
   self.job.reset();
   if (signature) {
@@ -309,7 +310,7 @@ void SigningQueue::Work(Worker& self) {
     }
     statistics_.sessions_closed += session ? 1 : 0;
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   self.ended = true;
   stuck_ -= self.stuck ? 1 : 0;
   ended_.notify_all();
@@ -373,9 +374,9 @@ bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
 void SigningQueue::Watch(const std::stop_token& stop) {
   std::vector<Answer> answers;
   auto last_seen = steady_clock::now();
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
-    const auto occupied = [this] { return line_.size() > 0 || busy_ + stuck_ > 0; };
+    const auto occupied = [this]() REQUIRES(mutex_) { return line_.size() > 0 || busy_ + stuck_ > 0; };
     const auto now = steady_clock::now();
     last_seen = occupied() ? now : last_seen;
     watching_ = now - last_seen < kLinger;

@@ -7,13 +7,13 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
 #include "signing/signing_job.h"
 #include "signing/signing_statistics.h"
@@ -94,7 +94,7 @@ class SigningQueue {
     std::jthread thread;
   };
 
-  void Hire();
+  void Hire() REQUIRES(mutex_);
   void Work(Worker& self);
   bool Take(Worker& self);
   bool Finish(Worker& self, Result<Bytes> signature);
@@ -102,32 +102,32 @@ class SigningQueue {
   void Discard(Session& session);
   Result<Bytes> Attempt(Session& session, const SigningJob& job);
   Result<Bytes> SignAndVerify(Session& session, const SigningJob& job);
-  Status Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers);
-  Error Exhausted(std::string message) const;
+  Status Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) REQUIRES(mutex_);
+  Error Exhausted(std::string message) const REQUIRES(mutex_);
 
   void Watch(const std::stop_token& stop);
-  bool Look(Instant now, std::vector<Answer>& answers);
-  void GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers);
+  bool Look(Instant now, std::vector<Answer>& answers) REQUIRES(mutex_);
+  void GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers) REQUIRES(mutex_);
 
   Token& token_;
   const Options options_;
-  mutable std::mutex mutex_;
-  std::condition_variable filled_;
-  std::condition_variable ended_;
+  mutable Mutex mutex_;
+  ConditionVariable filled_;
+  ConditionVariable ended_;
   std::condition_variable_any watched_;
-  WaitingLine line_;
-  std::size_t sessions_;
-  bool closing_ = false;
-  std::optional<Error> paused_;
-  std::function<void()> failed_;
-  std::function<void()> hung_;
-  Seconds service_{0};
-  std::size_t busy_ = 0;  // without stuck workers
-  std::size_t stuck_ = 0;
-  bool watching_ = false;
+  WaitingLine line_ GUARDED_BY(mutex_);
+  std::size_t sessions_ GUARDED_BY(mutex_);
+  bool closing_ GUARDED_BY(mutex_) = false;
+  std::optional<Error> paused_ GUARDED_BY(mutex_);
+  std::function<void()> failed_ GUARDED_BY(mutex_);
+  std::function<void()> hung_ GUARDED_BY(mutex_);
+  Seconds service_ GUARDED_BY(mutex_){0};
+  std::size_t busy_ GUARDED_BY(mutex_) = 0;  // without stuck workers
+  std::size_t stuck_ GUARDED_BY(mutex_) = 0;
+  bool watching_ GUARDED_BY(mutex_) = false;
   std::atomic<std::uint64_t> signed_ = 0;
   SigningStatistics statistics_;
-  std::list<Worker> workers_;
+  std::list<Worker> workers_ GUARDED_BY(mutex_);
   std::jthread watcher_;
 };
 
