@@ -6,7 +6,7 @@
 namespace assertion {
 namespace {
 
-// Threads are numbered as they come.
+// Numbers threads in the order of their first call.
 std::size_t ThreadNumber() {
   static std::atomic<std::size_t> threads{0};
   static thread_local const std::size_t number = threads++;

@@ -87,8 +87,8 @@ AssertionService::AssertionService(const CurrentPolicy& policy, const HsmGroup& 
                    .handle = std::move(handle)});
   };
   serve("CreateAssertion", [this](UnaryCall& call) { CreateAssertion(call); });
-  serve("GetCertificate", [this](UnaryCall& call) { Answer(call, Certificate(call)); });
-  serve("GetJwks", [this](UnaryCall& call) { Answer(call, Jwks(call)); });
+  serve("GetCertificate", [this](UnaryCall& call) { Respond(call, Certificate(call)); });
+  serve("GetJwks", [this](UnaryCall& call) { Respond(call, Jwks(call)); });
 }
 
 void AssertionService::CreateAssertion(UnaryCall& unary) const {
@@ -123,7 +123,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
         const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
         call->tallied().tally = tally_;
         call->event().caller = caller->name();
-        auto accepted = peers_.Judge(*context);
+        auto accepted = peers_.CheckCertificate(*context);
         if (accepted) {
           accepted = policy_.load()->Admit(*caller);  // again: a reload may have changed the lists
         }

@@ -31,11 +31,11 @@ class AssertionService final : public RawAssertionService {
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateAssertions(
       grpc::CallbackServerContext* context) override;
 
-  // Streams that are older than `age`, or than `silence` without a request, read no more requests and end after the
-  // answers to those that they have read.
+  // Ends streams that are older than `age`, or older than `silence` without a request: they stop reading and end after
+  // the answers to the requests that they have read.
   void EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence);
 
-  // Streams read no more requests and end after the answers to those that they have read.
+  // Ends all streams in the same way.
   void EndStreams();
 
  private:

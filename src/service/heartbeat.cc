@@ -7,12 +7,12 @@
 namespace assertion::service {
 namespace {
 
-// Whichever thread a beat comes to then waits for a second, in which the next beat comes.
+// Less than half of the second after which gRPC's threads sleep.
 constexpr std::chrono::milliseconds kInterval{400};
 
 }  // namespace
 
-// Through a channel without credentials each call fails at once, in this process.
+// On a channel without credentials each call fails at once, within this process.
 Heartbeat::Heartbeat()
     : nowhere_(grpc::CreateChannel("", nullptr)), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 

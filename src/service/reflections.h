@@ -11,13 +11,13 @@
 
 namespace assertion::service {
 
-// The calls of reflection that are open, by whom. Each keeps one of a few threads: one peer may have kMostOfOne, and
-// another of its calls is CANCELLED.
+// The open reflection calls of each peer. Each call occupies one of a few threads, so a peer may have kMostOfOne; a
+// further call is CANCELLED.
 class Reflections {
  public:
   static constexpr std::size_t kMostOfOne = 2;
 
-  // What gRPC asks for an interceptor of each call. Lives as long as the last of them.
+  // The factory from which gRPC gets an interceptor per call.
   static std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> NewFactory();
 
  private:

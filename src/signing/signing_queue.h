@@ -21,10 +21,10 @@
 
 namespace assertion {
 
-// A bounded line before the token, and N workers with one session each. Every accepted job completes exactly once, by
-// its deadline: with a verified signature, or with an error that gives the reason. A job that fails on the token is
-// tried once more on another session. When a call into the HSM hangs, its worker is abandoned and replaced, and the
-// job's caller still gets an answer.
+// A bounded line of jobs before the token, and N workers with one session each. Every accepted job completes exactly
+// once, by its deadline: with a verified signature, or with an error that gives the reason. A job that fails on the
+// token is retried once on another session. When a call into the HSM hangs, its worker is abandoned and replaced, and
+// the job's caller still gets an answer.
 class SigningQueue {
  public:
   struct Options {
@@ -49,25 +49,25 @@ class SigningQueue {
   // needs: 500 ms, or four times the average signature. `done` is called even if the job is refused.
   void SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done);
 
-  // A waiting job ends at once, CANCELLED. One that a worker has goes on.
+  // Ends a waiting job at once, CANCELLED. A job that a worker has started continues.
   void Cancel(JobTicket& ticket);
 
   // Raises the number of sessions; a lower number changes nothing.
   void GrowTo(std::size_t sessions);
 
-  // Jobs that no worker has taken yet.
+  // Jobs that no worker has started.
   std::size_t Waiting() const;
 
-  // The breaker: refuses jobs with this error, those that wait too, until Resume.
+  // The breaker: refuses new and waiting jobs with this error until Resume.
   void Pause(Error why);
   void Resume();
 
   bool IsPaused() const;
 
-  // Called when the token has finally failed a job; on a worker's thread, must not call this object.
+  // `failed` is called when a job has failed after its retry, on a thread of the queue; it must not call this object.
   void OnFailure(std::function<void()> failed);
 
-  // Called once, when more calls hang than there are sessions: this process cannot go on.
+  // `hung` is called once, when more calls hang than there are sessions: this process cannot continue.
   void OnHang(std::function<void()> hung);
 
   // Accepts no more jobs and finishes the accepted ones. False: a call still hangs after `limit`, and this object
@@ -84,30 +84,31 @@ class SigningQueue {
   using Session = std::unique_ptr<SigningSession>;
   using Instant = std::chrono::steady_clock::time_point;
   using Seconds = std::chrono::duration<double>;
-  using Answer = std::pair<SigningJob::Done, Error>;
+  using Failure = std::pair<SigningJob::Done, Error>;
 
   struct Worker {
-    std::optional<SigningJob> job;  // its `done` is empty once it was answered
+    // Changed under mutex_; the worker itself reads it without. `done` is empty once the caller has an answer.
+    std::optional<SigningJob> job;
     Instant began;
-    bool stuck = false;  // has been replaced
+    bool stuck = false;  // its call hangs; another worker has replaced it
     bool ended = false;
     std::jthread thread;
   };
 
-  void Hire() REQUIRES(mutex_);
+  void StartWorker() REQUIRES(mutex_);
   void Work(Worker& self);
-  bool Take(Worker& self);
+  bool NextJob(Worker& self);
   bool Finish(Worker& self, Result<Bytes> signature);
   Status Open(Session& session);
   void Discard(Session& session);
   Result<Bytes> Attempt(Session& session, const SigningJob& job);
   Result<Bytes> SignAndVerify(Session& session, const SigningJob& job);
-  Status Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) REQUIRES(mutex_);
+  Status MakeRoomFor(const SigningJob& job, Instant now, std::vector<Failure>& failures) REQUIRES(mutex_);
   Error Exhausted(std::string message) const REQUIRES(mutex_);
 
   void Watch(const std::stop_token& stop);
-  bool Look(Instant now, std::vector<Answer>& answers) REQUIRES(mutex_);
-  void GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers) REQUIRES(mutex_);
+  bool CheckWorkers(Instant now, std::vector<Failure>& failures) REQUIRES(mutex_);
+  void AbandonWorker(Worker& worker, Instant now, std::vector<Failure>& failures) REQUIRES(mutex_);
 
   Token& token_;
   const Options options_;
