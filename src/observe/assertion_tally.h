@@ -39,7 +39,7 @@ class AssertionTally {
   void CountSuppressed() { ++suppressed_; }
   std::uint64_t suppressed() const { return suppressed_; }
 
-  // Of answers with an assertion, or of refusals.
+  // Durations of answers with an assertion, or of refusals.
   const DurationHistogram& latency(bool released) const { return released ? released_ : refused_; }
 
  private:

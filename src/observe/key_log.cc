@@ -41,7 +41,7 @@ std::string FlawsOf(const ClientKeys& client) {
 
 }  // namespace
 
-// Whether the state has changed, or was last logged more than a minute ago.
+// True if the state has changed, or was last logged more than a minute ago.
 bool KeyLog::IsDue(const std::string& client_id, const std::string& state) {
   const auto now = std::chrono::steady_clock::now();
   auto& logged_at = logged_at_[client_id];
@@ -52,7 +52,7 @@ bool KeyLog::IsDue(const std::string& client_id, const std::string& state) {
   return true;
 }
 
-// Whether the state has changed since the last call.
+// True if the state has changed since the last call.
 bool KeyLog::IsNews(const std::string& client_id, const std::string& state) {
   const auto [known, is_new] = known_.try_emplace(client_id, state);
   return is_new || std::exchange(known->second, state) != state;

@@ -37,7 +37,7 @@ class TraceFlag final : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<TraceFlag>(); }
 };
 
-// Whether a terminal may interpret the character as a command: C0, DEL, and C1 in UTF-8 (U+0080 to U+009F).
+// True if a terminal may interpret the character as a command: C0, DEL, and C1 in UTF-8 (U+0080 to U+009F).
 bool IsControl(std::string_view character) {
   constexpr auto kDelete = '\x7f';
   if (character.size() == 1) {

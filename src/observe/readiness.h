@@ -10,10 +10,10 @@
 
 namespace assertion {
 
-// The part that is about revocation lists.
+// The part for revocation lists.
 inline constexpr const char* kCrls = "crl_directory";
 
-// Whether a call made now would be answered, and if not, why. Each part that can prevent answers reports its state
+// Says if a call made now would be answered, and if not, why. Each part that can prevent answers reports its state
 // under its name. All methods may be called from any thread.
 class Readiness {
  public:

@@ -13,7 +13,7 @@
 namespace assertion::service {
 namespace {
 
-// Whether a caller was listed before and is not now.
+// True if a caller was listed before and is not now.
 bool ListsFewer(const Policy& before, const Policy& now) {
   const auto then = before.callers();
   const auto still = now.callers();

@@ -34,8 +34,8 @@ class Peers {
   // The caller, as the transport proved it, after CheckCertificate. UNAUTHENTICATED.
   Result<Caller> Authenticate(const grpc::ServerContextBase& context);
 
-  // Whether the certificate of an authenticated peer is valid now. A peer on the Unix domain socket has none and needs
-  // none. UNAUTHENTICATED. Cheap: a certificate is verified once per connection and trust.
+  // Checks that the certificate of an authenticated peer is valid now. A peer on the Unix domain socket has none and
+  // needs none. UNAUTHENTICATED. Cheap: a certificate is verified once per connection and trust.
   Status CheckCertificate(const grpc::ServerContextBase& context);
 
   // `first_call` is called with the peer's name at the first call of each TLS connection, and sometimes again, on any

@@ -114,7 +114,7 @@ Descriptor ListeningAt(const SocketAddress& address) {
   return listening;
 }
 
-// Whether the machine lacks the address, or its family.
+// True if the machine lacks the address, or its family.
 bool IsAbsent(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
 
 // In order of preference.

@@ -64,7 +64,8 @@ class SigningQueue {
 
   bool IsPaused() const;
 
-  // `failed` is called when a job has failed after its retry, on a thread of the queue; it must not call this object.
+  // `failed` is called when a job fails after its retry, or its call hangs; on a queue thread, must not call this
+  // object.
   void OnFailure(std::function<void()> failed);
 
   // `hung` is called once, when more calls hang than there are sessions: this process cannot continue.
