@@ -13,7 +13,6 @@
 #endif
 // Abseil's headers, which gRPC's include, define some of these names with the same meaning.
 #undef GUARDED_BY
-#undef NO_THREAD_SAFETY_ANALYSIS
 
 // The member is read and written only while the mutex is held.
 #define GUARDED_BY(...) ASSERTION_THREAD_ATTRIBUTE(guarded_by(__VA_ARGS__))
@@ -21,8 +20,6 @@
 #define REQUIRES(...) ASSERTION_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 // The caller of the function does not hold the mutex.
 #define EXCLUDES(...) ASSERTION_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
-// The analysis skips the function: say why beside it.
-#define NO_THREAD_SAFETY_ANALYSIS ASSERTION_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
 namespace assertion {
 

@@ -78,7 +78,7 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
       *hsm->token_,
       SigningQueue::Options{.sessions = config.sessions.value_or(LeastSessions()), .capacity = kQueueCapacity});
   hsm->key_log_.emplace(config.hsms.size() > 1 ? " on HSM '" + hsm->name_ + "'" : "");
-  hsm->key_log_->Look(*hsm->keys_);
+  hsm->key_log_->LogChanges(*hsm->keys_);
   return hsm;
 }
 
@@ -98,7 +98,7 @@ void AttachedHsm::Remember(const std::vector<audit::LedgerVersion>& seen,
             .version = ledger.version,
             .hash = HashOf(ledger)});
   });
-  key_log_->Look(*keys_);
+  key_log_->LogChanges(*keys_);
 }
 
 void AttachedHsm::Watch(Watchers watchers) {
@@ -113,7 +113,7 @@ void AttachedHsm::Watch(Watchers watchers) {
                        spdlog::info("the keys on HSM '{}' are fresh again", name_);
                      }
                      failing = !status;
-                     key_log_->Look(*keys_);
+                     key_log_->LogChanges(*keys_);
                      TellWhatCannotBeAsked();
                      MeasureSessions();
                      refreshed(status);

@@ -48,7 +48,7 @@ Result<AttachedHsms::Token> AttachedHsms::WaitFor(std::size_t rank, Signals& sig
     if (!std::exchange(logged, true)) {
       spdlog::warn("waiting for the token: {}", token.error().ToString());
     }
-    supervisor_.Tell("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=waiting for the token");
+    supervisor_.Notify("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=waiting for the token");
     if (signals.IsStoppedWithin(delay)) {
       return Fail(Code::kCancelled, "stopped while it waited for the token");
     }

@@ -108,7 +108,7 @@ int Daemon::Run(bool wait_for_token) {
     return ExitStatus(started.error().code);
   }
   signals_.SetLimit(config_.drain_limit + kHangLimit);
-  supervisor_.Tell("READY=1");
+  supervisor_.Notify("READY=1");
   reloading_.Start(
       path_, [path = path_] { return ReadConfig(path); }, [this](const Reloading::Read& read) { Reload(read); });
   WaitForStop();
@@ -132,7 +132,7 @@ Status Daemon::Start(bool wait_for_token) {
 Status Daemon::OpenAuditLog() {
   const auto& audit = config_.audit;
   if (audit.enabled) {
-    ASSIGN_OR_RETURN(const auto hsm, hsms_.group().Named(audit.hsm));
+    ASSIGN_OR_RETURN(const auto hsm, hsms_.group().ByName(audit.hsm));
     ASSIGN_OR_RETURN(audit_key_,
                      JwsKey::FindOrGenerate(hsm->token, kAuditKeyLabel, audit::kCheckpointType, x509::RandomOctets));
     ASSIGN_OR_RETURN(const auto keys, audit::ToPublicKeys(audit_key_->public_key()));
@@ -179,7 +179,7 @@ Status Daemon::StartServer() {
                                                    {.refresh_interval = config_.refresh_interval}));
   readiness_.Watch([this](bool ready) {
     server_->SetServing(ready);
-    supervisor_.Tell(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
+    supervisor_.Notify(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
   });
   return {};
 }
@@ -230,7 +230,7 @@ void Daemon::EndHung(const Reloading& reloading) {
 }
 
 void Daemon::Reload(const Reloading::Read& read) {
-  supervisor_.TellReloading();
+  supervisor_.NotifyReloading();
   reloading_.SetStep("asking the HSMs for the clients' keys");
   const auto applied = Apply(read);
   server_->EndConnectionsOfRemoved();
@@ -248,7 +248,7 @@ void Daemon::Reload(const Reloading::Read& read) {
   } else {
     spdlog::error("SIGHUP: the configuration of before stays in force: {}", applied.error().ToString());
   }
-  supervisor_.Tell("READY=1");
+  supervisor_.Notify("READY=1");
 }
 
 // Applies all that the file says of clients and operators, or nothing. Keys come before the policy, so that every
@@ -279,13 +279,13 @@ void Daemon::WaitForStop() {
       for (const auto& hsm : hsms_.group().All()) {
         hsm->queue.Waiting();  // takes its lock: a queue that is stuck keeps the watchdog waiting
       }
-      supervisor_.Tell("WATCHDOG=1");
+      supervisor_.Notify("WATCHDOG=1");
     }
   }
 }
 
 void Daemon::Stop() {
-  supervisor_.Tell("STOPPING=1");
+  supervisor_.Notify("STOPPING=1");
   readiness_.SetNotReady("process", "stopping");
   readiness_.Watch({});
   server_->Stop(config_.drain_limit);

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "assertion/descriptor.h"
+#include "assertion/mutex.h"
 #include "keys/machine_lock.h"
 
 namespace assertion {
@@ -72,8 +72,8 @@ class FileLedger::FileHold final : public Ledger::Hold {
 
   // What is not this client's stays as it is, whatever it is.
   Status Commit(const ClientLedger& next) override {
-    static std::mutex writing;  // the lock keeps other processes away, and not this one's brake
-    const std::lock_guard alone(writing);
+    static Mutex writing;  // the lock keeps other processes away, and not this one's brake
+    const MutexLock alone(writing);
     const auto entries = owner_.ReadEntries();
     const auto kept = entries ? owner_.Gather(*entries) : std::unexpected(entries.error());
     ASSIGN_OR_RETURN(const auto versions, kept ? kept->VersionsOf(next.client_id) : std::unexpected(kept.error()));

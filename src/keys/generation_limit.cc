@@ -27,6 +27,7 @@ Status CheckRoom(const std::vector<GenerationLimit::Instant>& made, std::size_t 
 }  // namespace
 
 Status GenerationLimit::Take(std::string_view client_id, const KeyLimits& limits, Instant now) {
+  const MutexLock lock(mutex_);
   while (!made_.empty() && made_.front().when <= now - kWindow) {
     made_.pop_front();
   }

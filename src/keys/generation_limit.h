@@ -7,11 +7,11 @@
 
 #include "assertion/error.h"
 #include "assertion/key_limits.h"
+#include "assertion/mutex.h"
 
 namespace assertion {
 
-// Counts the keys that were made in the hour past. Only this process's, and from its start on: an operator cannot start
-// it again. Belongs to one thread at a time.
+// Counts the keys that this process made in the last hour. All methods may be called from any thread.
 class GenerationLimit {
  public:
   using Instant = std::chrono::steady_clock::time_point;
@@ -26,7 +26,8 @@ class GenerationLimit {
     Instant when;
   };
 
-  std::deque<Made> made_;  // oldest first
+  Mutex mutex_;
+  std::deque<Made> made_ GUARDED_BY(mutex_);  // oldest first
 };
 
 }  // namespace assertion

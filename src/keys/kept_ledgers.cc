@@ -55,7 +55,7 @@ Result<std::string> LedgerSeal::Write(const ClientLedger& ledger) { return seal_
 Result<JudgedLedger> LedgerSeal::Judge(std::string_view text) {
   const auto hash = jws::Sha256Thumbprint(AsBytes(text));
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (const auto found = known_.find(hash); found != known_.end()) {
       found->second.round = round_;
       return found->second.judged;
@@ -63,7 +63,7 @@ Result<JudgedLedger> LedgerSeal::Judge(std::string_view text) {
   }
   auto judged = JudgeAnew(text);
   if (judged && !judged->kid.empty()) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     known_.insert_or_assign(hash, Known{.judged = *judged, .round = round_});
   }
   return judged;
@@ -123,8 +123,8 @@ Result<Ledger::Takeover> LedgerSeal::TakeOver(const ReadAll& read, const SealUns
 }
 
 void LedgerSeal::EndRound() {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(known_, [this](const auto& entry) { return entry.second.round != round_; });
+  const MutexLock lock(mutex_);
+  std::erase_if(known_, [this](const auto& entry) REQUIRES(mutex_) { return entry.second.round != round_; });
   ++round_;
 }
 

@@ -5,12 +5,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "keys/ledger.h"
 #include "keys/seal.h"
 
@@ -57,9 +57,9 @@ class LedgerSeal {
 
   Token& token_;
   Seal seal_;
-  std::mutex mutex_;
-  std::uint64_t round_ = 0;
-  std::map<std::string, Known, std::less<>> known_;  // that verified, by hash of the text
+  Mutex mutex_;
+  std::uint64_t round_ GUARDED_BY(mutex_) = 0;
+  std::map<std::string, Known, std::less<>> known_ GUARDED_BY(mutex_);  // verified texts, by hash
 };
 
 // What is kept of all clients' versions, gathered from where they are stored.

@@ -63,9 +63,9 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
   if (!client) {
     return Fail(Code::kNotFound, "client_id: no such client is configured");
   }
-  std::unique_lock lock(administration_, std::defer_lock);
+  std::optional<MutexLock> lock;
   if (!patience.takes_over) {
-    lock.lock();
+    lock.emplace(administration_);
   }
   Result<std::string> kid;
   {

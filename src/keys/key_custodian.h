@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/key_limits.h"
+#include "assertion/mutex.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
 #include "keys/generation_limit.h"
@@ -107,8 +107,8 @@ class KeyCustodian {
   const x509::Certifier& certifier_;
   KeyRing& ring_;
   const Random random_;
-  std::mutex administration_;  // one change at a time, beside the brake
-  GenerationLimit made_;       // under it
+  Mutex administration_;  // held during every change except the emergency brake
+  GenerationLimit made_;
 };
 
 }  // namespace assertion

@@ -9,12 +9,12 @@
 #include <chrono>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "assertion/bytes.h"
+#include "assertion/mutex.h"
 #include "jws/thumbprint.h"
 
 namespace assertion {
@@ -27,8 +27,8 @@ constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 // What this process holds now, by path: flock(2) itself tells processes apart, and not who shares within one.
 struct Held {
-  std::mutex mutex;
-  std::map<std::string, std::weak_ptr<const Descriptor>> files;
+  Mutex mutex;
+  std::map<std::string, std::weak_ptr<const Descriptor>> files GUARDED_BY(mutex);
 };
 
 Held& HeldByThisProcess() {
@@ -126,7 +126,7 @@ Result<MachineLock> MachineLock::Take(const std::string& folder_path, const std:
   auto& held = HeldByThisProcess();
   while (true) {
     {
-      const std::lock_guard lock(held.mutex);
+      const MutexLock lock(held.mutex);
       auto& slot = held.files[path];
       auto own = slot.lock();
       if (own && patience.takes_over) {

@@ -81,7 +81,7 @@ Status Seal::Make(std::string_view label) {
 }
 
 Result<bool> Seal::IsSettled() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!settled_) {
     RETURN_IF_ERROR(Look());
   }
@@ -89,13 +89,13 @@ Result<bool> Seal::IsSettled() {
 }
 
 Status Seal::BeginTakeover() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   taking_over_ = true;
   return Make(kTakeoverKeyLabel);
 }
 
 Status Seal::Settle() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   taking_over_ = false;
   return SigningKey() == nullptr ? Make(kLedgerKeyLabel) : Status();
 }
@@ -107,7 +107,7 @@ const Seal::Key* Seal::SigningKey() const {
 }
 
 Result<std::string> Seal::Sign(std::string_view typ, std::string_view payload) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (SigningKey() == nullptr) {
     RETURN_IF_ERROR(Make(taking_over_ ? kTakeoverKeyLabel : kLedgerKeyLabel));
   }
@@ -151,7 +151,7 @@ Result<std::string> Seal::Open(std::string_view typ, std::string_view jws) {
     return NotSealed("it is not signed");
   }
   const auto header = jws.substr(0, first);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto* key = KeyOf(typ, header);
   if (key == nullptr) {
     const auto parsed = jws::ParseCompact(jws);

@@ -3,12 +3,12 @@
 #include <chrono>
 #include <cstddef>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
 #include "x509/verifier.h"
@@ -59,21 +59,21 @@ class Seal {
     x509::Verifier verifier;
   };
 
-  Status Look();
-  Status Take(std::string_view label);
-  Status Make(std::string_view label);
-  Result<bool> MayBeNew(std::string_view kid);
-  const Key* SigningKey() const;
-  const Key* KeyOf(std::string_view typ, std::string_view header) const;
+  Status Look() REQUIRES(mutex_);
+  Status Take(std::string_view label) REQUIRES(mutex_);
+  Status Make(std::string_view label) REQUIRES(mutex_);
+  Result<bool> MayBeNew(std::string_view kid) REQUIRES(mutex_);
+  const Key* SigningKey() const REQUIRES(mutex_);
+  const Key* KeyOf(std::string_view typ, std::string_view header) const REQUIRES(mutex_);
 
   Token& token_;
   const Random random_;
-  std::mutex mutex_;
-  bool looked_ = false;
-  bool settled_ = false;
-  bool taking_over_ = false;
-  std::vector<Key> keys_;                                // assertiond-ledger before assertiond-takeover, by CKA_ID
-  std::map<std::string, Instant, std::less<>> unknown_;  // kids that the token did not hold when it was asked then
+  Mutex mutex_;
+  bool looked_ GUARDED_BY(mutex_) = false;
+  bool settled_ GUARDED_BY(mutex_) = false;
+  bool taking_over_ GUARDED_BY(mutex_) = false;
+  std::vector<Key> keys_ GUARDED_BY(mutex_);  // assertiond-ledger before assertiond-takeover, by CKA_ID
+  std::map<std::string, Instant, std::less<>> unknown_ GUARDED_BY(mutex_);  // kids that the token did not hold then
 };
 
 }  // namespace assertion

@@ -252,7 +252,7 @@ Result<std::optional<int>> TokenLedger::Claim(const std::string& client_id, cons
   }
   ASSIGN_OR_RETURN(const auto claims, token_.FindData(kClaimObjects, client_id));
   std::optional<int> highest;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   auto& over = over_[client_id];
   std::set<std::string> left;
   for (const auto& object : claims) {
@@ -293,7 +293,7 @@ Result<bool> TokenLedger::Stands(const std::string& client_id, const std::string
 // Void from now on for this process, whatever the token does, or says that it did.
 Status TokenLedger::Withdraw(const std::string& client_id, const std::string& nonce) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     over_[client_id].insert(nonce);
   }
   ASSIGN_OR_RETURN(const auto claims, token_.FindData(kClaimObjects, client_id));

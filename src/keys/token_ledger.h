@@ -3,13 +3,13 @@
 #include <atomic>
 #include <chrono>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "assertion/clock.h"
+#include "assertion/mutex.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
 #include "keys/kept_ledgers.h"
@@ -71,9 +71,9 @@ class TokenLedger final : public Ledger {
   const Clock clock_;
   const Random random_;
   LedgerSeal seal_;
-  std::mutex mutex_;
-  std::map<std::string, std::set<std::string>> over_;  // own claims by client, until they are gone
-  std::atomic<bool> owes_touch_ = false;               // changed the token beside another process
+  Mutex mutex_;
+  std::map<std::string, std::set<std::string>> over_ GUARDED_BY(mutex_);  // own claims by client, until they are gone
+  std::atomic<bool> owes_touch_ = false;                                  // changed the token beside another process
 };
 
 }  // namespace assertion

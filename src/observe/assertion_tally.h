@@ -5,22 +5,22 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <tuple>
 
 #include "assertion/duration_histogram.h"
+#include "assertion/mutex.h"
 
 namespace assertion {
 
-// Which assertions were asked for and what became of them, for monitoring. Threads count in parts of their own, which
-// are added up when somebody reads.
+// Counts requested assertions and their outcomes, for monitoring. Threads count in separate parts, which a reader adds
+// up.
 class AssertionTally {
  public:
   struct Labels {
-    std::string client_id;  // of the configuration; empty: the request named none of its clients
-    std::string algorithm;  // that signed; empty: none did
+    std::string client_id;  // from the configuration; empty: the request named no configured client
+    std::string algorithm;  // that signed; empty: none
     std::string outcome;    // a gRPC status code's name
 
     friend bool operator<(const Labels& left, const Labels& right) {
@@ -29,17 +29,17 @@ class AssertionTally {
     }
   };
 
-  // One answer, `took` after its request had come.
+  // Counts one answer, sent `took` after the arrival of its request.
   void Count(std::string_view client_id, std::string_view algorithm, std::string_view outcome,
              std::chrono::steady_clock::duration took);
 
   std::map<Labels, std::uint64_t> counts() const;
 
-  // One refusal that is not recorded by itself.
+  // Counts one refusal without an audit line of its own.
   void CountSuppressed() { ++suppressed_; }
   std::uint64_t suppressed() const { return suppressed_; }
 
-  // By whether an assertion was released.
+  // Durations of answers with an assertion, or of refusals.
   const DurationHistogram& latency(bool released) const { return released ? released_ : refused_; }
 
  private:
@@ -52,8 +52,8 @@ class AssertionTally {
     }
   };
   struct alignas(64) Part {
-    mutable std::mutex mutex;  // that of another thread only when two have the same part
-    std::map<Key, std::uint64_t, Less> counts;
+    mutable Mutex mutex;  // contended only when two threads share the part
+    std::map<Key, std::uint64_t, Less> counts GUARDED_BY(mutex);
   };
 
   std::array<Part, 16> parts_;
@@ -62,11 +62,11 @@ class AssertionTally {
   std::atomic<std::uint64_t> suppressed_ = 0;
 };
 
-// One answer in the making, and what is to be counted of it.
+// The labels of one answer that is still being made.
 struct TalliedAnswer {
-  AssertionTally* tally = nullptr;  // null: it is not counted
+  AssertionTally* tally = nullptr;  // null: not counted
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
-  std::string client_id;       // of the configuration; empty: none
+  std::string client_id;       // from the configuration; empty: none
   std::string_view algorithm;  // that signed
 
   void Count(std::string_view outcome) const {

@@ -214,17 +214,17 @@ void HttpListener::Loop::Pause() {
 }
 
 void HttpListener::Loop::Begin(Descriptor socket, const sockaddr_storage& from) {
-  const auto admitted = visitors_.Admit(SourceOf(from));
-  if (admitted.leaves) {
-    End(*admitted.leaves);
+  const auto added = visitors_.Add(SourceOf(from));
+  if (added.replaced) {
+    End(*added.replaced);
   }
   try {
     auto wire = options_.tls ? Wire(std::move(socket), options_.tls()) : Wire(std::move(socket));
-    const auto connection = std::make_shared<HttpConnection>(*this, admitted.number, std::move(wire));
-    connections_.emplace(admitted.number, connection);
+    const auto connection = std::make_shared<HttpConnection>(*this, added.number, std::move(wire));
+    connections_.emplace(added.number, connection);
     connection->Begin();
   } catch (const std::exception&) {  // there is no memory to watch it
-    End(admitted.number);
+    End(added.number);
   }
 }
 

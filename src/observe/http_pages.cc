@@ -96,7 +96,7 @@ std::optional<std::string> ClientIn(std::string_view path, std::string_view suff
   return std::string(path.substr(kPrefix.size(), path.size() - kPrefix.size() - suffix.size()));
 }
 
-// Whether one of the entity tags of If-None-Match is this one, compared weakly (RFC 9110 section 13.1.2).
+// True if one of the entity tags of If-None-Match is `tag`, compared weakly (RFC 9110 section 13.1.2).
 bool Names(std::string_view if_none_match, std::string_view tag) {
   constexpr std::string_view kBlanks = " \t";
   while (!if_none_match.empty()) {

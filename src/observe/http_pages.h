@@ -25,7 +25,7 @@ struct HttpAnswer {
   std::vector<std::pair<const char*, std::string>> headers = {};  // NOLINT(readability-redundant-member-init)
 };
 
-// What can be asked for over HTTP, GET and HEAD only:
+// The resources of the HTTP interface, for GET and HEAD only:
 //
 //   /clients/{client_id}/jwks.json        the JWK Set (RFC 7517), with Cache-Control and ETag (RFC 9111, RFC 9110)
 //   /clients/{client_id}/certificate.pem  the chain of the key that signs now, leaf first; ?kid=… that of another key
@@ -36,7 +36,7 @@ class HttpPages {
  public:
   enum class Part { kAll, kPublications, kProbes };
 
-  // `metrics` is asked for what /metrics tells. `hsms` and `readiness` must outlive the pages.
+  // `metrics` returns the values for /metrics. `hsms` and `readiness` must outlive the pages.
   HttpPages(Part part, const HsmGroup& hsms, const Readiness& readiness,
             std::function<std::vector<prometheus::MetricFamily>()> metrics)
       : part_(part), hsms_(hsms), readiness_(readiness), metrics_(std::move(metrics)) {}
@@ -44,7 +44,7 @@ class HttpPages {
   // May be called from any thread.
   HttpAnswer Answer(const HttpRequest& request) const;
 
-  // Whether the answer takes no longer than to say it, so that an event loop may ask for it.
+  // True if the answer is made without delay, so that an event loop may make it.
   static bool IsQuick(const HttpRequest& request);
 
  private:

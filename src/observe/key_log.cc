@@ -26,7 +26,7 @@ void WarnOfExpiry(const std::string& client_id, const ClientKeys& client, Time n
   }
 }
 
-// What is wrong with the client's keys and their certificates; empty: nothing.
+// The flaws of the client's keys and certificates; empty: none.
 std::string FlawsOf(const ClientKeys& client) {
   std::string flaws;
   for (const auto& entry : client.keys) {
@@ -41,27 +41,27 @@ std::string FlawsOf(const ClientKeys& client) {
 
 }  // namespace
 
-// Whether the trouble is another than at the last look, or was logged a minute ago.
+// True if the state has changed, or was last logged more than a minute ago.
 bool KeyLog::IsDue(const std::string& client_id, const std::string& state) {
   const auto now = std::chrono::steady_clock::now();
-  auto& told = told_[client_id];
-  if (!IsNews(client_id, state) && now - told < kReminder) {
+  auto& logged_at = logged_at_[client_id];
+  if (!IsNews(client_id, state) && now - logged_at < kReminder) {
     return false;
   }
-  told = now;
+  logged_at = now;
   return true;
 }
 
-// Whether it is another than at the last look.
+// True if the state has changed since the last call.
 bool KeyLog::IsNews(const std::string& client_id, const std::string& state) {
   const auto [known, is_new] = known_.try_emplace(client_id, state);
   return is_new || std::exchange(known->second, state) != state;
 }
 
-void KeyLog::LookAtCopies(const std::string& client_id, const ClientKeys& client, Time now) {
+void KeyLog::LogCopies(const std::string& client_id, const ClientKeys& client, Time now) {
   const auto* signing = client.SigningAt(now);
   if (signing == nullptr) {
-    return;  // the first HSM's ring says so
+    return;  // logged for the first HSM
   }
   const auto& kid = signing->record.kid;
   if (signing->key && IsNews(client_id, kid)) {
@@ -74,13 +74,13 @@ void KeyLog::LookAtCopies(const std::string& client_id, const ClientKeys& client
   }
 }
 
-// One line a change: anybody may make as many as the token takes.
-void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
+// One line per change, because others may create any number of stray ledgers.
+void KeyLog::LogStrayLedgers(const std::vector<StrayText>& strays) {
   if (std::exchange(stray_ledgers_, strays) == strays) {
     return;
   }
   if (strays.empty()) {
-    spdlog::info("nothing calls itself a ledger that is none any more{}", where_);
+    spdlog::info("no stray ledgers any more{}", where_);
     return;
   }
   constexpr std::size_t kMostNamed = 5;
@@ -88,15 +88,14 @@ void KeyLog::LookAtStrayLedgers(const std::vector<StrayText>& strays) {
   for (std::size_t i = 0; i < std::min(strays.size(), kMostNamed); ++i) {
     named += (named.empty() ? "'" : "; '") + strays[i].name + "': " + strays[i].reason;
   }
-  spdlog::warn(
-      "{} objects or entries call themselves ledgers{} and count for nothing; assertionctl doctor names all: {}",
-      strays.size(), where_, named);
+  spdlog::warn("{} stray ledgers{}, which do not verify and are ignored; assertionctl doctor lists all: {}",
+               strays.size(), where_, named);
 }
 
-// Once when they come, and when they change.
-void KeyLog::LookAtStrays(const std::vector<Stray>& strays) {
+// One list per change.
+void KeyLog::LogStrays(const std::vector<Stray>& strays) {
   constexpr std::size_t kMostLines = 10;
-  std::multiset<std::string> named;  // a token lists in any order
+  std::multiset<std::string> named;  // tokens list objects in any order
   for (const auto& stray : strays) {
     named.insert(stray.label + '\0' + stray.ToString());
   }
@@ -109,18 +108,18 @@ void KeyLog::LookAtStrays(const std::vector<Stray>& strays) {
                  strays[i].Meaning());
   }
   if (strays.size() > kMostLines) {
-    spdlog::warn("and {} strays more{}: see assertionctl doctor", strays.size() - kMostLines, where_);
+    spdlog::warn("and {} more strays{}: see assertionctl doctor", strays.size() - kMostLines, where_);
   } else if (strays.empty()) {
     spdlog::info("no strays on the token{} any more", where_);
   }
 }
 
-void KeyLog::Look(const KeyRing& keys) {
+void KeyLog::LogChanges(const KeyRing& keys) {
   const auto now = keys.Now();
   const auto snapshot = keys.Snapshot();
   for (const auto& [client_id, client] : *snapshot) {
     if (client.copies) {
-      LookAtCopies(client_id, client, now);
+      LogCopies(client_id, client, now);
       continue;
     }
     const auto* signing = client.SigningAt(now);
@@ -150,8 +149,8 @@ void KeyLog::Look(const KeyRing& keys) {
       spdlog::info("client {}{}: its ledger counts again", client_id, where_);
     }
   }
-  LookAtStrayLedgers(*keys.StrayLedgers());
-  LookAtStrays(*keys.Strays());
+  LogStrayLedgers(*keys.StrayLedgers());
+  LogStrays(*keys.Strays());
   if (now >= next_warning_) {
     next_warning_ = now + kInterval;
     for (const auto& [client_id, client] : *snapshot) {

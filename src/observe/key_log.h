@@ -13,29 +13,29 @@
 
 namespace assertion {
 
-// Logs what operators should hear of the keys: which key signs for each client and what is wrong with its keys, and
-// which objects on the token are strays, once for each change, and a flaw once a minute while it lasts; and once a day
-// the published keys whose certificate has expired or will within 30 days.
+// Logs changes of the keys for operators: which key signs for each client, flaws of its keys, and stray objects on the
+// token. Each change is logged once, a flaw once a minute while it lasts, and once a day each published key whose
+// certificate has expired or will expire within 30 days.
 class KeyLog {
  public:
-  // `where` is added to what it says, for example " on HSM 'east'"; empty: there is one HSM only.
+  // `where` is appended to texts, for example " on HSM 'east'"; empty: there is only one HSM.
   explicit KeyLog(std::string where = {}) : where_(std::move(where)) {}
 
-  void Look(const KeyRing& keys);
+  void LogChanges(const KeyRing& keys);
 
  private:
-  void LookAtCopies(const std::string& client_id, const ClientKeys& client, Time now);
-  void LookAtStrayLedgers(const std::vector<StrayText>& strays);
-  void LookAtStrays(const std::vector<Stray>& strays);
+  void LogCopies(const std::string& client_id, const ClientKeys& client, Time now);
+  void LogStrayLedgers(const std::vector<StrayText>& strays);
+  void LogStrays(const std::vector<Stray>& strays);
   bool IsNews(const std::string& client_id, const std::string& state);
   bool IsDue(const std::string& client_id, const std::string& state);
 
   const std::string where_;
-  std::map<std::string, std::string> known_;                           // by client id: the kid that signs, and flaws
-  std::map<std::string, std::chrono::steady_clock::time_point> told_;  // by client id: when a flaw was last logged
-  KeyRing::LedgerErrors broken_;                                       // those of the last look
-  std::vector<StrayText> stray_ledgers_;                               // those of the last look
-  std::multiset<std::string> strays_;                                  // those of the last look
+  std::map<std::string, std::string> known_;  // by client id: signing kid and flaws, as last logged
+  std::map<std::string, std::chrono::steady_clock::time_point> logged_at_;  // by client id
+  KeyRing::LedgerErrors broken_;                                            // as last logged
+  std::vector<StrayText> stray_ledgers_;                                    // as last logged
+  std::multiset<std::string> strays_;                                       // as last logged
   Time next_warning_;
 };
 

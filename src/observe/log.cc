@@ -9,13 +9,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <iterator>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "assertion/utf8.h"
 
 namespace assertion {
@@ -23,7 +23,7 @@ namespace {
 
 thread_local std::string_view current_trace;
 
-// As text: " trace_id=…" at the end of the line.
+// Adds " trace_id=…" to the end of a text line.
 class TraceFlag final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& /*message*/, const std::tm& /*time*/,
@@ -37,7 +37,7 @@ class TraceFlag final : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<TraceFlag>(); }
 };
 
-// Whether a terminal may take the character for a command: C0, DEL, and C1 in UTF-8 (U+0080 to U+009F).
+// True if a terminal may interpret the character as a command: C0, DEL, and C1 in UTF-8 (U+0080 to U+009F).
 bool IsControl(std::string_view character) {
   constexpr auto kDelete = '\x7f';
   if (character.size() == 1) {
@@ -46,8 +46,8 @@ bool IsControl(std::string_view character) {
   return character.size() == 2 && character[0] == '\xc2' && static_cast<unsigned char>(character[1]) < 0xA0;
 }
 
-// A line of the text format, where no text of others can begin a line of its own or steer the terminal: controls, and
-// what is not UTF-8, as \xNN.
+// The text format. Control characters and octets that are not UTF-8 become \xNN, so that foreign text can neither begin
+// a line of its own nor control the terminal.
 class TextFormatter final : public spdlog::formatter {
  public:
   TextFormatter() { pattern_.add_flag<TraceFlag>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v%*"); }
@@ -75,7 +75,7 @@ class TextFormatter final : public spdlog::formatter {
   spdlog::pattern_formatter pattern_{spdlog::pattern_time_type::utc, ""};
 };
 
-// The loggers are synchronous: a line is formatted by the thread that logs it.
+// Reads current_trace, because the loggers are synchronous: the thread that logs a line formats it.
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override {
@@ -88,7 +88,7 @@ class JsonFormatter final : public spdlog::formatter {
     if (!current_trace.empty()) {
       object["trace_id"] = std::string(current_trace);
     }
-    // What is not UTF-8 is replaced: an HSM may say anything.
+    // Octets that are not UTF-8 are replaced: an HSM may return any text.
     const auto json = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
     line.append(json.data(), json.data() + json.size());
   }
@@ -102,9 +102,9 @@ class JsonFormatter final : public spdlog::formatter {
 
 class SparingLog::Kind {
  public:
-  // False: the line is only counted; `first` tells whether it is the first that is.
-  bool Take(spdlog::level::level_enum level, std::string_view line, bool& first) {
-    const std::lock_guard lock(mutex_);
+  // False: the line is only counted; `first` says whether it is the first counted line.
+  bool MayWrite(spdlog::level::level_enum level, std::string_view line, bool& first) {
+    const MutexLock lock(mutex_);
     const auto now = std::chrono::steady_clock::now();
     if (counted_ == 0 && now - began_ >= std::chrono::seconds(1)) {
       began_ = now;
@@ -122,28 +122,30 @@ class SparingLog::Kind {
     return false;
   }
 
-  // Begins another second.
+  // Also begins a new second.
   void WriteCount() {
+    auto level = spdlog::level::warn;
     std::string line;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
+      level = level_;
       line = "… and " + std::to_string(std::exchange(counted_, 0)) + " more like: " + example_;
       began_ = std::chrono::steady_clock::now();
       written_ = 0;
     }
-    spdlog::log(level_, "{}", line);
+    spdlog::log(level, "{}", line);
   }
 
  private:
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point began_;
-  std::size_t written_ = 0;
-  std::size_t counted_ = 0;
-  spdlog::level::level_enum level_ = spdlog::level::warn;  // of the first that was counted
-  std::string example_;
+  Mutex mutex_;
+  std::chrono::steady_clock::time_point began_ GUARDED_BY(mutex_);
+  std::size_t written_ GUARDED_BY(mutex_) = 0;
+  std::size_t counted_ GUARDED_BY(mutex_) = 0;
+  spdlog::level::level_enum level_ GUARDED_BY(mutex_) = spdlog::level::warn;  // of the first line that was counted
+  std::string example_ GUARDED_BY(mutex_);
 };
 
-// The thread that writes the counts, a second after the first line that was not written. It begins with the first.
+// The thread that writes the counts, a second after the first line that was only counted.
 class SparingLog::Counting {
  public:
   static Counting& Instance() {
@@ -152,15 +154,15 @@ class SparingLog::Counting {
   }
 
   void Add(std::shared_ptr<Kind> kind) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     kinds_.push_back(std::move(kind));
     filled_.notify_one();
   }
 
  private:
   void Work(const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    while (filled_.wait(lock, stop, [this] { return !kinds_.empty(); })) {
+    MutexLock lock(mutex_);
+    while (filled_.wait(lock, stop, [this]() REQUIRES(mutex_) { return !kinds_.empty(); })) {
       filled_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
       const auto kinds = std::exchange(kinds_, {});
       lock.unlock();
@@ -171,9 +173,9 @@ class SparingLog::Counting {
     }
   }
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any filled_;
-  std::vector<std::shared_ptr<Kind>> kinds_;
+  std::vector<std::shared_ptr<Kind>> kinds_ GUARDED_BY(mutex_);
   std::jthread thread_{[this](const std::stop_token& stop) { Work(stop); }};
 };
 
@@ -182,7 +184,7 @@ SparingLog::SparingLog() : kind_(std::make_shared<Kind>()) {}
 void SparingLog::Write(spdlog::level::level_enum level, std::string_view line) {
   line = line.substr(0, kLongest);
   bool first = false;
-  if (kind_->Take(level, line, first)) {
+  if (kind_->MayWrite(level, line, first)) {
     spdlog::log(level, "{}", line);
   } else if (first) {
     Counting::Instance().Add(kind_);

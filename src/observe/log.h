@@ -12,19 +12,18 @@ namespace assertion {
 
 enum class LogFormat { kText, kJson };
 
-// Sends the log to standard error, one line an event, UTC.
+// Sends the log to standard error, one line per event, times in UTC.
 void StartLog(LogFormat format);
 
-// Text for people, with controls as \xNN, or one JSON object a line for programs: time, level, message, and trace_id if
-// there is one.
+// Text for people, with control characters as \xNN; or one JSON object per line for programs: time, level, message, and
+// trace_id if there is one.
 std::unique_ptr<spdlog::formatter> LogFormatter(LogFormat format);
 
-// For people where standard error is a terminal.
+// Text if standard error is a terminal, else JSON.
 LogFormat DefaultLogFormat();
 
-// A kind of line that others can cause as often as they like. The first few of a second are written; the others are
-// counted, and when the second is over one line says how many: "… and 8212 more like: LINE". May be used from any
-// thread.
+// A kind of line that others can cause at any rate. The first few of a second are written; the others are counted, and
+// one line reports the count at the end of the second: "… and 8212 more like: LINE". May be used from any thread.
 class SparingLog {
  public:
   static constexpr std::size_t kMostPerSecond = 5;
@@ -40,7 +39,7 @@ class SparingLog {
   const std::shared_ptr<Kind> kind_;
 };
 
-// What this thread logs while it lives belongs to that trace (W3C Trace Context); empty: to none.
+// While it lives, lines that this thread logs carry the trace id (W3C Trace Context); empty: none.
 class LogTrace {
  public:
   // `trace_id` must outlive it.

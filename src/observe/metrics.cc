@@ -56,48 +56,49 @@ Families OfProcess(double started, std::size_t configured_hsms, const Readiness&
   Add(build, {{"version", ASSERTION_VERSION}, {"compiler", __VERSION__}}, 1);
   return {
       std::move(build),
-      With(Gauge("assertiond_start_time_seconds", "When the process began to serve, in seconds since 1970."), started),
-      With(Gauge("assertiond_ready", "1 when a call made now would be answered, as /readyz says."),
+      With(Gauge("assertiond_start_time_seconds", "Start of service, in seconds since 1970-01-01T00:00:00Z."), started),
+      With(Gauge("assertiond_ready", "1 when a call made now would be answered, as /readyz reports."),
            readiness.reasons().empty() ? 1 : 0),
       With(Gauge("assertiond_crl_directory_readable",
-                 "1 while every file of tls.crl_directory can be read as a CRL; after tls.crl_grace of 0 nobody with a "
-                 "certificate is served."),
+                 "1 while every file of tls.crl_directory can be read as a CRL. When it is 0 for longer than "
+                 "tls.crl_grace, "
+                 "no peer with a certificate is served."),
            readiness.warnings().contains(kCrls) || readiness.reasons().contains(kCrls) ? 0 : 1),
-      With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, there or not."), configured_hsms)};
+      With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, available or not."), configured_hsms)};
 }
 
 Families OfAssertions(const AssertionTally& tally) {
   auto assertions = Counter("assertiond_assertions_total",
-                            "Assertions asked for, by configured client, algorithm that signed, and gRPC status code.");
+                            "Assertions requested, by configured client, signing algorithm and gRPC status code.");
   for (const auto& [labels, count] : tally.counts()) {
     Add(assertions, {{"client_id", labels.client_id}, {"algorithm", labels.algorithm}, {"outcome", labels.outcome}},
         count);
   }
   auto latency = Histogram("assertiond_assertion_duration_seconds",
-                           "From a request's coming to its answer's leaving, the audit log included.");
+                           "From the arrival of a request to the release of its answer, including the audit log.");
   Add(latency, {{"result", "released"}}, tally.latency(true));
   Add(latency, {{"result", "refused"}}, tally.latency(false));
   return {std::move(assertions), std::move(latency),
           With(Counter("assertiond_refusals_suppressed_total",
-                       "Refused calls past their peer's budget, which are counted in the audit log, not written."),
+                       "Refused calls beyond the budget of their peer, which the audit log counts instead of listing."),
                tally.suppressed())};
 }
 
 Families OfHsms(const HsmGroup& hsms) {
-  auto usable = Gauge("assertiond_token_usable",
-                      "1 while the token proves by signatures that it signs; 0 from its loss to its return.");
+  auto usable =
+      Gauge("assertiond_token_usable", "1 while signatures prove that the token works; 0 from its loss to its return.");
   auto breaker = Gauge("assertiond_breaker_open", "1 while calls are refused at once because the token does not sign.");
   auto openings = Counter("assertiond_breaker_openings_total", "How often the token was lost.");
   auto depth = Gauge("assertiond_queue_jobs", "Jobs that wait for a session.");
-  auto capacity = Gauge("assertiond_queue_capacity_jobs", "How many may wait.");
-  auto queue_time = Histogram("assertiond_queue_duration_seconds", "Of callers' jobs, until a session took them.");
-  auto hsm_time = Histogram("assertiond_hsm_duration_seconds", "Of signatures that the HSM made.");
-  auto signatures = Counter("assertiond_hsm_signatures_total", "Signatures that were verified, proofs included.");
-  auto failures = Counter("assertiond_hsm_failures_total", "Attempts that made no signature, or a wrong one.");
-  auto limit = Gauge("assertiond_sessions_limit", "Sessions that may be open to sign.");
-  auto open = Gauge("assertiond_sessions_open", "Sessions that are open to sign.");
-  auto busy = Gauge("assertiond_sessions_busy", "Sessions that sign.");
-  auto hung = Gauge("assertiond_sessions_hung", "Sessions whose call does not return, and that were replaced.");
+  auto capacity = Gauge("assertiond_queue_capacity_jobs", "Jobs that may wait.");
+  auto queue_time = Histogram("assertiond_queue_duration_seconds", "Wait of callers' jobs for a session.");
+  auto hsm_time = Histogram("assertiond_hsm_duration_seconds", "Duration of signatures in the HSM.");
+  auto signatures = Counter("assertiond_hsm_signatures_total", "Verified signatures, including proofs.");
+  auto failures = Counter("assertiond_hsm_failures_total", "Attempts that returned no signature, or a wrong one.");
+  auto limit = Gauge("assertiond_sessions_limit", "Sessions that may be open for signing.");
+  auto open = Gauge("assertiond_sessions_open", "Sessions that are open for signing.");
+  auto busy = Gauge("assertiond_sessions_busy", "Sessions that are signing.");
+  auto hung = Gauge("assertiond_sessions_hung", "Replaced sessions whose call does not return.");
   auto discarded = Counter("assertiond_sessions_discarded_total", "Sessions closed after an error.");
   for (const auto& hsm : hsms.All()) {
     const Labels labels = {{"hsm", hsm->name}};
@@ -113,7 +114,8 @@ Families OfHsms(const HsmGroup& hsms) {
     Add(signatures, labels, hsm->queue.signed_count());
     Add(failures, labels, ever.failed.load());
     Add(limit, labels, now.sessions);
-    const auto closed = ever.sessions_closed.load();  // before those that were opened, or fewer than none could be open
+    const auto closed =
+        ever.sessions_closed.load();  // read before sessions_opened, so that the difference is never negative
     Add(open, labels, ever.sessions_opened.load() - closed);
     Add(busy, labels, now.busy);
     Add(hung, labels, now.hung);
@@ -127,19 +129,21 @@ Families OfHsms(const HsmGroup& hsms) {
 Families OfKeys(const HsmGroup& hsms) {
   auto versions = Gauge("assertiond_ledger_version", "Version of a client's keys.");
   auto rolled_back = Gauge("assertiond_ledger_rolled_back",
-                           "Versions of a client's ledger while the one on the token is older than one that was seen: "
-                           "which=\"found\", 0 when there is none, and which=\"seen\". Absent when all is well.");
-  auto signing = Gauge("assertiond_client_signing_keys",
-                       "Keys of an HSM that sign for a client now, or may when the HSMs before it are away: 1 or 0.");
+                           "Present while a client's ledger on the token is older than one seen before: the version "
+                           "which=\"found\" (0: no ledger) and the version which=\"seen\".");
+  auto signing = Gauge(
+      "assertiond_client_signing_keys",
+      "1 when a key of the HSM can sign for the client now, if necessary in place of an HSM that is away; else 0.");
   auto stray_ledgers =
       Gauge("assertiond_ledger_strays",
-            "What is kept as a ledger and does not verify, so that it counts for nothing: see doctor.");
+            "Objects or entries stored as ledgers that do not verify and are ignored: see assertionctl doctor.");
   auto flawed = Gauge("assertiond_client_flawed_keys",
-                      "Keys of a client that its ledger names and that the token does not show as they must be.");
-  auto strays = Gauge("assertiond_token_stray_objects",
-                      "Objects on the token under names of ours that are nothing to assertiond: see doctor.");
+                      "Keys in a client's ledger that are missing on the token or have wrong attributes there.");
+  auto strays =
+      Gauge("assertiond_token_stray_objects",
+            "Objects on the token under names of assertiond that no ledger explains: see assertionctl doctor.");
   auto expiry = Gauge("assertiond_certificate_not_after_seconds",
-                      "When the certificate of a published key expires, in seconds since 1970-01-01T00:00:00Z.");
+                      "Expiry of the certificate of a published key, in seconds since 1970-01-01T00:00:00Z.");
   for (const auto& hsm : hsms.All()) {
     const auto now = hsm->keys.Now();
     Add(stray_ledgers, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.StrayLedgers()->size()));
@@ -172,16 +176,18 @@ Families OfAudit(const audit::Log& log) {
   const auto backlog = log.backlog();
   const auto position = log.position();
   return {
-      With(Gauge("assertiond_audit_writable", "1 while the audit log can be written; without it nothing is released."),
+      With(Gauge("assertiond_audit_writable",
+                 "1 while the audit log can be written. While it is 0, nothing is released."),
            log.state() ? 1 : 0),
-      With(Gauge("assertiond_audit_waiting_lines", "Lines that are not on the disk yet."), backlog.waiting),
-      With(Gauge("assertiond_audit_lag_seconds", "How long the oldest of them has waited."), Seconds(backlog.lag)),
-      With(Gauge("assertiond_audit_unproven_lines", "Lines that no checkpoint proves yet."), backlog.unproven),
+      With(Gauge("assertiond_audit_waiting_lines", "Lines not yet on the disk."), backlog.waiting),
+      With(Gauge("assertiond_audit_lag_seconds", "Wait of the oldest line that is not yet on the disk."),
+           Seconds(backlog.lag)),
+      With(Gauge("assertiond_audit_unproven_lines", "Lines not yet covered by a checkpoint."), backlog.unproven),
       With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."), position.head.sequence),
       With(Gauge("assertiond_audit_checkpoint_sequence",
-                 "The last line that a checkpoint proves; 0: none since the start."),
+                 "Sequence number of the last line covered by a checkpoint; 0: none since the start."),
            position.checkpoint),
-      With(Histogram("assertiond_audit_duration_seconds", "Until a line was on the disk."), log.durable_time())};
+      With(Histogram("assertiond_audit_duration_seconds", "Time until a line was on the disk."), log.durable_time())};
 }
 
 }  // namespace
@@ -195,7 +201,7 @@ Families Metrics::Collect() const {
   take(OfAssertions(tally_));
   take(OfHsms(hsms_));
   take(OfKeys(hsms_));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (log_ != nullptr) {
     take(OfAudit(*log_));
   }

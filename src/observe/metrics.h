@@ -4,9 +4,9 @@
 
 #include <chrono>
 #include <cstddef>
-#include <mutex>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
 #include "observe/readiness.h"
@@ -14,22 +14,22 @@
 
 namespace assertion {
 
-// What monitoring asks of this process. All must outlive it.
+// The metrics of this process.
 class Metrics {
  public:
-  // `log` may be null: there is no audit log.
+  // `log` null: there is no audit log. The other arguments must outlive this object.
   Metrics(const HsmGroup& hsms, std::size_t configured_hsms, const Readiness& readiness, const AssertionTally& tally,
           const audit::Log* log)
       : hsms_(hsms), configured_hsms_(configured_hsms), readiness_(readiness), tally_(tally), log_(log) {}
 
-  // The audit log ends before this.
+  // Call it before the audit log is destroyed.
   void ForgetLog() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     log_ = nullptr;
   }
 
-  // As of now; asks no HSM. Labels are token labels, client ids of the configuration, kids, and names that are
-  // assertiond's own: nothing that a caller chose.
+  // The current values, without a call into an HSM. Labels are token labels, configured client ids, kids and fixed
+  // names; none holds text that a caller chose.
   std::vector<prometheus::MetricFamily> Collect() const;
 
  private:
@@ -38,8 +38,8 @@ class Metrics {
   const std::size_t configured_hsms_;
   const Readiness& readiness_;
   const AssertionTally& tally_;
-  mutable std::mutex mutex_;
-  const audit::Log* log_;
+  mutable Mutex mutex_;
+  const audit::Log* log_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion

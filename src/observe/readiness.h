@@ -2,79 +2,78 @@
 
 #include <functional>
 #include <map>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "assertion/mutex.h"
+
 namespace assertion {
 
-// The part that is about revocation lists.
+// The part for revocation lists.
 inline constexpr const char* kCrls = "crl_directory";
 
-// Whether a call made now would be answered, and if not, why. Each part that can stand in the way says so under its
-// name. All methods may be called from any thread.
+// Says if a call made now would be answered, and if not, why. Each part that can prevent answers reports its state
+// under its name. All methods may be called from any thread.
 class Readiness {
  public:
   using Reasons = std::map<std::string, std::string>;  // by part
 
-  void SetReady(const std::string& part) {
-    Change([&] {
-      reasons_.erase(part);
-      warnings_.erase(part);
-    });
-  }
+  void SetReady(const std::string& part) { Set(part, {}, {}); }
 
-  void SetNotReady(const std::string& part, std::string reason) {
-    Change([&] {
-      warnings_.erase(part);
-      reasons_[part] = std::move(reason);
-    });
-  }
+  void SetNotReady(const std::string& part, std::string reason) { Set(part, std::move(reason), {}); }
 
-  // Calls are answered, but not for long unless somebody mends the part.
-  void SetWarning(const std::string& part, std::string warning) {
-    Change([&] {
-      reasons_.erase(part);
-      warnings_[part] = std::move(warning);
-    });
-  }
+  // Calls are answered, but they will not be for long unless somebody repairs the part.
+  void SetWarning(const std::string& part, std::string warning) { Set(part, {}, std::move(warning)); }
 
-  // Told now and at every change, until another takes its place. Must not call this object's Set methods.
+  // `watcher` is called now and at every change, until another replaces it. It must not call a method that sets.
   void Watch(std::function<void(bool ready)> watcher) {
-    Change([&] { watcher_ = std::move(watcher); });
+    const MutexLock notifying(notifying_);
+    watcher_ = std::move(watcher);
+    Notify();
   }
 
   // Empty: ready.
   Reasons reasons() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return reasons_;
   }
 
   Reasons warnings() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return warnings_;
   }
 
  private:
-  template <typename What>
-  void Change(What what) {
-    const std::lock_guard telling(telling_);
-    bool ready = false;
+  void Set(const std::string& part, std::optional<std::string> reason, std::optional<std::string> warning) {
+    const MutexLock notifying(notifying_);
     {
-      const std::lock_guard lock(mutex_);
-      what();
-      ready = reasons_.empty();
+      const MutexLock lock(mutex_);
+      Replace(reasons_, part, std::move(reason));
+      Replace(warnings_, part, std::move(warning));
     }
-    if (watcher_) {
-      watcher_(ready);
+    Notify();
+  }
+
+  static void Replace(Reasons& reasons, const std::string& part, std::optional<std::string> reason) {
+    if (reason) {
+      reasons[part] = std::move(*reason);
+    } else {
+      reasons.erase(part);
     }
   }
 
-  std::mutex telling_;        // held while the watcher is told, which may take long: a probe does not wait for it
-  mutable std::mutex mutex_;  // of the reasons and warnings
-  Reasons reasons_;
-  Reasons warnings_;
-  std::function<void(bool)> watcher_;
+  void Notify() REQUIRES(notifying_) {
+    if (watcher_) {
+      watcher_(reasons().empty());
+    }
+  }
+
+  Mutex notifying_;  // held while the watcher runs, which may take long: a probe does not wait for it
+  std::function<void(bool)> watcher_ GUARDED_BY(notifying_);
+  mutable Mutex mutex_;
+  Reasons reasons_ GUARDED_BY(mutex_);
+  Reasons warnings_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion

@@ -44,13 +44,13 @@ Supervisor Supervisor::FromEnvironment() {
   return supervisor;
 }
 
-void Supervisor::TellReloading() const {
+void Supervisor::NotifyReloading() const {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  Tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.tv_sec * 1'000'000 + now.tv_nsec / 1000));
+  Notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.tv_sec * 1'000'000 + now.tv_nsec / 1000));
 }
 
-void Supervisor::Tell(const std::string& assignments) const {
+void Supervisor::Notify(const std::string& assignments) const {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
   const bool is_path = address_.starts_with('/');
   if ((!is_path && !address_.starts_with('@')) || address_.size() >= sizeof address.sun_path) {

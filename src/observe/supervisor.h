@@ -6,21 +6,21 @@
 
 namespace assertion {
 
-// The service manager that started this process, if it wants to hear of it: sd_notify(3), spoken directly, because
-// libsystemd would bring half a dozen libraries into a process that holds a PIN. Without $NOTIFY_SOCKET it says
-// nothing.
+// Notifies the service manager: sd_notify(3), implemented directly, because libsystemd would load half a dozen
+// libraries into a process that holds a PIN. Without $NOTIFY_SOCKET it does nothing.
 class Supervisor {
  public:
-  // Takes its address and its watchdog out of the environment, which children shall not have. Before any thread.
+  // Removes the variables from the environment, so that child processes do not inherit them. Call it before any thread
+  // starts.
   static Supervisor FromEnvironment();
 
   // Newline-separated assignments, for example "READY=1\nSTATUS=serving".
-  void Tell(const std::string& assignments) const;
+  void Notify(const std::string& assignments) const;
 
-  // READY=1 is to follow.
-  void TellReloading() const;
+  // Send READY=1 afterwards.
+  void NotifyReloading() const;
 
-  // How often the watchdog wants to hear; nothing: it does not.
+  // The interval of the watchdog; empty: there is none.
   std::optional<std::chrono::microseconds> watchdog_interval() const { return watchdog_; }
 
  private:

@@ -4,26 +4,26 @@
 
 namespace assertion {
 
-Visitors::Admitted Visitors::Admit(const std::string& source) {
+Visitors::Added Visitors::Add(const std::string& source) {
   const auto own = sources_.find(source);
   const std::size_t held = own == sources_.end() ? 0 : own->second;
-  std::optional<Number> leaves;
+  std::optional<Number> replaced;
   if (held >= limits_.per_source) {
-    leaves = OldestOf(source);
+    replaced = OldestOf(source);
   } else if (visitors_.size() >= limits_.total) {
     std::size_t most = 0;
     for (const auto& [name, count] : sources_) {
       most = std::max(most, count);
     }
     const auto is_greedy = [&](const auto& each) { return sources_.at(each.second) == most; };
-    leaves = most > held ? std::ranges::find_if(visitors_, is_greedy)->first : OldestOf(source);
+    replaced = most > held ? std::ranges::find_if(visitors_, is_greedy)->first : OldestOf(source);
   }
-  if (leaves) {
-    Remove(*leaves);
+  if (replaced) {
+    Remove(*replaced);
   }
   visitors_.emplace(++last_, source);
   ++sources_[source];
-  return {.number = last_, .leaves = leaves};
+  return {.number = last_, .replaced = replaced};
 }
 
 void Visitors::Remove(Number number) {

@@ -8,8 +8,7 @@
 
 namespace assertion {
 
-// The connections that are open to a listener which everybody may reach: so many and no more, shared fairly among the
-// addresses that they come from.
+// The open connections of a public listener: a limited number, shared fairly among source addresses.
 class Visitors {
  public:
   struct Limits {
@@ -17,20 +16,20 @@ class Visitors {
     std::size_t per_source = 1;
   };
 
-  using Number = std::uint64_t;  // of a visitor; the oldest has the lowest
+  using Number = std::uint64_t;  // identifies a visitor; older ones have lower numbers
 
-  struct Admitted {
+  struct Added {
     Number number;
-    std::optional<Number> leaves;  // makes room, and counts no more
+    std::optional<Number> replaced;  // was removed to make room; close it
   };
 
   explicit Visitors(Limits limits) : limits_(limits) {}
 
-  // A new one comes. Of a source that has per_source of them its own oldest makes room; when there are `total`, the
-  // oldest of the sources that have most, and when the newcomer's has as many, its own oldest.
-  Admitted Admit(const std::string& source);
+  // Adds a visitor. If its source has per_source already, it replaces the oldest of that source. If there are `total`,
+  // it replaces the oldest of the sources with most, or of its own source when that has as many.
+  Added Add(const std::string& source);
 
-  // One has gone. Forgets a number that made room already.
+  // Does nothing for a number that was replaced.
   void Remove(Number number);
 
   std::size_t size() const { return visitors_.size(); }
@@ -41,7 +40,7 @@ class Visitors {
   const Limits limits_;
   Number last_ = 0;
   std::map<Number, std::string> visitors_;
-  std::map<std::string, std::size_t> sources_;  // how many each has
+  std::map<std::string, std::size_t> sources_;  // number of visitors by source
 };
 
 }  // namespace assertion

@@ -14,7 +14,7 @@ namespace {
 
 int Limited(std::size_t size) { return static_cast<int>(std::min<std::size_t>(size, INT_MAX)); }
 
-Wire::Step ByNow(ssize_t done, Wire::State wait) {
+Wire::Step StepOf(ssize_t done, Wire::State wait) {
   if (done > 0) {
     return {.state = Wire::State::kDone, .octets = static_cast<std::size_t>(done)};
   }
@@ -27,7 +27,7 @@ Wire::Wire(Descriptor socket, const x509::ServerContext& context)
     : plain_(false), socket_(std::move(socket)), ssl_(context ? SSL_new(context.get()) : nullptr) {
   if (ssl_ && SSL_set_fd(ssl_.get(), socket_.get()) == 1) {
     SSL_set_mode(ssl_.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
-    // Else a peer that sends KeyUpdates (RFC 8446 section 4.6.3) without end keeps one SSL_read from returning.
+    // Otherwise a peer that sends KeyUpdates (RFC 8446 section 4.6.3) without end keeps one SSL_read from returning.
     SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
   } else {
     ssl_.reset();
@@ -35,7 +35,7 @@ Wire::Wire(Descriptor socket, const x509::ServerContext& context)
 }
 
 template <typename Call>
-Wire::Step Wire::ByTls(Call call) {
+Wire::Step Wire::CallTls(Call call) {
   if (!ssl_) {
     return {.state = State::kEnded};
   }
@@ -51,17 +51,17 @@ Wire::Step Wire::ByTls(Call call) {
                                                  : State::kEnded};
 }
 
-Wire::Step Wire::ShakeHands() { return ByTls(SSL_accept); }
+Wire::Step Wire::ShakeHands() { return CallTls(SSL_accept); }
 
 Wire::Step Wire::Read(std::span<char> octets) {
-  return plain_ ? ByNow(recv(socket_.get(), octets.data(), octets.size(), MSG_DONTWAIT), State::kWaitsToRead)
-                : ByTls([&](SSL* ssl) { return SSL_read(ssl, octets.data(), Limited(octets.size())); });
+  return plain_ ? StepOf(recv(socket_.get(), octets.data(), octets.size(), MSG_DONTWAIT), State::kWaitsToRead)
+                : CallTls([&](SSL* ssl) { return SSL_read(ssl, octets.data(), Limited(octets.size())); });
 }
 
 Wire::Step Wire::Write(std::string_view octets) {
-  return plain_ ? ByNow(send(socket_.get(), octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
-                        State::kWaitsToWrite)
-                : ByTls([&](SSL* ssl) { return SSL_write(ssl, octets.data(), Limited(octets.size())); });
+  return plain_ ? StepOf(send(socket_.get(), octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
+                         State::kWaitsToWrite)
+                : CallTls([&](SSL* ssl) { return SSL_write(ssl, octets.data(), Limited(octets.size())); });
 }
 
 void Wire::CloseWriting() {
@@ -74,7 +74,7 @@ void Wire::CloseWriting() {
 
 Wire::Step Wire::Discard() {
   std::array<char, 4096> unread{};
-  return ByNow(recv(socket_.get(), unread.data(), unread.size(), MSG_DONTWAIT), State::kWaitsToRead);
+  return StepOf(recv(socket_.get(), unread.data(), unread.size(), MSG_DONTWAIT), State::kWaitsToRead);
 }
 
 Descriptor Wire::Release() {

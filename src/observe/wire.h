@@ -14,48 +14,48 @@
 
 namespace assertion {
 
-// A connection's octets, plain or within TLS, of which nothing ever waits for the peer.
+// Non-blocking input and output of a connection, plain or TLS.
 class Wire {
  public:
   enum class State {
     kDone,
-    kWaitsToRead,   // nothing was done: again once the socket can be read
-    kWaitsToWrite,  // the same, once it can be written
+    kWaitsToRead,   // nothing was done: call again when the socket is readable
+    kWaitsToWrite,  // the same, when the socket is writable
     kEnded,         // the peer has closed, or the connection is broken
   };
 
   struct Step {
     State state;
-    std::size_t octets = 0;  // that were done
+    std::size_t octets = 0;  // read or written
   };
 
-  // Takes over a socket that does not block. Plain.
+  // Plain. The socket is non-blocking.
   explicit Wire(Descriptor socket) : plain_(true), socket_(std::move(socket)) {}
 
-  // Within TLS, as its server. No context: broken.
+  // TLS, as the server. Without a context every call returns kEnded.
   Wire(Descriptor socket, const x509::ServerContext& context);
 
   bool plain() const { return plain_; }
   int descriptor() const { return socket_.get(); }
 
-  // Of TLS: the server's side of the handshake. Signs by the HSM, which may take long.
+  // TLS only: the server's side of the handshake. Signs on the HSM, which may take long.
   Step ShakeHands();
 
   Step Read(std::span<char> octets);
   Step Write(std::string_view octets);
 
-  // Nothing more is written; with TLS, the peer is told that it has all.
+  // Ends writing. With TLS, also sends close_notify.
   void CloseWriting();
 
-  // Reads and forgets. Closed with octets unread, a connection is reset, and the answer may be lost.
+  // Reads and discards. Closing a socket with unread octets resets the connection, and the answer may be lost.
   Step Discard();
 
-  // Gives the socket up; after that nothing may be called.
+  // Returns the socket. No method may be called afterwards.
   Descriptor Release();
 
  private:
   template <typename Call>
-  Step ByTls(Call call);
+  Step CallTls(Call call);
 
   const bool plain_;
   Descriptor socket_;

@@ -109,7 +109,8 @@ class Module {
   std::string init_args_;  // not const: C_Initialize takes a plain pointer
   CK_FUNCTION_LIST* functions_;
   const bool one_call_at_a_time_;
-  mutable std::mutex turn_;  // taken only if one_call_at_a_time_
+  // Taken only if one_call_at_a_time_, which the analysis of Mutex cannot follow; it guards no member.
+  mutable std::mutex turn_;
   mutable ObjectGate objects_;
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;

@@ -19,7 +19,7 @@ void RateLimit::ForgetIdleCallers(Instant now) {
 }
 
 Status RateLimit::Take(std::string_view caller, Instant now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   auto found = buckets_.find(caller);
   if (found == buckets_.end()) {
     if (buckets_.size() >= too_many_) {
@@ -43,7 +43,7 @@ Status RateLimit::Take(std::string_view caller, Instant now) {
 }
 
 std::size_t RateLimit::size() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return buckets_.size();
 }
 

@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/rate.h"
 
 namespace assertion {
@@ -34,12 +34,12 @@ class RateLimit {
   };
 
   double TokensAt(const Bucket& bucket, Instant now) const;
-  void ForgetIdleCallers(Instant now);
+  void ForgetIdleCallers(Instant now) REQUIRES(mutex_);
 
   const Rate rate_;
-  mutable std::mutex mutex_;
-  std::map<std::string, Bucket, std::less<>> buckets_;
-  std::size_t too_many_ = 1024;
+  mutable Mutex mutex_;
+  std::map<std::string, Bucket, std::less<>> buckets_ GUARDED_BY(mutex_);
+  std::size_t too_many_ GUARDED_BY(mutex_) = 1024;
 };
 
 }  // namespace assertion

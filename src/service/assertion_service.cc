@@ -87,8 +87,8 @@ AssertionService::AssertionService(const CurrentPolicy& policy, const HsmGroup& 
                    .handle = std::move(handle)});
   };
   serve("CreateAssertion", [this](UnaryCall& call) { CreateAssertion(call); });
-  serve("GetCertificate", [this](UnaryCall& call) { Answer(call, Certificate(call)); });
-  serve("GetJwks", [this](UnaryCall& call) { Answer(call, Jwks(call)); });
+  serve("GetCertificate", [this](UnaryCall& call) { Respond(call, Certificate(call)); });
+  serve("GetJwks", [this](UnaryCall& call) { Respond(call, Jwks(call)); });
 }
 
 void AssertionService::CreateAssertion(UnaryCall& unary) const {
@@ -123,7 +123,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
         const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
         call->tallied().tally = tally_;
         call->event().caller = caller->name();
-        auto accepted = peers_.Judge(*context);
+        auto accepted = peers_.CheckCertificate(*context);
         if (accepted) {
           accepted = policy_.load()->Admit(*caller);  // again: a reload may have changed the lists
         }
@@ -216,7 +216,7 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
 void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
   bool ending = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     streams_.push_back(stream);
     ending = ending_;
   }
@@ -228,7 +228,7 @@ void AssertionService::Keep(const std::shared_ptr<AssertionStream>& stream) {
 void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence) {
   std::vector<std::weak_ptr<AssertionStream>> streams;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(streams_, [](const auto& one) { return one.expired(); });
     streams = streams_;
   }
@@ -246,7 +246,7 @@ void AssertionService::EndStreamsOlderThan(std::chrono::milliseconds age, std::c
 void AssertionService::EndStreams() {
   std::vector<std::weak_ptr<AssertionStream>> streams;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ending_ = true;
     streams.swap(streams_);
   }

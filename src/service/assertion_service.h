@@ -3,10 +3,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "policy/policy.h"
 #include "service/assertion_stream.h"
@@ -31,11 +31,11 @@ class AssertionService final : public RawAssertionService {
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateAssertions(
       grpc::CallbackServerContext* context) override;
 
-  // Streams that are older than `age`, or than `silence` without a request, read no more requests and end after the
-  // answers to those that they have read.
+  // Ends streams that are older than `age`, or older than `silence` without a request: they stop reading and end after
+  // the answers to the requests that they have read.
   void EndStreamsOlderThan(std::chrono::milliseconds age, std::chrono::milliseconds silence);
 
-  // Streams read no more requests and end after the answers to those that they have read.
+  // Ends all streams in the same way.
   void EndStreams();
 
  private:
@@ -61,9 +61,9 @@ class AssertionService final : public RawAssertionService {
   Records audit_;
   AssertionTally* tally_;
 
-  std::mutex mutex_;
-  bool ending_ = false;
-  std::vector<std::weak_ptr<AssertionStream>> streams_;
+  Mutex mutex_;
+  bool ending_ GUARDED_BY(mutex_) = false;
+  std::vector<std::weak_ptr<AssertionStream>> streams_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion::service

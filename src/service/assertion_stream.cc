@@ -6,6 +6,7 @@
 #include "service/status.h"
 
 namespace assertion::service {
+
 std::shared_ptr<AssertionStream> AssertionStream::Open(Make make) {
   const std::shared_ptr<AssertionStream> stream(new AssertionStream(std::move(make)));
   stream->self_ = stream;
@@ -14,7 +15,7 @@ std::shared_ptr<AssertionStream> AssertionStream::Open(Make make) {
 
 void AssertionStream::End(const grpc::Status& why) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!end_) {
       end_ = why;
     }
@@ -24,14 +25,14 @@ void AssertionStream::End(const grpc::Status& why) {
 
 void AssertionStream::OnReadDone(bool ok) {
   if (!ok) {
-    End(grpc::Status::OK);  // the caller has closed his side
+    End(grpc::Status::OK);  // the caller has closed its side
     return;
   }
   silent_ = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (end_) {
-      return;  // what comes after the end is not read
+      return;  // requests after the end are not read
     }
   }
   v1::CreateAssertionsRequest request;
@@ -41,30 +42,30 @@ void AssertionStream::OnReadDone(bool ok) {
     End(ToGrpc(parsed.error()));
     return;
   }
-  Ask(request);
+  StartRequest(request);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     reading_ = false;
   }
   Proceed();
 }
 
-void AssertionStream::Ask(const v1::CreateAssertionsRequest& request) {
-  auto ticket = std::make_shared<AssertionTicket>();
+void AssertionStream::StartRequest(const v1::CreateAssertionsRequest& request) {
+  std::shared_ptr<AssertionTicket> ticket;
   Tickets::iterator place;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
+    ticket = std::make_shared<AssertionTicket>(cancelled_);
     place = unanswered_.insert(unanswered_.end(), ticket);
-    ticket->cancelled = cancelled_;
   }
   make_(request, std::move(ticket), [self = self_, place, tag = request.tag()](Result<grpc::ByteBuffer> outcome) {
-    self->Answer(place, tag, std::move(outcome));
+    self->QueueAnswer(place, tag, std::move(outcome));
   });
 }
 
 std::size_t AssertionStream::Unanswered() const { return unanswered_.size() + answers_.size() + (writing_ ? 1 : 0); }
 
-void AssertionStream::Answer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome) {
+void AssertionStream::QueueAnswer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome) {
   if (!outcome) {
     v1::CreateAssertionsResponse refusal;
     refusal.set_tag(tag);
@@ -72,14 +73,14 @@ void AssertionStream::Answer(Tickets::iterator place, std::uint64_t tag, Result<
     outcome = Serialize(refusal);
   }
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     unanswered_.erase(place);
     answers_.push_back(std::move(*outcome));
   }
   Proceed();
 }
 
-// Starts what can be started now. gRPC allows one read and one write at a time, and nothing after the end.
+// Starts the reads and writes that are possible now. gRPC allows one of each at a time, and none after Finish.
 void AssertionStream::Proceed() {
   for (;;) {
     bool write = false;
@@ -87,7 +88,7 @@ void AssertionStream::Proceed() {
     grpc::WriteOptions options;
     std::optional<grpc::Status> finish;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (finished_) {
         return;
       }
@@ -96,7 +97,7 @@ void AssertionStream::Proceed() {
         written_.Swap(&answers_.front());
         answers_.pop_front();
         if (!answers_.empty()) {
-          options.set_buffer_hint();  // they leave together
+          options.set_buffer_hint();  // sent together with the next one
         }
       }
       if (!reading_ && !cancelled_ && !end_ && Unanswered() < kMostUnanswered) {
@@ -122,16 +123,16 @@ void AssertionStream::Proceed() {
     if (read) {
       StartRead(&read_);
     }
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     --starting_;
   }
 }
 
 void AssertionStream::OnWriteDone(bool ok) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     writing_ = false;
-    cancelled_ = cancelled_ || !ok;  // nobody is there to read it
+    cancelled_ = cancelled_ || !ok;  // the caller is gone
   }
   Proceed();
 }
@@ -139,7 +140,7 @@ void AssertionStream::OnWriteDone(bool ok) {
 void AssertionStream::OnCancel() {
   Tickets tickets;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     cancelled_ = true;
     tickets = unanswered_;
   }

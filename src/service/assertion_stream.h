@@ -11,24 +11,24 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "assertion/mutex.h"
 #include "assertion/v1/assertion.pb.h"
 #include "service/audited_call.h"
 #include "signing/hsm_group.h"
 
 namespace assertion::service {
 
-// One call of CreateAssertions: when the next request is read, which answer is written next, and how the call ends.
-// It lives until gRPC is done with it and every request has been answered.
+// One call of CreateAssertions: decides when the next request is read, which answer is written next, and how the call
+// ends. Lives until gRPC is done with it and every request is answered.
 class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  // Requests that are read, and whose answers are not written yet.
+  // Requests that were read and whose answers are not written yet.
   static constexpr std::size_t kMostUnanswered = 256;
 
-  // Makes what one request asks for, and calls `release` once, now or later and on any thread, with the wire form of a
-  // v1::CreateAssertionsResponse or with the error. `ticket` cancels it. Called for one request after the other.
+  // Serves one request: calls `release` once, now or later and on any thread, with the wire form of a
+  // v1::CreateAssertionsResponse or with the error. `ticket` cancels the request. Called for one request at a time.
   using Make = std::function<void(const v1::CreateAssertionsRequest& request, std::shared_ptr<AssertionTicket> ticket,
                                   AuditedCall::Release release)>;
 
@@ -39,10 +39,10 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
 
   std::chrono::steady_clock::time_point began() const { return began_; }
 
-  // No request has come yet.
+  // No request has arrived yet.
   bool IsSilent() const { return silent_; }
 
-  // Reads no more, and ends the call with `why` after the answers to what has been read.
+  // Stops reading, and ends the call with `why` after the answers to the requests that were read.
   void End(const grpc::Status& why);
 
  private:
@@ -55,10 +55,10 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   void OnCancel() override;
   void OnDone() override;
 
-  void Ask(const v1::CreateAssertionsRequest& request);
-  void Answer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome);
+  void StartRequest(const v1::CreateAssertionsRequest& request);
+  void QueueAnswer(Tickets::iterator place, std::uint64_t tag, Result<grpc::ByteBuffer> outcome);
   void Proceed();
-  std::size_t Unanswered() const;
+  std::size_t Unanswered() const REQUIRES(mutex_);
 
   const Make make_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
@@ -67,15 +67,15 @@ class AssertionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   grpc::ByteBuffer read_;
   grpc::ByteBuffer written_;
 
-  std::mutex mutex_;
-  Tickets unanswered_;
-  std::deque<grpc::ByteBuffer> answers_;  // to be written
-  bool reading_ = false;                  // or what was read is being looked at
-  bool writing_ = false;
-  int starting_ = 0;  // threads that call StartRead or StartWrite
-  bool cancelled_ = false;
-  bool finished_ = false;
-  std::optional<grpc::Status> end_;
+  Mutex mutex_;
+  Tickets unanswered_ GUARDED_BY(mutex_);
+  std::deque<grpc::ByteBuffer> answers_ GUARDED_BY(mutex_);  // to be written
+  bool reading_ GUARDED_BY(mutex_) = false;                  // or the request is being started
+  bool writing_ GUARDED_BY(mutex_) = false;
+  int starting_ GUARDED_BY(mutex_) = 0;  // threads that call StartRead or StartWrite
+  bool cancelled_ GUARDED_BY(mutex_) = false;
+  bool finished_ GUARDED_BY(mutex_) = false;
+  std::optional<grpc::Status> end_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion::service

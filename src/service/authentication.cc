@@ -23,7 +23,7 @@ std::vector<std::string> Values(const grpc::AuthContext& context, const char* pr
   return values;
 }
 
-// Of a certificate: a wildcard stands for many hosts and names none.
+// False for a wildcard, which stands for many hosts and names none.
 bool IsHostName(const std::string& name) {
   return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
@@ -31,8 +31,8 @@ bool IsHostName(const std::string& name) {
 }
 
 // A SPIFFE ID counts if it is the only URI (SPIFFE X.509-SVID, section 2) and valid: "spiffe://td/pay/../admin" would
-// else match a prefix that it is not below. DNS names are the same in either case (RFC 4343). An octet that no name has
-// would let a certificate's text be read as another name by somebody who ends strings at NUL.
+// otherwise match a prefix that it is not below. DNS names ignore case (RFC 4343). Other octets are refused: software
+// that ends strings at NUL would read another name.
 std::vector<std::string> CertificateNames(const grpc::AuthContext& context) {
   std::vector<std::string> names;
   const auto uris = Values(context, GRPC_PEER_URI_PROPERTY_NAME);

@@ -7,8 +7,8 @@
 
 namespace assertion::service {
 
-// Who is calling, from what the transport proved when the connection began; UNAUTHENTICATED when it proved nothing.
-// Handlers ask Peers, who judges what was proved then by what is known now.
+// The caller, as the transport proved it when the connection began. UNAUTHENTICATED: the transport proved nothing.
+// Handlers use Peers instead, which also checks the proof against the current trust.
 Result<Caller> Authenticate(const grpc::ServerContextBase& context);
 
 }  // namespace assertion::service

@@ -7,17 +7,17 @@
 namespace assertion::service {
 namespace {
 
-// Whichever thread a beat comes to then waits for a second, in which the next beat comes.
+// Less than half of the second after which gRPC's threads sleep.
 constexpr std::chrono::milliseconds kInterval{400};
 
 }  // namespace
 
-// Through a channel without credentials each call fails at once, in this process.
+// On a channel without credentials each call fails at once, within this process.
 Heartbeat::Heartbeat()
     : nowhere_(grpc::CreateChannel("", nullptr)), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 void Heartbeat::Run(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
     Beat();
     stopped_.wait_for(lock, stop, kInterval, [] { return false; });

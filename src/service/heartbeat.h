@@ -3,16 +3,17 @@
 #include <grpcpp/generic/generic_stub.h>
 
 #include <condition_variable>
-#include <mutex>
 #include <semaphore>
 #include <stop_token>
 #include <thread>
 
+#include "assertion/mutex.h"
+
 namespace assertion::service {
 
-// Keeps gRPC's threads awake. Those that serve callbacks sleep for 100 ms, all of them, whenever nothing has come for a
-// second (src/cpp/common/completion_queue_cc.cc; without effect where gRPC has its EventEngine's queue), and whoever
-// calls then waits for them. While one lives, something comes.
+// Keeps gRPC's callback threads awake. When no event has arrived for a second, all of them sleep for 100 ms
+// (src/cpp/common/completion_queue_cc.cc; no effect where gRPC uses its EventEngine's queue), and the next call waits
+// for them. A Heartbeat causes an event every 400 ms.
 class Heartbeat {
  public:
   Heartbeat();
@@ -26,7 +27,7 @@ class Heartbeat {
 
   grpc::GenericStub nowhere_;
   std::binary_semaphore came_{0};
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any stopped_;
   std::jthread thread_;
 };

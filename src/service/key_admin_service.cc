@@ -53,7 +53,7 @@ Result<Caller> KeyAdminService::Admit(const UnaryCall& unary, Role role, Request
 
 // A call may have waited for a worker for long.
 Status KeyAdminService::StillAllowed(UnaryCall& unary, const Caller& caller, Role role) const {
-  RETURN_IF_ERROR(peers_.Judge(unary.context()));
+  RETURN_IF_ERROR(peers_.CheckCertificate(unary.context()));
   return policy_.load()->Allow(caller, role);
 }
 
@@ -217,7 +217,7 @@ void KeyAdminService::Withdraw(UnaryCall& unary) {
     const auto name = caller.name();
     return decisions_.Post(name, [this, &unary, caller = std::move(caller), id = request.id(), call] {
       const auto withdraw = [&]() -> Status {
-        RETURN_IF_ERROR(peers_.Judge(unary.context()));
+        RETURN_IF_ERROR(peers_.CheckCertificate(unary.context()));
         RETURN_IF_ERROR(MayWithdraw(caller));
         RETURN_IF_ERROR(call->CanFinish());
         return approvals_.Withdraw(caller, id, policy_.load()->Allow(caller, Role::kApprover).has_value());
@@ -242,7 +242,7 @@ void KeyAdminService::Read(UnaryCall& unary, Result<Response> (KeyAdminService::
   Request request;
   audit::Event unrecorded;
   const auto admitted = Admit(unary, Role::kViewer, request, unrecorded);
-  Answer(unary, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
+  Respond(unary, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
 }
 
 Result<v1::GetKeyResponse> KeyAdminService::GetKey(const v1::GetKeyRequest& request) const {

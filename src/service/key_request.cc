@@ -32,7 +32,7 @@ Status ReadTime(bool given, const google::protobuf::Timestamp& timestamp, const 
   return {};
 }
 
-// What repeats a request may have another expected version; the digest is over everything else.
+// A repetition of a request may have another expected version; the digest covers all other fields.
 template <typename Request>
 std::string RepetitionDigest(Request request) {
   request.mutable_change()->clear_expected_version();

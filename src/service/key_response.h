@@ -4,7 +4,7 @@
 #include "keys/key_administration.h"
 #include "keys/pending_changes.h"
 
-// What the administration of keys answers, as the messages of KeyAdminService.
+// Converts answers of the key administration to messages of KeyAdminService.
 namespace assertion::service {
 
 v1::Key ToProto(const KeyStatus& key);

@@ -10,10 +10,10 @@ namespace assertion::service {
 // Descriptors of ended connections that gRPC has not closed yet. Not thread-safe.
 class LeftoverDescriptors {
  public:
-  // gRPC's descriptor `theirs` of the socket that `ours` is of, too. False: the socket cannot be recognised.
+  // gRPC's descriptor `theirs` and `ours` refer to the same socket. False: the socket cannot be identified.
   bool Add(int theirs, int ours);
 
-  // Forgets those whose number means no file, or another one, by now.
+  // Forgets descriptors that are closed, and those whose number now belongs to another file.
   void ForgetClosed();
 
   std::size_t size() const { return leftovers_.size(); }

@@ -36,7 +36,7 @@ Status CheckFolder(const std::string& socket_path) {
   return {};
 }
 
-// None of a socket that is not a Unix domain socket: there the kernel tells no user.
+// Empty for a socket of another family, whose peer's user the kernel does not know.
 std::optional<uid_t> UserAt(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -55,7 +55,7 @@ std::optional<Connections::Origin> OriginOf(int fd) {
   return Connections::Origin{.peer = name, .counted = name};
 }
 
-// RFC 9113 section 3.4: the preface, then a SETTINGS frame, whose type is the fourth octet of its head.
+// RFC 9113 section 3.4: the preface, then a SETTINGS frame. The type is the fourth octet of the frame's header.
 Connections::Greeting JudgeHttp2(std::string_view said) {
   constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   constexpr std::size_t kHead = 9;
@@ -102,7 +102,7 @@ Result<std::unique_ptr<LocalListener>> LocalListener::Bind(const std::string& pa
   return listener;
 }
 
-// The lock outlives the socket's name, which a server that was killed leaves behind.
+// A lock shows whether a server is running: one that was killed leaves the socket's name behind.
 Status LocalListener::Open(std::optional<gid_t> group) {
   const auto lock_path = path_ + ".lock";
   lock_ = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -116,7 +116,7 @@ Status LocalListener::Open(std::optional<gid_t> group) {
   socket_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
   path_.copy(address.sun_path, sizeof address.sun_path - 1);
-  // The socket is born with its mode: a chmod afterwards would leave a moment in which others can open it.
+  // umask sets the mode at once; with a later chmod others could open the socket in between.
   const auto before = umask(0117);
   const bool bound = socket_ >= 0 && bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int error = errno;
@@ -151,7 +151,7 @@ Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
 
 void LocalListener::Stop() {
   connections_.reset();
-  // Who comes now is to be refused at once, not to wait for an end that may take a while.
+  // So that a new connection is refused at once instead of waiting until the process ends.
   if (socket_ >= 0) {
     unlink(path_.c_str());
     Close(socket_);

@@ -13,26 +13,26 @@
 
 namespace assertion::service {
 
-// A Unix domain socket that accepts for a gRPC server, because gRPC does not tell whose process is at the other end
+// A Unix domain socket that accepts for a gRPC server, because gRPC does not report the user of the peer process
 // (SO_PEERCRED).
 //
-// UserOf asks the kernel at each call. gRPC calls the peer of a connection that it was given as a descriptor by that
-// descriptor's number, "fd:17", and no other peer by such a name; no octet that a caller sends goes into it. The number
-// cannot mean another connection: a call holds its HTTP/2 stream, the stream holds the transport, and the transport
-// closes the descriptor when it is destroyed (gRPC 1.51: ~grpc_chttp2_stream unrefs the transport,
-// ~grpc_chttp2_transport destroys the endpoint, tcp_free closes). As long as the call's context may be used, the number
-// is that of the caller's own socket, whatever happened to the connection. There are no places for users that could be
-// used up, and nothing to be given from one user to the next.
+// UserOf asks the kernel at each call. gRPC names the peer of a connection that it got as a descriptor by the number of
+// the descriptor, "fd:17". It names no other peer so, and the name holds nothing that a caller sends. The number cannot
+// refer to another connection: a call holds its HTTP/2 stream, the stream holds the transport, and the transport closes
+// the descriptor when it is destroyed (gRPC 1.51: ~grpc_chttp2_stream unrefs the transport, ~grpc_chttp2_transport
+// destroys the endpoint, tcp_free closes). As long as the context of the call may be used, the number is that of the
+// caller's own socket, even if the connection has ended. No table of users exists that could fill up or be mixed up.
 class LocalListener {
  public:
-  // What the kernel calls a user whom this process's user namespace does not map.
+  // The user that the kernel reports for users that this process's user namespace does not map.
   static uid_t OverflowUser();
 
-  // Of a call's peer, as gRPC calls it; none when it did not come through a LocalListener. Only while the call lives.
+  // The user of a call's peer, named as gRPC does; empty when the call did not come through a LocalListener. Valid only
+  // while the call lives.
   static std::optional<uid_t> UserOf(const std::string& peer);
 
-  // Makes the socket, mode 0660, of group `group` if it is given. Nobody can connect before Start. kAddressUnusable
-  // when another server holds it, or its folder, or one above, lets others replace it (CheckTrustedFolder).
+  // Makes the socket with mode 0660 and, if given, `group`. Nobody can connect before Start. kAddressUnusable: another
+  // server uses it, or permissions of its folder or one above let others replace it (CheckTrustedFolder).
   static Result<std::unique_ptr<LocalListener>> Bind(const std::string& path, std::optional<gid_t> group);
 
   // Stops.
@@ -40,8 +40,8 @@ class LocalListener {
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
 
-  // Once the server runs, which must outlive Stop. `listed` tells whether the configuration lists "uid:1000".
-  // kAddressUnusable.
+  // Call it when the server runs, which must live until Stop. `listed` says whether the configuration lists a peer, for
+  // example "uid:1000". kAddressUnusable.
   Status Start(grpc::Server& server, ConnectionLimits limits, std::function<bool(const std::string&)> listed);
 
   // Null before Start and after Stop.

@@ -65,7 +65,7 @@ std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> Reflectio
 }
 
 bool Reflections::Add(const std::string& peer) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = open_.find(peer);
   if (found != open_.end() && found->second >= kMostOfOne) {
     return false;
@@ -75,7 +75,7 @@ bool Reflections::Add(const std::string& peer) {
 }
 
 void Reflections::Remove(const std::string& peer) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto found = open_.find(peer); --found->second == 0) {
     open_.erase(found);
   }

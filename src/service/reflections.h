@@ -5,18 +5,19 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
+
+#include "assertion/mutex.h"
 
 namespace assertion::service {
 
-// The calls of reflection that are open, by whom. Each keeps one of a few threads: one peer may have kMostOfOne, and
-// another of its calls is CANCELLED.
+// The open reflection calls of each peer. Each call occupies one of a few threads, so a peer may have kMostOfOne; a
+// further call is CANCELLED.
 class Reflections {
  public:
   static constexpr std::size_t kMostOfOne = 2;
 
-  // What gRPC asks for an interceptor of each call. Lives as long as the last of them.
+  // The factory from which gRPC gets an interceptor per call.
   static std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> NewFactory();
 
  private:
@@ -26,8 +27,8 @@ class Reflections {
   bool Add(const std::string& peer);
   void Remove(const std::string& peer);
 
-  std::mutex mutex_;
-  std::map<std::string, std::size_t, std::less<>> open_;
+  Mutex mutex_;
+  std::map<std::string, std::size_t, std::less<>> open_ GUARDED_BY(mutex_);
 };
 
 }  // namespace assertion::service

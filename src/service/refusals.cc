@@ -22,6 +22,7 @@ void Refusals::Stop() {
   if (thread_.joinable()) {
     thread_.request_stop();
     thread_.join();
+    const MutexLock lock(mutex_);
     Write(counts_, since_);
   }
 }
@@ -34,7 +35,7 @@ Status Refusals::Take(const std::string& caller) {
   if (tally_ != nullptr) {
     tally_->CountSuppressed();
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (counts_.empty()) {
     since_ = std::chrono::system_clock::now();
     filled_.notify_one();
@@ -44,8 +45,8 @@ Status Refusals::Take(const std::string& caller) {
 }
 
 void Refusals::Work(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  while (filled_.wait(lock, stop, [this] { return !counts_.empty(); })) {
+  MutexLock lock(mutex_);
+  while (filled_.wait(lock, stop, [this]() REQUIRES(mutex_) { return !counts_.empty(); })) {
     if (filled_.wait_for(lock, stop, kPeriod, [] { return false; }) || stop.stop_requested()) {
       return;
     }

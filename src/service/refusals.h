@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/rate.h"
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
@@ -19,11 +19,12 @@
 
 namespace assertion::service {
 
-// What refusals may cost. Each peer, listed or not, has a budget of refused calls that are answered with their reason
-// and audited one by one. Those past it are counted: one audit line and one line of the log a second and peer.
+// Limits the cost of refusals. Each peer, listed or not, has a budget of refused calls that are answered with their
+// reason and audited one by one. Further refusals are only counted: one audit line and one log line per second and
+// peer.
 class Refusals {
  public:
-  // Peers with a line of their own in a second; the rest share one without a name.
+  // Peers with a line of their own per second; all others share one line without a name.
   static constexpr std::size_t kMostLines = 32;
 
   // `log` and `tally` may be null.
@@ -34,11 +35,11 @@ class Refusals {
   Refusals(const Refusals&) = delete;
   Refusals& operator=(const Refusals&) = delete;
 
-  // One refused call of this peer's. RESOURCE_EXHAUSTED, with the time until there is room for one, when the budget is
-  // spent: then it is counted, and nothing more is to be recorded.
+  // Spends one refused call of this peer's budget. RESOURCE_EXHAUSTED, with the delay until the budget has room again,
+  // when it is used up: the call is then counted here and must not be recorded otherwise.
   Status Take(const std::string& caller);
 
-  // Writes what is counted. Nothing is written any more then, and the log may go.
+  // Writes the counts. Nothing is written afterwards, so the log may be destroyed.
   void Stop();
 
  private:
@@ -50,17 +51,17 @@ class Refusals {
   RateLimit budget_;
   audit::Log* const log_;  // until Stop
   AssertionTally* const tally_;
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable_any filled_;
-  std::map<std::string, std::uint64_t, std::less<>> counts_;  // of the second that is on
-  std::chrono::system_clock::time_point since_;
+  std::map<std::string, std::uint64_t, std::less<>> counts_ GUARDED_BY(mutex_);  // of this second
+  std::chrono::system_clock::time_point since_ GUARDED_BY(mutex_);
   std::jthread thread_;
 };
 
 // Where calls are recorded.
 struct Records {
   audit::Log* log = nullptr;     // null: nothing is recorded
-  Refusals* refusals = nullptr;  // null: every refusal is
+  Refusals* refusals = nullptr;  // null: every refusal is recorded
 
   audit::Log* operator->() const { return log; }
   bool operator==(std::nullptr_t) const { return log == nullptr; }

@@ -13,12 +13,12 @@
 #include <algorithm>
 #include <condition_variable>
 #include <fstream>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "assertion/mutex.h"
 #include "observe/log.h"
 #include "service/assertion_service.h"
 #include "service/heartbeat.h"
@@ -31,11 +31,11 @@
 namespace assertion::service {
 namespace {
 
-constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims and room to say what was wrong with more
+constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims, and room to name the error when there are more
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::size_t kMib = 1U << 20;
-constexpr std::size_t kMostMoreMemory = 256 * kMib;  // than at the start, as long as unlisted peers are connected
-constexpr std::size_t kMostKeptMemory = 64 * kMib;   // more than at the start, free, and not given back
+constexpr std::size_t kMostMoreMemory = 256 * kMib;  // than at the start; then unlisted peers are disconnected
+constexpr std::size_t kMostKeptMemory = 64 * kMib;   // more than at the start; then free memory is given back
 constexpr std::chrono::milliseconds kLongestSweepInterval{10'000};
 constexpr int kMostStreams = 100;  // calls at once on one connection
 constexpr int kMostReflectionThreads = 16;
@@ -52,7 +52,7 @@ std::size_t Resident() {
   return statm ? resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
-// gRPC's own lines, most of which a peer can cause, in our log: one format, and no more a second than of any such kind.
+// Writes gRPC's own lines to our log, in its format and limited in rate, because a peer can cause most of them.
 void LogForGrpc(gpr_log_func_args* line) {
   static SparingLog log;
   const auto level = line->severity == GPR_LOG_SEVERITY_DEBUG  ? spdlog::level::debug
@@ -61,14 +61,40 @@ void LogForGrpc(gpr_log_func_args* line) {
   log.Write(level, std::string("gRPC: ") + line->message);
 }
 
-#if GOOGLE_PROTOBUF_VERSION < 4022000  // later ones log through Abseil, and nothing of what a peer sends
-// Protobuf's, one for each message with a string that is not UTF-8.
+#if GOOGLE_PROTOBUF_VERSION < 4022000  // later versions log through Abseil, and nothing that a peer sends
+// The same for Protobuf, which writes a line for each message with a string that is not UTF-8.
 void LogForProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/, int /*line*/,
                     const std::string& message) {
   static SparingLog log;
   log.Write(spdlog::level::warn, "protobuf: " + message);
 }
 #endif
+
+void SetLimits(grpc::ServerBuilder& builder, const Limits& limits) {
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(limits.connection_age));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_grace));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderOctets);
+  // Pings are not limited: gRPC 1.51 keeps 4.5 KB for each ping that is too early until the connection is closed, which
+  // can take hundreds of megabytes in a second. An answered ping costs 0.1 us and no memory.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  // A call that declares compressed messages is UNIMPLEMENTED at its headers. Nothing is ever decompressed.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  // gRPC's own reflection service is open to every peer and occupies a thread per open stream. Beyond this number of
+  // threads a reflection call is RESOURCE_EXHAUSTED. Our services need none of these threads.
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(Reflections::NewFactory());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  grpc::ResourceQuota quota("assertiond");
+  quota.SetMaxThreads(kMostReflectionThreads);
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
+  // A silent connection would otherwise delay the stop by gRPC's default of 120 s.
+  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(HandshakeTurns::kHandshakeLimit));
+}
 
 }  // namespace
 
@@ -85,8 +111,25 @@ struct Server::Parts {
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
-  // With `listening` held.
-  std::vector<Connections*> AllConnections() const {
+  // Starts to accept connections. The server must run.
+  Status Accept(ConnectionLimits connections) {
+    connections.acceptors = tls_listener ? 2 : 1;
+    if (const auto fitting = FittingConnections(connections); fitting < connections.total) {
+      spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
+                   fitting, connections.total);
+    }
+    if (tls_listener) {
+      RETURN_IF_ERROR(tls_listener->Start(connections));
+    }
+    connections.handshakes = 0;  // no handshake: the kernel knows the user at once
+    const auto listed = [this](const std::string& peer) {
+      return policy_in_force.load()->Admit(Caller::Authenticated({peer})).has_value();
+    };
+    const MutexLock lock(listening);
+    return listener->Start(*server, connections, listed);
+  }
+
+  std::vector<Connections*> AllConnections() const REQUIRES(listening) {
     std::vector<Connections*> all;
     for (auto* const connections :
          {listener ? listener->connections() : nullptr, tls_listener ? tls_listener->connections() : nullptr}) {
@@ -98,19 +141,19 @@ struct Server::Parts {
   }
 
   void Sweep() {
-    const std::lock_guard lock(listening);
+    const MutexLock lock(listening);
     peers->Sweep(AllConnections(), policy_in_force.load());
   }
 
-  // gRPC 1.51 holds only clients that acknowledge its settings to a number of calls, and keeps 12 KB for each call that
-  // is open. `at_start` is the memory that the server had before it served.
+  // gRPC 1.51 keeps 12 KB per open call, and limits the number of calls only for clients that acknowledge its settings.
+  // `at_start` is the memory that the server used before it served.
   void LimitMemory(std::size_t at_start) {
     if (Resident() < at_start + kMostMoreMemory) {
       return;
     }
-    malloc_trim(0);  // what is free, and only kept, is nobody's fault
+    malloc_trim(0);  // memory that is free and only kept does not count
     if (const auto resident = Resident(); resident >= at_start + kMostMoreMemory) {
-      const std::lock_guard lock(listening);
+      const MutexLock lock(listening);
       if (const auto ended = peers->EndUnlisted(AllConnections(), *policy_in_force.load()); ended > 0) {
         shed.Write(spdlog::level::warn, std::to_string(ended) +
                                             " connections of unlisted peers are ended: the server has " +
@@ -120,7 +163,7 @@ struct Server::Parts {
   }
 
   void StopListening() {
-    const std::lock_guard lock(listening);
+    const MutexLock lock(listening);
     if (listener) {
       listener->Stop();
     }
@@ -130,8 +173,8 @@ struct Server::Parts {
   }
 
   const std::shared_ptr<Peers> peers = std::make_shared<Peers>();
-  std::mutex listening;  // while the listeners' connections are looked at, or stop
-  std::unique_ptr<LocalListener> listener;
+  Mutex listening;  // held while the connections of the listeners are used or end
+  std::unique_ptr<LocalListener> listener GUARDED_BY(listening);
   const CurrentPolicy& policy_in_force;
   std::unique_ptr<TlsListener> tls_listener;  // null: no TCP
   Refusals refusals;
@@ -160,7 +203,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   auto parts =
       std::make_unique<Parts>(std::move(*listener), policy, hsms, administered, audit, tally, addresses.refusals);
   if (addresses.tls) {
-    ASSIGN_OR_RETURN(const auto hsm, hsms.Named(addresses.tls->hsm));
+    ASSIGN_OR_RETURN(const auto hsm, hsms.ByName(addresses.tls->hsm));
     ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));
     parts->tls_listener = std::move(tls);
   }
@@ -170,64 +213,29 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (parts->tls_listener) {
     RETURN_IF_ERROR(parts->tls_listener->AddTo(builder));
   }
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(limits.connection_age));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_grace));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderOctets);
-  // Not to count pings is cheaper: gRPC 1.51 keeps 4.5 KB for each that comes too early until the connection is closed,
-  // hundreds of megabytes in a second; answered, they cost 0.1 us each and no memory.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-  // A call that says its messages are compressed is UNIMPLEMENTED at its headers, and nothing is ever inflated.
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
-  // Reflection, gRPC's own and open to everybody, keeps a thread for each open stream. Past as many a call of it is
-  // RESOURCE_EXHAUSTED. The services here need none of these threads.
-  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-  interceptors.push_back(Reflections::NewFactory());
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
-  grpc::ResourceQuota quota("assertiond");
-  quota.SetMaxThreads(kMostReflectionThreads);
-  builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
-  // A connection that says nothing would delay the stop for gRPC's own 120 s.
-  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(HandshakeTurns::kHandshakeLimit));
+  SetLimits(builder, limits);
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
   if (!parts->server) {
     return Fail(Code::kInternal, "gRPC does not start", "ServerBuilder::BuildAndStart");
   }
-  auto connections = addresses.connections;
-  connections.acceptors = parts->tls_listener ? 2 : 1;
-  if (const auto fitting = FittingConnections(connections); fitting < connections.total) {
-    spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
-                 fitting, connections.total);
-  }
-  if (parts->tls_listener) {
-    RETURN_IF_ERROR(parts->tls_listener->Start(connections));
-  }
-  connections.handshakes = 0;  // the kernel tells of a user at once
-  const auto listed = [&policy](const std::string& peer) {
-    return policy.load()->Admit(Caller::Authenticated({peer})).has_value();
-  };
-  RETURN_IF_ERROR(parts->listener->Start(*parts->server, connections, listed));
+  RETURN_IF_ERROR(parts->Accept(addresses.connections));
   parts->server->GetHealthCheckService()->SetServingStatus(true);
   std::unique_ptr<Server> server(new Server(std::move(parts)));
   server->Watch(limits);
   return server;
 }
 
-// Ends what is open for too long, and what is open of peers who are not to be served any more.
+// Periodically ends streams and calls that exceed their time limits, and connections of removed peers.
 void Server::Watch(const Limits& limits) {
-  parts_->Sweep();  // remembers who is believed and listed before the first change
+  parts_->Sweep();  // remembers trust and policy before the first change
   parts_->watch = std::jthread([this, limits, at_start = Resident()](const std::stop_token& stop) {
-    // More often than told, a long interval would let what is known of closed connections pile up.
+    // Limited, because records of closed connections accumulate until the next sweep.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
     const auto wake = std::min({interval, limits.stream_age, limits.message_wait, kTick});
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
+    Mutex mutex;
+    MutexLock lock(mutex);
     std::condition_variable_any waiting;
     auto next = std::chrono::steady_clock::now() + interval;
     while (!waiting.wait_for(lock, stop, wake, [&stop] { return stop.stop_requested(); })) {
@@ -237,12 +245,12 @@ void Server::Watch(const Limits& limits) {
       if (const auto now = std::chrono::steady_clock::now(); now >= next) {
         next = now + interval;
         if (parts_->tls_listener) {
-          // What is wrong with it is told by the next Refresh.
+          // The next Refresh reports an error.
           static_cast<void>(parts_->tls_listener->RefreshTrust());
         }
         parts_->Sweep();
         if (Resident() >= at_start + kMostKeptMemory) {
-          malloc_trim(0);  // the C library would keep for ever what a flood took
+          malloc_trim(0);  // otherwise the C library keeps the memory that a flood took
         }
       }
     }
@@ -274,7 +282,7 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->server->Wait();
     parts_->server.reset();
     {
-      const std::lock_guard lock(parts_->listening);
+      const MutexLock lock(parts_->listening);
       parts_->listener.reset();
     }
     parts_->refusals.Stop();

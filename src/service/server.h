@@ -20,58 +20,58 @@
 
 namespace assertion::service {
 
-// How long things may last. The defaults are what the program promises; tests have less.
+// Time limits. The defaults are those of the program; tests use shorter ones.
 struct Limits {
   std::chrono::milliseconds connection_age = std::chrono::minutes(5);
   std::chrono::milliseconds connection_grace = std::chrono::seconds(10);  // for calls that are open then
   std::chrono::milliseconds stream_age = std::chrono::minutes(5);
   std::chrono::milliseconds message_wait = std::chrono::seconds(30);     // for a call's message, or a stream's first
-  std::chrono::milliseconds refresh_interval = std::chrono::seconds(5);  // of who is believed, and who is connected
+  std::chrono::milliseconds refresh_interval = std::chrono::seconds(5);  // how often trust and connections are checked
 };
 
 inline constexpr Rate kUsualRefusals{.per_second = 10, .burst = 100};
 
-// Where the server listens, and for how much.
+// Where the server listens, and its limits.
 struct Addresses {
   std::string socket_path;            // a Unix domain socket of mode 0660
-  std::optional<gid_t> socket_group;  // unset: the process's
+  std::optional<gid_t> socket_group;  // unset: the group of the process
   std::optional<TlsOptions> tls;      // unset: no TCP
-  ConnectionLimits connections{};     // of the socket, and as many again over TLS
-  Rate refusals = kUsualRefusals;     // that a peer is told one by one, and that are audited as such
+  ConnectionLimits connections{};     // for the socket, and the same again for TLS
+  Rate refusals = kUsualRefusals;     // per peer, answered with their reason and audited one by one
 };
 
-// The gRPC server: both services, health (grpc.health.v1) and reflection, both open to everybody who may connect.
+// The gRPC server: both services, and health (grpc.health.v1) and reflection, which are open to every peer that may
+// connect.
 class Server {
  public:
-  // Accepts calls when it returns. kAddressUnusable, kTlsUnusable. The core must outlive the server;
-  // `audit` may be null: nothing is recorded then.
-  // `tally` too: nothing is counted then. The pending changes are the first HSM's.
+  // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:
+  // nothing is recorded. `tally` null: nothing is counted. kAddressUnusable, kTlsUnusable.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                                const AdministeredHsms& administered, audit::Log* audit,
                                                AssertionTally* tally = nullptr, Limits limits = {});
 
-  // Stops if Stop was not called.
+  // Stops at once if Stop was not called.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Reads what TLS needs again (see TlsListener). Nothing to do without TLS.
+  // TlsListener::Refresh. Does nothing without TLS.
   Status RefreshTls();
 
   // 0 without TLS.
   int tls_port() const;
 
-  // The TLS key and certificate as they are now, for the HTTP listener. Null without TLS.
+  // The current TLS key and certificate, for the HTTP listener. Null without TLS.
   x509::ServerContext tls_context() const;
 
-  // Ends the connections, with whatever is open on them, of those who are revoked or whom the policy lists no more.
-  // That is done every refresh_interval too.
+  // Ends the connections, and the calls on them, of peers that are revoked or no longer listed. The server also does
+  // this every refresh_interval.
   void EndConnectionsOfRemoved();
 
-  // What grpc.health.v1 says of the whole; SERVING after Start.
+  // The status of grpc.health.v1 for the server as a whole; SERVING after Start.
   void SetServing(bool serving);
 
-  // Takes no new calls, lets those in flight finish for at most `grace`, then cancels them. Removes the socket.
+  // Refuses new calls, waits for running ones for at most `grace`, then cancels them. Removes the socket.
   void Stop(std::chrono::seconds grace);
 
  private:

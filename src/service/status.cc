@@ -58,7 +58,7 @@ grpc::StatusCode CodeOf(Code code) {
 
 google::rpc::Status ToStatus(const Error& error) {
   if (!error.detail.empty()) {
-    static SparingLog log;  // while a file cannot be written or a token is away every call comes here
+    static SparingLog log;  // while a file cannot be written or a token is away, every call logs here
     log.Write(spdlog::level::warn, "refused: " + error.ToString());
   }
   google::rpc::Status status;

@@ -9,11 +9,12 @@
 
 namespace assertion::service {
 
-// What the caller sees of an error: its code and message, and when to try again (google.rpc.RetryInfo); never its
-// detail, which is logged.
+// The part of an error that the caller sees: code, message and retry delay (google.rpc.RetryInfo). The detail is only
+// logged.
 google::rpc::Status ToStatus(const Error& error);
 
-// The same as a call ends with it, google.rpc.Status in grpc-status-details-bin if there is more than code and message.
+// The same as gRPC sends it: google.rpc.Status goes into grpc-status-details-bin if it holds more than code and
+// message.
 grpc::Status ToGrpc(const Error& error);
 
 // The name of the gRPC status code, for example PERMISSION_DENIED.
@@ -24,7 +25,7 @@ void Refuse(UnaryCall& call, const Error& error);
 
 // Ends the call with the response, or the error.
 template <typename Response>
-void Answer(UnaryCall& call, const Result<Response>& result) {
+void Respond(UnaryCall& call, const Result<Response>& result) {
   if (!result) {
     Refuse(call, result.error());
     return;

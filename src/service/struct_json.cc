@@ -10,7 +10,7 @@ using google::protobuf::Value;
 
 constexpr const char* kNoJson = "a value is not a JSON value (NaN, infinite, or of no kind)";
 
-// What is wrong with it; null: nothing. Depth is bounded by Protobuf's parser.
+// Returns the error; null: success. Depth is bounded by Protobuf's parser.
 const char* Convert(const Value& value, nlohmann::json& json);
 
 const char* Convert(const google::protobuf::Struct& object, nlohmann::json& json) {

@@ -79,7 +79,7 @@ Connections::Origin OfV6(const sockaddr_in6& address) {
   }
   in6_addr prefix{};
   std::memcpy(&prefix, &address.sin6_addr, kPrefixOctets);
-  // gRPC has it as a URI.
+  // gRPC writes it as a URI.
   const auto scope = address.sin6_scope_id == 0 ? "" : "%25" + std::to_string(address.sin6_scope_id);
   return {.peer = "ipv6:%5B" + Text(AF_INET6, &address.sin6_addr) + scope + "%5D:" + std::to_string(port),
           .counted = "ipv6:" + Text(AF_INET6, &prefix) + "/64"};
@@ -97,8 +97,8 @@ bool TurnOn(int fd, int level, int option, int value = 1) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-// Without SO_REUSEPORT, by which a second process could share the port in silence. What is set is inherited by accepted
-// sockets. On failure errno tells why.
+// Without SO_REUSEPORT, which would let a second process share the port unnoticed. Accepted sockets inherit the
+// options. On failure errno holds the reason.
 Descriptor ListeningAt(const SocketAddress& address) {
   const int family = address.storage.ss_family;
   Descriptor listening(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -114,10 +114,10 @@ Descriptor ListeningAt(const SocketAddress& address) {
   return listening;
 }
 
-// The machine has no such address, or no such family.
+// True if the machine lacks the address, or its family.
 bool IsAbsent(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
 
-// In the order in which they are to be tried. Of the wildcards :: takes both families.
+// In order of preference.
 Result<std::vector<SocketAddress>> Resolve(const std::string& host) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
@@ -136,7 +136,7 @@ Result<std::vector<SocketAddress>> Resolve(const std::string& host) {
       const auto is_same = [&address](const SocketAddress& other) {
         return std::memcmp(&address.storage, &other.storage, sizeof address.storage) == 0;
       };
-      if (std::ranges::none_of(addresses, is_same)) {  // a host's file may name one twice
+      if (std::ranges::none_of(addresses, is_same)) {  // /etc/hosts may list an address twice
         addresses.push_back(address);
       }
     }

@@ -10,16 +10,16 @@
 
 namespace assertion::service {
 
-// Sockets that listen on TCP: one, or several for a name that has several addresses, on the same port.
+// Listening TCP sockets on one port: one, or one per address of a host name.
 class TcpSockets {
  public:
-  // The peer of an accepted socket: by the name that gRPC has for it (grpc::ServerContext::peer), for example
-  // "ipv4:192.0.2.1:5000", and counted by its address; IPv6 by the /64, of which one machine has all. None when the
-  // peer has gone.
+  // The peer of an accepted socket, named as gRPC does (grpc::ServerContext::peer), for example "ipv4:192.0.2.1:5000",
+  // and counted by its address; IPv6 by its /64, because one machine may own all of it. Empty when the peer is gone.
   static std::optional<Connections::Origin> OriginOf(int fd);
 
-  // HOST:PORT, an IPv6 address in brackets; port 0: one that the system chooses. 0.0.0.0 and :: are every address of
-  // both families. Listens when it returns: who connects waits. kAddressUnusable, also when another process listens.
+  // `address` is HOST:PORT, an IPv6 address in brackets. With port 0 the system chooses one. 0.0.0.0 and :: mean every
+  // address of both families. Listens when it returns: connections wait. kAddressUnusable, also when another process
+  // listens there.
   static Result<TcpSockets> Listen(const std::string& address);
 
   int port() const { return port_; }

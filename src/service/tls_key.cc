@@ -13,7 +13,7 @@
 namespace assertion::service {
 namespace {
 
-constexpr std::chrono::milliseconds kLimit{1500};  // less than gRPC gives a handshake
+constexpr std::chrono::milliseconds kLimit{1500};  // less than gRPC's limit for a handshake
 constexpr const char* kCaller = "TLS handshakes";
 
 }  // namespace

@@ -14,11 +14,11 @@
 namespace assertion::service {
 
 // The server's TLS key in its token, found by its CKA_ID alone. It signs through the HSM's queue, where all handshakes
-// are one caller among the others: a flood of them takes its turn, a token that is lost refuses at once, and a call
-// that hangs keeps no thread of gRPC's for longer than a handshake may take.
+// together are one caller: a flood of handshakes takes turns with other callers, a lost token refuses at once, and a
+// call that hangs occupies a gRPC thread no longer than a handshake may take.
 class TlsKey {
  public:
-  // kTlsUnusable: it is no RSA key. `queue` must live until Close.
+  // kTlsUnusable: the key is not RSA. `queue` must live until Close.
   static Result<std::shared_ptr<TlsKey>> New(const TokenKey& key, SigningQueue& queue);
 
   const Bytes& id() const { return id_; }
@@ -26,7 +26,7 @@ class TlsKey {
   // A verified signature over the message. DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
   Result<Bytes> Sign(const Algorithm& algorithm, std::string_view message);
 
-  // Waits for those that sign; later ones are refused. OpenSSL keeps the key for as long as it likes.
+  // Waits for running signatures and refuses later ones. OpenSSL may keep the key longer.
   void Close();
 
  private:
@@ -35,7 +35,7 @@ class TlsKey {
   const Bytes id_;
   SigningQueue& queue_;
   std::map<const Algorithm*, SigningKeyPtr> keys_;
-  std::shared_mutex open_;
+  std::shared_mutex open_;  // shared by those that sign, which Mutex cannot be
   bool closed_ = false;
 };
 

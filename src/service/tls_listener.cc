@@ -37,7 +37,7 @@ std::unexpected<Error> Unusable(const std::string& what, const Error& error) {
   return Fail(Code::kTlsUnusable, what + ": " + error.message, error.detail);
 }
 
-// A FIFO or a device is not waited for: that would keep revocations waiting, too.
+// Does not wait for a FIFO or a device, which would delay revocations.
 Result<std::string> ReadFile(const std::string& path) {
   constexpr off_t kMostOctets = off_t{8} << 20U;
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -61,7 +61,7 @@ Result<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-// gRPC reads it when it has another time, so that one that says the same is left alone.
+// gRPC reads the file again when its time changes, so a file with the same text is not written.
 Status Publish(const std::string& path, const std::string& text) {
   if (const auto present = ReadFile(path); present && *present == text) {
     return {};
@@ -74,8 +74,8 @@ Status Publish(const std::string& path, const std::string& text) {
   return {};
 }
 
-// RFC 8446 sections 4 and 5.1: a record of the handshake, and in it a ClientHello. gRPC has the rest of the handshake
-// come in time.
+// RFC 8446 sections 4 and 5.1: a record of type handshake that holds a ClientHello. gRPC limits the time of the rest of
+// the handshake.
 Connections::Greeting JudgeTls(std::string_view said) {
   constexpr char kHandshake = 22;
   constexpr char kMajorVersion = 3;
@@ -90,7 +90,7 @@ Connections::Greeting JudgeTls(std::string_view said) {
 
 }  // namespace
 
-// gRPC has checked the chain against the authorities; what is left is revocation.
+// gRPC has checked the chain against the authorities; this checks revocation.
 class TlsListener::Verifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
   explicit Verifier(std::shared_ptr<const Peers> peers) : peers_(std::move(peers)) {}
@@ -101,7 +101,7 @@ class TlsListener::Verifier final : public grpc::experimental::ExternalCertifica
     const auto verified = peers_->trust()->Verify({leaf.data(), leaf.size()});
     if (!verified) {
       static SparingLog log;
-      log.Write(spdlog::level::warn, "a TLS handshake is refused: " + verified.error().ToString());
+      log.Write(spdlog::level::warn, "refused a TLS handshake: " + verified.error().ToString());
       *status = {grpc::StatusCode::UNAUTHENTICATED, verified.error().message};
     }
     return true;
@@ -119,7 +119,7 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
   if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
-  // What may go on for a while must at first be right.
+  // A running server tolerates unreadable CRLs for crl_grace; a starting one does not.
   const auto readable =
       x509::Trust::Load(ReadFile(listener->options_.client_ca).value_or(""), listener->options_.crl_directory);
   if (!readable) {
@@ -130,7 +130,7 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
 }
 
 Status TlsListener::RefreshTrust() {
-  const std::lock_guard lock(refresh_trust_);
+  const MutexLock lock(refresh_trust_);
   auto authorities = ReadFile(options_.client_ca);
   Status usable;
   if (!authorities) {
@@ -141,15 +141,15 @@ Status TlsListener::RefreshTrust() {
     authorities_ = std::move(*authorities);
   }
   auto trust = x509::Trust::Load(authorities_, options_.crl_directory);
-  NoteCrls(trust ? Status() : std::unexpected(trust.error()));
+  ReportCrls(trust ? Status() : std::unexpected(trust.error()));
   if (trust && !peers_->trust()->SameAs(*trust)) {
-    peers_->Believe(std::make_shared<const x509::Trust>(std::move(*trust)));
+    peers_->SetTrust(std::make_shared<const x509::Trust>(std::move(*trust)));
   }
   const auto published = Publish(Own(kAuthorities), authorities_);
   return usable ? published : usable;
 }
 
-void TlsListener::NoteCrls(const Status& readable) {
+void TlsListener::ReportCrls(const Status& readable) {
   if (readable) {
     if (crls_failing_) {
       crls_failing_.reset();
@@ -163,7 +163,7 @@ void TlsListener::NoteCrls(const Status& readable) {
   crls_failing_ = crls_failing_.value_or(now);
   const bool closed = now - *crls_failing_ >= options_.crl_grace;
   if (closed && !crls_closed_) {
-    peers_->Believe(std::make_shared<const x509::Trust>(x509::Trust::Nobody(
+    peers_->SetTrust(std::make_shared<const x509::Trust>(x509::Trust::Nobody(
         "no certificate is accepted now: this server cannot read its revocation lists; ask those who run it")));
   }
   if (first || closed != crls_closed_) {
@@ -179,9 +179,9 @@ Status TlsListener::Refresh() {
 }
 
 Status TlsListener::RefreshOwn() {
-  const std::lock_guard lock(refresh_);
+  const MutexLock lock(refresh_);
   ASSIGN_OR_RETURN(const auto chain, ReadFile(options_.certificate));
-  // To look for the key takes a look at the whole token.
+  // Finding the key searches the whole token.
   const auto epoch = token_.Epoch();
   if (chain == chain_ && epoch == epoch_) {
     return {};
@@ -192,16 +192,16 @@ Status TlsListener::RefreshOwn() {
                                                     : std::unexpected(found.error());
   }
   if (chain != chain_ || keys_.empty() || keys_.back()->id() != found->id) {
-    if (auto taken = Take(chain, *found); !taken) {
-      return taken;
+    if (auto used = UseKey(chain, *found); !used) {
+      return used;
     }
   }
   epoch_ = epoch;
   return {};
 }
 
-// gRPC takes key and chain from files, and the key's holds but its name.
-Status TlsListener::Take(const std::string& chain, const TokenKey& found) {
+// gRPC reads key and chain from files; the key file holds only a name that OpenSSL resolves.
+Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
   const auto made = TlsKey::New(found, queue_);
   if (!made) {
     return Unusable(options_.certificate, made.error());
@@ -244,7 +244,7 @@ Status TlsListener::AddTo(grpc::ServerBuilder& builder) {
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-#ifndef __clang_analyzer__  // which sees a leak in gRPC's header: gRPC deletes the verifier by a callback
+#ifndef __clang_analyzer__  // reports a leak in gRPC's header, where a callback deletes the verifier
   options.set_certificate_verifier(grpc::experimental::ExternalCertificateVerifier::Create<Verifier>(peers_));
 #endif
   acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
@@ -260,19 +260,20 @@ Status TlsListener::Start(ConnectionLimits limits) {
     acceptor_->HandleNewConnection(&parameters);
   };
   connections_ = std::make_unique<Connections>(
-      limits, Connections::Acceptor{.sockets = sockets_->descriptors(),
-                                    .origin = TcpSockets::OriginOf,
-                                    .listed = [](const std::string&) { return false; },  // nobody is known yet
-                                    .greeting = JudgeTls,
-                                    .hand_over = take});
-  peers_->TellMet([this](const std::string& peer) { connections_->CompleteHandshake(peer); });
+      limits, Connections::Acceptor{
+                  .sockets = sockets_->descriptors(),
+                  .origin = TcpSockets::OriginOf,
+                  .listed = [](const std::string&) { return false; },  // no peer is known before its handshake
+                  .greeting = JudgeTls,
+                  .hand_over = take});
+  peers_->OnFirstCall([this](const std::string& peer) { connections_->CompleteHandshake(peer); });
   return connections_->Start();
 }
 
 void TlsListener::Stop() {
-  peers_->TellMet({});
+  peers_->OnFirstCall({});
   connections_.reset();
-  sockets_.reset();  // who comes now is refused at once
+  sockets_.reset();  // so that a new connection is refused at once
 }
 
 }  // namespace assertion::service

@@ -6,12 +6,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
 #include "service/connections.h"
 #include "service/peers.h"
@@ -22,14 +22,14 @@
 
 namespace assertion::service {
 
-// gRPC over mutual TLS (1.2 and 1.3). Connections are counted by their source's address: each handshake is a signature
-// of the HSM for somebody who is not known yet. The server's private key stays in the token: gRPC and OpenSSL are given
-// an object that asks it for each handshake's signature (TlsKey), which must be RSA. Who has no certificate of one of
-// the authorities does not get through the handshake.
+// gRPC over mutual TLS (1.2 and 1.3). Connections are limited per source address, because each handshake costs a
+// signature of the HSM before the peer is known. The server's private key, RSA, stays in the token: gRPC and OpenSSL
+// get an object that requests each handshake's signature from it (TlsKey). A handshake without a certificate from one
+// of the configured authorities fails.
 class TlsListener {
  public:
-  // kTlsUnusable: a file cannot be used, or the token holds no key for the certificate. Tells `peers` whom to believe.
-  // `queue` is the token's. Both must outlive the listener.
+  // Sets the trust of `peers`. `queue` belongs to the token; both must outlive the listener. kTlsUnusable: a file
+  // cannot be used, or the token holds no key for the certificate.
   static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, SigningQueue& queue,
                                                   std::shared_ptr<Peers> peers);
 
@@ -38,30 +38,30 @@ class TlsListener {
   TlsListener(const TlsListener&) = delete;
   TlsListener& operator=(const TlsListener&) = delete;
 
-  // Before the server is built. Listens from then on, and accepts nobody. kAddressUnusable.
+  // Call it before the server is built. Listens, but accepts no connection before Start. kAddressUnusable.
   Status AddTo(grpc::ServerBuilder& builder);
 
-  // Once the server runs. kInternal.
+  // Call it when the server runs. kInternal.
   Status Start(ConnectionLimits limits);
 
   // Null before Start and after Stop.
   Connections* connections() { return connections_.get(); }
 
-  // Listens no more.
+  // Closes the sockets and all connections.
   void Stop();
 
-  // Where it listens, from AddTo on.
+  // The port, from AddTo on.
   int port() const { return port_; }
 
   // For the HTTP listener: the same certificate and key.
   x509::ServerContext server_context() const { return server_context_.load(); }
 
-  // As RefreshTrust, and reads the server's own certificate again, and finds its key again in a token that was
-  // connected anew. New connections see what changed; what cannot be used stays as it was.
+  // RefreshTrust; also reads the server's own certificate again, and finds its key again after the token was
+  // reconnected. New connections use the changes. A file that cannot be used changes nothing.
   Status Refresh();
 
-  // Reads authorities and CRLs again. Does not need the token. Authorities that cannot be used stay as they were. So do
-  // CRLs, for TlsOptions::crl_grace; then nobody's certificate is believed until all of them can be read.
+  // Reads authorities and CRLs again, without the token. While authorities cannot be used, the previous ones stay in
+  // force. So do CRLs, for TlsOptions::crl_grace; afterwards no certificate is trusted until all CRLs can be read.
   Status RefreshTrust();
 
  private:
@@ -72,8 +72,8 @@ class TlsListener {
       : options_(std::move(options)), token_(token), queue_(queue), peers_(std::move(peers)) {}
 
   Status RefreshOwn();
-  void NoteCrls(const Status& readable);
-  Status Take(const std::string& chain, const TokenKey& found);
+  void ReportCrls(const Status& readable) REQUIRES(refresh_trust_);
+  Status UseKey(const std::string& chain, const TokenKey& found) REQUIRES(refresh_);
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
@@ -84,14 +84,15 @@ class TlsListener {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::optional<TcpSockets> sockets_;
   std::unique_ptr<Connections> connections_;
-  std::mutex refresh_trust_;
-  std::string authorities_;              // the last that could be used
-  std::optional<Instant> crls_failing_;  // since when not all CRLs can be read
-  bool crls_closed_ = false;             // and that was too long ago
-  std::mutex refresh_;
-  std::string chain_;                          // as Refresh last took it over
-  unsigned epoch_ = 0;                         // of the token, then
-  std::vector<std::shared_ptr<TlsKey>> keys_;  // the last is that chain's; OpenSSL may still have earlier ones
+  Mutex refresh_trust_;
+  std::string authorities_ GUARDED_BY(refresh_trust_);              // the last usable ones
+  std::optional<Instant> crls_failing_ GUARDED_BY(refresh_trust_);  // unset: all CRLs can be read
+  bool crls_closed_ GUARDED_BY(refresh_trust_) = false;             // crl_grace is over
+  Mutex refresh_;
+  std::string chain_ GUARDED_BY(refresh_);   // the one in use
+  unsigned epoch_ GUARDED_BY(refresh_) = 0;  // of the token when chain_ was last compared
+  // The last belongs to chain_; OpenSSL may still use earlier ones.
+  std::vector<std::shared_ptr<TlsKey>> keys_ GUARDED_BY(refresh_);
   std::atomic<x509::ServerContext> server_context_;
 };
 

@@ -12,15 +12,15 @@
 namespace assertion::service {
 namespace {
 
-// gRPC's events that a thread has taken beside the one that it looked for, to be run as gRPC would: one after the
-// other, not within each other.
+// Events of gRPC that a thread took from the queue together with the one that it looked for. Run handles them as gRPC
+// would: one after the other, never nested.
 class TakenEvents {
  public:
   void Add(void* tag, int ok) { events_.emplace_back(static_cast<grpc_completion_queue_functor*>(tag), ok); }
 
   void Run() {
     if (std::exchange(running_, true)) {
-      return;  // it is a call of one of them
+      return;  // called by one of the events
     }
     while (!events_.empty()) {
       const auto [event, ok] = events_.front();
@@ -39,7 +39,7 @@ thread_local TakenEvents taken_events;
 
 }  // namespace
 
-// Makes gRPC's own handler of unary calls begin without a message.
+// Starts gRPC's own handler of unary calls without a message.
 class UnaryCall::Handler final : public grpc::internal::MethodHandler {
  public:
   explicit Handler(Method method)
@@ -62,7 +62,7 @@ class UnaryCall::Handler final : public grpc::internal::MethodHandler {
 
  private:
   const Method method_;
-  std::atomic<grpc_completion_queue*> queue_ = nullptr;  // gRPC has one for all
+  std::atomic<grpc_completion_queue*> queue_ = nullptr;  // gRPC has one queue for all calls
   grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer> unary_;
 };
 
@@ -81,7 +81,7 @@ UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext& context,
 }
 
 void UnaryCall::Begin(grpc_completion_queue* queue) {
-  Admit();
+  CheckAdmission();
   if (!admitted_) {
     method_.handle(*this);
   } else if (!method_.awaited.Add(*this)) {
@@ -91,10 +91,10 @@ void UnaryCall::Begin(grpc_completion_queue* queue) {
   }
 }
 
-void UnaryCall::Admit() { admitted_ = caller_ ? method_.admit(*caller_) : std::unexpected(caller_.error()); }
+void UnaryCall::CheckAdmission() { admitted_ = caller_ ? method_.admit(*caller_) : std::unexpected(caller_.error()); }
 
-// Whether the message is there already, as it is nearly always: then this thread takes the event that tells so before
-// gRPC wakes another for it.
+// Starts the read. True: the message is there already, as it nearly always is, and this thread has taken its event, so
+// that gRPC need not wake another thread.
 bool UnaryCall::Read(grpc_completion_queue* queue) {
   ++uses_;
   grpc_op read{};
@@ -112,13 +112,13 @@ bool UnaryCall::Read(grpc_completion_queue* queue) {
   return arrived || started != GRPC_CALL_OK;
 }
 
-// The message has come, or will not come.
+// Called when the message has arrived, or cannot arrive.
 void UnaryCall::Receive(bool at_once) {
   auto* const message = std::exchange(message_, nullptr);
   if (method_.awaited.Remove(*this)) {
     if (!at_once) {
       caller_ = method_.authenticate(context_);  // 1 caller, again: its certificate may have been revoked meanwhile
-      Admit();
+      CheckAdmission();
     }
     if (message != nullptr) {
       std::vector<grpc::Slice> slices;
@@ -144,7 +144,7 @@ void UnaryCall::Release() {
 }
 
 bool AwaitedMessages::Add(UnaryCall& call) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (ending_) {
     return false;
   }
@@ -156,7 +156,6 @@ bool AwaitedMessages::Add(UnaryCall& call) {
   return true;
 }
 
-// With the lock.
 void AwaitedMessages::Unlink(UnaryCall& call) {
   (call.older_ == nullptr ? oldest_ : call.older_->newer_) = call.newer_;
   (call.newer_ == nullptr ? newest_ : call.newer_->older_) = call.older_;
@@ -165,9 +164,9 @@ void AwaitedMessages::Unlink(UnaryCall& call) {
   call.awaited_ = false;
 }
 
-// False: it was ended.
+// False: the call was ended.
 bool AwaitedMessages::Remove(UnaryCall& call) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!call.awaited_) {
     return false;
   }
@@ -176,9 +175,9 @@ bool AwaitedMessages::Remove(UnaryCall& call) {
 }
 
 void AwaitedMessages::End(Instant begun_before, const grpc::Status& why) {
-  std::vector<UnaryCall*> ended;  // each lives until it is finished
+  std::vector<UnaryCall*> ended;  // each lives until Finish
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     while (oldest_ != nullptr && oldest_->since_ <= begun_before) {
       ended.push_back(oldest_);
       Unlink(*oldest_);
@@ -191,12 +190,12 @@ void AwaitedMessages::End(Instant begun_before, const grpc::Status& why) {
 
 void AwaitedMessages::EndOlderThan(std::chrono::milliseconds age) {
   End(std::chrono::steady_clock::now() - age,
-      {grpc::StatusCode::DEADLINE_EXCEEDED, "the call's message did not come in time after its headers"});
+      {grpc::StatusCode::DEADLINE_EXCEEDED, "the call's message did not arrive in time after its headers"});
 }
 
 void AwaitedMessages::EndAll() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ending_ = true;
   }
   End(Instant::max(), {grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later"});

@@ -18,7 +18,7 @@ std::unexpected<Error> TooMany(std::string message) {
 
 Worker::~Worker() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closing_ = true;
   }
   filled_.notify_all();
@@ -27,7 +27,7 @@ Worker::~Worker() {
 
 Status Worker::Post(const std::string& caller, std::move_only_function<void()> work) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (waiting_.size() >= kMostWaiting) {
       return TooMany("too many calls are waiting; try again later");
     }
@@ -45,8 +45,8 @@ void Worker::Work() {
   while (true) {
     std::move_only_function<void()> work;
     {
-      std::unique_lock lock(mutex_);
-      filled_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+      MutexLock lock(mutex_);
+      filled_.wait(lock, [this]() REQUIRES(mutex_) { return closing_ || !waiting_.empty(); });
       if (waiting_.empty()) {
         return;
       }

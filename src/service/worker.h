@@ -1,19 +1,19 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 
 namespace assertion::service {
 
-// A thread that does one thing after the other. No caller takes the places of others: each has a few of its own.
+// A thread that runs tasks one after the other. Each caller has a limited number of places, so that none can occupy
+// them all.
 class Worker {
  public:
   static constexpr std::size_t kMostWaiting = 64;
@@ -21,21 +21,22 @@ class Worker {
 
   Worker() : thread_([this] { Work(); }) {}
 
-  // Finishes what was accepted before it ends.
+  // Finishes the accepted tasks.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // RESOURCE_EXHAUSTED, with the time after which to try again, when too many wait, or too many of this caller's.
+  // RESOURCE_EXHAUSTED, with a retry delay, when too many tasks wait, in all or of this caller.
   Status Post(const std::string& caller, std::move_only_function<void()> work);
 
  private:
   void Work();
 
-  std::mutex mutex_;
-  std::condition_variable filled_;
-  std::deque<std::pair<std::string, std::move_only_function<void()>>> waiting_;  // with their callers
-  bool closing_ = false;
+  Mutex mutex_;
+  ConditionVariable filled_;
+  std::deque<std::pair<std::string, std::move_only_function<void()>>> waiting_
+      GUARDED_BY(mutex_);  // with their callers
+  bool closing_ GUARDED_BY(mutex_) = false;
   std::jthread thread_;
 };
 

@@ -10,20 +10,20 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// What another HSM may do better. Not that the caller has gone, or asks for too much.
-bool IsWorthAnother(const Error& error) {
+// Errors worth retrying on another HSM. Cancellation and overload are not.
+bool IsRetryable(const Error& error) {
   return error.code != Code::kCancelled && error.code != Code::kResourceExhausted;
 }
 
 }  // namespace
 
-// An assertion in the making: the HSMs that have not been asked yet, and what the others said.
+// One job, the HSMs that it was not submitted to yet, and the error to report if they fail too.
 struct HsmGroup::Attempt {
   AssertionJob job;
-  std::vector<std::shared_ptr<const Hsm>> left;  // the next is the last
-  std::optional<Error> error;                    // of the first that could have signed, or else of the first
+  std::vector<std::shared_ptr<const Hsm>> left;  // the last element is the next to try
+  std::optional<Error> error;                    // the first, preferably of an HSM that has a key for the client
 
-  void Note(const Error& next) {
+  void Remember(const Error& next) {
     if (!error || (error->code == Code::kFailedPrecondition && next.code != Code::kFailedPrecondition)) {
       error = next;
     }
@@ -36,7 +36,7 @@ struct HsmGroup::Attempt {
 };
 
 void HsmGroup::Add(std::size_t rank, Hsm hsm) {
-  const std::lock_guard lock(adding_);
+  const MutexLock lock(adding_);
   auto next = std::make_shared<Ranked>(*hsms_.load());
   next->emplace_back(rank, std::make_shared<const Hsm>(std::move(hsm)));
   std::ranges::stable_sort(*next, {}, &Ranked::value_type::first);
@@ -53,7 +53,7 @@ std::vector<std::shared_ptr<const Hsm>> HsmGroup::All() const {
 
 std::shared_ptr<const Hsm> HsmGroup::First() const { return hsms_.load()->front().second; }
 
-Result<std::shared_ptr<const Hsm>> HsmGroup::Named(std::string_view name) const {
+Result<std::shared_ptr<const Hsm>> HsmGroup::ByName(std::string_view name) const {
   if (name.empty()) {
     return First();
   }
@@ -64,7 +64,7 @@ Result<std::shared_ptr<const Hsm>> HsmGroup::Named(std::string_view name) const 
     }
     known += (known.empty() ? "" : ", ") + hsm->name;
   }
-  return Fail(Code::kNotFound, "hsm: there is no such one now; there are: " + known);
+  return Fail(Code::kNotFound, "hsm: no HSM named \"" + std::string(name) + "\" (available: " + known + ")");
 }
 
 Result<HsmGroup::Found> HsmGroup::Find(std::string_view client_id, std::string_view kid) const {
@@ -101,7 +101,7 @@ ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
     }
     all.version = std::max(all.version, found->second.version);
     for (const auto& entry : found->second.keys) {
-      if (all.WithKid(entry.record.kid) == nullptr) {  // a token that was cloned whole has the same
+      if (all.WithKid(entry.record.kid) == nullptr) {  // a cloned token holds the same key
         all.keys.push_back(entry);
       }
     }
@@ -116,30 +116,30 @@ SigningInput AssertionInput(std::string_view encoded_header, const ApprovedClaim
 Status HsmGroup::Submit(AssertionJob job) const {
   auto attempt = std::make_shared<Attempt>(Attempt{.job = std::move(job), .left = All(), .error = {}});
   std::ranges::reverse(attempt->left);
-  return Try(attempt);
+  return TryNext(attempt);
 }
 
-// Asks one after the other until one accepts.
-Status HsmGroup::Try(const std::shared_ptr<Attempt>& attempt) {
+// Submits the job to the next HSMs until one accepts it.
+Status HsmGroup::TryNext(const std::shared_ptr<Attempt>& attempt) {
   while (!attempt->left.empty()) {
     const auto hsm = std::move(attempt->left.back());
     attempt->left.pop_back();
     auto key = hsm->keys.SigningKeyOf(attempt->job.claims.client_id());  // 3 key (deploy/docs/data-way.md)
-    auto accepted = key ? Ask(attempt, hsm, std::move(*key)) : std::unexpected(key.error());
-    if (accepted || !IsWorthAnother(accepted.error())) {
+    auto accepted = key ? SubmitTo(attempt, hsm, std::move(*key)) : std::unexpected(key.error());
+    if (accepted || !IsRetryable(accepted.error())) {
       return accepted;
     }
-    attempt->Note(accepted.error());
+    attempt->Remember(accepted.error());
   }
   return std::unexpected(*attempt->error);
 }
 
-Status HsmGroup::Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
-                     SigningKeyPtr key) {
+Status HsmGroup::SubmitTo(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
+                          SigningKeyPtr key) {
   const auto& job = attempt->job;
   auto place = std::make_shared<JobTicket>();
   if (job.ticket) {
-    const std::lock_guard lock(job.ticket->mutex);
+    const MutexLock lock(job.ticket->mutex);
     if (job.ticket->cancelled) {
       return Fail(Code::kCancelled, "the call was cancelled");
     }
@@ -163,13 +163,13 @@ void HsmGroup::Finish(const std::shared_ptr<Attempt>& attempt, const std::shared
     attempt->left.push_back(hsm);
   }
   if (made) {
-    // 7 reply: its text is complete here, and waits for 6 audit.
+    // 7 reply: the text is complete, but is released only after 6 audit.
     attempt->job.done(Assertion{.jws = jws::Compact(std::move(made->input), made->signature), .key = key});
     return;
   }
-  attempt->Note(made.error());
-  const bool another = IsWorthAnother(made.error()) && steady_clock::now() < attempt->job.deadline;
-  const auto accepted = another ? Try(attempt) : std::unexpected(made.error());
+  attempt->Remember(made.error());
+  const bool another = IsRetryable(made.error()) && steady_clock::now() < attempt->job.deadline;
+  const auto accepted = another ? TryNext(attempt) : std::unexpected(made.error());
   if (!accepted) {
     attempt->job.done(std::unexpected(accepted.error()));
   }
@@ -179,7 +179,7 @@ void HsmGroup::Cancel(AssertionTicket& ticket) {
   SigningQueue* queue = nullptr;
   std::shared_ptr<JobTicket> place;
   {
-    const std::lock_guard lock(ticket.mutex);
+    const MutexLock lock(ticket.mutex);
     ticket.cancelled = true;
     queue = ticket.queue;
     place = ticket.place;

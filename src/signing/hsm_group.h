@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +12,7 @@
 
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
 #include "keys/key_ring.h"
 #include "signing/signing_queue.h"
@@ -27,12 +27,14 @@ struct Hsm {
   SigningQueue& queue;
 };
 
-// By which an assertion that is wanted no more is cancelled, wherever it waits.
+// Cancels an assertion, wherever it waits.
 struct AssertionTicket {
-  std::mutex mutex;
-  bool cancelled = false;
-  SigningQueue* queue = nullptr;  // null: nowhere yet
-  std::shared_ptr<JobTicket> place;
+  explicit AssertionTicket(bool is_cancelled = false) : cancelled(is_cancelled) {}
+
+  Mutex mutex;
+  bool cancelled GUARDED_BY(mutex);
+  SigningQueue* queue GUARDED_BY(mutex) = nullptr;  // null: it waits nowhere yet
+  std::shared_ptr<JobTicket> place GUARDED_BY(mutex);
 };
 
 struct Assertion {
@@ -48,35 +50,34 @@ struct AssertionJob {
   std::shared_ptr<AssertionTicket> ticket;
 };
 
-// The HSMs that may sign for the same clients, in the order in which they are asked: the first that is well and holds a
-// key that signs for the client makes the assertion, and what it fails goes to the next while there is time. With
-// Binding::kJwks each HSM has keys of its own, all of them published; with kCertificate the others hold copies of the
-// first one's (see KeyRing). What a key has signed that was revoked meanwhile is not released: the key that signs by
-// then makes it anew. All methods may be called from any thread.
+// The HSMs that sign for the same clients, in order of preference. The first healthy HSM with a key that signs for the
+// client makes the assertion. If it fails, the same call is retried on the next HSM while there is time. With
+// Binding::kJwks each HSM has keys of its own, and all are published; with kCertificate the other HSMs hold copies of
+// the first one's keys (see KeyRing). An assertion is not released if its key was revoked meanwhile; it is signed again
+// with another key. All methods may be called from any thread.
 class HsmGroup {
  public:
-  // `rank`: its place in the configuration; 0 comes before any other. What it refers to must outlive the group.
+  // `rank`: its place in the configuration; 0 is the first. The objects that `hsm` refers to must outlive the group.
   void Add(std::size_t rank, Hsm hsm);
 
-  // By rank.
+  // In order of rank.
   std::vector<std::shared_ptr<const Hsm>> All() const;
 
   // There must be one.
   std::shared_ptr<const Hsm> First() const;
 
-  // Empty: the first. NOT_FOUND.
-  Result<std::shared_ptr<const Hsm>> Named(std::string_view name) const;
+  // An empty name means the first. NOT_FOUND.
+  Result<std::shared_ptr<const Hsm>> ByName(std::string_view name) const;
 
   struct Found {
     std::shared_ptr<const Hsm> hsm;
     ScheduledKey entry;
   };
 
-  // As KeyRing::Find, on the first HSM that has such a key itself, no copy.
+  // As KeyRing::Find, on the first HSM that holds the key as its own, not as a copy.
   Result<Found> Find(std::string_view client_id, std::string_view kid) const;
 
-  // As KeyRing::CountsUntil, on the HSM that was read last: where another is away, its keys as they were known are
-  // published on.
+  // As KeyRing::CountsUntil, of the HSM that was read last. The known keys of an HSM that is away stay published.
   std::chrono::steady_clock::time_point CountsUntil(std::string_view client_id) const;
 
   // The keys of all HSMs.
@@ -91,12 +92,13 @@ class HsmGroup {
   struct Attempt;
   using Ranked = std::vector<std::pair<std::size_t, std::shared_ptr<const Hsm>>>;
 
-  static Status Try(const std::shared_ptr<Attempt>& attempt);
-  static Status Ask(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm, SigningKeyPtr key);
+  static Status TryNext(const std::shared_ptr<Attempt>& attempt);
+  static Status SubmitTo(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
+                         SigningKeyPtr key);
   static void Finish(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
                      const SigningKeyPtr& key, Result<Signed> made);
 
-  std::mutex adding_;
+  Mutex adding_;  // held while hsms_ is replaced
   std::atomic<std::shared_ptr<const Ranked>> hsms_{std::make_shared<const Ranked>()};
 };
 

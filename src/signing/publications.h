@@ -9,7 +9,7 @@
 
 namespace assertion {
 
-// What gRPC and HTTP both publish of a client's keys.
+// The publications of a client's keys that gRPC and HTTP share.
 
 // The JWK Set of the client's keys on all HSMs, as of now; see keys/publication.h.
 std::string PublishedJwkSet(const HsmGroup& hsms, const ClientKeys& keys);

@@ -11,19 +11,19 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kTick{20};
-constexpr milliseconds kLinger{1000};  // without a job for so long, the watcher sleeps
-constexpr milliseconds kNowLimit{500};
+constexpr milliseconds kWatchAfterLastJob{1000};  // the watcher then sleeps until the next job
+constexpr milliseconds kUrgentLimit{500};
 constexpr milliseconds kShortestRetry{10};
 constexpr milliseconds kLongestRetry{5000};
 
-Error Late(const char* what) { return {Code::kDeadlineExceeded, what, ""}; }
+Error TooLate(const char* what) { return {Code::kDeadlineExceeded, what, ""}; }
 
-template <typename Answers>
-void Tell(Answers& answers) {
-  for (auto& [done, error] : answers) {
+template <typename Failures>
+void Report(Failures& failures) {
+  for (auto& [done, error] : failures) {
     done(std::unexpected(std::move(error)));
   }
-  answers.clear();
+  failures.clear();
 }
 
 }  // namespace
@@ -31,9 +31,9 @@ void Tell(Answers& answers) {
 SigningQueue::SigningQueue(Token& token, Options options)
     : token_(token), options_(options), sessions_(options.sessions) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (std::size_t i = 0; i < sessions_; ++i) {
-      Hire();
+      StartWorker();
     }
   }
   watcher_ = std::jthread([this](const std::stop_token& stop) { Watch(stop); });
@@ -46,20 +46,21 @@ SigningQueue::~SigningQueue() {
 }
 
 bool SigningQueue::Drain(milliseconds limit) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   closing_ = true;
   filled_.notify_all();
-  return ended_.wait_for(lock, limit, [this] { return std::ranges::all_of(workers_, &Worker::ended); });
+  return ended_.wait_for(lock, limit,
+                         [this]() REQUIRES(mutex_) { return std::ranges::all_of(workers_, &Worker::ended); });
 }
 
 void SigningQueue::GrowTo(std::size_t sessions) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (; sessions_ < sessions && !closing_; ++sessions_) {
-    Hire();
+    StartWorker();
   }
 }
 
-void SigningQueue::Hire() {
+void SigningQueue::StartWorker() {
   auto& worker = workers_.emplace_back();
   worker.thread = std::jthread([this, &worker] { Work(worker); });
 }
@@ -72,8 +73,8 @@ Error SigningQueue::Exhausted(std::string message) const {
           .retry_delay = std::clamp(std::chrono::duration_cast<milliseconds>(drained), kShortestRetry, kLongestRetry)};
 }
 
-// Checks whether the job may wait, and makes room for it if necessary.
-Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers) {
+// Refuses the job if it would wait too long. When the line is full, drops a job of the caller that has most.
+Status SigningQueue::MakeRoomFor(const SigningJob& job, Instant now, std::vector<Failure>& failures) {
   if (line_.size() > 0 || busy_ >= sessions_) {
     const auto by_line =
         service_ * static_cast<double>(line_.Ahead(job.caller, job.deadline) + 1) / static_cast<double>(sessions_);
@@ -84,23 +85,23 @@ Status SigningQueue::Admit(const SigningJob& job, Instant now, std::vector<Answe
     }
   }
   if (line_.size() >= options_.capacity) {
-    auto another = line_.GiveWay(job.caller);
+    auto another = line_.RemoveOneFor(job.caller);
     auto full = Exhausted("the signing queue is full; try again later");
     if (!another) {
       return std::unexpected(std::move(full));
     }
-    answers.emplace_back(std::move(another->done), std::move(full));
+    failures.emplace_back(std::move(another->done), std::move(full));
   }
   return {};
 }
 
 // 5 queue (deploy/docs/data-way.md).
 Status SigningQueue::Submit(SigningJob job) {
-  std::vector<Answer> answers;
+  std::vector<Failure> failures;
   const auto now = steady_clock::now();
   job.submitted = now;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closing_) {
       return Fail(Code::kUnavailable, "the server is stopping");
     }
@@ -112,27 +113,27 @@ Status SigningQueue::Submit(SigningJob job) {
     }
     if (job.urgent) {
       line_.PushFirst(std::move(job));
-    } else if (auto admitted = Admit(job, now, answers); admitted) {
+    } else if (auto room = MakeRoomFor(job, now, failures); room) {
       line_.Push(std::move(job), now);
     } else {
-      return admitted;
+      return room;
     }
     if (!watching_) {
       watched_.notify_all();
     }
   }
   filled_.notify_one();
-  Tell(answers);
+  Report(failures);
   return {};
 }
 
 void SigningQueue::SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done) {
-  auto limit = steady_clock::duration(kNowLimit);
+  auto limit = steady_clock::duration(kUrgentLimit);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     limit = std::max(limit, std::chrono::duration_cast<steady_clock::duration>(4 * service_));
   }
-  const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // a job that is refused is gone
+  const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // Submit destroys a job that it refuses
   auto accepted = Submit({.key = std::move(key),
                           .input = std::move(input),
                           .caller = {},
@@ -147,30 +148,30 @@ void SigningQueue::SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Do
 void SigningQueue::Cancel(JobTicket& ticket) {
   std::optional<SigningJob> job;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ticket.cancelled = true;
-    job = line_.Take(ticket);
+    job = line_.Remove(ticket);
   }
   if (job) {
     // gRPC cancels at the deadline too.
     job->done(steady_clock::now() < job->deadline
                   ? Fail(Code::kCancelled, "the call was cancelled")
-                  : std::unexpected(Late("the deadline passed before the HSM was free")));
+                  : std::unexpected(TooLate("the deadline passed before the HSM was free")));
   }
 }
 
 std::size_t SigningQueue::Waiting() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return line_.size();
 }
 
 void SigningQueue::Pause(Error why) {
   std::vector<SigningJob> waiting;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     statistics_.pauses += paused_ ? 0 : 1;
     paused_ = why;
-    waiting = line_.TakeAll();
+    waiting = line_.RemoveAll();
   }
   for (auto& job : waiting) {
     job.done(std::unexpected(why));
@@ -178,27 +179,27 @@ void SigningQueue::Pause(Error why) {
 }
 
 void SigningQueue::Resume() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   paused_.reset();
 }
 
 void SigningQueue::OnFailure(std::function<void()> failed) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   failed_ = std::move(failed);
 }
 
 void SigningQueue::OnHang(std::function<void()> hung) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   hung_ = std::move(hung);
 }
 
 bool SigningQueue::IsPaused() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return paused_.has_value();
 }
 
 SigningOccupancy SigningQueue::Occupancy() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return {.waiting = line_.size(),
           .capacity = options_.capacity,
           .busy = busy_,
@@ -226,7 +227,6 @@ void SigningQueue::Discard(Session& session) {
   ++statistics_.sessions_discarded;
 }
 
-// One signature.
 Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
   RETURN_IF_ERROR(session ? Status() : Open(session));
   const auto asked = steady_clock::now();
@@ -236,7 +236,7 @@ Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
     return signature;
   }
   statistics_.hsm_time.Add(steady_clock::now() - asked);
-  // A stale handle may mean another key by now, and a faulty RSA-CRT signature reveals the key.
+  // A stale handle may refer to another key, and a faulty RSA-CRT signature reveals the key.
   if (!job.key->verifier.Verify(job.input.text(), *signature)) {
     Discard(session);
     return Fail(Code::kUnavailable, "the HSM is not available; try again",
@@ -245,7 +245,7 @@ Result<Bytes> SigningQueue::Attempt(Session& session, const SigningJob& job) {
   return signature;
 }
 
-// 5 queue, on a worker: sign, then verify. The second attempt is on a session that was opened after the first.
+// 5 queue, on a worker: sign, then verify. A failed attempt closes its session, so the second one opens a new session.
 Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& job) {
   auto signature = Attempt(session, job);
   if (!signature && !job.retried && steady_clock::now() < job.deadline && (job.urgent || !IsPaused())) {
@@ -255,10 +255,10 @@ Result<Bytes> SigningQueue::SignAndVerify(Session& session, const SigningJob& jo
 }
 
 // Gives the worker the next job. False: the queue is closed and empty.
-bool SigningQueue::Take(Worker& self) {
+bool SigningQueue::NextJob(Worker& self) {
   while (true) {
-    std::unique_lock lock(mutex_);
-    filled_.wait(lock, [this] { return closing_ || line_.size() > 0; });
+    MutexLock lock(mutex_);
+    filled_.wait(lock, [this]() REQUIRES(mutex_) { return closing_ || line_.size() > 0; });
     if (line_.size() == 0) {
       return false;
     }
@@ -273,15 +273,15 @@ bool SigningQueue::Take(Worker& self) {
       ++busy_;
       return true;
     }
-    service_ *= 0.9;  // or a token that was slow once would count as slow forever
+    service_ *= 0.9;  // otherwise a token that was slow once would count as slow forever
     lock.unlock();
-    job.done(std::unexpected(Late("the deadline passed before the HSM was free")));
+    job.done(std::unexpected(TooLate("the deadline passed before the HSM was free")));
   }
 }
 
 // False: the worker was replaced while its call hung.
 bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   auto job = std::move(*self.job);
   self.job.reset();
   if (signature) {
@@ -305,25 +305,25 @@ bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
 void SigningQueue::Work(Worker& self) {
   {
     Session session;
-    while (Take(self) && Finish(self, SignAndVerify(session, *self.job))) {
+    while (NextJob(self) && Finish(self, SignAndVerify(session, *self.job))) {
     }
     statistics_.sessions_closed += session ? 1 : 0;
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   self.ended = true;
   stuck_ -= self.stuck ? 1 : 0;
   ended_.notify_all();
 }
 
-// Abandons a worker whose call hangs. Its job gets a second attempt, once.
-void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers) {
+// Called when the worker's call hangs. Its job is retried once by another worker.
+void SigningQueue::AbandonWorker(Worker& worker, Instant now, std::vector<Failure>& failures) {
   worker.stuck = true;
   ++stuck_;
   --busy_;
   auto& job = *worker.job;
   if (auto done = std::exchange(job.done, {})) {
     if (job.retried || job.urgent || now >= job.deadline || paused_) {
-      answers.emplace_back(std::move(done), Late("the HSM does not answer"));
+      failures.emplace_back(std::move(done), TooLate("the HSM does not answer"));
     } else {
       line_.PushFirst({.key = job.key,
                        .input = job.input,
@@ -341,9 +341,9 @@ void SigningQueue::GiveUp(Worker& worker, Instant now, std::vector<Answer>& answ
 }
 
 // Answers expired jobs and replaces workers whose call hangs. True: more calls hang than there are sessions.
-bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
-  for (auto& job : line_.TakeExpired(now)) {
-    answers.emplace_back(std::move(job.done), Late("the deadline passed before the HSM was free"));
+bool SigningQueue::CheckWorkers(Instant now, std::vector<Failure>& failures) {
+  for (auto& job : line_.RemoveExpired(now)) {
+    failures.emplace_back(std::move(job.done), TooLate("the deadline passed before the HSM was free"));
   }
   std::size_t working = 0;
   for (auto worker = workers_.begin(); worker != workers_.end();) {
@@ -352,43 +352,44 @@ bool SigningQueue::Look(Instant now, std::vector<Answer>& answers) {
       continue;
     }
     if (worker->job && !worker->stuck && now - worker->began >= options_.call_limit) {
-      GiveUp(*worker, now, answers);
+      AbandonWorker(*worker, now, failures);
     }
     working += worker->stuck || worker->ended ? 0 : 1;
     if (worker->job && worker->job->done && now >= worker->job->deadline) {
-      answers.emplace_back(std::exchange(worker->job->done, {}), Late("the HSM did not answer before the deadline"));
+      failures.emplace_back(std::exchange(worker->job->done, {}),
+                            TooLate("the HSM did not answer before the deadline"));
     }
-    if (worker->job && worker->job->done && worker->job->movable && paused_ && now - worker->began >= kNowLimit) {
-      answers.emplace_back(std::exchange(worker->job->done, {}), *paused_);
+    if (worker->job && worker->job->done && worker->job->movable && paused_ && now - worker->began >= kUrgentLimit) {
+      failures.emplace_back(std::exchange(worker->job->done, {}), *paused_);
     }
     ++worker;
   }
   const bool hopeless = stuck_ > sessions_;
   for (; working < sessions_ && !hopeless && (!closing_ || line_.size() > 0); ++working) {
-    Hire();
+    StartWorker();
   }
   return hopeless;
 }
 
 void SigningQueue::Watch(const std::stop_token& stop) {
-  std::vector<Answer> answers;
+  std::vector<Failure> failures;
   auto last_seen = steady_clock::now();
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
-    const auto occupied = [this] { return line_.size() > 0 || busy_ + stuck_ > 0; };
+    const auto occupied = [this]() REQUIRES(mutex_) { return line_.size() > 0 || busy_ + stuck_ > 0; };
     const auto now = steady_clock::now();
     last_seen = occupied() ? now : last_seen;
-    watching_ = now - last_seen < kLinger;
+    watching_ = now - last_seen < kWatchAfterLastJob;
     if (watching_) {
       watched_.wait_for(lock, stop, kTick, [] { return false; });
     } else {
       watched_.wait(lock, stop, occupied);
       watching_ = true;
     }
-    const bool hangs = Look(steady_clock::now(), answers);
+    const bool hangs = CheckWorkers(steady_clock::now(), failures);
     const auto hung = hangs ? std::exchange(hung_, {}) : nullptr;
     lock.unlock();
-    Tell(answers);
+    Report(failures);
     if (hung) {
       hung();
     }

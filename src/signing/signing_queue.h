@@ -7,13 +7,13 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token.h"
 #include "signing/signing_job.h"
 #include "signing/signing_statistics.h"
@@ -21,10 +21,10 @@
 
 namespace assertion {
 
-// A bounded line before the token, and N workers with one session each. Every accepted job completes exactly once, by
-// its deadline: with a verified signature, or with an error that gives the reason. A job that fails on the token is
-// tried once more on another session. When a call into the HSM hangs, its worker is abandoned and replaced, and the
-// job's caller still gets an answer.
+// A bounded line of jobs before the token, and N workers with one session each. Every accepted job completes exactly
+// once, by its deadline: with a verified signature, or with an error that gives the reason. A job that fails on the
+// token is retried once on another session. When a call into the HSM hangs, its worker is abandoned and replaced, and
+// the job's caller still gets an answer.
 class SigningQueue {
  public:
   struct Options {
@@ -49,25 +49,26 @@ class SigningQueue {
   // needs: 500 ms, or four times the average signature. `done` is called even if the job is refused.
   void SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Done done);
 
-  // A waiting job ends at once, CANCELLED. One that a worker has goes on.
+  // Ends a waiting job at once, CANCELLED. A job that a worker has started continues.
   void Cancel(JobTicket& ticket);
 
   // Raises the number of sessions; a lower number changes nothing.
   void GrowTo(std::size_t sessions);
 
-  // Jobs that no worker has taken yet.
+  // Jobs that no worker has started.
   std::size_t Waiting() const;
 
-  // The breaker: refuses jobs with this error, those that wait too, until Resume.
+  // The breaker: refuses new and waiting jobs with this error until Resume.
   void Pause(Error why);
   void Resume();
 
   bool IsPaused() const;
 
-  // Called when the token has finally failed a job; on a worker's thread, must not call this object.
+  // `failed` is called when a job fails after its retry, or its call hangs; on a queue thread, must not call this
+  // object.
   void OnFailure(std::function<void()> failed);
 
-  // Called once, when more calls hang than there are sessions: this process cannot go on.
+  // `hung` is called once, when more calls hang than there are sessions: this process cannot continue.
   void OnHang(std::function<void()> hung);
 
   // Accepts no more jobs and finishes the accepted ones. False: a call still hangs after `limit`, and this object
@@ -84,50 +85,51 @@ class SigningQueue {
   using Session = std::unique_ptr<SigningSession>;
   using Instant = std::chrono::steady_clock::time_point;
   using Seconds = std::chrono::duration<double>;
-  using Answer = std::pair<SigningJob::Done, Error>;
+  using Failure = std::pair<SigningJob::Done, Error>;
 
   struct Worker {
-    std::optional<SigningJob> job;  // its `done` is empty once it was answered
+    // Changed under mutex_; the worker itself reads it without. `done` is empty once the caller has an answer.
+    std::optional<SigningJob> job;
     Instant began;
-    bool stuck = false;  // has been replaced
+    bool stuck = false;  // its call hangs; another worker has replaced it
     bool ended = false;
     std::jthread thread;
   };
 
-  void Hire();
+  void StartWorker() REQUIRES(mutex_);
   void Work(Worker& self);
-  bool Take(Worker& self);
+  bool NextJob(Worker& self);
   bool Finish(Worker& self, Result<Bytes> signature);
   Status Open(Session& session);
   void Discard(Session& session);
   Result<Bytes> Attempt(Session& session, const SigningJob& job);
   Result<Bytes> SignAndVerify(Session& session, const SigningJob& job);
-  Status Admit(const SigningJob& job, Instant now, std::vector<Answer>& answers);
-  Error Exhausted(std::string message) const;
+  Status MakeRoomFor(const SigningJob& job, Instant now, std::vector<Failure>& failures) REQUIRES(mutex_);
+  Error Exhausted(std::string message) const REQUIRES(mutex_);
 
   void Watch(const std::stop_token& stop);
-  bool Look(Instant now, std::vector<Answer>& answers);
-  void GiveUp(Worker& worker, Instant now, std::vector<Answer>& answers);
+  bool CheckWorkers(Instant now, std::vector<Failure>& failures) REQUIRES(mutex_);
+  void AbandonWorker(Worker& worker, Instant now, std::vector<Failure>& failures) REQUIRES(mutex_);
 
   Token& token_;
   const Options options_;
-  mutable std::mutex mutex_;
-  std::condition_variable filled_;
-  std::condition_variable ended_;
+  mutable Mutex mutex_;
+  ConditionVariable filled_;
+  ConditionVariable ended_;
   std::condition_variable_any watched_;
-  WaitingLine line_;
-  std::size_t sessions_;
-  bool closing_ = false;
-  std::optional<Error> paused_;
-  std::function<void()> failed_;
-  std::function<void()> hung_;
-  Seconds service_{0};
-  std::size_t busy_ = 0;  // without stuck workers
-  std::size_t stuck_ = 0;
-  bool watching_ = false;
+  WaitingLine line_ GUARDED_BY(mutex_);
+  std::size_t sessions_ GUARDED_BY(mutex_);
+  bool closing_ GUARDED_BY(mutex_) = false;
+  std::optional<Error> paused_ GUARDED_BY(mutex_);
+  std::function<void()> failed_ GUARDED_BY(mutex_);
+  std::function<void()> hung_ GUARDED_BY(mutex_);
+  Seconds service_ GUARDED_BY(mutex_){0};
+  std::size_t busy_ GUARDED_BY(mutex_) = 0;  // without stuck workers
+  std::size_t stuck_ GUARDED_BY(mutex_) = 0;
+  bool watching_ GUARDED_BY(mutex_) = false;
   std::atomic<std::uint64_t> signed_ = 0;
   SigningStatistics statistics_;
-  std::list<Worker> workers_;
+  std::list<Worker> workers_ GUARDED_BY(mutex_);
   std::jthread watcher_;
 };
 

@@ -7,7 +7,7 @@
 namespace assertion {
 namespace {
 
-constexpr double kNewestWeight = 1.0 / 16;  // of the newest interval in the average: sessions become free by chance
+constexpr double kNewestWeight = 1.0 / 16;  // of the newest interval in the average: single intervals vary by chance
 
 }  // namespace
 
@@ -28,10 +28,10 @@ void WaitingLine::Push(SigningJob job, Instant now) {
   ++size_;
 }
 
-SigningJob WaitingLine::Take(Callers::iterator caller, Jobs::iterator job) {
-  auto taken = std::move(job->second);
-  if (taken.ticket) {
-    taken.ticket->place.reset();
+SigningJob WaitingLine::Remove(Callers::iterator caller, Jobs::iterator job) {
+  auto removed = std::move(job->second);
+  if (removed.ticket) {
+    removed.ticket->place.reset();
   }
   caller->jobs.erase(job);
   --size_;
@@ -39,7 +39,7 @@ SigningJob WaitingLine::Take(Callers::iterator caller, Jobs::iterator job) {
     by_name_.erase(caller->name);
     callers_.erase(caller);
   }
-  return taken;
+  return removed;
 }
 
 SigningJob WaitingLine::Pop(Instant now) {
@@ -53,7 +53,7 @@ SigningJob WaitingLine::Pop(Instant now) {
   next->interval =
       next->interval.count() > 0 ? next->interval * (1 - kNewestWeight) + interval * kNewestWeight : interval;
   callers_.splice(callers_.end(), callers_, next);  // to the end of the turns
-  return Take(next, next->jobs.begin());
+  return Remove(next, next->jobs.begin());
 }
 
 std::size_t WaitingLine::OwnAhead(const Caller& caller, Instant deadline) const {
@@ -81,26 +81,26 @@ WaitingLine::Seconds WaitingLine::UntilTurn(const std::string& caller, Instant d
              : known->second->interval * static_cast<double>(OwnAhead(*known->second, deadline) + 1);
 }
 
-std::optional<SigningJob> WaitingLine::GiveWay(const std::string& caller) {
+std::optional<SigningJob> WaitingLine::RemoveOneFor(const std::string& caller) {
   const auto most = std::ranges::max_element(callers_, {}, [](const Caller& one) { return one.jobs.size(); });
   const auto known = by_name_.find(caller);
   const auto own = known == by_name_.end() ? 0 : known->second->jobs.size();
   if (most == callers_.end() || most->jobs.size() <= own + 1) {
     return std::nullopt;
   }
-  return Take(most, std::prev(most->jobs.end()));
+  return Remove(most, std::prev(most->jobs.end()));
 }
 
-std::optional<SigningJob> WaitingLine::Take(const JobTicket& ticket) {
+std::optional<SigningJob> WaitingLine::Remove(const JobTicket& ticket) {
   const auto known = by_name_.find(ticket.caller);
   if (!ticket.place || known == by_name_.end()) {
     return std::nullopt;
   }
   const auto job = known->second->jobs.find(*ticket.place);
-  return job == known->second->jobs.end() ? std::nullopt : std::optional(Take(known->second, job));
+  return job == known->second->jobs.end() ? std::nullopt : std::optional(Remove(known->second, job));
 }
 
-std::vector<SigningJob> WaitingLine::TakeExpired(Instant now) {
+std::vector<SigningJob> WaitingLine::RemoveExpired(Instant now) {
   std::vector<SigningJob> expired;
   for (auto job = first_.begin(); job != first_.end();) {
     if (job->deadline <= now) {
@@ -114,7 +114,7 @@ std::vector<SigningJob> WaitingLine::TakeExpired(Instant now) {
     const auto next = std::next(caller);
     while (caller->jobs.begin()->first.first <= now) {
       const bool last = caller->jobs.size() == 1;
-      expired.push_back(Take(caller, caller->jobs.begin()));
+      expired.push_back(Remove(caller, caller->jobs.begin()));
       if (last) {
         break;
       }
@@ -124,7 +124,7 @@ std::vector<SigningJob> WaitingLine::TakeExpired(Instant now) {
   return expired;
 }
 
-std::vector<SigningJob> WaitingLine::TakeAll() {
+std::vector<SigningJob> WaitingLine::RemoveAll() {
   std::vector<SigningJob> all;
   std::deque<SigningJob> urgent;
   for (auto& job : first_) {
@@ -136,7 +136,7 @@ std::vector<SigningJob> WaitingLine::TakeAll() {
   }
   first_ = std::move(urgent);
   while (!callers_.empty()) {
-    all.push_back(Take(callers_.begin(), callers_.begin()->jobs.begin()));
+    all.push_back(Remove(callers_.begin(), callers_.begin()->jobs.begin()));
   }
   return all;
 }

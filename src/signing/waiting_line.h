@@ -37,30 +37,31 @@ class WaitingLine {
   // Estimated wait of the caller's next job, from how often the caller was served since its oldest job was queued.
   Seconds UntilTurn(const std::string& caller, Instant deadline) const;
 
-  // Makes room for a job of this caller: removes the last job of the caller that has most, if that one has more jobs.
-  std::optional<SigningJob> GiveWay(const std::string& caller);
+  // Makes room for a job of this caller: removes the last job of the caller with most jobs, if it has more than this
+  // caller would then have.
+  std::optional<SigningJob> RemoveOneFor(const std::string& caller);
 
   // Removes the job of the ticket, if it waits.
-  std::optional<SigningJob> Take(const JobTicket& ticket);
+  std::optional<SigningJob> Remove(const JobTicket& ticket);
 
-  std::vector<SigningJob> TakeExpired(Instant now);
+  std::vector<SigningJob> RemoveExpired(Instant now);
 
   // Removes all jobs that are not urgent.
-  std::vector<SigningJob> TakeAll();
+  std::vector<SigningJob> RemoveAll();
 
  private:
   using Jobs = std::map<JobTicket::Place, SigningJob>;
   struct Caller {
     std::string name;
     Jobs jobs;            // never empty
-    Instant turn;         // when it was last served, or came
-    Seconds interval{0};  // between turns, a moving average; 0: not served yet
+    Instant turn;         // when it was last served, or its first job was queued
+    Seconds interval{0};  // between turns, a moving average; 0: never served
   };
   using Callers = std::list<Caller>;  // in the order of their turns
 
   // How many of the caller's own jobs would be signed before one more with that deadline.
   std::size_t OwnAhead(const Caller& caller, Instant deadline) const;
-  SigningJob Take(Callers::iterator caller, Jobs::iterator job);
+  SigningJob Remove(Callers::iterator caller, Jobs::iterator job);
 
   std::deque<SigningJob> first_;
   Callers callers_;

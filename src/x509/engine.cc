@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
+
+#include "assertion/mutex.h"
 
 namespace assertion::x509 {
 namespace {
@@ -125,16 +126,16 @@ BignumPtr Number(const Bytes& octets) {
   return BignumPtr(BN_bin2bn(octets.data(), static_cast<int>(octets.size()), nullptr));
 }
 
-std::mutex published_mutex;
+Mutex published_mutex;
 
-// By name. Never freed: gRPC loads them when it likes.
-std::map<std::string, KeyPtr, std::less<>>& Published() {
+// By name. Never freed, because gRPC may load them at any time.
+std::map<std::string, KeyPtr, std::less<>>& Published() REQUIRES(published_mutex) {
   static auto& published = *new std::map<std::string, KeyPtr, std::less<>>;
   return published;
 }
 
 EVP_PKEY* Load(ENGINE* /*engine*/, const char* name, UI_METHOD* /*ui*/, void* /*ui_data*/) {
-  const std::lock_guard lock(published_mutex);
+  const MutexLock lock(published_mutex);
   const auto found = Published().find(name);
   if (found == Published().end() || EVP_PKEY_up_ref(found->second.get()) != 1) {
     return nullptr;
@@ -186,7 +187,7 @@ Result<KeyPtr> NewRemoteKey(const RsaPublicKey& public_key, MessageSigner sign) 
 
 Result<std::string> PublishKey(const KeyPtr& key) {
   RETURN_IF_ERROR(AddEngine());
-  const std::lock_guard lock(published_mutex);
+  const MutexLock lock(published_mutex);
   if (EVP_PKEY_up_ref(key.get()) != 1) {
     return Unusable("EVP_PKEY_up_ref");
   }

@@ -24,10 +24,10 @@ class KeyLogTest : public testing::Test {
 
   ~KeyLogTest() override { spdlog::set_default_logger(before_); }
 
-  // What it logs at this look.
-  std::string Look(Replica& replica) {
+  // The lines that one call of LogChanges writes.
+  std::string LinesOf(Replica& replica) {
     lines_.str("");
-    key_log_.Look(replica.ring());
+    key_log_.LogChanges(replica.ring());
     return lines_.str();
   }
 
@@ -41,28 +41,28 @@ class KeyLogTest : public testing::Test {
 
 TEST_F(KeyLogTest, TellsEachChangeOfTheSigningKeyOnce) {
   Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
-  EXPECT_EQ(Look(replica), "warning client orders has no key that signs now\n");
-  EXPECT_EQ(Look(replica), "");
+  EXPECT_EQ(LinesOf(replica), "warning client orders has no key that signs now\n");
+  EXPECT_EQ(LinesOf(replica), "");
   const auto first = replica.Generate("orders");
-  EXPECT_EQ(Look(replica), "info client orders signs with key " + first + "\n");
+  EXPECT_EQ(LinesOf(replica), "info client orders signs with key " + first + "\n");
   const auto second = replica.custodian().Rotate(replica.Change("orders"), Replica::NewKey(), now_ + days(1));
   ASSERT_TRUE(second);
-  EXPECT_EQ(Look(replica), "");
+  EXPECT_EQ(LinesOf(replica), "");
   now_ += days(1);
-  EXPECT_TRUE(Look(replica).starts_with("info client orders signs with key " + *second + "\n"));
+  EXPECT_TRUE(LinesOf(replica).starts_with("info client orders signs with key " + *second + "\n"));
 }
 
 TEST_F(KeyLogTest, WarnsOfExpiryOnceADay) {
   Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
   const auto kid = replica.Generate("orders");  // certified for 30 days
   const auto expiry = Rfc3339(now_ + days(30));
-  EXPECT_EQ(Look(replica), "info client orders signs with key " + kid + "\n");
+  EXPECT_EQ(LinesOf(replica), "info client orders signs with key " + kid + "\n");
   now_ += days(1);
-  EXPECT_EQ(Look(replica), "warning client orders: the certificate of key " + kid + " expires on " + expiry + "\n");
+  EXPECT_EQ(LinesOf(replica), "warning client orders: the certificate of key " + kid + " expires on " + expiry + "\n");
   now_ += std::chrono::hours(23);
-  EXPECT_EQ(Look(replica), "");
+  EXPECT_EQ(LinesOf(replica), "");
   now_ += days(30);
-  EXPECT_EQ(Look(replica), "warning client orders: the certificate of key " + kid + " expired on " + expiry + "\n");
+  EXPECT_EQ(LinesOf(replica), "warning client orders: the certificate of key " + kid + " expired on " + expiry + "\n");
 }
 
 }  // namespace

@@ -228,9 +228,9 @@ TEST_F(HsmGroupTest, AKeyIsFoundOnTheHsmThatHoldsIt) {
   const auto none = group_.Find("orders", "no such kid");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, Code::kNotFound);
-  EXPECT_EQ((*group_.Named("west"))->name, "west");
-  EXPECT_EQ((*group_.Named(""))->name, "east");
-  EXPECT_NE(group_.Named("north").error().message.find("east, west"), std::string::npos);
+  EXPECT_EQ((*group_.ByName("west"))->name, "west");
+  EXPECT_EQ((*group_.ByName(""))->name, "east");
+  EXPECT_NE(group_.ByName("north").error().message.find("east, west"), std::string::npos);
 }
 
 }  // namespace

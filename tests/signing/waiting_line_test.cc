@@ -107,10 +107,10 @@ TEST_F(WaitingLineTest, WhoHasMostGivesWayByItsLast) {
     Push("greedy", deadline);
   }
   Push("slow", 9);
-  EXPECT_FALSE(line_.GiveWay("greedy"));
-  EXPECT_EQ(line_.GiveWay("slow")->input.text(), "greedy3");
-  EXPECT_FALSE(line_.GiveWay("slow")) << "it would have as many";
-  EXPECT_EQ(line_.GiveWay("new")->input.text(), "greedy2");
+  EXPECT_FALSE(line_.RemoveOneFor("greedy"));
+  EXPECT_EQ(line_.RemoveOneFor("slow")->input.text(), "greedy3");
+  EXPECT_FALSE(line_.RemoveOneFor("slow")) << "it would have as many";
+  EXPECT_EQ(line_.RemoveOneFor("new")->input.text(), "greedy2");
   EXPECT_EQ(All(), "greedy1 slow9");
 }
 
@@ -118,8 +118,8 @@ TEST_F(WaitingLineTest, ATicketTakesItsJobOnce) {
   const auto ticket = std::make_shared<JobTicket>();
   Push("a", 1);
   Push("a", 1, ticket);
-  ASSERT_TRUE(line_.Take(*ticket));
-  EXPECT_FALSE(line_.Take(*ticket));
+  ASSERT_TRUE(line_.Remove(*ticket));
+  EXPECT_FALSE(line_.Remove(*ticket));
   EXPECT_EQ(All(), "a1");
 }
 
@@ -130,7 +130,7 @@ TEST_F(WaitingLineTest, WhatHasExpiredIsTakenFromEverywhere) {
     Push("a", deadline);
   }
   Push("b", 2);
-  EXPECT_EQ(line_.TakeExpired(At(2)).size(), 4U);
+  EXPECT_EQ(line_.RemoveExpired(At(2)).size(), 4U);
   EXPECT_EQ(All(), "first5 a5");
 }
 
@@ -140,7 +140,7 @@ TEST_F(WaitingLineTest, UrgentOnesStayWhenAllAreTaken) {
   line_.PushFirst(std::move(urgent));
   line_.PushFirst(Job("again", 1));
   Push("a", 1);
-  EXPECT_EQ(line_.TakeAll().size(), 2U);
+  EXPECT_EQ(line_.RemoveAll().size(), 2U);
   EXPECT_EQ(All(), "urgent1");
 }
 
