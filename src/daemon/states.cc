@@ -13,17 +13,17 @@ void HsmStates::Set(const std::string& name, const Status& state) {
   const MutexLock lock(mutex_);
   const auto hsms = hsms_.All();
   const auto which = hsms.size() > 1 ? " '" + name + "'" : "";
-  if (state) {
-    lost_.erase(name);
-    spdlog::info("the token{} signs again", which);
-  } else {
-    const bool news = lost_.insert(name).second;
-    spdlog::error("the token{} {}does not sign: {}", which, news ? "" : "still ", state.error().ToString());
-  }
+  const bool news = state ? lost_.erase(name) > 0 : lost_.insert(name).second;
+  // Before the log tells it: an operator may look at readiness because of the line.
   if (std::ranges::all_of(hsms, [this](const auto& hsm) REQUIRES(mutex_) { return lost_.contains(hsm->name); })) {
     readiness_.SetNotReady("token", state ? "" : state.error().message);
   } else {
     readiness_.SetReady("token");
+  }
+  if (state) {
+    spdlog::info("the token{} signs again", which);
+  } else {
+    spdlog::error("the token{} {}does not sign: {}", which, news ? "" : "still ", state.error().ToString());
   }
 }
 
