@@ -208,16 +208,13 @@ Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, con
   return token_.StoreCertificate(client.client_id, id, subject, certificate.der);
 }
 
-// The reference ends here: while one lives nothing is stored on the token.
 Result<x509::NewCertificate> KeyCustodian::SelfSign(const TokenKey& key, const NewKeyRequest& request, Time now) const {
-  ASSIGN_OR_RETURN(const auto reference, token_.PrivateKeyOf(key.id));
-  return certifier_.SelfSign({.private_key_uri = reference.uri,
-                              .public_key = key.public_key,
-                              .algorithm = request.algorithm,
-                              .common_name = request.common_name,
-                              .subject_alt_names = {},
-                              .not_before = now,
-                              .not_after = now + request.certificate_validity});
+  return certifier_.SelfSign(
+      {.key = {.token = &token_, .id = key.id, .public_key = key.public_key, .algorithm = request.algorithm},
+       .common_name = request.common_name,
+       .subject_alt_names = {},
+       .not_before = now,
+       .not_after = now + request.certificate_validity});
 }
 
 // A new key pair and its self-signed certificate, both on the token; not scheduled.
@@ -364,10 +361,10 @@ Result<std::string> KeyCustodian::CreateCsr(std::string_view client_id, std::str
   if (!entry->key) {
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
-  ASSIGN_OR_RETURN(const auto reference, token_.PrivateKeyOf(entry->record.id));
-  return certifier_.CreateCsr({.private_key_uri = reference.uri,
-                               .public_key = entry->key->public_key,
-                               .algorithm = entry->record.algorithm,
+  return certifier_.CreateCsr({.key = {.token = &token_,
+                                       .id = entry->record.id,
+                                       .public_key = entry->key->public_key,
+                                       .algorithm = entry->record.algorithm},
                                .subject = subject,
                                .subject_alt_names = subject_alt_names});
 }

@@ -7,16 +7,36 @@
 
 namespace assertion::p11 {
 
+namespace {
+
+bool IsMechanismRefused(const Error& error) {
+  return error.detail == CryptokiError("C_SignInit", CKR_MECHANISM_INVALID).detail;
+}
+
+}  // namespace
+
 Result<Bytes> HsmSigningSession::Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) {
   const auto* mechanism = mechanisms_->Find(algorithm);
   if (mechanism == nullptr) {
     return Fail(Code::kLedgerUnusable, "the HSM has no mechanism for " + std::string(algorithm.name),
-                "C_GetMechanismInfo: neither " + std::string(algorithm.of_message.name) + " nor one over a digest");
+                "C_GetMechanismList: neither " + std::string(algorithm.of_message.name) + " nor one over a digest");
   }
   ASSIGN_OR_RETURN(const auto key, HandleOf(id));
-  const auto data =
-      mechanism->digest == nullptr ? AsBytes(input) : hasher_.Hash(*mechanism->digest, mechanism->digest_info, input);
-  return data ? session_.Sign(*mechanism, key, *data) : std::unexpected(data.error());
+  auto signature = SignWith(*mechanism, key, input);
+  if (!signature && IsMechanismRefused(signature.error())) {
+    const auto* next = mechanisms_->FindAfterRefusal(algorithm, *mechanism);
+    return next == nullptr ? signature : SignWith(*next, key, input);
+  }
+  return signature;
+}
+
+Result<Bytes> HsmSigningSession::SignWith(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key,
+                                          std::string_view input) {
+  if (mechanism.digest == nullptr) {
+    return session_.Sign(mechanism, key, AsBytes(input));
+  }
+  ASSIGN_OR_RETURN(const auto data, hasher_.Hash(*mechanism.digest, mechanism.digest_info, input));
+  return session_.Sign(mechanism, key, data);
 }
 
 Result<CK_OBJECT_HANDLE> HsmSigningSession::HandleOf(const Bytes& id) {

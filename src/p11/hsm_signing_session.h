@@ -27,6 +27,7 @@ class HsmSigningSession final : public SigningSession {
 
  private:
   Result<CK_OBJECT_HANDLE> HandleOf(const Bytes& id);
+  Result<Bytes> SignWith(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, std::string_view input);
 
   Session session_;
   const std::shared_ptr<const SigningMechanisms> mechanisms_;

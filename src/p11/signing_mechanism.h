@@ -3,7 +3,9 @@
 #include <p11-kit/pkcs11.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,14 +30,19 @@ struct SigningMechanism {
   static SigningMechanism OfDigest(const Algorithm& algorithm);
 };
 
-// The mechanisms that a token offers for each algorithm.
+// The mechanisms that a token offers for each algorithm. Copies share what was learnt from refusals.
 class SigningMechanisms {
  public:
-  // Asks the token. Prefers the mechanism that takes the message, so that the token sees what it signs.
+  // Asks the token for its list and for each mechanism's description: either alone may be wrong.
   static Result<SigningMechanisms> Read(const Module& module, CK_SLOT_ID slot);
 
-  // Null: the token does not sign with the algorithm.
+  // Prefers the mechanism that takes the message, so that the token sees what it signs. Null: the token does not sign
+  // with the algorithm.
   const SigningMechanism* Find(const Algorithm& algorithm) const;
+
+  // The token refused the mechanism that Find returned, with CKR_MECHANISM_INVALID. Returns the one to use instead,
+  // from now on also by Find. Null: there is no other.
+  const SigningMechanism* FindAfterRefusal(const Algorithm& algorithm, const SigningMechanism& refused) const;
 
   // True: the token makes keys for the algorithm and signs with them.
   bool MakesKeysFor(const Algorithm& algorithm) const;
@@ -45,15 +52,18 @@ class SigningMechanisms {
 
  private:
   struct Offer {
-    std::optional<SigningMechanism> signing;
+    std::optional<SigningMechanism> of_message;
+    std::optional<SigningMechanism> of_digest;
     bool generates = false;
   };
+  using Refusals = std::array<std::atomic<bool>, kAlgorithms.size()>;
 
-  const Offer& OfferFor(const Algorithm& algorithm) const {
-    return offers_.at(static_cast<std::size_t>(&algorithm - kAlgorithms.data()));
+  static std::size_t IndexOf(const Algorithm& algorithm) {
+    return static_cast<std::size_t>(&algorithm - kAlgorithms.data());
   }
 
   std::array<Offer, kAlgorithms.size()> offers_;
+  std::shared_ptr<Refusals> refused_ = std::make_shared<Refusals>();  // mechanisms of a message, although listed
 };
 
 }  // namespace assertion::p11

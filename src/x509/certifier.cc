@@ -1,12 +1,8 @@
 #include "x509/certifier.h"
 
-#include <openssl/conf.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/provider.h>
 #include <openssl/rand.h>
-#include <openssl/store.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
@@ -20,143 +16,44 @@
 #include "x509/general_name.h"
 #include "x509/openssl.h"
 #include "x509/pem.h"
+#include "x509/pkcs11_provider.h"
+#include "x509/signed_structure.h"
 #include "x509/verifier.h"
 
 namespace assertion::x509 {
 namespace {
 
-using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
 using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
 using RequestPtr = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
 
 constexpr std::size_t kMostAlternativeNames = 100;
 constexpr const char* kKeyUsage = "critical,digitalSignature";
 
-// p11-kit's proxy and client: every C_GetFunctionList is another list, which C_Initialize and C_Finalize begin and end
-// alone. A list that is never ended keeps the proxy on a connection that is lost, whatever the others do.
-bool EndsOnlyItsOwnList(std::string_view module_path) {
-  const auto file = module_path.substr(module_path.rfind('/') + 1);
-  return file == "p11-kit-proxy.so" || file == "p11-kit-client.so";
-}
-
-// A value for OpenSSL's configuration, in which a backslash makes any other character than a letter plain.
-std::string Quoted(std::string_view text) {
-  std::string quoted;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c & 0x80) != 0;
-    quoted.append(plain ? "" : "\\").push_back(c);
-  }
-  return quoted;
-}
-
-// no-deinit: the provider would finalise the module under the other users of this process. cache-keys: it would copy
-// private keys into session objects.
-std::string ProviderConfiguration(const std::string& module_path, const std::string& init_args) {
-  const std::string quirks = EndsOnlyItsOwnList(module_path) ? "" : "pkcs11-module-quirks = no-deinit\n";
-  return "openssl_conf = init\n"
-         "[init]\n"
-         "providers = provider_list\n"
-         "[provider_list]\n"
-         "default = default_provider\n"
-         "pkcs11 = pkcs11_provider\n"
-         "[default_provider]\n"
-         "activate = 1\n"
-         "[pkcs11_provider]\n"
-         "activate = 1\n" +
-         quirks + "pkcs11-module-cache-keys = false\n" +
-         (init_args.empty() ? "" : "pkcs11-module-init-args = " + Quoted(init_args) + "\n") +
-         "pkcs11-module-path = " + module_path + "\n";
-}
-
-using ContextPtr = std::unique_ptr<OSSL_LIB_CTX, Deleter<OSSL_LIB_CTX_free>>;
-
-Result<ContextPtr> LoadProvider(const std::string& module_path, const std::string& init_args) {
-  ContextPtr context(OSSL_LIB_CTX_new());
-  const std::unique_ptr<CONF, Deleter<NCONF_free>> conf(NCONF_new_ex(context.get(), nullptr));
-  const auto text = ProviderConfiguration(module_path, init_args);
-  const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  long line = 0;
-  if (!context || !conf || !bio || NCONF_load_bio(conf.get(), bio.get(), &line) != 1 ||
-      CONF_modules_load(conf.get(), nullptr, 0) <= 0 || OSSL_PROVIDER_available(context.get(), "pkcs11") != 1) {
-    return Fail(Code::kModuleUnusable, "OpenSSL cannot load its provider 'pkcs11': install pkcs11-provider",
-                "CONF_modules_load: " + TakeErrors());
-  }
-  return context;
-}
-
 Error OpenSslError(const char* call) {
   return Error{Code::kInternal, "OpenSSL could not make the certificate or request",
                std::string(call) + ": " + TakeErrors()};
 }
 
-// All that the URI matches: anybody may put another key under the CKA_ID of ours, without a PIN.
-Result<std::vector<KeyPtr>> LoadPrivateKeys(OSSL_LIB_CTX* context, const std::string& uri) {
-  const std::unique_ptr<OSSL_STORE_CTX, Deleter<OSSL_STORE_close>> store(
-      OSSL_STORE_open_ex(uri.c_str(), context, "provider=pkcs11", nullptr, nullptr, nullptr, nullptr, nullptr));
-  if (!store) {
-    return std::unexpected(OpenSslError("OSSL_STORE_open_ex"));
-  }
-  std::vector<KeyPtr> keys;
-  while (OSSL_STORE_eof(store.get()) == 0) {
-    const std::unique_ptr<OSSL_STORE_INFO, Deleter<OSSL_STORE_INFO_free>> info(OSSL_STORE_load(store.get()));
-    if (info && OSSL_STORE_INFO_get_type(info.get()) == OSSL_STORE_INFO_PKEY) {
-      keys.emplace_back(OSSL_STORE_INFO_get1_PKEY(info.get()));
-    }
-  }
-  return keys.empty() ? std::unexpected(OpenSslError("OSSL_STORE_load")) : Result<std::vector<KeyPtr>>(std::move(keys));
+// The DER of an object; empty on failure.
+template <typename Object>
+Bytes ToDer(int (*encode)(Object*, unsigned char**), Object* object) {
+  unsigned char* octets = nullptr;
+  const auto size = encode(object, &octets);
+  Bytes der(octets, octets + std::max(size, 0));
+  OPENSSL_free(octets);
+  return der;
 }
 
-// Ready to sign with the key, which lives as long as the context.
-Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, EVP_PKEY* key, const Algorithm& algorithm) {
-  DigestContextPtr signing(EVP_MD_CTX_new());
-  const std::string digest(algorithm.digest == nullptr ? "" : algorithm.digest->name);
-  EVP_PKEY_CTX* parameters = nullptr;
-  if (!signing ||
-      EVP_DigestSignInit_ex(signing.get(), &parameters, digest.empty() ? nullptr : digest.c_str(), context, nullptr,
-                            key, nullptr) != 1 ||
-      !Prepare(parameters, algorithm)) {
-    return std::unexpected(OpenSslError("EVP_DigestSignInit_ex"));
+// Signs through our own logged-in session.
+Result<Bytes> SignThroughSession(const CertifiedKey& key, BytesView octets, const Verifier& verifier) {
+  const std::string_view input(reinterpret_cast<const char*>(octets.data()), octets.size());
+  ASSIGN_OR_RETURN(const auto session, key.token->OpenSigningSession());
+  ASSIGN_OR_RETURN(const auto signature, session->Sign(key.id, *key.algorithm, input));
+  auto converted = ToX509Signature(*key.algorithm, signature);
+  if (!verifier.VerifyX509(octets, converted)) {
+    return Fail(Code::kInternal, "the HSM made a signature that does not verify with the key's public key", "C_Sign");
   }
-  return signing;
-}
-
-// Whether what the key signs is verified by the public key, in the default context.
-bool IsPair(OSSL_LIB_CTX* context, EVP_PKEY* key, EVP_PKEY* public_key, const Algorithm& algorithm) {
-  static constexpr std::array<unsigned char, 8> kText = {'w', 'h', 'o', ' ', 'i', 's', ' ', 'i'};
-  const auto signing = StartSigning(context, key, algorithm);
-  std::size_t size = 0;
-  if (!signing || EVP_DigestSign(signing->get(), nullptr, &size, kText.data(), kText.size()) != 1) {
-    return false;
-  }
-  Bytes signature(size);
-  if (EVP_DigestSign(signing->get(), signature.data(), &size, kText.data(), kText.size()) != 1) {
-    return false;
-  }
-  const DigestContextPtr verifying(EVP_MD_CTX_new());
-  const std::string digest(algorithm.digest == nullptr ? "" : algorithm.digest->name);
-  EVP_PKEY_CTX* parameters = nullptr;
-  return verifying &&
-         EVP_DigestVerifyInit_ex(verifying.get(), &parameters, digest.empty() ? nullptr : digest.c_str(), nullptr,
-                                 nullptr, public_key, nullptr) == 1 &&
-         Prepare(parameters, algorithm) &&
-         EVP_DigestVerify(verifying.get(), signature.data(), size, kText.data(), kText.size()) == 1;
-}
-
-// Ready to sign with the token's key that belongs to the public key.
-Result<DigestContextPtr> StartSigning(OSSL_LIB_CTX* context, const std::string& uri, const PublicKey& public_key,
-                                      const Algorithm& algorithm) {
-  ASSIGN_OR_RETURN(const auto keys, LoadPrivateKeys(context, uri));
-  auto key = keys.begin();
-  if (keys.size() > 1) {
-    const auto half = ToOpenSsl(public_key);
-    key = std::ranges::find_if(
-        keys, [&](const auto& each) { return half && IsPair(context, each.get(), half.get(), algorithm); });
-    ERR_clear_error();  // of those that are not ours
-  }
-  if (key == keys.end()) {
-    return Fail(Code::kKeyUnproven, "no key on the token with its CKA_ID belongs to the public key");
-  }
-  return StartSigning(context, key->get(), algorithm);
+  return converted;
 }
 
 bool SetRandomSerial(X509* certificate) {
@@ -239,15 +136,6 @@ bool AskForExtensions(X509_REQ* csr, const GENERAL_NAMES* names, bool names_are_
   return good;
 }
 
-Bytes ToDer(const X509_REQ* csr) {
-  unsigned char* octets = nullptr;
-  const auto size = i2d_X509_REQ(csr, &octets);
-  Bytes der(octets, octets + std::max(size, 0));
-  OPENSSL_free(octets);
-  return der;
-}
-
-// Checked in the default context with the public key that was read from the token.
 bool IsSignedBy(EVP_PKEY* public_key, const Bytes& der) {
   const auto* position = der.data();
   const RequestPtr csr(d2i_X509_REQ(nullptr, &position, static_cast<long>(der.size())));
@@ -257,34 +145,67 @@ bool IsSignedBy(EVP_PKEY* public_key, const Bytes& der) {
 }  // namespace
 
 Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path, const std::string& init_args) {
-  RETURN_IF_ERROR(LoadProvider(module_path, init_args));
+  RETURN_IF_ERROR(Pkcs11Provider::Load(module_path, init_args));
   return std::unique_ptr<Certifier>(new Certifier(module_path, init_args));
+}
+
+// The reference ends here: a session of our own must not wait for it. With a token that asks for the PIN itself the
+// provider may call C_Login without one.
+Result<Bytes> Certifier::SignThroughProvider(const CertifiedKey& key, BytesView octets,
+                                             const Verifier& verifier) const {
+  if (const auto flags = key.token->Describe().flags;
+      std::ranges::find(flags, "CKF_PROTECTED_AUTHENTICATION_PATH") != flags.end()) {
+    return Fail(Code::kFailedPrecondition, "pkcs11-provider is not used: it might have the token ask for the PIN");
+  }
+  ASSIGN_OR_RETURN(const auto reference, key.token->PrivateKeyOf(key.id));
+  ASSIGN_OR_RETURN(const auto provider, Pkcs11Provider::Load(module_path_, init_args_));
+  return provider.Sign(reference.uri, *key.algorithm, octets, verifier);
+}
+
+// The provider (1.0) makes a wrong RSA signature where the token lacks the mechanism that hashes, and signs nothing
+// where the module gives it a connection without our login.
+Result<Bytes> Certifier::Sign(const CertifiedKey& key, BytesView octets) const {
+  ASSIGN_OR_RETURN(const auto verifier, Verifier::New(key.public_key, *key.algorithm));
+  const auto provided = SignThroughProvider(key, octets, verifier);
+  if (provided) {
+    return provided;
+  }
+  auto own = SignThroughSession(key, octets, verifier);
+  if (!own) {
+    own.error().detail += "; pkcs11-provider before: " + provided.error().ToString();
+  }
+  return own;
+}
+
+Status Certifier::TryProvider(const CertifiedKey& key) const {
+  ASSIGN_OR_RETURN(const auto verifier, Verifier::New(key.public_key, *key.algorithm));
+  RETURN_IF_ERROR(SignThroughProvider(key, AsBytes("assertiond tries pkcs11-provider"), verifier));
+  return {};
+}
+
+Result<Bytes> Certifier::SignStructure(const CertifiedKey& key, BytesView to_be_signed,
+                                       const X509_ALGOR* algorithm) const {
+  if (to_be_signed.empty() || algorithm == nullptr) {
+    return std::unexpected(OpenSslError("i2d"));
+  }
+  ASSIGN_OR_RETURN(const auto signature, Sign(key, to_be_signed));
+  return ToSignedStructure(to_be_signed, algorithm, signature);
 }
 
 Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) const {
   ASSIGN_OR_RETURN(const auto names, AlternativeNames(request.subject_alt_names));
-  const auto context = LoadProvider(module_path_, init_args_);
-  const auto signing =
-      context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
-              : std::unexpected(context.error());
-  if (!signing) {
-    return std::unexpected(signing.error());
-  }
-  const auto public_key = ToOpenSsl(request.public_key);
-  const X509Ptr certificate(X509_new_ex(context->get(), nullptr));
-  if (!public_key || !certificate || !Describe(certificate.get(), request, public_key.get()) ||
+  const auto algorithm = NewSignatureAlgorithm(*request.key.algorithm);
+  const auto public_key = ToOpenSsl(request.key.public_key);
+  const X509Ptr certificate(X509_new());
+  if (!algorithm || !public_key || !certificate || !Describe(certificate.get(), request, public_key.get()) ||
       (!request.subject_alt_names.empty() &&
-       X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1)) {
+       X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1) ||
+      // RFC 5280 section 4.1.2.3: named inside as well. OpenSSL lets only its own signing functions write it.
+      X509_ALGOR_copy(const_cast<X509_ALGOR*>(X509_get0_tbs_sigalg(certificate.get())), algorithm.get()) != 1) {
     return std::unexpected(OpenSslError("X509"));
   }
-  if (X509_sign_ctx(certificate.get(), signing->get()) <= 0) {
-    return std::unexpected(OpenSslError("X509_sign_ctx"));
-  }
-
-  Bytes der(static_cast<std::size_t>(i2d_X509(certificate.get(), nullptr)));
-  auto* out = der.data();
-  i2d_X509(certificate.get(), &out);
-  // Checked in the default context with the public key that was read from the token.
+  ASSIGN_OR_RETURN(const auto der,
+                   SignStructure(request.key, ToDer(i2d_re_X509_tbs, certificate.get()), algorithm.get()));
   const auto again = FromDer(der);
   if (!again || X509_verify(again.get(), public_key.get()) != 1) {
     return std::unexpected(OpenSslError("X509_verify"));
@@ -297,15 +218,9 @@ Result<NewCertificate> Certifier::SelfSign(const SelfSignedRequest& request) con
 Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
   ASSIGN_OR_RETURN(const auto subject, SubjectName(request));
   ASSIGN_OR_RETURN(const auto names, AlternativeNames(request.subject_alt_names));
-  const auto context = LoadProvider(module_path_, init_args_);
-  const auto signing =
-      context ? StartSigning(context->get(), request.private_key_uri, request.public_key, *request.algorithm)
-              : std::unexpected(context.error());
-  if (!signing) {
-    return std::unexpected(signing.error());
-  }
-  const auto public_key = ToOpenSsl(request.public_key);
-  const RequestPtr csr(X509_REQ_new_ex(context->get(), nullptr));
+  const auto algorithm = NewSignatureAlgorithm(*request.key.algorithm);
+  const auto public_key = ToOpenSsl(request.key.public_key);
+  const RequestPtr csr(X509_REQ_new());
   // RFC 5280 section 4.1.2.6: where the subject is empty the alternative names must be critical.
   if (!public_key || !csr || X509_REQ_set_version(csr.get(), X509_REQ_VERSION_1) != 1 ||
       X509_REQ_set_subject_name(csr.get(), subject.get()) != 1 ||
@@ -313,10 +228,7 @@ Result<std::string> Certifier::CreateCsr(const CsrRequest& request) const {
       !AskForExtensions(csr.get(), names.get(), /*names_are_critical=*/request.subject.empty())) {
     return std::unexpected(OpenSslError("X509_REQ"));
   }
-  if (X509_REQ_sign_ctx(csr.get(), signing->get()) <= 0) {
-    return std::unexpected(OpenSslError("X509_REQ_sign_ctx"));
-  }
-  const auto der = ToDer(csr.get());
+  ASSIGN_OR_RETURN(const auto der, SignStructure(request.key, ToDer(i2d_re_X509_REQ_tbs, csr.get()), algorithm.get()));
   if (!IsSignedBy(public_key.get(), der)) {
     return std::unexpected(OpenSslError("X509_REQ_verify"));
   }

@@ -60,8 +60,7 @@ KeyPtr ToOpenSsl(const CurvePublicKey& key) {
   return Build("EC", builder.get());
 }
 
-// JWS has the two numbers side by side (RFC 7518 section 3.4), OpenSSL a SEQUENCE of them (RFC 3279 section 2.2.3).
-// Empty when it is none.
+// `signature` has the two numbers side by side.
 Bytes ToSequence(BytesView signature, std::size_t octets) {
   if (signature.size() != 2 * octets) {
     return {};
@@ -84,6 +83,11 @@ Bytes ToSequence(BytesView signature, std::size_t octets) {
 
 KeyPtr ToOpenSsl(const PublicKey& key) {
   return std::visit([](const auto& one) { return ToOpenSsl(one); }, key);
+}
+
+Bytes ToX509Signature(const Algorithm& algorithm, BytesView signature) {
+  return &algorithm.key_type() == &kEc ? ToSequence(signature, algorithm.curve->octets)
+                                       : Bytes(signature.begin(), signature.end());
 }
 
 bool Prepare(EVP_PKEY_CTX* context, const Algorithm& algorithm) {
@@ -112,16 +116,17 @@ Result<Verifier> Verifier::New(const PublicKey& key, const Algorithm& algorithm)
 }
 
 bool Verifier::Verify(std::string_view input, BytesView signature) const {
-  Bytes sequence;
   if (&algorithm_->key_type() == &kEc) {
-    sequence = ToSequence(signature, algorithm_->curve->octets);
-    signature = sequence;
+    return VerifyX509(AsBytes(input), ToSequence(signature, algorithm_->curve->octets));
   }
+  return VerifyX509(AsBytes(input), signature);
+}
+
+bool Verifier::VerifyX509(BytesView input, BytesView signature) const {
   const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-  const auto message = AsBytes(input);
   const bool good =
       context && EVP_MD_CTX_copy_ex(context.get(), prepared_.get()) == 1 &&
-      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+      EVP_DigestVerify(context.get(), signature.data(), signature.size(), input.data(), input.size()) == 1;
   if (!good) {
     TakeErrors();  // leave this thread's queue empty for the next call
   }

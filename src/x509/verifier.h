@@ -16,8 +16,12 @@ namespace assertion::x509 {
 // An OpenSSL key object of a public key; null when it is none.
 KeyPtr ToOpenSsl(const PublicKey& key);
 
-// What the algorithm asks of a context that signs or verifies, besides its digest.
+// Sets the parameters that the algorithm needs besides its digest, to sign or to verify.
 bool Prepare(EVP_PKEY_CTX* context, const Algorithm& algorithm);
+
+// Converts a signature of JWS (RFC 7518 sections 3.3 to 3.5, RFC 8037 section 3.1) to the form of X.509, in which ECDSA
+// has a SEQUENCE of its two numbers (RFC 3279 section 2.2.3). Empty when it has a wrong length.
+Bytes ToX509Signature(const Algorithm& algorithm, BytesView signature);
 
 // Checks signatures of one public key in software, away from the token. May be used from any thread.
 class Verifier {
@@ -25,8 +29,11 @@ class Verifier {
   // INVALID_ARGUMENT when the numbers make no key, or one that the algorithm does not sign with.
   static Result<Verifier> New(const PublicKey& key, const Algorithm& algorithm);
 
-  // `signature` in the form of JWS (RFC 7518 sections 3.3 to 3.5, RFC 8037 section 3.1).
+  // `signature` has the form of JWS.
   bool Verify(std::string_view input, BytesView signature) const;
+
+  // `signature` has the form of X.509.
+  bool VerifyX509(BytesView input, BytesView signature) const;
 
  private:
   struct FreeContext {

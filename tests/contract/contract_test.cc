@@ -44,15 +44,15 @@ class ContractTest : public testing::TestWithParam<TokenUnderTest> {
     EXPECT_FALSE(verifier->Verify(input + ".", *signature));
   }
 
+  x509::CertifiedKey CertifiedKey(const TokenKey& key, const Algorithm& algorithm) {
+    return {.token = &token(), .id = key.id, .public_key = key.public_key, .algorithm = &algorithm};
+  }
+
   void ExpectCertifies(const TokenKey& key, const Algorithm& algorithm) {
-    const auto reference = token().PrivateKeyOf(key.id);
-    ASSERT_TRUE(reference) << reference.error().ToString();
     const auto certifier = x509::Certifier::New(GetParam().module_path);
     ASSERT_TRUE(certifier) << certifier.error().ToString();
     const auto made = (*certifier)
-                          ->SelfSign({.private_key_uri = reference->uri,
-                                      .public_key = key.public_key,
-                                      .algorithm = &algorithm,
+                          ->SelfSign({.key = CertifiedKey(key, algorithm),
                                       .common_name = "orders",
                                       .subject_alt_names = {},
                                       .not_before = Time(std::chrono::seconds(1'800'000'000)),
@@ -241,9 +241,17 @@ TEST_P(ContractTest, AKeyThatIsDestroyedSignsForNobody) {
   EXPECT_TRUE(left->public_keys.empty());
 }
 
-TEST_P(ContractTest, OpenSslSignsWithItThroughTheProvider) {
+TEST_P(ContractTest, OpenSslSignsWithItThroughTheProviderOrIsSeenNotTo) {
   const auto key = Generate({1});
   ASSERT_TRUE(key) << key.error().ToString();
+  const auto certifier = x509::Certifier::New(GetParam().module_path);
+  ASSERT_TRUE(certifier) << certifier.error().ToString();
+  const auto tried = (*certifier)->TryProvider(CertifiedKey(*key, kRs256));
+  if (GetParam().lacks.contains(Lack::kProvider)) {
+    EXPECT_FALSE(tried) << "no lack any more";
+  } else {
+    EXPECT_TRUE(tried) << tried.error().ToString();
+  }
   ExpectCertifies(*key, kRs256);
   ExpectSigns(*key);
 }

@@ -28,6 +28,28 @@ class FreshFaultyHsm final : public FreshToken {
   FaultyHsm hsm_;
 };
 
+// SoftHSM2 that signs with RSA only what others have hashed. 2.6.1 does not take the first name after the minus sign
+// away.
+class FreshRawRsa final : public FreshToken {
+ public:
+  FreshRawRsa() {
+    hsm_.Write("softhsm2.conf",
+               "directories.tokendir = " + (hsm_.directory() / "tokens").string() +
+                   "\nobjectstore.backend = file\nlog.level = ERROR\nslots.mechanisms = "
+                   "-,CKM_SHA256_RSA_PKCS,CKM_SHA384_RSA_PKCS,CKM_SHA512_RSA_PKCS,CKM_SHA256_RSA_PKCS_PSS,"
+                   "CKM_SHA384_RSA_PKCS_PSS,CKM_SHA512_RSA_PKCS_PSS\n");
+    hsm_.AddToken("test");
+    const auto module = *p11::Module::Load(SOFTHSM2_MODULE);
+    token_ = *p11::HsmToken::LogIn(module, *module->FindToken(*TokenUri::Parse(hsm_.UriText())), hsm_.pin_file(),
+                                   hsm_.directory());
+  }
+  p11::HsmToken& token() override { return *token_; }
+
+ private:
+  SoftHsm hsm_;
+  std::unique_ptr<p11::HsmToken> token_;
+};
+
 }  // namespace
 
 std::vector<TokenUnderTest> TokensUnderTest() {
@@ -43,7 +65,11 @@ std::vector<TokenUnderTest> TokensUnderTest() {
           {.name = "KeysOnly",
            .module_path = FaultyHsm::Module(),
            .make = [] { return std::make_unique<FreshFaultyHsm>("C_CreateObject fail=0x54"); },
-           .lacks = {Lack::kStoredObjects}}};
+           .lacks = {Lack::kStoredObjects}},
+          {.name = "RawRsa",
+           .module_path = SOFTHSM2_MODULE,
+           .make = [] { return std::make_unique<FreshRawRsa>(); },
+           .lacks = {Lack::kProvider}}};
 }
 
 }  // namespace assertion

@@ -15,6 +15,7 @@ namespace assertion {
 enum class Lack {
   kStoredObjects,  // no C_CreateObject: the ledger is a file then, and certificates come from elsewhere
   kPss,            // offers RSASSA-PSS, but signs so only with keys that decrypt
+  kProvider,       // pkcs11-provider makes no right RSA signature with it
   kP521,           // offers P-521, but shows a CKA_EC_POINT of it that is no OCTET STRING
 };
 

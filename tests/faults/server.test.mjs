@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { Caller, Health } from '../e2e/caller.mjs';
 import { Deadline } from '../e2e/process.mjs';
 import { AUDIENCE, Load } from './load.mjs';
-import { P11KitServer } from './p11_kit_server.mjs';
+import { P11KitServer } from '../e2e/p11_kit_server.mjs';
 import { pause } from './service.mjs';
 import { Table } from './table.mjs';
 

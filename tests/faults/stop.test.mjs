@@ -8,7 +8,7 @@ import { after, describe, it } from 'node:test';
 import { AssertionService, Caller, Health, KeyAdminService } from '../e2e/caller.mjs';
 import { Deadline, startProcess } from '../e2e/process.mjs';
 import { AUDIENCE } from './load.mjs';
-import { P11KitServer } from './p11_kit_server.mjs';
+import { P11KitServer } from '../e2e/p11_kit_server.mjs';
 
 const DRAIN = 3;  // seconds
 const MORE = 5;   // until the process must have ended, after those

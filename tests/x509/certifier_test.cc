@@ -1,9 +1,13 @@
 #include "x509/certifier.h"
 
 #include <gtest/gtest.h>
+#include <openssl/ui.h>
 #include <openssl/x509v3.h>
 
+#include <array>
+
 #include "softhsm.h"
+#include "wrapped_token.h"
 #include "x509/certificate.h"
 #include "x509/openssl.h"
 
@@ -18,9 +22,7 @@ class CertifierTest : public testing::Test {
             {.label = "orders", .id = {7}, .algorithm = kAlgorithms.data(), .bits = 2048})) {}
 
   SelfSignedRequest Request() {
-    return {.private_key_uri = hsm_.token().PrivateKeyOf(Bytes{7})->uri,
-            .public_key = key_.public_key,
-            .algorithm = kAlgorithms.data(),
+    return {.key = {.token = &hsm_.token(), .id = {7}, .public_key = key_.public_key, .algorithm = kAlgorithms.data()},
             .common_name = "Ünïcode orders",
             .subject_alt_names = {},
             .not_before = Time(std::chrono::seconds(1'800'000'000)),
@@ -59,16 +61,49 @@ TEST_F(CertifierTest, SerialNumbersDiffer) {
 
 TEST_F(CertifierTest, APublicKeyOfAnotherPairIsNoticed) {
   auto request = Request();
-  std::get<RsaPublicKey>(request.public_key).modulus[100] ^= 1U;
+  std::get<RsaPublicKey>(request.key.public_key).modulus[100] ^= 1U;
   EXPECT_FALSE(certifier_->SelfSign(request));
 }
 
 TEST_F(CertifierTest, AKeyThatIsNotThereIsAnError) {
   auto request = Request();
-  request.private_key_uri = hsm_.token().PrivateKeyOf(Bytes{8})->uri;
+  request.key.id = {8};
   const auto made = certifier_->SelfSign(request);
   ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().code, Code::kInternal);
+  EXPECT_EQ(made.error().code, Code::kLedgerUnusable) << made.error().ToString();
+}
+
+TEST_F(CertifierTest, TheProviderSignsWithTheKey) {
+  const auto tried = certifier_->TryProvider(Request().key);
+  EXPECT_TRUE(tried) << tried.error().ToString();
+}
+
+TEST_F(CertifierTest, TheProviderIsNotUsedWhereItCouldLogIn) {
+  class PinPadToken final : public WrappedToken {
+   public:
+    using WrappedToken::WrappedToken;
+    TokenDescription Describe() const override {
+      auto description = WrappedToken::Describe();
+      description.flags.emplace_back("CKF_PROTECTED_AUTHENTICATION_PATH");
+      return description;
+    }
+  };
+  PinPadToken token(hsm_.token());
+  auto request = Request();
+  request.key.token = &token;
+  const auto tried = certifier_->TryProvider(request.key);
+  ASSERT_FALSE(tried);
+  EXPECT_EQ(tried.error().code, Code::kFailedPrecondition);
+  EXPECT_TRUE(certifier_->SelfSign(request)) << "through our own session";
+}
+
+// A prompt of OpenSSL's, wherever it comes from, fails instead of waiting for somebody at a terminal.
+TEST_F(CertifierTest, NothingPromptsOnATerminal) {
+  const std::unique_ptr<UI, Deleter<UI_free>> prompt(UI_new());
+  std::array<char, 8> pin = {'u', 'n', 'r', 'e', 'a', 'd'};
+  ASSERT_GT(UI_add_input_string(prompt.get(), "PIN", 0, pin.data(), 0, pin.size() - 1), 0);
+  EXPECT_LT(UI_process(prompt.get()), 0);
+  EXPECT_STREQ(pin.data(), "unread");
 }
 
 TEST_F(CertifierTest, PemBeginsWithADashEndsLinesWithLfAndReadsBack) {

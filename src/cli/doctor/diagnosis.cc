@@ -164,6 +164,7 @@ void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>&
 // An HSM under diagnosis.
 struct DiagnosedHsm {
   std::unique_ptr<p11::HsmToken> token;
+  std::unique_ptr<x509::Certifier> certifier;
   std::unique_ptr<Ledger> ledger;
 };
 
@@ -181,7 +182,7 @@ std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank
     findings.push_back({.name = "ledger", .ok = false, .text = ledger.error().ToString()});
     return nullptr;
   }
-  return std::make_unique<DiagnosedHsm>(std::move(hsm->token), std::move(*ledger));
+  return std::make_unique<DiagnosedHsm>(std::move(hsm->token), std::move(hsm->certifier), std::move(*ledger));
 }
 
 // Checks TLS as a start of the server does. `token` is that of tls.hsm.
@@ -234,6 +235,21 @@ void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std:
   }
 }
 
+// Tries the provider with the client's key. Null: the client has none that signs. No fault either way: the provider
+// only comes first when certificates and requests are signed.
+void DiagnoseProvider(const DiagnosedHsm& hsm, const SigningKey* key, const std::string& name,
+                      std::vector<Finding>& findings) {
+  std::string text = "not tried: the client has no key that signs";
+  if (key != nullptr) {
+    const auto tried = hsm.certifier->TryProvider(
+        {.token = hsm.token.get(), .id = key->id, .public_key = key->public_key, .algorithm = key->algorithm});
+    text = tried ? "signs rightly with key " + key->kid
+                 : "does not sign with key " + key->kid + ": " + tried.error().ToString() +
+                       "; certificates and requests are signed through our own session";
+  }
+  findings.push_back({.name = name, .ok = true, .text = "pkcs11-provider " + text});
+}
+
 // `first` is the first HSM, which has the original of each copied key; null: `hsm` is the first.
 void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Client& client, Time now,
                     std::vector<Finding>& findings) {
@@ -273,6 +289,7 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
                       .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
                                         ") signed, and its signature verified"
                                   : key.error().ToString()});
+  DiagnoseProvider(hsm, key ? key->get() : nullptr, name, findings);
   if (key) {
     DiagnoseCertificate(**key, now, name, findings);
   }

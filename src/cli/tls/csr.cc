@@ -39,12 +39,8 @@ Result<TokenKey> ChooseTlsKey(const TlsSite& site, const std::string& kid) {
 Result<std::string> CreateTlsCsr(const TlsCsrOptions& options) {
   ASSIGN_OR_RETURN(const auto site, OpenTlsSite(options.config));
   ASSIGN_OR_RETURN(const auto key, ChooseTlsKey(site, options.kid));
-  ASSIGN_OR_RETURN(const auto reference, site.hsm.token->PrivateKeyOf(key.id));
-  return site.hsm.certifier->CreateCsr({.private_key_uri = reference.uri,
-                                        .public_key = key.public_key,
-                                        .algorithm = kAlgorithms.data(),
-                                        .subject = options.subject,
-                                        .subject_alt_names = options.subject_alt_names});
+  return site.hsm.certifier->CreateCsr(
+      {.key = CertifiedTlsKey(site, key), .subject = options.subject, .subject_alt_names = options.subject_alt_names});
 }
 
 int RunTlsCsr(const TlsCsrOptions& options) { return FinishTls(CreateTlsCsr(options), options.out); }

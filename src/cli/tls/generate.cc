@@ -23,13 +23,10 @@ struct GenerateTlsKeyOptions {
 };
 
 Status CertifyTlsKey(const GenerateTlsKeyOptions& options, const TlsSite& site, const TokenKey& key) {
-  ASSIGN_OR_RETURN(const auto reference, site.hsm.token->PrivateKeyOf(key.id));
   const auto now = SystemTime();
   ASSIGN_OR_RETURN(
       const auto made,
-      site.hsm.certifier->SelfSign({.private_key_uri = reference.uri,
-                                    .public_key = key.public_key,
-                                    .algorithm = kAlgorithms.data(),
+      site.hsm.certifier->SelfSign({.key = CertifiedTlsKey(site, key),
                                     .common_name = options.common_name.empty() ? "assertiond" : options.common_name,
                                     .subject_alt_names = options.subject_alt_names,
                                     .not_before = now,

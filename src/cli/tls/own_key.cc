@@ -32,6 +32,10 @@ Status WriteTlsCertificate(const Config& config, const std::string& pem) {
 
 std::string KidOf(const TokenKey& key) { return jws::JwkThumbprint(key.public_key); }
 
+x509::CertifiedKey CertifiedTlsKey(const TlsSite& site, const TokenKey& key) {
+  return {.token = site.hsm.token.get(), .id = key.id, .public_key = key.public_key, .algorithm = kAlgorithms.data()};
+}
+
 int FinishTls(const Result<std::string>& text, const std::string& out) {
   if (!text) {
     const bool file = text.error().code == Code::kConfigInvalid;

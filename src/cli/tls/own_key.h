@@ -7,6 +7,7 @@
 #include "assertion/token.h"
 #include "cli/opened_hsm.h"
 #include "config/config.h"
+#include "x509/certifier.h"
 
 namespace CLI {
 class App;
@@ -29,6 +30,8 @@ Result<TlsSite> OpenTlsSite(const std::string& config_path);
 Status WriteTlsCertificate(const Config& config, const std::string& pem);
 
 std::string KidOf(const TokenKey& key);
+
+x509::CertifiedKey CertifiedTlsKey(const TlsSite& site, const TokenKey& key);
 
 // Prints the text to the file, or to standard output for "", or reports the error; returns the exit status.
 int FinishTls(const Result<std::string>& text, const std::string& out = "");

@@ -2,8 +2,8 @@
 // client it forks a p11-kit-remote, and that is what signs.
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { Deployment } from '../e2e/deployment.mjs';
-import { Deadline, Lines, output, startProcess } from '../e2e/process.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, Lines, output, startProcess } from './process.mjs';
 
 const stopped = new Set();  // of all servers
 process.on('exit', () => {
@@ -20,18 +20,13 @@ export class P11KitServer {
   static async deploy(clients, configuration, audience) {
     let server;
     const deployment = await Deployment.start(clients.map((client_id) => ({ client_id, audiences: [audience] })),
-      configuration, async (made) => {
-        // The keys before the server: pkcs11-provider, which makes the certificates, gets a connection of its own from
-        // p11-kit's client, and has no PIN to log in to it.
-        await made.startDaemon();
-        for (const client of clients) await made.generateKey(client);
-        await made.stopDaemon();
-        server = await P11KitServer.#before(made);
-      });
+      configuration, async (made) => { server = await P11KitServer.before(made); });
+    for (const client of clients) await deployment.generateKey(client);
     return { deployment, server };
   }
 
-  static async #before(deployment) {
+  // Puts such a server between the deployment and its module, before the daemon starts.
+  static async before(deployment) {
     const server = new P11KitServer();
     const folder = (await output('pkg-config', ['--variable=p11_module_path', 'p11-kit-1'])).trim();
     server.#deployment = deployment;
