@@ -24,19 +24,17 @@ class BirthTest : public testing::Test {
 };
 
 TEST(RefusedTemplateTest, WhatIsRefusedIsLeftOutAndNothingElse) {
-  for (const char* rv : {"0x5", "0x10", "0x12", "0x13", "0xd0", "0xd1"}) {
-    for (const char* attribute : {"0x171", "0x170", "0x10c", "0x105"}) {
-      FaultyHsm hsm;
-      hsm.Tell(std::string("template ") + attribute + " " + rv);
-      const auto made =
-          hsm.token().GenerateKeyPair({.label = "orders", .id = {1}, .algorithm = kAlgorithms.data(), .bits = 2048});
-      ASSERT_TRUE(made) << attribute << ": " << made.error().ToString();
-      const auto description = hsm.token().Describe();
-      EXPECT_EQ(description.not_asked.size(), 1U) << attribute << " " << rv;
-      for (const auto& read : made->attributes) {
-        if (!description.not_asked.contains(read.name) && !read.required) {
-          EXPECT_EQ(read.value, false) << attribute << ": " << read.name;
-        }
+  for (const char* refused : {"0x171 0x5", "0x170 0x10", "0x10c 0x12", "0x105 0x13", "0x171 0xd0", "0x170 0xd1"}) {
+    FaultyHsm hsm;
+    hsm.Tell(std::string("template ") + refused);
+    const auto made =
+        hsm.token().GenerateKeyPair({.label = "orders", .id = {1}, .algorithm = kAlgorithms.data(), .bits = 2048});
+    ASSERT_TRUE(made) << refused << ": " << made.error().ToString();
+    const auto description = hsm.token().Describe();
+    EXPECT_EQ(description.not_asked.size(), 1U) << refused;
+    for (const auto& read : made->attributes) {
+      if (!description.not_asked.contains(read.name) && !read.required) {
+        EXPECT_EQ(read.value, false) << refused << ": " << read.name;
       }
     }
   }
