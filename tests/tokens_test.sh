@@ -15,8 +15,8 @@ at_exit() {
 }
 trap at_exit EXIT
 
-# shellcheck source=tests/check.bash
-. "$root/tests/check.bash"
+# shellcheck source=tests/support/check.bash
+. "$root/tests/support/check.bash"
 
 # shellcheck disable=SC2046 # flags are words
 cc $(pkg-config --cflags p11-kit-1) "$root/tests/tokens/log_in.c" -o "$work/log_in" -ldl

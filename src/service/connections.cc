@@ -1,6 +1,7 @@
 #include "service/connections.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -200,6 +201,9 @@ void Connections::Add(int fd, Origin origin) {
   const bool listed = acceptor_.listed(counted);
   MutexLock lock(mutex_);
   sources_.Try(counted);
+  if (sources_.total() >= limits_.total || sources_.CountOf(counted) >= limits_.per_peer) {
+    EndThoseThatPeersClosed(counted);
+  }
   const bool too_many = sources_.CountOf(counted) >= limits_.per_peer;
   if (too_many || (sources_.total() >= limits_.total && !MakeRoomFor(counted, listed))) {
     lock.unlock();
@@ -217,6 +221,19 @@ void Connections::Add(int fd, Origin origin) {
   sources_.Add(counted, listed);
   connections_[fd] = {.origin = std::move(origin), .since = std::chrono::steady_clock::now(), .number = ++numbers_};
   greeting_.push_back(fd);
+}
+
+// A caller that closes a connection and opens another keeps both places until gRPC lets go of the first.
+void Connections::EndThoseThatPeersClosed(const std::string& counted) {
+  for (auto& [fd, connection] : connections_) {
+    if (connection.ended || connection.origin.counted != counted) {
+      continue;
+    }
+    pollfd state{.fd = fd, .events = POLLRDHUP, .revents = 0};
+    if (poll(&state, 1, 0) > 0) {
+      End(fd, connection);
+    }
+  }
 }
 
 // Shuts down the newest connection of the greediest peer, unlisted peers before listed ones. False if the newcomer is

@@ -100,6 +100,7 @@ class Connections {
   void AcceptSome(int socket);
   void CheckOrigin(int low);
   void Add(int fd, Origin origin) EXCLUDES(mutex_);
+  void EndThoseThatPeersClosed(const std::string& counted) REQUIRES(mutex_);
   bool MakeRoomFor(const std::string& counted, bool listed) REQUIRES(mutex_);
   Greeting GreetingOf(int fd) const;
   void HandleEvent(int fd, bool peer_closed) EXCLUDES(mutex_);

@@ -127,6 +127,21 @@ TEST_F(CrowdTest, OfEqualSourcesTheOneThatKeepsTryingLosesAConnection) {
   EXPECT_TRUE(IsOpen(clients_[3]));  // the newest connection
 }
 
+// The descriptor that gRPC got stays open.
+TEST_F(CrowdTest, AConnectionThatItsPeerClosedGivesItsPlaceToTheNextOfThePeer) {
+  for (const auto* host : {"127.0.0.2", "127.0.0.3"}) {
+    Greet(host);
+    Greet(host);
+    ASSERT_EQ(Taken(host, 2), 2U);
+  }
+  clients_[0] = Descriptor();
+  Greet("127.0.0.2");
+  EXPECT_EQ(Taken("127.0.0.2", 3), 3U);
+  for (const auto i : {1, 2, 3, 4}) {
+    EXPECT_TRUE(IsOpen(clients_[i])) << i;
+  }
+}
+
 TEST_F(HandshakesTest, OneSourceRunsAnEighthOfTheHandshakesAtOnce) {
   for (int i = 0; i < 6; ++i) {
     Greet("127.0.0.2");
