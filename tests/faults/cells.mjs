@@ -38,6 +38,7 @@ export const ACTIONS = {
   'started anew': { lost: ANY, reloads: SOME, logins: SOME, refused: ANY, statuses: [...SHORT, 'CANCELLED'],
     meaning: 'the process ended; another served; the audit log verifies at the end of the run' },
   'administrator refused': { ...QUIET, act: 'refused', meaning: 'only the administrator heard an error; no other caller noticed' },
+  'signed with another mechanism': { ...QUIET, meaning: 'in the same session; no caller noticed' },
   'nobody hears of it': { ...QUIET, act: 'OK', meaning: 'the administrator\'s call succeeded, and no other caller noticed' },
 };
 
@@ -58,7 +59,8 @@ const ACTS = {
   C_GetMechanismInfo: 'doctor',
 };
 
-// What was to be closed, destroyed or drawn is done without, or again later.
+// What was to be closed, destroyed or drawn is done without, or again later. A request is signed through our own session
+// when pkcs11-provider, which alone calls the functions of the act 'request', cannot.
 const DISPENSABLE = ['C_CloseSession', 'C_DestroyObject', 'C_GenerateRandom'];
 
 const PIN_CODES = ['CKR_PIN_INCORRECT', 'CKR_USER_PIN_NOT_INITIALIZED', 'CKR_PIN_INVALID', 'CKR_PIN_LEN_RANGE', 'CKR_PIN_EXPIRED'];
@@ -69,7 +71,8 @@ function* cellsOfCode(name, code) {
   const fault = `fail=${values[code]}`;
   const cell = (how, expect, rules, more = {}) => ({ function: name, fault: code, how, expect, rules, ...more });
   if (IN_SIGNING.includes(name)) {
-    yield cell('once', 'tried again on another session', [`${name} ${fault} times=1`]);
+    const another = name === 'C_SignInit' && code === 'CKR_MECHANISM_INVALID';  // the mechanism over a digest, in the same session
+    yield cell('once', another ? 'signed with another mechanism' : 'tried again on another session', [`${name} ${fault} times=1`]);
     yield cell('lasting', 'module reloaded', [`${name} ${fault}`]);
   } else if (IN_SESSION.includes(name)) {
     yield cell('once, in a new session', 'one call refused', [`${name} ${fault} times=1`, SIGNING_FAILS(1)]);
@@ -91,7 +94,7 @@ function* cellsOfCode(name, code) {
   }
   if (name in ACTS) {
     yield cell(`lasting, administrator's ${ACTS[name]}`,
-      DISPENSABLE.includes(name) ? 'nobody hears of it' : 'administrator refused', [`${name} ${fault}`], { act: ACTS[name] });
+      DISPENSABLE.includes(name) || ACTS[name] === 'request' ? 'nobody hears of it' : 'administrator refused', [`${name} ${fault}`], { act: ACTS[name] });
   }
 }
 
