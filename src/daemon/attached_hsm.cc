@@ -124,7 +124,7 @@ void AttachedHsm::Watch(Watchers watchers) {
 
 // Once for each attribute.
 void AttachedHsm::TellWhatCannotBeAsked() {
-  for (const auto& attribute : token_->Describe().not_asked) {
+  for (const auto& attribute : token_->not_asked()) {
     if (told_.insert(attribute).second) {
       spdlog::warn("HSM '{}' takes no {} in the template of a new key: new keys do without it", name_, attribute);
     }

@@ -129,6 +129,17 @@ Status HsmToken::StoreData(std::string_view application, std::string_view label,
   return StoreDataObject(session, application, label, value);
 }
 
+AttributeNames HsmToken::not_asked() const {
+  AttributeNames names;
+  const MutexLock lock(learnt_mutex_);
+  for (const auto& [type, left_out] : left_out_) {
+    for (const auto attribute : left_out) {
+      names.emplace(CustodyAttributeName(attribute));
+    }
+  }
+  return names;
+}
+
 TokenDescription HsmToken::Describe() const {
   static constexpr std::array kFlags = {
       std::pair{CKF_RNG, "CKF_RNG"},
@@ -150,15 +161,7 @@ TokenDescription HsmToken::Describe() const {
                                .firmware = info.firmware,
                                .module = module_->Name(),
                                .flags = {},
-                               .not_asked = {}};
-  {
-    const MutexLock lock(learnt_mutex_);
-    for (const auto& [type, left_out] : left_out_) {
-      for (const auto attribute : left_out) {
-        description.not_asked.emplace(CustodyAttributeName(attribute));
-      }
-    }
-  }
+                               .not_asked = not_asked()};
   for (const auto& [flag, name] : kFlags) {
     if ((info.flags & flag) != 0) {
       description.flags.emplace_back(name);

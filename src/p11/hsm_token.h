@@ -33,6 +33,9 @@ class HsmToken final : public Token {
 
   TokenInfo info() const { return login_->info(); }
 
+  // See TokenDescription. Does not ask the token.
+  AttributeNames not_asked() const;
+
   // True: the token makes keys for the algorithm and signs with them.
   bool Supports(const Algorithm& algorithm) const { return mechanisms_->MakesKeysFor(algorithm); }
 

@@ -17,7 +17,9 @@
 namespace assertion::p11 {
 namespace {
 
-Result<Session::KeyPair> Generate(Session& session, const NewKey& key, const AttributeTypes& left_out) {
+// The handles that the token returns are not used: tpm2-pkcs11 (1.9.0) may return those of other keys after one was
+// destroyed. The pair is found by its CKA_ID.
+Status Generate(Session& session, const NewKey& key, const AttributeTypes& left_out) {
   const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
   // No CKA_VERIFY and no CKA_ENCRYPT: a TPM has one flag for CKA_VERIFY and CKA_SIGN, and one for CKA_ENCRYPT and
@@ -34,9 +36,10 @@ Result<Session::KeyPair> Generate(Session& session, const NewKey& key, const Att
                                   Attribute(CKA_LABEL, AsBytes(key.label))};
   const auto custody = CustodyTemplate(left_out);
   private_template.insert(private_template.end(), custody.begin(), custody.end());
-  return session.GenerateKeyPair(
+  RETURN_IF_ERROR(session.GenerateKeyPair(
       {.mechanism = key.algorithm->key_type().pkcs11_pair_generation, .pParameter = nullptr, .ulParameterLen = 0},
-      public_template, private_template);
+      public_template, private_template));
+  return {};
 }
 
 // Returns `why`, with what could not be destroyed in its detail.
@@ -48,7 +51,6 @@ Error DestroyBoth(Session& session, BytesView id, Error why) {
 }
 
 struct Negotiated {
-  Session::KeyPair pair;
   AttributeTypes left_out;
   CK_ATTRIBUTE_TYPE refused_last;  // the one that made the difference
 };
@@ -56,22 +58,20 @@ struct Negotiated {
 // Leaves out one attribute after the other until the token makes a pair. Asks twice for the first template: the token
 // may have refused it for another reason.
 Result<Negotiated> GiveUpUntilMade(Session& session, const NewKey& key, AttributeTypes left_out) {
-  const auto refused = [](const auto& pair) { return !pair && pair.error().code == Code::kTemplateRefused; };
-  auto pair = Generate(session, key, left_out);
-  if (refused(pair)) {
-    pair = Generate(session, key, left_out);
+  const auto refused = [](const Status& made) { return !made && made.error().code == Code::kTemplateRefused; };
+  auto made = Generate(session, key, left_out);
+  if (refused(made)) {
+    made = Generate(session, key, left_out);
   }
   CK_ATTRIBUTE_TYPE last = 0;
   for (const auto type : NegotiableAttributes()) {
-    if (refused(pair) && left_out.insert(type).second) {
+    if (refused(made) && left_out.insert(type).second) {
       last = type;
-      pair = Generate(session, key, left_out);
+      made = Generate(session, key, left_out);
     }
   }
-  if (!pair) {
-    return std::unexpected(std::move(pair).error());
-  }
-  return Negotiated{.pair = *pair, .left_out = std::move(left_out), .refused_last = last};
+  RETURN_IF_ERROR(made);
+  return Negotiated{.left_out = std::move(left_out), .refused_last = last};
 }
 
 // Asks again, one at a time, for the attributes that were given up before the one that the token refused. The pair is
@@ -81,19 +81,14 @@ Result<Negotiated> AskAgain(Session& session, const NewKey& key, const Attribute
     if (known.contains(type) || type == made.refused_last) {
       continue;
     }
-    for (const auto half : {made.pair.private_key, made.pair.public_key}) {
-      RETURN_IF_ERROR(session.Destroy(half));
-    }
+    RETURN_IF_ERROR(DestroyKeyObjects(session, key.id));
     auto fewer = made.left_out;
     fewer.erase(type);
-    auto pair = Generate(session, key, fewer);
-    if (pair) {
+    if (Generate(session, key, fewer)) {
       made.left_out = std::move(fewer);
     } else {
-      pair = Generate(session, key, made.left_out);
+      RETURN_IF_ERROR(Generate(session, key, made.left_out));
     }
-    RETURN_IF_ERROR(pair);
-    made.pair = *pair;
   }
   return made;
 }
@@ -140,9 +135,8 @@ Status CheckOthersRemain(Session& session, const NewKey& key, const std::set<Byt
   return {};
 }
 
-// Reads the key back and judges it. It is searched for by its CKA_ID: tpm2-pkcs11 (1.9.0) may return handles of other
-// keys after one was destroyed.
-Status ReadBack(Session& session, const Negotiated& made, const AttributeNames& accepted, TokenKey& key) {
+// Reads the key back and judges it.
+Status ReadBack(Session& session, const AttributeTypes& left_out, const AttributeNames& accepted, TokenKey& key) {
   ASSIGN_OR_RETURN(const auto private_keys, FindById(session, CKO_PRIVATE_KEY, key.id));
   ASSIGN_OR_RETURN(const auto public_keys, FindById(session, CKO_PUBLIC_KEY, key.id));
   if (private_keys.size() != 1) {
@@ -152,7 +146,7 @@ Status ReadBack(Session& session, const Negotiated& made, const AttributeNames& 
   key.private_key = {.value = private_keys.front()};
   RETURN_IF_ERROR(ReadKeyPair(session, public_keys, key));
   MarkAccepted(key.attributes, accepted);
-  return CheckCustodyAtBirth(key.attributes, made.left_out);
+  return CheckCustodyAtBirth(key.attributes, left_out);
 }
 
 }  // namespace
@@ -185,8 +179,8 @@ Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const Attrib
                       .attributes = {},
                       .flaw = {},
                       .candidates = {}},
-              .left_out = made.left_out};
-  auto checked = ReadBack(session, made, accepted, birth.key);
+              .left_out = std::move(made.left_out)};
+  auto checked = ReadBack(session, birth.left_out, accepted, birth.key);
   if (checked) {
     checked = CheckOthersRemain(session, key, before);
   }

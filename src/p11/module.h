@@ -81,7 +81,7 @@ class Module {
 
   // True once the module has refused a read-only session and given a read-write one (see Session::Open).
   bool refuses_read_only() const { return refuses_read_only_; }
-  void FoundToRefuseReadOnly() const { refuses_read_only_ = true; }
+  void FoundToRefuseReadOnly() { refuses_read_only_ = true; }
 
   // Number of reloads. A session or handle is valid in one generation.
   unsigned generation() const { return generation_; }
@@ -116,7 +116,7 @@ class Module {
   mutable std::shared_timed_mutex lifetime_;
   std::atomic<unsigned> generation_ = 0;
   std::atomic<int> held_ = 0;
-  mutable std::atomic<bool> refuses_read_only_ = false;
+  std::atomic<bool> refuses_read_only_ = false;
 };
 
 // The error of a PKCS#11 call that did not return CKR_OK. INTERNAL when the module rejects the request itself;

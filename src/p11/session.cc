@@ -53,8 +53,9 @@ Result<Session> Session::Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, C
   const auto open = [&](CK_FLAGS more) {
     return (*module)->C_OpenSession(slot, CKF_SERIAL_SESSION | flags | more, nullptr, nullptr, &handle);
   };
-  auto rv = open(module->refuses_read_only() ? CKF_RW_SESSION : 0);
-  if (MayMeanReadOnly(rv) && open(CKF_RW_SESSION) == CKR_OK) {
+  const bool read_only = (flags & CKF_RW_SESSION) == 0 && !module->refuses_read_only();
+  auto rv = open(read_only ? 0 : CKF_RW_SESSION);
+  if (read_only && MayMeanReadOnly(rv) && open(CKF_RW_SESSION) == CKR_OK) {
     module->FoundToRefuseReadOnly();
     rv = CKR_OK;
   }
