@@ -40,7 +40,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 [ -n "$state" ] || state=${XDG_STATE_HOME:-${HOME:?is not set: give --state DIR}/.local/state}/assertiond
 [[ $state == /* ]] || state=$PWD/$state
 state=$(realpath -m -- "$state")
-readonly root state keep bin=$root/build/release/bin
+readonly root state keep bin=$root/build/quickstart/bin
 
 # ---- what it prints: one line a step, its seconds at the end ----
 step=0 step_began=0 line_open=''
@@ -104,7 +104,7 @@ log=$root/build/quickstart.log
 exec 8>"$root/build/quickstart.lock"
 flock 8   # two builds in one folder would spoil each other
 build() {
-  (cd "$root" && cmake --preset release && NINJA_STATUS='%p ' cmake --build build/release --target assertiond assertionctl) \
+  (cd "$root" && cmake --preset quickstart && NINJA_STATUS='%p ' cmake --build --preset quickstart) \
     2>&1 8>&- 9>&-
 }
 { build || echo "build: failed"; } | tee "$log" | {

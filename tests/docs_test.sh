@@ -68,9 +68,26 @@ exists() {   # FILE or FILE#TEXT
 }
 claims() { grep -oE '`(src|tests|include|deploy|hsm-config)/[^`]+`' "$1" | tr -d '`' | sed -nE 's/^([^# ]+(\.[a-z]+)(#.*)?)( .*)?$/\1/p' | grep -v '\*'; }
 check "what the threat model calls as its witness exists" each exists < <(claims deploy/threat-model.md)
-for document in README.md "$runbook" deploy/rotation.md; do
+for document in README.md "$runbook" deploy/rotation.md deploy/docs/data-way.md; do
   check "$document: the files that it names exist" each exists < <(claims "$document")
 done
+
+named() {   # FILE:FUNCTION
+  grep -qE "\b${1#*:}\(" "${1%%:*}"
+}
+functions() {   # of rows like: `src/FILE` (`A`, `B`)
+  grep -oE '`src/[a-z_0-9/]+\.cc` \([^)]*\)' "$1" | while IFS= read -r row; do
+    grep -oE '`[A-Z][A-Za-z]+`' <<<"$row" | tr -d '`' | sed "s#^#$(sed -E 's/`([^`]+)`.*/\1/' <<<"$row"):#"
+  done
+}
+check "the data's way: the functions that it names are where it says" each named < <(functions deploy/docs/data-way.md)
+
+# A name in backticks, alone or as the end of one like `sessions_limit`, `_open`.
+told() { grep -qE "\`([a-z_]+(\[\])?\.)*(assertiond_)?$1\`" README.md || grep -qF "\`_${1#*_}\`" README.md; }
+fields() { grep -ohE 'Take[A-Za-z]*(<[^>]*>)?\("[a-z_]+"' src/config/*.cc | sed -E 's/.*\("([a-z_]+)"/\1/' | sort -u; }
+check "README tells of each field of the configuration" each told < <(fields)
+metrics() { grep -ohE '"assertiond_[a-z_]+"' src/observe/metrics.cc | sed -E 's/"assertiond_(.*)"/\1/' | sort -u; }
+check "README tells of each metric" each told < <(metrics)
 
 # ---- the rules ----
 check "promtool takes the alert rules" promtool check rules "$rules"

@@ -8,7 +8,8 @@
 namespace assertion {
 
 // The kinds of failures that code distinguishes. The first group answers callers (the gRPC status of the same name);
-// the second fails a start (each has its own exit status, see src/daemon/exit_status.h).
+// those of the second tell what is wrong with the set-up or a key: most have an exit status for a start that fails of
+// them (src/daemon/exit_status.h), and src/service/status.cc gives each a gRPC status.
 enum class Code {
   kInvalidArgument,
   kUnauthenticated,

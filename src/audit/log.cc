@@ -111,7 +111,7 @@ std::vector<LedgerVersion> Log::ledger_versions() const {
 }
 
 // The free space is checked once a second, by one of the callers.
-bool Log::IsWithheld(const Event& event) {
+bool Log::Withhold(const Event& event) {
   constexpr std::chrono::steady_clock::duration kInterval = std::chrono::seconds(1);
   if (event.entitled || options_.reserve == 0) {
     return false;
@@ -131,7 +131,7 @@ bool Log::IsWithheld(const Event& event) {
 }
 
 void Log::Record(const Event& event, Done done) {
-  if (IsWithheld(event)) {
+  if (Withhold(event)) {
     done({});
     return;
   }

@@ -120,7 +120,7 @@ class Log {
   bool RememberIfHigher(const LedgerVersion& seen);
   std::vector<std::string> BeginningOfFile(std::uint64_t unproven, std::size_t torn) const;
   Status Enqueue(std::string body, Done& done);
-  bool IsWithheld(const Event& event);
+  bool Withhold(const Event& event);
   void Work();
   void Gather(MutexLock& lock) REQUIRES(mutex_);
   Status Write(const std::vector<std::string>& bodies);

@@ -23,41 +23,42 @@ std::string TokenText(const p11::TokenInfo& info) {
          ", serial " + Printable(info.serial) + ", firmware " + info.firmware;
 }
 
-// Tells `on_step` how the step ended, and passes its result on.
-template <typename T, typename Text>
-Result<T> Step(const OnStep& on_step, const char* name, Result<T> result, const Text& text) {
-  if (result) {
-    on_step(name, text(*result));
-  } else {
-    on_step(name, std::unexpected(result.error()));
-  }
-  return result;
-}
-
 }  // namespace
 
-Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, Modules& modules, const OnStep& on_step) {
+Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, p11::Modules& modules, const OnStep& on_step) {
   const auto& settings = config.hsms[rank];
-  auto& module = modules[settings.module_path()];
-  const bool is_first = module == nullptr;
+  const bool is_first = !modules.IsLoaded(settings);  // a reload would end the sessions of another token of the module
   if (is_first) {
     p11::Module::SetEnvironment(settings.environment);
-    ASSIGN_OR_RETURN(module, Step(on_step, "module", p11::Module::Load(settings.module_path(), settings.init_args),
-                                  [](const auto& loaded) { return ModuleText(*loaded); }));
   }
-  // A reload would end the sessions of another token of the module.
-  ASSIGN_OR_RETURN(const auto info, Step(on_step, "token", module->FindToken(settings.uri, is_first), TokenText));
-  ASSIGN_OR_RETURN(auto token, Step(on_step, "login",
-                                    p11::HsmToken::LogIn(module, info, settings.pin_path(), config.state_directory,
-                                                         config.lock_directory, settings.accept_unshown),
-                                    [&](const auto& /*token*/) {
-                                      return "the token took the PIN of " + settings.pin_path() +
-                                             (module->refuses_read_only() ? "; it refuses read-only sessions" : "");
-                                    }));
-  ASSIGN_OR_RETURN(auto certifier,
-                   Step(on_step, "provider", x509::Certifier::New(settings.module_path(), settings.init_args),
-                        [](const auto& /*certifier*/) { return "OpenSSL loads pkcs11-provider"; }));
-  return OpenedHsm{.token = std::move(token), .certifier = std::move(certifier)};
+  const char* step = "module";
+  const p11::Module* module = nullptr;
+  const auto loaded = [&](const p11::Module& one) {
+    module = &one;
+    if (is_first) {
+      on_step(step, ModuleText(one));
+    }
+    step = "token";
+  };
+  const auto found = [&](const p11::TokenInfo& info) {
+    on_step(step, TokenText(info));
+    step = "login";
+  };
+  auto token = modules.LogIn(settings, config.state_directory, config.lock_directory, is_first,
+                             {.loaded = loaded, .found = found});
+  if (!token) {
+    on_step(step, std::unexpected(token.error()));
+    return std::unexpected(std::move(token).error());
+  }
+  on_step(step, "the token took the PIN of " + settings.pin_path() +
+                    (module->refuses_read_only() ? "; it refuses read-only sessions" : ""));
+  auto certifier = x509::Certifier::New(settings.module_path(), settings.init_args);
+  if (!certifier) {
+    on_step("provider", std::unexpected(certifier.error()));
+    return std::unexpected(std::move(certifier).error());
+  }
+  on_step("provider", "OpenSSL loads pkcs11-provider");
+  return OpenedHsm{.token = std::move(*token), .certifier = std::move(*certifier)};
 }
 
 }  // namespace assertion::cli

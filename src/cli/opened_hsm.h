@@ -2,14 +2,13 @@
 
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "assertion/error.h"
 #include "config/config.h"
 #include "p11/hsm_token.h"
-#include "p11/module.h"
+#include "p11/modules.h"
 #include "x509/certifier.h"
 
 namespace assertion::cli {
@@ -20,14 +19,11 @@ struct OpenedHsm {
   std::unique_ptr<x509::Certifier> certifier;
 };
 
-// The modules that this process has loaded, by path.
-using Modules = std::map<std::string, std::shared_ptr<p11::Module>>;
-
 // Called after each step, with its name and what it found or why it failed.
 using OnStep = std::function<void(const char* step, const Result<std::string>& found)>;
 
 // Opens an HSM for verbs that need no server: module, token, login (one attempt, under the server's rules), OpenSSL's
 // provider. Stops at the first step that fails.
-Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, Modules& modules, const OnStep& on_step);
+Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, p11::Modules& modules, const OnStep& on_step);
 
 }  // namespace assertion::cli

@@ -103,21 +103,25 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
       fields.emplace_back(field);
     }
   };
-  compare("hsm", before.hsms == after.hsms);
-  compare("listen", before.socket_path == after.socket_path);
-  compare("listen_group", before.socket_group == after.socket_group);
-  compare("state_directory", before.state_directory == after.state_directory);
-  compare("lock_directory", before.lock_directory == after.lock_directory);
-  compare("sessions", before.sessions == after.sessions);
-  compare("ledger", before.ledger_path == after.ledger_path);
-  compare("refresh_interval", before.refresh_interval == after.refresh_interval);
-  compare("drain_limit", before.drain_limit == after.drain_limit);
-  compare("audit", before.audit == after.audit);
-  compare("refusals", before.refusals == after.refusals);
-  compare("connections", before.connections == after.connections);
-  compare("tls", before.tls == after.tls);
-  compare("http_listen", before.http_host == after.http_host && before.http_port == after.http_port);
-  compare("admin_listen", before.admin_host == after.admin_host && before.admin_port == after.admin_port);
+  // Names every member, so that whoever adds one decides here whether a reload takes it over. The last ones it does.
+  const auto& [hsms, socket_path, socket_group, state_directory, lock_directory, sessions, ledger_path,
+               refresh_interval, drain_limit, http_host, http_port, admin_host, admin_port, audit, tls, refusals,
+               connections, operators, two_person_rule, key_limits, caller_rate, clients, warnings] = before;
+  compare("hsm", hsms == after.hsms);
+  compare("listen", socket_path == after.socket_path);
+  compare("listen_group", socket_group == after.socket_group);
+  compare("state_directory", state_directory == after.state_directory);
+  compare("lock_directory", lock_directory == after.lock_directory);
+  compare("sessions", sessions == after.sessions);
+  compare("ledger", ledger_path == after.ledger_path);
+  compare("refresh_interval", refresh_interval == after.refresh_interval);
+  compare("drain_limit", drain_limit == after.drain_limit);
+  compare("audit", audit == after.audit);
+  compare("refusals", refusals == after.refusals);
+  compare("connections", connections == after.connections);
+  compare("tls", tls == after.tls);
+  compare("http_listen", http_host == after.http_host && http_port == after.http_port);
+  compare("admin_listen", admin_host == after.admin_host && admin_port == after.admin_port);
   return fields;
 }
 

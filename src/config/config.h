@@ -73,12 +73,14 @@ struct Config {
   int admin_port = 0;                        // 0: one that the system chooses
   AuditConfig audit;
   std::optional<TlsConfig> tls;
+  Rate refusals{.per_second = 10, .burst = 100};
+  ConnectionsConfig connections;
+
+  // A reload takes these over.
   std::vector<Operator> operators;
   TwoPersonRule two_person_rule;
   KeyLimits key_limits;
   std::optional<Rate> caller_rate;  // unset: none
-  Rate refusals{.per_second = 10, .burst = 100};
-  ConnectionsConfig connections;
   std::vector<Client> clients;
   std::vector<std::string> warnings;  // allowed, but probably a mistake
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "assertion/foreign_text.h"
 #include "config/text.h"
 
 namespace assertion {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "assertion/foreign_text.h"
 #include "config/duration.h"
 #include "config/text.h"
 

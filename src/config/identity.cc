@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 
+#include "assertion/foreign_text.h"
 #include "assertion/spiffe_id.h"
 #include "config/text.h"
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/foreign_text.h"
 #include "assertion/utf8.h"
 
 namespace assertion {
@@ -34,14 +35,6 @@ std::uint32_t CodePoint(std::string_view character) {
     point = (point << kBits) | (static_cast<unsigned char>(octet) & kRest);
   }
   return point;
-}
-
-std::string Escaped(char octet) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  constexpr unsigned kHalf = 4;
-  constexpr unsigned kLow = 0xF;
-  const auto value = static_cast<unsigned char>(octet);
-  return std::string("\\x") + kDigits[value >> kHalf] + kDigits[value & kLow];
 }
 
 // The Levenshtein distance.
@@ -73,27 +66,11 @@ std::optional<std::string> FindInvisible(std::string_view text) {
     const auto character = text.substr(at, length == 0 ? 1 : length);
     const auto point = length == 0 ? 0 : CodePoint(character);
     if (std::ranges::any_of(kInvisible, [&](const Range& r) { return r.first <= point && point <= r.last; })) {
-      std::string octets;
-      for (const auto octet : character) {
-        octets += Escaped(octet);
-      }
-      return octets + " at octet " + std::to_string(at + 1);
+      return Shown(character, character.size(), " ") + " at octet " + std::to_string(at + 1);
     }
     at += character.size();
   }
   return std::nullopt;
-}
-
-std::string Shown(std::string_view text, std::size_t most) {
-  std::string shown;
-  for (const auto octet : text.substr(0, most)) {
-    if (octet >= ' ' && octet <= '~') {
-      shown += octet;
-    } else {
-      shown += Escaped(octet);
-    }
-  }
-  return text.size() > most ? shown + "..." : shown;
 }
 
 std::string DidYouMean(std::string_view text, std::span<const std::string_view> words) {

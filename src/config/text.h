@@ -11,10 +11,6 @@ namespace assertion {
 // is no UTF-8: written as "\x0a" with its position. Nothing when every character is visible.
 std::optional<std::string> FindInvisible(std::string_view text);
 
-// `text` cut to `most` octets, with everything except visible ASCII and blanks as \xNN, so that it can neither control
-// a terminal nor forge a line of a log.
-std::string Shown(std::string_view text, std::size_t most);
-
 // `text` with the letters of ASCII in lower case.
 std::string LowerCase(std::string_view text);
 

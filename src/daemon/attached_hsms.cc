@@ -20,21 +20,11 @@ bool MayComeLater(const Error& error) { return error.code == Code::kTokenAbsent 
 
 }  // namespace
 
-// Initialises the module when this is its first use.
 Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
-  const auto& settings = config_.hsms[rank];
-  auto& module = modules_[settings.module_path()];
-  if (!module) {
-    ASSIGN_OR_RETURN(auto loaded, p11::Module::Load(settings.module_path(), settings.init_args));
-    module = std::move(loaded);
-  }
-  const auto info = module->FindToken(settings.uri, !ServesAnother(rank));
-  auto token = info ? p11::HsmToken::LogIn(module, *info, settings.pin_path(), config_.state_directory,
-                                           config_.lock_directory, settings.accept_unshown)
-                    : std::unexpected(info.error());
-  if (token) {
-    spdlog::info("token '{}' of {}, model {}, serial {}", info->label, info->manufacturer, info->model, info->serial);
-  }
+  ASSIGN_OR_RETURN(auto token, modules_.LogIn(config_.hsms[rank], config_.state_directory, config_.lock_directory,
+                                              !ServesAnother(rank), {}));
+  const auto info = token->info();
+  spdlog::info("token '{}' of {}, model {}, serial {}", info.label, info.manufacturer, info.model, info.serial);
   return token;
 }
 

@@ -15,7 +15,7 @@
 #include "daemon/signals.h"
 #include "keys/administered_hsm.h"
 #include "observe/supervisor.h"
-#include "p11/module.h"
+#include "p11/modules.h"
 #include "signing/hsm_group.h"
 
 namespace assertion {
@@ -75,7 +75,7 @@ class AttachedHsms {
 
   const Config& config_;
   const Supervisor& supervisor_;
-  std::map<std::string, std::shared_ptr<p11::Module>> modules_;  // by path; destroyed last, with C_Finalize
+  p11::Modules modules_;  // destroyed last
   mutable Mutex mutex_;
   // By rank. One thread at a time adds to it, under the mutex: that of Attach, later that of LookForMissing. It reads
   // without the mutex, other threads with it.

@@ -1,12 +1,12 @@
 #include "keys/change_summary.h"
 
-#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "assertion/clock.h"
+#include "assertion/foreign_text.h"
 #include "assertion/key_record.h"
 #include "jws/thumbprint.h"
 #include "x509/chain.h"
@@ -14,14 +14,7 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kMostOctets = 128;
-
-// Text that a caller chose: cut, and without control characters.
-std::string Printable(std::string_view text) {
-  std::string shown(text.substr(0, kMostOctets));
-  std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
-  return shown;
-}
+constexpr std::size_t kMostOctets = 128;  // of a text that a caller chose
 
 class Summary {
  public:
@@ -42,12 +35,13 @@ class Summary {
   }
 
   void AddNewKey(const KeyWishes& key) {
-    Add("algorithm " + (key.algorithm.empty() ? "as the client's configuration says" : Printable(key.algorithm)));
+    Add("algorithm " +
+        (key.algorithm.empty() ? "as the client's configuration says" : Shown(key.algorithm, kMostOctets, ",")));
     if (key.bits != 0) {
       Add(std::to_string(key.bits) + " bits");
     }
     if (!key.common_name.empty()) {
-      Add("common name \"" + Printable(key.common_name) + "\"");
+      Add("common name " + Quoted(key.common_name, kMostOctets));
     }
     if (key.certificate_validity) {
       Add("certificate for " +
@@ -58,7 +52,7 @@ class Summary {
 
   void AddHsm(const std::string& hsm) {
     if (!hsm.empty()) {
-      Add("on HSM \"" + Printable(hsm) + "\"");
+      Add("on HSM " + Quoted(hsm, kMostOctets));
     }
   }
 

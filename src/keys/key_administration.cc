@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <variant>
 
 #include "keys/evidence.h"
+#include "x509/chain.h"
 #include "x509/distinguished_name.h"
 
 namespace assertion {
@@ -43,6 +45,13 @@ Result<std::string> CommonNameOf(const KeyWishes& wishes, const std::string& cli
 
 Status CheckKid(const std::string& kid) {
   return kid.empty() ? Fail(Code::kInvalidArgument, "kid: must not be empty; ListKeys tells it") : Status();
+}
+
+Status CheckInstants(const Instants& instants) {
+  return instants.publish_from || instants.sign_from || instants.sign_until || instants.publish_until
+             ? Status()
+             : Fail(Code::kInvalidArgument,
+                    "sign_from: give at least one of publish_from, sign_from, sign_until, publish_until");
 }
 
 Status CheckForced(const LedgerAcceptance& acceptance) {
@@ -189,6 +198,12 @@ Status KeyAdministration::CheckOne(const LedgerAcceptance& acceptance) const {
 template <typename Change>
 Status KeyAdministration::CheckOne(const Change& change) const {
   RETURN_IF_ERROR(CheckKid(change.kid));
+  if constexpr (std::same_as<Change, CertificateImport>) {
+    RETURN_IF_ERROR(x509::ParseChain(change.certificates));
+  }
+  if constexpr (std::same_as<Change, KeyRescheduling>) {
+    RETURN_IF_ERROR(CheckInstants(change.instants));
+  }
   RETURN_IF_ERROR(FindHolder(change.change.client_id, change.kid));
   return {};
 }
@@ -226,13 +241,10 @@ Result<ChangeResult> KeyAdministration::PerformOne(const CertificateImport& impo
 
 Result<ChangeResult> KeyAdministration::PerformOne(const KeyRescheduling& rescheduling) const {
   RETURN_IF_ERROR(CheckKid(rescheduling.kid));
-  const auto& instants = rescheduling.instants;
-  if (!instants.publish_from && !instants.sign_from && !instants.sign_until && !instants.publish_until) {
-    return Fail(Code::kInvalidArgument,
-                "sign_from: give at least one of publish_from, sign_from, sign_until, publish_until");
-  }
+  RETURN_IF_ERROR(CheckInstants(rescheduling.instants));
   const auto hsm = HolderOrFirst(rescheduling.change.client_id, rescheduling.kid);
-  return Changed(hsm, rescheduling.change, hsm.custodian.Reschedule(rescheduling.change, rescheduling.kid, instants));
+  return Changed(hsm, rescheduling.change,
+                 hsm.custodian.Reschedule(rescheduling.change, rescheduling.kid, rescheduling.instants));
 }
 
 Result<ChangeResult> KeyAdministration::PerformOne(const KeyRevocation& revocation) const {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "keys/inventory.h"
-#include "keys/key_admission.h"
+#include "keys/key_reading.h"
 #include "keys/proof.h"
 
 namespace assertion {
@@ -30,19 +30,7 @@ std::unexpected<Error> Flawed(std::string_view client_id, const Error& flaw) {
               "client '" + std::string(client_id) + "' cannot sign: " + flaw.message + ": see assertionctl doctor");
 }
 
-// How long a look at the ledger of a client with Binding::kJwks counts. See KeyRing.
-std::chrono::milliseconds LookCountsFor(const Client& client) {
-  return std::chrono::milliseconds(client.publish_lead) * 3 / 4;
-}
-
 bool IsOutdated(const ClientKeys& keys) { return keys.counts_until <= std::chrono::steady_clock::now(); }
-
-// Until when a key that was not in the ledger at the last look is held back. One that was forced to sign early is not.
-Time HeldUntil(const Client& client, const KeyRecord& record, Time now) {
-  const bool waits = record.sign_from != kNever && record.sign_from - record.publish_from >= client.publish_lead;
-  const auto safe = now + std::chrono::ceil<std::chrono::seconds>(LookCountsFor(client));
-  return client.binding == Binding::kJwks && waits && record.sign_from < safe ? safe : Time();
-}
 
 std::unexpected<Error> Outdated(std::string_view client_id) {
   return Fail(Code::kUnavailable, "the HSM is not available; try again",
@@ -254,12 +242,13 @@ Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
     labels.insert(stale.client.client_id);
   }
   ASSIGN_OR_RETURN(const auto contents, token_.Read(labels));
+  const auto now = clock_();
   for (const auto& stale : refreshed.stale) {
     const auto known = refreshed.before->find(stale.client.client_id);
     const bool is_known = known != refreshed.before->end();
-    auto keys = stale.originals == nullptr
-                    ? Read(stale.client, stale.ledger, contents, is_known ? known->second : ClientKeys())
-                    : ReadCopies(stale.client, *stale.originals, contents);
+    auto keys = stale.originals == nullptr ? ReadKeys(token_, stale.client, stale.ledger, contents,
+                                                      is_known ? known->second : ClientKeys(), random_, now)
+                                           : ReadCopies(token_, stale.client, *stale.originals, contents, random_, now);
     if (keys) {
       keys->seen = stale.seen;
       refreshed.after->emplace(stale.client.client_id, std::move(*keys));
@@ -275,44 +264,6 @@ Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
     }
   }
   return {};
-}
-
-// Fails only when the token cannot be asked.
-Result<ClientKeys> KeyRing::Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
-                                 const ClientKeys& before) const {
-  const auto now = clock_();
-  const bool others_sign = before.SigningAt(now) != nullptr;  // false at the first look: nobody knows how late it is
-  ClientKeys keys{.version = ledger.version, .keys = {}};
-  for (const auto& record : ledger.keys) {
-    const bool withdrawn = record.StateAt(now) == KeyState::kWithdrawn;
-    const auto* found = FindKey(contents, client.client_id, record);
-    auto admitted = found != nullptr
-                        ? AdmitKey(token_, client.client_id, record, *found, contents, before, withdrawn, random_)
-                        : Fail(Code::kLedgerUnusable,
-                               KeyNameOf(client.client_id, record) + " is in the ledger but not on the token");
-    if (!admitted && IsTokenError(admitted.error())) {
-      return std::unexpected(admitted.error());
-    }
-    const auto* earlier = before.WithKid(record.kid);
-    const auto held_until = earlier != nullptr ? earlier->held_until
-                            : others_sign      ? HeldUntil(client, record, now)
-                                               : Time();
-    if (admitted) {
-      admitted->held_until = held_until;
-      keys.keys.push_back(std::move(*admitted));
-      continue;
-    }
-    ScheduledKey entry{.record = record, .key = nullptr, .flaw = {}, .certificate_flaw = {}, .held_until = held_until};
-    if (!withdrawn) {
-      // One that is not found may be hidden by a token that is away: its signatures will tell.
-      const auto* known = found == nullptr ? before.WithKid(record.kid) : nullptr;
-      entry.key = known == nullptr ? nullptr : known->key;
-      entry.flaw = std::move(admitted.error());
-    }
-    keys.keys.push_back(std::move(entry));
-  }
-  std::ranges::stable_sort(keys.keys, {}, [](const auto& entry) { return entry.record.sign_from; });
-  return keys;
 }
 
 // Only when the token has changed, because it reads every object under a name of ours.
@@ -352,24 +303,6 @@ void KeyRing::FindStraysTwice() {
                        [this](const auto& stray) { return std::ranges::find(seen_once_, stray) != seen_once_.end(); });
   seen_once_ = std::move(*found);
   strays_.store(std::make_shared<const std::vector<Stray>>(std::move(twice)));
-}
-
-ClientKeys KeyRing::ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const {
-  const auto now = clock_();
-  ClientKeys keys{.version = originals.version, .keys = {}, .copies = true};
-  for (const auto& entry : originals.keys) {
-    const auto& record = entry.record;
-    const auto& original = entry.key;
-    ScheduledKey copy{.record = record, .key = nullptr, .flaw = {}};
-    const auto* found = FindKey(contents, client.client_id, record);
-    if (found != nullptr && original && record.StateAt(now) != KeyState::kWithdrawn) {
-      auto admitted = AdmitCopy(token_, original, record, *found, random_);
-      copy.key = admitted ? std::move(*admitted) : nullptr;
-      copy.flaw = admitted ? std::nullopt : std::optional(std::move(admitted.error()));
-    }
-    keys.keys.push_back(std::move(copy));
-  }
-  return keys;
 }
 
 // Copies follow the original's schedule as it is now: a key that is revoked there signs nowhere.

@@ -154,9 +154,6 @@ class KeyRing {
   std::optional<Error> WhyNoLedger(std::string_view client_id) const;
   void ReportVersions(const Ledgers& ledgers, const KeySet& keys) REQUIRES(refreshing_);
   void FindStraysTwice();
-  Result<ClientKeys> Read(const Client& client, const ClientLedger& ledger, const TokenContents& contents,
-                          const ClientKeys& before) const;
-  ClientKeys ReadCopies(const Client& client, const ClientKeys& originals, const TokenContents& contents) const;
   const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
 
   Token& token_;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "assertion/foreign_text.h"
 #include "jws/thumbprint.h"
 
 namespace assertion {
@@ -261,9 +262,7 @@ Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t se
 
 std::string Shown(std::string_view name) {
   constexpr std::size_t kLongest = 64;
-  std::string shown(name.substr(0, kLongest));
-  std::ranges::replace_if(shown, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return shown;
+  return Shown(name, kLongest, "'");
 }
 
 }  // namespace assertion

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "assertion/client.h"
+#include "assertion/foreign_text.h"
 #include "jws/thumbprint.h"
 
 namespace assertion {
@@ -21,13 +22,6 @@ template <typename Matches>
 bool IsKnown(const Ledgers& ledgers, const std::string& label, const Matches& matches) {
   const auto ledger = ledgers.find(label);
   return ledger != ledgers.end() && std::ranges::any_of(ledger->second.keys, matches);
-}
-
-std::string Shown(const std::string& text) {
-  std::string shown = text.substr(0, kMostText);
-  std::ranges::replace_if(
-      shown, [](unsigned char octet) { return octet < 0x20 || octet > 0x7E || octet == '\''; }, '?');
-  return "'" + shown + (text.size() > kMostText ? "…'" : "'");
 }
 
 // Whether a public key object is the half of a key that is in use, or of a pair that is a stray as a whole.
@@ -113,7 +107,7 @@ std::string Stray::ToString() const {
   return "data object that is not CKA_PRIVATE, '" + application + "', label " + ShownLabel();
 }
 
-std::string Stray::ShownLabel() const { return Shown(label); }
+std::string Stray::ShownLabel() const { return "'" + Shown(label, kMostText, "'") + "'"; }
 
 const char* Stray::Meaning() const {
   switch (kind) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "assertion/bytes.h"
+#include "assertion/foreign_text.h"
 #include "assertion/reserved_claims.h"
 #include "assertion/spiffe_id.h"
 #include "jws/object_text.h"
@@ -13,11 +14,9 @@
 namespace assertion {
 namespace {
 
-std::string Quoted(std::string_view text) {
-  // Shows a caller's text cut and as JSON, so that it can neither flood a log nor forge a line of it.
-  constexpr std::size_t kMost = 80;
-  return nlohmann::json(text.substr(0, kMost)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
+constexpr std::size_t kMostShown = 80;  // octets of a caller's text
+
+std::string Quoted(std::string_view text) { return assertion::Quoted(text, kMostShown); }
 
 // RFC 9562 section 5.4: 122 random bits, the version and the variant.
 Result<std::string> Uuid4(const Random& random) {

@@ -40,7 +40,7 @@ void ReleaseOutcome(AuditedCall::Release& release, Result<grpc::ByteBuffer> outc
   release(std::move(outcome));  // 7 reply
 }
 
-// Errors that the peer causes, not the state of the HSM or of the server.
+// Errors that the peer causes, or can bring about by calling too often.
 bool IsPeersDoing(Code code) {
   return code == Code::kUnauthenticated || code == Code::kPermissionDenied || code == Code::kInvalidArgument ||
          code == Code::kNotFound || code == Code::kResourceExhausted;
@@ -78,7 +78,7 @@ void AuditedCall::Describe(const ApprovedClaims& claims) {
   event_.lifetime = claims.expires_at() - claims.issued_at();
 }
 
-bool AuditedCall::IsPastBudget(Result<grpc::ByteBuffer>& outcome) const {
+bool AuditedCall::ChargeRefusal(Result<grpc::ByteBuffer>& outcome) const {
   if (outcome || refusals_ == nullptr || !IsPeersDoing(outcome.error().code)) {
     return false;
   }
@@ -95,7 +95,7 @@ bool AuditedCall::IsPastBudget(Result<grpc::ByteBuffer>& outcome) const {
 void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   const auto name = NameOf(outcome);
   const bool of_stranger = IsOfStranger(outcome);
-  if (IsPastBudget(outcome) || log_ == nullptr) {
+  if (ChargeRefusal(outcome) || log_ == nullptr) {
     expected_.reset();
     ReleaseOutcome(release_, std::move(outcome), name, tallied_, event_.trace_id);
     return;

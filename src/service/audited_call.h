@@ -44,7 +44,7 @@ class AuditedCall {
   void Finish(Result<grpc::ByteBuffer> outcome);
 
  private:
-  bool IsPastBudget(Result<grpc::ByteBuffer>& outcome) const;
+  bool ChargeRefusal(Result<grpc::ByteBuffer>& outcome) const;
 
   audit::Log* log_;  // null: nothing is recorded
   Refusals* refusals_;

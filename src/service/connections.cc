@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <span>
 #include <utility>
 
 #include "observe/log.h"
@@ -43,6 +40,7 @@ void CloseDescriptor(int& fd) {
 
 // One event, until it is armed again: more events within a slice tell nothing new.
 constexpr std::uint32_t kFirstOctets = EPOLLIN | EPOLLET | EPOLLONESHOT;
+constexpr std::uint32_t kEndAlone = EPOLLET;  // EPOLLHUP is always reported
 
 std::string CountOf(std::size_t number, const char* what) { return std::to_string(number) + " " + what; }
 
@@ -58,23 +56,12 @@ Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
       coming_(RateOfNew(limits.per_peer)),
       turns_(limits.handshakes) {}
 
-Connections::~Connections() {
-  Stop();
-  CloseDescriptor(stop_);
-  CloseDescriptor(poll_);
-}
+Connections::~Connections() { Stop(); }
 
 Status Connections::Start() {
-  stop_ = eventfd(0, EFD_CLOEXEC);
-  poll_ = epoll_create1(EPOLL_CLOEXEC);
-  epoll_event stop{.events = EPOLLIN, .data = {.fd = stop_}};
-  const auto watches = [this](int socket) {
-    epoll_event comes{.events = EPOLLIN, .data = {.fd = socket}};
-    return epoll_ctl(poll_, EPOLL_CTL_ADD, socket, &comes) == 0;
-  };
-  if (stop_ < 0 || poll_ < 0 || epoll_ctl(poll_, EPOLL_CTL_ADD, stop_, &stop) != 0 ||
-      !std::ranges::all_of(acceptor_.sockets, watches)) {
-    return Fail(Code::kInternal, "connections cannot be watched", std::string("epoll: ") + std::strerror(errno));
+  RETURN_IF_ERROR(poll_.Open());
+  if (!std::ranges::all_of(acceptor_.sockets, [this](int socket) { return poll_.Add(socket, EPOLLIN); })) {
+    return Fail(Code::kInternal, "connections cannot be watched", std::string("epoll_ctl: ") + std::strerror(errno));
   }
   accepting_ = true;
   thread_ = std::jthread([this] { Work(); });
@@ -83,7 +70,7 @@ Status Connections::Start() {
 
 void Connections::Stop() {
   if (thread_.joinable()) {
-    eventfd_write(stop_, 1);
+    poll_.Stop();
     thread_.join();
   }
   const MutexLock lock(mutex_);
@@ -99,12 +86,10 @@ void Connections::Work() {
   const sched_param none{};
   sched_setscheduler(0, SCHED_OTHER, &none);
   while (true) {
-    std::array<epoll_event, 64> events{};
-    const int count = epoll_wait(poll_, events.data(), events.size(), Patience());
     std::vector<int> coming;
-    for (const auto& event : std::span(events).first(static_cast<std::size_t>(std::max(count, 0)))) {
+    for (const auto& event : poll_.Wait(Patience())) {
       const int fd = event.data.fd;
-      if (fd == stop_) {
+      if (poll_.IsStop(event)) {
         return;
       }
       if (std::ranges::find(acceptor_.sockets, fd) != acceptor_.sockets.end()) {
@@ -156,8 +141,7 @@ int Connections::Patience() const {
 void Connections::SetAccepting(bool accepting) {
   if (std::exchange(accepting_, accepting) != accepting) {
     for (const int socket : acceptor_.sockets) {
-      epoll_event comes{.events = accepting ? static_cast<std::uint32_t>(EPOLLIN) : 0U, .data = {.fd = socket}};
-      epoll_ctl(poll_, EPOLL_CTL_MOD, socket, &comes);  // modifies an entry: needs no memory
+      poll_.Change(socket, accepting ? EPOLLIN : 0U);  // needs no memory
     }
   }
 }
@@ -213,8 +197,7 @@ void Connections::Add(int fd, Origin origin) {
                   (too_many ? CountOf(limits_.per_peer, "of this peer") : CountOf(limits_.total, "in all")));
     return;
   }
-  epoll_event events{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {.fd = fd}};
-  if (epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &events) != 0) {
+  if (!poll_.Add(fd, EPOLLIN | EPOLLRDHUP | EPOLLET)) {
     close(fd);
     return;
   }
@@ -307,9 +290,7 @@ void Connections::HandleEvent(int fd, bool peer_closed) {
 int Connections::Duplicate(int fd, Connection& connection) {
   int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, floor_);
   const bool watched = limits_.handshakes == 0 && !acceptor_.listed(connection.origin.counted);
-  // EPOLLHUP is always reported.
-  epoll_event events{.events = watched ? kFirstOctets : static_cast<std::uint32_t>(EPOLLET), .data = {.fd = fd}};
-  if (duplicate < 0 || epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &events) != 0) {
+  if (duplicate < 0 || !poll_.Change(fd, watched ? kFirstOctets : kEndAlone)) {
     CloseDescriptor(duplicate);
     End(fd, connection);
     return -1;
@@ -363,8 +344,7 @@ void Connections::End(int fd, Connection& connection) {
     }
     turns_.Fail(connection.origin.peer, std::chrono::steady_clock::now());
     shutdown(fd, SHUT_RDWR);
-    epoll_event end{.events = EPOLLET, .data = {.fd = fd}};  // arms a watched one again, which would report nothing
-    epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end);
+    poll_.Change(fd, kEndAlone);  // arms a watched one again, which would report nothing
   }
 }
 
@@ -381,7 +361,7 @@ void Connections::Remove(int fd) {
   connections_.erase(found);
   // close alone does not do: gRPC's descriptor keeps the socket, and the poll would go on to report this number, which
   // the next connection may have.
-  epoll_ctl(poll_, EPOLL_CTL_DEL, fd, nullptr);
+  poll_.Remove(fd);
   close(fd);
 }
 
@@ -404,8 +384,7 @@ void Connections::ChargeSlice(int fd) {
   }
   const auto now = std::chrono::steady_clock::now();
   if (acceptor_.listed(origin.counted)) {
-    epoll_event end{.events = EPOLLET, .data = {.fd = fd}};
-    epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &end);
+    poll_.Change(fd, kEndAlone);
     const MutexLock lock(mutex_);
     connections_.at(fd).watched = false;
     return;
@@ -430,8 +409,7 @@ void Connections::WatchAgain() {
   for (const auto& [fd, number] : busy) {
     const auto found = connections_.find(fd);
     if (found != connections_.end() && found->second.number == number) {
-      epoll_event first{.events = kFirstOctets, .data = {.fd = fd}};
-      epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &first);
+      poll_.Change(fd, kFirstOctets);
     }
   }
 }

@@ -20,6 +20,7 @@
 #include "service/handshake_turns.h"
 #include "service/leftover_descriptors.h"
 #include "service/peer_bans.h"
+#include "service/poll.h"
 
 namespace assertion::service {
 
@@ -117,11 +118,10 @@ class Connections {
   const ConnectionLimits limits_;
   const Acceptor acceptor_;
   const int floor_;  // the lowest descriptor that a connection takes
+  Poll poll_;
 
   // Used by the thread alone.
   RateLimit coming_;  // new connections of each source that is not listed
-  int stop_ = -1;     // an eventfd
-  int poll_ = -1;
   bool accepting_ = false;
   Instant pause_until_;
   LeftoverDescriptors leftovers_;

@@ -2,6 +2,7 @@
 
 #include <grpc/byte_buffer.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
 
 #include <atomic>
 #include <deque>

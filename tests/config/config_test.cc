@@ -382,11 +382,13 @@ TEST(Config, NamesTheFieldsThatNeedARestart) {
   EXPECT_EQ(changed("assertiond.sock", "other.sock"), std::vector<std::string>{"listen"});
   EXPECT_EQ(changed(R"("clients")",
                     R"("listen_group": "root", "state_directory": "/a", "sessions": 200, "ledger": "file:/l",
-                       "refresh_interval": "9s", "http_listen": "127.0.0.1:1", "admin_listen": "127.0.0.1:2", "refusals": {"burst": 1},
+                       "refresh_interval": "9s", "drain_limit": "9s", "http_listen": "127.0.0.1:1",
+                       "admin_listen": "127.0.0.1:2", "refusals": {"burst": 1},
+                       "tls": {"listen": "127.0.0.1:0", "certificate": "/c", "client_ca": "/a"},
                        "connections": {"total": 1}, "clients")"),
             (std::vector<std::string>{"listen_group", "state_directory", "lock_directory", "sessions", "ledger",
-                                      "refresh_interval", "audit", "refusals", "connections", "http_listen",
-                                      "admin_listen"}));
+                                      "refresh_interval", "drain_limit", "audit", "refusals", "connections", "tls",
+                                      "http_listen", "admin_listen"}));
 }
 
 TEST(Config, TheLockDirectoryMayBeAnotherThanTheStateDirectory) {

@@ -5,6 +5,8 @@
 #include <array>
 #include <utility>
 
+#include "assertion/foreign_text.h"
+
 namespace assertion {
 namespace {
 

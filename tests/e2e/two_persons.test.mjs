@@ -193,7 +193,26 @@ describe('the two-person rule', () => {
     assert.equal((await refused({})).code, 'INVALID_ARGUMENT');
     assert.equal((await refused({ change: { expected_version: 1 }, key_bits: 17 })).code, 'INVALID_ARGUMENT');
     assert.equal((await refused({ change: { expected_version: 1 }, hsm: 'nope' })).code, 'NOT_FOUND');
+    const key = { client_id: 'orders', kid: (await keys())[0].kid, change: { expected_version: await version() } };
+    assert.equal((await ask('anna', 'ScheduleKey', key)).code, 'INVALID_ARGUMENT');
+    assert.equal((await ask('anna', 'ImportCertificate', { ...key, certificates: Buffer.from('junk') })).code, 'INVALID_ARGUMENT');
     assert.match(await deployment.ctl('key', 'pending'), /no change waits/);
+  });
+
+  it('the texts of one that waits hide neither itself nor the others, and are no fields of it', async () => {
+    const change = { expected_version: await version() };
+    const names = ['\u6f22'.repeat(64), 'x", decided on version 9', 'a\u202eb'];
+    const asked = [];
+    for (const common_name of names) asked.push(await ask('anna', 'GenerateKey', { client_id: 'orders', change, common_name }));
+    assert.deepEqual(asked.map(({ code }) => code), names.map(() => 'OK'));
+    const { code, changes } = await ask('ben', 'ListPendingChanges', {});
+    assert.equal(code, 'OK');
+    assert.equal(changes.length, names.length);
+    for (const { summary } of changes) {
+      assert.match(summary, /^[ -~]+$/);
+      assert.match(summary, new RegExp(`, common name "[^"]*"[^"]*, decided on version ${change.expected_version}$`));
+    }
+    for (const { pending } of asked) assert.equal((await ask('anna', 'WithdrawChange', { id: pending.id })).code, 'OK');
   });
 
   it('the second person makes the key: generated, then rotated with its time', async () => {

@@ -202,7 +202,7 @@ TEST_F(TokenLedgerTest, AStrayChangesNothingForAnybody) {
   EXPECT_TRUE(contents.errors.empty());
   ASSERT_EQ(contents.strays.size(), 7U);
   EXPECT_EQ(contents.strays.front().name, "billing");
-  EXPECT_EQ(contents.strays[1].name, "no client?[2J");
+  EXPECT_EQ(contents.strays[1].name, R"(no client\x1b[2J)");
   {
     const auto hold = ledger->Take("orders");
     ASSERT_TRUE(hold) << hold.error().ToString();

@@ -169,7 +169,7 @@ struct DiagnosedHsm {
 };
 
 // Null when something is wrong with it. The findings say what.
-std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank, Modules& modules,
+std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank, p11::Modules& modules,
                                           std::vector<Finding>& findings) {
   auto hsm = OpenHsm(config, rank, modules, [&](const char* step, const Result<std::string>& found) {
     findings.push_back({.name = step, .ok = found.has_value(), .text = found ? *found : found.error().ToString()});
@@ -299,7 +299,7 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
 
 std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal) {
   std::vector<Finding> findings = {{.name = "clock", .ok = true, .text = ClockText(now)}};
-  Modules modules;
+  p11::Modules modules;
   std::vector<std::unique_ptr<DiagnosedHsm>> opened;
   for (std::size_t rank = 0; rank < config.hsms.size(); ++rank) {
     opened.push_back(DiagnoseHsm(config, rank, modules, findings));

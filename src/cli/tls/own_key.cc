@@ -18,7 +18,7 @@ Result<TlsSite> OpenTlsSite(const std::string& config_path) {
   if (!config->tls) {
     return Fail(Code::kConfigInvalid, config_path + ": has no field tls, which names the certificate's file");
   }
-  Modules modules;
+  p11::Modules modules;
   ASSIGN_OR_RETURN(auto hsm, OpenHsm(*config, config->RankOf(config->tls->hsm), modules, [](auto&&...) {}));
   return TlsSite{.config = std::move(*config), .hsm = std::move(hsm)};
 }
