@@ -28,8 +28,8 @@ std::string TokenText(const p11::TokenInfo& info) {
 Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, p11::Modules& modules, const OnStep& on_step) {
   const auto& settings = config.hsms[rank];
   const bool is_first = !modules.IsLoaded(settings);  // a reload would end the sessions of another token of the module
-  if (is_first) {
-    p11::Module::SetEnvironment(settings.environment);
+  for (const auto& hsm : config.hsms) {  // those of all of them, as the server does: a module may be another's, too
+    p11::Module::SetEnvironment(hsm.environment);
   }
   const char* step = "module";
   const p11::Module* module = nullptr;

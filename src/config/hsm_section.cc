@@ -24,15 +24,27 @@ bool IsOneOf(const auto& names, std::string_view name) {
   return std::ranges::find(names, name) != std::ranges::end(names);
 }
 
-// False for variables that decide what code this process runs, or that it reads itself.
+// Variables that decide what code this process runs, or that it reads itself, in capital letters. One that ends in '_'
+// stands for all that begin so.
+constexpr std::array<std::string_view, 37> kNotToBeSet = {
+    // the dynamic linker and the C library
+    "LD_", "GLIBC_", "GCONV_", "MALLOC_", "PATH", "TMPDIR", "TZ", "TZDIR", "LANG", "LANGUAGE", "LC_", "LOCPATH",
+    "NLSPATH", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES",
+    // OpenSSL and its provider
+    "OPENSSL_", "SSL_", "SSLKEYLOGFILE", "CTLOG_FILE", "RANDFILE", "QLOGDIR", "PKCS11_PROVIDER_", "PKCS11_MODULE_PATH",
+    // gRPC, systemd, assertiond
+    "GRPC_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "SYSTEMD_", "CREDENTIALS_DIRECTORY", "INVOCATION_ID",
+    "JOURNAL_STREAM", "RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "STATE_DIRECTORY", "ASSERTIOND_"};
+
 bool MayBeSet(std::string_view name) {
-  static constexpr std::array<std::string_view, 13> kRefused = {
-      "LD_",  "GLIBC_", "GCONV_",        "MALLOC_",   "OPENSSL_", "SSL_",           "GRPC_",
-      "PATH", "TMPDIR", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_",  "STATE_DIRECTORY"};
+  std::string capitals(name);
+  std::ranges::transform(capitals, capitals.begin(),
+                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
   const auto is_plain = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
   return !name.empty() && name.size() <= kLongestName && (name.front() < '0' || name.front() > '9') &&
-         std::ranges::all_of(name, is_plain) &&
-         std::ranges::none_of(kRefused, [&](auto prefix) { return name.starts_with(prefix); });
+         std::ranges::all_of(capitals, is_plain) && std::ranges::none_of(kNotToBeSet, [&](auto one) {
+           return capitals == one || (one.ends_with('_') && capitals.starts_with(one));
+         });
 }
 
 bool IsPlainText(std::string_view text) {
@@ -52,13 +64,13 @@ std::map<std::string, std::string> TakeEnvironment(Fields& fields) {
     const auto* text = std::get_if<std::string>(&value.value);
     if (!MayBeSet(name)) {
       fields.Refuse("environment",
-                    "may set variables that the module reads (capital letters, digits, _), but none of the dynamic "
+                    "may set variables that the module reads (letters, digits, _), but none of the dynamic "
                     "linker, the C library, OpenSSL, gRPC, systemd or assertiond: " +
                         name);
     } else if (text == nullptr || !IsPlainText(*text)) {
       fields.Refuse("environment", name + " must be a string of at most 4096 octets without control characters");
-    } else {
-      variables.insert_or_assign(name, *text);
+    } else if (!variables.emplace(name, *text).second) {
+      fields.Refuse("environment", name + " stands there twice");
     }
   }
   return variables;

@@ -271,8 +271,9 @@ TEST(Config, TheMembersOfAnHsmAreRefusedByNameAndReason) {
            {R"("environment": {"OPENSSL_CONF": "/evil"})", "OPENSSL_CONF"},
            {R"("environment": {"STATE_DIRECTORY": "/evil"})", "STATE_DIRECTORY"},
            {R"("environment": {"GLIBC_TUNABLES": "x"})", "GLIBC_TUNABLES"},
-           {R"("environment": {"lower": "x"})", "capital letters"},
-           {R"("environment": {"A=B": "x"})", "capital letters"},
+           {R"("environment": {"A-B": "x"})", "letters, digits, _"},
+           {R"("environment": {"A=B": "x"})", "letters, digits, _"},
+           {R"("environment": {"A": "x", "A": "y"})", "A stands there twice"},
            {R"("environment": {"A": 1})", "A must be a string"},
            {R"("environment": {"A": "x\u0000y"})", "A must be a string"},
            {R"("environment": ["A"])", "must be an object"},
@@ -370,6 +371,52 @@ TEST(Config, OperatorsAndTheGroupOfTheSocket) {
   EXPECT_EQ(config->operators[0].caller, "spiffe://example.org/ops/*");
   EXPECT_EQ(config->operators[0].roles, (std::vector{Role::kViewer, Role::kApprover}));
   EXPECT_EQ(config->operators[1].caller, "uid:0");
+}
+
+TEST(Config, AModulesEnvironmentReachesNothingElse) {
+  const auto with = [](std::string_view name) {
+    return ParseConfig(
+        R"({"hsm": {"uri": "pkcs11:token=prod?module-path=/m.so&pin-source=file:/p", "environment": {")" +
+            std::string(name) + R"(": "x"}}, "listen": "unix:/s", "clients": []})",
+        "/state");
+  };
+  for (const auto* name : {"LD_PRELOAD",
+                           "ld_audit",
+                           "TZ",
+                           "LANG",
+                           "LC_ALL",
+                           "LOCPATH",
+                           "NLSPATH",
+                           "RES_OPTIONS",
+                           "HOSTALIASES",
+                           "PATH",
+                           "OPENSSL_MODULES",
+                           "SSL_CERT_FILE",
+                           "SSLKEYLOGFILE",
+                           "CTLOG_FILE",
+                           "RANDFILE",
+                           "QLOGDIR",
+                           "PKCS11_PROVIDER_MODULE",
+                           "PKCS11_PROVIDER_DEBUG",
+                           "PKCS11_MODULE_PATH",
+                           "GRPC_TRACE",
+                           "grpc_verbosity",
+                           "NOTIFY_SOCKET",
+                           "SYSTEMD_LOG_LEVEL",
+                           "CREDENTIALS_DIRECTORY",
+                           "INVOCATION_ID",
+                           "JOURNAL_STREAM",
+                           "RUNTIME_DIRECTORY",
+                           "ASSERTIOND_SERVER"}) {
+    const auto config = with(name);
+    ASSERT_FALSE(config) << name;
+    EXPECT_TRUE(std::ranges::any_of(config.error(), [&](const auto& error) { return error.contains(name); })) << name;
+  }
+  for (const auto* name : {"ChrystokiConfigurationPath", "CKNFAST_LOADSHARING", "PKCS11_PROXY_SOCKET", "HOME"}) {
+    const auto config = with(name);
+    EXPECT_TRUE(config || std::ranges::none_of(config.error(), [](const auto& e) { return e.contains("environment"); }))
+        << name;
+  }
 }
 
 TEST(Config, NamesTheFieldsThatNeedARestart) {
