@@ -84,11 +84,14 @@ bool HasAttributes(const TokenInfo& token, const TokenUri::Attributes& wanted) {
 
 }  // namespace
 
-Error CryptokiError(const char* function, CK_RV rv) {
+std::string CryptokiText(CK_RV rv) {
   std::array<char, 2 * sizeof rv> digits{};
   char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), rv, 16).ptr;
-  const auto detail =
-      std::string(function) + ": " + p11_kit_strerror(rv) + " (0x" + std::string(digits.data(), end) + ")";
+  return std::string(p11_kit_strerror(rv)) + " (0x" + std::string(digits.data(), end) + ")";
+}
+
+Error CryptokiError(const char* function, CK_RV rv) {
+  const auto detail = std::string(function) + ": " + CryptokiText(rv);
   return BlamesRequest(rv) ? Error{Code::kInternal, "the HSM refused the operation", detail}
                            : Error{Code::kUnavailable, "the HSM is not available; try again", detail};
 }
