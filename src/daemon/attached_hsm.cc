@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "assertion/client.h"
 #include "assertion/clock.h"
 #include "keys/file_ledger.h"
 #include "keys/token_ledger.h"
@@ -114,7 +115,7 @@ void AttachedHsm::Watch(Watchers watchers) {
                      }
                      failing = !status;
                      key_log_->LogChanges(*keys_);
-                     TellWhatCannotBeAsked();
+                     TellWhatWasLearnt();
                      MeasureSessions();
                      refreshed(status);
                    });
@@ -122,8 +123,27 @@ void AttachedHsm::Watch(Watchers watchers) {
                     std::move(watchers.may_reload));
 }
 
-// Once for each attribute.
-void AttachedHsm::TellWhatCannotBeAsked() {
+// Once for each attribute, and for each type of key.
+void AttachedHsm::TellWhatWasLearnt() {
+  for (const auto& [type, trial] : token_->trials()) {
+    if (!told_.emplace(type).second) {
+      continue;
+    }
+    if (trial.held()) {
+      spdlog::info("HSM '{}': custody of {} keys was tried and held", name_, type);
+    } else {
+      spdlog::warn("HSM '{}': unproven custody of {} keys: it let a throw-away key out by {}", name_, type,
+                   trial.Names(WayOutcome::kLetThrough));
+    }
+    if (const auto loose = trial.Names(WayOutcome::kFlagNotProtected); !loose.empty()) {
+      spdlog::warn("HSM '{}' lets attributes of {} keys be changed or misused, and the keys stay inside: {}", name_,
+                   type, loose);
+    }
+    if (!trial.left_behind.empty()) {
+      spdlog::warn("HSM '{}': the throw-away key '{}' may still be there, see doctor: {}", name_, kTrialKeyLabel,
+                   trial.left_behind);
+    }
+  }
   for (const auto& attribute : token_->not_asked()) {
     if (told_.insert(attribute).second) {
       spdlog::warn("HSM '{}' takes no {} in the template of a new key: new keys do without it", name_, attribute);

@@ -56,7 +56,7 @@ class AttachedHsm {
  private:
   AttachedHsm() = default;
   void MeasureSessions();
-  void TellWhatCannotBeAsked();
+  void TellWhatWasLearnt();
 
   std::string name_;
   std::chrono::seconds refresh_interval_{};
@@ -67,7 +67,7 @@ class AttachedHsm {
   std::unique_ptr<KeyCustodian> custodian_;
   std::unique_ptr<SigningQueue> queue_;
   std::optional<KeyLog> key_log_;
-  std::set<std::string, std::less<>> told_;  // what the log has said that templates may not hold
+  std::set<std::string, std::less<>> told_;  // what the log has said of templates and custody
   std::optional<Recovery> recovery_;
   bool measures_sessions_ = false;  // read by the thread of KeepFresh alone
   std::jthread measuring_;

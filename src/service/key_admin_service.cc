@@ -250,6 +250,7 @@ Result<v1::GetKeyResponse> KeyAdminService::GetKey(const v1::GetKeyRequest& requ
   ASSIGN_OR_RETURN(const auto key, administration_.Get(request.client_id(), request.kid()));
   v1::GetKeyResponse response;
   *response.mutable_key() = ToProto(key);
+  response.set_custody(key.custody);
   return response;
 }
 
