@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 
+#include "assertion/client.h"
+#include "cli/doctor/hsm_trial.h"
 #include "cli/opened_hsm.h"
 #include "cli/text.h"
 #include "config/regular_file.h"
@@ -297,7 +299,8 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
 
 }  // namespace
 
-std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal) {
+std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisRequest& request) {
+  const auto& removal = request.removal;
   std::vector<Finding> findings = {{.name = "clock", .ok = true, .text = ClockText(now)}};
   Modules modules;
   std::vector<std::unique_ptr<DiagnosedHsm>> opened;
@@ -307,7 +310,9 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
     if (hsm == nullptr) {
       continue;
     }
-    if (!removal.client_id.empty()) {
+    if (removal.client_id == kTrialKeyLabel) {
+      RemoveLeftOvers(*hsm->token, findings);
+    } else if (!removal.client_id.empty()) {
       Remove(*hsm->token, *hsm->ledger, removal, findings);
     }
     const bool first = opened.front().get() == hsm;
@@ -321,6 +326,10 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
     }
     DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
     DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
+    DiagnoseLeftOvers(*hsm->token, findings);
+    if (request.tries) {
+      TryHsm(*hsm->token, *hsm->certifier, config, findings);
+    }
     for (const auto& client : config.clients) {
       DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
     }
