@@ -1,7 +1,6 @@
 #include "p11/custody_trial.h"
 
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
@@ -14,8 +13,8 @@
 
 #include "assertion/client.h"
 #include "p11/attribute.h"
-#include "p11/key_pair.h"
 #include "p11/objects.h"
+#include "p11/throw_away_pair.h"
 
 namespace assertion::p11 {
 namespace {
@@ -84,6 +83,7 @@ bool IsVague(CK_RV rv) {
     case CKR_FUNCTION_FAILED:
     case CKR_GENERAL_ERROR:
     case CKR_HOST_MEMORY:
+    case CKR_OPERATION_ACTIVE:
       return true;
     default:
       return false;
@@ -97,9 +97,13 @@ WayOutcome OutcomeOf(CK_RV rv, WayOutcome when_taken) {
 // The ways, tried on one key. Each step adds what it found.
 class Trial {
  public:
-  Trial(Session& session, const Algorithm& algorithm, const AttributeTypes& left_out, CK_OBJECT_HANDLE private_key,
-        CK_OBJECT_HANDLE public_key)
-      : session_(session), algorithm_(algorithm), left_out_(left_out), key_(private_key), public_key_(public_key) {}
+  Trial(Session& session, Session& uses, const Algorithm& algorithm, const ThrowAwayPair& pair)
+      : session_(session),
+        uses_(uses),
+        algorithm_(algorithm),
+        left_out_(pair.left_out),
+        key_(pair.private_key),
+        public_key_(pair.public_key) {}
 
   Status Run() {
     RETURN_IF_ERROR(Read());
@@ -154,7 +158,7 @@ class Trial {
                      session_.Ask("C_GetAttributeValue", [&](auto& functions, CK_SESSION_HANDLE session) {
                        return functions.C_GetAttributeValue(session, object, &attribute, 1);
                      }));
-    return Answer{.rv = rv, .out = spill.HoldsAnything()};
+    return Answer{.rv = rv, .out = rv == CKR_OK && attribute.ulValueLen != 0 && spill.HoldsAnything()};
   }
 
   Status Read() {
@@ -345,18 +349,18 @@ class Trial {
   using Init = CK_RV (*CK_FUNCTION_LIST::*)(CK_SESSION_HANDLE, CK_MECHANISM*, CK_OBJECT_HANDLE);
   using Finish = CK_RV (*CK_FUNCTION_LIST::*)(CK_SESSION_HANDLE, CK_BYTE*, CK_ULONG, CK_BYTE*, CK_ULONG*);
 
-  // Ends what it began, because a session has one operation at a time.
+  // Ends what it began, as far as the token lets it: a session has one operation at a time.
   Status Begin(const char* function, Init init, Finish finish) {
     CK_MECHANISM mechanism{.mechanism = CKM_RSA_PKCS, .pParameter = nullptr, .ulParameterLen = 0};
-    ASSIGN_OR_RETURN(const auto rv, session_.Ask(function, [&](auto& functions, CK_SESSION_HANDLE session) {
+    ASSIGN_OR_RETURN(const auto rv, uses_.Ask(function, [&](auto& functions, CK_SESSION_HANDLE session) {
       return (functions.*init)(session, &mechanism, key_);
     }));
     Add(function, rv, WayOutcome::kFlagNotProtected);
     if (rv == CKR_OK) {
       Spill spill;
       CK_ULONG size = Spill::kSize;
-      std::array<CK_BYTE, 16> input{};
-      RETURN_IF_ERROR(session_.Ask(function, [&](auto& functions, CK_SESSION_HANDLE session) {
+      Bytes input(static_cast<std::size_t>(algorithm_.default_key_bits()) / 8);
+      RETURN_IF_ERROR(uses_.Ask(function, [&](auto& functions, CK_SESSION_HANDLE session) {
         return (functions.*finish)(session, input.data(), input.size(), spill.data(), &size);
       }));
     }
@@ -394,6 +398,7 @@ class Trial {
   }
 
   Session& session_;
+  Session& uses_;
   const Algorithm& algorithm_;
   const AttributeTypes& left_out_;
   const CK_OBJECT_HANDLE key_;
@@ -405,68 +410,21 @@ class Trial {
   std::vector<TriedWay> ways_;
 };
 
-// True: the object shows the trial's CKA_ID and label. After a key was destroyed, tpm2-pkcs11 (1.9.0) may return
-// handles of other keys, so nothing is done to an object without this look at it.
-Result<bool> IsOwn(Session& session, CK_OBJECT_HANDLE object, BytesView id) {
-  ASSIGN_OR_RETURN(const auto read_id, session.Read(object, CKA_ID));
-  ASSIGN_OR_RETURN(const auto label, ReadText(session, object, CKA_LABEL));
-  return read_id && std::ranges::equal(*read_id, id) && label == kTrialKeyLabel;
-}
-
-// The one object of the trial's pair in this class.
-Result<CK_OBJECT_HANDLE> FindOwn(Session& session, CK_OBJECT_CLASS object_class, BytesView id) {
-  ASSIGN_OR_RETURN(const auto found, FindById(session, object_class, id));
-  if (found.size() == 1) {
-    ASSIGN_OR_RETURN(const bool own, IsOwn(session, found.front(), id));
-    if (own) {
-      return found.front();
-    }
-  }
-  return Fail(Code::kKeyAmbiguous, "the token does not show the throw-away key that it made, or shows it twice",
-              std::to_string(found.size()) + " objects with CKA_ID " + Hex(id));
-}
-
-Status DestroyOwn(Session& session, BytesView id) {
-  Status all;
-  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
-    ASSIGN_OR_RETURN(const auto found, FindById(session, object_class, id));
-    for (const auto object : found) {
-      const auto own = IsOwn(session, object, id);
-      auto destroyed = !own ? std::unexpected(own.error()) : *own ? session.Destroy(object) : Status();
-      all = destroyed ? std::move(all) : std::move(destroyed);
-    }
-  }
-  return all;
-}
-
 }  // namespace
 
-Result<TriedCustody> TryCustody(Session& session, const Algorithm& algorithm, const AttributeTypes& left_out) {
-  constexpr std::size_t kIdOctets = 16;
-  Bytes id(kIdOctets);
-  if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) {
-    return Fail(Code::kInternal, "no random octets for a CKA_ID", "RAND_bytes");
-  }
-  const NewKey key{
-      .label = std::string(kTrialKeyLabel), .id = id, .algorithm = &algorithm, .bits = algorithm.default_key_bits()};
-  auto settled = NegotiateKeyPair(session, key, left_out);
-  const auto private_key =
-      settled ? FindOwn(session, CKO_PRIVATE_KEY, id) : Result<CK_OBJECT_HANDLE>(std::unexpected(settled.error()));
-  const auto public_key = private_key ? FindOwn(session, CKO_PUBLIC_KEY, id) : private_key;
-  if (!public_key) {
-    static_cast<void>(DestroyOwn(session, id));  // most often there is none
-    return std::unexpected(public_key.error());
-  }
-  Trial trial(session, algorithm, *settled, *private_key, *public_key);
+Result<TriedCustody> TryCustody(Session& session, Session& uses, const Algorithm& algorithm,
+                                const AttributeTypes& left_out) {
+  ASSIGN_OR_RETURN(auto pair, ThrowAwayPair::Make(session, algorithm, left_out));
+  Trial trial(session, uses, algorithm, pair);
   auto ran = trial.Run();
-  if (ran) {  // a token that ceased to answer must not count as one that refuses
-    const auto still = IsOwn(session, *private_key, id);
-    ran = still ? session.CheckLogin() : std::unexpected(still.error());
+  if (ran) {
+    ran = pair.Check(session);  // a token that ceased to answer must not count as one that refuses
   }
   const auto cleaned = trial.Clean();
-  const auto destroyed = DestroyOwn(session, id);
+  const auto destroyed = pair.Destroy(session);
   RETURN_IF_ERROR(ran);
-  TriedCustody tried{.trial = {.ways = std::move(trial.ways()), .left_behind = {}}, .left_out = std::move(*settled)};
+  TriedCustody tried{.trial = {.ways = std::move(trial.ways()), .left_behind = {}},
+                     .left_out = std::move(pair.left_out)};
   for (const auto* failed : {&cleaned, &destroyed}) {
     tried.trial.left_behind += *failed ? "" : failed->error().ToString();
   }

@@ -104,7 +104,8 @@ Result<CustodyTrial> HsmToken::TryCustody(const Algorithm& algorithm) {
   auto learnt = LearntOf(type);
   if (!learnt.trial) {
     ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
-    ASSIGN_OR_RETURN(auto tried, p11::TryCustody(session, algorithm, learnt.left_out));
+    ASSIGN_OR_RETURN(auto uses, login_->OpenSession(CKF_RW_SESSION));
+    ASSIGN_OR_RETURN(auto tried, p11::TryCustody(session, uses, algorithm, learnt.left_out));
     learnt = {.left_out = std::move(tried.left_out), .trial = std::move(tried.trial)};
     const MutexLock lock(learnt_mutex_);
     learnt_[&type] = learnt;

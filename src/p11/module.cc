@@ -87,7 +87,11 @@ bool HasAttributes(const TokenInfo& token, const TokenUri::Attributes& wanted) {
 std::string CryptokiText(CK_RV rv) {
   std::array<char, 2 * sizeof rv> digits{};
   char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), rv, 16).ptr;
-  return std::string(p11_kit_strerror(rv)) + " (0x" + std::string(digits.data(), end) + ")";
+  // p11-kit has no text for these.
+  const std::string text = rv == CKR_OK                  ? "CKR_OK"
+                           : rv == CKR_ACTION_PROHIBITED ? "CKR_ACTION_PROHIBITED"
+                                                         : p11_kit_strerror(rv);
+  return text + " (0x" + std::string(digits.data(), end) + ")";
 }
 
 Error CryptokiError(const char* function, CK_RV rv) {
