@@ -65,6 +65,7 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->token_ = std::move(token);
   ASSIGN_OR_RETURN(auto certifier, x509::Certifier::New(config.hsms[rank].module_path(), config.hsms[rank].init_args));
   hsm->certifier_ = std::move(certifier);
+  hsm->pending_file_ = config.PendingPath(rank, hsm->token_->info().serial);
   ASSIGN_OR_RETURN(auto ledger, OpenLedger(config, rank, *hsm->token_));
   hsm->ledger_ = std::move(ledger);
   RETURN_IF_ERROR(TakeOver(*hsm->ledger_, hsm->name_));

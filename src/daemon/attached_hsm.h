@@ -43,7 +43,7 @@ class AttachedHsm {
 
   const std::string& name() const { return name_; }
   Hsm parts() const { return {name_, *token_, *keys_, *queue_}; }
-  AdministeredHsm administered() const { return {name_, *token_, *keys_, *custodian_}; }
+  AdministeredHsm administered() const { return {name_, *token_, *keys_, *custodian_, pending_file_}; }
 
   // Refuses ledgers older than those that the audit log has seen on this token, and calls `record` for those in use.
   void Remember(const std::vector<audit::LedgerVersion>& seen, std::function<void(const audit::LedgerVersion&)> record);
@@ -59,6 +59,7 @@ class AttachedHsm {
   void TellWhatWasLearnt();
 
   std::string name_;
+  std::string pending_file_;  // see AdministeredHsm
   std::chrono::seconds refresh_interval_{};
   std::unique_ptr<p11::HsmToken> token_;
   std::unique_ptr<x509::Certifier> certifier_;

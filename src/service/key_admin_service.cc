@@ -346,7 +346,8 @@ KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hs
       peers_(peers),
       audit_(audit),
       administration_(administered, [this](std::string_view client_id) { return RulesOf(client_id); }),
-      approvals_(administration_, administered().front().token, x509::RandomOctets, ReadStoredRequest) {
+      approvals_(administration_, administered().front().token, x509::RandomOctets, ReadStoredRequest,
+                 administered().front().pending_file) {
   const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
     Serve(method, {.awaited = awaited,
                    .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },

@@ -130,7 +130,9 @@ void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Clie
 }
 
 // Lists the ledgers that verify, and the objects named like a ledger or a pending change that do not.
-void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>& findings) {
+// `pending_file`: see PendingChanges.
+void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, const std::string& pending_file,
+                     std::vector<Finding>& findings) {
   const auto contents = ledger.Read();
   if (!contents) {
     findings.push_back({.name = "ledger", .ok = false, .text = contents.error().ToString()});
@@ -157,7 +159,7 @@ void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>&
   for (const auto& stray : contents->strays) {
     add(stray, "ledger");
   }
-  const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets).Strays();
+  const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets, {}, pending_file).Strays();
   for (std::size_t i = 0; pending && i < pending->size(); ++i) {
     add((*pending)[i], "pending change");
   }
@@ -324,7 +326,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
     if (config.tls && config.RankOf(config.tls->hsm) == rank) {
       DiagnoseTls(*config.tls, *hsm->token, now, findings);
     }
-    DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
+    DiagnoseLedgers(*hsm->token, *hsm->ledger, config.PendingPath(rank, hsm->token->info().serial), findings);
     DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
     DiagnoseLeftOvers(*hsm->token, findings);
     if (request.tries) {
