@@ -18,7 +18,9 @@ inline constexpr std::string_view kAuditKeyLabel = "assertiond-audit";
 inline constexpr std::string_view kTlsKeyLabel = "assertiond-tls";
 inline constexpr std::string_view kLedgerKeyLabel = "assertiond-ledger";
 inline constexpr std::string_view kTakeoverKeyLabel = "assertiond-takeover";
-inline constexpr std::array kOwnKeyLabels = {kAuditKeyLabel, kTlsKeyLabel, kLedgerKeyLabel, kTakeoverKeyLabel};
+inline constexpr std::string_view kTrialKeyLabel = "assertiond-trial";  // throw-away keys: see p11/custody_trial.h
+inline constexpr std::array kOwnKeyLabels = {kAuditKeyLabel, kTlsKeyLabel, kLedgerKeyLabel, kTakeoverKeyLabel,
+                                             kTrialKeyLabel};
 
 // How the identity server learns a client's keys. kCertificate: it stores one certificate, so a new key needs a staged
 // cut-over. kJwks: it reads a JWK Set from a URL, in which the old and the new key overlap.

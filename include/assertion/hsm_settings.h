@@ -17,17 +17,20 @@ using AttributeNames = std::set<std::string, std::less<>>;
 inline constexpr std::array<std::string_view, 5> kEssentialAttributes = {"CKA_SENSITIVE", "CKA_EXTRACTABLE", "CKA_SIGN",
                                                                          "CKA_PRIVATE", "CKA_TOKEN"};
 
-// The attributes that an operator may accept although the token does not show them as custody requires.
-inline constexpr std::array<std::string_view, 9> kAcceptableAttributes = {
-    "CKA_ALWAYS_SENSITIVE", "CKA_NEVER_EXTRACTABLE", "CKA_LOCAL",    "CKA_DECRYPT",   "CKA_UNWRAP",
-    "CKA_DERIVE",           "CKA_SIGN_RECOVER",      "CKA_COPYABLE", "CKA_MODIFIABLE"};
+// In accept_unshown: keys may be made on a token that let a throw-away key out (see CustodyTrial).
+inline constexpr std::string_view kCustody = "custody";
+
+// What an operator may accept although the token does not show it as custody requires.
+inline constexpr std::array<std::string_view, 10> kAcceptable = {
+    "CKA_ALWAYS_SENSITIVE", "CKA_NEVER_EXTRACTABLE", "CKA_LOCAL",    "CKA_DECRYPT",    "CKA_UNWRAP",
+    "CKA_DERIVE",           "CKA_SIGN_RECOVER",      "CKA_COPYABLE", "CKA_MODIFIABLE", kCustody};
 
 // An HSM as the configuration names it: the field hsm, or an entry of it.
 struct HsmSettings {
   TokenUri uri;
   std::string init_args;                           // for C_Initialize, as pReserved; empty: none
   std::map<std::string, std::string> environment;  // set in this process before the module is loaded
-  AttributeNames accept_unshown;                   // of kAcceptableAttributes
+  AttributeNames accept_unshown;                   // of kAcceptable
 
   const std::string& module_path() const { return uri.module_path(); }
   const std::string& pin_path() const { return uri.pin_path(); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 
 #include "assertion/algorithm.h"
 #include "assertion/bytes.h"
+#include "assertion/custody_trial.h"
 #include "assertion/error.h"
 #include "assertion/public_key.h"
 
@@ -99,6 +101,21 @@ struct TokenDescription {
   std::vector<std::string> flags;  // for example CKF_LOGIN_REQUIRED
   // Attributes that this process could not ask for in a new key's template, because the token refuses them there.
   std::set<std::string, std::less<>> not_asked;
+  std::map<std::string_view, CustodyTrial>
+      trials;                             // by KeyType::name; a type without one was not tried in this process
+  bool accepts_unproven_custody = false;  // the operator does (accept_unshown of the field hsm)
+
+  // For a person: what is known of the custody of keys of this type.
+  std::string CustodyText(const KeyType& type) const {
+    const auto tried = trials.find(type.name);
+    const std::string accepted = accepts_unproven_custody ? "; the operator accepts it (accept_unshown)" : "";
+    if (tried == trials.end()) {
+      return "not tried since the server started" + accepted;
+    }
+    return tried->second.held() ? "held: the token refused every way out that was tried"
+                                : "unproven: the token let a throw-away key out by " +
+                                      tried->second.Names(WayOutcome::kLetThrough) + accepted;
+  }
 };
 
 struct NewKey {

@@ -89,6 +89,11 @@ struct Config {
 
   // The ledger file of the HSM with that rank: ledger_path for the first, ledger_path.SERIAL for another.
   std::string LedgerPath(std::size_t rank, const std::string& serial) const;
+
+  // The file for pending changes that this HSM does not store, beside the ledger's; empty: the ledger is on the token.
+  std::string PendingPath(std::size_t rank, const std::string& serial) const {
+    return ledger_path.empty() ? "" : LedgerPath(rank, serial) + ".pending";
+  }
 };
 
 // The fields that differ and take effect only at a start.

@@ -79,16 +79,16 @@ std::map<std::string, std::string> TakeEnvironment(Fields& fields) {
 AttributeNames TakeAccepted(Fields& fields) {
   AttributeNames accepted;
   for (auto& name : fields.TakeStrings("accept_unshown", false)) {
-    if (IsOneOf(kAcceptableAttributes, name)) {
+    if (IsOneOf(kAcceptable, name)) {
       accepted.insert(std::move(name));
     } else if (IsOneOf(kEssentialAttributes, name)) {
       fields.Refuse("accept_unshown", name + " cannot be given up: it keeps the key in the HSM and behind its login");
     } else {
       std::string known;
-      for (const auto attribute : kAcceptableAttributes) {
-        known.append(known.empty() ? "" : ", ").append(attribute);
+      for (const auto acceptable : kAcceptable) {
+        known.append(known.empty() ? "" : ", ").append(acceptable);
       }
-      fields.Refuse("accept_unshown", "must be attributes of this list: " + known);
+      fields.Refuse("accept_unshown", "must be of this list: " + known);
     }
   }
   return accepted;

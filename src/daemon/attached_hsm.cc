@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "assertion/client.h"
 #include "assertion/clock.h"
 #include "keys/file_ledger.h"
 #include "keys/token_ledger.h"
@@ -64,6 +65,7 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->token_ = std::move(token);
   ASSIGN_OR_RETURN(auto certifier, x509::Certifier::New(config.hsms[rank].module_path(), config.hsms[rank].init_args));
   hsm->certifier_ = std::move(certifier);
+  hsm->pending_file_ = config.PendingPath(rank, hsm->token_->info().serial);
   ASSIGN_OR_RETURN(auto ledger, OpenLedger(config, rank, *hsm->token_));
   hsm->ledger_ = std::move(ledger);
   RETURN_IF_ERROR(TakeOver(*hsm->ledger_, hsm->name_));
@@ -114,7 +116,7 @@ void AttachedHsm::Watch(Watchers watchers) {
                      }
                      failing = !status;
                      key_log_->LogChanges(*keys_);
-                     TellWhatCannotBeAsked();
+                     TellWhatWasLearnt();
                      MeasureSessions();
                      refreshed(status);
                    });
@@ -122,8 +124,27 @@ void AttachedHsm::Watch(Watchers watchers) {
                     std::move(watchers.may_reload));
 }
 
-// Once for each attribute.
-void AttachedHsm::TellWhatCannotBeAsked() {
+// Once for each attribute, and for each type of key.
+void AttachedHsm::TellWhatWasLearnt() {
+  for (const auto& [type, trial] : token_->trials()) {
+    if (!told_.emplace(type).second) {
+      continue;
+    }
+    if (trial.held()) {
+      spdlog::info("HSM '{}': custody of {} keys was tried and held", name_, type);
+    } else {
+      spdlog::warn("HSM '{}': unproven custody of {} keys: it let a throw-away key out by {}", name_, type,
+                   trial.Names(WayOutcome::kLetThrough));
+    }
+    if (const auto loose = trial.Names(WayOutcome::kFlagNotProtected); !loose.empty()) {
+      spdlog::warn("HSM '{}' lets attributes of {} keys be changed or misused, and the keys stay inside: {}", name_,
+                   type, loose);
+    }
+    if (!trial.left_behind.empty()) {
+      spdlog::warn("HSM '{}': the throw-away key '{}' may still be there, see doctor: {}", name_, kTrialKeyLabel,
+                   trial.left_behind);
+    }
+  }
   for (const auto& attribute : token_->not_asked()) {
     if (told_.insert(attribute).second) {
       spdlog::warn("HSM '{}' takes no {} in the template of a new key: new keys do without it", name_, attribute);

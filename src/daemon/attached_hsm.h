@@ -43,7 +43,7 @@ class AttachedHsm {
 
   const std::string& name() const { return name_; }
   Hsm parts() const { return {name_, *token_, *keys_, *queue_}; }
-  AdministeredHsm administered() const { return {name_, *token_, *keys_, *custodian_}; }
+  AdministeredHsm administered() const { return {name_, *token_, *keys_, *custodian_, pending_file_}; }
 
   // Refuses ledgers older than those that the audit log has seen on this token, and calls `record` for those in use.
   void Remember(const std::vector<audit::LedgerVersion>& seen, std::function<void(const audit::LedgerVersion&)> record);
@@ -56,9 +56,10 @@ class AttachedHsm {
  private:
   AttachedHsm() = default;
   void MeasureSessions();
-  void TellWhatCannotBeAsked();
+  void TellWhatWasLearnt();
 
   std::string name_;
+  std::string pending_file_;  // see AdministeredHsm
   std::chrono::seconds refresh_interval_{};
   std::unique_ptr<p11::HsmToken> token_;
   std::unique_ptr<x509::Certifier> certifier_;
@@ -67,7 +68,7 @@ class AttachedHsm {
   std::unique_ptr<KeyCustodian> custodian_;
   std::unique_ptr<SigningQueue> queue_;
   std::optional<KeyLog> key_log_;
-  std::set<std::string, std::less<>> told_;  // what the log has said that templates may not hold
+  std::set<std::string, std::less<>> told_;  // what the log has said of templates and custody
   std::optional<Recovery> recovery_;
   bool measures_sessions_ = false;  // read by the thread of KeepFresh alone
   std::jthread measuring_;

@@ -17,6 +17,7 @@ struct AdministeredHsm {
   Token& token;
   KeyRing& keys;
   KeyCustodian& custodian;
+  std::string pending_file = {};  // for pending changes that the token does not store; empty: none
 };
 
 // The HSMs that are attached now, in the order of the configuration. There is always one. Any thread may call it.

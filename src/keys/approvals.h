@@ -34,12 +34,13 @@ class Approvals {
     Status removed;  // an error: the change was made, and still waits on the token
   };
 
-  // `administration` and `token` must outlive it.
+  // `administration` and `token` must outlive it. `pending_file`: see PendingChanges.
   Approvals(const KeyAdministration& administration, Token& token, Random random,
-            PendingChanges::ReadRequest read_request)
+            PendingChanges::ReadRequest read_request, std::string pending_file = {})
       : administration_(administration),
         pending_(
-            token, [&administration] { return administration.Now(); }, std::move(random), std::move(read_request)) {}
+            token, [&administration] { return administration.Now(); }, std::move(random), std::move(read_request),
+            std::move(pending_file)) {}
 
   // Keeps the change for `window`. Errors as of KeyAdministration::Check and PendingChanges::Add.
   Result<PendingChange> Propose(const Caller& caller, KeyChange change, std::chrono::seconds window);

@@ -16,6 +16,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// Members "trial" of the report.
+constexpr std::string_view kHeld = "held";
+constexpr std::string_view kUnproven = "unproven";
+constexpr std::string_view kNotTried = "not tried";
+
 constexpr std::string_view kType = "assertiond-evidence+json";
 
 // What custody asks of a key, whatever the report says of it.
@@ -51,6 +56,22 @@ ordered_json TokenJson(const TokenDescription& token) {
                        {"flags", token.flags}};
   if (!token.not_asked.empty()) {
     json["attributes_not_asked"] = token.not_asked;
+  }
+  return json;
+}
+
+// What this process found when it tried the token with a throw-away key of the same type.
+ordered_json CustodyJson(const TokenDescription& token, const KeyType& type) {
+  const auto tried = token.trials.find(type.name);
+  ordered_json json = {{"trial", tried == token.trials.end() ? kNotTried : tried->second.held() ? kHeld : kUnproven}};
+  if (tried != token.trials.end()) {
+    auto& ways = json["ways"] = ordered_json::array();
+    for (const auto& way : tried->second.ways) {
+      ways.push_back({{"way", way.name}, {"outcome", OutcomeName(way.outcome)}, {"answer", way.answer}});
+    }
+  }
+  if (token.accepts_unproven_custody) {
+    json["accepted_by_operator"] = true;
   }
   return json;
 }
@@ -131,6 +152,28 @@ void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& f
   }
 }
 
+// A report of an older version has no trial.
+void CheckCustodyTrial(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  const auto custody = report.value("custody", ordered_json());
+  if (!custody.is_object()) {
+    return;
+  }
+  const auto trial = TextOf(custody, "trial");
+  const bool accepted = custody.value("accepted_by_operator", ordered_json()) == true;
+  std::string ways;
+  for (const auto& way : custody.value("ways", ordered_json::array())) {
+    if (way.is_object() && TextOf(way, "outcome") == OutcomeName(WayOutcome::kLetThrough)) {
+      ways += (ways.empty() ? "" : ", ") + TextOf(way, "way");
+    }
+  }
+  findings.push_back({trial == kHeld || (trial == kNotTried && !accepted),
+                      "custody: " +
+                          (trial == kHeld       ? "the token refused every way out that was tried on a throw-away key"
+                           : trial == kNotTried ? std::string("not tried since the server started")
+                                                : "unproven, the token let a throw-away key out by " + ways) +
+                          (accepted && trial != kHeld ? "; the operator accepts it (accept_unshown)" : "")});
+}
+
 void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key,
                       std::vector<EvidenceFinding>& findings) {
   const auto pem = TextOf(report, "certificate");
@@ -167,6 +210,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"token", TokenJson(description)},
                          {"attributes_are", BehindAttributes(description.module)},
                          {"attributes", AttributesJson(*found)},
+                         {"custody", CustodyJson(description, algorithm.key_type())},
                          {"certificate", x509::ToPem(key.key->chain)},
                          {"schedule", ScheduleJson(key.record, version, now)}};
   auto input = jws::SigningInput(jws::EncodedHeader(algorithm, key.record.kid, kType), Dump(report, -1));
@@ -192,6 +236,7 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   const auto key = jws::ParseJwk(parsed->claims["jwk"]);
   CheckSignature(*parsed, key, evidence.findings);
   CheckAttributes(parsed->claims, evidence.findings);
+  CheckCustodyTrial(parsed->claims, evidence.findings);
   CheckCertificate(parsed->claims, key, evidence.findings);
   return evidence;
 }

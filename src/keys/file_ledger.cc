@@ -1,61 +1,12 @@
 #include "keys/file_ledger.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <optional>
 #include <utility>
 
-#include "assertion/descriptor.h"
 #include "assertion/mutex.h"
 #include "keys/machine_lock.h"
 
 namespace assertion {
-namespace {
-
-constexpr off_t kMaxFileSize = off_t{16} << 20U;
-
-std::unexpected<Error> Unusable(const std::string& what, const std::string& why) {
-  return Fail(Code::kLedgerUnusable, "the ledger file cannot be used", what + ": " + why);
-}
-
-// The file's text; nothing when there is no file.
-Result<std::optional<std::string>> ReadFile(const std::string& path) {
-  const Descriptor file(
-      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));  // a FIFO is not waited for
-  if (file.get() < 0) {
-    if (errno == ENOENT) {
-      return std::nullopt;
-    }
-    return Unusable(path, std::strerror(errno));
-  }
-  struct stat info{};
-  if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    return Unusable(path, "is not a file");
-  }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Unusable(path, "others may write it: chmod 600");
-  }
-  if (info.st_size > kMaxFileSize) {
-    return Unusable(path, "is larger than 16 MiB");
-  }
-  std::string text(static_cast<std::size_t>(info.st_size), '\0');
-  std::size_t got = 0;
-  while (got < text.size()) {
-    const auto count = read(file.get(), text.data() + got, text.size() - got);
-    if (count <= 0) {
-      return Unusable(path, count == 0 ? "became shorter" : std::strerror(errno));
-    }
-    got += static_cast<std::size_t>(count);
-  }
-  return text;
-}
-
-}  // namespace
 
 class FileLedger::FileHold final : public Ledger::Hold {
  public:
@@ -74,7 +25,7 @@ class FileLedger::FileHold final : public Ledger::Hold {
   Status Commit(const ClientLedger& next) override {
     static Mutex writing;  // the lock keeps other processes away, and not this one's brake
     const MutexLock alone(writing);
-    const auto entries = owner_.ReadEntries();
+    const auto entries = owner_.file_.Read();
     const auto kept = entries ? owner_.Gather(*entries) : std::unexpected(entries.error());
     ASSIGN_OR_RETURN(const auto versions, kept ? kept->VersionsOf(next.client_id) : std::unexpected(kept.error()));
     if ((versions.empty() ? 0 : versions.front().ledger->version) != current_.version) {
@@ -89,7 +40,7 @@ class FileLedger::FileHold final : public Ledger::Hold {
       }
     }
     after.push_back(std::move(text));
-    return owner_.Write(after);
+    return owner_.file_.Write(after);
   }
 
  private:
@@ -97,15 +48,6 @@ class FileLedger::FileHold final : public Ledger::Hold {
   const MachineLock lock_;
   ClientLedger current_;
 };
-
-Result<FileLedger::Entries> FileLedger::ReadEntries() const {
-  const auto text = ReadFile(path_);
-  if (!text) {
-    return std::unexpected(text.error());
-  }
-  auto entries = *text ? ParseLedgerFile(**text) : Result<Entries>(Entries());
-  return entries ? entries : Unusable(path_, entries.error().message);
-}
 
 Result<KeptLedgers> FileLedger::Gather(const Entries& entries) {
   KeptLedgers kept;
@@ -121,33 +63,16 @@ Result<KeptLedgers> FileLedger::Gather(const Entries& entries) {
 }
 
 Result<LedgerContents> FileLedger::Read() {
-  const auto entries = ReadEntries();
+  const auto entries = file_.Read();
   ASSIGN_OR_RETURN(const auto kept, entries ? Gather(*entries) : std::unexpected(entries.error()));
   seal_.EndRound();
   return kept.Contents();
 }
 
-Result<MachineLock> FileLedger::Lock(const Patience& patience) const {
-  const auto slash = path_.rfind('/');
-  auto lock = MachineLock::Take(path_.substr(0, slash), path_.substr(slash + 1) + ".lock", patience);
-  if (!lock && lock.error().code == Code::kConfigInvalid) {
-    return Unusable(path_ + ".lock", lock.error().message);
-  }
-  if (!lock) {
-    if (patience.takes_over) {
-      lock.error().message =
-          "another process holds the ledger file's lock for longer than 1 s, and a file's lock cannot "
-          "be broken: end that process, then try again";
-    }
-    return std::unexpected(lock.error());
-  }
-  return lock;
-}
-
 Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client_id, const Patience& patience) {
   RETURN_IF_ERROR(TakeOver());
-  auto lock = Lock(patience);
-  const auto entries = lock ? ReadEntries() : std::unexpected(lock.error());
+  auto lock = file_.Lock(patience);
+  const auto entries = lock ? file_.Read() : std::unexpected(lock.error());
   const auto kept = entries ? Gather(*entries) : std::unexpected(entries.error());
   ASSIGN_OR_RETURN(const auto versions, kept ? kept->VersionsOf(client_id) : std::unexpected(kept.error()));
   return std::make_unique<FileHold>(*this, std::move(*lock), versions, client_id);
@@ -155,8 +80,8 @@ Result<std::unique_ptr<Ledger::Hold>> FileLedger::Take(const std::string& client
 
 // The file changes as a whole: all ledgers are sealed, or none.
 Status FileLedger::SealUnsigned(Takeover& done) {
-  const auto lock = Lock({});
-  auto entries = lock ? ReadEntries() : std::unexpected(lock.error());
+  const auto lock = file_.Lock();
+  auto entries = lock ? file_.Read() : std::unexpected(lock.error());
   ASSIGN_OR_RETURN(const auto kept, entries ? Gather(*entries) : std::unexpected(entries.error()));
   for (const auto& client_id : kept.clients()) {
     const auto versions = kept.VersionsOf(client_id);
@@ -171,30 +96,11 @@ Status FileLedger::SealUnsigned(Takeover& done) {
       done.clients.push_back(client_id);
     }
   }
-  return done.clients.empty() ? Status() : Write(*entries);
+  return done.clients.empty() ? Status() : file_.Write(*entries);
 }
 
 Result<Ledger::Takeover> FileLedger::TakeOver() {
   return seal_.TakeOver([this] { return Read(); }, [this](Takeover& done) { return SealUnsigned(done); });
-}
-
-// Written beside it, synced, renamed, and the folder synced: a crash leaves the old text or the new.
-Status FileLedger::Write(const Entries& entries) const {
-  const auto draft_path = path_ + ".new";
-  const auto folder_path = path_.substr(0, path_.rfind('/') + 1);
-  const Descriptor draft(open(draft_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (draft.get() < 0) {
-    return Unusable(draft_path, std::strerror(errno));
-  }
-  if (!WriteAll(draft, LedgerFileOf(entries)) || fsync(draft.get()) != 0 ||
-      rename(draft_path.c_str(), path_.c_str()) != 0) {
-    return Unusable(draft_path, std::strerror(errno));
-  }
-  const Descriptor folder(open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0 || fsync(folder.get()) != 0) {
-    return Unusable(folder_path, std::strerror(errno));
-  }
-  return {};
 }
 
 }  // namespace assertion

@@ -6,9 +6,9 @@
 
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/entries_file.h"
 #include "keys/kept_ledgers.h"
 #include "keys/ledger.h"
-#include "keys/machine_lock.h"
 
 namespace assertion {
 
@@ -16,15 +16,13 @@ namespace assertion {
 // a key of the token (see Seal): who may write the file, but has no PIN, can only put back what once was there. Before
 // there was a seal the file was {"clients":[{…},…]}.
 //
-// A change is written beside it, synced and renamed over it, under a lock on PATH.lock: the file must be on a file
-// system that all replicas share and that keeps such locks (flock), in a folder that others may not write. The
-// emergency brake goes on beside a change of this process, which then commits nothing; a lock of another process cannot
-// be broken, so after 1 s it is refused.
+// See EntriesFile for how it is written and locked. The emergency brake goes on beside a change of this process, which
+// then commits nothing; a lock of another process cannot be broken, so after 1 s it is refused.
 class FileLedger final : public Ledger {
  public:
   // `path` is absolute; the file need not exist yet, its folder must. A file that others may write is refused, and so
   // is one that is not of this form: an entry that does not verify is a stray. `token` must outlive the ledger.
-  FileLedger(Token& token, std::string path, Random random) : path_(std::move(path)), seal_(token, std::move(random)) {}
+  FileLedger(Token& token, std::string path, Random random) : file_(std::move(path)), seal_(token, std::move(random)) {}
 
   Result<LedgerContents> Read() override;
   Result<std::unique_ptr<Hold>> Take(const std::string& client_id, const Patience& patience = {}) override;
@@ -33,16 +31,12 @@ class FileLedger final : public Ledger {
  private:
   class FileHold;
 
-  // An entry of the file, as it stands there: a JWS, or an unsigned ledger's JSON.
-  using Entries = std::vector<std::string>;
+  using Entries = EntriesFile::Entries;
 
-  Result<MachineLock> Lock(const Patience& patience) const;
-  Result<Entries> ReadEntries() const;
   Result<KeptLedgers> Gather(const Entries& entries);
   Status SealUnsigned(Takeover& done);
-  Status Write(const Entries& entries) const;
 
-  const std::string path_;
+  const EntriesFile file_;
   LedgerSeal seal_;
 };
 

@@ -64,11 +64,13 @@ Status CheckForced(const LedgerAcceptance& acceptance) {
 
 Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client_id, const std::string& kid) {
   ASSIGN_OR_RETURN(auto entry, hsm.keys.Find(client_id, kid));
+  auto custody = hsm.token.Describe().CustodyText(entry.record.algorithm->key_type());
   return KeyStatus{.hsm = hsm.name,
                    .client_id = client_id,
                    .entry = std::move(entry),
                    .version = hsm.keys.VersionOf(client_id),
-                   .now = hsm.keys.Now()};
+                   .now = hsm.keys.Now(),
+                   .custody = std::move(custody)};
 }
 
 // The result that shows the key as it is after the change.

@@ -33,6 +33,7 @@ struct KeyStatus {
   ScheduledKey entry;
   std::int64_t version = 0;  // of the client's keys on this HSM
   Time now;
+  std::string custody = {};  // see TokenDescription::CustodyText
 };
 
 struct KeyList {

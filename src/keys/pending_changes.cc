@@ -116,7 +116,7 @@ Result<PendingChange> PendingChanges::Add(KeyChange change, std::vector<std::str
   ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
   ASSIGN_OR_RETURN(const auto waiting, RemoveExpired());
   RETURN_IF_ERROR(CheckRoom(waiting, pending));
-  RETURN_IF_ERROR(token_.StoreData(kApplication, pending.id, sealed));
+  RETURN_IF_ERROR(Store(pending.id, sealed));
   return pending;
 }
 
@@ -137,10 +137,18 @@ Status PendingChanges::CheckRoom(const std::vector<PendingChange>& waiting, cons
   return {};
 }
 
-// The change with that id, or all changes when it is empty.
-Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
+// kLedgerUnusable: it is a stray, and the message says why. Any other error is the token's.
+Result<PendingChange> PendingChanges::Unseal(const std::string& sealed) const {
+  ASSIGN_OR_RETURN(const auto payload, seal_.Open(Seal::kPendingChange, sealed));
+  auto change = ParsePendingChange(payload, read_request_);
+  if (!change) {
+    return Fail(Code::kLedgerUnusable, "it is signed and is no change");
+  }
+  return std::move(*change);
+}
+
+Status PendingChanges::ReadToken(std::string_view id, Kept& kept) const {
   ASSIGN_OR_RETURN(const auto data, token_.FindData(kApplication, id));
-  Kept kept;
   const auto refuse = [&](const TokenData& object, std::string reason) {
     kept.strays.push_back({.name = Shown(object.label), .reason = std::move(reason)});
   };
@@ -149,31 +157,78 @@ Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
       refuse(object, "it is a public object: anybody may have made it");
       continue;
     }
-    const auto payload = seal_.Open(Seal::kPendingChange, object.value);
-    if (!payload && payload.error().code != Code::kLedgerUnusable) {
-      return std::unexpected(payload.error());
+    auto change = Unseal(object.value);
+    if (!change && change.error().code != Code::kLedgerUnusable) {
+      return std::unexpected(change.error());
     }
-    auto change = payload ? ParsePendingChange(*payload, read_request_) : std::nullopt;
-    if (!payload) {
-      refuse(object, payload.error().message);
-    } else if (!change || change->id != object.label) {
-      refuse(object, change ? "it is another change than its label says" : "it is signed and is no change");
+    if (!change) {
+      refuse(object, change.error().message);
+    } else if (change->id != object.label) {
+      refuse(object, "it is another change than its label says");
     } else {
-      kept.changes.emplace_back(object.handle, std::move(*change));
+      kept.changes.emplace_back(Place{.object = object.handle, .entry = {}}, std::move(*change));
     }
+  }
+  return {};
+}
+
+Status PendingChanges::ReadFile(std::string_view id, Kept& kept) const {
+  ASSIGN_OR_RETURN(const auto entries, file_->Read());
+  for (std::size_t place = 0; place < entries.size(); ++place) {
+    auto change = Unseal(entries[place]);
+    if (!change && change.error().code != Code::kLedgerUnusable) {
+      return std::unexpected(change.error());
+    }
+    if (!change) {
+      kept.strays.push_back(
+          {.name = "entry " + std::to_string(place + 1) + " of " + file_->path(), .reason = change.error().message});
+    } else if (id.empty() || change->id == id) {
+      kept.changes.emplace_back(Place{.object = {}, .entry = entries[place]}, std::move(*change));
+    }
+  }
+  return {};
+}
+
+// The change with that id, or all changes when it is empty.
+Result<PendingChanges::Kept> PendingChanges::Read(std::string_view id) const {
+  Kept kept;
+  RETURN_IF_ERROR(ReadToken(id, kept));
+  if (file_) {
+    RETURN_IF_ERROR(ReadFile(id, kept));
   }
   std::ranges::sort(kept.strays, {}, &StrayText::name);
   return kept;
+}
+
+Status PendingChanges::Store(const std::string& id, const std::string& sealed) {
+  auto stored = token_.StoreData(kApplication, id, sealed);
+  if (stored || !file_) {
+    return stored;
+  }
+  RETURN_IF_ERROR(token_.Check());  // a token that is gone may store data objects when it is back
+  ASSIGN_OR_RETURN(const auto lock, file_->Lock());
+  ASSIGN_OR_RETURN(auto entries, file_->Read());
+  entries.push_back(sealed);
+  return file_->Write(entries);
+}
+
+Status PendingChanges::Destroy(const Place& place) {
+  if (place.object) {
+    return token_.DestroyObject(*place.object);
+  }
+  ASSIGN_OR_RETURN(const auto lock, file_->Lock());
+  ASSIGN_OR_RETURN(auto entries, file_->Read());
+  return std::erase(entries, place.entry) == 0 ? Status() : file_->Write(entries);
 }
 
 // Answers the changes that are left. Strays stay for an operator to see.
 Result<std::vector<PendingChange>> PendingChanges::RemoveExpired() {
   ASSIGN_OR_RETURN(auto kept, Read(""));
   std::vector<PendingChange> left;
-  for (auto& [handle, change] : kept.changes) {
+  for (auto& [place, change] : kept.changes) {
     if (change.expires_at > clock_()) {
       left.push_back(std::move(change));
-    } else if (auto destroyed = token_.DestroyObject(handle); !destroyed) {
+    } else if (auto destroyed = Destroy(place); !destroyed) {
       return std::unexpected(destroyed.error());
     }
   }
@@ -184,7 +239,7 @@ Result<std::vector<PendingChange>> PendingChanges::List() const {
   ASSIGN_OR_RETURN(auto kept, Read(""));
   const auto now = clock_();
   std::vector<PendingChange> changes;
-  for (auto& [handle, change] : kept.changes) {
+  for (auto& [place, change] : kept.changes) {
     if (change.expires_at > now) {
       changes.push_back(std::move(change));
     }
@@ -216,8 +271,8 @@ Status PendingChanges::Remove(std::string_view id) {
   }
   ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
   ASSIGN_OR_RETURN(const auto kept, Read(id));
-  for (const auto& [handle, change] : kept.changes) {
-    RETURN_IF_ERROR(token_.DestroyObject(handle));
+  for (const auto& [place, change] : kept.changes) {
+    RETURN_IF_ERROR(Destroy(place));
   }
   return {};
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "assertion/error.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
+#include "keys/entries_file.h"
 #include "keys/key_change.h"
 #include "keys/ledger.h"
 #include "keys/seal.h"
@@ -31,7 +33,7 @@ struct PendingChange {
 // Changes that wait, each a private data object on the token (CKA_APPLICATION "assertiond pending", CKA_VALUE its
 // sealed JSON, see Seal): they survive a restart, and every server of the token sees them. Expired changes are not
 // listed, and the next Add removes them. An object that does not verify is a stray: it is not listed, cannot be
-// approved, and takes no place.
+// approved, and takes no place. Where the token stores no data objects, changes are kept in a file.
 //
 // The JSON has {version: 2, id, change, digest, requested_by, expires_at}; `change` is the text of key_change_text.h.
 // Versions of assertiond before that format stored {id, method, client_id, kid, request, digest, requested_by,
@@ -46,12 +48,17 @@ class PendingChanges {
   using ReadRequest = std::function<Result<KeyChange>(std::string_view method, const std::string& request)>;
 
   // `token` must outlive it. Without `read_request`, changes in the format with a Protobuf request cannot be read.
-  PendingChanges(Token& token, Clock clock, Random random, ReadRequest read_request = {})
+  // `file`: for changes that the token does not store; empty: none.
+  PendingChanges(Token& token, Clock clock, Random random, ReadRequest read_request = {}, std::string file = {})
       : token_(token),
         clock_(std::move(clock)),
         random_(std::move(random)),
         read_request_(std::move(read_request)),
-        seal_(token, random_) {}
+        seal_(token, random_) {
+    if (!file.empty()) {
+      file_.emplace(std::move(file));
+    }
+  }
 
   // Keeps the change under a random id. RESOURCE_EXHAUSTED when too many wait, or too many of this requester (by the
   // first identity).
@@ -70,13 +77,24 @@ class PendingChanges {
   Result<std::vector<StrayText>> Strays() const;
 
  private:
-  // The objects on the token: changes, expired ones included, and strays.
+  // Where a change is kept: an object on the token, or an entry of the file.
+  struct Place {
+    std::optional<ObjectHandle> object;
+    std::string entry;
+  };
+
+  // Changes, expired ones included, and strays.
   struct Kept {
-    std::vector<std::pair<ObjectHandle, PendingChange>> changes;
+    std::vector<std::pair<Place, PendingChange>> changes;
     std::vector<StrayText> strays;
   };
 
   Result<Kept> Read(std::string_view id) const;
+  Status ReadToken(std::string_view id, Kept& kept) const;
+  Status ReadFile(std::string_view id, Kept& kept) const;
+  Result<PendingChange> Unseal(const std::string& sealed) const;
+  Status Store(const std::string& id, const std::string& sealed);
+  Status Destroy(const Place& place);
   Result<std::vector<PendingChange>> RemoveExpired();
   static Status CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next);
 
@@ -85,6 +103,7 @@ class PendingChanges {
   const Random random_;
   const ReadRequest read_request_;
   mutable Seal seal_;
+  std::optional<EntriesFile> file_;
 };
 
 // Destroys the unsigned changes of versions of assertiond without a seal and answers their number. Only the takeover

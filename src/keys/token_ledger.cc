@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "keys/data_trial.h"
+
 namespace assertion {
 namespace {
 
@@ -237,7 +239,12 @@ Status TokenLedger::SealUnsigned(Takeover& done) {
 }
 
 Result<Ledger::Takeover> TokenLedger::TakeOver() {
-  return seal_.TakeOver([this] { return Read(); }, [this](Takeover& done) { return SealUnsigned(done); });
+  // The first start on this token: nothing may be made there that the ledger could not name afterwards.
+  const auto read = [this]() -> Result<LedgerContents> {
+    RETURN_IF_ERROR(TryData(token_, kUsualLedgerOctets, random_));
+    return Read();
+  };
+  return seal_.TakeOver(read, [this](Takeover& done) { return SealUnsigned(done); });
 }
 
 // Nothing when no other claim stands, else the highest of their levels. Of two that are stored before either looks,

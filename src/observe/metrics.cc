@@ -100,8 +100,15 @@ Families OfHsms(const HsmGroup& hsms) {
   auto busy = Gauge("assertiond_sessions_busy", "Sessions that are signing.");
   auto hung = Gauge("assertiond_sessions_hung", "Replaced sessions whose call does not return.");
   auto discarded = Counter("assertiond_sessions_discarded_total", "Sessions closed after an error.");
+  auto unproven =
+      Gauge("assertiond_custody_unproven",
+            "1 when the token let a throw-away key of this type out in a trial, 0 when it held; absent: not "
+            "tried since the start.");
   for (const auto& hsm : hsms.All()) {
     const Labels labels = {{"hsm", hsm->name}};
+    for (const auto& [type, trial] : hsm->token.Describe().trials) {
+      Add(unproven, {{"hsm", hsm->name}, {"key_type", std::string(type)}}, trial.held() ? 0 : 1);
+    }
     const auto now = hsm->queue.Occupancy();
     const auto& ever = hsm->queue.statistics();
     Add(usable, labels, now.paused ? 0 : 1);
@@ -121,9 +128,9 @@ Families OfHsms(const HsmGroup& hsms) {
     Add(hung, labels, now.hung);
     Add(discarded, labels, ever.sessions_discarded.load());
   }
-  return {std::move(usable),     std::move(breaker),  std::move(openings),   std::move(depth),    std::move(capacity),
-          std::move(queue_time), std::move(hsm_time), std::move(signatures), std::move(failures), std::move(limit),
-          std::move(open),       std::move(busy),     std::move(hung),       std::move(discarded)};
+  return {std::move(usable),     std::move(breaker),  std::move(openings),   std::move(depth),     std::move(capacity),
+          std::move(queue_time), std::move(hsm_time), std::move(signatures), std::move(failures),  std::move(limit),
+          std::move(open),       std::move(busy),     std::move(hung),       std::move(discarded), std::move(unproven)};
 }
 
 Families OfKeys(const HsmGroup& hsms) {

@@ -22,7 +22,7 @@ struct CustodyRule {
   bool recent;                   // older modules do not know it: optional at birth
 };
 
-constexpr std::array kCustody = {
+constexpr std::array kRules = {
     CustodyRule{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true, true,
                 false},
     CustodyRule{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", "its value never could be", {}, true, false},
@@ -43,7 +43,7 @@ constexpr std::array kCustody = {
 
 std::vector<CK_ATTRIBUTE> CustodyTemplate(const AttributeTypes& left_out) {
   std::vector<CK_ATTRIBUTE> attributes;
-  for (const auto& rule : kCustody) {
+  for (const auto& rule : kRules) {
     if (rule.at_birth && !left_out.contains(rule.type)) {
       attributes.push_back(Attribute(rule.type, *rule.at_birth ? kTrue : kFalse));
     }
@@ -53,7 +53,7 @@ std::vector<CK_ATTRIBUTE> CustodyTemplate(const AttributeTypes& left_out) {
 
 std::vector<CK_ATTRIBUTE_TYPE> NegotiableAttributes() {
   std::vector<CK_ATTRIBUTE_TYPE> types;
-  for (const auto& rule : kCustody) {
+  for (const auto& rule : kRules) {
     if (rule.at_birth && !rule.to_sign) {
       types.push_back(rule.type);
     }
@@ -64,13 +64,13 @@ std::vector<CK_ATTRIBUTE_TYPE> NegotiableAttributes() {
 }
 
 std::string_view CustodyAttributeName(CK_ATTRIBUTE_TYPE type) {
-  const auto found = std::ranges::find(kCustody, type, &CustodyRule::type);
-  return found == kCustody.end() ? "" : found->name;
+  const auto found = std::ranges::find(kRules, type, &CustodyRule::type);
+  return found == kRules.end() ? "" : found->name;
 }
 
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
   std::vector<KeyAttribute> attributes;
-  for (const auto& rule : kCustody) {
+  for (const auto& rule : kRules) {
     ASSIGN_OR_RETURN(const auto value, ReadFlag(session, key, rule.type));
     attributes.push_back({.name = rule.name, .meaning = rule.meaning, .value = value, .required = rule.to_sign});
   }
@@ -79,18 +79,18 @@ Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE
 
 void MarkAccepted(std::span<KeyAttribute> attributes, const AttributeNames& accepted) {
   for (auto& attribute : attributes) {
-    attribute.accepted = accepted.contains(attribute.name) &&
-                         std::ranges::find(kAcceptableAttributes, attribute.name) != kAcceptableAttributes.end();
+    attribute.accepted =
+        accepted.contains(attribute.name) && std::ranges::find(kAcceptable, attribute.name) != kAcceptable.end();
   }
 }
 
 Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const AttributeTypes& left_out) {
-  if (attributes.size() != kCustody.size()) {
+  if (attributes.size() != kRules.size()) {
     return Fail(Code::kInternal, "the attributes of a new key were not read back", "CheckCustodyAtBirth");
   }
   std::string wrong;
-  for (std::size_t i = 0; i < kCustody.size(); ++i) {
-    const auto& rule = kCustody[i];
+  for (std::size_t i = 0; i < kRules.size(); ++i) {
+    const auto& rule = kRules[i];
     const auto& read = attributes[i];
     const bool may_differ = left_out.contains(rule.type) || (rule.recent && !read.value) || read.accepted;
     if (!read.ok() || (rule.at_birth && !may_differ && read.value != rule.at_birth)) {
@@ -102,6 +102,16 @@ Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const Attri
                                          "; to use it all the same, name them in accept_unshown of the field hsm");
   }
   return {};
+}
+
+Status CheckTrial(const CustodyTrial& trial, const AttributeNames& accepted) {
+  if (trial.held() || accepted.contains(kCustody)) {
+    return {};
+  }
+  return Fail(Code::kKeyForbidden,
+              "unproven custody: the token let a throw-away key out by " + trial.Names(WayOutcome::kLetThrough) +
+                  ", although its attributes forbid it; to make keys there all the same, name custody in "
+                  "accept_unshown of the field hsm");
 }
 
 }  // namespace assertion::p11

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "assertion/custody_trial.h"
 #include "assertion/error.h"
 #include "assertion/hsm_settings.h"
 #include "assertion/token.h"
@@ -39,5 +40,8 @@ void MarkAccepted(std::span<KeyAttribute> attributes, const AttributeNames& acce
 // template asked for; one that the template left out, or that older modules do not know, need not be shown. A key that
 // signs must show all that `required` demands, asked for or not. kKeyForbidden names the others.
 Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const AttributeTypes& left_out);
+
+// kKeyForbidden names the ways that the token let a key through, unless the operator accepts its custody.
+Status CheckTrial(const CustodyTrial& trial, const AttributeNames& accepted);
 
 }  // namespace assertion::p11

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "p11/attribute.h"
+#include "p11/custody_trial.h"
 #include "p11/hsm_signing_session.h"
 #include "p11/key_pair.h"
 #include "p11/objects.h"
@@ -77,21 +78,39 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
     return Fail(Code::kFailedPrecondition, "algorithm: the HSM makes no keys for " + std::string(key.algorithm->name) +
                                                "; it makes them for " + mechanisms_->Names());
   }
+  ASSIGN_OR_RETURN(const auto trial, TryCustody(*key.algorithm));
+  RETURN_IF_ERROR(CheckTrial(trial, accept_unshown_));
   const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
-  const auto* type = &key.algorithm->key_type();
-  AttributeTypes known;
+  const auto& type = key.algorithm->key_type();
+  ASSIGN_OR_RETURN(auto birth, GenerateTokenKey(session, key, LearntOf(type).left_out, accept_unshown_));
   {
     const MutexLock lock(learnt_mutex_);
-    known = left_out_[type];
-  }
-  ASSIGN_OR_RETURN(auto birth, GenerateTokenKey(session, key, known, accept_unshown_));
-  {
-    const MutexLock lock(learnt_mutex_);
-    left_out_[type] = std::move(birth.left_out);
+    learnt_[&type].left_out = std::move(birth.left_out);
   }
   birth.key.private_key.epoch = epoch;
   return std::move(birth.key);
+}
+
+HsmToken::Learnt HsmToken::LearntOf(const KeyType& type) const {
+  const MutexLock lock(learnt_mutex_);
+  const auto found = learnt_.find(&type);
+  return found == learnt_.end() ? Learnt() : found->second;
+}
+
+Result<CustodyTrial> HsmToken::TryCustody(const Algorithm& algorithm) {
+  const auto& type = algorithm.key_type();
+  const MutexLock alone(trial_mutex_);
+  auto learnt = LearntOf(type);
+  if (!learnt.trial) {
+    ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
+    ASSIGN_OR_RETURN(auto uses, login_->OpenSession(CKF_RW_SESSION));
+    ASSIGN_OR_RETURN(auto tried, p11::TryCustody(session, uses, algorithm, learnt.left_out));
+    learnt = {.left_out = std::move(tried.left_out), .trial = std::move(tried.trial)};
+    const MutexLock lock(learnt_mutex_);
+    learnt_[&type] = learnt;
+  }
+  return std::move(*learnt.trial);
 }
 
 Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) {
@@ -132,12 +151,23 @@ Status HsmToken::StoreData(std::string_view application, std::string_view label,
 AttributeNames HsmToken::not_asked() const {
   AttributeNames names;
   const MutexLock lock(learnt_mutex_);
-  for (const auto& [type, left_out] : left_out_) {
-    for (const auto attribute : left_out) {
+  for (const auto& [type, learnt] : learnt_) {
+    for (const auto attribute : learnt.left_out) {
       names.emplace(CustodyAttributeName(attribute));
     }
   }
   return names;
+}
+
+std::map<std::string_view, CustodyTrial> HsmToken::trials() const {
+  std::map<std::string_view, CustodyTrial> trials;
+  const MutexLock lock(learnt_mutex_);
+  for (const auto& [type, learnt] : learnt_) {
+    if (learnt.trial) {
+      trials.emplace(type->name, *learnt.trial);
+    }
+  }
+  return trials;
 }
 
 TokenDescription HsmToken::Describe() const {
@@ -161,7 +191,9 @@ TokenDescription HsmToken::Describe() const {
                                .firmware = info.firmware,
                                .module = module_->Name(),
                                .flags = {},
-                               .not_asked = not_asked()};
+                               .not_asked = not_asked(),
+                               .trials = trials(),
+                               .accepts_unproven_custody = accept_unshown_.contains(kCustody)};
   for (const auto& [flag, name] : kFlags) {
     if ((info.flags & flag) != 0) {
       description.flags.emplace_back(name);

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/custody_trial.h"
 #include "assertion/hsm_settings.h"
 #include "assertion/mutex.h"
 #include "assertion/token.h"
@@ -33,11 +35,16 @@ class HsmToken final : public Token {
 
   TokenInfo info() const { return login_->info(); }
 
-  // See TokenDescription. Does not ask the token.
+  // See TokenDescription. They do not ask the token.
   AttributeNames not_asked() const;
+  std::map<std::string_view, CustodyTrial> trials() const;
 
   // True: the token makes keys for the algorithm and signs with them.
   bool Supports(const Algorithm& algorithm) const { return mechanisms_->MakesKeysFor(algorithm); }
+
+  // Tries the token's custody with a throw-away key of the algorithm's type, once for each type in this process. See
+  // TryCustody.
+  Result<CustodyTrial> TryCustody(const Algorithm& algorithm);
 
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override;
   Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override;
@@ -71,8 +78,17 @@ class HsmToken final : public Token {
   const std::shared_ptr<const SigningMechanisms> mechanisms_;  // the token's, so unchanged by a reconnection
   const std::string lock_directory_;
   const AttributeNames accept_unshown_;
+  // What new keys of a type taught.
+  struct Learnt {
+    AttributeTypes left_out;  // what templates may not hold
+    std::optional<CustodyTrial> trial;
+  };
+
+  Learnt LearntOf(const KeyType& type) const;
+
+  Mutex trial_mutex_;  // taken before learnt_mutex_, for the length of a trial
   mutable Mutex learnt_mutex_;
-  std::map<const KeyType*, AttributeTypes> left_out_ GUARDED_BY(learnt_mutex_);  // what templates may not hold
+  std::map<const KeyType*, Learnt> learnt_ GUARDED_BY(learnt_mutex_);
 };
 
 }  // namespace assertion::p11

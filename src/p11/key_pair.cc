@@ -93,18 +93,6 @@ Result<Negotiated> AskAgain(Session& session, const NewKey& key, const Attribute
   return made;
 }
 
-Result<Negotiated> Negotiate(Session& session, const NewKey& key, const AttributeTypes& known) {
-  auto made = GiveUpUntilMade(session, key, known);
-  if (!made && made.error().code == Code::kTemplateRefused) {
-    return Fail(Code::kInternal,
-                "the HSM refused to make the key, also without the attributes that it may leave out: its log and "
-                "'assertionctl doctor' may tell more",
-                made.error().detail);
-  }
-  RETURN_IF_ERROR(made);
-  return AskAgain(session, key, known, std::move(*made));
-}
-
 // The CKA_IDs of the private keys with this label.
 Result<std::set<Bytes>> IdsWithLabel(Session& session, std::string_view label) {
   const CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
@@ -151,6 +139,19 @@ Status ReadBack(Session& session, const AttributeTypes& left_out, const Attribut
 
 }  // namespace
 
+Result<AttributeTypes> NegotiateKeyPair(Session& session, const NewKey& key, const AttributeTypes& known) {
+  auto made = GiveUpUntilMade(session, key, known);
+  if (!made && made.error().code == Code::kTemplateRefused) {
+    return Fail(Code::kInternal,
+                "the HSM refused to make the key, also without the attributes that it may leave out: its log and "
+                "'assertionctl doctor' may tell more",
+                made.error().detail);
+  }
+  RETURN_IF_ERROR(made);
+  ASSIGN_OR_RETURN(auto settled, AskAgain(session, key, known, std::move(*made)));
+  return std::move(settled.left_out);
+}
+
 Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key) {
   ASSIGN_OR_RETURN(key.attributes, ReadCustody(session, key.private_key.value));
   ASSIGN_OR_RETURN(auto candidates, ReadCandidates(session, key.private_key.value, halves));
@@ -171,7 +172,7 @@ Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const Attrib
     }
   }
   ASSIGN_OR_RETURN(const auto before, IdsWithLabel(session, key.label));
-  ASSIGN_OR_RETURN(auto made, Negotiate(session, key, left_out));
+  ASSIGN_OR_RETURN(auto settled, NegotiateKeyPair(session, key, left_out));
   Birth birth{.key = {.private_key = {},
                       .label = key.label,
                       .id = key.id,
@@ -179,7 +180,7 @@ Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const Attrib
                       .attributes = {},
                       .flaw = {},
                       .candidates = {}},
-              .left_out = std::move(made.left_out)};
+              .left_out = std::move(settled)};
   auto checked = ReadBack(session, birth.left_out, accepted, birth.key);
   if (checked) {
     checked = CheckOthersRemain(session, key, before);

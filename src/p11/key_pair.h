@@ -16,15 +16,19 @@ namespace assertion::p11 {
 // are the public key objects with its CKA_ID. An error is a flaw of the key (IsFlaw) or of the token.
 Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key);
 
+// Asks the token for a pair with full custody. Attributes that the token refuses to be asked for are found one at a
+// time and left out; the essential ones never are. Returns what was left out, `known` included. Needs a session with
+// CKF_RW_SESSION; the pair is found by its CKA_ID, also when this fails.
+Result<AttributeTypes> NegotiateKeyPair(Session& session, const NewKey& key, const AttributeTypes& known);
+
 // A new key, and what its token does not take in a template.
 struct Birth {
   TokenKey key;
   AttributeTypes left_out;
 };
 
-// Asks the token for a pair with full custody, reads it back and judges it. Attributes that the token refuses to be
-// asked for are found one at a time and left out; the essential ones never are. `left_out`: what is known of the token
-// from before. `accepted`: see HsmSettings. Both halves are destroyed when the token did not make what was asked for,
+// Negotiates a pair, reads it back and judges it. `left_out`: what is known of the token from before. `accepted`: see
+// HsmSettings. Both halves are destroyed when the token did not make what was asked for,
 // or when another key with this label went lost meanwhile. Needs a session with CKF_RW_SESSION. kAlreadyExists when the
 // CKA_ID is taken. Handles are returned without an epoch.
 Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const AttributeTypes& left_out,

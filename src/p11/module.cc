@@ -84,11 +84,18 @@ bool HasAttributes(const TokenInfo& token, const TokenUri::Attributes& wanted) {
 
 }  // namespace
 
-Error CryptokiError(const char* function, CK_RV rv) {
+std::string CryptokiText(CK_RV rv) {
   std::array<char, 2 * sizeof rv> digits{};
   char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), rv, 16).ptr;
-  const auto detail =
-      std::string(function) + ": " + p11_kit_strerror(rv) + " (0x" + std::string(digits.data(), end) + ")";
+  // p11-kit has no text for these.
+  const std::string text = rv == CKR_OK                  ? "CKR_OK"
+                           : rv == CKR_ACTION_PROHIBITED ? "CKR_ACTION_PROHIBITED"
+                                                         : p11_kit_strerror(rv);
+  return text + " (0x" + std::string(digits.data(), end) + ")";
+}
+
+Error CryptokiError(const char* function, CK_RV rv) {
+  const auto detail = std::string(function) + ": " + CryptokiText(rv);
   return BlamesRequest(rv) ? Error{Code::kInternal, "the HSM refused the operation", detail}
                            : Error{Code::kUnavailable, "the HSM is not available; try again", detail};
 }

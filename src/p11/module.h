@@ -123,4 +123,7 @@ class Module {
 // otherwise UNAVAILABLE: the token, the session or the login is gone.
 Error CryptokiError(const char* function, CK_RV rv);
 
+// p11-kit's text and the number, for example "The operation failed (0x6)".
+std::string CryptokiText(CK_RV rv);
+
 }  // namespace assertion::p11

@@ -216,6 +216,23 @@ Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::s
   return pair;
 }
 
+Result<CK_RV> Session::Ask(const char* function, const Call& call) {
+  ASSIGN_OR_RETURN(const auto use, Enter(function));
+  const ObjectGate::Writer writing(module_->objects());
+  const auto rv = call(*module_->operator->().operator->(), handle_);
+  switch (rv) {
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+    case CKR_DEVICE_REMOVED:
+    case CKR_SESSION_CLOSED:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_USER_NOT_LOGGED_IN:
+      return Failed(function, rv);
+    default:
+      return rv;
+  }
+}
+
 Result<Bytes> Session::Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data) {
   if (mechanism.octets() != 0 && data.size() != mechanism.octets()) {
     return Fail(Code::kInternal, "the HSM was not asked: the data to sign has a wrong length",

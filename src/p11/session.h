@@ -2,6 +2,7 @@
 
 #include <p11-kit/pkcs11.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -54,6 +55,11 @@ class Session {
 
   // UNAVAILABLE when the session is not logged in as CKU_USER.
   Status CheckLogin();
+
+  // Makes one call that the token is expected to refuse, and returns its CK_RV. An error when the session, the login or
+  // the token is gone. The call passes the gate as one that changes objects.
+  using Call = std::function<CK_RV(CK_FUNCTION_LIST& functions, CK_SESSION_HANDLE session)>;
+  Result<CK_RV> Ask(const char* function, const Call& call);
 
   // `data` is what the mechanism takes: the message, or SigningMechanism::octets() octets.
   Result<Bytes> Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data);

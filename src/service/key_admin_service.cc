@@ -250,6 +250,7 @@ Result<v1::GetKeyResponse> KeyAdminService::GetKey(const v1::GetKeyRequest& requ
   ASSIGN_OR_RETURN(const auto key, administration_.Get(request.client_id(), request.kid()));
   v1::GetKeyResponse response;
   *response.mutable_key() = ToProto(key);
+  response.set_custody(key.custody);
   return response;
 }
 
@@ -345,7 +346,8 @@ KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hs
       peers_(peers),
       audit_(audit),
       administration_(administered, [this](std::string_view client_id) { return RulesOf(client_id); }),
-      approvals_(administration_, administered().front().token, x509::RandomOctets, ReadStoredRequest) {
+      approvals_(administration_, administered().front().token, x509::RandomOctets, ReadStoredRequest,
+                 administered().front().pending_file) {
   const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
     Serve(method, {.awaited = awaited,
                    .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },

@@ -245,7 +245,7 @@ std::string HsmObject(const std::string& more, const std::string& token = "prod"
 
 TEST(Config, AnHsmMayBeAnObject) {
   const auto config = ParseConfig(R"({"hsm": )" + HsmObject(R"("init_args": "configdir='sql:/nss' secmod='secmod.db'",
-        "environment": {"YUBIHSM_PKCS11_CONF": "/etc/yubihsm.conf"}, "accept_unshown": ["CKA_LOCAL"])") +
+        "environment": {"YUBIHSM_PKCS11_CONF": "/etc/yubihsm.conf"}, "accept_unshown": ["CKA_LOCAL", "custody"])") +
                                       R"(, "listen": "unix:/run/a.sock",
       "clients": [{"client_id": "a", "callers": [], "audiences": ["https://a"]}]})",
                                   "/state");
@@ -254,7 +254,7 @@ TEST(Config, AnHsmMayBeAnObject) {
   EXPECT_EQ(hsm.token_label(), "prod");
   EXPECT_EQ(hsm.init_args, "configdir='sql:/nss' secmod='secmod.db'");
   EXPECT_EQ(hsm.environment, (std::map<std::string, std::string>{{"YUBIHSM_PKCS11_CONF", "/etc/yubihsm.conf"}}));
-  EXPECT_EQ(hsm.accept_unshown, AttributeNames{"CKA_LOCAL"});
+  EXPECT_EQ(hsm.accept_unshown, (AttributeNames{"CKA_LOCAL", "custody"}));
   EXPECT_EQ(HsmErrors(HsmObject("")), "");
   EXPECT_EQ(HsmErrors("[" + HsmObject("") + ", \"pkcs11:token=b?module-path=/m.so&pin-source=file:/pin\"]"), "");
 }
@@ -263,7 +263,7 @@ TEST(Config, TheMembersOfAnHsmAreRefusedByNameAndReason) {
   for (const auto& [more, reason] : {
            std::pair(R"("accept_unshown": ["CKA_SENSITIVE"])", "hsm.accept_unshown: CKA_SENSITIVE cannot be given up"),
            {R"("accept_unshown": ["CKA_EXTRACTABLE"])", "CKA_EXTRACTABLE cannot be given up"},
-           {R"("accept_unshown": ["CKA_LOKAL"])", "must be attributes of this list: CKA_ALWAYS_SENSITIVE"},
+           {R"("accept_unshown": ["CKA_LOKAL"])", "must be of this list: CKA_ALWAYS_SENSITIVE"},
            {R"("init_args": "a\u0000b")", "hsm.init_args: must be at most 4096 octets"},
            {R"("init_args": "a\nb")", "hsm.init_args"},
            {R"("environment": {"LD_PRELOAD": "/evil.so"})", "hsm.environment: may set variables"},

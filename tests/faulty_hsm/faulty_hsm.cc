@@ -554,6 +554,56 @@ CK_RV GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_A
   });
 }
 
+// "copies_weaker": another key, which is as weak as asked for, and a session object.
+CK_RV CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count,
+                 CK_OBJECT_HANDLE* copy) {
+  return Faulty("C_CopyObject", [&](const Taken&) {
+    if (!TheFaults().traits().copies_weaker) {
+      return real->C_CopyObject(session, ToReal(object), pattern, count, copy);
+    }
+    CK_MECHANISM mechanism{CKM_RSA_PKCS_KEY_PAIR_GEN, nullptr, 0};
+    CK_ULONG bits = 2048;
+    CK_ATTRIBUTE public_pattern{CKA_MODULUS_BITS, &bits, sizeof bits};
+    CK_OBJECT_HANDLE public_key = CK_INVALID_HANDLE;
+    const auto rv = real->C_GenerateKeyPair(session, &mechanism, &public_pattern, 1, pattern, count, &public_key, copy);
+    real->C_DestroyObject(session, public_key);
+    *copy += rv == CKR_OK ? offset.load() : 0;
+    return rv;
+  });
+}
+
+CK_RV WrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE wrapping, CK_OBJECT_HANDLE key,
+              CK_BYTE* wrapped, CK_ULONG* size) {
+  return Faulty("C_WrapKey", [&](const Taken&) {
+    if (!TheFaults().traits().wraps_out || *size == 0) {
+      return real->C_WrapKey(session, mechanism, ToReal(wrapping), ToReal(key), wrapped, size);
+    }
+    *size = 1;
+    *wrapped = 1;
+    return CK_RV{CKR_OK};
+  });
+}
+
+CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
+  return Faulty("C_SetAttributeValue", [&](const Taken&) {
+    return TheFaults().traits().takes_flags ? CK_RV{CKR_OK}
+                                            : real->C_SetAttributeValue(session, ToReal(object), pattern, count);
+  });
+}
+
+CK_RV GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* pattern, CK_ULONG count,
+                  CK_OBJECT_HANDLE* key) {
+  return Faulty("C_GenerateKey", [&](const Taken&) {
+    const auto rv = real->C_GenerateKey(session, mechanism, pattern, count, key);
+    *key += rv == CKR_OK ? offset.load() : 0;
+    return rv;
+  });
+}
+
+CK_RV DecryptInit(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE key) {
+  return Faulty("C_DecryptInit", [&](const Taken&) { return real->C_DecryptInit(session, mechanism, ToReal(key)); });
+}
+
 CK_RV SignInit(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE key) {
   return Faulty("C_SignInit", [&](const Taken& taken) {
     if (TheFaults().traits().without_signing.contains(mechanism->mechanism)) {
@@ -616,6 +666,11 @@ void Wrap() {
   WRAP(GenerateKeyPair);
   WRAP(DestroyObject);
   WRAP(GetAttributeValue);
+  WRAP(CopyObject);
+  WRAP(WrapKey);
+  WRAP(SetAttributeValue);
+  WRAP(GenerateKey);
+  WRAP(DecryptInit);
   WRAP(SignInit);
   WRAP(Sign);
 #undef WRAP

@@ -11,12 +11,17 @@
 
 // What a token is, beside the faults that it has: lines of the control file that hold for every call.
 //
-//   template ATTRIBUTE RV   a template with this attribute is refused with this CK_RV (C_GenerateKeyPair,
-//   C_CreateObject) unreadable ATTRIBUTE    C_GetAttributeValue: CKR_ATTRIBUTE_TYPE_INVALID shows ATTRIBUTE VALUE
-//   C_GetAttributeValue of a flag: this value data RV                 C_CreateObject of a data object is refused with
-//   this CK_RV read_only RV            C_OpenSession without CKF_RW_SESSION is refused with this CK_RV unsigned
-//   MECHANISM      C_SignInit: CKR_MECHANISM_INVALID, whatever C_GetMechanismInfo says sessions K C_OpenSession:
-//   CKR_SESSION_COUNT while K are open
+//   template ATTRIBUTE RV   a template with this attribute is refused with this CK_RV (C_GenerateKeyPair, C_CreateObject)
+//   unreadable ATTRIBUTE    C_GetAttributeValue: CKR_ATTRIBUTE_TYPE_INVALID
+//   shows ATTRIBUTE VALUE   C_GetAttributeValue of a flag: this value
+//   data RV                 C_CreateObject of a data object is refused with this CK_RV
+//   read_only RV            C_OpenSession without CKF_RW_SESSION is refused with this CK_RV
+//   unsigned MECHANISM      C_SignInit: CKR_MECHANISM_INVALID, whatever C_GetMechanismInfo says
+//   sessions K              C_OpenSession: CKR_SESSION_COUNT while K are open
+//   reads_out ATTRIBUTE     C_GetAttributeValue of this attribute shows a value, although the key is sensitive
+//   copies_weaker 1         C_CopyObject makes the copy that it is asked for, whatever the original says
+//   wraps_out 1             C_WrapKey wraps every key
+//   takes_flags 1           C_SetAttributeValue answers CKR_OK and changes nothing
 struct Traits {
   std::map<CK_ATTRIBUTE_TYPE, CK_RV> templates;
   std::set<CK_ATTRIBUTE_TYPE> unreadable;
@@ -25,6 +30,10 @@ struct Traits {
   std::optional<CK_RV> read_only;
   std::set<CK_MECHANISM_TYPE> without_signing;
   std::optional<CK_ULONG> sessions;
+  std::set<CK_ATTRIBUTE_TYPE> reads_out;
+  bool copies_weaker = false;
+  bool wraps_out = false;
+  bool takes_flags = false;
 
   // False: the word is not one of these. Numbers that are missing are 0.
   bool Add(const std::string& word, CK_ULONG first, CK_ULONG second) {
@@ -42,6 +51,14 @@ struct Traits {
       without_signing.insert(first);
     } else if (word == "sessions") {
       sessions = first;
+    } else if (word == "reads_out") {
+      reads_out.insert(first);
+    } else if (word == "copies_weaker") {
+      copies_weaker = first != 0;
+    } else if (word == "wraps_out") {
+      wraps_out = first != 0;
+    } else if (word == "takes_flags") {
+      takes_flags = first != 0;
     } else {
       return false;
     }
@@ -69,6 +86,10 @@ struct Traits {
       if (unreadable.contains(attribute.type)) {
         attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
         rv = CKR_ATTRIBUTE_TYPE_INVALID;
+      } else if (reads_out.contains(attribute.type) && attribute.pValue != nullptr) {
+        *static_cast<CK_BYTE*>(attribute.pValue) = 1;
+        attribute.ulValueLen = 1;
+        rv = CKR_OK;
       } else if (const auto shown = shows.find(attribute.type);
                  shown != shows.end() && attribute.pValue != nullptr && attribute.ulValueLen == sizeof(CK_BBOOL)) {
         *static_cast<CK_BBOOL*>(attribute.pValue) = shown->second == 0 ? CK_FALSE : CK_TRUE;

@@ -187,5 +187,68 @@ TEST_F(PendingChangesTest, ATakeoverDropsWhatWasUnsigned) {
   EXPECT_EQ(pending_.List()->size(), 1U);
 }
 
+// As NSS answers.
+class DatalessToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status StoreData(std::string_view /*application*/, std::string_view /*label*/, std::string_view /*value*/) override {
+    return Fail(Code::kInternal, "the HSM refused the operation", "C_CreateObject: Invalid value for field (0x13)");
+  }
+};
+
+// Changes on a token that stores no data objects, beside a ledger in a file.
+class PendingFileTest : public PendingChangesTest {
+ protected:
+  PendingChanges Open() {
+    return PendingChanges(dataless_, [this] { return now_; }, RandomOctets, {}, file_);
+  }
+
+  DatalessToken dataless_{hsm_.token()};
+  const std::string file_ = hsm_.directory() / "ledger.pending";
+};
+
+TEST_F(PendingFileTest, ChangesAreKeptInTheFileAndAnotherServerFindsThem) {
+  auto mine = Open();
+  const auto first = mine.Add(Revocation(), {"uid:1"}, now_ + seconds(60));
+  ASSERT_TRUE(first) << first.error().ToString();
+  const auto second = mine.Add(Revocation(), {"uid:1"}, now_ + seconds(120));
+  ASSERT_TRUE(second) << second.error().ToString();
+  EXPECT_EQ(Objects(), 0U);
+  auto other = Open();
+  EXPECT_EQ(other.List()->size(), 2U);
+  const auto found = other.Find(second->id, second->digest);
+  ASSERT_TRUE(found) << found.error().ToString();
+  EXPECT_EQ(TextOf(*found->change), TextOf(Revocation()));
+  ASSERT_TRUE(other.Remove(second->id));
+  ASSERT_EQ(mine.List()->size(), 1U);
+  EXPECT_EQ(mine.List()->front().id, first->id);
+}
+
+TEST_F(PendingFileTest, AnEntryThatDoesNotVerifyIsAStrayAndTheOthersCount) {
+  ASSERT_TRUE(Open().Add(Revocation(), {"uid:1"}, now_ + seconds(60)));
+  auto entries = *EntriesFile(file_).Read();
+  entries.push_back(entries.front());
+  entries.back().back() = entries.back().back() == 'A' ? 'B' : 'A';  // of the signature
+  ASSERT_TRUE(EntriesFile(file_).Write(entries));
+  EXPECT_EQ(Open().List()->size(), 1U);
+  ASSERT_EQ(Open().Strays()->size(), 1U);
+  EXPECT_TRUE(Open().Strays()->front().name.contains("entry 2 of")) << Open().Strays()->front().name;
+}
+
+TEST_F(PendingFileTest, AnExpiredEntryGoesWithTheNextThatIsAdded) {
+  ASSERT_TRUE(Open().Add(Revocation(), {"uid:1"}, now_ + seconds(60)));
+  now_ += seconds(61);
+  EXPECT_TRUE(Open().List()->empty());
+  ASSERT_TRUE(Open().Add(Revocation(), {"uid:1"}, now_ + seconds(60)));
+  EXPECT_EQ(EntriesFile(file_).Read()->size(), 1U);
+}
+
+TEST_F(PendingFileTest, WithoutAFileTheErrorIsTheTokens) {
+  PendingChanges none(dataless_, [this] { return now_; }, RandomOctets);
+  const auto refused = none.Add(Revocation(), {"uid:1"}, now_ + seconds(60));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().detail.contains("C_CreateObject")) << refused.error().ToString();
+}
+
 }  // namespace
 }  // namespace assertion

@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 
+#include "assertion/client.h"
+#include "cli/doctor/hsm_trial.h"
 #include "cli/opened_hsm.h"
 #include "cli/text.h"
 #include "config/regular_file.h"
@@ -128,7 +130,9 @@ void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Clie
 }
 
 // Lists the ledgers that verify, and the objects named like a ledger or a pending change that do not.
-void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>& findings) {
+// `pending_file`: see PendingChanges.
+void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, const std::string& pending_file,
+                     std::vector<Finding>& findings) {
   const auto contents = ledger.Read();
   if (!contents) {
     findings.push_back({.name = "ledger", .ok = false, .text = contents.error().ToString()});
@@ -155,7 +159,7 @@ void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, std::vector<Finding>&
   for (const auto& stray : contents->strays) {
     add(stray, "ledger");
   }
-  const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets).Strays();
+  const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets, {}, pending_file).Strays();
   for (std::size_t i = 0; pending && i < pending->size(); ++i) {
     add((*pending)[i], "pending change");
   }
@@ -297,7 +301,8 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
 
 }  // namespace
 
-std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal) {
+std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisRequest& request) {
+  const auto& removal = request.removal;
   std::vector<Finding> findings = {{.name = "clock", .ok = true, .text = ClockText(now)}};
   p11::Modules modules;
   std::vector<std::unique_ptr<DiagnosedHsm>> opened;
@@ -307,7 +312,9 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
     if (hsm == nullptr) {
       continue;
     }
-    if (!removal.client_id.empty()) {
+    if (removal.client_id == kTrialKeyLabel) {
+      RemoveLeftOvers(*hsm->token, findings);
+    } else if (!removal.client_id.empty()) {
       Remove(*hsm->token, *hsm->ledger, removal, findings);
     }
     const bool first = opened.front().get() == hsm;
@@ -319,8 +326,12 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemova
     if (config.tls && config.RankOf(config.tls->hsm) == rank) {
       DiagnoseTls(*config.tls, *hsm->token, now, findings);
     }
-    DiagnoseLedgers(*hsm->token, *hsm->ledger, findings);
+    DiagnoseLedgers(*hsm->token, *hsm->ledger, config.PendingPath(rank, hsm->token->info().serial), findings);
     DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
+    DiagnoseLeftOvers(*hsm->token, findings);
+    if (request.tries) {
+      TryHsm(*hsm->token, *hsm->certifier, config, findings);
+    }
     for (const auto& client : config.clients) {
       DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
     }

@@ -17,9 +17,15 @@ struct OrphanRemoval {
   bool without_ledger = false;
 };
 
+struct DiagnosisRequest {
+  OrphanRemoval removal;
+  bool tries = false;  // uses the HSMs as well, see TryHsm
+};
+
 // Checks the HSMs as assertiond does when it starts, without a server: module, token, login (one attempt under the same
 // rules), mechanisms, clock, and every client's key with its attributes and certificate. Skips the rest of an HSM that
-// cannot be opened. Removes the orphans that `removal` asks for before it checks the clients, and names each object.
-std::vector<Finding> Diagnose(const Config& config, Time now, const OrphanRemoval& removal);
+// cannot be opened. Removes the orphans that the request names before it checks the clients, and names each object;
+// kTrialKeyLabel as client id means the left-overs of trials.
+std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisRequest& request);
 
 }  // namespace assertion::cli

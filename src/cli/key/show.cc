@@ -5,6 +5,7 @@
 #include "cli/flags.h"
 #include "cli/key/key_text.h"
 #include "cli/output.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 namespace assertion::cli {
@@ -21,7 +22,13 @@ int ShowKey(const ShowKeyOptions& options, const std::string& server) {
   request.set_client_id(options.client_id);
   request.set_kid(options.kid);
   return Call(server, &Connection::GetKey, request, [&](const auto& response) {
-    return options.json ? WriteJson(KeyJson(response.key())) : Write("", KeyText(response.key(), SystemTime()));
+    if (options.json) {
+      auto json = KeyJson(response.key());
+      json["custody"] = response.custody();
+      return WriteJson(json);
+    }
+    return Write("",
+                 KeyText(response.key(), SystemTime()) + "custody          " + Printable(response.custody()) + "\n");
   });
 }
 
