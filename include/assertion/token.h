@@ -31,12 +31,14 @@ struct KeyAttribute {
   std::string_view meaning;      // what the required value proves
   std::optional<bool> value;     // as read from the token; unset: the token does not know the attribute
   std::optional<bool> required;  // unset: any value may sign
+  bool may_be_unshown = false;   // a token that does not know the attribute lets the key sign, too
   bool accepted = false;         // the operator accepts another value (accept_unshown of the field hsm)
 
-  bool ok() const { return !required || value == required || accepted; }
+  bool ok() const { return accepted || IsAsRequired(); }
 
   // True: it may sign by the operator's decision alone.
-  bool IsOnlyAccepted() const { return accepted && required && value != required; }
+  bool IsOnlyAccepted() const { return accepted && !IsAsRequired(); }
+  bool IsAsRequired() const { return !required || value == required || (may_be_unshown && !value); }
 };
 
 // A private key on the token (CKA_PRIVATE true: creating it took the PIN) with its public half, paired by CKA_ID.

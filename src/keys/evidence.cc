@@ -31,6 +31,9 @@ constexpr std::array<std::pair<std::string_view, bool>, 6> kRequired = {{{"CKA_S
                                                                          {"CKA_LOCAL", true},
                                                                          {"CKA_SIGN", true}}};
 
+// What limits a key to signing. Older modules do not show it.
+constexpr std::array<std::string_view, 4> kUses = {"CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER"};
+
 // What stands behind the attributes that a module shows, by the beginning of its name.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
     {{"tpm2-software.github.io",
@@ -152,6 +155,18 @@ void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& f
   }
 }
 
+void CheckUses(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  for (const auto& attribute : report.value("attributes", ordered_json::array())) {
+    const auto name = attribute.is_object() ? TextOf(attribute, "name") : "";
+    if (std::ranges::find(kUses, name) != kUses.end() && attribute.value("value", ordered_json()) == true) {
+      findings.push_back({false, name + ": true, must be false" +
+                                     (attribute.value("accepted_by_operator", false)
+                                          ? ": not vouched for, the operator accepts it (accept_unshown)"
+                                          : "")});
+    }
+  }
+}
+
 // A report of an older version has no trial.
 void CheckCustodyTrial(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
   const auto custody = report.value("custody", ordered_json());
@@ -236,6 +251,7 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   const auto key = jws::ParseJwk(parsed->claims["jwk"]);
   CheckSignature(*parsed, key, evidence.findings);
   CheckAttributes(parsed->claims, evidence.findings);
+  CheckUses(parsed->claims, evidence.findings);
   CheckCustodyTrial(parsed->claims, evidence.findings);
   CheckCertificate(parsed->claims, key, evidence.findings);
   return evidence;

@@ -1,6 +1,7 @@
 #include "keys/generation_limit.h"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 namespace assertion {
@@ -49,6 +50,15 @@ Status GenerationLimit::Take(std::string_view client_id, const KeyLimits& limits
   }
   made_.push_back({.client_id = std::string(client_id), .when = now});
   return {};
+}
+
+void GenerationLimit::GiveBack(std::string_view client_id) {
+  const MutexLock lock(mutex_);
+  const auto newest =
+      std::find_if(made_.rbegin(), made_.rend(), [&](const Made& one) { return one.client_id == client_id; });
+  if (newest != made_.rend()) {
+    made_.erase(std::next(newest).base());
+  }
 }
 
 }  // namespace assertion

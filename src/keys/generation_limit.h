@@ -20,6 +20,9 @@ class GenerationLimit {
   // more than the limits allow: then it does not count.
   Status Take(std::string_view client_id, const KeyLimits& limits, Instant now);
 
+  // The client's newest was not made after all.
+  void GiveBack(std::string_view client_id);
+
  private:
   struct Made {
     std::string client_id;

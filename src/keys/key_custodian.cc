@@ -235,13 +235,16 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
   if (!random_(id)) {
     return Fail(Code::kInternal, "the random number generator failed");
   }
-  ASSIGN_OR_RETURN(const auto key,
-                   token_.GenerateKeyPair(
-                       {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits}));
+  const auto key = token_.GenerateKeyPair(
+      {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits});
+  if (!key) {
+    made_.GiveBack(client.client_id);
+    return std::unexpected(key.error());
+  }
   draft.new_keys.push_back(id);
-  ASSIGN_OR_RETURN(const auto certificate, SelfSign(key, request, draft.now));
+  ASSIGN_OR_RETURN(const auto certificate, SelfSign(*key, request, draft.now));
   RETURN_IF_ERROR(StoreCertificate(client, id, certificate.certificate, draft));
-  return KeyRecord{.kid = jws::JwkThumbprint(key.public_key),
+  return KeyRecord{.kid = jws::JwkThumbprint(key->public_key),
                    .algorithm = request.algorithm,
                    .id = id,
                    .certificates = {jws::Sha256Thumbprint(certificate.certificate.der)}};

@@ -13,30 +13,39 @@
 namespace assertion::p11 {
 namespace {
 
+enum class Need {
+  kEssential,  // without it no key is made and none signs
+  kShown,      // made by the token alone; the key must show it to sign
+  kUse,        // limits the key to signing; a token that does not know the attribute need not show it
+  kRecent,     // older modules do not know it; asked of new keys alone
+};
+
 struct CustodyRule {
   CK_ATTRIBUTE_TYPE type;
   std::string_view name;
-  std::string_view meaning;      // what the right value proves
-  std::optional<bool> at_birth;  // set in the template of a new key, and checked when read back
-  std::optional<bool> to_sign;   // required of every key that signs
-  bool recent;                   // older modules do not know it: optional at birth
+  std::string_view meaning;  // what the right value proves
+  bool right;
+  Need need;
+
+  bool IsAsked() const { return need != Need::kShown; }  // in the template of a new key
+  bool IsNegotiable() const { return need == Need::kUse || need == Need::kRecent; }
 };
 
 constexpr std::array kRules = {
-    CustodyRule{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true, true,
-                false},
-    CustodyRule{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", "its value never could be", {}, true, false},
-    CustodyRule{CKA_EXTRACTABLE, "CKA_EXTRACTABLE", "it cannot be wrapped and taken out", false, false, false},
-    CustodyRule{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", "it never could be", {}, true, false},
-    CustodyRule{CKA_LOCAL, "CKA_LOCAL", "it was generated inside the token, not imported", {}, true, false},
-    CustodyRule{CKA_SIGN, "CKA_SIGN", "it signs", true, true, false},
-    CustodyRule{CKA_PRIVATE, "CKA_PRIVATE", "it is of no use without login", true, true, false},
-    CustodyRule{CKA_DECRYPT, "CKA_DECRYPT", "it does not decrypt", false, {}, false},
-    CustodyRule{CKA_UNWRAP, "CKA_UNWRAP", "it does not unwrap other keys", false, {}, false},
-    CustodyRule{CKA_DERIVE, "CKA_DERIVE", "no key is derived from it", false, {}, false},
-    CustodyRule{CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", "it does not sign with message recovery", false, {}, false},
-    CustodyRule{CKA_COPYABLE, "CKA_COPYABLE", "it cannot be copied with other attributes", false, {}, true},
-    CustodyRule{CKA_MODIFIABLE, "CKA_MODIFIABLE", "its attributes cannot be changed", false, {}, true},
+    CustodyRule{CKA_SENSITIVE, "CKA_SENSITIVE", "its value cannot be read in plain text outside the token", true,
+                Need::kEssential},
+    CustodyRule{CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", "its value never could be", true, Need::kShown},
+    CustodyRule{CKA_EXTRACTABLE, "CKA_EXTRACTABLE", "it cannot be wrapped and taken out", false, Need::kEssential},
+    CustodyRule{CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", "it never could be", true, Need::kShown},
+    CustodyRule{CKA_LOCAL, "CKA_LOCAL", "it was generated inside the token, not imported", true, Need::kShown},
+    CustodyRule{CKA_SIGN, "CKA_SIGN", "it signs", true, Need::kEssential},
+    CustodyRule{CKA_PRIVATE, "CKA_PRIVATE", "it is of no use without login", true, Need::kEssential},
+    CustodyRule{CKA_DECRYPT, "CKA_DECRYPT", "it does not decrypt", false, Need::kUse},
+    CustodyRule{CKA_UNWRAP, "CKA_UNWRAP", "it does not unwrap other keys", false, Need::kUse},
+    CustodyRule{CKA_DERIVE, "CKA_DERIVE", "no key is derived from it", false, Need::kUse},
+    CustodyRule{CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", "it does not sign with message recovery", false, Need::kUse},
+    CustodyRule{CKA_COPYABLE, "CKA_COPYABLE", "it cannot be copied with other attributes", false, Need::kRecent},
+    CustodyRule{CKA_MODIFIABLE, "CKA_MODIFIABLE", "its attributes cannot be changed", false, Need::kRecent},
 };
 
 }  // namespace
@@ -44,8 +53,8 @@ constexpr std::array kRules = {
 std::vector<CK_ATTRIBUTE> CustodyTemplate(const AttributeTypes& left_out) {
   std::vector<CK_ATTRIBUTE> attributes;
   for (const auto& rule : kRules) {
-    if (rule.at_birth && !left_out.contains(rule.type)) {
-      attributes.push_back(Attribute(rule.type, *rule.at_birth ? kTrue : kFalse));
+    if (rule.IsAsked() && !left_out.contains(rule.type)) {
+      attributes.push_back(Attribute(rule.type, rule.right ? kTrue : kFalse));
     }
   }
   return attributes;
@@ -54,7 +63,7 @@ std::vector<CK_ATTRIBUTE> CustodyTemplate(const AttributeTypes& left_out) {
 std::vector<CK_ATTRIBUTE_TYPE> NegotiableAttributes() {
   std::vector<CK_ATTRIBUTE_TYPE> types;
   for (const auto& rule : kRules) {
-    if (rule.at_birth && !rule.to_sign) {
+    if (rule.IsNegotiable()) {
       types.push_back(rule.type);
     }
   }
@@ -72,7 +81,11 @@ Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE
   std::vector<KeyAttribute> attributes;
   for (const auto& rule : kRules) {
     ASSIGN_OR_RETURN(const auto value, ReadFlag(session, key, rule.type));
-    attributes.push_back({.name = rule.name, .meaning = rule.meaning, .value = value, .required = rule.to_sign});
+    attributes.push_back({.name = rule.name,
+                          .meaning = rule.meaning,
+                          .value = value,
+                          .required = rule.need == Need::kRecent ? std::nullopt : std::optional(rule.right),
+                          .may_be_unshown = rule.need == Need::kUse});
   }
   return attributes;
 }
@@ -92,8 +105,9 @@ Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const Attri
   for (std::size_t i = 0; i < kRules.size(); ++i) {
     const auto& rule = kRules[i];
     const auto& read = attributes[i];
-    const bool may_differ = left_out.contains(rule.type) || (rule.recent && !read.value) || read.accepted;
-    if (!read.ok() || (rule.at_birth && !may_differ && read.value != rule.at_birth)) {
+    const bool may_be_unshown = rule.need == Need::kRecent || left_out.contains(rule.type);
+    const bool is_right = read.value ? *read.value == rule.right : may_be_unshown;
+    if (!is_right && !read.accepted) {
       wrong += (wrong.empty() ? "" : ", ") + std::string(rule.name) + " (" + std::string(rule.meaning) + ")";
     }
   }

@@ -50,56 +50,72 @@ Error DestroyBoth(Session& session, BytesView id, Error why) {
   return why;
 }
 
-struct Negotiated {
-  AttributeTypes left_out;
-  CK_ATTRIBUTE_TYPE refused_last;  // the one that made the difference
-};
+bool IsRefused(const Status& made) { return !made && made.error().code == Code::kTemplateRefused; }
 
-// Leaves out one attribute after the other until the token makes a pair. Asks twice for the first template: the token
-// may have refused it for another reason.
-Result<Negotiated> GiveUpUntilMade(Session& session, const NewKey& key, AttributeTypes left_out) {
-  const auto refused = [](const Status& made) { return !made && made.error().code == Code::kTemplateRefused; };
-  auto made = Generate(session, key, left_out);
-  if (refused(made)) {
+// Leaves out one attribute after the other until the token makes a pair. Asks twice for everything, whatever is known
+// from before: the token may have refused a template for another reason.
+Result<AttributeTypes> GiveUpUntilMade(Session& session, const NewKey& key, const AttributeTypes& known) {
+  auto made = Generate(session, key, {});
+  if (IsRefused(made)) {
+    made = Generate(session, key, {});
+  }
+  AttributeTypes left_out;
+  if (IsRefused(made) && !known.empty()) {
+    left_out = known;
     made = Generate(session, key, left_out);
   }
-  CK_ATTRIBUTE_TYPE last = 0;
   for (const auto type : NegotiableAttributes()) {
-    if (refused(made) && left_out.insert(type).second) {
-      last = type;
+    if (IsRefused(made) && left_out.insert(type).second) {
       made = Generate(session, key, left_out);
     }
   }
   RETURN_IF_ERROR(made);
-  return Negotiated{.left_out = std::move(left_out), .refused_last = last};
+  return left_out;
 }
 
-// Asks again, one at a time, for the attributes that were given up before the one that the token refused. The pair is
-// destroyed first: NSS (3.87) replaces a pair of the same CKA_ID without a word.
-Result<Negotiated> AskAgain(Session& session, const NewKey& key, const AttributeTypes& known, Negotiated made) {
-  for (const auto type : AttributeTypes(made.left_out)) {
-    if (known.contains(type) || type == made.refused_last) {
+// Asks again, one at a time, for the attributes that were given up: for most of them the token does not mind, and it
+// may have failed for another reason. The pair is destroyed first: NSS (3.87) replaces a pair of the same CKA_ID
+// without a word.
+Result<AttributeTypes> AskAgain(Session& session, const NewKey& key, const AttributeTypes& known,
+                                AttributeTypes left_out) {
+  for (const auto type : AttributeTypes(left_out)) {
+    if (known.contains(type)) {
       continue;
     }
     RETURN_IF_ERROR(DestroyKeyObjects(session, key.id));
-    auto fewer = made.left_out;
+    auto fewer = left_out;
     fewer.erase(type);
     if (Generate(session, key, fewer)) {
-      made.left_out = std::move(fewer);
+      left_out = std::move(fewer);
     } else {
-      RETURN_IF_ERROR(Generate(session, key, made.left_out));
+      RETURN_IF_ERROR(Generate(session, key, left_out));
     }
   }
-  return made;
+  return left_out;
+}
+
+// Objects that are not CKA_PRIVATE take no PIN to make or to destroy, and tell nothing.
+Result<bool> IsPrivate(Session& session, CK_OBJECT_HANDLE object) {
+  const auto flag = ReadFlag(session, object, CKA_PRIVATE);
+  if (!flag && flag.error().code == Code::kNotFound) {  // destroyed meanwhile
+    return false;
+  }
+  RETURN_IF_ERROR(flag);
+  return *flag == true;
 }
 
 // The CKA_IDs of the private keys with this label.
 Result<std::set<Bytes>> IdsWithLabel(Session& session, std::string_view label) {
   const CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
-  std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_LABEL, AsBytes(label))};
+  std::array pattern = {Attribute(CKA_CLASS, object_class), Attribute(CKA_LABEL, AsBytes(label)),
+                        Attribute(CKA_PRIVATE, kTrue)};
   ASSIGN_OR_RETURN(const auto found, session.Find(pattern));
   std::set<Bytes> ids;
   for (const auto handle : found) {
+    ASSIGN_OR_RETURN(const bool needs_login, IsPrivate(session, handle));
+    if (!needs_login) {
+      continue;
+    }
     auto id = session.Read(handle, CKA_ID);
     if (!id && id.error().code != Code::kNotFound) {  // another process destroyed it meanwhile
       return std::unexpected(std::move(id).error());
@@ -125,7 +141,14 @@ Status CheckOthersRemain(Session& session, const NewKey& key, const std::set<Byt
 
 // Reads the key back and judges it.
 Status ReadBack(Session& session, const AttributeTypes& left_out, const AttributeNames& accepted, TokenKey& key) {
-  ASSIGN_OR_RETURN(const auto private_keys, FindById(session, CKO_PRIVATE_KEY, key.id));
+  std::vector<CK_OBJECT_HANDLE> private_keys;
+  ASSIGN_OR_RETURN(const auto found, FindById(session, CKO_PRIVATE_KEY, key.id));
+  for (const auto handle : found) {
+    ASSIGN_OR_RETURN(const bool needs_login, IsPrivate(session, handle));
+    if (needs_login) {
+      private_keys.push_back(handle);
+    }
+  }
   ASSIGN_OR_RETURN(const auto public_keys, FindById(session, CKO_PUBLIC_KEY, key.id));
   if (private_keys.size() != 1) {
     return Fail(Code::kKeyAmbiguous, "the token shows " + std::to_string(private_keys.size()) +
@@ -148,8 +171,7 @@ Result<AttributeTypes> NegotiateKeyPair(Session& session, const NewKey& key, con
                 made.error().detail);
   }
   RETURN_IF_ERROR(made);
-  ASSIGN_OR_RETURN(auto settled, AskAgain(session, key, known, std::move(*made)));
-  return std::move(settled.left_out);
+  return AskAgain(session, key, known, std::move(*made));
 }
 
 Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key) {

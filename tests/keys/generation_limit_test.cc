@@ -28,6 +28,17 @@ TEST(GenerationLimit, OfOneClientAndOfAll) {
   EXPECT_NE(all.error().message.find("all clients"), std::string::npos) << all.error().message;
 }
 
+TEST(GenerationLimit, WhatWasNotMadeAfterAllDoesNotCount) {
+  GenerationLimit limit;
+  EXPECT_TRUE(limit.Take("a", kLimits, kStart));
+  EXPECT_TRUE(limit.Take("a", kLimits, kStart));
+  limit.GiveBack("b");
+  EXPECT_FALSE(limit.Take("a", kLimits, kStart));
+  limit.GiveBack("a");
+  EXPECT_TRUE(limit.Take("a", kLimits, kStart));
+  EXPECT_FALSE(limit.Take("a", kLimits, kStart));
+}
+
 TEST(GenerationLimit, AnHourLaterThereIsRoomAgain) {
   GenerationLimit limit;
   ASSERT_TRUE(limit.Take("a", kLimits, kStart));

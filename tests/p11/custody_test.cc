@@ -77,14 +77,32 @@ TEST(CustodyTemplateTest, EssentialAttributesAreNeverGivenUp) {
   }
 }
 
-TEST_F(CustodyTest, AnAttributeThatWasNotAskedForMayHaveAnyValueUnlessAKeyNeedsItToSign) {
+TEST_F(CustodyTest, AnAttributeThatWasNotAskedForNeedNotBeShownButMustNotBeWrong) {
+  const auto negotiable = NegotiableAttributes();
+  const AttributeTypes left_out(negotiable.begin(), negotiable.end());
   for (auto& attribute : attributes_) {
-    attribute.value = attribute.value && !*attribute.value;
-    const bool negotiable = !attribute.required;
-    const auto left_out = NegotiableAttributes();
-    EXPECT_EQ(CheckCustodyAtBirth(attributes_, {left_out.begin(), left_out.end()}).has_value(), negotiable)
-        << attribute.name;
-    attribute.value = attribute.value && !*attribute.value;
+    const auto right = attribute.value;
+    attribute.value = !*right;
+    EXPECT_FALSE(CheckCustodyAtBirth(attributes_, left_out)) << attribute.name;
+    attribute.value = {};
+    const bool may_be_unshown =
+        std::ranges::any_of(negotiable, [&](auto type) { return CustodyAttributeName(type) == attribute.name; });
+    EXPECT_EQ(CheckCustodyAtBirth(attributes_, left_out).has_value(), may_be_unshown) << attribute.name;
+    attribute.value = right;
+  }
+}
+
+TEST_F(CustodyTest, AKeyThatDoesMoreThanSignDoesNotSign) {
+  for (auto& attribute : attributes_) {
+    const bool limits_use = attribute.name == "CKA_DECRYPT" || attribute.name == "CKA_UNWRAP" ||
+                            attribute.name == "CKA_DERIVE" || attribute.name == "CKA_SIGN_RECOVER";
+    if (limits_use) {
+      EXPECT_TRUE(attribute.ok());
+      attribute.value = {};
+      EXPECT_TRUE(attribute.ok()) << attribute.name;
+      attribute.value = true;
+      EXPECT_FALSE(attribute.ok()) << attribute.name;
+    }
   }
 }
 

@@ -3,10 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
+#include <thread>
 
+#include "assertion/curve.h"
 #include "faulty_hsm/faulty_hsm.h"
+#include "p11/attribute.h"
+#include "p11/session.h"
 
 namespace assertion::p11 {
 namespace {
@@ -24,24 +29,25 @@ class BirthTest : public testing::Test {
 };
 
 TEST(RefusedTemplateTest, WhatIsRefusedIsLeftOutAndNothingElse) {
-  for (const char* refused : {"0x171 0x5", "0x170 0x10", "0x10c 0x12", "0x105 0x13", "0x171 0xd0", "0x170 0xd1"}) {
+  for (const std::string refused :
+       {"0x171 0x5", "0x170 0x10", "0x10c 0x12", "0x105 0x13", "0x171 0xd0", "0x170 0xd1"}) {
     FaultyHsm hsm;
-    hsm.Tell(std::string("template ") + refused);
+    hsm.Tell("template " + refused + "\nunreadable " + refused.substr(0, refused.find(' ')));
     const auto made =
         hsm.token().GenerateKeyPair({.label = "orders", .id = {1}, .algorithm = kAlgorithms.data(), .bits = 2048});
     ASSERT_TRUE(made) << refused << ": " << made.error().ToString();
     const auto description = hsm.token().Describe();
     EXPECT_EQ(description.not_asked.size(), 1U) << refused;
     for (const auto& read : made->attributes) {
-      if (!description.not_asked.contains(read.name) && !read.required) {
-        EXPECT_EQ(read.value, false) << refused << ": " << read.name;
-      }
+      EXPECT_EQ(read.value.has_value(), !description.not_asked.contains(read.name)) << refused << ": " << read.name;
+      EXPECT_TRUE(read.ok()) << refused << ": " << read.name;
     }
   }
 }
 
 TEST_F(BirthTest, SeveralRefusedAttributesAreFoundAndTheRestIsAskedFor) {
-  hsm_.Tell("template 0x171 0x12\ntemplate 0x105 0x13");  // CKA_COPYABLE, CKA_DECRYPT
+  // CKA_COPYABLE, CKA_DECRYPT
+  hsm_.Tell("template 0x171 0x12\nunreadable 0x171\ntemplate 0x105 0x13\nunreadable 0x105");
   ASSERT_TRUE(Generate(1, hsm_.token()));
   EXPECT_EQ(hsm_.token().Describe().not_asked, (AttributeNames{"CKA_COPYABLE", "CKA_DECRYPT"}));
   ASSERT_TRUE(Generate(2, hsm_.token())) << "as learnt";
@@ -61,10 +67,61 @@ TEST_F(BirthTest, ARefusalOfAnEssentialAttributeIsFinal) {
   EXPECT_EQ(PrivateKeys(), 0U);
 }
 
-TEST_F(BirthTest, OneRefusalForAnotherReasonGivesNothingUp) {
-  hsm_.Tell("C_GenerateKeyPair fail=0x5 times=1");
-  ASSERT_TRUE(Generate(1, hsm_.token()));
-  EXPECT_TRUE(hsm_.token().Describe().not_asked.empty());
+// A token whose disk is full for a moment answers as one that refuses a template. Keys that decrypt would come of it.
+TEST_F(BirthTest, FailuresForAnotherReasonGiveNothingUp) {
+  for (int failures = 1; failures <= 12; ++failures) {
+    hsm_.Tell("C_GenerateKeyPair fail=0x6 times=" + std::to_string(failures));
+    if (const auto made = Generate(1, hsm_.token())) {
+      EXPECT_TRUE(std::ranges::all_of(made->attributes, &KeyAttribute::ok)) << failures;
+      EXPECT_TRUE(std::ranges::none_of(made->attributes, [](const auto& one) {
+        return one.name == "CKA_DECRYPT" && one.value == true;
+      })) << failures;
+      ASSERT_TRUE(hsm_.token().DestroyKey(BytesView(std::array<std::uint8_t, 1>{1})));
+    }
+    hsm_.Tell("");
+    ASSERT_TRUE(Generate(2, hsm_.token())) << failures;
+    EXPECT_TRUE(hsm_.token().Describe().not_asked.empty()) << failures;
+    ASSERT_TRUE(hsm_.token().DestroyKey(BytesView(std::array<std::uint8_t, 1>{2})));
+  }
+  EXPECT_EQ(PrivateKeys(), 0U);
+}
+
+TEST_F(BirthTest, WhatWasLeftOutAndIsShownWrongTakesTheOperatorsWord) {
+  hsm_.Tell("template 0x105 0x13");  // CKA_DECRYPT, which is true unless another value is asked for
+  const auto refused = Generate(1, hsm_.token());
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.contains("CKA_DECRYPT (it does not decrypt)")) << refused.error().message;
+  EXPECT_EQ(PrivateKeys(), 0U);
+}
+
+// Objects that are not CKA_PRIVATE take no PIN to make.
+TEST_F(BirthTest, AStrangersObjectsUnderTheSameLabelStopNoBirth) {
+  std::jthread stranger([&](const std::stop_token& stop) {
+    auto session = Session::Open(hsm_.module_pointer(), hsm_.token().info().slot, CKF_RW_SESSION);
+    ASSERT_TRUE(session) << session.error().ToString();
+    const CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
+    const CK_KEY_TYPE type = CKK_EC;
+    const std::array<std::uint8_t, 1> id = {9};
+    const std::string label = "orders";
+    const auto& curve = kCurves.front();
+    while (!stop.stop_requested()) {
+      std::array attributes = {Attribute(CKA_CLASS, object_class),
+                               Attribute(CKA_KEY_TYPE, type),
+                               Attribute(CKA_TOKEN, kTrue),
+                               Attribute(CKA_PRIVATE, kFalse),
+                               Attribute(CKA_ID, BytesView(id)),
+                               Attribute(CKA_LABEL, AsBytes(label)),
+                               Attribute(CKA_EC_PARAMS, AsBytes(curve.ec_params)),
+                               Attribute(CKA_VALUE, BytesView(id))};
+      const auto made = session->Create(attributes);
+      ASSERT_TRUE(made) << made.error().ToString();
+      ASSERT_TRUE(session->Destroy(*made));
+    }
+  });
+  for (std::uint8_t id = 1; id <= 6; ++id) {
+    const auto made = Generate(id, hsm_.token());
+    EXPECT_TRUE(made) << made.error().ToString();
+  }
 }
 
 TEST_F(BirthTest, WhatTheTokenDoesNotShowIsTheOperatorsDecision) {
