@@ -65,7 +65,13 @@ class Faults {
   // Becomes the token that FAULTY_HSM_PERSONALITY describes.
   void TakePersonality() {
     const std::lock_guard lock(mutex_);
-    personality_ = ReadPersonality();
+    const char* named = std::getenv("FAULTY_HSM_PERSONALITY");
+    const std::string path = named == nullptr ? "" : named;
+    if (path == personality_path_) {
+      return;  // the rules count on
+    }
+    personality_path_ = path;
+    personality_ = ReadPersonality(path);
     rules_.clear();
     known_ = {};
     traits_ = std::make_shared<const Traits>(personality_);
@@ -142,6 +148,7 @@ class Faults {
   std::mutex mutex_;
   struct stat known_{};
   std::vector<Rule> rules_;
+  std::string personality_path_;
   Traits personality_;
   std::shared_ptr<const Traits> traits_ = std::make_shared<const Traits>();  // with those of the control file
   long sessions_ = 0;

@@ -37,8 +37,9 @@ CK_RV Initialize(void* arguments) {
   TheFaults().TakePersonality();
   return Faulty("C_Initialize", [&](const Taken&) {
     constexpr CK_SLOT_ID kFurther = 100;
-    slot_offset += TheFaults().traits()->slots.contains("moving") ? kFurther : 0;
-    return real->C_Initialize(arguments);
+    const auto rv = real->C_Initialize(arguments);
+    slot_offset += rv == CKR_OK && TheFaults().traits()->slots.contains("moving") ? kFurther : 0;
+    return rv;
   });
 }
 
@@ -129,8 +130,15 @@ CK_RV GetMechanismList(CK_SLOT_ID slot, CK_MECHANISM_TYPE* mechanisms, CK_ULONG*
 
 CK_RV GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO* info) {
   return Faulty("C_GetMechanismInfo", [&](const Taken&) {
-    return TheFaults().traits()->Lacks(type) ? CK_RV{CKR_MECHANISM_INVALID}
-                                             : real->C_GetMechanismInfo(ToRealSlot(slot), type, info);
+    const auto traits = TheFaults().traits();
+    if (traits->Lacks(type)) {
+      return CK_RV{CKR_MECHANISM_INVALID};
+    }
+    const auto rv = real->C_GetMechanismInfo(ToRealSlot(slot), type, info);
+    if (const auto most = traits->largest.find(type); rv == CKR_OK && most != traits->largest.end()) {
+      info->ulMaxKeySize = std::min(info->ulMaxKeySize, most->second);
+    }
+    return rv;
   });
 }
 

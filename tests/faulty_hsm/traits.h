@@ -38,6 +38,7 @@ namespace faulty_hsm {
 //   read_only RV                          C_OpenSession without CKF_RW_SESSION
 //   sessions K                            C_OpenSession: CKR_SESSION_COUNT while K are open
 //   unsigned MECHANISM                    C_SignInit: CKR_MECHANISM_INVALID, whatever C_GetMechanismInfo says
+//   largest MECHANISM BITS                C_GetMechanismInfo: keys have at most so many bits
 //   without MECHANISM                     nor is it listed or described, nor does it make keys
 //   fails FUNCTION RV                     the function does not exist
 //   pin user RV, pin hex4 RV              C_Login wants NAME:PIN, or four hexadecimal digits before the PIN
@@ -72,6 +73,7 @@ struct Traits {
   std::optional<CK_ULONG> sessions;
   std::set<CK_MECHANISM_TYPE> without_signing;
   std::set<CK_MECHANISM_TYPE> without;
+  std::map<CK_MECHANISM_TYPE, CK_ULONG> largest;
   std::map<std::string, CK_RV, std::less<>> missing;
   std::optional<std::pair<std::string, CK_RV>> pin;
   std::set<std::string, std::less<>> slots;
@@ -190,6 +192,8 @@ struct Traits {
         refusals.push_back({.of = "any", .attribute = first, .value = {}, .longest = {}, .rv = second});
       } else if (word == "shows") {
         shows[first] = second == 0 ? CK_FALSE : CK_TRUE;
+      } else if (word == "largest") {
+        largest[first] = second;
       } else {
         return false;
       }
