@@ -23,8 +23,8 @@ Status Generate(Session& session, const NewKey& key, const AttributeTypes& left_
   const auto bits = static_cast<CK_ULONG>(key.bits);
   static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};  // 65537
   // No CKA_VERIFY and no CKA_ENCRYPT: a TPM has one flag for CKA_VERIFY and CKA_SIGN, and one for CKA_ENCRYPT and
-  // CKA_DECRYPT.
-  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_PRIVATE, kFalse), Attribute(CKA_ID, key.id),
+  // CKA_DECRYPT. No CKA_PRIVATE: AWS CloudHSM refuses false, YubiHSM 2 refuses true, and either serves us.
+  std::vector public_template = {Attribute(CKA_TOKEN, kTrue), Attribute(CKA_ID, key.id),
                                  Attribute(CKA_LABEL, AsBytes(key.label))};
   if (const auto* curve = key.algorithm->curve) {
     public_template.push_back(Attribute(CKA_EC_PARAMS, AsBytes(curve->ec_params)));
@@ -139,6 +139,20 @@ Status CheckOthersRemain(Session& session, const NewKey& key, const std::set<Byt
   return {};
 }
 
+// The halves of a new pair must agree. Later a public half may be anyone's: it takes no PIN to make one.
+Status CheckHalvesAgree(Session& session, const std::vector<CK_OBJECT_HANDLE>& public_keys, const TokenKey& key) {
+  for (const auto half : public_keys) {
+    ASSIGN_OR_RETURN(const auto shown, ReadPublicKey(session, half));
+    if (shown == key.public_key) {
+      return {};
+    }
+  }
+  if (public_keys.empty()) {
+    return {};
+  }
+  return NotOnePair("CKA_MODULUS, CKA_PUBLIC_EXPONENT or CKA_EC_POINT differs between the halves of a new pair");
+}
+
 // Reads the key back and judges it.
 Status ReadBack(Session& session, const AttributeTypes& left_out, const AttributeNames& accepted, TokenKey& key) {
   std::vector<CK_OBJECT_HANDLE> private_keys;
@@ -156,6 +170,7 @@ Status ReadBack(Session& session, const AttributeTypes& left_out, const Attribut
   }
   key.private_key = {.value = private_keys.front()};
   RETURN_IF_ERROR(ReadKeyPair(session, public_keys, key));
+  RETURN_IF_ERROR(CheckHalvesAgree(session, public_keys, key));
   MarkAccepted(key.attributes, accepted);
   return CheckCustodyAtBirth(key.attributes, left_out);
 }

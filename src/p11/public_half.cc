@@ -45,9 +45,17 @@ std::unexpected<Error> UnknownKeyType() {
   return Fail(Code::kKeyForbidden, "it is neither an RSA key nor one on a curve");
 }
 
+Status CheckModulus(const Bytes& modulus) {
+  if (WithoutLeadingZeros(modulus).empty()) {
+    return Fail(Code::kKeyUnproven, "the token shows a CKA_MODULUS of 0 of a key");
+  }
+  return {};
+}
+
 Result<RsaPublicKey> ReadRsaKey(Session& session, CK_OBJECT_HANDLE object) {
   ASSIGN_OR_RETURN(auto modulus, ReadRequired(session, object, CKA_MODULUS, "CKA_MODULUS"));
   ASSIGN_OR_RETURN(auto exponent, ReadRequired(session, object, CKA_PUBLIC_EXPONENT, "CKA_PUBLIC_EXPONENT"));
+  RETURN_IF_ERROR(CheckModulus(modulus));
   return RsaPublicKey{.modulus = WithoutLeadingZeros(std::move(modulus)),
                       .exponent = WithoutLeadingZeros(std::move(exponent))};
 }
@@ -127,6 +135,7 @@ Result<std::vector<PublicKey>> ReadRsaCandidates(Session& session, CK_OBJECT_HAN
   if (!shown) {
     return IsFlaw(shown.error()) ? NotOnePair(shown.error().message) : std::unexpected(shown.error());
   }
+  RETURN_IF_ERROR(CheckModulus(*shown));
   const auto modulus = WithoutLeadingZeros(std::move(*shown));
   ASSIGN_OR_RETURN(auto exponent, session.Read(private_half, CKA_PUBLIC_EXPONENT));
   if (exponent && !exponent->empty()) {

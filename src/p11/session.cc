@@ -29,6 +29,9 @@ bool MayMeanTemplate(CK_RV rv) {
   }
 }
 
+// A token that claims more for one attribute talks nonsense. A ledger of all clients is far smaller.
+constexpr CK_ULONG kLargestAttribute = CK_ULONG{64} * 1024 * 1024;
+
 // A token that takes no read-only session may answer C_OpenSession with this.
 bool MayMeanReadOnly(CK_RV rv) {
   switch (rv) {
@@ -163,6 +166,9 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
   if (rv == CKR_ATTRIBUTE_TYPE_INVALID || attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION) {
     return std::nullopt;
   }
+  if (rv == CKR_OK && attribute.ulValueLen > kLargestAttribute) {
+    return std::nullopt;
+  }
   Bytes value(rv == CKR_OK ? attribute.ulValueLen : 0);
   if (rv == CKR_OK) {
     attribute.pValue = value.data();
@@ -173,6 +179,9 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
   }
   if (rv != CKR_OK) {
     return Failed("C_GetAttributeValue", rv);
+  }
+  if (attribute.ulValueLen > value.size()) {  // it answered another length before
+    return std::nullopt;
   }
   value.resize(attribute.ulValueLen);
   return value;

@@ -16,7 +16,6 @@ class FreshSoftHsm final : public FreshToken {
 
 class FreshFaultyHsm final : public FreshToken {
  public:
-  // Told nothing, or these rules.
   explicit FreshFaultyHsm(const std::string& rules = "") {
     if (!rules.empty()) {
       hsm_.Tell(rules);
@@ -28,8 +27,7 @@ class FreshFaultyHsm final : public FreshToken {
   FaultyHsm hsm_;
 };
 
-// SoftHSM2 that signs with RSA only what others have hashed. 2.6.1 does not take the first name after the minus sign
-// away.
+// SoftHSM2 without the mechanisms that hash and sign in one. 2.6.1 keeps the first name after the minus sign.
 class FreshRawRsa final : public FreshToken {
  public:
   FreshRawRsa() {
@@ -57,15 +55,15 @@ std::vector<TokenUnderTest> TokensUnderTest() {
           {.name = "SoftHSM2BehindFaultyHsm",
            .module_path = FaultyHsm::Module(),
            .make = [] { return std::make_unique<FreshFaultyHsm>(); }},
-          // Handles are what the token likes; nobody may count on small ones.
+          // Handles may be any number.
           {.name = "LargeHandles",
            .module_path = FaultyHsm::Module(),
            .make = [] { return std::make_unique<FreshFaultyHsm>("C_FindObjects renumber times=0"); }},
-          // CKR_FUNCTION_NOT_SUPPORTED: as tokens answer that hold keys and nothing else.
+          // CKR_FUNCTION_NOT_SUPPORTED, as tokens answer that hold only keys.
           {.name = "KeysOnly",
            .module_path = FaultyHsm::Module(),
            .make = [] { return std::make_unique<FreshFaultyHsm>("C_CreateObject fail=0x54"); },
-           .lacks = {Lack::kStoredObjects}},
+           .lacks = {Lack::kCertificates, Lack::kDataObjects}},
           {.name = "RawRsa",
            .module_path = SOFTHSM2_MODULE,
            .make = [] { return std::make_unique<FreshRawRsa>(); },

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <ostream>
@@ -11,12 +12,15 @@
 
 namespace assertion {
 
-// What a token may be without and still serve.
+// What a token may lack and still serve. Each is seen to be refused. What a token does not offer, it is asked about.
 enum class Lack {
-  kStoredObjects,  // no C_CreateObject: the ledger is a file then, and certificates come from elsewhere
-  kPss,            // offers RSASSA-PSS, but signs so only with keys that decrypt
-  kProvider,       // pkcs11-provider makes no right RSA signature with it
-  kP521,           // offers P-521, but shows a CKA_EC_POINT of it that is no OCTET STRING
+  kKeys,          // makes no key that custody accepts
+  kCertificates,  // stores no certificate: it comes from elsewhere
+  kDataObjects,   // stores no private data object: the ledger is a file
+  kProvider,      // pkcs11-provider makes no right RSA signature with it
+  kSteadyBirth,   // may show a pair twice that was made while another thread searched for longer than the object gate
+                  // waits
+  kP521,          // offers P-521, but shows a CKA_EC_POINT of it that cannot be read
 };
 
 // An empty token of some kind, into which this process has logged in; gone with the object.
@@ -28,6 +32,7 @@ class FreshToken {
   FreshToken& operator=(const FreshToken&) = delete;
 
   virtual p11::HsmToken& token() = 0;
+  virtual bool refuses_read_only() const { return false; }  // so far
 };
 
 // A kind of token that the contract is held against.
@@ -36,6 +41,10 @@ struct TokenUnderTest {
   std::string module_path;
   std::function<std::unique_ptr<FreshToken>()> make;
   std::set<Lack> lacks = {};
+  AttributeNames accept_unshown = {};
+  std::size_t largest_data = 16'000;  // octets of a data object; one of twice that size is refused if this is smaller
+  std::string init_args = {};
+  bool many_objects = true;  // false: too slow, or too small, for hundreds
 
   friend std::ostream& operator<<(std::ostream& out, const TokenUnderTest& token) { return out << token.name; }
 };

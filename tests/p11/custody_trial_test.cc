@@ -66,7 +66,7 @@ TEST_F(CustodyTrialTest, ACopyThatBecomesWeakerIsNamedAndDestroyed) {
 }
 
 TEST_F(CustodyTrialTest, AValueThatCanBeReadIsNamed) {
-  hsm_.Tell("reads_out 0x123");  // CKA_PRIVATE_EXPONENT
+  hsm_.Tell("answers private 0x123 01");  // CKA_PRIVATE_EXPONENT
   EXPECT_EQ(OutcomeOf(Try(), "C_GetAttributeValue CKA_PRIVATE_EXPONENT"), WayOutcome::kLetThrough);
 }
 
