@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +28,25 @@ inline std::string Hex(BytesView bytes) {
     hex += kDigits[byte & 0xFU];
   }
   return hex;
+}
+
+// Hexadecimal in either case, two digits an octet. Nothing when the text is anything else.
+inline std::optional<Bytes> ParseHex(std::string_view hex) {
+  static constexpr std::string_view kDigits = "0123456789abcdefABCDEF";
+  constexpr std::size_t kUpperCase = 6;  // distance of "A" from "a" in it
+  Bytes octets;
+  for (std::size_t i = 0; i < hex.size(); i += 2) {
+    unsigned octet = 0;
+    for (const auto digit : {hex[i], i + 1 < hex.size() ? hex[i + 1] : ' '}) {
+      const auto value = kDigits.find(digit);
+      if (value == std::string_view::npos) {
+        return std::nullopt;
+      }
+      octet = octet * 16 + static_cast<unsigned>(value < 16 ? value : value - kUpperCase);
+    }
+    octets.push_back(static_cast<std::uint8_t>(octet));
+  }
+  return octets;
 }
 
 }  // namespace assertion

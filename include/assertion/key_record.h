@@ -16,6 +16,10 @@ inline constexpr Time kNever{std::chrono::seconds(253'402'300'799)};
 
 enum class KeyState { kStaged, kPublished, kSigning, kRetiring, kWithdrawn };
 
+// Where a key was born. kGenerated: assertiond had the token generate it. kAdopted: other means made it, and an
+// operator took it over.
+enum class KeyOrigin { kGenerated, kAdopted };
+
 // One key of a client in the ledger. The clock and four instants decide what the key may do:
 // publish_from <= sign_from <= sign_until <= publish_until; each instant belongs to the phase that begins with it.
 struct KeyRecord {
@@ -27,6 +31,7 @@ struct KeyRecord {
   Time sign_from = kNever;
   Time sign_until = kNever;
   Time publish_until = kNever;
+  KeyOrigin origin = KeyOrigin::kGenerated;
 
   KeyState StateAt(Time now) const {
     return now >= publish_until ? KeyState::kWithdrawn

@@ -162,8 +162,9 @@ class Token {
   Token(const Token&) = delete;
   Token& operator=(const Token&) = delete;
 
-  // The keys and certificates whose label is one of these, in no order.
-  virtual Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) = 0;
+  // The keys and certificates whose label is one of `labels`, and the keys whose CKA_ID is one of `ids`, in no order.
+  virtual Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) = 0;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) { return Read(labels, {}); }
 
   // All keys and certificates, whatever their label, and the data objects of these applications that are not private.
   virtual Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) = 0;
@@ -174,6 +175,9 @@ class Token {
 
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).
   virtual Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) = 0;
+
+  // Gives the key objects of that CKA_ID this CKA_LABEL. An error names the call: the objects keep their label then.
+  virtual Status SetLabel(BytesView id, std::string_view label) = 0;
 
   // Destroys both halves of the key pair of that CKA_ID, and every other key object that has it.
   virtual Status DestroyKey(BytesView id) = 0;

@@ -10,8 +10,9 @@
 namespace assertion {
 
 // The methods of KeyAdminService that create, move or end a key: the rule can cover these.
-inline constexpr std::array<std::string_view, 7> kTwoPersonMethods = {
-    "GenerateKey", "RotateKey", "ImportCertificate", "ScheduleKey", "RevokeKey", "DestroyKey", "AcceptLedger"};
+inline constexpr std::array<std::string_view, 8> kTwoPersonMethods = {"GenerateKey",  "RotateKey", "ImportCertificate",
+                                                                      "ScheduleKey",  "RevokeKey", "DestroyKey",
+                                                                      "AcceptLedger", "AdoptKey"};
 
 // The methods that need a second person, and the time that the second person has.
 struct TwoPersonRule {

@@ -242,6 +242,14 @@ Result<v1::AcceptLedgerResponse> Connection::AcceptLedger(const v1::AcceptLedger
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::AcceptLedger, request);
 }
 
+Result<v1::ExamineKeyResponse> Connection::ExamineKey(const v1::ExamineKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ExamineKey, request);
+}
+
+Result<v1::AdoptKeyResponse> Connection::AdoptKey(const v1::AdoptKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::AdoptKey, request);
+}
+
 Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEvidenceRequest& request) {
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }

@@ -41,6 +41,8 @@ class Connection {
   Result<v1::RevokeKeyResponse> RevokeKey(const v1::RevokeKeyRequest& request);
   Result<v1::DestroyKeyResponse> DestroyKey(const v1::DestroyKeyRequest& request);
   Result<v1::AcceptLedgerResponse> AcceptLedger(const v1::AcceptLedgerRequest& request);
+  Result<v1::ExamineKeyResponse> ExamineKey(const v1::ExamineKeyRequest& request);
+  Result<v1::AdoptKeyResponse> AdoptKey(const v1::AdoptKeyRequest& request);
   Result<v1::CreateEvidenceResponse> CreateEvidence(const v1::CreateEvidenceRequest& request);
   Result<v1::ListPendingChangesResponse> ListPendingChanges(const v1::ListPendingChangesRequest& request);
   Result<v1::ApproveChangeResponse> ApproveChange(const v1::ApproveChangeRequest& request);

@@ -22,6 +22,7 @@ constexpr const char* kExamples = R"(Examples:
 
 void AddKeyVerbs(Command& key) {
   AddKeyGenerate(key);
+  AddKeyAdopt(key);
   AddKeyList(key);
   AddKeyShow(key);
   AddKeyCsr(key);

@@ -14,6 +14,7 @@ void AddCertificateGet(Command& certificate);
 void AddJwksGet(Command& jwks);
 
 void AddKeyGenerate(Command& key);
+void AddKeyAdopt(Command& key);
 void AddKeyList(Command& key);
 void AddKeyShow(Command& key);
 void AddKeyCsr(Command& key);

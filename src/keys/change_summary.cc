@@ -57,6 +57,10 @@ class Summary {
   }
 
   void AddCertificates(std::string_view certificates) {
+    if (certificates.empty()) {
+      Add("no certificate given");
+      return;
+    }
     const auto chain = x509::ParseChain(certificates);
     if (!chain || chain->empty()) {
       Add("certificates that cannot be read");
@@ -88,6 +92,9 @@ std::string SummaryOf(const KeyChange& change) {
   Summary summary;
   std::visit(
       [&](const auto& one) {
+        if constexpr (requires { one.cka_id; }) {
+          summary.Add("the pair on the token with CKA_ID " + Hex(one.cka_id) + ", made by other means");
+        }
         if constexpr (requires { one.key; }) {
           summary.AddNewKey(one.key);
         }

@@ -8,6 +8,7 @@
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
+#include "keys/key_admission.h"
 #include "x509/certificate.h"
 #include "x509/verifier.h"
 
@@ -92,6 +93,11 @@ ordered_json AttributesJson(const TokenKey& key) {
     list.push_back(std::move(member));
   }
   return list;
+}
+
+std::string_view OriginText(KeyOrigin origin) {
+  return origin == KeyOrigin::kAdopted ? "adopted, born outside: assertiond did not generate it"
+                                       : "generated in the token by assertiond";
 }
 
 ordered_json ScheduleJson(const KeyRecord& record, std::int64_t version, Time now) {
@@ -206,9 +212,9 @@ void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key,
 
 Result<std::string> MakeEvidence(Token& token, const std::string& client_id, const ScheduledKey& key,
                                  std::int64_t version, Time now) {
-  ASSIGN_OR_RETURN(const auto contents, token.Read({client_id}));
-  const auto found = std::ranges::find(contents.keys, key.record.id, &TokenKey::id);
-  if (!key.key || found == contents.keys.end() || found->attributes.empty()) {
+  ASSIGN_OR_RETURN(const auto contents, token.Read({client_id}, AdoptedIds({&key.record, 1})));
+  const auto* found = FindKey(contents, client_id, key.record);
+  if (!key.key || found == nullptr || found->attributes.empty()) {
     return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
   }
   const auto& algorithm = *key.record.algorithm;
@@ -221,6 +227,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"mechanism", token.MechanismOf(algorithm)},
                          {"key_bits", key.key->bits()},
                          {"cka_id", Hex(key.record.id)},
+                         {"origin", OriginText(key.record.origin)},
                          {"jwk", jws::Jwk(key.key->public_key, algorithm, {})},
                          {"token", TokenJson(description)},
                          {"attributes_are", BehindAttributes(description.module)},
@@ -253,6 +260,9 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   CheckAttributes(parsed->claims, evidence.findings);
   CheckUses(parsed->claims, evidence.findings);
   CheckCustodyTrial(parsed->claims, evidence.findings);
+  if (const auto origin = TextOf(parsed->claims, "origin"); !origin.empty()) {
+    evidence.findings.push_back({true, "origin: " + origin});
+  }
   CheckCertificate(parsed->claims, key, evidence.findings);
   return evidence;
 }

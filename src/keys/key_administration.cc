@@ -54,6 +54,12 @@ Status CheckInstants(const Instants& instants) {
                     "sign_from: give at least one of publish_from, sign_from, sign_until, publish_until");
 }
 
+Status CheckCkaId(const Bytes& id) {
+  return id.empty() || id.size() > kLongestAdoptedId
+             ? Fail(Code::kInvalidArgument, "cka_id: must have 1 to " + std::to_string(kLongestAdoptedId) + " octets")
+             : Status();
+}
+
 Status CheckForced(const LedgerAcceptance& acceptance) {
   return acceptance.change.forced
              ? Status()
@@ -168,6 +174,51 @@ Result<NewKeyRequest> KeyAdministration::Complete(const KeyWishes& wishes, const
                        .limits = rules.limits};
 }
 
+Result<AdoptionRequest> KeyAdministration::Complete(const KeyAdoption& adoption) const {
+  RETURN_IF_ERROR(CheckCkaId(adoption.cka_id));
+  if (adoption.kid.empty()) {
+    return Fail(Code::kInvalidArgument, "kid: must not be empty; ExamineKey tells it");
+  }
+  const auto& wishes = adoption.key;
+  if (!adoption.certificates.empty() && (!wishes.common_name.empty() || wishes.certificate_validity)) {
+    return Fail(Code::kInvalidArgument,
+                "certificates: must not be given together with common_name or certificate_validity");
+  }
+  ASSIGN_OR_RETURN(auto key, Complete(wishes, adoption.change.client_id));
+  return AdoptionRequest{
+      .id = adoption.cka_id, .kid = adoption.kid, .certificates = adoption.certificates, .key = std::move(key)};
+}
+
+// Another HSM, or another client on this one, that has the key, for a message.
+std::optional<std::string> KeyAdministration::UserOf(const std::string& kid, const std::string& client_id,
+                                                     const std::string& hsm) const {
+  for (const auto& one : hsms_()) {
+    const auto snapshot = one.keys.Snapshot();
+    for (const auto& [other, keys] : *snapshot) {
+      if (keys.WithKid(kid) != nullptr && (other != client_id || one.name != hsm)) {
+        return "client '" + other + "' on HSM '" + one.name + "'";
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+Result<KeyAdministration::Examined> KeyAdministration::Examine(const std::string& client_id, const Bytes& cka_id,
+                                                               const std::string& algorithm,
+                                                               const std::string& hsm) const {
+  RETURN_IF_ERROR(CheckCkaId(cka_id));
+  KeyWishes wishes;
+  wishes.algorithm = algorithm;
+  ASSIGN_OR_RETURN(const auto key, Complete(wishes, client_id));
+  ASSIGN_OR_RETURN(const auto holder, HsmForNewKey(hsm, client_id));
+  ASSIGN_OR_RETURN(auto candidate,
+                   holder.custodian.Examine({.client_id = client_id, .id = cka_id, .algorithm = key.algorithm}));
+  if (const auto user = UserOf(candidate.kid, client_id, holder.name); user && candidate.obstacles.empty()) {
+    candidate.obstacles.push_back("it is a key of " + *user);
+  }
+  return Examined{.hsm = holder.name, .algorithm = key.algorithm, .candidate = std::move(candidate)};
+}
+
 Status KeyAdministration::Check(const KeyChange& change) const {
   return std::visit([this](const auto& one) { return CheckOne(one); }, change);
 }
@@ -194,6 +245,13 @@ Status KeyAdministration::CheckOne(const LedgerAcceptance& acceptance) const {
                 "older than what was seen; /readyz and the log tell the versions");
   }
   return {};
+}
+
+Status KeyAdministration::CheckOne(const KeyAdoption& adoption) const {
+  RETURN_IF_ERROR(Complete(adoption));
+  ASSIGN_OR_RETURN(const auto examined,
+                   Examine(adoption.change.client_id, adoption.cka_id, adoption.key.algorithm, adoption.key.hsm));
+  return CheckAdoptable(examined.candidate, adoption.kid);
 }
 
 // A change of one key.
@@ -271,6 +329,16 @@ Result<ChangeResult> KeyAdministration::PerformOne(const LedgerAcceptance& accep
   ChangeResult result;
   result.ledger = accepted;
   return result;
+}
+
+Result<ChangeResult> KeyAdministration::PerformOne(const KeyAdoption& adoption) const {
+  const auto& change = adoption.change;
+  ASSIGN_OR_RETURN(const auto request, Complete(adoption));
+  ASSIGN_OR_RETURN(const auto hsm, HsmForNewKey(adoption.key.hsm, change.client_id));
+  if (const auto user = UserOf(request.kid, change.client_id, hsm.name)) {
+    return Fail(Code::kFailedPrecondition, "kid: it is a key of " + *user);
+  }
+  return Changed(hsm, change, hsm.custodian.Adopt(change, request));
 }
 
 std::optional<AcceptedLedger> KeyAdministration::LedgerToAccept(const LedgerAcceptance& acceptance) const {

@@ -66,6 +66,16 @@ class KeyAdministration {
   // Makes the change. Errors as of KeyCustodian.
   Result<ChangeResult> Perform(const KeyChange& change) const;
 
+  // Whether the client can adopt the key pair with this CKA_ID. An empty algorithm: the client's in the configuration;
+  // an empty HSM: the first.
+  struct Examined {
+    std::string hsm;  // its token's label
+    const Algorithm* algorithm;
+    AdoptionCandidate candidate;
+  };
+  Result<Examined> Examine(const std::string& client_id, const Bytes& cka_id, const std::string& algorithm,
+                           const std::string& hsm) const;
+
   // The versions that accepting the ledger is about, for the record of a proposal. `version` stays 0. Unset when the
   // HSM is not there.
   std::optional<AcceptedLedger> LedgerToAccept(const LedgerAcceptance& acceptance) const;
@@ -96,11 +106,14 @@ class KeyAdministration {
   Result<AdministeredHsm> HsmForNewKey(const std::string& name, const std::string& client_id) const;
   Result<Holder> FindHolder(const std::string& client_id, const std::string& kid) const;
   AdministeredHsm HolderOrFirst(const std::string& client_id, const std::string& kid) const;
+  std::optional<std::string> UserOf(const std::string& kid, const std::string& client_id, const std::string& hsm) const;
+  Result<AdoptionRequest> Complete(const KeyAdoption& adoption) const;
   Result<NewKeyRequest> Complete(const KeyWishes& wishes, const std::string& client_id) const;
 
   Status CheckOne(const KeyGeneration& generation) const;
   Status CheckOne(const KeyRotation& rotation) const;
   Status CheckOne(const LedgerAcceptance& acceptance) const;
+  Status CheckOne(const KeyAdoption& adoption) const;
   template <typename Change>
   Status CheckOne(const Change& change) const;
 
@@ -111,6 +124,7 @@ class KeyAdministration {
   Result<ChangeResult> PerformOne(const KeyRevocation& revocation) const;
   Result<ChangeResult> PerformOne(const KeyDestruction& destruction) const;
   Result<ChangeResult> PerformOne(const LedgerAcceptance& acceptance) const;
+  Result<ChangeResult> PerformOne(const KeyAdoption& adoption) const;
 
   const AdministeredHsms hsms_;
   const FindRules find_rules_;

@@ -31,8 +31,7 @@ Status CheckCustody(const TokenKey& key, const std::string& name, bool copy) {
   std::string wrong;
   for (const auto& attribute : key.attributes) {
     if (!IsFit(attribute, copy)) {
-      const char* shown = !attribute.value ? "not shown" : *attribute.value ? "true" : "false";
-      wrong += (wrong.empty() ? "" : ", ") + std::string(attribute.name) + " is " + shown;
+      wrong += (wrong.empty() ? "" : ", ") + ShownText(attribute);
     }
   }
   if (!wrong.empty()) {
@@ -110,6 +109,11 @@ std::string KeyNameOf(std::string_view client_id, const KeyRecord& record) {
   return "the key of client '" + std::string(client_id) + "' (kid " + record.kid + ", CKA_ID " + Hex(record.id) + ")";
 }
 
+std::string ShownText(const KeyAttribute& attribute) {
+  const char* shown = !attribute.value ? "not shown" : *attribute.value ? "true" : "false";
+  return std::string(attribute.name) + " is " + shown;
+}
+
 bool IsTokenError(const Error& error) {
   return error.code == Code::kUnavailable || error.code == Code::kTokenAbsent || error.code == Code::kDeadlineExceeded;
 }
@@ -174,8 +178,9 @@ Result<SigningKeyPtr> AdmitCopy(Token& token, const SigningKeyPtr& original, con
 }
 
 const TokenKey* FindKey(const TokenContents& contents, const std::string& client_id, const KeyRecord& record) {
-  const auto found = std::ranges::find_if(
-      contents.keys, [&](const auto& key) { return key.id == record.id && key.label == client_id; });
+  const auto found = std::ranges::find_if(contents.keys, [&](const auto& key) {
+    return key.id == record.id && (key.label == client_id || record.origin == KeyOrigin::kAdopted);
+  });
   return found == contents.keys.end() ? nullptr : &*found;
 }
 

@@ -16,10 +16,14 @@ namespace assertion {
 // For messages: client, kid and CKA_ID.
 std::string KeyNameOf(std::string_view client_id, const KeyRecord& record);
 
+// The attribute as the token shows it, for example "CKA_LOCAL is false".
+std::string ShownText(const KeyAttribute& attribute);
+
 // Whether the error says that the token does not answer; any other error is a flaw of the one key.
 bool IsTokenError(const Error& error);
 
-// Null when the token holds no key pair with the record's CKA_ID and the client's label.
+// Null when the token holds no key pair with the record's CKA_ID and the client's label. An adopted key may have
+// another label: some tokens do not change it, and the signed ledger vouches for CKA_ID and kid.
 const TokenKey* FindKey(const TokenContents& contents, const std::string& client_id, const KeyRecord& record);
 
 // The key of the record, once its attributes are fit and it has signed. A withdrawn key never signs again, so it is

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <variant>
 
+#include "assertion/bytes.h"
 #include "assertion/clock.h"
 #include "keys/schedule.h"
 
@@ -69,9 +70,18 @@ struct LedgerAcceptance {
   std::string hsm;  // label of its token; empty: the first HSM
 };
 
+// The client takes over a key pair that other means made on the token.
+struct KeyAdoption {
+  ChangeRequest change;
+  std::string kid;  // that the operator saw when the key was examined
+  Bytes cka_id;     // 1 to kLongestAdoptedId octets
+  KeyWishes key;    // bits: not used. common_name, certificate_validity: of a certificate that assertiond makes
+  std::string certificates;  // PEM, or one in DER; empty: assertiond makes one
+};
+
 // What an operator may change. The order is that of kTwoPersonMethods.
 using KeyChange = std::variant<KeyGeneration, KeyRotation, CertificateImport, KeyRescheduling, KeyRevocation,
-                               KeyDestruction, LedgerAcceptance>;
+                               KeyDestruction, LedgerAcceptance, KeyAdoption>;
 
 // The name of the change in the configuration, the audit log and the API, for example "RevokeKey".
 std::string_view MethodOf(const KeyChange& change);

@@ -32,7 +32,8 @@ class ChangeWriter {
       Field(name, *value);
     }
   }
-  void Octets(const char* name, const std::string& value) { json_[name] = jws::Base64UrlEncode(AsBytes(value)); }
+  void Octets(const char* name, BytesView value) { json_[name] = jws::Base64UrlEncode(value); }
+  void Octets(const char* name, const std::string& value) { Octets(name, AsBytes(value)); }
 
   std::string Text() const { return json_.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
@@ -61,7 +62,8 @@ class ChangeReader {
       Field(name, value.emplace());
     }
   }
-  void Octets(const char* name, std::string& value) {
+  template <typename Value>
+  void Octets(const char* name, Value& value) {
     const auto octets = jws::Base64UrlDecode(Take(name).get_ref<const std::string&>());
     Require(octets.has_value());
     value.assign(octets->begin(), octets->end());
@@ -111,6 +113,9 @@ void EachField(Text& text, Change& change) {
   text.Field("forced", change.change.forced);
   if constexpr (requires { change.kid; }) {
     text.Field("kid", change.kid);
+  }
+  if constexpr (requires { change.cka_id; }) {
+    text.Octets("cka_id", change.cka_id);
   }
   if constexpr (requires { change.key; }) {
     EachWish(text, change.key);

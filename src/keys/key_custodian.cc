@@ -108,7 +108,12 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
                                                std::to_string(before.version) +
                                                ", and no later one was seen: there is nothing to accept");
   }
-  Draft draft{.now = ring_.Now(), .next = before, .new_keys = {}, .new_certificates = {}, .obsolete_keys = {}};
+  Draft draft{.now = ring_.Now(),
+              .next = before,
+              .new_keys = {},
+              .new_certificates = {},
+              .obsolete_keys = {},
+              .adopted_keys = {}};
   const auto made = [&]() -> Result<std::string> {
     auto kid = edit(client, draft);
     if (!kid) {
@@ -179,6 +184,9 @@ void KeyCustodian::Clear(const ClientLedger& before, const Draft& draft) {
   for (const auto& id : draft.obsolete_keys) {
     static_cast<void>(token_.DestroyKey(id));
   }
+  for (const auto& id : draft.adopted_keys) {
+    static_cast<void>(token_.SetLabel(id, before.client_id));  // the ledger finds it by its CKA_ID all the same
+  }
   const auto needed = CertificatesOf(draft.next);
   auto obsolete = CertificatesOf(before);
   std::erase_if(obsolete,
@@ -208,29 +216,54 @@ Status KeyCustodian::StoreCertificate(const Client& client, const Bytes& id, con
   return token_.StoreCertificate(client.client_id, id, subject, certificate.der);
 }
 
-Result<x509::NewCertificate> KeyCustodian::SelfSign(const TokenKey& key, const NewKeyRequest& request, Time now) const {
-  return certifier_.SelfSign(
-      {.key = {.token = &token_, .id = key.id, .public_key = key.public_key, .algorithm = request.algorithm},
-       .common_name = request.common_name,
-       .subject_alt_names = {},
-       .not_before = now,
-       .not_after = now + request.certificate_validity});
+// The chain becomes that of the record's key; those of its certificates that are on the token already stay there.
+Status KeyCustodian::StoreChain(const Client& client, const PublicKey& key, std::string_view certificates,
+                                KeyRecord& record, Draft& draft) {
+  ASSIGN_OR_RETURN(const auto chain, x509::ParseChain(certificates));
+  RETURN_IF_ERROR(x509::VerifyChain(chain, key, draft.now));
+  const auto present = CertificatesOf(draft.next);
+  record.certificates.clear();
+  for (const auto& certificate : chain) {
+    const auto thumbprint = jws::Sha256Thumbprint(certificate.der);
+    record.certificates.push_back(thumbprint);
+    if (std::ranges::find(present, thumbprint) != present.end()) {
+      continue;
+    }
+    // The leaf stands beside its key; an issuer has an id of its own.
+    const bool is_leaf = record.certificates.size() == 1;
+    auto id = is_leaf ? record.id : Bytes(kIdOctets);
+    if (!is_leaf && !random_(id)) {
+      return Fail(Code::kInternal, "the random number generator failed");
+    }
+    RETURN_IF_ERROR(StoreCertificate(client, id, certificate, draft));
+  }
+  return {};
 }
 
-// A new key pair and its self-signed certificate, both on the token; not scheduled.
-Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
-  if (draft.next.keys.size() >= std::min(request.limits.per_client, ClientLedger::kMostKeys)) {
+Result<x509::NewCertificate> KeyCustodian::SelfSign(const Bytes& id, const PublicKey& key, const NewKeyRequest& request,
+                                                    Time now) const {
+  return certifier_.SelfSign({.key = {.token = &token_, .id = id, .public_key = key, .algorithm = request.algorithm},
+                              .common_name = request.common_name,
+                              .subject_alt_names = {},
+                              .not_before = now,
+                              .not_after = now + request.certificate_validity});
+}
+
+// One more key of the client's, within the limits.
+Status KeyCustodian::TakePlace(const Client& client, const KeyLimits& limits, const Draft& draft) {
+  if (draft.next.keys.size() >= std::min(limits.per_client, ClientLedger::kMostKeys)) {
     return Fail(Code::kFailedPrecondition, "client '" + client.client_id + "' has " +
                                                std::to_string(draft.next.keys.size()) +
                                                " keys, as many as key_limits.per_client allows: destroy those that are "
                                                "withdrawn first");
   }
   const bool first = draft.next.version == 0;  // of its life: what was destroyed counts
-  if (const auto room =
-          first ? Status() : made_.Take(client.client_id, request.limits, std::chrono::steady_clock::now());
-      !room) {
-    return std::unexpected(room.error());
-  }
+  return first ? Status() : made_.Take(client.client_id, limits, std::chrono::steady_clock::now());
+}
+
+// A new key pair and its self-signed certificate, both on the token; not scheduled.
+Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
+  RETURN_IF_ERROR(TakePlace(client, request.limits, draft));
   Bytes id(kIdOctets);
   if (!random_(id)) {
     return Fail(Code::kInternal, "the random number generator failed");
@@ -242,7 +275,7 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
     return std::unexpected(key.error());
   }
   draft.new_keys.push_back(id);
-  ASSIGN_OR_RETURN(const auto certificate, SelfSign(*key, request, draft.now));
+  ASSIGN_OR_RETURN(const auto certificate, SelfSign(id, key->public_key, request, draft.now));
   RETURN_IF_ERROR(StoreCertificate(client, id, certificate.certificate, draft));
   return KeyRecord{.kid = jws::JwkThumbprint(key->public_key),
                    .algorithm = request.algorithm,
@@ -280,6 +313,40 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
   });
 }
 
+Result<AdoptionCandidate> KeyCustodian::Examine(const AdoptionQuestion& question) const {
+  return ExamineKey(token_, ledger_, ring_.clients(), question, random_);
+}
+
+// Undo never touches the key: it was there before.
+Result<std::string> KeyCustodian::Adopt(const ChangeRequest& change, const AdoptionRequest& adoption) {
+  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+    const bool first = !WillSign(draft.next.keys, draft.now);
+    ASSIGN_OR_RETURN(const auto candidate,
+                     Examine({.client_id = client.client_id, .id = adoption.id, .algorithm = adoption.key.algorithm}));
+    RETURN_IF_ERROR(CheckAdoptable(candidate, adoption.kid));
+    RETURN_IF_ERROR(TakePlace(client, adoption.key.limits, draft));
+    KeyRecord record{.kid = candidate.kid,
+                     .algorithm = adoption.key.algorithm,
+                     .id = adoption.id,
+                     .certificates = {},
+                     .origin = KeyOrigin::kAdopted};
+    const auto& public_key = *candidate.public_key;
+    if (adoption.certificates.empty()) {
+      ASSIGN_OR_RETURN(const auto made, SelfSign(record.id, public_key, adoption.key, draft.now));
+      RETURN_IF_ERROR(StoreCertificate(client, record.id, made.certificate, draft));
+      record.certificates = {jws::Sha256Thumbprint(made.certificate.der)};
+    } else {
+      RETURN_IF_ERROR(StoreChain(client, public_key, adoption.certificates, record, draft));
+    }
+    if (first) {
+      record.publish_from = record.sign_from = draft.now;
+    }
+    draft.adopted_keys.push_back(record.id);
+    draft.next.keys.push_back(record);
+    return record.kid;
+  });
+}
+
 Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change, std::string_view kid,
                                                     std::string_view certificates) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
@@ -288,23 +355,7 @@ Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change,
     if (!entry || !entry->key) {
       return Fail(Code::kFailedPrecondition, "kid: the token does not hold this key any more");
     }
-    ASSIGN_OR_RETURN(const auto chain, x509::ParseChain(certificates));
-    RETURN_IF_ERROR(x509::VerifyChain(chain, entry->key->public_key, draft.now));
-    const auto present = CertificatesOf(draft.next);
-    record->certificates.clear();
-    for (const auto& certificate : chain) {
-      const auto thumbprint = jws::Sha256Thumbprint(certificate.der);
-      record->certificates.push_back(thumbprint);
-      if (std::ranges::find(present, thumbprint) != present.end()) {
-        continue;
-      }
-      // The leaf stands beside its key; an issuer has an id of its own.
-      auto id = record->id;
-      if (record->certificates.size() > 1 && !random_(id)) {
-        return Fail(Code::kInternal, "the random number generator failed");
-      }
-      RETURN_IF_ERROR(StoreCertificate(client, id, certificate, draft));
-    }
+    RETURN_IF_ERROR(StoreChain(client, entry->key->public_key, certificates, *record, draft));
     return std::string(kid);
   });
 }

@@ -16,6 +16,7 @@
 #include "assertion/random.h"
 #include "assertion/token.h"
 #include "keys/generation_limit.h"
+#include "keys/key_adoption.h"
 #include "keys/key_change.h"
 #include "keys/key_ring.h"
 #include "keys/ledger.h"
@@ -38,6 +39,13 @@ struct NewKeyRequest {
   KeyLimits limits = {};
 };
 
+struct AdoptionRequest {
+  Bytes id;                  // CKA_ID
+  std::string kid;           // that the key must have
+  std::string certificates;  // PEM, or one in DER; empty: one is made as for a new key
+  NewKeyRequest key;         // bits: not used
+};
+
 // Makes, certifies, schedules and destroys keys. Every change is one step of the client's ledger: what it needs on the
 // token is there before, what it no longer needs goes afterwards, so that a crash leaves the state before or after it
 // and, at worst, orphans: objects that no ledger names.
@@ -56,6 +64,13 @@ class KeyCustodian {
 
   // The client's next key. `sign_from` unset: publish_lead from now with Binding::kJwks; with kCertificate not yet.
   Result<std::string> Rotate(const ChangeRequest& change, const NewKeyRequest& key, std::optional<Time> sign_from);
+
+  // Takes over a key pair that other means made on the token: CheckAdoptable, and limits, schedule and certificate as
+  // of Generate and ImportCertificate. The key gets the client's label where the token allows it.
+  Result<std::string> Adopt(const ChangeRequest& change, const AdoptionRequest& adoption);
+
+  // See ExamineKey.
+  Result<AdoptionCandidate> Examine(const AdoptionQuestion& question) const;
 
   // INVALID_ARGUMENT when the chain is not this key's, not valid, or does not verify.
   Result<std::string> ImportCertificate(const ChangeRequest& change, std::string_view kid,
@@ -88,15 +103,20 @@ class KeyCustodian {
     std::vector<Bytes> new_keys;  // CKA_ID
     std::vector<Bytes> new_certificates;
     std::vector<Bytes> obsolete_keys;  // CKA_ID
+    std::vector<Bytes> adopted_keys;   // CKA_ID; get the client's label
     bool revocation = false;           // goes through whatever the binding asks for
   };
   using Edit = std::function<Result<std::string>(const Client&, Draft&)>;
 
   Result<std::string> Change(const ChangeRequest& change, const Edit& edit, const Patience& patience = {});
   Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
-  Result<x509::NewCertificate> SelfSign(const TokenKey& key, const NewKeyRequest& request, Time now) const;
+  Result<x509::NewCertificate> SelfSign(const Bytes& id, const PublicKey& key, const NewKeyRequest& request,
+                                        Time now) const;
+  Status TakePlace(const Client& client, const KeyLimits& limits, const Draft& draft);
   Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
   Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
+  Status StoreChain(const Client& client, const PublicKey& key, std::string_view certificates, KeyRecord& record,
+                    Draft& draft);
   Status DestroyCertificates(const std::string& client_id, const std::vector<std::string>& thumbprints);
   bool IsStored(Draft& draft);
   std::string Undo(const std::string& client_id, const Draft& draft);

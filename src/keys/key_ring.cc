@@ -238,10 +238,12 @@ void KeyRing::Compare(const Client& client, const Inventory& inventory, bool who
 // Fails when nothing may be adopted; a client that cannot be read shows in the status.
 Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
   std::set<std::string, std::less<>> labels;
+  std::set<Bytes> ids;
   for (const auto& stale : refreshed.stale) {
     labels.insert(stale.client.client_id);
+    ids.merge(AdoptedIds(stale.originals == nullptr ? stale.ledger.keys : ScheduleOf(*stale.originals)));
   }
-  ASSIGN_OR_RETURN(const auto contents, token_.Read(labels));
+  ASSIGN_OR_RETURN(const auto contents, token_.Read(labels, ids));
   const auto now = clock_();
   for (const auto& stale : refreshed.stale) {
     const auto known = refreshed.before->find(stale.client.client_id);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "assertion/foreign_text.h"
@@ -16,6 +17,8 @@ using nlohmann::json;
 constexpr std::array kInstants = {
     std::pair{"publish_from", &KeyRecord::publish_from}, std::pair{"sign_from", &KeyRecord::sign_from},
     std::pair{"sign_until", &KeyRecord::sign_until}, std::pair{"publish_until", &KeyRecord::publish_until}};
+
+constexpr std::string_view kAdoptedOrigin = "adopted";
 
 // Discarded when it is not JSON, or a member stands in an object twice: nlohmann/json would keep the last in silence.
 json ParseStrictly(std::string_view text) {
@@ -47,6 +50,11 @@ class Members {
   std::string Text(const char* name) {
     const auto* value = Take(name, json::value_t::string);
     return value == nullptr ? "" : value->get<std::string>();
+  }
+
+  // Nothing when it is not there.
+  std::optional<std::string> OptionalText(const char* name) {
+    return object_.contains(name) ? std::optional(Text(name)) : std::nullopt;
   }
 
   std::int64_t Number(const char* name) {
@@ -89,20 +97,6 @@ class Members {
   std::string wrong_;
 };
 
-Bytes FromHex(std::string_view hex) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  Bytes octets;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-    const auto high = kDigits.find(hex[i]);
-    const auto low = kDigits.find(hex[i + 1]);
-    if (high == std::string_view::npos || low == std::string_view::npos) {
-      return {};
-    }
-    octets.push_back(static_cast<std::uint8_t>(high * 16 + low));
-  }
-  return octets;
-}
-
 std::string ReadKey(const json& value, KeyRecord& record) {
   Members members(value);
   record.kid = members.Text("kid");
@@ -111,9 +105,15 @@ std::string ReadKey(const json& value, KeyRecord& record) {
     members.Refuse("alg");
   }
   const auto id = members.Text("cka_id");
-  record.id = FromHex(id);
+  record.id = ParseHex(id).value_or(Bytes());
   if (record.id.empty() || Hex(record.id) != id) {
     members.Refuse("cka_id");
+  }
+  if (const auto origin = members.OptionalText("origin")) {
+    record.origin = KeyOrigin::kAdopted;
+    if (*origin != kAdoptedOrigin) {
+      members.Refuse("origin");
+    }
   }
   for (const auto& thumbprint : members.List("x5t#S256")) {
     if (!thumbprint.is_string()) {
@@ -163,6 +163,9 @@ nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
     member["x5t#S256"] = key.certificates;
     for (const auto& [name, instant] : kInstants) {
       member[name] = (key.*instant).time_since_epoch().count();
+    }
+    if (key.origin == KeyOrigin::kAdopted) {  // only then: ledgers from before adoption keep their hash
+      member["origin"] = kAdoptedOrigin;
     }
     object["keys"].push_back(std::move(member));
   }

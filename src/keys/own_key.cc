@@ -10,7 +10,6 @@
 #include "keys/proof.h"
 #include "x509/certificate.h"
 #include "x509/openssl.h"
-#include "x509/verifier.h"
 
 namespace assertion {
 namespace {
@@ -22,26 +21,18 @@ bool IsFit(const TokenKey& key) { return !key.flaw && std::ranges::all_of(key.at
 // The candidate that verifies what the key signs becomes its public key. False: none does, so it is not what it seems
 // to be. An error says nothing of the key.
 Result<bool> FindHalf(Token& token, TokenKey& key) {
-  for (const auto& candidate : key.candidates) {
-    const auto algorithm = std::ranges::find_if(
-        kAlgorithms, [&](const auto& each) { return Fits(candidate, each) && !token.MechanismOf(each).empty(); });
-    if (algorithm == kAlgorithms.end()) {
-      continue;
-    }
-    const auto verifier = x509::Verifier::New(candidate, *algorithm);
-    if (!verifier) {
-      continue;
-    }
-    const auto proven = ProveKey(token, key.id, *algorithm, *verifier, x509::RandomOctets);
-    if (proven) {
-      key.public_key = candidate;
-      return true;
-    }
-    if (proven.error().code != Code::kKeyUnproven) {
-      return std::unexpected(proven.error());
-    }
+  const auto algorithm = std::ranges::find_if(kAlgorithms, [&](const auto& each) {
+    return !key.candidates.empty() && Fits(key.candidates.front(), each) && !token.MechanismOf(each).empty();
+  });
+  if (algorithm == kAlgorithms.end()) {
+    return false;
   }
-  return false;
+  auto half = FindProvenHalf(token, key, *algorithm, x509::RandomOctets);
+  if (half) {
+    key.public_key = std::move(*half);
+    return true;
+  }
+  return half.error().code == Code::kKeyUnproven ? Result<bool>(false) : std::unexpected(half.error());
 }
 
 Result<TokenKey> Generate(Token& token, std::string_view label, const Random& random) {

@@ -63,6 +63,16 @@ const KeyRecord* SigningKeyAt(std::span<const KeyRecord> schedule, Time now) {
   return found == schedule.end() ? nullptr : &*found;
 }
 
+std::set<Bytes> AdoptedIds(std::span<const KeyRecord> schedule) {
+  std::set<Bytes> ids;
+  for (const auto& record : schedule) {
+    if (record.origin == KeyOrigin::kAdopted) {
+      ids.insert(record.id);
+    }
+  }
+  return ids;
+}
+
 Status CheckOrder(const Schedule& schedule) {
   for (const auto& record : schedule) {
     for (std::size_t i = 1; i < kInstants.size(); ++i) {

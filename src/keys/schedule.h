@@ -1,11 +1,13 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "assertion/bytes.h"
 #include "assertion/client.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
@@ -27,6 +29,9 @@ struct Instants {
 // Null when none.
 const KeyRecord* FindKid(std::span<const KeyRecord> schedule, std::string_view kid);
 const KeyRecord* SigningKeyAt(std::span<const KeyRecord> schedule, Time now);
+
+// The CKA_IDs of the adopted keys, whose CKA_LABEL may be another than their client's id.
+std::set<Bytes> AdoptedIds(std::span<const KeyRecord> schedule);
 
 // FAILED_PRECONDITION unless each key's instants are in order and at most one key signs at any instant.
 Status CheckOrder(const Schedule& schedule);

@@ -42,8 +42,13 @@ bool IsHalf(const TokenObject& object, const std::vector<TokenKey>& keys, const 
 }
 
 void AddKeys(const TokenContents& contents, const Ledgers& ledgers, std::vector<Stray>& strays) {
+  std::set<Bytes> adopted;  // whatever their label
+  for (const auto& [client_id, ledger] : ledgers) {
+    adopted.merge(AdoptedIds(ledger.keys));
+  }
   for (const auto& key : contents.keys) {
-    if (!IsOwn(key.label) && !IsKnown(ledgers, key.label, [&](const auto& record) { return record.id == key.id; })) {
+    if (!IsOwn(key.label) && !adopted.contains(key.id) &&
+        !IsKnown(ledgers, key.label, [&](const auto& record) { return record.id == key.id; })) {
       strays.push_back({Stray::Kind::kKeyPair, key.label, key.id, key.private_key, {}});
     }
   }
@@ -136,7 +141,9 @@ Result<std::vector<Stray>> FindStrays(Token& token, const std::vector<std::strin
 
 Result<std::vector<Stray>> RemoveStrays(Token& token, Ledger& ledger, const std::string& client_id) {
   ASSIGN_OR_RETURN(const auto hold, ledger.Take(client_id));
-  const auto find = [&] { return FindStrays(token, {client_id}, {{client_id, hold->current()}}); };
+  ASSIGN_OR_RETURN(auto kept, ledger.Read());
+  kept.ledgers[client_id] = hold->current();
+  const auto find = [&] { return FindStrays(token, {client_id}, kept.ledgers); };
   auto strays = find();
   if (!strays) {
     return strays;

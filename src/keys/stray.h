@@ -41,7 +41,8 @@ struct Stray {
 inline constexpr std::array<std::string_view, 3> kStrayApplications = {"assertiond ledger", "assertiond pending",
                                                                        "assertiond claim"};
 
-// Those of these clients and of assertiond's own names. `ledgers`: of these clients at least.
+// Those of these clients and of assertiond's own names. `ledgers`: of these clients at least, and of others that may
+// have adopted a key with the label of one of these.
 Result<std::vector<Stray>> FindStrays(Token& token, const std::vector<std::string>& client_ids, const Ledgers& ledgers);
 
 // Destroys the client's strays, and those that no PIN protects under names that are no client's; answers what they

@@ -47,10 +47,10 @@ std::string HsmToken::MechanismOf(const Algorithm& algorithm) const {
   return found == nullptr ? "" : std::string(found->mechanism.name);
 }
 
-Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels) {
+Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) {
   const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(0));
-  auto contents = RetryWhileObjectsVanish([&] { return ReadTokenContents(session, labels); });
+  auto contents = RetryWhileObjectsVanish([&] { return ReadTokenContents(session, labels, ids); });
   if (contents) {
     for (auto& key : contents->keys) {
       key.private_key.epoch = epoch;
@@ -116,6 +116,11 @@ Result<CustodyTrial> HsmToken::TryCustody(const Algorithm& algorithm) {
 Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) {
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
   return StoreCertificateObject(session, label, id, subject, der);
+}
+
+Status HsmToken::SetLabel(BytesView id, std::string_view label) {
+  ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
+  return LabelKeyObjects(session, id, label);
 }
 
 Status HsmToken::DestroyKey(BytesView id) {

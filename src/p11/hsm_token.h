@@ -46,10 +46,12 @@ class HsmToken final : public Token {
   // TryCustody.
   Result<CustodyTrial> TryCustody(const Algorithm& algorithm);
 
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override;
+  using Token::Read;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override;
   Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override;
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override;
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override;
+  Status SetLabel(BytesView id, std::string_view label) override;
   Status DestroyKey(BytesView id) override;
   Status DestroyObject(ObjectHandle object) override;
   Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override;

@@ -183,6 +183,17 @@ Status StoreCertificateObject(Session& session, std::string_view label, BytesVie
   return {};
 }
 
+// The private key first: when its label cannot be changed, the public key keeps the same one.
+Status LabelKeyObjects(Session& session, BytesView id, std::string_view label) {
+  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
+    ASSIGN_OR_RETURN(const auto found, FindById(session, object_class, id));
+    for (const auto object : found) {
+      RETURN_IF_ERROR(session.Write(object, Attribute(CKA_LABEL, AsBytes(label))));
+    }
+  }
+  return {};
+}
+
 Status DestroyKeyObjects(Session& session, BytesView id) {
   Status all;  // an object with CKA_DESTROYABLE false must not keep the others from being destroyed
   for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {

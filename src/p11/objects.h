@@ -38,6 +38,7 @@ Result<std::vector<TokenData>> FindDataObjects(Session& session, std::string_vie
 // These need a session with CKF_RW_SESSION. See the methods of Token with the same names.
 Status StoreDataObject(Session& session, std::string_view application, std::string_view label, std::string_view value);
 Status StoreCertificateObject(Session& session, std::string_view label, BytesView id, BytesView subject, BytesView der);
+Status LabelKeyObjects(Session& session, BytesView id, std::string_view label);
 Status DestroyKeyObjects(Session& session, BytesView id);
 
 // Runs `read` again when an object vanished while it was read (kNotFound): another process changes the token, and the

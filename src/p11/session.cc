@@ -187,6 +187,15 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
   return value;
 }
 
+Status Session::Write(CK_OBJECT_HANDLE object, CK_ATTRIBUTE attribute) {
+  ASSIGN_OR_RETURN(const auto use, Enter("C_SetAttributeValue"));
+  const ObjectGate::Writer writing(module_->objects());
+  if (const auto rv = (*module_)->C_SetAttributeValue(handle_, object, &attribute, 1); rv != CKR_OK) {
+    return Failed("C_SetAttributeValue", rv);
+  }
+  return {};
+}
+
 Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_CreateObject"));
   const ObjectGate::Writer writing(module_->objects());

@@ -41,6 +41,9 @@ class Session {
   // more.
   Result<std::optional<Bytes>> Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 
+  // Sets one attribute.
+  Status Write(CK_OBJECT_HANDLE object, CK_ATTRIBUTE attribute);
+
   Result<CK_OBJECT_HANDLE> Create(std::span<CK_ATTRIBUTE> attributes);
 
   // OK when the object does not exist any more.

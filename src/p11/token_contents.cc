@@ -12,7 +12,13 @@
 namespace assertion::p11 {
 namespace {
 
-using Labels = std::set<std::string, std::less<>>;
+// The objects that the caller asked for.
+struct Wanted {
+  const std::set<std::string, std::less<>>& labels;
+  const std::set<Bytes>& ids;
+
+  bool operator()(const ListedObject& key) const { return labels.contains(key.label) || ids.contains(key.id); }
+};
 
 // Halves are paired by CKA_ID, so two private keys with one CKA_ID cannot be told apart.
 Status CheckIdIsUnique(const std::vector<ListedObject>& private_keys, const Bytes& id) {
@@ -61,10 +67,10 @@ TokenObject WithoutValue(const ListedObject& object) {
 }
 
 // Moves the private keys with CKA_PRIVATE false, which are no keys to us, from `private_keys` to `unguarded`.
-void SetUnguardedAside(const Labels& labels, std::vector<ListedObject>& private_keys,
+void SetUnguardedAside(const Wanted& wanted, std::vector<ListedObject>& private_keys,
                        std::vector<TokenObject>& unguarded) {
   for (const auto& object : private_keys) {
-    if (!object.is_private && labels.contains(object.label)) {
+    if (!object.is_private && wanted(object)) {
       unguarded.push_back(WithoutValue(object));
     }
   }
@@ -73,22 +79,24 @@ void SetUnguardedAside(const Labels& labels, std::vector<ListedObject>& private_
 
 }  // namespace
 
-Result<TokenContents> ReadTokenContents(Session& session, const Labels& labels) {
+Result<TokenContents> ReadTokenContents(Session& session, const std::set<std::string, std::less<>>& labels,
+                                        const std::set<Bytes>& ids) {
+  const Wanted wanted{.labels = labels, .ids = ids};
   ASSIGN_OR_RETURN(auto private_keys, ListObjects(session, ObjectKind::kPrivateKey));
   ASSIGN_OR_RETURN(const auto public_keys, ListObjects(session, ObjectKind::kPublicKey));
   ASSIGN_OR_RETURN(const auto certificates, ListObjects(session, ObjectKind::kCertificate));
   TokenContents contents;
-  SetUnguardedAside(labels, private_keys, contents.unguarded);
-  std::set<Bytes> ids;
+  SetUnguardedAside(wanted, private_keys, contents.unguarded);
+  std::set<Bytes> found;
   for (const auto& object : private_keys) {
-    if (labels.contains(object.label)) {
+    if (wanted(object)) {
       ASSIGN_OR_RETURN(auto key, ReadKey(session, object, private_keys, public_keys));
-      ids.insert(key.id);
+      found.insert(key.id);
       contents.keys.push_back(std::move(key));
     }
   }
   for (const auto& object : public_keys) {
-    if (labels.contains(object.label) || ids.contains(object.id)) {
+    if (labels.contains(object.label) || found.contains(object.id)) {
       ASSIGN_OR_RETURN(auto public_key, ReadPublicKey(session, object.handle.value));
       contents.public_keys.push_back(WithoutValue(object));
       contents.public_keys.back().public_key = std::move(public_key);

@@ -140,6 +140,15 @@ Result<v1::CreateCsrResponse> KeyAdminService::CreateCsr(const Caller& /*caller*
   return response;
 }
 
+Result<v1::ExamineKeyResponse> KeyAdminService::ExamineKey(const Caller& /*caller*/,
+                                                           const v1::ExamineKeyRequest& request, audit::Event& event) {
+  ASSIGN_OR_RETURN(const auto examined,
+                   administration_.Examine(request.client_id(), Bytes(request.cka_id().begin(), request.cka_id().end()),
+                                           request.algorithm(), request.hsm()));
+  event.kid = examined.candidate.kid;
+  return ToProto(examined);
+}
+
 Result<v1::CreateEvidenceResponse> KeyAdminService::CreateEvidence(const Caller& /*caller*/,
                                                                    const v1::CreateEvidenceRequest& request,
                                                                    audit::Event& /*event*/) {
@@ -370,6 +379,10 @@ KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hs
   serve_change("AcceptLedger", changes_, &KeyAdminService::Change<v1::AcceptLedgerRequest, v1::AcceptLedgerResponse>);
   serve("CreateCsr", [this](UnaryCall& call) {
     Administer(call, "CreateCsr", Role::kOperator, reads_, &KeyAdminService::CreateCsr);
+  });
+  serve_change("AdoptKey", changes_, &KeyAdminService::Change<v1::AdoptKeyRequest, v1::AdoptKeyResponse>);
+  serve("ExamineKey", [this](UnaryCall& call) {
+    Administer(call, "ExamineKey", Role::kOperator, reads_, &KeyAdminService::ExamineKey);
   });
   serve("CreateEvidence", [this](UnaryCall& call) {
     Administer(call, "CreateEvidence", Role::kViewer, reads_, &KeyAdminService::CreateEvidence);

@@ -54,6 +54,8 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
 
   Result<v1::CreateCsrResponse> CreateCsr(const Caller& caller, const v1::CreateCsrRequest& request,
                                           audit::Event& event);
+  Result<v1::ExamineKeyResponse> ExamineKey(const Caller& caller, const v1::ExamineKeyRequest& request,
+                                            audit::Event& event);
   Result<v1::CreateEvidenceResponse> CreateEvidence(const Caller& caller, const v1::CreateEvidenceRequest& request,
                                                     audit::Event& event);
 

@@ -63,10 +63,13 @@ Result<ChangeRequest> ChangeRequestOf(const Request& request) {
 template <typename Request>
 Result<KeyWishes> WishesOf(const Request& request) {
   KeyWishes wishes{.algorithm = request.algorithm(),
-                   .bits = request.key_bits(),
+                   .bits = 0,
                    .common_name = request.common_name(),
                    .certificate_validity = {},
                    .hsm = request.hsm()};
+  if constexpr (requires { request.key_bits(); }) {
+    wishes.bits = request.key_bits();
+  }
   if (request.has_certificate_validity()) {
     if (request.certificate_validity().nanos() != 0) {
       return Fail(Code::kInvalidArgument, "certificate_validity: must be whole seconds from 1 day to 3650 days");
@@ -135,6 +138,16 @@ Result<KeyChange> KeyChangeOf(const v1::DestroyKeyRequest& request) {
 Result<KeyChange> KeyChangeOf(const v1::AcceptLedgerRequest& request) {
   ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
   return LedgerAcceptance{.change = std::move(change), .hsm = request.hsm()};
+}
+
+Result<KeyChange> KeyChangeOf(const v1::AdoptKeyRequest& request) {
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  ASSIGN_OR_RETURN(auto wishes, WishesOf(request));
+  return KeyAdoption{.change = std::move(change),
+                     .kid = request.kid(),
+                     .cka_id = Bytes(request.cka_id().begin(), request.cka_id().end()),
+                     .key = std::move(wishes),
+                     .certificates = request.certificates()};
 }
 
 Result<KeyChange> ReadStoredRequest(std::string_view method, const std::string& request) {

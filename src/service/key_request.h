@@ -17,6 +17,7 @@ Result<KeyChange> KeyChangeOf(const v1::ScheduleKeyRequest& request);
 Result<KeyChange> KeyChangeOf(const v1::RevokeKeyRequest& request);
 Result<KeyChange> KeyChangeOf(const v1::DestroyKeyRequest& request);
 Result<KeyChange> KeyChangeOf(const v1::AcceptLedgerRequest& request);
+Result<KeyChange> KeyChangeOf(const v1::AdoptKeyRequest& request);
 
 // The change that an earlier version of assertiond stored as the method's Protobuf request. FAILED_PRECONDITION when
 // the method is unknown or the octets are not its request.

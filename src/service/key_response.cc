@@ -43,6 +43,7 @@ v1::Key ToProto(const KeyStatus& key) {
   SetTime(proto.mutable_sign_until(), record.sign_until);
   SetTime(proto.mutable_publish_until(), record.publish_until);
   proto.set_version(key.version);
+  proto.set_origin(record.origin == KeyOrigin::kAdopted ? v1::KEY_ORIGIN_ADOPTED : v1::KEY_ORIGIN_GENERATED);
   if (const auto& signing = key.entry.key) {
     proto.set_key_bits(signing->bits());
     if (!signing->chain.empty()) {
@@ -82,6 +83,33 @@ v1::ListKeysResponse ToProto(const KeyList& list) {
   proto.mutable_versions()->insert(list.versions.begin(), list.versions.end());
   for (const auto& key : list.keys) {
     *proto.add_keys() = ToProto(key);
+  }
+  return proto;
+}
+
+v1::ExamineKeyResponse ToProto(const KeyAdministration::Examined& examined) {
+  const auto& candidate = examined.candidate;
+  v1::ExamineKeyResponse proto;
+  proto.set_hsm(examined.hsm);
+  proto.set_cka_id(candidate.id.data(), candidate.id.size());
+  proto.set_label(Shown(candidate.label));
+  proto.set_kid(candidate.kid);
+  proto.set_algorithm(std::string(examined.algorithm->name));
+  proto.set_key_bits(candidate.public_key ? KeyBits(*candidate.public_key) : 0);
+  for (const auto& attribute : candidate.attributes) {
+    auto& added = *proto.add_attributes();
+    added.set_name(std::string(attribute.name));
+    if (attribute.value) {
+      added.set_value(*attribute.value);
+    }
+    if (attribute.required) {
+      added.set_required(*attribute.required);
+    }
+    added.set_accepted(attribute.accepted);
+    added.set_meaning(std::string(attribute.meaning));
+  }
+  for (const auto& obstacle : candidate.obstacles) {
+    proto.add_obstacles(obstacle);
   }
   return proto;
 }

@@ -11,6 +11,7 @@ v1::Key ToProto(const KeyStatus& key);
 v1::AcceptedLedger ToProto(const AcceptedLedger& ledger);
 v1::PendingChange ToProto(const PendingChange& change);
 v1::ListKeysResponse ToProto(const KeyList& list);
+v1::ExamineKeyResponse ToProto(const KeyAdministration::Examined& examined);
 
 // Fills the fields that the response has.
 template <typename Response>

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { AssertionService, KeyAdminService } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
@@ -125,6 +126,14 @@ describe('the API reference', () => {
     async ImportCertificate() {
       const csr = words.show('CSR_1');
       words.set('ISSUED_CERTIFICATE', Buffer.from(await authority.issue(csr)).toString('base64'));
+    },
+    // A key pair of a key ceremony.
+    async ExamineKey() {
+      const [, module] = /module-path=([^&"]*)/.exec(readFileSync(deployment.configuration, 'utf8'));
+      const ceremony = fileURLToPath(new URL('ceremony.py', import.meta.url));
+      await output('/usr/bin/python3', [ceremony, module, 'end-to-end', 'ceremony', '0a0b', 'rsa'],
+        { env: { ...deployment.environment, E2E_PIN: deployment.pin, PYTHONDONTWRITEBYTECODE: '1' } });
+      words.set('CEREMONY_CKA_ID', Buffer.from('0a0b', 'hex').toString('base64'));
     },
     // The server has proved a line of its audit log.
     async GetAuditHead() {

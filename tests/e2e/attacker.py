@@ -141,7 +141,8 @@ def main(module, label, act, *rest):
         sys.exit(__doc__)
 
 
-try:
-    main(*sys.argv[1:])
-except Refused as reason:
-    sys.exit(str(reason))
+if __name__ == '__main__':
+    try:
+        main(*sys.argv[1:])
+    except Refused as reason:
+        sys.exit(str(reason))

@@ -28,7 +28,7 @@ struct Example {
   const char* text;
 };
 
-std::array<Example, 7> Examples() {
+std::array<Example, 8> Examples() {
   return {{{KeyGeneration{.change = Request(), .key = Wishes()},
             R"({"algorithm":"PS256","certificate_validity":3456000,"client_id":"orders","common_name":"O",)"
             R"("expected_version":7,"forced":true,"hsm":"east","key_bits":3072,"method":"GenerateKey",)"
@@ -57,7 +57,15 @@ std::array<Example, 7> Examples() {
             R"("request_digest":"d","request_id":"request-7"})"},
            {LedgerAcceptance{.change = Request(), .hsm = "east"},
             R"({"client_id":"orders","expected_version":7,"forced":true,"hsm":"east","method":"AcceptLedger",)"
-            R"("request_digest":"d","request_id":"request-7"})"}}};
+            R"("request_digest":"d","request_id":"request-7"})"},
+           {KeyAdoption{.change = Request(),
+                        .kid = "k",
+                        .cka_id = {0x0A, 0xFF},
+                        .key = Wishes(),
+                        .certificates = std::string("\x30\x00\xff", 3)},
+            R"({"algorithm":"PS256","certificate_validity":3456000,"certificates":"MAD_","cka_id":"Cv8",)"
+            R"("client_id":"orders","common_name":"O","expected_version":7,"forced":true,"hsm":"east",)"
+            R"("key_bits":3072,"kid":"k","method":"AdoptKey","request_digest":"d","request_id":"request-7"})"}}};
 }
 
 TEST(KeyChangeTextTest, EveryChangeKeepsItsTextAndIsReadFromIt) {

@@ -15,8 +15,8 @@ class LyingToken final : public WrappedToken {
   LyingToken(Token& real, std::string attribute, bool value)
       : WrappedToken(real), attribute_(std::move(attribute)), value_(value) {}
 
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
-    auto contents = WrappedToken::Read(labels);
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
+    auto contents = WrappedToken::Read(labels, ids);
     for (auto& key : contents->keys) {
       for (auto& attribute : key.attributes) {
         attribute.value = attribute.name == attribute_ ? value_ : attribute.value;

@@ -38,6 +38,16 @@ TEST(Ledger, IsReadAsItWasWritten) {
   EXPECT_EQ(ParseLedger(ToJson(*ledger)), *ledger);
 }
 
+TEST(Ledger, SaysWhichKeysWereAdopted) {
+  const auto text = With(R"("publish_until":253402300799)", R"("publish_until":253402300799,"origin":"adopted")");
+  const auto ledger = ParseLedger(text);
+  ASSERT_TRUE(ledger) << ledger.error().message;
+  EXPECT_EQ(ledger->keys.front().origin, KeyOrigin::kAdopted);
+  EXPECT_EQ(ToJson(*ledger), text);
+  EXPECT_NE(HashOf(*ledger), HashOf(*ParseLedger(kLedger)));
+  EXPECT_EQ(ParseLedger(kLedger)->keys.front().origin, KeyOrigin::kGenerated);
+}
+
 struct Broken {
   const char* from;
   const char* to;
@@ -68,6 +78,9 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{R"("RS256")", R"("none")", "alg"}, Broken{R"("0aff")", R"("0AFF")", "cka_id"},
         Broken{R"("0aff")", R"("0af")", "cka_id"}, Broken{R"("0aff")", R"("")", "cka_id"},
         Broken{R"(["t1","t2"])", "[1]", "x5t#S256"}, Broken{"253402300799", "253402300800", "publish_until"},
+        Broken{R"("alg":"RS256")", R"("alg":"RS256","origin":"")", "origin"},
+        Broken{R"("alg":"RS256")", R"("alg":"RS256","origin":"generated")", "origin"},
+        Broken{R"("alg":"RS256")", R"("alg":"RS256","origin":true)", "origin"},
         Broken{R"("sign_from":2)", R"("sign_from":4)", ""},
         Broken{R"({"kid":"k1","alg")", R"(7,{"kid":"k1","alg")", "a key's an object"},
         Broken{R"([{"id":"r")", R"([[],{"id":"r")", "a request's an object"},

@@ -109,9 +109,9 @@ TEST_F(SealTest, AllKeysOfTheLabelVerify) {
 class CountingReads final : public WrappedToken {
  public:
   using WrappedToken::WrappedToken;
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
     ++reads;
-    return WrappedToken::Read(labels);
+    return WrappedToken::Read(labels, ids);
   }
   int reads = 0;
 };

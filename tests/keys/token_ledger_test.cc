@@ -293,9 +293,9 @@ class CountingToken final : public WrappedToken {
  public:
   using WrappedToken::WrappedToken;
 
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
     ++reads;
-    return WrappedToken::Read(labels);
+    return WrappedToken::Read(labels, ids);
   }
   Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
     ++searches;

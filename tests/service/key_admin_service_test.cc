@@ -93,6 +93,70 @@ TEST_F(KeyAdminServiceTest, GenerateAndRotateUseTheRequestedAlgorithms) {
   create("ES512");
 }
 
+TEST_F(KeyAdminServiceTest, AKeyIsExaminedAndAdopted) {
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(
+      {.label = "vendor\x1b\xff", .id = {0x0A}, .algorithm = kAlgorithms.data(), .bits = 2048}));
+  v1::ExamineKeyRequest examine;
+  examine.set_client_id("orders");
+  examine.set_cka_id("\x0A");
+  v1::ExamineKeyResponse examined;
+  grpc::ClientContext context;
+  const auto status = key_admin_.ExamineKey(&context, examine, &examined);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(examined.label(), "vendor??");
+  EXPECT_EQ(examined.key_bits(), 2048);
+  EXPECT_EQ(examined.obstacles_size(), 0);
+  EXPECT_EQ(examined.attributes(0).name(), "CKA_SENSITIVE");
+  EXPECT_TRUE(examined.attributes(0).value());
+
+  v1::AdoptKeyRequest adopt;
+  adopt.set_client_id("orders");
+  adopt.set_cka_id("\x0A");
+  adopt.set_kid(examined.kid());
+  adopt.set_common_name("Orders");
+  adopt.mutable_change()->set_expected_version(0);
+  adopt.mutable_change()->set_request_id("once");
+  for (int turn = 0; turn < 2; ++turn) {  // a repetition does not act twice
+    v1::AdoptKeyResponse adopted;
+    grpc::ClientContext adopt_context;
+    const auto answer = key_admin_.AdoptKey(&adopt_context, adopt, &adopted);
+    ASSERT_TRUE(answer.ok()) << answer.error_message();
+    EXPECT_EQ(adopted.key().kid(), examined.kid());
+    EXPECT_EQ(adopted.key().origin(), v1::KEY_ORIGIN_ADOPTED);
+    EXPECT_EQ(adopted.key().state(), v1::KEY_STATE_SIGNING);
+    EXPECT_EQ(adopted.key().version(), 1);
+  }
+  EXPECT_TRUE(Create().ok());
+}
+
+TEST_F(KeyAdminServiceTest, AdoptKeyRefusesValuesOutOfRange) {
+  const auto expect = [&](const std::function<void(v1::AdoptKeyRequest&)>& change, const std::string& field) {
+    v1::AdoptKeyRequest request;
+    request.set_client_id("orders");
+    request.set_cka_id("\x0A");
+    request.set_kid("kid");
+    request.mutable_change()->set_expected_version(0);
+    change(request);
+    v1::AdoptKeyResponse response;
+    grpc::ClientContext context;
+    const auto status = key_admin_.AdoptKey(&context, request, &response);
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+    EXPECT_TRUE(status.error_message().starts_with(field)) << status.error_message();
+  };
+  expect([](auto& r) { r.clear_cka_id(); }, "cka_id: must have 1 to 32 octets");
+  expect([](auto& r) { r.set_cka_id(std::string(33, 'a')); }, "cka_id: must have 1 to 32 octets");
+  expect([](auto& r) { r.clear_kid(); }, "kid:");
+  expect([](auto& r) { r.set_algorithm("HS256"); }, "algorithm:");
+  expect([](auto& r) { r.mutable_certificate_validity()->set_seconds(1); }, "certificate_validity:");
+  expect(
+      [](auto& r) {
+        r.set_certificates("PEM");
+        r.set_common_name("Orders");
+      },
+      "certificates: must not be given together with common_name");
+  expect([](auto& r) { r.mutable_change()->clear_expected_version(); }, "change.expected_version:");
+}
+
 TEST_F(KeyAdminServiceTest, GenerateKeyRefusesValuesOutOfRange) {
   const auto expect = [&](const std::function<void(v1::GenerateKeyRequest&)>& change, StatusCode code,
                           const std::string& field) {
@@ -159,9 +223,9 @@ TEST_F(KeyAdminServiceTest, ProveKeyRefusesAKeyThatAlreadySigns) {
 class HeldReads final : public WrappedToken {
  public:
   HeldReads(Token& real, std::latch& hold) : WrappedToken(real), hold_(hold) {}
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
     hold_.wait();
-    return WrappedToken::Read(labels);
+    return WrappedToken::Read(labels, ids);
   }
   Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
     hold_.wait();

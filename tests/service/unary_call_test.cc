@@ -61,6 +61,8 @@ TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
       {"KeyAdminService/RevokeKey", {kOperator}},
       {"KeyAdminService/DestroyKey", {kOperator}},
       {"KeyAdminService/AcceptLedger", {kOperator}},
+      {"KeyAdminService/ExamineKey", {kOperator}},
+      {"KeyAdminService/AdoptKey", {kOperator}},
       {"KeyAdminService/ProveKey", {kOperator}}};
   std::size_t methods = 0;
   for (const auto* service : {v1::AssertionService::service_full_name(), v1::KeyAdminService::service_full_name()}) {

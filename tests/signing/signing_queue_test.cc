@@ -42,10 +42,13 @@ class MemoryToken final : public Token {
     return std::make_unique<Session>(*this);
   }
 
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>&) override { return Unused(); }
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>&, const std::set<Bytes>&) override {
+    return Unused();
+  }
   Result<std::vector<ListedObject>> List(std::span<const std::string_view>) override { return Unused(); }
   Result<TokenKey> GenerateKeyPair(const NewKey&) override { return Unused(); }
   Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override { return Unused(); }
+  Status SetLabel(BytesView, std::string_view) override { return Unused(); }
   Status DestroyKey(BytesView) override { return Unused(); }
   Status DestroyObject(ObjectHandle) override { return Unused(); }
   Result<std::vector<TokenData>> FindData(std::string_view, std::string_view) override { return Unused(); }

@@ -9,7 +9,10 @@ class WrappedToken : public Token {
  public:
   explicit WrappedToken(Token& real) : real_(real) {}
 
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override { return real_.Read(labels); }
+  using Token::Read;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
+    return real_.Read(labels, ids);
+  }
   Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override {
     return real_.List(applications);
   }
@@ -17,6 +20,7 @@ class WrappedToken : public Token {
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
     return real_.StoreCertificate(label, id, subject, der);
   }
+  Status SetLabel(BytesView id, std::string_view label) override { return real_.SetLabel(id, label); }
   Status DestroyKey(BytesView id) override { return real_.DestroyKey(id); }
   Status DestroyObject(ObjectHandle object) override { return real_.DestroyObject(object); }
   Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {

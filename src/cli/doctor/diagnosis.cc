@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <set>
 #include <span>
 
 #include "assertion/client.h"
@@ -102,6 +103,13 @@ void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, 
   }
 }
 
+std::string AdoptionHint(const Stray& stray, bool is_clients) {
+  return is_clients && stray.kind == Stray::Kind::kKeyPair
+             ? "; assertionctl key adopt --client-id " + stray.label + " --cka-id " + Hex(stray.id) +
+                   " shows whether the client can use it"
+             : "";
+}
+
 // Finds objects on the token that have a name of assertiond's and that assertiond does not use.
 void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Client>& clients, bool copies,
                     std::vector<Finding>& findings) {
@@ -124,7 +132,7 @@ void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Clie
     findings.push_back({.name = named ? "client " + stray.label : "token",
                         .ok = false,
                         .text = stray.ToString() + (named ? "" : " under " + stray.ShownLabel()) + " " +
-                                stray.Meaning() + "; --remove-orphans --client-id " +
+                                stray.Meaning() + AdoptionHint(stray, named) + "; --remove-orphans --client-id " +
                                 (named ? stray.label : "ID, of any client,") + " destroys it permanently"});
   }
 }
@@ -254,6 +262,12 @@ void DiagnoseProvider(const DiagnosedHsm& hsm, const SigningKey* key, const std:
   findings.push_back({.name = name, .ok = true, .text = "pkcs11-provider " + text});
 }
 
+std::set<Bytes> AdoptedIn(const KeyRing& ring, const std::string& client_id) {
+  const auto snapshot = ring.Snapshot();
+  const auto keys = snapshot->find(client_id);
+  return keys == snapshot->end() ? std::set<Bytes>() : AdoptedIds(ScheduleOf(keys->second));
+}
+
 // `first` is the first HSM, which has the original of each copied key; null: `hsm` is the first.
 void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Client& client, Time now,
                     std::vector<Finding>& findings) {
@@ -279,11 +293,11 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
        .text = std::string(algorithm.name) + ": the token " +
                (token.Supports(algorithm) ? "makes keys for it and signs with " + token.MechanismOf(algorithm)
                                           : "lacks the mechanism; choose another algorithm")});
-  const auto contents = token.Read({client.client_id});
+  const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
+  const auto contents = token.Read({client.client_id}, ring ? AdoptedIn(**ring, client.client_id) : std::set<Bytes>());
   for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
     DiagnoseAttributes(contents->keys[i], name, findings);
   }
-  const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
   if (ring) {
     DiagnoseFlaws(**ring, client.client_id, name, findings);

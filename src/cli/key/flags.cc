@@ -22,16 +22,25 @@ void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, 
   verb->add_option_function<std::string>(name, take, description)->type_name("TIME");
 }
 
-void AddNewKey(CLI::App* verb, NewKeyFlags& new_key) {
+void AddAlgorithm(CLI::App* verb, NewKeyFlags& new_key) {
   verb->add_option("--algorithm", new_key.algorithm, AlgorithmNames() + "; default: the client's in the configuration")
       ->type_name("ALG");
+}
+
+std::array<CLI::Option*, 2> AddCertificateWishes(CLI::App* verb, NewKeyFlags& new_key) {
+  return {
+      verb->add_option("--common-name", new_key.common_name, "Common name of the certificate; default: the client id")
+          ->type_name("CN"),
+      verb->add_option("--validity-days", new_key.validity_days,
+                       "Validity of the certificate in days, 1 to 3650; default 365")
+          ->check(CLI::Range(1, 3650))};
+}
+
+void AddNewKey(CLI::App* verb, NewKeyFlags& new_key) {
+  AddAlgorithm(verb, new_key);
   verb->add_option("--bits", new_key.bits, "Size of an RSA key: 2048 (default), 3072 or 4096")
       ->check(CLI::IsMember({2048, 3072, 4096}));
-  verb->add_option("--common-name", new_key.common_name, "Common name of the certificate; default: the client id")
-      ->type_name("CN");
-  verb->add_option("--validity-days", new_key.validity_days,
-                   "Validity of the certificate in days, 1 to 3650; default 365")
-      ->check(CLI::Range(1, 3650));
+  AddCertificateWishes(verb, new_key);
 }
 
 Result<std::string> KidOrSigning(Connection& connection, const std::string& client_id, const std::string& kid) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,7 +11,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace assertion::cli {
 
@@ -34,11 +36,16 @@ struct NewKeyFlags {
 };
 
 void AddNewKey(CLI::App* verb, NewKeyFlags& new_key);
+void AddAlgorithm(CLI::App* verb, NewKeyFlags& new_key);
+// --common-name and --validity-days.
+std::array<CLI::Option*, 2> AddCertificateWishes(CLI::App* verb, NewKeyFlags& new_key);
 
 template <typename Request>
 void FillNewKey(const NewKeyFlags& new_key, Request& request) {
   request.set_algorithm(new_key.algorithm);
-  request.set_key_bits(new_key.bits);
+  if constexpr (requires { request.set_key_bits(new_key.bits); }) {
+    request.set_key_bits(new_key.bits);
+  }
   request.set_common_name(new_key.common_name);
   if (new_key.validity_days != 0) {
     request.mutable_certificate_validity()->set_seconds(std::int64_t{new_key.validity_days} * 86400);

@@ -57,6 +57,14 @@ std::string ExpiryText(const v1::Key& key, Time now) {
          (left < kWarning ? " EXPIRES SOON" : "");
 }
 
+// Servers that do not know adoption leave the origin out.
+const char* OriginName(v1::KeyOrigin origin) { return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted" : "generated"; }
+
+const char* OriginText(v1::KeyOrigin origin) {
+  return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted, born outside: assertiond did not generate it"
+                                          : "generated in the token by assertiond";
+}
+
 using Row = std::vector<std::string>;
 
 Row RowOf(const v1::Key& key, Time now) {
@@ -108,6 +116,7 @@ nlohmann::ordered_json KeyJson(const v1::Key& key) {
                                  {"algorithm", key.algorithm()},
                                  {"key_bits", key.key_bits()},
                                  {"cka_id", Hex(AsBytes(key.cka_id()))},
+                                 {"origin", OriginName(key.origin())},
                                  {"version", key.version()},
                                  {"hsm", key.hsm()},
                                  {"state", StateName(key.state())},
@@ -131,11 +140,11 @@ std::string KeyText(const v1::Key& key, Time now) {
   const auto size = key.key_bits() == 0 ? "not on the token any more" : std::to_string(key.key_bits()) + " bits";
   auto text = "client           " + key.client_id() + "\nversion          " + std::to_string(key.version()) +
               "\nkid              " + key.kid() + "\nHSM              " + Printable(key.hsm()) + "\nCKA_ID           " +
-              Hex(AsBytes(key.cka_id())) + "\nalgorithm        " + key.algorithm() + ", " + size +
-              "\nstate            " + StateName(key.state()) + "\npublished from   " + instant(key.publish_from()) +
-              "\nsigns from       " + instant(key.sign_from()) + "\nsigns until      " + instant(key.sign_until()) +
-              "\npublished until  " + instant(key.publish_until()) + "\ncertificate      " + ExpiryText(key, now) +
-              "\n";
+              Hex(AsBytes(key.cka_id())) + "\norigin           " + OriginText(key.origin()) + "\nalgorithm        " +
+              key.algorithm() + ", " + size + "\nstate            " + StateName(key.state()) + "\npublished from   " +
+              instant(key.publish_from()) + "\nsigns from       " + instant(key.sign_from()) + "\nsigns until      " +
+              instant(key.sign_until()) + "\npublished until  " + instant(key.publish_until()) + "\ncertificate      " +
+              ExpiryText(key, now) + "\n";
   if (!key.x5t_s256().empty()) {
     text += "  valid from     " + Rfc3339(ToTime(key.not_before())) + "\n  valid until    " +
             Rfc3339(ToTime(key.not_after())) + "\n  x5t#S256       " + key.x5t_s256() + "\n";
