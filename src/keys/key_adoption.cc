@@ -49,10 +49,8 @@ class Examination {
       Refuse(key_.flaw->message);
     }
     for (const auto& attribute : key_.attributes) {
-      const bool serves_more = std::ranges::find(kOtherPurposes, attribute.name) != kOtherPurposes.end() &&
-                               attribute.value == true && !attribute.accepted;
-      if (!attribute.ok() || serves_more) {
-        const bool acceptable = std::ranges::find(kAcceptableAttributes, attribute.name) != kAcceptableAttributes.end();
+      if (!attribute.ok()) {
+        const bool acceptable = std::ranges::find(kAcceptable, attribute.name) != kAcceptable.end();
         Refuse(ShownText(attribute) + ", and must be " + (attribute.required.value_or(false) ? "true" : "false") +
                " (" + std::string(attribute.meaning) + ")" +
                (acceptable ? "; accept_unshown of the field hsm can accept it" : ""));
