@@ -15,10 +15,6 @@
 namespace assertion {
 namespace {
 
-// A signing key that also serves another purpose lends that purpose's attacks to its signatures.
-constexpr std::array<std::string_view, 4> kOtherPurposes = {"CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE",
-                                                            "CKA_SIGN_RECOVER"};
-
 // FIPS 186-5 section 5.1. With the exponent 1 anybody makes signatures.
 constexpr int kLeastExponent = 65537;  // three octets
 
