@@ -140,6 +140,17 @@ TEST_F(RecoveryTest, AModuleThatWantsToBeInitialisedAgainIs) {
   EXPECT_TRUE(replica_.custodian().Generate(replica_.Change("orders"), Replica::NewKey())) << "the provider, too";
 }
 
+// As a YubiHSM's do, which a new login does not bring back: tests/faulty_hsm/personalities/yubihsm2.json.
+TEST_F(RecoveryTest, SessionsThatHaveTimedOutComeBack) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("idle CKR_SESSION_CLOSED\nC_SignInit idle times=1");
+  static_cast<void>(Sign());
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(false));
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign());
+}
+
 TEST_F(RecoveryTest, AModuleThatDoesNotEndIsAskedAgain) {
   ASSERT_TRUE(Sign());
   hsm_.Tell("C_Finalize fail=0x5 times=2\nC_Sign wedged times=1");
