@@ -142,7 +142,8 @@ class SigningSession {
 
 // A private key as OpenSSL finds it in the token.
 struct PrivateKeyReference {
-  std::string uri;  // PKCS#11 URI (RFC 7512), without a PIN
+  std::string uri;      // PKCS#11 URI (RFC 7512), without a PIN
+  unsigned generation;  // the number of reloads of the module: slots and sessions are valid in one generation
   // While it exists the module is not reloaded and no object is changed: destroy it before you store or destroy an
   // object. It belongs to the thread that called.
   std::shared_ptr<void> hold;

@@ -224,7 +224,8 @@ Result<PrivateKeyReference> HsmToken::PrivateKeyOf(BytesView id) {
     Module::Use use;
     ObjectGate::Reader reading;
   };
-  PrivateKeyReference reference{.uri = text, .hold = std::make_shared<Hold>(*module_)};
+  auto hold = std::make_shared<Hold>(*module_);  // before the generation is read, which cannot change from here on
+  PrivateKeyReference reference{.uri = text, .generation = module_->generation(), .hold = std::move(hold)};
   std::free(text);
   return reference;
 }

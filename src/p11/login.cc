@@ -1,6 +1,8 @@
 #include "p11/login.h"
 
 #include <chrono>
+#include <cstdlib>
+#include <string>
 #include <utility>
 
 #include "p11/pin.h"
@@ -29,6 +31,18 @@ Result<Pin> ReadPinWorthTrying(const TokenInfo& info, const std::string& pin_pat
   return pin;
 }
 
+// A token in software that uses OpenSSL may refuse the right PIN when these variables leave OpenSSL without the
+// algorithms that the PIN is checked with. They stay set: an operator may need them, for OpenSSL's FIPS provider.
+std::string OpenSslVariables() {
+  std::string names;
+  for (const char* name : {"OPENSSL_CONF", "OPENSSL_MODULES"}) {
+    if (std::getenv(name) != nullptr) {
+      names += std::string("; ") + name + " is set: a token that uses OpenSSL may refuse the right PIN because of it";
+    }
+  }
+  return names;
+}
+
 // One attempt; see Login::LogIn.
 Result<Session> LogInOnce(const std::shared_ptr<Module>& module, const TokenInfo& info, const std::string& pin_path,
                           const std::string& state_directory) {
@@ -46,6 +60,7 @@ Result<Session> LogInOnce(const std::shared_ptr<Module>& module, const TokenInfo
     return logged_in ? std::move(session) : std::unexpected(logged_in.error());
   }
   const auto remembered = refused.Add(pin);
+  logged_in.error().detail += OpenSslVariables();
   logged_in.error().message += "; it will not be tried again until " + pin_path + " holds another";
   if (!remembered) {
     logged_in.error().detail += "; " + remembered.error().ToString();

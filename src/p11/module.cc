@@ -18,6 +18,7 @@
 #include <tuple>
 #include <utility>
 
+#include "assertion/real_file_name.h"
 #include "p11/padded_text.h"
 
 namespace assertion::p11 {
@@ -34,8 +35,8 @@ void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-ar
 // p11-kit's client (0.24) wakes only one of the threads that wait for an answer when the connection is lost; the
 // others hang. tpm2-pkcs11 (up to 1.9.2) takes no lock in C_OpenSession and C_CloseSession: two threads get the same
 // session, or the process crashes. Neither module runs calls in parallel, so this costs nothing.
-bool TakesOneCallAtATime(std::string_view path) {
-  const auto file = path.substr(path.rfind('/') + 1);
+bool TakesOneCallAtATime(const std::string& path) {
+  const auto file = RealFileName(path);
   return file == "p11-kit-client.so" || file.starts_with("libtpm2_pkcs11.so");
 }
 
@@ -96,6 +97,9 @@ std::string CryptokiText(CK_RV rv) {
 
 Error CryptokiError(const char* function, CK_RV rv) {
   const auto detail = std::string(function) + ": " + CryptokiText(rv);
+  if (rv == CKR_SESSION_COUNT) {
+    return {Code::kUnavailable, "the HSM has no free session; try again", detail};
+  }
   return BlamesRequest(rv) ? Error{Code::kInternal, "the HSM refused the operation", detail}
                            : Error{Code::kUnavailable, "the HSM is not available; try again", detail};
 }

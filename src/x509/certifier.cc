@@ -56,6 +56,21 @@ Result<Bytes> SignThroughSession(const CertifiedKey& key, BytesView octets, cons
   return converted;
 }
 
+// The provider (1.0) can loop without end when the token gives it no session. Its own two, and one that stays free for
+// a revocation, must be there before it is asked.
+Status HasSessionsForProvider(Token& token) {
+  std::array<std::unique_ptr<SigningSession>, Pkcs11Provider::kSessions + 1> opened;
+  for (auto& session : opened) {
+    auto one = token.OpenSigningSession();
+    if (!one) {
+      return Fail(one.error().code, "pkcs11-provider is not used: the HSM does not give it three sessions",
+                  one.error().detail);
+    }
+    session = std::move(*one);
+  }
+  return {};
+}
+
 bool SetRandomSerial(X509* certificate) {
   // RFC 5280 section 4.1.2.2: positive, at most 20 octets.
   std::array<unsigned char, 20> octets{};
@@ -149,17 +164,39 @@ Result<std::unique_ptr<Certifier>> Certifier::New(const std::string& module_path
   return std::unique_ptr<Certifier>(new Certifier(module_path, init_args));
 }
 
-// The reference ends here: a session of our own must not wait for it. With a token that asks for the PIN itself the
-// provider may call C_Login without one.
+// One thread at a time, so that the provider's sessions do not grow. A thread that finds it busy uses a session of our
+// own: a call that hangs in the provider holds up no other. With a token that asks for the PIN itself the provider may
+// call C_Login without one.
 Result<Bytes> Certifier::SignThroughProvider(const CertifiedKey& key, BytesView octets,
                                              const Verifier& verifier) const {
   if (const auto flags = key.token->Describe().flags;
       std::ranges::find(flags, "CKF_PROTECTED_AUTHENTICATION_PATH") != flags.end()) {
     return Fail(Code::kFailedPrecondition, "pkcs11-provider is not used: it might have the token ask for the PIN");
   }
+  if (!provider_mutex_.try_lock()) {
+    return Fail(Code::kUnavailable, "pkcs11-provider is not used: it is busy with another signature");
+  }
+  auto signature = SignThroughKeptProvider(key, octets, verifier);
+  provider_mutex_.unlock();
+  return signature;
+}
+
+// The reference ends here: a session of our own must not wait for it.
+Result<Bytes> Certifier::SignThroughKeptProvider(const CertifiedKey& key, BytesView octets,
+                                                 const Verifier& verifier) const {
+  RETURN_IF_ERROR(HasSessionsForProvider(*key.token));
   ASSIGN_OR_RETURN(const auto reference, key.token->PrivateKeyOf(key.id));
-  ASSIGN_OR_RETURN(const auto provider, Pkcs11Provider::Load(module_path_, init_args_));
-  return provider.Sign(reference.uri, *key.algorithm, octets, verifier);
+  const auto epoch = key.token->Epoch();
+  if (!provider_ || provider_->epoch != epoch || provider_->generation != reference.generation) {
+    provider_.reset();
+    ASSIGN_OR_RETURN(auto provider, Pkcs11Provider::Load(module_path_, init_args_));
+    provider_.emplace(std::move(provider), epoch, reference.generation);
+  }
+  auto signature = provider_->provider.Sign(reference.uri, *key.algorithm, octets, verifier);
+  if (provider_->provider.closes_its_sessions()) {
+    provider_.reset();
+  }
+  return signature;
 }
 
 // The provider (1.0) makes a wrong RSA signature where the token lacks the mechanism that hashes, and signs nothing

@@ -3,6 +3,7 @@
 #include <openssl/x509.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,8 +13,10 @@
 #include "assertion/certificate.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/public_key.h"
 #include "assertion/token.h"
+#include "x509/pkcs11_provider.h"
 #include "x509/verifier.h"
 
 namespace assertion::x509 {
@@ -48,7 +51,7 @@ struct NewCertificate {
 
 // Makes certificates and certification requests for keys that stay in a token. OpenSSL builds what is to be signed, and
 // the token signs it: through pkcs11-provider or, where that cannot sign or signs wrongly, through our own logged-in
-// session. Every signature is checked with the public key.
+// session. Every signature is checked with the public key. All methods may be called from any thread.
 class Certifier {
  public:
   // `module_path` must be one that TokenUri accepted. It is that of the requests' tokens. `init_args`: see HsmSettings,
@@ -72,12 +75,22 @@ class Certifier {
   // These return signatures in the form of X.509.
   Result<Bytes> Sign(const CertifiedKey& key, BytesView octets) const;
   Result<Bytes> SignThroughProvider(const CertifiedKey& key, BytesView octets, const Verifier& verifier) const;
+  Result<Bytes> SignThroughKeptProvider(const CertifiedKey& key, BytesView octets, const Verifier& verifier) const
+      REQUIRES(provider_mutex_);
 
   // The DER of a certificate or certification request with this part to be signed.
   Result<Bytes> SignStructure(const CertifiedKey& key, BytesView to_be_signed, const X509_ALGOR* algorithm) const;
 
   const std::string module_path_;
   const std::string init_args_;
+
+  struct KeptProvider {
+    Pkcs11Provider provider;
+    unsigned epoch;       // of the token
+    unsigned generation;  // of its module
+  };
+  mutable Mutex provider_mutex_;
+  mutable std::optional<KeptProvider> provider_ GUARDED_BY(provider_mutex_);
 };
 
 }  // namespace assertion::x509

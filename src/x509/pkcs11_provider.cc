@@ -10,16 +10,19 @@
 #include <string_view>
 #include <vector>
 
+#include "assertion/real_file_name.h"
+
 namespace assertion::x509 {
 namespace {
 
 using SigningContextPtr = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
 
 // p11-kit's proxy and client return another list of functions from each C_GetFunctionList, which C_Initialize and
-// C_Finalize begin and end alone. The proxy keeps a lost connection for as long as one of its lists is not ended.
-bool EndsOnlyItsOwnList(std::string_view module_path) {
-  const auto file = module_path.substr(module_path.rfind('/') + 1);
-  return file == "p11-kit-proxy.so" || file == "p11-kit-client.so";
+// C_Finalize begin and end alone. The proxy keeps a lost connection for as long as one of its lists is not ended. Its
+// file is the library's own: p11-kit-proxy.so is a link to libp11-kit.so.0.
+bool EndsOnlyItsOwnList(const std::string& module_path) {
+  const auto file = RealFileName(module_path);
+  return file == "p11-kit-proxy.so" || file == "p11-kit-client.so" || file.starts_with("libp11-kit.so");
 }
 
 // A value for OpenSSL's configuration, in which a backslash makes any other character than a letter plain.
@@ -102,7 +105,7 @@ Result<Pkcs11Provider> Pkcs11Provider::Load(const std::string& module_path, cons
     return Fail(Code::kModuleUnusable, "OpenSSL cannot load its provider 'pkcs11': install pkcs11-provider",
                 "CONF_modules_load: " + TakeErrors());
   }
-  return Pkcs11Provider(std::move(context));
+  return Pkcs11Provider(std::move(context), EndsOnlyItsOwnList(module_path));
 }
 
 Result<Bytes> Pkcs11Provider::Sign(const std::string& uri, const Algorithm& algorithm, BytesView octets,

@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,10 +16,15 @@
 namespace assertion::x509 {
 
 // OpenSSL with pkcs11-provider in a library context of its own: SoftHSM2 uses OpenSSL's default context, where a
-// provider could call itself without end. Load a new one for each use: after a loss of the token the slots and handles
-// that a provider remembers are void.
+// provider could call itself without end. Belongs to one thread at a time.
+//
+// It keeps sessions: one with the login and one that signs. Where it ends alone what it began, they end with it.
+// Elsewhere only C_Finalize ends them, so keep one provider and use it again. A reload of the module, or a loss of the
+// token, makes the slots and sessions that a provider remembers void: load another then.
 class Pkcs11Provider {
  public:
+  static constexpr std::size_t kSessions = 2;
+
   // Never prompts for a PIN and never logs in: from the first call on OpenSSL's prompts fail in the whole process.
   // `init_args`: see HsmSettings.
   static Result<Pkcs11Provider> Load(const std::string& module_path, const std::string& init_args);
@@ -28,14 +34,19 @@ class Pkcs11Provider {
   Result<Bytes> Sign(const std::string& uri, const Algorithm& algorithm, BytesView octets,
                      const Verifier& verifier) const;
 
+  // True: its sessions end with this object.
+  bool closes_its_sessions() const { return closes_its_sessions_; }
+
  private:
   using ContextPtr = std::unique_ptr<OSSL_LIB_CTX, Deleter<OSSL_LIB_CTX_free>>;
 
-  explicit Pkcs11Provider(ContextPtr context) : context_(std::move(context)) {}
+  Pkcs11Provider(ContextPtr context, bool closes_its_sessions)
+      : context_(std::move(context)), closes_its_sessions_(closes_its_sessions) {}
 
   Result<Bytes> SignWith(EVP_PKEY* key, const Algorithm& algorithm, BytesView octets) const;
 
   ContextPtr context_;
+  bool closes_its_sessions_;
 };
 
 }  // namespace assertion::x509

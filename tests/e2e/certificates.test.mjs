@@ -1,7 +1,7 @@
 // Certificates and certification requests where pkcs11-provider signs nothing, or wrongly: our own session signs them.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
@@ -72,6 +72,71 @@ describe('certificates and certification requests', () => {
       assert.match(provider(findings, 'RS256').text, /does not sign with key .* signed through our own session/);
       assert.deepEqual(findings.filter(({ ok }) => !ok), []);
     } finally {
+      await deployment.close();
+    }
+  });
+
+  it('leave no connection behind where that module goes by another name', async () => {
+    const deployment = await start(async (made) => {
+      await P11KitServer.before(made);
+      const link = path.join(made.folder, 'vendor.so');
+      symlinkSync(realpathSync(made.wrapModule(link)), link);
+    });
+    try {
+      const { kid } = await deployment.generateKey('ES256');
+      const csr = () => deployment.ctl('key', 'csr', '--client-id', 'ES256', '--kid', kid);
+      const descriptors = () => readdirSync(`/proc/${deployment.daemon.pid}/fd`).length;
+      await csr();
+      const before = descriptors();
+      for (let i = 0; i < 8; i++) await csr();
+      assert.ok(descriptors() < before + 8, `${descriptors()} descriptors are open, before ${before}`);
+    } finally {
+      await deployment.close();
+    }
+  });
+
+  it('leave the brake a session on a token that has few', async () => {
+    let hsm;
+    const client = 'orders';
+    const deployment = await Deployment.start([{ client_id: client, audiences: [AUDIENCE] }],
+      { sessions: 1, refresh_interval: '1h' }, (made) => {
+        hsm = new FaultyHsm(made);
+        hsm.tell('sessions 16');
+      });
+    try {
+      const first = await deployment.generateKey(client);
+      for (let i = 0; i < 20; i++) await deployment.ctl('key', 'csr', '--client-id', client, '--kid', first.kid);
+      assert.equal(hsm.sessions(), 4, 'open: the login, the one that signs, two of pkcs11-provider');
+      const { key: next } = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', client, '--sign-from', 'now',
+        '--force', client, '--json'));
+      assert.equal(hsm.sessions(), 4);
+
+      hsm.tell('sessions 5');
+      await deployment.ctl('key', 'csr', '--client-id', client, '--kid', next.kid);
+      await deployment.ctl('key', 'revoke', '--client-id', client, '--kid', first.kid);
+      await deployment.ctl('key', 'revoke', '--client-id', client, '--kid', next.kid, '--force', client);
+
+      hsm.tell('sessions 4');
+      const { status, stderr } = await deployment.tryCtl('key', 'csr', '--client-id', client, '--kid', next.kid);
+      assert.notEqual(status, 0);
+      assert.match(stderr, /the HSM has no free session; try again/);
+    } finally {
+      hsm.tell();
+      await deployment.close();
+    }
+  });
+
+  it('doctor ends on a token without sessions for pkcs11-provider', async () => {
+    let hsm;
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }], {},
+      (made) => { hsm = new FaultyHsm(made); });
+    try {
+      await deployment.generateKey('orders');
+      hsm.tell('sessions 2');
+      const findings = await doctor(deployment);
+      assert.match(provider(findings, 'orders').text, /is not used: the HSM does not give it three sessions/);
+    } finally {
+      hsm.tell();
       await deployment.close();
     }
   });

@@ -50,6 +50,16 @@ TEST_F(LogInTest, AWrongPinIsRememberedUntilItsFileHoldsAnother) {
   EXPECT_NE(LogIn().error().message.find("not tried again"), std::string::npos);
 }
 
+TEST_F(LogInTest, ARefusalNamesTheVariablesThatCouldBeTheReason) {
+  hsm_.Write("pin", "0000000000");
+  setenv("OPENSSL_CONF", "/dev/null", 1);
+  const auto refused = LogIn();
+  unsetenv("OPENSSL_CONF");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().detail.find("OPENSSL_CONF is set"), std::string::npos) << refused.error().ToString();
+  EXPECT_EQ(refused.error().detail.find("OPENSSL_MODULES"), std::string::npos) << refused.error().ToString();
+}
+
 TEST_F(LogInTest, TheRecordOfARefusalIsPrivateAndDoesNotHoldThePin) {
   hsm_.Write("pin", "0000000000");
   ASSERT_FALSE(LogIn());
