@@ -18,6 +18,8 @@ struct AssertionFlags {
   std::string audience;
   std::string lifetime;             // digits and s, m or h
   std::vector<std::string> claims;  // name=json
+  std::string subject;
+  std::string scope;
 };
 
 void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags);
