@@ -247,7 +247,8 @@ const Preset& ReadProfile(Fields& entry, Client& client) {
   const auto* preset = name == nullptr ? nullptr : FindPreset(*name);
   if (name != nullptr && preset == nullptr) {
     std::vector<std::string_view> names;
-    std::ranges::transform(Presets(), std::back_inserter(names), [](const auto& one) { return one.profile.name; });
+    std::ranges::transform(Presets(), std::back_inserter(names),
+                           [](const Preset& one) -> std::string_view { return one.profile.name; });
     entry.Refuse("profile", "is none of: " + Joined(names) + DidYouMean(*name, names));
   }
   preset = preset == nullptr ? &Presets().front() : preset;

@@ -278,7 +278,7 @@ Preset GithubApp() {
       .audience_form = AudienceForm::kNone,
       .audience = kAnything,
       .client_id = {.fits = [](std::string_view text) { return text.starts_with("Iv") || IsOf(text, "0123456789"); },
-                    .wanted = "the app's client id (Iv…) or app id (a number)"},
+                    .wanted = "the app's client id (Iv...) or app id (a number)"},
       .algorithms = {"RS256"},
       .default_lifetime = minutes(10),
       .max_lifetime = minutes(10),
@@ -443,7 +443,8 @@ std::span<const Preset> Presets() {
 
 const Preset* FindPreset(std::string_view name) {
   const auto presets = Presets();
-  const auto found = std::ranges::find(presets, name, [](const Preset& preset) { return preset.profile.name; });
+  const auto found =
+      std::ranges::find(presets, name, [](const Preset& preset) -> std::string_view { return preset.profile.name; });
   return found == presets.end() ? nullptr : &*found;
 }
 
