@@ -47,16 +47,19 @@ void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags) {
   verb->add_option("--audience", flags.audience, "aud; default: the client's first configured audience")
       ->type_name("URL");
   verb->add_option("--lifetime", flags.lifetime, "exp - iat, with s, m or h; default: the client's")->type_name("300s");
+  verb->add_option("--claim", flags.claims,
+                   "Add a claim that the configuration allows; its JSON is signed as written; may be repeated")
+      ->type_name("NAME=JSON")
+      ->allow_extra_args(false);
+}
+
+void AddGrantFlags(CLI::App* verb, AssertionFlags& flags) {
   verb->add_option("--subject", flags.subject,
                    "sub: one of the client's configured subjects; default: the client's own")
       ->type_name("SUBJECT");
   verb->add_option("--scope", flags.scope,
                    "The claim scope: configured scopes with blanks between; default: all of them, if there are any")
       ->type_name("SCOPE");
-  verb->add_option("--claim", flags.claims,
-                   "Add a claim that the configuration allows; its JSON is signed as written; may be repeated")
-      ->type_name("NAME=JSON")
-      ->allow_extra_args(false);
 }
 
 Result<v1::CreateAssertionRequest> AssertionRequestOf(const AssertionFlags& flags) {
