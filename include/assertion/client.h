@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "assertion/algorithm.h"
+#include "assertion/profile.h"
 
 namespace assertion {
 
@@ -28,8 +29,9 @@ enum class Binding { kCertificate, kJwks };
 
 // An OAuth 2.0 client as the operator configured it, and the limits of its assertions.
 struct Client {
-  std::string client_id;               // iss and sub; VSCHAR only (RFC 6749 appendix A.1), 1 to 255
-  std::vector<std::string> audiences;  // never empty; the first is the default
+  std::string client_id;  // VSCHAR only (RFC 6749 appendix A.1), 1 to 255; by default iss and sub
+  Profile profile;
+  std::vector<std::string> audiences;  // the first is the default; empty: no aud
   bool audience_as_list = false;       // aud as a JSON array of one member instead of a string
   std::chrono::seconds default_lifetime{300};
   std::chrono::seconds max_lifetime{300};

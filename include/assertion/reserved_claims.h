@@ -6,27 +6,46 @@
 
 namespace assertion {
 
-// Claims that only the server sets: RFC 7519 section 4.1, cnf (RFC 7800 section 3.1), and client_id, which some
-// identity servers read from an assertion.
-inline constexpr std::array<std::string_view, 9> kReservedClaims = {"iss", "sub", "aud", "exp",      "nbf",
-                                                                    "iat", "jti", "cnf", "client_id"};
+// A claim that no caller may add, and why; the reason follows the claim's name.
+struct ReservedClaim {
+  std::string_view name;
+  std::string_view why;
+};
 
-// Ignores case, because some JSON libraries match member names that way. Go's encoding/json lets "Iss" set iss, and
-// "i\u017Fs" too: it folds U+017F, the long s, to s.
-constexpr bool IsReservedClaim(std::string_view name) {
+// RFC 7519 section 4.1, cnf (RFC 7800 section 3.1), and client_id, which some identity servers read from an assertion.
+inline constexpr std::array<ReservedClaim, 9> kReservedClaims = {{
+    {"iss", "is reserved and set by the server"},
+    {"sub", "is reserved and set by the server"},
+    {"aud", "is reserved and set by the server"},
+    {"exp", "is reserved and set by the server"},
+    {"nbf", "is reserved: it stands in assertions if the field nbf is true"},
+    {"iat", "is reserved and set by the server"},
+    {"jti", "is reserved and set by the server"},
+    {"cnf", "is reserved: it binds a token to a key, which no caller may choose"},
+    {"client_id", "is reserved: some identity servers take it for the client, which iss and sub name"},
+}};
+
+// Whether a reader may take `name` for the claim `claim`, which is lower case. Ignores case, because some JSON
+// libraries match member names that way. Go's encoding/json lets "Iss" set iss, and "i\u017Fs" too: it folds U+017F,
+// the long s, to s.
+constexpr bool IsClaim(std::string_view name, std::string_view claim) {
   constexpr std::string_view kLongS = "\xC5\xBF";
-  return std::ranges::any_of(kReservedClaims, [&](std::string_view reserved) {
-    auto rest = name;
-    for (const char letter : reserved) {
-      const bool long_s = letter == 's' && rest.starts_with(kLongS);
-      const char upper = letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter;
-      if (!long_s && (rest.empty() || (rest.front() != letter && rest.front() != upper))) {
-        return false;
-      }
-      rest.remove_prefix(long_s ? kLongS.size() : 1);
+  for (const char letter : claim) {
+    const bool long_s = letter == 's' && name.starts_with(kLongS);
+    const char upper = letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter;
+    if (!long_s && (name.empty() || (name.front() != letter && name.front() != upper))) {
+      return false;
     }
-    return rest.empty();
-  });
+    name.remove_prefix(long_s ? kLongS.size() : 1);
+  }
+  return name.empty();
+}
+
+// Null: not reserved.
+constexpr const ReservedClaim* FindReservedClaim(std::string_view name) {
+  const auto* found =
+      std::ranges::find_if(kReservedClaims, [&](const ReservedClaim& claim) { return IsClaim(name, claim.name); });
+  return found == kReservedClaims.end() ? nullptr : found;
 }
 
 }  // namespace assertion

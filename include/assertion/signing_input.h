@@ -1,12 +1,14 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "assertion/approved_claims.h"
+#include "assertion/error.h"
 
 namespace assertion {
+
+struct SigningKey;
 
 namespace service {
 class TlsKey;
@@ -20,7 +22,7 @@ class SigningInput {
   std::string TakeText() && { return std::move(text_); }
 
  private:
-  friend SigningInput AssertionInput(std::string_view encoded_header, const ApprovedClaims& claims);
+  friend Result<SigningInput> AssertionInput(const SigningKey& key, const ApprovedClaims& claims);
   friend class KeyRing;          // a proof that a key signs: random octets
   friend class JwsKey;           // a checkpoint of the audit log
   friend class service::TlsKey;  // the transcript of a TLS handshake
@@ -30,7 +32,8 @@ class SigningInput {
   std::string text_;
 };
 
-// JWS Signing Input (RFC 7515 section 5.1) of an assertion: `encoded_header` is the one of the key that signs it.
-SigningInput AssertionInput(std::string_view encoded_header, const ApprovedClaims& claims);
+// JWS Signing Input (RFC 7515 section 5.1) of an assertion. FAILED_PRECONDITION: the client's profile asks for
+// something that the key does not have, for example a certificate.
+Result<SigningInput> AssertionInput(const SigningKey& key, const ApprovedClaims& claims);
 
 }  // namespace assertion

@@ -13,6 +13,10 @@ struct Event {
   std::string caller;  // as Caller::name
   std::string client_id;
   std::string audience;
+  std::string profile;  // of the client, unless it is the default
+  std::string purpose;  // of the assertion, unless it is client authentication: jwt-bearer or bearer-token
+  std::string subject;  // that the caller named
+  std::string scope;    // that the caller named
   std::string jti;
   std::string kid;
   std::optional<std::chrono::seconds> lifetime;

@@ -101,6 +101,10 @@ std::string Body(const Event& event, TimePoint now) {
   };
   add("client_id", event.client_id);
   add("audience", event.audience, kLongestAudience);
+  add("profile", event.profile);
+  add("purpose", event.purpose);
+  add("subject", event.subject);
+  add("scope", event.scope, kLongestAudience);
   line.Add("jti", event.jti);
   add("kid", event.kid);
   if (event.lifetime) {

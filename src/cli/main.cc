@@ -51,6 +51,9 @@ void AddVerbs(Command& assertionctl) {
   auto key =
       assertionctl.AddNoun("key", "Key pairs inside the token: generate, certify, schedule, rotate, revoke, destroy");
   AddKeyVerbs(key);
+  auto profile = assertionctl.AddNoun("profile", "What identity servers and APIs ask of assertions; needs no server");
+  AddProfileList(profile);
+  AddProfileShow(profile);
   auto token = assertionctl.AddNoun("token", "Access tokens of an identity server");
   AddTokenRequest(token);
   auto wso2 = assertionctl.AddNoun("wso2", "WSO2 Identity Server");

@@ -30,6 +30,9 @@ void AddKeyWithdraw(Command& key);
 Command AddKeyEvidence(Command& key);
 void AddKeyEvidenceVerify(Command& evidence);
 
+void AddProfileList(Command& profile);
+void AddProfileShow(Command& profile);
+
 void AddTokenRequest(Command& token);
 
 void AddWso2Publish(Command& wso2);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <set>
@@ -39,9 +40,15 @@ std::string TakeClientId(Fields& entry) {
 }
 
 // Identity servers compare audiences octet for octet, so an invisible character is a typing error.
-std::vector<std::string> TakeAudiences(Fields& entry, std::vector<std::string>& warnings) {
+std::vector<std::string> TakeAudiences(Fields& entry, const Preset& preset, std::vector<std::string>& warnings) {
   std::vector<std::string> audiences;
   const auto* const list = entry.Take("audiences", false);
+  if (preset.audience_form == AudienceForm::kNone) {
+    if (list != nullptr) {
+      entry.Refuse("audiences", "must be left out: profile \"" + preset.profile.name + "\" has no aud");
+    }
+    return audiences;
+  }
   if (const auto* entries = list == nullptr ? nullptr : std::get_if<Node::Array>(&list->value);
       entries != nullptr && entries->empty()) {
     entry.Refuse("audiences", "must name at least one audience");
@@ -50,12 +57,21 @@ std::vector<std::string> TakeAudiences(Fields& entry, std::vector<std::string>& 
     if (const auto invisible = FindInvisible(audience.text)) {
       entry.errors().Add(audience.line, audience.path,
                          "has " + *invisible + ": no audience has white space or a character that cannot be seen");
-    } else if (!audience.text.starts_with("https://") && !audience.text.starts_with("urn:")) {
+    } else if (preset.profile.name == kDefaultProfile && !audience.text.starts_with("https://") &&
+               !audience.text.starts_with("urn:")) {
       warnings.push_back(audience.path + ": is neither an https URL nor a URN, as identity servers' audiences are");
     }
     audiences.push_back(std::move(audience.text));
   }
   return audiences;
+}
+
+void ReadAudienceForm(Fields& entry, const Preset& preset, Client& client) {
+  const bool list = entry.TakeBool("audience_as_list", client.audience_as_list);
+  if (list != client.audience_as_list && preset.audience_form != AudienceForm::kEither) {
+    entry.Refuse("audience_as_list", "cannot differ from profile \"" + preset.profile.name + "\"");
+  }
+  client.audience_as_list = list;
 }
 
 void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warnings, const std::string& path) {
@@ -68,6 +84,9 @@ void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warn
   client.max_lifetime = max_lifetime.value_or(client.default_lifetime);
   if (client.default_lifetime > client.max_lifetime) {
     entry.Refuse("default_lifetime", "must not be longer than max_lifetime");
+  }
+  if (client.profile.backdate >= client.default_lifetime) {
+    entry.Refuse("backdate", "must be shorter than default_lifetime, which is counted from iat");
   }
   client.clock_skew = entry.TakeDuration("clock_skew", seconds(0), kLargestSkew).value_or(seconds(0));
   if (client.clock_skew > seconds(0) && client.default_lifetime <= client.clock_skew) {
@@ -100,6 +119,12 @@ void ReadBinding(Fields& entry, Client& client, seconds refresh_interval, std::v
                        ".publish_lead: is less than four times refresh_interval: one refresh that fails stops signing "
                        "until the next");
   }
+  const auto kid = client.profile.kid;
+  if (client.binding == Binding::kJwks && kid != KidForm::kThumbprint && kid != KidForm::kNone) {
+    entry.Refuse("kid",
+                 "must be \"thumbprint\" or \"none\" with the binding \"jwks\": the JWK Set names keys by their "
+                 "thumbprints");
+  }
   client.sign_with_expired_certificate =
       entry.TakeBool("sign_with_expired_certificate", client.sign_with_expired_certificate);
 }
@@ -116,11 +141,25 @@ const Algorithm* TakeAlgorithm(Fields& entry, const Algorithm* otherwise) {
   return algorithm;
 }
 
-std::set<std::string, std::less<>> TakeExtraClaims(Fields& entry) {
+// RFC 7515 section 4.1, RFC 7797 section 3.
+bool IsHeaderName(std::string_view name) {
+  static constexpr std::array<std::string_view, 12> kNames = {"alg", "jku", "jwk",      "kid", "x5u",  "x5c",
+                                                              "x5t", "typ", "x5t#S256", "cty", "crit", "b64"};
+  return std::ranges::find(kNames, name) != kNames.end();
+}
+
+std::set<std::string, std::less<>> TakeExtraClaims(Fields& entry, const Profile& profile) {
   std::set<std::string, std::less<>> claims;
   for (auto& claim : entry.TakeStrings("extra_claims", false)) {
-    if (IsReservedClaim(claim)) {
-      entry.Refuse("extra_claims", "'" + claim + "' is reserved and set by the server");
+    if (const auto* const reserved = FindReservedClaim(claim); reserved != nullptr) {
+      entry.Refuse("extra_claims", "'" + claim + "' " + std::string(reserved->why));
+    } else if (IsHeaderName(claim)) {
+      entry.Refuse("extra_claims", "'" + claim +
+                                       "' is a member of the header, not a claim; typ, kid and header are fields of "
+                                       "the client");
+    } else if (!profile.scopes.empty() && IsClaim(claim, "scope")) {
+      entry.Refuse("extra_claims",
+                   "'" + claim + "' is set by the server; the field scopes lists what callers may name");
     } else if (const auto invisible = FindInvisible(claim)) {
       entry.Refuse("extra_claims", "'" + claim + "' has " + *invisible + ", which no claim's name has");
     }
@@ -145,14 +184,18 @@ std::vector<std::string> TakeCallers(Fields& entry, Identities& identities) {
 Client ReadClient(Fields entry, const std::string& path, Identities& identities, Config& config) {
   Client client;
   client.client_id = TakeClientId(entry);
-  client.audiences = TakeAudiences(entry, config.warnings);
-  client.audience_as_list = entry.TakeBool("audience_as_list", client.audience_as_list);
+  const auto& preset = ReadProfile(entry, client);
+  client.audiences = TakeAudiences(entry, preset, config.warnings);
+  ReadAudienceForm(entry, preset, client);
   ReadLifetimes(entry, client, config.warnings, path);
   ReadBinding(entry, client, config.refresh_interval, config.warnings, path);
   client.algorithm = TakeAlgorithm(entry, client.algorithm);
-  client.extra_claims = TakeExtraClaims(entry);
+  client.extra_claims = TakeExtraClaims(entry, client.profile);
   client.callers = TakeCallers(entry, identities);
   entry.RefuseTheRest();
+  if (client.algorithm != nullptr) {
+    WarnOfRefusals(client, preset, path, config.warnings);
+  }
   return client;
 }
 

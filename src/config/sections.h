@@ -1,7 +1,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "assertion/preset.h"
 #include "config/config.h"
 #include "config/fields.h"
 #include "config/identity.h"
@@ -44,5 +46,13 @@ void ReadRefusals(Fields& fields, Config& config);
 
 // client_section.cc
 void ReadClients(Fields& fields, Identities& identities, Config& config);
+
+// profile_fields.cc
+// Reads a client's field profile and the fields that may differ from it, and sets what the preset decides besides:
+// algorithm, lifetimes and the form of aud. Returns the default preset when the name is wrong.
+const Preset& ReadProfile(Fields& entry, Client& client);
+// Warns of what the other party refuses, as far as the preset knows.
+void WarnOfRefusals(const Client& client, const Preset& preset, const std::string& path,
+                    std::vector<std::string>& warnings);
 
 }  // namespace assertion

@@ -46,9 +46,10 @@ Result<Decoded> DecodeObject(std::string_view part, const std::string& name) {
 }  // namespace
 
 std::string EncodedHeader(const Algorithm& algorithm, std::string_view kid, std::string_view typ) {
-  const nlohmann::ordered_json header = {{"alg", algorithm.name}, {"kid", kid}, {"typ", typ}};
-  return Base64UrlEncode(AsBytes(header.dump()));
+  return EncodedHeader({{"alg", algorithm.name}, {"kid", kid}, {"typ", typ}});
 }
+
+std::string EncodedHeader(const nlohmann::ordered_json& header) { return Base64UrlEncode(AsBytes(header.dump())); }
 
 std::string SigningInput(std::string_view encoded_header, std::string_view payload) {
   return std::string(encoded_header) + '.' + Base64UrlEncode(AsBytes(payload));

@@ -12,6 +12,7 @@ namespace assertion::jws {
 
 // The JOSE header {alg, kid, typ}, base64url: fixed for a key, so made once (RFC 7515 section 4.1).
 std::string EncodedHeader(const Algorithm& algorithm, std::string_view kid, std::string_view typ = "JWT");
+std::string EncodedHeader(const nlohmann::ordered_json& header);
 
 // BASE64URL(header) || '.' || BASE64URL(payload): what is signed (RFC 7515 section 5.1).
 std::string SigningInput(std::string_view encoded_header, std::string_view payload);

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "jws/compact.h"
 #include "jws/thumbprint.h"
 #include "keys/proof.h"
 #include "x509/certificate.h"
@@ -155,7 +154,6 @@ Result<ScheduledKey> AdmitKey(Token& token, const std::string& client_id, const 
                                               .id = key.id,
                                               .public_key = std::move(*half),
                                               .kid = record.kid,
-                                              .encoded_header = jws::EncodedHeader(*record.algorithm, record.kid),
                                               .chain = std::move(*chain),
                                               .verifier = std::move(*verifier)});
   if (!withdrawn) {

@@ -7,6 +7,7 @@
 #include "assertion/algorithm.h"
 #include "assertion/certificate.h"
 #include "assertion/token.h"
+#include "keys/key_under_profile.h"
 #include "x509/verifier.h"
 
 namespace assertion {
@@ -18,9 +19,9 @@ struct SigningKey {
   Bytes id;  // CKA_ID
   PublicKey public_key;
   std::string kid;
-  std::string encoded_header;      // the JOSE header of everything it signs
   std::vector<Certificate> chain;  // leaf first; empty when the ledger names none
   x509::Verifier verifier;
+  KeptKeyUnderProfile under_profile = {};
 
   int bits() const { return KeyBits(public_key); }
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "assertion/bytes.h"
@@ -19,11 +20,7 @@ constexpr std::size_t kMostShown = 80;  // octets of a caller's text
 std::string Quoted(std::string_view text) { return assertion::Quoted(text, kMostShown); }
 
 // RFC 9562 section 5.4: 122 random bits, the version and the variant.
-Result<std::string> Uuid4(const Random& random) {
-  std::array<std::uint8_t, 16> octets{};
-  if (!random(octets)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
+std::string Uuid4(std::span<std::uint8_t, 16> octets) {
   octets[6] = (octets[6] & 0x0FU) | 0x40U;
   octets[8] = (octets[8] & 0x3FU) | 0x80U;
   auto text = Hex(octets);
@@ -31,6 +28,19 @@ Result<std::string> Uuid4(const Random& random) {
     text.insert(position, 1, '-');
   }
   return text;
+}
+
+// Empty when the profile has none.
+Result<std::string> NewJti(const Profile& profile, const Random& random) {
+  if (profile.jti == JtiForm::kNone) {
+    return std::string();
+  }
+  std::array<std::uint8_t, 32> octets{};
+  if (!random(octets)) {
+    return Fail(Code::kInternal, "the random number generator failed");
+  }
+  return profile.jti == JtiForm::kUuid ? Uuid4(std::span(octets).first<16>())
+                                       : Hex(octets).substr(0, profile.jti_length);
 }
 
 // The index of the audience.
@@ -46,14 +56,65 @@ Result<std::size_t> Audience(const Client& client, std::string_view wanted) {
   return static_cast<std::size_t>(found - client.audiences.begin());
 }
 
-// The JSON that all claims of the client for this audience begin with, without the closing brace.
-std::string Beginning(const Client& client, const std::string& audience) {
-  auto text = nlohmann::ordered_json{{"iss", client.client_id},
-                                     {"sub", client.client_id},
-                                     {"aud", client.audience_as_list ? nlohmann::ordered_json::array({audience})
-                                                                     : nlohmann::ordered_json(audience)}}
-                  .dump();
-  text.pop_back();
+// `pattern` is the subject itself, or has one "*" that stands for one or more of A-Z a-z 0-9 . _ + -.
+bool MatchesSubject(std::string_view pattern, std::string_view subject) {
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos) {
+    return pattern == subject;
+  }
+  const auto before = pattern.substr(0, star);
+  const auto after = pattern.substr(star + 1);
+  if (subject.size() <= before.size() + after.size() || !subject.starts_with(before) || !subject.ends_with(after)) {
+    return false;
+  }
+  const auto middle = subject.substr(before.size(), subject.size() - before.size() - after.size());
+  return std::ranges::all_of(middle, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._+-").contains(c);
+  });
+}
+
+Status CheckSubject(const Client& client, std::string_view wanted) {
+  const auto& profile = client.profile;
+  if (wanted.empty()) {
+    return profile.subject.empty() && !profile.subjects.empty()
+               ? Fail(Code::kInvalidArgument,
+                      "subject: must be set: it has no default for client " + Quoted(client.client_id))
+               : Status();
+  }
+  const bool allowed =
+      wanted.size() <= Policy::kMaxSubjectOctets &&
+      std::ranges::any_of(profile.subjects, [&](const auto& pattern) { return MatchesSubject(pattern, wanted); });
+  return allowed ? Status()
+                 : Fail(Code::kInvalidArgument, "subject: " + Quoted(wanted) +
+                                                    " is not among the subjects configured for client " +
+                                                    Quoted(client.client_id));
+}
+
+// The scopes of the claim, separated by blanks (RFC 6749 section 3.3); empty: no claim.
+Result<std::string> Scope(const Client& client, std::string_view wanted) {
+  const auto& scopes = client.profile.scopes;
+  std::string text;
+  if (wanted.empty()) {
+    for (const auto& scope : scopes) {
+      text += (text.empty() ? "" : " ") + scope;
+    }
+    return text;
+  }
+  if (wanted.size() > Policy::kMaxScopeOctets) {
+    return Fail(Code::kInvalidArgument, "scope: more than " + std::to_string(Policy::kMaxScopeOctets) + " octets");
+  }
+  text = wanted;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find(' ', at), text.size());
+    const auto scope = std::string_view(text).substr(at, end - at);
+    if (std::ranges::find(scopes, scope) == scopes.end()) {
+      return Fail(
+          Code::kInvalidArgument,
+          "scope: " + Quoted(scope) + " is not among the scopes configured for client " + Quoted(client.client_id));
+    }
+    at = end + 1;
+  }
   return text;
 }
 
@@ -71,8 +132,8 @@ Result<std::chrono::seconds> Lifetime(const Client& client, std::optional<std::c
 }
 
 Status AllowClaim(const Client& client, std::string_view name, const std::string& field) {
-  if (IsReservedClaim(name)) {
-    return Fail(Code::kInvalidArgument, field + ": " + Quoted(name) + " is reserved and set by the server");
+  if (const auto* const reserved = FindReservedClaim(name); reserved != nullptr) {
+    return Fail(Code::kInvalidArgument, field + ": " + Quoted(name) + " " + std::string(reserved->why));
   }
   if (!client.extra_claims.contains(name)) {
     return Fail(Code::kInvalidArgument,
@@ -170,12 +231,11 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
   for (auto& client : clients) {
     std::ranges::for_each(client.callers, list);
     auto client_id = client.client_id;
-    std::vector<std::string> beginnings;
-    beginnings.reserve(client.audiences.size());
-    for (const auto& audience : client.audiences) {
-      beginnings.push_back(Beginning(client, audience));
-    }
-    clients_.emplace(std::move(client_id), Entry{.client = std::move(client), .beginnings = std::move(beginnings)});
+    auto profile = std::make_shared<const Profile>(client.profile);
+    auto beginnings = BeginningsOf(client);
+    clients_.emplace(
+        std::move(client_id),
+        Entry{.client = std::move(client), .profile = std::move(profile), .beginnings = std::move(beginnings)});
   }
 }
 
@@ -251,25 +311,89 @@ Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) con
   return entry ? Claims(**entry, request) : std::unexpected(entry.error());
 }
 
+// `subject`: what the caller named; empty: nothing.
+Policy::Beginning Policy::BeginningOf(const Client& client, std::string_view audience, std::string_view subject) {
+  Beginning beginning;
+  const auto add = [&](std::string_view name, const std::vector<TemplatePiece>& pieces) {
+    beginning.text.append(beginning.text.empty() ? "{\"" : ",\"").append(name).append("\":\"");
+    for (const auto& piece : pieces) {
+      const auto text = piece.word == TemplateWord::kClientId ? piece.text + client.client_id : piece.text;
+      const auto quoted = nlohmann::json(text).dump();
+      beginning.text.append(quoted, 1, quoted.size() - 2);
+      if (piece.word && piece.word != TemplateWord::kClientId) {
+        beginning.gaps.push_back({.at = beginning.text.size(), .word = *piece.word});
+      }
+    }
+    beginning.text += '"';
+  };
+  // The configuration was refused if a template is wrong.
+  add("iss", ParseTemplate(client.profile.issuer).value_or(std::vector<TemplatePiece>()));
+  if (!subject.empty()) {
+    add("sub", {{.text = std::string(subject), .word = {}}});
+  } else if (!client.profile.subject.empty()) {
+    add("sub", ParseTemplate(client.profile.subject).value_or(std::vector<TemplatePiece>()));
+  }
+  if (!client.audiences.empty()) {
+    const auto aud = client.audience_as_list ? nlohmann::json::array({audience}) : nlohmann::json(audience);
+    beginning.text += ",\"aud\":" + aud.dump();
+  }
+  return beginning;
+}
+
+std::vector<Policy::Beginning> Policy::BeginningsOf(const Client& client) {
+  std::vector<Beginning> beginnings;
+  beginnings.reserve(client.audiences.size());
+  for (const auto& audience : client.audiences) {
+    beginnings.push_back(BeginningOf(client, audience, {}));
+  }
+  if (beginnings.empty()) {
+    beginnings.push_back(BeginningOf(client, {}, {}));
+  }
+  return beginnings;
+}
+
 Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest& request) const {
   const auto& client = entry.client;
+  const auto& profile = *entry.profile;
   ASSIGN_OR_RETURN(const auto audience, Audience(client, request.audience));
+  RETURN_IF_ERROR(CheckSubject(client, request.subject));
+  ASSIGN_OR_RETURN(const auto scope, Scope(client, request.scope));
   ASSIGN_OR_RETURN(const auto lifetime, Lifetime(client, request.lifetime));
   ASSIGN_OR_RETURN(const auto extra, ExtraClaims(client, request));
-  ASSIGN_OR_RETURN(auto jti, Uuid4(random_));
+  ASSIGN_OR_RETURN(auto jti, NewJti(profile, random_));
 
   ApprovedClaims approved;
   approved.client_id_ = client.client_id;
-  approved.audience_ = client.audiences[audience];
+  approved.profile_ = entry.profile;
+  approved.audience_ = client.audiences.empty() ? std::string() : client.audiences[audience];
+  approved.subject_ = request.subject;
+  approved.scope_ = request.scope;
   approved.jti_ = std::move(jti);
-  approved.issued_at_ = clock_();
+  approved.issued_at_ = clock_() - profile.backdate;
   approved.expires_at_ = approved.issued_at_ + lifetime;
-  // Extra claims cannot repeat these, because ExtraClaims refuses reserved names. There is no nbf: an identity server
-  // whose clock is slow would refuse it.
-  approved.json_ = entry.beginnings[audience] + R"(,"iat":)" +
-                   std::to_string(approved.issued_at_.time_since_epoch().count()) + R"(,"exp":)" +
-                   std::to_string(approved.expires_at_.time_since_epoch().count()) + R"(,"jti":")" + approved.jti_ +
-                   '"' + (extra.empty() ? "" : ",") + extra + '}';
+  std::optional<Beginning> with_subject;
+  if (!request.subject.empty()) {
+    with_subject = BeginningOf(client, approved.audience_, request.subject);
+  }
+  const auto& beginning = with_subject ? *with_subject : entry.beginnings[audience];
+  approved.gaps_ = beginning.gaps;
+  const auto issued_at = std::to_string(approved.issued_at_.time_since_epoch().count());
+  // Extra claims cannot repeat these, because ExtraClaims refuses reserved names, and the configuration refuses scope
+  // among them where the profile has scopes. Of the callers' text only extra claims and a subject reach this point,
+  // both vetted; a scope was compared with the configured ones. There is no nbf by default: an identity server whose
+  // clock is slow would refuse it.
+  approved.json_ = beginning.text + ",\"iat\":" + issued_at;
+  if (profile.nbf) {
+    approved.json_ += ",\"nbf\":" + issued_at;
+  }
+  approved.json_ += ",\"exp\":" + std::to_string(approved.expires_at_.time_since_epoch().count());
+  if (!approved.jti_.empty()) {
+    approved.json_.append(",\"jti\":\"").append(approved.jti_).append(1, '"');
+  }
+  if (!scope.empty()) {
+    approved.json_ += ",\"scope\":" + nlohmann::json(scope).dump();
+  }
+  approved.json_.append(extra.empty() ? "" : ",").append(extra).append(1, '}');
   return approved;
 }
 

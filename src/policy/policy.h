@@ -32,6 +32,8 @@ struct AssertionRequest {
   const nlohmann::json* extra_claims = nullptr;  // null, or an object
   // The same as JSON text, which is signed as written; at most one of the two may be set.
   std::string_view extra_claims_json = {};  // NOLINT(readability-redundant-member-init)
+  std::string_view subject = {};            // NOLINT(readability-redundant-member-init): empty: the client's
+  std::string_view scope = {};              // NOLINT(readability-redundant-member-init): empty: the client's
 };
 
 // Decides what each caller may do and what may be asserted: the one place that turns a request into claims to sign.
@@ -40,6 +42,8 @@ struct AssertionRequest {
 class Policy {
  public:
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;  // as JSON
+  static constexpr std::size_t kMaxSubjectOctets = 255;
+  static constexpr std::size_t kMaxScopeOctets = 2048;
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
          TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {});
@@ -70,10 +74,19 @@ class Policy {
   Result<const Client*> FindClient(std::string_view client_id) const;
 
  private:
+  // The first part of the claims as JSON, without the closing brace and without the values of `gaps`.
+  struct Beginning {
+    std::string text;
+    std::vector<ApprovedClaims::Gap> gaps;
+  };
   struct Entry {
     Client client;
-    std::vector<std::string> beginnings;  // the first part of its claims as JSON, for each audience
+    std::shared_ptr<const Profile> profile;
+    std::vector<Beginning> beginnings;  // for each audience, with the client's own subject
   };
+
+  static Beginning BeginningOf(const Client& client, std::string_view audience, std::string_view subject);
+  static std::vector<Beginning> BeginningsOf(const Client& client);
 
   Result<const Entry*> Find(std::string_view client_id) const;
   Result<ApprovedClaims> Claims(const Entry& entry, const AssertionRequest& request) const;

@@ -54,7 +54,9 @@ Result<std::chrono::nanoseconds> TimeoutOf(const v1::CreateAssertionsRequest& wa
 // The reply without what the key adds: kid and assertion.
 v1::CreateAssertionResponse ReplyOf(const ApprovedClaims& approved) {
   v1::CreateAssertionResponse reply;
-  reply.set_client_assertion_type(kClientAssertionType);
+  if (approved.profile()->grant == Grant::kClientAuthentication) {
+    reply.set_client_assertion_type(kClientAssertionType);
+  }
   reply.set_jti(approved.jti());
   reply.mutable_issued_at()->set_seconds(approved.issued_at().time_since_epoch().count());
   reply.mutable_expires_at()->set_seconds(approved.expires_at().time_since_epoch().count());
@@ -178,7 +180,9 @@ Result<ApprovedClaims> AssertionService::Approve(const Caller& caller, const v1:
                                            .audience = request.audience(),
                                            .lifetime = lifetime,
                                            .extra_claims = request.has_extra_claims() ? &extra_claims : nullptr,
-                                           .extra_claims_json = request.extra_claims_json()});
+                                           .extra_claims_json = request.extra_claims_json(),
+                                           .subject = request.subject(),
+                                           .scope = request.scope()});
   if (approved || policy->FindClient(request.client_id())) {
     call.tallied().client_id = request.client_id();
   }

@@ -73,6 +73,15 @@ AuditedCall::AuditedCall(Records records, const char* method, UnaryCall& unary)
       }) {}
 
 void AuditedCall::Describe(const ApprovedClaims& claims) {
+  const auto& profile = *claims.profile();
+  if (profile.name != kDefaultProfile) {
+    event_.profile = profile.name;
+  }
+  if (profile.grant != Grant::kClientAuthentication) {
+    event_.purpose = NameOf(kGrants, profile.grant);
+  }
+  event_.subject = claims.subject();
+  event_.scope = claims.scope();
   event_.audience = claims.audience();
   event_.jti = claims.jti();
   event_.lifetime = claims.expires_at() - claims.issued_at();

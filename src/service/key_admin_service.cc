@@ -328,11 +328,16 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
     return can_finish;
   }
   call->Describe(*approved);
+  const bool authenticates = approved->profile()->grant == Grant::kClientAuthentication;
+  auto input = AssertionInput(*key, *approved);
+  if (!input) {
+    return std::unexpected(input.error());
+  }
   return found.hsm->queue.Submit({.key = key,
-                                  .input = AssertionInput(key->encoded_header, *approved),
+                                  .input = std::move(*input),
                                   .caller = call->event().caller,
                                   .deadline = std::chrono::steady_clock::now() + kLongestProof,
-                                  .done = [call, hsm = found.hsm, key](Result<Signed> result) {
+                                  .done = [call, hsm = found.hsm, key, authenticates](Result<Signed> result) {
                                     if (result && !hsm->keys.IsGood(*key)) {
                                       result = Fail(Code::kAborted, "the key was revoked while this call waited");
                                     }
@@ -342,7 +347,9 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
                                     }
                                     v1::ProveKeyResponse reply;
                                     reply.set_assertion(jws::Compact(std::move(result->input), result->signature));
-                                    reply.set_client_assertion_type(kClientAssertionType);
+                                    if (authenticates) {
+                                      reply.set_client_assertion_type(kClientAssertionType);
+                                    }
                                     call->Finish(Serialize(reply));
                                   }});
 }

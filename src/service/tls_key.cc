@@ -33,7 +33,6 @@ Result<std::shared_ptr<TlsKey>> TlsKey::New(const TokenKey& key, SigningQueue& q
                                                                             .id = key.id,
                                                                             .public_key = key.public_key,
                                                                             .kid = jws::JwkThumbprint(key.public_key),
-                                                                            .encoded_header = {},
                                                                             .chain = {},
                                                                             .verifier = std::move(*verifier)}));
   }

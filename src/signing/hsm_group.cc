@@ -109,10 +109,6 @@ ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
   return all;
 }
 
-SigningInput AssertionInput(std::string_view encoded_header, const ApprovedClaims& claims) {
-  return SigningInput(jws::SigningInput(encoded_header, claims.json()));
-}
-
 Status HsmGroup::Submit(AssertionJob job) const {
   auto attempt = std::make_shared<Attempt>(Attempt{.job = std::move(job), .left = All(), .error = {}});
   std::ranges::reverse(attempt->left);
@@ -137,6 +133,7 @@ Status HsmGroup::TryNext(const std::shared_ptr<Attempt>& attempt) {
 Status HsmGroup::SubmitTo(const std::shared_ptr<Attempt>& attempt, const std::shared_ptr<const Hsm>& hsm,
                           SigningKeyPtr key) {
   const auto& job = attempt->job;
+  ASSIGN_OR_RETURN(auto input, AssertionInput(*key, job.claims));  // 4 input
   auto place = std::make_shared<JobTicket>();
   if (job.ticket) {
     const MutexLock lock(job.ticket->mutex);
@@ -148,7 +145,7 @@ Status HsmGroup::SubmitTo(const std::shared_ptr<Attempt>& attempt, const std::sh
   }
   return hsm->queue.Submit(  // 5 queue
       {.key = key,
-       .input = AssertionInput(key->encoded_header, job.claims),  // 4 input
+       .input = std::move(input),
        .caller = job.caller,
        .deadline = job.deadline,
        .done = [attempt, hsm, key](Result<Signed> made) { Finish(attempt, hsm, key, std::move(made)); },

@@ -18,20 +18,20 @@ Result<JwsKey> JwsKey::FindOrGenerate(Token& token, std::string_view label, std:
   const auto& algorithm = kAlgorithms.front();  // of all own keys
   ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key.public_key, algorithm));
   const auto kid = jws::JwkThumbprint(key.public_key);
+  auto header = jws::EncodedHeader(algorithm, kid, type);
   return JwsKey(
       std::make_shared<const SigningKey>(SigningKey{.client_id = {},
                                                     .algorithm = &algorithm,
                                                     .id = key.id,
                                                     .public_key = key.public_key,
                                                     .kid = kid,
-                                                    .encoded_header = jws::EncodedHeader(algorithm, kid, type),
                                                     .chain = {},
-                                                    .verifier = std::move(verifier)}));
+                                                    .verifier = std::move(verifier)}), std::move(header));
 }
 
 JwsKey::Sign JwsKey::SignThrough(SigningQueue& queue) const {
-  return [&queue, key = key_](std::string_view payload, auto done) {
-    queue.SignNow(key, SigningInput(jws::SigningInput(key->encoded_header, payload)),
+  return [&queue, key = key_, header = header_](std::string_view payload, auto done) {
+    queue.SignNow(key, SigningInput(jws::SigningInput(header, payload)),
                   [done = std::move(done)](Result<Signed> made) mutable {
                     done(made ? Result<std::string>(jws::Compact(std::move(made->input), made->signature))
                               : std::unexpected(made.error()));

@@ -32,9 +32,10 @@ class JwsKey {
   std::string Jwk() const;  // public (RFC 7517)
 
  private:
-  explicit JwsKey(SigningKeyPtr key) : key_(std::move(key)) {}
+  JwsKey(SigningKeyPtr key, std::string header) : key_(std::move(key)), header_(std::move(header)) {}
 
   SigningKeyPtr key_;
+  std::string header_;  // base64url
 };
 
 }  // namespace assertion

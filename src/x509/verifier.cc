@@ -85,6 +85,18 @@ KeyPtr ToOpenSsl(const PublicKey& key) {
   return std::visit([](const auto& one) { return ToOpenSsl(one); }, key);
 }
 
+Bytes SubjectPublicKeyInfo(const PublicKey& key) {
+  const auto object = ToOpenSsl(key);
+  unsigned char* der = nullptr;
+  const int octets = object ? i2d_PUBKEY(object.get(), &der) : 0;
+  if (octets <= 0) {
+    return {};
+  }
+  Bytes info(der, der + octets);
+  OPENSSL_free(der);
+  return info;
+}
+
 Bytes ToX509Signature(const Algorithm& algorithm, BytesView signature) {
   return &algorithm.key_type() == &kEc ? ToSequence(signature, algorithm.curve->octets)
                                        : Bytes(signature.begin(), signature.end());

@@ -16,6 +16,9 @@ namespace assertion::x509 {
 // An OpenSSL key object of a public key; null when it is none.
 KeyPtr ToOpenSsl(const PublicKey& key);
 
+// The DER of the key's SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7); empty when it is no key.
+Bytes SubjectPublicKeyInfo(const PublicKey& key);
+
 // Sets the parameters that the algorithm needs besides its digest, to sign or to verify.
 bool Prepare(EVP_PKEY_CTX* context, const Algorithm& algorithm);
 

@@ -17,13 +17,13 @@ export class OpenIdProvider {
   #lines;
   #certificate;
 
-  static async start({ tls = false, clockRate = 1 } = {}) {
+  static async start({ tls = false, clockRate = 1, strict = false } = {}) {
     const provider = new OpenIdProvider();
-    const folder = path.join(temporaryFolder(), tls ? 'provider-https' : 'provider-http');
+    const folder = path.join(temporaryFolder(), `provider-${tls ? 'https' : 'http'}${strict ? '-strict' : ''}`);
     mkdirSync(folder);
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
-    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate)];
+    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : []];
     if (tls) {
       provider.caFile = path.join(folder, 'ca.pem');
       options.push('--tls-certificate', provider.caFile);

@@ -1,11 +1,14 @@
 // A real OpenID provider (oidc-provider) on a port of 127.0.0.1 that the system chooses.
 //
-//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N]
+//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict]
 //
 // FILE of --clients is a JSON list of client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2),
 // read anew at each look-up: clients can be registered once the provider's own URL is known.
 // With --clock-rate its clock runs N times as fast from its start on, so that the 60 seconds for which it keeps a JWK Set
 // at least take a test 60/N. With --tls-certificate it speaks https with a key made for this run, and writes the certificate there.
+//
+// With --strict it has its FAPI 2.0 profile on, and takes client assertions as the successor of RFC 7523 and FAPI 2.0 ask: typ
+// client-authentication+jwt, and its issuer as the only audience, as a string.
 //
 // Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
 // {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
@@ -16,12 +19,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { parseArgs } from 'node:util';
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 import { selfSigned } from './tls.mjs';
 
 const { values: options } = parseArgs({
   options: {
     clients: { type: 'string' }, 'tls-certificate': { type: 'string' }, 'clock-rate': { type: 'string', default: '1' },
+    strict: { type: 'boolean', default: false },
   },
 });
 
@@ -118,7 +122,15 @@ const provider = new Provider(issuer, {
   clockTolerance: 0,
   pkce: { required: () => true },
   scopes: ['openid', 'reports'],
-  features: { devInteractions: { enabled: false }, clientCredentials: { enabled: true } },
+  features: {
+    devInteractions: { enabled: false }, clientCredentials: { enabled: true },
+    ...options.strict ? { fapi: { enabled: true, profile: '2.0' } } : {},
+  },
+  async assertJwtClientAuthClaimsAndHeader(context, claims, header) {
+    if (!options.strict) return;
+    if (header.typ !== 'client-authentication+jwt') throw new errors.InvalidClientAuth(`typ ${header.typ} is refused`);
+    if (claims.aud !== issuer) throw new errors.InvalidClientAuth(`aud ${JSON.stringify(claims.aud)} is refused`);
+  },
   interactions: { url: (context, { uid }) => `/interaction/${uid}` },
   findAccount: (context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 });

@@ -146,8 +146,11 @@ TEST_F(PolicyTest, NoReservedClaimCanBeSet) {
   for (const auto* name :
        {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "client_id", "Iss", "SUB", "eXp", "Client_ID"}) {
     extra_ = {{name, "x"}};
-    ExpectRefused(Code::kInvalidArgument,
-                  std::string("extra_claims: \"") + name + "\" is reserved and set by the server");
+    const auto approved = Approve();
+    ASSERT_FALSE(approved) << name;
+    EXPECT_EQ(approved.error().code, Code::kInvalidArgument);
+    EXPECT_TRUE(approved.error().message.starts_with(std::string("extra_claims: \"") + name + "\" is reserved"))
+        << approved.error().message;
   }
 }
 
@@ -197,7 +200,7 @@ TEST_F(PolicyTest, ClaimsAsTextHaveTheSameNamesAndLimits) {
     request_.extra_claims_json = text;
     const auto approved = Approve();
     ASSERT_FALSE(approved) << text;
-    EXPECT_TRUE(approved.error().message.ends_with(" is reserved and set by the server")) << approved.error().message;
+    EXPECT_TRUE(approved.error().message.contains(" is reserved")) << approved.error().message;
   }
   const auto full = R"({"tenant":")" + std::string(8192 - 13, 'a') + R"("})";
   request_.extra_claims_json = full;

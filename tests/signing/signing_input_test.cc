@@ -25,7 +25,7 @@ template <typename Claims>
 concept FitsAssertionJob = requires(Claims claims) { AssertionJob{.claims = std::move(claims)}; };
 
 template <typename Claims>
-concept FitsAssertionInput = requires(Claims claims) { AssertionInput("header", claims); };
+concept FitsAssertionInput = requires(const SigningKey& key, Claims claims) { AssertionInput(key, claims); };
 
 template <typename Text>
 constexpr bool kFitsNowhere =

@@ -129,7 +129,6 @@ class SigningQueueTest : public testing::Test {
                        .id = {},
                        .public_key = token_.public_key(),
                        .kid = "kid",
-                       .encoded_header = {},
                        .chain = {},
                        .verifier = *x509::Verifier::New(token_.public_key(), kAlgorithms[0])})) {}
 

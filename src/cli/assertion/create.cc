@@ -136,6 +136,7 @@ void AddAssertionCreate(Command& assertion) {
                    "  assertionctl assertion create --client-id orders --count 10000 > assertions.txt"},
       CreateAssertion);
   AddAssertionFlags(verb, options.assertion);
+  AddGrantFlags(verb, options.assertion);
   verb->add_option("--count", options.count,
                    "Create this many assertions over one stream and print one per line; a terminal's standard error "
                    "shows the progress")

@@ -53,10 +53,21 @@ void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags) {
       ->allow_extra_args(false);
 }
 
+void AddGrantFlags(CLI::App* verb, AssertionFlags& flags) {
+  verb->add_option("--subject", flags.subject,
+                   "sub: one of the client's configured subjects; default: the client's own")
+      ->type_name("SUBJECT");
+  verb->add_option("--scope", flags.scope,
+                   "The claim scope: configured scopes with blanks between; default: all of them, if there are any")
+      ->type_name("SCOPE");
+}
+
 Result<v1::CreateAssertionRequest> AssertionRequestOf(const AssertionFlags& flags) {
   v1::CreateAssertionRequest request;
   request.set_client_id(flags.client_id);
   request.set_audience(flags.audience);
+  request.set_subject(flags.subject);
+  request.set_scope(flags.scope);
   if (!flags.lifetime.empty()) {
     const auto lifetime = ParseDuration(flags.lifetime);
     if (!lifetime) {

@@ -1,0 +1,52 @@
+// assertionctl profile show
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/preset.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/output.h"
+#include "cli/profile/rules.h"
+#include "cli/verbs.h"
+#include "config/text.h"
+
+namespace assertion::cli {
+namespace {
+
+struct ShowProfileOptions {
+  std::string name;
+  bool json = false;
+};
+
+int ShowProfile(const ShowProfileOptions& options) {
+  const auto* const preset = FindPreset(options.name);
+  if (preset == nullptr) {
+    std::vector<std::string_view> names;
+    std::ranges::transform(Presets(), std::back_inserter(names),
+                           [](const Preset& one) -> std::string_view { return one.profile.name; });
+    return Report(kUsage, "there is no profile \"" + options.name + "\"" + DidYouMean(options.name, names),
+                  "list them with: assertionctl profile list");
+  }
+  return options.json ? WriteJson(PresetJson(*preset)) : Write("", PresetText(*preset));
+}
+
+}  // namespace
+
+void AddProfileShow(Command& profile) {
+  const auto [verb, options] =
+      profile.AddVerb({.name = "show",
+                       .summary = "Show what a profile's party asks for, what assertions hold, which fields of a "
+                                  "client may differ, and the source",
+                       .examples = "  assertionctl profile show entra-id\n"
+                                   "  assertionctl profile show snowflake --json"},
+                      ShowProfile);
+  verb->add_option("NAME", options.name, "The profile's name")->required();
+  AddJson(verb, options.json);
+}
+
+}  // namespace assertion::cli

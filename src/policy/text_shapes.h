@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string_view>
+
+// What audiences and client ids of some parties look like; see presets.cc.
+namespace assertion {
+
+bool IsAnything(std::string_view text);
+bool IsHttps(std::string_view text);
+
+// An https URL whose path ends with the segment "token".
+bool IsTokenEndpoint(std::string_view text);
+
+// An https URL without query and fragment (RFC 8414 section 2) that is none of the usual endpoints.
+bool IsIssuer(std::string_view text);
+
+// RFC 9562 section 4.
+bool IsUuid(std::string_view text);
+
+// Not empty, and of these characters alone.
+bool IsOf(std::string_view text, std::string_view characters);
+
+// ACCOUNT.USER in upper case; the account has no dots.
+bool IsSnowflakeUser(std::string_view text);
+
+bool IsEntraTokenEndpoint(std::string_view text);
+bool IsSalesforceAudience(std::string_view text);
+
+}  // namespace assertion
