@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/foreign_text.h"
 #include "assertion/preset.h"
 #include "assertion/template.h"
 #include "config/sections.h"

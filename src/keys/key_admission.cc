@@ -148,14 +148,13 @@ Result<ScheduledKey> AdmitKey(Token& token, const std::string& client_id, const 
     const bool same = known != nullptr && known->key && known->record.certificates == record.certificates;
     chain = same ? known->key->chain : std::vector<Certificate>();
   }
-  auto admitted =
-      std::make_shared<SigningKey>(SigningKey{.client_id = client_id,
-                                              .algorithm = record.algorithm,
-                                              .id = key.id,
-                                              .public_key = std::move(*half),
-                                              .kid = record.kid,
-                                              .chain = std::move(*chain),
-                                              .verifier = std::move(*verifier)});
+  auto admitted = std::make_shared<SigningKey>(SigningKey{.client_id = client_id,
+                                                          .algorithm = record.algorithm,
+                                                          .id = key.id,
+                                                          .public_key = std::move(*half),
+                                                          .kid = record.kid,
+                                                          .chain = std::move(*chain),
+                                                          .verifier = std::move(*verifier)});
   if (!withdrawn) {
     RETURN_IF_ERROR(Prove(token, *admitted, name, random));
   }

@@ -20,8 +20,8 @@ Result<std::string> ProofInput(const Random& random);
 Status ProveKey(Token& token, const Bytes& id, const Algorithm& algorithm, const x509::Verifier& verifier,
                 const Random& random);
 
-// The candidate for the key's public half that verifies a signature over fresh random octets. kKeyUnproven: none does, so
-// the key is not what it seems to be. Any other error is C_Sign's or the token's.
+// The candidate for the key's public half that verifies a signature over fresh random octets. kKeyUnproven: none does,
+// so the key is not what it seems to be. Any other error is C_Sign's or the token's.
 Result<PublicKey> FindProvenHalf(Token& token, const TokenKey& key, const Algorithm& algorithm, const Random& random);
 
 }  // namespace assertion

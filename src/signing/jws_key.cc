@@ -19,14 +19,14 @@ Result<JwsKey> JwsKey::FindOrGenerate(Token& token, std::string_view label, std:
   ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key.public_key, algorithm));
   const auto kid = jws::JwkThumbprint(key.public_key);
   auto header = jws::EncodedHeader(algorithm, kid, type);
-  return JwsKey(
-      std::make_shared<const SigningKey>(SigningKey{.client_id = {},
-                                                    .algorithm = &algorithm,
-                                                    .id = key.id,
-                                                    .public_key = key.public_key,
-                                                    .kid = kid,
-                                                    .chain = {},
-                                                    .verifier = std::move(verifier)}), std::move(header));
+  return JwsKey(std::make_shared<const SigningKey>(SigningKey{.client_id = {},
+                                                              .algorithm = &algorithm,
+                                                              .id = key.id,
+                                                              .public_key = key.public_key,
+                                                              .kid = kid,
+                                                              .chain = {},
+                                                              .verifier = std::move(verifier)}),
+                std::move(header));
 }
 
 JwsKey::Sign JwsKey::SignThrough(SigningQueue& queue) const {

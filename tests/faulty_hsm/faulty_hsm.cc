@@ -338,7 +338,7 @@ CK_RV WrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HAND
 CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
   return Faulty("C_SetAttributeValue", [&](const Taken&) {
     return TheFaults().traits()->takes_flags ? CK_RV{CKR_OK}
-                                            : real->C_SetAttributeValue(session, ToReal(object), pattern, count);
+                                             : real->C_SetAttributeValue(session, ToReal(object), pattern, count);
   });
 }
 
