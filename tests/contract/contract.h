@@ -14,7 +14,7 @@ namespace assertion {
 
 inline const Algorithm& kRs256 = kAlgorithms[0];
 
-// What every PKCS#11 token must do for us. The tests ask a token what it offers before they want it. The suite runs on
+// Every PKCS#11 token must do this for us. The tests ask a token what it offers before they want it. The suite runs on
 // each kind of token that there is, and on a faulty_hsm without faults, so that this fake is proven, too.
 class ContractTest : public testing::TestWithParam<TokenUnderTest> {
  protected:
@@ -33,7 +33,7 @@ class ContractTest : public testing::TestWithParam<TokenUnderTest> {
         {.label = label, .id = id, .algorithm = &algorithm, .bits = algorithm.default_key_bits()});
   }
 
-  // Whether a session of its own signs with the key, and the public key that was shown at its birth says so.
+  // Expects that a session of its own signs with the key, and that the public key shown at its birth verifies it.
   void ExpectSigns(const TokenKey& key, const Algorithm& algorithm = kRs256) {
     auto session = token().OpenSigningSession();
     ASSERT_TRUE(session) << session.error().ToString();

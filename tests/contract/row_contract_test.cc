@@ -1,4 +1,4 @@
-// What hsm-config/compatibility.md says of the token, written to the file that CONTRACT_ROW names.
+// Writes the token's row of hsm-config/compatibility.md to the file that CONTRACT_ROW names.
 
 #include <chrono>
 #include <cstdlib>

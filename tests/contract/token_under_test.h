@@ -12,14 +12,13 @@
 
 namespace assertion {
 
-// What a token may lack and still serve. Each is seen to be refused. What a token does not offer, it is asked about.
+// A token may lack these and still serve; the tests see each refused. The token itself says which algorithms it offers.
 enum class Lack {
   kKeys,          // makes no key that custody accepts
   kCertificates,  // stores no certificate: it comes from elsewhere
   kDataObjects,   // stores no private data object: the ledger is a file
   kProvider,      // pkcs11-provider makes no right RSA signature with it
-  kSteadyBirth,   // may show a pair twice that was made while another thread searched for longer than the object gate
-                  // waits
+  kSteadyBirth,   // may show a pair twice that was made during a search: see ObjectsAreMadeAndSeenWhileOthersLook
   kP521,          // offers P-521, but shows a CKA_EC_POINT of it that cannot be read
 };
 

@@ -16,7 +16,7 @@
 
 #include "faults.h"
 
-// What happens in every call: the fault that a rule asks for, or the real module.
+// Every call passes here: it meets the fault that a rule asks for, or the real module.
 namespace faulty_hsm {
 
 // Handles as the caller sees them are the real ones plus this.
@@ -72,7 +72,7 @@ inline bool IsAnsweredWhenIdle(std::string_view function) {
   return std::ranges::find(kOfModule, function) != kOfModule.end() || function.starts_with("C_Close");
 }
 
-// What happens before the real call: an answer instead of it, or nothing. `taken` is left for what comes after it.
+// Does what comes before the real call. Returns an answer that replaces the call, or nothing. Fills `taken`.
 inline std::optional<CK_RV> Before(std::string_view function, Taken& taken) {
   taken = TheFaults().Take(function);
   if (is_wedged && function != "C_Finalize") {
@@ -137,7 +137,7 @@ inline CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
   return other == end ? key : *other;
 }
 
-// What the rule answers, or what `call` does, which is told of a rule that comes after the real call.
+// Returns the rule's answer or that of `call`, which gets the rule for what it must do after the real call.
 template <typename Call>
 inline CK_RV Faulty(std::string_view function, const Call& call) {
   const auto called = std::chrono::steady_clock::now();

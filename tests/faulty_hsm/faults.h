@@ -21,7 +21,7 @@
 
 namespace faulty_hsm {
 
-// What holds for one call.
+// The rule and the traits that hold for one call.
 struct Taken {
   std::optional<Rule> rule;
   std::optional<CK_RV> missing;  // the token does not have this function
@@ -32,7 +32,7 @@ struct Taken {
   bool Is(std::string_view action) const { return rule && rule->action == action; }
 };
 
-// What the control file says, and what became of it.
+// The rules and traits of the control file and the personality, and how often each rule was met.
 class Faults {
  public:
   Taken Take(std::string_view function) {
@@ -42,7 +42,7 @@ class Faults {
     return taken;
   }
 
-  // Of the caller's.
+  // The number of sessions that the caller has open.
   long OpenSessions() {
     const std::lock_guard lock(mutex_);
     return sessions_;

@@ -22,7 +22,7 @@ class FaultyHsmTest : public testing::Test {
     return hsm_.module()->C_GetInfo(&info);
   }
 
-  // How long each of so many calls took, made by so many threads at the same time.
+  // The milliseconds that each call took. Each of the threads makes this many calls, all at the same time.
   std::vector<double> Time(std::size_t threads, std::size_t calls) {
     std::vector<std::vector<double>> taken(threads);
     std::latch start(static_cast<std::ptrdiff_t>(threads));
@@ -53,7 +53,7 @@ class FaultyHsmTest : public testing::Test {
   FaultyHsm hsm_;
 };
 
-// A sleep may take longer than it should on a busy machine, never less: so it is what is short that tells.
+// A busy machine makes a sleep longer, never shorter, so the tests judge the short ones.
 TEST_F(FaultyHsmTest, AFixedDelayIsNeverShorter) {
   hsm_.Tell("C_GetInfo delay=2.5");
   EXPECT_GE(std::ranges::min(Time(8, 20)), 2.5);
@@ -64,7 +64,7 @@ TEST_F(FaultyHsmTest, ACallThatTakesItsTimeIsNeverShorter) {
   EXPECT_GE(std::ranges::min(Time(8, 20)), 2.5);
 }
 
-// Long ones, beside which it does not count what a busy machine adds.
+// The delays are long, so that the time a busy machine adds does not count.
 TEST_F(FaultyHsmTest, ANormalDelayIsShorterAndLongerAndNeverNegative) {
   hsm_.Tell("C_GetInfo delay=40 spread=20");
   const auto taken = Time(20, 50);
@@ -83,7 +83,7 @@ TEST_F(FaultyHsmTest, AnExponentialDelayIsMostlyShortAndSometimesVeryLong) {
   EXPECT_GE(std::ranges::count_if(taken, [](double ms) { return ms > 80; }), 75);   // 14 %
 }
 
-TEST_F(FaultyHsmTest, WhoWaitsKeepsNobodyElseWaiting) {
+TEST_F(FaultyHsmTest, ACallThatWaitsDelaysNoOther) {
   hsm_.Tell("C_GetInfo delay=100");
   const auto begin = std::chrono::steady_clock::now();
   Time(64, 1);
@@ -100,7 +100,7 @@ TEST_F(FaultyHsmTest, SkipAndTimesCountCalls) {
   EXPECT_EQ(GetInfo(), 0x5U) << "a file that was replaced counts anew";
 }
 
-TEST_F(FaultyHsmTest, WhatIsNotUnderstoodEndsTheProcess) {
+TEST_F(FaultyHsmTest, ALineThatIsNotUnderstoodEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const auto& [rule, word] :
        std::vector<std::pair<std::string, std::string>>{{"C_Sing fail=0x5", "C_Sing"},

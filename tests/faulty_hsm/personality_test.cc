@@ -1,4 +1,4 @@
-// What the contract suite does not see of a personality: the form of its PIN, slots, and sessions that time out.
+// Traits of personalities that the contract suite does not test: the PIN's form, slots, and sessions that time out.
 
 #include <gtest/gtest.h>
 
@@ -20,9 +20,14 @@ class PersonalityTest : public testing::Test {
     unsetenv("FAULTY_HSM_CONTROL");
   }
 
+  // From the next C_Initialize on.
+  static void Become(const std::string& name) {
+    setenv("FAULTY_HSM_PERSONALITY", (std::string(PERSONALITIES) + "/" + name + ".json").c_str(), 1);
+  }
+
   // Logs in to the personality with this PIN.
   Result<std::unique_ptr<p11::HsmToken>> LogIn(const std::string& name, const std::string& pin) {
-    setenv("FAULTY_HSM_PERSONALITY", (std::string(PERSONALITIES) + "/" + name + ".json").c_str(), 1);
+    Become(name);
     setenv("FAULTY_HSM_CONTROL", (hsm_.directory() / "faults").c_str(), 1);
     hsm_.AddToken("test");
     hsm_.Write("pin", pin + "\n");
@@ -79,6 +84,20 @@ TEST_F(PersonalityTest, TheTokenIsFoundAgainInAnotherSlot) {
   ASSERT_TRUE((*token)->Reconnect(Reconnection::kReload));
   EXPECT_NE((*token)->info().slot, before);
   EXPECT_TRUE((*token)->Check());
+}
+
+// Google's kmsp11: such a key is of use without login, so it is none to us.
+TEST_F(PersonalityTest, AKeyThatIsNotPrivateIsSeenAndNeverUsed) {
+  const auto token = LogIn("nshield", SoftHsm::kPin);
+  ASSERT_TRUE(token) << token.error().ToString();
+  ASSERT_TRUE(
+      (*token)->GenerateKeyPair({.label = "orders", .id = {1}, .algorithm = FindAlgorithm("ES256"), .bits = 0}));
+  Become("google_kmsp11");
+  ASSERT_TRUE((*token)->Reconnect(Reconnection::kReload));
+  const auto contents = (*token)->Read({"orders"});
+  ASSERT_TRUE(contents) << contents.error().ToString();
+  EXPECT_TRUE(contents->keys.empty());
+  EXPECT_EQ(contents->unguarded.size(), 1U);
 }
 
 // A new login does not help; the module must be ended, which is what a reload does.

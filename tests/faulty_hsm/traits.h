@@ -20,7 +20,7 @@
 
 namespace faulty_hsm {
 
-// What a token is, beside the faults that it has. Lines of the control file and of a personality (personality.h) that
+// A token's traits, in contrast to its faults. Lines of the control file and of a personality (personality.h) that
 // hold for every call. A number may be a name of names.h. TEMPLATE: any, public, private (the halves that
 // C_GenerateKeyPair makes), data or certificate (for C_CreateObject). OBJECT: public or private, a colon and a CKA_ID
 // in hexadecimal, for example private:01; without the CKA_ID all keys of that half.

@@ -46,7 +46,7 @@ random_digits() {   # COUNT
   echo "${digits:1:$1}"   # not the first: it is 1 to 4 too often
 }
 
-# What a test reads.
+# Writes the files that a test reads.
 set_pin() { pin=$1; printf '%s\n' "$pin" >"$dir/pin"; }
 set_module() { printf '%s\n' "$1" >"$dir/module"; }
 set_init_args() { printf '%s' "$1" >"$dir/init_args"; }
