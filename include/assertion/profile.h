@@ -25,31 +25,31 @@ enum class JtiForm { kUuid, kHex, kNone };
 enum class Grant { kClientAuthentication, kJwtBearer, kBearerToken };
 
 template <typename Value>
-struct Named {
+struct ProfileWord {
   Value value;
   std::string_view name;
 };
 
 // The words of the configuration.
-inline constexpr std::array<Named<KidForm>, 5> kKidForms = {{{KidForm::kThumbprint, "thumbprint"},
-                                                             {KidForm::kX5t, "x5t"},
-                                                             {KidForm::kX5tS256, "x5t#S256"},
-                                                             {KidForm::kAssigned, "assigned"},
-                                                             {KidForm::kNone, "none"}}};
-inline constexpr std::array<Named<HeaderMember>, 5> kHeaderMembers = {{{HeaderMember::kX5t, "x5t"},
-                                                                       {HeaderMember::kX5tS256, "x5t#S256"},
-                                                                       {HeaderMember::kX5c, "x5c"},
-                                                                       {HeaderMember::kJwk, "jwk"},
-                                                                       {HeaderMember::kJku, "jku"}}};
-inline constexpr std::array<Named<JtiForm>, 3> kJtiForms = {
+inline constexpr std::array<ProfileWord<KidForm>, 5> kKidForms = {{{KidForm::kThumbprint, "thumbprint"},
+                                                                   {KidForm::kX5t, "x5t"},
+                                                                   {KidForm::kX5tS256, "x5t#S256"},
+                                                                   {KidForm::kAssigned, "assigned"},
+                                                                   {KidForm::kNone, "none"}}};
+inline constexpr std::array<ProfileWord<HeaderMember>, 5> kHeaderMembers = {{{HeaderMember::kX5t, "x5t"},
+                                                                             {HeaderMember::kX5tS256, "x5t#S256"},
+                                                                             {HeaderMember::kX5c, "x5c"},
+                                                                             {HeaderMember::kJwk, "jwk"},
+                                                                             {HeaderMember::kJku, "jku"}}};
+inline constexpr std::array<ProfileWord<JtiForm>, 3> kJtiForms = {
     {{JtiForm::kUuid, "uuid"}, {JtiForm::kHex, "hex"}, {JtiForm::kNone, "none"}}};
-inline constexpr std::array<Named<Grant>, 3> kGrants = {{{Grant::kClientAuthentication, "client-authentication"},
-                                                         {Grant::kJwtBearer, "jwt-bearer"},
-                                                         {Grant::kBearerToken, "bearer-token"}}};
+inline constexpr std::array<ProfileWord<Grant>, 3> kGrants = {{{Grant::kClientAuthentication, "client-authentication"},
+                                                               {Grant::kJwtBearer, "jwt-bearer"},
+                                                               {Grant::kBearerToken, "bearer-token"}}};
 
 template <typename Value, std::size_t Count>
-constexpr std::string_view NameOf(const std::array<Named<Value>, Count>& words, Value value) {
-  return std::ranges::find(words, value, &Named<Value>::value)->name;
+constexpr std::string_view NameOf(const std::array<ProfileWord<Value>, Count>& words, Value value) {
+  return std::ranges::find(words, value, &ProfileWord<Value>::value)->name;
 }
 
 inline constexpr std::string_view kDefaultProfile = "wso2";

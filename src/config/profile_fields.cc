@@ -50,18 +50,18 @@ bool MayDiffer(Fields& entry, const Preset& preset, std::string_view name) {
 }
 
 template <typename Value, std::size_t Count>
-void TakeWord(Fields& entry, std::string_view name, const std::array<Named<Value>, Count>& words, Value& value) {
+void TakeWord(Fields& entry, std::string_view name, const std::array<ProfileWord<Value>, Count>& words, Value& value) {
   const auto* const text = entry.TakeString(name, false);
   if (text == nullptr) {
     return;
   }
-  const auto* const found = std::ranges::find(words, *text, &Named<Value>::name);
+  const auto* const found = std::ranges::find(words, *text, &ProfileWord<Value>::name);
   if (found != words.end()) {
     value = found->value;
     return;
   }
   std::vector<std::string_view> names;
-  std::ranges::transform(words, std::back_inserter(names), &Named<Value>::name);
+  std::ranges::transform(words, std::back_inserter(names), &ProfileWord<Value>::name);
   entry.Refuse(name, "must be one of: " + Joined(names) + DidYouMean(*text, names));
 }
 
@@ -119,10 +119,10 @@ void TakeKids(Fields& entry, Profile& profile) {
 
 void TakeHeader(Fields& entry, Profile& profile) {
   std::vector<std::string_view> names;
-  std::ranges::transform(kHeaderMembers, std::back_inserter(names), &Named<HeaderMember>::name);
+  std::ranges::transform(kHeaderMembers, std::back_inserter(names), &ProfileWord<HeaderMember>::name);
   profile.header.clear();
   for (const auto& member : entry.TakeEntries("header", false)) {
-    const auto* const found = std::ranges::find(kHeaderMembers, member.text, &Named<HeaderMember>::name);
+    const auto* const found = std::ranges::find(kHeaderMembers, member.text, &ProfileWord<HeaderMember>::name);
     if (found == kHeaderMembers.end()) {
       entry.errors().Add(member.line, member.path, "must be one of: " + Joined(names) + DidYouMean(member.text, names));
     } else {
@@ -259,6 +259,12 @@ const Preset& ReadProfile(Fields& entry, Client& client) {
   ReadHeaderFields(entry, *preset, client.profile);
   ReadSubjectFields(entry, *preset, client.profile);
   ReadClaimFields(entry, *preset, client.profile);
+  for (const auto& [field, text] : {std::pair<std::string_view, const std::string&>("issuer", client.profile.issuer),
+                                    {"subject", client.profile.subject}}) {
+    if (client.profile.kid == KidForm::kNone && text.contains("{kid}")) {
+      entry.Refuse(field, "uses {kid}, and kid is \"none\"");
+    }
+  }
   return *preset;
 }
 
@@ -268,6 +274,14 @@ void WarnOfRefusals(const Client& client, const Preset& preset, const std::strin
   if (std::ranges::find(preset.algorithms, client.algorithm->name) == preset.algorithms.end()) {
     warnings.push_back(path + ".algorithm: " + party + " refuses " + std::string(client.algorithm->name) +
                        "; it takes: " + Joined(preset.algorithms));
+  }
+  const auto shows = [&client](HeaderMember member) {
+    return std::ranges::find(client.profile.header, member) != client.profile.header.end();
+  };
+  const bool by_thumbprint =
+      std::ranges::find(preset.profile.header, HeaderMember::kX5t) != preset.profile.header.end();
+  if (by_thumbprint && !shows(HeaderMember::kX5t) && !shows(HeaderMember::kX5tS256)) {
+    warnings.push_back(path + ".header: " + party + " finds the certificate by x5t or x5t#S256 alone");
   }
   if (client.max_lifetime > preset.max_lifetime) {
     warnings.push_back(path + ".max_lifetime: " + party + " refuses assertions of more than " +

@@ -126,6 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFields{R"("issuer": "{clientid}")",
                     "issuer: has a word in braces that is none of the template's ({clientid}); the words are: "
                     "client_id, kid, x5t#S256, fingerprint:SHA256; did you mean client_id?"},
+        WrongFields{R"("kid": "none", "issuer": "{kid}")", "issuer: uses {kid}, and kid is \"none\""},
         WrongFields{R"("issuer": "{kid")", "issuer: has a brace without the other"},
         WrongFields{R"("issuer": "")", "issuer: must be 1 to 255 visible ASCII characters"},
         WrongFields{R"("subject": "a b")", "subject: must be 1 to 255 visible ASCII characters"},
@@ -188,6 +189,9 @@ INSTANTIATE_TEST_SUITE_P(
                           "clients[0].audiences: Microsoft Entra ID will refuse "
                           "\"https://login.microsoftonline.com/common/oauth2/v2.0/token\"; it asks for "
                           "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, of one tenant"},
+        RefusedByTheParty{R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
+                             "audiences": ["https://login.microsoftonline.com/t/oauth2/v2.0/token"], "header": ["x5c"])",
+                          "clients[0].header: Microsoft Entra ID finds the certificate by x5t or x5t#S256 alone"},
         RefusedByTheParty{R"("profile": "snowflake", "client_id": "myaccount.orders")",
                           "clients[0].client_id: Snowflake asks for ACCOUNT.USER in upper case"},
         RefusedByTheParty{

@@ -25,8 +25,14 @@ const Policy& ThePolicy() {
     client.audiences = {"https://is.example/token", "a"};
     client.extra_claims = {"tenant", "x"};
     client.callers = {"uid:1", "spiffe://example.org/ns/*"};
+    auto acting = client;
+    acting.client_id = "acting";
+    acting.profile.grant = Grant::kJwtBearer;
+    acting.profile.issuer = "{client_id}:{kid}";
+    acting.profile.subjects = {"ann", "svc-*@shop.example"};
+    acting.profile.scopes = {"read", "write"};
     return Policy(
-        {client}, {{.caller = "uid:2", .roles = {Role::kOperator}}}, [] { return Time(kNow); },
+        {client, acting}, {{.caller = "uid:2", .roles = {Role::kOperator}}}, [] { return Time(kNow); },
         [](std::span<std::uint8_t> octets) {
           std::ranges::fill(octets, 7);
           return true;
@@ -49,6 +55,14 @@ void Require(bool holds) {
   }
 }
 
+// What the client "acting" may say of others.
+void CheckActing(std::string_view sub, std::string_view scope) {
+  const bool service = sub.starts_with("\"svc-") && sub.ends_with("@shop.example\"") &&
+                       sub.find_first_of("@ /\\") == sub.size() - std::string_view("@shop.example\"").size();
+  Require(sub == R"("acting")" || sub == R"("ann")" || service);
+  Require(scope.size() > 2 && scope.find_first_not_of("\" adeirtw") == std::string_view::npos);
+}
+
 void Check(std::string_view identity, const std::string& text) {
   Require(identity == "uid:1" || (identity.starts_with("spiffe://example.org/ns/") && IsSpiffeId(identity)));
   const auto claims = jws::ParseObjectText(text);
@@ -57,10 +71,14 @@ void Check(std::string_view identity, const std::string& text) {
   for (const auto& [name, value] : claims->members) {
     values[name] = value;
     Require(name == "iss" || name == "sub" || name == "aud" || name == "iat" || name == "exp" || name == "jti" ||
-            name == "tenant" || name == "x");
+            name == "tenant" || name == "x" || name == "scope");
   }
-  Require(values["iss"] == R"("orders")" && values["sub"] == R"("orders")" &&
-          values["iat"] == std::to_string(kNow.count()));
+  if (values["iss"] == R"("acting:")") {
+    CheckActing(values["sub"], values["scope"]);
+  } else {
+    Require(values["iss"] == R"("orders")" && values["sub"] == R"("orders")" && values["scope"].empty());
+  }
+  Require(values["iat"] == std::to_string(kNow.count()));
   Require(values["aud"] == R"("https://is.example/token")" || values["aud"] == R"("a")");
   const auto lasts = json::parse(values["exp"]).get<std::int64_t>() - kNow.count();
   Require(lasts >= 1 && lasts <= 300);
@@ -74,11 +92,16 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   const auto client_id = Take(text);
   const auto audience = Take(text);
   const auto lifetime = Take(text);
+  const bool acting = client_id == "acting";
+  const auto subject = acting ? Take(text) : std::string();
+  const auto scope = acting ? Take(text) : std::string();
   const auto caller = Caller::Authenticated({identity});
   AssertionRequest request{
       .client_id = client_id,
       .audience = audience,
-      .lifetime = lifetime.empty() ? std::nullopt : std::optional(std::chrono::seconds(lifetime.front() * 100))};
+      .lifetime = lifetime.empty() ? std::nullopt : std::optional(std::chrono::seconds(lifetime.front() * 100)),
+      .subject = subject,
+      .scope = scope};
   // The same claims once as values and once as text.
   const auto extra_claims = json::parse(text, nullptr, /*allow_exceptions=*/false);
   request.extra_claims = extra_claims.is_object() ? &extra_claims : nullptr;
