@@ -19,12 +19,13 @@ using nlohmann::ordered_json;
 constexpr std::string_view kType = "assertiond-evidence+json";
 
 // What custody asks of a key, whatever the report says of it.
-constexpr std::array<std::pair<std::string_view, bool>, 6> kRequired = {{{"CKA_SENSITIVE", true},
+constexpr std::array<std::pair<std::string_view, bool>, 7> kRequired = {{{"CKA_SENSITIVE", true},
                                                                          {"CKA_ALWAYS_SENSITIVE", true},
                                                                          {"CKA_EXTRACTABLE", false},
                                                                          {"CKA_NEVER_EXTRACTABLE", true},
                                                                          {"CKA_LOCAL", true},
-                                                                         {"CKA_SIGN", true}}};
+                                                                         {"CKA_SIGN", true},
+                                                                         {"CKA_PRIVATE", true}}};
 
 // What stands behind the attributes that a module shows, by the beginning of its name.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
