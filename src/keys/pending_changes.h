@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,8 +54,9 @@ class PendingChanges {
         read_request_(std::move(read_request)),
         seal_(token, random_) {}
 
-  // Keeps the change under a random id. RESOURCE_EXHAUSTED when too many wait, or too many of this requester (by the
-  // first identity).
+  // Keeps the change under a random id. A request id that this requester used for a change that waits: answers that
+  // change and keeps nothing new, or INVALID_ARGUMENT when it was for another request. RESOURCE_EXHAUSTED when too many
+  // wait, or too many of this requester (by the first identity).
   Result<PendingChange> Add(KeyChange change, std::vector<std::string> requested_by, Time expires_at);
 
   // Ordered by expires_at.
@@ -78,6 +80,8 @@ class PendingChanges {
 
   Result<Kept> Read(std::string_view id) const;
   Result<std::vector<PendingChange>> RemoveExpired();
+  static Result<std::optional<PendingChange>> FindRepeated(const std::vector<PendingChange>& waiting,
+                                                           const PendingChange& next);
   static Status CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next);
 
   Token& token_;
