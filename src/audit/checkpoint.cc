@@ -52,7 +52,7 @@ Result<PublicKeys> ParsePublicKeys(std::string_view text) {
   return keys;
 }
 
-Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys) {
+Result<Checkpoint> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys) {
   const auto jws = TextOf(line.members, "jws");
   const auto parsed = jws::ParseCompact(jws);
   if (!parsed || TextOf(parsed->header, "typ") != kCheckpointType ||
@@ -76,7 +76,8 @@ Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const Publ
   if (Chain(before, CheckpointBody(parsed->claims.dump(), jws)) != text) {
     return Fail(Code::kInvalidArgument, "it says something else than what was signed");
   }
-  return Head{.sequence = covers->get<std::uint64_t>(), .hash = TextOf(parsed->claims, "hash")};
+  return Checkpoint{.covered = {.sequence = covers->get<std::uint64_t>(), .hash = TextOf(parsed->claims, "hash")},
+                    .kid = kid};
 }
 
 }  // namespace assertion::audit

@@ -20,7 +20,9 @@ inline constexpr std::string_view kCheckpointType = "assertiond-checkpoint+json"
 // Signs a checkpoint's payload with the audit key. `done` gets a compact JWS (RFC 7515) on any thread. Does not block.
 using Sign = std::function<void(std::string_view payload, std::move_only_function<void(Result<std::string>)> done)>;
 
+// An audit key that can sign checkpoints.
 struct Signer {
+  std::string kid;  // RFC 7638
   Sign sign;
   std::string jwk;  // the audit key's public JWK (RFC 7517)
 };
@@ -38,9 +40,15 @@ using PublicKeys = std::map<std::string, std::shared_ptr<const x509::Verifier>, 
 Result<PublicKeys> ParsePublicKeys(std::string_view text);
 Result<PublicKeys> ToPublicKeys(const PublicKey& key);
 
-// Returns what the checkpoint covers, or the reason why it does not hold. All of its line except sequence and prev must
-// be, octet for octet, what one of these keys signed.
-Result<Head> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys);
+// A checkpoint that holds.
+struct Checkpoint {
+  Head covered;
+  std::string kid;  // of the key that signed it
+};
+
+// Returns the checkpoint, or the reason why it does not hold. All of its line except sequence and prev must be, octet
+// for octet, what one of these keys signed. NOT_FOUND: it names none of these keys.
+Result<Checkpoint> CheckCheckpoint(std::string_view text, const Line& line, const PublicKeys& keys);
 
 // The last sequence that a valid checkpoint at line `sequence` proves. It proves itself too when it directly follows
 // the line that it covers, because its own sequence and prev follow from that line.

@@ -28,11 +28,13 @@ Error Unavailable(const Error& error) {
 
 }  // namespace
 
-Result<std::unique_ptr<Log>> Log::Open(LogOptions options, Signer signer, const PublicKeys& keys, OnState on_state) {
+Result<std::unique_ptr<Log>> Log::Open(LogOptions options, const std::vector<Signer>& signers, const PublicKeys& keys,
+                                       OnState on_state) {
   LogFile::Found found;
   ASSIGN_OR_RETURN(auto file, LogFile::Open(options.path, keys, found));
-  std::unique_ptr<Log> log(
-      new Log(std::move(options), std::move(signer), std::move(on_state), std::move(file), found.head));
+  const auto last = std::ranges::find(signers, found.kid, &Signer::kid);
+  const auto& signer = last == signers.end() ? signers.front() : *last;
+  std::unique_ptr<Log> log(new Log(std::move(options), signer, std::move(on_state), std::move(file), found.head));
   for (const auto& seen : found.ledger_versions) {
     log->RememberIfHigher(seen);
   }

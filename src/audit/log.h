@@ -55,8 +55,10 @@ class Log {
   // Called on the writing thread when the log can no longer be written, and when it can again.
   using OnState = std::function<void(const Status&)>;
 
-  // Continues an existing log after it has verified the log's last file against `keys`. kAuditUnusable.
-  static Result<std::unique_ptr<Log>> Open(LogOptions options, Signer signer, const PublicKeys& keys, OnState on_state);
+  // Continues an existing log after it has verified the log's last file against `keys`. Of the signers, at least one,
+  // the one that signed the log's last checkpoint goes on; else the first. kAuditUnusable.
+  static Result<std::unique_ptr<Log>> Open(LogOptions options, const std::vector<Signer>& signers,
+                                           const PublicKeys& keys, OnState on_state);
 
   // Writes all recorded lines and a last checkpoint.
   ~Log();

@@ -83,6 +83,13 @@ Result<Verification> Check(const std::string& path, const PublicKeys& keys) {
     return Unusable(path);
   }
   auto found = Verify({{.name = path, .stream = &stream}}, keys, {.first = 0, .last = 0});
+  if (found.fault && found.fault->kind == Tampering::kSignedByAnother) {
+    return Fail(Code::kAuditUnusable,
+                "the audit log is signed by a key that is not on the token of audit.hsm, so it cannot be continued: "
+                "start with the token that holds that key; only if it is gone for good, keep all files of the log "
+                "elsewhere and start a new one, which forgets the ledger versions that were seen",
+                path + ":" + std::to_string(found.fault->line) + ": " + found.fault->text);
+  }
   if (found.fault) {
     return Fail(Code::kAuditUnusable,
                 "the audit log was changed by others: keep it as evidence, and move all its files elsewhere to start",
@@ -146,6 +153,7 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
       ASSIGN_OR_RETURN(const auto before, FindYoungest(path));
       ReadLedgerVersions(before, found.ledger_versions);
     }
+    found.kid = checked.kid;
     found.unproven = checked.last - (checked.proven != 0 ? checked.proven : checked.first - 1);
     log.first_sequence_ = checked.first;
   }

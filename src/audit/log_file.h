@@ -21,13 +21,15 @@ class LogFile {
   // The state of the log when it was opened.
   struct Found {
     Head head;                                   // the last line's
+    std::string kid;                             // of the key that signed the last checkpoint; empty: unknown
     std::uint64_t unproven = 0;                  // lines that no checkpoint proves
     std::size_t torn = 0;                        // octets of an unfinished last line, moved to "PATH.torn"
     std::vector<LedgerVersion> ledger_versions;  // all, the oldest line first
   };
 
   // Continues the log at `path`; without a file there, the youngest of the files named "PATH.…"; else begins a log.
-  // kAuditUnusable: it cannot be read or written, another process writes it, or it was changed.
+  // kAuditUnusable: it cannot be read or written, another process writes it, it was changed, or none of `keys` signed
+  // it.
   static Result<LogFile> Open(const std::string& path, const PublicKeys& keys, Found& found);
 
   // Writes all lines or none. After an error, the next call repairs the file first.

@@ -135,8 +135,8 @@ class Explanation {
       return next_->Links(found_.line->hash) ? changed(before_) : by_prev;
     }
     if (found_.line->event == kCheckpoint) {
-      const auto covered = CheckCheckpoint(found_.text, *found_.line, keys_);
-      return covered && covered->hash == found_.line->prev ? changed(before_) : by_prev;
+      const auto checkpoint = CheckCheckpoint(found_.text, *found_.line, keys_);
+      return checkpoint && checkpoint->covered.hash == found_.line->prev ? changed(before_) : by_prev;
     }
     return At(found_, Tampering::kChanged,
               "its prev is not the hash of the line before it: one of the two was changed");
@@ -218,18 +218,21 @@ std::optional<Fault> AddLine(const Entry& entry, const PublicKeys& keys, Uncover
   const auto& line = *entry.line;
   const auto first = result.first == 0 ? line.sequence : result.first;
   if (line.event == kCheckpoint) {
-    const auto covered = CheckCheckpoint(entry.text, line, keys);
-    if (!covered) {
-      return At(entry, Tampering::kChanged, "the checkpoint does not hold: " + covered.error().message);
+    const auto checkpoint = CheckCheckpoint(entry.text, line, keys);
+    if (!checkpoint) {
+      return At(entry, checkpoint.error().code == Code::kNotFound ? Tampering::kSignedByAnother : Tampering::kChanged,
+                "the checkpoint does not hold: " + checkpoint.error().message);
     }
-    if (!uncovered.Cover(*covered)) {
+    const auto& covered = checkpoint->covered;
+    if (!uncovered.Cover(covered)) {
       return At(entry, Tampering::kChanged,
-                "the checkpoint does not hold: sequence " + std::to_string(covered->sequence) +
+                "the checkpoint does not hold: sequence " + std::to_string(covered.sequence) +
                     " is not what it covers, or was covered before");
     }
-    if (const auto proven = ProvenBy(covered->sequence, line.sequence); proven >= first) {
+    if (const auto proven = ProvenBy(covered.sequence, line.sequence); proven >= first) {
       result.proven = proven;
     }
+    result.kid = checkpoint->kid;
     ++result.checkpoints;
   }
   uncovered.Add(line.hash);

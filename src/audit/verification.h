@@ -10,7 +10,8 @@
 
 namespace assertion::audit {
 
-enum class Tampering { kChanged, kRemoved, kInserted, kDuplicated, kReordered, kCut };
+// kSignedByAnother: a checkpoint names a key that was not given, so nothing is known of the log.
+enum class Tampering { kChanged, kRemoved, kInserted, kDuplicated, kReordered, kCut, kSignedByAnother };
 
 // The first place where a log differs from what was written.
 struct Fault {
@@ -31,6 +32,7 @@ struct Verification {
   std::uint64_t last = 0;
   std::uint64_t proven = 0;  // last sequence that a checkpoint proves; 0: none
   std::uint64_t checkpoints = 0;
+  std::string kid;             // of the key that signed the last checkpoint; empty: there is none
   std::vector<Span> doubtful;  // lines of a process that ended before its checkpoint: linked, but not proven by it
   Head head;                   // after the last line
 };

@@ -14,6 +14,7 @@
 #include "audit/checkpoint.h"
 #include "daemon/exit_status.h"
 #include "service/trusted_folder.h"
+#include "signing/jws_key.h"
 #include "x509/openssl.h"
 
 namespace assertion {
@@ -133,16 +134,22 @@ Status Daemon::OpenAuditLog() {
   const auto& audit = config_.audit;
   if (audit.enabled) {
     ASSIGN_OR_RETURN(const auto hsm, hsms_.group().ByName(audit.hsm));
-    ASSIGN_OR_RETURN(audit_key_,
+    ASSIGN_OR_RETURN(const auto keys,
                      JwsKey::FindOrGenerate(hsm->token, kAuditKeyLabel, audit::kCheckpointType, x509::RandomOctets));
-    ASSIGN_OR_RETURN(const auto keys, audit::ToPublicKeys(audit_key_->public_key()));
+    std::vector<audit::Signer> signers;
+    audit::PublicKeys public_keys;
+    for (const auto& key : keys) {
+      signers.push_back({.kid = key.kid(), .sign = key.SignThrough(hsm->queue), .jwk = key.Jwk()});
+      ASSIGN_OR_RETURN(auto public_key, audit::ToPublicKeys(key.public_key()));
+      public_keys.merge(public_key);
+    }
     ASSIGN_OR_RETURN(audit_, audit::Log::Open({.path = audit.path,
                                                .rotate_octets = audit.rotate_octets,
                                                .checkpoint_lines = audit.checkpoint_lines,
                                                .checkpoint_interval = audit.checkpoint_interval,
                                                .reserve = audit.reserve},
-                                              {.sign = audit_key_->SignThrough(hsm->queue), .jwk = audit_key_->Jwk()},
-                                              keys, [this](const Status& state) { SetAuditState(readiness_, state); }));
+                                              signers, public_keys,
+                                              [this](const Status& state) { SetAuditState(readiness_, state); }));
     Record("Start", {});
     hsms_.Remember(*audit_);
   }

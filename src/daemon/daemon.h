@@ -20,7 +20,6 @@
 #include "observe/supervisor.h"
 #include "policy/policy.h"
 #include "service/server.h"
-#include "signing/jws_key.h"
 
 namespace assertion {
 
@@ -66,7 +65,6 @@ class Daemon {
   CurrentPolicy policy_;
   Readiness readiness_;
   AssertionTally tally_;
-  std::optional<JwsKey> audit_key_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;
   std::unique_ptr<service::Server> server_;

@@ -25,12 +25,13 @@ constexpr std::string_view kNotTried = "not tried";
 constexpr std::string_view kType = "assertiond-evidence+json";
 
 // What custody asks of a key, whatever the report says of it.
-constexpr std::array<std::pair<std::string_view, bool>, 6> kRequired = {{{"CKA_SENSITIVE", true},
+constexpr std::array<std::pair<std::string_view, bool>, 7> kRequired = {{{"CKA_SENSITIVE", true},
                                                                          {"CKA_ALWAYS_SENSITIVE", true},
                                                                          {"CKA_EXTRACTABLE", false},
                                                                          {"CKA_NEVER_EXTRACTABLE", true},
                                                                          {"CKA_LOCAL", true},
-                                                                         {"CKA_SIGN", true}}};
+                                                                         {"CKA_SIGN", true},
+                                                                         {"CKA_PRIVATE", true}}};
 
 // What limits a key to signing. Older modules do not show it.
 constexpr std::array<std::string_view, 4> kUses = {"CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER"};

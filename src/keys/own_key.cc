@@ -1,11 +1,14 @@
 #include "keys/own_key.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 #include <variant>
 
 #include "assertion/client.h"
+#include "jws/thumbprint.h"
 #include "keys/machine_lock.h"
 #include "keys/proof.h"
 #include "x509/certificate.h"
@@ -16,23 +19,81 @@ namespace {
 
 constexpr std::size_t kIdOctets = 16;
 
-bool IsFit(const TokenKey& key) { return !key.flaw && std::ranges::all_of(key.attributes, &KeyAttribute::ok); }
+// A key that another server makes at this moment may be seen before it can sign.
+constexpr int kMostLooks = 5;
+constexpr std::chrono::milliseconds kBetweenLooks{250};
 
-// The candidate that verifies what the key signs becomes its public key. False: none does, so it is not what it seems
-// to be. An error says nothing of the key.
-Result<bool> FindHalf(Token& token, TokenKey& key) {
-  const auto algorithm = std::ranges::find_if(kAlgorithms, [&](const auto& each) {
-    return !key.candidates.empty() && Fits(key.candidates.front(), each) && !token.MechanismOf(each).empty();
-  });
-  if (algorithm == kAlgorithms.end()) {
-    return false;
+// The first required attribute that does not have its value.
+std::string FlawOf(const TokenKey& key) {
+  if (key.flaw) {
+    return key.flaw->ToString();
   }
-  auto half = FindProvenHalf(token, key, *algorithm, x509::RandomOctets);
-  if (half) {
-    key.public_key = std::move(*half);
-    return true;
+  const auto found = std::ranges::find_if_not(key.attributes, &KeyAttribute::ok);
+  return found == key.attributes.end() ? "" : std::string(found->name) + " is not what custody asks for";
+}
+
+// False: the error says nothing of the key, only of the token. See SigningSession::Sign.
+bool IsOfKey(const Error& error) {
+  return error.code == Code::kKeyUnproven || error.code == Code::kLedgerUnusable || error.code == Code::kKeyAmbiguous;
+}
+
+// The candidate that verifies what the key signs becomes its public key. kKeyUnproven: none does. Every other error is
+// the token's.
+Status FindHalf(Token& token, TokenKey& key) {
+  std::string reason = "no public key of its CKA_ID fits a mechanism of the token";
+  for (const auto& candidate : key.candidates) {
+    const auto algorithm = std::ranges::find_if(
+        kAlgorithms, [&](const auto& each) { return Fits(candidate, each) && !token.MechanismOf(each).empty(); });
+    if (algorithm == kAlgorithms.end()) {
+      continue;
+    }
+    const auto verifier = x509::Verifier::New(candidate, *algorithm);
+    const Status proven = verifier ? ProveKey(token, key.id, *algorithm, *verifier, x509::RandomOctets)
+                                   : Fail(Code::kKeyUnproven, verifier.error().message, verifier.error().detail);
+    if (proven) {
+      key.public_key = candidate;
+      return {};
+    }
+    if (!IsOfKey(proven.error())) {
+      return proven;
+    }
+    reason = "kid " + jws::JwkThumbprint(candidate) + ": " + (verifier ? "C_Sign: " : "") + proven.error().ToString();
   }
-  return half.error().code == Code::kKeyUnproven ? Result<bool>(false) : std::unexpected(half.error());
+  return Fail(Code::kKeyUnproven, reason);
+}
+
+std::unexpected<Error> Unproven(const TokenKey& key, std::string reason) {
+  const auto name = "key '" + key.label + "' with CKA_ID " + Hex(key.id);
+  return Fail(Code::kKeyUnproven,
+              "the token's own " + name +
+                  " does not prove itself, and no other is made beside it: start again; if it stays so, see status 19 "
+                  "in the runbook",
+              name + ": " + std::move(reason));
+}
+
+// The private keys of a label. `unproven`: an error when one of them does not prove itself.
+struct OwnKeys {
+  std::vector<TokenKey> proven;  // by CKA_ID
+  Status unproven;
+};
+
+Result<OwnKeys> Look(Token& token, std::string_view label) {
+  ASSIGN_OR_RETURN(auto contents, token.Read({std::string(label)}));
+  OwnKeys found;
+  for (auto& key : contents.keys) {
+    const auto flaw = FlawOf(key);
+    const Status proven = flaw.empty() ? FindHalf(token, key) : Fail(Code::kKeyUnproven, flaw);
+    if (proven) {
+      found.proven.push_back(std::move(key));
+    } else if (proven.error().code != Code::kKeyUnproven) {
+      return Fail(proven.error().code, proven.error().message,
+                  "proof of key '" + key.label + "' with CKA_ID " + Hex(key.id) + ": " + proven.error().detail);
+    } else if (found.unproven) {
+      found.unproven = Unproven(key, proven.error().message);
+    }
+  }
+  std::ranges::sort(found.proven, {}, &TokenKey::id);
+  return found;
 }
 
 Result<TokenKey> Generate(Token& token, std::string_view label, const Random& random) {
@@ -50,16 +111,21 @@ Result<TokenKey> Generate(Token& token, std::string_view label, const Random& ra
 }  // namespace
 
 Result<std::vector<TokenKey>> FindOwnKeys(Token& token, std::string_view label) {
-  ASSIGN_OR_RETURN(auto contents, token.Read({std::string(label)}));
-  std::vector<TokenKey> fit;
-  for (auto& key : contents.keys) {
-    ASSIGN_OR_RETURN(const auto proven, IsFit(key) ? FindHalf(token, key) : false);
-    if (proven) {
-      fit.push_back(std::move(key));
+  for (int looks = 1;; ++looks) {
+    ASSIGN_OR_RETURN(auto found, Look(token, label));
+    if (found.unproven) {
+      return std::move(found.proven);
     }
+    if (looks == kMostLooks) {
+      return std::unexpected(found.unproven.error());
+    }
+    std::this_thread::sleep_for(kBetweenLooks);
   }
-  std::ranges::sort(fit, {}, &TokenKey::id);
-  return fit;
+}
+
+Result<std::vector<TokenKey>> FindTlsKeys(Token& token) {
+  ASSIGN_OR_RETURN(auto found, Look(token, kTlsKeyLabel));
+  return std::move(found.proven);
 }
 
 Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
@@ -70,26 +136,42 @@ Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
   if (!leaf->public_key || !std::holds_alternative<RsaPublicKey>(*leaf->public_key)) {
     return Fail(Code::kTlsUnusable, "the key of TLS must be RSA");
   }
-  ASSIGN_OR_RETURN(auto keys, FindOwnKeys(token, kTlsKeyLabel));
-  const auto found = std::ranges::find_if(keys, [&](const auto& key) { return key.public_key == leaf->public_key; });
-  if (found == keys.end()) {
+  ASSIGN_OR_RETURN(auto keys, Look(token, kTlsKeyLabel));
+  const auto found =
+      std::ranges::find_if(keys.proven, [&](const auto& key) { return key.public_key == leaf->public_key; });
+  if (found == keys.proven.end()) {
     return Fail(Code::kTlsUnusable,
                 "the token holds no key for this certificate: make both with assertionctl tls generate, or tls csr "
-                "and tls import-certificate");
+                "and tls import-certificate",
+                keys.unproven ? "" : keys.unproven.error().detail);
   }
   return std::move(*found);
 }
 
+Result<std::vector<TokenKey>> FindOrGenerateOwnKeys(Token& token, std::string_view label, const Random& random) {
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token));
+  ASSIGN_OR_RETURN(auto found, FindOwnKeys(token, label));
+  if (!found.empty()) {
+    return found;
+  }
+  RETURN_IF_ERROR(Generate(token, label, random));
+  ASSIGN_OR_RETURN(found, FindOwnKeys(token, label));
+  if (found.empty()) {
+    return Fail(Code::kUnavailable, "the HSM is not available; try again",
+                "C_FindObjects: no key '" + std::string(label) + "' right after one was made");
+  }
+  return found;
+}
+
 Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, const Random& random) {
-  const auto lock = MachineLock::TakeFor(token);
-  ASSIGN_OR_RETURN(const auto found, lock ? FindOwnKeys(token, label) : std::unexpected(lock.error()));
-  return found.empty() ? Generate(token, label, random) : Result<TokenKey>(found.front());
+  ASSIGN_OR_RETURN(auto found, FindOrGenerateOwnKeys(token, label, random));
+  return std::move(found.front());
 }
 
 Result<TokenKey> GenerateOwnKey(Token& token, std::string_view label, const Random& random) {
-  const auto lock = MachineLock::TakeFor(token);
-  const auto found = lock ? FindOwnKeys(token, label) : std::unexpected(lock.error());  // a look before the change
-  return found ? Generate(token, label, random) : std::unexpected(found.error());
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token));
+  RETURN_IF_ERROR(Look(token, label));  // a look before the change
+  return Generate(token, label, random);
 }
 
 }  // namespace assertion

@@ -115,9 +115,31 @@ Result<PendingChange> PendingChanges::Add(KeyChange change, std::vector<std::str
   ASSIGN_OR_RETURN(const auto sealed, seal_.Sign(Seal::kPendingChange, Serialize(pending, text)));
   ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
   ASSIGN_OR_RETURN(const auto waiting, RemoveExpired());
+  ASSIGN_OR_RETURN(auto repeated, FindRepeated(waiting, pending));
+  if (repeated) {
+    return std::move(*repeated);
+  }
   RETURN_IF_ERROR(CheckRoom(waiting, pending));
   RETURN_IF_ERROR(Store(pending.id, sealed));
   return pending;
+}
+
+// The change that waits since the same operator asked for it under the same request id. Ids of other operators do not
+// count, so that none can occupy another's.
+Result<std::optional<PendingChange>> PendingChanges::FindRepeated(const std::vector<PendingChange>& waiting,
+                                                                  const PendingChange& next) {
+  const auto& request = RequestOf(*next.change);
+  const auto found = std::ranges::find_if(waiting, [&](const PendingChange& change) {
+    return change.change && change.client_id == next.client_id && change.requested_by == next.requested_by &&
+           RequestOf(*change.change).request_id == request.request_id;
+  });
+  if (request.request_id.empty() || found == waiting.end()) {
+    return std::nullopt;
+  }
+  if (found->method != next.method || RequestOf(*found->change).digest != request.digest) {
+    return Fail(Code::kInvalidArgument, "request_id: was used for another request; take a new one");
+  }
+  return *found;
 }
 
 // One operator leaves room for others, and all operators together leave room for a revocation.

@@ -60,8 +60,9 @@ class PendingChanges {
     }
   }
 
-  // Keeps the change under a random id. RESOURCE_EXHAUSTED when too many wait, or too many of this requester (by the
-  // first identity).
+  // Keeps the change under a random id. A request id that this requester used for a change that waits: answers that
+  // change and keeps nothing new, or INVALID_ARGUMENT when it was for another request. RESOURCE_EXHAUSTED when too many
+  // wait, or too many of this requester (by the first identity).
   Result<PendingChange> Add(KeyChange change, std::vector<std::string> requested_by, Time expires_at);
 
   // Ordered by expires_at.
@@ -96,6 +97,8 @@ class PendingChanges {
   Status Store(const std::string& id, const std::string& sealed);
   Status Destroy(const Place& place);
   Result<std::vector<PendingChange>> RemoveExpired();
+  static Result<std::optional<PendingChange>> FindRepeated(const std::vector<PendingChange>& waiting,
+                                                           const PendingChange& next);
   static Status CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next);
 
   Token& token_;

@@ -45,7 +45,7 @@ Status Seal::Look() {
   return {};
 }
 
-// Those of a label that are new; each has proven that it is the one that its public half says.
+// Adds the keys of a label that are new. Each has proven itself.
 Status Seal::Take(std::string_view label) {
   const auto found = FindOwnKeys(token_, label);
   if (!found) {
@@ -60,18 +60,7 @@ Status Seal::Take(std::string_view label) {
       keys_.push_back({.label = std::string(label), .id = key.id, .kid = kid, .verifier = std::move(*verifier)});
     }
   }
-  if (label != kLedgerKeyLabel) {
-    return {};
-  }
-  settled_ = settled_ || !found->empty();
-  if (!settled_) {
-    // One that cannot be used tells of a first start in the past, too.
-    const auto contents = token_.Read({std::string(label)});
-    if (!contents) {
-      return std::unexpected(contents.error());
-    }
-    settled_ = !contents->keys.empty();
-  }
+  settled_ = settled_ || (label == kLedgerKeyLabel && !found->empty());
   return {};
 }
 
@@ -137,10 +126,11 @@ Result<bool> Seal::MayBeNew(std::string_view kid) {
   if (looked_ && (unknown_.contains(kid) || unknown_.size() >= kMostUnknown)) {
     return false;
   }
-  if (looked_) {
+  const bool again = looked_;
+  RETURN_IF_ERROR(Look());
+  if (again) {
     unknown_.emplace(kid, now);
   }
-  RETURN_IF_ERROR(Look());
   return true;
 }
 

@@ -19,8 +19,9 @@ namespace assertion {
 // own key for it, CKA_LABEL "assertiond-ledger", RS256. Its header is {alg, kid, typ}, octet for octet; the typ names
 // what is sealed, so that one kind is never taken for another.
 //
-// Servers that start for the first time at the same moment may make a key each: all that are fit, and prove it by a
-// signature, verify; the first by CKA_ID signs. All methods may be called from any thread.
+// Servers that start for the first time at the same moment may make a key each: all of them verify, and the first by
+// CKA_ID signs. One that does not prove itself by a signature is an error (kKeyUnproven), so that what it has signed is
+// never taken for a stranger's. All methods may be called from any thread.
 //
 // Before there was a seal, state was unsigned. It counts until the token holds an assertiond-ledger key, and never
 // again: without the PIN nobody removes a private key. A takeover signs it with another key, CKA_LABEL
@@ -46,7 +47,7 @@ class Seal {
   // A compact JWS. Makes the assertiond-ledger key if there is none.
   Result<std::string> Sign(std::string_view typ, std::string_view payload);
 
-  // The payload. kLedgerUnusable: it does not verify, with the reason; all else is the token's trouble.
+  // The payload. kLedgerUnusable: it does not verify, with the reason. Every other error is the token's.
   Result<std::string> Open(std::string_view typ, std::string_view jws);
 
  private:

@@ -148,6 +148,11 @@ Result<std::vector<PublicKey>> ReadRsaCandidates(Session& session, CK_OBJECT_HAN
     return rsa != nullptr && rsa->modulus == modulus;
   };
   RETURN_IF_ERROR(AppendFitting(session, halves, same_modulus, candidates));
+  // Anybody may destroy the public half, and the exponent is 65537 in every pair that assertiond makes.
+  if (PublicKey usual = RsaPublicKey{.modulus = modulus, .exponent = {1, 0, 1}};
+      std::ranges::find(candidates, usual) == candidates.end()) {
+    candidates.push_back(std::move(usual));
+  }
   return candidates;
 }
 

@@ -12,21 +12,25 @@
 
 namespace assertion {
 
-Result<JwsKey> JwsKey::FindOrGenerate(Token& token, std::string_view label, std::string_view type,
-                                      const Random& random) {
-  ASSIGN_OR_RETURN(const auto key, FindOrGenerateOwnKey(token, label, random));
+Result<std::vector<JwsKey>> JwsKey::FindOrGenerate(Token& token, std::string_view label, std::string_view type,
+                                                   const Random& random) {
+  ASSIGN_OR_RETURN(const auto found, FindOrGenerateOwnKeys(token, label, random));
   const auto& algorithm = kAlgorithms.front();  // of all own keys
-  ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key.public_key, algorithm));
-  const auto kid = jws::JwkThumbprint(key.public_key);
-  auto header = jws::EncodedHeader(algorithm, kid, type);
-  return JwsKey(std::make_shared<const SigningKey>(SigningKey{.client_id = {},
-                                                              .algorithm = &algorithm,
-                                                              .id = key.id,
-                                                              .public_key = key.public_key,
-                                                              .kid = kid,
-                                                              .chain = {},
-                                                              .verifier = std::move(verifier)}),
-                std::move(header));
+  std::vector<JwsKey> keys;
+  for (const auto& key : found) {
+    ASSIGN_OR_RETURN(auto verifier, x509::Verifier::New(key.public_key, algorithm));
+    const auto kid = jws::JwkThumbprint(key.public_key);
+    auto header = jws::EncodedHeader(algorithm, kid, type);
+    keys.push_back(JwsKey(std::make_shared<const SigningKey>(SigningKey{.client_id = {},
+                                                                        .algorithm = &algorithm,
+                                                                        .id = key.id,
+                                                                        .public_key = key.public_key,
+                                                                        .kid = kid,
+                                                                        .chain = {},
+                                                                        .verifier = std::move(verifier)}),
+                          std::move(header)));
+  }
+  return keys;
 }
 
 JwsKey::Sign JwsKey::SignThrough(SigningQueue& queue) const {

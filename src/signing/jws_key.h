@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "assertion/error.h"
 #include "assertion/random.h"
@@ -21,14 +22,16 @@ class JwsKey {
   // block.
   using Sign = std::function<void(std::string_view payload, std::move_only_function<void(Result<std::string>)> done)>;
 
-  // `label` is the key's CKA_LABEL, `type` the JOSE header's typ. The key is generated when the token has none.
-  static Result<JwsKey> FindOrGenerate(Token& token, std::string_view label, std::string_view type,
-                                       const Random& random);
+  // All keys with the CKA_LABEL `label`, by CKA_ID; at least one, which is generated when the token has none. `type` is
+  // the JOSE header's typ. Errors: see FindOrGenerateOwnKeys.
+  static Result<std::vector<JwsKey>> FindOrGenerate(Token& token, std::string_view label, std::string_view type,
+                                                    const Random& random);
 
   // Signs through the queue, which must outlive the returned function.
   Sign SignThrough(SigningQueue& queue) const;
 
   const PublicKey& public_key() const { return key_->public_key; }
+  const std::string& kid() const { return key_->kid; }
   std::string Jwk() const;  // public (RFC 7517)
 
  private:

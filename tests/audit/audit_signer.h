@@ -23,7 +23,8 @@ class SoftwareSigner {
   }
 
   Signer signer() const {
-    return {.sign = [this](std::string_view payload, auto done) { done(Sign(payload)); },
+    return {.kid = kid_,
+            .sign = [this](std::string_view payload, auto done) { done(Sign(payload)); },
             .jwk = jws::Jwk(public_key_, kAlgorithms.front(), {}).dump()};
   }
   const std::string& kid() const { return kid_; }

@@ -29,7 +29,7 @@ class LogFixture : public testing::Test {
 
   Result<std::unique_ptr<Log>> Open(LogOptions options = {}, Log::OnState on_state = {}) {
     options.path = options.path.empty() ? path() : options.path;
-    return Log::Open(std::move(options), signer_.signer(), signer_.keys(), std::move(on_state));
+    return Log::Open(std::move(options), {signer_.signer()}, signer_.keys(), std::move(on_state));
   }
 
   static Event Named(const std::string& jti) {

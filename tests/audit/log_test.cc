@@ -226,7 +226,7 @@ TEST_F(LogTest, NoCheckpointIsAskedForWhileTheLogCannotBeWritten) {
     sign(payload, std::move(done));
   };
   auto log = *Log::Open(
-      {.path = path(), .checkpoint_lines = 1, .checkpoint_interval = std::chrono::hours(1)}, filling, signer_.keys(),
+      {.path = path(), .checkpoint_lines = 1, .checkpoint_interval = std::chrono::hours(1)}, {filling}, signer_.keys(),
       [&](const Status& state) { state ? room.set_value() : void(setrlimit(RLIMIT_FSIZE, &before)); });
   asking = log.get();
   ASSERT_TRUE(Record(*log, "before"));
@@ -249,7 +249,7 @@ TEST_F(LogTest, LinesGoOnWhileACheckpointIsSigned) {
   };
   {
     const auto log = *Log::Open({.path = path(), .checkpoint_lines = 2, .checkpoint_interval = std::chrono::hours(1)},
-                                slow, signer_.keys(), {});
+                                {slow}, signer_.keys(), {});
     ASSERT_TRUE(Record(*log, "first"));
     auto answer = asked.get_future().get();
     for (const auto* jti : {"second", "third"}) {
@@ -271,7 +271,7 @@ TEST_F(LogTest, WithoutItsKeyTheLogGoesOnUnproven) {
   };
   {
     const auto log = *Log::Open({.path = path(), .checkpoint_lines = 1, .checkpoint_interval = std::chrono::hours(1)},
-                                broken, signer_.keys(), {});
+                                {broken}, signer_.keys(), {});
     for (const auto* jti : {"first", "second", "third"}) {
       ASSERT_TRUE(Record(*log, jti));
     }
@@ -280,6 +280,30 @@ TEST_F(LogTest, WithoutItsKeyTheLogGoesOnUnproven) {
   const auto found = Verified();
   EXPECT_FALSE(found.fault);
   EXPECT_EQ(found.proven, 0U);
+}
+
+TEST_F(LogTest, OfSeveralKeysTheOneOfTheLastCheckpointGoesOn) {
+  const SoftwareSigner other;
+  auto keys = other.keys();
+  keys.merge(signer_.keys());
+  for (const auto& signers : {std::vector{signer_.signer()}, {other.signer(), signer_.signer()}}) {
+    const auto log = Log::Open({.path = path()}, signers, keys, {});
+    ASSERT_TRUE(log) << log.error().ToString();
+    EXPECT_EQ((*log)->jwk(), signer_.signer().jwk);
+    ASSERT_TRUE(Record(**log, "one"));
+  }
+  ExpectProven();
+}
+
+TEST_F(LogTest, OneWhoseKeyIsNotOnTheTokenIsNotCalledChanged) {
+  ASSERT_TRUE(Record(**Open(), "one"));
+  const SoftwareSigner other;
+  const auto log = Log::Open({.path = path()}, {other.signer()}, other.keys(), {});
+  ASSERT_FALSE(log);
+  EXPECT_EQ(log.error().code, Code::kAuditUnusable);
+  EXPECT_TRUE(log.error().message.starts_with("the audit log is signed by a key that is not on the token"))
+      << log.error().message;
+  EXPECT_NE(log.error().detail.find(signer_.kid()), std::string::npos) << log.error().detail;
 }
 
 }  // namespace

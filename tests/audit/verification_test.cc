@@ -222,7 +222,7 @@ TEST(Verification, AChainThatWasMadeAnewFailsAtItsNextCheckpoint) {
 TEST(Verification, ACheckpointOfAnotherKeyDoesNotCount) {
   const SoftwareSigner other;
   auto head = Genesis();
-  ExpectFault(Checkpoint(head, other) + "\n", Tampering::kChanged, 1, "another key");
+  ExpectFault(Checkpoint(head, other) + "\n", Tampering::kSignedByAnother, 1, "another key");
 }
 
 TEST(Verification, NorDoesOneThatOnlyNamesTheRightKey) {

@@ -122,7 +122,7 @@ void BM_AuditLog(benchmark::State& state) {
     return;
   }
   const audit::SoftwareSigner signer;
-  auto log = audit::Log::Open({.path = folder + "/audit.log"}, signer.signer(), signer.keys(), {});
+  auto log = audit::Log::Open({.path = folder + "/audit.log"}, {signer.signer()}, signer.keys(), {});
   const auto event = OneEvent();
   const auto callers = static_cast<std::size_t>(state.range(0));
   for (auto _ : state) {

@@ -94,6 +94,25 @@ TEST_F(ApprovalsTest, AChangeThatCannotBeMadeIsNotProposed) {
   EXPECT_TRUE(approvals_.List()->empty());
 }
 
+TEST_F(ApprovalsTest, ARepeatedRequestAnswersWithTheChangeThatWaits) {
+  auto change = std::get<KeyGeneration>(Generation());
+  change.change.request_id = "r1";
+  change.change.digest = "first";
+  const auto first = approvals_.Propose(ann_, change, hours(1));
+  ASSERT_TRUE(first) << first.error().ToString();
+  change.change.expected_version += 1;  // read anew by the one that repeats the request
+  const auto again = approvals_.Propose(ann_, change, hours(1));
+  EXPECT_EQ(again ? again->id : again.error().message, first->id);
+  EXPECT_EQ(again ? again->digest : "", first->digest);
+  EXPECT_EQ(approvals_.List()->size(), 1U);
+
+  EXPECT_NE(approvals_.Propose(ben_, change, hours(1))->id, first->id) << "another operator's id";
+  change.change.digest = "second";
+  EXPECT_EQ(approvals_.Propose(ann_, change, hours(1)).error().message,
+            "request_id: was used for another request; take a new one");
+  EXPECT_EQ(approvals_.List()->size(), 2U);
+}
+
 TEST_F(ApprovalsTest, AnApprovalCannotOutrunAnotherOrAWithdrawal) {
   const auto pending = Proposed();
   const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, [&](const Caller& /*requester*/) {

@@ -251,5 +251,30 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   EXPECT_TRUE(!verdict || !verdict->ok());
 }
 
+// Shows keys that are of use without a login.
+class UnguardedToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
+    auto contents = WrappedToken::Read(labels);
+    for (auto& key : contents->keys) {
+      std::ranges::find(key.attributes, "CKA_PRIVATE", &KeyAttribute::name)->value = false;
+    }
+    return contents;
+  }
+};
+
+TEST_F(KeyCustodianTest, EvidenceOfAKeyThatIsNotPrivateDoesNotVerify) {
+  auto replica = Start();
+  const auto entry = replica.ring().Find("orders", replica.Generate("orders"));
+  UnguardedToken token(hsm_.token());
+  const auto evidence = VerifyEvidence(*MakeEvidence(token, "orders", *entry, 1, now_));
+  ASSERT_TRUE(evidence) << evidence.error().ToString();
+  EXPECT_FALSE(evidence->ok());
+  EXPECT_TRUE(std::ranges::any_of(evidence->findings, [](const EvidenceFinding& finding) {
+    return !finding.ok && finding.text == "CKA_PRIVATE: false, must be true";
+  }));
+}
+
 }  // namespace
 }  // namespace assertion

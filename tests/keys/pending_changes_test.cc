@@ -152,7 +152,10 @@ TEST_F(PendingChangesTest, StraysTakeNoPlace) {
 }
 
 TEST_F(PendingChangesTest, OneOperatorLeavesRoomForOthersAndAllForARevocation) {
-  const KeyChange generation = KeyGeneration{.change = RequestOf(Revocation()), .key = {}};
+  auto request = RequestOf(Revocation());
+  request.request_id.clear();  // each is a request of its own
+  const KeyChange generation = KeyGeneration{.change = request, .key = {}};
+  const KeyChange revocation = KeyRevocation{.change = request, .kid = "k"};
   std::size_t kept = 0;
   for (int person = 0; person < 5; ++person) {
     for (std::size_t i = 0; i <= PendingChanges::kMostOfOne; ++i) {
@@ -164,9 +167,9 @@ TEST_F(PendingChangesTest, OneOperatorLeavesRoomForOthersAndAllForARevocation) {
   }
   EXPECT_EQ(kept, PendingChanges::kMost - PendingChanges::kKeptForRevocations);
   for (std::size_t i = 0; i < PendingChanges::kKeptForRevocations; ++i) {
-    EXPECT_TRUE(Add(Revocation(), {"uid:9"}));
+    EXPECT_TRUE(Add(revocation, {"uid:9"}));
   }
-  EXPECT_EQ(Add(Revocation(), {"uid:9"}).error().code, Code::kResourceExhausted);
+  EXPECT_EQ(Add(revocation, {"uid:9"}).error().code, Code::kResourceExhausted);
 }
 
 TEST_F(PendingChangesTest, TheNextProposalRemovesExpiredChangesAndNothingElse) {

@@ -150,19 +150,23 @@ class CrossedToken final : public WrappedToken {
   Bytes other;  // CKA_ID
 };
 
-TEST_F(SealTest, AKeyThatDoesNotProveItselfIsNotBelieved) {
+TEST_F(SealTest, AKeyThatDoesNotProveItselfIsAnErrorAndItsTextNoStrangers) {
   const auto jws = *seal_.Sign(Seal::kLedger, kText);
   CrossedToken token(hsm_.token());
   token.other = FindOrGenerateOwnKey(hsm_.token(), "orders", RandomOctets)->id;
   Seal seal(token, RandomOctets);
-  ExpectRefused(seal, jws, "a key that is not the token's");
+  EXPECT_EQ(seal.Open(Seal::kLedger, jws).error().code, Code::kKeyUnproven);
+  EXPECT_EQ(seal.Open(Seal::kLedger, jws).error().code, Code::kKeyUnproven);
+  EXPECT_EQ(seal.Sign(Seal::kLedger, kText).error().code, Code::kKeyUnproven);
+  EXPECT_EQ(seal_.Open(Seal::kLedger, jws), kText);
 }
 
-TEST_F(SealTest, AKeyThatCannotBeUsedEndsTheTimeOfUnsignedStateToo) {
+TEST_F(SealTest, AfterAKeyThatCannotBeUsedNothingUnsignedCountsEither) {
   EXPECT_FALSE(*seal_.IsSettled());
   hsm_.MakeKey(std::string(kLedgerKeyLabel), {1}, true, /*extractable=*/true);
-  EXPECT_TRUE(FindOwnKeys(hsm_.token(), kLedgerKeyLabel)->empty());
-  EXPECT_TRUE(*seal_.IsSettled());
+  EXPECT_EQ(seal_.IsSettled().error().code, Code::kKeyUnproven);
+  EXPECT_EQ(seal_.Settle().error().code, Code::kKeyUnproven);
+  EXPECT_EQ(hsm_.token().Read({std::string(kLedgerKeyLabel)})->keys.size(), 1U) << "no other is made beside it";
 }
 
 }  // namespace

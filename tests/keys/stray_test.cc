@@ -194,7 +194,17 @@ TEST_F(ForgedObjectsTest, OwnKeysAreNeitherReplacedNorMadeUnfit) {
 TEST_F(ForgedObjectsTest, AnOwnKeyIsProvenBeforeItIsUsed) {
   ASSERT_TRUE(FindOrGenerateOwnKey(hsm_.token(), kAuditKeyLabel, RandomOctets));
   WrongToken token(hsm_.token());
-  EXPECT_TRUE(FindOwnKeys(token, kAuditKeyLabel)->empty());
+  EXPECT_EQ(FindOwnKeys(token, kAuditKeyLabel).error().code, Code::kKeyUnproven);
+}
+
+TEST_F(ForgedObjectsTest, ALookAlikeOfAnOwnKeyStopsNoStartAndIsNotTakenForIt) {
+  Forge(std::string(kAuditKeyLabel), {0}, rs256_);
+  Forge(std::string(kAuditKeyLabel), {1}, rs256_, /*public_half_alone=*/true);
+  EXPECT_TRUE(FindOwnKeys(hsm_.token(), kAuditKeyLabel)->empty());
+  const auto own = FindOrGenerateOwnKeys(hsm_.token(), kAuditKeyLabel, RandomOctets);
+  ASSERT_TRUE(own) << own.error().ToString();
+  ASSERT_EQ(own->size(), 1U);
+  EXPECT_EQ(own->front().id.size(), 16U);
 }
 
 TEST_F(ForgedObjectsTest, StraysAreNamedAndRemovedAndNothingElse) {

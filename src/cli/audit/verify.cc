@@ -27,7 +27,8 @@ struct VerifyAuditOptions {
 };
 
 const char* Name(audit::Tampering kind) {
-  static constexpr std::array kNames = {"changed", "removed", "inserted", "duplicated", "reordered", "cut"};
+  static constexpr std::array kNames = {"changed",   "removed", "inserted",         "duplicated",
+                                        "reordered", "cut",     "signed by another"};
   return kNames.at(static_cast<std::size_t>(kind));
 }
 

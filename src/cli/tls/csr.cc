@@ -24,7 +24,7 @@ struct TlsCsrOptions {
 
 // The key that `kid` names; by default that of tls.certificate, or the only one.
 Result<TokenKey> ChooseTlsKey(const TlsSite& site, const std::string& kid) {
-  ASSIGN_OR_RETURN(const auto keys, FindOwnKeys(*site.hsm.token, kTlsKeyLabel));
+  ASSIGN_OR_RETURN(const auto keys, FindTlsKeys(*site.hsm.token));
   const auto text = ReadText(site.config.tls->certificate);
   const auto present = text ? x509::ParsePem(*text) : std::unexpected(text.error());
   for (const auto& key : keys) {

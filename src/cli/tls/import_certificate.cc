@@ -24,7 +24,7 @@ Result<std::string> ImportTlsCertificate(const ImportTlsCertificateOptions& opti
   ASSIGN_OR_RETURN(const auto site, OpenTlsSite(options.config));
   ASSIGN_OR_RETURN(const auto text, ReadText(options.certificate_file));
   ASSIGN_OR_RETURN(const auto chain, x509::ParseChain(text));
-  ASSIGN_OR_RETURN(const auto keys, FindOwnKeys(*site.hsm.token, kTlsKeyLabel));
+  ASSIGN_OR_RETURN(const auto keys, FindTlsKeys(*site.hsm.token));
   const auto key = std::ranges::find_if(
       keys, [&](const TokenKey& candidate) { return candidate.public_key == chain.front().public_key; });
   if (key == keys.end()) {
