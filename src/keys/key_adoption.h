@@ -16,7 +16,7 @@ namespace assertion {
 
 // Adoption: an operator puts a key pair that other means made on the token into a client's ledger.
 
-// The longest CKA_ID that can be adopted, in octets: a ledger of 8 keys must fit the smallest token (see ToJson).
+// The longest CKA_ID that can be adopted, in octets: a SHA-256. Longer ones would make ledgers too large (see ToJson).
 inline constexpr std::size_t kLongestAdoptedId = 32;
 
 struct AdoptionQuestion {

@@ -44,6 +44,32 @@ TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
   }
 }
 
+TEST_F(HsmTokenTest, AKeyIsReadByItsIdWhateverItsLabel) {
+  hsm_.MakeKey("vendor", {1}, /*sensitive=*/true, /*extractable=*/false);
+  hsm_.MakeKey("vendor", {2}, /*sensitive=*/true, /*extractable=*/false);
+  const auto contents = hsm_.token().Read({"orders"}, {{2}});
+  ASSERT_TRUE(contents) << contents.error().ToString();
+  ASSERT_EQ(contents->keys.size(), 1U);
+  EXPECT_EQ(contents->keys[0].id, Bytes{2});
+  ASSERT_EQ(contents->public_keys.size(), 1U);
+  EXPECT_EQ(contents->public_keys[0].id, Bytes{2});
+}
+
+TEST_F(HsmTokenTest, BothHalvesGetALabelUnlessTheKeyIsNotModifiable) {
+  hsm_.MakeKey("vendor", {1}, /*sensitive=*/true, /*extractable=*/false);
+  ASSERT_TRUE(hsm_.token().SetLabel(Bytes{1}, "orders"));
+  const auto contents = hsm_.token().Read({"orders"});
+  EXPECT_EQ(contents->keys.size(), 1U);
+  EXPECT_EQ(contents->public_keys.size(), 1U);
+  EXPECT_EQ(contents->public_keys.at(0).label, "orders");
+
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(Orders({2})));
+  const auto refused = hsm_.token().SetLabel(Bytes{2}, "other");
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().detail.starts_with("C_SetAttributeValue")) << refused.error().detail;
+  EXPECT_TRUE(hsm_.token().Read({"other"})->public_keys.empty());
+}
+
 TEST_F(HsmTokenTest, SignsWithWhatTheTokenOffers) {
   EXPECT_EQ(hsm_.token().MechanismOf(*FindAlgorithm("RS256")), "CKM_SHA256_RSA_PKCS");
   EXPECT_EQ(hsm_.token().MechanismOf(*FindAlgorithm("PS384")), "CKM_SHA384_RSA_PKCS_PSS");
