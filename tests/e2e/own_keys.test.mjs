@@ -1,0 +1,95 @@
+// The keys of assertiond itself, assertiond-audit and assertiond-ledger: another is made only where there is none.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { Deployment } from './deployment.mjs';
+import { FaultyHsm } from './faulty_hsm.mjs';
+import { Deadline } from './process.mjs';
+
+const CLIENTS = [{ client_id: 'orders', audiences: ['https://is.example/token'] }];
+
+// Label and CKA_ID of the own keys, sorted.
+async function ownKeys(deployment) {
+  const listing = await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--list-objects', '--type', 'privkey']);
+  return [...listing.matchAll(/label: +(assertiond-\S+)\s+ID: +(\S+)/g)].map(([, label, id]) => `${label} ${id}`).sort();
+}
+
+// A start that must fail. Returns the exit status.
+async function failedStart(deployment) {
+  const { status } = await new Deadline(60, `assertiond to end; its log is ${deployment.log}`)
+    .limit(deployment.launchDaemon().ended);
+  return status;
+}
+
+async function restart(deployment) {
+  await deployment.stopDaemon();
+  await deployment.startDaemon();
+}
+
+describe('own keys', () => {
+  it('a key that does not prove itself stops the start, is named, and no other is made', async () => {
+    let faults;
+    const deployment = await Deployment.start(CLIENTS, {}, (made) => {
+      faults = new FaultyHsm(made);
+      faults.tell();
+    });
+    await deployment.generateKey('orders');
+    const keys = await ownKeys(deployment);
+    assert.equal(keys.length, 2);
+    await deployment.stopDaemon();
+    faults.tell('C_Sign flip');
+    for (let start = 0; start < 2; ++start) {
+      const { length } = readFileSync(deployment.log, 'utf8');
+      assert.equal(await failedStart(deployment), 19, deployment.log);
+      const [, name, id] = /own key '(assertiond-\w+)' with CKA_ID (\w+) does not prove itself/
+        .exec(readFileSync(deployment.log, 'utf8').slice(length));
+      assert.ok(keys.includes(`${name} ${id}`), `${name} ${id}`);
+      assert.deepEqual(await ownKeys(deployment), keys);
+    }
+    faults.tell();
+    await deployment.startDaemon();
+    await deployment.createAssertion('orders');
+    assert.deepEqual(await ownKeys(deployment), keys);
+
+    // CKA_PUBLIC_EXPONENT, which some tokens show in the public half alone: without a PIN that one can be destroyed.
+    faults.tell('unreadable 0x122');
+    await restart(deployment);
+    await deployment.createAssertion('orders');
+    assert.deepEqual(await ownKeys(deployment), keys);
+    faults.tell();
+    await deployment.close();
+  });
+
+  // Servers on two machines: each has a lock of its own. The first has seen that there is no key, and waits.
+  for (const [which, rule, both] of [['ledger', 'C_GenerateKeyPair hang', true], ['audit', 'C_GenerateKeyPair hang skip=1', false]]) {
+    it(`two first starts that each make the ${which} key both start again, and make no more`, async () => {
+      let first;
+      let faults;
+      const starting = Deployment.start(CLIENTS, {}, (made) => {
+        first = made;
+        faults = new FaultyHsm(made);
+        faults.tell(rule);
+      });
+      const waiting = (count) => new Deadline(60, `${count} to wait`).until(() =>
+        first && existsSync(path.join(first.folder, 'counts')) &&
+        (faults.counts().get('C_GenerateKeyPair')?.faults ?? 0) >= count);
+      await waiting(1);
+      const replica = first.startReplica({ lock_directory: path.join(first.folder, 'other-lock') });
+      await (both ? waiting(2) : replica);
+      faults.tell();
+      const servers = await Promise.all([starting, replica]);
+      const keys = await ownKeys(first);
+      assert.equal(keys.filter((key) => key.startsWith(`assertiond-${which} `)).length, 2, keys.join());
+      await first.generateKey('orders');
+      for (const server of servers) {
+        await restart(server);
+        await server.createAssertion('orders');
+      }
+      assert.deepEqual(await ownKeys(first), keys);
+      for (const server of servers) assert.doesNotMatch(readFileSync(server.log, 'utf8'), /not the token's/);
+      await servers[1].stopDaemon();
+      await first.close();
+    });
+  }
+});
