@@ -256,8 +256,9 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
 class UnguardedToken final : public WrappedToken {
  public:
   using WrappedToken::WrappedToken;
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
-    auto contents = WrappedToken::Read(labels);
+  using Token::Read;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
+    auto contents = WrappedToken::Read(labels, ids);
     for (auto& key : contents->keys) {
       std::ranges::find(key.attributes, "CKA_PRIVATE", &KeyAttribute::name)->value = false;
     }

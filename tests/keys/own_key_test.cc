@@ -22,8 +22,9 @@ namespace {
 class ChangedContents final : public WrappedToken {
  public:
   using WrappedToken::WrappedToken;
-  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels) override {
-    auto contents = WrappedToken::Read(labels);
+  using Token::Read;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
+    auto contents = WrappedToken::Read(labels, ids);
     if (contents) {
       change(*contents);
     }
