@@ -137,9 +137,10 @@ Result<std::vector<PublicKey>> ReadRsaCandidates(Session& session, CK_OBJECT_HAN
   }
   RETURN_IF_ERROR(CheckModulus(*shown));
   const auto modulus = WithoutLeadingZeros(std::move(*shown));
-  ASSIGN_OR_RETURN(const auto read, session.Read(private_half, CKA_PUBLIC_EXPONENT));
-  if (const auto exponent = read.value_or(Bytes()); !exponent.empty()) {
-    return std::vector<PublicKey>{RsaPublicKey{.modulus = modulus, .exponent = WithoutLeadingZeros(exponent)}};
+  const auto exponent = session.Read(private_half, CKA_PUBLIC_EXPONENT);
+  RETURN_IF_ERROR(exponent);
+  if (exponent->has_value() && !exponent->value().empty()) {
+    return std::vector<PublicKey>{RsaPublicKey{.modulus = modulus, .exponent = WithoutLeadingZeros(exponent->value())}};
   }
   std::vector<PublicKey> candidates;
   const auto same_modulus = [&](const PublicKey& key) {
