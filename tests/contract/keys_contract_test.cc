@@ -35,7 +35,7 @@ TEST_P(KeysContractTest, AKeyIsBornAsCustodyAsks) {
     EXPECT_TRUE(attribute.ok()) << attribute.name;
     required += attribute.required ? 1 : 0;
   }
-  EXPECT_EQ(required, 7);
+  EXPECT_EQ(required, 11);
 }
 
 TEST_P(KeysContractTest, WhatItSignsVerifiesWhateverItsLength) {

@@ -9,7 +9,7 @@
 namespace assertion {
 namespace {
 
-// Shows a boolean attribute of keys otherwise than it is.
+// Shows a boolean attribute of a client's keys otherwise than it is.
 class LyingToken final : public WrappedToken {
  public:
   LyingToken(Token& real, std::string attribute, bool value)
@@ -19,7 +19,8 @@ class LyingToken final : public WrappedToken {
     auto contents = WrappedToken::Read(labels, ids);
     for (auto& key : contents->keys) {
       for (auto& attribute : key.attributes) {
-        attribute.value = attribute.name == attribute_ ? value_ : attribute.value;
+        const bool lies = key.label == "orders" && attribute.name == attribute_;
+        attribute.value = lies ? value_ : attribute.value;
       }
     }
     return contents;
@@ -30,28 +31,32 @@ class LyingToken final : public WrappedToken {
   const bool value_;
 };
 
-// Signs with another key than it is asked for, as a stale handle would.
+// Signs with another key than the one that it is asked for, as a stale handle would.
 class SwappingToken final : public WrappedToken {
  public:
-  SwappingToken(Token& real, Bytes other) : WrappedToken(real), other_(std::move(other)) {}
+  SwappingToken(Token& real, Bytes one, Bytes other)
+      : WrappedToken(real), one_(std::move(one)), other_(std::move(other)) {}
 
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override {
-    return std::make_unique<Session>(*WrappedToken::OpenSigningSession(), other_);
+    return std::make_unique<Session>(*WrappedToken::OpenSigningSession(), one_, other_);
   }
 
  private:
   class Session final : public SigningSession {
    public:
-    Session(std::unique_ptr<SigningSession> real, Bytes other) : real_(std::move(real)), other_(std::move(other)) {}
-    Result<Bytes> Sign(const Bytes&, const Algorithm& algorithm, std::string_view input) override {
-      return real_->Sign(other_, algorithm, input);
+    Session(std::unique_ptr<SigningSession> real, Bytes one, Bytes other)
+        : real_(std::move(real)), one_(std::move(one)), other_(std::move(other)) {}
+    Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) override {
+      return real_->Sign(id == one_ ? other_ : id, algorithm, input);
     }
 
    private:
     std::unique_ptr<SigningSession> real_;
+    const Bytes one_;
     const Bytes other_;
   };
 
+  const Bytes one_;
   const Bytes other_;
 };
 
@@ -142,7 +147,7 @@ TEST_F(CopiesTest, ACopyThatDoesNotSignIsRefused) {
   const auto other =
       hsm_.west().GenerateKeyPair({.label = "other", .id = {9}, .algorithm = kAlgorithms.data(), .bits = 2048});
   ASSERT_TRUE(other);
-  SwappingToken token(hsm_.west(), other->id);
+  SwappingToken token(hsm_.west(), (*first_->ring().SigningKeyOf("orders"))->id, other->id);
   EXPECT_NE(FlawOf(token).find("did not make a signature"), std::string::npos);
 }
 

@@ -21,8 +21,8 @@ namespace {
 // Changes what Read answers.
 class ChangedContents final : public WrappedToken {
  public:
-  using WrappedToken::WrappedToken;
   using Token::Read;
+  using WrappedToken::WrappedToken;
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
     auto contents = WrappedToken::Read(labels, ids);
     if (contents) {
@@ -116,12 +116,14 @@ TEST_F(OwnKeyTest, TwoMachinesThatMakeOneAtTheSameTimeBelieveEachOther) {
   Seal first(one, RandomOctets);
   Seal second(two, RandomOctets);
   std::string of_second;
-  one.before_making = [&] { of_second = second.Sign(Seal::kLedger, "second").value_or(""); };
-  const auto of_first = first.Sign(Seal::kLedger, "first");
+  one.before_making = [&] { of_second = second.Sign(Seal::kLedger, R"({"of":"second"})").value_or(""); };
+  const auto of_first = first.Sign(Seal::kLedger, R"({"of":"first"})");
   ASSERT_TRUE(of_first) << of_first.error().ToString();
   ASSERT_EQ(All().size(), 2U);
-  EXPECT_EQ(first.Open(Seal::kLedger, of_second), "second");
-  EXPECT_EQ(second.Open(Seal::kLedger, *of_first), "first");
+  EXPECT_EQ(first.Open(Seal::kLedger, of_second), R"({"of":"second"})");
+  const auto opened = second.Open(Seal::kLedger, *of_first);
+  ASSERT_TRUE(opened) << opened.error().ToString();
+  EXPECT_EQ(*opened, R"({"of":"first"})");
 
   const auto keys = Make(one);
   ASSERT_TRUE(keys) << keys.error().ToString();

@@ -214,14 +214,16 @@ TEST_F(PendingFileTest, ChangesAreKeptInTheFileAndAnotherServerFindsThem) {
   auto mine = Open();
   const auto first = mine.Add(Revocation(), {"uid:1"}, now_ + seconds(60));
   ASSERT_TRUE(first) << first.error().ToString();
-  const auto second = mine.Add(Revocation(), {"uid:1"}, now_ + seconds(120));
+  auto another = std::get<KeyRevocation>(Revocation());
+  another.change.request_id = "request-2";
+  const auto second = mine.Add(another, {"uid:1"}, now_ + seconds(120));
   ASSERT_TRUE(second) << second.error().ToString();
   EXPECT_EQ(Objects(), 0U);
   auto other = Open();
   EXPECT_EQ(other.List()->size(), 2U);
   const auto found = other.Find(second->id, second->digest);
   ASSERT_TRUE(found) << found.error().ToString();
-  EXPECT_EQ(TextOf(*found->change), TextOf(Revocation()));
+  EXPECT_EQ(TextOf(*found->change), TextOf(another));
   ASSERT_TRUE(other.Remove(second->id));
   ASSERT_EQ(mine.List()->size(), 1U);
   EXPECT_EQ(mine.List()->front().id, first->id);

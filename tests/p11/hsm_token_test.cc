@@ -26,7 +26,7 @@ class HsmTokenTest : public testing::Test {
 TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
   const auto key = hsm_.token().GenerateKeyPair(Orders({1, 2, 3}));
   ASSERT_TRUE(key) << key.error().ToString();
-  // The first seven are required of every key that signs.
+  // The first eleven are required of every key that signs.
   const std::vector<std::pair<std::string_view, bool>> expected = {
       {"CKA_SENSITIVE", true},     {"CKA_ALWAYS_SENSITIVE", true},
       {"CKA_EXTRACTABLE", false},  {"CKA_NEVER_EXTRACTABLE", true},
@@ -40,7 +40,7 @@ TEST_F(HsmTokenTest, AKeyIsBornWithTheWholeTemplate) {
     const auto& [name, value] = expected[i];
     EXPECT_EQ(key->attributes[i].name, name);
     EXPECT_EQ(key->attributes[i].value, value) << name;
-    EXPECT_EQ(key->attributes[i].required, i < 7 ? std::optional(value) : std::nullopt) << name;
+    EXPECT_EQ(key->attributes[i].required, i < 11 ? std::optional(value) : std::nullopt) << name;
   }
 }
 

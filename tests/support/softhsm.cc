@@ -95,6 +95,7 @@ LoggedInSoftHsm::LoggedInSoftHsm(const std::string& module) {
 void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable) {
   auto session = *p11::Session::Open(module_, token_->info().slot, CKF_RW_SESSION);
   CK_BBOOL yes = CK_TRUE;
+  CK_BBOOL no = CK_FALSE;
   CK_BBOOL is_sensitive = sensitive ? CK_TRUE : CK_FALSE;
   CK_BBOOL is_extractable = extractable ? CK_TRUE : CK_FALSE;
   CK_ULONG bits = 2048;
@@ -107,6 +108,9 @@ void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool se
   std::array private_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
                                  CK_ATTRIBUTE{CKA_SIGN, &yes, sizeof yes},
                                  CK_ATTRIBUTE{CKA_PRIVATE, &yes, sizeof yes},
+                                 CK_ATTRIBUTE{CKA_DECRYPT, &no, sizeof no},
+                                 CK_ATTRIBUTE{CKA_UNWRAP, &no, sizeof no},
+                                 CK_ATTRIBUTE{CKA_SIGN_RECOVER, &no, sizeof no},
                                  CK_ATTRIBUTE{CKA_SENSITIVE, &is_sensitive, sizeof is_sensitive},
                                  CK_ATTRIBUTE{CKA_EXTRACTABLE, &is_extractable, sizeof is_extractable},
                                  CK_ATTRIBUTE{CKA_LABEL, name.data(), name.size()},
