@@ -255,8 +255,8 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
 // Shows keys that are of use without a login.
 class UnguardedToken final : public WrappedToken {
  public:
-  using WrappedToken::WrappedToken;
   using Token::Read;
+  using WrappedToken::WrappedToken;
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
     auto contents = WrappedToken::Read(labels, ids);
     for (auto& key : contents->keys) {
