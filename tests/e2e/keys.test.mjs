@@ -36,6 +36,8 @@ const key = (verb, client, ...options) => deployment.ctl('key', verb, '--client-
 const keyJson = async (...words) => JSON.parse(await key(...words, '--json'));
 const list = async () => JSON.parse(await deployment.ctl('key', 'list', '--json'));
 const versionOf = async (client) => (await list()).versions[client];
+// `show` alone tells what a trial of the token's custody found.
+const HELD = { custody: 'held: the token refused every way out that was tried' };
 const stateOf = async (client, kid) => (await keyJson('show', client, `--kid=${kid}`)).state;
 const seconds = (text) => Date.parse(text) / 1000;
 
@@ -108,8 +110,8 @@ describe('key list', () => {
 describe('key show', () => {
   it('shows the key that signs, and any by its kid', async () => {
     const [client, first, second] = await clientOfTwo();
-    assert.deepEqual(await keyJson('show', client), { ...first, version: 2 });
-    assert.deepEqual(await keyJson('show', client, `--kid=${second.kid}`), second);
+    assert.deepEqual(await keyJson('show', client), { ...first, version: 2, ...HELD });
+    assert.deepEqual(await keyJson('show', client, `--kid=${second.kid}`), { ...second, ...HELD });
     const text = await key('show', client, `--kid=${second.kid}`);
     for (const line of [/^client +certificate-\d+$/m, /^version +2$/m, /^state +staged$/m, /^signs from +never$/m,
       /^algorithm +RS256, 2048 bits$/m, new RegExp(`^kid +${second.kid}$`, 'm'),
@@ -424,7 +426,7 @@ describe('key csr and import-certificate', () => {
     it(`refuses ${what}, and keeps the certificate that was there`, async () => {
       const { client, made, csr, options } = await certified();
       await refused(1, pattern, ...options(await textOf(csr)));
-      assert.deepEqual(await keyJson('show', client), made);
+      assert.deepEqual(await keyJson('show', client), { ...made, ...HELD });
     });
   }
 
