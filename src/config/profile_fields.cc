@@ -290,8 +290,12 @@ void WarnOfRefusals(const Client& client, const Preset& preset, const std::strin
   }
   for (const auto& audience : client.audiences) {
     if (!preset.audience.fits(audience)) {
-      warnings.push_back(path + ".audiences: " + party + " will refuse \"" + Shown(audience, kMostOctets) +
-                         "\"; it asks for " + std::string(preset.audience.wanted));
+      warnings.push_back((path + ".audiences: ")
+                             .append(party)
+                             .append(" will refuse ")
+                             .append(Quoted(audience, kMostOctets))
+                             .append("; it asks for ")
+                             .append(preset.audience.wanted));
     }
   }
   if (!preset.client_id.fits(client.client_id)) {
