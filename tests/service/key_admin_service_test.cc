@@ -103,7 +103,7 @@ TEST_F(KeyAdminServiceTest, AKeyIsExaminedAndAdopted) {
   grpc::ClientContext context;
   const auto status = key_admin_.ExamineKey(&context, examine, &examined);
   ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(examined.label(), "vendor??");
+  EXPECT_EQ(examined.label(), R"(vendor\x1b\xff)");
   EXPECT_EQ(examined.key_bits(), 2048);
   EXPECT_EQ(examined.obstacles_size(), 0);
   EXPECT_EQ(examined.attributes(0).name(), "CKA_SENSITIVE");
