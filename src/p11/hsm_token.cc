@@ -103,12 +103,18 @@ Result<CustodyTrial> HsmToken::TryCustody(const Algorithm& algorithm) {
   const MutexLock alone(trial_mutex_);
   auto learnt = LearntOf(type);
   if (!learnt.trial) {
-    ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
-    ASSIGN_OR_RETURN(auto uses, login_->OpenSession(CKF_RW_SESSION));
-    ASSIGN_OR_RETURN(auto tried, p11::TryCustody(session, uses, algorithm, learnt.left_out));
-    learnt = {.left_out = std::move(tried.left_out), .trial = std::move(tried.trial)};
-    const MutexLock lock(learnt_mutex_);
-    learnt_[&type] = learnt;
+    {
+      ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
+      ASSIGN_OR_RETURN(auto uses, login_->OpenSession(CKF_RW_SESSION));
+      ASSIGN_OR_RETURN(auto tried, p11::TryCustody(session, uses, algorithm, learnt.left_out));
+      learnt = {.left_out = std::move(tried.left_out), .trial = std::move(tried.trial)};
+      const MutexLock lock(learnt_mutex_);
+      learnt_[&type] = learnt;
+    }
+    if (module_->spoils_handles()) {
+      // At a start. During a change of keys it is not reloaded, and its handles are compared with what they show.
+      static_cast<void>(login_->Reconnect(Reconnection::kReload));
+    }
   }
   return std::move(*learnt.trial);
 }

@@ -139,18 +139,24 @@ Status CheckOthersRemain(Session& session, const NewKey& key, const std::set<Byt
   return {};
 }
 
-// The halves of a new pair must agree. Later a public half may be anyone's: it takes no PIN to make one.
+// The halves of a new pair must agree. Later a public half may be anyone's: it takes no PIN to make one. A handle of
+// tpm2-pkcs11 (1.9.0) may show another object after a destruction, so it counts only while it shows the CKA_ID.
 Status CheckHalvesAgree(Session& session, const std::vector<CK_OBJECT_HANDLE>& public_keys, const TokenKey& key) {
+  bool differs = false;
   for (const auto half : public_keys) {
+    ASSIGN_OR_RETURN(const auto id, session.Read(half, CKA_ID));
+    if (!id || *id != key.id) {
+      continue;
+    }
     ASSIGN_OR_RETURN(const auto shown, ReadPublicKey(session, half));
     if (shown == key.public_key) {
       return {};
     }
+    differs = true;
   }
-  if (public_keys.empty()) {
-    return {};
-  }
-  return NotOnePair("CKA_MODULUS, CKA_PUBLIC_EXPONENT or CKA_EC_POINT differs between the halves of a new pair");
+  return differs
+             ? NotOnePair("CKA_MODULUS, CKA_PUBLIC_EXPONENT or CKA_EC_POINT differs between the halves of a new pair")
+             : Status();
 }
 
 // Reads the key back and judges it.

@@ -136,6 +136,8 @@ void Module::SetEnvironment(const std::map<std::string, std::string>& variables)
   }
 }
 
+bool Module::spoils_handles() const { return RealFileName(path_).starts_with("libtpm2_pkcs11.so"); }
+
 Module::Call Module::operator->() const {
   return {functions_, one_call_at_a_time_ ? std::unique_lock(turn_) : std::unique_lock<std::mutex>()};
 }

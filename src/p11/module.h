@@ -83,6 +83,9 @@ class Module {
   bool refuses_read_only() const { return refuses_read_only_; }
   void FoundToRefuseReadOnly() { refuses_read_only_ = true; }
 
+  // Whether a destruction makes handles show other objects, until the module is reloaded (tpm2-pkcs11 1.9.0).
+  bool spoils_handles() const;
+
   // Number of reloads. A session or handle is valid in one generation.
   unsigned generation() const { return generation_; }
 

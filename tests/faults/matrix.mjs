@@ -14,12 +14,18 @@ import { Trial } from './trial.mjs';
 
 const ALL_KNOWN = 200;  // calls after which each session has found each key
 
+// Whatever these answer is a result of the custody trial (tests/p11/custody_trial_test.cc), or costs an adopted key its new
+// label (tests/e2e/adopt.test.mjs): no call depends on them.
+const ELSEWHERE = ['C_GenerateKey', 'C_WrapKey', 'C_CopyObject', 'C_SetAttributeValue', 'C_DeriveKey', 'C_DecryptInit',
+  'C_Decrypt', 'C_SignRecoverInit', 'C_SignRecover'];
+const isUnknown = (name) => !FUNCTIONS.includes(name) && !ELSEWHERE.includes(name);
+
 // What the sources call and the table does not know.
 function unknownFunctions() {
   const folder = path.join(process.env.E2E_SOURCE_DIR, 'p11');
   const sources = readdirSync(folder).filter((name) => name.endsWith('.cc'));
   const called = sources.flatMap((name) => readFileSync(path.join(folder, name), 'utf8').match(/\bC_[A-Z]\w+(?=\()/g) ?? []);
-  return [...new Set(called)].filter((name) => !FUNCTIONS.includes(name));
+  return [...new Set(called)].filter(isUnknown);
 }
 
 function describe({ cell, wrong, took, lostAfter, answered, statuses, heard }) {
@@ -56,7 +62,7 @@ for (const cell of planned) {
   console.log(describe(rows.at(-1)));
   if (rows.at(-1).took === Infinity) break;  // what came after it would say nothing
 }
-const uncovered = service.hsm.called().filter((name) => !FUNCTIONS.includes(name));
+const uncovered = service.hsm.called().filter(isUnknown);
 await service.stop();
 
 const failed = rows.filter(({ wrong }) => wrong.length > 0).length;
