@@ -123,7 +123,7 @@ TEST_F(KeyAdoptionTest, OnlyTheKeyThatWasSeenIsAdopted) {
 TEST_F(KeyAdoptionTest, UnfitKeysAreRefusedByTheNamesOfTheirAttributes) {
   hsm_.MakeKey("vendor", {1}, /*sensitive=*/true, /*extractable=*/true);
   hsm_.MakeKey("vendor", {2}, /*sensitive=*/false, /*extractable=*/false);
-  hsm_.MakeKey("vendor", {3}, /*sensitive=*/true, /*extractable=*/false);
+  hsm_.MakeKey("vendor", {3}, /*sensitive=*/true, /*extractable=*/false, /*decrypts=*/true);
   auto replica = Start();
   EXPECT_NE(Obstacles(replica, {1}).find("CKA_EXTRACTABLE is true, and must be false"), std::string::npos);
   EXPECT_NE(Obstacles(replica, {2}).find("CKA_SENSITIVE is false, and must be true"), std::string::npos);

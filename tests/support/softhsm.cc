@@ -92,11 +92,13 @@ LoggedInSoftHsm::LoggedInSoftHsm(const std::string& module) {
   token_ = *p11::HsmToken::LogIn(module_, *module_->FindToken(uri), pin_file(), directory());
 }
 
-void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable) {
+void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable,
+                              bool decrypts) {
   auto session = *p11::Session::Open(module_, token_->info().slot, CKF_RW_SESSION);
   CK_BBOOL yes = CK_TRUE;
   CK_BBOOL no = CK_FALSE;
   CK_BBOOL is_sensitive = sensitive ? CK_TRUE : CK_FALSE;
+  CK_BBOOL does_decrypt = decrypts ? CK_TRUE : CK_FALSE;
   CK_BBOOL is_extractable = extractable ? CK_TRUE : CK_FALSE;
   CK_ULONG bits = 2048;
   auto name = label;
@@ -108,7 +110,7 @@ void LoggedInSoftHsm::MakeKey(const std::string& label, const Bytes& id, bool se
   std::array private_template = {CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
                                  CK_ATTRIBUTE{CKA_SIGN, &yes, sizeof yes},
                                  CK_ATTRIBUTE{CKA_PRIVATE, &yes, sizeof yes},
-                                 CK_ATTRIBUTE{CKA_DECRYPT, &no, sizeof no},
+                                 CK_ATTRIBUTE{CKA_DECRYPT, &does_decrypt, sizeof does_decrypt},
                                  CK_ATTRIBUTE{CKA_UNWRAP, &no, sizeof no},
                                  CK_ATTRIBUTE{CKA_SIGN_RECOVER, &no, sizeof no},
                                  CK_ATTRIBUTE{CKA_SENSITIVE, &is_sensitive, sizeof is_sensitive},

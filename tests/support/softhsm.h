@@ -59,7 +59,7 @@ class LoggedInSoftHsm : public SoftHsm {
   p11::HsmToken& token() { return *token_; }
 
   // Makes an RSA-2048 key pair that assertiond did not make, with these attributes of the private key.
-  void MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable);
+  void MakeKey(const std::string& label, const Bytes& id, bool sensitive, bool extractable, bool decrypts = false);
 
   // Makes a data object that is not private, as a session without login can.
   void StorePublicData(std::string_view application, std::string_view label, std::string_view value);
