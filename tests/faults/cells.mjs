@@ -55,14 +55,15 @@ const ACTS = {
   C_FindObjectsFinal: 'schedule', C_GetAttributeValue: 'schedule', C_CreateObject: 'schedule', C_DestroyObject: 'schedule',
   C_GenerateKeyPair: 'generate',
   C_GetInfo: 'request', C_GetSlotInfo: 'doctor', C_GetMechanismList: 'doctor', C_GetSessionInfo: 'request',
-  C_GenerateRandom: 'request', C_SignUpdate: 'request', C_SignFinal: 'request',
+  C_GenerateRandom: 'doctor', C_SignUpdate: 'doctor', C_SignFinal: 'doctor',
   C_GetMechanismInfo: 'doctor',
 };
 
 // What was to be closed, destroyed or drawn is done without, or again later. A request is signed through our own session
 // when pkcs11-provider, which alone calls the functions of the act 'request', cannot. It is loaded once for each life of the
-// module, and anew by each doctor: what it calls then alone (C_GetSlotInfo) is met there.
-const DISPENSABLE = ['C_GetSlotInfo', 'C_CloseSession', 'C_DestroyObject', 'C_GenerateRandom'];
+// module, and anew by each doctor: what it calls then alone (C_GetSlotInfo), or no more once it
+// was refused (C_SignUpdate, C_SignFinal), is met there.
+const DISPENSABLE = ['C_GetSlotInfo', 'C_SignUpdate', 'C_SignFinal', 'C_CloseSession', 'C_DestroyObject', 'C_GenerateRandom'];
 
 const PIN_CODES = ['CKR_PIN_INCORRECT', 'CKR_USER_PIN_NOT_INITIALIZED', 'CKR_PIN_INVALID', 'CKR_PIN_LEN_RANGE', 'CKR_PIN_EXPIRED'];
 // After these the session is not used again.
