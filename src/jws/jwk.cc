@@ -68,6 +68,14 @@ nlohmann::json RequiredMembers(const PublicKey& key) {
   return members;
 }
 
+nlohmann::ordered_json X5c(std::span<const Certificate> chain) {
+  auto x5c = nlohmann::ordered_json::array();
+  for (const auto& certificate : chain) {
+    x5c.push_back(Base64Encode(certificate.der));
+  }
+  return x5c;
+}
+
 nlohmann::ordered_json Jwk(const PublicKey& key, const Algorithm& algorithm, std::span<const Certificate> chain) {
   const auto members = RequiredMembers(key);
   nlohmann::ordered_json jwk = {
@@ -76,10 +84,7 @@ nlohmann::ordered_json Jwk(const PublicKey& key, const Algorithm& algorithm, std
     jwk[name] = value;
   }
   if (!chain.empty()) {
-    auto& x5c = jwk["x5c"] = nlohmann::ordered_json::array();
-    for (const auto& certificate : chain) {
-      x5c.push_back(Base64Encode(certificate.der));
-    }
+    jwk["x5c"] = X5c(chain);
     jwk["x5t#S256"] = Sha256Thumbprint(chain.front().der);
   }
   return jwk;

@@ -15,6 +15,9 @@ namespace assertion::jws {
 // section 2.
 nlohmann::json RequiredMembers(const PublicKey& key);
 
+// The JSON array x5c of a certificate chain (RFC 7515 section 4.1.6, RFC 7517 section 4.7).
+nlohmann::ordered_json X5c(std::span<const Certificate> chain);
+
 // The public JWK of a signing key (RFC 7517 section 4): kty, use, alg, kid, the key's numbers and, when `chain` is not
 // empty, x5c and x5t#S256.
 nlohmann::ordered_json Jwk(const PublicKey& key, const Algorithm& algorithm, std::span<const Certificate> chain);

@@ -18,10 +18,7 @@ std::unexpected<Error> KeepsNone(std::string detail) {
 }  // namespace
 
 Status TryData(Token& token, std::size_t octets, const Random& random) {
-  Bytes id(16);
-  if (!random(id)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
+  ASSIGN_OR_RETURN(const auto id, RandomId(random));
   const auto label = Hex(id);
   const std::string value(octets, 'x');
   ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token));

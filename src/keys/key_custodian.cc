@@ -10,8 +10,6 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kIdOctets = 16;
-
 // Whether any key signs now or will.
 bool WillSign(const Schedule& schedule, Time now) {
   return std::ranges::any_of(schedule, [&](const auto& record) {
@@ -231,10 +229,7 @@ Status KeyCustodian::StoreChain(const Client& client, const PublicKey& key, std:
     }
     // The leaf stands beside its key; an issuer has an id of its own.
     const bool is_leaf = record.certificates.size() == 1;
-    auto id = is_leaf ? record.id : Bytes(kIdOctets);
-    if (!is_leaf && !random_(id)) {
-      return Fail(Code::kInternal, "the random number generator failed");
-    }
+    ASSIGN_OR_RETURN(const auto id, is_leaf ? Result<Bytes>(record.id) : RandomId(random_));
     RETURN_IF_ERROR(StoreCertificate(client, id, certificate, draft));
   }
   return {};
@@ -264,10 +259,7 @@ Status KeyCustodian::TakePlace(const Client& client, const KeyLimits& limits, co
 // A new key pair and its self-signed certificate, both on the token; not scheduled.
 Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
   RETURN_IF_ERROR(TakePlace(client, request.limits, draft));
-  Bytes id(kIdOctets);
-  if (!random_(id)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
+  ASSIGN_OR_RETURN(const auto id, RandomId(random_));
   const auto key = token_.GenerateKeyPair(
       {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits});
   if (!key) {

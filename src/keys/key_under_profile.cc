@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "assertion/signing_input.h"
-#include "jws/base64url.h"
 #include "jws/compact.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
@@ -62,10 +61,7 @@ Status AddMember(nlohmann::ordered_json& header, HeaderMember member, const Sign
     return LacksCertificate(key, name);
   }
   if (member == HeaderMember::kX5c) {
-    auto& chain = header[name] = nlohmann::ordered_json::array();
-    for (const auto& certificate : key.chain) {
-      chain.push_back(jws::Base64Encode(certificate.der));
-    }
+    header[name] = jws::X5c(key.chain);
     return {};
   }
   const auto& leaf = key.chain.front().der;

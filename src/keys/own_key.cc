@@ -17,8 +17,6 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kIdOctets = 16;
-
 // A key that another server makes at this moment may be seen before it can sign.
 constexpr int kMostLooks = 5;
 constexpr std::chrono::milliseconds kBetweenLooks{250};
@@ -40,26 +38,20 @@ bool IsOfKey(const Error& error) {
 // The candidate that verifies what the key signs becomes its public key. kKeyUnproven: none does. Every other error is
 // the token's.
 Status FindHalf(Token& token, TokenKey& key) {
-  std::string reason = "no public key of its CKA_ID fits a mechanism of the token";
-  for (const auto& candidate : key.candidates) {
-    const auto algorithm = std::ranges::find_if(
-        kAlgorithms, [&](const auto& each) { return Fits(candidate, each) && !token.MechanismOf(each).empty(); });
-    if (algorithm == kAlgorithms.end()) {
-      continue;
-    }
-    const auto verifier = x509::Verifier::New(candidate, *algorithm);
-    const Status proven = verifier ? ProveKey(token, key.id, *algorithm, *verifier, x509::RandomOctets)
-                                   : Fail(Code::kKeyUnproven, verifier.error().message, verifier.error().detail);
-    if (proven) {
-      key.public_key = candidate;
-      return {};
-    }
-    if (!IsOfKey(proven.error())) {
-      return proven;
-    }
-    reason = "kid " + jws::JwkThumbprint(candidate) + ": " + (verifier ? "C_Sign: " : "") + proven.error().ToString();
+  const auto algorithm = std::ranges::find_if(kAlgorithms, [&](const auto& each) {  // candidates are of one kind
+    return !key.candidates.empty() && Fits(key.candidates.front(), each) && !token.MechanismOf(each).empty();
+  });
+  if (algorithm == kAlgorithms.end()) {
+    return Fail(Code::kKeyUnproven, "no public key of its CKA_ID fits a mechanism of the token");
   }
-  return Fail(Code::kKeyUnproven, reason);
+  auto half = FindProvenHalf(token, key, *algorithm, x509::RandomOctets);
+  if (half) {
+    key.public_key = std::move(*half);
+    return {};
+  }
+  return IsOfKey(half.error()) ? Fail(Code::kKeyUnproven, "kid " + jws::JwkThumbprint(key.candidates.back()) +
+                                                              ": C_Sign: " + half.error().ToString())
+                               : std::unexpected(half.error());
 }
 
 std::unexpected<Error> Unproven(const TokenKey& key, std::string reason) {
@@ -97,10 +89,7 @@ Result<OwnKeys> Look(Token& token, std::string_view label) {
 }
 
 Result<TokenKey> Generate(Token& token, std::string_view label, const Random& random) {
-  Bytes id(kIdOctets);
-  if (!random(id)) {
-    return Fail(Code::kInternal, "no random octets for a CKA_ID", "RAND_bytes");
-  }
+  ASSIGN_OR_RETURN(auto id, RandomId(random));
   const auto& algorithm = kAlgorithms.front();
   return token.GenerateKeyPair({.label = std::string(label),
                                 .id = std::move(id),

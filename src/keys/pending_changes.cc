@@ -14,7 +14,6 @@ namespace assertion {
 namespace {
 
 constexpr std::string_view kApplication = "assertiond pending";
-constexpr std::size_t kIdOctets = 16;
 
 constexpr int kVersion = 2;
 
@@ -98,10 +97,7 @@ std::optional<PendingChange> ParsePendingChange(const std::string& payload,
 }  // namespace
 
 Result<PendingChange> PendingChanges::Add(KeyChange change, std::vector<std::string> requested_by, Time expires_at) {
-  Bytes id(kIdOctets);
-  if (!random_(id)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
+  ASSIGN_OR_RETURN(const auto id, RandomId(random_));
   const auto text = TextOf(change);
   const std::string method(MethodOf(change));
   PendingChange pending{.id = Hex(id),

@@ -38,13 +38,17 @@ Status ProveKey(Token& token, const Bytes& id, const Algorithm& algorithm, const
 // One signature for all candidates: anybody can add candidates.
 Result<PublicKey> FindProvenHalf(Token& token, const TokenKey& key, const Algorithm& algorithm, const Random& random) {
   ASSIGN_OR_RETURN(const auto proof, MakeProof(token, key.id, algorithm, random));
+  std::string unusable;  // the reason why a candidate is no public key for OpenSSL
   for (const auto& candidate : key.candidates) {
     const auto verifier = x509::Verifier::New(candidate, algorithm);
     if (verifier && verifier->Verify(proof.input, proof.signature)) {
       return candidate;
     }
+    if (!verifier) {
+      unusable = verifier.error().ToString();
+    }
   }
-  return Fail(Code::kKeyUnproven, "it did not make a signature that its public key verifies");
+  return Fail(Code::kKeyUnproven, "it did not make a signature that its public key verifies", std::move(unusable));
 }
 
 }  // namespace assertion

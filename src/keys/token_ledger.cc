@@ -1,7 +1,6 @@
 #include "keys/token_ledger.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
@@ -325,11 +324,8 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
   RETURN_IF_ERROR(token_.FindData(kClaimObjects, client_id));
   int level = 0;
   while (true) {
-    std::array<std::uint8_t, 16> octets{};
-    if (!random_(octets)) {
-      return Fail(Code::kInternal, "the random number generator failed");
-    }
-    auto nonce = Hex(octets);
+    ASSIGN_OR_RETURN(const auto id, RandomId(random_));
+    auto nonce = Hex(id);
     const auto rival = Claim(client_id, nonce, level);
     if (rival && !*rival) {
       return Held(std::move(lock), client_id, std::move(nonce), level);
@@ -353,8 +349,7 @@ Result<std::unique_ptr<Ledger::Hold>> TokenLedger::Take(const std::string& clien
       level = **rival + 1;
       continue;
     }
-    std::this_thread::sleep_for(
-        std::min<steady_clock::duration>(kLongestPause * (octets[0] + 1) / 256, deadline - now));
+    std::this_thread::sleep_for(std::min<steady_clock::duration>(kLongestPause * (id[0] + 1) / 256, deadline - now));
   }
 }
 

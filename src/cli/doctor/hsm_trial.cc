@@ -121,14 +121,14 @@ void TryKey(p11::HsmToken& token, const x509::Certifier& certifier, const TokenK
 void TryAlgorithm(p11::HsmToken& token, const x509::Certifier& certifier, const Algorithm& algorithm,
                   std::vector<Finding>& findings) {
   Subject subject("try " + std::string(algorithm.name), findings);
-  Bytes id(16);
-  if (!x509::RandomOctets(id)) {
-    subject.Add(false, "the random number generator failed");
+  const auto id = RandomId(x509::RandomOctets);
+  if (!id) {
+    subject.Add(false, id.error().message);
     return;
   }
   const auto lock = MachineLock::TakeFor(token);
   const auto key = lock ? token.GenerateKeyPair({.label = std::string(kTrialKeyLabel),
-                                                 .id = id,
+                                                 .id = *id,
                                                  .algorithm = &algorithm,
                                                  .bits = algorithm.default_key_bits()})
                         : std::unexpected(lock.error());
@@ -137,7 +137,7 @@ void TryAlgorithm(p11::HsmToken& token, const x509::Certifier& certifier, const 
     return;
   }
   TryKey(token, certifier, *key, algorithm, subject);
-  subject.Add(token.DestroyKey(id), "destroyed the key pair");
+  subject.Add(token.DestroyKey(*id), "destroyed the key pair");
 }
 
 void TryDataObject(p11::HsmToken& token, bool needed, std::vector<Finding>& findings) {
