@@ -40,6 +40,10 @@ bool TakesOneCallAtATime(const std::string& path) {
   return file == "p11-kit-client.so" || file.starts_with("libtpm2_pkcs11.so");
 }
 
+// openCryptoki 3.8.1 locks its lists of objects with flock on one descriptor, which does not hold back threads of one
+// process: a search beside a generation, or beside another search, adds the new key twice or ends in a crash.
+bool IsOpenCryptoki(const std::string& path) { return RealFileName(path).starts_with("libopencryptoki.so"); }
+
 bool BlamesRequest(CK_RV rv) {
   switch (rv) {
     case CKR_ARGUMENTS_BAD:
@@ -128,7 +132,9 @@ Module::Module(std::string path, std::string init_args, CK_FUNCTION_LIST* functi
     : path_(std::move(path)),
       init_args_(std::move(init_args)),
       functions_(functions),
-      one_call_at_a_time_(TakesOneCallAtATime(path_)) {}
+      one_call_at_a_time_(TakesOneCallAtATime(path_)),
+      one_search_at_a_time_(IsOpenCryptoki(path_)),
+      objects_(IsOpenCryptoki(path_) ? std::chrono::seconds(30) : ObjectGate::kPatience) {}
 
 void Module::SetEnvironment(const std::map<std::string, std::string>& variables) {
   for (const auto& [name, value] : variables) {
@@ -140,6 +146,10 @@ bool Module::spoils_handles() const { return RealFileName(path_).starts_with("li
 
 Module::Call Module::operator->() const {
   return {functions_, one_call_at_a_time_ ? std::unique_lock(turn_) : std::unique_lock<std::mutex>()};
+}
+
+std::unique_lock<std::mutex> Module::SearchTurn() const {
+  return one_search_at_a_time_ ? std::unique_lock(search_turn_) : std::unique_lock<std::mutex>();
 }
 
 Module::~Module() {

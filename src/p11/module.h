@@ -70,6 +70,9 @@ class Module {
   // Every call that searches for objects, reads, creates or destroys them passes this gate.
   ObjectGate& objects() const { return objects_; }
 
+  // Hold it from C_FindObjectsInit to C_FindObjectsFinal; empty for modules that search on several threads at once.
+  std::unique_lock<std::mutex> SearchTurn() const;
+
   // Reload fails with UNAVAILABLE at once while the returned object lives. It is not a lock, so that it cannot deadlock
   // with locks that are taken before or after it.
   static std::shared_ptr<void> Hold(std::shared_ptr<Module> module);
@@ -114,6 +117,8 @@ class Module {
   const bool one_call_at_a_time_;
   // Taken only if one_call_at_a_time_, which the analysis of Mutex cannot follow; it guards no member.
   mutable std::mutex turn_;
+  const bool one_search_at_a_time_;
+  mutable std::mutex search_turn_;
   mutable ObjectGate objects_;
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;

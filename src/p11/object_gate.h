@@ -13,7 +13,8 @@ namespace assertion::p11 {
 // generate a key must not delay a revocation.
 class ObjectGate {
  public:
-  explicit ObjectGate(std::chrono::milliseconds patience = std::chrono::seconds(1)) : patience_(patience) {}
+  static constexpr std::chrono::milliseconds kPatience{1000};
+  explicit ObjectGate(std::chrono::milliseconds patience = kPatience) : patience_(patience) {}
 
   // Any number at a time. Waits for a writer until that writer is older than the patience.
   class [[nodiscard]] Reader {

@@ -137,6 +137,7 @@ Status Session::LogIn(const Pin& pin) {
 Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> pattern) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_FindObjectsInit"));
   const ObjectGate::Reader reading(module_->objects());
+  const auto turn = module_->SearchTurn();
   auto rv = (*module_)->C_FindObjectsInit(handle_, pattern.data(), pattern.size());
   if (rv != CKR_OK) {
     return Failed("C_FindObjectsInit", rv);

@@ -114,7 +114,7 @@ TokenUnderTest OfScript(const std::string& name, const std::string& folder) {
   if (name == "softhsm_plain" || name == "p11kit_server") {
     about.lacks = {Lack::kProvider};
   } else if (name == "opencryptoki") {
-    about.lacks = {Lack::kProvider, Lack::kSteadyBirth};
+    about.lacks = {Lack::kProvider};
   } else if (name == "nss" || name == "nss_p11kit") {
     about.lacks = {Lack::kDataObjects};
     about.accept_unshown = {"CKA_LOCAL", "custody"};

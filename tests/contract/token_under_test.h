@@ -18,7 +18,6 @@ enum class Lack {
   kCertificates,  // stores no certificate: it comes from elsewhere
   kDataObjects,   // stores no private data object: the ledger is a file
   kProvider,      // pkcs11-provider makes no right RSA signature with it
-  kSteadyBirth,   // may show a pair twice that was made during a search: see ObjectsAreMadeAndSeenWhileOthersLook
   kP521,          // offers P-521, but shows a CKA_EC_POINT of it that cannot be read
 };
 
