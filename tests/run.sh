@@ -52,11 +52,14 @@ jobs=$(nproc)
 unset SOFTHSM2_CONF ASSERTIOND_SERVER
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1   # what another clone has compiled counts
 
-build() {   # PRESET [OPTION OF cmake --build]...
+build() {   # PRESET [-D OPTION=VALUE] [OPTION OF cmake --build]...
   # A library's files as one, which saves half of the time, except in what is shipped.
   local options=(-D CMAKE_UNITY_BUILD=ON -D CMAKE_UNITY_BUILD_BATCH_SIZE=10)
   [ "$1" != release ] || options=(-D ASSERTION_BUILD_TESTS=ON -D ASSERTION_WERROR=ON)
-  cmake --preset "$1" "${options[@]}" && cmake --build --preset "$1" --parallel "$jobs" "${@:2}"
+  local preset=$1
+  shift
+  if [ "${1:-}" = -D ]; then options+=("$1" "$2") && shift 2; fi
+  cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$jobs" "$@"
 }
 # --timeout: for a test that names none of its own, so that none can hang for ever.
 suite() {   # PRESET [OPTION OF ctest]...
@@ -72,10 +75,11 @@ if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_addresses=(setarch "$(u
 
 # Bash ignores errexit in what stands before ||: a step joins its commands with && itself.
 step_deps() { deploy/install-deps.sh build test; }
+# One test more than there are cores, because those that run end to end wait for much of their time.
 step_release() {
-  local without=()
-  if [[ -z $long && " ${steps[*]} " == *' asan '* ]]; then without=(--label-exclude '^(core|p11|cli|observe)$'); fi
-  build release && suite release "${without[@]}"
+  local units=ON
+  if [[ -z $long && " ${steps[*]} " == *' asan '* ]]; then units=OFF; fi
+  build release -D ASSERTION_BUILD_UNITS=$units && suite release --parallel $((jobs + 1))
 }
 step_format() { local files; mapfile -t files < <(sources) && clang-format-19 --dry-run -Werror "${files[@]}"; }
 step_tidy() {   # reads the generated headers, too; a library's files as one, which is what suspicious-include sees
@@ -91,9 +95,9 @@ step_asan() {   # within CI's time: of what runs end to end the faults alone, an
     build asan && suite asan
   else
     local targets
-    mapfile -t targets < <(tests_of '\w+' | grep -vx interruption_test)
+    mapfile -t targets < <(tests_of '\w+' | grep -vxE 'interruption_test|contract_test')
     build asan --target assertiond assertionctl faulty_hsm "${targets[@]}" &&
-      suite asan --exclude-regex '^(e2e\..*|interruption_test.*|docs|kubernetes|buf_lint|layering|faults_[^m].*)$'
+      suite asan --exclude-regex '^(e2e\..*|(interruption|contract)_test.*|docs|kubernetes|buf_lint|layering|faults_[^m].*)$'
   fi
 }
 step_tsan() {
