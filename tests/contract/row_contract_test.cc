@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "contract/contract.h"
@@ -50,6 +52,26 @@ class RowContractTest : public ContractTest {
     return "file";
   }
 
+  // The functions by which something came out, or a flag changed, and not the ways: the page holds no recipes.
+  std::string Custody() {
+    const auto trials = token().Describe().trials;
+    const auto trial = trials.find(kRs256.key_type().name);
+    if (trial == trials.end()) {
+      return "not tried";
+    }
+    std::map<WayOutcome, std::set<std::string>> functions;
+    for (const auto& way : trial->second.ways) {
+      functions[way.outcome].insert(way.name.substr(0, way.name.find(' ')));
+    }
+    std::string text;
+    for (const auto outcome : {WayOutcome::kLetThrough, WayOutcome::kFlagNotProtected, WayOutcome::kNotTried}) {
+      for (const auto& function : functions[outcome]) {
+        text += (text.empty() ? "" : "; ") + function + " " + std::string(OutcomeName(outcome));
+      }
+    }
+    return text.empty() ? std::to_string(trial->second.ways.size()) + " held" : text;
+  }
+
   nlohmann::ordered_json OfKeys() {
     const auto key = Generate({1});
     if (!key) {
@@ -66,6 +88,7 @@ class RowContractTest : public ContractTest {
         made && token().StoreCertificate("orders", Bytes{1}, made->subject, made->certificate.der) ? "yes" : "no";
     const auto certifier = x509::Certifier::New(GetParam().module_path, GetParam().init_args);
     row["provider"] = certifier && (*certifier)->TryProvider(CertifiedKey(*key, kRs256)) ? "yes" : "no";
+    row["custody"] = Custody();
     row["signatures"] = SignaturesPerSecond(*key);
     return row;
   }
