@@ -111,7 +111,7 @@ Result<CustodyTrial> HsmToken::TryCustody(const Algorithm& algorithm) {
       const MutexLock lock(learnt_mutex_);
       learnt_[&type] = learnt;
     }
-    if (module_->spoils_handles()) {
+    if (module_->faults().spoils_handles) {
       // At a start. During a change of keys it is not reloaded, and its handles are compared with what they show.
       static_cast<void>(login_->Reconnect(Reconnection::kReload));
     }

@@ -18,7 +18,6 @@
 #include <tuple>
 #include <utility>
 
-#include "assertion/real_file_name.h"
 #include "p11/padded_text.h"
 
 namespace assertion::p11 {
@@ -31,18 +30,6 @@ void PadWithBlanks(unsigned char (&padded)[N]) {  // NOLINT(modernize-avoid-c-ar
     *octet = ' ';
   }
 }
-
-// p11-kit's client (0.24) wakes only one of the threads that wait for an answer when the connection is lost; the
-// others hang. tpm2-pkcs11 (up to 1.9.2) takes no lock in C_OpenSession and C_CloseSession: two threads get the same
-// session, or the process crashes. Neither module runs calls in parallel, so this costs nothing.
-bool TakesOneCallAtATime(const std::string& path) {
-  const auto file = RealFileName(path);
-  return file == "p11-kit-client.so" || file.starts_with("libtpm2_pkcs11.so");
-}
-
-// openCryptoki 3.8.1 locks its lists of objects with flock on one descriptor, which does not hold back threads of one
-// process: a search beside a generation, or beside another search, adds the new key twice or ends in a crash.
-bool IsOpenCryptoki(const std::string& path) { return RealFileName(path).starts_with("libopencryptoki.so"); }
 
 bool BlamesRequest(CK_RV rv) {
   switch (rv) {
@@ -132,9 +119,8 @@ Module::Module(std::string path, std::string init_args, CK_FUNCTION_LIST* functi
     : path_(std::move(path)),
       init_args_(std::move(init_args)),
       functions_(functions),
-      one_call_at_a_time_(TakesOneCallAtATime(path_)),
-      one_search_at_a_time_(IsOpenCryptoki(path_)),
-      objects_(IsOpenCryptoki(path_) ? std::chrono::seconds(30) : ObjectGate::kPatience) {}
+      faults_(KnownFaultsOf(path_)),
+      objects_(faults_.patience) {}
 
 void Module::SetEnvironment(const std::map<std::string, std::string>& variables) {
   for (const auto& [name, value] : variables) {
@@ -142,14 +128,12 @@ void Module::SetEnvironment(const std::map<std::string, std::string>& variables)
   }
 }
 
-bool Module::spoils_handles() const { return RealFileName(path_).starts_with("libtpm2_pkcs11.so"); }
-
 Module::Call Module::operator->() const {
-  return {functions_, one_call_at_a_time_ ? std::unique_lock(turn_) : std::unique_lock<std::mutex>()};
+  return {functions_, faults_.one_call_at_a_time ? std::unique_lock(turn_) : std::unique_lock<std::mutex>()};
 }
 
 std::unique_lock<std::mutex> Module::SearchTurn() const {
-  return one_search_at_a_time_ ? std::unique_lock(search_turn_) : std::unique_lock<std::mutex>();
+  return faults_.one_search_at_a_time ? std::unique_lock(search_turn_) : std::unique_lock<std::mutex>();
 }
 
 Module::~Module() {

@@ -15,6 +15,7 @@
 
 #include "assertion/error.h"
 #include "assertion/token_uri.h"
+#include "p11/known_faults.h"
 #include "p11/object_gate.h"
 
 namespace assertion::p11 {
@@ -86,8 +87,7 @@ class Module {
   bool refuses_read_only() const { return refuses_read_only_; }
   void FoundToRefuseReadOnly() { refuses_read_only_ = true; }
 
-  // Whether a destruction makes handles show other objects, until the module is reloaded (tpm2-pkcs11 1.9.0).
-  bool spoils_handles() const;
+  const KnownFaults& faults() const { return faults_; }
 
   // Number of reloads. A session or handle is valid in one generation.
   unsigned generation() const { return generation_; }
@@ -114,11 +114,10 @@ class Module {
   const std::string path_;
   std::string init_args_;  // not const: C_Initialize takes a plain pointer
   CK_FUNCTION_LIST* functions_;
-  const bool one_call_at_a_time_;
-  // Taken only if one_call_at_a_time_, which the analysis of Mutex cannot follow; it guards no member.
+  const KnownFaults faults_;
+  // Taken only if faults_.one_call_at_a_time, which the analysis of Mutex cannot follow; it guards no member.
   mutable std::mutex turn_;
-  const bool one_search_at_a_time_;
-  mutable std::mutex search_turn_;
+  mutable std::mutex search_turn_;  // taken only if faults_.one_search_at_a_time
   mutable ObjectGate objects_;
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
