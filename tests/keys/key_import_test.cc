@@ -82,17 +82,20 @@ TEST_F(KeyImportTest, OnlyTheLedgersWordLetsAKeySignThatWasNotBornInTheToken) {
       const auto hold = replica.ledger().Take("orders");
       auto next = (*hold)->current();
       ++next.version;
+      next.previous = HashOf((*hold)->current());
       next.keys.front().origin = origin;
       ASSERT_TRUE((*hold)->Commit(next));
     }
     auto restarted = Start();
     EXPECT_EQ(restarted.ring().SigningKeyOf("orders").has_value(), origin == KeyOrigin::kImported);
     const auto entry = restarted.ring().Find("orders", *kid);
+    ASSERT_TRUE(entry) << entry.error().ToString();
     EXPECT_EQ(entry->flaw.has_value(), origin != KeyOrigin::kImported);
     if (entry->flaw) {
       EXPECT_TRUE(entry->flaw->message.contains("CKA_LOCAL is false")) << entry->flaw->message;
     }
-    ASSERT_TRUE(restarted.custodian().Destroy(restarted.Change("orders", /*forced=*/true), *kid));
+    const auto destroyed = restarted.custodian().Destroy(restarted.Change("orders", /*forced=*/true), *kid);
+    ASSERT_TRUE(destroyed) << destroyed.error().ToString();
   }
   EXPECT_EQ(KeysOnToken(), 0U);
 }
