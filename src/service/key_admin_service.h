@@ -55,7 +55,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
 
   // Like Administer, for the one call that brings a private key: it is wiped wherever it passed.
   void ImportKey(UnaryCall& unary);
-  Result<KeyImport> TakeImport(const UnaryCall& unary, v1::ImportKeyRequest& request, audit::Event& event) const;
+  Result<KeyImport> TakeImport(UnaryCall& unary, v1::ImportKeyRequest& request, audit::Event& event) const;
   Result<v1::ImportKeyResponse> Import(const Caller& caller, const KeyImport& import, audit::Event& event);
 
   // Names where the event's key was born.

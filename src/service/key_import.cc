@@ -7,7 +7,7 @@
 
 namespace assertion::service {
 
-Result<KeyImport> KeyAdminService::TakeImport(const UnaryCall& unary, v1::ImportKeyRequest& request,
+Result<KeyImport> KeyAdminService::TakeImport(UnaryCall& unary, v1::ImportKeyRequest& request,
                                               audit::Event& event) const {
   event.client_id = request.client_id();
   event.request_id = request.change().request_id();
