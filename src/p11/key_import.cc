@@ -132,21 +132,11 @@ class KeyImport {
         curve_(CurveOf(private_key.public_key)),
         key_type_(curve_ == nullptr ? kRsa.pkcs11_key_type : curve_->key_type->pkcs11_key_type) {}
 
-  Result<AttributeTypes> Negotiate() {
-    auto unwrapped = NegotiateUnwrap();
-    if (unwrapped) {
-      return unwrapped;
-    }
-    RETURN_IF_ERROR(DestroyKeyObjects(session_, key_.id));
-    auto created = NegotiateKeyPair(
+  Result<AttributeTypes> NegotiateCreate() {
+    return NegotiateKeyPair(
         session_, key_.id, [this](const AttributeTypes& left_out) { return Create(left_out); }, {});
-    if (!created) {
-      created.error().detail += "; before: " + unwrapped.error().ToString();
-    }
-    return created;
   }
 
- private:
   Result<AttributeTypes> NegotiateUnwrap() {
     ASSIGN_OR_RETURN(const auto wrapping_key, MakeWrappingKey());
     Result<AttributeTypes> negotiated = Fail(Code::kInternal, "the HSM unwraps no key");
@@ -162,6 +152,7 @@ class KeyImport {
     return negotiated;
   }
 
+ private:
   Result<Session::KeyPair> MakeThrowAwayPair() {
     const CK_ULONG bits = 2048;
     static constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};
@@ -323,7 +314,18 @@ class KeyImport {
 Result<Birth> ImportTokenKey(Session& session, const NewKey& key, const PrivateKey& private_key,
                              const AttributeNames& accepted) {
   KeyImport import(session, key, private_key);
-  return MakeTokenKey(session, key, [&] { return import.Negotiate(); }, accepted, /*imported=*/true);
+  auto unwrapped = MakeTokenKey(
+      session, key, [&] { return import.NegotiateUnwrap(); }, accepted, /*imported=*/true);
+  if (unwrapped) {
+    return unwrapped;
+  }
+  // Some tokens unwrap keys without the attributes that they were asked for (openCryptoki, NSS).
+  auto created = MakeTokenKey(
+      session, key, [&] { return import.NegotiateCreate(); }, accepted, /*imported=*/true);
+  if (!created) {
+    created.error().detail += "; by C_UnwrapKey before: " + unwrapped.error().ToString();
+  }
+  return created;
 }
 
 }  // namespace assertion::p11
