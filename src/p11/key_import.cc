@@ -29,7 +29,7 @@ namespace assertion::p11 {
 namespace {
 
 constexpr std::size_t kAesOctets = 32;
-constexpr std::size_t kBlock = 16;
+constexpr std::size_t kAesBlock = 16;
 constexpr CK_MECHANISM_TYPE kAesKeyWrapKwp = 0x210B;  // PKCS#11 v3.0: RFC 5649, as CKM_AES_KEY_WRAP_PAD of v2.40 mostly
 
 using BignumPtr = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
@@ -104,7 +104,7 @@ Result<Bytes> Encrypt(const KeyWrapping& wrapping, BytesView aes_key, BytesView 
     return OpenSslFailed("EVP_CIPHER_fetch");
   }
   EVP_CIPHER_CTX_set_flags(context.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-  Bytes encrypted(secret.size() + 2 * kBlock);
+  Bytes encrypted(secret.size() + 2 * kAesBlock);
   int size = 0;
   int rest = 0;
   if (EVP_EncryptInit_ex2(context.get(), cipher.get(), aes_key.data(), iv.empty() ? nullptr : iv.data(), nullptr) !=
@@ -228,7 +228,7 @@ class KeyImport {
   }
 
   Status Unwrap(const WrappingKey& wrapping_key, const KeyWrapping& wrapping, const AttributeTypes& left_out) {
-    Bytes iv(wrapping.has_iv ? kBlock : 0);
+    Bytes iv(wrapping.has_iv ? kAesBlock : 0);
     if (RAND_bytes(iv.data(), static_cast<int>(iv.size())) != 1) {
       return OpenSslFailed("RAND_bytes");
     }
