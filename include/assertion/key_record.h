@@ -16,8 +16,8 @@ inline constexpr Time kNever{std::chrono::seconds(253'402'300'799)};
 
 enum class KeyState { kStaged, kPublished, kSigning, kRetiring, kWithdrawn };
 
-// Where a key was born. kGenerated: assertiond had the token generate it. kAdopted: other means made it on the token, and
-// an operator took it over. kImported: another party made it, and an operator put it into the token.
+// Where a key was born. kGenerated: assertiond had the token generate it. kAdopted: other means made it on the token,
+// and an operator took it over. kImported: another party made it, and an operator put it into the token.
 enum class KeyOrigin { kGenerated, kAdopted, kImported };
 
 // What audit lines say of a key's origin. Empty: it was generated.

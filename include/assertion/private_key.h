@@ -12,9 +12,9 @@ namespace assertion {
 struct PrivateKey {
   Secret pkcs8;  // DER of PKCS#8 (RFC 5208), not encrypted
   PublicKey public_key;
-  // Views into `pkcs8`, big-endian without leading zero octets. RSA: private exponent, both primes, both exponents of the
-  // Chinese remainder theorem, coefficient (RFC 8017 appendix A.1.2). On a curve: the one private number, as long as the
-  // curve says.
+  // Views into `pkcs8`, big-endian without leading zero octets. RSA: private exponent, both primes, both exponents of
+  // the Chinese remainder theorem, coefficient (RFC 8017 appendix A.1.2). On a curve: the one private number, as long
+  // as the curve says.
   std::vector<BytesView> numbers;
 };
 

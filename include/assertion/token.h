@@ -180,8 +180,8 @@ class Token {
   // for the algorithm.
   virtual Result<TokenKey> GenerateKeyPair(const NewKey& key) = 0;
 
-  // Puts a private key from outside on the token, which cannot leave it from then on, and reads the pair back. `key.bits`
-  // is not used. FAILED_PRECONDITION: the token has no mechanism that signs for the algorithm.
+  // Puts a private key from outside on the token, which cannot leave it from then on, and reads the pair back.
+  // `key.bits` is not used. FAILED_PRECONDITION: the token has no mechanism that signs for the algorithm.
   virtual Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) = 0;
 
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).

@@ -202,17 +202,17 @@ Result<NewKeyRequest> KeyAdministration::Complete(const KeyImport& import) const
   const auto& half = import.private_key.public_key;
   const auto name = std::string(key.algorithm->name);
   if (!Fits(half, *key.algorithm)) {
-    return Fail(Code::kInvalidArgument,
-                "private_key: it is a key for " + AlgorithmNames([&](const auto& each) { return Fits(half, each); }) +
-                    ", not for " + name + ": name its algorithm");
+    return Fail(Code::kInvalidArgument, "private_key: it is a key for " +
+                                            AlgorithmNames([&](const auto& each) { return Fits(half, each); }) +
+                                            ", not for " + name + ": name its algorithm");
   }
   if (!key.algorithm->TakesKeyBits(KeyBits(half))) {
     return Fail(Code::kInvalidArgument,
                 "private_key: it has " + std::to_string(KeyBits(half)) + " bits, not 2048, 3072 or 4096");
   }
   if (!HasSafeExponent(half)) {
-    return Fail(Code::kInvalidArgument, "private_key: its public exponent is not an odd number from " +
-                                            std::to_string(kLeastExponent) + " on");
+    return Fail(Code::kInvalidArgument,
+                "private_key: its public exponent is not an odd number from " + std::to_string(kLeastExponent) + " on");
   }
   return key;
 }

@@ -47,7 +47,7 @@ struct ChangeResult {
   std::optional<KeyStatus> key;          // after the change
   std::optional<KeyStatus> predecessor;  // the key that a rotation takes over from
   std::optional<AcceptedLedger> ledger;
-  std::int64_t version = 0;  // of the client's keys, after a destruction
+  std::int64_t version = 0;            // of the client's keys, after a destruction
   std::optional<KeyOrigin> destroyed;  // where a destroyed key was born
 };
 
@@ -68,8 +68,8 @@ class KeyAdministration {
   // Makes the change. Errors as of KeyCustodian.
   Result<ChangeResult> Perform(const KeyChange& change) const;
 
-  // Puts a private key into the token. FAILED_PRECONDITION: the client's configuration does not allow it, or a client has
-  // the key already. INVALID_ARGUMENT: the key does not fit the algorithm.
+  // Puts a private key into the token. FAILED_PRECONDITION: the client's configuration does not allow it, or a client
+  // has the key already. INVALID_ARGUMENT: the key does not fit the algorithm.
   Result<ChangeResult> Import(const KeyImport& import) const;
 
   // Where the key was born; nothing when the client has no such key.

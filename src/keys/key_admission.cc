@@ -14,8 +14,8 @@ namespace assertion {
 namespace {
 
 // Tokens disagree on CKA_LOCAL and CKA_ALWAYS_SENSITIVE for keys from outside. We do not judge a copy that vendor tools
-// made by them: its provenance follows from the original, which has the same public key. Nor an imported key: the ledger
-// says that it was born outside.
+// made by them: its provenance follows from the original, which has the same public key. Nor an imported key: the
+// ledger says that it was born outside.
 bool IsFit(const KeyAttribute& attribute, bool from_outside) {
   if (!from_outside) {
     return attribute.ok();

@@ -261,8 +261,8 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
                                         const PrivateKey* imported) {
   RETURN_IF_ERROR(TakePlace(client, request.limits, draft));
   ASSIGN_OR_RETURN(const auto id, RandomId(random_));
-  const auto key = PutOnToken(
-      {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits}, imported);
+  const auto key =
+      PutOnToken({.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits}, imported);
   if (!key) {
     made_.GiveBack(client.client_id);
     return std::unexpected(key.error());

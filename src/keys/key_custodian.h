@@ -69,8 +69,8 @@ class KeyCustodian {
   // of Generate and ImportCertificate. The key gets the client's label where the token allows it.
   Result<std::string> Adopt(const ChangeRequest& change, const AdoptionRequest& adoption);
 
-  // Puts a private key that another party made into the token, with limits, schedule and certificate as of Generate. The
-  // key signs a proof. FAILED_PRECONDITION: the client has it already.
+  // Puts a private key that another party made into the token, with limits, schedule and certificate as of Generate.
+  // The key signs a proof. FAILED_PRECONDITION: the client has it already.
   Result<std::string> Import(const ChangeRequest& change, const NewKeyRequest& key, const PrivateKey& private_key);
 
   // See ExamineKey.

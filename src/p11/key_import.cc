@@ -66,14 +66,14 @@ Result<Bytes> EncryptOaep(const RsaPublicKey& key, const Oaep& oaep, BytesView s
   const auto modulus = number(key.modulus);
   const auto exponent = number(key.exponent);
   const std::unique_ptr<OSSL_PARAM_BLD, decltype(&OSSL_PARAM_BLD_free)> builder(OSSL_PARAM_BLD_new(),
-                                                                               OSSL_PARAM_BLD_free);
+                                                                                OSSL_PARAM_BLD_free);
   if (!modulus || !exponent || !builder ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) != 1) {
     return OpenSslFailed("OSSL_PARAM_BLD_push_BN");
   }
   const std::unique_ptr<OSSL_PARAM, decltype(&OSSL_PARAM_free)> params(OSSL_PARAM_BLD_to_param(builder.get()),
-                                                                      OSSL_PARAM_free);
+                                                                       OSSL_PARAM_free);
   const KeyContextPtr making(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr), EVP_PKEY_CTX_free);
   EVP_PKEY* made = nullptr;
   if (!params || !making || EVP_PKEY_fromdata_init(making.get()) != 1 ||
@@ -133,8 +133,7 @@ class KeyImport {
         key_type_(curve_ == nullptr ? kRsa.pkcs11_key_type : curve_->key_type->pkcs11_key_type) {}
 
   Result<AttributeTypes> NegotiateCreate() {
-    return NegotiateKeyPair(
-        session_, key_.id, [this](const AttributeTypes& left_out) { return Create(left_out); }, {});
+    return NegotiateKeyPair(session_, key_.id, [this](const AttributeTypes& left_out) { return Create(left_out); }, {});
   }
 
   Result<AttributeTypes> NegotiateUnwrap() {
@@ -142,8 +141,8 @@ class KeyImport {
     Result<AttributeTypes> negotiated = Fail(Code::kInternal, "the HSM unwraps no key");
     for (const auto& wrapping : kKeyWrappings) {
       negotiated = NegotiateKeyPair(
-          session_, key_.id,
-          [&](const AttributeTypes& left_out) { return Unwrap(wrapping_key, wrapping, left_out); }, {});
+          session_, key_.id, [&](const AttributeTypes& left_out) { return Unwrap(wrapping_key, wrapping, left_out); },
+          {});
       if (negotiated) {
         break;
       }
@@ -187,8 +186,11 @@ class KeyImport {
     Status unwrapped;
     for (const auto& oaep : kOaeps) {
       ASSIGN_OR_RETURN(auto wrapped, EncryptOaep(*rsa, oaep, made.value.view()));
-      CK_RSA_PKCS_OAEP_PARAMS parameters{
-          .hashAlg = oaep.hash, .mgf = oaep.mask, .source = CKZ_DATA_SPECIFIED, .pSourceData = nullptr, .ulSourceDataLen = 0};
+      CK_RSA_PKCS_OAEP_PARAMS parameters{.hashAlg = oaep.hash,
+                                         .mgf = oaep.mask,
+                                         .source = CKZ_DATA_SPECIFIED,
+                                         .pSourceData = nullptr,
+                                         .ulSourceDataLen = 0};
       CK_MECHANISM mechanism{
           .mechanism = CKM_RSA_PKCS_OAEP, .pParameter = &parameters, .ulParameterLen = sizeof parameters};
       unwrapped = UnwrapWith(pair.private_key, mechanism, wrapped, attributes, made.handle);
@@ -314,14 +316,12 @@ class KeyImport {
 Result<Birth> ImportTokenKey(Session& session, const NewKey& key, const PrivateKey& private_key,
                              const AttributeNames& accepted) {
   KeyImport import(session, key, private_key);
-  auto unwrapped = MakeTokenKey(
-      session, key, [&] { return import.NegotiateUnwrap(); }, accepted, /*imported=*/true);
+  auto unwrapped = MakeTokenKey(session, key, [&] { return import.NegotiateUnwrap(); }, accepted, /*imported=*/true);
   if (unwrapped) {
     return unwrapped;
   }
   // Some tokens unwrap keys without the attributes that they were asked for (openCryptoki, NSS).
-  auto created = MakeTokenKey(
-      session, key, [&] { return import.NegotiateCreate(); }, accepted, /*imported=*/true);
+  auto created = MakeTokenKey(session, key, [&] { return import.NegotiateCreate(); }, accepted, /*imported=*/true);
   if (!created) {
     created.error().detail += "; by C_UnwrapKey before: " + unwrapped.error().ToString();
   }

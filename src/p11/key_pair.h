@@ -18,8 +18,8 @@ namespace assertion::p11 {
 // are the public key objects with its CKA_ID. An error is a flaw of the key (IsFlaw) or of the token.
 Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key);
 
-// Makes a pair, without the attributes `left_out` in the private key's template. kTemplateRefused: one of the others may
-// be the reason.
+// Makes a pair, without the attributes `left_out` in the private key's template. kTemplateRefused: one of the others
+// may be the reason.
 using MakePair = std::function<Status(const AttributeTypes& left_out)>;
 
 // Makes a pair with full custody. Attributes that the token refuses to be asked for are found one at a time and left
@@ -38,9 +38,9 @@ struct Birth {
 };
 
 // Makes a pair by `negotiate`, reads it back and judges it. `accepted`: see HsmSettings; `imported`: see
-// CheckCustodyAtBirth. Both halves are destroyed when the token did not make what was asked for, or when another key with
-// this label went lost meanwhile. Needs a session with CKF_RW_SESSION. kAlreadyExists when the CKA_ID is taken. Handles
-// are returned without an epoch.
+// CheckCustodyAtBirth. Both halves are destroyed when the token did not make what was asked for, or when another key
+// with this label went lost meanwhile. Needs a session with CKF_RW_SESSION. kAlreadyExists when the CKA_ID is taken.
+// Handles are returned without an epoch.
 Result<Birth> MakeTokenKey(Session& session, const NewKey& key,
                            const std::function<Result<AttributeTypes>()>& negotiate, const AttributeNames& accepted,
                            bool imported);

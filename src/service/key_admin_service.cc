@@ -7,9 +7,9 @@
 #include <utility>
 #include <variant>
 
-#include "jws/compact.h"
 #include "assertion/key_record.h"
 #include "assertion/secret.h"
+#include "jws/compact.h"
 #include "observe/log.h"
 #include "service/key_request.h"
 #include "service/key_response.h"
@@ -340,8 +340,8 @@ Result<v1::GetAuditHeadResponse> KeyAdminService::GetAuditHead(const v1::GetAudi
 Result<NewKeyRules> KeyAdminService::RulesOf(std::string_view client_id) const {
   const auto policy = policy_.load();
   ASSIGN_OR_RETURN(const auto* const client, policy->FindClient(client_id));
-  return NewKeyRules{.algorithm = client->algorithm, .limits = policy->key_limits(),
-                     .takes_imported_keys = client->imported_keys};
+  return NewKeyRules{
+      .algorithm = client->algorithm, .limits = policy->key_limits(), .takes_imported_keys = client->imported_keys};
 }
 
 void KeyAdminService::ProveKey(UnaryCall& unary) const {

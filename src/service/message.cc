@@ -77,8 +77,9 @@ Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& mes
       explicit_bzero(const_cast<std::uint8_t*>(slice.begin()), slice.size());
     }
   }
-  return parsed ? Status()
-                : Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
+  return parsed
+             ? Status()
+             : Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {

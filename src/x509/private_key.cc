@@ -33,8 +33,9 @@ using PkeyInfoPtr = std::unique_ptr<PKCS8_PRIV_KEY_INFO, Deleter<PKCS8_PRIV_KEY_
 
 std::unexpected<Error> NoKey(const std::string& why) {
   return Fail(Code::kInvalidArgument,
-              "private_key: " + why + "; must be PKCS#8, not encrypted, with an RSA key of two primes, a key on P-256, "
-                                      "P-384 or P-521 with its public key, or an Ed25519 key");
+              "private_key: " + why +
+                  "; must be PKCS#8, not encrypted, with an RSA key of two primes, a key on P-256, "
+                  "P-384 or P-521 with its public key, or an Ed25519 key");
 }
 
 // Takes values of DER one after the other. Each is a view; after a value that does not fit, all are empty.
@@ -76,7 +77,11 @@ class DerReader {
   // Tag and length, of lengths below 64 KiB; 0: it is longer, or cut off.
   std::size_t HeaderSize() const {
     constexpr std::size_t kShort = 2;
-    const auto header = rest_.size() < kShort ? 0 : rest_[1] < 0x80 ? 2U : rest_[1] == 0x81 ? 3U : rest_[1] == 0x82 ? 4U : 0U;
+    const auto header = rest_.size() < kShort ? 0
+                        : rest_[1] < 0x80     ? 2U
+                        : rest_[1] == 0x81    ? 3U
+                        : rest_[1] == 0x82    ? 4U
+                                              : 0U;
     return header <= rest_.size() ? header : 0;
   }
 
@@ -122,8 +127,7 @@ Status ReadEc(BytesView content, const Curve& curve, PrivateKey& key) {
   DerReader reader(outer.Take(kSequenceTag));
   const bool known = reader.TakeVersion(1);
   const auto number = reader.Take(kOctetStringTag);
-  const bool other_curve =
-      reader.Next(kFirstTagged) && !Equals(reader.Take(kFirstTagged), curve.ec_params);
+  const bool other_curve = reader.Next(kFirstTagged) && !Equals(reader.Take(kFirstTagged), curve.ec_params);
   DerReader tagged(reader.Take(kSecondTagged));
   const auto point = tagged.Take(kBitStringTag);
   const bool is_whole = reader.AtEnd() && tagged.AtEnd() && outer.AtEnd();
@@ -211,8 +215,8 @@ Result<Secret> ReadPemKey(BytesView pem, const std::optional<Secret>& passphrase
   ERR_clear_error();
   const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   auto* const given = passphrase ? const_cast<Secret*>(&*passphrase) : nullptr;
-  const KeyPtr key(
-      bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, given == nullptr ? nullptr : GivePassphrase, given) : nullptr);
+  const KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, given == nullptr ? nullptr : GivePassphrase, given)
+                       : nullptr);
   const PkeyInfoPtr info(key ? EVP_PKEY2PKCS8(key.get()) : nullptr);
   const auto size = info ? i2d_PKCS8_PRIV_KEY_INFO(info.get(), nullptr) : 0;
   if (size <= 0) {

@@ -123,9 +123,9 @@ TEST(Config, TheTwoPersonRule) {
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->two_person_rule, (TwoPersonRule{.methods = {"DestroyKey", "RevokeKey"}, .window = seconds(7200)}));
   EXPECT_TRUE(config->warnings.empty());
-  const std::set<std::string, std::less<>> all = {"AcceptLedger",      "AdoptKey",  "DestroyKey", "GenerateKey",
-                                                  "ImportCertificate", "ImportKey", "RevokeKey",  "RotateKey",
-                                                  "ScheduleKey"};
+  const std::set<std::string, std::less<>> all = {"AcceptLedger", "AdoptKey",          "DestroyKey",
+                                                  "GenerateKey",  "ImportCertificate", "ImportKey",
+                                                  "RevokeKey",    "RotateKey",         "ScheduleKey"};
   EXPECT_EQ(rule(R"("methods": "all")")->two_person_rule.methods, all);
   EXPECT_EQ(rule(R"("methods": ["all"])")->two_person_rule.methods, all);
   EXPECT_EQ(rule(R"("methods": ["GenerateKey"])")->two_person_rule.methods,

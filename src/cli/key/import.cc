@@ -78,16 +78,18 @@ int ImportKey(const ImportKeyOptions& options, const std::string& server) {
 void AddKeyImport(Command& key) {
   const auto [verb, options] = key.AddVerb(
       {.name = "import",
-       .summary = "Put a private key that another party made into the token, for example a GitHub App's. It cannot leave "
-                  "the token from then on. The client needs imported_keys true in the configuration",
+       .summary =
+           "Put a private key that another party made into the token, for example a GitHub App's. It cannot leave "
+           "the token from then on. The client needs imported_keys true in the configuration",
        .examples = "  fetch-the-key | assertionctl key import --client-id github-app\n"
                    "  assertionctl key import --client-id github-app --key-fd 3 3< <(fetch-the-key)",
-       .notes = "The key is read as PEM (PKCS#8, PKCS#1 or SEC 1; at most 16 KiB) from a pipe or a socket, never from a "
-                "file, an argument or a terminal. An encrypted key's passphrase is asked for on the terminal, or read "
-                "from --passphrase-fd.\n"
-                "A client's first key signs at once; any other is staged: key schedule sets its sign_from.\n"
-                "Other copies of the key may exist: destroy them, and rotate to a generated key where the party lets "
-                "you."},
+       .notes =
+           "The key is read as PEM (PKCS#8, PKCS#1 or SEC 1; at most 16 KiB) from a pipe or a socket, never from a "
+           "file, an argument or a terminal. An encrypted key's passphrase is asked for on the terminal, or read "
+           "from --passphrase-fd.\n"
+           "A client's first key signs at once; any other is staged: key schedule sets its sign_from.\n"
+           "Other copies of the key may exist: destroy them, and rotate to a generated key where the party lets "
+           "you."},
       ImportKey);
   AddClientId(verb, options.client_id);
   verb->add_option("--key-fd", options.key_fd, "Descriptor to read the private key from; default: 0, standard input")

@@ -59,9 +59,7 @@ std::string ExpiryText(const v1::Key& key, Time now) {
 
 // Servers that do not know adoption leave the origin out.
 const char* OriginName(v1::KeyOrigin origin) {
-  return origin == v1::KEY_ORIGIN_ADOPTED    ? "adopted"
-         : origin == v1::KEY_ORIGIN_IMPORTED ? "imported"
-                                             : "generated";
+  return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted" : origin == v1::KEY_ORIGIN_IMPORTED ? "imported" : "generated";
 }
 
 const char* OriginText(v1::KeyOrigin origin) {
