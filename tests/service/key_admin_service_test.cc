@@ -153,7 +153,7 @@ TEST_F(KeyAdminServiceTest, AKeyIsImportedWhereTheConfigurationAllowsItAndItsAud
   for (auto& client : clients) {
     client.imported_keys = true;
   }
-  SetPolicy(clients);
+  SetPolicy(clients, {{.caller = OwnIdentity(), .roles = {Role::kOperator}}});
   for (int turn = 0; turn < 2; ++turn) {  // a repetition does not act twice
     const auto status = import();
     ASSERT_TRUE(status.ok()) << status.error_message();
