@@ -43,6 +43,7 @@ struct Client {
   std::set<std::string, std::less<>> extra_claims;  // names that a caller may add
   Binding binding = Binding::kCertificate;
   std::chrono::seconds publish_lead{900};      // kJwks: how long a key is published before it signs
+  bool imported_keys = false;                  // true: operators may import private keys that others made
   bool sign_with_expired_certificate = false;  // true: the identity server ignores the certificate's validity
 
   // The time that a key must stay published after its last signature: until that assertion has expired everywhere.

@@ -16,9 +16,16 @@ inline constexpr Time kNever{std::chrono::seconds(253'402'300'799)};
 
 enum class KeyState { kStaged, kPublished, kSigning, kRetiring, kWithdrawn };
 
-// Where a key was born. kGenerated: assertiond had the token generate it. kAdopted: other means made it, and an
-// operator took it over.
-enum class KeyOrigin { kGenerated, kAdopted };
+// Where a key was born. kGenerated: assertiond had the token generate it. kAdopted: other means made it on the token,
+// and an operator took it over. kImported: another party made it, and an operator put it into the token.
+enum class KeyOrigin { kGenerated, kAdopted, kImported };
+
+// What audit lines say of a key's origin. Empty: it was generated.
+constexpr std::string_view OriginNote(KeyOrigin origin) {
+  return origin == KeyOrigin::kAdopted    ? "adopted, born outside"
+         : origin == KeyOrigin::kImported ? "imported, born outside"
+                                          : "";
+}
 
 // One key of a client in the ledger. The clock and four instants decide what the key may do:
 // publish_from <= sign_from <= sign_until <= publish_until; each instant belongs to the phase that begins with it.

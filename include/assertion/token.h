@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "assertion/bytes.h"
 #include "assertion/custody_trial.h"
 #include "assertion/error.h"
+#include "assertion/private_key.h"
 #include "assertion/public_key.h"
 
 namespace assertion {
@@ -40,6 +42,10 @@ struct KeyAttribute {
   bool IsOnlyAccepted() const { return accepted && !IsAsRequired(); }
   bool IsAsRequired() const { return !required || value == required || (may_be_unshown && !value); }
 };
+
+// The attributes that tell of a birth inside the token: no key from outside has them.
+inline constexpr std::array<std::string_view, 3> kBirthAttributes = {"CKA_ALWAYS_SENSITIVE", "CKA_NEVER_EXTRACTABLE",
+                                                                     "CKA_LOCAL"};
 
 // A private key on the token (CKA_PRIVATE true: creating it took the PIN) with its public half, paired by CKA_ID.
 struct TokenKey {
@@ -173,6 +179,10 @@ class Token {
   // Generates a key pair that cannot leave the token, and reads it back. FAILED_PRECONDITION: the token generates none
   // for the algorithm.
   virtual Result<TokenKey> GenerateKeyPair(const NewKey& key) = 0;
+
+  // Puts a private key from outside on the token, which cannot leave it from then on, and reads the pair back.
+  // `key.bits` is not used. FAILED_PRECONDITION: the token has no mechanism that signs for the algorithm.
+  virtual Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) = 0;
 
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).
   virtual Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) = 0;

@@ -9,10 +9,11 @@
 
 namespace assertion {
 
-// The methods of KeyAdminService that create, move or end a key: the rule can cover these.
-inline constexpr std::array<std::string_view, 8> kTwoPersonMethods = {"GenerateKey",  "RotateKey", "ImportCertificate",
+// The methods of KeyAdminService that create, move or end a key: the rule can cover these. ImportKey is refused when it
+// is covered: its private key must not be stored until a second person agrees.
+inline constexpr std::array<std::string_view, 9> kTwoPersonMethods = {"GenerateKey",  "RotateKey", "ImportCertificate",
                                                                       "ScheduleKey",  "RevokeKey", "DestroyKey",
-                                                                      "AcceptLedger", "AdoptKey"};
+                                                                      "AcceptLedger", "AdoptKey",  "ImportKey"};
 
 // The methods that need a second person, and the time that the second person has.
 struct TwoPersonRule {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace assertion::audit {
 
@@ -19,6 +20,7 @@ struct Event {
   std::string scope;    // that the caller named
   std::string jti;
   std::string kid;
+  std::string_view origin;  // of the key, unless assertiond generated it; see OriginNote
   std::optional<std::chrono::seconds> lifetime;
   std::string request_id;  // of an administrative act
   std::string change;      // the pending change that the act created, approves or withdraws

@@ -107,6 +107,7 @@ std::string Body(const Event& event, TimePoint now) {
   add("scope", event.scope, kLongestAudience);
   line.Add("jti", event.jti);
   add("kid", event.kid);
+  line.Add("origin", event.origin);
   if (event.lifetime) {
     line.Add("lifetime_s", event.lifetime->count());
   }

@@ -250,6 +250,10 @@ Result<v1::AdoptKeyResponse> Connection::AdoptKey(const v1::AdoptKeyRequest& req
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::AdoptKey, request);
 }
 
+Result<v1::ImportKeyResponse> Connection::ImportKey(const v1::ImportKeyRequest& request) {
+  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ImportKey, request);
+}
+
 Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEvidenceRequest& request) {
   return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }

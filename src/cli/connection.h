@@ -43,6 +43,7 @@ class Connection {
   Result<v1::AcceptLedgerResponse> AcceptLedger(const v1::AcceptLedgerRequest& request);
   Result<v1::ExamineKeyResponse> ExamineKey(const v1::ExamineKeyRequest& request);
   Result<v1::AdoptKeyResponse> AdoptKey(const v1::AdoptKeyRequest& request);
+  Result<v1::ImportKeyResponse> ImportKey(const v1::ImportKeyRequest& request);
   Result<v1::CreateEvidenceResponse> CreateEvidence(const v1::CreateEvidenceRequest& request);
   Result<v1::ListPendingChangesResponse> ListPendingChanges(const v1::ListPendingChangesRequest& request);
   Result<v1::ApproveChangeResponse> ApproveChange(const v1::ApproveChangeRequest& request);

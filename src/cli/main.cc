@@ -23,6 +23,7 @@ constexpr const char* kExamples = R"(Examples:
 void AddKeyVerbs(Command& key) {
   AddKeyGenerate(key);
   AddKeyAdopt(key);
+  AddKeyImport(key);
   AddKeyList(key);
   AddKeyShow(key);
   AddKeyCsr(key);

@@ -15,6 +15,7 @@ void AddJwksGet(Command& jwks);
 
 void AddKeyGenerate(Command& key);
 void AddKeyAdopt(Command& key);
+void AddKeyImport(Command& key);
 void AddKeyList(Command& key);
 void AddKeyShow(Command& key);
 void AddKeyCsr(Command& key);

@@ -190,6 +190,7 @@ Client ReadClient(Fields entry, const std::string& path, Identities& identities,
   ReadLifetimes(entry, client, config.warnings, path);
   ReadBinding(entry, client, config.refresh_interval, config.warnings, path);
   client.algorithm = TakeAlgorithm(entry, client.algorithm);
+  client.imported_keys = entry.TakeBool("imported_keys", client.imported_keys);
   client.extra_claims = TakeExtraClaims(entry, client.profile);
   client.callers = TakeCallers(entry, identities);
   entry.RefuseTheRest();

@@ -22,6 +22,10 @@ constexpr std::string_view kHeld = "held";
 constexpr std::string_view kUnproven = "unproven";
 constexpr std::string_view kNotTried = "not tried";
 
+// Member "origin" of an imported key's report.
+constexpr std::string_view kImportedText =
+    "imported, born outside: another party made it, and other copies of it may exist";
+
 constexpr std::string_view kType = "assertiond-evidence+json";
 
 // What custody asks of a key, whatever the report says of it.
@@ -97,8 +101,9 @@ ordered_json AttributesJson(const TokenKey& key) {
 }
 
 std::string_view OriginText(KeyOrigin origin) {
-  return origin == KeyOrigin::kAdopted ? "adopted, born outside: assertiond did not generate it"
-                                       : "generated in the token by assertiond";
+  return origin == KeyOrigin::kAdopted    ? "adopted, born outside: assertiond did not generate it"
+         : origin == KeyOrigin::kImported ? kImportedText
+                                          : "generated in the token by assertiond";
 }
 
 ordered_json ScheduleJson(const KeyRecord& record, std::int64_t version, Time now) {
@@ -143,7 +148,12 @@ void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& f
     findings.push_back({true, "attributes: " + behind});
   }
   const auto attributes = report.value("attributes", ordered_json::array());
+  const bool imported = TextOf(report, "origin") == kImportedText;
   for (const auto& [name, required] : kRequired) {
+    if (imported && std::ranges::find(kBirthAttributes, name) != kBirthAttributes.end()) {
+      findings.push_back({true, std::string(name) + ": does not count, the key was imported"});
+      continue;
+    }
     const auto found = std::ranges::find_if(attributes, [&](const ordered_json& attribute) {
       return attribute.is_object() && TextOf(attribute, "name") == name;
     });

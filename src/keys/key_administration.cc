@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <variant>
 
+#include "jws/thumbprint.h"
 #include "keys/evidence.h"
 #include "x509/chain.h"
 #include "x509/distinguished_name.h"
@@ -189,6 +190,33 @@ Result<AdoptionRequest> KeyAdministration::Complete(const KeyAdoption& adoption)
       .id = adoption.cka_id, .kid = adoption.kid, .certificates = adoption.certificates, .key = std::move(key)};
 }
 
+Result<NewKeyRequest> KeyAdministration::Complete(const KeyImport& import) const {
+  const auto& client_id = import.change.client_id;
+  ASSIGN_OR_RETURN(const auto rules, find_rules_(client_id));
+  if (!rules.takes_imported_keys) {
+    return Fail(Code::kFailedPrecondition,
+                "client_id: the configuration of client '" + client_id +
+                    "' does not allow private keys from outside: imported_keys is not true there");
+  }
+  ASSIGN_OR_RETURN(auto key, Complete(import.key, client_id));
+  const auto& half = import.private_key.public_key;
+  const auto name = std::string(key.algorithm->name);
+  if (!Fits(half, *key.algorithm)) {
+    return Fail(Code::kInvalidArgument, "private_key: it is a key for " +
+                                            AlgorithmNames([&](const auto& each) { return Fits(half, each); }) +
+                                            ", not for " + name + ": name its algorithm");
+  }
+  if (!key.algorithm->TakesKeyBits(KeyBits(half))) {
+    return Fail(Code::kInvalidArgument,
+                "private_key: it has " + std::to_string(KeyBits(half)) + " bits, not 2048, 3072 or 4096");
+  }
+  if (!HasSafeExponent(half)) {
+    return Fail(Code::kInvalidArgument,
+                "private_key: its public exponent is not an odd number from " + std::to_string(kLeastExponent) + " on");
+  }
+  return key;
+}
+
 // Another HSM, or another client on this one, that has the key, for a message.
 std::optional<std::string> KeyAdministration::UserOf(const std::string& kid, const std::string& client_id,
                                                      const std::string& hsm) const {
@@ -316,8 +344,9 @@ Result<ChangeResult> KeyAdministration::PerformOne(const KeyRevocation& revocati
 Result<ChangeResult> KeyAdministration::PerformOne(const KeyDestruction& destruction) const {
   RETURN_IF_ERROR(CheckKid(destruction.kid));
   const auto hsm = HolderOrFirst(destruction.change.client_id, destruction.kid);
-  RETURN_IF_ERROR(hsm.custodian.Destroy(destruction.change, destruction.kid));
   ChangeResult result;
+  result.destroyed = OriginOf(destruction.change.client_id, destruction.kid);
+  RETURN_IF_ERROR(hsm.custodian.Destroy(destruction.change, destruction.kid));
   result.version = hsm.keys.VersionOf(destruction.change.client_id);
   return result;
 }
@@ -339,6 +368,21 @@ Result<ChangeResult> KeyAdministration::PerformOne(const KeyAdoption& adoption) 
     return Fail(Code::kFailedPrecondition, "kid: it is a key of " + *user);
   }
   return Changed(hsm, change, hsm.custodian.Adopt(change, request));
+}
+
+Result<ChangeResult> KeyAdministration::Import(const KeyImport& import) const {
+  const auto& change = import.change;
+  ASSIGN_OR_RETURN(const auto key, Complete(import));
+  ASSIGN_OR_RETURN(const auto hsm, HsmForNewKey(import.key.hsm, change.client_id));
+  if (const auto user = UserOf(jws::JwkThumbprint(import.private_key.public_key), change.client_id, hsm.name)) {
+    return Fail(Code::kFailedPrecondition, "private_key: it is a key of " + *user);
+  }
+  return Changed(hsm, change, hsm.custodian.Import(change, key, import.private_key));
+}
+
+std::optional<KeyOrigin> KeyAdministration::OriginOf(const std::string& client_id, const std::string& kid) const {
+  const auto holder = kid.empty() ? Fail(Code::kNotFound, "kid: is not named") : FindHolder(client_id, kid);
+  return holder ? std::optional(holder->entry.record.origin) : std::nullopt;
 }
 
 std::optional<AcceptedLedger> KeyAdministration::LedgerToAccept(const LedgerAcceptance& acceptance) const {

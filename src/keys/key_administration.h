@@ -24,6 +24,7 @@ namespace assertion {
 struct NewKeyRules {
   const Algorithm* algorithm = nullptr;  // of a key that is asked for without one; never null
   KeyLimits limits;
+  bool takes_imported_keys = false;
 };
 
 // A key as it is at one instant.
@@ -46,7 +47,8 @@ struct ChangeResult {
   std::optional<KeyStatus> key;          // after the change
   std::optional<KeyStatus> predecessor;  // the key that a rotation takes over from
   std::optional<AcceptedLedger> ledger;
-  std::int64_t version = 0;  // of the client's keys, after a destruction
+  std::int64_t version = 0;            // of the client's keys, after a destruction
+  std::optional<KeyOrigin> destroyed;  // where a destroyed key was born
 };
 
 // What an operator may ask of keys: it checks the request, chooses the HSM, and has its KeyCustodian act.
@@ -65,6 +67,13 @@ class KeyAdministration {
 
   // Makes the change. Errors as of KeyCustodian.
   Result<ChangeResult> Perform(const KeyChange& change) const;
+
+  // Puts a private key into the token. FAILED_PRECONDITION: the client's configuration does not allow it, or a client
+  // has the key already. INVALID_ARGUMENT: the key does not fit the algorithm.
+  Result<ChangeResult> Import(const KeyImport& import) const;
+
+  // Where the key was born; nothing when the client has no such key.
+  std::optional<KeyOrigin> OriginOf(const std::string& client_id, const std::string& kid) const;
 
   // Whether the client can adopt the key pair with this CKA_ID. An empty algorithm: the client's in the configuration;
   // an empty HSM: the first.
@@ -109,6 +118,8 @@ class KeyAdministration {
   std::optional<std::string> UserOf(const std::string& kid, const std::string& client_id, const std::string& hsm) const;
   Result<AdoptionRequest> Complete(const KeyAdoption& adoption) const;
   Result<NewKeyRequest> Complete(const KeyWishes& wishes, const std::string& client_id) const;
+
+  Result<NewKeyRequest> Complete(const KeyImport& import) const;
 
   Status CheckOne(const KeyGeneration& generation) const;
   Status CheckOne(const KeyRotation& rotation) const;

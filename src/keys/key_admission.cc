@@ -13,23 +13,23 @@
 namespace assertion {
 namespace {
 
-// Tokens disagree on CKA_LOCAL and CKA_ALWAYS_SENSITIVE for keys copied in by vendor tools, so we do not judge a copy
-// by them: its provenance follows from the original, which has the same public key.
-bool IsFit(const KeyAttribute& attribute, bool copy) {
-  if (!copy) {
+// Tokens disagree on CKA_LOCAL and CKA_ALWAYS_SENSITIVE for keys from outside. We do not judge a copy that vendor tools
+// made by them: its provenance follows from the original, which has the same public key. Nor an imported key: the
+// ledger says that it was born outside.
+bool IsFit(const KeyAttribute& attribute, bool from_outside) {
+  if (!from_outside) {
     return attribute.ok();
   }
   if (attribute.name == "CKA_EXTRACTABLE") {
     return attribute.value == false;
   }
-  return attribute.name == "CKA_ALWAYS_SENSITIVE" || attribute.name == "CKA_NEVER_EXTRACTABLE" ||
-         attribute.name == "CKA_LOCAL" || attribute.ok();
+  return std::ranges::find(kBirthAttributes, attribute.name) != kBirthAttributes.end() || attribute.ok();
 }
 
-Status CheckCustody(const TokenKey& key, const std::string& name, bool copy) {
+Status CheckCustody(const TokenKey& key, const std::string& name, bool from_outside) {
   std::string wrong;
   for (const auto& attribute : key.attributes) {
-    if (!IsFit(attribute, copy)) {
+    if (!IsFit(attribute, from_outside)) {
       wrong += (wrong.empty() ? "" : ", ") + ShownText(attribute);
     }
   }
@@ -131,7 +131,7 @@ Result<ScheduledKey> AdmitKey(Token& token, const std::string& client_id, const 
   if (!half) {
     return std::unexpected(half.error());
   }
-  if (const auto fit = CheckCustody(key, name, /*copy=*/false); !fit && !withdrawn) {
+  if (const auto fit = CheckCustody(key, name, record.origin == KeyOrigin::kImported); !fit && !withdrawn) {
     return std::unexpected(fit.error());
   }
   auto verifier = x509::Verifier::New(*half, *record.algorithm);
@@ -154,7 +154,8 @@ Result<ScheduledKey> AdmitKey(Token& token, const std::string& client_id, const 
                                                           .public_key = std::move(*half),
                                                           .kid = record.kid,
                                                           .chain = std::move(*chain),
-                                                          .verifier = std::move(*verifier)});
+                                                          .verifier = std::move(*verifier),
+                                                          .origin = record.origin});
   if (!withdrawn) {
     RETURN_IF_ERROR(Prove(token, *admitted, name, random));
   }
@@ -169,7 +170,7 @@ Result<SigningKeyPtr> AdmitCopy(Token& token, const SigningKeyPtr& original, con
   if (auto half = FindPublicKey(record, key, name); !half && (key.flaw || original->algorithm->curve == nullptr)) {
     return std::unexpected(half.error());
   }
-  RETURN_IF_ERROR(CheckCustody(key, name, /*copy=*/true));
+  RETURN_IF_ERROR(CheckCustody(key, name, /*from_outside=*/true));
   RETURN_IF_ERROR(Prove(token, *original, name, random));
   return original;
 }

@@ -15,9 +15,6 @@
 namespace assertion {
 namespace {
 
-// FIPS 186-5 section 5.1. With the exponent 1 anybody makes signatures.
-constexpr int kLeastExponent = 65537;  // three octets
-
 class Examination {
  public:
   Examination(const AdoptionQuestion& question, const TokenKey& key) : question_(question), key_(key) {
@@ -113,17 +110,6 @@ class Examination {
   AdoptionCandidate&& Take() && { return std::move(candidate_); }
 
  private:
-  static bool HasSafeExponent(const PublicKey& key) {
-    const auto* rsa = std::get_if<RsaPublicKey>(&key);
-    if (rsa == nullptr) {
-      return true;
-    }
-    const auto& octets = rsa->exponent;
-    constexpr std::size_t kLeastOctets = 3;
-    constexpr std::size_t kMostOctets = 32;  // FIPS 186-5: below 2^256
-    return octets.size() >= kLeastOctets && octets.size() <= kMostOctets && (octets.back() & 1U) != 0;
-  }
-
   template <typename Matches>
   void RefuseUsed(bool is_own, const Matches& matches) {
     if (is_own) {
@@ -146,6 +132,17 @@ class Examination {
 };
 
 }  // namespace
+
+bool HasSafeExponent(const PublicKey& key) {
+  const auto* rsa = std::get_if<RsaPublicKey>(&key);
+  if (rsa == nullptr) {
+    return true;
+  }
+  const auto& octets = rsa->exponent;
+  constexpr std::size_t kLeastOctets = 3;  // an odd number of three octets without leading zeros is 65537 at least
+  constexpr std::size_t kMostOctets = 32;
+  return octets.size() >= kLeastOctets && octets.size() <= kMostOctets && (octets.back() & 1U) != 0;
+}
 
 Result<AdoptionCandidate> ExamineKey(Token& token, Ledger& ledger, const std::vector<Client>& clients,
                                      const AdoptionQuestion& question, const Random& random) {

@@ -43,6 +43,13 @@ struct AdoptionCandidate {
 Result<AdoptionCandidate> ExamineKey(Token& token, Ledger& ledger, const std::vector<Client>& clients,
                                      const AdoptionQuestion& question, const Random& random);
 
+// The least public exponent of an RSA key that assertiond did not make (FIPS 186-5 section 5.1): with the exponent 1
+// anybody makes signatures.
+inline constexpr int kLeastExponent = 65537;
+
+// True unless the key is an RSA key whose public exponent is even, less than kLeastExponent, or 2^256 and more.
+bool HasSafeExponent(const PublicKey& key);
+
 // FAILED_PRECONDITION names every obstacle, or the key that was found in place of `kid`.
 Status CheckAdoptable(const AdoptionCandidate& candidate, const std::string& kid);
 

@@ -4,7 +4,8 @@
 
 namespace assertion {
 
-static_assert(std::variant_size_v<KeyChange> == kTwoPersonMethods.size());
+static_assert(std::variant_size_v<KeyChange> + 1 == kTwoPersonMethods.size() && kTwoPersonMethods.back() == "ImportKey",
+              "a KeyImport is no KeyChange");
 
 std::string_view MethodOf(const KeyChange& change) { return kTwoPersonMethods.at(change.index()); }
 

@@ -9,6 +9,7 @@
 
 #include "assertion/bytes.h"
 #include "assertion/clock.h"
+#include "assertion/private_key.h"
 #include "keys/schedule.h"
 
 namespace assertion {
@@ -77,6 +78,14 @@ struct KeyAdoption {
   Bytes cka_id;     // 1 to kLongestAdoptedId octets
   KeyWishes key;    // bits: not used. common_name, certificate_validity: of a certificate that assertiond makes
   std::string certificates;  // PEM, or one in DER; empty: assertiond makes one
+};
+
+// The client takes a private key that another party made. It is no KeyChange: those can be stored to wait for a second
+// person, and a private key must not be.
+struct KeyImport {
+  ChangeRequest change;
+  KeyWishes key;  // bits: not used
+  PrivateKey private_key;
 };
 
 // What an operator may change. The order is that of kTwoPersonMethods.

@@ -257,11 +257,12 @@ Status KeyCustodian::TakePlace(const Client& client, const KeyLimits& limits, co
 }
 
 // A new key pair and its self-signed certificate, both on the token; not scheduled.
-Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft) {
+Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft,
+                                        const PrivateKey* imported) {
   RETURN_IF_ERROR(TakePlace(client, request.limits, draft));
   ASSIGN_OR_RETURN(const auto id, RandomId(random_));
-  const auto key = token_.GenerateKeyPair(
-      {.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits});
+  const auto key =
+      PutOnToken({.label = client.client_id, .id = id, .algorithm = request.algorithm, .bits = request.bits}, imported);
   if (!key) {
     made_.GiveBack(client.client_id);
     return std::unexpected(key.error());
@@ -272,18 +273,25 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
   return KeyRecord{.kid = jws::JwkThumbprint(key->public_key),
                    .algorithm = request.algorithm,
                    .id = id,
-                   .certificates = {jws::Sha256Thumbprint(certificate.certificate.der)}};
+                   .certificates = {jws::Sha256Thumbprint(certificate.certificate.der)},
+                   .origin = imported == nullptr ? KeyOrigin::kGenerated : KeyOrigin::kImported};
+}
+
+// It signs at once if no other key does or will.
+Result<std::string> KeyCustodian::AddFirstOrStaged(const Client& client, const NewKeyRequest& request, Draft& draft,
+                                                   const PrivateKey* imported) {
+  const bool first = !WillSign(draft.next.keys, draft.now);
+  ASSIGN_OR_RETURN(auto record, MakeKey(client, request, draft, imported));
+  if (first) {
+    record.publish_from = record.sign_from = draft.now;
+  }
+  draft.next.keys.push_back(record);
+  return record.kid;
 }
 
 Result<std::string> KeyCustodian::Generate(const ChangeRequest& change, const NewKeyRequest& key) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
-    const bool first = !WillSign(draft.next.keys, draft.now);
-    ASSIGN_OR_RETURN(auto record, MakeKey(client, key, draft));
-    if (first) {
-      record.publish_from = record.sign_from = draft.now;
-    }
-    draft.next.keys.push_back(record);
-    return record.kid;
+    return AddFirstOrStaged(client, key, draft, nullptr);
   });
 }
 

@@ -69,6 +69,10 @@ class KeyCustodian {
   // of Generate and ImportCertificate. The key gets the client's label where the token allows it.
   Result<std::string> Adopt(const ChangeRequest& change, const AdoptionRequest& adoption);
 
+  // Puts a private key that another party made into the token, with limits, schedule and certificate as of Generate.
+  // The key signs a proof. FAILED_PRECONDITION: the client has it already.
+  Result<std::string> Import(const ChangeRequest& change, const NewKeyRequest& key, const PrivateKey& private_key);
+
   // See ExamineKey.
   Result<AdoptionCandidate> Examine(const AdoptionQuestion& question) const;
 
@@ -113,7 +117,11 @@ class KeyCustodian {
   Result<x509::NewCertificate> SelfSign(const Bytes& id, const PublicKey& key, const NewKeyRequest& request,
                                         Time now) const;
   Status TakePlace(const Client& client, const KeyLimits& limits, const Draft& draft);
-  Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft);
+  Result<KeyRecord> MakeKey(const Client& client, const NewKeyRequest& request, Draft& draft,
+                            const PrivateKey* imported = nullptr);
+  Result<TokenKey> PutOnToken(const NewKey& key, const PrivateKey* imported) const;
+  Result<std::string> AddFirstOrStaged(const Client& client, const NewKeyRequest& request, Draft& draft,
+                                       const PrivateKey* imported);
   Status StoreCertificate(const Client& client, const Bytes& id, const Certificate& certificate, Draft& draft);
   Status StoreChain(const Client& client, const PublicKey& key, std::string_view certificates, KeyRecord& record,
                     Draft& draft);

@@ -18,7 +18,9 @@ constexpr std::array kInstants = {
     std::pair{"publish_from", &KeyRecord::publish_from}, std::pair{"sign_from", &KeyRecord::sign_from},
     std::pair{"sign_until", &KeyRecord::sign_until}, std::pair{"publish_until", &KeyRecord::publish_until}};
 
-constexpr std::string_view kAdoptedOrigin = "adopted";
+// Of keys that assertiond did not generate.
+constexpr std::array kOrigins = {std::pair{std::string_view("adopted"), KeyOrigin::kAdopted},
+                                 std::pair{std::string_view("imported"), KeyOrigin::kImported}};
 
 // Discarded when it is not JSON, or a member stands in an object twice: nlohmann/json would keep the last in silence.
 json ParseStrictly(std::string_view text) {
@@ -110,9 +112,11 @@ std::string ReadKey(const json& value, KeyRecord& record) {
     members.Refuse("cka_id");
   }
   if (const auto origin = members.OptionalText("origin")) {
-    record.origin = KeyOrigin::kAdopted;
-    if (*origin != kAdoptedOrigin) {
+    const auto* const known = std::ranges::find(kOrigins, *origin, [](const auto& entry) { return entry.first; });
+    if (known == kOrigins.end()) {
       members.Refuse("origin");
+    } else {
+      record.origin = known->second;
     }
   }
   for (const auto& thumbprint : members.List("x5t#S256")) {
@@ -164,8 +168,10 @@ nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
     for (const auto& [name, instant] : kInstants) {
       member[name] = (key.*instant).time_since_epoch().count();
     }
-    if (key.origin == KeyOrigin::kAdopted) {  // only then: ledgers from before adoption keep their hash
-      member["origin"] = kAdoptedOrigin;
+    for (const auto& [name, origin] : kOrigins) {  // of no other key: ledgers from before adoption keep their hash
+      if (key.origin == origin) {
+        member["origin"] = name;
+      }
     }
     object["keys"].push_back(std::move(member));
   }

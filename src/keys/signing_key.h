@@ -6,6 +6,7 @@
 
 #include "assertion/algorithm.h"
 #include "assertion/certificate.h"
+#include "assertion/key_record.h"
 #include "assertion/token.h"
 #include "keys/key_under_profile.h"
 #include "x509/verifier.h"
@@ -21,6 +22,7 @@ struct SigningKey {
   std::string kid;
   std::vector<Certificate> chain;  // leaf first; empty when the ledger names none
   x509::Verifier verifier;
+  KeyOrigin origin = KeyOrigin::kGenerated;
   KeptKeyUnderProfile under_profile = {};
 
   int bits() const { return KeyBits(public_key); }

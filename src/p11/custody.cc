@@ -15,7 +15,7 @@ namespace {
 
 enum class Need {
   kEssential,  // without it no key is made and none signs
-  kShown,      // made by the token alone; the key must show it to sign
+  kShown,      // made by the token alone; the key must show it to sign, unless it was imported
   kUse,        // limits the key to signing; a token that does not know the attribute need not show it
   kRecent,     // older modules do not know it; asked of new keys alone
 };
@@ -97,7 +97,7 @@ void MarkAccepted(std::span<KeyAttribute> attributes, const AttributeNames& acce
   }
 }
 
-Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const AttributeTypes& left_out) {
+Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const AttributeTypes& left_out, bool imported) {
   if (attributes.size() != kRules.size()) {
     return Fail(Code::kInternal, "the attributes of a new key were not read back", "CheckCustodyAtBirth");
   }
@@ -106,6 +106,9 @@ Status CheckCustodyAtBirth(std::span<const KeyAttribute> attributes, const Attri
     const auto& rule = kRules[i];
     const auto& read = attributes[i];
     const bool may_be_unshown = rule.need == Need::kRecent || left_out.contains(rule.type);
+    if (imported && rule.need == Need::kShown) {
+      continue;
+    }
     const bool is_right = read.value ? *read.value == rule.right : may_be_unshown;
     if (!is_right && !read.accepted) {
       wrong += (wrong.empty() ? "" : ", ") + std::string(rule.name) + " (" + std::string(rule.meaning) + ")";

@@ -9,6 +9,7 @@
 #include "p11/attribute.h"
 #include "p11/custody_trial.h"
 #include "p11/hsm_signing_session.h"
+#include "p11/key_import.h"
 #include "p11/key_pair.h"
 #include "p11/objects.h"
 #include "p11/token_contents.h"
@@ -88,6 +89,20 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
     const MutexLock lock(learnt_mutex_);
     learnt_[&type].left_out = std::move(birth.left_out);
   }
+  birth.key.private_key.epoch = epoch;
+  return std::move(birth.key);
+}
+
+Result<TokenKey> HsmToken::ImportKeyPair(const NewKey& key, const PrivateKey& private_key) {
+  if (MechanismOf(*key.algorithm).empty()) {
+    return Fail(Code::kFailedPrecondition,
+                "algorithm: the HSM has no mechanism that signs for " + std::string(key.algorithm->name));
+  }
+  ASSIGN_OR_RETURN(const auto trial, TryCustody(*key.algorithm));
+  RETURN_IF_ERROR(CheckTrial(trial, accept_unshown_));
+  const auto epoch = login_->epoch();
+  ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
+  ASSIGN_OR_RETURN(auto birth, ImportTokenKey(session, key, private_key, accept_unshown_));
   birth.key.private_key.epoch = epoch;
   return std::move(birth.key);
 }

@@ -50,6 +50,7 @@ class HsmToken final : public Token {
   Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override;
   Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override;
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override;
+  Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) override;
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override;
   Status SetLabel(BytesView id, std::string_view label) override;
   Status DestroyKey(BytesView id) override;

@@ -54,19 +54,19 @@ bool IsRefused(const Status& made) { return !made && made.error().code == Code::
 
 // Leaves out one attribute after the other until the token makes a pair. Asks twice for everything, whatever is known
 // from before: the token may have refused a template for another reason.
-Result<AttributeTypes> GiveUpUntilMade(Session& session, const NewKey& key, const AttributeTypes& known) {
-  auto made = Generate(session, key, {});
+Result<AttributeTypes> GiveUpUntilMade(const MakePair& make, const AttributeTypes& known) {
+  auto made = make({});
   if (IsRefused(made)) {
-    made = Generate(session, key, {});
+    made = make({});
   }
   AttributeTypes left_out;
   if (IsRefused(made) && !known.empty()) {
     left_out = known;
-    made = Generate(session, key, left_out);
+    made = make(left_out);
   }
   for (const auto type : NegotiableAttributes()) {
     if (IsRefused(made) && left_out.insert(type).second) {
-      made = Generate(session, key, left_out);
+      made = make(left_out);
     }
   }
   RETURN_IF_ERROR(made);
@@ -76,19 +76,19 @@ Result<AttributeTypes> GiveUpUntilMade(Session& session, const NewKey& key, cons
 // Asks again, one at a time, for the attributes that were given up: for most of them the token does not mind, and it
 // may have failed for another reason. The pair is destroyed first: NSS (3.87) replaces a pair of the same CKA_ID
 // without a word.
-Result<AttributeTypes> AskAgain(Session& session, const NewKey& key, const AttributeTypes& known,
+Result<AttributeTypes> AskAgain(Session& session, BytesView id, const MakePair& make, const AttributeTypes& known,
                                 AttributeTypes left_out) {
   for (const auto type : AttributeTypes(left_out)) {
     if (known.contains(type)) {
       continue;
     }
-    RETURN_IF_ERROR(DestroyKeyObjects(session, key.id));
+    RETURN_IF_ERROR(DestroyKeyObjects(session, id));
     auto fewer = left_out;
     fewer.erase(type);
-    if (Generate(session, key, fewer)) {
+    if (make(fewer)) {
       left_out = std::move(fewer);
     } else {
-      RETURN_IF_ERROR(Generate(session, key, left_out));
+      RETURN_IF_ERROR(make(left_out));
     }
   }
   return left_out;
@@ -160,7 +160,8 @@ Status CheckHalvesAgree(Session& session, const std::vector<CK_OBJECT_HANDLE>& p
 }
 
 // Reads the key back and judges it.
-Status ReadBack(Session& session, const AttributeTypes& left_out, const AttributeNames& accepted, TokenKey& key) {
+Status ReadBack(Session& session, const AttributeTypes& left_out, const AttributeNames& accepted, bool imported,
+                TokenKey& key) {
   std::vector<CK_OBJECT_HANDLE> private_keys;
   ASSIGN_OR_RETURN(const auto found, FindById(session, CKO_PRIVATE_KEY, key.id));
   for (const auto handle : found) {
@@ -178,13 +179,14 @@ Status ReadBack(Session& session, const AttributeTypes& left_out, const Attribut
   RETURN_IF_ERROR(ReadKeyPair(session, public_keys, key));
   RETURN_IF_ERROR(CheckHalvesAgree(session, public_keys, key));
   MarkAccepted(key.attributes, accepted);
-  return CheckCustodyAtBirth(key.attributes, left_out);
+  return CheckCustodyAtBirth(key.attributes, left_out, imported);
 }
 
 }  // namespace
 
-Result<AttributeTypes> NegotiateKeyPair(Session& session, const NewKey& key, const AttributeTypes& known) {
-  auto made = GiveUpUntilMade(session, key, known);
+Result<AttributeTypes> NegotiateKeyPair(Session& session, BytesView id, const MakePair& make,
+                                        const AttributeTypes& known) {
+  auto made = GiveUpUntilMade(make, known);
   if (!made && made.error().code == Code::kTemplateRefused) {
     return Fail(Code::kInternal,
                 "the HSM refused to make the key, also without the attributes that it may leave out: its log and "
@@ -192,7 +194,12 @@ Result<AttributeTypes> NegotiateKeyPair(Session& session, const NewKey& key, con
                 made.error().detail);
   }
   RETURN_IF_ERROR(made);
-  return AskAgain(session, key, known, std::move(*made));
+  return AskAgain(session, id, make, known, std::move(*made));
+}
+
+Result<AttributeTypes> NegotiateKeyPair(Session& session, const NewKey& key, const AttributeTypes& known) {
+  return NegotiateKeyPair(
+      session, key.id, [&](const AttributeTypes& left_out) { return Generate(session, key, left_out); }, known);
 }
 
 Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves, TokenKey& key) {
@@ -206,8 +213,9 @@ Status ReadKeyPair(Session& session, const std::vector<CK_OBJECT_HANDLE>& halves
   return {};
 }
 
-Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const AttributeTypes& left_out,
-                               const AttributeNames& accepted) {
+Result<Birth> MakeTokenKey(Session& session, const NewKey& key,
+                           const std::function<Result<AttributeTypes>()>& negotiate, const AttributeNames& accepted,
+                           bool imported) {
   for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_PUBLIC_KEY}) {
     ASSIGN_OR_RETURN(const auto same_id, FindById(session, object_class, key.id));
     if (!same_id.empty()) {
@@ -215,7 +223,7 @@ Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const Attrib
     }
   }
   ASSIGN_OR_RETURN(const auto before, IdsWithLabel(session, key.label));
-  ASSIGN_OR_RETURN(auto settled, NegotiateKeyPair(session, key, left_out));
+  ASSIGN_OR_RETURN(auto settled, negotiate());
   Birth birth{.key = {.private_key = {},
                       .label = key.label,
                       .id = key.id,
@@ -224,7 +232,7 @@ Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const Attrib
                       .flaw = {},
                       .candidates = {}},
               .left_out = std::move(settled)};
-  auto checked = ReadBack(session, birth.left_out, accepted, birth.key);
+  auto checked = ReadBack(session, birth.left_out, accepted, imported, birth.key);
   if (checked) {
     checked = CheckOthersRemain(session, key, before);
   }
@@ -232,6 +240,12 @@ Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const Attrib
     return std::unexpected(DestroyBoth(session, key.id, std::move(checked).error()));
   }
   return birth;
+}
+
+Result<Birth> GenerateTokenKey(Session& session, const NewKey& key, const AttributeTypes& left_out,
+                               const AttributeNames& accepted) {
+  return MakeTokenKey(
+      session, key, [&] { return NegotiateKeyPair(session, key, left_out); }, accepted, /*imported=*/false);
 }
 
 }  // namespace assertion::p11

@@ -18,12 +18,12 @@ std::size_t TrimmedSize(const unsigned char* octets, std::size_t size) {
   return size > 0 && octets[size - 1] == '\n' ? size - 1 : size;
 }
 
+}  // namespace
+
 bool DenyInspection() {
   const rlimit none{.rlim_cur = 0, .rlim_max = 0};
   return setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0;
 }
-
-}  // namespace
 
 void Pin::Wipe::operator()(Buffer* buffer) const {
   explicit_bzero(buffer, sizeof *buffer);

@@ -10,13 +10,16 @@
 
 namespace assertion::p11 {
 
+// From then on the process leaves no core file, and other processes of the same user cannot trace it or read its memory
+// (prctl(2), PR_SET_DUMPABLE). False, with errno: the system refused.
+bool DenyInspection();
+
 // The user PIN of a token. Cannot be copied, printed or compared. Kept in locked memory and wiped.
 class Pin {
  public:
   static constexpr std::size_t kMaxSize = 255;
 
-  // Reads a regular file of one line. From then on the process leaves no core file, and other processes of the same
-  // user cannot trace it or read its memory (prctl(2), PR_SET_DUMPABLE). Errors: see ReadPrivateFile.
+  // Reads a regular file of one line, after DenyInspection. Errors: see ReadPrivateFile.
   static Result<Pin> ReadFile(const std::string& path);
 
   Pin(Pin&&) = default;

@@ -219,20 +219,21 @@ Status Session::Destroy(CK_OBJECT_HANDLE object) {
 
 Result<Session::KeyPair> Session::GenerateKeyPair(CK_MECHANISM mechanism, std::span<CK_ATTRIBUTE> public_template,
                                                   std::span<CK_ATTRIBUTE> private_template) {
-  ASSIGN_OR_RETURN(const auto use, Enter("C_GenerateKeyPair"));
-  const ObjectGate::Writer writing(module_->objects());
   KeyPair pair{};
-  const auto rv = (*module_)->C_GenerateKeyPair(handle_, &mechanism, public_template.data(), public_template.size(),
-                                                private_template.data(), private_template.size(), &pair.public_key,
-                                                &pair.private_key);
-  if (MayMeanTemplate(rv)) {
-    return Fail(Code::kTemplateRefused, "the HSM refused to make the key",
-                CryptokiError("C_GenerateKeyPair", rv).detail);
-  }
-  if (rv != CKR_OK) {
-    return Failed("C_GenerateKeyPair", rv);
-  }
+  RETURN_IF_ERROR(Make("C_GenerateKeyPair", [&](auto& functions, CK_SESSION_HANDLE session) {
+    return functions.C_GenerateKeyPair(session, &mechanism, public_template.data(), public_template.size(),
+                                       private_template.data(), private_template.size(), &pair.public_key,
+                                       &pair.private_key);
+  }));
   return pair;
+}
+
+Status Session::Make(const char* function, const Call& call) {
+  ASSIGN_OR_RETURN(const auto rv, Ask(function, call));
+  if (MayMeanTemplate(rv)) {
+    return Fail(Code::kTemplateRefused, "the HSM refused to make the key", CryptokiError(function, rv).detail);
+  }
+  return rv == CKR_OK ? Status() : Failed(function, rv);
 }
 
 Result<CK_RV> Session::Ask(const char* function, const Call& call) {

@@ -64,6 +64,9 @@ class Session {
   using Call = std::function<CK_RV(CK_FUNCTION_LIST& functions, CK_SESSION_HANDLE session)>;
   Result<CK_RV> Ask(const char* function, const Call& call);
 
+  // Makes one call that makes a key. kTemplateRefused: the token's answer may mean the template.
+  Status Make(const char* function, const Call& call);
+
   // `data` is what the mechanism takes: the message, or SigningMechanism::octets() octets.
   Result<Bytes> Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data);
 

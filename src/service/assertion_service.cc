@@ -209,6 +209,7 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
                                return;
                              }
                              call->event().kid = made->key->kid;
+                             call->event().origin = OriginNote(made->key->origin);
                              call->tallied().algorithm = made->key->algorithm->name;
                              reply.set_kid(made->key->kid);
                              reply.set_assertion(std::move(made->jws));

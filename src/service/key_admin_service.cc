@@ -7,6 +7,8 @@
 #include <utility>
 #include <variant>
 
+#include "assertion/key_record.h"
+#include "assertion/secret.h"
 #include "jws/compact.h"
 #include "observe/log.h"
 #include "service/key_request.h"
@@ -33,11 +35,16 @@ void Finish(AuditedCall& call, const Error& error) { call.Finish(std::unexpected
 
 }  // namespace
 
-template <typename Request>
-Result<Caller> KeyAdminService::Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const {
+Result<Caller> KeyAdminService::Allowed(const UnaryCall& unary, Role role, audit::Event& event) const {
   ASSIGN_OR_RETURN(auto caller, unary.caller());
   event.caller = caller.name();
   RETURN_IF_ERROR(policy_.load()->Allow(caller, role));
+  return caller;
+}
+
+template <typename Request>
+Result<Caller> KeyAdminService::Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const {
+  ASSIGN_OR_RETURN(auto caller, Allowed(unary, role, event));
   RETURN_IF_ERROR(Parse(unary.request(), request));
   if constexpr (requires { request.client_id(); }) {
     event.client_id = request.client_id();
@@ -84,6 +91,7 @@ template <typename Request, typename Response>
 void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Request& request,
                               Act<Request, Response> act) {
   auto& event = call.event();
+  NoteOrigin(event);  // before the act, which may destroy the key
   const auto recordable = call.CanFinish();
   const auto reply =
       recordable ? (this->*act)(caller, request, event) : Result<Response>(std::unexpected(recordable.error()));
@@ -93,6 +101,7 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
   }
   if constexpr (requires { reply->key().kid(); }) {
     event.kid = reply->key().kid();
+    NoteOrigin(event);
   }
   const LogTrace trace(event.trace_id);
   if constexpr (requires { reply->ledger().found(); }) {
@@ -119,6 +128,37 @@ Result<Response> KeyAdminService::Change(const Caller& caller, const Request& re
   }
   ASSIGN_OR_RETURN(const auto result, administration_.Perform(change));
   return ToResponse<Response>(result);
+}
+
+void KeyAdminService::NoteOrigin(audit::Event& event) const {
+  if (const auto origin = administration_.OriginOf(event.client_id, event.kid)) {
+    event.origin = OriginNote(*origin);
+  }
+}
+
+void KeyAdminService::ImportKey(UnaryCall& unary) {
+  const auto call = std::make_shared<AuditedCall>(audit_, "ImportKey", unary);
+  v1::ImportKeyRequest request;
+  const auto parsed = ParseAndWipe(unary.request(), request);
+  const auto post = [&]() -> Status {
+    auto& event = call->event();
+    ASSIGN_OR_RETURN(auto caller, Allowed(unary, Role::kOperator, event));
+    RETURN_IF_ERROR(parsed);
+    ASSIGN_OR_RETURN(auto import, TakeImport(unary, request, event));
+    const auto name = caller.name();
+    return changes_.Post(name, [this, &unary, caller = std::move(caller), import = std::move(import), call] {
+      if (const auto allowed = StillAllowed(unary, caller, Role::kOperator); !allowed) {
+        Finish(*call, allowed.error());
+        return;
+      }
+      Perform(*call, caller, import, &KeyAdminService::Import);
+    });
+  };
+  const auto posted = post();
+  WipeOctets(*request.mutable_private_key());
+  if (!posted) {
+    Finish(*call, posted.error());
+  }
 }
 
 void KeyAdminService::NoteProposed(const PendingChange& pending, audit::Event& event) const {
@@ -197,11 +237,16 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
   if (decision.change) {
     event.client_id = decision.change->client_id;
     event.kid = decision.change->kid;
+    NoteOrigin(event);
   }
   RETURN_IF_ERROR(decision.result);
   auto reply = ToResponse<v1::ApproveChangeResponse>(*decision.result);
+  if (decision.result->destroyed) {
+    event.origin = OriginNote(*decision.result->destroyed);
+  }
   if (reply.has_key()) {
     event.kid = reply.key().kid();
+    NoteOrigin(event);
   }
   const LogTrace trace(event.trace_id);
   if (reply.has_ledger()) {
@@ -295,7 +340,8 @@ Result<v1::GetAuditHeadResponse> KeyAdminService::GetAuditHead(const v1::GetAudi
 Result<NewKeyRules> KeyAdminService::RulesOf(std::string_view client_id) const {
   const auto policy = policy_.load();
   ASSIGN_OR_RETURN(const auto* const client, policy->FindClient(client_id));
-  return NewKeyRules{.algorithm = client->algorithm, .limits = policy->key_limits()};
+  return NewKeyRules{
+      .algorithm = client->algorithm, .limits = policy->key_limits(), .takes_imported_keys = client->imported_keys};
 }
 
 void KeyAdminService::ProveKey(UnaryCall& unary) const {
@@ -319,6 +365,7 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
     return std::unexpected(approved.error());
   }
   ASSIGN_OR_RETURN(const auto found, hsms_.Find(request.client_id(), request.kid()));
+  call->event().origin = OriginNote(found.entry.record.origin);
   const auto& key = found.entry.key;
   const auto state = found.entry.record.StateAt(Now());
   if (state != KeyState::kPublished || !key) {
@@ -388,6 +435,7 @@ KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hs
     Administer(call, "CreateCsr", Role::kOperator, reads_, &KeyAdminService::CreateCsr);
   });
   serve_change("AdoptKey", changes_, &KeyAdminService::Change<v1::AdoptKeyRequest, v1::AdoptKeyResponse>);
+  serve("ImportKey", [this](UnaryCall& call) { ImportKey(call); });
   serve("ExamineKey", [this](UnaryCall& call) {
     Administer(call, "ExamineKey", Role::kOperator, reads_, &KeyAdminService::ExamineKey);
   });

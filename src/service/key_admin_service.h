@@ -37,6 +37,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   // Authenticates the caller, checks its role and parses the request, which `event` then describes.
   template <typename Request>
   Result<Caller> Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const;
+  Result<Caller> Allowed(const UnaryCall& unary, Role role, audit::Event& event) const;
 
   // Whether a caller that Admit let in is still believed and still has the role.
   Status StillAllowed(UnaryCall& unary, const Caller& caller, Role role) const;
@@ -51,6 +52,14 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   template <typename Request, typename Response>
   Result<Response> Change(const Caller& caller, const Request& request, audit::Event& event);
   void NoteProposed(const PendingChange& pending, audit::Event& event) const;
+
+  // Like Administer, for the one call that brings a private key: it is wiped wherever it passed.
+  void ImportKey(UnaryCall& unary);
+  Result<KeyImport> TakeImport(UnaryCall& unary, v1::ImportKeyRequest& request, audit::Event& event) const;
+  Result<v1::ImportKeyResponse> Import(const Caller& caller, const KeyImport& import, audit::Event& event);
+
+  // Names where the event's key was born.
+  void NoteOrigin(audit::Event& event) const;
 
   Result<v1::CreateCsrResponse> CreateCsr(const Caller& caller, const v1::CreateCsrRequest& request,
                                           audit::Event& event);

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "assertion/key_record.h"
+#include "assertion/secret.h"
 #include "jws/thumbprint.h"
+#include "x509/private_key.h"
 
 namespace assertion::service {
 namespace {
@@ -148,6 +150,17 @@ Result<KeyChange> KeyChangeOf(const v1::AdoptKeyRequest& request) {
                      .cka_id = Bytes(request.cka_id().begin(), request.cka_id().end()),
                      .key = std::move(wishes),
                      .certificates = request.certificates()};
+}
+
+Result<KeyImport> KeyImportOf(v1::ImportKeyRequest& request) {
+  auto& given = *request.mutable_private_key();
+  Secret der(AsBytes(given));
+  WipeOctets(given);
+  ASSIGN_OR_RETURN(auto private_key, x509::ParsePkcs8(std::move(der)));
+  given = jws::JwkThumbprint(private_key.public_key);
+  ASSIGN_OR_RETURN(auto change, ChangeRequestOf(request));
+  ASSIGN_OR_RETURN(auto wishes, WishesOf(request));
+  return KeyImport{.change = std::move(change), .key = std::move(wishes), .private_key = std::move(private_key)};
 }
 
 Result<KeyChange> ReadStoredRequest(std::string_view method, const std::string& request) {

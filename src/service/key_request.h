@@ -19,6 +19,9 @@ Result<KeyChange> KeyChangeOf(const v1::DestroyKeyRequest& request);
 Result<KeyChange> KeyChangeOf(const v1::AcceptLedgerRequest& request);
 Result<KeyChange> KeyChangeOf(const v1::AdoptKeyRequest& request);
 
+// Takes the private key out of the request and wipes it there. Its kid takes its place in the digest of the request.
+Result<KeyImport> KeyImportOf(v1::ImportKeyRequest& request);
+
 // The change that an earlier version of assertiond stored as the method's Protobuf request. FAILED_PRECONDITION when
 // the method is unknown or the octets are not its request.
 Result<KeyChange> ReadStoredRequest(std::string_view method, const std::string& request);

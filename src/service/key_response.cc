@@ -23,6 +23,12 @@ v1::KeyState ToProto(KeyState state) {
   return v1::KEY_STATE_UNSPECIFIED;
 }
 
+v1::KeyOrigin ToProto(KeyOrigin origin) {
+  return origin == KeyOrigin::kAdopted    ? v1::KEY_ORIGIN_ADOPTED
+         : origin == KeyOrigin::kImported ? v1::KEY_ORIGIN_IMPORTED
+                                          : v1::KEY_ORIGIN_GENERATED;
+}
+
 void SetTime(google::protobuf::Timestamp* timestamp, Time time) {
   timestamp->set_seconds(time.time_since_epoch().count());
 }
@@ -43,7 +49,7 @@ v1::Key ToProto(const KeyStatus& key) {
   SetTime(proto.mutable_sign_until(), record.sign_until);
   SetTime(proto.mutable_publish_until(), record.publish_until);
   proto.set_version(key.version);
-  proto.set_origin(record.origin == KeyOrigin::kAdopted ? v1::KEY_ORIGIN_ADOPTED : v1::KEY_ORIGIN_GENERATED);
+  proto.set_origin(ToProto(record.origin));
   if (const auto& signing = key.entry.key) {
     proto.set_key_bits(signing->bits());
     if (!signing->chain.empty()) {

@@ -4,8 +4,10 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <cstring>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "assertion/utf8.h"
 
@@ -60,6 +62,24 @@ Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
     }
   }
   return Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
+}
+
+Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
+  grpc::ByteBuffer copy(wire);
+  bool parsed = false;
+  {
+    grpc::ProtoBufferReader reader(&copy);
+    parsed = reader.status().ok() && message.ParseFromZeroCopyStream(&reader);
+  }
+  std::vector<grpc::Slice> slices;  // the same octets
+  if (copy.Dump(&slices).ok()) {
+    for (const auto& slice : slices) {
+      explicit_bzero(const_cast<std::uint8_t*>(slice.begin()), slice.size());
+    }
+  }
+  return parsed
+             ? Status()
+             : Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {

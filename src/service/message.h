@@ -16,6 +16,10 @@ inline constexpr const char* kClientAssertionType = "urn:ietf:params:oauth:clien
 // here it is INVALID_ARGUMENT, and a string that is not UTF-8 is named by its field.
 Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message);
 
+// Fills `message`, in which a private key comes. Wipes the wire whatever comes of it, and takes no copy of it
+// elsewhere.
+Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& message);
+
 // The wire form of `message`.
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message);
 

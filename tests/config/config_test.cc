@@ -123,8 +123,9 @@ TEST(Config, TheTwoPersonRule) {
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->two_person_rule, (TwoPersonRule{.methods = {"DestroyKey", "RevokeKey"}, .window = seconds(7200)}));
   EXPECT_TRUE(config->warnings.empty());
-  const std::set<std::string, std::less<>> all = {"AcceptLedger",      "AdoptKey",  "DestroyKey", "GenerateKey",
-                                                  "ImportCertificate", "RevokeKey", "RotateKey",  "ScheduleKey"};
+  const std::set<std::string, std::less<>> all = {"AcceptLedger", "AdoptKey",          "DestroyKey",
+                                                  "GenerateKey",  "ImportCertificate", "ImportKey",
+                                                  "RevokeKey",    "RotateKey",         "ScheduleKey"};
   EXPECT_EQ(rule(R"("methods": "all")")->two_person_rule.methods, all);
   EXPECT_EQ(rule(R"("methods": ["all"])")->two_person_rule.methods, all);
   EXPECT_EQ(rule(R"("methods": ["GenerateKey"])")->two_person_rule.methods,
@@ -454,12 +455,13 @@ TEST(Config, LedgerRefreshListenerAndBinding) {
   EXPECT_EQ(by_default.clients.front().binding, Binding::kCertificate);
   EXPECT_EQ(by_default.clients.front().publish_lead, seconds(900));
   EXPECT_FALSE(by_default.clients.front().sign_with_expired_certificate);
+  EXPECT_FALSE(by_default.clients.front().imported_keys);
 
   const auto config = ParseConfig(With(R"("clients": [
     {)",
                                        R"("ledger": "file:/var/lib/a/ledger.json", "refresh_interval": "10s",
    "http_listen": "[::1]:0", "clients": [
-    { "binding": "jwks", "publish_lead": "40s", "sign_with_expired_certificate": true,)"),
+    { "binding": "jwks", "publish_lead": "40s", "sign_with_expired_certificate": true, "imported_keys": true,)"),
                                   "/state");
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->ledger_path, "/var/lib/a/ledger.json");
@@ -469,6 +471,7 @@ TEST(Config, LedgerRefreshListenerAndBinding) {
   EXPECT_EQ(config->clients.front().binding, Binding::kJwks);
   EXPECT_EQ(config->clients.front().publish_lead, seconds(40));
   EXPECT_TRUE(config->clients.front().sign_with_expired_certificate);
+  EXPECT_TRUE(config->clients.front().imported_keys);
   EXPECT_TRUE(config->warnings.empty());
   EXPECT_EQ(ParseConfig(With(R"("clients")", R"("ledger": "token", "clients")"), "/state")->ledger_path, "");
 }
@@ -601,6 +604,8 @@ INSTANTIATE_TEST_SUITE_P(
               "6: clients[0].publish_lead: is for the binding \"jwks\" only"},
         Wrong{R"("client_id")", R"("binding": "jwks", "publish_lead": "9s", "client_id")",
               "6: clients[0].publish_lead: must be at least twice refresh_interval"},
+        Wrong{R"("client_id")", R"("imported_keys": "yes", "client_id")",
+              "6: clients[0].imported_keys: must be true or false"},
         Wrong{R"("client_id")", R"("sign_with_expired_certificate": 1, "client_id")",
               "6: clients[0].sign_with_expired_certificate: must be true or false"},
         Wrong{R"(["https://is.example.com/oauth2/token"])", "[]", "7: clients[0].audiences: must name at least one"},

@@ -2,6 +2,7 @@
 // After an intended change of an answer, E2E_RECORD=1 ctest --test-dir build/release -R '^e2e\.api_reference$' writes
 // the answers to the examples; then build the target api-reference.
 import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -88,6 +89,7 @@ describe('the API reference', () => {
     authority = await CertificateAuthority.found('example');
     const orders = {
       client_id: 'orders', audiences: ['https://is.example/token'], binding: 'jwks', extra_claims: ['account'],
+      imported_keys: true,
     };
     deployment = await Deployment.start([orders], (folder) => ({
       tls: mutualTls(folder, authority.certificate),
@@ -135,6 +137,11 @@ describe('the API reference', () => {
         { env: { ...deployment.environment, E2E_PIN: deployment.pin, PYTHONDONTWRITEBYTECODE: '1' } });
       words.set('CEREMONY_CKA_ID', Buffer.from('0a0b', 'hex').toString('base64'));
     },
+    // A key that another party made.
+    async ImportKey() {
+      const pem = await output('openssl', ['genpkey', '-quiet', '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048']);
+      words.set('PRIVATE_KEY', createPrivateKey(pem).export({ format: 'der', type: 'pkcs8' }).toString('base64'));
+    },
     // The server has proved a line of its audit log.
     async GetAuditHead() {
       await new Deadline(30, 'a checkpoint of the audit log').until(async () =>
@@ -172,7 +179,7 @@ describe('the API reference', () => {
 
   it('shows commands that assertionctl has', async () => {
     for (const { command } of examples.filter((example) => example.command)) {
-      const [, noun, verb] = command.split(' ');
+      const [, noun, verb] = /assertionctl (\S+) (\S+)/.exec(command);
       const help = await deployment.ctl(noun, verb, '--help');
       for (const [, flag] of command.matchAll(/ (--[\w-]+)/g)) {
         assert.match(help, new RegExp(`^ *${flag}\\b`, 'm'), command);

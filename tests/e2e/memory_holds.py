@@ -1,5 +1,5 @@
 """Says which of the words on standard input the memory of process PID holds, one a line: what a core file of it would
-show. It leaves no core file itself, so that this takes root.
+show. A word hex:… stands for those octets. It leaves no core file itself, so that this takes root.
 
     python3 memory_holds.py PID
 """
@@ -8,6 +8,8 @@ import sys
 
 pid = sys.argv[1]
 words = sys.stdin.read().split()
+forms = {word: [bytes.fromhex(word[4:])] if word.startswith('hex:') else [word.encode(), word.encode('utf-16le')]
+         for word in words}
 held = set()
 with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb', buffering=0) as memory:
     for line in maps:
@@ -20,5 +22,5 @@ with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb', buffering
             content = memory.read(size)
         except OSError:
             continue  # a device's, or gone since
-        held.update(word for word in words if word.encode() in content or word.encode('utf-16le') in content)
+        held.update(word for word in words if any(form in content for form in forms[word]))
 print('\n'.join(word for word in words if word in held))

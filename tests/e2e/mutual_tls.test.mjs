@@ -147,7 +147,7 @@ describe('mutual TLS', () => {
       [KeyAdminService, 'WithdrawChange', ['operator', 'approver']],
       [KeyAdminService, 'CreateEvidence', roles],
       ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey', 'AcceptLedger',
-        'ExamineKey', 'AdoptKey', 'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),
+        'ExamineKey', 'AdoptKey', 'ImportKey', 'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),
     ];
     const unary = [AssertionService, KeyAdminService]
       .flatMap((Service) => Object.values(Service.service)).filter(({ requestStream }) => !requestStream);

@@ -393,6 +393,7 @@ void Wrap() {
   WRAP(C_FindObjectsFinal);
   WRAP(C_SignUpdate);
   WRAP(C_SignFinal);
+  WRAP(C_UnwrapKey);
   WRAP(C_SeedRandom);
   WRAP(C_GenerateRandom);
   WRAP(C_DigestInit);

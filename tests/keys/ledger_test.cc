@@ -38,13 +38,17 @@ TEST(Ledger, IsReadAsItWasWritten) {
   EXPECT_EQ(ParseLedger(ToJson(*ledger)), *ledger);
 }
 
-TEST(Ledger, SaysWhichKeysWereAdopted) {
-  const auto text = With(R"("publish_until":253402300799)", R"("publish_until":253402300799,"origin":"adopted")");
-  const auto ledger = ParseLedger(text);
-  ASSERT_TRUE(ledger) << ledger.error().message;
-  EXPECT_EQ(ledger->keys.front().origin, KeyOrigin::kAdopted);
-  EXPECT_EQ(ToJson(*ledger), text);
-  EXPECT_NE(HashOf(*ledger), HashOf(*ParseLedger(kLedger)));
+TEST(Ledger, SaysWhichKeysWereAdoptedOrImported) {
+  for (const auto& [name, origin] :
+       {std::pair{std::string("adopted"), KeyOrigin::kAdopted}, {"imported", KeyOrigin::kImported}}) {
+    const auto text =
+        With(R"("publish_until":253402300799)", R"("publish_until":253402300799,"origin":")" + name + R"(")");
+    const auto ledger = ParseLedger(text);
+    ASSERT_TRUE(ledger) << ledger.error().message;
+    EXPECT_EQ(ledger->keys.front().origin, origin);
+    EXPECT_EQ(ToJson(*ledger), text);
+    EXPECT_NE(HashOf(*ledger), HashOf(*ParseLedger(kLedger)));
+  }
   EXPECT_EQ(ParseLedger(kLedger)->keys.front().origin, KeyOrigin::kGenerated);
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "jws/compact.h"
+#include "made_private_key.h"
 #include "server_fixture.h"
 #include "service/worker.h"
 #include "wrapped_token.h"
@@ -127,6 +128,58 @@ TEST_F(KeyAdminServiceTest, AKeyIsExaminedAndAdopted) {
     EXPECT_EQ(adopted.key().version(), 1);
   }
   EXPECT_TRUE(Create().ok());
+}
+
+TEST_F(KeyAdminServiceTest, AKeyIsImportedWhereTheConfigurationAllowsItAndItsAuditLinesSaySo) {
+  const auto key = MadePrivateKey("P-256").Pkcs8();
+  v1::ImportKeyRequest request;
+  request.set_client_id("orders");
+  request.set_private_key(key.view().data(), key.size());
+  request.set_algorithm("ES256");
+  request.mutable_change()->set_expected_version(0);
+  request.mutable_change()->set_request_id("once");
+  v1::ImportKeyResponse response;
+  const auto import = [&] {
+    grpc::ClientContext context;
+    return key_admin_.ImportKey(&context, request, &response);
+  };
+  const auto refused = [&](StatusCode code, const std::string& part) {
+    const auto status = import();
+    EXPECT_EQ(status.error_code(), code) << status.error_message();
+    EXPECT_TRUE(status.error_message().contains(part)) << status.error_message();
+  };
+  refused(StatusCode::FAILED_PRECONDITION, "imported_keys is not true there");
+  auto clients = Clients();
+  for (auto& client : clients) {
+    client.imported_keys = true;
+  }
+  SetPolicy(clients, {{.caller = OwnIdentity(), .roles = {Role::kOperator}}});
+  for (int turn = 0; turn < 2; ++turn) {  // a repetition does not act twice
+    const auto status = import();
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.key().origin(), v1::KEY_ORIGIN_IMPORTED);
+    EXPECT_EQ(response.key().state(), v1::KEY_STATE_SIGNING);
+    EXPECT_EQ(response.key().version(), 1);
+  }
+  EXPECT_TRUE(Create().ok());
+  for (const char* event : {"ImportKey", "CreateAssertion"}) {
+    const auto line = Audited(event).back();
+    EXPECT_EQ(line["origin"], "imported, born outside") << line;
+    EXPECT_EQ(line["kid"], response.key().kid());
+  }
+  const auto other = MadePrivateKey("P-256").Pkcs8();
+  request.set_private_key(other.view().data(), other.size());
+  refused(StatusCode::INVALID_ARGUMENT, "request_id: was used for another request");
+  request.mutable_change()->set_request_id("twice");
+  request.set_algorithm("ES384");
+  refused(StatusCode::INVALID_ARGUMENT, "private_key: it is a key for ES256, not for ES384: name its algorithm");
+  request.clear_algorithm();  // the client's
+  refused(StatusCode::INVALID_ARGUMENT, "private_key: it is a key for ES256, not for RS256");
+  const auto small = MadePrivateKey(1024).Pkcs8();
+  request.set_private_key(small.view().data(), small.size());
+  refused(StatusCode::INVALID_ARGUMENT, "private_key: it has 1024 bits, not 2048, 3072 or 4096");
+  request.set_private_key("garbage");
+  refused(StatusCode::INVALID_ARGUMENT, "private_key: it is not PKCS#8 in DER, or is encrypted");
 }
 
 TEST_F(KeyAdminServiceTest, AdoptKeyRefusesValuesOutOfRange) {

@@ -63,6 +63,7 @@ TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
       {"KeyAdminService/AcceptLedger", {kOperator}},
       {"KeyAdminService/ExamineKey", {kOperator}},
       {"KeyAdminService/AdoptKey", {kOperator}},
+      {"KeyAdminService/ImportKey", {kOperator}},
       {"KeyAdminService/ProveKey", {kOperator}}};
   std::size_t methods = 0;
   for (const auto* service : {v1::AssertionService::service_full_name(), v1::KeyAdminService::service_full_name()}) {

@@ -17,6 +17,9 @@ class WrappedToken : public Token {
     return real_.List(applications);
   }
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override { return real_.GenerateKeyPair(key); }
+  Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) override {
+    return real_.ImportKeyPair(key, private_key);
+  }
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
     return real_.StoreCertificate(label, id, subject, der);
   }

@@ -35,7 +35,7 @@ std::string OctetsOf(const std::string& hex) {
   return {octets.begin(), octets.end()};
 }
 
-int ShowKey(const AdoptKeyOptions& options, const std::string& server) {
+int ShowCandidate(const AdoptKeyOptions& options, const std::string& server) {
   v1::ExamineKeyRequest request;
   request.set_client_id(options.client_id);
   request.set_cka_id(OctetsOf(options.cka_id));
@@ -50,7 +50,7 @@ int ShowKey(const AdoptKeyOptions& options, const std::string& server) {
 
 int AdoptKey(const AdoptKeyOptions& options, const std::string& server) {
   if (options.kid.empty()) {
-    return ShowKey(options, server);
+    return ShowCandidate(options, server);
   }
   v1::AdoptKeyRequest request;
   request.set_client_id(options.client_id);

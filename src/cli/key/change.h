@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "assertion/error.h"
+#include "assertion/secret.h"
 #include "cli/call.h"
 #include "cli/connection.h"
 #include "cli/key/pending_change.h"
@@ -54,7 +55,11 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
     ASSIGN_OR_RETURN(const auto version, PresentVersion(connection, hsm, request.client_id(), kid));
     change.set_expected_version(version);
   }
-  return (connection.*method)(request);
+  auto response = (connection.*method)(request);
+  if constexpr (requires { request.mutable_private_key(); }) {
+    WipeOctets(*request.mutable_private_key());
+  }
+  return response;
 }
 
 // Sends a change and hands its answer to `use`. A change that waits for a second operator is shown as such instead.

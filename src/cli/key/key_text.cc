@@ -58,11 +58,15 @@ std::string ExpiryText(const v1::Key& key, Time now) {
 }
 
 // Servers that do not know adoption leave the origin out.
-const char* OriginName(v1::KeyOrigin origin) { return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted" : "generated"; }
+const char* OriginName(v1::KeyOrigin origin) {
+  return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted" : origin == v1::KEY_ORIGIN_IMPORTED ? "imported" : "generated";
+}
 
 const char* OriginText(v1::KeyOrigin origin) {
-  return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted, born outside: assertiond did not generate it"
-                                          : "generated in the token by assertiond";
+  return origin == v1::KEY_ORIGIN_ADOPTED    ? "adopted, born outside: assertiond did not generate it"
+         : origin == v1::KEY_ORIGIN_IMPORTED ? "imported, born outside: another party made it, and other copies of it "
+                                               "may exist"
+                                             : "generated in the token by assertiond";
 }
 
 using Row = std::vector<std::string>;
