@@ -11,8 +11,9 @@
 
 namespace assertion {
 
-// The claims of one assertion after Policy has vetted them: those of the client's profile and the allowed extras. Only
-// Policy makes one. It is moved, never copied, up to the queue of the HSM that signs it: one approval, one assertion.
+// The claims of one assertion after Policy has vetted them: those of the client's profile and the allowed extras, or
+// those of a Kubernetes service account token. Only Policy makes one. It is moved, never copied, up to the queue of the
+// HSM that signs it: one approval, one assertion.
 class ApprovedClaims {
  public:
   ApprovedClaims(ApprovedClaims&&) = default;

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "assertion/clock.h"
+
 namespace assertion::audit {
 
 // The record of one assertion or one administrative act. Empty fields are left out of the line.
@@ -15,15 +17,16 @@ struct Event {
   std::string client_id;
   std::string audience;
   std::string profile;  // of the client, unless it is the default
-  std::string purpose;  // of the assertion, unless it is client authentication: jwt-bearer or bearer-token
+  std::string purpose;  // of the assertion, unless it is client authentication: jwt-bearer, bearer-token or kubernetes
   std::string subject;  // that the caller named
   std::string scope;    // that the caller named
   std::string jti;
   std::string kid;
   std::string_view origin;  // of the key, unless assertiond generated it; see OriginNote
   std::optional<std::chrono::seconds> lifetime;
-  std::string request_id;  // of an administrative act
-  std::string change;      // the pending change that the act created, approves or withdraws
+  std::optional<Time> expires_at;  // of a token whose exp the caller chose
+  std::string request_id;          // of an administrative act
+  std::string change;              // the pending change that the act created, approves or withdraws
   struct Accepted {
     std::int64_t found = 0;
     std::int64_t seen = 0;

@@ -18,6 +18,7 @@ using TimePoint = std::chrono::system_clock::time_point;
 
 constexpr std::size_t kLongestText = 256;
 constexpr std::size_t kLongestAudience = 1024;
+constexpr std::size_t kLongestSubject = 512;  // a service account's name has at most 339 octets
 constexpr std::size_t kLongestNotEntitled = 64;
 
 std::string Rfc3339Micros(TimePoint now) {
@@ -103,13 +104,16 @@ std::string Body(const Event& event, TimePoint now) {
   add("audience", event.audience, kLongestAudience);
   add("profile", event.profile);
   add("purpose", event.purpose);
-  add("subject", event.subject);
+  add("subject", event.subject, kLongestSubject);
   add("scope", event.scope, kLongestAudience);
   line.Add("jti", event.jti);
   add("kid", event.kid);
   line.Add("origin", event.origin);
   if (event.lifetime) {
     line.Add("lifetime_s", event.lifetime->count());
+  }
+  if (event.expires_at) {
+    line.Add("exp", event.expires_at->time_since_epoch().count());
   }
   add("request_id", event.request_id);
   add("change", event.change);

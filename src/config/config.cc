@@ -55,6 +55,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   ReadRefusals(fields, config);
   ReadConnections(fields, config);
   ReadClients(fields, identities, config);
+  ReadKubernetesSigner(fields, identities, config);
   fields.RefuseTheRest();
   if (!errors.empty()) {
     return std::unexpected(errors.Take());
@@ -106,7 +107,8 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   // Names every member, so that whoever adds one decides here whether a reload takes it over. The last ones it does.
   const auto& [hsms, socket_path, socket_group, state_directory, lock_directory, sessions, ledger_path,
                refresh_interval, drain_limit, http_host, http_port, admin_host, admin_port, audit, tls, refusals,
-               connections, operators, two_person_rule, key_limits, caller_rate, clients, warnings] = before;
+               connections, operators, two_person_rule, key_limits, caller_rate, clients, kubernetes, warnings] =
+      before;
   compare("hsm", hsms == after.hsms);
   compare("listen", socket_path == after.socket_path);
   compare("listen_group", socket_group == after.socket_group);
@@ -122,6 +124,9 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   compare("tls", tls == after.tls);
   compare("http_listen", http_host == after.http_host && http_port == after.http_port);
   compare("admin_listen", admin_host == after.admin_host && admin_port == after.admin_port);
+  compare("kubernetes_signer", kubernetes.has_value() == after.kubernetes.has_value() &&
+                                   (!kubernetes || (kubernetes->socket_path == after.kubernetes->socket_path &&
+                                                    kubernetes->socket_group == after.kubernetes->socket_group)));
   return fields;
 }
 

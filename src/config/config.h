@@ -15,6 +15,7 @@
 #include "assertion/client.h"
 #include "assertion/hsm_settings.h"
 #include "assertion/key_limits.h"
+#include "assertion/kubernetes_signer.h"
 #include "assertion/rate.h"
 #include "assertion/two_person_rule.h"
 
@@ -56,6 +57,13 @@ struct TlsConfig {
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
+// Where kube-apiserver is served. A reload takes over `signer`.
+struct KubernetesConfig {
+  std::string socket_path;  // as Config::socket_path
+  std::optional<gid_t> socket_group;
+  KubernetesSigner signer;
+};
+
 // assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
 struct Config {
   std::vector<HsmSettings> hsms;  // 1 to 8, in the order in which they are asked to sign
@@ -80,9 +88,10 @@ struct Config {
   std::vector<Operator> operators;
   TwoPersonRule two_person_rule;
   KeyLimits key_limits;
-  std::optional<Rate> caller_rate;  // unset: none
-  std::vector<Client> clients;
-  std::vector<std::string> warnings;  // allowed, but probably a mistake
+  std::optional<Rate> caller_rate;             // unset: none
+  std::vector<Client> clients;                 // the last is that of `kubernetes`, if there is one
+  std::optional<KubernetesConfig> kubernetes;  // unset: no kube-apiserver is served
+  std::vector<std::string> warnings;           // allowed, but probably a mistake
 
   // The index in `hsms` of the URI with this token attribute, as audit.hsm and tls.hsm name it; empty: the first.
   std::size_t RankOf(std::string_view hsm) const;

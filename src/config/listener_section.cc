@@ -15,48 +15,6 @@ namespace {
 
 using std::chrono::seconds;
 
-// The path of `listen`.
-std::string TakeSocketPath(Fields& fields) {
-  constexpr std::string_view kUnix = "unix:";
-  constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
-  const auto* listen = fields.TakeString("listen", true);
-  if (listen == nullptr) {
-    return {};
-  }
-  std::string_view path = *listen;
-  if (path.starts_with(kUnix)) {
-    path.remove_prefix(kUnix.size());
-    if (path.starts_with("//")) {
-      path.remove_prefix(2);
-    }
-  }
-  if (!path.starts_with('/')) {
-    fields.Refuse("listen", "must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock");
-  } else if (path.size() > kMaxSocketPath || path.find('\0') != std::string_view::npos) {
-    fields.Refuse("listen", "the path must have at most " + std::to_string(kMaxSocketPath) +
-                                " octets: a Unix socket's name holds no more");
-  }
-  return std::string(path);
-}
-
-std::optional<gid_t> TakeGroup(Fields& fields) {
-  const auto* name = fields.TakeString("listen_group", false);
-  if (name == nullptr) {
-    return std::nullopt;
-  }
-  group entry{};
-  group* found = nullptr;
-  std::array<char, 65536> buffer{};  // holds the members' names too
-  if (name->find('\0') == std::string::npos) {
-    getgrnam_r(name->c_str(), &entry, buffer.data(), buffer.size(), &found);
-  }
-  if (found == nullptr) {
-    fields.Refuse("listen_group", "this machine has no such group");
-    return std::nullopt;
-  }
-  return found->gr_gid;
-}
-
 // Reads HOST:PORT and takes the brackets of an IPv6 address off. False when it is neither.
 bool ParseHostPort(const std::string& text, std::string& host, int& port) {
   constexpr int kMostPort = 65535;
@@ -88,6 +46,47 @@ bool TakeHostPort(Fields& fields, const char* field, bool required, const char* 
 }
 
 }  // namespace
+
+std::string TakeSocketPath(Fields& section) {
+  constexpr std::string_view kUnix = "unix:";
+  constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
+  const auto* listen = section.TakeString("listen", true);
+  if (listen == nullptr) {
+    return {};
+  }
+  std::string_view path = *listen;
+  if (path.starts_with(kUnix)) {
+    path.remove_prefix(kUnix.size());
+    if (path.starts_with("//")) {
+      path.remove_prefix(2);
+    }
+  }
+  if (!path.starts_with('/')) {
+    section.Refuse("listen", "must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock");
+  } else if (path.size() > kMaxSocketPath || path.find('\0') != std::string_view::npos) {
+    section.Refuse("listen", "the path must have at most " + std::to_string(kMaxSocketPath) +
+                                 " octets: a Unix socket's name holds no more");
+  }
+  return std::string(path);
+}
+
+std::optional<gid_t> TakeGroup(Fields& section) {
+  const auto* name = section.TakeString("listen_group", false);
+  if (name == nullptr) {
+    return std::nullopt;
+  }
+  group entry{};
+  group* found = nullptr;
+  std::array<char, 65536> buffer{};  // holds the members' names too
+  if (name->find('\0') == std::string::npos) {
+    getgrnam_r(name->c_str(), &entry, buffer.data(), buffer.size(), &found);
+  }
+  if (found == nullptr) {
+    section.Refuse("listen_group", "this machine has no such group");
+    return std::nullopt;
+  }
+  return found->gr_gid;
+}
 
 void ReadSocket(Fields& fields, Config& config) {
   config.socket_path = TakeSocketPath(fields);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,9 @@ void ReadLedger(Fields& fields, Config& config);
 void ReadIntervals(Fields& fields, Config& config);
 
 // listener_section.cc
+// The path of the section's `listen`, and the group of its `listen_group`.
+std::string TakeSocketPath(Fields& section);
+std::optional<gid_t> TakeGroup(Fields& section);
 void ReadSocket(Fields& fields, Config& config);
 void ReadTls(Fields& fields, Config& config);
 void ReadHttpListeners(Fields& fields, Config& config);
@@ -46,6 +52,10 @@ void ReadRefusals(Fields& fields, Config& config);
 
 // client_section.cc
 void ReadClients(Fields& fields, Identities& identities, Config& config);
+
+// kubernetes_section.cc
+// Adds the client whose keys sign service account tokens.
+void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config);
 
 // profile_fields.cc
 // Reads a client's field profile and the fields that may differ from it, and sets what the preset decides besides:

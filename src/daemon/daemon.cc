@@ -33,7 +33,8 @@ namespace {
 
 std::shared_ptr<const Policy> PolicyOf(const Config& config) {
   return std::make_shared<const Policy>(config.clients, config.operators, SystemTime, x509::RandomOctets,
-                                        config.two_person_rule, config.caller_rate, config.key_limits);
+                                        config.two_person_rule, config.caller_rate, config.key_limits,
+                                        config.kubernetes ? std::optional(config.kubernetes->signer) : std::nullopt);
 }
 
 // Gives the clients to all HSMs, or to none. An HSM that is away takes them when it is back.
@@ -126,6 +127,9 @@ Status Daemon::Start(bool wait_for_token) {
   if (config_.tls) {
     spdlog::info("serving on {}:{} with TLS", InBrackets(config_.tls->host), server_->tls_port());
   }
+  if (config_.kubernetes) {
+    spdlog::info("serving kube-apiserver on unix:{}", config_.kubernetes->socket_path);
+  }
   spdlog::info("serving on unix:{}", config_.socket_path);
   return {};
 }
@@ -161,10 +165,15 @@ service::Addresses Daemon::ServerAddresses() {
   service::Addresses addresses{.socket_path = config_.socket_path,
                                .socket_group = config_.socket_group,
                                .tls = {},
+                               .kubernetes = {},
                                .connections = {.per_peer = config_.connections.per_peer,
                                                .total = config_.connections.total,
                                                .handshakes = config_.connections.handshakes},
                                .refusals = config_.refusals};
+  if (config_.kubernetes) {
+    addresses.kubernetes = {.socket_path = config_.kubernetes->socket_path,
+                            .socket_group = config_.kubernetes->socket_group};
+  }
   if (config_.tls) {
     const auto& tls = *config_.tls;
     addresses.tls = {

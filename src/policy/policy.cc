@@ -11,6 +11,7 @@
 #include "assertion/reserved_claims.h"
 #include "assertion/spiffe_id.h"
 #include "jws/object_text.h"
+#include "policy/service_account_token.h"
 
 namespace assertion {
 namespace {
@@ -211,12 +212,14 @@ std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
 }  // namespace
 
 Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
-               TwoPersonRule two_person_rule, std::optional<Rate> caller_rate, KeyLimits key_limits)
+               TwoPersonRule two_person_rule, std::optional<Rate> caller_rate, KeyLimits key_limits,
+               std::optional<KubernetesSigner> kubernetes)
     : operators_(std::move(operators)),
       clock_(std::move(clock)),
       random_(std::move(random)),
       two_person_rule_(std::move(two_person_rule)),
       key_limits_(key_limits),
+      kubernetes_(std::move(kubernetes)),
       limit_(caller_rate ? std::make_unique<RateLimit>(*caller_rate) : nullptr) {
   const auto list = [this](const std::string& pattern) {
     if (pattern.ends_with("/*")) {
@@ -307,8 +310,33 @@ Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequ
 }
 
 Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) const {
+  if (kubernetes_ && request.client_id == kubernetes_->client_id) {
+    return Fail(Code::kFailedPrecondition,
+                "client_id: the keys of " + Quoted(request.client_id) + " sign service account tokens alone");
+  }
   const auto entry = Find(request.client_id);
   return entry ? Claims(**entry, request) : std::unexpected(entry.error());
+}
+
+Status Policy::AdmitKubernetes(const Caller& caller) const {
+  return kubernetes_ && IsListed(caller, {kubernetes_->caller}) ? Status()
+                                                                : Denied(caller, "have service account tokens signed");
+}
+
+Result<ApprovedClaims> Policy::ApproveServiceAccountToken(const Caller& caller, std::string_view segment) const {
+  RETURN_IF_ERROR(AdmitKubernetes(caller));
+  ASSIGN_OR_RETURN(const auto* const entry, Find(kubernetes_->client_id));
+  ASSIGN_OR_RETURN(auto token, ServiceAccountToken::Vet(*kubernetes_, segment, clock_()));
+  ApprovedClaims approved;
+  approved.client_id_ = entry->client.client_id;
+  approved.profile_ = entry->profile;
+  approved.audience_ = std::move(token.audience);
+  approved.subject_ = std::move(token.subject);
+  approved.jti_ = std::move(token.jti);
+  approved.issued_at_ = token.issued_at;
+  approved.expires_at_ = token.expires_at;
+  approved.json_ = std::move(token.json);
+  return approved;
 }
 
 // `subject`: what the caller named; empty: nothing.

@@ -17,6 +17,7 @@
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/key_limits.h"
+#include "assertion/kubernetes_signer.h"
 #include "assertion/random.h"
 #include "assertion/rate.h"
 #include "assertion/two_person_rule.h"
@@ -46,7 +47,8 @@ class Policy {
   static constexpr std::size_t kMaxScopeOctets = 2048;
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
-         TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {});
+         TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {},
+         std::optional<KubernetesSigner> kubernetes = {});
 
   const TwoPersonRule& two_person_rule() const { return two_person_rule_; }
   const KeyLimits& key_limits() const { return key_limits_; }
@@ -55,8 +57,19 @@ class Policy {
   // field.
   Result<ApprovedClaims> Approve(const Caller& caller, const AssertionRequest& request) const;
 
-  // Like Approve, for an operator that tests a key: checks neither the caller nor its rate.
+  // Like Approve, for an operator that tests a key: checks neither the caller nor its rate. FAILED_PRECONDITION: the
+  // client's keys sign service account tokens alone.
   Result<ApprovedClaims> ApproveTrial(const AssertionRequest& request) const;
+
+  // Null: no kube-apiserver is served.
+  const KubernetesSigner* kubernetes() const { return kubernetes_ ? &*kubernetes_ : nullptr; }
+
+  // Requires that the caller is the configured kube-apiserver.
+  Status AdmitKubernetes(const Caller& caller) const;
+
+  // The claims of a service account token, vetted (ServiceAccountToken::Vet) and otherwise as kube-apiserver wrote
+  // them. Allowed for the configured kube-apiserver, whose rate is not limited.
+  Result<ApprovedClaims> ApproveServiceAccountToken(const Caller& caller, std::string_view segment) const;
 
   // Allowed for the client's callers and for operators with any role.
   Result<const Client*> FindForReading(const Caller& caller, std::string_view client_id) const;
@@ -99,6 +112,7 @@ class Policy {
   Random random_;
   TwoPersonRule two_person_rule_;
   KeyLimits key_limits_;
+  std::optional<KubernetesSigner> kubernetes_;
   std::unique_ptr<RateLimit> limit_;  // null: no limit
 };
 

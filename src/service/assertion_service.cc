@@ -6,6 +6,7 @@
 
 #include "jws/compact.h"
 #include "jws/thumbprint.h"
+#include "service/deadline.h"
 #include "service/message.h"
 #include "service/status.h"
 #include "service/struct_json.h"
@@ -14,16 +15,6 @@
 
 namespace assertion::service {
 namespace {
-
-// No call waits longer for the token, whatever its own deadline.
-constexpr std::chrono::seconds kLongestWait{30};
-
-std::chrono::steady_clock::time_point DeadlineOf(const grpc::CallbackServerContext& context) {
-  // gRPC tells the time of day; a call without a deadline has one in the far future.
-  const auto left = context.deadline() - std::chrono::system_clock::now();
-  return std::chrono::steady_clock::now() +
-         std::min<std::chrono::steady_clock::duration>(left, std::chrono::steady_clock::duration(kLongestWait));
-}
 
 Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertionRequest& request) {
   if (!request.has_lifetime()) {

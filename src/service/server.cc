@@ -5,7 +5,6 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/resource_quota.h>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -21,27 +20,22 @@
 #include "assertion/mutex.h"
 #include "observe/log.h"
 #include "service/assertion_service.h"
+#include "service/external_jwt_server.h"
+#include "service/grpc_limits.h"
 #include "service/heartbeat.h"
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
 #include "service/peers.h"
-#include "service/reflections.h"
 #include "service/tls_listener.h"
 
 namespace assertion::service {
 namespace {
 
-constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims, and room to name the error when there are more
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::size_t kMib = 1U << 20;
 constexpr std::size_t kMostMoreMemory = 256 * kMib;  // than at the start; then unlisted peers are disconnected
 constexpr std::size_t kMostKeptMemory = 64 * kMib;   // more than at the start; then free memory is given back
 constexpr std::chrono::milliseconds kLongestSweepInterval{10'000};
-constexpr int kMostStreams = 100;  // calls at once on one connection
-constexpr int kMostReflectionThreads = 16;
-constexpr int kMaxHeaderOctets = 8 * 1024;
-
-int Milliseconds(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
 
 // Memory of this process, in octets; 0 when the kernel does not tell.
 std::size_t Resident() {
@@ -70,32 +64,6 @@ void LogForProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/, 
 }
 #endif
 
-void SetLimits(grpc::ServerBuilder& builder, const Limits& limits) {
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(limits.connection_age));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_grace));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderOctets);
-  // Pings are not limited: gRPC 1.51 keeps 4.5 KB for each ping that is too early until the connection is closed, which
-  // can take hundreds of megabytes in a second. An answered ping costs 0.1 us and no memory.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-  // A call that declares compressed messages is UNIMPLEMENTED at its headers. Nothing is ever decompressed.
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
-  // gRPC's own reflection service is open to every peer and occupies a thread per open stream. Beyond this number of
-  // threads a reflection call is RESOURCE_EXHAUSTED. Our services need none of these threads.
-  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-  interceptors.push_back(Reflections::NewFactory());
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
-  grpc::ResourceQuota quota("assertiond");
-  quota.SetMaxThreads(kMostReflectionThreads);
-  builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
-  // A silent connection would otherwise delay the stop by gRPC's default of 120 s.
-  builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(HandshakeTurns::kHandshakeLimit));
-}
-
 }  // namespace
 
 struct Server::Parts {
@@ -113,13 +81,16 @@ struct Server::Parts {
 
   // Starts to accept connections. The server must run.
   Status Accept(ConnectionLimits connections) {
-    connections.acceptors = tls_listener ? 2 : 1;
+    connections.acceptors = 1U + (tls_listener ? 1U : 0U) + (kubernetes ? 1U : 0U);
     if (const auto fitting = FittingConnections(connections); fitting < connections.total) {
       spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
                    fitting, connections.total);
     }
     if (tls_listener) {
       RETURN_IF_ERROR(tls_listener->Start(connections));
+    }
+    if (kubernetes) {
+      RETURN_IF_ERROR(kubernetes->Accept(connections));
     }
     connections.handshakes = 0;  // no handshake: the kernel knows the user at once
     const auto listed = [this](const std::string& peer) {
@@ -154,7 +125,9 @@ struct Server::Parts {
     malloc_trim(0);  // memory that is free and only kept does not count
     if (const auto resident = Resident(); resident >= at_start + kMostMoreMemory) {
       const MutexLock lock(listening);
-      if (const auto ended = peers->EndUnlisted(AllConnections(), *policy_in_force.load()); ended > 0) {
+      const auto ended =
+          peers->EndUnlisted(AllConnections(), *policy_in_force.load()) + (kubernetes ? kubernetes->EndStrangers() : 0);
+      if (ended > 0) {
         shed.Write(spdlog::level::warn, std::to_string(ended) +
                                             " connections of unlisted peers are ended: the server has " +
                                             std::to_string(resident / kMib) + " MiB");
@@ -170,6 +143,9 @@ struct Server::Parts {
     if (tls_listener) {
       tls_listener->Stop();
     }
+    if (kubernetes) {
+      kubernetes->StopListening();
+    }
   }
 
   const std::shared_ptr<Peers> peers = std::make_shared<Peers>();
@@ -181,6 +157,7 @@ struct Server::Parts {
   AwaitedMessages awaited;
   AssertionService assertion_service;
   KeyAdminService key_admin_service;
+  std::unique_ptr<ExternalJwtServer> kubernetes;  // null: no kube-apiserver is served
   std::unique_ptr<grpc::Server> server;
   SparingLog shed;
   Heartbeat heartbeat;
@@ -206,6 +183,11 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
     ASSIGN_OR_RETURN(const auto hsm, hsms.ByName(addresses.tls->hsm));
     ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));
     parts->tls_listener = std::move(tls);
+  }
+  if (addresses.kubernetes) {  // before the next two lines, which would add health and reflection to it
+    ASSIGN_OR_RETURN(parts->kubernetes,
+                     ExternalJwtServer::New(*addresses.kubernetes, policy, hsms, *parts->peers,
+                                            {.log = audit, .refusals = &parts->refusals}, tally, limits));
   }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -241,6 +223,9 @@ void Server::Watch(const Limits& limits) {
     while (!waiting.wait_for(lock, stop, wake, [&stop] { return stop.stop_requested(); })) {
       parts_->assertion_service.EndStreamsOlderThan(limits.stream_age, limits.message_wait);
       parts_->awaited.EndOlderThan(limits.message_wait);
+      if (parts_->kubernetes) {
+        parts_->kubernetes->EndCallsOlderThan(limits.message_wait);
+      }
       parts_->LimitMemory(at_start);
       if (const auto now = std::chrono::steady_clock::now(); now >= next) {
         next = now + interval;
@@ -278,9 +263,13 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->StopListening();
     parts_->assertion_service.EndStreams();
     parts_->awaited.EndAll();
-    parts_->server->Shutdown(std::chrono::system_clock::now() + grace);
+    const auto deadline = std::chrono::system_clock::now() + grace;
+    parts_->server->Shutdown(deadline);
     parts_->server->Wait();
     parts_->server.reset();
+    if (parts_->kubernetes) {
+      parts_->kubernetes->Stop(deadline);
+    }
     {
       const MutexLock lock(parts_->listening);
       parts_->listener.reset();

@@ -13,35 +13,29 @@
 #include "keys/administered_hsm.h"
 #include "observe/assertion_tally.h"
 #include "policy/policy.h"
-#include "service/connections.h"
+#include "service/connection_limits.h"
+#include "service/external_jwt_server.h"
+#include "service/grpc_limits.h"
 #include "service/tls_options.h"
 #include "signing/hsm_group.h"
 #include "x509/server_context.h"
 
 namespace assertion::service {
 
-// Time limits. The defaults are those of the program; tests use shorter ones.
-struct Limits {
-  std::chrono::milliseconds connection_age = std::chrono::minutes(5);
-  std::chrono::milliseconds connection_grace = std::chrono::seconds(10);  // for calls that are open then
-  std::chrono::milliseconds stream_age = std::chrono::minutes(5);
-  std::chrono::milliseconds message_wait = std::chrono::seconds(30);     // for a call's message, or a stream's first
-  std::chrono::milliseconds refresh_interval = std::chrono::seconds(5);  // how often trust and connections are checked
-};
-
 inline constexpr Rate kUsualRefusals{.per_second = 10, .burst = 100};
 
 // Where the server listens, and its limits.
 struct Addresses {
-  std::string socket_path;            // a Unix domain socket of mode 0660
-  std::optional<gid_t> socket_group;  // unset: the group of the process
-  std::optional<TlsOptions> tls;      // unset: no TCP
-  ConnectionLimits connections{};     // for the socket, and the same again for TLS
-  Rate refusals = kUsualRefusals;     // per peer, answered with their reason and audited one by one
+  std::string socket_path;                            // a Unix domain socket of mode 0660
+  std::optional<gid_t> socket_group;                  // unset: the group of the process
+  std::optional<TlsOptions> tls;                      // unset: no TCP
+  std::optional<ExternalJwtAddress> kubernetes = {};  // unset: no kube-apiserver is served
+  ConnectionLimits connections{};                     // for each socket, and the same again for TLS
+  Rate refusals = kUsualRefusals;                     // per peer, answered with their reason and audited one by one
 };
 
 // The gRPC server: both services, and health (grpc.health.v1) and reflection, which are open to every peer that may
-// connect.
+// connect. Beside it, if configured, the server for kube-apiserver.
 class Server {
  public:
   // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:

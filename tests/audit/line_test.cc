@@ -24,6 +24,19 @@ TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {
   EXPECT_EQ(parsed->members["time"], "1970-01-01T00:00:00.000000Z");
 }
 
+TEST(Line, AServiceAccountTokenIsWrittenWhole) {
+  Event event;
+  event.name = "Sign";
+  event.purpose = "kubernetes";
+  event.subject = "system:serviceaccount:" + std::string(63, 'n') + ':' + std::string(253, 'a');
+  event.expires_at = Time(std::chrono::seconds(1'700'003'600));
+  auto head = Genesis();
+  const auto parsed = ParseLine(Chain(head, Body(event, {})));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->members["subject"], event.subject);
+  EXPECT_EQ(parsed->members["exp"], 1'700'003'600);
+}
+
 TEST(Line, TextOfStrangersIsCutAsItIsWritten) {
   Event event;
   event.name = "CreateAssertion";

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace assertion {
+
+// The service account tokens of one Kubernetes cluster, as the operator configured them: which keys sign them, which
+// kube-apiserver may ask, and what they may say.
+struct KubernetesSigner {
+  static constexpr std::chrono::seconds kShortestMaxLifetime{600};  // kube-apiserver refuses less
+  static constexpr std::chrono::seconds kLongestMaxLifetime = std::chrono::hours(365 * 24);  // and asks for no more
+  static constexpr std::chrono::seconds kClockSkew{60};  // of kube-apiserver and of what verifies the tokens
+  // What kube-apiserver accepts. The first is the default.
+  static constexpr std::array<std::string_view, 4> kAlgorithms = {"RS256", "ES256", "ES384", "ES512"};
+
+  std::string client_id;  // a client without callers, whose keys sign nothing else
+  std::string caller;     // the one identity that is served: "uid:…"
+  std::string issuer;     // iss of every token
+  std::chrono::seconds max_lifetime = std::chrono::hours(24);
+};
+
+}  // namespace assertion
