@@ -14,13 +14,13 @@ struct ReservedClaim {
 
 // RFC 7519 section 4.1, cnf (RFC 7800 section 3.1), and client_id, which some identity servers read from an assertion.
 inline constexpr std::array<ReservedClaim, 9> kReservedClaims = {{
-    {"iss", "is reserved and set by the server"},
-    {"sub", "is reserved and set by the server"},
-    {"aud", "is reserved and set by the server"},
+    {"iss", "is reserved: the client's profile decides it"},
+    {"sub", "is reserved: the client's profile decides it"},
+    {"aud", "is reserved: the client's profile decides it"},
     {"exp", "is reserved and set by the server"},
-    {"nbf", "is reserved: it stands in assertions if the field nbf is true"},
+    {"nbf", "is reserved: it is in assertions if the field nbf is true"},
     {"iat", "is reserved and set by the server"},
-    {"jti", "is reserved and set by the server"},
+    {"jti", "is reserved: the client's profile decides it"},
     {"cnf", "is reserved: it binds a token to a key, which no caller may choose"},
     {"client_id", "is reserved: some identity servers take it for the client, which iss and sub name"},
 }};

@@ -112,7 +112,7 @@ std::unexpected<Error> WrongKind(std::string_view text) {
     why += " (groups are no callers)";
   }
   if (colon == std::string_view::npos) {
-    const bool name = !text.empty() && !FindInvisible(text);
+    const bool name = !text.empty() && !FindInvisible(text) && !text.contains('*');
     return Wrong(why + (ParseNumber(text) ? "; did you mean uid:" + std::string(text) + "?"
                         : name            ? "; did you mean user:" + Shown(text, kMostShown) + "?"
                                           : ""));
@@ -124,7 +124,13 @@ std::unexpected<Error> WrongKind(std::string_view text) {
     meant = near.substr(near.find_last_of(' ') + 1);
     meant.back() = ':';  // instead of the question mark
   }
-  return Wrong(why + (meant.empty() ? "" : "; did you mean " + meant + Shown(rest, kMostShown) + "?"));
+  // A suggestion that would be refused as well is none.
+  const bool fits = meant == "uid:"   ? ParseNumber(rest).has_value()
+                    : meant == "dns:" ? IsHostName(LowerCase(rest))
+                                      : !meant.empty() && !rest.empty();
+  return Wrong(
+      why +
+      (fits ? "; did you mean " + meant + Shown(meant == "dns:" ? LowerCase(rest) : rest, kMostShown) + "?" : ""));
 }
 
 }  // namespace

@@ -47,6 +47,16 @@ std::string ToHttp(const HttpAnswer& answer, bool with_body) {
 
 std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
+// The values of all fields of this name, as one list (RFC 9110 section 5.3).
+std::string List(const http::fields& header, http::field name) {
+  std::string list;
+  const auto [begin, end] = header.equal_range(name);
+  for (auto field = begin; field != end; ++field) {
+    list.append(list.empty() ? "" : ",").append(Text(field->value()));
+  }
+  return list;
+}
+
 }  // namespace
 
 HttpConnection::HttpConnection(Loop& loop, Visitors::Number number, Wire wire)
@@ -168,6 +178,7 @@ void HttpConnection::HandleRequest() {
   const auto& header = parser_.get();
   request_ = {.method = Text(header.method_string()),
               .target = Text(header.target()),
+              .accept = List(header, http::field::accept),
               .if_none_match = Text(header[http::field::if_none_match]),
               .has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0};
   if (HttpPages::IsQuick(request_)) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "jws/thumbprint.h"
+#include "observe/accept.h"
 #include "signing/publications.h"
 #include "x509/certificate.h"
 
@@ -23,6 +24,8 @@ constexpr int kMethodNotAllowed = 405;
 constexpr int kServiceUnavailable = 503;
 constexpr std::chrono::seconds kLongestAge{300};
 constexpr const char* kContentType = "Content-Type";
+constexpr const char* kJwkSetType = "application/jwk-set+json";
+constexpr const char* kJsonType = "application/json";
 constexpr std::string_view kHealth = "/healthz";
 constexpr std::string_view kReadiness = "/readyz";
 constexpr std::string_view kMetrics = "/metrics";
@@ -115,12 +118,28 @@ bool Names(std::string_view if_none_match, std::string_view tag) {
   return false;
 }
 
-// Answers `body`, or that the asker has it already. A new key signs publish_lead after it is published, so what was
-// fetched before may be kept for half of that, and for no longer than it counts here (see KeyRing).
-HttpAnswer Publish(const Client& client, std::chrono::seconds counts_for, const HttpRequest& request, std::string body,
-                   const char* content_type) {
-  const auto tag = "\"" + jws::Sha256Thumbprint(AsBytes(body)) + "\"";
-  const auto age = std::min({kLongestAge, client.publish_lead / 2, counts_for});
+// How long a cache may keep what is published of these keys. A key that takes over is published publish_lead before it
+// signs, and other servers may learn of it half of that later: so half of publish_lead, and no longer than until a
+// key's next instant. Not at all while a key may sign as soon as it is published: with the binding kCertificate, or
+// when no key signs now.
+std::chrono::seconds AgeOf(const Client& client, const ClientKeys& keys, Time now) {
+  auto age = std::min(kLongestAge, client.publish_lead / 2);
+  bool signs = false;
+  for (const auto& entry : keys.keys) {
+    const auto& record = entry.record;
+    signs = signs || record.SignsAt(now);
+    for (const auto instant : {record.publish_from, record.sign_from, record.sign_until, record.publish_until}) {
+      if (instant > now) {
+        age = std::min(age, instant - now);
+      }
+    }
+  }
+  return client.binding == Binding::kJwks && signs ? age : age.zero();
+}
+
+// Answers `body`, or that the asker has it already. Each media type has an entity tag of its own.
+HttpAnswer Publish(std::chrono::seconds age, const HttpRequest& request, std::string body, const char* content_type) {
+  const auto tag = "\"" + jws::Sha256Thumbprint(AsBytes(content_type + ('\n' + body))) + "\"";
   HttpAnswer answer{.status = kOk,
                     .body = {},
                     .headers = {{"ETag", tag}, {"Cache-Control", "public, max-age=" + std::to_string(age.count())}}};
@@ -198,8 +217,13 @@ HttpAnswer HttpPages::AnswerJwks(const std::string& client_id, const HttpRequest
     answer.headers.emplace_back("Cache-Control", "no-store");
     return answer;
   }
-  return Publish(*client, std::chrono::floor<std::chrono::seconds>(counts_for), request,
-                 PublishedJwkSet(hsms_, hsms_.KeysOf(client_id)), "application/jwk-set+json");
+  const auto keys = hsms_.KeysOf(client_id);
+  const auto age =
+      std::min(AgeOf(*client, keys, hsms_.First()->keys.Now()), std::chrono::floor<std::chrono::seconds>(counts_for));
+  auto answer = Publish(age, request, PublishedJwkSet(hsms_, keys),
+                        NamesMediaType(request.accept, kJwkSetType) ? kJwkSetType : kJsonType);
+  answer.headers.emplace_back("Vary", "Accept");
+  return answer;
 }
 
 HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std::string& kid,
@@ -209,7 +233,8 @@ HttpAnswer HttpPages::AnswerCertificate(const std::string& client_id, const std:
     return NoSuchClient();
   }
   const auto key = CertifiedKey(hsms_, client_id, kid);
-  return key ? Publish(*client, kLongestAge, request, x509::ToPem((*key)->chain), "application/pem-certificate-chain")
+  return key ? Publish(AgeOf(*client, hsms_.KeysOf(client_id), hsms_.First()->keys.Now()), request,
+                       x509::ToPem((*key)->chain), "application/pem-certificate-chain")
              : Plain(kNotFound, key.error().message);
 }
 

@@ -15,6 +15,7 @@ namespace assertion {
 struct HttpRequest {
   std::string method;
   std::string target;         // as it was sent, percent-encoded
+  std::string accept;         // all Accept fields, with commas between; empty: none
   std::string if_none_match;  // empty: none
   bool has_content = false;
 };
@@ -27,7 +28,9 @@ struct HttpAnswer {
 
 // The resources of the HTTP interface, for GET and HEAD only:
 //
-//   /clients/{client_id}/jwks.json        the JWK Set (RFC 7517), with Cache-Control and ETag (RFC 9111, RFC 9110)
+//   /clients/{client_id}/jwks.json        the JWK Set (RFC 7517), with Cache-Control and ETag (RFC 9111, RFC 9110), as
+//                                         application/jwk-set+json if Accept names that, else as application/json,
+//                                         which every reader takes
 //   /clients/{client_id}/certificate.pem  the chain of the key that signs now, leaf first; ?kid=… that of another key
 //   /healthz                              200 as long as the process answers
 //   /readyz                               200, or 503 and the reasons

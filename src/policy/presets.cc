@@ -139,6 +139,25 @@ Preset OracleIdcs() {
           .overrides = {"kid", "kids", "header", "subject", "subjects", "grant", "backdate"}};
 }
 
+Preset LemonLdap() {
+  return {.profile = {.name = "lemonldap"},
+          .title = "LemonLDAP::NG 2.21",
+          .source = {.document = "LemonLDAP::NG, Lemonldap::NG::Portal::Lib::OpenIDConnect",
+                     .section = "getEndPointAuthenticationCredentials; JWKS options of a relying party",
+                     .date = "read 2026-11",
+                     .url = "https://gitlab.ow2.org/lemonldap-ng/lemonldap-ng/-/blob/v2.21/lemonldap-ng-portal/lib/"
+                            "Lemonldap/NG/Portal/Lib/OpenIDConnect.pm"},
+          .rules =
+              "iss and sub the client id, which the form names as well; aud and exp present, exp in the future. The "
+              "JWK Set is loaded with the configuration only: reload LemonLDAP::NG after a new key is published and "
+              "before it signs, or every assertion of that key is refused.",
+          .audience_form = AudienceForm::kEither,
+          .audience = kHttps,
+          .client_id = kAnything,
+          .algorithms = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"},
+          .overrides = {"typ", "kid", "kids", "backdate", "nbf"}};
+}
+
 // Clouds and APIs.
 Preset EntraId() {
   return {.profile = {.name = "entra-id", .kid = KidForm::kNone, .header = {HeaderMember::kX5t}, .nbf = true},
@@ -434,10 +453,10 @@ Preset GematikZeta() {
 }  // namespace
 
 std::span<const Preset> Presets() {
-  static const std::vector<Preset> presets = {Wso2(),       Keycloak(), EntraId(),      Okta(),        Auth0(),
-                                              Ping(),       Google(),   Salesforce(),   DocuSign(),    Snowflake(),
-                                              GithubApp(),  Apple(),    SmartBackend(), NhsEngland(),  Fapi2(),
-                                              Rfc7523bis(), Singpass(), LoginGov(),     GematikZeta(), OracleIdcs()};
+  static const std::vector<Preset> presets = {
+      Wso2(),       Keycloak(),   EntraId(),   Okta(),      Auth0(),       Ping(),         Google(),
+      Salesforce(), DocuSign(),   Snowflake(), GithubApp(), Apple(),       SmartBackend(), NhsEngland(),
+      Fapi2(),      Rfc7523bis(), Singpass(),  LoginGov(),  GematikZeta(), OracleIdcs(),   LemonLdap()};
   return presets;
 }
 

@@ -100,7 +100,7 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
     return;
   }
   if constexpr (requires { reply->key().kid(); }) {
-    event.kid = reply->key().kid();
+    event.kid = reply->has_key() ? reply->key().kid() : event.kid;  // a change that waits has no key yet
     NoteOrigin(event);
   }
   const LogTrace trace(event.trace_id);

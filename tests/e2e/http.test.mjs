@@ -28,6 +28,7 @@ describe('the HTTP listener', () => {
       { client_id: 'orders', audiences: [AUDIENCE], binding: 'jwks', publish_lead: '100s' },
       { client_id: ODD, audiences: [AUDIENCE] },
       { client_id: 'keyless', audiences: [AUDIENCE] },
+      { client_id: 'later', audiences: [AUDIENCE], binding: 'jwks' },
     ], { http_listen: '127.0.0.1:0' });
     ({ kid } = await deployment.generateKey('orders'));
     await deployment.generateKey(ODD);
@@ -69,7 +70,7 @@ describe('the HTTP listener', () => {
   it('publishes a JWK Set that a verifier takes', async () => {
     const { status, headers, body } = await ask('/clients/orders/jwks.json');
     assert.equal(status, 200);
-    assert.equal(headers['content-type'], 'application/jwk-set+json');
+    assert.deepEqual([headers['content-type'], headers.vary], ['application/json', 'Accept']);
     assert.equal(headers['cache-control'], 'public, max-age=50');  // half of publish_lead
     assert.equal(headers['x-content-type-options'], 'nosniff');
     const [key, ...others] = JSON.parse(body).keys;
@@ -79,6 +80,45 @@ describe('the HTTP listener', () => {
     const verified = await jwtVerify(await deployment.createAssertion('orders'),
       createRemoteJWKSet(new URL(`${deployment.httpOrigin}/clients/orders/jwks.json`)), { audience: AUDIENCE });
     assert.equal(verified.payload.iss, 'orders');
+  });
+
+  // The grammar is tested in tests/observe/accept_test.cc.
+  it('is application/jwk-set+json for readers that name it', async () => {
+    const path = '/clients/orders/jwks.json';
+    for (const [accept, type] of [
+      ['application/jwk-set+json', 'jwk-set+json'], [['text/html', 'application/jwk-set+json;q=0.5'], 'jwk-set+json'],
+      ['*/*', 'json'], ['application/json, application/*', 'json'], ['application/jwk-set+json;q=0', 'json'],
+      ['"', 'json'], [`application/jwk-set+json;q="${',;\\"'.repeat(1500)}`, 'json'],
+    ]) {
+      const { status, headers } = await ask(path, { headers: { Accept: accept } });
+      assert.deepEqual([status, headers['content-type'], headers.vary], [200, `application/${type}`, 'Accept'], accept);
+    }
+    // A cache that has one of the two does not give it out as the other.
+    const { headers: { etag } } = await ask(path);
+    const known = (accept) => ask(path, { headers: { Accept: accept, 'If-None-Match': etag } });
+    const same = await known('*/*');
+    assert.deepEqual([same.status, same.headers.vary], [304, 'Accept']);
+    assert.equal((await known('application/jwk-set+json')).status, 200);
+  });
+
+  it('lets a cache keep keys until the next change of the schedule', async () => {
+    const age = async (client, page = 'jwks.json') =>
+      Number(/^public, max-age=(\d+)$/.exec((await ask(`/clients/${client}/${page}`)).headers['cache-control'])[1]);
+    // A key may sign as soon as it is published: without a key that signs, and with the binding "certificate".
+    assert.equal(await age('later'), 0);
+    assert.equal(await age(encodeURIComponent(ODD)), 0);
+    assert.equal(await age(encodeURIComponent(ODD), 'certificate.pem'), 0);
+    const first = await deployment.generateKey('later');
+    assert.equal(await age('later'), 300);
+    assert.equal(await age('later', 'certificate.pem'), 300);
+    const next = await deployment.generateKey('later');
+    const { key } = await admin.call('ScheduleKey', { client_id: 'later', kid: next.kid,
+      sign_from: { seconds: Math.floor(Date.now() / 1000) + 1000 }, change: { expected_version: next.version } });
+    assert.notEqual(first.kid, key.kid);
+    const until = Number(key.publish_from.seconds) - Math.floor(Date.now() / 1000);
+    assert.ok(until > 60, `${until} s until it is published`);
+    const left = await age('later');
+    assert.ok(left > 0 && left <= until, `max-age=${left}, published in ${until} s`);
   });
 
   it('answers 304 to who has it already, until it changes', async () => {

@@ -158,6 +158,7 @@ describe('key rotate', () => {
     assert.ok(text.startsWith(`new key ${fresh.kid} for client ${client}: RS256, 2048 bits, published`), text);
     assert.ok(text.includes(`takes over from key ${old.kid} on ${fresh.sign_from} (in `), text);
     assert.match(text, /^ {2}next: nothing where the identity server reads the JWK Set/m);
+    assert.match(text, /with its configuration only \(profile lemonldap\), reload it before that moment/);
     // Counted from when the command was given; published is the key a moment later.
     const lead = seconds(fresh.sign_from) - seconds(fresh.publish_from);
     assert.ok(lead <= 7200 && lead > 7200 - 60, `${lead}`);

@@ -56,7 +56,7 @@ describe('numbers in claims', () => {
       [{ ...number(1), extra_claims_json: '{}' }, /^extra_claims_json: must not be set beside extra_claims$/],
       [{ extra_claims_json: '{"account":1},"sub":"mallory"' }, /^extra_claims_json: octet 14: nothing may follow the object$/],
       [{ extra_claims_json: '{"account":1,"\\u0061ccount":2}' }, /^extra_claims_json: octet 28: the object has a member of this name already$/],
-      [{ extra_claims_json: '{"\\u0053ub":"mallory"}' }, /^extra_claims_json: "Sub" is reserved and set by the server$/],
+      [{ extra_claims_json: '{"\\u0053ub":"mallory"}' }, /^extra_claims_json: "Sub" is reserved: the client's profile decides it$/],
       [{ extra_claims_json: '{"role":1}' }, /^extra_claims_json: "role" is not among the claims allowed for this client$/],
       [{ extra_claims_json: '{"account":01}' }, /^extra_claims_json: octet 13: a number has no zero in front$/],
     ]) {

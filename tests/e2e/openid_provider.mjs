@@ -83,8 +83,13 @@ export class OpenIdProvider {
       code_challenge: createHash('sha256').update(verifier).digest('base64url'),
       code_challenge_method: 'S256',
     });
+    return { code: await this.authorizeAt(`${this.issuer}/auth?${query}`, state), verifier };
+  }
+
+  // Goes from the authorization URL to the redirect, which must have this state. Returns the code.
+  async authorizeAt(url, state) {
     const cookies = new Map();
-    let location = `${this.issuer}/auth?${query}`;
+    let location = url;
     for (let hop = 0; hop < 10; ++hop) {
       const { status, headers, body } = await this.#exchange('GET', location, { cookies });
       assert.ok(headers.location, `a redirect from ${location}, got ${status} ${body}`);
@@ -93,7 +98,7 @@ export class OpenIdProvider {
         const answer = new URL(location).searchParams;
         assert.equal(answer.get('state'), state, location);
         assert.ok(answer.get('code'), location);
-        return { code: answer.get('code'), verifier };
+        return answer.get('code');
       }
     }
     throw new Error(`the provider redirects without end, last to ${location}`);

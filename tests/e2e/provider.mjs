@@ -124,6 +124,8 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'reports'],
   features: {
     devInteractions: { enabled: false }, clientCredentials: { enabled: true },
+    resourceIndicators: { getResourceServerInfo: (context, resource) => ({ scope: 'reports', audience: resource,
+      accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }) },
     ...options.strict ? { fapi: { enabled: true, profile: '2.0' } } : {},
   },
   async assertJwtClientAuthClaimsAndHeader(context, claims, header) {

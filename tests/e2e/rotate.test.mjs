@@ -19,7 +19,7 @@ describe('key rotate --publish wso2', () => {
   before(async () => {
     provider = await OpenIdProvider.start();
     standIn = await Wso2StandIn.start({ provider });
-    deployment = await deploymentFor(standIn, Array.from({ length: 9 }, (unused, at) =>
+    deployment = await deploymentFor(standIn, Array.from({ length: 10 }, (unused, at) =>
       ({ client_id: `client-${at}`, audiences: [provider.tokenEndpoint, ELSEWHERE] })));
   });
 
@@ -48,6 +48,15 @@ describe('key rotate --publish wso2', () => {
   const kidOfSlot = () => calculateJwkThumbprint(
     new X509Certificate(standIn.slot(application).value).publicKey.export({ format: 'jwk' }));
   const published = (stderr) => /key ([\w-]{43}) is published and does not sign/.exec(stderr)?.[1];
+
+  it('makes the key on the HSM that --hsm names, or none', async () => {
+    const old = await signing();
+    const { status, stderr } = await rotate('--hsm', 'elsewhere');
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^assertionctl: hsm: /);
+    assert.equal(await signing(), old);
+    assert.deepEqual(standIn.requests.filter(({ method }) => method !== 'GET'), []);
+  });
 
   it('switches under load; assertions are refused for no longer than it says', async () => {
     const old = await signing();

@@ -132,9 +132,8 @@ describe('the two-person rule', () => {
 
     const log = readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
       .map((line) => JSON.parse(line)).filter((line) => line.change === pending.id);
-    assert.deepEqual(log.map(({ event, caller }) => [event, caller]),
-      [['RevokeKey', 'dns:anna.example.org'], ['ApproveChange', 'dns:ben.example.org']]);
-    assert.equal(log[1].kid, pending.kid);
+    assert.deepEqual(log.map(({ event, caller, kid }) => [event, caller, kid]),
+      [['RevokeKey', 'dns:anna.example.org', pending.kid], ['ApproveChange', 'dns:ben.example.org', pending.kid]]);
   });
 
   it('a withdrawn key is destroyed by two, with assertionctl as one of them', async () => {

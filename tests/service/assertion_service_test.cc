@@ -130,7 +130,7 @@ TEST_F(AssertionServiceTest, ClaimsThatAreNotAllowedOrReserved) {
   ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims: \"role\" is not among the claims allowed for this client");
   claims.clear();
   claims["sub"].set_string_value("admin");
-  ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims: \"sub\" is reserved and set by the server");
+  ExpectRefused(StatusCode::INVALID_ARGUMENT, "extra_claims: \"sub\" is reserved: the client's profile decides it");
 }
 
 TEST_F(AssertionServiceTest, ClaimsOver8KiB) {

@@ -87,8 +87,14 @@ class CutOver {
     return Wso2Certificate::FromDer(AsBytes(response.der()));
   }
 
+  Result<v1::ListKeysResponse> ListKeys() {
+    v1::ListKeysRequest request;
+    request.set_hsm(options_.hsm);
+    return connection_.ListKeys(request);
+  }
+
   Status MakeKey() {
-    ASSIGN_OR_RETURN(const auto keys, connection_.ListKeys({}));
+    ASSIGN_OR_RETURN(const auto keys, ListKeys());
     for (const auto& key : keys.keys()) {
       if (key.client_id() == options_.client_id && key.state() == v1::KEY_STATE_SIGNING) {
         predecessor_ = key.kid();
@@ -99,6 +105,7 @@ class CutOver {
     }
     v1::RotateKeyRequest request;
     request.set_client_id(options_.client_id);
+    request.set_hsm(options_.hsm);
     FillNewKey(options_.new_key, request);
     const auto version = keys.versions().find(options_.client_id);
     request.mutable_change()->set_expected_version(version == keys.versions().end() ? 0 : version->second);
@@ -110,7 +117,7 @@ class CutOver {
 
   // Reads the present state of the key, and which key signs now.
   Status FindKey() {
-    ASSIGN_OR_RETURN(const auto keys, connection_.ListKeys({}));
+    ASSIGN_OR_RETURN(const auto keys, ListKeys());
     const auto wanted = key_.kid().empty() ? options_.publish.kid : key_.kid();
     bool found = false;
     for (const auto& key : keys.keys()) {

@@ -38,8 +38,9 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
           Relative(sign_from, now) + "); that one is withdrawn on " + InstantText(ToTime(predecessor.publish_until())) +
           "\n";
   return text +
-         "  next: nothing where the identity server reads the JWK Set; where it holds one certificate, put the new "
-         "one there at that moment: assertionctl certificate get " +
+         "  next: nothing where the identity server reads the JWK Set again and again; where it loads it with its "
+         "configuration only (profile lemonldap), reload it before that moment; where it holds one certificate, put "
+         "the new one there at that moment: assertionctl certificate get " +
          named + "\n";
 }
 

@@ -1,0 +1,45 @@
+#include "cli/form.h"
+
+#include <cctype>
+#include <string_view>
+
+#include "assertion/bytes.h"
+
+namespace assertion::cli {
+namespace {
+
+// Encodes all but unreserved characters (RFC 3986 section 2.1).
+std::string PercentEncode(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' || c == '_' || c == '~') {
+      encoded += c;
+    } else {
+      encoded += "%" + Hex(AsBytes({&c, 1}));
+    }
+  }
+  return encoded;
+}
+
+}  // namespace
+
+std::string EncodeForm(const FormFields& fields) {
+  std::string form;
+  for (const auto& [name, value] : fields) {
+    if (!value.empty()) {
+      form.append(form.empty() ? "" : "&").append(PercentEncode(name)).append("=").append(PercentEncode(value));
+    }
+  }
+  return form;
+}
+
+Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields) {
+  return Exchange(endpoint.origin, ca_file,
+                  {.method = "POST",
+                   .path = endpoint.path,
+                   .content_type = "application/x-www-form-urlencoded",
+                   .body = EncodeForm(fields),
+                   .bearer_token = {}});
+}
+
+}  // namespace assertion::cli
