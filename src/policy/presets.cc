@@ -365,7 +365,7 @@ Preset Rfc7523bis() {
           .title = "The successor of RFC 7523, strict (OpenIddict 7, Duende strict, Authelia)",
           .source = {.document = "draft-ietf-oauth-rfc7523bis",
                      .section = "4 (typ and aud of client authentication)",
-                     .date = "-07 of 2026-03-26; IANA's media type names -11, approved, without an RFC number",
+                     .date = "-11 of 2026-04-28, in the RFC Editor's queue, without an RFC number",
                      .url = "https://datatracker.ietf.org/doc/draft-ietf-oauth-rfc7523bis/"},
           .rules =
               "typ client-authentication+jwt; aud the server's issuer and nothing else, as a string; iss and sub "
