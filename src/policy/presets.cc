@@ -92,7 +92,7 @@ Preset Auth0() {
                             "authenticate-with-private-key-jwt"},
           .rules =
               "iss and sub the client id; aud the tenant's URL with its last slash; kid optional, the one that "
-              "Auth0 generated; at most 5 minutes, 1 recommended; each jti once.",
+              "Auth0 generated; exp at most 5 minutes ahead; iss, sub and jti at most 64 characters; each jti once.",
           .audience_form = AudienceForm::kString,
           .audience = {.fits = [](std::string_view text) { return IsHttps(text) && text.ends_with('/'); },
                        .wanted = "the tenant's https URL with a slash at the end"},
@@ -384,7 +384,7 @@ Preset Rfc7523bis() {
           .title = "The successor of RFC 7523, strict (OpenIddict 7, Duende strict, Authelia)",
           .source = {.document = "draft-ietf-oauth-rfc7523bis",
                      .section = "4 (typ and aud of client authentication)",
-                     .date = "-07 of 2026-03-26; IANA's media type names -11, approved, without an RFC number",
+                     .date = "-11 of 2026-04-28, in the RFC Editor's queue, without an RFC number",
                      .url = "https://datatracker.ietf.org/doc/draft-ietf-oauth-rfc7523bis/"},
           .rules =
               "typ client-authentication+jwt; aud the server's issuer and nothing else, as a string; iss and sub "
@@ -401,12 +401,12 @@ Preset Singpass() {
           .title = "Singpass",
           .source = {.document = "Singpass developer documentation, Authorization Code Grant",
                      .section = "Client Authentication - Client Assertion JWT",
-                     .date = "read 2026-11",
+                     .date = "read 2026-11; for integrations from before FAPI 2.0, until 2026-12-31",
                      .url = "https://docs.developer.singpass.gov.sg/docs/technical-specifications/"
                             "singpass-authentication-api/2.-token-endpoint/authorization-code-grant"},
           .rules =
               "ES256, ES384 or ES512; typ JWT; kid of the registered JWK Set; iss and sub the client id; aud the "
-              "issuer; exp at most 2 minutes after iat; each jti once.",
+              "issuer; exp at most 2 minutes after iat; a jti, as OpenID Connect asks.",
           .audience_form = AudienceForm::kString,
           .audience = kIssuer,
           .client_id = kAnything,
@@ -424,7 +424,7 @@ Preset LoginGov() {
                      .date = "read 2026-11",
                      .url = "https://developers.login.gov/oidc/token/"},
           .rules =
-              "RS256 by the certificate of the partner's configuration; iss and sub the client id; aud the token "
+              "RS256 by the public key of the application's configuration; iss and sub the client id; aud the token "
               "endpoint; jti unguessable; exp short.",
           .audience_form = AudienceForm::kString,
           .audience = kTokenEndpoint,
@@ -438,7 +438,7 @@ Preset GematikZeta() {
           .title = "gematik ZETA",
           .source = {.document = "gematik/zeta, src/schemas/client-assertion-jwt.yaml",
                      .section = "header, payload",
-                     .date = "schema 1.0.0",
+                     .date = "schema 1.0.0 of 2026-07-28",
                      .url = "https://github.com/gematik/zeta/blob/main/src/schemas/client-assertion-jwt.yaml"},
           .rules =
               "ES256; typ JWT; jwk the public key, no kid; iss and sub the client id; aud a list with the token "
