@@ -35,6 +35,8 @@ const VOLATILE = {
   kid: ['KID', SHA256],
   n: ['MODULUS', /^[\w-]{342}$/],
   pem: ['PEM', PEM],
+  proof: ['JWT', COMPACT],
+  request_object: ['JWT', COMPACT],
   requested_by: ['CALLER', /^uid:\d+$/],
   sequence: ['SEQUENCE', /^[1-9]\d*$/],
   x5c: ['DER', BASE64],
@@ -88,6 +90,7 @@ describe('the API reference', () => {
     authority = await CertificateAuthority.found('example');
     const orders = {
       client_id: 'orders', audiences: ['https://is.example/token'], binding: 'jwks', extra_claims: ['account'],
+      purposes: ['client_assertion', 'dpop', 'request_object'],
     };
     deployment = await Deployment.start([orders], (folder) => ({
       tls: mutualTls(folder, authority.certificate),

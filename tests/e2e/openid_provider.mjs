@@ -17,13 +17,14 @@ export class OpenIdProvider {
   #lines;
   #certificate;
 
-  static async start({ tls = false, clockRate = 1, strict = false } = {}) {
+  static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false } = {}) {
     const provider = new OpenIdProvider();
     const folder = path.join(temporaryFolder(), `provider-${tls ? 'https' : 'http'}${strict ? '-strict' : ''}`);
     mkdirSync(folder);
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
-    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : []];
+    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : [],
+      ...signedRequests ? ['--signed-requests'] : []];
     if (tls) {
       provider.caFile = path.join(folder, 'ca.pem');
       options.push('--tls-certificate', provider.caFile);
@@ -33,6 +34,7 @@ export class OpenIdProvider {
     const ready = JSON.parse(await provider.#lines.next(new Deadline(30, 'the OpenID provider to be ready')));
     provider.issuer = ready.issuer;
     provider.tokenEndpoint = ready.token_endpoint;
+    provider.staleNonce = ready.stale_nonce;
     if (tls) provider.#certificate = readFileSync(provider.caFile);
     return provider;
   }
@@ -83,6 +85,11 @@ export class OpenIdProvider {
       code_challenge: createHash('sha256').update(verifier).digest('base64url'),
       code_challenge_method: 'S256',
     });
+    return { code: await this.redirected(query, state), verifier };
+  }
+
+  // Sends the browser to the authorization endpoint, and follows it to the client's redirect. Returns the code.
+  async redirected(query, state) {
     const cookies = new Map();
     let location = `${this.issuer}/auth?${query}`;
     for (let hop = 0; hop < 10; ++hop) {
@@ -93,7 +100,7 @@ export class OpenIdProvider {
         const answer = new URL(location).searchParams;
         assert.equal(answer.get('state'), state, location);
         assert.ok(answer.get('code'), location);
-        return { code: answer.get('code'), verifier };
+        return answer.get('code');
       }
     }
     throw new Error(`the provider redirects without end, last to ${location}`);
