@@ -26,8 +26,8 @@ INTRODUCTION = """# API reference
 
 Do not edit: `cmake --build --preset release --target api-reference` generates this page from the comments in `proto/` and the
 examples in `deploy/docs/api_examples.json`. CTest `api_reference` fails when the page is stale. `tests/e2e/api_reference.test.mjs`
-calls the examples, in the order of that file, on a live server with one client, `orders`, whose binding is `jwks`. It fails when
-an answer has another form than here.
+calls the examples, in the order of that file, on a live server with one client, `orders`, whose binding is `jwks` and whose key
+is for all purposes. It fails when an answer has another form than here.
 
 `deploy/docs/call.py` calls a method with JSON, over the Unix socket or with mutual TLS; `--help` lists its options. The JSON is
 [Protobuf's](https://protobuf.dev/programming-guides/json/): a 64-bit integer and `bytes` (base64) are strings, a `Duration` is

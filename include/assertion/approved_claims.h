@@ -11,9 +11,9 @@
 
 namespace assertion {
 
-// The claims of one assertion after Policy has vetted them: those of the client's profile and the allowed extras, or
-// those of a Kubernetes service account token. Only Policy makes one. It is moved, never copied, up to the queue of the
-// HSM that signs it: one approval, one assertion.
+// The claims of one assertion, DPoP proof, request object or Kubernetes service account token after Policy has vetted
+// them. Only Policy makes one. It is moved, never copied, up to the queue of the HSM that signs it: one approval, one
+// JWT.
 class ApprovedClaims {
  public:
   ApprovedClaims(ApprovedClaims&&) = default;
@@ -23,13 +23,13 @@ class ApprovedClaims {
   ~ApprovedClaims() = default;
 
   const std::string& client_id() const { return client_id_; }
-  const std::shared_ptr<const Profile>& profile() const { return profile_; }
-  const std::string& audience() const { return audience_; }  // empty: no aud
-  const std::string& subject() const { return subject_; }    // empty: the caller named none
-  const std::string& scope() const { return scope_; }        // empty: the caller named none
-  const std::string& jti() const { return jti_; }            // empty: none
+  const std::shared_ptr<const Profile>& profile() const { return profile_; }  // of the client for the purpose
+  const std::string& audience() const { return audience_; }                   // empty: no aud
+  const std::string& subject() const { return subject_; }                     // empty: the caller named none
+  const std::string& scope() const { return scope_; }                         // empty: the caller named none
+  const std::string& jti() const { return jti_; }                             // empty: none
   Time issued_at() const { return issued_at_; }
-  Time expires_at() const { return expires_at_; }
+  Time expires_at() const { return expires_at_; }  // issued_at: no exp
 
   // The JWT Claims Set as JSON (RFC 7519 section 4), without the values of `gaps`.
   const std::string& json() const { return json_; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include "assertion/algorithm.h"
 #include "assertion/profile.h"
+#include "assertion/request_object.h"
 
 namespace assertion {
 
@@ -30,6 +32,7 @@ enum class Binding { kCertificate, kJwks };
 // An OAuth 2.0 client as the operator configured it, and the limits of its assertions.
 struct Client {
   std::string client_id;  // VSCHAR only (RFC 6749 appendix A.1), 1 to 255; by default iss and sub
+  std::vector<Purpose> purposes = {Purpose::kClientAssertion};  // what its key may sign
   Profile profile;
   std::vector<std::string> audiences;  // the first is the default; empty: no aud
   bool audience_as_list = false;       // aud as a JSON array of one member instead of a string
@@ -41,10 +44,13 @@ struct Client {
   // no caller.
   std::vector<std::string> callers;
   std::set<std::string, std::less<>> extra_claims;  // names that a caller may add
+  RequestObjectRules request_object;                // for Purpose::kRequestObject
   Binding binding = Binding::kCertificate;
   std::chrono::seconds publish_lead{900};      // kJwks: how long a key is published before it signs
   bool imported_keys = false;                  // true: operators may import private keys that others made
   bool sign_with_expired_certificate = false;  // true: the identity server ignores the certificate's validity
+
+  bool IsFor(Purpose purpose) const { return std::ranges::find(purposes, purpose) != purposes.end(); }
 
   // The time that a key must stay published after its last signature: until that assertion has expired everywhere.
   std::chrono::seconds publish_overlap() const { return max_lifetime + clock_skew; }

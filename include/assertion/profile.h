@@ -24,6 +24,10 @@ enum class JtiForm { kUuid, kHex, kNone };
 // authorization grant. kBearerToken: an API takes it as the bearer token itself.
 enum class Grant { kClientAuthentication, kJwtBearer, kBearerToken };
 
+// What a client's key signs for callers. kClientAssertion: assertions, whatever their grant. kDpop: DPoP proofs (RFC
+// 9449). kRequestObject: authorization requests as JWTs (RFC 9101).
+enum class Purpose { kClientAssertion, kDpop, kRequestObject };
+
 template <typename Value>
 struct ProfileWord {
   Value value;
@@ -47,6 +51,10 @@ inline constexpr std::array<ProfileWord<Grant>, 3> kGrants = {{{Grant::kClientAu
                                                                {Grant::kJwtBearer, "jwt-bearer"},
                                                                {Grant::kBearerToken, "bearer-token"}}};
 
+inline constexpr std::array<ProfileWord<Purpose>, 3> kPurposes = {{{Purpose::kClientAssertion, "client_assertion"},
+                                                                   {Purpose::kDpop, "dpop"},
+                                                                   {Purpose::kRequestObject, "request_object"}}};
+
 template <typename Value, std::size_t Count>
 constexpr std::string_view NameOf(const std::array<ProfileWord<Value>, Count>& words, Value value) {
   return std::ranges::find(words, value, &ProfileWord<Value>::value)->name;
@@ -54,8 +62,8 @@ constexpr std::string_view NameOf(const std::array<ProfileWord<Value>, Count>& w
 
 inline constexpr std::string_view kDefaultProfile = "wso2";
 
-// The form of a client's assertions: header, claims, and which of them a caller may choose. The initial values are
-// those of WSO2 Identity Server. See preset.h for the other presets.
+// The form of what a client's key signs for one purpose: header, claims, and which of them a caller may choose. The
+// initial values are those of assertions for WSO2 Identity Server. See preset.h for the other presets.
 struct Profile {
   std::string name{kDefaultProfile};
   std::string typ = "JWT";  // empty: no typ
@@ -73,6 +81,7 @@ struct Profile {
   JtiForm jti = JtiForm::kUuid;
   std::size_t jti_length = 32;  // kHex: digits, 32 to 64
   Grant grant = Grant::kClientAuthentication;
+  Purpose purpose = Purpose::kClientAssertion;
 
   friend bool operator==(const Profile&, const Profile&) = default;
 };

@@ -17,9 +17,12 @@ struct Event {
   std::string client_id;
   std::string audience;
   std::string profile;  // of the client, unless it is the default
-  std::string purpose;  // of the assertion, unless it is client authentication: jwt-bearer, bearer-token or kubernetes
+  // jwt-bearer or bearer-token of an assertion, dpop, request_object, kubernetes; empty: client authentication
+  std::string purpose;
   std::string subject;  // that the caller named
   std::string scope;    // that the caller named
+  std::string htm;      // of a DPoP proof: the HTTP method
+  std::string htu;      // of a DPoP proof: the URL
   std::string jti;
   std::string kid;
   std::string_view origin;  // of the key, unless assertiond generated it; see OriginNote

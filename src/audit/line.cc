@@ -106,6 +106,8 @@ std::string Body(const Event& event, TimePoint now) {
   add("purpose", event.purpose);
   add("subject", event.subject, kLongestSubject);
   add("scope", event.scope, kLongestAudience);
+  add("htm", event.htm);
+  add("htu", event.htu, kLongestAudience);
   line.Add("jti", event.jti);
   add("kid", event.kid);
   line.Add("origin", event.origin);

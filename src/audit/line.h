@@ -30,8 +30,8 @@ struct Head {
 Head Genesis();
 
 // The body of an event's line, ready to be chained: everything except sequence and prev. ASCII only, so that a line
-// shown on a terminal cannot control it. Text of callers is cut at 256 octets, an audience at 1024, and text of peers
-// that are not entitled at 64 octets as written.
+// shown on a terminal cannot control it. Text of callers is cut at 256 octets, an audience or a URL at 1024, and text
+// of peers that are not entitled at 64 octets as written.
 std::string Body(const Event& event, std::chrono::system_clock::time_point now);
 std::string Body(const nlohmann::ordered_json& members, std::string_view event,
                  std::chrono::system_clock::time_point now);

@@ -1,8 +1,13 @@
 #include "cli/bearer_token.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
+#include <span>
+#include <string_view>
 
 #include "p11/private_file.h"
 
@@ -20,19 +25,44 @@ bool IsBearerToken(std::string_view text) {
          });
 }
 
+// `where`: where the octets come from, for the error.
+Result<std::string> TokenIn(std::span<const unsigned char> octets, const std::string& where) {
+  std::string token(octets.begin(), octets.end());
+  if (token.ends_with('\n')) {
+    token.pop_back();
+  }
+  if (octets.size() >= kMostOctets || !IsBearerToken(token)) {
+    return Fail(Code::kPinUnreadable, where + " must hold one access token and nothing else");
+  }
+  return token;
+}
+
 }  // namespace
 
 Result<std::string> ReadBearerToken(const std::string& path) {
   std::array<unsigned char, kMostOctets> octets{};
   ASSIGN_OR_RETURN(const auto size, p11::ReadPrivateFile("token file", path, octets));
-  std::string token(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(size));
-  if (token.ends_with('\n')) {
-    token.pop_back();
+  return TokenIn(std::span(octets).first(size), "the token file " + path);
+}
+
+Result<std::string> ReadBearerToken(int descriptor) {
+  const auto where = "descriptor " + std::to_string(descriptor);
+  std::array<unsigned char, kMostOctets> octets{};
+  std::size_t size = 0;
+  while (size < octets.size()) {
+    const auto got = read(descriptor, octets.data() + size, octets.size() - size);
+    if (got == -1 && errno == EINTR) {
+      continue;
+    }
+    if (got == -1) {
+      return Fail(Code::kPinUnreadable, where + " cannot be read for an access token");
+    }
+    if (got == 0) {
+      break;
+    }
+    size += static_cast<std::size_t>(got);
   }
-  if (size == octets.size() || !IsBearerToken(token)) {
-    return Fail(Code::kPinUnreadable, "the token file " + path + " must hold one access token and nothing else");
-  }
-  return token;
+  return TokenIn(std::span(octets).first(size), where);
 }
 
 }  // namespace assertion::cli

@@ -10,4 +10,7 @@ namespace assertion::cli {
 // no message ever holds the token.
 Result<std::string> ReadBearerToken(const std::string& path);
 
+// Reads an access token from an open descriptor, up to its end.
+Result<std::string> ReadBearerToken(int descriptor);
+
 }  // namespace assertion::cli

@@ -190,6 +190,14 @@ Status Connection::CreateAssertions(const v1::CreateAssertionRequest& request, s
   return {};
 }
 
+Result<v1::CreateDpopProofResponse> Connection::CreateDpopProof(const v1::CreateDpopProofRequest& request) {
+  return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateDpopProof, request);
+}
+
+Result<v1::CreateRequestObjectResponse> Connection::CreateRequestObject(const v1::CreateRequestObjectRequest& request) {
+  return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateRequestObject, request);
+}
+
 Result<v1::GetCertificateResponse> Connection::GetCertificate(const v1::GetCertificateRequest& request) {
   return Call(stubs_->assertions, &v1::AssertionService::Stub::GetCertificate, request);
 }

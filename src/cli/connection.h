@@ -28,6 +28,8 @@ class Connection {
   Status CreateAssertions(const v1::CreateAssertionRequest& request, std::uint64_t count,
                           const std::function<bool(Result<v1::CreateAssertionResponse>)>& use);
 
+  Result<v1::CreateDpopProofResponse> CreateDpopProof(const v1::CreateDpopProofRequest& request);
+  Result<v1::CreateRequestObjectResponse> CreateRequestObject(const v1::CreateRequestObjectRequest& request);
   Result<v1::GetCertificateResponse> GetCertificate(const v1::GetCertificateRequest& request);
   Result<v1::GetJwksResponse> GetJwks(const v1::GetJwksRequest& request);
   Result<v1::GenerateKeyResponse> GenerateKey(const v1::GenerateKeyRequest& request);

@@ -45,6 +45,10 @@ void AddVerbs(Command& assertionctl) {
   auto assertion = assertionctl.AddNoun("assertion", "Client assertions (RFC 7523)");
   AddAssertionCreate(assertion);
   AddAssertionInspect(assertion);
+  auto dpop = assertionctl.AddNoun("dpop", "DPoP proofs (RFC 9449)");
+  AddDpopCreate(dpop);
+  auto request_object = assertionctl.AddNoun("request-object", "Authorization requests as JWTs (RFC 9101)");
+  AddRequestObjectCreate(request_object);
   auto certificate = assertionctl.AddNoun("certificate", "X.509 certificates");
   AddCertificateGet(certificate);
   auto jwks = assertionctl.AddNoun("jwks", "JWK Sets (RFC 7517)");

@@ -9,6 +9,10 @@ class Command;
 void AddAssertionCreate(Command& assertion);
 void AddAssertionInspect(Command& assertion);
 
+void AddDpopCreate(Command& dpop);
+
+void AddRequestObjectCreate(Command& request_object);
+
 void AddCertificateGet(Command& certificate);
 
 void AddJwksGet(Command& jwks);

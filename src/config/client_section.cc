@@ -184,18 +184,25 @@ std::vector<std::string> TakeCallers(Fields& entry, Identities& identities) {
 Client ReadClient(Fields entry, const std::string& path, Identities& identities, Config& config) {
   Client client;
   client.client_id = TakeClientId(entry);
-  const auto& preset = ReadProfile(entry, client);
-  client.audiences = TakeAudiences(entry, preset, config.warnings);
-  ReadAudienceForm(entry, preset, client);
-  ReadLifetimes(entry, client, config.warnings, path);
+  ReadPurposes(entry, client);
+  const Preset* preset = nullptr;  // null: nothing is signed for a party that has one
+  if (IsForDpopAlone(client)) {
+    ReadBackdate(entry, client.profile);
+  } else {
+    preset = &ReadProfile(entry, client);
+    client.audiences = TakeAudiences(entry, *preset, config.warnings);
+    ReadAudienceForm(entry, *preset, client);
+    ReadLifetimes(entry, client, config.warnings, path);
+  }
+  ReadRequestObject(entry, client);
   ReadBinding(entry, client, config.refresh_interval, config.warnings, path);
   client.algorithm = TakeAlgorithm(entry, client.algorithm);
   client.imported_keys = entry.TakeBool("imported_keys", client.imported_keys);
   client.extra_claims = TakeExtraClaims(entry, client.profile);
   client.callers = TakeCallers(entry, identities);
   entry.RefuseTheRest();
-  if (client.algorithm != nullptr) {
-    WarnOfRefusals(client, preset, path, config.warnings);
+  if (client.algorithm != nullptr && preset != nullptr) {
+    WarnOfRefusals(client, *preset, path, config.warnings);
   }
   return client;
 }

@@ -78,6 +78,9 @@ void TakeTyp(Fields& entry, std::string& typ) {
                     });
   if (!fits) {
     entry.Refuse("typ", "must be a media type without \"application/\", for example JWT; or empty for no typ");
+  } else if (const auto lower = LowerCase(*text); lower == "dpop+jwt" || lower == "oauth-authz-req+jwt") {
+    // An assertion must not pass for a DPoP proof or a request object (RFC 8725 section 3.11).
+    entry.Refuse("typ", "is not that of an assertion: the field purposes says what else the key signs");
   }
   typ = *text;
 }
@@ -220,11 +223,10 @@ void ReadSubjectFields(Fields& entry, const Preset& preset, Profile& profile) {
 }
 
 void ReadClaimFields(Fields& entry, const Preset& preset, Profile& profile) {
-  constexpr seconds kLongestBackdate(60);
   constexpr std::int64_t kFewestDigits = 32;  // 128 random bits
   constexpr std::int64_t kMostDigits = 64;
   if (MayDiffer(entry, preset, "backdate")) {
-    profile.backdate = entry.TakeDuration("backdate", seconds(0), kLongestBackdate).value_or(profile.backdate);
+    ReadBackdate(entry, profile);
   }
   if (MayDiffer(entry, preset, "nbf")) {
     profile.nbf = entry.TakeBool("nbf", profile.nbf);
@@ -242,6 +244,11 @@ void ReadClaimFields(Fields& entry, const Preset& preset, Profile& profile) {
 }
 
 }  // namespace
+
+void ReadBackdate(Fields& entry, Profile& profile) {
+  constexpr seconds kLongestBackdate(60);
+  profile.backdate = entry.TakeDuration("backdate", seconds(0), kLongestBackdate).value_or(profile.backdate);
+}
 
 const Preset& ReadProfile(Fields& entry, Client& client) {
   const auto* const name = entry.TakeString("profile", false);

@@ -57,10 +57,19 @@ void ReadClients(Fields& fields, Identities& identities, Config& config);
 // Adds the client whose keys sign service account tokens.
 void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config);
 
+// purpose_fields.cc
+// Before ReadProfile: refuses the fields that have no effect with the client's purposes.
+void ReadPurposes(Fields& entry, Client& client);
+bool IsForDpopAlone(const Client& client);
+// After ReadProfile and the lifetimes.
+void ReadRequestObject(Fields& entry, Client& client);
+
 // profile_fields.cc
 // Reads a client's field profile and the fields that may differ from it, and sets what the preset decides besides:
 // algorithm, lifetimes and the form of aud. Returns the default preset when the name is wrong.
 const Preset& ReadProfile(Fields& entry, Client& client);
+// The field backdate.
+void ReadBackdate(Fields& entry, Profile& profile);
 // Warns of what the other party refuses, as far as the preset knows.
 void WarnOfRefusals(const Client& client, const Preset& preset, const std::string& path,
                     std::vector<std::string>& warnings);

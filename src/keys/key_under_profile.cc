@@ -98,12 +98,13 @@ Result<std::shared_ptr<const KeyUnderProfile>> KeyUnderProfile::New(const Signin
 
 Result<std::shared_ptr<const KeyUnderProfile>> KeptKeyUnderProfile::Get(
     const SigningKey& key, const std::shared_ptr<const Profile>& profile) const {
-  auto kept = kept_.load();
+  auto& slot = kept_.at(static_cast<std::size_t>(profile->purpose));
+  auto kept = slot.load();
   if (kept && kept->profile == profile) {
     return kept;
   }
   ASSIGN_OR_RETURN(kept, KeyUnderProfile::New(key, profile));
-  kept_.store(kept);
+  slot.store(kept);
   return kept;
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -26,12 +27,16 @@ struct KeyUnderProfile {
                                                             std::shared_ptr<const Profile> profile);
 };
 
-// Keeps the texts of a key for the profile that was asked for last: a reload may change the profile while earlier calls
-// are under way. May be used from any thread.
+// Keeps the texts of a key for each purpose's profile that was asked for last: a reload may change the profile while
+// earlier calls are under way. May be used from any thread.
 class KeptKeyUnderProfile {
  public:
   KeptKeyUnderProfile() = default;
-  KeptKeyUnderProfile(KeptKeyUnderProfile&& other) noexcept : kept_(other.kept_.load()) {}
+  KeptKeyUnderProfile(KeptKeyUnderProfile&& other) noexcept {
+    for (std::size_t i = 0; i < kept_.size(); ++i) {
+      kept_.at(i).store(other.kept_.at(i).load());
+    }
+  }
   KeptKeyUnderProfile& operator=(KeptKeyUnderProfile&&) = delete;
   KeptKeyUnderProfile(const KeptKeyUnderProfile&) = delete;
   KeptKeyUnderProfile& operator=(const KeptKeyUnderProfile&) = delete;
@@ -42,7 +47,7 @@ class KeptKeyUnderProfile {
                                                      const std::shared_ptr<const Profile>& profile) const;
 
  private:
-  mutable std::atomic<std::shared_ptr<const KeyUnderProfile>> kept_;
+  mutable std::array<std::atomic<std::shared_ptr<const KeyUnderProfile>>, kPurposes.size()> kept_;  // by Purpose
 };
 
 }  // namespace assertion

@@ -3,59 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 
-#include "assertion/bytes.h"
-#include "assertion/foreign_text.h"
 #include "assertion/reserved_claims.h"
 #include "assertion/spiffe_id.h"
-#include "jws/object_text.h"
+#include "policy/jti.h"
+#include "policy/requested.h"
 #include "policy/service_account_token.h"
 
 namespace assertion {
 namespace {
 
-constexpr std::size_t kMostShown = 80;  // octets of a caller's text
-
-std::string Quoted(std::string_view text) { return assertion::Quoted(text, kMostShown); }
-
-// RFC 9562 section 5.4: 122 random bits, the version and the variant.
-std::string Uuid4(std::span<std::uint8_t, 16> octets) {
-  octets[6] = (octets[6] & 0x0FU) | 0x40U;
-  octets[8] = (octets[8] & 0x3FU) | 0x80U;
-  auto text = Hex(octets);
-  for (const std::size_t position : {8U, 13U, 18U, 23U}) {
-    text.insert(position, 1, '-');
-  }
-  return text;
-}
-
-// Empty when the profile has none.
-Result<std::string> NewJti(const Profile& profile, const Random& random) {
-  if (profile.jti == JtiForm::kNone) {
-    return std::string();
-  }
-  std::array<std::uint8_t, 32> octets{};
-  if (!random(octets)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
-  return profile.jti == JtiForm::kUuid ? Uuid4(std::span(octets).first<16>())
-                                       : Hex(octets).substr(0, profile.jti_length);
-}
-
-// The index of the audience.
-Result<std::size_t> Audience(const Client& client, std::string_view wanted) {
-  if (wanted.empty()) {
-    return 0U;
-  }
-  const auto found = std::ranges::find(client.audiences, wanted);
-  if (found == client.audiences.end()) {
-    return Fail(Code::kInvalidArgument, "audience: " + Quoted(wanted) + " is not configured for client " +
-                                            Quoted(client.client_id) + "; it must match octet for octet");
-  }
-  return static_cast<std::size_t>(found - client.audiences.begin());
-}
+std::string Quoted(std::string_view text) { return QuotedRequest(text); }
 
 // `pattern` is the subject itself, or has one "*" that stands for one or more of A-Z a-z 0-9 . _ + -.
 bool MatchesSubject(std::string_view pattern, std::string_view subject) {
@@ -119,19 +78,6 @@ Result<std::string> Scope(const Client& client, std::string_view wanted) {
   return text;
 }
 
-Result<std::chrono::seconds> Lifetime(const Client& client, std::optional<std::chrono::seconds> wanted) {
-  const auto lifetime = wanted.value_or(client.default_lifetime);
-  if (lifetime <= std::chrono::seconds::zero()) {
-    return Fail(Code::kInvalidArgument, "lifetime: must be at least 1s");
-  }
-  if (lifetime > client.max_lifetime) {
-    return Fail(Code::kInvalidArgument, "lifetime: " + std::to_string(lifetime.count()) +
-                                            "s is above this client's maximum of " +
-                                            std::to_string(client.max_lifetime.count()) + "s");
-  }
-  return lifetime;
-}
-
 Status AllowClaim(const Client& client, std::string_view name, const std::string& field) {
   if (const auto* const reserved = FindReservedClaim(name); reserved != nullptr) {
     return Fail(Code::kInvalidArgument, field + ": " + Quoted(name) + " " + std::string(reserved->why));
@@ -143,49 +89,27 @@ Status AllowClaim(const Client& client, std::string_view name, const std::string
   return {};
 }
 
-std::unexpected<Error> TooManyOctets(const std::string& field) {
-  return Fail(Code::kInvalidArgument,
-              field + ": more than " + std::to_string(Policy::kMaxExtraClaimsOctets) + " octets as JSON");
-}
-
-// The members as JSON, without braces.
-Result<std::string> ExtraClaims(const Client& client, const nlohmann::json& claims) {
-  const std::string field = "extra_claims";
-  for (const auto& [name, value] : claims.items()) {
-    RETURN_IF_ERROR(AllowClaim(client, name, field));
+// The form of what the client's key signs for the purpose; null: not one of the client's purposes.
+std::shared_ptr<const Profile> ProfileFor(const Client& client, Purpose purpose) {
+  if (!client.IsFor(purpose)) {
+    return nullptr;
   }
-  auto text = claims.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  if (text.size() > Policy::kMaxExtraClaimsOctets) {
-    return TooManyOctets(field);
+  switch (purpose) {
+    case Purpose::kClientAssertion:
+      return std::make_shared<const Profile>(client.profile);
+    case Purpose::kDpop:  // RFC 9449 section 4.2; the profile says nothing about proofs
+      return std::make_shared<const Profile>(Profile{.typ = "dpop+jwt",
+                                                     .kid = KidForm::kNone,
+                                                     .header = {HeaderMember::kJwk},
+                                                     .backdate = client.profile.backdate,
+                                                     .purpose = Purpose::kDpop});
+    case Purpose::kRequestObject:
+      break;
   }
-  return text.substr(1, text.size() - 2);
-}
-
-// The members as the caller wrote them, without braces.
-Result<std::string> ExtraClaims(const Client& client, std::string_view json) {
-  const std::string field = "extra_claims_json";
-  if (json.size() > Policy::kMaxExtraClaimsOctets) {
-    return TooManyOctets(field);
-  }
-  const auto claims = jws::ParseObjectText(json);
-  if (!claims) {
-    return Fail(claims.error().code, field + ": " + claims.error().message);
-  }
-  for (const auto& member : claims->members) {
-    RETURN_IF_ERROR(AllowClaim(client, member.name, field));
-  }
-  return std::string(claims->inside);
-}
-
-// The members as JSON, without braces; empty when the request has none.
-Result<std::string> ExtraClaims(const Client& client, const AssertionRequest& request) {
-  if (request.extra_claims != nullptr && !request.extra_claims_json.empty()) {
-    return Fail(Code::kInvalidArgument, "extra_claims_json: must not be set beside extra_claims");
-  }
-  if (!request.extra_claims_json.empty()) {
-    return ExtraClaims(client, request.extra_claims_json);
-  }
-  return request.extra_claims == nullptr ? std::string() : ExtraClaims(client, *request.extra_claims);
+  auto profile = client.profile;
+  profile.typ = "oauth-authz-req+jwt";  // RFC 9101 section 10.8
+  profile.purpose = Purpose::kRequestObject;
+  return std::make_shared<const Profile>(std::move(profile));
 }
 
 // `pattern` is an identity, or ends with "/*" and matches each SPIFFE ID that continues it. A SPIFFE ID has no empty
@@ -202,6 +126,19 @@ bool IsListed(const Caller& caller, const std::vector<std::string>& patterns) {
   return std::ranges::any_of(patterns, [&](const auto& pattern) {
     return std::ranges::any_of(caller.identities(), [&](const auto& identity) { return Matches(pattern, identity); });
   });
+}
+
+std::string PluralOf(Purpose purpose) {
+  static constexpr std::array kPlurals = {"assertions", "DPoP proofs", "request objects"};
+  return kPlurals.at(static_cast<std::size_t>(purpose));
+}
+
+Status CheckPurpose(const Client& client, Purpose purpose) {
+  return client.IsFor(purpose)
+             ? Status()
+             : Fail(Code::kPermissionDenied, "client_id: client " + Quoted(client.client_id) + " is not for " +
+                                                 PluralOf(purpose) + ": its configured purposes do not include \"" +
+                                                 std::string(NameOf(kPurposes, purpose)) + '"');
 }
 
 std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
@@ -234,11 +171,12 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
   for (auto& client : clients) {
     std::ranges::for_each(client.callers, list);
     auto client_id = client.client_id;
-    auto profile = std::make_shared<const Profile>(client.profile);
-    auto beginnings = BeginningsOf(client);
-    clients_.emplace(
-        std::move(client_id),
-        Entry{.client = std::move(client), .profile = std::move(profile), .beginnings = std::move(beginnings)});
+    Entry entry{.client = std::move(client), .profiles = {}, .beginnings = {}};
+    for (const auto& purpose : kPurposes) {
+      entry.profiles.at(static_cast<std::size_t>(purpose.value)) = ProfileFor(entry.client, purpose.value);
+    }
+    entry.beginnings = BeginningsOf(entry.client);
+    clients_.emplace(std::move(client_id), std::move(entry));
   }
 }
 
@@ -296,17 +234,36 @@ Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_v
   return client_id.empty() ? client : Denied(caller, "read what this client publishes");
 }
 
-Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequest& request) const {
-  const auto entry = Find(request.client_id);
+// The client's entry, if the caller may have its key sign for the purpose.
+Result<const Policy::Entry*> Policy::FindFor(const Caller& caller, std::string_view client_id, Purpose purpose) const {
+  const auto entry = Find(client_id);
   const bool may_ask = entry && IsListed(caller, (*entry)->client.callers);
-  const bool may_know = request.client_id.empty() || (!entry && Allow(caller, Role::kViewer));
+  const bool may_know = client_id.empty() || (!entry && Allow(caller, Role::kViewer));
   if (!may_ask && !may_know) {
-    return Denied(caller, "ask for assertions of this client");
+    return Denied(caller, "ask for " + PluralOf(purpose) + " of this client");
   }
   if (limit_ && may_ask) {
     RETURN_IF_ERROR(limit_->Take(caller.name(), std::chrono::steady_clock::now()));
   }
-  return entry ? Claims(**entry, request) : std::unexpected(entry.error());
+  if (entry) {
+    RETURN_IF_ERROR(CheckPurpose((*entry)->client, purpose));
+  }
+  return entry;
+}
+
+Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequest& request) const {
+  ASSIGN_OR_RETURN(const auto* const entry, FindFor(caller, request.client_id, Purpose::kClientAssertion));
+  return Claims(*entry, request);
+}
+
+Result<ApprovedClaims> Policy::Approve(const Caller& caller, const DpopProofRequest& request) const {
+  ASSIGN_OR_RETURN(const auto* const entry, FindFor(caller, request.client_id, Purpose::kDpop));
+  return Claims(*entry, request);
+}
+
+Result<ApprovedClaims> Policy::Approve(const Caller& caller, const RequestObjectRequest& request) const {
+  ASSIGN_OR_RETURN(const auto* const entry, FindFor(caller, request.client_id, Purpose::kRequestObject));
+  return Claims(*entry, request);
 }
 
 Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) const {
@@ -314,8 +271,27 @@ Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) con
     return Fail(Code::kFailedPrecondition,
                 "client_id: the keys of " + Quoted(request.client_id) + " sign service account tokens alone");
   }
-  const auto entry = Find(request.client_id);
-  return entry ? Claims(**entry, request) : std::unexpected(entry.error());
+  ASSIGN_OR_RETURN(const auto* const entry, Find(request.client_id));
+  RETURN_IF_ERROR(CheckPurpose(entry->client, Purpose::kClientAssertion));
+  return Claims(*entry, request);
+}
+
+void Policy::Beginning::Add(std::string_view name, const std::vector<TemplatePiece>& pieces, const Client& client) {
+  text.append(text.empty() ? "{\"" : ",\"").append(name).append("\":\"");
+  for (const auto& piece : pieces) {
+    const auto plain = piece.word == TemplateWord::kClientId ? piece.text + client.client_id : piece.text;
+    const auto quoted = nlohmann::json(plain).dump();
+    text.append(quoted, 1, quoted.size() - 2);
+    if (piece.word && piece.word != TemplateWord::kClientId) {
+      gaps.push_back({.at = text.size(), .word = *piece.word});
+    }
+  }
+  text += '"';
+}
+
+void Policy::Beginning::AddAudience(const Client& client, std::string_view audience) {
+  const auto aud = client.audience_as_list ? nlohmann::json::array({audience}) : nlohmann::json(audience);
+  text += ",\"aud\":" + aud.dump();
 }
 
 Status Policy::AdmitKubernetes(const Caller& caller) const {
@@ -329,7 +305,7 @@ Result<ApprovedClaims> Policy::ApproveServiceAccountToken(const Caller& caller, 
   ASSIGN_OR_RETURN(auto token, ServiceAccountToken::Vet(*kubernetes_, segment, clock_()));
   ApprovedClaims approved;
   approved.client_id_ = entry->client.client_id;
-  approved.profile_ = entry->profile;
+  approved.profile_ = entry->profiles.at(static_cast<std::size_t>(Purpose::kClientAssertion));
   approved.audience_ = std::move(token.audience);
   approved.subject_ = std::move(token.subject);
   approved.jti_ = std::move(token.jti);
@@ -342,28 +318,15 @@ Result<ApprovedClaims> Policy::ApproveServiceAccountToken(const Caller& caller, 
 // `subject`: what the caller named; empty: nothing.
 Policy::Beginning Policy::BeginningOf(const Client& client, std::string_view audience, std::string_view subject) {
   Beginning beginning;
-  const auto add = [&](std::string_view name, const std::vector<TemplatePiece>& pieces) {
-    beginning.text.append(beginning.text.empty() ? "{\"" : ",\"").append(name).append("\":\"");
-    for (const auto& piece : pieces) {
-      const auto text = piece.word == TemplateWord::kClientId ? piece.text + client.client_id : piece.text;
-      const auto quoted = nlohmann::json(text).dump();
-      beginning.text.append(quoted, 1, quoted.size() - 2);
-      if (piece.word && piece.word != TemplateWord::kClientId) {
-        beginning.gaps.push_back({.at = beginning.text.size(), .word = *piece.word});
-      }
-    }
-    beginning.text += '"';
-  };
   // The configuration was refused if a template is wrong.
-  add("iss", ParseTemplate(client.profile.issuer).value_or(std::vector<TemplatePiece>()));
+  beginning.Add("iss", ParseTemplate(client.profile.issuer).value_or(std::vector<TemplatePiece>()), client);
   if (!subject.empty()) {
-    add("sub", {{.text = std::string(subject), .word = {}}});
+    beginning.Add("sub", {{.text = std::string(subject), .word = {}}}, client);
   } else if (!client.profile.subject.empty()) {
-    add("sub", ParseTemplate(client.profile.subject).value_or(std::vector<TemplatePiece>()));
+    beginning.Add("sub", ParseTemplate(client.profile.subject).value_or(std::vector<TemplatePiece>()), client);
   }
   if (!client.audiences.empty()) {
-    const auto aud = client.audience_as_list ? nlohmann::json::array({audience}) : nlohmann::json(audience);
-    beginning.text += ",\"aud\":" + aud.dump();
+    beginning.AddAudience(client, audience);
   }
   return beginning;
 }
@@ -382,17 +345,21 @@ std::vector<Policy::Beginning> Policy::BeginningsOf(const Client& client) {
 
 Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest& request) const {
   const auto& client = entry.client;
-  const auto& profile = *entry.profile;
-  ASSIGN_OR_RETURN(const auto audience, Audience(client, request.audience));
+  const auto& profile = *entry.ProfileFor(Purpose::kClientAssertion);
+  ASSIGN_OR_RETURN(const auto audience, RequestedAudience(client, request.audience));
   RETURN_IF_ERROR(CheckSubject(client, request.subject));
   ASSIGN_OR_RETURN(const auto scope, Scope(client, request.scope));
-  ASSIGN_OR_RETURN(const auto lifetime, Lifetime(client, request.lifetime));
-  ASSIGN_OR_RETURN(const auto extra, ExtraClaims(client, request));
-  ASSIGN_OR_RETURN(auto jti, NewJti(profile, random_));
+  ASSIGN_OR_RETURN(const auto lifetime, RequestedLifetime(client, request.lifetime));
+  ASSIGN_OR_RETURN(
+      const auto extra,
+      RequestedClaims(
+          {.field = "extra_claims", .object = request.extra_claims, .json = request.extra_claims_json},
+          [&](std::string_view name, const std::string& field) { return AllowClaim(client, name, field); }));
+  ASSIGN_OR_RETURN(auto jti, NewJti(profile.jti, profile.jti_length, random_));
 
   ApprovedClaims approved;
   approved.client_id_ = client.client_id;
-  approved.profile_ = entry.profile;
+  approved.profile_ = entry.ProfileFor(Purpose::kClientAssertion);
   approved.audience_ = client.audiences.empty() ? std::string() : client.audiences[audience];
   approved.subject_ = request.subject;
   approved.scope_ = request.scope;
@@ -406,7 +373,7 @@ Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest
   const auto& beginning = with_subject ? *with_subject : entry.beginnings[audience];
   approved.gaps_ = beginning.gaps;
   const auto issued_at = std::to_string(approved.issued_at_.time_since_epoch().count());
-  // Extra claims cannot repeat these, because ExtraClaims refuses reserved names, and the configuration refuses scope
+  // Extra claims cannot repeat these, because AllowClaim refuses reserved names, and the configuration refuses scope
   // among them where the profile has scopes. Of the callers' text only extra claims and a subject reach this point,
   // both vetted; a scope was compared with the configured ones. There is no nbf by default: an identity server whose
   // clock is slow would refuse it.

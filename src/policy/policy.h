@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -25,7 +26,7 @@
 
 namespace assertion {
 
-// A caller's request, not yet vetted.
+// A caller's request for an assertion, not yet vetted.
 struct AssertionRequest {
   std::string_view client_id;
   std::string_view audience;                     // empty: the first of the client
@@ -37,6 +38,25 @@ struct AssertionRequest {
   std::string_view scope = {};              // NOLINT(readability-redundant-member-init): empty: the client's
 };
 
+// A caller's request for a DPoP proof, not yet vetted. See CreateDpopProofRequest.
+struct DpopProofRequest {
+  std::string_view client_id;
+  std::string_view htm;
+  std::string_view htu;
+  std::string_view ath;    // empty: none
+  std::string_view nonce;  // empty: none
+};
+
+// A caller's request for a request object, not yet vetted. See CreateRequestObjectRequest.
+struct RequestObjectRequest {
+  std::string_view client_id;
+  std::string_view audience;                     // empty: the first of the client
+  std::optional<std::chrono::seconds> lifetime;  // unset: the client's default
+  const nlohmann::json* claims = nullptr;        // null, or an object
+  // The same as JSON text, which is signed as written; at most one of the two may be set.
+  std::string_view claims_json = {};  // NOLINT(readability-redundant-member-init)
+};
+
 // Decides what each caller may do and what may be asserted: the one place that turns a request into claims to sign.
 // Immutable except for its counters; may be used from any thread. It denies everything that is not allowed by name:
 // PERMISSION_DENIED tells the caller its own identity, and nothing else, not even whether the client exists.
@@ -45,6 +65,8 @@ class Policy {
   static constexpr std::size_t kMaxExtraClaimsOctets = 8192;  // as JSON
   static constexpr std::size_t kMaxSubjectOctets = 255;
   static constexpr std::size_t kMaxScopeOctets = 2048;
+  static constexpr std::size_t kMaxHtuOctets = 2048;
+  static constexpr std::size_t kMaxNonceOctets = 512;
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
          TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {},
@@ -53,9 +75,11 @@ class Policy {
   const TwoPersonRule& two_person_rule() const { return two_person_rule_; }
   const KeyLimits& key_limits() const { return key_limits_; }
 
-  // Allowed for the client's callers. RESOURCE_EXHAUSTED: the caller exceeds its rate. INVALID_ARGUMENT names the wrong
-  // field.
+  // Allowed for the client's callers, for the client's purposes. RESOURCE_EXHAUSTED: the caller exceeds its rate.
+  // INVALID_ARGUMENT names the wrong field.
   Result<ApprovedClaims> Approve(const Caller& caller, const AssertionRequest& request) const;
+  Result<ApprovedClaims> Approve(const Caller& caller, const DpopProofRequest& request) const;
+  Result<ApprovedClaims> Approve(const Caller& caller, const RequestObjectRequest& request) const;
 
   // Like Approve, for an operator that tests a key: checks neither the caller nor its rate. FAILED_PRECONDITION: the
   // client's keys sign service account tokens alone.
@@ -91,18 +115,29 @@ class Policy {
   struct Beginning {
     std::string text;
     std::vector<ApprovedClaims::Gap> gaps;
+
+    void Add(std::string_view name, const std::vector<TemplatePiece>& pieces, const Client& client);
+    void AddAudience(const Client& client, std::string_view audience);
   };
   struct Entry {
     Client client;
-    std::shared_ptr<const Profile> profile;
-    std::vector<Beginning> beginnings;  // for each audience, with the client's own subject
+    // By Purpose; null: not one of the client's purposes.
+    std::array<std::shared_ptr<const Profile>, kPurposes.size()> profiles;
+    std::vector<Beginning> beginnings;  // of an assertion for each audience, with the client's own subject
+
+    const std::shared_ptr<const Profile>& ProfileFor(Purpose purpose) const {
+      return profiles.at(static_cast<std::size_t>(purpose));
+    }
   };
 
   static Beginning BeginningOf(const Client& client, std::string_view audience, std::string_view subject);
   static std::vector<Beginning> BeginningsOf(const Client& client);
 
   Result<const Entry*> Find(std::string_view client_id) const;
+  Result<const Entry*> FindFor(const Caller& caller, std::string_view client_id, Purpose purpose) const;
   Result<ApprovedClaims> Claims(const Entry& entry, const AssertionRequest& request) const;
+  Result<ApprovedClaims> Claims(const Entry& entry, const DpopProofRequest& request) const;      // dpop_proof.cc
+  Result<ApprovedClaims> Claims(const Entry& entry, const RequestObjectRequest& request) const;  // request_object.cc
 
   std::map<std::string, Entry, std::less<>> clients_;
   std::vector<Operator> operators_;

@@ -10,6 +10,46 @@ namespace {
 // The last segment of the URL's path.
 std::string_view LastSegment(std::string_view url) { return url.substr(url.rfind('/') + 1); }
 
+constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
+constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+bool IsPort(std::string_view text) {
+  constexpr std::size_t kMostDigits = 5;
+  return text.size() <= kMostDigits && IsOf(text, kDigits);
+}
+
+// The host of host[:port], with the brackets of an IPv6 address; empty: the text is something else.
+std::string_view HostOf(std::string_view authority) {
+  const auto colon = authority.find(':', authority.starts_with('[') ? authority.find(']') : 0);
+  const auto host = authority.substr(0, colon);
+  if (colon != std::string_view::npos && !IsPort(authority.substr(colon + 1))) {
+    return {};
+  }
+  if (host.starts_with('[')) {
+    const bool closed = host.ends_with(']') && IsOf(host.substr(1, host.size() - 2), "0123456789abcdefABCDEF:.");
+    return closed ? host : std::string_view();
+  }
+  return IsOf(host, "-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") ? host : std::string_view();
+}
+
+// 127.0.0.0/8 in digits only: the name of another host may begin with 127, too.
+bool IsLoopback(std::string_view host) {
+  return host == "localhost" || host == "[::1]" || (host.starts_with("127.") && IsOf(host, "0123456789."));
+}
+
+// RFC 3986 section 3.3.
+bool IsPath(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' ? i + 2 >= text.size() || !IsOf(text.substr(i + 1, 2), kHexDigits)
+                       : !kLetters.contains(text[i]) && !kDigits.contains(text[i]) &&
+                             !std::string_view("/-._~!$&'()*+,;=:@").contains(text[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 bool IsAnything(std::string_view /*text*/) { return true; }
@@ -23,6 +63,17 @@ bool IsIssuer(std::string_view text) {
                                                                  "authorize", "revoke", "openid-configuration"};
   return IsHttps(text) && text.find_first_of("?#") == std::string_view::npos &&
          std::ranges::find(kEndpoints, LastSegment(text)) == kEndpoints.end();
+}
+
+bool IsRequestTarget(std::string_view text) {
+  const bool https = IsHttps(text);
+  if (!https && !text.starts_with("http://")) {
+    return false;
+  }
+  text.remove_prefix(text.find("://") + 3);
+  const auto slash = std::min(text.find('/'), text.size());
+  const auto host = HostOf(text.substr(0, slash));
+  return !host.empty() && (https || IsLoopback(host)) && IsPath(text.substr(slash));
 }
 
 bool IsUuid(std::string_view text) {

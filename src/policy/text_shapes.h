@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-// What audiences and client ids of some parties look like; see presets.cc.
+// What audiences and client ids of some parties look like, see presets.cc; and the URLs of DPoP proofs.
 namespace assertion {
 
 bool IsAnything(std::string_view text);
@@ -13,6 +13,10 @@ bool IsTokenEndpoint(std::string_view text);
 
 // An https URL without query and fragment (RFC 8414 section 2) that is none of the usual endpoints.
 bool IsIssuer(std::string_view text);
+
+// An https URL without query and fragment, or an http URL of a loopback host: visible ASCII, percent signs with two
+// digits, no user information, no host that is empty.
+bool IsRequestTarget(std::string_view text);
 
 // RFC 9562 section 4.
 bool IsUuid(std::string_view text);

@@ -8,23 +8,13 @@
 #include "jws/thumbprint.h"
 #include "service/deadline.h"
 #include "service/message.h"
+#include "service/signing_request.h"
 #include "service/status.h"
-#include "service/struct_json.h"
 #include "signing/publications.h"
 #include "x509/certificate.h"
 
 namespace assertion::service {
 namespace {
-
-Result<std::optional<std::chrono::seconds>> LifetimeOf(const v1::CreateAssertionRequest& request) {
-  if (!request.has_lifetime()) {
-    return std::nullopt;
-  }
-  if (request.lifetime().nanos() != 0) {
-    return Fail(Code::kInvalidArgument, "lifetime: must be whole seconds");
-  }
-  return std::chrono::seconds(request.lifetime().seconds());
-}
 
 // The timeout of one request on a stream.
 Result<std::chrono::nanoseconds> TimeoutOf(const v1::CreateAssertionsRequest& wanted) {
@@ -42,28 +32,6 @@ Result<std::chrono::nanoseconds> TimeoutOf(const v1::CreateAssertionsRequest& wa
   return length;
 }
 
-// The reply without what the key adds: kid and assertion.
-v1::CreateAssertionResponse ReplyOf(const ApprovedClaims& approved) {
-  v1::CreateAssertionResponse reply;
-  if (approved.profile()->grant == Grant::kClientAuthentication) {
-    reply.set_client_assertion_type(kClientAssertionType);
-  }
-  reply.set_jti(approved.jti());
-  reply.mutable_issued_at()->set_seconds(approved.issued_at().time_since_epoch().count());
-  reply.mutable_expires_at()->set_seconds(approved.expires_at().time_since_epoch().count());
-  return reply;
-}
-
-grpc::ByteBuffer ToWire(v1::CreateAssertionResponse& reply, std::optional<std::uint64_t> tag) {
-  if (!tag) {
-    return Serialize(reply);
-  }
-  v1::CreateAssertionsResponse tagged;
-  tagged.set_tag(*tag);
-  tagged.mutable_assertion()->Swap(&reply);
-  return Serialize(tagged);
-}
-
 grpc::Status Stopping() {
   return {grpc::StatusCode::UNAVAILABLE, "the server is stopping: ask another, or later, for what has no answer"};
 }
@@ -73,26 +41,34 @@ grpc::Status Stopping() {
 AssertionService::AssertionService(const CurrentPolicy& policy, const HsmGroup& hsms, Peers& peers,
                                    AwaitedMessages& awaited, Records audit, AssertionTally* tally)
     : policy_(policy), hsms_(hsms), peers_(peers), audit_(audit), tally_(tally) {
-  const auto serve = [&](const char* method, std::function<void(UnaryCall&)> handle) {
-    Serve(method, {.awaited = awaited,
-                   .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
-                   .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
-                   .handle = std::move(handle)});
-  };
-  serve("CreateAssertion", [this](UnaryCall& call) { CreateAssertion(call); });
-  serve("GetCertificate", [this](UnaryCall& call) { Respond(call, Certificate(call)); });
-  serve("GetJwks", [this](UnaryCall& call) { Respond(call, Jwks(call)); });
+  ServeSigning<v1::CreateAssertionRequest>("CreateAssertion", awaited);
+  ServeSigning<v1::CreateDpopProofRequest>("CreateDpopProof", awaited);
+  ServeSigning<v1::CreateRequestObjectRequest>("CreateRequestObject", awaited);
+  ServeUnary("GetCertificate", awaited, [this](UnaryCall& call) { Respond(call, Certificate(call)); });
+  ServeUnary("GetJwks", awaited, [this](UnaryCall& call) { Respond(call, Jwks(call)); });
 }
 
-void AssertionService::CreateAssertion(UnaryCall& unary) const {
-  const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", unary);
-  call->tallied().tally = tally_;
-  if (const auto accepted = Create(unary, call); !accepted) {
-    call->Finish(std::unexpected(accepted.error()));
-  }
+void AssertionService::ServeUnary(const char* method, AwaitedMessages& awaited,
+                                  std::function<void(UnaryCall& call)> handle) {
+  Serve(method, {.awaited = awaited,
+                 .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
+                 .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
+                 .handle = std::move(handle)});
+}
+
+template <typename Request>
+void AssertionService::ServeSigning(const char* method, AwaitedMessages& awaited) {
+  ServeUnary(method, awaited, [this, method](UnaryCall& unary) {
+    const auto call = std::make_shared<AuditedCall>(audit_, method, unary);
+    call->tallied().tally = tally_;
+    if (const auto accepted = Create<Request>(unary, call); !accepted) {
+      call->Finish(std::unexpected(accepted.error()));
+    }
+  });
 }
 
 // Once the queue has accepted the job, the job finishes the call.
+template <typename Request>
 Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
   const auto& caller = unary.caller();
   if (caller) {
@@ -101,7 +77,7 @@ Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
   if (!unary.admitted()) {
     return unary.admitted();  // a stranger's message is not parsed
   }
-  v1::CreateAssertionRequest request;
+  Request request;
   if (auto parsed = Parse(unary.request(), request); !parsed) {
     return parsed;
   }
@@ -156,39 +132,29 @@ Status AssertionService::CreateOne(const Caller& caller, Instant latest, const v
 }
 
 // 2 approved: the policy vets the request.
-Result<ApprovedClaims> AssertionService::Approve(const Caller& caller, const v1::CreateAssertionRequest& request,
+template <typename Request>
+Result<ApprovedClaims> AssertionService::Approve(const Caller& caller, const Request& request,
                                                  AuditedCall& call) const {
-  call.event().client_id = request.client_id();
-  call.event().audience = request.audience();
-  ASSIGN_OR_RETURN(const auto lifetime, LifetimeOf(request));
+  Record(request, call.event());
   const auto policy = policy_.load();
-  nlohmann::json extra_claims;
-  if (request.has_extra_claims()) {
-    ASSIGN_OR_RETURN(auto converted, ToJson(request.extra_claims()));
-    extra_claims = std::move(converted);
-  }
-  auto approved = policy->Approve(caller, {.client_id = request.client_id(),
-                                           .audience = request.audience(),
-                                           .lifetime = lifetime,
-                                           .extra_claims = request.has_extra_claims() ? &extra_claims : nullptr,
-                                           .extra_claims_json = request.extra_claims_json(),
-                                           .subject = request.subject(),
-                                           .scope = request.scope()});
+  auto approved = Vet(*policy, caller, request);
   if (approved || policy->FindClient(request.client_id())) {
     call.tallied().client_id = request.client_id();
   }
   return approved;
 }
 
-// The way of an assertion, steps 1 to 7; deploy/docs/data-way.md follows a request with thread and file of each step.
-Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
+// The way of an assertion, DPoP proof or request object, steps 1 to 7; deploy/docs/data-way.md follows a request with
+// thread and file of each step.
+template <typename Request>
+Status AssertionService::Submit(const Caller& caller, const Request& request, Instant deadline,
                                 std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const {
   // 1 caller: authenticated and admitted at the headers, by UnaryCall or CreateAssertions.
   // 2 approved.
   ASSIGN_OR_RETURN(auto approved, Approve(caller, request, *call));
   RETURN_IF_ERROR(call->CanFinish());  // step 6 would fail: the HSM is not asked
   call->Describe(approved);
-  auto reply = ReplyOf(approved);
+  auto reply = ReplyTo(request, approved);
   // 3 key, 4 input, 5 queue: HsmGroup, on the first HSM that accepts the job.
   return hsms_.Submit({.claims = std::move(approved),
                        .caller = caller.name(),
@@ -203,7 +169,7 @@ Status AssertionService::Submit(const Caller& caller, const v1::CreateAssertionR
                              call->event().origin = OriginNote(made->key->origin);
                              call->tallied().algorithm = made->key->algorithm->name;
                              reply.set_kid(made->key->kid);
-                             reply.set_assertion(std::move(made->jws));
+                             SetJws(reply, std::move(made->jws));
                              call->Finish(ToWire(reply, tag));  // 6 audit, 7 reply
                            },
                        .ticket = std::move(ticket)});

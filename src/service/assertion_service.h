@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -43,14 +44,19 @@ class AssertionService final : public RawAssertionService {
   using Call = std::shared_ptr<AuditedCall>;
   using Ticket = std::shared_ptr<AssertionTicket>;
 
-  void CreateAssertion(UnaryCall& unary) const;
+  void ServeUnary(const char* method, AwaitedMessages& awaited, std::function<void(UnaryCall& call)> handle);
+  // Serves a unary method that has something signed. `Request`: its message.
+  template <typename Request>
+  void ServeSigning(const char* method, AwaitedMessages& awaited);
+  template <typename Request>
   Status Create(UnaryCall& unary, const Call& call) const;
   Status CreateOne(const Caller& caller, Instant latest, const v1::CreateAssertionsRequest& wanted, const Call& call,
                    Ticket ticket) const;
-  Result<ApprovedClaims> Approve(const Caller& caller, const v1::CreateAssertionRequest& request,
-                                 AuditedCall& call) const;
-  Status Submit(const Caller& caller, const v1::CreateAssertionRequest& request, Instant deadline,
-                std::optional<std::uint64_t> tag, const Call& call, Ticket ticket) const;
+  template <typename Request>
+  Result<ApprovedClaims> Approve(const Caller& caller, const Request& request, AuditedCall& call) const;
+  template <typename Request>
+  Status Submit(const Caller& caller, const Request& request, Instant deadline, std::optional<std::uint64_t> tag,
+                const Call& call, Ticket ticket) const;
   void Keep(const std::shared_ptr<AssertionStream>& stream);
   Result<v1::GetCertificateResponse> Certificate(const UnaryCall& unary) const;
   Result<v1::GetJwksResponse> Jwks(const UnaryCall& unary) const;

@@ -77,14 +77,18 @@ void AuditedCall::Describe(const ApprovedClaims& claims) {
   if (profile.name != kDefaultProfile) {
     event_.profile = profile.name;
   }
-  if (profile.grant != Grant::kClientAuthentication) {
+  if (profile.purpose != Purpose::kClientAssertion) {
+    event_.purpose = NameOf(kPurposes, profile.purpose);
+  } else if (profile.grant != Grant::kClientAuthentication) {
     event_.purpose = NameOf(kGrants, profile.grant);
   }
   event_.subject = claims.subject();
   event_.scope = claims.scope();
   event_.audience = claims.audience();
   event_.jti = claims.jti();
-  event_.lifetime = claims.expires_at() - claims.issued_at();
+  if (claims.expires_at() > claims.issued_at()) {
+    event_.lifetime = claims.expires_at() - claims.issued_at();
+  }
 }
 
 bool AuditedCall::ChargeRefusal(Result<grpc::ByteBuffer>& outcome) const {

@@ -8,6 +8,7 @@ namespace {
 
 using google::protobuf::Value;
 
+constexpr const char* kInexactNumber = "a whole number of 2^53 or more may have lost digits here; send the claims in ";
 constexpr const char* kNoJson = "a value is not a JSON value (NaN, infinite, or of no kind)";
 
 // Returns the error; null: success. Depth is bounded by Protobuf's parser.
@@ -39,8 +40,7 @@ const char* Convert(double number, nlohmann::json& json) {
     return kNoJson;
   }
   if (std::abs(number) >= kInexact) {
-    return "a whole number of 2^53 or more may have lost digits here; send the claims in extra_claims_json, which "
-           "keeps them";
+    return kInexactNumber;
   }
   if (std::trunc(number) == number) {
     json = static_cast<std::int64_t>(number);
@@ -75,10 +75,11 @@ const char* Convert(const Value& value, nlohmann::json& json) {
 
 }  // namespace
 
-Result<nlohmann::json> ToJson(const google::protobuf::Struct& object) {
+Result<nlohmann::json> ToJson(const google::protobuf::Struct& object, const std::string& field) {
   nlohmann::json json;
   if (const auto* wrong = Convert(object, json); wrong != nullptr) {
-    return Fail(Code::kInvalidArgument, std::string("extra_claims: ") + wrong);
+    return Fail(Code::kInvalidArgument,
+                field + ": " + wrong + (wrong == kInexactNumber ? field + "_json, which keeps them" : ""));
   }
   return json;
 }

@@ -36,6 +36,8 @@ const VOLATILE = {
   kid: ['KID', SHA256],
   n: ['MODULUS', /^[\w-]{342}$/],
   pem: ['PEM', PEM],
+  proof: ['JWT', COMPACT],
+  request_object: ['JWT', COMPACT],
   requested_by: ['CALLER', /^uid:\d+$/],
   sequence: ['SEQUENCE', /^[1-9]\d*$/],
   x5c: ['DER', BASE64],
@@ -90,6 +92,7 @@ describe('the API reference', () => {
     const orders = {
       client_id: 'orders', audiences: ['https://is.example/token'], binding: 'jwks', extra_claims: ['account'],
       imported_keys: true,
+      purposes: ['client_assertion', 'dpop', 'request_object'],
     };
     deployment = await Deployment.start([orders], (folder) => ({
       tls: mutualTls(folder, authority.certificate),

@@ -17,13 +17,14 @@ export class OpenIdProvider {
   #lines;
   #certificate;
 
-  static async start({ tls = false, clockRate = 1, strict = false } = {}) {
+  static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false } = {}) {
     const provider = new OpenIdProvider();
     const folder = path.join(temporaryFolder(), `provider-${tls ? 'https' : 'http'}${strict ? '-strict' : ''}`);
     mkdirSync(folder);
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
-    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : []];
+    const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : [],
+      ...signedRequests ? ['--signed-requests'] : []];
     if (tls) {
       provider.caFile = path.join(folder, 'ca.pem');
       options.push('--tls-certificate', provider.caFile);
@@ -33,6 +34,7 @@ export class OpenIdProvider {
     const ready = JSON.parse(await provider.#lines.next(new Deadline(30, 'the OpenID provider to be ready')));
     provider.issuer = ready.issuer;
     provider.tokenEndpoint = ready.token_endpoint;
+    provider.staleNonce = ready.stale_nonce;
     if (tls) provider.#certificate = readFileSync(provider.caFile);
     return provider;
   }
@@ -86,7 +88,7 @@ export class OpenIdProvider {
     return { code: await this.authorizeAt(`${this.issuer}/auth?${query}`, state), verifier };
   }
 
-  // Goes from the authorization URL to the redirect, which must have this state. Returns the code.
+  // Sends the browser to the authorization URL, and follows it to the client's redirect, which must have this state. Returns the code.
   async authorizeAt(url, state) {
     const cookies = new Map();
     let location = url;

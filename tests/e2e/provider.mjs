@@ -1,6 +1,6 @@
 // A real OpenID provider (oidc-provider) on a port of 127.0.0.1 that the system chooses.
 //
-//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict]
+//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict] [--signed-requests]
 //
 // FILE of --clients is a JSON list of client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2),
 // read anew at each look-up: clients can be registered once the provider's own URL is known.
@@ -10,10 +10,13 @@
 // With --strict it has its FAPI 2.0 profile on, and takes client assertions as the successor of RFC 7523 and FAPI 2.0 ask: typ
 // client-authentication+jwt, and its issuer as the only audience, as a string.
 //
+// With --signed-requests authorization requests are signed request objects that are pushed (RFC 9101, RFC 9126), and DPoP proofs
+// have a nonce (RFC 9449 section 8); stale_nonce in the first line is one that it gave three minutes ago.
+//
 // Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
 // {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
 // It ends when its standard input ends.
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHmac, createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -25,7 +28,7 @@ import { selfSigned } from './tls.mjs';
 const { values: options } = parseArgs({
   options: {
     clients: { type: 'string' }, 'tls-certificate': { type: 'string' }, 'clock-rate': { type: 'string', default: '1' },
-    strict: { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false }, 'signed-requests': { type: 'boolean', default: false },
   },
 });
 
@@ -110,6 +113,20 @@ const { privateKey } = generateKeyPairSync('rsa', {
   publicKeyEncoding: { format: 'pem', type: 'spki' },
   privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
 });
+// oidc-provider's nonces: of each minute, from the secret. It takes those of two minutes before and after.
+const nonceSecret = randomBytes(32);
+function staleNonce() {
+  const minute = Buffer.alloc(8);
+  minute.writeUInt32BE(Math.floor(Date.now() / 60_000) - 3, 4);
+  return createHmac('sha256', nonceSecret).update(minute).digest('base64url');
+}
+
+const signedRequests = {
+  dPoP: { enabled: true, nonceSecret, requireNonce: () => true },
+  pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },
+  requestObjects: { request: true, requireSignedRequestObject: true },
+};
+
 const provider = new Provider(issuer, {
   adapter: EverlastingStore,
   jwks: { keys: [{ ...createPrivateKey(privateKey).export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
@@ -127,6 +144,7 @@ const provider = new Provider(issuer, {
     resourceIndicators: { getResourceServerInfo: (context, resource) => ({ scope: 'reports', audience: resource,
       accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }) },
     ...options.strict ? { fapi: { enabled: true, profile: '2.0' } } : {},
+    ...options['signed-requests'] ? signedRequests : {},
   },
   async assertJwtClientAuthClaimsAndHeader(context, claims, header) {
     if (!options.strict) return;
@@ -173,4 +191,4 @@ server.on('request', (request, response) => {
 });
 
 process.stdin.on('end', () => process.exit(0)).resume();
-report({ issuer, token_endpoint: `${issuer}/token` });
+report({ issuer, token_endpoint: `${issuer}/token`, stale_nonce: staleNonce() });

@@ -58,9 +58,8 @@ Result<SigningKey> Key(const Client& client, bool certified) {
                     .verifier = std::move(verifier)};
 }
 
-}  // namespace
-
-Result<Unsigned> ProfiledAssertion(Client client, const AssertionRequest& request, bool certified) {
+template <typename Request>
+Result<Unsigned> Vetted(Client client, const Request& request, bool certified) {
   client.callers = {"uid:1"};
   const Policy policy(
       {client}, {}, [] { return kNow; },
@@ -74,6 +73,20 @@ Result<Unsigned> ProfiledAssertion(Client client, const AssertionRequest& reques
   const auto& text = input.text();
   const auto dot = text.find('.');
   return Unsigned{.header = Decoded(std::string_view(text).substr(0, dot)), .claims = Decoded(text.substr(dot + 1))};
+}
+
+}  // namespace
+
+Result<Unsigned> ProfiledAssertion(Client client, const AssertionRequest& request, bool certified) {
+  return Vetted(std::move(client), request, certified);
+}
+
+Result<Unsigned> UnsignedDpopProof(Client client, const DpopProofRequest& request) {
+  return Vetted(std::move(client), request, /*certified=*/false);
+}
+
+Result<Unsigned> UnsignedRequestObject(Client client, const RequestObjectRequest& request) {
+  return Vetted(std::move(client), request, /*certified=*/false);
 }
 
 }  // namespace assertion

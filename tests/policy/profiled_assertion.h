@@ -19,5 +19,7 @@ struct Unsigned {
 // 1,700,000,000 s and with random octets that are all 0xFF. The caller is the client's own.
 // `certified`: the key has a chain of two certificates, whose DER is "leaf" and "issuer".
 Result<Unsigned> ProfiledAssertion(Client client, const AssertionRequest& request, bool certified = true);
+Result<Unsigned> UnsignedDpopProof(Client client, const DpopProofRequest& request);
+Result<Unsigned> UnsignedRequestObject(Client client, const RequestObjectRequest& request);
 
 }  // namespace assertion

@@ -1,0 +1,81 @@
+#include "policy/requested.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "assertion/foreign_text.h"
+#include "jws/object_text.h"
+#include "policy/policy.h"
+
+namespace assertion {
+namespace {
+
+std::unexpected<Error> TooManyOctets(const std::string& field) {
+  return Fail(Code::kInvalidArgument,
+              field + ": more than " + std::to_string(Policy::kMaxExtraClaimsOctets) + " octets as JSON");
+}
+
+}  // namespace
+
+std::string QuotedRequest(std::string_view text) {
+  constexpr std::size_t kMostShown = 80;
+  return Quoted(text, kMostShown);
+}
+
+Result<std::size_t> RequestedAudience(const Client& client, std::string_view wanted) {
+  if (wanted.empty()) {
+    return 0U;
+  }
+  const auto found = std::ranges::find(client.audiences, wanted);
+  if (found == client.audiences.end()) {
+    return Fail(Code::kInvalidArgument, "audience: " + QuotedRequest(wanted) + " is not configured for client " +
+                                            QuotedRequest(client.client_id) + "; it must match octet for octet");
+  }
+  return static_cast<std::size_t>(found - client.audiences.begin());
+}
+
+Result<std::chrono::seconds> RequestedLifetime(const Client& client, std::optional<std::chrono::seconds> wanted) {
+  const auto lifetime = wanted.value_or(client.default_lifetime);
+  if (lifetime <= std::chrono::seconds::zero()) {
+    return Fail(Code::kInvalidArgument, "lifetime: must be at least 1s");
+  }
+  if (lifetime > client.max_lifetime) {
+    return Fail(Code::kInvalidArgument, "lifetime: " + std::to_string(lifetime.count()) +
+                                            "s is above this client's maximum of " +
+                                            std::to_string(client.max_lifetime.count()) + "s");
+  }
+  return lifetime;
+}
+
+Result<std::string> RequestedClaims(
+    const CallerClaims& claims, const std::function<Status(std::string_view name, const std::string& field)>& allow) {
+  if (claims.object == nullptr && claims.json.empty()) {
+    return std::string();
+  }
+  std::string field(claims.field);
+  if (claims.json.empty()) {
+    for (const auto& [name, value] : claims.object->items()) {
+      RETURN_IF_ERROR(allow(name, field));
+    }
+    auto text = claims.object->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return text.size() > Policy::kMaxExtraClaimsOctets ? Result<std::string>(TooManyOctets(field))
+                                                       : text.substr(1, text.size() - 2);
+  }
+  if (claims.object != nullptr) {
+    return Fail(Code::kInvalidArgument, field + "_json: must not be set beside " + field);
+  }
+  field += "_json";
+  if (claims.json.size() > Policy::kMaxExtraClaimsOctets) {
+    return TooManyOctets(field);
+  }
+  const auto parsed = jws::ParseObjectText(claims.json);
+  if (!parsed) {
+    return Fail(parsed.error().code, field + ": " + parsed.error().message);
+  }
+  for (const auto& member : parsed->members) {
+    RETURN_IF_ERROR(allow(member.name, field));
+  }
+  return std::string(parsed->inside);
+}
+
+}  // namespace assertion
