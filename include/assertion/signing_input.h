@@ -32,8 +32,8 @@ class SigningInput {
   std::string text_;
 };
 
-// JWS Signing Input (RFC 7515 section 5.1) of an assertion, DPoP proof or request object. FAILED_PRECONDITION: the client's profile asks for
-// something that the key does not have, for example a certificate.
+// JWS Signing Input (RFC 7515 section 5.1) of an assertion, DPoP proof or request object. FAILED_PRECONDITION: the
+// client's profile asks for something that the key does not have, for example a certificate.
 Result<SigningInput> AssertionInput(const SigningKey& key, const ApprovedClaims& claims);
 
 }  // namespace assertion
