@@ -55,7 +55,7 @@ describe('mutual TLS', () => {
     });
     await authority.revoke(identities.revoked.cert);
     deployment = await Deployment.start([{
-      client_id: 'orders', audiences: [AUDIENCE],
+      client_id: 'orders', audiences: [AUDIENCE], purposes: ['client_assertion', 'dpop', 'request_object'],
       callers: [ME, 'spiffe://example.org/ns/orders/*', 'dns:backend.example.org'],
     }], (folder) => {
       crls = path.join(folder, 'crls');
@@ -136,7 +136,8 @@ describe('mutual TLS', () => {
     const readers = ['backend', 'byDns', 'viewer', 'operator', 'approver'];
     const roles = ['viewer', 'operator', 'approver'];
     const methods = [
-      [AssertionService, 'CreateAssertion', ['backend', 'byDns']],
+      ...['CreateAssertion', 'CreateDpopProof', 'CreateRequestObject'].map(
+        (method) => [AssertionService, method, ['backend', 'byDns']]),
       [AssertionService, 'GetCertificate', readers],
       [AssertionService, 'GetJwks', readers],
       [KeyAdminService, 'ListKeys', roles],

@@ -28,6 +28,7 @@ TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
   const auto put_me = [&](Place place) {
     auto clients = Clients();
     clients.front().callers.clear();
+    clients.front().purposes = {Purpose::kClientAssertion, Purpose::kDpop, Purpose::kRequestObject};
     std::vector<Operator> operators;
     if (place == kClient) {
       clients.front().callers = {me};
@@ -44,6 +45,8 @@ TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
   const auto octets = named.SerializeAsString();  // client_id is field 1 of every request
   const std::map<std::string, std::set<Place>> allowed = {
       {"AssertionService/CreateAssertion", {kClient}},
+      {"AssertionService/CreateDpopProof", {kClient}},
+      {"AssertionService/CreateRequestObject", {kClient}},
       {"AssertionService/GetCertificate", {kClient, kViewer, kOperator, kApprover}},
       {"AssertionService/GetJwks", {kClient, kViewer, kOperator, kApprover}},
       {"KeyAdminService/ListKeys", {kViewer, kOperator, kApprover}},
