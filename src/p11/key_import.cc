@@ -113,7 +113,7 @@ Result<Bytes> Encrypt(const KeyWrapping& wrapping, BytesView aes_key, BytesView 
       EVP_EncryptFinal_ex(context.get(), encrypted.data() + size, &rest) != 1) {
     return OpenSslFailed("EVP_EncryptUpdate");
   }
-  encrypted.resize(static_cast<std::size_t>(size + rest));
+  encrypted.resize(static_cast<std::size_t>(size) + static_cast<std::size_t>(rest));
   return encrypted;
 }
 

@@ -51,9 +51,10 @@ Result<Time> Instant(const jws::ObjectText& claims, const std::string& name) {
   constexpr std::size_t kMostDigits = 12;
   const auto value = Find(claims, name).value_or("");
   std::int64_t seconds = 0;
-  const auto* const end = value.data() + value.size();
-  if (value.empty() || value.size() > kMostDigits || value.front() == '-' ||
-      std::from_chars(value.data(), end, seconds).ptr != end) {
+  const std::string digits(value);
+  const auto* const end = digits.data() + digits.size();
+  if (digits.empty() || digits.size() > kMostDigits || digits.front() == '-' ||
+      std::from_chars(digits.data(), end, seconds).ptr != end) {
     return WrongClaims(name + " must be a whole number of seconds");
   }
   return Time(std::chrono::seconds(seconds));

@@ -31,7 +31,7 @@ std::string Joined(const ordered_json& list) {
   return text.empty() ? "none" : text;
 }
 
-std::string Shown(const ordered_json& value) {
+std::string ValueText(const ordered_json& value) {
   return value.is_array() ? Joined(value) : value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -81,7 +81,7 @@ std::string PresetText(const Preset& preset) {
   const auto json = PresetJson(preset);
   for (const auto& [name, value] : json.items()) {
     if (name != "source") {
-      add(name, Shown(value));
+      add(name, ValueText(value));
     }
   }
   add("source", std::string(preset.source.document) + "; " + std::string(preset.source.section) + "; " +

@@ -68,7 +68,8 @@ Result<FormFields> ParametersOf(const std::vector<std::string>& flags) {
     // Some servers ignore the case of names.
     const auto* const reserved = std::ranges::find(kReservedParameters, LowerCase(name), &ReservedParameter::name);
     if (reserved != kReservedParameters.end()) {
-      return Fail(Code::kInvalidArgument, "--param " + name + ": " + name + " " + std::string(reserved->why));
+      return Fail(Code::kInvalidArgument,
+                  std::string("--param ").append(name).append(": ").append(name).append(" ").append(reserved->why));
     }
     if (std::ranges::find(fields, name, &FormFields::value_type::first) != fields.end()) {
       return Fail(Code::kInvalidArgument, "--param " + name + " is repeated (RFC 6749 section 3.2)");
