@@ -102,6 +102,7 @@ void ReadRequestObject(Fields& entry, Client& client) {
     if (section) {
       entry.Refuse("request_object", "is for the purpose request_object only");
     }
+    client.request_object.claims.clear();  // nothing asks for them; for 10,000 clients they take 20 MB
     return;
   }
   if (client.profile.grant != Grant::kClientAuthentication) {

@@ -168,12 +168,20 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
   for (const auto& entry : operators_) {
     list(entry.caller);
   }
+  std::array<std::shared_ptr<const Profile>, kPurposes.size()>
+      latest;  // most clients have the one before's: 10,000 share it
   for (auto& client : clients) {
     std::ranges::for_each(client.callers, list);
     auto client_id = client.client_id;
     Entry entry{.client = std::move(client), .profiles = {}, .beginnings = {}};
     for (const auto& purpose : kPurposes) {
-      entry.profiles.at(static_cast<std::size_t>(purpose.value)) = ProfileFor(entry.client, purpose.value);
+      const auto at = static_cast<std::size_t>(purpose.value);
+      auto profile = ProfileFor(entry.client, purpose.value);
+      if (profile && latest.at(at) && *profile == *latest.at(at)) {
+        profile = latest.at(at);
+      }
+      latest.at(at) = profile ? profile : latest.at(at);
+      entry.profiles.at(at) = std::move(profile);
     }
     entry.beginnings = BeginningsOf(entry.client);
     clients_.emplace(std::move(client_id), std::move(entry));
