@@ -9,6 +9,13 @@
 
 namespace assertion {
 
+// Wipes octets that a class holds, for example a string of a message.
+void WipeOctets(auto& container) {
+  if (!container.empty()) {  // data() of an empty vector may be null, which explicit_bzero does not take
+    explicit_bzero(container.data(), container.size());
+  }
+}
+
 // Octets that must not outlive their use: they are wiped when they go. Cannot be copied. Moving it leaves the octets
 // where they are, so that views stay valid. It does not keep them out of core files: see p11::DenyInspection.
 class Secret {
@@ -24,7 +31,7 @@ class Secret {
   }
   Secret(const Secret&) = delete;
   Secret& operator=(const Secret&) = delete;
-  ~Secret() { explicit_bzero(octets_.data(), octets_.size()); }
+  ~Secret() { WipeOctets(octets_); }
 
   std::uint8_t* data() { return octets_.data(); }
   std::size_t size() const { return octets_.size(); }
@@ -33,8 +40,5 @@ class Secret {
  private:
   Bytes octets_;  // never grows, which would leave a copy behind
 };
-
-// Wipes octets that another class holds, for example a string of a message.
-void WipeOctets(auto& container) { explicit_bzero(container.data(), container.size()); }
 
 }  // namespace assertion
