@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -32,6 +34,22 @@ class Descriptor {
  private:
   int fd_ = -1;
 };
+
+// Reads to the end, or until `into` is full. Nothing on failure: errno has the reason.
+inline std::optional<std::size_t> ReadAll(int file, std::span<unsigned char> into) {
+  std::size_t size = 0;
+  while (size < into.size()) {
+    const auto count = read(file, into.data() + size, into.size() - size);
+    if (count < 0 && errno != EINTR) {
+      return std::nullopt;
+    }
+    if (count == 0) {
+      break;
+    }
+    size += count < 0 ? 0 : static_cast<std::size_t>(count);
+  }
+  return size;
+}
 
 // False on failure: errno has the reason, and a part may have been written.
 inline bool WriteAll(const Descriptor& file, std::string_view text) {

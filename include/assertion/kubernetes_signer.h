@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <string>
 #include <string_view>
+
+#include "assertion/algorithm.h"
 
 namespace assertion {
 
@@ -13,8 +16,12 @@ struct KubernetesSigner {
   static constexpr std::chrono::seconds kShortestMaxLifetime{600};  // kube-apiserver refuses less
   static constexpr std::chrono::seconds kLongestMaxLifetime = std::chrono::hours(365 * 24);  // and asks for no more
   static constexpr std::chrono::seconds kClockSkew{60};  // of kube-apiserver and of what verifies the tokens
-  // What kube-apiserver accepts. The first is the default.
-  static constexpr std::array<std::string_view, 4> kAlgorithms = {"RS256", "ES256", "ES384", "ES512"};
+
+  // Whether kube-apiserver accepts what is signed with the algorithm.
+  static constexpr bool Takes(const Algorithm& algorithm) {
+    constexpr std::array<std::string_view, 4> kNames = {"RS256", "ES256", "ES384", "ES512"};
+    return std::ranges::find(kNames, algorithm.name) != kNames.end();
+  }
 
   std::string client_id;  // a client without callers, whose keys sign nothing else
   std::string caller;     // the one identity that is served: "uid:…"

@@ -1,14 +1,12 @@
 #include "cli/bearer_token.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cerrno>
 #include <span>
 #include <string_view>
 
+#include "assertion/descriptor.h"
 #include "p11/private_file.h"
 
 namespace assertion::cli {
@@ -48,21 +46,9 @@ Result<std::string> ReadBearerToken(const std::string& path) {
 Result<std::string> ReadBearerToken(int descriptor) {
   const auto where = "descriptor " + std::to_string(descriptor);
   std::array<unsigned char, kMostOctets> octets{};
-  std::size_t size = 0;
-  while (size < octets.size()) {
-    const auto got = read(descriptor, octets.data() + size, octets.size() - size);
-    if (got == -1 && errno == EINTR) {
-      continue;
-    }
-    if (got == -1) {
-      return Fail(Code::kPinUnreadable, where + " cannot be read for an access token");
-    }
-    if (got == 0) {
-      break;
-    }
-    size += static_cast<std::size_t>(got);
-  }
-  return TokenIn(std::span(octets).first(size), where);
+  const auto size = ReadAll(descriptor, octets);
+  return size ? TokenIn(std::span(octets).first(*size), where)
+              : Fail(Code::kPinUnreadable, where + " cannot be read for an access token");
 }
 
 }  // namespace assertion::cli

@@ -12,7 +12,7 @@ namespace {
 std::string PercentEncode(std::string_view text) {
   std::string encoded;
   for (const char c : text) {
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' || c == '_' || c == '~') {
+    if (IsUnreserved(c)) {
       encoded += c;
     } else {
       encoded += "%" + Hex(AsBytes({&c, 1}));
@@ -22,6 +22,10 @@ std::string PercentEncode(std::string_view text) {
 }
 
 }  // namespace
+
+bool IsUnreserved(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-._~").contains(c);
+}
 
 std::string EncodeForm(const FormFields& fields) {
   std::string form;

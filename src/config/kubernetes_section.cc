@@ -58,17 +58,14 @@ std::string TakeIssuer(Fields& section, std::vector<std::string>& warnings) {
 }
 
 const Algorithm* TakeAlgorithmOfTokens(Fields& section) {
-  const auto& names = KubernetesSigner::kAlgorithms;
   const auto* const name = section.TakeString("algorithm", false);
-  if (name != nullptr && std::ranges::find(names, *name) == names.end()) {
-    std::string all;
-    for (const auto known : names) {
-      all.append(all.empty() ? "" : ", ").append(known);
-    }
-    section.Refuse("algorithm", "must be one of: " + all + ": kube-apiserver takes no other");
+  const auto* const algorithm = name == nullptr ? kAlgorithms.data() : FindAlgorithm(*name);
+  if (algorithm == nullptr || !KubernetesSigner::Takes(*algorithm)) {
+    section.Refuse("algorithm",
+                   "must be one of: " + AlgorithmNames(KubernetesSigner::Takes) + ": kube-apiserver takes no other");
     return kAlgorithms.data();
   }
-  return FindAlgorithm(name == nullptr ? names.front() : std::string_view(*name));
+  return algorithm;
 }
 
 seconds TakePublishLead(Fields& section, seconds refresh_interval) {

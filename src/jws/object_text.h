@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,12 @@ struct ObjectText {
   std::string_view inside;      // the text between the braces, trimmed
 
   static constexpr int kMaxDepth = 32;
+
+  // The value of the member with this name; nothing when there is none.
+  std::optional<std::string_view> Find(std::string_view name) const {
+    const auto found = std::ranges::find(members, name, &Member::name);
+    return found == members.end() ? std::nullopt : std::optional(found->value);
+  }
 };
 
 // Takes one JSON object (RFC 8259) in UTF-8 and nothing besides, nested at most kMaxDepth deep, in time n log n.

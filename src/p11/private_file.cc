@@ -69,19 +69,10 @@ bool IsOpenToOthers(int fd, const struct stat& info) {
 }
 
 // Reads to the end, or until `into` is full.
-Result<std::size_t> Drain(const std::string& file, Descriptor fd, std::span<unsigned char> into) {
-  std::size_t got = 0;
-  while (got < into.size()) {
-    const auto count = read(fd.get(), into.data() + got, into.size() - got);
-    if (count < 0 && errno != EINTR) {
-      return Fail(Code::kPinUnreadable, file + " cannot be read: " + std::strerror(errno));
-    }
-    if (count == 0) {
-      break;
-    }
-    got += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
-  }
-  return got;
+Result<std::size_t> Drain(const std::string& file, const Descriptor& fd, std::span<unsigned char> into) {
+  const auto size = ReadAll(fd.get(), into);
+  return size ? Result<std::size_t>(*size)
+              : Fail(Code::kPinUnreadable, file + " cannot be read: " + std::strerror(errno));
 }
 
 }  // namespace

@@ -168,20 +168,18 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
   for (const auto& entry : operators_) {
     list(entry.caller);
   }
-  std::array<std::shared_ptr<const Profile>, kPurposes.size()>
-      latest;  // most clients have the one before's: 10,000 share it
+  decltype(Entry::profiles) latest;  // most clients have the one before's: 10,000 share it
   for (auto& client : clients) {
     std::ranges::for_each(client.callers, list);
     auto client_id = client.client_id;
     Entry entry{.client = std::move(client), .profiles = {}, .beginnings = {}};
     for (const auto& purpose : kPurposes) {
       const auto at = static_cast<std::size_t>(purpose.value);
-      auto profile = ProfileFor(entry.client, purpose.value);
-      if (profile && latest.at(at) && *profile == *latest.at(at)) {
-        profile = latest.at(at);
+      const auto profile = ProfileFor(entry.client, purpose.value);
+      if (profile && (!latest.at(at) || *profile != *latest.at(at))) {
+        latest.at(at) = profile;
       }
-      latest.at(at) = profile ? profile : latest.at(at);
-      entry.profiles.at(at) = std::move(profile);
+      entry.profiles.at(at) = profile ? latest.at(at) : nullptr;
     }
     entry.beginnings = BeginningsOf(entry.client);
     clients_.emplace(std::move(client_id), std::move(entry));
@@ -313,7 +311,7 @@ Result<ApprovedClaims> Policy::ApproveServiceAccountToken(const Caller& caller, 
   ASSIGN_OR_RETURN(auto token, ServiceAccountToken::Vet(*kubernetes_, segment, clock_()));
   ApprovedClaims approved;
   approved.client_id_ = entry->client.client_id;
-  approved.profile_ = entry->profiles.at(static_cast<std::size_t>(Purpose::kClientAssertion));
+  approved.profile_ = entry->ProfileFor(Purpose::kClientAssertion);
   approved.audience_ = std::move(token.audience);
   approved.subject_ = std::move(token.subject);
   approved.jti_ = std::move(token.jti);

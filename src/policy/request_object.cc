@@ -36,18 +36,15 @@ Status CheckRedirectUri(const Client& client, const std::string& members) {
   }
   const auto object = '{' + members + '}';
   ASSIGN_OR_RETURN(const auto parsed, jws::ParseObjectText(object));
-  for (const auto& member : parsed.members) {
-    if (member.name != "redirect_uri") {
-      continue;
-    }
-    const auto value = nlohmann::json::parse(member.value, nullptr, /*allow_exceptions=*/false);
-    if (!value.is_string() || std::ranges::find(allowed, value.get_ref<const std::string&>()) == allowed.end()) {
-      return Fail(Code::kInvalidArgument, "redirect_uri: " + QuotedRequest(member.value) +
-                                              " is not among the request_object.redirect_uris of client " +
-                                              QuotedRequest(client.client_id) + "; it must match octet for octet");
-    }
-  }
-  return {};
+  const auto wanted = parsed.Find("redirect_uri");
+  const auto value = wanted ? nlohmann::json::parse(*wanted, nullptr, /*allow_exceptions=*/false) : nlohmann::json();
+  const bool fits =
+      value.is_string() && std::ranges::find(allowed, value.get_ref<const std::string&>()) != allowed.end();
+  return !wanted || fits
+             ? Status()
+             : Fail(Code::kInvalidArgument, "redirect_uri: " + QuotedRequest(*wanted) +
+                                                " is not among the request_object.redirect_uris of client " +
+                                                QuotedRequest(client.client_id) + "; it must match octet for octet");
 }
 
 }  // namespace

@@ -34,22 +34,16 @@ Status RefuseSecondNames(const jws::ObjectText& claims) {
   return {};
 }
 
-// The JSON text of the claim; nothing when it is absent.
-std::optional<std::string_view> Find(const jws::ObjectText& claims, std::string_view name) {
-  const auto found = std::ranges::find(claims.members, name, &jws::ObjectText::Member::name);
-  return found == claims.members.end() ? std::nullopt : std::optional(found->value);
-}
-
 // Empty when the claim is absent, no text, or an empty one.
 std::string Text(const jws::ObjectText& claims, std::string_view name) {
-  const auto value = Find(claims, name);
+  const auto value = claims.Find(name);
   const auto json = value ? nlohmann::json::parse(*value, nullptr, /*allow_exceptions=*/false) : nlohmann::json();
   return json.is_string() ? json.get<std::string>() : std::string();
 }
 
 Result<Time> Instant(const jws::ObjectText& claims, const std::string& name) {
   constexpr std::size_t kMostDigits = 12;
-  const auto value = Find(claims, name).value_or("");
+  const auto value = claims.Find(name).value_or("");
   std::int64_t seconds = 0;
   const std::string digits(value);
   const auto* const end = digits.data() + digits.size();
@@ -80,7 +74,7 @@ bool IsServiceAccount(std::string_view subject) {
 
 // The audience of a token for one, else the JSON array.
 Result<std::string> AudienceOf(const jws::ObjectText& claims) {
-  const auto json = nlohmann::json::parse(Find(claims, "aud").value_or("null"), nullptr, /*allow_exceptions=*/false);
+  const auto json = nlohmann::json::parse(claims.Find("aud").value_or("null"), nullptr, /*allow_exceptions=*/false);
   const auto is_audience = [](const nlohmann::json& one) {
     return one.is_string() && !one.get_ref<const std::string&>().empty();
   };
@@ -145,7 +139,7 @@ Result<ServiceAccountToken> ServiceAccountToken::Vet(const KubernetesSigner& sig
   ASSIGN_OR_RETURN(token.expires_at, Instant(*claims, "exp"));
   RETURN_IF_ERROR(CheckLifetime(signer, token.issued_at, token.expires_at, now));
   token.jti = Text(*claims, "jti");
-  if (Find(*claims, "jti") && (token.jti.empty() || token.jti.size() > kLongestJti)) {
+  if (claims->Find("jti") && (token.jti.empty() || token.jti.size() > kLongestJti)) {
     return WrongClaims("jti must be a text of 1 to " + std::to_string(kLongestJti) + " octets");
   }
   return token;

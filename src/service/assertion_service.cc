@@ -165,9 +165,7 @@ Status AssertionService::Submit(const Caller& caller, const Request& request, In
                                call->Finish(std::unexpected(made.error()));
                                return;
                              }
-                             call->event().kid = made->key->kid;
-                             call->event().origin = OriginNote(made->key->origin);
-                             call->tallied().algorithm = made->key->algorithm->name;
+                             call->Describe(*made->key);
                              reply.set_kid(made->key->kid);
                              SetJws(reply, std::move(made->jws));
                              call->Finish(ToWire(reply, tag));  // 6 audit, 7 reply

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/key_record.h"
 #include "observe/log.h"
 #include "service/status.h"
 
@@ -89,6 +90,12 @@ void AuditedCall::Describe(const ApprovedClaims& claims) {
   if (claims.expires_at() > claims.issued_at()) {
     event_.lifetime = claims.expires_at() - claims.issued_at();
   }
+}
+
+void AuditedCall::Describe(const SigningKey& key) {
+  event_.kid = key.kid;
+  event_.origin = OriginNote(key.origin);
+  tallied_.algorithm = key.algorithm->name;
 }
 
 bool AuditedCall::ChargeRefusal(Result<grpc::ByteBuffer>& outcome) const {

@@ -9,6 +9,7 @@
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
 #include "audit/log.h"
+#include "keys/signing_key.h"
 #include "observe/assertion_tally.h"
 #include "service/refusals.h"
 #include "service/unary_call.h"
@@ -35,6 +36,9 @@ class AuditedCall {
 
   // Copies the claims into the event.
   void Describe(const ApprovedClaims& claims);
+
+  // Notes the key that signed.
+  void Describe(const SigningKey& key);
 
   // UNAVAILABLE when the outcome could not be recorded.
   Status CanFinish() const { return log_ == nullptr ? Status() : log_->state(); }

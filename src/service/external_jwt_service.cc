@@ -19,14 +19,10 @@ using std::chrono::steady_clock;
 
 constexpr const char* kPurpose = "kubernetes";
 
-bool IsAccepted(const Algorithm& algorithm) {
-  return std::ranges::find(KubernetesSigner::kAlgorithms, algorithm.name) != KubernetesSigner::kAlgorithms.end();
-}
-
 // A key counts from the moment on at which its publication is decided. One that nobody has decided to publish verifies
 // nothing.
 bool Verifies(const ScheduledKey& entry, Time now) {
-  return entry.key && IsAccepted(*entry.key->algorithm) && entry.record.publish_from != kNever &&
+  return entry.key && KubernetesSigner::Takes(*entry.key->algorithm) && entry.record.publish_from != kNever &&
          now < entry.record.publish_until;
 }
 
@@ -103,7 +99,7 @@ Status ExternalJwtService::Submit(UnaryCall& unary, const Call& call) const {
                        .deadline = DeadlineOf(unary.context()),
                        .done =
                            [call](Result<Assertion> made) {
-                             if (made && !IsAccepted(*made->key->algorithm)) {
+                             if (made && !KubernetesSigner::Takes(*made->key->algorithm)) {
                                made = Fail(Code::kFailedPrecondition,
                                            "the key signs with " + std::string(made->key->algorithm->name) +
                                                ", which kube-apiserver does not accept: rotate it");
@@ -112,8 +108,7 @@ Status ExternalJwtService::Submit(UnaryCall& unary, const Call& call) const {
                                call->Finish(std::unexpected(made.error()));
                                return;
                              }
-                             call->event().kid = made->key->kid;
-                             call->tallied().algorithm = made->key->algorithm->name;
+                             call->Describe(*made->key);
                              call->Finish(Serialize(PartsOf(made->jws)));
                            },
                        .ticket = unary.ticket()});

@@ -46,6 +46,10 @@ std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const De
   return std::nullopt;
 }
 
+std::unexpected<Error> WrongMessage(const google::protobuf::Message& message) {
+  return Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
+}
+
 }  // namespace
 
 Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
@@ -61,7 +65,7 @@ Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
       return Fail(Code::kInvalidArgument, *path + ": not valid UTF-8");
     }
   }
-  return Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
+  return WrongMessage(message);
 }
 
 Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
@@ -77,9 +81,7 @@ Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& mes
       explicit_bzero(const_cast<std::uint8_t*>(slice.begin()), slice.size());
     }
   }
-  return parsed
-             ? Status()
-             : Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
+  return parsed ? Status() : WrongMessage(message);
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {

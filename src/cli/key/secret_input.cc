@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "assertion/descriptor.h"
+
 namespace assertion::cli {
 namespace {
 
@@ -29,21 +31,14 @@ Result<Secret> ReadSecret(int descriptor, std::size_t most, const std::string& w
                     "has it (if it is in a file already: cat FILE | assertionctl …, then destroy the file)");
   }
   Secret octets(most + 1);
-  std::size_t size = 0;
-  while (size < octets.size()) {
-    const auto count = read(descriptor, octets.data() + size, octets.size() - size);
-    if (count < 0 && errno != EINTR) {
-      return Unusable(what, std::string("cannot be read: ") + std::strerror(errno));
-    }
-    if (count == 0) {
-      break;
-    }
-    size += count < 0 ? 0 : static_cast<std::size_t>(count);
+  const auto size = ReadAll(descriptor, {octets.data(), octets.size()});
+  if (!size) {
+    return Unusable(what, std::string("cannot be read: ") + std::strerror(errno));
   }
-  if (size == 0 || size > most) {
-    return Unusable(what, size == 0 ? "is empty" : "is longer than " + std::to_string(most) + " octets");
+  if (*size == 0 || *size > most) {
+    return Unusable(what, *size == 0 ? "is empty" : "is longer than " + std::to_string(most) + " octets");
   }
-  return Secret(octets.view().first(size));
+  return Secret(octets.view().first(*size));
 }
 
 }  // namespace assertion::cli

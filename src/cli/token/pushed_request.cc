@@ -1,7 +1,6 @@
 #include "cli/token/pushed_request.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -14,9 +13,7 @@ namespace assertion::cli {
 bool IsCodeVerifier(std::string_view text) {
   constexpr std::size_t kShortest = 43;
   constexpr std::size_t kLongest = 128;
-  return text.size() >= kShortest && text.size() <= kLongest && std::ranges::all_of(text, [](char c) {
-           return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-._~").contains(c);
-         });
+  return text.size() >= kShortest && text.size() <= kLongest && std::ranges::all_of(text, IsUnreserved);
 }
 
 FormFields PushedFields(std::string_view code_verifier) {
