@@ -120,8 +120,13 @@ void AttachedHsm::Watch(Watchers watchers) {
                      MeasureSessions();
                      refreshed(status);
                    });
-  recovery_.emplace(*token_, *keys_, *queue_, std::move(watchers.changed), std::move(watchers.hung),
-                    std::move(watchers.may_reload));
+  const auto changed = [this, changed = std::move(watchers.changed)](const Status& signs) {
+    if (signs) {
+      keys_->RefreshSoon();  // one that met the failing token may have refused its keys
+    }
+    changed(signs);
+  };
+  recovery_.emplace(*token_, *keys_, *queue_, changed, std::move(watchers.hung), std::move(watchers.may_reload));
 }
 
 // Once for each attribute, and for each type of key.

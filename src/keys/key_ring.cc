@@ -351,13 +351,28 @@ std::optional<Client> KeyRing::FindClient(std::string_view client_id) const {
 void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {
   refresher_ = std::jthread([this, interval, refreshed = std::move(refreshed)](const std::stop_token& stop) {
     FindStraysTwice();
-    MutexLock lock(waiting_);
-    while (!stopped_.wait_for(lock, stop, interval, [] { return false; }) && !stop.stop_requested()) {
+    while (WaitUntilDue(stop, interval)) {
       const auto status = Refresh();
       FindStraysTwice();
       refreshed(status);
     }
   });
+}
+
+// False: stop.
+bool KeyRing::WaitUntilDue(const std::stop_token& stop, std::chrono::milliseconds interval) {
+  MutexLock lock(waiting_);
+  woken_.wait_for(lock, stop, interval, [this]() REQUIRES(waiting_) { return due_; });
+  due_ = false;
+  return !stop.stop_requested();
+}
+
+void KeyRing::RefreshSoon() {
+  {
+    const MutexLock lock(waiting_);
+    due_ = true;
+  }
+  woken_.notify_all();
 }
 
 // FAILED_PRECONDITION; nothing when the client's ledger counts, or it has none.

@@ -80,8 +80,10 @@ class KeyRing {
   // The highest version of the client's ledger that was seen, by this process or before it; 0: none.
   std::int64_t SeenVersionOf(std::string_view client_id) const;
 
-  // Refreshes again and again until the ring is gone, and tells how each went.
+  // Refreshes after each interval, and after RefreshSoon, until the ring is gone. Reports how each refresh went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
+  // Wakes KeepFresh without waiting for it: a refresh while the token was failing may have found its keys unfit.
+  void RefreshSoon();
   void StopRefreshing() { refresher_ = {}; }
 
   // The key that signs now. FAILED_PRECONDITION when the client has none, it has a flaw, or its certificate has expired
@@ -154,6 +156,7 @@ class KeyRing {
   std::optional<Error> WhyNoLedger(std::string_view client_id) const;
   void ReportVersions(const Ledgers& ledgers, const KeySet& keys) REQUIRES(refreshing_);
   void FindStraysTwice();
+  bool WaitUntilDue(const std::stop_token& stop, std::chrono::milliseconds interval);
   const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
 
   Token& token_;
@@ -177,7 +180,8 @@ class KeyRing {
   std::vector<Stray> seen_once_;                   // KeepFresh's thread alone, like the next member
   std::pair<std::size_t, std::size_t> looked_at_;  // inventory and ledgers at the last search for strays
   Mutex waiting_;
-  std::condition_variable_any stopped_;
+  std::condition_variable_any woken_;
+  bool due_ GUARDED_BY(waiting_) = false;
   std::jthread refresher_;  // ends first
 };
 

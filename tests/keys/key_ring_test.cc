@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <future>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "key_ring_fixture.h"
 #include "keys/seal.h"
@@ -23,6 +25,21 @@ TEST_F(KeyRingTest, AClientWithoutAKeyFailsItsOwnCallsOnly) {
   const auto none = (*ring)->SigningKeyOf("orders");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, Code::kFailedPrecondition);
+}
+
+TEST_F(KeyRingTest, ARefreshThatIsDueDoesNotWaitForTheInterval) {
+  const auto ring = *Load();
+  std::promise<Status> first;
+  ring->KeepFresh(std::chrono::hours(1), [&, told = false](const Status& refreshed) mutable {
+    if (!std::exchange(told, true)) {
+      first.set_value(refreshed);
+    }
+  });
+  Replica(hsm_.token(), *certifier_, clients_, now_).Generate("orders");
+  ring->RefreshSoon();
+  EXPECT_TRUE(first.get_future().get());
+  EXPECT_TRUE(ring->SigningKeyOf("orders"));
+  ring->StopRefreshing();
 }
 
 TEST_F(KeyRingTest, AKeyThatIsInNoLedgerIsNotUsed) {
