@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <functional>
@@ -36,6 +37,14 @@ namespace {
 using Clock = Load::Clock;
 using Seconds = Load::Seconds;
 
+// Another server on the same token, asked in turns with the first.
+struct Peer {
+  std::string name;
+  std::string target;  // unix:/PATH
+  pid_t server = 0;
+  bool has_stream = true;
+};
+
 struct Options {
   std::string config;
   std::vector<std::string> client_ids = {"orders"};
@@ -43,6 +52,7 @@ struct Options {
   std::string unaudited;
   std::string bare;
   pid_t bare_server = 0;
+  std::vector<std::string> peers;
   std::string tls;
   std::string tls_folder;
   pid_t server = 0;
@@ -191,11 +201,30 @@ struct Measurement {
   std::function<Turn()> turn;
 };
 
+// NAME=unix:/PATH,PID, with ",unary" at the end for a server without streams.
+Peer PeerOf(const std::string& text) {
+  const auto equals = text.find('=');
+  const auto comma = text.find(',', equals);
+  if (equals == std::string::npos || comma == std::string::npos) {
+    throw std::runtime_error("--peer must be NAME=unix:/PATH,PID[,unary], not " + text);
+  }
+  return {.name = text.substr(0, equals),
+          .target = text.substr(equals + 1, comma - equals - 1),
+          .server = static_cast<pid_t>(std::atol(text.c_str() + comma + 1)),
+          .has_stream = !text.ends_with(",unary")};
+}
+
+struct ConnectedPeer {
+  Peer peer;
+  std::unique_ptr<Stub> stub;
+};
+
 // Everything that one client's key is measured by.
 class Plan {
  public:
-  Plan(const Options& options, const RawToken& token, Stub& local, Stub* unaudited, Stub* tls, Stub* bare)
-      : options_(options), token_(token), local_(local), unaudited_(unaudited), tls_(tls), bare_(bare) {}
+  Plan(const Options& options, const RawToken& token, Stub& local, Stub* unaudited, Stub* tls, Stub* bare,
+       const std::vector<ConnectedPeer>& peers)
+      : options_(options), token_(token), local_(local), unaudited_(unaudited), tls_(tls), bare_(bare), peers_(peers) {}
 
   void Add(const std::string& client_id, const std::string& algorithm) {
     const Series* raw = nullptr;
@@ -216,6 +245,12 @@ class Plan {
     }
     for (const auto in_flight : options_.stream) {
       Keep(algorithm, "stream", in_flight, by(&local_, true), options_.server);
+    }
+    for (const auto& [peer, stub] : peers_) {
+      Keep(algorithm, peer.name + ", unary", options_.beside, by(stub.get(), false), peer.server);
+      if (peer.has_stream) {
+        Keep(algorithm, peer.name + ", stream", options_.beside, by(stub.get(), true), peer.server);
+      }
     }
     if (tls_ != nullptr) {
       Keep(algorithm, "unary, TLS", options_.beside, by(tls_, false), options_.server);
@@ -304,6 +339,7 @@ class Plan {
   Stub* unaudited_;  // null: none
   Stub* tls_;        // null: none
   Stub* bare_;       // null: none
+  const std::vector<ConnectedPeer>& peers_;
   std::vector<Measurement> measurements_;
 };
 
@@ -317,7 +353,14 @@ int Run(const Options& options) {
   const auto tls = options.tls.empty() ? nullptr : ConnectByTls(options.tls, options.tls_folder);
   const auto bare = options.bare.empty() ? nullptr : ConnectLocally(options.bare);
 
-  Plan plan(options, token, *local, unaudited.get(), tls.get(), bare.get());
+  std::vector<ConnectedPeer> peers;
+  for (const auto& text : options.peers) {
+    auto peer = PeerOf(text);
+    auto stub = ConnectLocally(peer.target);
+    peers.push_back({.peer = std::move(peer), .stub = std::move(stub)});
+  }
+
+  Plan plan(options, token, *local, unaudited.get(), tls.get(), bare.get(), peers);
   for (const auto& client_id : options.client_ids) {
     const auto& clients = config.at("clients");
     const auto client =
@@ -374,6 +417,9 @@ int main(int argc, char** argv) {
                  "unix:/PATH of another server on the same token, without an audit log");
   app.add_option("--bare", options.bare, "unix:/PATH of a bare_server, which tells what gRPC alone leaves possible");
   app.add_option("--bare-server", options.bare_server, "its process id")->needs("--bare");
+  app.add_option("--peer", options.peers,
+                 "NAME=unix:/PATH,PID[,unary]: another server on the same token, to compare with; may be repeated")
+      ->allow_extra_args(false);
   app.add_option("--tls-folder", options.tls_folder, "has authorities.pem, client.pem and client.key");
   app.add_option("--tls", options.tls, "HOST:PORT where the same server speaks TLS")->needs("--tls-folder");
   app.add_option("--json", options.json, "write the results to this file")->required();
