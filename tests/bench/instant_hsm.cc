@@ -62,27 +62,10 @@ std::uint32_t PrivateExponent(std::uint32_t prime) {
   }
 }
 
-std::uint32_t PrimitiveRoot(std::uint32_t prime) {
-  for (std::uint32_t root = 2;; ++root) {
-    bool primitive = true;
-    for (std::uint32_t factor = 2, left = prime - 1; left > 1 && primitive; ++factor) {
-      if (left % factor == 0) {
-        primitive = Power(root, (prime - 1) / factor, prime) != 1;
-        while (left % factor == 0) {
-          left /= factor;
-        }
-      }
-    }
-    if (primitive) {
-      return root;
-    }
-  }
-}
-
+// The key modulo one of its primes.
 struct Residue {
   std::uint32_t prime;
   std::uint32_t exponent;                     // private, modulo prime - 1
-  std::vector<std::uint16_t> powers;          // of each number; empty: too many
   std::array<std::uint32_t, kWords> weights;  // 2^(32 i) modulo prime
   std::array<std::uint32_t, kWords> unit;     // 1 modulo prime, 0 modulo the others; least word first
 
@@ -92,28 +75,54 @@ struct Residue {
       one = static_cast<std::uint32_t>(weight);
       weight = (weight << 32U) % prime;
     }
-    if (prime < 0x10000) {
-      powers.resize(prime);
-      const auto root = PrimitiveRoot(prime);
-      const auto step = Power(root, exponent, prime);
-      std::uint32_t number = 1;
-      std::uint32_t power = 1;
-      for (std::uint32_t i = 1; i < prime; ++i) {
-        powers[number] = static_cast<std::uint16_t>(power);
-        number = static_cast<std::uint32_t>(std::uint64_t{number} * root % prime);
-        power = static_cast<std::uint32_t>(std::uint64_t{power} * step % prime);
-      }
-    }
   }
 
-  std::uint32_t Sign(std::span<const std::uint32_t, kWords> words) const {
+  std::uint32_t Rest(std::span<const std::uint32_t, kWords> words) const {
     std::uint64_t sum = 0;  // of 64 products below 2^51
     for (std::size_t i = 0; i < kWords; ++i) {
       sum += std::uint64_t{words[i]} * weights[i];
     }
-    const auto rest = static_cast<std::uint32_t>(sum % prime);
-    return powers.empty() ? Power(rest, exponent, prime) : powers[rest];
+    return static_cast<std::uint32_t>(sum % prime);
   }
+};
+
+// All powers modulo the small primes at once, so that the compiler can use the processor's vectors.
+class SmallPowers {
+ public:
+  using Numbers = std::array<std::uint32_t, kSmallPrimes + 1>;  // one more: a multiple of the vectors' length
+
+  void Set(std::size_t i, const Residue& residue) {
+    primes_[i] = residue.prime;
+    reciprocals_[i] = static_cast<std::uint32_t>((std::uint64_t{1} << 32U) / residue.prime);
+    exponents_[i] = residue.exponent;
+  }
+
+  void Raise(Numbers& bases) const {
+    constexpr std::uint32_t kHighest = 1U << 15U;
+    Numbers result;
+    result.fill(1);
+    for (auto bit = kHighest; bit > 0; bit >>= 1U) {
+      for (std::size_t i = 0; i < result.size(); ++i) {
+        const auto squared = Multiply(result[i], result[i], i);
+        result[i] = Multiply(squared, (exponents_[i] & bit) != 0 ? bases[i] : 1, i);
+      }
+    }
+    bases = result;
+  }
+
+ private:
+  // Barrett's: the estimate of the quotient is at most two too small.
+  std::uint32_t Multiply(std::uint32_t one, std::uint32_t other, std::size_t i) const {
+    const auto product = one * other;  // of numbers below 2^16
+    const auto quotient = static_cast<std::uint32_t>((std::uint64_t{product} * reciprocals_[i]) >> 32U);
+    auto rest = product - quotient * primes_[i];
+    rest = std::min(rest, rest - primes_[i]);  // the difference wraps around when it is negative
+    return std::min(rest, rest - primes_[i]);
+  }
+
+  Numbers primes_{};
+  Numbers reciprocals_{};
+  Numbers exponents_{};
 };
 
 class Key {
@@ -133,6 +142,9 @@ class Key {
       last += 2;
     }
     residues_.emplace_back(last);
+    for (std::size_t i = 0; i < kSmallPrimes; ++i) {
+      powers_.Set(i, residues_[i]);
+    }
     BN_one(modulus_.get());
     for (const auto& residue : residues_) {
       BN_mul_word(modulus_.get(), residue.prime);
@@ -168,11 +180,15 @@ class Key {
     std::array<std::uint32_t, kWords> words{};
     std::memcpy(words.data(), encoded.data(), kOctets);
 
+    SmallPowers::Numbers factors{};
+    std::ranges::transform(residues_, factors.begin(), [&](const auto& residue) { return residue.Rest(words); });
+    const auto last = Power(factors.back(), residues_.back().exponent, residues_.back().prime);
+    powers_.Raise(factors);
+    factors.back() = last;
     std::array<std::uint64_t, kWords> sums{};  // of 128 products below 2^50
-    for (const auto& residue : residues_) {
-      const std::uint64_t factor = residue.Sign(words);
+    for (std::size_t of = 0; of < residues_.size(); ++of) {
       for (std::size_t i = 0; i < kWords; ++i) {
-        sums[i] += factor * residue.unit[i];
+        sums[i] += std::uint64_t{factors[of]} * residues_[of].unit[i];
       }
     }
     std::array<std::uint32_t, kWords + 1> sum{};
@@ -192,6 +208,7 @@ class Key {
 
  private:
   std::vector<Residue> residues_;
+  SmallPowers powers_;
   Bignum modulus_;
   std::array<unsigned char, kOctets> shown_{};
 };
