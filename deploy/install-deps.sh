@@ -7,10 +7,11 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteracti
 
 usage() {
   cat <<'USAGE'
-usage: deploy/install-deps.sh [build] [package] [test]
+usage: deploy/install-deps.sh [build] [package] [test] [bench]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
   test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, tokens
+  bench   what the Go server of tests/bench/peers.sh needs besides
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
 }
@@ -25,6 +26,7 @@ test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clan
   p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
   mmdebstrap systemd-container groff-base)
+bench=(golang-go golang-goprotobuf-dev golang-google-grpc-dev golang-github-thalesignite-crypto11-dev)
 
 wanted=()
 [ $# -gt 0 ] || set -- build
@@ -32,6 +34,7 @@ for set in "$@"; do
   case $set in
     build) wanted+=("${build[@]}") ;;
     package) wanted+=("${package[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
     test) wanted+=("${test[@]}")
       # By command, not by package: other repositories ship npm inside their nodejs.
       command -v node >/dev/null || wanted+=(nodejs)

@@ -5,22 +5,22 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: tests/bench/peers.sh [BIN_DIR] [--before DIR] [--rounds N] [--seconds S] [--json FILE]
+usage: tests/bench/peers.sh [BIN_DIR] [--before DIR] [--rounds N] [--seconds S] [--json FILE] [--short]
   BIN_DIR       has assertiond, assertionctl and the benchmarks; ../tests/bench/libinstant_hsm.so and
                 ../tests/libfaulty_hsm.so beside it. Default: builds build/bench, optimised as the release is.
   --before DIR  has the assertiond of an older build
   --rounds N    how often all that is compared takes turns. Default: 7
   --seconds S   length of a turn. Default: 1
   --json FILE   where the ratios go as well
-The Go server is left out where golang-go, golang-goprotobuf-dev, golang-google-grpc-dev or
-golang-github-thalesignite-crypto11-dev is not installed.
+  --short       does everything once and as briefly as it can: whether it works
+The Go server is left out where its packages are not installed: deploy/install-deps.sh bench.
 Exit status: 0 measured; 1 something did not work; 2 wrong usage.
 USAGE
 }
 case ${1:-} in -h|--help) usage; exit 0 ;; esac
 
 . "$(dirname "${BASH_SOURCE[0]}")/bench.bash"
-rounds=7 seconds=1 before='' json=''
+rounds=7 seconds=1 latency=1 before='' json=''
 set -- "${arguments[@]}"
 while [ $# -gt 0 ]; do
   case $1 in
@@ -28,6 +28,7 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2; shift ;;
     --seconds) seconds=$2; shift ;;
     --json) json=$2; shift ;;
+    --short) rounds=1 seconds=0.05 latency=0.1 ;;
     *) usage >&2; exit 2 ;;
   esac
   shift
@@ -43,7 +44,7 @@ build_go_peer() {
   local go=$work/go packages=/usr/share/gocode
   go_peer=''
   if ! command -v go protoc-gen-go >/dev/null || [ ! -d "$packages/src/github.com/ThalesIgnite/crypto11" ]; then
-    echo 'peers: without the Go server: its packages are not installed'
+    echo 'peers: without the Go server: its packages are not installed (deploy/install-deps.sh bench)'
     return
   fi
   mkdir -p "$go/src/go_peer"
@@ -95,7 +96,7 @@ start_go rs256,es256
 "$bin/bare_server" "unix:$work/bare.sock" >"$work/bare.log" 2>&1 </dev/null &
 beside+=($!)
 await $! "$work/bare.log" serving
-bench softhsm --client-id rs256,es256 --raw 2 --unary 64 --stream 64 --latency-for 1 --bare "unix:$work/bare.sock" --bare-server $!
+bench softhsm --client-id rs256,es256 --raw 2 --unary 64 --stream 64 --latency-for "$latency" --bare "unix:$work/bare.sock" --bare-server $!
 
 echo 'peers: a token that costs nothing'
 real=$module
@@ -121,7 +122,7 @@ network() {   # MS SESSIONS
   echo "C_Sign take=$1" >"$work/faults.new"; mv "$work/faults.new" "$work/faults"
   peers=()
   bench "network-$1ms-$2" --client-id es256 --raw "$2" --unary "$((2 * $2))" --stream 0 \
-    --per-second "$(awk -v s="$2" -v t="$1" 'BEGIN { print 0.8 * s * 1000 / t }')" --latency-for 2
+    --per-second "$(awk -v s="$2" -v t="$1" 'BEGIN { print 0.8 * s * 1000 / t }')" --latency-for "$(awk -v l="$latency" 'BEGIN { print 2 * l }')"
 }
 network 5 16
 network 1 32
