@@ -184,6 +184,11 @@ class Token {
   // `key.bits` is not used. FAILED_PRECONDITION: the token has no mechanism that signs for the algorithm.
   virtual Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) = 0;
 
+  // Tries, once for each type of key, whether a throw-away key of the algorithm's type stays in the token.
+  // kKeyForbidden: it does not, and the operator does not accept that. OK as well for a type of which the token
+  // generates none.
+  virtual Status CheckCustody(const Algorithm& algorithm) = 0;
+
   // `subject` is the DER of the certificate's name (CKA_SUBJECT).
   virtual Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) = 0;
 

@@ -324,6 +324,7 @@ Result<std::string> KeyCustodian::Adopt(const ChangeRequest& change, const Adopt
     ASSIGN_OR_RETURN(const auto candidate,
                      Examine({.client_id = client.client_id, .id = adoption.id, .algorithm = adoption.key.algorithm}));
     RETURN_IF_ERROR(CheckAdoptable(candidate, adoption.kid));
+    RETURN_IF_ERROR(token_.CheckCustody(*adoption.key.algorithm));  // here, where the lock for changes is held
     RETURN_IF_ERROR(TakePlace(client, adoption.key.limits, draft));
     KeyRecord record{.kid = candidate.kid,
                      .algorithm = adoption.key.algorithm,

@@ -65,8 +65,8 @@ class KeyCustodian {
   // The client's next key. `sign_from` unset: publish_lead from now with Binding::kJwks; with kCertificate not yet.
   Result<std::string> Rotate(const ChangeRequest& change, const NewKeyRequest& key, std::optional<Time> sign_from);
 
-  // Takes over a key pair that other means made on the token: CheckAdoptable, and limits, schedule and certificate as
-  // of Generate and ImportCertificate. The key gets the client's label where the token allows it.
+  // Takes over a key pair that other means made on the token: CheckAdoptable, Token::CheckCustody, and limits, schedule
+  // and certificate as of Generate and ImportCertificate. The key gets the client's label where the token allows it.
   Result<std::string> Adopt(const ChangeRequest& change, const AdoptionRequest& adoption);
 
   // Puts a private key that another party made into the token, with limits, schedule and certificate as of Generate.

@@ -127,7 +127,7 @@ Status CheckTrial(const CustodyTrial& trial, const AttributeNames& accepted) {
   }
   return Fail(Code::kKeyForbidden,
               "unproven custody: the token let a throw-away key out by " + trial.Names(WayOutcome::kLetThrough) +
-                  ", although its attributes forbid it; to make keys there all the same, name custody in "
+                  ", although its attributes forbid it; to use keys there all the same, name custody in "
                   "accept_unshown of the field hsm");
 }
 

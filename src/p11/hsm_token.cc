@@ -79,8 +79,7 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
     return Fail(Code::kFailedPrecondition, "algorithm: the HSM makes no keys for " + std::string(key.algorithm->name) +
                                                "; it makes them for " + mechanisms_->Names());
   }
-  ASSIGN_OR_RETURN(const auto trial, TryCustody(*key.algorithm));
-  RETURN_IF_ERROR(CheckTrial(trial, accept_unshown_));
+  RETURN_IF_ERROR(CheckCustody(*key.algorithm));
   const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
   const auto& type = key.algorithm->key_type();
@@ -132,6 +131,14 @@ Result<CustodyTrial> HsmToken::TryCustody(const Algorithm& algorithm) {
     }
   }
   return std::move(*learnt.trial);
+}
+
+Status HsmToken::CheckCustody(const Algorithm& algorithm) {
+  if (!Supports(algorithm)) {
+    return {};
+  }
+  ASSIGN_OR_RETURN(const auto trial, TryCustody(algorithm));
+  return CheckTrial(trial, accept_unshown_);
 }
 
 Status HsmToken::StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) {

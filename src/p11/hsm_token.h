@@ -51,6 +51,7 @@ class HsmToken final : public Token {
   Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override;
   Result<TokenKey> GenerateKeyPair(const NewKey& key) override;
   Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) override;
+  Status CheckCustody(const Algorithm& algorithm) override;
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override;
   Status SetLabel(BytesView id, std::string_view label) override;
   Status DestroyKey(BytesView id) override;

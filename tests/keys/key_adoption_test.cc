@@ -120,6 +120,26 @@ TEST_F(KeyAdoptionTest, OnlyTheKeyThatWasSeenIsAdopted) {
   EXPECT_EQ(replica.VersionOf("orders"), 0);
 }
 
+// A token that shows custody and was seen not to enforce it.
+class LeakyToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status CheckCustody(const Algorithm& /*algorithm*/) override {
+    return Fail(Code::kKeyForbidden, "unproven custody: the token let a throw-away key out");
+  }
+};
+
+TEST_F(KeyAdoptionTest, NoKeyOfATokenWithUnprovenCustodyIsAdopted) {
+  const auto kid = Make({1});
+  LeakyToken leaky(hsm_.token());
+  auto replica = Start(leaky);
+  const auto refused = Adopt(replica, "orders", Request({1}, kid));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kKeyForbidden) << refused.error().ToString();
+  EXPECT_EQ(replica.VersionOf("orders"), 0);
+  EXPECT_TRUE(IsOnToken({1}));
+}
+
 TEST_F(KeyAdoptionTest, UnfitKeysAreRefusedByTheNamesOfTheirAttributes) {
   hsm_.MakeKey("vendor", {1}, /*sensitive=*/true, /*extractable=*/true);
   hsm_.MakeKey("vendor", {2}, /*sensitive=*/false, /*extractable=*/false);

@@ -114,6 +114,7 @@ TEST_F(CustodyTrialTest, ATokenThatLetsAKeyOutMakesNoneUnlessTheOperatorAcceptsI
     EXPECT_TRUE(refused.error().message.contains("custody in accept_unshown")) << refused.error().message;
   }
   EXPECT_EQ(Objects(), 0U);
+  EXPECT_EQ(hsm_.token().CheckCustody(kAlgorithms.front()).error().code, Code::kKeyForbidden);
   const auto accepting = TokenThatAccepts({std::string(kCustody)});
   EXPECT_TRUE(accepting->Describe().CustodyText(kRsa).contains("not tried")) << "before the first key";
   EXPECT_TRUE(Generate(*accepting, 1));

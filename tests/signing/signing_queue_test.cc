@@ -48,6 +48,7 @@ class MemoryToken final : public Token {
   Result<std::vector<ListedObject>> List(std::span<const std::string_view>) override { return Unused(); }
   Result<TokenKey> GenerateKeyPair(const NewKey&) override { return Unused(); }
   Result<TokenKey> ImportKeyPair(const NewKey&, const PrivateKey&) override { return Unused(); }
+  Status CheckCustody(const Algorithm&) override { return Unused(); }
   Status StoreCertificate(std::string_view, BytesView, BytesView, BytesView) override { return Unused(); }
   Status SetLabel(BytesView, std::string_view) override { return Unused(); }
   Status DestroyKey(BytesView) override { return Unused(); }

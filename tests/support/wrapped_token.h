@@ -20,6 +20,7 @@ class WrappedToken : public Token {
   Result<TokenKey> ImportKeyPair(const NewKey& key, const PrivateKey& private_key) override {
     return real_.ImportKeyPair(key, private_key);
   }
+  Status CheckCustody(const Algorithm& algorithm) override { return real_.CheckCustody(algorithm); }
   Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
     return real_.StoreCertificate(label, id, subject, der);
   }
