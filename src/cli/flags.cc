@@ -33,7 +33,7 @@ void AddCaFile(CLI::App* verb, std::string& path) {
       ->type_name("FILE");
 }
 
-void AddTokenEndpoint(CLI::App* verb, TokenRequest& token) {
+void AddTokenEndpoint(CLI::App* verb, oauth::TokenRequest& token) {
   verb->add_option("--token-endpoint", token.token_endpoint, "https://… (http:// for loopback hosts only)")
       ->required()
       ->type_name("URL");

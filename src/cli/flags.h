@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "cli/token_request.h"
+#include "oauth/token_request.h"
 
 namespace CLI {
 class App;
@@ -27,6 +27,6 @@ void AddOut(CLI::App* verb, std::string& path);
 void AddCaFile(CLI::App* verb, std::string& path);
 
 // --token-endpoint and --scope.
-void AddTokenEndpoint(CLI::App* verb, TokenRequest& token);
+void AddTokenEndpoint(CLI::App* verb, oauth::TokenRequest& token);
 
 }  // namespace assertion::cli

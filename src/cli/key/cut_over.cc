@@ -13,8 +13,8 @@
 #include "cli/instant.h"
 #include "cli/output.h"
 #include "cli/text.h"
-#include "cli/token_request.h"
 #include "cli/wso2/application.h"
+#include "oauth/token_request.h"
 
 namespace assertion::cli {
 namespace {
@@ -195,8 +195,9 @@ class CutOver {
     if (!answer) {
       return {.why = "the token endpoint gave no answer to the new key: " + answer.error().message};
     }
-    return IsGranted(*answer) ? Failure{.why = ""}
-                              : Failure{.why = "the token endpoint refused the new key: " + ReasonOf(*answer)};
+    return oauth::IsGranted(*answer)
+               ? Failure{.why = ""}
+               : Failure{.why = "the token endpoint refused the new key: " + oauth::ReasonOf(*answer)};
   }
 
   // Tries twice: an answer may get lost, or another operator's change may come first. Checks the state in between.
@@ -285,7 +286,7 @@ class CutOver {
 }  // namespace
 
 int CutOverAtWso2(const RotateKeyOptions& options, const std::string& server) {
-  const auto endpoint = CheckTokenEndpoint(options.publish.token.token_endpoint);
+  const auto endpoint = oauth::CheckTokenEndpoint(options.publish.token.token_endpoint);
   auto application = Wso2ApplicationOf(options.publish.wso2, options.client_id);
   if (!endpoint || !application) {
     return ReportWso2Flags(endpoint ? application.error() : endpoint.error());

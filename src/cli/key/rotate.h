@@ -6,8 +6,8 @@
 #include "assertion/clock.h"
 #include "cli/key/change.h"
 #include "cli/key/flags.h"
-#include "cli/token_request.h"
 #include "cli/wso2/flags.h"
+#include "oauth/token_request.h"
 
 namespace assertion::cli {
 
@@ -17,7 +17,7 @@ struct PublishFlags {
   std::string kid;       // of a key to go on with; "": a new one
   std::string audience;  // of the trial
   Wso2Flags wso2;
-  TokenRequest token;
+  oauth::TokenRequest token;
 };
 
 struct RotateKeyOptions {

@@ -53,8 +53,8 @@ bool IsParameterName(std::string_view name) {
 
 }  // namespace
 
-Result<FormFields> ParametersOf(const std::vector<std::string>& flags) {
-  FormFields fields;
+Result<oauth::FormFields> ParametersOf(const std::vector<std::string>& flags) {
+  oauth::FormFields fields;
   for (const auto& flag : flags) {
     const auto equals = std::min(flag.find('='), flag.size());
     const auto name = flag.substr(0, equals);
@@ -71,7 +71,7 @@ Result<FormFields> ParametersOf(const std::vector<std::string>& flags) {
       return Fail(Code::kInvalidArgument,
                   std::string("--param ").append(name).append(": ").append(name).append(" ").append(reserved->why));
     }
-    if (std::ranges::find(fields, name, &FormFields::value_type::first) != fields.end()) {
+    if (std::ranges::find(fields, name, &oauth::FormFields::value_type::first) != fields.end()) {
       return Fail(Code::kInvalidArgument, "--param " + name + " is repeated (RFC 6749 section 3.2)");
     }
     fields.emplace_back(name, value);

@@ -11,14 +11,14 @@
 #include "cli/call.h"
 #include "cli/command.h"
 #include "cli/flags.h"
-#include "cli/form.h"
 #include "cli/output.h"
-#include "cli/token/metadata.h"
 #include "cli/token/parameters.h"
-#include "cli/token/pushed_request.h"
-#include "cli/token_request.h"
 #include "cli/verbs.h"
 #include "jws/compact.h"
+#include "oauth/form.h"
+#include "oauth/metadata.h"
+#include "oauth/pushed_request.h"
+#include "oauth/token_request.h"
 
 namespace assertion::cli {
 namespace {
@@ -30,7 +30,7 @@ constexpr const char* kJwtBearer = "jwt-bearer";
 
 struct RequestTokenOptions {
   AssertionFlags assertion;
-  TokenRequest token;  // its grant_type as --grant names it; empty: as the client's assertions say
+  oauth::TokenRequest token;  // its grant_type as --grant names it; empty: as the client's assertions say
   std::vector<std::string> resources;
   std::vector<std::string> parameters;
   std::string issuer;
@@ -59,7 +59,7 @@ Status CheckFlags(const RequestTokenOptions& options) {
     if (!token.grant_type.empty() || !token.code.empty() || !options.assertion.subject.empty()) {
       return wrong("--par takes no --grant, --code and --subject: they belong to a token request");
     }
-    if (token.redirect_uri.empty() || (!token.code_verifier.empty() && !IsCodeVerifier(token.code_verifier))) {
+    if (token.redirect_uri.empty() || (!token.code_verifier.empty() && !oauth::IsCodeVerifier(token.code_verifier))) {
       return wrong(
           "--par needs --redirect-uri, and a --code-verifier has 43 to 128 characters of A-Z a-z 0-9 - . _ ~ (RFC "
           "7636)");
@@ -72,14 +72,14 @@ Status CheckFlags(const RequestTokenOptions& options) {
     return wrong("--subject is for --grant jwt-bearer: a client that authenticates is the subject itself");
   }
   if (!endpoint.empty()) {
-    RETURN_IF_ERROR(ParseUrl(options.par ? "--par-endpoint" : "--token-endpoint", endpoint));
+    RETURN_IF_ERROR(oauth::ParseUrl(options.par ? "--par-endpoint" : "--token-endpoint", endpoint));
   }
   return {};
 }
 
 // Adds what --resource (RFC 8707 section 2) and --param name.
-Result<FormFields> MoreFieldsOf(const RequestTokenOptions& options) {
-  FormFields fields;
+Result<oauth::FormFields> MoreFieldsOf(const RequestTokenOptions& options) {
+  oauth::FormFields fields;
   for (const auto& resource : options.resources) {
     if (resource.empty() || !resource.contains(':') || resource.contains('#')) {
       return Fail(Code::kInvalidArgument, "--resource must be an absolute URI without fragment (RFC 8707)");
@@ -114,7 +114,7 @@ int ReportRefusal(const std::string& reason) {
 // One token request, or one pushed authorization request, from its flags to its answer.
 class RequestedToken {
  public:
-  RequestedToken(const RequestTokenOptions& options, const std::string& server, FormFields more)
+  RequestedToken(const RequestTokenOptions& options, const std::string& server, oauth::FormFields more)
       : options_(options),
         server_(server),
         more_(std::move(more)),
@@ -125,10 +125,10 @@ class RequestedToken {
     if (options_.issuer.empty()) {
       return {};
     }
-    ASSIGN_OR_RETURN(metadata_, FetchMetadata(options_.issuer, options_.token.ca_file));
+    ASSIGN_OR_RETURN(metadata_, oauth::FetchMetadata(options_.issuer, options_.token.ca_file));
     endpoint_ = options_.par ? metadata_->pushed_authorization_request_endpoint : metadata_->token_endpoint;
-    RETURN_IF_ERROR(
-        EndpointOf(*metadata_, options_.par ? "pushed_authorization_request_endpoint" : "token_endpoint", endpoint_));
+    RETURN_IF_ERROR(oauth::EndpointOf(
+        *metadata_, options_.par ? "pushed_authorization_request_endpoint" : "token_endpoint", endpoint_));
     return {};
   }
 
@@ -157,19 +157,19 @@ class RequestedToken {
         return Create(narrowed, "");
       }
       if (metadata_) {
-        const PlannedRequest planned{.client_id = options_.assertion.client_id,
-                                     .grant_type = *grant_type,
-                                     .authenticates = authenticates,
-                                     .endpoint = endpoint_};
+        const oauth::PlannedRequest planned{.client_id = options_.assertion.client_id,
+                                            .grant_type = *grant_type,
+                                            .authenticates = authenticates,
+                                            .endpoint = endpoint_};
         if (const auto fits = Compare(*metadata_, planned, response.assertion()); !fits) {
           return ReportMetadata(fits.error());
         }
       }
       // An assertion that is the grant names the client itself (RFC 7521 section 4.1).
-      auto fields = authenticates ? FormFields{{"client_id", options_.assertion.client_id},
-                                               {"client_assertion_type", response.client_assertion_type()},
-                                               {"client_assertion", response.assertion()}}
-                                  : FormFields{{"assertion", response.assertion()}};
+      auto fields = authenticates ? oauth::FormFields{{"client_id", options_.assertion.client_id},
+                                                      {"client_assertion_type", response.client_assertion_type()},
+                                                      {"client_assertion", response.assertion()}}
+                                  : oauth::FormFields{{"assertion", response.assertion()}};
       fields.emplace_back("grant_type", *grant_type);
       fields.emplace_back("scope", scope);
       return SendForm(std::move(fields));
@@ -202,18 +202,18 @@ class RequestedToken {
     return options_.par ? std::string() : grant.empty() ? std::string(kClientCredentials) : grant;
   }
 
-  int SendForm(FormFields fields) const {
-    const auto endpoint = ParseUrl("the endpoint", endpoint_);
+  int SendForm(oauth::FormFields fields) const {
+    const auto endpoint = oauth::ParseUrl("the endpoint", endpoint_);
     if (!endpoint) {
       return Report(kUsage, endpoint.error().message, kRequestHelp);
     }
     const auto& token = options_.token;
     fields.emplace_back("redirect_uri", token.redirect_uri);
-    const auto own = options_.par ? PushedFields(token.code_verifier)
-                                  : FormFields{{"code", token.code}, {"code_verifier", token.code_verifier}};
+    const auto own = options_.par ? oauth::PushedFields(token.code_verifier)
+                                  : oauth::FormFields{{"code", token.code}, {"code_verifier", token.code_verifier}};
     fields.insert(fields.end(), own.begin(), own.end());
     fields.insert(fields.end(), more_.begin(), more_.end());
-    const auto answer = PostForm(*endpoint, token.ca_file, fields);
+    const auto answer = oauth::PostForm(*endpoint, token.ca_file, fields);
     if (!answer) {
       return Report(kUnreachable, answer.error().message,
                     "check the endpoint's URL, and --ca-file for a certificate that this machine does not know");
@@ -224,28 +224,29 @@ class RequestedToken {
     if (const int status = Write("", answer->body + (answer->body.ends_with('\n') ? "" : "\n")); status != 0) {
       return status;
     }
-    return IsGranted(*answer) ? 0 : ReportRefusal(ReasonOf(*answer));
+    return oauth::IsGranted(*answer) ? 0 : ReportRefusal(oauth::ReasonOf(*answer));
   }
 
-  int WritePushed(const HttpAnswer& answer) const {
+  int WritePushed(const oauth::HttpAnswer& answer) const {
     constexpr int kCreated = 201;
-    const auto pushed = PushedAnswerOf(answer);
+    const auto pushed = oauth::PushedAnswerOf(answer);
     if (!pushed) {
-      return ReportRefusal(ReasonOf(answer) + (answer.status == kCreated ? " without request_uri and expires_in" : ""));
+      return ReportRefusal(oauth::ReasonOf(answer) +
+                           (answer.status == kCreated ? " without request_uri and expires_in" : ""));
     }
     nlohmann::ordered_json json = {{"request_uri", pushed->request_uri}, {"expires_in", pushed->expires_in}};
-    if (metadata_ && EndpointOf(*metadata_, "authorization_endpoint", metadata_->authorization_endpoint)) {
+    if (metadata_ && oauth::EndpointOf(*metadata_, "authorization_endpoint", metadata_->authorization_endpoint)) {
       json["authorization_url"] =
-          AuthorizationUrl(metadata_->authorization_endpoint, options_.assertion.client_id, pushed->request_uri);
+          oauth::AuthorizationUrl(metadata_->authorization_endpoint, options_.assertion.client_id, pushed->request_uri);
     }
     return WriteJson(json);
   }
 
   const RequestTokenOptions& options_;
   const std::string& server_;
-  const FormFields more_;
+  const oauth::FormFields more_;
   std::string endpoint_;
-  std::optional<ServerMetadata> metadata_;
+  std::optional<oauth::ServerMetadata> metadata_;
 };
 
 int RequestToken(const RequestTokenOptions& options, const std::string& server) {

@@ -79,7 +79,7 @@ bool Wso2Certificate::IsStoredAs(const Wso2Certificate& stored) const {
 }
 
 Result<Wso2Application> Wso2Application::New(Wso2Settings settings) {
-  ASSIGN_OR_RETURN(auto base, ParseUrl("--base-url", settings.base_url));
+  ASSIGN_OR_RETURN(auto base, oauth::ParseUrl("--base-url", settings.base_url));
   if (base.path.contains('?')) {
     return Fail(Code::kInvalidArgument, "--base-url must not have a query");
   }
@@ -99,12 +99,12 @@ Result<Wso2Application> Wso2Application::New(Wso2Settings settings) {
 Result<Json> Wso2Application::Call(const std::string& method, const std::string& path, const Json& body) const {
   const auto whole_path = base_.path + "/applications/" + settings_.application + path;
   const auto what = method + " " + whole_path;
-  ASSIGN_OR_RETURN(const auto answer, Exchange(base_.origin, settings_.ca_file,
-                                               {.method = method,
-                                                .path = whole_path,
-                                                .content_type = body.is_null() ? "" : "application/json",
-                                                .body = body.is_null() ? "" : body.dump(),
-                                                .bearer_token = settings_.token}));
+  ASSIGN_OR_RETURN(const auto answer, oauth::Exchange(base_.origin, settings_.ca_file,
+                                                      {.method = method,
+                                                       .path = whole_path,
+                                                       .content_type = body.is_null() ? "" : "application/json",
+                                                       .body = body.is_null() ? "" : body.dump(),
+                                                       .bearer_token = settings_.token}));
   if (answer.status != 200 && answer.status != 201) {
     return Fail(CodeOf(answer.status),
                 "WSO2 answers " + what + " with HTTP " + std::to_string(answer.status) + Reasons(answer.body));

@@ -6,7 +6,7 @@
 
 #include "assertion/bytes.h"
 #include "assertion/error.h"
-#include "cli/http.h"
+#include "oauth/http.h"
 
 namespace assertion::cli {
 
@@ -53,7 +53,7 @@ class Wso2Application {
   Status UsePrivateKeyJwt() const;
 
  private:
-  Wso2Application(Wso2Settings settings, Url base) : settings_(std::move(settings)), base_(std::move(base)) {}
+  Wso2Application(Wso2Settings settings, oauth::Url base) : settings_(std::move(settings)), base_(std::move(base)) {}
 
   Result<nlohmann::ordered_json> Call(const std::string& method, const std::string& path,
                                       const nlohmann::ordered_json& body) const;
@@ -61,7 +61,7 @@ class Wso2Application {
   Status CheckClient(const nlohmann::ordered_json& object) const;
 
   Wso2Settings settings_;
-  Url base_;
+  oauth::Url base_;
 };
 
 // Says what an operator does about such an error.

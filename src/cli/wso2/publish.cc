@@ -87,7 +87,7 @@ int PublishToWso2(const PublishToWso2Options& options, const std::string& server
     return ReportWso2Flags(application.error());
   }
   const auto& jwks_url = options.jwks_url;
-  if (const auto parsed = ParseUrl("--jwks-url", jwks_url); !jwks_url.empty() && !parsed) {
+  if (const auto parsed = oauth::ParseUrl("--jwks-url", jwks_url); !jwks_url.empty() && !parsed) {
     return ReportWso2Flags(parsed.error());
   }
   // Fails before anything is changed if the application does not exist or belongs to another client.

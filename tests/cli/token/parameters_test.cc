@@ -8,8 +8,8 @@ namespace {
 TEST(Parameters, AreSentAsTheyAre) {
   const auto fields = ParametersOf({"audience=https://api.example.com/?a=b&c", "x-y_z.1= \n"});
   ASSERT_TRUE(fields) << fields.error().message;
-  EXPECT_EQ(*fields, (FormFields{{"audience", "https://api.example.com/?a=b&c"}, {"x-y_z.1", " \n"}}));
-  EXPECT_EQ(EncodeForm(*fields), "audience=https%3a%2f%2fapi.example.com%2f%3fa%3db%26c&x-y_z.1=%20%0a");
+  EXPECT_EQ(*fields, (oauth::FormFields{{"audience", "https://api.example.com/?a=b&c"}, {"x-y_z.1", " \n"}}));
+  EXPECT_EQ(oauth::EncodeForm(*fields), "audience=https%3a%2f%2fapi.example.com%2f%3fa%3db%26c&x-y_z.1=%20%0a");
 }
 
 TEST(Parameters, OneThatAFlagSetsNamesTheFlag) {

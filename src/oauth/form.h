@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "assertion/error.h"
-#include "cli/http.h"
+#include "oauth/http.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 
 // Names and values of a form, in order. Values may be any octets.
 using FormFields = std::vector<std::pair<std::string, std::string>>;
@@ -22,4 +22,4 @@ std::string EncodeForm(const FormFields& fields);
 // Posts a form as Exchange does. UNAVAILABLE when no answer came.
 Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields);
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

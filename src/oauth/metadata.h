@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "assertion/error.h"
-#include "cli/http.h"
+#include "oauth/http.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 
 // What an authorization server publishes of itself (RFC 8414 section 2), as far as a token request needs it. Aliases
 // for mutual TLS (RFC 8705 section 5) are not read.
@@ -49,4 +49,4 @@ struct PlannedRequest {
 // FAILED_PRECONDITION says what the server offers, what the client has, and what to change.
 Status Compare(const ServerMetadata& metadata, const PlannedRequest& request, std::string_view assertion);
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

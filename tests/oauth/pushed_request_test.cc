@@ -1,10 +1,10 @@
-#include "cli/token/pushed_request.h"
+#include "oauth/pushed_request.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 TEST(PushedRequest, ACodeVerifierIsOfRfc7636) {
@@ -44,4 +44,4 @@ TEST(PushedRequest, TheAuthorizationUrlKeepsTheEndpointsQuery) {
 }
 
 }  // namespace
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

@@ -5,11 +5,11 @@
 #include <string>
 #include <string_view>
 
-#include "cli/form.h"
-#include "cli/http.h"
+#include "oauth/form.h"
+#include "oauth/http.h"
 
 // Pushed authorization requests (RFC 9126).
-namespace assertion::cli {
+namespace assertion::oauth {
 
 // True for what RFC 7636 section 4.1 allows: 43 to 128 characters of A-Z a-z 0-9 - . _ ~.
 bool IsCodeVerifier(std::string_view text);
@@ -30,4 +30,4 @@ std::optional<PushedAnswer> PushedAnswerOf(const HttpAnswer& answer);
 std::string AuthorizationUrl(const std::string& authorization_endpoint, const std::string& client_id,
                              const std::string& request_uri);
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

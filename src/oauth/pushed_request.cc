@@ -1,4 +1,4 @@
-#include "cli/token/pushed_request.h"
+#include "oauth/pushed_request.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include "assertion/bytes.h"
 #include "jws/thumbprint.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 
 bool IsCodeVerifier(std::string_view text) {
   constexpr std::size_t kShortest = 43;
@@ -42,4 +42,4 @@ std::string AuthorizationUrl(const std::string& authorization_endpoint, const st
          EncodeForm({{"client_id", client_id}, {"request_uri", request_uri}});
 }
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

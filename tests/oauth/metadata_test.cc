@@ -1,4 +1,4 @@
-#include "cli/token/metadata.h"
+#include "oauth/metadata.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 
 #include "jws/compact.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 using nlohmann::json;
@@ -174,4 +174,4 @@ TEST(Metadata, APushedRequestTakesTheTokenEndpointOfTheSameServerAlone) {
 }
 
 }  // namespace
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

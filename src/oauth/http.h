@@ -4,7 +4,7 @@
 
 #include "assertion/error.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 
 // A URL of an identity server, taken apart: https://…, or http:// to a loopback host.
 struct Url {
@@ -33,4 +33,4 @@ struct HttpAnswer {
 // of more than 1 MiB.
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request);
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

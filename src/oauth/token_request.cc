@@ -1,14 +1,15 @@
-#include "cli/token_request.h"
+#include "oauth/token_request.h"
 
 #include <nlohmann/json.hpp>
 
-#include "cli/form.h"
-#include "cli/text.h"
+#include "assertion/foreign_text.h"
+#include "oauth/form.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 constexpr const char* kTokenEndpoint = "--token-endpoint";
+constexpr std::size_t kMostOfReason = 500;
 
 }  // namespace
 
@@ -43,10 +44,10 @@ std::string ReasonOf(const HttpAnswer& answer) {
   const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   for (const auto* name : {"error", "error_description"}) {
     if (body.is_object() && body.contains(name) && body[name].is_string()) {
-      reason += ", " + Printable(body[name].get_ref<const std::string&>());
+      reason += ", " + Shown(body[name].get_ref<const std::string&>(), kMostOfReason);
     }
   }
   return reason;
 }
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

@@ -1,4 +1,4 @@
-#include "cli/http.h"
+#include "oauth/http.h"
 
 #include <httplib.h>
 
@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 constexpr std::chrono::seconds kLimit{15};       // for each wait
@@ -96,4 +96,4 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   return HttpAnswer{.status = answer->status, .body = std::move(body)};
 }
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

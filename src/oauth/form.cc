@@ -1,11 +1,11 @@
-#include "cli/form.h"
+#include "oauth/form.h"
 
 #include <cctype>
 #include <string_view>
 
 #include "assertion/bytes.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 // Encodes all but unreserved characters (RFC 3986 section 2.1).
@@ -46,4 +46,4 @@ Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, con
                    .bearer_token = {}});
 }
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

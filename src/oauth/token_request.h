@@ -3,9 +3,9 @@
 #include <string>
 
 #include "assertion/error.h"
-#include "cli/http.h"
+#include "oauth/http.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 
 // A request to an identity server's token endpoint (RFC 6749 sections 4.1.3 and 4.4.2), authenticated with a client
 // assertion (RFC 7523 section 2.2).
@@ -34,4 +34,4 @@ bool IsGranted(const HttpAnswer& answer);
 // The error and error_description of a refusal (RFC 6749 section 5.2) in one line.
 std::string ReasonOf(const HttpAnswer& answer);
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

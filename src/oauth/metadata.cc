@@ -1,4 +1,4 @@
-#include "cli/token/metadata.h"
+#include "oauth/metadata.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -7,7 +7,7 @@
 #include "assertion/foreign_text.h"
 #include "jws/compact.h"
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 using nlohmann::json;
@@ -186,4 +186,4 @@ Status Compare(const ServerMetadata& metadata, const PlannedRequest& request, st
   return CheckAudience(metadata, request, parsed);
 }
 
-}  // namespace assertion::cli
+}  // namespace assertion::oauth

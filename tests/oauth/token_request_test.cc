@@ -1,8 +1,8 @@
-#include "cli/token_request.h"
+#include "oauth/token_request.h"
 
 #include <gtest/gtest.h>
 
-namespace assertion::cli {
+namespace assertion::oauth {
 namespace {
 
 TEST(TokenRequest, EndpointsAreHttpsExceptOnLoopback) {
@@ -28,9 +28,9 @@ TEST(TokenRequest, OnlyAnAccessTokenIsASuccess) {
 
 TEST(TokenRequest, ARefusalIsOneLine) {
   EXPECT_EQ(ReasonOf({.status = 401, .body = R"({"error":"invalid_client","error_description":"a\nb"})"}),
-            "HTTP 401, invalid_client, a?b");
+            "HTTP 401, invalid_client, a\\x0ab");
   EXPECT_EQ(ReasonOf({.status = 502, .body = "<html>"}), "HTTP 502");
 }
 
 }  // namespace
-}  // namespace assertion::cli
+}  // namespace assertion::oauth
