@@ -7,11 +7,12 @@
 #include <string_view>
 #include <utility>
 
+#include "oauth/exchange_limit.h"
+
 namespace assertion::oauth {
 namespace {
 
-constexpr std::chrono::seconds kLimit{15};       // for each wait
-constexpr std::chrono::seconds kWholeLimit{60};  // for an answer's body that trickles in
+constexpr std::chrono::seconds kLimit{15};  // for each wait
 constexpr std::size_t kMostOctets = std::size_t{1} << 20U;
 
 bool IsLoopback(std::string_view origin) {
@@ -75,23 +76,18 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   if (!request.bearer_token.empty()) {
     sent.set_header("Authorization", "Bearer " + request.bearer_token);
   }
+  ExchangeLimit limit(request.limit, kMostOctets);
+  client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
-  std::string stopped;
-  const auto end = std::chrono::steady_clock::now() + kWholeLimit;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
-    if (body.size() + size > kMostOctets) {
-      stopped = "its answer is larger than 1 MiB";
-    } else if (std::chrono::steady_clock::now() > end) {
-      stopped = "its answer takes too long";
-    } else {
-      body.append(data, size);
-    }
-    return stopped.empty();
+    body.append(data, size);
+    return body.size() <= kMostOctets;
   };
   const auto answer = client.send(sent);
   if (!answer) {
+    const auto why = body.size() > kMostOctets ? "its answer is larger than 1 MiB" : limit.why();
     return Fail(Code::kUnavailable,
-                "no answer from " + origin + ": " + (stopped.empty() ? httplib::to_string(answer.error()) : stopped));
+                "no answer from " + origin + ": " + (why.empty() ? httplib::to_string(answer.error()) : why));
   }
   return HttpAnswer{.status = answer->status, .body = std::move(body)};
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "assertion/error.h"
@@ -20,7 +21,8 @@ struct HttpRequest {
   std::string path;
   std::string content_type;
   std::string body;
-  std::string bearer_token;  // RFC 6750; empty: not sent
+  std::string bearer_token;                                    // RFC 6750; empty: not sent
+  std::chrono::milliseconds limit = std::chrono::seconds(60);  // from the connection to the answer's last octet
 };
 
 struct HttpAnswer {
@@ -29,8 +31,8 @@ struct HttpAnswer {
 };
 
 // Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does
-// not follow redirects, which would hand tokens and assertions to another server. UNAVAILABLE: no answer came, or one
-// of more than 1 MiB.
+// not follow redirects, which would hand tokens and assertions to another server. UNAVAILABLE: no answer came in time,
+// or one of more than 1 MiB.
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request);
 
 }  // namespace assertion::oauth

@@ -15,8 +15,8 @@ constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 bool IsPort(std::string_view text) {
-  constexpr std::size_t kMostDigits = 5;
-  return text.size() <= kMostDigits && IsOf(text, kDigits);
+  constexpr std::string_view kHighest = "65535";
+  return IsOf(text, kDigits) && (text.size() < kHighest.size() || (text.size() == kHighest.size() && text <= kHighest));
 }
 
 // The host of host[:port], with the brackets of an IPv6 address; empty: the text is something else.

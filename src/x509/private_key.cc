@@ -215,8 +215,15 @@ Result<Secret> ReadPemKey(BytesView pem, const std::optional<Secret>& passphrase
   ERR_clear_error();
   const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   auto* const given = passphrase ? const_cast<Secret*>(&*passphrase) : nullptr;
-  const KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, given == nullptr ? nullptr : GivePassphrase, given)
-                       : nullptr);
+  const auto read = [&] {
+    return KeyPtr(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, given == nullptr ? nullptr : GivePassphrase, given)
+                      : nullptr);
+  };
+  const auto key = read();
+  if (key && read()) {
+    return Fail(Code::kInvalidArgument, "there is more than one private key: give one alone");
+  }
+  ERR_clear_error();  // the second attempt has found none
   const PkeyInfoPtr info(key ? EVP_PKEY2PKCS8(key.get()) : nullptr);
   const auto size = info ? i2d_PKCS8_PRIV_KEY_INFO(info.get(), nullptr) : 0;
   if (size <= 0) {

@@ -120,8 +120,8 @@ TEST_F(DpopProofTest, Methods) {
 TEST_F(DpopProofTest, Urls) {
   for (const auto* const url :
        {"https://a", "https://a/", "https://api.example.com:8443/v1/a_b-c.d~e;f=g,h@i:j!$&'()*+%2F",
-        "https://[2001:db8::1]/x", "http://localhost/token", "http://localhost:8080", "http://127.0.0.1:9/token",
-        "http://[::1]:9/token"}) {
+        "https://[2001:db8::1]/x", "http://localhost/token", "http://localhost:8080", "https://a:65535/",
+        "http://127.0.0.1:9/token", "http://[::1]:9/token"}) {
     ExpectUrl(url, true);
   }
   for (const auto* const url : {"",
@@ -135,6 +135,7 @@ TEST_F(DpopProofTest, Urls) {
                                 "https:/a",
                                 "https://a:b/",
                                 "https://a:123456/",
+                                "https://a:65536/",
                                 "https://a:/",
                                 "https://user@a/",
                                 "https://user:pw@a/",

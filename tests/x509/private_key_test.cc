@@ -74,6 +74,12 @@ TEST(PrivateKey, EveryFormOfPemThatHoldsThePrivateKeyAloneIsRead) {
   }
 }
 
+TEST(PrivateKey, TwoKeysInOnePemAreRefused) {
+  const auto refused = ReadPemKey(AsBytes(MadePrivateKey("P-256").Pem() + MadePrivateKey("P-384").Pem()), std::nullopt);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.contains("more than one private key")) << refused.error().message;
+}
+
 TEST(PrivateKey, AnEncryptedKeyTakesItsPassphrase) {
   const MadePrivateKey made("P-256");
   const auto pem = made.Pem("open sesame");

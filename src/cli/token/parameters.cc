@@ -20,7 +20,7 @@ struct ReservedParameter {
 constexpr std::string_view kMade = "is the assertion that assertiond makes";
 constexpr std::string_view kSecret = "is a secret, which other users of this machine could read in the process list";
 
-constexpr std::array<ReservedParameter, 20> kReservedParameters = {{
+constexpr std::array<ReservedParameter, 25> kReservedParameters = {{
     {"grant_type", "is what --grant sets"},
     {"client_id", "is what --client-id sets"},
     {"client_assertion", kMade},
@@ -34,11 +34,16 @@ constexpr std::array<ReservedParameter, 20> kReservedParameters = {{
     {"code_challenge", "follows from --code-verifier"},
     {"code_challenge_method", "is S256, with --code-verifier"},
     {"response_type", "is code, with --par"},
+    {"request", "would stand in place of the other parameters (RFC 9101)"},
     {"request_uri", "is what --par asks for"},
     {"client_secret", "is what the assertion stands in place of"},
     {"password", kSecret},
     {"refresh_token", kSecret},
     {"device_code", kSecret},
+    {"pre-authorized_code", kSecret},
+    {"tx_code", kSecret},
+    {"auth_req_id", kSecret},
+    {"id_token_hint", kSecret},
     {"subject_token", kSecret},
     {"actor_token", kSecret},
 }};

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "assertion/descriptor.h"
+#include "assertion/mutex.h"
+
+namespace assertion::oauth {
+
+// Ends an exchange over TCP that takes too long or brings too much. httplib limits each wait alone, and no header as a
+// whole.
+class ExchangeLimit {
+ public:
+  // The time begins now. `most_octets`: of the body; header and TLS records may have 128 KiB more.
+  ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets);
+
+  // Watches this socket from now on, in place of an earlier one.
+  void Watch(int socket);
+
+  // Why it ended the exchange; empty: it did not.
+  std::string why();
+
+ private:
+  void Run(const std::stop_token& stop);
+
+  const std::chrono::steady_clock::time_point end_;
+  const std::size_t most_octets_;
+  Mutex mutex_;
+  std::condition_variable_any stopped_;
+  Descriptor socket_ GUARDED_BY(mutex_);  // a duplicate: it stays this connection's after httplib has closed its own
+  std::string why_ GUARDED_BY(mutex_);
+  std::jthread watcher_;  // ends first
+};
+
+}  // namespace assertion::oauth

@@ -1,0 +1,110 @@
+#include "oauth/http.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "assertion/descriptor.h"
+
+namespace assertion::oauth {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A server on a loopback port that answers one connection with the texts that `next` makes, a pause before each, until
+// the client has gone or an empty text comes.
+class HostileServer {
+ public:
+  HostileServer(milliseconds pause, std::function<std::string()> next) : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(listener_.get(), 1), 0);
+    EXPECT_EQ(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    origin_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    thread_ = std::jthread([this, pause, next = std::move(next)] { Answer(pause, next); });
+  }
+
+  const std::string& origin() const { return origin_; }
+
+ private:
+  void Answer(milliseconds pause, const std::function<std::string()>& next) const {
+    const Descriptor client(accept(listener_.get(), nullptr, nullptr));
+    pollfd gone{.fd = client.get(), .events = POLLRDHUP, .revents = 0};
+    for (auto text = next(); !text.empty() && poll(&gone, 1, static_cast<int>(pause.count())) == 0; text = next()) {
+      if (send(client.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) {
+        return;
+      }
+    }
+  }
+
+  Descriptor listener_;
+  std::string origin_;
+  std::jthread thread_;
+};
+
+HttpRequest Get(milliseconds limit) {
+  return {.method = "GET", .path = "/", .content_type = {}, .body = {}, .bearer_token = {}, .limit = limit};
+}
+
+std::function<std::string()> Once(std::string first, std::string_view then) {
+  return [first = std::move(first), then, begun = false]() mutable {
+    return std::exchange(begun, true) ? std::string(then) : first;
+  };
+}
+
+constexpr milliseconds kLong = std::chrono::minutes(1);
+
+TEST(Http, AnAnswerIsRead) {
+  const HostileServer server(milliseconds(0), Once("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", ""));
+  const auto answer = Exchange(server.origin(), "", Get(kLong));
+  ASSERT_TRUE(answer) << answer.error().ToString();
+  EXPECT_EQ(answer->status, 201);
+  EXPECT_EQ(answer->body, "{}");
+}
+
+// Each octet comes within the limit of a wait.
+TEST(Http, AHeaderThatTricklesInEndsAtTheLimit) {
+  const HostileServer server(milliseconds(10), Once("HTTP/1.1 200 OK\r\nX: ", "x"));
+  const auto answer = Exchange(server.origin(), "", Get(milliseconds(300)));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_TRUE(answer.error().message.contains("takes too long")) << answer.error().message;
+}
+
+TEST(Http, ABodyThatTricklesInEndsAtTheLimit) {
+  const HostileServer server(milliseconds(10), Once("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", "x"));
+  const auto answer = Exchange(server.origin(), "", Get(milliseconds(300)));
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(answer.error().message.contains("takes too long")) << answer.error().message;
+}
+
+TEST(Http, AHeaderWithoutEndEndsAtItsSize) {
+  const auto line = "X: " + std::string(4000, 'x') + "\r\n";
+  const HostileServer server(milliseconds(0), Once("HTTP/1.1 200 OK\r\n", line));
+  const auto answer = Exchange(server.origin(), "", Get(kLong));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_TRUE(answer.error().message.contains("larger than 1 MiB")) << answer.error().message;
+}
+
+TEST(Http, ABodyWithoutEndEndsAtItsSize) {
+  const std::string part(4000, 'x');
+  const HostileServer server(milliseconds(0), Once("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", part));
+  const auto answer = Exchange(server.origin(), "", Get(kLong));
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(answer.error().message.contains("larger than 1 MiB")) << answer.error().message;
+}
+
+}  // namespace
+}  // namespace assertion::oauth
