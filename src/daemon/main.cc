@@ -7,11 +7,13 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "config/config.h"
+#include "config/field_table.h"
 #include "daemon/config_check.h"
 #include "daemon/daemon.h"
 #include "daemon/exit_status.h"
@@ -34,6 +36,7 @@ Examples:
 struct CommandLine {
   std::string serve;  // the configuration file; empty: `check` is not
   std::string check;
+  bool print_reference = false;
   bool wait_for_token = false;
   LogFormat log_format = DefaultLogFormat();
 };
@@ -49,6 +52,8 @@ std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
                  "Read the file (at most 8 MiB), print every error with its line and what was probably meant, and exit")
       ->type_name("FILE")
       ->excludes(config_option);
+  app.add_flag("--config-reference", line.print_reference,
+               "Print every field of the configuration file as Markdown, with type, range and default, and exit");
   app.add_flag("--wait-for-token", line.wait_for_token,
                "Wait for a token that is not there, instead of ending with exit status 11")
       ->needs(config_option);
@@ -59,8 +64,12 @@ std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
       ->type_name("FORMAT");
   try {
     app.parse(argc, argv);
+    if (line.print_reference) {
+      std::cout << ConfigReference() << std::flush;
+      return std::cout.good() ? 0 : kExitWrongCommandLine;
+    }
     if (line.serve.empty() && line.check.empty()) {
-      throw CLI::RequiredError("--config FILE or --check-config FILE");
+      throw CLI::RequiredError("--config FILE, --check-config FILE or --config-reference");
     }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitWrongCommandLine;
