@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# docs_test.sh BIN_DIR: the documents are true. Runs every block marked `sh runnable` of README, runbook and rotation guide, in
-# its order, against an assertiond on a SoftHSM2 token of its own for each document; and looks whether everything that must be
-# in the documents is, and whether what they name exists. Last line: "N passed, N failed".
+# docs_test.sh BIN_DIR: checks the documents. Runs every block marked `sh runnable`, in order, against an assertiond with a
+# SoftHSM2 token of its own for each document. Checks that required content is there and that files, links and functions that
+# a document names exist. Last line: "N passed, N failed".
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -57,7 +57,7 @@ links_there() {   # DOCUMENT: relative links and their anchors
     if [ -n "$anchor" ] && ! anchors "${file:-$1}" | grep -xF "${anchor#\#}" >/dev/null; then echo "$1: $link"; return 1; fi
   done < <(grep -oE '\]\([^)]+\)' "$1" | sed -E 's/^\]\(|\)$//g' | grep -v '^https\?:')
 }
-for document in README.md deploy/*.md deploy/docs/*.md; do check "$document: its links lead somewhere" links_there "$document"; done
+for document in ./*.md deploy/*.md deploy/docs/*.md; do check "$document: its links lead somewhere" links_there "$document"; done
 runbook_link() { [ "${1%%#*}" = "$runbook" ] && anchors "$runbook" | grep -xF "${1#*#}" >/dev/null; }
 check "every alert links its section" each runbook_link < <(sed -n 's/^ *runbook_url: //p' "$rules")
 same_number() { [ "$(alerts | wc -l)" = "$(grep -c 'runbook_url:' "$rules")" ]; }
@@ -68,7 +68,7 @@ exists() {   # FILE or FILE#TEXT
 }
 claims() { grep -oE '`(src|tests|include|deploy|hsm-config)/[^`]+`' "$1" | tr -d '`' | sed -nE 's/^([^# ]+(\.[a-z]+)(#.*)?)( .*)?$/\1/p' | grep -v '\*'; }
 check "what the threat model calls as its witness exists" each exists < <(claims deploy/threat-model.md)
-for document in README.md "$runbook" deploy/rotation.md deploy/docs/data-way.md; do
+for document in CONTRIBUTING.md "$runbook" deploy/rotation.md $(grep -lE '`(src|tests|include|deploy|hsm-config)/' deploy/docs/*.md); do
   check "$document: the files that it names exist" each exists < <(claims "$document")
 done
 
@@ -83,11 +83,17 @@ functions() {   # of rows like: `src/FILE` (`A`, `B`)
 check "the data's way: the functions that it names are where it says" each named < <(functions deploy/docs/data-way.md)
 
 # A name in backticks, alone or as the end of one like `sessions_limit`, `_open`.
-told() { grep -qE "\`([a-z_]+(\[\])?\.)*(assertiond_)?$1\`" README.md || grep -qF "\`_${1#*_}\`" README.md; }
-fields() { grep -ohE 'Take[A-Za-z]*(<[^>]*>)?\("[a-z_]+"' src/config/*.cc | sed -E 's/.*\("([a-z_]+)"/\1/' | sort -u; }
-check "README tells of each field of the configuration" each told < <(fields)
+told() { grep -qE "\`(assertiond_)?$1\`" deploy/docs/metrics.md || grep -qF "\`_${1#*_}\`" deploy/docs/metrics.md; }
 metrics() { grep -ohE '"assertiond_[a-z_]+"' src/observe/metrics.cc | sed -E 's/"assertiond_(.*)"/\1/' | sort -u; }
-check "README tells of each metric" each told < <(metrics)
+check "metrics.md describes each metric" each told < <(metrics)
+
+# To update: assertiond --config-reference >deploy/docs/configuration.md
+reference_is_fresh() { diff deploy/docs/configuration.md <("$bin/assertiond" --config-reference); }
+check "configuration.md is what assertiond --config-reference prints" reference_is_fresh
+readme_is_short() { [ "$(wc -l <README.md)" -le 200 ]; }
+check "README has at most 200 lines" readme_is_short
+is_indexed() { grep -qF "]($(basename "$1"))" deploy/docs/README.md; }
+check "the index names each page" each is_indexed < <(ls deploy/docs/*.md | grep -v '/README.md$')
 
 # ---- the rules ----
 check "promtool takes the alert rules" promtool check rules "$rules"
@@ -152,6 +158,7 @@ run() {   # DOCUMENT CLIENT...
   cd "$root"
 }
 run README.md reports
+for page in $(grep -l '^```sh runnable$' deploy/docs/*.md); do run "$page" orders reports; done
 run "$runbook" orders reports
 run deploy/rotation.md orders reports
 

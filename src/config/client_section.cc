@@ -75,10 +75,8 @@ void ReadAudienceForm(Fields& entry, const Preset& preset, Client& client) {
 }
 
 void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warnings, const std::string& path) {
-  constexpr seconds kLongestLifetime = std::chrono::hours(24);
-  constexpr seconds kLargestSkew = std::chrono::hours(1);
-  const auto default_lifetime = entry.TakeDuration("default_lifetime", seconds(1), kLongestLifetime);
-  const auto max_lifetime = entry.TakeDuration("max_lifetime", seconds(1), kLongestLifetime);
+  const auto default_lifetime = entry.TakeDuration("default_lifetime");
+  const auto max_lifetime = entry.TakeDuration("max_lifetime");
   client.default_lifetime =
       default_lifetime.value_or(std::min(client.default_lifetime, max_lifetime.value_or(seconds::max())));
   client.max_lifetime = max_lifetime.value_or(client.default_lifetime);
@@ -88,7 +86,7 @@ void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warn
   if (client.profile.backdate >= client.default_lifetime) {
     entry.Refuse("backdate", "must be shorter than default_lifetime, which is counted from iat");
   }
-  client.clock_skew = entry.TakeDuration("clock_skew", seconds(0), kLargestSkew).value_or(seconds(0));
+  client.clock_skew = entry.TakeDuration("clock_skew").value_or(seconds(0));
   if (client.clock_skew > seconds(0) && client.default_lifetime <= client.clock_skew) {
     warnings.push_back(path +
                        ": default_lifetime is not longer than clock_skew: the identity server will refuse every "
@@ -98,7 +96,6 @@ void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warn
 
 void ReadBinding(Fields& entry, Client& client, seconds refresh_interval, std::vector<std::string>& warnings,
                  const std::string& path) {
-  constexpr seconds kLongestLead = std::chrono::days(7);
   if (const auto* binding = entry.TakeString("binding", false); binding != nullptr) {
     if (*binding == "jwks") {
       client.binding = Binding::kJwks;
@@ -106,7 +103,7 @@ void ReadBinding(Fields& entry, Client& client, seconds refresh_interval, std::v
       entry.Refuse("binding", "must be \"certificate\" or \"jwks\"");
     }
   }
-  const auto lead = entry.TakeDuration("publish_lead", seconds(1), kLongestLead);
+  const auto lead = entry.TakeDuration("publish_lead");
   client.publish_lead = lead.value_or(client.publish_lead);
   if (lead && client.binding != Binding::kJwks) {
     entry.Refuse("publish_lead", "is for the binding \"jwks\" only");

@@ -64,7 +64,7 @@ struct KubernetesConfig {
   KubernetesSigner signer;
 };
 
-// assertiond's configuration file: one strict JSON object. See README.md, "Configuration", for every field.
+// assertiond's configuration file: one strict JSON object. field_rows.cc describes every field.
 struct Config {
   std::vector<HsmSettings> hsms;  // 1 to 8, in the order in which they are asked to sign
   std::string socket_path;        // of `listen`: "unix:" and an absolute path of at most 107 octets

@@ -31,7 +31,7 @@ std::vector<std::string> Errors::Take() {
 }
 
 Fields::Fields(const Node& node, std::string path, Errors& errors)
-    : line_(node.line), path_(std::move(path)), errors_(errors) {
+    : line_(node.line), path_(std::move(path)), errors_(errors), rows_(RowsOf(path_)) {
   const auto* object = std::get_if<Node::Object>(&node.value);
   if (object == nullptr) {
     errors_.Add(line_, path_, "must be an object");
@@ -49,7 +49,10 @@ Fields::Fields(const Node& node, std::string path, Errors& errors)
 }
 
 const Node* Fields::Take(std::string_view name, bool required) {
-  asked_.emplace_back(name);
+  if (!rows_.contains(name)) {
+    errors_.Add(line_, PathOf(name), "has no row in the table of fields: this is a bug of assertiond");
+    return nullptr;
+  }
   const auto found = std::ranges::find(members_, name, &Member::name);
   if (found == members_.end()) {
     if (required && is_object_) {
@@ -91,15 +94,16 @@ std::vector<std::string> Fields::TakeStrings(std::string_view name, bool require
   return strings;
 }
 
-std::optional<seconds> Fields::TakeDuration(std::string_view name, seconds least, seconds most) {
+std::optional<seconds> Fields::TakeDuration(std::string_view name) {
   const auto* text = Take<std::string>(name, false, "a duration such as \"300s\" (s, m or h)");
   if (text == nullptr) {
     return std::nullopt;
   }
+  const auto* const row = rows_.at(name);
   const auto duration = ParseDuration(*text);
-  if (!duration || *duration < least || *duration > most) {
-    Refuse(name, "must be a duration such as \"300s\" (s, m or h) from " + std::to_string(least.count()) + "s to " +
-                     std::to_string(most.count()) + "s");
+  if (!duration || duration->count() < row->least || duration->count() > row->most) {
+    Refuse(name, "must be a duration such as \"300s\" (s, m or h) from " + std::to_string(row->least) + "s to " +
+                     std::to_string(row->most) + "s");
     return std::nullopt;
   }
   return duration;
@@ -118,14 +122,14 @@ std::string Fields::TakePath(std::string_view name, bool required) {
   return path == nullptr ? "" : *path;
 }
 
-std::optional<std::int64_t> Fields::TakeCount(std::string_view name, std::int64_t least, std::int64_t most,
-                                              bool required) {
+std::optional<std::int64_t> Fields::TakeCount(std::string_view name, bool required) {
   const auto* count = Take<std::int64_t>(name, required, "an integer");
   if (count == nullptr) {
     return std::nullopt;
   }
-  if (*count < least || *count > most) {
-    Refuse(name, "must be from " + std::to_string(least) + " to " + std::to_string(most));
+  const auto* const row = rows_.at(name);
+  if (*count < row->least || *count > row->most) {
+    Refuse(name, "must be from " + std::to_string(row->least) + " to " + std::to_string(row->most));
     return std::nullopt;
   }
   return *count;
@@ -142,7 +146,10 @@ int Fields::LineOf(std::string_view name) const {
 }
 
 void Fields::RefuseTheRest() {
-  const std::vector<std::string_view> known(asked_.begin(), asked_.end());
+  std::vector<std::string_view> known;
+  for (const auto& row : rows_) {
+    known.push_back(row.first);
+  }
   for (const auto& member : members_) {
     if (!member.taken) {
       errors_.Add(member.node->line, PathOf(member.name), "is not a known field" + DidYouMean(member.name, known));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/document.h"
+#include "config/field_table.h"
 
 namespace assertion {
 
@@ -27,14 +28,15 @@ class Errors {
   std::size_t more_ = 0;
 };
 
-// The members of one JSON object, taken by name and type. A member that nothing took is an unknown field.
+// The members of one JSON object, taken by name and type. The rows of FieldTable() are the known fields.
 class Fields {
  public:
   static constexpr std::size_t kMostStrings = 100;
 
   Fields(const Node& node, std::string path, Errors& errors);
 
-  // The member's node; null when absent. A missing required member is an error.
+  // The member's node; null when absent. A missing required member is an error, and so is a name without a row in
+  // field_rows.cc: what the reference does not print, the file cannot hold.
   const Node* Take(std::string_view name, bool required);
 
   template <typename T>
@@ -65,9 +67,8 @@ class Fields {
   // An absolute path. Empty when absent; the text itself when wrong.
   std::string TakePath(std::string_view name, bool required);
 
-  // An integer from `least` to `most`; nothing when absent or wrong.
-  std::optional<std::int64_t> TakeCount(std::string_view name, std::int64_t least, std::int64_t most,
-                                        bool required = false);
+  // An integer in the range of its row; nothing when absent or wrong.
+  std::optional<std::int64_t> TakeCount(std::string_view name, bool required = false);
 
   // The members of an object; nothing when absent.
   std::optional<Fields> TakeObject(std::string_view name);
@@ -76,9 +77,8 @@ class Fields {
   std::vector<Entry> TakeEntries(std::string_view name, bool required, std::size_t most = kMostStrings);
   std::vector<std::string> TakeStrings(std::string_view name, bool required, std::size_t most = kMostStrings);
 
-  // Nothing when absent or wrong.
-  std::optional<std::chrono::seconds> TakeDuration(std::string_view name, std::chrono::seconds least,
-                                                   std::chrono::seconds most);
+  // A duration in the range of its row; nothing when absent or wrong.
+  std::optional<std::chrono::seconds> TakeDuration(std::string_view name);
 
   // Adds an error for the member.
   void Refuse(std::string_view name, const std::string& reason);
@@ -102,8 +102,8 @@ class Fields {
   int line_;
   std::string path_;
   Errors& errors_;
+  const FieldRows& rows_;
   std::vector<Member> members_;
-  std::vector<std::string> asked_;  // the known names
   bool is_object_ = true;
 };
 

@@ -183,8 +183,7 @@ void ReadHsms(Fields& fields, Config& config) {
 }
 
 void ReadSessions(Fields& fields, Config& config) {
-  constexpr std::int64_t kMost = 256;
-  if (const auto sessions = fields.TakeCount("sessions", 1, kMost)) {
+  if (const auto sessions = fields.TakeCount("sessions")) {
     config.sessions = static_cast<std::size_t>(*sessions);
   }
 }

@@ -69,8 +69,7 @@ const Algorithm* TakeAlgorithmOfTokens(Fields& section) {
 }
 
 seconds TakePublishLead(Fields& section, seconds refresh_interval) {
-  constexpr seconds kLongestLead = std::chrono::days(7);
-  const auto lead = section.TakeDuration("publish_lead", seconds(1), kLongestLead).value_or(Client().publish_lead);
+  const auto lead = section.TakeDuration("publish_lead").value_or(Client().publish_lead);
   if (lead < 2 * refresh_interval) {
     section.Refuse("publish_lead", "must be at least twice refresh_interval: all servers must know the key by then");
   }
@@ -94,10 +93,7 @@ void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config
   signer.client_id = TakeRingName(*section, config);
   signer.caller = TakeCaller(*section, identities);
   signer.issuer = TakeIssuer(*section, config.warnings);
-  signer.max_lifetime =
-      section
-          ->TakeDuration("max_lifetime", KubernetesSigner::kShortestMaxLifetime, KubernetesSigner::kLongestMaxLifetime)
-          .value_or(signer.max_lifetime);
+  signer.max_lifetime = section->TakeDuration("max_lifetime").value_or(signer.max_lifetime);
   Client ring;  // without callers: no assertion is made with its keys
   ring.client_id = signer.client_id;
   ring.algorithm = TakeAlgorithmOfTokens(*section);

@@ -4,25 +4,20 @@
 #include "config/sections.h"
 
 namespace assertion {
-namespace {
-
-constexpr std::int64_t kMostPerSecond = 1'000'000;
-
-}  // namespace
 
 void ReadKeyLimits(Fields& fields, Config& config) {
   auto section = fields.TakeObject("key_limits");
   if (!section) {
     return;
   }
-  const auto take = [&section](const char* name, std::int64_t most, std::size_t& limit) {
-    if (const auto count = section->TakeCount(name, 1, most)) {
+  const auto take = [&section](const char* name, std::size_t& limit) {
+    if (const auto count = section->TakeCount(name)) {
       limit = static_cast<std::size_t>(*count);
     }
   };
-  take("per_client", KeyLimits::kMostPerClient, config.key_limits.per_client);
-  take("generations_per_hour", KeyLimits::kMostPerHour, config.key_limits.generations_per_hour);
-  take("client_generations_per_hour", KeyLimits::kMostPerHour, config.key_limits.client_generations_per_hour);
+  take("per_client", config.key_limits.per_client);
+  take("generations_per_hour", config.key_limits.generations_per_hour);
+  take("client_generations_per_hour", config.key_limits.client_generations_per_hour);
   section->RefuseTheRest();
 }
 
@@ -31,8 +26,8 @@ void ReadCallerRate(Fields& fields, Config& config) {
   if (!section) {
     return;
   }
-  const auto per_second = section->TakeCount("per_second", 1, kMostPerSecond, true).value_or(1);
-  const auto burst = section->TakeCount("burst", 1, kMostPerSecond).value_or(per_second);
+  const auto per_second = section->TakeCount("per_second", true).value_or(1);
+  const auto burst = section->TakeCount("burst").value_or(per_second);
   config.caller_rate = {.per_second = per_second, .burst = burst};
   section->RefuseTheRest();
 }
@@ -43,8 +38,8 @@ void ReadRefusals(Fields& fields, Config& config) {
     return;
   }
   auto& rate = config.refusals;
-  rate.per_second = section->TakeCount("per_second", 1, kMostPerSecond).value_or(rate.per_second);
-  rate.burst = section->TakeCount("burst", 1, kMostPerSecond).value_or(rate.burst);
+  rate.per_second = section->TakeCount("per_second").value_or(rate.per_second);
+  rate.burst = section->TakeCount("burst").value_or(rate.burst);
   section->RefuseTheRest();
 }
 

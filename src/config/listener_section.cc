@@ -94,7 +94,6 @@ void ReadSocket(Fields& fields, Config& config) {
 }
 
 void ReadTls(Fields& fields, Config& config) {
-  constexpr seconds kLongestCrlGrace = std::chrono::days(7);
   auto section = fields.TakeObject("tls");
   if (!section) {
     return;
@@ -105,7 +104,7 @@ void ReadTls(Fields& fields, Config& config) {
   tls.certificate = section->TakePath("certificate", true);
   tls.client_ca = section->TakePath("client_ca", true);
   tls.crl_directory = section->TakePath("crl_directory", false);
-  if (const auto grace = section->TakeDuration("crl_grace", seconds(0), kLongestCrlGrace)) {
+  if (const auto grace = section->TakeDuration("crl_grace")) {
     tls.crl_grace = *grace;
     if (tls.crl_directory.empty()) {
       section->Refuse("crl_grace", "is for CRLs: needs crl_directory");
@@ -131,8 +130,7 @@ void ReadConnections(Fields& fields, Config& config) {
     return;
   }
   const auto take = [&section](const char* name, std::size_t& limit) {
-    constexpr std::int64_t kMost = 65536;
-    if (const auto count = section->TakeCount(name, 1, kMost)) {
+    if (const auto count = section->TakeCount(name)) {
       limit = static_cast<std::size_t>(*count);
     }
   };

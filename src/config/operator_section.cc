@@ -69,8 +69,6 @@ std::vector<std::string> TakeMethods(Fields& section) {
 }
 
 TwoPersonRule TakeRule(Fields section) {
-  constexpr std::chrono::seconds kShortestWindow = std::chrono::minutes(1);
-  constexpr std::chrono::seconds kLongestWindow = std::chrono::days(7);
   TwoPersonRule rule;
   for (auto& method : TakeMethods(section)) {
     if (method == "all") {
@@ -87,7 +85,7 @@ TwoPersonRule TakeRule(Fields section) {
                    "exempts RevokeKey from the rule, which does not cover it: methods must have "
                    "RevokeKey, or be \"all\"");
   }
-  rule.window = section.TakeDuration("window", kShortestWindow, kLongestWindow).value_or(rule.window);
+  rule.window = section.TakeDuration("window").value_or(rule.window);
   section.RefuseTheRest();
   return rule;
 }

@@ -224,7 +224,6 @@ void ReadSubjectFields(Fields& entry, const Preset& preset, Profile& profile) {
 
 void ReadClaimFields(Fields& entry, const Preset& preset, Profile& profile) {
   constexpr std::int64_t kFewestDigits = 32;  // 128 random bits
-  constexpr std::int64_t kMostDigits = 64;
   if (MayDiffer(entry, preset, "backdate")) {
     ReadBackdate(entry, profile);
   }
@@ -235,7 +234,7 @@ void ReadClaimFields(Fields& entry, const Preset& preset, Profile& profile) {
     TakeWord(entry, "jti", kJtiForms, profile.jti);
   }
   if (MayDiffer(entry, preset, "jti_length")) {
-    const auto length = entry.TakeCount("jti_length", kFewestDigits, kMostDigits);
+    const auto length = entry.TakeCount("jti_length");
     profile.jti_length = static_cast<std::size_t>(length.value_or(kFewestDigits));
     if (profile.jti != JtiForm::kHex) {
       entry.Refuse("jti_length", "is for jti \"hex\" only");
@@ -246,8 +245,7 @@ void ReadClaimFields(Fields& entry, const Preset& preset, Profile& profile) {
 }  // namespace
 
 void ReadBackdate(Fields& entry, Profile& profile) {
-  constexpr seconds kLongestBackdate(60);
-  profile.backdate = entry.TakeDuration("backdate", seconds(0), kLongestBackdate).value_or(profile.backdate);
+  profile.backdate = entry.TakeDuration("backdate").value_or(profile.backdate);
 }
 
 const Preset& ReadProfile(Fields& entry, Client& client) {

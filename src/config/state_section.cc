@@ -31,11 +31,8 @@ void ReadLedger(Fields& fields, Config& config) {
 }
 
 void ReadIntervals(Fields& fields, Config& config) {
-  constexpr seconds kLongestRefresh = std::chrono::hours(1);
-  constexpr seconds kLongestDrain = std::chrono::minutes(10);
-  config.refresh_interval =
-      fields.TakeDuration("refresh_interval", seconds(1), kLongestRefresh).value_or(config.refresh_interval);
-  config.drain_limit = fields.TakeDuration("drain_limit", seconds(1), kLongestDrain).value_or(config.drain_limit);
+  config.refresh_interval = fields.TakeDuration("refresh_interval").value_or(config.refresh_interval);
+  config.drain_limit = fields.TakeDuration("drain_limit").value_or(config.drain_limit);
 }
 
 }  // namespace assertion

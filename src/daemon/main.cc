@@ -7,11 +7,13 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "config/config.h"
+#include "config/field_table.h"
 #include "daemon/config_check.h"
 #include "daemon/daemon.h"
 #include "daemon/exit_status.h"
@@ -25,7 +27,7 @@ namespace assertion {
 namespace {
 
 constexpr const char* kExamples =
-    R"(What is wrong with a client's key stops no start: that client is refused, the log and assertionctl doctor say why.
+    R"(A fault of one client's key does not stop the start. That client is refused; the log and assertionctl doctor say why.
 
 Examples:
   assertiond --check-config /etc/assertiond/assertiond.json
@@ -34,6 +36,7 @@ Examples:
 struct CommandLine {
   std::string serve;  // the configuration file; empty: `check` is not
   std::string check;
+  bool print_reference = false;
   bool wait_for_token = false;
   LogFormat log_format = DefaultLogFormat();
 };
@@ -44,23 +47,30 @@ std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
   app.set_version_flag("--version", "assertiond " ASSERTION_VERSION);
   app.footer(ExitStatusHelp() + kExamples);
   auto* config_option =
-      app.add_option("--config", line.serve, "Serve as this configuration file says")->type_name("FILE");
+      app.add_option("--config", line.serve, "Serve with this configuration file")->option_text("FILE");
   app.add_option("--check-config", line.check,
-                 "Read the file (at most 8 MiB), print every error with its line and what was probably meant, and exit")
-      ->type_name("FILE")
+                 "Check the file (at most 8 MiB), print every error with its line and the nearest valid word, and exit")
+      ->option_text("FILE")
       ->excludes(config_option);
+  app.add_flag("--config-reference", line.print_reference,
+               "Print every field of the configuration file as Markdown, with type, range and default, and exit");
   app.add_flag("--wait-for-token", line.wait_for_token,
-               "Wait for a token that is not there, instead of ending with exit status 11")
+               "Wait for an absent token instead of ending with exit status 11; needs --config")
+      ->option_text(" ")
       ->needs(config_option);
   app.add_option("--log-format", line.log_format,
                  "text or json; default: text on a terminal, else json, one object a line")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, LogFormat>{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}, CLI::ignore_case))
-      ->type_name("FORMAT");
+      ->option_text("FORMAT");
   try {
     app.parse(argc, argv);
+    if (line.print_reference) {
+      std::cout << ConfigReference() << std::flush;
+      return std::cout.good() ? 0 : kExitWrongCommandLine;
+    }
     if (line.serve.empty() && line.check.empty()) {
-      throw CLI::RequiredError("--config FILE or --check-config FILE");
+      throw CLI::RequiredError("--config FILE, --check-config FILE or --config-reference");
     }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitWrongCommandLine;
