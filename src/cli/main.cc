@@ -45,6 +45,7 @@ void AddVerbs(Command& assertionctl) {
   auto assertion = assertionctl.AddNoun("assertion", "Client assertions (RFC 7523)");
   AddAssertionCreate(assertion);
   AddAssertionInspect(assertion);
+  AddAssertionRefresh(assertion);
   auto dpop = assertionctl.AddNoun("dpop", "DPoP proofs (RFC 9449)");
   AddDpopCreate(dpop);
   auto request_object = assertionctl.AddNoun("request-object", "Authorization requests as JWTs (RFC 9101)");
