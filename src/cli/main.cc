@@ -62,6 +62,8 @@ void AddVerbs(Command& assertionctl) {
   AddProfileShow(profile);
   auto token = assertionctl.AddNoun("token", "Access tokens of an identity server");
   AddTokenRequest(token);
+  auto oidc = assertionctl.AddNoun("oidc", "Log-ins at an OpenID provider");
+  AddOidcLogin(oidc);
   auto wso2 = assertionctl.AddNoun("wso2", "WSO2 Identity Server");
   AddWso2Publish(wso2);
   auto tls = assertionctl.AddNoun("tls", "The TLS server's own key on the token; needs no server, but its PIN file");
