@@ -20,8 +20,8 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr std::int64_t kLeeway = 60;    // seconds that clocks may differ by
-constexpr std::int64_t kOldest = 300;   // seconds since a token was issued that was asked for just now
+constexpr std::int64_t kLeeway = 60;   // seconds that clocks may differ by
+constexpr std::int64_t kOldest = 300;  // seconds since a token was issued that was asked for just now
 constexpr std::size_t kMostOfClaim = 200;
 constexpr std::size_t kLongestSubject = 255;
 constexpr int kLeastRsaBits = 2048;
@@ -33,9 +33,8 @@ std::string TextOf(const ordered_json& object, const char* name) {
 
 std::string ShownMember(const ordered_json& object, const char* name) {
   const auto found = object.find(name);
-  return found == object.end()
-             ? "missing"
-             : Shown(found->dump(-1, ' ', false, json::error_handler_t::replace), kMostOfClaim);
+  return found == object.end() ? "missing"
+                               : Shown(found->dump(-1, ' ', false, json::error_handler_t::replace), kMostOfClaim);
 }
 
 std::optional<std::int64_t> SecondsOf(const ordered_json& claims, const char* name) {
@@ -173,8 +172,9 @@ CheckedIdToken CheckIdToken(std::string_view text, const json& jwks, const Expec
                     ? ""
                     : std::string(name) + " is " + ShownMember(claims, name) + ": " + hint);
   };
-  check("alg", algorithm != nullptr ? "" : "alg is " + ShownMember(token->header, "alg") +
-                                               ": only signatures by a private key are taken (" + AlgorithmNames() + ")");
+  check("alg", algorithm != nullptr ? ""
+                                    : "alg is " + ShownMember(token->header, "alg") +
+                                          ": only signatures by a private key are taken (" + AlgorithmNames() + ")");
   check("signature", algorithm == nullptr ? "not verified: alg is refused" : WrongSignature(*token, jwks, *algorithm));
   equal("iss", expected.issuer, "the token is another provider's");
   check("aud", WrongAudience(claims, expected.client_id));

@@ -76,9 +76,15 @@ class IdToken : public testing::Test {
 
   ProviderKey key_;
   json header_ = {{"alg", "RS256"}, {"kid", "one"}};
-  json claims_ = {{"iss", "https://is.example.com"}, {"aud", "orders"},     {"azp", "orders"},
-                  {"sub", "ann"},                    {"exp", kNow + 600},   {"iat", kNow},
-                  {"nonce", "n-0S6_WzA2Mj"},         {"c_hash", kCodeHash}, {"at_hash", kAccessTokenHash}};
+  json claims_ = {{"iss", "https://is.example.com"},
+                  {"aud", "orders"},
+                  {"azp", "orders"},
+                  {"sub", "ann"},
+                  {"exp", kNow + 600},
+                  {"iat", kNow},
+                  {"nonce", "n-0S6_WzA2Mj"},
+                  {"c_hash", kCodeHash},
+                  {"at_hash", kAccessTokenHash}};
   json jwks_ = {{"keys", json::array({key_.Jwk("one")})}};
   ExpectedIdToken expected_{.issuer = "https://is.example.com",
                             .client_id = "orders",
@@ -99,14 +105,27 @@ TEST_F(IdToken, IsTakenWithTheHashesOfTheSpecification) {
 
 TEST_F(IdToken, FailsOneCheckForEachClaimThatIsWrong) {
   const json good = claims_;
-  const std::vector<std::pair<std::string, json>> wrong = {
-      {"iss", "https://is.example.com/"}, {"iss", nullptr},     {"aud", "others"},
-      {"aud", json::array({"others"})},   {"aud", nullptr},     {"azp", "others"},
-      {"sub", ""},                        {"sub", 7},           {"sub", std::string(256, 's')},
-      {"exp", kNow - 60},                 {"exp", "soon"},      {"exp", nullptr},
-      {"iat", kNow + 61},                 {"iat", kNow - 301},  {"iat", kNow + 0.5},
-      {"iat", nullptr},                   {"nonce", "another"}, {"nonce", nullptr},
-      {"at_hash", kCodeHash},             {"at_hash", nullptr}, {"c_hash", kAccessTokenHash}};
+  const std::vector<std::pair<std::string, json>> wrong = {{"iss", "https://is.example.com/"},
+                                                           {"iss", nullptr},
+                                                           {"aud", "others"},
+                                                           {"aud", json::array({"others"})},
+                                                           {"aud", nullptr},
+                                                           {"azp", "others"},
+                                                           {"sub", ""},
+                                                           {"sub", 7},
+                                                           {"sub", std::string(256, 's')},
+                                                           {"exp", kNow - 60},
+                                                           {"exp", "soon"},
+                                                           {"exp", nullptr},
+                                                           {"iat", kNow + 61},
+                                                           {"iat", kNow - 301},
+                                                           {"iat", kNow + 0.5},
+                                                           {"iat", nullptr},
+                                                           {"nonce", "another"},
+                                                           {"nonce", nullptr},
+                                                           {"at_hash", kCodeHash},
+                                                           {"at_hash", nullptr},
+                                                           {"c_hash", kAccessTokenHash}};
   for (const auto& [name, value] : wrong) {
     claims_ = good;
     claims_[name] = value;

@@ -35,8 +35,7 @@ Result<KeptFile> KeptFile::In(const std::string& path) {
   file.folder_ = Descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   struct stat info{};
   struct statfs system{};
-  if (file.folder_.get() < 0 || fstat(file.folder_.get(), &info) != 0 ||
-      fstatfs(file.folder_.get(), &system) != 0) {
+  if (file.folder_.get() < 0 || fstat(file.folder_.get(), &info) != 0 || fstatfs(file.folder_.get(), &system) != 0) {
     return Fail(Code::kConfigInvalid, "cannot open the folder of --out " + path, std::strerror(errno));
   }
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (info.st_mode & S_ISVTX) == 0) {
@@ -92,8 +91,8 @@ Status KeptFile::Replace(std::string_view text) {
 
 void KeptFile::Remove() {
   struct stat info{};
-  if (inode_ != 0 && fstatat(folder_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-      info.st_dev == device_ && info.st_ino == inode_) {
+  if (inode_ != 0 && fstatat(folder_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_dev == device_ &&
+      info.st_ino == inode_) {
     unlinkat(folder_.get(), name_.c_str(), 0);
   }
   inode_ = 0;

@@ -42,8 +42,8 @@ struct Visitor {
 void Send(const Descriptor& socket, const std::string& status, const std::string& body) {
   const timeval patience{.tv_sec = 5, .tv_usec = 0};
   setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  const auto text = "HTTP/1.1 " + status + "\r\n" + kHeaders + "Content-Length: " + std::to_string(body.size()) +
-                    "\r\n\r\n" + body;
+  const auto text =
+      "HTTP/1.1 " + status + "\r\n" + kHeaders + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   for (std::string_view left = text; !left.empty();) {
     const auto sent = send(socket.get(), left.data(), left.size(), MSG_NOSIGNAL);
     if (sent <= 0) {
@@ -179,7 +179,8 @@ Result<std::string> RedirectListener::Wait(std::chrono::seconds limit) {
       }
     }
   }
-  return Fail(Code::kDeadlineExceeded, "nobody came back from the log-in within " + std::to_string(limit.count()) + " s");
+  return Fail(Code::kDeadlineExceeded,
+              "nobody came back from the log-in within " + std::to_string(limit.count()) + " s");
 }
 
 void RedirectListener::Answer(const std::string& page) {

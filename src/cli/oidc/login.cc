@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +21,7 @@
 #include "cli/flags.h"
 #include "cli/oidc/listener.h"
 #include "cli/oidc/login_record.h"
+#include "cli/oidc/redirect_query.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -72,45 +72,6 @@ std::string Unguessable() {
   return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1 ? jws::Base64UrlEncode(octets) : "";
 }
 
-std::optional<std::string> PercentDecoded(std::string_view text) {
-  std::string decoded;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '%') {
-      decoded += text[at] == '+' ? ' ' : text[at];
-      continue;
-    }
-    const auto octet = ParseHex(text.substr(at + 1, 2));
-    if (!octet || octet->size() != 1) {
-      return std::nullopt;
-    }
-    decoded += static_cast<char>(octet->front());
-    at += 2;
-  }
-  return decoded;
-}
-
-// The parameters of a redirect. Nothing when one is repeated (RFC 6749 section 3.1) or no URL encoding.
-std::optional<oauth::FormFields> QueryOf(std::string_view query) {
-  oauth::FormFields fields;
-  while (!query.empty()) {
-    const auto pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(pair.size() + 1, query.size()));
-    const auto equals = std::min(pair.find('='), pair.size());
-    auto name = PercentDecoded(pair.substr(0, equals));
-    auto value = PercentDecoded(pair.substr(std::min(equals + 1, pair.size())));
-    if (!name || !value || std::ranges::find(fields, *name, &oauth::FormFields::value_type::first) != fields.end()) {
-      return std::nullopt;
-    }
-    fields.emplace_back(*std::move(name), *std::move(value));
-  }
-  return fields;
-}
-
-std::string FieldOf(const oauth::FormFields& fields, std::string_view name) {
-  const auto found = std::ranges::find(fields, name, &oauth::FormFields::value_type::first);
-  return found == fields.end() ? "" : found->second;
-}
-
 // Opens the URL in the person's browser if there is a desktop. It is printed in any case.
 void OpenBrowser(const std::string& url) {
   if (std::getenv("DISPLAY") == nullptr && std::getenv("WAYLAND_DISPLAY") == nullptr) {
@@ -119,8 +80,12 @@ void OpenBrowser(const std::string& url) {
   std::string program = "xdg-open";
   auto address = url;
   std::array<char*, 3> words = {program.data(), address.data(), nullptr};
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);  // standard output is for --json
   pid_t child = 0;
-  posix_spawnp(&child, program.c_str(), nullptr, nullptr, words.data(), environ);
+  posix_spawnp(&child, program.c_str(), &files, nullptr, words.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
 }
 
 class Login {
@@ -155,8 +120,8 @@ class Login {
   LoginResult Prepare() {
     auto listener = RedirectListener::Open(options_.redirect_uri);
     if (!listener) {
-      return Fails(listener.error().code == Code::kInvalidArgument ? kUsage : kUnreachable,
-                   listener.error().ToString(), kLoginHelp);
+      return Fails(listener.error().code == Code::kInvalidArgument ? kUsage : kUnreachable, listener.error().ToString(),
+                   kLoginHelp);
     }
     listener_ = *std::move(listener);
     if (state_.empty() || nonce_.empty() || verifier_.empty()) {
@@ -226,10 +191,8 @@ class Login {
     if (assertion->client_assertion_type().empty()) {
       return Fails(kRefused, "the client's assertions do not authenticate it: its grant must be client-authentication");
     }
-    const oauth::PlannedRequest planned{.client_id = options_.client_id,
-                                        .grant_type = "authorization_code",
-                                        .authenticates = true,
-                                        .endpoint = url};
+    const oauth::PlannedRequest planned{
+        .client_id = options_.client_id, .grant_type = "authorization_code", .authenticates = true, .endpoint = url};
     if (const auto fits = oauth::Compare(metadata_, planned, assertion->assertion()); !fits) {
       return Fails(kRefused, fits.error().message, "nothing was sent");
     }
@@ -253,10 +216,9 @@ class Login {
       return std::unexpected(endpoint.error());
     }
     auto fields = oauth::PushedFields(verifier_);
-    fields.insert(fields.end(), {{"redirect_uri", listener_->redirect_uri()},
-                                 {"scope", options_.scope},
-                                 {"state", state_},
-                                 {"nonce", nonce_}});
+    fields.insert(
+        fields.end(),
+        {{"redirect_uri", listener_->redirect_uri()}, {"scope", options_.scope}, {"state", state_}, {"nonce", nonce_}});
     std::string url;
     if (!metadata_.pushed_authorization_request_endpoint.empty()) {
       const auto answer = PostAsClient("Pushed authorization request", "pushed_authorization_request_endpoint",
@@ -266,8 +228,8 @@ class Login {
       }
       const auto pushed = oauth::PushedAnswerOf(*answer);
       if (!pushed) {
-        return Fails(kRefusedByIdentityServer, "the provider refused the authorization request: " +
-                                                   oauth::ReasonOf(*answer),
+        return Fails(kRefusedByIdentityServer,
+                     "the provider refused the authorization request: " + oauth::ReasonOf(*answer),
                      "register the redirect URI " + listener_->redirect_uri() + " if that is what it names");
       }
       fields = {{"client_id", options_.client_id}, {"request_uri", pushed->request_uri}};
@@ -401,8 +363,8 @@ class Login {
     if (metadata_.userinfo_endpoint.empty()) {
       return {};
     }
-    const auto info = Get("Userinfo", "userinfo_endpoint", metadata_.userinfo_endpoint,
-                          tokens_["access_token"].get<std::string>());
+    const auto info =
+        Get("Userinfo", "userinfo_endpoint", metadata_.userinfo_endpoint, tokens_["access_token"].get<std::string>());
     if (!info) {
       return std::unexpected(info.error());
     }
@@ -437,10 +399,10 @@ void AddOidcLogin(Command& oidc) {
                    "    --redirect-uri http://127.0.0.1:8400/callback --ca-file wso2.pem",
        .notes =
            "The provider's address is printed, and opened where there is a desktop. The browser comes back to a\n"
-           "loopback port (RFC 8252), which must be registered for the client; its last page shows the whole exchange,\n"
+           "loopback port (RFC 8252), which must be registered for the client. Its last page shows the exchange,\n"
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
-           "The tokens are dropped. Exit status: 1 a check failed (state, iss, ID token, userinfo), 4 nobody came back\n"
-           "in time, 5 the provider refused (access_denied, code, redirect URI)."},
+           "The tokens are dropped. Exit status: 1 a check failed (state, iss, ID token, userinfo), 4 nobody came\n"
+           "back in time, 5 the provider refused (access_denied, code, redirect URI)."},
       LogIn);
   AddClientId(verb, options.client_id);
   verb->add_option("--issuer", options.issuer, "The provider's issuer, octet for octet")->required()->type_name("URL");

@@ -35,7 +35,8 @@ constexpr std::array<Mistake, 7> kWso2Answers = {{
      "400 (7.3 and before) or 401 (7.4): Failed to match audience values."},
     {"the assertion expired, or WSO2's clock is ahead", "400 invalid_request: JWT Token is expired…"},
     {"the assertion has no jti", "400 invalid_request: Mandatory field :jti is missing…"},
-    {"the assertion is sent again, after an error, too", "400 invalid_request: JWT Token with JTI: … has been replayed."},
+    {"the assertion is sent again, after an error, too",
+     "400 invalid_request: JWT Token with JTI: … has been replayed."},
     {"iat is more than 300 minutes ago", "400 invalid_request: The jwt is too old to use."},
     {"the redirect URI is not among the application's callback URLs", "an error page in the browser, and no redirect"},
 }};
@@ -105,12 +106,13 @@ std::string WithoutSecrets(const oauth::HttpAnswer& answer) {
 
 std::string LoginPage(const LoginRecord& record) {
   const bool good = record.failure.empty();
-  std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>assertionctl oidc login"
-                     "</title><style>" +
-                     std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
-                     (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
-                     Escaped(good ? "All checks are good. You can close this window." : record.failure) +
-                     "</p>\n<table>" + Row("client", record.client_id) + Row("provider", record.issuer) + "</table>\n";
+  std::string page =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>assertionctl oidc login"
+      "</title><style>" +
+      std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
+      (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
+      Escaped(good ? "All checks are good. You can close this window." : record.failure) + "</p>\n<table>" +
+      Row("client", record.client_id) + Row("provider", record.issuer) + "</table>\n";
   for (std::size_t i = 0; i < record.steps.size(); ++i) {
     const auto& step = record.steps[i];
     page += "<section><h2>" + std::to_string(i + 1) + ". " + Escaped(step.title) + "</h2><p><code>" +
@@ -155,8 +157,12 @@ ordered_json LoginJson(const LoginRecord& record) {
     }
     steps.push_back({{"step", step.title}, {"request", step.request}, {"sent", sent}, {"received", step.received}});
   }
-  return {{"logged_in", record.failure.empty()}, {"failure", record.failure}, {"client_id", record.client_id},
-          {"issuer", record.issuer},             {"claims", record.claims},   {"checks", checks},
+  return {{"logged_in", record.failure.empty()},
+          {"failure", record.failure},
+          {"client_id", record.client_id},
+          {"issuer", record.issuer},
+          {"claims", record.claims},
+          {"checks", checks},
           {"steps", steps}};
 }
 
