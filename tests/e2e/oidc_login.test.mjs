@@ -119,8 +119,9 @@ describe('oidc login', () => {
     await deployment?.close();
   });
 
-  // A log-in at the stand-in, up to where the browser comes back. change: of the ID token; signer: its key.
-  async function atStandIn({ claims = {}, signer = keys.privateKey, now = Date.now() / 1000, published = {} } = {}, ...options) {
+  // A log-in at the stand-in, up to where the browser comes back. claims: of the ID token that differ; signer: its key; clock:
+  // by how many seconds the provider's is ahead; published: metadata that differs.
+  async function atStandIn({ claims = {}, signer = keys.privateKey, clock = 0, published = {} } = {}, ...options) {
     metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`,
       jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo`,
       token_endpoint_auth_methods_supported: ['private_key_jwt'], ...published };
@@ -128,6 +129,7 @@ describe('oidc login', () => {
     const login = await RunningLogin.start(deployment, issuer, '--audience', issuer, ...options);
     const asked = new URL(login.url).searchParams;
     const accessToken = 'the-access-token';
+    const now = Date.now() / 1000 + clock;
     const half = (text) => createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url');
     const idToken = await new SignJWT({ iss: issuer, aud: 'orders', sub: 'ann', nonce: asked.get('nonce'), iat: Math.floor(now),
       exp: Math.floor(now) + 3600, at_hash: half(accessToken), c_hash: half('the-code'), ...claims })
@@ -200,8 +202,8 @@ describe('oidc login', () => {
     'another nonce': [{ claims: { nonce: 'another' } }, { code: 'the-code' }, 1, /nonce is "another"/],
     'another audience': [{ claims: { aud: 'others' } }, { code: 'the-code' }, 1, /for another client/],
     'another access token': [{ claims: { at_hash: 'AAAA' } }, { code: 'the-code' }, 1, /at_hash is of another access token/],
-    'a clock ten minutes slow': [{ now: Date.now() / 1000 - 600 }, { code: 'the-code' }, 1, /issued 60\d s ago.*clock/],
-    'a clock ten minutes fast': [{ now: Date.now() / 1000 + 600 }, { code: 'the-code' }, 1, /in the future.*clock/],
+    'a clock ten minutes slow': [{ clock: -600 }, { code: 'the-code' }, 1, /issued 60\d s ago.*clock/],
+    'a clock ten minutes fast': [{ clock: 600 }, { code: 'the-code' }, 1, /in the future.*clock/],
   };
   for (const [name, [changed, answer, status, message]] of Object.entries(mistakes)) {
     it(`refuses ${name}`, async () => {
