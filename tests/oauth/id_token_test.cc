@@ -21,7 +21,7 @@ constexpr std::size_t kChecks = 11;
 // OpenID Connect Core 1.0, appendices A.3 and A.4: a code and an access token with their hashes.
 constexpr const char* kCode = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
 constexpr const char* kCodeHash = "LDktKdoQak3Pk0cnXxCltA";
-constexpr const char* kAccessToken = "jHkWEdUXMU1BwAsC4vtUsZwnNvTxIxEl0z9K3vx5KF0Y";
+constexpr const char* kAccessToken = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
 constexpr const char* kAccessTokenHash = "77QmUPtjPfzWtF2AnpK9RQ";
 
 // An RSA key that signs RS256.
