@@ -168,7 +168,7 @@ TEST_F(IdToken, IsRefusedWhenItWasChanged) {
   const auto payload = jws::Base64UrlEncode(AsBytes(others.dump()));
   const auto first = token.find('.');
   EXPECT_EQ(FailingOf(token.substr(0, first + 1) + payload + token.substr(token.rfind('.'))), "signature");
-  EXPECT_EQ(FailingOf(token.substr(0, token.rfind('.') + 1)), "signature");
+  EXPECT_EQ(FailingOf(token.substr(0, token.rfind('.') + 1)), "form");
 }
 
 TEST_F(IdToken, TakesNoAlgorithmWithoutAPrivateKey) {
