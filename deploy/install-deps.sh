@@ -10,7 +10,8 @@ usage() {
 usage: deploy/install-deps.sh [build] [package] [test] [bench]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
-  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, tokens
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, tokens,
+          Chromium
   bench   what the Go server of tests/bench/peers.sh needs besides
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
@@ -25,7 +26,7 @@ test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clan
   python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11
   p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
-  mmdebstrap systemd-container groff-base)
+  mmdebstrap systemd-container groff-base chromium)
 bench=(golang-go golang-goprotobuf-dev golang-google-grpc-dev golang-github-thalesignite-crypto11-dev)
 
 wanted=()

@@ -6,7 +6,7 @@ cmake_minimum_required(VERSION 3.25)
 # and not used. include/assertion is for all.
 set(may_config "")
 set(may_jws "")
-set(may_oauth jws)
+set(may_oauth jws x509)
 set(may_p11 "")
 set(may_x509 "")
 set(may_policy jws)

@@ -15,6 +15,8 @@
 #include "assertion/descriptor.h"
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "assertion/v1/key_admin.grpc.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace assertion::cli {
 namespace {
@@ -77,6 +79,22 @@ Status Knock(const std::string& path, seconds limit) {
   return {};
 }
 
+// How long the server asks to wait (google.rpc.RetryInfo); 0: it does not say.
+std::chrono::milliseconds RetryDelayOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  google::rpc::RetryInfo retry;
+  if (!details.ParseFromString(status.error_details())) {
+    return {};
+  }
+  for (const auto& detail : details.details()) {
+    if (detail.UnpackTo(&retry)) {
+      return seconds(retry.retry_delay().seconds()) +
+             std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(retry.retry_delay().nanos()));
+    }
+  }
+  return {};
+}
+
 // Calls `method` of `stub` and turns a status that is not OK into an Error.
 template <typename Stub, typename Request, typename Response>
 Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -86,7 +104,10 @@ Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientConte
   Response response;
   const auto status = (stub.*method)(&context, request, &response);
   if (!status.ok()) {
-    return Fail(CodeOf(status.error_code()), status.error_message());
+    return std::unexpected(Error{.code = CodeOf(status.error_code()),
+                                 .message = status.error_message(),
+                                 .detail = {},
+                                 .retry_delay = RetryDelayOf(status)});
   }
   return response;
 }

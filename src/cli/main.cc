@@ -45,6 +45,7 @@ void AddVerbs(Command& assertionctl) {
   auto assertion = assertionctl.AddNoun("assertion", "Client assertions (RFC 7523)");
   AddAssertionCreate(assertion);
   AddAssertionInspect(assertion);
+  AddAssertionRefresh(assertion);
   auto dpop = assertionctl.AddNoun("dpop", "DPoP proofs (RFC 9449)");
   AddDpopCreate(dpop);
   auto request_object = assertionctl.AddNoun("request-object", "Authorization requests as JWTs (RFC 9101)");
@@ -61,6 +62,8 @@ void AddVerbs(Command& assertionctl) {
   AddProfileShow(profile);
   auto token = assertionctl.AddNoun("token", "Access tokens of an identity server");
   AddTokenRequest(token);
+  auto oidc = assertionctl.AddNoun("oidc", "Log-ins at an OpenID provider");
+  AddOidcLogin(oidc);
   auto wso2 = assertionctl.AddNoun("wso2", "WSO2 Identity Server");
   AddWso2Publish(wso2);
   auto tls = assertionctl.AddNoun("tls", "The TLS server's own key on the token; needs no server, but its PIN file");

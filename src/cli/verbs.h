@@ -8,6 +8,7 @@ class Command;
 
 void AddAssertionCreate(Command& assertion);
 void AddAssertionInspect(Command& assertion);
+void AddAssertionRefresh(Command& assertion);
 
 void AddDpopCreate(Command& dpop);
 
@@ -39,6 +40,8 @@ void AddProfileList(Command& profile);
 void AddProfileShow(Command& profile);
 
 void AddTokenRequest(Command& token);
+
+void AddOidcLogin(Command& oidc);
 
 void AddWso2Publish(Command& wso2);
 

@@ -136,7 +136,10 @@ Result<ServerMetadata> ParseMetadata(const std::string& issuer, const HttpAnswer
       .authorization_endpoint = StringMember(metadata, "authorization_endpoint"),
       .grant_types = ListMember(metadata, "grant_types_supported"),
       .authentication_methods = ListMember(metadata, "token_endpoint_auth_methods_supported"),
-      .signing_algorithms = ListMember(metadata, "token_endpoint_auth_signing_alg_values_supported")};
+      .signing_algorithms = ListMember(metadata, "token_endpoint_auth_signing_alg_values_supported"),
+      .jwks_uri = StringMember(metadata, "jwks_uri"),
+      .userinfo_endpoint = StringMember(metadata, "userinfo_endpoint"),
+      .names_issuer_in_responses = metadata.value("authorization_response_iss_parameter_supported", json()) == true};
   if (read.issuer != issuer) {  // RFC 8414 section 3.3
     return Fail(Code::kFailedPrecondition,
                 "the server says that its issuer is " + Quoted(read.issuer, kMostOfMetadata) + ", and --issuer is " +

@@ -20,6 +20,9 @@ struct ServerMetadata {
   std::optional<std::vector<std::string>> grant_types;
   std::optional<std::vector<std::string>> authentication_methods;
   std::optional<std::vector<std::string>> signing_algorithms;
+  std::string jwks_uri;                    // empty: none
+  std::string userinfo_endpoint;           // OpenID Connect Discovery 1.0 section 3; empty: none
+  bool names_issuer_in_responses = false;  // RFC 9207 section 3
 };
 
 // Reads the metadata of `issuer`: RFC 8414 section 3, then OpenID Connect Discovery 1.0 section 4. INVALID_ARGUMENT:

@@ -17,14 +17,14 @@ export class OpenIdProvider {
   #lines;
   #certificate;
 
-  static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false } = {}) {
+  static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false, logInForm = false } = {}) {
     const provider = new OpenIdProvider();
-    const folder = path.join(temporaryFolder(), `provider-${tls ? 'https' : 'http'}${strict ? '-strict' : ''}`);
+    const folder = path.join(temporaryFolder(), `provider-${tls ? 'https' : 'http'}${strict ? '-strict' : ''}${logInForm ? '-form' : ''}`);
     mkdirSync(folder);
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
     const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : [],
-      ...signedRequests ? ['--signed-requests'] : []];
+      ...signedRequests ? ['--signed-requests'] : [], ...logInForm ? ['--log-in-form'] : []];
     if (tls) {
       provider.caFile = path.join(folder, 'ca.pem');
       options.push('--tls-certificate', provider.caFile);

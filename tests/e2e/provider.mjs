@@ -1,6 +1,6 @@
 // A real OpenID provider (oidc-provider) on a port of 127.0.0.1 that the system chooses.
 //
-//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict] [--signed-requests]
+//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict] [--signed-requests] [--log-in-form]
 //
 // FILE of --clients is a JSON list of client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2),
 // read anew at each look-up: clients can be registered once the provider's own URL is known.
@@ -12,6 +12,8 @@
 //
 // With --signed-requests authorization requests are signed request objects that are pushed (RFC 9101, RFC 9126), and DPoP proofs
 // have a nonce (RFC 9449 section 8); stale_nonce in the first line is one that it gave three minutes ago.
+//
+// With --log-in-form a person logs in and consents in oidc-provider's own forms; without it everybody is let in.
 //
 // Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
 // {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
@@ -29,6 +31,7 @@ const { values: options } = parseArgs({
   options: {
     clients: { type: 'string' }, 'tls-certificate': { type: 'string' }, 'clock-rate': { type: 'string', default: '1' },
     strict: { type: 'boolean', default: false }, 'signed-requests': { type: 'boolean', default: false },
+    'log-in-form': { type: 'boolean', default: false },
   },
 });
 
@@ -140,7 +143,7 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   scopes: ['openid', 'reports'],
   features: {
-    devInteractions: { enabled: false }, clientCredentials: { enabled: true },
+    devInteractions: { enabled: options['log-in-form'] }, clientCredentials: { enabled: true },
     resourceIndicators: { getResourceServerInfo: (context, resource) => ({ scope: 'reports', audience: resource,
       accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }) },
     ...options.strict ? { fapi: { enabled: true, profile: '2.0' } } : {},
@@ -151,7 +154,7 @@ const provider = new Provider(issuer, {
     if (header.typ !== 'client-authentication+jwt') throw new errors.InvalidClientAuth(`typ ${header.typ} is refused`);
     if (claims.aud !== issuer) throw new errors.InvalidClientAuth(`aud ${JSON.stringify(claims.aud)} is refused`);
   },
-  interactions: { url: (context, { uid }) => `/interaction/${uid}` },
+  ...options['log-in-form'] ? {} : { interactions: { url: (context, { uid }) => `/interaction/${uid}` } },
   findAccount: (context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 });
 
@@ -180,7 +183,7 @@ provider.on('server_error', (context, error) => {
 
 const answer = provider.callback();
 server.on('request', (request, response) => {
-  if (!request.url.startsWith('/interaction/')) {
+  if (options['log-in-form'] || !request.url.startsWith('/interaction/')) {
     answer(request, response);
     return;
   }

@@ -1,0 +1,281 @@
+// assertionctl assertion refresh
+
+#include <poll.h>
+#include <spawn.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assertion/descriptor.h"
+#include "cli/assertion/flags.h"
+#include "cli/assertion/kept_file.h"
+#include "cli/call.h"
+#include "cli/command.h"
+#include "cli/instant.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+namespace assertion::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using Steady = std::chrono::steady_clock;
+
+constexpr const char* kRefreshHelp = "assertionctl assertion refresh --help";
+constexpr milliseconds kFirstDelay{500};
+constexpr milliseconds kLongestDelay{30'000};
+constexpr milliseconds kLongestWait{60'000};
+constexpr int kShellSignal = 128;  // how shells tell that a signal ended a command
+constexpr int kCommandNotFound = 127;
+constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+struct RefreshOptions {
+  AssertionFlags assertion;
+  std::string out;
+  int max_uses = 0;  // 0: not counted
+  std::vector<std::string> command;
+};
+
+// Tells the service manager (sd_notify(3)) that the file is there. Without one nothing happens.
+void NotifyReady() {
+  const auto* name = std::getenv("NOTIFY_SOCKET");
+  const std::string path = name == nullptr ? "" : name;
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  if ((!path.starts_with('/') && !path.starts_with('@')) || path.size() >= sizeof address.sun_path) {
+    return;
+  }
+  path.copy(address.sun_path, path.size());
+  if (path.starts_with('@')) {
+    address.sun_path[0] = '\0';
+  }
+  constexpr std::string_view kReady = "READY=1";
+  const Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sendto(socket.get(), kReady.data(), kReady.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+         static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size()));
+}
+
+// Signals as a descriptor. Blocked before gRPC starts threads, which inherit that.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    for (const int signal : kForwarded) {
+      sigaddset(&set_, signal);
+    }
+    sigaddset(&set_, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+    descriptor_ = Descriptor(signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+
+  int descriptor() const { return descriptor_.get(); }
+
+  std::optional<signalfd_siginfo> Next() {
+    signalfd_siginfo info{};
+    return read(descriptor_.get(), &info, sizeof info) == sizeof info ? std::optional(info) : std::nullopt;
+  }
+
+  // Starts a command with the signals as they were. 0: it cannot be started.
+  pid_t Start(const std::vector<std::string>& command) const {
+    std::vector<char*> words;
+    for (const auto& word : command) {
+      words.push_back(const_cast<char*>(word.c_str()));  // posix_spawnp leaves them alone
+    }
+    words.push_back(nullptr);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &before_);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    pid_t child = 0;
+    const int failed = posix_spawnp(&child, words.front(), nullptr, &attributes, words.data(), environ);
+    posix_spawnattr_destroy(&attributes);
+    if (failed != 0) {
+      Report(kCommandNotFound, "cannot start " + command.front() + ": " + std::strerror(failed), "");
+      return 0;
+    }
+    return child;
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+  Descriptor descriptor_;
+};
+
+// Keeps the file fresh until a signal or the command's end.
+class Refreshing {
+ public:
+  Refreshing(const RefreshOptions& options, const std::string& server, v1::CreateAssertionRequest request,
+             KeptFile file)
+      : options_(options), server_(server), request_(std::move(request)), file_(std::move(file)) {}
+
+  int Run() {
+    if (const auto first = Renew(); !first) {
+      return first.error().code == Code::kConfigInvalid ? ReportFile(first.error()) : ReportCall(first.error());
+    }
+    if (!options_.command.empty()) {
+      child_ = signals_.Start(options_.command);
+      if (child_ == 0) {
+        file_.Remove();
+        return kCommandNotFound;
+      }
+    }
+    NotifyReady();
+    std::optional<int> status;
+    while (!status) {
+      Wait();
+      status = HandleSignals();
+      if (!status) {
+        Tick();
+      }
+    }
+    file_.Remove();
+    return *status;
+  }
+
+ private:
+  // Gets an assertion and puts it into the file.
+  Status Renew() {
+    const auto asked = Steady::now();
+    ASSIGN_OR_RETURN(auto connection, Connection::Open(server_));
+    ASSIGN_OR_RETURN(const auto response, connection.CreateAssertion(request_));
+    RETURN_IF_ERROR(file_.Replace(response.assertion()));
+    const auto life = std::chrono::seconds(response.expires_at().seconds() - response.issued_at().seconds());
+    // From when it was asked for, which is before it was issued. 2/5 leaves room for the call before half of its life.
+    next_ = asked + std::chrono::duration_cast<Steady::duration>(life * 2) / 5;
+    expiry_ = asked + life;
+    uses_ = 0;
+    return {};
+  }
+
+  void Wait() {
+    const auto until = std::min(next_, expiry_.value_or(next_));
+    const auto left = std::chrono::ceil<milliseconds>(until - Steady::now());
+    std::array<pollfd, 2> wait = {{{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0},
+                                   {.fd = file_.opened(), .events = POLLIN, .revents = 0}}};
+    poll(wait.data(), wait.size(), static_cast<int>(std::clamp(left, milliseconds(0), kLongestWait).count()));
+  }
+
+  void Tick() {
+    uses_ += file_.TakeOpens();
+    if (options_.max_uses > 0 && uses_ >= options_.max_uses && !away_) {
+      next_ = Steady::now();
+    }
+    if (Steady::now() >= next_) {
+      if (const auto renewed = Renew(); !renewed) {
+        Postpone(renewed.error());
+      } else if (away_) {
+        away_ = false;
+        delay_ = kFirstDelay;
+        Report(0, file_.path() + " is fresh again", "");
+      }
+    }
+    if (expiry_ && Steady::now() >= *expiry_) {
+      expiry_.reset();
+      file_.Remove();
+      Report(0, "the assertion expired before another came: " + file_.path() + " is removed", "");
+    }
+  }
+
+  // Says the first failure of a row, and waits longer after each.
+  void Postpone(const Error& error) {
+    if (!away_) {
+      away_ = true;
+      Report(0, "no fresh assertion: " + error.ToString(),
+             "nothing; the old one stays until it expires, and assertionctl goes on asking");
+    }
+    next_ = Steady::now() + std::max(delay_, error.retry_delay);
+    delay_ = std::min(delay_ * 2, kLongestDelay);
+  }
+
+  // The exit status, once this must end.
+  std::optional<int> HandleSignals() {
+    while (const auto info = signals_.Next()) {
+      if (info->ssi_signo == SIGCHLD) {
+        int ended = 0;
+        if (child_ > 0 && waitpid(child_, &ended, WNOHANG) == child_) {
+          return WIFEXITED(ended) ? WEXITSTATUS(ended) : kShellSignal + WTERMSIG(ended);
+        }
+      } else if (child_ == 0) {
+        return 0;
+      } else if (info->ssi_code != SI_KERNEL) {  // a terminal's keys reach the command by themselves
+        kill(child_, static_cast<int>(info->ssi_signo));
+      }
+    }
+    return std::nullopt;
+  }
+
+  Signals signals_;
+  const RefreshOptions& options_;
+  const std::string& server_;
+  const v1::CreateAssertionRequest request_;
+  KeptFile file_;
+  pid_t child_ = 0;
+  int uses_ = 0;
+  bool away_ = false;
+  milliseconds delay_ = kFirstDelay;
+  Steady::time_point next_;
+  std::optional<Steady::time_point> expiry_;
+};
+
+int RefreshAssertion(const RefreshOptions& options, const std::string& server) {
+  auto request = AssertionRequestOf(options.assertion);
+  if (!request) {
+    return Report(kUsage, request.error().message, kRefreshHelp);
+  }
+  auto file = KeptFile::In(options.out);
+  if (!file) {
+    return ReportFile(file.error());
+  }
+  if (!file->in_memory()) {
+    Report(0, options.out + " is not in memory: assertions may reach a disk and its backups",
+           "name a file on tmpfs, for example below /run or /dev/shm");
+  }
+  return Refreshing(options, server, *std::move(request), *std::move(file)).Run();
+}
+
+}  // namespace
+
+void AddAssertionRefresh(Command& assertion) {
+  const auto [verb, options] = assertion.AddVerb(
+      {.name = "refresh",
+       .summary = "Keep a fresh client assertion in a file, as a service or while a command runs",
+       .examples = "  assertionctl assertion refresh --client-id orders --out /run/orders/assertion\n"
+                   "  AZURE_FEDERATED_TOKEN_FILE=/run/orders/assertion \\\n"
+                   "    assertionctl assertion refresh --client-id orders --out /run/orders/assertion -- ./backend",
+       .notes =
+           "The file has mode 0600 and is replaced whole, before half of the assertion's life is over. It is removed\n"
+           "when this ends (SIGTERM, SIGINT, or the command's end) and when the assertion expires while the server is\n"
+           "away. Programs that read an assertion from a file find it by their own variable, which is for you to set:\n"
+           "AZURE_FEDERATED_TOKEN_FILE (Azure SDKs). A service manager is told READY=1 ($NOTIFY_SOCKET).\n"
+           "With a command the exit status is the command's: 128 and the signal's number if a signal ended it, 127 if\n"
+           "it could not be started.\n"
+           "WSO2 and others take each assertion once. A reader that sends the same one again is refused: let it read\n"
+           "the file before each token request, give --max-uses 1, and reuse access tokens."},
+      RefreshAssertion);
+  AddAssertionFlags(verb, options.assertion);
+  AddGrantFlags(verb, options.assertion);
+  verb->add_option("--out", options.out, "The file to keep; best on tmpfs")->required()->type_name("FILE");
+  verb->add_option("--max-uses", options.max_uses,
+                   "Also replace the file once it was opened this often; opens at the same instant may count as one, "
+                   "and until the next assertion is there a reader sees the old one; default: not counted")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000));
+  verb->add_option("command", options.command, "Run this, and end with it; after --")->type_name("COMMAND");
+}
+
+}  // namespace assertion::cli

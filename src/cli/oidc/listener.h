@@ -1,0 +1,37 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "assertion/descriptor.h"
+#include "assertion/error.h"
+
+namespace assertion::cli {
+
+// The redirection endpoint of one log-in on a loopback port (RFC 8252 section 7.3).
+class RedirectListener {
+ public:
+  // `redirect_uri` is http://127.0.0.1[:PORT]/PATH; port 0 or none: one that the system chooses. INVALID_ARGUMENT.
+  static Result<RedirectListener> Open(const std::string& redirect_uri);
+
+  // With the port.
+  const std::string& redirect_uri() const { return redirect_uri_; }
+
+  // Waits for the browser and returns the query. Refuses all but GET of the one path with this listener's own Host,
+  // which a page that rebinds its name to 127.0.0.1 does not have. kDeadlineExceeded: nobody came.
+  Result<std::string> Wait(std::chrono::seconds limit);
+
+  // Answers the browser and closes.
+  void Answer(const std::string& page);
+
+ private:
+  RedirectListener() = default;
+
+  std::string redirect_uri_;
+  std::string authority_;
+  std::string path_;
+  Descriptor socket_;
+  Descriptor browser_;
+};
+
+}  // namespace assertion::cli

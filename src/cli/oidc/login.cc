@@ -1,0 +1,426 @@
+// assertionctl oidc login
+
+#include <openssl/rand.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "assertion/clock.h"
+#include "assertion/foreign_text.h"
+#include "cli/call.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/oidc/listener.h"
+#include "cli/oidc/login_record.h"
+#include "cli/oidc/redirect_query.h"
+#include "cli/output.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+#include "jws/base64url.h"
+#include "oauth/form.h"
+#include "oauth/id_token.h"
+#include "oauth/metadata.h"
+#include "oauth/pushed_request.h"
+#include "oauth/token_request.h"
+
+namespace assertion::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kLoginHelp = "assertionctl oidc login --help";
+constexpr std::size_t kMostOfAnswer = 300;
+constexpr int kOk = 200;
+
+struct LoginOptions {
+  std::string client_id;
+  std::string issuer;
+  std::string audience;
+  std::string scope = "openid";
+  std::string redirect_uri = "http://127.0.0.1:0/callback";
+  std::string ca_file;
+  int timeout = 300;
+  bool no_browser = false;
+  bool json = false;
+};
+
+// Why a log-in ended, and assertionctl's exit status for it.
+struct LoginFailure {
+  int status;
+  std::string what;
+  std::string next;
+};
+
+using LoginResult = std::expected<void, LoginFailure>;
+
+std::unexpected<LoginFailure> Fails(int status, std::string what, std::string next = "") {
+  return std::unexpected(LoginFailure{.status = status, .what = std::move(what), .next = std::move(next)});
+}
+
+// 256 bits in base64url: a state, a nonce, a code verifier.
+std::string Unguessable() {
+  Bytes octets(32);
+  return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1 ? jws::Base64UrlEncode(octets) : "";
+}
+
+// Opens the URL in the person's browser if there is a desktop. It is printed in any case.
+void OpenBrowser(const std::string& url) {
+  if (std::getenv("DISPLAY") == nullptr && std::getenv("WAYLAND_DISPLAY") == nullptr) {
+    return;
+  }
+  std::string program = "xdg-open";
+  auto address = url;
+  std::array<char*, 3> words = {program.data(), address.data(), nullptr};
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);  // standard output is for --json
+  pid_t child = 0;
+  posix_spawnp(&child, program.c_str(), &files, nullptr, words.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+}
+
+class Login {
+ public:
+  Login(const LoginOptions& options, const std::string& server) : options_(options), server_(server) {
+    record_.client_id = options.client_id;
+    record_.issuer = options.issuer;
+  }
+
+  int Run() {
+    auto ended = Prepare();
+    if (ended) {
+      ended = Converse();
+      record_.failure = ended ? "" : ended.error().what;
+      if (came_back_) {
+        listener_->Answer(LoginPage(record_));
+      }
+    }
+    record_.failure = ended ? "" : ended.error().what;
+    if (options_.json) {
+      WriteJson(LoginJson(record_));
+    }
+    if (!ended) {
+      return Report(ended.error().status, ended.error().what, ended.error().next);
+    }
+    return options_.json ? 0
+                         : Write("", "logged in as " + Shown(record_.claims["sub"].get<std::string>(), kMostOfAnswer) +
+                                         "; all " + std::to_string(record_.checks.size()) + " checks are good\n");
+  }
+
+ private:
+  LoginResult Prepare() {
+    auto listener = RedirectListener::Open(options_.redirect_uri);
+    if (!listener) {
+      return Fails(listener.error().code == Code::kInvalidArgument ? kUsage : kUnreachable, listener.error().ToString(),
+                   kLoginHelp);
+    }
+    listener_ = *std::move(listener);
+    if (state_.empty() || nonce_.empty() || verifier_.empty()) {
+      return Fails(kRefused, "the random number generator failed");
+    }
+    auto metadata = oauth::FetchMetadata(options_.issuer, options_.ca_file);
+    if (!metadata) {
+      const auto code = metadata.error().code;
+      return Fails(code == Code::kInvalidArgument ? kUsage
+                   : code == Code::kUnavailable   ? kUnreachable
+                                                  : kRefusedByIdentityServer,
+                   metadata.error().message,
+                   "check --issuer, and --ca-file for a certificate that this machine does not know");
+    }
+    metadata_ = *std::move(metadata);
+    record_.steps.push_back({.title = "Discovery",
+                             .request = "GET the metadata of " + options_.issuer,
+                             .sent = {},
+                             .received = "token_endpoint " + metadata_.token_endpoint + "\nauthorization_endpoint " +
+                                         metadata_.authorization_endpoint + "\njwks_uri " + metadata_.jwks_uri});
+    return {};
+  }
+
+  LoginResult Converse() {
+    if (auto asked = Ask(); !asked) {
+      return asked;
+    }
+    if (auto redirected = Redirected(); !redirected) {
+      return redirected;
+    }
+    if (auto bought = Redeem(); !bought) {
+      return bought;
+    }
+    if (auto verified = VerifyIdToken(); !verified) {
+      return verified;
+    }
+    return AskUserinfo();
+  }
+
+  // An endpoint of the provider.
+  std::expected<oauth::Url, LoginFailure> Endpoint(const char* name, const std::string& url) const {
+    auto endpoint = oauth::EndpointOf(metadata_, name, url);
+    if (!endpoint) {
+      return Fails(kRefusedByIdentityServer, endpoint.error().message);
+    }
+    return *std::move(endpoint);
+  }
+
+  // Posts the fields with a fresh assertion, which authenticates the client.
+  std::expected<oauth::HttpAnswer, LoginFailure> PostAsClient(const char* title, const char* name,
+                                                              const std::string& url, oauth::FormFields fields) {
+    const auto endpoint = Endpoint(name, url);
+    if (!endpoint) {
+      return std::unexpected(endpoint.error());
+    }
+    auto connection = Connection::Open(server_);
+    if (!connection) {
+      return Fails(kUnreachable, connection.error().message, "start it with assertiond --config FILE");
+    }
+    v1::CreateAssertionRequest request;
+    request.set_client_id(options_.client_id);
+    request.set_audience(options_.audience);
+    const auto assertion = connection->CreateAssertion(request);
+    if (!assertion) {
+      return Fails(kRefused, assertion.error().message, "assertionctl key list");
+    }
+    if (assertion->client_assertion_type().empty()) {
+      return Fails(kRefused, "the client's assertions do not authenticate it: its grant must be client-authentication");
+    }
+    const oauth::PlannedRequest planned{
+        .client_id = options_.client_id, .grant_type = "authorization_code", .authenticates = true, .endpoint = url};
+    if (const auto fits = oauth::Compare(metadata_, planned, assertion->assertion()); !fits) {
+      return Fails(kRefused, fits.error().message, "nothing was sent");
+    }
+    fields.emplace_back("client_id", options_.client_id);
+    fields.emplace_back("client_assertion_type", assertion->client_assertion_type());
+    fields.emplace_back("client_assertion", assertion->assertion());
+    auto answer = oauth::PostForm(*endpoint, options_.ca_file, fields);
+    record_.steps.push_back({.title = title,
+                             .request = "POST " + url,
+                             .sent = WithoutSecrets(std::move(fields)),
+                             .received = answer ? WithoutSecrets(*answer) : answer.error().message});
+    if (!answer) {
+      return Fails(kUnreachable, answer.error().message);
+    }
+    return *std::move(answer);
+  }
+
+  // Sends the person to the provider: by a pushed request where it takes one.
+  LoginResult Ask() {
+    if (const auto endpoint = Endpoint("authorization_endpoint", metadata_.authorization_endpoint); !endpoint) {
+      return std::unexpected(endpoint.error());
+    }
+    auto fields = oauth::PushedFields(verifier_);
+    fields.insert(
+        fields.end(),
+        {{"redirect_uri", listener_->redirect_uri()}, {"scope", options_.scope}, {"state", state_}, {"nonce", nonce_}});
+    std::string url;
+    if (!metadata_.pushed_authorization_request_endpoint.empty()) {
+      const auto answer = PostAsClient("Pushed authorization request", "pushed_authorization_request_endpoint",
+                                       metadata_.pushed_authorization_request_endpoint, fields);
+      if (!answer) {
+        return std::unexpected(answer.error());
+      }
+      const auto pushed = oauth::PushedAnswerOf(*answer);
+      if (!pushed) {
+        return Fails(kRefusedByIdentityServer,
+                     "the provider refused the authorization request: " + oauth::ReasonOf(*answer),
+                     "register the redirect URI " + listener_->redirect_uri() + " if that is what it names");
+      }
+      fields = {{"client_id", options_.client_id}, {"request_uri", pushed->request_uri}};
+      url = oauth::AuthorizationUrl(metadata_.authorization_endpoint, options_.client_id, pushed->request_uri);
+    } else {
+      fields.emplace_back("client_id", options_.client_id);
+      url = metadata_.authorization_endpoint + (metadata_.authorization_endpoint.contains('?') ? "&" : "?") +
+            oauth::EncodeForm(fields);
+    }
+    record_.steps.push_back({.title = "Log-in in the browser",
+                             .request = "GET " + metadata_.authorization_endpoint,
+                             .sent = WithoutSecrets(std::move(fields)),
+                             .received = ""});
+    std::fprintf(stderr, "Log in at this address:\n%s\n", Printable(url).c_str());
+    if (!options_.no_browser) {
+      OpenBrowser(url);
+    }
+    return {};
+  }
+
+  // Checks what the browser brings. Before the state is right, nothing else in it is believed.
+  LoginResult Redirected() {
+    const auto query = listener_->Wait(std::chrono::seconds(options_.timeout));
+    if (!query) {
+      return Fails(kUnreachable, query.error().message,
+                   "if the provider showed an error in the browser, register the redirect URI " +
+                       listener_->redirect_uri() + " for the client");
+    }
+    came_back_ = true;
+    const auto fields = QueryOf(*query);
+    if (!fields) {
+      return Fails(kRefused, "the redirect's query is malformed or repeats a parameter");
+    }
+    record_.steps.push_back({.title = "Redirect",
+                             .request = "GET " + listener_->redirect_uri(),
+                             .sent = WithoutSecrets(*fields),
+                             .received = ""});
+    const auto iss = FieldOf(*fields, "iss");
+    const auto check = [&](const char* name, const char* wrong, bool good) {
+      record_.checks.push_back({name, good ? "" : wrong});
+      return good;
+    };
+    if (!check("state", "state is another", FieldOf(*fields, "state") == state_)) {
+      return Fails(kRefused, "the redirect has another state: it belongs to another log-in, or another page forged it",
+                   "nothing was sent to the token endpoint; run it again");
+    }
+    if (!check("iss of the redirect (RFC 9207)", "iss is another, or missing",
+               iss.empty() ? !metadata_.names_issuer_in_responses : iss == metadata_.issuer)) {
+      return Fails(kRefused, "the redirect names the issuer " + Quoted(iss, kMostOfAnswer) +
+                                 ", and the log-in was at " + Quoted(metadata_.issuer, kMostOfAnswer) + " (mix-up)");
+    }
+    if (const auto error = FieldOf(*fields, "error"); !error.empty()) {
+      const auto description = FieldOf(*fields, "error_description");
+      return Fails(kRefusedByIdentityServer,
+                   "the provider refused the log-in: " + Shown(error, kMostOfAnswer) +
+                       (description.empty() ? "" : ", " + Shown(description, kMostOfAnswer)),
+                   error == "access_denied" ? "the person, or the provider's rules, said no" : "");
+    }
+    code_ = FieldOf(*fields, "code");
+    return code_.empty() ? Fails(kRefusedByIdentityServer, "the redirect has no code") : LoginResult{};
+  }
+
+  LoginResult Redeem() {
+    const auto answer = PostAsClient("Token request", "token_endpoint", metadata_.token_endpoint,
+                                     {{"grant_type", "authorization_code"},
+                                      {"code", code_},
+                                      {"redirect_uri", listener_->redirect_uri()},
+                                      {"code_verifier", verifier_}});
+    if (!answer) {
+      return std::unexpected(answer.error());
+    }
+    if (!oauth::IsGranted(*answer)) {
+      return Fails(kRefusedByIdentityServer, "the provider refused the code: " + oauth::ReasonOf(*answer),
+                   "a code is taken once and soon expires; redirect URI and verifier must be those of the log-in");
+    }
+    tokens_ = json::parse(answer->body);
+    return tokens_.contains("id_token") && tokens_["id_token"].is_string()
+               ? LoginResult{}
+               : Fails(kRefusedByIdentityServer, "the answer has no id_token", "--scope must contain openid");
+  }
+
+  // A JSON document of the provider.
+  std::expected<json, LoginFailure> Get(const char* title, const char* name, const std::string& url,
+                                        const std::string& bearer) {
+    const auto endpoint = Endpoint(name, url);
+    if (!endpoint) {
+      return std::unexpected(endpoint.error());
+    }
+    const auto answer = oauth::Exchange(
+        endpoint->origin, options_.ca_file,
+        {.method = "GET", .path = endpoint->path, .content_type = {}, .body = {}, .bearer_token = bearer});
+    if (!answer) {
+      return Fails(kUnreachable, answer.error().message);
+    }
+    record_.steps.push_back(
+        {.title = title,
+         .request = "GET " + url,
+         .sent = bearer.empty() ? oauth::FormFields{} : oauth::FormFields{{"Authorization", "Bearer " + Cut(bearer)}},
+         .received = WithoutSecrets(*answer)});
+    auto body = json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+    if (answer->status != kOk || !body.is_object()) {
+      return Fails(kRefusedByIdentityServer, std::string(name) + " answers: " + oauth::ReasonOf(*answer));
+    }
+    return body;
+  }
+
+  LoginResult VerifyIdToken() {
+    const auto jwks = Get("The provider's keys", "jwks_uri", metadata_.jwks_uri, "");
+    if (!jwks) {
+      return std::unexpected(jwks.error());
+    }
+    auto checked = oauth::CheckIdToken(tokens_["id_token"].get<std::string>(), *jwks,
+                                       {.issuer = metadata_.issuer,
+                                        .client_id = options_.client_id,
+                                        .nonce = nonce_,
+                                        .access_token = tokens_["access_token"].get<std::string>(),
+                                        .code = code_,
+                                        .now = SystemTime()});
+    record_.checks.insert(record_.checks.end(), checked.checks.begin(), checked.checks.end());
+    record_.header = std::move(checked.header);
+    record_.claims = std::move(checked.claims);
+    std::string wrong;
+    for (const auto& check : checked.checks) {
+      wrong += check.wrong.empty() ? "" : (wrong.empty() ? "" : "; ") + check.wrong;
+    }
+    return wrong.empty() ? LoginResult{} : Fails(kRefused, "the ID token is not to be believed: " + wrong);
+  }
+
+  // OpenID Connect Core 1.0 section 5.3.2: a sub that differs is somebody else.
+  LoginResult AskUserinfo() {
+    if (metadata_.userinfo_endpoint.empty()) {
+      return {};
+    }
+    const auto info =
+        Get("Userinfo", "userinfo_endpoint", metadata_.userinfo_endpoint, tokens_["access_token"].get<std::string>());
+    if (!info) {
+      return std::unexpected(info.error());
+    }
+    const bool same = info->value("sub", json()) == json(record_.claims["sub"]);
+    record_.checks.push_back({"sub of userinfo", same ? "" : "sub is another than the ID token's"});
+    return same ? LoginResult{} : Fails(kRefused, "userinfo has another sub than the ID token: it is not used");
+  }
+
+  const LoginOptions& options_;
+  const std::string& server_;
+  const std::string state_ = Unguessable();
+  const std::string nonce_ = Unguessable();
+  const std::string verifier_ = Unguessable();
+  std::optional<RedirectListener> listener_;
+  oauth::ServerMetadata metadata_;
+  LoginRecord record_;
+  std::string code_;
+  json tokens_;
+  bool came_back_ = false;
+};
+
+int LogIn(const LoginOptions& options, const std::string& server) { return Login(options, server).Run(); }
+
+}  // namespace
+
+void AddOidcLogin(Command& oidc) {
+  const auto [verb, options] = oidc.AddVerb(
+      {.name = "login",
+       .summary = "Log in at an OpenID provider as the client, and show each request, answer and check",
+       .examples = "  assertionctl oidc login --client-id orders --issuer https://is.example.com\n"
+                   "  assertionctl oidc login --client-id orders --issuer https://localhost:9443/oauth2/token \\\n"
+                   "    --redirect-uri http://127.0.0.1:8400/callback --ca-file wso2.pem",
+       .notes =
+           "The provider's address is printed, and opened where there is a desktop. The browser comes back to a\n"
+           "loopback port (RFC 8252), which must be registered for the client. Its last page shows the exchange,\n"
+           "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
+           "The tokens are dropped. Exit status: 1 a check failed (state, iss, ID token, userinfo), 4 nobody came\n"
+           "back in time, 5 the provider refused (access_denied, code, redirect URI)."},
+      LogIn);
+  AddClientId(verb, options.client_id);
+  verb->add_option("--issuer", options.issuer, "The provider's issuer, octet for octet")->required()->type_name("URL");
+  verb->add_option("--audience", options.audience, "aud of the assertions; default: the client's first")
+      ->type_name("URL");
+  verb->add_option("--scope", options.scope, "Scopes, separated by blanks; with openid")
+      ->type_name("SCOPE")
+      ->capture_default_str();
+  verb->add_option("--redirect-uri", options.redirect_uri, "Where the browser comes back to; port 0: any free one")
+      ->type_name("URL")
+      ->capture_default_str();
+  verb->add_option("--timeout", options.timeout, "Seconds to wait for the person")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
+  verb->add_flag("--no-browser", options.no_browser, "Only print the address");
+  AddCaFile(verb, options.ca_file);
+  AddJson(verb, options.json);
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,169 @@
+#include "cli/oidc/login_record.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace assertion::cli {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::size_t kShownOfSecret = 6;
+constexpr std::array<std::string_view, 10> kSecretNames = {
+    "code",         "client_assertion", "code_verifier", "state",       "nonce",
+    "access_token", "refresh_token",    "id_token",      "request_uri", "device_secret"};
+
+constexpr const char* kStyle =
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2330}"
+    "h1.good{color:#14692e}h1.bad{color:#a11d1d}section{border:1px solid #ccd3dd;border-radius:6px;margin:1rem 0;"
+    "padding:.2rem 1rem 1rem}pre,code{font:13px/1.5 ui-monospace,monospace}pre{background:#f4f6f9;padding:.6rem;"
+    "white-space:pre-wrap;overflow-wrap:anywhere}table{border-collapse:collapse}td,th{text-align:left;"
+    "vertical-align:top;padding:.15rem 1rem .15rem 0;overflow-wrap:anywhere}.good{color:#14692e}.bad{color:#a11d1d}";
+
+struct Mistake {
+  const char* mistake;
+  const char* answer;
+};
+
+// From WSO2's sources and its validator.
+constexpr std::array<Mistake, 7> kWso2Answers = {{
+    {"the certificate of the application is another, or its first octet is not that of the PEM",
+     "401 invalid_client: Client credentials are invalid."},
+    {"aud is neither the token endpoint nor the issuer that WSO2 is configured with",
+     "400 (7.3 and before) or 401 (7.4): Failed to match audience values."},
+    {"the assertion expired, or WSO2's clock is ahead", "400 invalid_request: JWT Token is expired…"},
+    {"the assertion has no jti", "400 invalid_request: Mandatory field :jti is missing…"},
+    {"the assertion is sent again, after an error, too",
+     "400 invalid_request: JWT Token with JTI: … has been replayed."},
+    {"iat is more than 300 minutes ago", "400 invalid_request: The jwt is too old to use."},
+    {"the redirect URI is not among the application's callback URLs", "an error page in the browser, and no redirect"},
+}};
+
+std::string Escaped(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += static_cast<unsigned char>(c) < ' ' && c != '\n' ? '?' : c;
+    }
+  }
+  return escaped;
+}
+
+std::string Row(std::string_view name, std::string_view value, const char* style = "") {
+  return "<tr><th>" + Escaped(name) + "</th><td class=\"" + style + "\">" + Escaped(value) + "</td></tr>\n";
+}
+
+std::string Dumped(const ordered_json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
+
+}  // namespace
+
+std::string Cut(std::string_view secret) {
+  const auto shown = std::min(kShownOfSecret, secret.size() / 4);
+  return std::string(secret.substr(0, shown)) + "… (" + std::to_string(secret.size()) + " characters)";
+}
+
+oauth::FormFields WithoutSecrets(oauth::FormFields fields) {
+  for (auto& [name, value] : fields) {
+    if (std::ranges::find(kSecretNames, name) != kSecretNames.end()) {
+      value = Cut(value);
+    }
+  }
+  return fields;
+}
+
+std::string WithoutSecrets(const oauth::HttpAnswer& answer) {
+  auto body = ordered_json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  auto text = "HTTP " + std::to_string(answer.status);
+  if (!body.is_object()) {
+    return text + ", " + std::to_string(answer.body.size()) + " octets that are no JSON object";
+  }
+  for (const auto name : kSecretNames) {
+    const auto found = body.find(name);
+    if (found != body.end()) {
+      *found = found->is_string() ? Cut(found->get_ref<const std::string&>()) : "…";
+    }
+  }
+  return text + "\n" + Dumped(body);
+}
+
+std::string LoginPage(const LoginRecord& record) {
+  const bool good = record.failure.empty();
+  std::string page =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>assertionctl oidc login"
+      "</title><style>" +
+      std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
+      (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
+      Escaped(good ? "All checks are good. You can close this window." : record.failure) + "</p>\n<table>" +
+      Row("client", record.client_id) + Row("provider", record.issuer) + "</table>\n";
+  for (std::size_t i = 0; i < record.steps.size(); ++i) {
+    const auto& step = record.steps[i];
+    page += "<section><h2>" + std::to_string(i + 1) + ". " + Escaped(step.title) + "</h2><p><code>" +
+            Escaped(step.request) + "</code></p>\n";
+    if (!step.sent.empty()) {
+      page += "<table>";
+      for (const auto& [name, value] : step.sent) {
+        page += Row(name, value);
+      }
+      page += "</table>\n";
+    }
+    if (!step.received.empty()) {
+      page += "<pre>" + Escaped(step.received) + "</pre>\n";
+    }
+    page += "</section>\n";
+  }
+  if (!record.header.is_null()) {
+    page += "<section><h2>The ID token, decoded</h2><pre>" + Escaped(Dumped(record.header)) + "</pre><pre>" +
+            Escaped(Dumped(record.claims)) + "</pre></section>\n";
+  }
+  page += "<section><h2>Checks</h2><table>";
+  for (const auto& [name, wrong] : record.checks) {
+    page += Row(name, wrong.empty() ? "good" : wrong, wrong.empty() ? "good" : "bad");
+  }
+  page += "</table></section>\n<section><h2>What WSO2 Identity Server says of each mistake</h2><table>";
+  for (const auto& [mistake, answer] : kWso2Answers) {
+    page += Row(mistake, answer);
+  }
+  return page + "</table></section>\n</body></html>\n";
+}
+
+ordered_json LoginJson(const LoginRecord& record) {
+  auto checks = ordered_json::array();
+  for (const auto& [name, wrong] : record.checks) {
+    checks.push_back({{"check", name}, {"good", wrong.empty()}, {"wrong", wrong}});
+  }
+  auto steps = ordered_json::array();
+  for (const auto& step : record.steps) {
+    auto sent = ordered_json::object();
+    for (const auto& [name, value] : step.sent) {
+      sent[name] = value;
+    }
+    steps.push_back({{"step", step.title}, {"request", step.request}, {"sent", sent}, {"received", step.received}});
+  }
+  return {{"logged_in", record.failure.empty()},
+          {"failure", record.failure},
+          {"client_id", record.client_id},
+          {"issuer", record.issuer},
+          {"claims", record.claims},
+          {"checks", checks},
+          {"steps", steps}};
+}
+
+}  // namespace assertion::cli

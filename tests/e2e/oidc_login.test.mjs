@@ -1,0 +1,276 @@
+// assertionctl oidc login: against oidc-provider with its own log-in form, filled by a plain HTTP client and in Chromium, and
+// against a stand-in that makes one mistake at a time.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { chromium } from 'playwright-core';
+import { Deployment } from './deployment.mjs';
+import { OpenIdProvider } from './openid_provider.mjs';
+import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
+
+const NATIVE = { application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'] };
+const ALERT = '<script>alert(1)</script>';
+
+// One request; no redirect is followed. headers may name another Host, which fetch does not allow.
+function exchange(url, { method = 'GET', headers = {}, form } = {}) {
+  const body = form && new URLSearchParams(form).toString();
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, { method, agent: false,
+      headers: { ...body ? { 'content-type': 'application/x-www-form-urlencoded' } : {}, ...headers } }, (reply) => {
+      const chunks = [];
+      reply.on('data', (chunk) => chunks.push(chunk));
+      reply.on('error', reject).on('end', () => resolve({ status: reply.statusCode, headers: reply.headers,
+        body: Buffer.concat(chunks).toString() }));
+    });
+    request.on('error', reject).end(body);
+  });
+}
+
+// A log-in that waits for its browser.
+class RunningLogin {
+  static async start(deployment, issuer, ...options) {
+    const login = new RunningLogin();
+    login.child = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
+      ['oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--no-browser', '--json', ...options],
+      { env: deployment.environment, log: path.join(temporaryFolder(), 'login.log') });
+    login.stdout = '';
+    login.stderr = '';
+    login.child.stdout.on('data', (chunk) => { login.stdout += chunk; });
+    login.child.stderr.on('data', (chunk) => { login.stderr += chunk; });
+    const lines = new Lines(login.child, 'stderr');
+    const deadline = new Deadline(30, 'the address to log in at');
+    while (!login.url) {
+      const line = await lines.next(deadline);
+      if (/^https?:/.test(line)) login.url = line;
+    }
+    return login;
+  }
+
+  async end() {
+    const { status } = await new Deadline(60, 'the end of the log-in').limit(this.child.ended);
+    return { status, stderr: this.stderr, ...JSON.parse(this.stdout) };
+  }
+}
+
+// What a person does in the provider's forms, without a browser. Returns the last page.
+async function fillForms(url) {
+  const cookies = new Map();
+  let next = { url };
+  for (let hop = 0; hop < 20; ++hop) {
+    const reply = await exchange(next.url, { method: next.form ? 'POST' : 'GET', form: next.form,
+      headers: cookies.size > 0 ? { cookie: [...cookies].map((pair) => pair.join('=')).join('; ') } : {} });
+    for (const cookie of reply.headers['set-cookie'] ?? []) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie);
+      if (value) cookies.set(name, value); else cookies.delete(name);
+    }
+    if (reply.headers.location) {
+      next = { url: new URL(reply.headers.location, next.url).href };
+    } else if (reply.body.includes('<form')) {
+      const [, action] = /<form[^>]* action="([^"]*)"/.exec(reply.body);
+      const [, prompt] = /name="prompt" value="([^"]*)"/.exec(reply.body);
+      next = { url: new URL(action, next.url).href, form: { prompt, login: 'ann', password: 'secret' } };
+    } else {
+      return reply;
+    }
+  }
+  throw new Error(`the provider redirects without end, last to ${next.url}`);
+}
+
+describe('oidc login', () => {
+  let provider;
+  let deployment;
+  let standIn;
+  let issuer;
+  let tokenAnswer;  // what the stand-in's token endpoint answers: [status, body]
+  let userinfo;
+  let keys;
+  let metadata;
+
+  before(async () => {
+    provider = await OpenIdProvider.start({ logInForm: true });
+    keys = await generateKeyPair('RS256');
+    const jwk = { ...await exportJWK(keys.publicKey), kid: 'one', use: 'sig', alg: 'RS256' };
+    standIn = http.createServer((request, response) => {
+      const answers = {
+        '/.well-known/openid-configuration': () => [200, metadata],
+        '/jwks': () => [200, { keys: [jwk] }],
+        '/token': () => tokenAnswer,
+        '/userinfo': () => [200, userinfo],
+      };
+      request.resume().on('end', () => {
+        const [status, body] = answers[request.url]?.() ?? [404, {}];
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(standIn, 'listening');
+    issuer = `http://127.0.0.1:${standIn.address().port}`;
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: [provider.issuer, issuer] }]);
+    await deployment.generateKey('orders');
+    provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders'), ...NATIVE }]);
+  });
+
+  after(async () => {
+    standIn?.close();
+    await deployment?.close();
+  });
+
+  // A log-in at the stand-in, up to where the browser comes back. claims: of the ID token that differ; signer: its key; clock:
+  // by how many seconds the provider's is ahead; published: metadata that differs.
+  async function atStandIn({ claims = {}, signer = keys.privateKey, clock = 0, published = {} } = {}, ...options) {
+    metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`,
+      jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo`,
+      token_endpoint_auth_methods_supported: ['private_key_jwt'], ...published };
+    userinfo = { sub: 'ann' };
+    const login = await RunningLogin.start(deployment, issuer, '--audience', issuer, ...options);
+    const asked = new URL(login.url).searchParams;
+    const accessToken = 'the-access-token';
+    const now = Date.now() / 1000 + clock;
+    const half = (text) => createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url');
+    const idToken = await new SignJWT({ iss: issuer, aud: 'orders', sub: 'ann', nonce: asked.get('nonce'), iat: Math.floor(now),
+      exp: Math.floor(now) + 3600, at_hash: half(accessToken), c_hash: half('the-code'), ...claims })
+      .setProtectedHeader({ alg: 'RS256', kid: 'one' }).sign(signer);
+    tokenAnswer = [200, { access_token: accessToken, token_type: 'Bearer', id_token: idToken }];
+    login.asked = asked;
+    login.back = (answer) => exchange(`${asked.get('redirect_uri')}?${new URLSearchParams(answer)}`);
+    return login;
+  }
+
+  const state = (login) => login.asked.get('state');
+
+  it('logs in through the real forms, by a plain HTTP client', async () => {
+    const login = await RunningLogin.start(deployment, provider.issuer, '--audience', provider.issuer);
+    const page = await fillForms(login.url);
+    const result = await login.end();
+    assert.deepEqual([result.status, result.logged_in, result.failure], [0, true, ''], result.stderr);
+    assert.equal(result.claims.sub, 'ann');
+    assert.deepEqual(result.checks.filter(({ good }) => !good), []);
+    assert.match(page.body, /<h1 class="good">Logged in/);
+    for (const header of ['content-security-policy', 'cache-control', 'referrer-policy', 'x-frame-options']) {
+      assert.ok(page.headers[header], header);
+    }
+    assert.match(page.headers['content-security-policy'], /default-src 'none'/);
+    // The request was pushed, and no secret is on the page or in the JSON whole.
+    assert.ok(result.steps.some(({ step }) => step === 'Pushed authorization request'));
+    for (const text of [page.body, login.stdout]) assert.doesNotMatch(text, /eyJ[\w-]{20,}/);
+  });
+
+  it('logs in in Chromium', async () => {
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium',
+      args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+    try {
+      const login = await RunningLogin.start(deployment, provider.issuer, '--audience', provider.issuer);
+      const page = await browser.newPage({ viewport: { width: 900, height: 760 } });
+      const errors = [];
+      page.on('pageerror', (error) => errors.push(error.message));
+      await page.goto(login.url);
+      await page.fill('input[name=login]', 'ann');
+      await page.fill('input[name=password]', 'secret');
+      await page.click('button[type=submit]');
+      await page.click('button[type=submit]');
+      await page.waitForURL('http://127.0.0.1:*/callback?*');
+      assert.equal(await page.textContent('h1'), 'Logged in');
+      assert.ok((await page.textContent('body')).includes('at_hash'));
+      if (process.env.E2E_SCREENSHOT) await page.screenshot({ path: process.env.E2E_SCREENSHOT });
+      const result = await login.end();
+      assert.deepEqual([result.status, errors], [0, []], result.stderr);
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it('takes a log-in at the stand-in, which the mistakes below change', async () => {
+    const login = await atStandIn();
+    assert.equal(login.asked.get('code_challenge_method'), 'S256');
+    await login.back({ code: 'the-code', state: state(login) });
+    const result = await login.end();
+    assert.deepEqual([result.status, result.failure], [0, ''], result.stderr);
+  });
+
+  const mistakes = {
+    'another state': [{}, { code: 'the-code', state: 'another' }, 1, /another state/],
+    'no state': [{}, { code: 'the-code' }, 1, /another state/],
+    'access_denied': [{}, { error: 'access_denied', error_description: ALERT }, 5, /refused the log-in: access_denied/],
+    'another issuer in the redirect': [{}, { code: 'the-code', iss: 'https://evil.example' }, 1, /mix-up/],
+    'no issuer in the redirect of a provider that sends one':
+      [{ published: { authorization_response_iss_parameter_supported: true } }, { code: 'the-code' }, 1, /mix-up/],
+    'no code': [{}, {}, 5, /no code/],
+    'another nonce': [{ claims: { nonce: 'another' } }, { code: 'the-code' }, 1, /nonce is "another"/],
+    'another audience': [{ claims: { aud: 'others' } }, { code: 'the-code' }, 1, /for another client/],
+    'another access token': [{ claims: { at_hash: 'AAAA' } }, { code: 'the-code' }, 1, /at_hash is of another access token/],
+    'a clock ten minutes slow': [{ clock: -600 }, { code: 'the-code' }, 1, /issued 60\d s ago.*clock/],
+    'a clock ten minutes fast': [{ clock: 600 }, { code: 'the-code' }, 1, /in the future.*clock/],
+  };
+  for (const [name, [changed, answer, status, message]] of Object.entries(mistakes)) {
+    it(`refuses ${name}`, async () => {
+      const login = await atStandIn(changed);
+      const sent = { ...(name.endsWith('state') ? {} : { state: state(login) }), ...answer };
+      const page = await login.back(sent);
+      const result = await login.end();
+      assert.equal(result.status, status, result.stderr);
+      assert.match(result.failure, message);
+      assert.match(page.body, /<h1 class="bad">Not logged in/);
+      assert.ok(!page.body.includes('<script'), 'text from elsewhere is escaped');
+    });
+  }
+
+  it('refuses an ID token by another key', async () => {
+    const login = await atStandIn({ signer: (await generateKeyPair('RS256')).privateKey });
+    await login.back({ code: 'the-code', state: state(login) });
+    const result = await login.end();
+    assert.equal(result.status, 1);
+    assert.match(result.failure, /not by this key of the provider/);
+  });
+
+  it('tells of a code that was used before', async () => {
+    const login = await atStandIn();
+    tokenAnswer = [400, { error: 'invalid_grant', error_description: 'the code was used' }];
+    await login.back({ code: 'the-code', state: state(login) });
+    const result = await login.end();
+    assert.equal(result.status, 5);
+    assert.match(result.failure, /refused the code: HTTP 400, invalid_grant, the code was used/);
+  });
+
+  it('does not use the userinfo of somebody else', async () => {
+    const login = await atStandIn();
+    userinfo = { sub: 'bob' };
+    await login.back({ code: 'the-code', state: state(login) });
+    const result = await login.end();
+    assert.equal(result.status, 1);
+    assert.match(result.failure, /another sub/);
+  });
+
+  it('is told by the provider that the redirect URI is not registered', async () => {
+    const { status, stderr } = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', provider.issuer,
+      '--audience', provider.issuer, '--no-browser', '--redirect-uri', 'http://127.0.0.1:0/another');
+    assert.equal(status, 5, stderr);
+    assert.match(stderr, /refused the authorization request.*redirect_uri/);
+  });
+
+  it('ends when nobody comes', async () => {
+    const login = await atStandIn({}, '--timeout', '1');
+    const result = await login.end();
+    assert.equal(result.status, 4);
+    assert.match(result.failure, /nobody came back/);
+  });
+
+  it('hears the one path from its own address alone, and strangers cannot keep the browser out', async () => {
+    const login = await atStandIn();
+    const uri = login.asked.get('redirect_uri');
+    const query = `code=the-code&state=${state(login)}`;
+    const { port } = new URL(uri);
+    const idle = Array.from({ length: 64 }, () => net.connect(Number(port), '127.0.0.1'));
+    for (const socket of idle) socket.on('error', () => {});
+    assert.equal((await exchange(`${uri}?${query}`, { headers: { host: `evil.example:${port}` } })).status, 421);
+    assert.equal((await exchange(`${uri}?${query}`, { method: 'POST', form: { a: 'b' } })).status, 405);
+    assert.equal((await exchange(`${uri}/more?${query}`)).status, 404);
+    assert.equal((await exchange(uri)).status, 404);
+    assert.equal((await login.back({ code: 'the-code', state: state(login) })).status, 200);
+    assert.equal((await login.end()).status, 0);
+    for (const socket of idle) socket.destroy();
+  });
+});

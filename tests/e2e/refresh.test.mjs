@@ -1,0 +1,94 @@
+// assertionctl assertion refresh: a fresh assertion in a file, for programs that know no gRPC.
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { decodeJwt } from 'jose';
+import { Deployment } from './deployment.mjs';
+import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
+
+describe('assertion refresh', () => {
+  let deployment;
+  let folder;
+  let file;
+
+  before(async () => {
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: ['https://is.example.com/token'] }]);
+    await deployment.generateKey('orders');
+    folder = mkdtempSync(path.join(temporaryFolder(), 'kept-'));
+    file = path.join(folder, 'assertion');
+  });
+
+  after(() => deployment?.close());
+
+  const options = (...more) => ['assertion', 'refresh', '--client-id', 'orders', '--out', file, ...more];
+  const start = (...more) => startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), options(...more),
+    { env: deployment.environment, log: path.join(temporaryFolder(), 'refresh.log') });
+  const jti = () => decodeJwt(readFileSync(file, 'utf8')).jti;
+  const stop = async (child) => {
+    child.kill('SIGTERM');
+    return new Deadline(30, 'the end of refresh').limit(child.ended);
+  };
+  const kept = () => new Deadline(30, 'the file').until(() => existsSync(file));
+
+  it('keeps a file of mode 0600, replaces it before half of its life is over, and removes it at the end', async () => {
+    const child = start('--lifetime', '10s');
+    await kept();
+    assert.equal(statSync(file).mode & 0o7777, 0o600);
+    const first = decodeJwt(readFileSync(file, 'utf8'));
+    await new Deadline(30, 'the next assertion').until(() => jti() !== first.jti);
+    assert.ok(Date.now() / 1000 - first.iat < 7, 'late');
+    assert.ok(decodeJwt(readFileSync(file, 'utf8')).iat - first.iat <= 5, 'after half of its life');
+    assert.deepEqual(await stop(child), { status: 0, signal: null });
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it('replaces the file after --max-uses opens', async () => {
+    const child = start('--max-uses', '1');
+    await kept();
+    const first = jti();
+    await new Deadline(30, 'the next assertion').until(() => jti() !== first);
+    await stop(child);
+  });
+
+  it('runs one command, forwards signals, and exits as it does', async () => {
+    const { status } = await deployment.tryCtl(...options('--', 'sh', '-c', `test -s ${file} && exit 7`));
+    assert.equal(status, 7);
+    assert.ok(!existsSync(file));
+    const child = start('--', 'sh', '-c', 'trap "exit 9" TERM; echo ready; while :; do read line || exit 1; done');
+    await new Lines(child, 'stdout').next(new Deadline(30, 'the command'));
+    assert.equal((await stop(child)).status, 9);
+    assert.equal((await deployment.tryCtl(...options('--', '/no/such/program'))).status, 127);
+    assert.ok(!existsSync(file));
+  });
+
+  it('keeps the old file while the server is away, says so once, and removes it when it expires', async () => {
+    const child = start('--lifetime', '10s');
+    const lines = new Lines(child, 'stderr');
+    await kept();
+    await deployment.stopDaemon();
+    const until = async (wanted) => {
+      for (const deadline = new Deadline(60, wanted); ;) {
+        const line = await lines.next(deadline);
+        if (line.includes(wanted)) return;
+        assert.ok(!line.includes('no fresh assertion'), 'said twice');
+      }
+    };
+    await until('no fresh assertion');
+    assert.ok(existsSync(file));
+    await until('is removed');
+    assert.ok(!existsSync(file));
+    await deployment.startDaemon();
+    await until('is fresh again');
+    assert.ok(existsSync(file));
+    await stop(child);
+  });
+
+  it('refuses a folder where others can put another file', async () => {
+    chmodSync(folder, 0o777);
+    const { status, stderr } = await deployment.tryCtl(...options());
+    chmodSync(folder, 0o700);
+    assert.equal(status, 3);
+    assert.match(stderr, /others may write/);
+  });
+});
