@@ -14,8 +14,8 @@ SERVER = os.environ["ASSERTIOND_SERVER"]
 
 def stream(count):
     with Client(SERVER) as client, client.stream() as stream:
-        # Every third one is refused, so that a reply given to the wrong request shows.
-        futures = [stream.submit("foreign" if i % 3 == 0 else "orders") for i in range(int(count))]
+        # Every tenth one is refused, so that a reply given to the wrong request shows.
+        futures = [stream.submit("foreign" if i % 10 == 0 else "orders") for i in range(int(count))]
         jtis, refused = set(), []
         for i, future in enumerate(futures):
             try:

@@ -66,8 +66,8 @@ describe('the Python package', () => {
 
   it('matches the replies of one stream to their requests', async () => {
     const { jtis, refused } = await program('stream', '600');
-    assert.equal(jtis, 400);
-    assert.deepEqual(refused, Array.from({ length: 200 }, (_, i) => [3 * i, 'PERMISSION_DENIED']));
+    assert.deepEqual(refused.filter(([i, code]) => i % 10 !== 0 || code !== 'PERMISSION_DENIED'), []);
+    assert.deepEqual({ jtis, refused: refused.length }, { jtis: 540, refused: 60 });
   });
 
   it('repeats a refused call when the server says, within its deadline', async () => {
