@@ -10,7 +10,7 @@ usage() {
 usage: deploy/install-deps.sh [build] [package] [test] [bench]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
-  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, OpenSC, Prometheus, tokens,
+  test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, pip, OpenSC, Prometheus, tokens,
           Chromium
   bench   what the Go server of tests/bench/peers.sh needs besides
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
@@ -23,7 +23,8 @@ build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc
 package=(dpkg-dev file gzip)
 test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19
   libclang-rt-19-dev libengine-pkcs11-openssl
-  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf prometheus curl jq opensc opensc-pkcs11
+  python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf python3-pip
+  python3-setuptools python3-wheel prometheus curl jq opensc opensc-pkcs11
   p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
   mmdebstrap systemd-container groff-base chromium)

@@ -68,4 +68,14 @@ describe('the example clients', () => {
       assert.match(stderr, /who may not ask for assertions of this client/);
     });
   }
+
+  it('Python: a wrong argument is answered without a traceback', async () => {
+    for (const [options, expected] of [[['orders'], /usage: client\.py/], [['orders', 'nonsense'], /^assertiond: [A-Z_]+: /]]) {
+      const { status, stderr } = await run('/usr/bin/python3', [example('client.py'), ...options],
+        { env: { ...deployment.environment, PYTHONPATH: modules } });
+      assert.equal(status, 1);
+      assert.match(stderr, expected);
+      assert.doesNotMatch(stderr, /Traceback/);
+    }
+  });
 });

@@ -32,6 +32,8 @@ def request_token(assertions, client_id, token_endpoint):
 
 
 def main():
+    if len(sys.argv) != 3 or "ASSERTIOND_SERVER" not in os.environ:
+        sys.exit(__doc__)
     client_id, token_endpoint = sys.argv[1:]
     with grpc.insecure_channel(os.environ["ASSERTIOND_SERVER"]) as channel:  # the kernel says who we are
         assertions = assertion_pb2_grpc.AssertionServiceStub(channel)
@@ -41,6 +43,8 @@ def main():
             sys.exit(f"assertiond: {error.code().name}: {error.details()}")
         except urllib.error.HTTPError as error:
             sys.exit(f"identity server: {error.code} {error.read().decode()}")
+        except (OSError, ValueError) as error:
+            sys.exit(f"client.py: {error}")
 
 
 main()
