@@ -2,11 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <span>
 #include <string>
 
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/wrong_word.h"
 
 namespace assertion::cli {
 namespace {
@@ -78,6 +80,17 @@ void AddVerbs(Command& assertionctl) {
   AddDoctor(assertionctl);
 }
 
+// Says what is wrong with the command line. CLI11 names neither an unknown word nor the command that it stands in.
+int ReportUsage(const CLI::App& app, const CLI::ParseError& error, std::span<const char* const> words) {
+  const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+  if (code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError) {
+    if (const auto wrong = FindWrongWord(app, words); !wrong.message.empty()) {
+      return Report(kUsage, wrong.message, wrong.help);
+    }
+  }
+  return app.exit(error) == 0 ? 0 : kUsage;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("assertionctl talks to assertiond: assertions, certificates, keys.");
   app.set_version_flag("--version", "assertionctl " ASSERTION_VERSION);
@@ -93,7 +106,7 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    return ReportUsage(app, error, std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
   }
   return invocation.status;
 }

@@ -42,6 +42,34 @@ void Configure(httplib::Client& client, const std::string& ca_file) {
   }
 }
 
+// Why the server's certificate was refused. `result` is OpenSSL's; httplib compares the name after that was good.
+std::string CertificateFault(long result) {
+  switch (result) {
+    case X509_V_OK:
+      return "its certificate is for another host name";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return "its certificate is self-signed or of an authority that is not trusted here";
+    default:
+      return std::string("its certificate is refused: ") + X509_verify_cert_error_string(result);
+  }
+}
+
+std::string FaultOf(const httplib::Client& client, httplib::Error error, const std::string& origin,
+                    const std::string& ca_file) {
+  switch (error) {
+    case httplib::Error::SSLServerVerification:
+      return "TLS with " + origin + ": " + CertificateFault(client.get_openssl_verify_result());
+    case httplib::Error::SSLLoadingCerts:
+      return "TLS with " + origin + ": cannot read PEM certificates from " +
+             (ca_file.empty() ? "the system's store" : ca_file);
+    case httplib::Error::Connection:  // httplib does not keep errno
+      return "no answer from " + origin + ": connection refused, or there is no such host or no way to it";
+    default:
+      return "no answer from " + origin + ": " + httplib::to_string(error);
+  }
+}
+
 }  // namespace
 
 Result<Url> ParseUrl(const std::string& option, const std::string& url) {
@@ -86,8 +114,8 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   const auto answer = client.send(sent);
   if (!answer) {
     const auto why = body.size() > kMostOctets ? "its answer is larger than 1 MiB" : limit.why();
-    return Fail(Code::kUnavailable,
-                "no answer from " + origin + ": " + (why.empty() ? httplib::to_string(answer.error()) : why));
+    return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
+                                                : "no answer from " + origin + ": " + why);
   }
   return HttpAnswer{.status = answer->status, .body = std::move(body)};
 }

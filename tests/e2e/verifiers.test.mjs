@@ -246,7 +246,27 @@ describe('an assertion before independent verifiers', () => {
       assert.match(await deployment.ctl(...inspect, file('orders', name)), /signature: ok/);
       const { status, stdout, stderr } = await deployment.tryCtl(...inspect, file('other', name));
       assert.equal(status, 1, stderr);
-      assert.doesNotMatch(stdout, /signature: ok/);
+      assert.match(stdout, option === '--jwks' ? /signature: not checked$/m : /signature: bad$/m);
+    }
+  });
+
+  it('assertion inspect says that an assertion is expired, and exits 1', async () => {
+    const part = (object) => Buffer.from(JSON.stringify(object)).toString('base64url');
+    const expired = path.join(deployment.folder, 'expired.jwt');
+    writeFileSync(expired, `${part({ alg: 'RS256' })}.${part({ exp: 1300819380 })}.AAAA`);
+    const { status, stdout, stderr } = await deployment.tryCtl('assertion', 'inspect', expired);
+    assert.equal(status, 1, stderr);
+    assert.match(stdout, /^expired$/m);
+    assert.match(stderr, /the assertion is expired/);
+  });
+
+  it('a misspelt word of the command line is told with the nearest one', async () => {
+    for (const [words, message] of [
+      [['key', 'genrate'], /unknown command "genrate" for "assertionctl key"; did you mean generate\?/],
+      [['key', 'list', '--jsn'], /unknown option "--jsn" for "assertionctl key list"; did you mean --json\?/]]) {
+      const { status, stdout, stderr } = await deployment.tryCtl(...words);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, message);
     }
   });
 

@@ -36,17 +36,23 @@ Result<std::string> Verdict(const InspectAssertionOptions& options, const jws::U
   return "ok";
 }
 
+// "bad" is said of a signature that was verified, not of a key that is missing.
+std::string SignatureWord(const Result<std::string>& verdict) {
+  return verdict ? *verdict : verdict.error().code == Code::kInvalidArgument ? "bad" : "not checked";
+}
+
 // Claims keep their spelling: a number may have more digits than any type here holds.
-std::string InspectionJson(const jws::Unverified& parsed, const Result<std::string>& verdict) {
-  const nlohmann::ordered_json signature = verdict ? *verdict : "bad";
+std::string InspectionJson(const jws::Unverified& parsed, const Result<std::string>& verdict, bool expired) {
+  const nlohmann::ordered_json signature = SignatureWord(verdict);
   return jws::Indented(R"({"header":)" + parsed.header.dump() + R"(,"claims":)" + parsed.payload + R"(,"signature":)" +
-                       signature.dump() + "}") +
+                       signature.dump() + R"(,"expired":)" + (expired ? "true" : "false") + "}") +
          "\n";
 }
 
-std::string InspectionText(const jws::Unverified& parsed, const Result<std::string>& verdict) {
-  return Describe(parsed, SystemTime()) + "signature: " +
-         (verdict ? *verdict == "ok" ? *verdict : *verdict + " (give --certificate or --jwks)" : "bad") + "\n";
+std::string InspectionText(const jws::Unverified& parsed, const Result<std::string>& verdict, Time now) {
+  const bool no_key = verdict && *verdict != "ok";
+  return Describe(parsed, now) + "signature: " + SignatureWord(verdict) +
+         (no_key ? " (give --certificate or --jwks)" : "") + "\n" + (IsExpired(parsed, now) ? "expired\n" : "");
 }
 
 int InspectAssertion(const InspectAssertionOptions& options) {
@@ -59,13 +65,19 @@ int InspectAssertion(const InspectAssertionOptions& options) {
     return Report(kRefused, parsed.error().message, "");
   }
   const auto verdict = Verdict(options, *parsed);
-  const auto inspection = options.json ? InspectionJson(*parsed, verdict) : InspectionText(*parsed, verdict);
+  const auto now = SystemTime();
+  const bool expired = IsExpired(*parsed, now);
+  const auto inspection =
+      options.json ? InspectionJson(*parsed, verdict, expired) : InspectionText(*parsed, verdict, now);
   if (const int status = Write("", inspection); status != 0) {
     return status;
   }
   if (!verdict) {
     return verdict.error().code == Code::kConfigInvalid ? ReportFile(verdict.error())
                                                         : Report(kRefused, verdict.error().message, "");
+  }
+  if (expired) {
+    return Report(kRefused, "the assertion is expired", "create another with assertionctl assertion create");
   }
   return 0;
 }

@@ -25,14 +25,14 @@ Result<PublicKey> KeyFromJwks(std::string_view jwks, const nlohmann::ordered_jso
   }
   const auto kid = header.find("kid");
   if (kid == header.end() || !kid->is_string()) {
-    return Fail(Code::kInvalidArgument, "the header has no kid to choose a key of the JWK Set with");
+    return Fail(Code::kNotFound, "the header has no kid to choose a key of the JWK Set with");
   }
   for (const auto& jwk : set["keys"]) {
     if (jwk.is_object() && jwk.value("kid", nlohmann::json()) == kid->get_ref<const std::string&>()) {
       return jws::ParseJwk(jwk);
     }
   }
-  return Fail(Code::kInvalidArgument, "the JWK Set has no key with the header's kid");
+  return Fail(Code::kNotFound, "the JWK Set has no key with the header's kid, so the signature is not checked");
 }
 
 Status VerifySignature(const jws::Unverified& assertion, const PublicKey& key) {
@@ -47,6 +47,12 @@ Status VerifySignature(const jws::Unverified& assertion, const PublicKey& key) {
     return Fail(Code::kInvalidArgument, "the signature is not of this key");
   }
   return {};
+}
+
+bool IsExpired(const jws::Unverified& assertion, Time now) {
+  const auto exp = assertion.claims.find("exp");
+  return exp != assertion.claims.end() && exp->is_number() &&
+         exp->get<double>() <= static_cast<double>(now.time_since_epoch().count());
 }
 
 std::string Describe(const jws::Unverified& assertion, Time now) {

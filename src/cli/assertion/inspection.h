@@ -13,11 +13,15 @@
 namespace assertion::cli {
 
 // The public key of a PEM certificate, or of the JWK in a JWK Set that has the header's kid. INVALID_ARGUMENT.
+// NOT_FOUND: no JWK has it.
 Result<PublicKey> KeyFromCertificate(std::string_view pem);
 Result<PublicKey> KeyFromJwks(std::string_view jwks, const nlohmann::ordered_json& header);
 
 // Verifies the signature with the algorithm that the header names, which must be one of kAlgorithms. INVALID_ARGUMENT.
 Status VerifySignature(const jws::Unverified& assertion, const PublicKey& key);
+
+// Whether exp has come (RFC 7519 section 4.1.4: "on or after which").
+bool IsExpired(const jws::Unverified& assertion, Time now);
 
 // Header and claims for a person. iat and exp also in words.
 std::string Describe(const jws::Unverified& assertion, Time now);

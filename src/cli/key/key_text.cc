@@ -52,9 +52,10 @@ std::string ExpiryText(const v1::Key& key, Time now) {
   if (until < now) {
     return date + " EXPIRED " + Relative(until, now);
   }
-  const auto left = std::chrono::floor<days>(until - now);
+  // Counted between the dates, of which one is shown: keys of one second do not differ by a day.
+  const auto left = std::chrono::floor<days>(until) - std::chrono::floor<days>(now);
   return date + " (" + std::to_string(left.count()) + (left.count() == 1 ? " day left)" : " days left)") +
-         (left < kWarning ? " EXPIRES SOON" : "");
+         (until - now < kWarning ? " EXPIRES SOON" : "");
 }
 
 // Servers that do not know adoption leave the origin out.

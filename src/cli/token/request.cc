@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/output.h"
+#include "cli/token/advice.h"
 #include "cli/token/parameters.h"
 #include "cli/verbs.h"
 #include "jws/compact.h"
@@ -105,10 +106,9 @@ int ReportMetadata(const Error& error) {
   }
 }
 
-int ReportRefusal(const std::string& reason) {
-  return Report(kRefusedByIdentityServer, "the identity server refused: " + reason,
-                "compare audience, certificate and clock: assertionctl assertion create … | assertionctl assertion "
-                "inspect");
+int ReportRefusal(const oauth::HttpAnswer& answer, const std::string& lacking = "") {
+  return Report(kRefusedByIdentityServer, "the identity server refused: " + oauth::ReasonOf(answer) + lacking,
+                AdviceFor(answer));
 }
 
 // One token request, or one pushed authorization request, from its flags to its answer.
@@ -224,15 +224,14 @@ class RequestedToken {
     if (const int status = Write("", answer->body + (answer->body.ends_with('\n') ? "" : "\n")); status != 0) {
       return status;
     }
-    return oauth::IsGranted(*answer) ? 0 : ReportRefusal(oauth::ReasonOf(*answer));
+    return oauth::IsGranted(*answer) ? 0 : ReportRefusal(*answer);
   }
 
   int WritePushed(const oauth::HttpAnswer& answer) const {
     constexpr int kCreated = 201;
     const auto pushed = oauth::PushedAnswerOf(answer);
     if (!pushed) {
-      return ReportRefusal(oauth::ReasonOf(answer) +
-                           (answer.status == kCreated ? " without request_uri and expires_in" : ""));
+      return ReportRefusal(answer, answer.status == kCreated ? " without request_uri and expires_in" : "");
     }
     nlohmann::ordered_json json = {{"request_uri", pushed->request_uri}, {"expires_in", pushed->expires_in}};
     if (metadata_ && oauth::EndpointOf(*metadata_, "authorization_endpoint", metadata_->authorization_endpoint)) {

@@ -29,7 +29,9 @@ TEST(Inspection, VerifiesWithTheKeyOfAJwkSetThatHasTheKid) {
   parsed.signature[0] ^= 1U;
   EXPECT_FALSE(VerifySignature(parsed, *key));
   parsed.header["kid"] = "other";
-  EXPECT_FALSE(KeyFromJwks(with_kid.dump(), parsed.header));
+  const auto missing = KeyFromJwks(with_kid.dump(), parsed.header);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::kNotFound);  // not checked, not bad
 }
 
 TEST(Inspection, NeverTrustsAnAlgorithmItDoesNotOffer) {
@@ -53,6 +55,18 @@ TEST(Inspection, ACertificateOfAnotherKindOfKeyIsRefused) {
   ASSERT_FALSE(key);
   EXPECT_EQ(key.error().message,
             "the certificate's public key is of another kind than RSA, P-256, P-384, P-521 and Ed25519");
+}
+
+TEST(Inspection, ExpiresInTheSecondOfExp) {
+  auto parsed = *jws::ParseCompact(Rfc7515A2()["jws"].get<std::string>());
+  const Time exp(std::chrono::seconds(1300819380));
+  EXPECT_FALSE(IsExpired(parsed, exp - std::chrono::seconds(1)));
+  EXPECT_TRUE(IsExpired(parsed, exp));
+  parsed.claims["exp"] = 1300819380.5;
+  EXPECT_FALSE(IsExpired(parsed, exp));
+  EXPECT_TRUE(IsExpired(parsed, exp + std::chrono::seconds(1)));
+  parsed.claims.erase("exp");
+  EXPECT_FALSE(IsExpired(parsed, exp));
 }
 
 TEST(Inspection, DescribesTimesInWords) {

@@ -52,10 +52,17 @@ TEST(KeyText, TheTableSaysWhatEachKeyDoesSinceWhenAndUntilWhen) {
       "d       5       RS256      withdrawn  never                 -                     2028-01-15 (365 days left)\n");
 }
 
+TEST(KeyText, KeysOfOneSecondHaveTheSameDaysLeft) {
+  const auto made = [](Time now) { return KeyLine(KeyOf("a", "1", v1::KEY_STATE_SIGNING, kNow + days(365)), now); };
+  EXPECT_TRUE(made(kNow).ends_with("(365 days left)\n"));
+  EXPECT_EQ(made(kNow), made(kNow + std::chrono::seconds(1)));
+}
+
 TEST(KeyText, ACertificateThatEndsSoonIsMarked) {
   const auto line = [](Time not_after) { return KeyLine(KeyOf("a", "1", v1::KEY_STATE_SIGNING, not_after), kNow); };
   EXPECT_TRUE(line(kNow + days(30)).ends_with("certificate until 2027-02-14 (30 days left)\n"));
-  EXPECT_TRUE(line(kNow + days(30) - hours(1)).ends_with("(29 days left) EXPIRES SOON\n"));
+  EXPECT_TRUE(line(kNow + days(30) - hours(1)).ends_with("(30 days left) EXPIRES SOON\n"));
+  EXPECT_TRUE(line(kNow + days(29)).ends_with("(29 days left) EXPIRES SOON\n"));
   EXPECT_TRUE(line(kNow + days(1)).ends_with("(1 day left) EXPIRES SOON\n"));
   EXPECT_TRUE(line(kNow).ends_with("(0 days left) EXPIRES SOON\n"));
   EXPECT_TRUE(line(kNow - days(3)).ends_with("certificate until 2027-01-12 EXPIRED 3 days ago\n"));

@@ -1,0 +1,48 @@
+#include "cli/token/advice.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace assertion::cli {
+namespace {
+
+struct Advice {
+  std::string_view error;
+  const char* next;
+};
+
+constexpr std::array<Advice, 7> kAdvice = {{
+    {"invalid_client",
+     "compare audience, certificate and clock: assertionctl assertion create … | assertionctl assertion inspect"},
+    {"invalid_grant",
+     "for a code: get a new one, codes are used once, and --redirect-uri and --code-verifier must be those of its "
+     "request; for jwt-bearer: check the subject and whether the server trusts the issuer"},
+    {"unauthorized_client", "allow this client the grant at the identity server, or choose another --grant"},
+    {"unsupported_grant_type", "choose a --grant that the identity server offers"},
+    {"invalid_scope", "ask with --scope for scopes that the identity server grants this client"},
+    {"invalid_target", "ask with --resource for an API that the identity server knows"},
+    {"invalid_request", "the identity server's description says which parameter is missing or wrong; see --param"},
+}};
+
+}  // namespace
+
+std::string AdviceFor(const oauth::HttpAnswer& answer) {
+  constexpr int kNotFound = 404;
+  constexpr int kServerError = 500;
+  const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  if (body.is_object() && body.contains("error") && body["error"].is_string()) {
+    const auto* advice = std::ranges::find(kAdvice, body["error"].get_ref<const std::string&>(), &Advice::error);
+    if (advice != kAdvice.end()) {
+      return advice->next;
+    }
+  }
+  if (answer.status == kNotFound) {
+    return "check the path of the endpoint's URL";
+  }
+  return answer.status >= kServerError ? "the identity server failed: its log says why"
+                                       : "the identity server's log says why";
+}
+
+}  // namespace assertion::cli

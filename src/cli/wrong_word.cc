@@ -1,0 +1,101 @@
+#include "cli/wrong_word.h"
+
+#include <CLI/CLI.hpp>
+#include <string_view>
+#include <vector>
+
+#include "config/text.h"
+
+namespace assertion::cli {
+namespace {
+
+std::string PathOf(const CLI::App& app) {
+  return app.get_parent() == nullptr ? "assertionctl" : PathOf(*app.get_parent()) + " " + app.get_name();
+}
+
+// The named commands beneath `app`. Option groups are commands without a name.
+std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); });
+}
+
+const CLI::App* FindCommand(const CLI::App& app, std::string_view word) {
+  for (const auto* command : CommandsOf(app)) {
+    if (command->get_name() == word) {
+      return command;
+    }
+  }
+  return nullptr;
+}
+
+// The option of `app` or of a command above it: every command falls through to those.
+const CLI::Option* FindOption(const CLI::App& app, const std::string& name) {
+  const auto* option = app.get_option_no_throw(name);
+  return option != nullptr || app.get_parent() == nullptr ? option : FindOption(*app.get_parent(), name);
+}
+
+std::string Nearest(std::string_view word, const std::vector<std::string>& names) {
+  return DidYouMean(word, std::vector<std::string_view>(names.begin(), names.end()));
+}
+
+WrongWord UnknownCommand(const CLI::App& noun, std::string_view word) {
+  std::vector<std::string> names;
+  for (const auto* command : CommandsOf(noun)) {
+    names.push_back(command->get_name());
+  }
+  return {
+      .message = "unknown command \"" + std::string(word) + "\" for \"" + PathOf(noun) + "\"" + Nearest(word, names),
+      .help = PathOf(noun) + " --help"};
+}
+
+// Options of the groups within `app` count as its own.
+void AddOptionNames(const CLI::App& app, std::vector<std::string>& names) {
+  for (const auto* option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) {
+      names.push_back("--" + name);
+    }
+  }
+  for (const auto* group : app.get_subcommands([](const CLI::App* part) { return part->get_name().empty(); })) {
+    AddOptionNames(*group, names);
+  }
+}
+
+WrongWord UnknownOption(const CLI::App& command, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto* app = &command; app != nullptr; app = app->get_parent()) {
+    AddOptionNames(*app, names);
+  }
+  return {.message = "unknown option \"" + name + "\" for \"" + PathOf(command) + "\"" + Nearest(name, names),
+          .help = PathOf(command) + " --help"};
+}
+
+}  // namespace
+
+WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words) {
+  const auto* app = &root;
+  for (std::size_t at = 0; at < words.size(); ++at) {
+    const std::string word = words[at];
+    if (word == "--") {
+      break;  // only positional arguments follow
+    }
+    if (word.starts_with("--")) {
+      const auto name = word.substr(0, word.find('='));
+      const auto* option = FindOption(*app, name);
+      if (option == nullptr) {
+        return UnknownOption(*app, name);
+      }
+      if (name == word && option->get_items_expected_min() > 0) {
+        ++at;  // its value
+      }
+    } else if (const auto* command = FindCommand(*app, word)) {
+      app = command;
+    } else if (app->get_require_subcommand_min() > 0 && !word.starts_with('-')) {
+      return UnknownCommand(*app, word);
+    }
+  }
+  if (app->get_require_subcommand_min() > 0) {
+    return {.message = "\"" + PathOf(*app) + "\" needs a command", .help = PathOf(*app) + " --help lists them"};
+  }
+  return {};
+}
+
+}  // namespace assertion::cli

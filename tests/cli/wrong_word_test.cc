@@ -1,0 +1,62 @@
+#include "cli/wrong_word.h"
+
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <vector>
+
+namespace assertion::cli {
+namespace {
+
+class WrongWordTest : public testing::Test {
+ protected:
+  WrongWordTest() {
+    app_.require_subcommand(1);
+    app_.add_option("--server", server_);
+    auto* key = app_.add_subcommand("key", "Keys")->require_subcommand(1)->fallthrough();
+    auto* generate = key->add_subcommand("generate", "Generate")->fallthrough();
+    generate->add_option("--client-id", client_id_);
+    generate->add_option_group("Group")->add_option("--sign-from", sign_from_);
+    generate->add_flag("--json", json_);
+    generate->add_option("file", file_);
+  }
+
+  std::string MessageFor(const std::vector<const char*>& words) const { return FindWrongWord(app_, words).message; }
+
+  CLI::App app_;
+  std::string server_;
+  std::string client_id_;
+  std::string sign_from_;
+  std::string file_;
+  bool json_ = false;
+};
+
+TEST_F(WrongWordTest, AMisspeltCommandIsToldAsTypedWithTheNearestOne) {
+  EXPECT_EQ(MessageFor({"key", "genrate"}),
+            "unknown command \"genrate\" for \"assertionctl key\"; did you mean generate?");
+  EXPECT_EQ(MessageFor({"kye", "generate"}), "unknown command \"kye\" for \"assertionctl\"; did you mean key?");
+  EXPECT_EQ(MessageFor({"key", "zzzzzzzzzz"}), "unknown command \"zzzzzzzzzz\" for \"assertionctl key\"");
+}
+
+TEST_F(WrongWordTest, AMisspeltOptionIsToldAsTypedWithTheNearestOne) {
+  EXPECT_EQ(MessageFor({"key", "generate", "--clint-id", "orders"}),
+            "unknown option \"--clint-id\" for \"assertionctl key generate\"; did you mean --client-id?");
+  EXPECT_EQ(MessageFor({"key", "generate", "--sing-from=now"}),
+            "unknown option \"--sing-from\" for \"assertionctl key generate\"; did you mean --sign-from?");
+  EXPECT_EQ(MessageFor({"key", "generate", "--sever=unix:/s"}),
+            "unknown option \"--sever\" for \"assertionctl key generate\"; did you mean --server?");
+}
+
+TEST_F(WrongWordTest, ValuesAndPositionalArgumentsAreNoCommands) {
+  EXPECT_EQ(MessageFor({"--server", "unix:/s", "key", "generate", "--client-id", "--odd", "--json", "file"}), "");
+  EXPECT_EQ(MessageFor({"key", "generate", "--", "--clint-id"}), "");
+}
+
+TEST_F(WrongWordTest, ANounWithoutAVerbIsNamed) {
+  const auto wrong = FindWrongWord(app_, std::vector<const char*>{"key"});
+  EXPECT_EQ(wrong.message, "\"assertionctl key\" needs a command");
+  EXPECT_EQ(wrong.help, "assertionctl key --help lists them");
+}
+
+}  // namespace
+}  // namespace assertion::cli
