@@ -93,7 +93,8 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
     return Fail(Code::kUnavailable,
                 "no answer from " + origin + ": " + (stopped.empty() ? httplib::to_string(answer.error()) : stopped));
   }
-  return HttpAnswer{.status = answer->status, .body = std::move(body)};
+  return HttpAnswer{
+      .status = answer->status, .body = std::move(body), .retry_after = answer->get_header_value("Retry-After")};
 }
 
 }  // namespace assertion::oauth

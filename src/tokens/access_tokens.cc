@@ -27,6 +27,8 @@ Error TooShort(seconds lifetime, seconds wanted) {
 
 }  // namespace
 
+std::string DigestOf(const Secret& token) { return jws::Sha256Thumbprint(token.view()); }
+
 AccessTokens::AccessTokens(Options options) : options_(std::move(options)) {}
 
 void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
@@ -83,6 +85,9 @@ Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& ent
 }
 
 Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Instant now) {
+  if (closed_) {
+    return Fail(Code::kUnavailable, "the server is stopping: ask another, or later");
+  }
   if (const auto found = entries_.find(wanted); found != entries_.end()) {
     return &found->second;
   }
@@ -161,7 +166,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
 void AccessTokens::Keep(Entry& entry, Instant began, Bought bought) {
   const auto lifetime = milliseconds(bought.lifetime);
   auto token = std::make_shared<AccessToken>();
-  token->digest = jws::Sha256Thumbprint(bought.token.view());
+  token->digest = DigestOf(bought.token);
   token->value = std::move(bought.token);
   token->type = std::move(bought.type);
   token->scope = std::move(bought.scope);
@@ -249,6 +254,14 @@ void AccessTokens::Forget(const std::function<bool(const std::string& client_id)
   for (auto& call : calls) {
     call();
   }
+}
+
+void AccessTokens::Close() {
+  {
+    const MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  Forget([](const std::string& /*client_id*/) { return true; });
 }
 
 std::size_t AccessTokens::size() const {

@@ -44,6 +44,9 @@ struct Refusal {
   std::optional<std::chrono::milliseconds> retry_after;  // the identity server's
 };
 
+// SHA-256, base64url.
+std::string DigestOf(const Secret& token);
+
 using Purchase = std::expected<Bought, Refusal>;
 
 // An access token in memory, which is wiped when the last holder lets go.
@@ -99,6 +102,9 @@ class AccessTokens {
   // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks.
   void Forget(const std::function<bool(const std::string& client_id)>& changed);
 
+  // Ends all asks, and all later ones: UNAVAILABLE.
+  void Close();
+
   std::size_t size() const;
 
  private:
@@ -137,6 +143,7 @@ class AccessTokens {
   std::map<Wanted, Entry> entries_ GUARDED_BY(mutex_);
   std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
   std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
+  bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
   std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;
 };
