@@ -130,7 +130,10 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
   const auto endpoint = oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
   auto answer = endpoint ? oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)))
                          : std::unexpected(endpoint.error());
-  audit::Event event{.name = "BuyAccessToken", .caller = std::string(kBuyer), .client_id = wanted.client_id};
+  audit::Event event;
+  event.name = "BuyAccessToken";
+  event.caller = kBuyer;
+  event.client_id = wanted.client_id;
   event.audience = source.audience;
   event.scope = wanted.scope;
   const auto failed = [&](tokens::Refusal refusal) {
@@ -166,7 +169,10 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
 Result<std::string> TokenBuyer::NewAssertion(const Client& client) const {
   ASSIGN_OR_RETURN(auto claims,
                    policy_.load()->ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience}));
-  audit::Event event{.name = "CreateAssertion", .caller = std::string(kBuyer), .client_id = client.client_id};
+  audit::Event event;
+  event.name = "CreateAssertion";
+  event.caller = kBuyer;
+  event.client_id = client.client_id;
   event.audience = claims.audience();
   event.jti = claims.jti();
   auto made = std::make_shared<std::promise<Result<Assertion>>>();

@@ -41,7 +41,7 @@ struct Refusal {
   Error error;
   bool of_client = false;       // holds for whatever the client asks for, not for `Wanted` alone
   bool by_credentials = false;  // repeating it may lock the client: the pause grows
-  std::optional<std::chrono::milliseconds> retry_after;  // the identity server's
+  std::optional<std::chrono::milliseconds> retry_after = {};  // the identity server's
 };
 
 // SHA-256, base64url.
