@@ -168,7 +168,8 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
 // The way of every assertion: policy, HSM, audit line.
 Result<std::string> TokenBuyer::NewAssertion(const Client& client) const {
   ASSIGN_OR_RETURN(auto claims,
-                   policy_.load()->ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience}));
+                   policy_.load()->ApproveTrial(
+                       {.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}}));
   audit::Event event;
   event.name = "CreateAssertion";
   event.caller = kBuyer;
