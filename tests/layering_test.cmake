@@ -4,22 +4,23 @@ cmake_minimum_required(VERSION 3.25)
 #
 # Every arrow between folders of src/ is listed: one that is missing here fails the test, and so does one that is listed
 # and not used. include/assertion is for all.
-set(may_config "")
+set(may_config oauth)
 set(may_jws "")
 set(may_oauth jws x509)
 set(may_p11 "")
+set(may_tokens jws)
 set(may_x509 "")
 set(may_policy jws)
 set(may_keys jws x509)
 set(may_signing jws keys x509)
 set(may_audit jws x509)
 set(may_observe audit jws keys signing x509)
-set(may_service audit jws keys observe policy signing x509)
+set(may_service audit jws keys observe policy signing tokens x509)
 set(may_cli audit config jws keys oauth p11 x509)
-set(may_daemon audit config keys observe p11 policy service signing x509)
-set(project_folders config jws oauth p11 x509 policy keys signing audit observe service cli daemon)
+set(may_daemon audit config keys oauth observe p11 policy service signing tokens x509)
+set(project_folders config jws oauth p11 x509 policy keys signing audit tokens observe service cli daemon)
 # The core: no gRPC, no Protobuf, no absl.
-set(core jws policy x509 keys signing audit)
+set(core jws policy x509 keys signing audit tokens)
 # What destroys keys is for administration alone.
 set(destroyers keys/key_custodian.h keys/administered_hsm.h)
 set(may_destroy keys service daemon)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "assertion/algorithm.h"
 #include "assertion/profile.h"
 #include "assertion/request_object.h"
+#include "assertion/token_source.h"
 
 namespace assertion {
 
@@ -45,6 +47,7 @@ struct Client {
   std::vector<std::string> callers;
   std::set<std::string, std::less<>> extra_claims;  // names that a caller may add
   RequestObjectRules request_object;                // for Purpose::kRequestObject
+  std::shared_ptr<const TokenSource> tokens = {};   // null: assertiond buys no access tokens for it
   Binding binding = Binding::kCertificate;
   std::chrono::seconds publish_lead{900};      // kJwks: how long a key is published before it signs
   bool imported_keys = false;                  // true: operators may import private keys that others made

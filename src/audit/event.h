@@ -25,6 +25,7 @@ struct Event {
   std::string htu;      // of a DPoP proof: the URL
   std::string jti;
   std::string kid;
+  std::string token;        // SHA-256 of an access token, base64url
   std::string_view origin;  // of the key, unless assertiond generated it; see OriginNote
   std::optional<std::chrono::seconds> lifetime;
   std::optional<Time> expires_at;  // of a token whose exp the caller chose

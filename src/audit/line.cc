@@ -110,6 +110,7 @@ std::string Body(const Event& event, TimePoint now) {
   add("htu", event.htu, kLongestAudience);
   line.Add("jti", event.jti);
   add("kid", event.kid);
+  line.Add("token_sha256", event.token);
   line.Add("origin", event.origin);
   if (event.lifetime) {
     line.Add("lifetime_s", event.lifetime->count());

@@ -64,6 +64,10 @@ bool IsForDpopAlone(const Client& client);
 // After ReadProfile and the lifetimes.
 void ReadRequestObject(Fields& entry, Client& client);
 
+// token_fields.cc
+// After ReadProfile, the audiences and the callers.
+void ReadTokens(Fields& entry, Identities& identities, Client& client);
+
 // profile_fields.cc
 // Reads a client's field profile and the fields that may differ from it, and sets what the preset decides besides:
 // algorithm, lifetimes and the form of aud. Returns the default preset when the name is wrong.

@@ -52,6 +52,24 @@ Status Reconfigure(const HsmGroup& hsms, const std::vector<Client>& before, cons
   return {};
 }
 
+// One line for each change of state, not for each try.
+void LogTokenState(const std::string& client_id, const Status& state) {
+  if (state) {
+    spdlog::info("access tokens of client '{}' can be bought again", client_id);
+  } else {
+    spdlog::warn("access tokens of client '{}' cannot be bought: {}", client_id, state.error().ToString());
+  }
+}
+
+// True if a token that was bought for `before` may be handed out for `now`.
+bool HaveSameTokens(const Result<const Client*>& before, const Result<const Client*>& now) {
+  if (!before || !now || !(*before)->tokens || !(*now)->tokens) {
+    return false;
+  }
+  return *(*before)->tokens == *(*now)->tokens && (*before)->callers == (*now)->callers &&
+         (*before)->audiences == (*now)->audiences && (*before)->profile == (*now)->profile;
+}
+
 std::string Joined(const std::vector<std::string>& errors, const std::string& path) {
   constexpr std::size_t kMostErrors = 10;
   std::string all;
@@ -93,6 +111,11 @@ Daemon::Daemon(const Config& config, std::string path, Signals& signals, const S
       reloading_(reloading),
       hsms_(config, supervisor),
       policy_(PolicyOf(config)),
+      buyer_(policy_, hsms_.group()),
+      access_tokens_({.random = x509::RandomOctets,
+                      .buy = [this](const tokens::Wanted& wanted,
+                                    tokens::AccessTokens::Receive receive) { buyer_.Buy(wanted, std::move(receive)); },
+                      .changed = LogTokenState}),
       hsm_states_(readiness_, hsms_.group()),
       ledger_states_(readiness_, hsms_.group()) {}
 
@@ -190,9 +213,11 @@ service::Addresses Daemon::ServerAddresses() {
 }
 
 Status Daemon::StartServer() {
-  ASSIGN_OR_RETURN(server_, service::Server::Start(ServerAddresses(), policy_, hsms_.group(),
-                                                   [this] { return hsms_.administered(); }, audit_.get(), &tally_,
-                                                   {.refresh_interval = config_.refresh_interval}));
+  buyer_.Start(audit_.get());
+  ASSIGN_OR_RETURN(server_,
+                   service::Server::Start(
+                       ServerAddresses(), policy_, hsms_.group(), [this] { return hsms_.administered(); }, audit_.get(),
+                       &tally_, {.refresh_interval = config_.refresh_interval}, &access_tokens_));
   readiness_.Watch([this](bool ready) {
     server_->SetServing(ready);
     supervisor_.Notify(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
@@ -280,7 +305,11 @@ Status Daemon::Apply(const Reloading::Read& read) {
     spdlog::warn("{}", warning);
   }
   RETURN_IF_ERROR(Reconfigure(hsms_.group(), hsms_.group().First()->keys.clients(), read->clients));
+  const auto before = policy_.load();
   policy_.store(PolicyOf(*read));
+  access_tokens_.Forget([&](const std::string& client_id) {
+    return !HaveSameTokens(before->FindClient(client_id), policy_.load()->FindClient(client_id));
+  });
   return {};
 }
 
@@ -305,6 +334,7 @@ void Daemon::Stop() {
   readiness_.SetNotReady("process", "stopping");
   readiness_.Watch({});
   server_->Stop(config_.drain_limit);
+  buyer_.Stop();
   if (!reloading_.Close(kHangLimit)) {
     EndHung(reloading_);
   }

@@ -14,12 +14,14 @@
 #include "daemon/reloading.h"
 #include "daemon/signals.h"
 #include "daemon/states.h"
+#include "daemon/token_buyer.h"
 #include "observe/assertion_tally.h"
 #include "observe/metrics.h"
 #include "observe/readiness.h"
 #include "observe/supervisor.h"
 #include "policy/policy.h"
 #include "service/server.h"
+#include "tokens/access_tokens.h"
 
 namespace assertion {
 
@@ -67,6 +69,8 @@ class Daemon {
   AssertionTally tally_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;
+  TokenBuyer buyer_;
+  tokens::AccessTokens access_tokens_;
   std::unique_ptr<service::Server> server_;
   HttpListeners http_;
   TlsState tls_state_;

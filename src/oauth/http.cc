@@ -117,7 +117,8 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
     return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
                                                 : "no answer from " + origin + ": " + why);
   }
-  return HttpAnswer{.status = answer->status, .body = std::move(body)};
+  return HttpAnswer{
+      .status = answer->status, .body = std::move(body), .retry_after = answer->get_header_value("Retry-After")};
 }
 
 }  // namespace assertion::oauth

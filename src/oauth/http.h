@@ -28,6 +28,7 @@ struct HttpRequest {
 struct HttpAnswer {
   int status;
   std::string body;
+  std::string retry_after = {};  // the header field of that name (RFC 9110 section 10.2.3); empty: none
 };
 
 // Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does

@@ -146,6 +146,40 @@ std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
                                            std::string(what) + "; ask those who run assertiond to list you");
 }
 
+// The scopes of an access token, each once, in order, with one blank between two.
+Result<std::string> AllowedScope(const Caller& caller, const TokenSource& source, std::string_view wanted) {
+  const auto may_have = [&](const TokenSource::Scope& scope) {
+    return scope.callers.empty() || IsListed(caller, scope.callers);
+  };
+  std::set<std::string_view> scopes;
+  if (wanted.size() > Policy::kMaxScopeOctets) {
+    return Fail(Code::kInvalidArgument, "scope: more than " + std::to_string(Policy::kMaxScopeOctets) + " octets");
+  }
+  for (std::size_t at = 0; !wanted.empty() && at <= wanted.size();) {
+    const auto end = std::min(wanted.find(' ', at), wanted.size());
+    const auto name = wanted.substr(at, end - at);
+    const auto found = std::ranges::find(source.scopes, name, &TokenSource::Scope::name);
+    if (found == source.scopes.end() || !may_have(*found)) {
+      return Denied(caller, "ask for the scope " + Quoted(name));
+    }
+    scopes.insert(name);
+    at = end + 1;
+  }
+  for (const auto& scope : source.scopes) {
+    if (wanted.empty() && may_have(scope)) {
+      scopes.insert(scope.name);
+    }
+  }
+  if (scopes.empty() && !source.scopes.empty()) {
+    return Denied(caller, "ask for any of the client's scopes");
+  }
+  std::string text;
+  for (const auto scope : scopes) {
+    text.append(text.empty() ? "" : " ").append(scope);
+  }
+  return text;
+}
+
 }  // namespace
 
 Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
@@ -255,6 +289,34 @@ Result<const Policy::Entry*> Policy::FindFor(const Caller& caller, std::string_v
     RETURN_IF_ERROR(CheckPurpose((*entry)->client, purpose));
   }
   return entry;
+}
+
+Result<ApprovedAccessToken> Policy::Approve(const Caller& caller, const AccessTokenRequest& request) const {
+  if (const auto entry = Find(request.client_id); limit_ && entry && IsListed(caller, (*entry)->client.callers)) {
+    RETURN_IF_ERROR(limit_->Take(caller.name(), std::chrono::steady_clock::now()));
+  }
+  return Recheck(caller, request);
+}
+
+Result<ApprovedAccessToken> Policy::Recheck(const Caller& caller, const AccessTokenRequest& request) const {
+  const auto entry = Find(request.client_id);
+  if (!entry && (request.client_id.empty() || Allow(caller, Role::kViewer))) {
+    return std::unexpected(entry.error());
+  }
+  if (!entry || !IsListed(caller, (*entry)->client.callers)) {
+    return Denied(caller, "ask for access tokens of this client");
+  }
+  const auto& source = (*entry)->client.tokens;
+  if (!source) {
+    return Fail(Code::kFailedPrecondition, "client_id: client " + Quoted(request.client_id) +
+                                               " has no field tokens in the configuration: assertiond buys no access "
+                                               "tokens for it");
+  }
+  ASSIGN_OR_RETURN(auto scope, AllowedScope(caller, *source, request.scope));
+  if (!request.resource.empty() && std::ranges::find(source->resources, request.resource) == source->resources.end()) {
+    return Denied(caller, "ask for tokens for the resource " + Quoted(request.resource));
+  }
+  return ApprovedAccessToken{.scope = std::move(scope), .resource = std::string(request.resource)};
 }
 
 Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequest& request) const {

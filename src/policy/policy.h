@@ -57,6 +57,19 @@ struct RequestObjectRequest {
   std::string_view claims_json = {};  // NOLINT(readability-redundant-member-init)
 };
 
+// A caller's request for an access token, not yet vetted. See GetAccessTokenRequest.
+struct AccessTokenRequest {
+  std::string_view client_id;
+  std::string_view scope;     // empty: all that the caller may have
+  std::string_view resource;  // empty: none
+};
+
+// The same, vetted.
+struct ApprovedAccessToken {
+  std::string scope;  // each once, in order, with one blank between two
+  std::string resource;
+};
+
 // Decides what each caller may do and what may be asserted: the one place that turns a request into claims to sign.
 // Immutable except for its counters; may be used from any thread. It denies everything that is not allowed by name:
 // PERMISSION_DENIED tells the caller its own identity, and nothing else, not even whether the client exists.
@@ -84,6 +97,12 @@ class Policy {
   // Like Approve, for an operator that tests a key: checks neither the caller nor its rate. FAILED_PRECONDITION: the
   // client's keys sign service account tokens alone.
   Result<ApprovedClaims> ApproveTrial(const AssertionRequest& request) const;
+
+  // Allowed for the client's callers and, for each scope, the callers that its entry names. PERMISSION_DENIED: one of
+  // the scopes or the resource is not allowed. FAILED_PRECONDITION: the client has no `tokens`. Approve charges the
+  // caller's rate; Recheck, before a token leaves, does not.
+  Result<ApprovedAccessToken> Approve(const Caller& caller, const AccessTokenRequest& request) const;
+  Result<ApprovedAccessToken> Recheck(const Caller& caller, const AccessTokenRequest& request) const;
 
   // Null: no kube-apiserver is served.
   const KubernetesSigner* kubernetes() const { return kubernetes_ ? &*kubernetes_ : nullptr; }

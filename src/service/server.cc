@@ -20,6 +20,7 @@
 
 #include "assertion/mutex.h"
 #include "observe/log.h"
+#include "service/access_token_service.h"
 #include "service/assertion_service.h"
 #include "service/external_jwt_server.h"
 #include "service/grpc_limits.h"
@@ -69,11 +70,14 @@ void LogForProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/, 
 
 struct Server::Parts {
   Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms,
-        const AdministeredHsms& administered, audit::Log* audit, AssertionTally* tally, Rate refused)
+        const AdministeredHsms& administered, audit::Log* audit, AssertionTally* tally, Rate refused,
+        tokens::AccessTokens* tokens)
       : listener(std::move(bound)),
         policy_in_force(policy),
         refusals(refused, audit, tally),
         assertion_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}, tally),
+        access_tokens(tokens),
+        access_token_service(policy, tokens, *peers, awaited, {.log = audit, .refusals = &refusals}),
         key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
 
   ~Parts() { StopListening(); }
@@ -157,6 +161,8 @@ struct Server::Parts {
   Refusals refusals;
   AwaitedMessages awaited;
   AssertionService assertion_service;
+  tokens::AccessTokens* const access_tokens;  // null: none are handed out
+  AccessTokenService access_token_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<ExternalJwtServer> kubernetes;  // null: no kube-apiserver is served
   std::unique_ptr<grpc::Server> server;
@@ -169,7 +175,7 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                               const AdministeredHsms& administered, audit::Log* audit,
-                                              AssertionTally* tally, Limits limits) {
+                                              AssertionTally* tally, Limits limits, tokens::AccessTokens* tokens) {
   gpr_set_log_function(LogForGrpc);
 #if GOOGLE_PROTOBUF_VERSION < 4022000
   google::protobuf::SetLogHandler(LogForProtobuf);
@@ -180,8 +186,8 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!listener) {
     return std::unexpected(listener.error());
   }
-  auto parts =
-      std::make_unique<Parts>(std::move(*listener), policy, hsms, administered, audit, tally, addresses.refusals);
+  auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, administered, audit, tally,
+                                       addresses.refusals, tokens);
   if (addresses.tls) {
     ASSIGN_OR_RETURN(const auto hsm, hsms.ByName(addresses.tls->hsm));
     ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));
@@ -200,6 +206,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   SetLimits(builder, limits);
   builder.RegisterService(&parts->assertion_service);
+  builder.RegisterService(&parts->access_token_service);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
   if (!parts->server) {
@@ -226,6 +233,9 @@ void Server::Watch(const Limits& limits) {
     while (!waiting.wait_for(lock, stop, wake, [&stop] { return stop.stop_requested(); })) {
       parts_->assertion_service.EndStreamsOlderThan(limits.stream_age, limits.message_wait);
       parts_->awaited.EndOlderThan(limits.message_wait);
+      if (parts_->access_tokens != nullptr) {
+        parts_->access_tokens->Sweep();
+      }
       if (parts_->kubernetes) {
         parts_->kubernetes->EndCallsOlderThan(limits.message_wait);
       }
@@ -266,6 +276,9 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->StopListening();
     parts_->assertion_service.EndStreams();
     parts_->awaited.EndAll();
+    if (parts_->access_tokens != nullptr) {
+      parts_->access_tokens->Close();
+    }
     const auto deadline = std::chrono::system_clock::now() + grace;
     parts_->server->Shutdown(deadline);
     parts_->server->Wait();

@@ -18,6 +18,7 @@
 #include "service/grpc_limits.h"
 #include "service/tls_options.h"
 #include "signing/hsm_group.h"
+#include "tokens/access_tokens.h"
 #include "x509/server_context.h"
 
 namespace assertion::service {
@@ -39,10 +40,12 @@ struct Addresses {
 class Server {
  public:
   // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:
-  // nothing is recorded. `tally` null: nothing is counted. kAddressUnusable, kTlsUnusable.
+  // nothing is recorded. `tally` null: nothing is counted. `tokens`
+  // null: no access tokens are handed out. kAddressUnusable, kTlsUnusable.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                                const AdministeredHsms& administered, audit::Log* audit,
-                                               AssertionTally* tally = nullptr, Limits limits = {});
+                                               AssertionTally* tally = nullptr, Limits limits = {},
+                                               tokens::AccessTokens* tokens = nullptr);
 
   // Stops at once if Stop was not called.
   ~Server();

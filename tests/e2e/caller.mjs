@@ -3,8 +3,8 @@ import path from 'node:path';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 
-export const { AssertionService, KeyAdminService } = grpc.loadPackageDefinition(protoLoader.loadSync(
-  ['assertion.proto', 'key_admin.proto'].map((name) => path.join('assertion/v1', name)),
+export const { AccessTokenService, AssertionService, KeyAdminService } = grpc.loadPackageDefinition(protoLoader.loadSync(
+  ['access_token.proto', 'assertion.proto', 'key_admin.proto'].map((name) => path.join('assertion/v1', name)),
   { includeDirs: [process.env.E2E_PROTO_DIR], keepCase: true, enums: String, longs: Number },
 )).assertion.v1;
 

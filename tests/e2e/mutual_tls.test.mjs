@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { CertificateAuthority } from './certificate_authority.mjs';
-import { AssertionService, KeyAdminService } from './caller.mjs';
+import { AccessTokenService, AssertionService, KeyAdminService } from './caller.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, run } from './process.mjs';
 
@@ -136,6 +136,7 @@ describe('mutual TLS', () => {
     const readers = ['backend', 'byDns', 'viewer', 'operator', 'approver'];
     const roles = ['viewer', 'operator', 'approver'];
     const methods = [
+      [AccessTokenService, 'GetAccessToken', ['backend', 'byDns']],
       ...['CreateAssertion', 'CreateDpopProof', 'CreateRequestObject'].map(
         (method) => [AssertionService, method, ['backend', 'byDns']]),
       [AssertionService, 'GetCertificate', readers],
@@ -150,7 +151,7 @@ describe('mutual TLS', () => {
       ...['CreateCsr', 'GenerateKey', 'ImportCertificate', 'RotateKey', 'ScheduleKey', 'RevokeKey', 'DestroyKey', 'AcceptLedger',
         'ExamineKey', 'AdoptKey', 'ImportKey', 'ProveKey'].map((method) => [KeyAdminService, method, ['operator']]),
     ];
-    const unary = [AssertionService, KeyAdminService]
+    const unary = [AccessTokenService, AssertionService, KeyAdminService]
       .flatMap((Service) => Object.values(Service.service)).filter(({ requestStream }) => !requestStream);
     assert.equal(methods.length, unary.length, 'a method is missing here');
     const unreachable = ['none', 'unknownAuthority', 'expired', 'revoked'];

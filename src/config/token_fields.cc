@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "assertion/token_source.h"
+#include "config/sections.h"
+#include "oauth/http.h"
+
+namespace assertion {
+namespace {
+
+// scope-token of RFC 6749 section 3.3.
+bool IsScope(std::string_view text) {
+  return !text.empty() &&
+         std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });
+}
+
+void TakeScopeCallers(Fields& fields, Identities& identities, const Client& client, TokenSource::Scope& scope) {
+  constexpr std::size_t kMostCallers = 1000;
+  const auto entries = fields.TakeEntries("callers", true, kMostCallers);
+  if (const auto* list = fields.Take("callers", false);
+      entries.empty() && list != nullptr && std::holds_alternative<Node::Array>(list->value)) {
+    fields.Refuse("callers", "must name at least one caller; leave the scope out if nobody may have it");
+  }
+  for (const auto& named : entries) {
+    const auto caller = identities.Parse(named.text);
+    if (!caller) {
+      fields.errors().Add(named.line, named.path, caller.error().message);
+    } else if (std::ranges::find(client.callers, *caller) == client.callers.end()) {
+      fields.errors().Add(named.line, named.path, "is not one of the client's callers");
+    } else {
+      scope.callers.push_back(*caller);
+    }
+  }
+}
+
+void TakeScopes(Fields& tokens, Identities& identities, const Client& client, TokenSource& source) {
+  const auto* list = tokens.Take<Node::Array>("scopes", false, "a list of scopes");
+  if (list != nullptr && list->size() > Fields::kMostStrings) {
+    tokens.Refuse("scopes", "has more than " + std::to_string(Fields::kMostStrings) + " entries");
+    return;
+  }
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto& node = (*list)[i];
+    const auto path = tokens.PathOf("scopes") + "[" + std::to_string(i) + "]";
+    TokenSource::Scope scope;
+    if (const auto* name = std::get_if<std::string>(&node.value); name != nullptr) {
+      scope.name = *name;
+    } else {
+      Fields fields(node, path, tokens.errors());
+      const auto* named = fields.TakeString("scope", true);
+      scope.name = named == nullptr ? "unreadable" : *named;
+      TakeScopeCallers(fields, identities, client, scope);
+      fields.RefuseTheRest();
+    }
+    if (!IsScope(scope.name)) {
+      tokens.errors().Add(node.line, path, "must be one scope: visible ASCII without \" and \\ (RFC 6749 section 3.3)");
+    } else if (std::ranges::find(source.scopes, scope.name, &TokenSource::Scope::name) != source.scopes.end()) {
+      tokens.errors().Add(node.line, path, "is listed twice");
+    }
+    source.scopes.push_back(std::move(scope));
+  }
+}
+
+void TakeEndpoint(Fields& tokens, TokenSource& source) {
+  const auto* endpoint = tokens.TakeString("token_endpoint", true);
+  if (endpoint == nullptr) {
+    return;
+  }
+  source.token_endpoint = *endpoint;
+  if (const auto url = oauth::ParseUrl("it", *endpoint); !url) {
+    tokens.Refuse("token_endpoint", "must be https://host[:port]/path, or http:// to a loopback address");
+  }
+}
+
+// The audience that the field names; default: the endpoint if it is one of the client's, else the client's first.
+void TakeAudience(Fields& tokens, const Client& client, TokenSource& source) {
+  const auto has = [&](const std::string& audience) {
+    return std::ranges::find(client.audiences, audience) != client.audiences.end();
+  };
+  if (const auto* audience = tokens.TakeString("audience", false); audience != nullptr) {
+    source.audience = *audience;
+    if (!has(*audience)) {
+      tokens.Refuse("audience", "must be one of the client's audiences, octet for octet");
+    }
+  } else if (has(source.token_endpoint)) {
+    source.audience = source.token_endpoint;
+  } else if (!client.audiences.empty()) {
+    source.audience = client.audiences.front();
+  }
+}
+
+void TakeResources(Fields& tokens, TokenSource& source) {
+  for (auto& resource : tokens.TakeEntries("resources", false)) {
+    const bool absolute = resource.text.find(':') != std::string::npos && resource.text.find('#') == std::string::npos;
+    if (!absolute || !std::ranges::all_of(resource.text, [](char c) { return c > ' ' && c <= '~'; })) {
+      tokens.errors().Add(resource.line, resource.path,
+                          "must be an absolute URI without fragment (RFC 8707 section 2)");
+    }
+    source.resources.push_back(std::move(resource.text));
+  }
+}
+
+void CheckClient(Fields& entry, const Client& client) {
+  if (!client.IsFor(Purpose::kClientAssertion)) {
+    entry.Refuse("tokens", "needs the purpose \"client_assertion\": a token is bought with an assertion");
+  } else if (client.IsFor(Purpose::kDpop)) {
+    entry.Refuse("tokens",
+                 "cannot be combined with the purpose \"dpop\": the broker's tokens are bearer tokens; configure "
+                 "another client for one of the two");
+  } else if (client.profile.grant == Grant::kBearerToken) {
+    entry.Refuse("tokens", "cannot be combined with a profile whose assertion is the bearer token itself");
+  } else if (client.profile.subject.empty() && !client.profile.subjects.empty()) {
+    entry.Refuse("tokens", "needs the client's field subject: a purchase has no caller who names one");
+  }
+}
+
+}  // namespace
+
+void ReadTokens(Fields& entry, Identities& identities, Client& client) {
+  auto tokens = entry.TakeObject("tokens");
+  if (!tokens) {
+    return;
+  }
+  auto source = std::make_shared<TokenSource>();
+  TakeEndpoint(*tokens, *source);
+  source->ca_file = tokens->TakePath("ca_file", false);
+  TakeAudience(*tokens, client, *source);
+  TakeScopes(*tokens, identities, client, *source);
+  TakeResources(*tokens, *source);
+  tokens->RefuseTheRest();
+  CheckClient(entry, client);
+  client.tokens = std::move(source);
+}
+
+}  // namespace assertion

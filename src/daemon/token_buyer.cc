@@ -1,0 +1,207 @@
+#include "daemon/token_buyer.h"
+
+#include <chrono>
+#include <future>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "oauth/form.h"
+#include "oauth/token_answer.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kThreads = 4;
+constexpr std::size_t kMostOrders = 1000;
+constexpr std::chrono::seconds kSigningLimit{10};
+constexpr std::string_view kBuyer = "assertiond";  // the caller, in the audit log
+constexpr const char* kAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+constexpr int kTooManyRequests = 429;
+constexpr int kServerError = 500;
+
+tokens::Refusal OfClient(Error error) { return {.error = std::move(error), .of_client = true}; }
+
+oauth::FormFields Form(const Client& client, const tokens::Wanted& wanted, std::string assertion) {
+  oauth::FormFields form;
+  if (client.profile.grant == Grant::kJwtBearer) {
+    form = {{"grant_type", kJwtBearerGrant}, {"assertion", std::move(assertion)}};
+  } else {
+    form = {{"grant_type", "client_credentials"},
+            {"client_id", client.client_id},
+            {"client_assertion_type", kAssertionType},
+            {"client_assertion", std::move(assertion)}};
+  }
+  form.emplace_back("scope", wanted.scope);
+  form.emplace_back("resource", wanted.resource);
+  return form;
+}
+
+// What the identity server's refusal means (RFC 6749 section 5.2).
+tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
+  const auto word = oauth::ErrorOf(answer);
+  tokens::Refusal refusal;
+  refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
+  refusal.error.message = "the identity server answered HTTP " + std::to_string(answer.status) +
+                          (word.empty() ? "" : ", " + word) + "; the audit log of assertiond has the try";
+  if (answer.status == kTooManyRequests) {
+    refusal.error.code = Code::kResourceExhausted;
+    refusal.of_client = true;
+  } else if (answer.status >= kServerError || word.empty()) {
+    refusal.error.code = Code::kUnavailable;
+    refusal.of_client = true;
+  } else if (word == "invalid_client" || word == "unauthorized_client" || word == "invalid_grant") {
+    refusal.error.code = Code::kUnavailable;
+    refusal.of_client = true;
+    refusal.by_credentials = true;
+  } else {
+    refusal.error.code = Code::kFailedPrecondition;  // invalid_scope, invalid_target: of this request alone
+  }
+  return refusal;
+}
+
+}  // namespace
+
+void TokenBuyer::Start(audit::Log* audit) {
+  audit_ = audit;
+  for (std::size_t i = 0; i < kThreads; ++i) {
+    threads_.emplace_back([this] { Work(); });
+  }
+}
+
+void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive) {
+  {
+    const MutexLock lock(mutex_);
+    if (!stopping_ && orders_.size() < kMostOrders) {
+      orders_.push_back({.wanted = wanted, .receive = std::move(receive)});
+      filled_.notify_one();
+      return;
+    }
+  }
+  receive(std::unexpected(tokens::Refusal{.error = {.code = Code::kResourceExhausted,
+                                                    .message = "too many access tokens are being bought",
+                                                    .detail = {}}}));
+}
+
+void TokenBuyer::Stop() {
+  std::deque<Order> left;
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+    left.swap(orders_);
+    filled_.notify_all();
+  }
+  threads_.clear();
+  for (auto& order : left) {
+    order.receive(std::unexpected(
+        tokens::Refusal{.error = {.code = Code::kUnavailable, .message = "the server is stopping", .detail = {}}}));
+  }
+}
+
+void TokenBuyer::Work() {
+  MutexLock lock(mutex_);
+  while (true) {
+    filled_.wait(lock, [this]() REQUIRES(mutex_) { return stopping_ || !orders_.empty(); });
+    if (stopping_) {
+      return;
+    }
+    auto order = std::move(orders_.front());
+    orders_.pop_front();
+    lock.unlock();
+    order.receive(BuyOne(order.wanted));
+    lock.lock();
+  }
+}
+
+tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
+  const auto policy = policy_.load();
+  const auto client = policy->FindClient(wanted.client_id);
+  if (!client || !(*client)->tokens) {
+    return std::unexpected(OfClient({.code = Code::kFailedPrecondition,
+                                     .message = "the client is no longer configured for access tokens",
+                                     .detail = {}}));
+  }
+  const auto& source = *(*client)->tokens;
+  auto assertion = NewAssertion(**client);
+  if (!assertion) {
+    return std::unexpected(OfClient(assertion.error()));
+  }
+  const auto endpoint = oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
+  auto answer = endpoint ? oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)))
+                         : std::unexpected(endpoint.error());
+  audit::Event event;
+  event.name = "BuyAccessToken";
+  event.caller = kBuyer;
+  event.client_id = wanted.client_id;
+  event.audience = source.audience;
+  event.scope = wanted.scope;
+  const auto failed = [&](tokens::Refusal refusal) {
+    event.outcome = "FAILED";
+    event.reason = refusal.error.message;
+    static_cast<void>(Record(event));  // releases nothing
+    return tokens::Purchase(std::unexpected(std::move(refusal)));
+  };
+  if (!answer) {
+    return failed(OfClient(answer.error()));
+  }
+  constexpr int kGranted = 200;
+  if (answer->status != kGranted) {
+    return failed(RefusalOf(*answer));
+  }
+  auto token = oauth::TakeToken(*answer);
+  if (!token) {
+    return failed(OfClient(token.error()));
+  }
+  event.outcome = "OK";
+  event.token = tokens::DigestOf(token->access_token);
+  event.lifetime = token->expires_in;
+  if (const auto recorded = Record(event); !recorded) {
+    return std::unexpected(OfClient(recorded.error()));
+  }
+  return tokens::Bought{.token = std::move(token->access_token),
+                        .type = std::move(token->token_type),
+                        .scope = token->scope.empty() ? wanted.scope : std::move(token->scope),
+                        .lifetime = token->expires_in};
+}
+
+// The way of every assertion: policy, HSM, audit line.
+Result<std::string> TokenBuyer::NewAssertion(const Client& client) const {
+  ASSIGN_OR_RETURN(auto claims,
+                   policy_.load()->ApproveTrial(
+                       {.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}}));
+  audit::Event event;
+  event.name = "CreateAssertion";
+  event.caller = kBuyer;
+  event.client_id = client.client_id;
+  event.audience = claims.audience();
+  event.jti = claims.jti();
+  auto made = std::make_shared<std::promise<Result<Assertion>>>();
+  auto waiting = made->get_future();
+  RETURN_IF_ERROR(hsms_.Submit({.claims = std::move(claims),
+                                .caller = std::string(kBuyer),
+                                .deadline = std::chrono::steady_clock::now() + kSigningLimit,
+                                .done = [made](Result<Assertion> assertion) { made->set_value(std::move(assertion)); },
+                                .ticket = std::make_shared<AssertionTicket>()}));
+  auto assertion = waiting.get();
+  if (!assertion) {
+    return std::unexpected(assertion.error());
+  }
+  event.kid = assertion->key->kid;
+  event.outcome = "OK";
+  RETURN_IF_ERROR(Record(event));
+  return std::move(assertion->jws);
+}
+
+// Returns once the line is durable.
+Status TokenBuyer::Record(const audit::Event& event) const {
+  if (audit_ == nullptr) {
+    return {};
+  }
+  std::promise<Status> done;
+  auto waiting = done.get_future();
+  audit_->Record(event, [&done](const Status& recorded) { done.set_value(recorded); });
+  return waiting.get();
+}
+
+}  // namespace assertion

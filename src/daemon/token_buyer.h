@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "assertion/error.h"
+#include "assertion/mutex.h"
+#include "assertion/token_source.h"
+#include "audit/log.h"
+#include "oauth/http.h"
+#include "policy/policy.h"
+#include "signing/hsm_group.h"
+#include "tokens/access_tokens.h"
+
+namespace assertion {
+
+// Buys access tokens from identity servers, on threads of its own: has an assertion made as for a caller, records it,
+// sends it, records what came back. All arguments must outlive it.
+class TokenBuyer {
+ public:
+  // `audit` null, or null after SetLog: nothing is recorded.
+  TokenBuyer(const CurrentPolicy& policy, const HsmGroup& hsms) : policy_(policy), hsms_(hsms) {}
+
+  // Stops.
+  ~TokenBuyer() { Stop(); }
+  TokenBuyer(const TokenBuyer&) = delete;
+  TokenBuyer& operator=(const TokenBuyer&) = delete;
+
+  void Start(audit::Log* audit);
+
+  // As AccessTokens::Options::buy.
+  void Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive);
+
+  // Refuses what waits, and waits for what is being asked.
+  void Stop();
+
+ private:
+  struct Order {
+    tokens::Wanted wanted;
+    tokens::AccessTokens::Receive receive;
+  };
+
+  void Work();
+  tokens::Purchase BuyOne(const tokens::Wanted& wanted) const;
+  Result<std::string> NewAssertion(const Client& client) const;
+  Status Record(const audit::Event& event) const;
+
+  const CurrentPolicy& policy_;
+  const HsmGroup& hsms_;
+  audit::Log* audit_ = nullptr;
+  Mutex mutex_;
+  ConditionVariable filled_;
+  std::deque<Order> orders_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace assertion

@@ -1,0 +1,124 @@
+#include "oauth/token_answer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace assertion::oauth {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+
+constexpr int kGranted = 200;
+constexpr std::size_t kLongestToken = 65'536;
+constexpr std::size_t kLongestType = 64;
+constexpr std::size_t kLongestScope = 4096;
+constexpr seconds kUnstated{60};
+constexpr seconds kLongestLife = std::chrono::days(1);
+
+void WipeStrings(json& value) {
+  if (value.is_string()) {
+    WipeOctets(value.get_ref<std::string&>());
+  } else if (value.is_structured()) {
+    for (auto& member : value) {
+      WipeStrings(member);
+    }
+  }
+}
+
+std::string VisibleMember(const json& body, const char* name, std::size_t longest) {
+  const auto found = body.find(name);
+  if (found == body.end() || !found->is_string()) {
+    return {};
+  }
+  const auto& text = found->get_ref<const std::string&>();
+  const bool visible = std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+  return visible && text.size() <= longest ? text : std::string();
+}
+
+std::optional<std::int64_t> Number(std::string_view digits) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return error == std::errc() && end == digits.data() + digits.size() ? std::optional(number) : std::nullopt;
+}
+
+// Nothing: a text or number that no clock counts. Some servers write the number as a string.
+std::optional<seconds> LifetimeOf(const json& body) {
+  const auto found = body.find("expires_in");
+  if (found == body.end() || found->is_null()) {
+    return kUnstated;
+  }
+  std::optional<double> length;
+  if (found->is_number()) {
+    length = found->get<double>();
+  } else if (found->is_string()) {
+    length = Number(found->get_ref<const std::string&>());
+  }
+  if (!length || !(*length >= 1)) {
+    return std::nullopt;
+  }
+  return seconds(static_cast<std::int64_t>(std::min(*length, static_cast<double>(kLongestLife.count()))));
+}
+
+Result<TokenAnswer> Take(const json& body) {
+  const auto found = body.is_object() ? body.find("access_token") : body.end();
+  if (!body.is_object() || found == body.end() || !found->is_string()) {
+    return Fail(Code::kUnavailable, "the identity server's answer has no access_token");
+  }
+  const auto& token = found->get_ref<const std::string&>();
+  // RFC 6749 appendix A.12; and nothing that would end a header line early.
+  if (token.empty() || token.size() > kLongestToken ||
+      !std::ranges::all_of(token, [](char c) { return c >= ' ' && c <= '~'; })) {
+    return Fail(Code::kUnavailable, "the identity server's access_token is empty, too long, or not printable ASCII");
+  }
+  const auto lifetime = LifetimeOf(body);
+  if (!lifetime) {
+    return Fail(Code::kUnavailable, "the identity server's expires_in is no number of seconds from 1 on");
+  }
+  TokenAnswer answer{.access_token = Secret(AsBytes(token)),
+                     .token_type = VisibleMember(body, "token_type", kLongestType),
+                     .scope = VisibleMember(body, "scope", kLongestScope),
+                     .expires_in = *lifetime};
+  if (answer.token_type.empty()) {
+    return Fail(Code::kUnavailable, "the identity server's answer has no token_type");
+  }
+  return answer;
+}
+
+}  // namespace
+
+Result<TokenAnswer> TakeToken(HttpAnswer& answer) {
+  auto body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  WipeOctets(answer.body);
+  auto taken = answer.status == kGranted
+                   ? Take(body)
+                   : Fail(Code::kUnavailable, "the identity server answered HTTP " + std::to_string(answer.status));
+  WipeStrings(body);
+  return taken;
+}
+
+std::string ErrorOf(const HttpAnswer& answer) {
+  constexpr std::size_t kLongestError = 64;
+  const auto body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  return body.is_object() ? VisibleMember(body, "error", kLongestError) : std::string();
+}
+
+std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now) {
+  if (const auto number = Number(text); number) {
+    return *number >= 0 ? std::optional(seconds(*number)) : std::nullopt;
+  }
+  std::tm date{};
+  const std::string copy(text);
+  const auto* const end = strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);  // RFC 9110 section 5.6.7
+  if (copy.empty() || end == nullptr || *end != '\0') {
+    return std::nullopt;
+  }
+  const auto instant = std::chrono::system_clock::from_time_t(timegm(&date));
+  return std::max(std::chrono::ceil<seconds>(instant - now), seconds(0));
+}
+
+}  // namespace assertion::oauth

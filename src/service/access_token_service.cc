@@ -1,0 +1,118 @@
+#include "service/access_token_service.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "assertion/secret.h"
+#include "service/deadline.h"
+#include "service/message.h"
+#include "service/status.h"
+
+namespace assertion::service {
+namespace {
+
+using std::chrono::seconds;
+
+Result<seconds> MinimumValidity(const v1::GetAccessTokenRequest& request) {
+  constexpr seconds kUsual{30};
+  constexpr seconds kLongest{3600};
+  if (!request.has_minimum_validity()) {
+    return kUsual;
+  }
+  const auto& wanted = request.minimum_validity();
+  if (wanted.nanos() != 0 || wanted.seconds() < 1 || wanted.seconds() > kLongest.count()) {
+    return Fail(Code::kInvalidArgument, "minimum_validity: must be whole seconds from 1 s to 1 h");
+  }
+  return seconds(wanted.seconds());
+}
+
+AccessTokenRequest Asked(const v1::GetAccessTokenRequest& request) {
+  return {.client_id = request.client_id(), .scope = request.scope(), .resource = request.resource()};
+}
+
+// The wall clock's instant: validity itself is counted by a clock that nobody sets.
+Time ExpiryOf(const tokens::AccessToken& token) {
+  const auto left = token.expires - std::chrono::steady_clock::now();
+  return std::chrono::floor<seconds>(std::chrono::system_clock::now() + left);
+}
+
+bool IsCancelled(AssertionTicket& ticket) {
+  const MutexLock lock(ticket.mutex);
+  return ticket.cancelled;
+}
+
+}  // namespace
+
+AccessTokenService::AccessTokenService(const CurrentPolicy& policy, tokens::AccessTokens* tokens, Peers& peers,
+                                       AwaitedMessages& awaited, Records audit)
+    : policy_(policy), tokens_(tokens), peers_(peers), audit_(audit) {
+  Serve("GetAccessToken", {.awaited = awaited,
+                           .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
+                           .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
+                           .handle =
+                               [this](UnaryCall& unary) {
+                                 const auto call = std::make_shared<AuditedCall>(audit_, "GetAccessToken", unary);
+                                 if (const auto accepted = Get(unary, call); !accepted) {
+                                   call->Finish(std::unexpected(accepted.error()));
+                                 }
+                               }});
+}
+
+// The call ends when the token is there.
+Status AccessTokenService::Get(UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const {
+  const auto& caller = unary.caller();
+  if (caller) {
+    call->event().caller = caller->name();
+  }
+  if (!unary.admitted()) {
+    return unary.admitted();  // a stranger's message is not parsed
+  }
+  v1::GetAccessTokenRequest request;
+  RETURN_IF_ERROR(Parse(unary.request(), request));
+  call->event().client_id = request.client_id();
+  call->event().scope = request.scope();
+  ASSIGN_OR_RETURN(auto approved, policy_.load()->Approve(*caller, Asked(request)));
+  ASSIGN_OR_RETURN(const auto minimum_validity, MinimumValidity(request));
+  RETURN_IF_ERROR(call->CanFinish());  // the token could not be released: nothing is asked
+  if (tokens_ == nullptr) {
+    return Fail(Code::kFailedPrecondition, "this server buys no access tokens");
+  }
+  call->event().scope = approved.scope;
+  const tokens::Wanted wanted{
+      .client_id = request.client_id(), .scope = std::move(approved.scope), .resource = std::move(approved.resource)};
+  tokens_->Get(
+      wanted,
+      {.minimum_validity = minimum_validity,
+       .deadline = DeadlineOf(unary.context()),
+       .gone = [ticket = unary.ticket()] { return IsCancelled(*ticket); }},
+      [this, caller = *caller, request = std::move(request), call](const Result<tokens::AccessTokenPtr>& token) {
+        call->Finish(HandOut(caller, request, token, *call));
+      });
+  return {};
+}
+
+Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
+                                                     const Result<tokens::AccessTokenPtr>& token,
+                                                     AuditedCall& call) const {
+  if (!token) {
+    return std::unexpected(token.error());
+  }
+  // Again: a reload may have taken the scope from the caller while it waited.
+  RETURN_IF_ERROR(policy_.load()->Recheck(caller, Asked(request)));
+  const auto& held = **token;
+  const auto expires_at = ExpiryOf(held);
+  call.event().token = held.digest;
+  call.event().expires_at = expires_at;
+  v1::GetAccessTokenResponse reply;
+  const auto text = held.value.view();
+  reply.mutable_access_token()->assign(text.begin(), text.end());
+  reply.set_token_type(held.type);
+  reply.set_scope(held.scope);
+  reply.mutable_expires_at()->set_seconds(expires_at.time_since_epoch().count());
+  auto wire = Serialize(reply);
+  WipeOctets(*reply.mutable_access_token());
+  return wire;
+}
+
+}  // namespace assertion::service

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+
+#include "assertion/v1/access_token.grpc.pb.h"
+#include "policy/policy.h"
+#include "service/audited_call.h"
+#include "service/peers.h"
+#include "service/unary_call.h"
+#include "tokens/access_tokens.h"
+
+namespace assertion::service {
+
+// assertion.v1.AccessTokenService over gRPC's callback API. The core must outlive it.
+class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1::AccessTokenService::Service> {
+ public:
+  // `tokens` null: there are none, whatever the policy says.
+  AccessTokenService(const CurrentPolicy& policy, tokens::AccessTokens* tokens, Peers& peers, AwaitedMessages& awaited,
+                     Records audit);
+
+ private:
+  Status Get(UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const;
+  Result<grpc::ByteBuffer> HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
+                                   const Result<tokens::AccessTokenPtr>& token, AuditedCall& call) const;
+
+  const CurrentPolicy& policy_;
+  tokens::AccessTokens* const tokens_;
+  Peers& peers_;
+  Records audit_;
+};
+
+}  // namespace assertion::service

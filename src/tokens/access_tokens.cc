@@ -1,0 +1,285 @@
+#include "tokens/access_tokens.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "jws/thumbprint.h"
+
+namespace assertion::tokens {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Error Paused(Error error, Instant until, Instant now) {
+  error.retry_delay = std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(1));
+  return error;
+}
+
+Error TooShort(seconds lifetime, seconds wanted) {
+  return {.code = Code::kFailedPrecondition,
+          .message = "minimum_validity: the identity server's tokens are valid for " +
+                     std::to_string(lifetime.count()) + " s only; ask for less than " + std::to_string(wanted.count()) +
+                     " s",
+          .detail = {}};
+}
+
+}  // namespace
+
+std::string DigestOf(const Secret& token) { return jws::Sha256Thumbprint(token.view()); }
+
+AccessTokens::AccessTokens(Options options) : options_(std::move(options)) {}
+
+void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
+  Calls calls;
+  std::optional<Result<AccessTokenPtr>> outcome;
+  {
+    const MutexLock lock(mutex_);
+    const auto now = options_.now();
+    if (auto found = FindOrAdd(wanted, now); !found) {
+      outcome = std::unexpected(found.error());
+    } else {
+      auto& entry = **found;
+      entry.longest_asked = std::max(entry.longest_asked, ask.minimum_validity);
+      auto held = Held(wanted, entry, ask, now);
+      const bool may_buy = entry.purchase == 0 && PauseOf(wanted, entry, now) == nullptr;
+      if (!held || *held != nullptr) {
+        if (may_buy && held && now >= entry.renew_at) {
+          Begin(wanted, entry, now, calls);  // nobody waits for it
+        }
+        outcome = std::move(held);
+      } else if (waiting_ >= options_.most_waiters) {
+        outcome = std::unexpected(
+            Paused({.code = Code::kResourceExhausted, .message = "too many calls wait for access tokens", .detail = {}},
+                   now + kProbe, now));
+      } else {
+        ++waiting_;
+        entry.waiters.push_back({.ask = std::move(ask), .done = std::move(done)});
+        if (may_buy) {
+          Begin(wanted, entry, now, calls);
+        }
+      }
+    }
+  }
+  for (auto& call : calls) {
+    call();
+  }
+  if (outcome) {
+    done(*std::move(outcome));
+  }
+}
+
+// The token that the asker gets now, null if it has to wait, or why it gets none.
+Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const {
+  if (entry.token != nullptr && entry.token->expires - now >= ask.minimum_validity) {
+    return entry.token;
+  }
+  if (entry.token != nullptr && entry.token->lifetime < ask.minimum_validity && now < entry.renew_at) {
+    return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would be as short
+  }
+  if (const auto* pause = PauseOf(wanted, entry, now); pause != nullptr && entry.purchase == 0) {
+    return std::unexpected(Paused(*pause->error, pause->until, now));
+  }
+  return AccessTokenPtr();
+}
+
+Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Instant now) {
+  if (closed_) {
+    return Fail(Code::kUnavailable, "the server is stopping: ask another, or later");
+  }
+  if (const auto found = entries_.find(wanted); found != entries_.end()) {
+    return &found->second;
+  }
+  if (entries_.size() >= options_.most_tokens) {
+    std::erase_if(entries_, [&](const auto& one) {
+      const auto& entry = one.second;
+      return entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now &&
+             (entry.token == nullptr || entry.token->expires <= now);
+    });
+  }
+  if (entries_.size() >= options_.most_tokens) {
+    return std::unexpected(Paused(
+        {.code = Code::kResourceExhausted, .message = "too many different access tokens are in use", .detail = {}},
+        now + kProbe, now));
+  }
+  return &entries_[wanted];
+}
+
+const AccessTokens::Pause* AccessTokens::PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const {
+  const auto found = pauses_.find(wanted.client_id);
+  if (found != pauses_.end() && found->second.until > now) {
+    return &found->second;
+  }
+  return entry.pause.until > now ? &entry.pause : nullptr;
+}
+
+// A client whose purchases fail makes one probe a second, not one for each of its scopes.
+void AccessTokens::Begin(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) {
+  entry.purchase = ++purchases_;
+  if (const auto found = pauses_.find(wanted.client_id); found != pauses_.end()) {
+    found->second.until = now + kProbe;
+  }
+  calls.emplace_back([this, wanted, purchase = entry.purchase, now] {
+    options_.buy(wanted,
+                 [this, wanted, purchase, now](Purchase bought) { Finish(wanted, purchase, now, std::move(bought)); });
+  });
+}
+
+void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought) {
+  Calls calls;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = entries_.find(wanted);
+    if (found == entries_.end() || found->second.purchase != purchase) {
+      return;  // forgotten meanwhile: what was bought is wiped
+    }
+    auto& entry = found->second;
+    entry.purchase = 0;
+    const auto now = options_.now();
+    if (bought) {
+      Keep(entry, began, *std::move(bought));
+      pauses_.erase(wanted.client_id);
+      if (failing_.erase(wanted.client_id) > 0 && options_.changed) {
+        calls.emplace_back([this, wanted] { options_.changed(wanted.client_id, {}); });
+      }
+    } else {
+      Note(wanted, entry, bought.error(), now, calls);
+    }
+    waiting_ -= entry.waiters.size();
+    for (auto& waiter : entry.waiters) {
+      auto outcome = Held(wanted, entry, waiter.ask, now);
+      if (outcome && *outcome == nullptr) {
+        outcome = std::unexpected(
+            TooShort(entry.token == nullptr ? seconds(0) : entry.token->lifetime, waiter.ask.minimum_validity));
+      }
+      calls.emplace_back(
+          [done = std::move(waiter.done), outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
+    }
+    entry.waiters.clear();
+  }
+  for (auto& call : calls) {
+    call();
+  }
+}
+
+void AccessTokens::Keep(Entry& entry, Instant began, Bought bought) {
+  const auto lifetime = milliseconds(bought.lifetime);
+  auto token = std::make_shared<AccessToken>();
+  token->digest = DigestOf(bought.token);
+  token->value = std::move(bought.token);
+  token->type = std::move(bought.type);
+  token->scope = std::move(bought.scope);
+  token->lifetime = bought.lifetime;
+  token->expires = began + bought.lifetime;  // the server counts from a later instant
+  // Early enough for the asker that wants most, while that leaves a token half of its life.
+  const auto asked = std::min<milliseconds>(entry.longest_asked + lifetime / 10, lifetime / 2);
+  entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
+  entry.longest_asked = {};
+  entry.token = std::move(token);
+  entry.pause = {};
+}
+
+void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) {
+  auto& pause = refusal.of_client ? pauses_[wanted.client_id] : entry.pause;
+  pause.error = refusal.error;
+  pause.failures = refusal.by_credentials ? pause.failures + 1 : 0;
+  milliseconds length = kProbe;
+  for (int i = 1; i < pause.failures && length < kLongestPause; ++i) {
+    length = std::min<milliseconds>(length * 2, kLongestPause);
+  }
+  length = std::max(length, std::min<milliseconds>(refusal.retry_after.value_or(milliseconds(0)), kMostRetryAfter));
+  pause.until = now + length;
+  if (failing_.emplace(wanted.client_id, true).second && options_.changed) {
+    calls.emplace_back(
+        [this, wanted, error = refusal.error] { options_.changed(wanted.client_id, std::unexpected(error)); });
+  }
+}
+
+void AccessTokens::Sweep() {
+  Calls calls;
+  {
+    const MutexLock lock(mutex_);
+    const auto now = options_.now();
+    for (auto& [wanted, entry] : entries_) {
+      std::erase_if(entry.waiters, [&](Waiter& waiter) REQUIRES(mutex_) {
+        const bool gone = waiter.ask.gone && waiter.ask.gone();
+        if (!gone && waiter.ask.deadline > now) {
+          return false;
+        }
+        --waiting_;
+        calls.emplace_back([done = std::move(waiter.done), gone]() mutable {
+          done(gone ? Fail(Code::kCancelled, "the caller has left")
+                    : Fail(Code::kDeadlineExceeded, "the identity server did not answer in time"));
+        });
+        return true;
+      });
+      if (entry.token != nullptr && entry.token->expires <= now) {
+        entry.token = nullptr;
+      }
+    }
+    std::erase_if(entries_, [&](const auto& one) {
+      const auto& entry = one.second;
+      return entry.token == nullptr && entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now;
+    });
+  }
+  for (auto& call : calls) {
+    call();
+  }
+}
+
+void AccessTokens::Forget(const std::function<bool(const std::string& client_id)>& changed) {
+  Calls calls;
+  {
+    const MutexLock lock(mutex_);
+    for (auto one = entries_.begin(); one != entries_.end();) {
+      if (!changed(one->first.client_id)) {
+        ++one;
+        continue;
+      }
+      waiting_ -= one->second.waiters.size();
+      for (auto& waiter : one->second.waiters) {
+        calls.emplace_back([done = std::move(waiter.done)]() mutable {
+          done(std::unexpected(Error{.code = Code::kUnavailable,
+                                     .message = "the client's configuration changed; try again",
+                                     .detail = {},
+                                     .retry_delay = milliseconds(1)}));
+        });
+      }
+      one = entries_.erase(one);
+    }
+    std::erase_if(pauses_, [&](const auto& one) { return changed(one.first); });
+    std::erase_if(failing_, [&](const auto& one) { return changed(one.first); });
+  }
+  for (auto& call : calls) {
+    call();
+  }
+}
+
+void AccessTokens::Close() {
+  {
+    const MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  Forget([](const std::string& /*client_id*/) { return true; });
+}
+
+std::size_t AccessTokens::size() const {
+  const MutexLock lock(mutex_);
+  return entries_.size();
+}
+
+// No jitter when the generator fails: replicas then renew together.
+milliseconds AccessTokens::Jitter(milliseconds most) const {
+  std::array<std::uint8_t, 4> octets{};
+  if (most.count() <= 0 || !options_.random(octets)) {
+    return milliseconds(0);
+  }
+  std::uint64_t number = 0;
+  for (const auto octet : octets) {
+    number = number << 8U | octet;
+  }
+  return milliseconds(static_cast<std::int64_t>(number % static_cast<std::uint64_t>(most.count())));
+}
+
+}  // namespace assertion::tokens

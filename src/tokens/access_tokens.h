@@ -1,0 +1,151 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assertion/error.h"
+#include "assertion/mutex.h"
+#include "assertion/random.h"
+#include "assertion/secret.h"
+
+namespace assertion::tokens {
+
+using Instant = std::chrono::steady_clock::time_point;
+
+// What one access token is for. All who want the same share it.
+struct Wanted {
+  std::string client_id;
+  std::string scope;     // vetted; each scope once, in order, with one blank between two
+  std::string resource;  // RFC 8707; empty: none
+
+  friend auto operator<=>(const Wanted&, const Wanted&) = default;
+};
+
+// What the identity server answered.
+struct Bought {
+  Secret token;
+  std::string type;   // token_type
+  std::string scope;  // granted
+  std::chrono::seconds lifetime{};
+};
+
+// Why there is no token.
+struct Refusal {
+  Error error;
+  bool of_client = false;       // holds for whatever the client asks for, not for `Wanted` alone
+  bool by_credentials = false;  // repeating it may lock the client: the pause grows
+  std::optional<std::chrono::milliseconds> retry_after = {};  // the identity server's
+};
+
+// SHA-256, base64url.
+std::string DigestOf(const Secret& token);
+
+using Purchase = std::expected<Bought, Refusal>;
+
+// An access token in memory, which is wiped when the last holder lets go.
+struct AccessToken {
+  Secret value;
+  std::string type;
+  std::string scope;
+  std::string digest;  // SHA-256, base64url: all that a log may say
+  std::chrono::seconds lifetime{};
+  Instant expires;
+};
+using AccessTokenPtr = std::shared_ptr<const AccessToken>;
+
+// The access tokens of all clients. Asks the identity server once for all that want the same at the same time, keeps
+// the answer while it is valid long enough, and replaces it ahead of its expiry while it is in use. A failed purchase
+// starts a pause; a token that is still valid is handed out meanwhile. All methods may be called from any thread.
+class AccessTokens {
+ public:
+  static constexpr std::chrono::seconds kProbe{1};          // the shortest pause after a failure
+  static constexpr std::chrono::seconds kLongestPause{60};  // that a refused credential grows to
+  static constexpr std::chrono::hours kMostRetryAfter{1};   // believed of an identity server
+
+  using Done = std::move_only_function<void(Result<AccessTokenPtr>)>;
+  using Receive = std::move_only_function<void(Purchase)>;
+
+  struct Options {
+    std::function<Instant()> now = std::chrono::steady_clock::now;
+    Random random;
+    // Starts a purchase and returns. `receive` is called exactly once, on any thread, also before the return.
+    std::function<void(const Wanted& wanted, Receive receive)> buy;
+    // Called when purchases for the client begin to fail and when they succeed again.
+    std::function<void(const std::string& client_id, const Status& state)> changed;
+    std::size_t most_tokens = 10'000;
+    std::size_t most_waiters = 10'000;
+  };
+
+  struct Ask {
+    std::chrono::seconds minimum_validity{30};
+    Instant deadline;
+    std::function<bool()> gone = {};  // true: the asker left
+  };
+
+  explicit AccessTokens(Options options);
+
+  // Calls `done` once: at once if a token is there, else when the purchase ends or the deadline passes.
+  // RESOURCE_EXHAUSTED or UNAVAILABLE with retry_delay: purchases pause. FAILED_PRECONDITION: the identity server's
+  // tokens are too short for the asker.
+  void Get(const Wanted& wanted, Ask ask, Done done);
+
+  // Ends the asks whose deadline has passed or whose asker left, and drops expired tokens. Call it every 250 ms.
+  void Sweep();
+
+  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks.
+  void Forget(const std::function<bool(const std::string& client_id)>& changed);
+
+  // Ends all asks, and all later ones: UNAVAILABLE.
+  void Close();
+
+  std::size_t size() const;
+
+ private:
+  struct Waiter {
+    Ask ask;
+    Done done;
+  };
+  struct Pause {
+    std::optional<Error> error;
+    Instant until;
+    int failures = 0;  // of credentials, in a row
+  };
+  struct Entry {
+    AccessTokenPtr token;
+    Instant renew_at;
+    std::chrono::seconds longest_asked{};
+    std::uint64_t purchase = 0;  // the running one; 0: none
+    std::vector<Waiter> waiters;
+    Pause pause;
+  };
+  // Calls that are made once the lock is released.
+  using Calls = std::vector<std::move_only_function<void()>>;
+
+  Result<Entry*> FindOrAdd(const Wanted& wanted, Instant now) REQUIRES(mutex_);
+  const Pause* PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const REQUIRES(mutex_);
+  Result<AccessTokenPtr> Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const
+      REQUIRES(mutex_);
+  void Begin(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
+  void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
+  void Keep(Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
+  void Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) REQUIRES(mutex_);
+  std::chrono::milliseconds Jitter(std::chrono::milliseconds most) const;
+
+  const Options options_;
+  mutable Mutex mutex_;
+  std::map<Wanted, Entry> entries_ GUARDED_BY(mutex_);
+  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
+  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
+  bool closed_ GUARDED_BY(mutex_) = false;
+  std::size_t waiting_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace assertion::tokens

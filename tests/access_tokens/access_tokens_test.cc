@@ -1,0 +1,282 @@
+#include "tokens/access_tokens.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <mutex>
+#include <thread>
+
+namespace assertion::tokens {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const Wanted kOrders{.client_id = "orders", .scope = "read", .resource = {}};
+
+Bought Token(std::string_view text, seconds lifetime = seconds(300)) {
+  return {.token = Secret(AsBytes(text)), .type = "Bearer", .scope = "read", .lifetime = lifetime};
+}
+
+Refusal Down(std::optional<milliseconds> retry_after = {}) {
+  return {.error = {.code = Code::kUnavailable, .message = "down", .detail = {}},
+          .of_client = true,
+          .retry_after = retry_after};
+}
+
+std::string TextOf(const Result<AccessTokenPtr>& token) {
+  return token ? std::string((*token)->value.view().begin(), (*token)->value.view().end()) : token.error().message;
+}
+
+// Time stands still unless a test moves it; a purchase ends when the test says so.
+class AccessTokensTest : public ::testing::Test {
+ protected:
+  struct Asked {
+    Wanted wanted;
+    AccessTokens::Receive receive;
+  };
+
+  AccessTokens::Options Options() {
+    return {.now = [this] { return now_.load(); },
+            .random =
+                [](std::span<std::uint8_t> octets) {
+                  std::ranges::fill(octets, std::uint8_t{0});
+                  return true;
+                },
+            .buy =
+                [this](const Wanted& wanted, AccessTokens::Receive receive) {
+                  const std::scoped_lock lock(mutex_);
+                  asked_.push_back({wanted, std::move(receive)});
+                },
+            .changed = [this](const std::string& /*client*/, const Status& state) { states_.push_back(!!state); }};
+  }
+
+  void Get(seconds minimum, std::function<bool()> gone = {}, const Wanted& wanted = kOrders) {
+    tokens_.Get(wanted, {.minimum_validity = minimum, .deadline = now_.load() + seconds(10), .gone = std::move(gone)},
+                [this](Result<AccessTokenPtr> token) { got_.push_back(std::move(token)); });
+  }
+
+  void Answer(Purchase purchase) {
+    auto receive = std::move(asked_.back().receive);
+    receive(std::move(purchase));
+  }
+
+  void Pass(milliseconds time) { now_ = now_.load() + time; }
+
+  std::atomic<Instant> now_ = Instant(std::chrono::hours(1));
+  std::mutex mutex_;
+  std::vector<Asked> asked_;
+  std::vector<Result<AccessTokenPtr>> got_;
+  std::vector<bool> states_;
+  AccessTokens tokens_{Options()};
+};
+
+TEST_F(AccessTokensTest, AThousandCallersAtOnceAreOnePurchase) {
+  constexpr int kCallers = 1000;
+  std::atomic<int> served = 0;
+  {
+    std::latch start(8);
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&] {
+        start.arrive_and_wait();
+        for (int call = 0; call < kCallers / 8; ++call) {
+          tokens_.Get(kOrders, {.deadline = now_.load() + seconds(10)},
+                      [&](const Result<AccessTokenPtr>& token) { served += TextOf(token) == "one" ? 1 : 0; });
+        }
+      });
+    }
+  }
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(served, 0);
+  Answer(Token("one"));
+  EXPECT_EQ(served, kCallers);
+}
+
+TEST_F(AccessTokensTest, OtherScopesAndResourcesAreOtherPurchases) {
+  Get(seconds(30));
+  Get(seconds(30), {}, {.client_id = "orders", .scope = "write", .resource = {}});
+  Get(seconds(30), {}, {.client_id = "orders", .scope = "read", .resource = "https://api.example.com"});
+  EXPECT_EQ(asked_.size(), 3U);
+}
+
+TEST_F(AccessTokensTest, NobodyWaitsForTheRenewalAndNobodyGetsLess) {
+  Get(seconds(30));
+  Answer(Token("0"));
+  for (int tick = 1; tick <= 3000 * 200; ++tick) {  // 200 a second for ten lives of a token
+    Pass(milliseconds(5));
+    const auto before = asked_.size();
+    got_.clear();
+    Get(seconds(30));
+    ASSERT_EQ(got_.size(), 1U) << "a caller waits at tick " << tick;
+    ASSERT_TRUE(got_[0]) << got_[0].error().message;
+    ASSERT_GE((*got_[0])->expires - now_.load(), seconds(30));
+    if (asked_.size() > before && asked_.size() % 2 == 0) {
+      Pass(seconds(2));  // the identity server is slow
+    }
+    if (asked_.size() > before) {
+      Answer(Token("next"));
+    }
+  }
+  EXPECT_GE(asked_.size(), 11U);
+  EXPECT_LE(asked_.size(), 15U);
+}
+
+TEST_F(AccessTokensTest, ATokenTooShortForTheAskerIsReplaced) {
+  Get(seconds(30));
+  Answer(Token("old"));
+  Pass(seconds(200));
+  Get(seconds(30));
+  EXPECT_EQ(TextOf(got_.back()), "old");
+  Get(seconds(120));
+  ASSERT_EQ(asked_.size(), 2U);
+  Answer(Token("new"));
+  EXPECT_EQ(TextOf(got_.back()), "new");
+}
+
+TEST_F(AccessTokensTest, TheAskerWhoWantsMoreThanTheServerGrantsIsTold) {
+  Get(seconds(600));
+  Answer(Token("short"));
+  EXPECT_EQ(got_.back().error().code, Code::kFailedPrecondition);
+  Get(seconds(600));
+  EXPECT_EQ(got_.back().error().code, Code::kFailedPrecondition);
+  EXPECT_EQ(asked_.size(), 1U) << "the identity server was asked in vain";
+}
+
+TEST_F(AccessTokensTest, NobodyNoticesThatTheServerIsDownWhileTheTokenIsValid) {
+  Get(seconds(30));
+  Answer(Token("one"));
+  Pass(seconds(235));  // the renewal is due at 240 s
+  std::size_t probes = 0;
+  for (int second = 0; second < 30; ++second) {
+    Pass(seconds(1));
+    for (int call = 0; call < 200; ++call) {
+      Get(seconds(30));
+      ASSERT_EQ(TextOf(got_.back()), "one");
+      if (asked_.size() - 1 > probes) {
+        ++probes;
+        Answer(std::unexpected(Down()));
+      }
+    }
+  }
+  EXPECT_GT(probes, 20U);
+  EXPECT_LE(probes, 30U);
+  EXPECT_EQ(states_, (std::vector{false})) << "one line, not one for each try";
+}
+
+TEST_F(AccessTokensTest, WithoutATokenThereIsOneProbeASecond) {
+  std::size_t probes = 0;
+  for (int step = 0; step < 100; ++step, Pass(milliseconds(100))) {
+    for (const auto* scope : {"read", "write"}) {
+      Get(seconds(30), {}, {.client_id = "orders", .scope = scope, .resource = {}});
+      if (asked_.size() > probes) {
+        ++probes;
+        Answer(std::unexpected(Down()));
+      }
+      ASSERT_EQ(got_.back().error().code, Code::kUnavailable);
+      ASSERT_GT(got_.back().error().retry_delay, milliseconds(0));
+      ASSERT_LE(got_.back().error().retry_delay, seconds(1));
+    }
+  }
+  EXPECT_EQ(probes, 10U);
+  Pass(seconds(1));
+  Get(seconds(30));
+  Answer(Token("back"));
+  EXPECT_EQ(TextOf(got_.back()), "back");
+  EXPECT_EQ(states_, (std::vector{false, true}));
+}
+
+TEST_F(AccessTokensTest, RetryAfterIsHonouredUpToAnHour) {
+  Get(seconds(30));
+  Answer(std::unexpected(Down(seconds(20))));
+  Pass(seconds(19));
+  Get(seconds(30));
+  EXPECT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(got_.back().error().retry_delay, seconds(1));
+  Pass(seconds(1));
+  Get(seconds(30));
+  ASSERT_EQ(asked_.size(), 2U);
+  Answer(std::unexpected(Down(std::chrono::hours(100))));
+  EXPECT_EQ(got_.back().error().retry_delay, std::chrono::hours(1));
+}
+
+TEST_F(AccessTokensTest, RefusedCredentialsAreTriedLessAndLess) {
+  auto refused = Down();
+  refused.by_credentials = true;
+  std::vector<milliseconds> pauses;
+  for (int i = 0; i < 8; ++i) {
+    Get(seconds(30));
+    Answer(std::unexpected(refused));
+    pauses.push_back(got_.back().error().retry_delay);
+    Pass(pauses.back());
+  }
+  EXPECT_EQ(pauses, (std::vector<milliseconds>{seconds(1), seconds(2), seconds(4), seconds(8), seconds(16), seconds(32),
+                                               seconds(60), seconds(60)}));
+}
+
+TEST_F(AccessTokensTest, ARefusedScopeDoesNotPauseTheOthers) {
+  Get(seconds(30), {}, {.client_id = "orders", .scope = "wrong", .resource = {}});
+  auto refused = Down();
+  refused.of_client = false;
+  Answer(std::unexpected(refused));
+  Get(seconds(30));
+  EXPECT_EQ(asked_.size(), 2U);
+}
+
+TEST_F(AccessTokensTest, WaitingCallsLeaveAtTheirDeadlineAndWhenTheirCallerDoes) {
+  bool gone = false;
+  Get(seconds(30), [&gone] { return gone; });
+  Get(seconds(30));
+  tokens_.Sweep();
+  EXPECT_TRUE(got_.empty());
+  gone = true;
+  tokens_.Sweep();
+  ASSERT_EQ(got_.size(), 1U);
+  EXPECT_EQ(got_[0].error().code, Code::kCancelled);
+  Pass(seconds(10));
+  tokens_.Sweep();
+  ASSERT_EQ(got_.size(), 2U);
+  EXPECT_EQ(got_[1].error().code, Code::kDeadlineExceeded);
+  Answer(Token("late"));
+  Get(seconds(30));
+  EXPECT_EQ(TextOf(got_.back()), "late");
+}
+
+TEST_F(AccessTokensTest, AReloadDropsTokensAndWhatIsBeingBought) {
+  Get(seconds(30));
+  tokens_.Forget([](const std::string& client) { return client == "orders"; });
+  ASSERT_EQ(got_.size(), 1U);
+  EXPECT_EQ(got_[0].error().code, Code::kUnavailable);
+  Answer(Token("of the configuration of before"));
+  EXPECT_EQ(tokens_.size(), 0U);
+  Get(seconds(30));
+  EXPECT_EQ(asked_.size(), 2U);
+}
+
+TEST_F(AccessTokensTest, ExpiredTokensAreDropped) {
+  Get(seconds(30));
+  Answer(Token("one"));
+  got_.clear();
+  Pass(seconds(300));
+  tokens_.Sweep();
+  EXPECT_EQ(tokens_.size(), 0U);
+}
+
+TEST_F(AccessTokensTest, TokensAndWaitersAreBounded) {
+  auto options = Options();
+  options.most_tokens = 2;
+  options.most_waiters = 2;
+  AccessTokens few(std::move(options));
+  std::vector<Code> codes;
+  for (const auto* scope : {"a", "b", "c", "a"}) {
+    few.Get({.client_id = "orders", .scope = scope, .resource = {}}, {.deadline = now_.load() + seconds(1)},
+            [&](const Result<AccessTokenPtr>& token) { codes.push_back(token.error().code); });
+  }
+  EXPECT_EQ(codes, (std::vector{Code::kResourceExhausted, Code::kResourceExhausted}));
+  Pass(seconds(1));
+  few.Sweep();
+}
+
+}  // namespace
+}  // namespace assertion::tokens
