@@ -288,6 +288,12 @@ void WarnOfRefusals(const Client& client, const Preset& preset, const std::strin
       std::ranges::find(preset.profile.header, HeaderMember::kX5t) != preset.profile.header.end();
   if (by_thumbprint && !shows(HeaderMember::kX5t) && !shows(HeaderMember::kX5tS256)) {
     warnings.push_back(path + ".header: " + party + " finds the certificate by x5t or x5t#S256 alone");
+  } else if (by_thumbprint) {
+    const bool pss = client.algorithm->padding == Padding::kPss;
+    if (!shows(pss ? HeaderMember::kX5tS256 : HeaderMember::kX5t)) {
+      warnings.push_back(path + ".header: " + party + " finds the certificate of an assertion signed with " +
+                         std::string(client.algorithm->name) + " by " + (pss ? "x5t#S256" : "x5t"));
+    }
   }
   if (client.max_lifetime > preset.max_lifetime) {
     warnings.push_back(path + ".max_lifetime: " + party + " refuses assertions of more than " +

@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kThreads = 4;
 constexpr std::size_t kMostOrders = 1000;
 constexpr std::chrono::seconds kSigningLimit{10};
-constexpr std::string_view kBuyer = "assertiond";  // the caller, in the audit log
+constexpr std::chrono::seconds kExchangeLimit{15};  // a stop waits for it
+constexpr std::string_view kBuyer = "assertiond";   // the caller, in the audit log
 constexpr const char* kAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 constexpr int kTooManyRequests = 429;
@@ -128,7 +129,8 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
     return std::unexpected(OfClient(assertion.error()));
   }
   const auto endpoint = oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
-  auto answer = endpoint ? oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)))
+  auto answer = endpoint ? oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)),
+                                           kExchangeLimit)
                          : std::unexpected(endpoint.error());
   audit::Event event;
   event.name = "BuyAccessToken";

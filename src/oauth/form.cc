@@ -37,13 +37,15 @@ std::string EncodeForm(const FormFields& fields) {
   return form;
 }
 
-Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields) {
+Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields,
+                            std::chrono::milliseconds limit) {
   return Exchange(endpoint.origin, ca_file,
                   {.method = "POST",
                    .path = endpoint.path,
                    .content_type = "application/x-www-form-urlencoded",
                    .body = EncodeForm(fields),
-                   .bearer_token = {}});
+                   .bearer_token = {},
+                   .limit = limit});
 }
 
 }  // namespace assertion::oauth

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@ bool IsUnreserved(char c);
 std::string EncodeForm(const FormFields& fields);
 
 // Posts a form as Exchange does. UNAVAILABLE when no answer came.
-Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields);
+Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields,
+                            std::chrono::milliseconds limit = HttpRequest().limit);
 
 }  // namespace assertion::oauth

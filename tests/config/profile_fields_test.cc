@@ -191,6 +191,10 @@ INSTANTIATE_TEST_SUITE_P(
                           "clients[0].audiences: Microsoft Entra ID will refuse "
                           "\"https://login.microsoftonline.com/common/oauth2/v2.0/token\"; it asks for "
                           "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, of one tenant"},
+        RefusedByTheParty{
+            R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
+                             "audiences": ["https://login.microsoftonline.com/t/oauth2/v2.0/token"], "header": ["x5t#S256"])",
+            "clients[0].header: Microsoft Entra ID finds the certificate of an assertion signed with RS256 by x5t"},
         RefusedByTheParty{R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
                              "audiences": ["https://login.microsoftonline.com/t/oauth2/v2.0/token"], "header": ["x5c"])",
                           "clients[0].header: Microsoft Entra ID finds the certificate by x5t or x5t#S256 alone"},

@@ -3,11 +3,13 @@
 // the answers to the examples; then build the target api-reference.
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
+import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { AssertionService, KeyAdminService } from './caller.mjs';
+import { AccessTokenService, AssertionService, KeyAdminService } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, output, temporaryFolder } from './process.mjs';
@@ -86,15 +88,22 @@ describe('the API reference', () => {
   let authority;
   let deployment;
   let certificates;
+  let identityServer;
 
   before(async () => {
+    // The answer is that of RFC 6749 section 4.4.3.
+    identityServer = http.createServer((request, response) => request.resume().on('end', () => response.end(JSON.stringify(
+      { access_token: '2YotnFZFEjr1zCsicMWpAA', token_type: 'Bearer', expires_in: 3600 })))).listen(0, '127.0.0.1');
+    await once(identityServer, 'listening');
+    const endpoint = `http://127.0.0.1:${identityServer.address().port}/token`;
     authority = await CertificateAuthority.found('example');
     const orders = {
       client_id: 'orders', audiences: ['https://is.example/token'], binding: 'jwks', extra_claims: ['account'],
       imported_keys: true,
       purposes: ['client_assertion', 'dpop', 'request_object'],
     };
-    deployment = await Deployment.start([orders], (folder) => ({
+    const reports = { client_id: 'reports', audiences: [endpoint], tokens: { token_endpoint: endpoint, scopes: ['read', 'write'] } };
+    deployment = await Deployment.start([orders, reports], (folder) => ({
       tls: mutualTls(folder, authority.certificate),
       audit: { checkpoint_lines: 1 },
       two_person_rule: { methods: ['RevokeKey', 'DestroyKey'], window: '1h' },
@@ -111,6 +120,7 @@ describe('the API reference', () => {
   });
 
   after(async () => {
+    identityServer?.close();
     await deployment?.close();
     if (process.env.E2E_RECORD) writeFileSync(EXAMPLES, `${JSON.stringify(examples, null, 2)}\n`);
   });
@@ -150,6 +160,9 @@ describe('the API reference', () => {
       await new Deadline(30, 'a checkpoint of the audit log').until(async () =>
         JSON.parse(await deployment.ctl('audit', 'head', '--json')).checkpoint_sequence > 0);
     },
+    async GetAccessToken() {
+      await deployment.generateKey('reports');
+    },
     // A token that is restored from a backup.
     async AcceptLedger() {
       const tokens = path.join(deployment.folder, 'tokens');
@@ -166,7 +179,7 @@ describe('the API reference', () => {
   };
 
   it('has an example of every method', () => {
-    const methods = [AssertionService, KeyAdminService].flatMap((Service) => Object.keys(Service.service));
+    const methods = [AccessTokenService, AssertionService, KeyAdminService].flatMap((Service) => Object.keys(Service.service));
     assert.deepEqual([...new Set(examples.map(({ method }) => method))].sort(), methods.sort());
   });
 

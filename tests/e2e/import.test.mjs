@@ -60,6 +60,9 @@ describe('key import', () => {
     const key = await importKey('github', pem);
     assert.equal(key.origin, 'imported');
     assert.equal(key.state, 'signing', 'a first key signs at once');
+    const diagnosis = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    assert.match(diagnosis.stdout, /client github: CKA_LOCAL false: does not count, the key was imported/);
+    assert.doesNotMatch(diagnosis.stdout, /wrong +client github: CKA_/);
     for (let turn = 0; turn < 2; ++turn) {
       assert.equal(await verify(), key.kid);
       const report = path.join(deployment.folder, 'evidence');

@@ -33,17 +33,19 @@ std::string ClockText(Time now) {
   return Rfc3339(now) + (synchronised ? ", synchronised" : ", the kernel does not know of any synchronisation");
 }
 
-void DiagnoseAttributes(const TokenKey& key, const std::string& name, std::vector<Finding>& findings) {
+void DiagnoseAttributes(const TokenKey& key, bool imported, const std::string& name, std::vector<Finding>& findings) {
   for (const auto& attribute : key.attributes) {
     const std::string shown = !attribute.value ? "not shown by the token" : *attribute.value ? "true" : "false";
+    const bool counts = !imported || std::ranges::find(kBirthAttributes, attribute.name) == kBirthAttributes.end();
     findings.push_back(
         {.name = name,
-         .ok = attribute.ok(),
+         .ok = !counts || attribute.ok(),
          .text = std::string(attribute.name) + " " + shown +
-                 (attribute.IsOnlyAccepted() ? ": not vouched for, the operator accepts it (accept_unshown)"
-                  : attribute.ok()           ? ""
-                  : *attribute.required      ? ": must be true"
-                                             : ": must be false")});
+                 (!counts                      ? ": does not count, the key was imported"
+                  : attribute.IsOnlyAccepted() ? ": not vouched for, the operator accepts it (accept_unshown)"
+                  : attribute.ok()             ? ""
+                  : *attribute.required        ? ": must be true"
+                                               : ": must be false")});
   }
 }
 
@@ -262,10 +264,10 @@ void DiagnoseProvider(const DiagnosedHsm& hsm, const SigningKey* key, const std:
   findings.push_back({.name = name, .ok = true, .text = "pkcs11-provider " + text});
 }
 
-std::set<Bytes> AdoptedIn(const KeyRing& ring, const std::string& client_id) {
+std::vector<KeyRecord> RecordsIn(const KeyRing& ring, const std::string& client_id) {
   const auto snapshot = ring.Snapshot();
   const auto keys = snapshot->find(client_id);
-  return keys == snapshot->end() ? std::set<Bytes>() : AdoptedIds(ScheduleOf(keys->second));
+  return keys == snapshot->end() ? std::vector<KeyRecord>() : ScheduleOf(keys->second);
 }
 
 // `first` is the first HSM, which has the original of each copied key; null: `hsm` is the first.
@@ -294,9 +296,12 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
                (token.Supports(algorithm) ? "makes keys for it and signs with " + token.MechanismOf(algorithm)
                                           : "lacks the mechanism; choose another algorithm")});
   const auto ring = KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets);
-  const auto contents = token.Read({client.client_id}, ring ? AdoptedIn(**ring, client.client_id) : std::set<Bytes>());
+  const auto records = ring ? RecordsIn(**ring, client.client_id) : std::vector<KeyRecord>();
+  const auto contents = token.Read({client.client_id}, AdoptedIds(records));
   for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
-    DiagnoseAttributes(contents->keys[i], name, findings);
+    const auto& key = contents->keys[i];
+    const auto record = std::ranges::find(records, key.id, &KeyRecord::id);
+    DiagnoseAttributes(key, record != records.end() && record->origin == KeyOrigin::kImported, name, findings);
   }
   const auto key = ring ? (*ring)->SigningKeyOf(client.client_id) : std::unexpected(ring.error());
   if (ring) {
