@@ -33,6 +33,7 @@ describe('access tokens', () => {
       const chunks = [];
       request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
         forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
+        standIn.emit('form');
         await held;
         const [status, body, headers] = answer;
         response.writeHead(status, headers).end(JSON.stringify(body));
@@ -87,7 +88,7 @@ describe('access tokens', () => {
     const callers = Array.from({ length: 20 }, () => new Caller(AccessTokenService, deployment.socket));
     const calls = callers.flatMap((one) => Array.from({ length: 50 }, () => one.call('GetAccessToken', { client_id: 'many' })));
     const others = Promise.all(calls);
-    while (forms.length === 0) await once(standIn, 'request');
+    while (forms.length === 0) await once(standIn, 'form');
     release();
     const tokens = new Set((await others).map(({ access_token }) => access_token));
     for (const one of callers) one.close();
