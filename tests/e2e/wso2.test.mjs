@@ -268,7 +268,7 @@ describe('wso2 publish', () => {
     secure.tokens.add(deployment.token);
     const id = await secure.add('orders');
     const to = { '--base-url': secure.origin, '--application': id };
-    await refusal(4, /no answer/, to);
+    await refusal(4, /TLS with .*self-signed/, to);
     assert.deepEqual(secure.requests, []);
     const caFile = path.join(deployment.folder, 'ca.pem');
     writeFileSync(caFile, secure.certificate.cert);
