@@ -92,6 +92,7 @@ class Signals {
   // Starts a command with the signals as they were. 0: it cannot be started.
   pid_t Start(const std::vector<std::string>& command) const {
     std::vector<char*> words;
+    words.reserve(command.size() + 1);
     for (const auto& word : command) {
       words.push_back(const_cast<char*>(word.c_str()));  // posix_spawnp leaves them alone
     }
