@@ -161,9 +161,12 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
   if (const auto recorded = Record(event); !recorded) {
     return std::unexpected(OfClient(recorded.error()));
   }
+  if (token->scope.empty()) {
+    token->scope = wanted.scope;  // RFC 6749 section 5.1
+  }
   return tokens::Bought{.token = std::move(token->access_token),
                         .type = std::move(token->token_type),
-                        .scope = token->scope.empty() ? wanted.scope : std::move(token->scope),
+                        .scope = std::move(token->scope),
                         .lifetime = token->expires_in};
 }
 
