@@ -36,6 +36,6 @@ struct CheckedIdToken {
 
 // Checks the token, which was issued just now, with the provider's JWK Set. Goes on after a failed check, so that all
 // that is wrong is told at once. alg must be asymmetric and one that assertiond knows: "none" and HS256 are refused.
-CheckedIdToken CheckIdToken(std::string_view token, const nlohmann::json& jwks, const ExpectedIdToken& expected);
+CheckedIdToken CheckIdToken(std::string_view text, const nlohmann::json& jwks, const ExpectedIdToken& expected);
 
 }  // namespace assertion::oauth
