@@ -55,7 +55,7 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
                    now + kProbe, now));
       } else {
         ++waiting_;
-        entry.waiters.push_back({.ask = std::move(ask), .done = std::move(done)});
+        entry.waiters.push_back({.ask = std::move(ask), .done = std::exchange(done, {})});
         if (may_buy) {
           Begin(wanted, entry, now, calls);
         }
