@@ -120,13 +120,19 @@ void AttachedHsm::Watch(Watchers watchers) {
                      MeasureSessions();
                      refreshed(status);
                    });
-  const auto changed = [this, changed = std::move(watchers.changed)](const Status& signs) {
-    if (signs) {
-      keys_->RefreshSoon();  // one that met the failing token may have refused its keys
+  auto changed = [this, changed = std::move(watchers.changed),
+                  lost_at = std::optional<std::chrono::steady_clock::time_point>()](const Status& signs) mutable {
+    constexpr std::chrono::seconds kUnnoticed{1};  // the longest that a loss goes unnoticed
+    if (!signs) {
+      lost_at = lost_at.value_or(std::chrono::steady_clock::now());
+    } else if (lost_at) {
+      keys_->RepeatRefresh(*lost_at - kUnnoticed);
+      lost_at.reset();
     }
     changed(signs);
   };
-  recovery_.emplace(*token_, *keys_, *queue_, changed, std::move(watchers.hung), std::move(watchers.may_reload));
+  recovery_.emplace(*token_, *keys_, *queue_, std::move(changed), std::move(watchers.hung),
+                    std::move(watchers.may_reload));
 }
 
 // Once for each attribute, and for each type of key.

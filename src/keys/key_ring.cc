@@ -362,15 +362,19 @@ void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(c
 // False: stop.
 bool KeyRing::WaitUntilDue(const std::stop_token& stop, std::chrono::milliseconds interval) {
   MutexLock lock(waiting_);
+  if (std::exchange(refreshes_, false)) {
+    refreshed_at_ = std::chrono::steady_clock::now();
+  }
   woken_.wait_for(lock, stop, interval, [this]() REQUIRES(waiting_) { return due_; });
   due_ = false;
+  refreshes_ = true;
   return !stop.stop_requested();
 }
 
-void KeyRing::RefreshSoon() {
+void KeyRing::RepeatRefresh(std::chrono::steady_clock::time_point since) {
   {
     const MutexLock lock(waiting_);
-    due_ = true;
+    due_ = due_ || refreshes_ || refreshed_at_ >= since;
   }
   woken_.notify_all();
 }

@@ -80,10 +80,11 @@ class KeyRing {
   // The highest version of the client's ledger that was seen, by this process or before it; 0: none.
   std::int64_t SeenVersionOf(std::string_view client_id) const;
 
-  // Refreshes after each interval, and after RefreshSoon, until the ring is gone. Reports how each refresh went.
+  // Refreshes after each interval, and after RepeatRefresh, until the ring is gone. Reports how each refresh went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
-  // Wakes KeepFresh without waiting for it: a refresh while the token was failing may have found its keys unfit.
-  void RefreshSoon();
+  // Has KeepFresh refresh at once if it has refreshed since then: while the token was failing it may have found keys
+  // unfit that are fit.
+  void RepeatRefresh(std::chrono::steady_clock::time_point since);
   void StopRefreshing() { refresher_ = {}; }
 
   // The key that signs now. FAILED_PRECONDITION when the client has none, it has a flaw, or its certificate has expired
@@ -182,7 +183,9 @@ class KeyRing {
   Mutex waiting_;
   std::condition_variable_any woken_;
   bool due_ GUARDED_BY(waiting_) = false;
-  std::jthread refresher_;  // ends first
+  bool refreshes_ GUARDED_BY(waiting_) = false;                              // KeepFresh, now
+  std::chrono::steady_clock::time_point refreshed_at_ GUARDED_BY(waiting_);  // by KeepFresh
+  std::jthread refresher_;                                                   // ends first
 };
 
 }  // namespace assertion

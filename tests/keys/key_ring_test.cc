@@ -36,7 +36,7 @@ TEST_F(KeyRingTest, ARefreshThatIsDueDoesNotWaitForTheInterval) {
     }
   });
   Replica(hsm_.token(), *certifier_, clients_, now_).Generate("orders");
-  ring->RefreshSoon();
+  ring->RepeatRefresh({});
   EXPECT_TRUE(first.get_future().get());
   EXPECT_TRUE(ring->SigningKeyOf("orders"));
   ring->StopRefreshing();
