@@ -124,7 +124,7 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
                                      .detail = {}}));
   }
   const auto& source = *(*client)->tokens;
-  auto assertion = NewAssertion(**client);
+  auto assertion = NewAssertion(*policy, **client);
   if (!assertion) {
     return std::unexpected(OfClient(assertion.error()));
   }
@@ -171,10 +171,10 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
 }
 
 // The way of every assertion: policy, HSM, audit line.
-Result<std::string> TokenBuyer::NewAssertion(const Client& client) const {
-  ASSIGN_OR_RETURN(auto claims,
-                   policy_.load()->ApproveTrial(
-                       {.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}}));
+Result<std::string> TokenBuyer::NewAssertion(const Policy& policy, const Client& client) const {
+  ASSIGN_OR_RETURN(
+      auto claims,
+      policy.ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}}));
   audit::Event event;
   event.name = "CreateAssertion";
   event.caller = kBuyer;

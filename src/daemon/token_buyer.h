@@ -22,7 +22,6 @@ namespace assertion {
 // sends it, records what came back. All arguments must outlive it.
 class TokenBuyer {
  public:
-  // `audit` null, or null after SetLog: nothing is recorded.
   TokenBuyer(const CurrentPolicy& policy, const HsmGroup& hsms) : policy_(policy), hsms_(hsms) {}
 
   // Stops.
@@ -30,6 +29,7 @@ class TokenBuyer {
   TokenBuyer(const TokenBuyer&) = delete;
   TokenBuyer& operator=(const TokenBuyer&) = delete;
 
+  // `audit` null: nothing is recorded.
   void Start(audit::Log* audit);
 
   // As AccessTokens::Options::buy.
@@ -46,7 +46,7 @@ class TokenBuyer {
 
   void Work();
   tokens::Purchase BuyOne(const tokens::Wanted& wanted) const;
-  Result<std::string> NewAssertion(const Client& client) const;
+  Result<std::string> NewAssertion(const Policy& policy, const Client& client) const;
   Status Record(const audit::Event& event) const;
 
   const CurrentPolicy& policy_;

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
+
+#include "oauth/token_answer.h"
 
 namespace assertion::cli {
 namespace {
@@ -31,12 +32,9 @@ constexpr std::array<Advice, 7> kAdvice = {{
 std::string AdviceFor(const oauth::HttpAnswer& answer) {
   constexpr int kNotFound = 404;
   constexpr int kServerError = 500;
-  const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-  if (body.is_object() && body.contains("error") && body["error"].is_string()) {
-    const auto* advice = std::ranges::find(kAdvice, body["error"].get_ref<const std::string&>(), &Advice::error);
-    if (advice != kAdvice.end()) {
-      return advice->next;
-    }
+  const auto* const advice = std::ranges::find(kAdvice, oauth::ErrorOf(answer), &Advice::error);
+  if (advice != kAdvice.end()) {
+    return advice->next;
   }
   if (answer.status == kNotFound) {
     return "check the path of the endpoint's URL";
