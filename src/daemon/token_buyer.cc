@@ -8,6 +8,7 @@
 
 #include "oauth/form.h"
 #include "oauth/token_answer.h"
+#include "service/message.h"
 
 namespace assertion {
 namespace {
@@ -17,7 +18,6 @@ constexpr std::size_t kMostOrders = 1000;
 constexpr std::chrono::seconds kSigningLimit{10};
 constexpr std::chrono::seconds kExchangeLimit{15};  // a stop waits for it
 constexpr std::string_view kBuyer = "assertiond";   // the caller, in the audit log
-constexpr const char* kAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 constexpr int kTooManyRequests = 429;
 constexpr int kServerError = 500;
@@ -31,7 +31,7 @@ oauth::FormFields Form(const Client& client, const tokens::Wanted& wanted, std::
   } else {
     form = {{"grant_type", "client_credentials"},
             {"client_id", client.client_id},
-            {"client_assertion_type", kAssertionType},
+            {"client_assertion_type", service::kClientAssertionType},
             {"client_assertion", std::move(assertion)}};
   }
   form.emplace_back("scope", wanted.scope);
