@@ -55,18 +55,21 @@ build_go_peer() {
   go_peer=$go/go_peer
 }
 
-# start_before: an older assertiond on the same token, for the next measurement.
+# start_before CLIENT=ALGORITHM...: an older assertiond, for the next measurement. Its token and folder are its own: an
+# older build cannot read a newer ledger.
 start_before() {
   [ -n "$before" ] || return 0
-  rm -rf "$work/before"
-  mkdir -m 700 "$work/before"
-  sed -e "s|\"listen\": \"unix:[^\"]*\"|\"listen\": \"unix:$work/before.sock\"|" \
-    -e "s|\"state_directory\": \"[^\"]*\"|\"state_directory\": \"$work/before\"|" "$work/assertiond.json" >"$work/before.json"
-  : >"$work/before.log"
-  "$before/assertiond" --config "$work/before.json" >"$work/before.log" 2>&1 </dev/null &
+  local work=$work/before SOFTHSM2_CONF ASSERTIOND_SERVER client
+  rm -rf "$work"
+  mkdir -m 700 "$work"
+  new_token old
+  write_config "$@"
+  : >"$work/assertiond.log"
+  "$before/assertiond" --config "$work/assertiond.json" >"$work/assertiond.log" 2>&1 </dev/null &
   beside+=($!)
-  await $! "$work/before.log" 'serving on unix:'
-  peers+=(--peer "before=unix:$work/before.sock,$!")
+  await $! "$work/assertiond.log" 'serving on unix:'
+  for client in "$@"; do "$before/assertionctl" key generate --client-id "${client%%=*}" >>"$work/key.log"; done
+  peers+=(--peer "before=unix:$work/assertiond.sock,${beside[-1]}")
 }
 start_go() {   # CLIENTS
   [ -n "$go_peer" ] || return 0
@@ -91,7 +94,7 @@ write_config rs256=RS256 es256=ES256
 start_server
 for client in rs256 es256; do "$bin/assertionctl" key generate --client-id "$client" >>"$work/key.log"; done
 peers=()
-start_before
+start_before rs256=RS256 es256=ES256
 start_go rs256,es256
 "$bin/bare_server" "unix:$work/bare.sock" >"$work/bare.log" 2>&1 </dev/null &
 beside+=($!)
@@ -107,7 +110,7 @@ write_config rs256=RS256
 start_server
 "$bin/assertionctl" key generate --client-id rs256 >>"$work/key.log"
 peers=()
-start_before
+start_before rs256=RS256
 bench instant --client-id rs256 --raw 2 --unary 64 --stream 64 --latency-for 0
 unset INSTANT_HSM_MODULE
 
