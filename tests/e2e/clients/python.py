@@ -1,12 +1,10 @@
-"""Uses assertiond_client as a program would; clients_python.test.mjs runs it. usage: clients_python.py VERB [ARGUMENT...]
-
-Each verb prints one JSON value, or fails with AssertiondError as CODE.
-"""
+"""Uses assertiond_client as a program would: ../client_contract.mjs describes the verbs."""
 import json
 import os
 import sys
 import time
 
+import grpc
 from assertiond_client import AssertiondError, Client
 
 SERVER = os.environ["ASSERTIOND_SERVER"]
@@ -26,7 +24,6 @@ def stream(count):
 
 
 def rate(calls, timeout):
-    """Calls faster than the caller's rate allows, with time for the retries that this takes, or without."""
     started = time.monotonic()
     with Client(SERVER, timeout=float(timeout)) as client:
         for _ in range(int(calls)):
@@ -35,7 +32,6 @@ def rate(calls, timeout):
 
 
 def restart():
-    """Calls, waits for the test to restart the server, and calls again: once alone and once on the stream."""
     with Client(SERVER, timeout=20) as client, client.stream() as stream:
         before = [client.create_assertion("orders").jti, stream.submit("orders").result(timeout=20).jti]
         print("called", flush=True)
@@ -54,8 +50,32 @@ def down(timeout):
     return {}
 
 
+def token():
+    with Client(SERVER) as client:
+        first, second = client.get_access_token("orders"), client.get_access_token("orders")
+    return {"type": first.token_type, "same": first.access_token == second.access_token,
+            "validFor": first.expires_at.ToSeconds() - time.time()}
+
+
+def misuse():
+    messages = {}
+    for name, server, timeout in (("plaintext", "localhost:1", 5), ("timeout", SERVER, 0)):
+        try:
+            Client(server, timeout=timeout)
+        except ValueError as error:
+            messages[name] = str(error)
+    return messages
+
+
+def tls(address, *files):
+    ca, certificate, key = (open(file, "rb").read() for file in files)
+    with Client(address, credentials=grpc.ssl_channel_credentials(ca, key, certificate)) as client:
+        return {"jti": client.create_assertion("orders").jti}
+
+
+VERBS = {"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token, "misuse": misuse, "tls": tls}
 verb, *arguments = sys.argv[1:]
 try:
-    print(json.dumps({"stream": stream, "rate": rate, "restart": restart, "down": down}[verb](*arguments)))
+    print(json.dumps(VERBS[verb](*arguments)))
 except AssertiondError as error:
     sys.exit(f"{error.code.name}, retry after {error.retry_after}")
