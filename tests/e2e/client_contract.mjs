@@ -3,7 +3,8 @@
 // The package's test file installs it, with a program that uses it as a team would: PROGRAM VERB [ARGUMENT...], with
 // $ASSERTIOND_SERVER. Each verb prints one JSON value. A call that fails ends the program with status 1 and
 // "CODE, retry after SECONDS" on standard error.
-//   stream COUNT   COUNT requests on one stream, every tenth for the client foreign: { jtis, refused: [[index, code]] }
+//   stream COUNT   COUNT requests on one stream with 60 s each, every tenth for the client foreign:
+//                  { jtis, refused: [[index, code]] }
 //   rate CALLS S   CALLS calls, each with S seconds: { seconds }
 //   restart        a call and a request on a stream; prints "called"; reads a line; both again: { jtis }
 //   down S         one call with S seconds, which fails: { code, retryable, seconds }

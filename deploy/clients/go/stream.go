@@ -13,7 +13,10 @@ import (
 	"assertiond/client/internal/wire"
 )
 
-const inFlight = 256 // what the server takes on one stream
+const (
+	inFlight    = 256              // what the server takes on one stream
+	longestWait = 30 * time.Second // what the server lets a request wait
+)
 
 var errClosed = errors.New("assertiond: the stream is closed")
 
@@ -190,7 +193,7 @@ func (s *Stream) attempt(ctx context.Context, request *CreateAssertionRequest) (
 		return nil, ctx.Err()
 	}
 	deadline, _ := ctx.Deadline()
-	left := time.Until(deadline)
+	left := shorter(time.Until(deadline), longestWait)
 	if left <= 0 {
 		<-s.places
 		return nil, context.DeadlineExceeded

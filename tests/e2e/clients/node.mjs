@@ -25,7 +25,7 @@ function messageOf(action) {
 
 const verbs = {
   async stream(count) {
-    const client = new Client(SERVER, { timeoutMs: 30_000 });
+    const client = new Client(SERVER, { timeoutMs: 60_000 });
     const stream = client.stream();
     const answers = await Promise.allSettled(Array.from({ length: Number(count) },
       (_, i) => stream.submit({ clientId: i % 10 === 0 ? 'foreign' : 'orders' })));

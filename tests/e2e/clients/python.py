@@ -11,7 +11,7 @@ SERVER = os.environ["ASSERTIOND_SERVER"]
 
 
 def stream(count):
-    with Client(SERVER) as client, client.stream() as stream:
+    with Client(SERVER, timeout=60) as client, client.stream() as stream:
         # Every tenth one is refused, so that a reply given to the wrong request shows.
         futures = [stream.submit("foreign" if i % 10 == 0 else "orders") for i in range(int(count))]
         jtis, refused = set(), []

@@ -4,6 +4,7 @@ import { checkTimeout, retrying } from './retries.js';
 import { checkRequest, duration, methods } from './wire.js';
 
 const IN_FLIGHT = 256;  // what the server takes on one stream
+const LONGEST_MS = 30_000;  // what the server lets a request wait
 const late = (what) => new AssertiondError('DEADLINE_EXCEEDED', what);
 
 // One call of CreateAssertions and the answers that it owes.
@@ -112,7 +113,7 @@ export class AssertionStream {
       // The server keeps the time too. This timer is for a server that does not answer at all.
       const remaining = Math.max(1, deadline - performance.now());
       const timer = setTimeout(() => reject(late('assertiond did not answer in time')), remaining);
-      this.#send({ tag: ++this.#tag, assertion, timeout: duration(remaining) }, (error, reply) => {
+      this.#send({ tag: ++this.#tag, assertion, timeout: duration(Math.min(remaining, LONGEST_MS)) }, (error, reply) => {
         clearTimeout(timer);
         if (error) reject(error); else resolve(reply);
       });

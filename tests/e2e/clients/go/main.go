@@ -51,7 +51,7 @@ func codeOf(err error) string {
 }
 
 func stream(arguments []string) object {
-	client := dial("30")
+	client := dial("60")
 	defer client.Close()
 	stream := client.Stream()
 	var (
