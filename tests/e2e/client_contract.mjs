@@ -5,18 +5,19 @@
 // "CODE, retry after SECONDS" on standard error.
 //   stream COUNT   COUNT requests on one stream with 60 s each, every tenth for the client foreign:
 //                  { jtis, refused: [[index, code]] }
-//   rate CALLS S   CALLS calls, each with S seconds: { seconds }
+//   rate CALLS S   CALLS calls, the first with 20 s, the others with S seconds: { seconds }
 //   restart        a call and a request on a stream; prints "called"; reads a line; both again: { jtis }
 //   down S         one call with S seconds, which fails: { code, retryable, seconds }
 //   token          GetAccessToken twice: { type, same, validFor }, validFor in seconds
 //   misuse         what is refused before anything is sent: { plaintext, timeout }, each a message
-//   tls ADDRESS CA CERTIFICATE KEY   one call over mutual TLS, with files of PEM: { jti }
+//   tls ADDRESS S CA CERTIFICATE KEY   one call with S seconds over mutual TLS, with files of PEM: { jti }
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import tls from 'node:tls';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
@@ -161,22 +162,49 @@ export function describeClient(name, install, more = () => {}) {
       assert.match(timeout, /must be a positive/);
     });
 
-    it('calls over mutual TLS', async () => {
-      const file = (kind, text) => {
-        const named = path.join(authority.folder, `${name}-${kind}.pem`);
-        writeFileSync(named, text, { mode: 0o600 });
-        return named;
-      };
-      const { cert, key } = await authority.identity(`DNS:${BACKEND}`);
-      const own = [file('certificate', cert), file('key', key)];
-      const address = `localhost:${deployment.tlsPort}`;
-      const { jti } = await program({}, 'tls', address, file('ca', authority.certificate), ...own);
-      assert.match(jti, /^[0-9a-f-]{36}$/);
-      // A server of another authority gets nothing.
-      const other = await CertificateAuthority.found('another');
-      const { status, stderr } = await runIn({}, installed.program, 'tls', address, file('other', other.certificate), ...own);
-      assert.match(stderr, /^UNAVAILABLE/m);  // grpcio logs the handshake, too
-      assert.equal(status, 1);
+    describe('over mutual TLS', () => {
+      let files;
+      let imposter;
+
+      before(async () => {
+        const file = (kind, text) => {
+          const named = path.join(authority.folder, `${kind}.pem`);
+          writeFileSync(named, text, { mode: 0o600 });
+          return named;
+        };
+        const other = await authority.identity('DNS:other.example.org');
+        const own = await authority.identity(`DNS:${BACKEND}`);
+        const stranger = await CertificateAuthority.found('stranger');
+        files = { ca: file('trusted', authority.certificate), stranger: file('stranger', stranger.certificate),
+          own: [file('certificate', own.cert), file('private', own.key)] };
+        imposter = tls.createServer({ ...other, ALPNProtocols: ['h2'] }).listen(0, '127.0.0.1');
+        imposter.on('tlsClientError', () => {});
+        await once(imposter, 'listening');
+      });
+
+      after(() => imposter?.close());
+
+      it('calls a server of its authority', async () => {
+        const { jti } = await program({}, 'tls', `localhost:${deployment.tlsPort}`, '20', files.ca, ...files.own);
+        assert.match(jti, /^[0-9a-f-]{36}$/);
+      });
+
+      it('refuses a server of another authority', async () => {
+        const { status, stderr } = await runIn({}, installed.program,
+          'tls', `localhost:${deployment.tlsPort}`, '1', files.stranger, ...files.own);
+        assert.match(stderr, /^(UNAVAILABLE|DEADLINE_EXCEEDED), /m);
+        assert.equal(status, 1);
+      });
+
+      it('refuses a server whose certificate has another name', async () => {
+        let accepted = 0;
+        imposter.on('secureConnection', (socket) => socket.on('data', () => { accepted += 1; }));
+        const { status, stderr } = await runIn({}, installed.program,
+          'tls', `localhost:${imposter.address().port}`, '1', files.ca, ...files.own);
+        assert.match(stderr, /^(UNAVAILABLE|DEADLINE_EXCEEDED), /m);
+        assert.equal(status, 1);
+        assert.equal(accepted, 0);
+      });
     });
 
     more({ program: (...options) => program({}, ...options), installed, provider: () => provider, runIn });

@@ -37,9 +37,12 @@ func or[T any](value T, err error) T {
 	return value
 }
 
-func dial(seconds string) *assertiond.Client {
-	timeout := or(strconv.ParseFloat(seconds, 64))
-	return or(assertiond.Dial(server, assertiond.Options{Timeout: time.Duration(timeout * float64(time.Second))}))
+func seconds(text string) time.Duration {
+	return time.Duration(or(strconv.ParseFloat(text, 64)) * float64(time.Second))
+}
+
+func dial(timeout string) *assertiond.Client {
+	return or(assertiond.Dial(server, assertiond.Options{Timeout: seconds(timeout)}))
 }
 
 func codeOf(err error) string {
@@ -84,11 +87,14 @@ func stream(arguments []string) object {
 }
 
 func rate(arguments []string) object {
-	client := dial(arguments[1])
+	client := dial("20")
 	defer client.Close()
 	started := time.Now()
-	for i := 0; i < or(strconv.Atoi(arguments[0])); i++ {
-		or(client.CreateAssertion(always, orders))
+	or(client.CreateAssertion(always, orders))
+	for i := 1; i < or(strconv.Atoi(arguments[0])); i++ {
+		ctx, cancel := context.WithTimeout(always, seconds(arguments[1]))
+		or(client.CreateAssertion(ctx, orders))
+		cancel()
 	}
 	return object{"seconds": time.Since(started).Seconds()}
 }
@@ -140,10 +146,10 @@ func misuse([]string) object {
 
 func overTLS(arguments []string) object {
 	authorities := x509.NewCertPool()
-	authorities.AppendCertsFromPEM(or(ioutil.ReadFile(arguments[1])))
-	identity := or(tls.LoadX509KeyPair(arguments[2], arguments[3]))
-	client := or(assertiond.Dial(arguments[0],
-		assertiond.Options{TLS: &tls.Config{RootCAs: authorities, Certificates: []tls.Certificate{identity}}}))
+	authorities.AppendCertsFromPEM(or(ioutil.ReadFile(arguments[2])))
+	identity := or(tls.LoadX509KeyPair(arguments[3], arguments[4]))
+	config := &tls.Config{RootCAs: authorities, Certificates: []tls.Certificate{identity}}
+	client := or(assertiond.Dial(arguments[0], assertiond.Options{TLS: config, Timeout: seconds(arguments[1])}))
 	defer client.Close()
 	return object{"jti": or(client.CreateAssertion(always, orders)).Jti}
 }
