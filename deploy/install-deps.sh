@@ -29,7 +29,7 @@ test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clan
   p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
   mmdebstrap systemd-container groff-base chromium "${go[@]}"
-  openjdk-17-jdk-headless protobuf-compiler-grpc-java-plugin libgrpc-java libprotobuf-java libperfmark-java libnetty-java
+  protobuf-compiler-grpc-java-plugin libgrpc-java libprotobuf-java libperfmark-java libnetty-java
   libnetty-tcnative-java libguava-java)
 bench=("${go[@]}" golang-github-thalesignite-crypto11-dev)
 
@@ -41,9 +41,10 @@ for set in "$@"; do
     package) wanted+=("${package[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
     test) wanted+=("${test[@]}")
-      # By command, not by package: other repositories ship npm inside their nodejs.
+      # By command, not by package: other repositories ship npm inside their nodejs, and any JDK does.
       command -v node >/dev/null || wanted+=(nodejs)
-      command -v npm >/dev/null || wanted+=(npm) ;;
+      command -v npm >/dev/null || wanted+=(npm)
+      command -v javac >/dev/null || wanted+=(default-jdk-headless) ;;
     -h|--help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
