@@ -6,6 +6,7 @@
 //   stream COUNT   COUNT requests on one stream with 60 s each, every tenth for the client foreign:
 //                  { jtis, refused: [[index, code]] }
 //   rate CALLS S   CALLS calls, the first with 20 s, the others with S seconds: { seconds }
+//   patience CALLS S   CALLS requests at once on a stream, each with S seconds: { seconds }
 //   restart        a call and a request on a stream; prints "called"; reads a line; both again: { jtis }
 //   down S         one call with S seconds, which fails: { code, retryable, seconds }
 //   token          GetAccessToken twice: { type, same, validFor }, validFor in seconds
@@ -25,8 +26,9 @@ import { startRegistered } from './registered_client.mjs';
 
 const BACKEND = 'backend.example.org';
 
-// install(folder): returns { program, examples: { NAME: COMMAND }, variables }. A command is a list. examples buy a token:
-// they take CLIENT_ID TOKEN_ENDPOINT. more(context): further tests of this package alone.
+// install(folder): returns { program, examples: { NAME: COMMAND }, variables, streamRepeats }. A command is a list. examples
+// buy a token: they take CLIENT_ID TOKEN_ENDPOINT. streamRepeats is false where a stream's requests are not repeated.
+// more(context): further tests of this package alone.
 export function describeClient(name, install, more = () => {}) {
   describe(`the ${name} package`, () => {
     let provider;
@@ -117,6 +119,10 @@ export function describeClient(name, install, more = () => {}) {
         await limited.generateKey('orders');
         const { seconds } = await program(limited.environment, 'rate', '4', '20');
         assert.ok(seconds >= 1.4, `4 calls at 2 a second took ${seconds} s`);
+        if (installed.streamRepeats !== false) {
+          const stream = await program(limited.environment, 'patience', '4', '20');
+          assert.ok(stream.seconds >= 1.4, `4 requests on a stream at 2 a second took ${stream.seconds} s`);
+        }
         const hasty = await runIn(limited.environment, installed.program, 'rate', '4', '0.2');
         assert.match(hasty.stderr, /^RESOURCE_EXHAUSTED, retry after 0\.\d+/);
         assert.equal(hasty.status, 1, hasty.stdout);

@@ -20,6 +20,7 @@ async function install(folder) {
     program: [PYTHON, PROGRAM],
     examples: { 'buy_token.py': [PYTHON, path.join(PACKAGE, 'examples/buy_token.py')] },
     variables: { PYTHONPATH: modules },
+    streamRepeats: false,
   };
 }
 

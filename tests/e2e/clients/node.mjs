@@ -50,6 +50,19 @@ const verbs = {
     return { seconds: seconds(started) };
   },
 
+  async patience(calls, timeout) {
+    const client = new Client(SERVER, { timeoutMs: Number(timeout) * 1000 });
+    const stream = client.stream();
+    const started = performance.now();
+    try {
+      await Promise.all(Array.from({ length: Number(calls) }, () => stream.submit(orders)));
+      return { seconds: seconds(started) };
+    } finally {
+      await stream.close();
+      client.close();
+    }
+  },
+
   async restart() {
     const client = new Client(SERVER, { timeoutMs: 20_000 });
     const stream = client.stream();

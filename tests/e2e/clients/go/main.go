@@ -99,6 +99,26 @@ func rate(arguments []string) object {
 	return object{"seconds": time.Since(started).Seconds()}
 }
 
+func patience(arguments []string) object {
+	client := dial(arguments[1])
+	defer client.Close()
+	stream := client.Stream()
+	count := or(strconv.Atoi(arguments[0]))
+	failures := make(chan error, count)
+	started := time.Now()
+	for i := 0; i < count; i++ {
+		go func() {
+			_, err := stream.Submit(always, orders)
+			failures <- err
+		}()
+	}
+	for i := 0; i < count; i++ {
+		or(0, <-failures)
+	}
+	stream.Close()
+	return object{"seconds": time.Since(started).Seconds()}
+}
+
 func restart([]string) object {
 	client := dial("20")
 	defer client.Close()
@@ -196,7 +216,7 @@ func main() {
 			panic(caught)
 		}
 	}()
-	verbs := map[string]func([]string) object{"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token,
+	verbs := map[string]func([]string) object{"stream": stream, "rate": rate, "patience": patience, "restart": restart, "down": down, "token": token,
 		"misuse": misuse, "tls": overTLS, "abandoned": abandoned}
 	fmt.Println(string(or(json.Marshal(verbs[os.Args[1]](os.Args[2:])))))
 }

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.stream.Stream;
 
 /** Uses assertiond-client as a program would: client_contract.mjs describes the verbs. */
 public final class Contract {
@@ -82,6 +83,15 @@ public final class Contract {
       for (int i = 1; i < calls; i++) {
         client.createAssertion(ORDERS, timeout);
       }
+    }
+    return "{\"seconds\":" + since(started) + "}";
+  }
+
+  private static String patience(int calls, Duration timeout) {
+    long started = System.nanoTime();
+    try (var client = Client.connect(SERVER, timeout); var stream = client.stream()) {
+      var answers = Stream.generate(() -> stream.submit(ORDERS)).limit(calls).toList();
+      answers.forEach(CompletableFuture::join);
     }
     return "{\"seconds\":" + since(started) + "}";
   }
@@ -161,6 +171,7 @@ public final class Contract {
     return switch (arguments[0]) {
       case "stream" -> stream(Integer.parseInt(arguments[1]));
       case "rate" -> rate(Integer.parseInt(arguments[1]), seconds(arguments[2]));
+      case "patience" -> patience(Integer.parseInt(arguments[1]), seconds(arguments[2]));
       case "restart" -> restart();
       case "down" -> down(seconds(arguments[1]));
       case "token" -> token();

@@ -54,7 +54,14 @@ final class Retries implements AutoCloseable {
   private <Reply> void start(CompletableFuture<Reply> answer, long deadline, Duration pause,
       Function<Duration, CompletableFuture<Reply>> attempt) {
     var left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
-    attempt.apply(left).whenComplete((reply, failure) -> {
+    CompletableFuture<Reply> attempted;
+    try {
+      attempted = attempt.apply(left);
+    } catch (RejectedExecutionException e) { // closed meanwhile: the timer takes no more
+      answer.completeExceptionally(closing());
+      return;
+    }
+    attempted.whenComplete((reply, failure) -> {
       if (failure == null) {
         answer.complete(reply);
         return;
@@ -87,7 +94,11 @@ final class Retries implements AutoCloseable {
     closed = true;
     timer.shutdownNow();
     for (var answer : open) {
-      answer.completeExceptionally(new AssertiondException(Status.Code.CANCELLED, "the client was closed", null));
+      answer.completeExceptionally(closing());
     }
+  }
+
+  private static AssertiondException closing() {
+    return new AssertiondException(Status.Code.CANCELLED, "the client was closed", null);
   }
 }
