@@ -10,6 +10,8 @@
 //   restart        a call and a request on a stream; prints "called"; reads a line; both again: { jtis }
 //   down S         one call with S seconds, which fails: { code, retryable, seconds }
 //   token          GetAccessToken twice: { type, same, validFor }, validFor in seconds
+//   others         the other methods for the client shop: { proof, object, certificate, keys }; the proof is for
+//                  POST https://as.example.org/
 //   misuse         what is refused before anything is sent: { plaintext, timeout }, each a message
 //   tls ADDRESS S CA CERTIFICATE KEY   one call with S seconds over mutual TLS, with files of PEM: { jti }
 import assert from 'node:assert/strict';
@@ -110,6 +112,15 @@ export function describeClient(name, install, more = () => {}) {
       const { type, same, validFor } = await program({}, 'token');
       assert.deepEqual({ type, same }, { type: 'Bearer', same: true });
       assert.ok(validFor > 30 && validFor < 86_400, `${validFor} s`);
+    });
+
+    it('calls the other methods', async () => {
+      const { proof, object, certificate, keys } = await program({}, 'others');
+      const claims = (jwt) => JSON.parse(Buffer.from(jwt.split('.')[1], 'base64url'));
+      assert.equal(claims(proof).htu, 'https://as.example.org/');
+      assert.equal(claims(object).client_id, 'shop');
+      assert.match(certificate, /^-----BEGIN CERTIFICATE-----/);
+      assert.deepEqual(JSON.parse(keys), await deployment.jwks('shop'));
     });
 
     it('repeats a refused call when the server says, within its deadline', async () => {

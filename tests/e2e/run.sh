@@ -11,7 +11,7 @@ bin=$(cd "$1" && pwd)
 work=$(cd "$2" && pwd)
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3 curl protoc prometheus promtool "$bin/example_client"; do
+for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3 curl protoc grpc_java_plugin javac go prometheus promtool "$bin/example_client"; do
   command -v "$program" >/dev/null || { echo "e2e: $program is missing" >&2; exit 1; }
 done
 

@@ -95,6 +95,17 @@ const verbs = {
       validFor: first.expiresAt.seconds - Date.now() / 1000 };
   },
 
+  async others() {
+    const client = new Client(SERVER);
+    const shop = { clientId: 'shop' };
+    const { proof } = await client.createDpopProof({ ...shop, htm: 'POST', htu: 'https://as.example.org/' });
+    const { requestObject } = await client.createRequestObject(shop);
+    const { pem } = await client.getCertificate(shop);
+    const { jwks } = await client.getJwks(shop);
+    client.close();
+    return { proof, object: requestObject, certificate: pem, keys: jwks };
+  },
+
   misuse: async () => ({
     plaintext: messageOf(() => new Client('localhost:1')),
     timeout: messageOf(() => new Client(SERVER, { timeoutMs: 0 })),

@@ -57,6 +57,13 @@ def token():
             "validFor": first.expires_at.ToSeconds() - time.time()}
 
 
+def others():
+    with Client(SERVER) as client:
+        return {"proof": client.create_dpop_proof("shop", htm="POST", htu="https://as.example.org/").proof,
+                "object": client.create_request_object("shop").request_object,
+                "certificate": client.get_certificate("shop").pem, "keys": client.get_jwks("shop")}
+
+
 def misuse():
     messages = {}
     for name, server, timeout in (("plaintext", "localhost:1", 5), ("timeout", SERVER, 0)):
@@ -73,7 +80,8 @@ def tls(address, timeout, *files):
         return {"jti": client.create_assertion("orders").jti}
 
 
-VERBS = {"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token, "misuse": misuse, "tls": tls}
+VERBS = {"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token, "others": others,
+         "misuse": misuse, "tls": tls}
 verb, *arguments = sys.argv[1:]
 try:
     print(json.dumps(VERBS[verb](*arguments)))

@@ -60,6 +60,16 @@ class Client:
         request = assertion_pb2.CreateAssertionRequest(client_id=client_id, **fields)
         return self._call(self._stub.CreateAssertion, request, timeout)
 
+    def create_dpop_proof(self, client_id, *, timeout=None, **fields):
+        """Returns a CreateDpopProofResponse. fields: of CreateDpopProofRequest: htm, htu, ath, nonce."""
+        request = assertion_pb2.CreateDpopProofRequest(client_id=client_id, **fields)
+        return self._call(self._stub.CreateDpopProof, request, timeout)
+
+    def create_request_object(self, client_id, *, timeout=None, **fields):
+        """Returns a CreateRequestObjectResponse. fields: of CreateRequestObjectRequest, such as claims_json."""
+        request = assertion_pb2.CreateRequestObjectRequest(client_id=client_id, **fields)
+        return self._call(self._stub.CreateRequestObject, request, timeout)
+
     def get_access_token(self, client_id, *, timeout=None, **fields):
         """Returns a GetAccessTokenResponse. fields: of GetAccessTokenRequest, such as scope or resource."""
         request = access_token_pb2.GetAccessTokenRequest(client_id=client_id, **fields)

@@ -157,6 +157,18 @@ func token([]string) object {
 		"validFor": float64(first.ExpiresAt.Seconds) - float64(time.Now().UnixMilli())/1000}
 }
 
+func others([]string) object {
+	client := dial("5")
+	defer client.Close()
+	proof := &assertiond.CreateDpopProofRequest{ClientId: "shop", Htm: "POST", Htu: "https://as.example.org/"}
+	return object{
+		"proof":       or(client.CreateDpopProof(always, proof)).Proof,
+		"object":      or(client.CreateRequestObject(always, &assertiond.CreateRequestObjectRequest{ClientId: "shop"})).RequestObject,
+		"certificate": or(client.GetCertificate(always, &assertiond.GetCertificateRequest{ClientId: "shop"})).Pem,
+		"keys":        or(client.GetJwks(always, &assertiond.GetJwksRequest{ClientId: "shop"})).Jwks,
+	}
+}
+
 func misuse([]string) object {
 	_, plaintext := assertiond.Dial("localhost:1", assertiond.Options{})
 	_, timeout := assertiond.Dial(server, assertiond.Options{Timeout: -1})
@@ -217,6 +229,6 @@ func main() {
 		}
 	}()
 	verbs := map[string]func([]string) object{"stream": stream, "rate": rate, "patience": patience, "restart": restart, "down": down, "token": token,
-		"misuse": misuse, "tls": overTLS, "abandoned": abandoned}
+		"others": others, "misuse": misuse, "tls": overTLS, "abandoned": abandoned}
 	fmt.Println(string(or(json.Marshal(verbs[os.Args[1]](os.Args[2:])))))
 }

@@ -1,6 +1,10 @@
 import assertion.v1.CreateAssertionRequest;
 import assertion.v1.CreateAssertionResponse;
+import assertion.v1.CreateDpopProofRequest;
+import assertion.v1.CreateRequestObjectRequest;
 import assertion.v1.GetAccessTokenRequest;
+import assertion.v1.GetCertificateRequest;
+import assertion.v1.GetJwksRequest;
 import assertiond.client.AssertiondException;
 import assertiond.client.Client;
 import assertiond.client.PrivateKeyJwtSigner;
@@ -129,6 +133,22 @@ public final class Contract {
     }
   }
 
+  private static String quoted(String text) {
+    return "\"" + text.replace("\"", "\\\"").replace("\n", "\\n") + "\"";
+  }
+
+  private static String others() {
+    try (var client = Client.connect(SERVER)) {
+      var proof = CreateDpopProofRequest.newBuilder().setClientId("shop").setHtm("POST").setHtu("https://as.example.org/");
+      var object = CreateRequestObjectRequest.newBuilder().setClientId("shop");
+      return "{\"proof\":" + quoted(client.createDpopProof(proof.build()).getProof())
+          + ",\"object\":" + quoted(client.createRequestObject(object.build()).getRequestObject())
+          + ",\"certificate\":" + quoted(client.getCertificate(
+              GetCertificateRequest.newBuilder().setClientId("shop").build()).getPem())
+          + ",\"keys\":" + quoted(client.getJwks(GetJwksRequest.newBuilder().setClientId("shop").build()).getJwks()) + "}";
+    }
+  }
+
   private static String misuse() {
     return "{\"plaintext\":\"" + messageOf(() -> Client.connect("localhost:1")) + "\",\"timeout\":\""
         + messageOf(() -> Client.connect(SERVER, Duration.ZERO)) + "\"}";
@@ -175,6 +195,7 @@ public final class Contract {
       case "restart" -> restart();
       case "down" -> down(seconds(arguments[1]));
       case "token" -> token();
+      case "others" -> others();
       case "misuse" -> misuse();
       case "tls" -> tls(arguments[1], seconds(arguments[2]), arguments[3], arguments[4], arguments[5]);
       case "close" -> close();
