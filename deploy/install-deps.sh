@@ -11,7 +11,7 @@ usage: deploy/install-deps.sh [build] [package] [test] [bench]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
   test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, pip, OpenSC, Prometheus, tokens,
-          Chromium
+          Chromium, Go, Java
   bench   what the Go server of tests/bench/peers.sh needs besides
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
@@ -21,14 +21,17 @@ build=(cmake ninja-build g++ pkg-config protobuf-compiler protobuf-compiler-grpc
   libssl-dev libp11-kit-dev nlohmann-json3-dev libcpp-httplib-dev libboost-dev libspdlog-dev libcli11-dev prometheus-cpp-dev
   softhsm2 pkcs11-provider openssl)
 package=(dpkg-dev file gzip)
+go=(golang-go golang-goprotobuf-dev golang-google-grpc-dev)
 test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clang-19 clang-tidy-19 clang-format-19
   libclang-rt-19-dev libengine-pkcs11-openssl
   python3 python3-jwt python3-cryptography python3-grpcio python3-protobuf python3-pip
   python3-setuptools python3-wheel prometheus curl jq opensc opensc-pkcs11
   p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
-  mmdebstrap systemd-container groff-base chromium)
-bench=(golang-go golang-goprotobuf-dev golang-google-grpc-dev golang-github-thalesignite-crypto11-dev)
+  mmdebstrap systemd-container groff-base chromium "${go[@]}"
+  protobuf-compiler-grpc-java-plugin libgrpc-java libprotobuf-java libperfmark-java libnetty-java
+  libnetty-tcnative-java libguava-java)
+bench=("${go[@]}" golang-github-thalesignite-crypto11-dev)
 
 wanted=()
 [ $# -gt 0 ] || set -- build
@@ -38,9 +41,10 @@ for set in "$@"; do
     package) wanted+=("${package[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
     test) wanted+=("${test[@]}")
-      # By command, not by package: other repositories ship npm inside their nodejs.
+      # By command, not by package: other repositories ship npm inside their nodejs, and any JDK does.
       command -v node >/dev/null || wanted+=(nodejs)
-      command -v npm >/dev/null || wanted+=(npm) ;;
+      command -v npm >/dev/null || wanted+=(npm)
+      command -v javac >/dev/null || wanted+=(default-jdk-headless) ;;
     -h|--help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac

@@ -57,7 +57,9 @@ links_there() {   # DOCUMENT: relative links and their anchors
     if [ -n "$anchor" ] && ! anchors "${file:-$1}" | grep -xF "${anchor#\#}" >/dev/null; then echo "$1: $link"; return 1; fi
   done < <(grep -oE '\]\([^)]+\)' "$1" | sed -E 's/^\]\(|\)$//g' | grep -v '^https\?:')
 }
-for document in ./*.md deploy/*.md deploy/docs/*.md; do check "$document: its links lead somewhere" links_there "$document"; done
+for document in ./*.md deploy/*.md deploy/docs/*.md deploy/clients/*.md deploy/clients/*/*.md; do
+  check "$document: its links lead somewhere" links_there "$document"
+done
 runbook_link() { [ "${1%%#*}" = "$runbook" ] && anchors "$runbook" | grep -xF "${1#*#}" >/dev/null; }
 check "every alert links its section" each runbook_link < <(sed -n 's/^ *runbook_url: //p' "$rules")
 same_number() { [ "$(alerts | wc -l)" = "$(grep -c 'runbook_url:' "$rules")" ]; }

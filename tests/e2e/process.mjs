@@ -108,8 +108,9 @@ export class Lines {
   }
 }
 
-// Runs a program to its end. Returns { status, stdout, stderr }; status is the signal's name when one ended it.
-export async function run(program, options, { env = process.env, cwd, input = '', encoding = 'utf8' } = {}) {
+// Runs a program to its end, which must come within `seconds`. Returns { status, stdout, stderr }; status is the signal's
+// name when one ended it.
+export async function run(program, options, { env = process.env, cwd, input = '', encoding = 'utf8', seconds = 60 } = {}) {
   const child = spawn(program, options, { env, cwd, stdio: 'pipe' });
   running.add(child);
   const written = { stdout: [], stderr: [] };
@@ -121,7 +122,7 @@ export async function run(program, options, { env = process.env, cwd, input = ''
     child.on('close', (status, signal) => resolve(status ?? signal));
   });
   try {
-    const status = await new Deadline(60, `the end of: ${path.basename(program)} ${options.join(' ')}`).limit(ended);
+    const status = await new Deadline(seconds, `the end of: ${path.basename(program)} ${options.join(' ')}`).limit(ended);
     const stdout = Buffer.concat(written.stdout);
     return {
       status,

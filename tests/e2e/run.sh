@@ -11,7 +11,7 @@ bin=$(cd "$1" && pwd)
 work=$(cd "$2" && pwd)
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3 curl protoc prometheus promtool "$bin/example_client"; do
+for program in "$bin/assertiond" "$bin/assertionctl" softhsm2-util pkcs11-tool openssl setpriv /usr/bin/python3 curl protoc grpc_java_plugin javac go prometheus promtool "$bin/example_client"; do
   command -v "$program" >/dev/null || { echo "e2e: $program is missing" >&2; exit 1; }
 done
 
@@ -19,7 +19,7 @@ done
 # A folder of its own for each run, so that runs at the same time do not disturb each other.
 run=$(mktemp -d -p "$work")
 trap 'rm -rf "$run"' EXIT
-cp -r "$here"/*.mjs "$here"/*.py "$here/wso2" "$here/examples" "$here/../process/spy_leak.supp" "$here/../vectors/profiles.json" "$run/"
+cp -r "$here"/*.mjs "$here"/*.py "$here/wso2" "$here/examples" "$here/clients" "$here/../process/spy_leak.supp" "$here/../vectors/profiles.json" "$run/"
 cd "$run"
 export E2E_BIN_DIR=$bin E2E_PROTO_DIR=$here/../../proto E2E_FAULTY_HSM=$bin/../tests/libfaulty_hsm.so
 shift 2

@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 cp -r "$here/pyproject.toml" "$here/README.md" "$here/assertiond_client" "$work/"
 wire=$work/assertiond_client/_wire
 protoc -I "$protos" --python_out="$wire" --grpc_python_out="$wire" --plugin=protoc-gen-grpc_python="$plugin" \
-  "$protos/assertion/v1/assertion.proto"
+  "$protos/assertion/v1/assertion.proto" "$protos/assertion/v1/access_token.proto"
 protoc -I "$protos" --python_out="$wire" "$protos/google/rpc/status.proto" "$protos/google/rpc/error_details.proto"
 # protoc imports by proto path. The modules live inside our package, so that they collide with nobody's "assertion".
 sed -i -e 's/^from assertion\.v1 import/from assertiond_client._wire.assertion.v1 import/' \

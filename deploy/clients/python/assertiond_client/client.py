@@ -1,4 +1,4 @@
-"""Calls of AssertionService with a deadline and with retries."""
+"""Calls of assertiond's services with a deadline and with retries."""
 import random
 import threading
 import time
@@ -6,7 +6,8 @@ import time
 import grpc
 
 from assertiond_client import errors
-from assertiond_client._wire.assertion.v1 import assertion_pb2, assertion_pb2_grpc
+from assertiond_client._wire.assertion.v1 import (
+    access_token_pb2, access_token_pb2_grpc, assertion_pb2, assertion_pb2_grpc)
 from assertiond_client.stream import AssertionStream
 
 DEFAULT_TIMEOUT = 5.0
@@ -42,6 +43,7 @@ class Client:
             grpc.insecure_channel(server, _CHANNEL_OPTIONS)  # the kernel tells the server who calls
             if credentials is None else grpc.secure_channel(server, credentials, _CHANNEL_OPTIONS))
         self._stub = assertion_pb2_grpc.AssertionServiceStub(self._channel)
+        self._tokens = access_token_pb2_grpc.AccessTokenServiceStub(self._channel)
 
     def __enter__(self):
         return self
@@ -57,6 +59,21 @@ class Client:
         """Returns a CreateAssertionResponse. fields: of CreateAssertionRequest, such as audience or scope."""
         request = assertion_pb2.CreateAssertionRequest(client_id=client_id, **fields)
         return self._call(self._stub.CreateAssertion, request, timeout)
+
+    def create_dpop_proof(self, client_id, *, timeout=None, **fields):
+        """Returns a CreateDpopProofResponse. fields: of CreateDpopProofRequest: htm, htu, ath, nonce."""
+        request = assertion_pb2.CreateDpopProofRequest(client_id=client_id, **fields)
+        return self._call(self._stub.CreateDpopProof, request, timeout)
+
+    def create_request_object(self, client_id, *, timeout=None, **fields):
+        """Returns a CreateRequestObjectResponse. fields: of CreateRequestObjectRequest, such as claims_json."""
+        request = assertion_pb2.CreateRequestObjectRequest(client_id=client_id, **fields)
+        return self._call(self._stub.CreateRequestObject, request, timeout)
+
+    def get_access_token(self, client_id, *, timeout=None, **fields):
+        """Returns a GetAccessTokenResponse. fields: of GetAccessTokenRequest, such as scope or resource."""
+        request = access_token_pb2.GetAccessTokenRequest(client_id=client_id, **fields)
+        return self._call(self._tokens.GetAccessToken, request, timeout)
 
     def get_certificate(self, client_id, *, kid="", timeout=None):
         """Returns a GetCertificateResponse."""

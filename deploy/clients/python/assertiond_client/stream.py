@@ -9,6 +9,7 @@ from assertiond_client import errors
 from assertiond_client._wire.assertion.v1 import assertion_pb2
 
 IN_FLIGHT = 256  # what the server takes on one stream
+LONGEST_WAIT = 30  # seconds that the server lets a request wait
 
 
 class _Connection:
@@ -88,7 +89,7 @@ class AssertionStream:
         """
         request = assertion_pb2.CreateAssertionsRequest(
             assertion=assertion_pb2.CreateAssertionRequest(client_id=client_id, **fields))
-        request.timeout.FromNanoseconds(int(self._timeout * 1e9))
+        request.timeout.FromNanoseconds(int(min(self._timeout, LONGEST_WAIT) * 1e9))
         if not self._places.acquire(timeout=self._timeout):
             raise errors.AssertiondError(
                 grpc.StatusCode.DEADLINE_EXCEEDED, f"{IN_FLIGHT} requests are in flight and none was answered")

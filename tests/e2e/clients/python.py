@@ -1,0 +1,89 @@
+"""Uses assertiond_client as a program would: ../client_contract.mjs describes the verbs."""
+import json
+import os
+import sys
+import time
+
+import grpc
+from assertiond_client import AssertiondError, Client
+
+SERVER = os.environ["ASSERTIOND_SERVER"]
+
+
+def stream(count):
+    with Client(SERVER, timeout=60) as client, client.stream() as stream:
+        # Every tenth one is refused, so that a reply given to the wrong request shows.
+        futures = [stream.submit("foreign" if i % 10 == 0 else "orders") for i in range(int(count))]
+        jtis, refused = set(), []
+        for i, future in enumerate(futures):
+            try:
+                jtis.add(future.result(timeout=30).jti)
+            except AssertiondError as error:
+                refused.append([i, error.code.name])
+    return {"jtis": len(jtis), "refused": refused}
+
+
+def rate(calls, timeout):
+    started = time.monotonic()
+    with Client(SERVER, timeout=20) as client:
+        for i in range(int(calls)):
+            client.create_assertion("orders", timeout=None if i == 0 else float(timeout))
+    return {"seconds": time.monotonic() - started}
+
+
+def restart():
+    with Client(SERVER, timeout=20) as client, client.stream() as stream:
+        before = [client.create_assertion("orders").jti, stream.submit("orders").result(timeout=20).jti]
+        print("called", flush=True)
+        sys.stdin.readline()
+        after = [client.create_assertion("orders").jti, stream.submit("orders").result(timeout=20).jti]
+    return {"jtis": len({*before, *after})}
+
+
+def down(timeout):
+    started = time.monotonic()
+    try:
+        with Client(SERVER, timeout=float(timeout)) as client:
+            client.create_assertion("orders")
+    except AssertiondError as error:
+        return {"code": error.code.name, "retryable": error.retryable, "seconds": time.monotonic() - started}
+    return {}
+
+
+def token():
+    with Client(SERVER) as client:
+        first, second = client.get_access_token("orders"), client.get_access_token("orders")
+    return {"type": first.token_type, "same": first.access_token == second.access_token,
+            "validFor": first.expires_at.ToSeconds() - time.time()}
+
+
+def others():
+    with Client(SERVER) as client:
+        return {"proof": client.create_dpop_proof("shop", htm="POST", htu="https://as.example.org/").proof,
+                "object": client.create_request_object("shop").request_object,
+                "certificate": client.get_certificate("shop").pem, "keys": client.get_jwks("shop")}
+
+
+def misuse():
+    messages = {}
+    for name, server, timeout in (("plaintext", "localhost:1", 5), ("timeout", SERVER, 0)):
+        try:
+            Client(server, timeout=timeout)
+        except ValueError as error:
+            messages[name] = str(error)
+    return messages
+
+
+def tls(address, timeout, *files):
+    ca, certificate, key = (open(file, "rb").read() for file in files)
+    with Client(address, credentials=grpc.ssl_channel_credentials(ca, key, certificate), timeout=float(timeout)) as client:
+        return {"jti": client.create_assertion("orders").jti}
+
+
+VERBS = {"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token, "others": others,
+         "misuse": misuse, "tls": tls}
+verb, *arguments = sys.argv[1:]
+try:
+    print(json.dumps(VERBS[verb](*arguments)))
+except AssertiondError as error:
+    sys.exit(f"{error.code.name}, retry after {error.retry_after}")
