@@ -7,12 +7,13 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteracti
 
 usage() {
   cat <<'USAGE'
-usage: deploy/install-deps.sh [build] [package] [test] [bench]
+usage: deploy/install-deps.sh [build] [package] [test] [bench] [FILE.deb]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
   test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, pip, OpenSC, Prometheus, tokens,
           Chromium, Go, Java
   bench   what the Go server of tests/bench/peers.sh needs besides
+  FILE.deb  what deploy/quickstart.sh --package FILE.deb needs: what the package depends on, and SoftHSM2
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
 USAGE
 }
@@ -46,6 +47,13 @@ for set in "$@"; do
       command -v npm >/dev/null || wanted+=(npm)
       command -v javac >/dev/null || wanted+=(default-jdk-headless) ;;
     -h|--help) usage; exit 0 ;;
+    *.deb)
+      # "libc6 (>= 2.36), a | b": of alternatives the first
+      depends=$(dpkg-deb -f "$set" Depends) || exit 1
+      while IFS= read -r one; do
+        wanted+=("$(sed -E 's/\|.*//; s/\(.*//; s/:any//; s/ //g' <<<"$one")")
+      done < <(tr ',' '\n' <<<"$depends")
+      wanted+=(softhsm2 openssl) ;;
     *) usage >&2; exit 2 ;;
   esac
 done

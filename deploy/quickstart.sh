@@ -8,13 +8,16 @@ readonly socket_path_limit=107   # sockaddr_un.sun_path, less its final zero
 
 usage() {
   cat <<USAGE
-usage: deploy/quickstart.sh [--state DIR] [--keep]
+usage: deploy/quickstart.sh [--state DIR] [--package FILE] [--keep]
 
 Builds assertiond, makes a SoftHSM2 token in DIR, generates a key in it for the client "$client", creates one
 assertion for $audience and verifies it with openssl. Again: reuses DIR.
 
   --state DIR   where everything lives: token, PIN, configuration, log, results
                 (default: \${XDG_STATE_HOME:-~/.local/state}/assertiond)
+  --package FILE
+                take the programs from this Debian package (deploy/package.sh) instead of building them. It is unpacked
+                in DIR, not installed; the libraries that it depends on are installed
   --keep        leave the server running, and say how to stop it
   --help        this text
 
@@ -25,11 +28,13 @@ USAGE
 
 wrong_usage() { echo "quickstart: $1 (see --help)" >&2; exit 2; }
 
-state='' keep=''
+state='' keep='' package=''
 while [ $# -gt 0 ]; do
   case $1 in
     --state) [ -n "${2:-}" ] || wrong_usage "--state needs a folder"; state=$2; shift ;;
     --state=?*) state=${1#*=} ;;
+    --package) [ -n "${2:-}" ] || wrong_usage "--package needs a file"; package=$2; shift ;;
+    --package=?*) package=${1#*=} ;;
     --keep) keep=1 ;;
     -h|--help) usage; exit 0 ;;
     *) wrong_usage "unknown argument: $1" ;;
@@ -40,7 +45,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 [ -n "$state" ] || state=${XDG_STATE_HOME:-${HOME:?is not set: give --state DIR}/.local/state}/assertiond
 [[ $state == /* ]] || state=$PWD/$state
 state=$(realpath -m -- "$state")
-readonly root state keep bin=$root/build/quickstart/bin
+bin=$root/build/quickstart/bin
+if [ -n "$package" ]; then
+  [[ -f $package && -r $package && $package == *.deb ]] || wrong_usage "--package: $package is no .deb file that can be read"
+  package=$(realpath -- "$package") bin=$state/package/bin
+fi
+readonly root state keep package bin
 
 # ---- what it prints: one line a step, its seconds at the end ----
 step=0 step_began=0 line_open=''
@@ -89,39 +99,59 @@ flock -n 9 || die "another quick start is at work on $state"
 
 # ---- 1 packages ----
 begin "packages"
-"$root/deploy/install-deps.sh" build 2>&1 9>&- | while IFS= read -r line; do
+"$root/deploy/install-deps.sh" "${package:-build}" 2>&1 9>&- | while IFS= read -r line; do
   line=${line#install-deps: }
   [[ $line != installing* ]] || line=${line%%:*}   # without the long list
   printf '\n      %s' "$line"
 done || die "packages are missing, see above"
 finish
 
-# ---- 2 build ----
-begin "build"
-mkdir -p "$root/build" 2>/dev/null || true
-[ -w "$root/build" ] || die "cannot write $root/build: clone the project as this user"
-log=$root/build/quickstart.log
-exec 8>"$root/build/quickstart.lock"
-flock 8   # two builds in one folder would spoil each other
-build() {
-  (cd "$root" && cmake --preset quickstart && NINJA_STATUS='%p ' cmake --build --preset quickstart) \
-    2>&1 8>&- 9>&-
+# ---- 2 build, or the package's programs ----
+build_programs() {
+  mkdir -p "$root/build" 2>/dev/null || true
+  [ -w "$root/build" ] || die "cannot write $root/build: clone the project as this user"
+  log=$root/build/quickstart.log
+  exec 8>"$root/build/quickstart.lock"
+  flock 8   # two builds in one folder would spoil each other
+  compile() {
+    (cd "$root" && cmake --preset quickstart && NINJA_STATUS='%p ' cmake --build --preset quickstart) \
+      2>&1 8>&- 9>&-
+  }
+  { compile || echo "build: failed"; } | tee "$log" | {
+    shown=0 failed=
+    while IFS= read -r line; do
+      if [ "$line" = "build: failed" ]; then failed=1; fi
+      if [[ $line =~ ^\ *([0-9]+)%\  ]] && [ "${BASH_REMATCH[1]}" -ge $((shown + 20)) ]; then
+        shown=$((BASH_REMATCH[1] / 20 * 20)); printf ' %d%%' $shown
+      fi
+    done
+    [ -z "$failed" ]
+  } || {
+    line_open=; printf '\n'
+    grep -E 'error:|CMake Error|FAILED:' "$log" | head -n 5 || true
+    die "the build failed" "$log" 15
+  }
+  exec 8>&-
 }
-{ build || echo "build: failed"; } | tee "$log" | {
-  shown=0 failed=
-  while IFS= read -r line; do
-    if [ "$line" = "build: failed" ]; then failed=1; fi
-    if [[ $line =~ ^\ *([0-9]+)%\  ]] && [ "${BASH_REMATCH[1]}" -ge $((shown + 20)) ]; then
-      shown=$((BASH_REMATCH[1] / 20 * 20)); printf ' %d%%' $shown
-    fi
-  done
-  [ -z "$failed" ]
-} || {
-  line_open=; printf '\n'
-  grep -E 'error:|CMake Error|FAILED:' "$log" | head -n 5 || true
-  die "the build failed" "$log" 15
+unpack_programs() {
+  local sum new=$state/package.new
+  sum=$(sha256sum <"$package")
+  [ "$(cat "$state/package/sum" 2>/dev/null)" != "$sum" ] || return 0
+  rm -rf "$new" && mkdir -p "$new/bin" && dpkg-deb -x "$package" "$new/files" ||
+    die "the package cannot be unpacked: $package"
+  mv "$new/files/usr/sbin/assertiond" "$new/files/usr/bin/assertionctl" "$new/bin/" ||
+    die "this is not a package of assertiond: $package"
+  rm -rf "$new/files"
+  echo "$sum" >"$new/sum"
+  rm -rf "$state/package" && mv "$new" "$state/package"
 }
-exec 8>&-
+if [ -n "$package" ]; then
+  begin "package"
+  unpack_programs
+else
+  begin "build"
+  build_programs
+fi
 finish
 
 # ---- 3 token ----

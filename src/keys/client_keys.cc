@@ -37,4 +37,11 @@ bool LacksKey(const KeySet& keys) {
   });
 }
 
+bool HasUnprovenKey(const KeySet& keys) {
+  return std::ranges::any_of(keys, [](const auto& client) {
+    return std::ranges::any_of(client.second.keys,
+                               [](const auto& entry) { return entry.flaw && entry.flaw->code == Code::kKeyUnproven; });
+  });
+}
+
 }  // namespace assertion

@@ -51,4 +51,7 @@ bool IsWhole(const ClientKeys& keys, Time now);
 // administrator may change both in between.
 bool LacksKey(const KeySet& keys);
 
+// Whether a key that should sign did not make a good signature.
+bool HasUnprovenKey(const KeySet& keys);
+
 }  // namespace assertion

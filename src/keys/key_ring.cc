@@ -13,6 +13,8 @@
 namespace assertion {
 namespace {
 
+constexpr std::chrono::milliseconds kFirstRetry{250};
+
 template <typename Map>
 const typename Map::mapped_type& Get(const Map& map, const std::string& key,
                                      const typename Map::mapped_type& otherwise) {
@@ -350,13 +352,24 @@ std::optional<Client> KeyRing::FindClient(std::string_view client_id) const {
 
 void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {
   refresher_ = std::jthread([this, interval, refreshed = std::move(refreshed)](const std::stop_token& stop) {
+    auto retry = kFirstRetry;
     FindStraysTwice();
-    while (WaitUntilDue(stop, interval)) {
+    while (WaitUntilDue(stop, NextPause(interval, retry))) {
       const auto status = Refresh();
       FindStraysTwice();
       refreshed(status);
     }
   });
+}
+
+// A proof that failed may have met a bad moment of the token: it is repeated soon, and then ever more rarely.
+std::chrono::milliseconds KeyRing::NextPause(std::chrono::milliseconds interval,
+                                             std::chrono::milliseconds& retry) const {
+  if (!HasUnprovenKey(*keys_.load())) {
+    retry = kFirstRetry;
+    return interval;
+  }
+  return std::min(std::exchange(retry, std::min(2 * retry, interval)), interval);
 }
 
 // False: stop.

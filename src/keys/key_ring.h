@@ -80,7 +80,8 @@ class KeyRing {
   // The highest version of the client's ledger that was seen, by this process or before it; 0: none.
   std::int64_t SeenVersionOf(std::string_view client_id) const;
 
-  // Refreshes after each interval, and after RepeatRefresh, until the ring is gone. Reports how each refresh went.
+  // Refreshes after each interval, after RepeatRefresh, and sooner while a key did not make a good signature, until the
+  // ring is gone. Reports how each refresh went.
   void KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed);
   // Has KeepFresh refresh at once if it has refreshed since then: while the token was failing it may have found keys
   // unfit that are fit.
@@ -157,6 +158,7 @@ class KeyRing {
   std::optional<Error> WhyNoLedger(std::string_view client_id) const;
   void ReportVersions(const Ledgers& ledgers, const KeySet& keys) REQUIRES(refreshing_);
   void FindStraysTwice();
+  std::chrono::milliseconds NextPause(std::chrono::milliseconds interval, std::chrono::milliseconds& retry) const;
   bool WaitUntilDue(const std::stop_token& stop, std::chrono::milliseconds interval);
   const ScheduledKey* SigningAt(std::string_view client_id, const ClientKeys& keys, Time now) const;
 

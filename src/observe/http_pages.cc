@@ -10,6 +10,7 @@
 
 #include "jws/thumbprint.h"
 #include "observe/accept.h"
+#include "observe/status_page.h"
 #include "signing/publications.h"
 #include "x509/certificate.h"
 
@@ -25,7 +26,9 @@ constexpr int kServiceUnavailable = 503;
 constexpr std::chrono::seconds kLongestAge{300};
 constexpr const char* kContentType = "Content-Type";
 constexpr const char* kJwkSetType = "application/jwk-set+json";
+constexpr const char* kHtmlType = "text/html";
 constexpr const char* kJsonType = "application/json";
+constexpr std::string_view kStatus = "/";
 constexpr std::string_view kHealth = "/healthz";
 constexpr std::string_view kReadiness = "/readyz";
 constexpr std::string_view kMetrics = "/metrics";
@@ -177,11 +180,34 @@ HttpAnswer HttpPages::Answer(const HttpRequest& request) const {
       return AnswerCertificate(*certificate_of, target->kid, request);
     }
   }
+  if (target->path == kStatus && NamesMediaType(request.accept, kHtmlType)) {
+    return AnswerStatus();
+  }
   return AnswerProbe(target->path);
 }
 
 bool HttpPages::IsQuick(const HttpRequest& request) {
   return request.target == kHealth || request.target == kReadiness;
+}
+
+// Client ids are told where the metrics tell them too.
+HttpAnswer HttpPages::AnswerStatus() const {
+  StatusPage page{.shows_readiness = part_ != Part::kPublications, .shows_publications = part_ != Part::kProbes};
+  if (page.shows_readiness) {
+    page.reasons = readiness_.reasons();
+    page.warnings = readiness_.warnings();
+  }
+  if (part_ == Part::kAll) {
+    for (const auto& client : hsms_.First()->keys.clients()) {
+      page.client_ids.push_back(client.client_id);
+    }
+  }
+  return {.status = kOk,
+          .body = page.Html(),
+          .headers = {{kContentType, "text/html; charset=utf-8"},
+                      {"Content-Security-Policy", StatusPage::Policy()},
+                      {"Referrer-Policy", "no-referrer"},
+                      {"Cache-Control", "no-store"}}};
 }
 
 HttpAnswer HttpPages::AnswerProbe(const std::string& path) const {

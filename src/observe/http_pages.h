@@ -32,6 +32,7 @@ struct HttpAnswer {
 //                                         application/jwk-set+json if Accept names that, else as application/json,
 //                                         which every reader takes
 //   /clients/{client_id}/certificate.pem  the chain of the key that signs now, leaf first; ?kid=… that of another key
+//   /                                     a page for people, if Accept names text/html: see StatusPage
 //   /healthz                              200 as long as the process answers
 //   /readyz                               200, or 503 and the reasons
 //   /metrics                              in Prometheus' text format
@@ -54,6 +55,7 @@ class HttpPages {
   HttpAnswer AnswerJwks(const std::string& client_id, const HttpRequest& request) const;
   HttpAnswer AnswerCertificate(const std::string& client_id, const std::string& kid, const HttpRequest& request) const;
   HttpAnswer AnswerReadiness() const;
+  HttpAnswer AnswerStatus() const;
   HttpAnswer AnswerProbe(const std::string& path) const;
 
   const Part part_;

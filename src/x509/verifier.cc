@@ -124,10 +124,14 @@ Result<Verifier> Verifier::New(const PublicKey& key, const Algorithm& algorithm)
       !Prepare(verifying, algorithm)) {
     return unusable("EVP_DigestVerifyInit_ex: " + TakeErrors());
   }
-  return Verifier(algorithm, std::move(context));
+  return Verifier(algorithm, std::move(context),
+                  algorithm.name == "ES256" ? std::make_unique<P256Multiples>(std::get<CurvePublicKey>(key)) : nullptr);
 }
 
 bool Verifier::Verify(std::string_view input, BytesView signature) const {
+  if (multiples_ && multiples_->Verify(input, signature)) {
+    return true;
+  }
   if (&algorithm_->key_type() == &kEc) {
     return VerifyX509(AsBytes(input), ToSequence(signature, algorithm_->curve->octets));
   }

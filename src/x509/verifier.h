@@ -10,6 +10,7 @@
 #include "assertion/error.h"
 #include "assertion/public_key.h"
 #include "x509/openssl.h"
+#include "x509/p256_multiples.h"
 
 namespace assertion::x509 {
 
@@ -43,12 +44,14 @@ class Verifier {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
 
-  Verifier(const Algorithm& algorithm, std::unique_ptr<EVP_MD_CTX, FreeContext> prepared)
-      : algorithm_(&algorithm), prepared_(std::move(prepared)) {}
+  Verifier(const Algorithm& algorithm, std::unique_ptr<EVP_MD_CTX, FreeContext> prepared,
+           std::unique_ptr<P256Multiples> multiples)
+      : algorithm_(&algorithm), prepared_(std::move(prepared)), multiples_(std::move(multiples)) {}
 
   const Algorithm* algorithm_;
   // Ready for a message; never used itself, each Verify works on a copy.
   std::unique_ptr<EVP_MD_CTX, FreeContext> prepared_;
+  std::unique_ptr<P256Multiples> multiples_;  // null: another algorithm than ES256
 };
 
 }  // namespace assertion::x509

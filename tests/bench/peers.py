@@ -41,10 +41,10 @@ def rows(folder):
            ratio(get(instant, 'RS256', 'stream'), get(instant, 'RS256', 'before, stream'), 'per_second'))
     for milliseconds, sessions, throughput, late in ((5, 16, 0.99, 1.5), (1, 32, 0.97, 2), (40, 64, None, 1.1)):
         network = read(folder, f'network-{milliseconds}ms-{sessions}')
-        unary, latency = get(network, 'ES256', 'unary'), get(network, 'ES256', 'latency')
+        unary, latency = get(network, 'RS256', 'unary'), get(network, 'RS256', 'latency')
         where = f'{milliseconds} ms x {sessions} sessions'
         if throughput is not None:
-            yield f'{where}: unary / raw loop', '>=', throughput, ratio(unary, get(network, 'ES256', 'raw'), 'per_second')
+            yield f'{where}: unary / raw loop', '>=', throughput, ratio(unary, get(network, 'RS256', 'raw'), 'per_second')
         yield (f'{where}: p99 at 80 % / {milliseconds} ms', '<=', late,
                statistics.median(latency['round_p99_ms']) / milliseconds if latency else None)
     latency, bare = get(softhsm, 'RS256', 'latency'), get(softhsm, 'RS256', 'gRPC alone, latency')

@@ -103,7 +103,8 @@ bench softhsm --client-id rs256,es256 --raw 2 --unary 64 --stream 64 --latency-f
 
 echo 'peers: a token that costs nothing'
 real=$module
-module=$(cd "$bin/../tests/bench" && pwd -P)/libinstant_hsm.so
+instant=$(cd "$bin/../tests/bench" && pwd -P)/libinstant_hsm.so
+module=$instant
 export INSTANT_HSM_MODULE=$real
 new_token two
 write_config rs256=RS256
@@ -112,19 +113,19 @@ start_server
 peers=()
 start_before rs256=RS256
 bench instant --client-id rs256 --raw 2 --unary 64 --stream 64 --latency-for 0
-unset INSTANT_HSM_MODULE
 
+# A network HSM costs this machine nothing but the wait.
 network() {   # MS SESSIONS
   local module sessions=$2
   module=$(cd "$bin/../tests" && pwd -P)/libfaulty_hsm.so
-  export FAULTY_HSM_MODULE=$real FAULTY_HSM_CONTROL=$work/faults SOFTHSM2_CONF=$work/one/softhsm2.conf
+  export FAULTY_HSM_MODULE=$instant FAULTY_HSM_CONTROL=$work/faults SOFTHSM2_CONF=$work/two/softhsm2.conf
   echo "peers: $1 ms, $2 sessions"
   : >"$work/faults.new"; mv "$work/faults.new" "$work/faults"
-  write_config es256=ES256
+  write_config rs256=RS256
   start_server
   echo "C_Sign take=$1" >"$work/faults.new"; mv "$work/faults.new" "$work/faults"
   peers=()
-  bench "network-$1ms-$2" --client-id es256 --raw "$2" --unary "$((2 * $2))" --stream 0 \
+  bench "network-$1ms-$2" --client-id rs256 --raw "$2" --unary "$((2 * $2))" --stream 0 \
     --per-second "$(awk -v s="$2" -v t="$1" 'BEGIN { print 0.8 * s * 1000 / t }')" --latency-for "$(awk -v l="$latency" 'BEGIN { print 2 * l }')"
 }
 network 5 16

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, createHash } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
 import { after, before, describe, it } from 'node:test';
@@ -99,6 +99,27 @@ describe('the HTTP listener', () => {
     const same = await known('*/*');
     assert.deepEqual([same.status, same.headers.vary], [304, 'Accept']);
     assert.equal((await known('application/jwk-set+json')).status, 200);
+  });
+
+  it('shows a browser one page: ready or not, and what is published', async () => {
+    const { status, headers, body } = await ask('/', { headers: { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } });
+    assert.deepEqual([status, headers['content-type'], headers['cache-control']], [200, 'text/html; charset=utf-8', 'no-store']);
+    const style = /<style>(.*?)<\/style>/s.exec(body)[1];
+    const hash = createHash('sha256').update(style).digest('base64');
+    assert.equal(headers['content-security-policy'],
+      `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`);
+    assert.match(body, /<p class="state good">Ready<\/p>/);
+    assert.doesNotMatch(body, /<script|javascript:|<img| on[a-z]+=/i);
+    // Every link leads somewhere, also for a client id that is no plain text.
+    const links = [...body.matchAll(/href="([^"]*)"/g)].map(([, link]) => link);
+    assert.ok(links.includes(`/clients/${encodeURIComponent(ODD)}/jwks.json`), links.join(' '));
+    assert.ok(links.includes('/clients/keyless/jwks.json') && links.includes('/metrics'), links.join(' '));
+    for (const link of links.filter((one) => !one.includes('keyless') && !one.includes('later'))) {
+      assert.equal((await ask(link)).status, 200, link);
+    }
+    // Others are told what is here, as before.
+    assert.equal((await ask('/')).status, 404);
+    assert.equal((await ask('/', { headers: { Accept: '*/*' } })).status, 404);
   });
 
   it('lets a cache keep keys until the next change of the schedule', async () => {

@@ -135,6 +135,15 @@ describe('with admin_listen', () => {
     }
   });
 
+  it('the page for people tells on each what that one tells', async () => {
+    const page = async (origin) => (await fetch(`${origin}/`, { headers: { Accept: 'text/html' } })).text();
+    const probes = await page(deployment.adminOrigin);
+    const publications = await page(deployment.httpOrigin);
+    assert.ok(probes.includes('Ready') && !probes.includes('/clients/'), probes);
+    assert.ok(publications.includes('/clients/CLIENT_ID/jwks.json'), publications);
+    assert.doesNotMatch(publications, /ready|metrics|orders/i);
+  });
+
   it('probes are answered though the process has no descriptor left', async (context) => {
     const { pid } = deployment.daemon;
     const limit = (soft) => asRoot('prlimit', [`--pid=${pid}`, `--nofile=${soft}:`]);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -99,17 +100,26 @@ class KeyRingFixture : public testing::Test {
   std::unique_ptr<TokenLedger> ledger_;
 };
 
-// Makes signatures of the right size that do not verify.
+// Makes signatures of the right size that do not verify, until it recovers.
 class WrongToken final : public WrappedToken {
  public:
   using WrappedToken::WrappedToken;
-  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return std::make_unique<Session>(); }
+  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override {
+    if (recovered_) {
+      return WrappedToken::OpenSigningSession();
+    }
+    return std::make_unique<Session>();
+  }
+
+  void Recover() { recovered_ = true; }
 
  private:
   class Session final : public SigningSession {
    public:
     Result<Bytes> Sign(const Bytes&, const Algorithm&, std::string_view) override { return Bytes(256, 1); }
   };
+
+  std::atomic<bool> recovered_ = false;
 };
 
 }  // namespace assertion

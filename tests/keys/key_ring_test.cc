@@ -42,6 +42,25 @@ TEST_F(KeyRingTest, ARefreshThatIsDueDoesNotWaitForTheInterval) {
   ring->StopRefreshing();
 }
 
+// A token that is back signs at once; a proof that met its bad moment must not keep the key out until the next
+// interval.
+TEST_F(KeyRingTest, AKeyWhoseProofFailedIsTriedAgainSoon) {
+  hsm_.MakeKey("orders", {1}, true, false);
+  Enter("orders", Bytes{1});
+  WrongToken token(hsm_.token());
+  const auto ring = *Load(token);
+  ExpectFlaw(*ring, Code::kKeyUnproven, "did not make a signature");
+  std::promise<void> signs;
+  ring->KeepFresh(std::chrono::hours(1), [&, told = false](const Status&) mutable {
+    token.Recover();
+    if (ring->SigningKeyOf("orders") && !std::exchange(told, true)) {
+      signs.set_value();
+    }
+  });
+  EXPECT_EQ(signs.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+  ring->StopRefreshing();
+}
+
 TEST_F(KeyRingTest, AKeyThatIsInNoLedgerIsNotUsed) {
   hsm_.MakeKey("orders", {1}, true, true);
   const auto ring = Load();
