@@ -1,7 +1,7 @@
 // assertionctl console: as its person in Chromium without JavaScript, and as everybody else who can reach its port.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -15,13 +15,18 @@ import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
 
 const ME = `uid:${process.getuid()}`;
 const SCRIPT = '<script>alert(1)</script>';
+const STRANGE = `z${SCRIPT}&"'`;  // a client id
 
 class RunningConsole {
   static async start(deployment, ...options) {
+    return RunningConsole.launch(deployment.environment, '--no-browser', ...options);
+  }
+
+  static async launch(env, ...options) {
     const made = new RunningConsole();
     made.stderr = '';
-    made.child = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ['console', '--no-browser', ...options],
-      { env: deployment.environment, log: path.join(temporaryFolder(), 'console.log') });
+    made.child = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ['console', ...options],
+      { env, log: path.join(temporaryFolder(), 'console.log') });
     made.child.stderr.on('data', (chunk) => { made.stderr += chunk; });
     const lines = new Lines(made.child, 'stdout');
     const deadline = new Deadline(30, 'the console\'s address');
@@ -73,7 +78,7 @@ describe('console', () => {
   before(async () => {
     const authority = await CertificateAuthority.found('people');
     anna = await authority.identity('DNS:anna.example.org');
-    deployment = await Deployment.start(['orders', 'reports', `${SCRIPT}&"'`].map((client_id) =>
+    deployment = await Deployment.start(['orders', 'reports', STRANGE].map((client_id) =>
       ({ client_id, audiences: ['https://is.example/token'] })), (folder) => {
       const client_ca = path.join(folder, 'people.pem');
       writeFileSync(client_ca, authority.certificate);
@@ -253,7 +258,7 @@ describe('console', () => {
     copyFileSync(auditCopy, log);
     appendFileSync(log, `${SCRIPT}\u202e\u001b[2J\n`);
     const page = await entered('--audit-log', log);
-    const shown = encodeURIComponent(`${SCRIPT}&"'`);
+    const shown = encodeURIComponent(STRANGE);
     for (const where of ['', 'audit', `approve?id=${pending.id}`, `rotate?client_id=${shown}`, `login?client_id=${shown}&issuer=${shown}`]) {
       const { status, body } = await page.get(where);
       assert.equal(status, 200, where);
@@ -287,6 +292,42 @@ describe('console', () => {
     await assert.rejects(stopped.get(), { code: 'ECONNREFUSED' });
   });
 
+  // A desktop whose xdg-open keeps its argument.
+  function desktop() {
+    const folder = mkdtempSync(path.join(temporaryFolder(), 'desktop-'));
+    const opened = path.join(folder, 'opened');
+    writeFileSync(path.join(folder, 'xdg-open'), `#!/bin/sh\nprintf %s "$1" >${opened}.new && mv ${opened}.new ${opened}\n`,
+      { mode: 0o755 });
+    const env = { ...deployment.environment, DISPLAY: ':9', XDG_RUNTIME_DIR: folder, PATH: `${folder}:${process.env.PATH}` };
+    return { env, opened: async () => {
+      await new Deadline(30, 'xdg-open').until(() => existsSync(opened));
+      return readFileSync(opened, 'utf8');
+    } };
+  }
+
+  it('opens the browser by a file that others cannot read, and removes it', async () => {
+    for (const enters of [true, false]) {
+      const { env, opened } = desktop();
+      const page = await RunningConsole.launch(env);
+      const file = new URL(await opened()).pathname;
+      assert.equal(statSync(file).mode & 0o777, 0o600);
+      assert.ok(readFileSync(file, 'utf8').includes(page.entrance));
+      if (enters) {
+        await page.enter();
+        await new Deadline(30, 'the file to go').until(() => !existsSync(file));
+      }
+      assert.equal((await page.end('SIGTERM')).signal, 'SIGTERM');
+      assert.ok(!existsSync(file));
+    }
+  });
+
+  it('ends when its person says so', async () => {
+    const page = await entered();
+    const { status, body } = await page.post('end', await page.form(''));
+    assert.equal(status, 200, body);
+    assert.deepEqual(await new Deadline(30, 'the end').limit(page.child.ended), { status: 0, signal: null });
+  });
+
   it('says in the terminal that no server answers, and what is wrong with an option', async () => {
     assert.equal((await deployment.tryCtl('--server', 'unix:/nowhere', 'console')).status, 4);
     assert.equal((await deployment.tryCtl('console', '--monitor', 'http://192.0.2.1:9464')).status, 2);
@@ -304,10 +345,11 @@ describe('console', () => {
 
     before(async () => {
       browser = await launchChromium();
-      running = await start('--monitor', deployment.adminOrigin, '--audit-log', auditCopy);
+      const { env, opened } = desktop();
+      running = await RunningConsole.launch(env, '--monitor', deployment.adminOrigin, '--audit-log', auditCopy);
       const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 900, height: 1000 } });
       page = await context.newPage();
-      await page.goto(running.entrance);
+      await page.goto(await opened());
       await page.waitForURL(`${running.origin}/*/`);
     });
 
@@ -337,6 +379,7 @@ describe('console', () => {
         await page.setViewportSize({ width: 360, height: 740 });
         const { width } = await page.locator('main').boundingBox();
         assert.ok(width <= 360, `${width}`);
+        if (process.env.E2E_SCREENSHOT) await page.screenshot({ path: `${process.env.E2E_SCREENSHOT}.${colorScheme}.png`, fullPage: true });
         const { width: section } = await page.locator('section').last().boundingBox();
         assert.ok(section <= 360, `${section}`);
       }
@@ -346,9 +389,6 @@ describe('console', () => {
 
     it('rotates, when the client id is typed', async () => {
       const before = await keys();
-      await page.click('text=Rotate >> nth=0');
-      assert.match(await page.textContent('h1'), /^Rotate: /);
-      await page.goBack();
       await page.locator('.actions', { has: page.locator('a[href="generate?client_id=reports"]') }).getByText('Rotate').click();
       assert.equal(await page.textContent('h1'), 'Rotate: reports');
       await page.fill('input[name=confirmation]', 'orders');
@@ -356,6 +396,7 @@ describe('console', () => {
       assert.equal(await page.textContent('h1'), 'Not confirmed');
       assert.deepEqual(await keys(), before);
       await page.goBack();
+      await page.fill('input[name=sign_from]', '+6h');
       await page.fill('input[name=confirmation]', 'reports');
       await page.click('button');
       assert.equal(await page.textContent('h1'), 'The next key is generated');
@@ -385,9 +426,11 @@ describe('console', () => {
       const propose = async () => (await ask('RevokeKey', { client_id: 'orders', kid, change: { force_client_id: 'orders',
         expected_version: (await keys()).find(({ client_id }) => client_id === 'orders').version } })).pending;
       const refused = await propose();
-      await page.reload();
+      await page.click('text=day');
       assert.ok((await page.textContent('main')).includes(refused.digest));
-      if (process.env.E2E_SCREENSHOT) await page.screenshot({ path: process.env.E2E_SCREENSHOT });
+      assert.equal(await page.locator('svg.life rect.published').count(), 2);
+      assert.equal(await page.locator('svg.life rect.retiring').count(), 1);
+      if (process.env.E2E_SCREENSHOT) await page.screenshot({ path: process.env.E2E_SCREENSHOT, clip: { x: 0, y: 0, width: 900, height: 1320 } , fullPage: true });
       await page.getByRole('link', { name: 'Refuse', exact: true }).click();
       await page.click('button');
       assert.equal(await page.textContent('h1'), 'The change is refused');

@@ -1,5 +1,6 @@
 #include "cli/console/condition_part.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <utility>
@@ -32,17 +33,17 @@ std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples) {
 
 }  // namespace
 
-std::string ConditionPart::RateOf(const std::string& hsm, double signatures,
-                                  std::chrono::steady_clock::time_point now) {
-  const auto before = seen_.find(hsm);
+std::string ConditionPart::RateOf(const std::string& counter, double value, std::chrono::steady_clock::time_point now) {
+  const auto before = seen_.find(counter);
   std::string text = "counted from the next view on";
-  if (before != seen_.end() && signatures >= before->second.signatures) {
-    const auto seconds = std::chrono::duration<double>(now - before->second.when).count();
+  if (before != seen_.end() && value >= before->second.value) {  // less: the server was started again
     constexpr double kTenths = 10;
-    const auto tenths = std::llround((signatures - before->second.signatures) / std::max(seconds, 0.1) * kTenths);
+    constexpr double kShortest = 0.1;
+    const auto seconds = std::chrono::duration<double>(now - before->second.when).count();
+    const auto tenths = std::llround((value - before->second.value) / std::max(seconds, kShortest) * kTenths);
     text = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " /s";
   }
-  seen_.insert_or_assign(hsm, Seen{.signatures = signatures, .when = now});
+  seen_.insert_or_assign(counter, Seen{.value = value, .when = now});
   return text;
 }
 
@@ -57,7 +58,7 @@ std::string ConditionPart::HsmTable(const std::vector<MetricSample>& samples,
         {Escaped(hsm), usable ? "<span class=\"good\">signs</span>" : "<span class=\"bad\">does not sign</span>",
          Number(value("assertiond_queue_jobs")) + " of " + Number(value("assertiond_queue_capacity_jobs")),
          Number(value("assertiond_sessions_busy")) + " busy of " + Number(value("assertiond_sessions_open")) + " open",
-         Number(signatures), RateOf(hsm, signatures, now), Number(value("assertiond_hsm_failures_total"))});
+         Number(signatures), RateOf("hsm " + hsm, signatures, now), Number(value("assertiond_hsm_failures_total"))});
   }
   return rows.empty()
              ? Paragraph("No HSM is attached.", "bad")
@@ -92,8 +93,15 @@ std::string ConditionPart::Html(std::chrono::steady_clock::time_point now) {
     html += "<pre>" + Escaped(text) + "</pre>\n";
   }
   const auto metrics = get("/metrics");
-  return metrics ? html + HsmTable(ParseMetrics(metrics->body), now)
-                 : html + Paragraph("No metrics: " + metrics.error().message, "bad");
+  if (!metrics) {
+    return html + Paragraph("No metrics: " + metrics.error().message, "bad");
+  }
+  const auto samples = ParseMetrics(metrics->body);
+  const auto assertions = SumOf(samples, "assertiond_assertions_total", "").value_or(0);
+  return html +
+         Paragraph("Assertions since the server's start: " + Number(assertions) +
+                   ", rate: " + RateOf("assertions", assertions, now) + ".") +
+         HsmTable(samples, now);
 }
 
 }  // namespace assertion::cli

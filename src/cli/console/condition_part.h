@@ -22,16 +22,17 @@ class ConditionPart {
 
  private:
   std::string HsmTable(const std::vector<MetricSample>& samples, std::chrono::steady_clock::time_point now);
-  std::string RateOf(const std::string& hsm, double signatures, std::chrono::steady_clock::time_point now);
+  // How fast a counter grows.
+  std::string RateOf(const std::string& counter, double value, std::chrono::steady_clock::time_point now);
 
   struct Seen {
-    double signatures;
+    double value;
     std::chrono::steady_clock::time_point when;
   };
 
   std::optional<oauth::Url> monitor_;
   std::string ca_file_;
-  std::map<std::string, Seen> seen_;  // by HSM
+  std::map<std::string, Seen> seen_;  // by counter
 };
 
 }  // namespace assertion::cli

@@ -16,6 +16,7 @@
 #include "cli/console/condition_part.h"
 #include "cli/console/door.h"
 #include "cli/console/entrance_file.h"
+#include "cli/console/form.h"
 #include "cli/console/keys_part.h"
 #include "cli/console/login_part.h"
 #include "cli/console/page.h"
@@ -62,6 +63,10 @@ class Console {
     if (ConsoleChanges::Has(visit.path)) {
       return changes_.Answer(visit);
     }
+    if (visit.changes && visit.path == "end") {
+      ended_ = true;
+      return ConsolePage(session_.place(), "The console has ended", Paragraph("You can close this window."));
+    }
     if (visit.changes) {
       return NotFound();
     }
@@ -74,6 +79,9 @@ class Console {
     return visit.path == "login" ? ConsolePage(session_.place(), "Try a log-in", LoginPart(visit.fields, server_))
                                  : NotFound();
   }
+
+  // The person ended it.
+  bool ended() const { return ended_; }
 
  private:
   LoopbackAnswer NotFound() const {
@@ -98,6 +106,8 @@ class Console {
     } else {
       html += Section("Server", Wrong(connection.error()));
     }
+    html += Section("Session",
+                    Paragraph("Server: " + server_, "quiet") + ConsoleForm("end", session_).Html("End the console"));
     return ConsolePage(session_.place(), "Keys", Section("Readiness", condition_.Html(Steady::now())) + html);
   }
 
@@ -113,6 +123,7 @@ class Console {
   const ConsoleSession& session_;
   ConditionPart condition_;
   ConsoleChanges changes_;
+  bool ended_ = false;
 };
 
 // Answers until the session ends. Returns the exit status.
@@ -123,6 +134,9 @@ int ServePerson(LoopbackListener& listener, ConsoleDoor& door, Console& console,
     Answer(request->browser, visit != nullptr ? console.Answer(*visit) : std::get<LoopbackAnswer>(admitted));
     if (door.session().entered()) {
       file.reset();
+    }
+    if (console.ended()) {
+      return 0;
     }
   }
   if (!door.session().entered()) {

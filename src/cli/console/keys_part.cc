@@ -53,7 +53,7 @@ std::string ClientHtml(const std::string& client_id, const std::vector<const v1:
     html += KeyHtml(*key, window, now);
   }
   const std::vector<Parameter> named = {{.name = "client_id", .value = client_id}};
-  return html + "<p class=\"actions\">" + Link("rotate", named, "Rotate") +
+  return html + "<p class=\"actions\">" + (keys.empty() ? "" : Link("rotate", named, "Rotate")) +
          Link("generate", named, keys.empty() ? "Generate the first key" : "Generate another key") + "</p>\n";
 }
 
