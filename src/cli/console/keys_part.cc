@@ -85,11 +85,11 @@ std::string AllKeys(const v1::ListKeysResponse& response, Time now) {
 
 std::string KeysPart(const v1::ListKeysResponse& keys, std::string_view span, Time now) {
   const auto window = WindowOf(span, now);
-  auto html = SpanLinks(span);
+  auto html = SpanLinks(span) + TimeScale(window);
   for (const auto& [client_id, of_client] : ByClient(keys)) {
     html += ClientHtml(client_id, of_client, window, now);
   }
-  return html + TimeScale(window) + AllKeys(keys, now);
+  return html + AllKeys(keys, now);
 }
 
 }  // namespace assertion::cli

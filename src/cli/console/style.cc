@@ -54,7 +54,7 @@ tbody tr:last-child td { border-bottom: 0; }
 .life .retiring, .legend .retiring { fill: var(--retiring); background: var(--retiring); }
 .life .now, .legend .now { fill: var(--now); background: var(--now); }
 .life .end, .legend .end { fill: var(--text); background: var(--text); }
-.scale { display: flex; justify-content: space-between; color: var(--quiet); font-size: .85rem; border-top: 1px solid var(--line); }
+.scale { display: flex; justify-content: space-between; color: var(--quiet); font-size: .85rem; border-bottom: 1px solid var(--line); }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; color: var(--quiet); font-size: .85rem; padding: 0; margin: .5rem 0; list-style: none; }
 .legend span { display: inline-block; width: .9rem; height: .7rem; margin-right: .4rem; border-radius: 2px; }
 .legend .now, .legend .end { width: .2rem; }

@@ -38,7 +38,7 @@ std::vector<LifeBar> BarsOf(const v1::Key& key, const TimeWindow& window);
 // The bars, now and the certificate's end as SVG. `description` is for who does not see them.
 std::string TimeLine(const v1::Key& key, const TimeWindow& window, Time now, const std::string& description);
 
-// The dates below the time lines, and what the colours mean.
+// The dates above the time lines, and what the colours mean.
 std::string TimeScale(const TimeWindow& window);
 
 }  // namespace assertion::cli
