@@ -8,6 +8,9 @@
 
 namespace assertion::cli {
 
+// What to do next after an error of a call to assertiond.
+std::string AdviceOn(const Error& error);
+
 // Says what went wrong with a call to assertiond and what to do next; returns the exit status.
 int ReportCall(const Error& error);
 

@@ -77,6 +77,7 @@ void AddVerbs(Command& assertionctl) {
   AddAuditHead(audit);
   AddAuditVerify(audit);
   AddAuditShow(audit);
+  AddConsole(assertionctl);
   AddDoctor(assertionctl);
 }
 

@@ -54,6 +54,8 @@ void AddAuditHead(Command& audit);
 void AddAuditVerify(Command& audit);
 void AddAuditShow(Command& audit);
 
+void AddConsole(Command& assertionctl);
+
 void AddDoctor(Command& assertionctl);
 
 }  // namespace assertion::cli

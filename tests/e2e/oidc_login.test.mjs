@@ -8,28 +8,13 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { chromium } from 'playwright-core';
+import { exchange, launchChromium } from './browsing.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
 import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
 
 const NATIVE = { application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'] };
 const ALERT = '<script>alert(1)</script>';
-
-// One request; no redirect is followed. headers may name another Host, which fetch does not allow.
-function exchange(url, { method = 'GET', headers = {}, form } = {}) {
-  const body = form && new URLSearchParams(form).toString();
-  return new Promise((resolve, reject) => {
-    const request = http.request(url, { method, agent: false,
-      headers: { ...body ? { 'content-type': 'application/x-www-form-urlencoded' } : {}, ...headers } }, (reply) => {
-      const chunks = [];
-      reply.on('data', (chunk) => chunks.push(chunk));
-      reply.on('error', reject).on('end', () => resolve({ status: reply.statusCode, headers: reply.headers,
-        body: Buffer.concat(chunks).toString() }));
-    });
-    request.on('error', reject).end(body);
-  });
-}
 
 // A log-in that waits for its browser.
 class RunningLogin {
@@ -160,8 +145,7 @@ describe('oidc login', () => {
   });
 
   it('logs in in Chromium', async () => {
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium',
-      args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+    const browser = await launchChromium();
     try {
       const login = await RunningLogin.start(deployment, provider.issuer, '--audience', provider.issuer);
       const page = await browser.newPage({ viewport: { width: 900, height: 760 } });

@@ -1,13 +1,27 @@
 #pragma once
 
+#include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "assertion/error.h"
+#include "audit/verification.h"
 
 namespace CLI {
 class App;
 }
 
 namespace assertion::cli {
+
+// A log's files, open. The sources refer to the streams.
+struct AuditFiles {
+  std::vector<std::unique_ptr<std::ifstream>> streams;
+  std::vector<audit::Source> sources;
+};
+
+// kConfigInvalid: a file cannot be read or is empty, or none is an audit log's.
+Result<AuditFiles> OpenAuditFiles(const std::vector<std::string>& names);
 
 // The positional FILEs of the verbs that read an audit log.
 void AddAuditFiles(CLI::App* verb, std::vector<std::string>& files);

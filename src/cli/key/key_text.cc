@@ -72,12 +72,6 @@ const char* OriginText(v1::KeyOrigin origin) {
 
 using Row = std::vector<std::string>;
 
-Row RowOf(const v1::Key& key, Time now) {
-  auto [since, until] = SpanOf(key);
-  return {key.client_id(),  key.kid(),        key.algorithm(),      StateName(key.state()),
-          std::move(since), std::move(until), ExpiryText(key, now), key.hsm()};
-}
-
 // Makes each column as wide as its widest cell.
 std::string Aligned(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths(rows.front().size());
@@ -163,6 +157,12 @@ std::string KeyLine(const v1::Key& key, Time now) {
          (key.x5t_s256().empty() ? "no certificate" : "certificate until " + ExpiryText(key, now)) + "\n";
 }
 
+std::vector<std::string> KeyRow(const v1::Key& key, Time now) {
+  auto [since, until] = SpanOf(key);
+  return {key.client_id(),  key.kid(),        key.algorithm(),      StateName(key.state()),
+          std::move(since), std::move(until), ExpiryText(key, now), key.hsm()};
+}
+
 std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
   // Clients without a key have their rows in the order by client id, too.
   std::set<std::string, std::less<>> waiting;
@@ -178,7 +178,7 @@ std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
   for (const auto& key : response.keys()) {
     add_keyless(waiting.lower_bound(key.client_id()));
     waiting.erase(key.client_id());
-    rows.push_back(RowOf(key, now));
+    rows.push_back(KeyRow(key, now));
   }
   add_keyless(waiting.end());
   const auto is_elsewhere = [&](const auto& key) { return key.hsm() != response.keys(0).hsm(); };

@@ -5,6 +5,7 @@
 
 #include "assertion/descriptor.h"
 #include "assertion/error.h"
+#include "cli/loopback_listener.h"
 
 namespace assertion::cli {
 
@@ -17,20 +18,18 @@ class RedirectListener {
   // With the port.
   const std::string& redirect_uri() const { return redirect_uri_; }
 
-  // Waits for the browser and returns the query. Refuses all but GET of the one path with this listener's own Host,
-  // which a page that rebinds its name to 127.0.0.1 does not have. kDeadlineExceeded: nobody came.
+  // Waits for the browser and returns the query. Refuses all but GET of the one path. kDeadlineExceeded: nobody came.
   Result<std::string> Wait(std::chrono::seconds limit);
 
   // Answers the browser and closes.
   void Answer(const std::string& page);
 
  private:
-  RedirectListener() = default;
+  RedirectListener(LoopbackListener listener, std::string path);
 
-  std::string redirect_uri_;
-  std::string authority_;
+  LoopbackListener listener_;
   std::string path_;
-  Descriptor socket_;
+  std::string redirect_uri_;
   Descriptor browser_;
 };
 

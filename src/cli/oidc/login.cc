@@ -1,14 +1,10 @@
 // assertionctl oidc login
 
 #include <openssl/rand.h>
-#include <spawn.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -16,6 +12,7 @@
 
 #include "assertion/clock.h"
 #include "assertion/foreign_text.h"
+#include "cli/browser.h"
 #include "cli/call.h"
 #include "cli/command.h"
 #include "cli/flags.h"
@@ -70,22 +67,6 @@ std::unexpected<LoginFailure> Fails(int status, std::string what, std::string ne
 std::string Unguessable() {
   Bytes octets(32);
   return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1 ? jws::Base64UrlEncode(octets) : "";
-}
-
-// Opens the URL in the person's browser if there is a desktop. It is printed in any case.
-void OpenBrowser(const std::string& url) {
-  if (std::getenv("DISPLAY") == nullptr && std::getenv("WAYLAND_DISPLAY") == nullptr) {
-    return;
-  }
-  std::string program = "xdg-open";
-  auto address = url;
-  std::array<char*, 3> words = {program.data(), address.data(), nullptr};
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);  // standard output is for --json
-  pid_t child = 0;
-  posix_spawnp(&child, program.c_str(), &files, nullptr, words.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
 }
 
 class Login {

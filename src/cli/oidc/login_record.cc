@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "cli/html.h"
+
 namespace assertion::cli {
 namespace {
 
@@ -40,32 +42,6 @@ constexpr std::array<Mistake, 7> kWso2Answers = {{
     {"iat is more than 300 minutes ago", "400 invalid_request: The jwt is too old to use."},
     {"the redirect URI is not among the application's callback URLs", "an error page in the browser, and no redirect"},
 }};
-
-std::string Escaped(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += static_cast<unsigned char>(c) < ' ' && c != '\n' ? '?' : c;
-    }
-  }
-  return escaped;
-}
 
 std::string Row(std::string_view name, std::string_view value, const char* style = "") {
   return "<tr><th>" + Escaped(name) + "</th><td class=\"" + style + "\">" + Escaped(value) + "</td></tr>\n";

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assertion/v1/key_admin.pb.h"
+
+namespace assertion::cli {
+
+// The last lines of the audit log, and whether its files are what the server wrote: verified with the key and up to the
+// sequence of `head`.
+std::string AuditPart(const std::vector<std::string>& files, const v1::GetAuditHeadResponse& head);
+
+}  // namespace assertion::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "assertion/error.h"
+
+namespace assertion::cli {
+
+// A file of mode 0600 that takes the browser to the one-time address. A browser's command line, which other users can
+// read, names the file in place of the address. It is removed with the object, and when SIGINT, SIGTERM or SIGHUP ends
+// the process. There is one at a time.
+class EntranceFile {
+ public:
+  static Result<EntranceFile> Write(const std::string& address);
+
+  EntranceFile(EntranceFile&& other) noexcept;
+  EntranceFile& operator=(EntranceFile&&) = delete;
+  EntranceFile(const EntranceFile&) = delete;
+  EntranceFile& operator=(const EntranceFile&) = delete;
+  ~EntranceFile();
+
+  std::string url() const { return "file://" + path_; }
+
+ private:
+  explicit EntranceFile(std::string path) : path_(std::move(path)) {}
+
+  std::string path_;
+};
+
+}  // namespace assertion::cli

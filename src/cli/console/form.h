@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "cli/console/session.h"
+
+namespace assertion::cli {
+
+// An HTML form of the session, sent with POST to a page of the console. Text is escaped here.
+class ConsoleForm {
+ public:
+  ConsoleForm(std::string_view path, const ConsoleSession& session);
+
+  ConsoleForm& Hidden(std::string_view name, std::string_view value);
+  ConsoleForm& Field(std::string_view name, std::string_view label, std::string_view hint, bool required = false);
+  ConsoleForm& Choice(std::string_view name, std::string_view label);
+  std::string Html(std::string_view button) const;
+
+ private:
+  std::string html_;
+};
+
+}  // namespace assertion::cli

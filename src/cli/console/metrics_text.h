@@ -1,0 +1,24 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace assertion::cli {
+
+// One line of Prometheus' text format.
+struct MetricSample {
+  std::string name;
+  std::map<std::string, std::string> labels;
+  double value;
+};
+
+// The samples of an answer of /metrics; lines that cannot be read are left out.
+std::vector<MetricSample> ParseMetrics(std::string_view text);
+
+// The sum of all samples of that name, of one HSM if `hsm` is not empty; nothing: there is none.
+std::optional<double> SumOf(const std::vector<MetricSample>& samples, std::string_view name, const std::string& hsm);
+
+}  // namespace assertion::cli

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assertion/descriptor.h"
+#include "assertion/error.h"
+
+namespace assertion::cli {
+
+// One HTTP/1.1 request, and the connection that waits for its answer.
+struct LoopbackRequest {
+  std::string method;
+  std::string path;   // as it was sent, without query
+  std::string query;  // without '?'
+  bool has_query = false;
+  std::map<std::string, std::string> fields;  // of the head, names in lower case
+  std::string body;
+  Descriptor browser;
+
+  // The value of a field; empty if there is none.
+  std::string_view Field(const std::string& name) const;
+};
+
+struct LoopbackAnswer {
+  std::string status = "200 OK";
+  std::string type = "text/html; charset=utf-8";
+  std::string body;
+  // The Content-Security-Policy. The default allows nothing at all.
+  std::string policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+  std::vector<std::string> fields = {};  // more lines of the head
+};
+
+// An HTTP server on 127.0.0.1 for one person's browser. Its callers are every program of the machine and every page of
+// the browser: it hears requests with its own Host alone, which a page that rebinds its name to 127.0.0.1 does not have
+// (RFC 9110 section 7.2), and of bounded size and time; those that only hold connections cannot keep the browser out.
+class LoopbackListener {
+ public:
+  using Steady = std::chrono::steady_clock;
+
+  // Port 0: one that the system chooses. Requests with more content than `most_content` octets get 413.
+  // kAddressUnusable.
+  static Result<LoopbackListener> Open(std::uint16_t port, std::size_t most_content);
+
+  std::uint16_t port() const { return port_; }
+  // 127.0.0.1:PORT
+  std::string authority() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  // Also hears requests to localhost:PORT.
+  void HearLocalhost() { hears_localhost_ = true; }
+
+  // The next whole request. Answers those that are wrong by themselves. kDeadlineExceeded: there is none until `end`.
+  Result<LoopbackRequest> Next(Steady::time_point end);
+
+  // Hears nobody any more.
+  void Close();
+
+ private:
+  struct Visitor {
+    Descriptor socket;
+    Steady::time_point end;
+    std::string text;
+  };
+
+  LoopbackListener() = default;
+
+  bool Read(Visitor& visitor, Result<LoopbackRequest>& request);
+  void Accept();
+  // The answer of a request that is not heard; empty: it is.
+  std::string RefusalOf(const LoopbackRequest& request) const;
+
+  std::uint16_t port_ = 0;
+  std::size_t most_content_ = 0;
+  bool hears_localhost_ = false;
+  Descriptor socket_;
+  std::vector<Visitor> visitors_;
+};
+
+// Answers the browser and closes the connection. Gives up after 5 s.
+void Answer(const Descriptor& browser, const LoopbackAnswer& answer);
+
+}  // namespace assertion::cli

@@ -1,0 +1,506 @@
+// assertionctl console: as its person in Chromium without JavaScript, and as everybody else who can reach its port.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import grpc from '@grpc/grpc-js';
+import { exchange, launchChromium } from './browsing.mjs';
+import { KeyAdminService } from './caller.mjs';
+import { CertificateAuthority } from './certificate_authority.mjs';
+import { Deployment } from './deployment.mjs';
+import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
+
+const ME = `uid:${process.getuid()}`;
+const SCRIPT = '<script>alert(1)</script>';
+const STRANGE = `z${SCRIPT}&"'`;  // a client id
+
+class RunningConsole {
+  static async start(deployment, ...options) {
+    return RunningConsole.launch(deployment.environment, '--no-browser', ...options);
+  }
+
+  static async launch(env, ...options) {
+    const made = new RunningConsole();
+    made.stderr = '';
+    made.child = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ['console', ...options],
+      { env, log: path.join(temporaryFolder(), 'console.log') });
+    made.child.stderr.on('data', (chunk) => { made.stderr += chunk; });
+    const lines = new Lines(made.child, 'stdout');
+    const deadline = new Deadline(30, 'the console\'s address');
+    while (!made.entrance) {
+      const line = await lines.next(deadline);
+      if (line.startsWith('http:')) made.entrance = line;
+    }
+    made.origin = new URL(made.entrance).origin;
+    return made;
+  }
+
+  // Takes the one-time address as a browser does.
+  async enter() {
+    const { status, headers, body } = await exchange(this.entrance);
+    assert.equal(status, 200, body);
+    [this.setCookie] = headers['set-cookie'];
+    [this.cookie] = this.setCookie.split(';');
+    [, this.place] = /href="(\/[^"]+\/)"/.exec(body);
+    return this;
+  }
+
+  get(page = '', headers = {}) {
+    return exchange(this.origin + this.place + page, { headers: { cookie: this.cookie, ...headers } });
+  }
+
+  post(page, form, headers = {}) {
+    return exchange(this.origin + this.place + page,
+      { method: 'POST', form, headers: { cookie: this.cookie, origin: this.origin, ...headers } });
+  }
+
+  // The hidden fields of the form on a page.
+  async form(page) {
+    const { body } = await this.get(page);
+    return Object.fromEntries([...body.matchAll(/type="hidden" name="([^"]*)" value="([^"]*)"/g)].map(([, name, value]) =>
+      [name, value]));
+  }
+
+  async end(signal = 'SIGINT') {
+    this.child.kill(signal);
+    return new Deadline(30, 'the end of the console').limit(this.child.ended);
+  }
+}
+
+describe('console', () => {
+  let deployment;
+  let anna;
+  let auditCopy;
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('people');
+    anna = await authority.identity('DNS:anna.example.org');
+    deployment = await Deployment.start(['orders', 'reports', STRANGE].map((client_id) =>
+      ({ client_id, audiences: ['https://is.example/token'] })), (folder) => {
+      const client_ca = path.join(folder, 'people.pem');
+      writeFileSync(client_ca, authority.certificate);
+      return {
+        admin_listen: '127.0.0.1:0',
+        tls: { listen: '127.0.0.1:0', certificate: path.join(folder, 'tls.pem'), client_ca },
+        two_person_rule: { methods: ['RevokeKey', 'GenerateKey'], window: '1h' },
+        operators: [
+          { caller: ME, roles: ['operator', 'approver'] },
+          { caller: 'dns:anna.example.org', roles: ['operator', 'approver'] },
+        ],
+      };
+    }, async (made) => {
+      await made.ctl('tls', 'generate', '--san', 'DNS:localhost', '--config', made.configuration);
+    });
+    for (const client_id of ['orders', 'reports']) {
+      const { pending } = await ask('GenerateKey', { client_id, change: { expected_version: 0 } });
+      await deployment.ctl('key', 'approve', pending.id, `--digest=${pending.digest}`);
+    }
+    auditCopy = path.join(deployment.folder, 'audit.log');
+  });
+
+  after(() => deployment?.close());
+
+  // Anna, who is another person than this test's user.
+  function ask(method, request) {
+    const roots = readFileSync(path.join(deployment.folder, 'tls.pem'));
+    const client = new KeyAdminService(`127.0.0.1:${deployment.tlsPort}`,
+      grpc.credentials.createSsl(roots, Buffer.from(anna.key), Buffer.from(anna.cert)),
+      { 'grpc.use_local_subchannel_pool': 1, 'grpc.ssl_target_name_override': 'localhost' });
+    return new Promise((resolve, reject) => {
+      client[method](request, { deadline: Date.now() + 30_000 }, (error, answer) => {
+        client.close();
+        if (error) reject(error); else resolve(answer);
+      });
+    });
+  }
+
+  const keys = async () => JSON.parse(await deployment.ctl('key', 'list', '--json')).keys;
+  const start = (...options) => RunningConsole.start(deployment, ...options);
+  const entered = async (...options) => (await start(...options)).enter();
+
+  describe('to others who reach its port', () => {
+    let page;
+
+    before(async () => { page = await entered(); });
+    after(() => page?.end());
+
+    it('listens on 127.0.0.1 alone', async () => {
+      const { hostname, port } = new URL(page.origin);
+      assert.equal(hostname, '127.0.0.1');
+      const socket = net.connect(Number(port), '127.0.0.2');
+      const [error] = await once(socket, 'error');
+      assert.equal(error.code, 'ECONNREFUSED');
+    });
+
+    it('gives the session once for its address, to a cookie that no script, other site or other port\'s path gets', async () => {
+      assert.match(page.setCookie, /^assertiond_console_\d+=[\w-]{43}; Path=\/[\w-]{43}\/; HttpOnly; SameSite=Strict$/);
+      assert.equal((await page.get()).status, 200);
+      const again = await exchange(page.entrance);
+      assert.equal(again.status, 403);
+      assert.match(again.body, /was used already/);
+      assert.equal(again.headers['set-cookie'], undefined);
+      await new Deadline(30, 'the note in the terminal').until(() => page.stderr.includes('opened a second time'));
+    });
+
+    it('refuses a stale address, and one that was guessed', async () => {
+      const other = await start();
+      const stale = `${page.origin}${new URL(other.entrance).pathname}${new URL(other.entrance).search}`;
+      assert.equal((await exchange(stale)).status, 403);
+      for (const query of ['', '?secret=', '?secret=x', `?secret=${'A'.repeat(43)}`, '?secret=a&secret=b']) {
+        const { status, headers } = await exchange(`${other.origin}/enter${query}`);
+        assert.deepEqual([status, headers['set-cookie']], [403, undefined], query);
+      }
+      assert.equal((await other.enter()).place.length, 45);
+      await other.end();
+    });
+
+    it('refuses who has no cookie of this session, whatever the path', async () => {
+      const other = await entered();
+      for (const cookie of ['', other.cookie, `${page.cookie}x`, page.cookie.replace(/=.*/, '='), page.cookie.split('=')[1]]) {
+        for (const where of [page.place, `${page.place}audit`, '/', '/nowhere']) {
+          const { status, body } = await exchange(page.origin + where, { headers: { cookie } });
+          assert.deepEqual([status, body.includes('orders')], [403, false], `${where} ${cookie}`);
+        }
+      }
+      assert.equal((await page.get('', { cookie: `a=b; assertiond_console=planted; ${page.cookie}` })).status, 200);
+      assert.equal((await exchange(`${page.origin}/`, { headers: { cookie: page.cookie } })).status, 404);
+      await other.end();
+    });
+
+    it('hears its own names alone: a page that rebinds its name has another Host', async () => {
+      const { port } = new URL(page.origin);
+      for (const host of [`evil.example:${port}`, '127.0.0.1', 'localhost', `127.0.0.1:1${port}`, `127.0.0.1.:${port}`,
+        `localhost.evil.example:${port}`, `user@127.0.0.1:${port}`]) {
+        assert.equal((await page.get('', { host })).status, 421, host);
+      }
+      assert.equal((await page.get('', { host: `localhost:${port}` })).status, 200);
+    });
+
+    it('takes a form from its own pages alone', async () => {
+      const form = { ...await page.form('rotate?client_id=orders'), confirmation: 'orders' };
+      const before = await keys();
+      for (const headers of [{ origin: 'http://evil.example' }, { origin: 'null' }, { origin: '' }, { cookie: '' },
+        { origin: page.origin.replace('http:', 'https:') }, { origin: page.origin.replace(/\d$/, '') },
+        { origin: page.origin.replace('127.0.0.1', 'localhost') },
+        { 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { 'content-type': 'text/plain' }]) {
+        assert.equal((await page.post('rotate', form, headers)).status, 403, JSON.stringify(headers));
+      }
+      for (const changed of [{ form: '' }, { form: 'A'.repeat(43) }, { form: page.cookie.split('=')[1] }]) {
+        assert.equal((await page.post('rotate', { ...form, ...changed })).status, 403);
+      }
+      const { form: _, ...without } = form;
+      assert.equal((await page.post('rotate', without)).status, 403);
+      const twice = await page.post('rotate', [...Object.entries(form), ['client_id', 'reports']]);
+      assert.equal(twice.status, 403);
+      assert.equal((await page.post(`rotate?${new URLSearchParams(form)}`, form)).status, 403);
+      // With GET, which other pages can send, nothing changes.
+      assert.equal((await page.get(`rotate?${new URLSearchParams(form)}`)).status, 200);
+      assert.deepEqual(await keys(), before);
+    });
+
+    it('cannot be framed, scripted, cached or read by another site', async () => {
+      for (const { status, headers } of [await page.get(), await page.get('nowhere'), await exchange(page.origin)]) {
+        assert.match(headers['content-security-policy'], /default-src 'none'/);
+        assert.match(headers['content-security-policy'], /frame-ancestors 'none'/);
+        assert.match(headers['content-security-policy'], /base-uri 'none'/);
+        assert.doesNotMatch(headers['content-security-policy'], /unsafe|script-src/);
+        assert.deepEqual(['x-frame-options', 'x-content-type-options', 'cache-control', 'cross-origin-opener-policy',
+          'cross-origin-resource-policy', 'referrer-policy', 'access-control-allow-origin'].map((name) => headers[name]),
+        ['DENY', 'nosniff', 'no-store', 'same-origin', 'same-origin', 'same-origin', undefined], `${status}`);
+      }
+      assert.equal((await page.get('', { 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': 'iframe' })).status, 403);
+    });
+
+    // Sends octets as they are; returns the answer's first line, or '' when the connection just ends.
+    async function raw(text) {
+      const socket = net.connect(Number(new URL(page.origin).port), '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write(text);
+      let answer = '';
+      socket.on('data', (chunk) => { answer += chunk; });
+      await new Deadline(30, 'the end of the connection').limit(once(socket, 'close'));
+      return answer.split('\r\n')[0];
+    }
+
+    it('bounds what it reads, and refuses what can be read in two ways', async () => {
+      const host = `Host: ${new URL(page.origin).host}\r\n`;
+      assert.match(await raw(`GET / HTTP/1.1\r\n${host}a: ${'x'.repeat(20_000)}`), / 431 /);
+      assert.match(await raw(`POST / HTTP/1.1\r\n${host}Content-Length: 8193\r\n\r\n`), / 413 /);
+      assert.match(await raw(`POST / HTTP/1.1\r\n${host}Content-Length: 99999999999999999999\r\n\r\n`), / 400 /);
+      assert.match(await raw(`POST / HTTP/1.1\r\n${host}Content-Length: -1\r\n\r\n`), / 400 /);
+      assert.match(await raw(`POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n`), / 411 /);
+      assert.match(await raw(`GET / HTTP/1.1\r\n${host}${host}\r\n`), / 400 /);
+      assert.match(await raw(`GET / HTTP/1.1\r\n${host}Cookie: a\r\ncookie: b\r\n\r\n`), / 400 /);
+      assert.match(await raw(`GET / HTTP/1.1\r\nHost : x\r\n${host}\r\n`), / 400 /);
+      assert.match(await raw(`GET / HTTP/1.0\r\n${host}\r\n`), / 400 /);
+      assert.match(await raw(`GET http://evil.example/ HTTP/1.1\r\n${host}\r\n`), / 400 /);
+      assert.match(await raw('GET / HTTP/1.1\r\n\r\n'), / 421 /);
+      assert.match(await raw(`PUT / HTTP/1.1\r\n${host}\r\n`), / 405 /);
+      assert.equal((await page.get()).status, 200);
+    });
+
+    it('is not kept from its person by those who only hold connections', async () => {
+      const idle = Array.from({ length: 64 }, () => net.connect(Number(new URL(page.origin).port), '127.0.0.1'));
+      for (const socket of idle) socket.on('error', () => {});
+      await Promise.all(idle.map((socket) => once(socket, 'connect')));
+      assert.equal((await page.get()).status, 200);
+      for (const socket of idle) socket.destroy();
+    });
+  });
+
+  it('shows text of others as text', async () => {
+    const { pending } = await ask('GenerateKey', { client_id: 'orders', common_name: `${SCRIPT}\u202e`,
+      change: { expected_version: (await keys()).find(({ client_id }) => client_id === 'orders').version } });
+    const log = path.join(deployment.folder, 'copy.log');
+    copyFileSync(auditCopy, log);
+    appendFileSync(log, `${SCRIPT}\u202e\u001b[2J\n`);
+    const page = await entered('--audit-log', log);
+    const shown = encodeURIComponent(STRANGE);
+    for (const where of ['', 'audit', `approve?id=${pending.id}`, `rotate?client_id=${shown}`, `login?client_id=${shown}&issuer=${shown}`]) {
+      const { status, body } = await page.get(where);
+      assert.equal(status, 200, where);
+      assert.match(body, /&lt;script&gt;alert\(1\)/, where);
+      assert.doesNotMatch(body, /<script|\u202e|\u001b/, where);
+    }
+    await deployment.ctl('key', 'withdraw', pending.id);
+    await page.end();
+  });
+
+  it('tells a changed audit log, one that cannot be read, and one that is whole', async () => {
+    const lines = readFileSync(auditCopy, 'utf8').split('\n');
+    const changed = path.join(deployment.folder, 'changed.log');
+    writeFileSync(changed, lines.map((line, i) => (i === 1 ? line.replace('GenerateKey', 'RevokeKey') : line)).join('\n'));
+    for (const [file, expected] of [[auditCopy, /class="good"><strong>chain/], [changed, /class="bad"><strong>/],
+      ['/nowhere/audit.log', /Not verified: \/nowhere\/audit\.log cannot be read/]]) {
+      const page = await entered('--audit-log', file);
+      assert.match((await page.get('audit')).body, expected);
+      await page.end();
+    }
+  });
+
+  it('ends when idle, when nobody comes and with Ctrl-C, and hears nobody then', async () => {
+    const idle = await entered('--idle', '1');
+    assert.deepEqual(await new Deadline(30, 'the idle session to end').limit(idle.child.ended), { status: 0, signal: null });
+    await assert.rejects(idle.get(), { code: 'ECONNREFUSED' });
+    const unopened = await start('--idle', '1');
+    assert.equal((await new Deadline(30, 'the wait to end').limit(unopened.child.ended)).status, 4);
+    const stopped = await entered();
+    assert.deepEqual(await stopped.end('SIGINT'), { status: null, signal: 'SIGINT' });
+    await assert.rejects(stopped.get(), { code: 'ECONNREFUSED' });
+  });
+
+  // A desktop whose xdg-open keeps its argument.
+  function desktop() {
+    const folder = mkdtempSync(path.join(temporaryFolder(), 'desktop-'));
+    const opened = path.join(folder, 'opened');
+    writeFileSync(path.join(folder, 'xdg-open'), `#!/bin/sh\nprintf %s "$1" >${opened}.new && mv ${opened}.new ${opened}\n`,
+      { mode: 0o755 });
+    const env = { ...deployment.environment, DISPLAY: ':9', XDG_RUNTIME_DIR: folder, PATH: `${folder}:${process.env.PATH}` };
+    return { env, opened: async () => {
+      await new Deadline(30, 'xdg-open').until(() => existsSync(opened));
+      return readFileSync(opened, 'utf8');
+    } };
+  }
+
+  it('opens the browser by a file that others cannot read, and removes it', async () => {
+    for (const enters of [true, false]) {
+      const { env, opened } = desktop();
+      const page = await RunningConsole.launch(env);
+      const file = new URL(await opened()).pathname;
+      assert.equal(statSync(file).mode & 0o777, 0o600);
+      assert.ok(readFileSync(file, 'utf8').includes(page.entrance));
+      if (enters) {
+        await page.enter();
+        await new Deadline(30, 'the file to go').until(() => !existsSync(file));
+      }
+      assert.equal((await page.end('SIGTERM')).signal, 'SIGTERM');
+      assert.ok(!existsSync(file));
+    }
+  });
+
+  it('ends when its person says so', async () => {
+    const page = await entered();
+    const { status, body } = await page.post('end', await page.form(''));
+    assert.equal(status, 200, body);
+    assert.deepEqual(await new Deadline(30, 'the end').limit(page.child.ended), { status: 0, signal: null });
+  });
+
+  it('says in the terminal that no server answers, and what is wrong with an option', async () => {
+    assert.equal((await deployment.tryCtl('--server', 'unix:/nowhere', 'console')).status, 4);
+    assert.equal((await deployment.tryCtl('console', '--monitor', 'http://192.0.2.1:9464')).status, 2);
+    const page = await start();
+    const { status, stderr } = await deployment.tryCtl('console', '--port', new URL(page.origin).port);
+    assert.equal(status, 4);
+    assert.match(stderr, /Address already in use/);
+    await page.end();
+  });
+
+  describe('in Chromium without JavaScript', () => {
+    let browser;
+    let running;
+    let page;
+
+    before(async () => {
+      browser = await launchChromium();
+      const { env, opened } = desktop();
+      running = await RunningConsole.launch(env, '--monitor', deployment.adminOrigin, '--audit-log', auditCopy);
+      const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 900, height: 1000 } });
+      page = await context.newPage();
+      await page.goto(await opened());
+      await page.waitForURL(`${running.origin}/*/`);
+    });
+
+    after(async () => {
+      await browser?.close();
+      await running?.end();
+    });
+
+    it('is read', async () => {
+      const text = await page.textContent('main');
+      assert.equal(await page.textContent('h1'), 'Keys');
+      assert.match(text, /Ready/);
+      assert.match(text, /end-to-end\s*signs/);
+      assert.match(text, /No key yet/);
+      assert.match(text, /signing from/);
+      assert.equal(await page.locator('svg.life rect.signing').count(), 2);
+      assert.equal(await page.getByRole('img', { name: /^signing from/ }).count(), 2);
+      await page.click('text=Audit log');
+      assert.match(await page.textContent('main'), /chain: sequences 1 to \d+ follow each other/);
+      assert.match(await page.textContent('tbody'), /GenerateKey/);
+      await page.click('text=Keys');
+    });
+
+    it('fits 360 pixels, in light and dark', async () => {
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width: 360, height: 740 });
+        const { width } = await page.locator('main').boundingBox();
+        assert.ok(width <= 360, `${width}`);
+        if (process.env.E2E_SCREENSHOT) await page.screenshot({ path: `${process.env.E2E_SCREENSHOT}.${colorScheme}.png`, fullPage: true });
+        const { width: section } = await page.locator('section').last().boundingBox();
+        assert.ok(section <= 360, `${section}`);
+      }
+      await page.emulateMedia({ colorScheme: 'light' });
+      await page.setViewportSize({ width: 900, height: 1000 });
+    });
+
+    it('rotates, when the client id is typed', async () => {
+      const before = await keys();
+      await page.locator('.actions', { has: page.locator('a[href="generate?client_id=reports"]') }).getByText('Rotate').click();
+      assert.equal(await page.textContent('h1'), 'Rotate: reports');
+      await page.fill('input[name=confirmation]', 'orders');
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'Not confirmed');
+      assert.deepEqual(await keys(), before);
+      await page.goBack();
+      await page.fill('input[name=sign_from]', '+6h');
+      await page.fill('input[name=confirmation]', 'reports');
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'The next key is generated');
+      const made = (await keys()).filter((key) => !before.some(({ kid }) => kid === key.kid));
+      assert.deepEqual(made.map(({ client_id }) => client_id), ['reports']);
+      assert.ok((await page.textContent('pre')).includes(made[0].kid));
+      // The page is loaded again: the same request, which does not act twice.
+      await page.reload();
+      assert.equal((await keys()).length, before.length + 1);
+      await page.click('text=Back to the keys');
+      assert.ok((await page.textContent('main')).includes(made[0].kid));
+    });
+
+    it('a change made meanwhile is not overrun', async () => {
+      await page.goto(`${running.origin}${new URL(page.url()).pathname}rotate?client_id=reports`);
+      await deployment.ctl('key', 'rotate', '--client-id', 'reports');
+      const before = await keys();
+      await page.fill('input[name=confirmation]', 'reports');
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'Not done');
+      assert.deepEqual(await keys(), before);
+      await page.click('text=Back to the keys');
+    });
+
+    it('approves what another asked for, with its digest, and refuses', async () => {
+      const kid = (await keys()).find(({ client_id }) => client_id === 'orders').kid;
+      const propose = async () => (await ask('RevokeKey', { client_id: 'orders', kid, change: { force_client_id: 'orders',
+        expected_version: (await keys()).find(({ client_id }) => client_id === 'orders').version } })).pending;
+      const refused = await propose();
+      await page.click('text=day');
+      assert.ok((await page.textContent('main')).includes(refused.digest));
+      assert.equal(await page.locator('svg.life rect.published').count(), 2);
+      assert.equal(await page.locator('svg.life rect.retiring').count(), 1);
+      if (process.env.E2E_SCREENSHOT) await page.screenshot({ path: process.env.E2E_SCREENSHOT, clip: { x: 0, y: 0, width: 900, height: 1320 } , fullPage: true });
+      await page.getByRole('link', { name: 'Refuse', exact: true }).click();
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'The change is refused');
+      assert.match(await deployment.ctl('key', 'pending'), /no change waits/);
+
+      const pending = await propose();
+      await page.click('text=Back to the keys');
+      await page.getByRole('link', { name: 'Approve', exact: true }).click();
+      await page.fill('input[name=digest]', refused.digest.replace(/^./, (c) => (c === 'A' ? 'B' : 'A')));
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'Not done');
+      assert.equal((await keys()).find((key) => key.kid === kid).state, 'signing');
+      await page.goBack();
+      assert.ok((await page.textContent('main')).includes(`Requested by dns:anna.example.org`));
+      await page.fill('input[name=digest]', pending.digest);
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'The change is made');
+      assert.equal((await keys()).find((key) => key.kid === kid).state, 'withdrawn');
+      await page.click('text=Back to the keys');
+    });
+
+    it('asks for a change that waits for another, who is not this person', async () => {
+      const { kid } = (await keys()).find(({ client_id, state }) => client_id === 'reports' && state === 'signing');
+      const revoke = page.locator(`a[href="revoke?client_id=reports&kid=${kid}"]`);
+      await revoke.click();
+      await page.check('input[name=force]');
+      await page.fill('input[name=confirmation]', 'reports');
+      await page.click('button');
+      assert.equal(await page.textContent('h1'), 'Nothing has changed yet');
+      const digest = await page.textContent('.digest');
+      await page.click('text=Back to the keys');
+      await page.getByRole('link', { name: 'Approve', exact: true }).click();
+      await page.fill('input[name=digest]', digest);
+      await page.click('button');
+      assert.match(await page.textContent('main'), /who asked for this change/);
+      assert.equal((await keys()).find((key) => key.kid === kid).state, 'signing');
+      await page.click('text=Back to the keys');
+    });
+
+    it('gives the command of a trial log-in', async () => {
+      await page.click('text=Try a log-in');
+      await page.fill('input[name=client_id]', 'orders');
+      await page.fill('input[name=issuer]', 'https://is.example/$(id)');
+      await page.click('button');
+      assert.ok((await page.textContent('pre')).endsWith('oidc login --client-id=orders \'--issuer=https://is.example/$(id)\''));
+    });
+
+    it('is left alone by a page of another site, which can neither frame it nor send its forms', async () => {
+      const place = new URL(page.url()).pathname.split('/')[1];
+      const evil = http.createServer((request, response) => {
+        response.writeHead(200, { 'content-type': 'text/html' }).end(
+          `<iframe name=f src="${running.origin}/${place}/"></iframe><form method=post action="${running.origin}/${place}/rotate">` +
+          '<input name=client_id value=reports><input name=confirmation value=reports><button>Win</button></form>');
+      }).listen(0, '127.0.0.1');
+      await once(evil, 'listening');
+      const before = await keys();
+      const cookies = [];
+      evil.on('request', (request) => cookies.push(request.headers.cookie));
+      // Another port of the same host: browsers call that the same site, and cookies do not know ports.
+      for (const host of ['127.0.0.1', 'localhost']) {
+        const attack = await page.context().newPage();
+        await attack.goto(`http://${host}:${evil.address().port}/`);
+        assert.doesNotMatch(await attack.frame({ name: 'f' })?.content() ?? '', /orders/);
+        await attack.click('button');
+        assert.match(await attack.textContent('body'), /assertionctl console: /);
+        await attack.close();
+      }
+      assert.ok(cookies.length > 0 && cookies.every((cookie) => cookie === undefined), `${cookies}`);
+      assert.deepEqual(await keys(), before);
+      evil.close();
+    });
+  });
+});
