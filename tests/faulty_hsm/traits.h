@@ -47,7 +47,7 @@ namespace faulty_hsm {
 //   idle RV                               the answer of a session that a rule "* idle" has let time out
 //   copies_weaker 1                       C_CopyObject makes the copy that it is asked for, whatever the original says
 //   wraps_out 1                           C_WrapKey wraps every key
-//   unwraps_weaker 1                      C_UnwrapKey ignores CKA_SENSITIVE and CKA_EXTRACTABLE of the template
+//   unwraps_weaker 1                      C_UnwrapKey makes a key that is neither sensitive nor unextractable
 //   unwraps_any 1                         C_UnwrapKey makes a secret key, whatever CKA_UNWRAP says of the key it is
 //   given takes_flags 1                         C_SetAttributeValue answers CKR_OK and changes nothing
 struct Traits {
