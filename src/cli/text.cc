@@ -82,9 +82,8 @@ std::string Printable(std::string_view text) {
 }
 
 std::string PrintableJson(std::string_view json) {
-  return WithoutDeceivers(json, [](char32_t character) {
-    return character == '\n' ? std::string("\n") : Escaped(character);
-  });
+  return WithoutDeceivers(
+      json, [](char32_t character) { return character == '\n' ? std::string("\n") : Escaped(character); });
 }
 
 std::string PrintableLines(std::string_view text) {

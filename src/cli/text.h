@@ -13,8 +13,8 @@ using assertion::Rfc3339;
 // The distance of `time` from now in words, for example "in 4 min", "364 days ago".
 std::string Relative(Time time, Time now);
 
-// Text from elsewhere with '?' in place of control characters, and of those that reorder or hide text, so that it cannot
-// steer a terminal or look like another text.
+// Text from elsewhere with '?' in place of control characters, and of those that reorder or hide text, so that it
+// cannot steer a terminal or look like another text.
 std::string Printable(std::string_view text);
 
 // JSON with such characters escaped, so that it says the same. Newlines stay.

@@ -14,8 +14,8 @@ TEST(Text, ControlCharactersDoNotReachTheTerminal) {
 }
 
 TEST(Text, WhatReordersOrHidesTextDoesNotReachTheTerminal) {
-  for (const auto* hidden : {"\u061C", "\u180E", "\u200B", "\u200E", "\u200F", "\u2028", "\u202A", "\u202E", "\u2066",
-                             "\u2069", "\uFEFF"}) {
+  for (const auto* hidden :
+       {"\u061C", "\u180E", "\u200B", "\u200E", "\u200F", "\u2028", "\u202A", "\u202E", "\u2066", "\u2069", "\uFEFF"}) {
     EXPECT_EQ(Printable(std::string("a") + hidden + "b"), "a?b");
     EXPECT_EQ(PrintableLines(std::string("a\n") + hidden + "b"), "a\n?b");
   }
