@@ -291,8 +291,9 @@ Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewK
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
     // A schedule that will be refused is refused before a key is made, which takes long and counts against the limits.
     const auto before = draft.next.keys;
+    const KeyRecord planned{.kid = "(new)", .algorithm = key.algorithm, .id = {}, .certificates = {}};
     RETURN_IF_ERROR(CheckAll(client, {.before = before,
-                                      .after = WithNext(client, before, {}, sign_from, draft.now),
+                                      .after = WithNext(client, before, planned, sign_from, draft.now),
                                       .now = draft.now,
                                       .may_gap = change.forced,
                                       .may_break_binding = change.forced}));
