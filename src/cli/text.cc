@@ -82,8 +82,17 @@ std::string Printable(std::string_view text) {
 }
 
 std::string PrintableJson(std::string_view json) {
-  return WithoutDeceivers(
-      json, [](char32_t character) { return character == '\n' ? std::string("\n") : Escaped(character); });
+  return WithoutDeceivers(json, [](char32_t character) {
+    switch (character) {
+      case '\n':
+      case '\t':
+        return std::string(1, static_cast<char>(character));
+      case '\r':
+        return std::string(" ");
+      default:
+        return Escaped(character);
+    }
+  });
 }
 
 std::string PrintableLines(std::string_view text) {

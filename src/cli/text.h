@@ -17,7 +17,8 @@ std::string Relative(Time time, Time now);
 // cannot steer a terminal or look like another text.
 std::string Printable(std::string_view text);
 
-// JSON with such characters escaped, so that it says the same. Newlines stay.
+// JSON with such characters escaped, so that it says the same. White space between its tokens stays, a carriage
+// return as a blank.
 std::string PrintableJson(std::string_view json);
 
 // As Printable, but newlines and tabulators stay.
