@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFields{R"("profile": "github-app")", "audiences: must be left out: profile \"github-app\" has no aud"},
         WrongFields{R"("profile": "salesforce")", "subject: is missing"},
         WrongFields{R"("profile": "google")", "scopes: is missing"},
-        WrongFields{R"("profile": "apple", "issuer": "TEAM")", "kids: is missing"},
+        WrongFields{R"("profile": "apple", "client_id": "com.example.app", "issuer": "TEAM")", "kids: is missing"},
         WrongFields{R"("profile": "apple", "kids": {})", "issuer: is missing"},
         WrongFields{R"("typ": "application/jwt")", "typ: must be a media type without \"application/\""},
         WrongFields{R"("typ": "a b")", "typ: must be"},

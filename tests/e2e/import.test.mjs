@@ -19,7 +19,7 @@ describe('key import', () => {
       { client_id: 'apple', audiences: [AUDIENCE], imported_keys: true, algorithm: 'ES256' },
       { client_id: 'orders', audiences: [AUDIENCE] },
       { client_id: 'store', audiences: ['https://appleid.apple.com'], imported_keys: true, algorithm: 'ES256', profile: 'apple',
-        issuer: 'A1B2C3D4E5' },
+        issuer: 'A1B2C3D4E5', kids: {} },
     ]);
   });
 

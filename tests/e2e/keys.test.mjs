@@ -191,7 +191,7 @@ describe('key rotate', () => {
     // More often than key_limits lets keys be made in an hour: what is refused makes none.
     for (let i = 0; i < 6; ++i) {
       const stderr = await keyRefused(1, /must be published for 900s \(publish_lead\)/, 'rotate', client, '--sign-from', 'now');
-      assert.ok(stderr.includes(`next: if that is meant: assertionctl --server unix:${deployment.socket} key rotate ` +
+      assert.ok(stderr.includes(`next: if that is meant: assertionctl key rotate ` +
         `--client-id ${client} --sign-from now --force ${client}\n`), stderr);
     }
     assert.equal(await versionOf(client), 1);
