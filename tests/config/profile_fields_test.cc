@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFields{R"("profile": "github-app")", "audiences: must be left out: profile \"github-app\" has no aud"},
         WrongFields{R"("profile": "salesforce")", "subject: is missing"},
         WrongFields{R"("profile": "google")", "scopes: is missing"},
-        WrongFields{R"("profile": "apple", "client_id": "com.example.app", "issuer": "TEAM")", "kids: is missing"},
+        WrongFields{R"("profile": "apple", "issuer": "TEAM")", "kids: is missing"},
         WrongFields{R"("profile": "apple", "kids": {})", "issuer: is missing"},
         WrongFields{R"("typ": "application/jwt")", "typ: must be a media type without \"application/\""},
         WrongFields{R"("typ": "a b")", "typ: must be"},
@@ -205,10 +205,11 @@ INSTANTIATE_TEST_SUITE_P(
                           "\"https://login.microsoftonline.com/TENANT/oauth2/v2.0/token\"; it asks for "
                           "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, with the id or domain of one "
                           "tenant"},
-        RefusedByTheParty{R"("profile": "apple", "issuer": "A1B2C3D4E5", "algorithm": "ES256",
+        RefusedByTheParty{
+            R"("profile": "apple", "client_id": "com.example.app", "issuer": "A1B2C3D4E5", "algorithm": "ES256",
                              "audiences": ["https://appleid.apple.com"],
                              "kids": {"h3Mkk8qC3hMeSBjHfAmBQBjXqGdi6Azqri1diWzpfYE": "ABC123"})",
-                          "clients[0].kids: Sign in with Apple gives kids of 10 characters, and \"ABC123\" has 6"},
+            "clients[0].kids: Sign in with Apple gives kids of 10 characters, and \"ABC123\" has 6"},
         RefusedByTheParty{R"("profile": "snowflake", "client_id": "myaccount.orders")",
                           "clients[0].client_id: Snowflake asks for ACCOUNT.USER in upper case"},
         RefusedByTheParty{

@@ -349,9 +349,9 @@ CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HA
     }
     if (traits->unwraps_weaker) {
       static CK_BBOOL weaker[] = {CK_FALSE, CK_TRUE};
-      std::erase_if(asked, [](const auto& one) { return one.type == CKA_SENSITIVE || one.type == CKA_EXTRACTABLE; });
-      asked.push_back({CKA_SENSITIVE, &weaker[0], sizeof weaker[0]});
-      asked.push_back({CKA_EXTRACTABLE, &weaker[1], sizeof weaker[1]});
+      for (auto& one : asked) {
+        one.pValue = one.type == CKA_SENSITIVE ? &weaker[0] : one.type == CKA_EXTRACTABLE ? &weaker[1] : one.pValue;
+      }
     }
     const auto rv =
         real->C_UnwrapKey(session, mechanism, ToReal(unwrapping), wrapped, size, asked.data(), asked.size(), key);

@@ -38,6 +38,11 @@ class CustodyTrialTest : public testing::Test {
     return way == trial.ways.end() ? WayOutcome::kNotTried : way->outcome;
   }
 
+  static std::string AnswerOf(const CustodyTrial& trial, std::string_view name) {
+    const auto way = std::ranges::find(trial.ways, name, &TriedWay::name);
+    return way == trial.ways.end() ? "" : way->answer;
+  }
+
   // The objects on the token, in whatever state.
   std::size_t Objects() { return hsm_.ObjectFiles().size(); }
 
@@ -93,11 +98,12 @@ TEST_F(CustodyTrialTest, AKeyThatWasOutsideAndShowsABirthInsideIsNamed) {
 TEST_F(CustodyTrialTest, AnUnwrappedKeyThatIsWeakerThanAskedIsNamed) {
   hsm_.Tell("unwraps_weaker 1");
   const auto trial = Try("ES256");
-  EXPECT_EQ(OutcomeOf(trial, "C_UnwrapKey"), WayOutcome::kFlagNotProtected);
+  EXPECT_EQ(OutcomeOf(trial, "C_UnwrapKey"), WayOutcome::kFlagNotProtected) << AnswerOf(trial, "C_UnwrapKey");
   hsm_.Tell("unwraps_weaker 1\nshows 0x103 1\nshows 0x162 0");  // CKA_SENSITIVE, CKA_EXTRACTABLE
   const auto lying = TokenThatAccepts({})->TryCustody(*FindAlgorithm("ES256"));
   ASSERT_TRUE(lying) << lying.error().ToString();
-  EXPECT_EQ(OutcomeOf(*lying, "C_UnwrapKey"), WayOutcome::kLetThrough) << "its value can be read";
+  EXPECT_EQ(OutcomeOf(*lying, "C_UnwrapKey"), WayOutcome::kLetThrough)
+      << "its value can be read; " << AnswerOf(*lying, "C_UnwrapKey");
 }
 
 TEST_F(CustodyTrialTest, AKeyThatUnwrapsAgainstItsAttributesIsNamed) {
