@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """usage: write_compatibility.py PAGE ROW...
        write_compatibility.py PAGE --check ROW
+       write_compatibility.py [PAGE] --speed MEASURED...
 
 Writes hsm-config/compatibility.md from the rows (NAME.row.json) that the contract suite has left. With --check: fails when
 the row of that token is another on the page. Signatures, which vary by machine, are not compared, and a token of another
-version than the page's is not either.
+version than the page's is not either. With --speed: prints the table of what tests/bench/tokens.sh has measured
+(NAME.speed.json), and puts it in its place on the page.
 """
 import json
 import pathlib
+import statistics
 import sys
 
 INTRODUCTION = """# Compatibility, as measured
@@ -23,6 +26,13 @@ version is not compared.
 - *provider*: OpenSSL signs through pkcs11-provider. Where it does not, certificates and requests are signed through our own session.
 - *sessions*: those that sign. *reload*: keys are found again after C_Finalize and C_Initialize.
 - *custody trial*: the ways out of the token that PKCS#11 closes for a key, tried on a throw-away key."""
+
+NOT_TRIED = """## Not tried
+
+Kryoptic: no package of that name, or that mentions it, in bookworm, bookworm-backports, trixie, trixie-backports, forky and sid
+(`apt-cache search kryoptic`; `apt-cache policy kryoptic libkryoptic-pkcs11 rust-kryoptic`; 2026-11-29)."""
+
+SPEED = '## Signatures a second through the service'
 
 COLUMNS = (('keys', 'keys'), ('not asked', 'not_asked'), ('accepted', 'unshown'), ('ledger', 'ledger'),
            ('certificates', 'certificates'), ('provider', 'provider'), ('sessions', 'sessions'), ('reload', 'reload'),
@@ -68,6 +78,39 @@ def mechanism_line(row):
     return f'| {row["token"]} | {mechanisms(row)} |'
 
 
+def rates(measured, kind):
+    """the best of the widths, by the medians of its turns: (signatures a second, sessions or calls in flight)."""
+    found = [(statistics.median(series['per_second']), series['width']) for series in measured['series']
+             if series['kind'] == kind]
+    return max(found)
+
+
+def speed(paths):
+    rows = {pathlib.Path(path).name.removesuffix('.speed.json'): json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+            for path in sorted(paths)}
+    one = next(iter(rows.values()))
+    lines = [SPEED, '',
+             'RS256 with RSA-2048, audit log on. *loop*: C_SignInit and C_Sign on the same token in the same run, the best of 1, 2 '
+             'and 4 sessions.', f'*unary*: 16 calls in flight; *stream*: 64. Medians of {one["rounds"]} turns of '
+             f'{one["seconds"]:g} s each on {one["cores"]} cores. `tests/bench/tokens.sh --page` writes this table.', '',
+             '| token | loop | sessions | unary | stream | stream / loop |', '| --- | ---: | ---: | ---: | ---: | ---: |']
+    for name, measured in rows.items():
+        raw, sessions = rates(measured, 'raw')
+        unary, stream = rates(measured, 'unary')[0], rates(measured, 'stream')[0]
+        lines.append(f'| {name} | {raw:,.0f} | {sessions} | {unary:,.0f} | {stream:,.0f} | {stream / raw:.2f} |')
+    return '\n'.join(lines) + '\n'
+
+
+def with_speed(text, section):
+    """The section goes to the page's end."""
+    return text.split(SPEED)[0].rstrip('\n') + '\n\n' + section if section else text
+
+
+def speed_of(page):
+    _, found, rest = page.read_text(encoding='utf-8').partition(SPEED) if page.exists() else ('', '', '')
+    return found + rest
+
+
 def write(rows):
     tokens = [row for row in rows if not is_personality(row)]
     personalities = [row for row in rows if is_personality(row)]
@@ -75,7 +118,7 @@ def write(rows):
            *table(tokens, COLUMNS + VARYING), '', '## Personalities', '',
            'SoftHSM2 behaving as [vendors.md](vendors.md) says of these HSMs. **No such HSM was tried.**', '',
            *table(personalities, OF_PERSONALITIES), '', '## Mechanisms that sign', '', '| token | |', '| --- | --- |',
-           *(mechanism_line(row) for row in tokens)]
+           *(mechanism_line(row) for row in tokens), '', NOT_TRIED]
     return '\n'.join(out) + '\n'
 
 
@@ -95,6 +138,14 @@ def check(page, row):
 
 
 def main():
+    if '--speed' in sys.argv[1:3]:
+        at = sys.argv.index('--speed')
+        section = speed(sys.argv[at + 1:])
+        print(section, end='')
+        if at == 2:
+            page = pathlib.Path(sys.argv[1])
+            page.write_text(with_speed(page.read_text(encoding='utf-8'), section), encoding='utf-8')
+        return
     if len(sys.argv) < 3 or (sys.argv[2] == '--check' and len(sys.argv) != 4):
         print(__doc__, file=sys.stderr)
         sys.exit(2)
@@ -103,7 +154,7 @@ def main():
         check(page, json.loads(pathlib.Path(sys.argv[3]).read_text(encoding='utf-8')))
     else:
         rows = [json.loads(pathlib.Path(path).read_text(encoding='utf-8')) for path in sorted(sys.argv[2:])]
-        page.write_text(write(rows), encoding='utf-8')
+        page.write_text(with_speed(write(rows), speed_of(page)), encoding='utf-8')
 
 
 main()

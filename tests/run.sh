@@ -134,11 +134,11 @@ step_fuzz() {
 step_quickstart() { tests/quickstart_test.sh; }
 step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$deb" && tests/container_test.sh build/release/bin; }
 step_bench() {
-  local options=(--short) peers=(--short) keys=(--keys 6 --seconds 1)
-  [ -z "$long" ] || options=(--results build/ci) peers=() keys=()
+  local options=(--short) peers=(--short) keys=(--keys 6 --seconds 1) tokens=(--rounds 1 --seconds 0.2 --tokens softhsm,softhsm_plain)
+  [ -z "$long" ] || options=(--results build/ci) peers=() keys=() tokens=()
   build release --target benchmarks &&
     tests/bench/run.sh build/release/bin "${options[@]}" && tests/bench/peers.sh build/release/bin "${peers[@]}" &&
-    tests/bench/keys.sh build/release/bin "${keys[@]}"
+    tests/bench/keys.sh build/release/bin "${keys[@]}" && tests/bench/tokens.sh build/release/bin "${tokens[@]}"
 }
 
 # For CTest it is short, and its figures are not judged; here they are in the log.

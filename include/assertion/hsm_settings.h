@@ -6,12 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "assertion/attribute_names.h"
 #include "assertion/token_uri.h"
 
 namespace assertion {
-
-// Names of attributes (PKCS#11 v2.40 base, sections 4.4 and 4.9), for example CKA_LOCAL.
-using AttributeNames = std::set<std::string, std::less<>>;
 
 // The attributes without which a key never signs.
 inline constexpr std::array<std::string_view, 5> kEssentialAttributes = {"CKA_SENSITIVE", "CKA_EXTRACTABLE", "CKA_SIGN",

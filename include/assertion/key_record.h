@@ -1,11 +1,13 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "assertion/algorithm.h"
+#include "assertion/attribute_names.h"
 #include "assertion/bytes.h"
 #include "assertion/clock.h"
 
@@ -39,6 +41,9 @@ struct KeyRecord {
   Time sign_until = kNever;
   Time publish_until = kNever;
   KeyOrigin origin = KeyOrigin::kGenerated;
+  // Custody attributes that its token refused in a template, so that they were not asked for at its birth. Unset:
+  // unknown, because other means made the key, or an assertiond that did not record it.
+  std::optional<AttributeNames> not_asked = std::nullopt;
 
   KeyState StateAt(Time now) const {
     return now >= publish_until ? KeyState::kWithdrawn

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "assertion/algorithm.h"
+#include "assertion/attribute_names.h"
 #include "assertion/bytes.h"
 #include "assertion/custody_trial.h"
 #include "assertion/error.h"
@@ -59,6 +60,7 @@ struct TokenKey {
   // public key object beside it: believe the candidate that verifies a signature of the key, or whose thumbprint you
   // trust.
   std::vector<PublicKey> candidates;
+  std::optional<AttributeNames> not_asked = std::nullopt;  // of a key just made: see KeyRecord
 };
 
 // Another object on the token.
@@ -108,7 +110,7 @@ struct TokenDescription {
   std::string module;              // the PKCS#11 library, as it reports itself
   std::vector<std::string> flags;  // for example CKF_LOGIN_REQUIRED
   // Attributes that this process could not ask for in a new key's template, because the token refuses them there.
-  std::set<std::string, std::less<>> not_asked;
+  AttributeNames not_asked;
   std::map<std::string_view, CustodyTrial>
       trials;                             // by KeyType::name; a type without one was not tried in this process
   bool accepts_unproven_custody = false;  // the operator does (accept_unshown of the field hsm)

@@ -1,29 +1,98 @@
 #include "cli/call.h"
 
+#include <string_view>
+
+#include "cli/command_line.h"
 #include "cli/output.h"
 
 namespace assertion::cli {
+namespace {
+
+// The hint for a refusal that names a field of the request at its beginning; empty: no field has one of its own.
+std::string HintOfField(std::string_view message) {
+  const auto field = message.substr(0, message.find(':'));
+  if (field == "kid" || field == "--kid") {
+    return "assertionctl key list shows the kids of each client";
+  }
+  if (field == "client_id") {
+    return "assertionctl key list shows the clients of assertiond's configuration";
+  }
+  if (field == "audience" || field == "lifetime" || field == "subject" || field == "scope" || field == "extra_claims") {
+    return "the client's " + std::string(field == "audience" ? "audiences" : field) +
+           " in assertiond's configuration say what may be asked for";
+  }
+  if (field == "algorithm" || field == "key_bits") {
+    return "name it with --" + std::string(field == "algorithm" ? "algorithm" : "bits");
+  }
+  return "";
+}
+
+std::string HintOfPrecondition(std::string_view message) {
+  if (message.contains("key_limits")) {
+    return "assertionctl key list shows the client's keys; key_limits in assertiond's configuration sets how many it "
+           "may have";
+  }
+  if (message.contains("accept_unshown")) {
+    return "assertionctl doctor --config FILE --try shows what the token's custody lacks";
+  }
+  if (message.contains("clients[].kids") || message.contains("field kids")) {
+    return "add the other party's kid to clients[].kids and reload assertiond: systemctl reload assertiond";
+  }
+  return "assertionctl key list shows the keys, what each does now and until when";
+}
+
+}  // namespace
 
 std::string AdviceOn(const Error& error) {
   switch (error.code) {
     case Code::kAddressUnusable:
       return "start it with assertiond --config FILE, or name its socket with --server unix:/path";
-    case Code::kInvalidArgument:
-      return "correct what the message names; what a client may ask for is in assertiond's configuration";
-    case Code::kNotFound:
-      return "assertionctl key list shows the clients of assertiond's configuration and their keys";
     case Code::kAborted:
-      return "nothing was changed; assertionctl key list shows the present keys: if the change is still wanted, "
-             "run it again, with the present version if it has --expected-version";
+      return "nothing was changed; assertionctl key list shows the present keys: if the change is still wanted, run it "
+             "again, with the present version if it has --expected-version";
+    case Code::kUnauthenticated:
+    case Code::kPermissionDenied:
+      return "assertiond's configuration says who may do what: clients[].callers and operators; id -un and id -Gn show "
+             "who you are";
+    case Code::kResourceExhausted:
+      return error.retry_delay.count() == 0
+                 ? "ask less often, or later"
+                 : "try again in " + std::to_string((error.retry_delay.count() + 999) / 1000) + " s";
+    case Code::kDeadlineExceeded:
+      return "the change may have been made: assertionctl key list shows it; assertiond's log and metrics show what "
+             "took long";
+    case Code::kInternal:
+      return "assertiond's log has the failing call";
+    case Code::kLedgerUnusable:
+      return "assertionctl doctor --config FILE shows which ledger cannot be read, and why";
+    case Code::kKeyForbidden:
+    case Code::kKeyUnproven:
+    case Code::kKeyAmbiguous:
+      return "assertionctl doctor --config FILE shows what is wrong with the key";
     case Code::kUnavailable:
-      return "assertionctl doctor --config FILE shows what is wrong with the HSM";
+      // gRPC's own words, when the server ends within a call.
+      return error.message.contains("HSM") ? "assertionctl doctor --config FILE shows what is wrong with the HSM"
+                                           : "assertiond's log shows why it did not answer";
     default:
-      return "assertionctl key list shows the keys, what each does now and until when";
+      break;
   }
+  const auto of_field = HintOfField(error.message);
+  return !of_field.empty()                      ? of_field
+         : error.code == Code::kInvalidArgument ? "correct what the message names: the verb's --help lists the options"
+         : error.code == Code::kNotFound        ? "assertionctl key list shows the clients of assertiond's "
+                                                  "configuration and their keys"
+                                                : HintOfPrecondition(error.message);
 }
 
 int ReportCall(const Error& error) {
   return Report(error.code == Code::kAddressUnusable ? kUnreachable : kRefused, error.message, AdviceOn(error));
+}
+
+int ReportChange(const Error& error, const std::string& client_id, bool takes_force) {
+  if (takes_force && error.code == Code::kFailedPrecondition && error.message.contains("force ")) {
+    return Report(kRefused, error.message, "if that is meant: " + CommandLineWith("--force " + client_id, "--force"));
+  }
+  return ReportCall(error);
 }
 
 }  // namespace assertion::cli

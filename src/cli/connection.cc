@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -32,16 +35,34 @@ Code CodeOf(grpc::StatusCode code) {
   switch (code) {
     case grpc::StatusCode::INVALID_ARGUMENT:
       return Code::kInvalidArgument;
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return Code::kUnauthenticated;
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return Code::kPermissionDenied;
     case grpc::StatusCode::NOT_FOUND:
       return Code::kNotFound;
     case grpc::StatusCode::ABORTED:
       return Code::kAborted;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return Code::kResourceExhausted;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Code::kDeadlineExceeded;
+    case grpc::StatusCode::INTERNAL:
+      return Code::kInternal;
     case grpc::StatusCode::UNAVAILABLE:
       return Code::kUnavailable;
     default:
       return Code::kFailedPrecondition;
   }
 }
+
+// The kinds of failures that share a gRPC status, by the reason of google.rpc.ErrorInfo; see service/status.cc.
+constexpr std::array kReasons = {
+    std::pair{std::string_view("KEY_FORBIDDEN"), Code::kKeyForbidden},
+    std::pair{std::string_view("KEY_AMBIGUOUS"), Code::kKeyAmbiguous},
+    std::pair{std::string_view("KEY_UNPROVEN"), Code::kKeyUnproven},
+    std::pair{std::string_view("LEDGER_UNUSABLE"), Code::kLedgerUnusable},
+};
 
 // Says why a connection to the socket at `path` fails.
 std::string ReasonOf(int error, const std::string& path) {
@@ -95,6 +116,22 @@ std::chrono::milliseconds RetryDelayOf(const grpc::Status& status) {
   return {};
 }
 
+Code CodeOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  google::rpc::ErrorInfo info;
+  if (details.ParseFromString(status.error_details())) {
+    for (const auto& detail : details.details()) {
+      const auto* const known = detail.UnpackTo(&info) && info.domain() == "assertiond"
+                                    ? std::ranges::find(kReasons, info.reason(), &decltype(kReasons)::value_type::first)
+                                    : kReasons.end();
+      if (known != kReasons.end()) {
+        return known->second;
+      }
+    }
+  }
+  return CodeOf(status.error_code());
+}
+
 // Calls `method` of `stub` and turns a status that is not OK into an Error.
 template <typename Stub, typename Request, typename Response>
 Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -104,10 +141,8 @@ Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientConte
   Response response;
   const auto status = (stub.*method)(&context, request, &response);
   if (!status.ok()) {
-    return std::unexpected(Error{.code = CodeOf(status.error_code()),
-                                 .message = status.error_message(),
-                                 .detail = {},
-                                 .retry_delay = RetryDelayOf(status)});
+    return std::unexpected(Error{
+        .code = CodeOf(status), .message = status.error_message(), .detail = {}, .retry_delay = RetryDelayOf(status)});
   }
   return response;
 }

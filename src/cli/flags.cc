@@ -11,7 +11,8 @@ void AddClientId(CLI::App* verb, std::string& client_id) {
 void AddJson(CLI::App* verb, bool& json) { verb->add_flag("--json", json, "Print JSON"); }
 
 void AddRequiredKid(CLI::App* verb, std::string& kid) {
-  verb->add_option("--kid", kid, "Id of the key; write one that begins with a hyphen as --kid=-…")
+  verb->add_option("--kid", kid,
+                   "Id of the key, or at least its first 6 characters; write one that begins with a hyphen as --kid=-…")
       ->required()
       ->type_name("KID");
 }
@@ -19,7 +20,8 @@ void AddRequiredKid(CLI::App* verb, std::string& kid) {
 CLI::Option* AddDefaultedKid(CLI::App* verb, std::string& kid) {
   return verb
       ->add_option("--kid", kid,
-                   "Id of the key; write one that begins with a hyphen as --kid=-…; default: the key that signs now")
+                   "Id of the key, or at least its first 6 characters; write one that begins with a hyphen as "
+                   "--kid=-…; default: the key that signs now")
       ->type_name("KID");
 }
 

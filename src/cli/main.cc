@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/wrong_word.h"
@@ -93,6 +94,7 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error, std::span<con
 }
 
 int Run(int argc, char** argv) {
+  KeepCommandLine(std::span<char* const>(argv, static_cast<std::size_t>(argc)));
   CLI::App app("assertionctl talks to assertiond: assertions, certificates, keys.");
   app.set_version_flag("--version", "assertionctl " ASSERTION_VERSION);
   app.footer(std::string(kExitStatusHelp) + "\n\n" + kExamples);

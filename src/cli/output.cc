@@ -9,7 +9,7 @@ namespace assertion::cli {
 int Report(int status, const std::string& what, const std::string& next) {
   std::fprintf(stderr, "assertionctl: %s\n", Printable(what).c_str());
   if (!next.empty()) {
-    std::fprintf(stderr, "  next: %s\n", next.c_str());
+    std::fprintf(stderr, "  next: %s\n", Printable(next).c_str());
   }
   return status;
 }
@@ -27,7 +27,7 @@ int WriteOctets(const std::string& path, std::string_view octets) {
 
 int WriteJson(const nlohmann::ordered_json& json) {
   // Other servers' texts need not be UTF-8.
-  return Write("", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  return WriteOctets("", PrintableJson(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"));
 }
 
 }  // namespace assertion::cli

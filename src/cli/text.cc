@@ -23,19 +23,76 @@ std::string Relative(Time time, Time now) {
   return difference < 0 ? span + " ago" : "in " + span;
 }
 
-std::string Printable(std::string_view text) {
-  std::string printable;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const auto octet = static_cast<unsigned char>(text[at]);
-    const auto next = at + 1 < text.size() ? static_cast<unsigned char>(text[at + 1]) : 0;
-    if (octet == 0xC2 && next >= 0x80 && next < 0xA0) {
-      printable += '?';  // U+0080 to U+009F: controls, too
-      ++at;
-    } else {
-      printable += octet < 0x20 || octet == 0x7F ? '?' : text[at];
-    }
+namespace {
+
+// A character that steers a terminal or makes text look like other text: controls (C0, DEL, C1), what changes the
+// direction of text (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), line separators and characters
+// without width. `octets`: its length in UTF-8; 0: the text does not begin with such a character.
+struct Deceiver {
+  char32_t character = 0;
+  std::size_t octets = 0;
+};
+
+constexpr bool Deceives(char32_t character) {
+  return character < 0x20 || (character >= 0x7F && character < 0xA0) || character == 0x061C || character == 0x180E ||
+         (character >= 0x200B && character <= 0x200F) || (character >= 0x2028 && character <= 0x202E) ||
+         (character >= 0x2060 && character <= 0x206F) || character == 0xFEFF;
+}
+
+// None of them has more than three octets.
+Deceiver DeceiverAt(std::string_view text) {
+  const auto octet = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  const auto follows = [&](std::size_t at) { return at < text.size() && (octet(at) & 0xC0U) == 0x80; };
+  Deceiver found{.character = octet(0), .octets = 1};
+  if ((octet(0) & 0xE0U) == 0xC0 && follows(1)) {
+    found = {.character = ((octet(0) & 0x1FU) << 6U) | (octet(1) & 0x3FU), .octets = 2};
+  } else if ((octet(0) & 0xF0U) == 0xE0 && follows(1) && follows(2)) {
+    found = {.character = ((octet(0) & 0x0FU) << 12U) | ((octet(1) & 0x3FU) << 6U) | (octet(2) & 0x3FU), .octets = 3};
+  } else if (octet(0) >= 0x80) {
+    return {};
   }
-  return printable;
+  return Deceives(found.character) ? found : Deceiver{};
+}
+
+std::string Escaped(char32_t character) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string escaped = "\\u";
+  for (const unsigned shift : {12U, 8U, 4U, 0U}) {
+    escaped += kDigits[(character >> shift) & 0xFU];
+  }
+  return escaped;
+}
+
+// `replace` says what stands in its place.
+template <typename Replace>
+std::string WithoutDeceivers(std::string_view text, const Replace& replace) {
+  std::string plain;
+  while (!text.empty()) {
+    const auto found = DeceiverAt(text);
+    plain += found.octets == 0 ? std::string(1, text.front()) : replace(found.character);
+    text.remove_prefix(found.octets == 0 ? 1 : found.octets);
+  }
+  return plain;
+}
+
+}  // namespace
+
+std::string Printable(std::string_view text) {
+  return WithoutDeceivers(text, [](char32_t /*character*/) { return std::string("?"); });
+}
+
+std::string PrintableJson(std::string_view json) {
+  return WithoutDeceivers(json, [](char32_t character) {
+    switch (character) {
+      case '\n':
+      case '\t':
+        return std::string(1, static_cast<char>(character));
+      case '\r':
+        return std::string(" ");
+      default:
+        return Escaped(character);
+    }
+  });
 }
 
 std::string PrintableLines(std::string_view text) {

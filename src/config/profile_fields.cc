@@ -309,6 +309,13 @@ void WarnOfRefusals(const Client& client, const Preset& preset, const std::strin
                              .append(preset.audience.wanted));
     }
   }
+  constexpr std::size_t kAppleKid = 10;
+  for (const auto& [thumbprint, kid] : client.profile.kids) {
+    if (preset.profile.name == "apple" && kid.size() != kAppleKid) {
+      warnings.push_back(path + ".kids: " + party + " gives kids of 10 characters, and " + Quoted(kid, kMostOctets) +
+                         " has " + std::to_string(kid.size()));
+    }
+  }
   if (!preset.client_id.fits(client.client_id)) {
     warnings.push_back(path + ".client_id: " + party + " asks for " + std::string(preset.client_id.wanted));
   }

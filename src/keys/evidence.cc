@@ -60,13 +60,14 @@ const char* StateName(KeyState state) {
 }
 
 ordered_json TokenJson(const TokenDescription& token) {
-  ordered_json json = {{"label", token.label},   {"manufacturer", token.manufacturer}, {"model", token.model},
-                       {"serial", token.serial}, {"firmware", token.firmware},         {"module", token.module},
-                       {"flags", token.flags}};
-  if (!token.not_asked.empty()) {
-    json["attributes_not_asked"] = token.not_asked;
-  }
-  return json;
+  return {{"label", token.label},   {"manufacturer", token.manufacturer}, {"model", token.model},
+          {"serial", token.serial}, {"firmware", token.firmware},         {"module", token.module},
+          {"flags", token.flags}};
+}
+
+// As the ledger recorded it at the key's birth; null: it did not.
+ordered_json NotAskedJson(const KeyRecord& record) {
+  return record.not_asked ? ordered_json(*record.not_asked) : ordered_json(nullptr);
 }
 
 // What this process found when it tried the token with a throw-away key of the same type.
@@ -184,6 +185,22 @@ void CheckUses(const ordered_json& report, std::vector<EvidenceFinding>& finding
   }
 }
 
+// A report of an older version does not have the member.
+void CheckNotAsked(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  const auto member = report.find("attributes_not_asked");
+  if (member == report.end()) {
+    return;
+  }
+  std::string names;
+  for (const auto& name : member->is_array() ? *member : ordered_json::array()) {
+    names += (names.empty() ? "" : ", ") + (name.is_string() ? name.get<std::string>() : "?");
+  }
+  findings.push_back({true, "attributes not asked for at the key's birth: " +
+                                (!member->is_array() ? "unknown, the ledger does not record them for this key"
+                                 : names.empty()     ? std::string("none, the token took the whole template")
+                                                     : names + "; the token refused them in a template")});
+}
+
 // A report of an older version has no trial.
 void CheckCustodyTrial(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
   const auto custody = report.value("custody", ordered_json());
@@ -243,6 +260,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
                          {"token", TokenJson(description)},
                          {"attributes_are", BehindAttributes(description.module)},
                          {"attributes", AttributesJson(*found)},
+                         {"attributes_not_asked", NotAskedJson(key.record)},
                          {"custody", CustodyJson(description, algorithm.key_type())},
                          {"certificate", x509::ToPem(key.key->chain)},
                          {"schedule", ScheduleJson(key.record, version, now)}};
@@ -270,6 +288,7 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   CheckSignature(*parsed, key, evidence.findings);
   CheckAttributes(parsed->claims, evidence.findings);
   CheckUses(parsed->claims, evidence.findings);
+  CheckNotAsked(parsed->claims, evidence.findings);
   CheckCustodyTrial(parsed->claims, evidence.findings);
   if (const auto origin = TextOf(parsed->claims, "origin"); !origin.empty()) {
     evidence.findings.push_back({true, "origin: " + origin});

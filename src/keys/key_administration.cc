@@ -69,15 +69,33 @@ Status CheckForced(const LedgerAcceptance& acceptance) {
                     "ledger was written may sign again");
 }
 
+// Verifiers may accept one kind of key alone, so another kind is an operator's word.
+Status CheckKind(const Algorithm& present, const Algorithm& next) {
+  return &present.key_type() == &next.key_type()
+             ? Status()
+             : Fail(Code::kFailedPrecondition, "algorithm: the client signs with a key for " +
+                                                   std::string(present.name) + ", and its configuration names " +
+                                                   std::string(next.name) +
+                                                   ": that is another kind of key, so name the algorithm");
+}
+
+// A key that signs no more waits for nothing.
+std::string WaitsFor(const AdministeredHsm& hsm, const std::string& client_id, const ScheduledKey& entry) {
+  const auto client = hsm.keys.FindClient(client_id);
+  return client && entry.key && entry.record.sign_until > hsm.keys.Now() ? WaitsFor(*entry.key, client->profile) : "";
+}
+
 Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client_id, const std::string& kid) {
   ASSIGN_OR_RETURN(auto entry, hsm.keys.Find(client_id, kid));
   auto custody = hsm.token.Describe().CustodyText(entry.record.algorithm->key_type());
+  auto waits_for = WaitsFor(hsm, client_id, entry);
   return KeyStatus{.hsm = hsm.name,
                    .client_id = client_id,
                    .entry = std::move(entry),
                    .version = hsm.keys.VersionOf(client_id),
                    .now = hsm.keys.Now(),
-                   .custody = std::move(custody)};
+                   .custody = std::move(custody),
+                   .waits_for = std::move(waits_for)};
 }
 
 // The result that shows the key as it is after the change.
@@ -99,8 +117,12 @@ void AddKeys(const AdministeredHsm& hsm, const std::string& client_id, KeyList& 
   const auto& keys = found->second;
   for (const auto& entry : keys.keys) {
     if (entry.key || !keys.copies) {
-      list.keys.push_back(
-          {.hsm = hsm.name, .client_id = client_id, .entry = entry, .version = keys.version, .now = hsm.keys.Now()});
+      list.keys.push_back({.hsm = hsm.name,
+                           .client_id = client_id,
+                           .entry = entry,
+                           .version = keys.version,
+                           .now = hsm.keys.Now(),
+                           .waits_for = WaitsFor(hsm, client_id, entry)});
     }
   }
 }
@@ -312,6 +334,9 @@ Result<ChangeResult> KeyAdministration::PerformOne(const KeyRotation& rotation) 
   ASSIGN_OR_RETURN(const auto key, Complete(rotation.key, change.client_id));
   ASSIGN_OR_RETURN(const auto hsm, HsmForNewKey(rotation.key.hsm, change.client_id));
   const auto before = hsm.keys.Find(change.client_id, "");
+  if (before && rotation.key.algorithm.empty()) {
+    RETURN_IF_ERROR(CheckKind(*before->record.algorithm, *key.algorithm));
+  }
   ASSIGN_OR_RETURN(auto result, Changed(hsm, change, hsm.custodian.Rotate(change, key, rotation.sign_from)));
   if (before && before->record.kid != result.key->entry.record.kid) {
     if (auto predecessor = StatusOf(hsm, change.client_id, before->record.kid); predecessor) {

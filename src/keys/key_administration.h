@@ -34,7 +34,8 @@ struct KeyStatus {
   ScheduledKey entry;
   std::int64_t version = 0;  // of the client's keys on this HSM
   Time now;
-  std::string custody = {};  // see TokenDescription::CustodyText
+  std::string custody = {};    // see TokenDescription::CustodyText
+  std::string waits_for = {};  // see WaitsFor
 };
 
 struct KeyList {

@@ -10,13 +10,6 @@
 namespace assertion {
 namespace {
 
-// Whether any key signs now or will.
-bool WillSign(const Schedule& schedule, Time now) {
-  return std::ranges::any_of(schedule, [&](const auto& record) {
-    return record.sign_from != kNever && record.sign_from < record.sign_until && record.sign_until > now;
-  });
-}
-
 Result<KeyRecord*> FindRecord(ClientLedger& ledger, std::string_view kid) {
   const auto found = std::ranges::find(ledger.keys, kid, &KeyRecord::kid);
   if (found == ledger.keys.end()) {
@@ -117,14 +110,11 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
     if (!kid) {
       return kid;
     }
-    const auto& after = draft.next.keys;
-    for (const auto& kept : {CheckOrder(after), CheckPast(before.keys, after, draft.now),
-                             change.forced ? Status() : CheckNoGap(client.client_id, before.keys, after, draft.now),
-                             change.forced || draft.revocation ? Status() : CheckBinding(client, before.keys, after)}) {
-      if (!kept) {
-        return std::unexpected(kept.error());
-      }
-    }
+    RETURN_IF_ERROR(CheckAll(client, {.before = before.keys,
+                                      .after = draft.next.keys,
+                                      .now = draft.now,
+                                      .may_gap = change.forced,
+                                      .may_break_binding = change.forced || draft.revocation}));
     draft.next.version = std::max(hold.next_version(), seen + 1);
     draft.next.previous = before.version == 0 ? "" : HashOf(before);
     Remember(change, *kid, draft.next);
@@ -274,7 +264,8 @@ Result<KeyRecord> KeyCustodian::MakeKey(const Client& client, const NewKeyReques
                    .algorithm = request.algorithm,
                    .id = id,
                    .certificates = {jws::Sha256Thumbprint(certificate.certificate.der)},
-                   .origin = imported == nullptr ? KeyOrigin::kGenerated : KeyOrigin::kImported};
+                   .origin = imported == nullptr ? KeyOrigin::kGenerated : KeyOrigin::kImported,
+                   .not_asked = key->not_asked};
 }
 
 // It signs at once if no other key does or will.
@@ -298,17 +289,17 @@ Result<std::string> KeyCustodian::Generate(const ChangeRequest& change, const Ne
 Result<std::string> KeyCustodian::Rotate(const ChangeRequest& change, const NewKeyRequest& key,
                                          std::optional<Time> sign_from) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
-    const bool first = !WillSign(draft.next.keys, draft.now);
-    ASSIGN_OR_RETURN(auto record, MakeKey(client, key, draft));
+    // A schedule that will be refused is refused before a key is made, which takes long and counts against the limits.
+    const auto before = draft.next.keys;
+    const KeyRecord planned{.kid = "(new)", .algorithm = key.algorithm, .id = {}, .certificates = {}};
+    RETURN_IF_ERROR(CheckAll(client, {.before = before,
+                                      .after = WithNext(client, before, planned, sign_from, draft.now),
+                                      .now = draft.now,
+                                      .may_gap = change.forced,
+                                      .may_break_binding = change.forced}));
+    ASSIGN_OR_RETURN(const auto record, MakeKey(client, key, draft));
     draft.now = ring_.Now();  // generating it may have taken long, and it is published from now on
-    record.publish_from = draft.now;
-    draft.next.keys.push_back(record);
-    if (!sign_from) {
-      sign_from = first ? draft.now : client.binding == Binding::kJwks ? draft.now + client.publish_lead : kNever;
-    }
-    draft.next.keys = Rescheduled(
-        client, std::move(draft.next.keys), record.kid,
-        {.publish_from = draft.now, .sign_from = sign_from, .sign_until = {}, .publish_until = {}}, draft.now);
+    draft.next.keys = WithNext(client, before, record, sign_from, draft.now);
     return record.kid;
   });
 }

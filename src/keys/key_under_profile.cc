@@ -96,6 +96,13 @@ Result<std::shared_ptr<const KeyUnderProfile>> KeyUnderProfile::New(const Signin
   return made;
 }
 
+std::string WaitsFor(const SigningKey& key, const Profile& profile) {
+  if (profile.kid == KidForm::kAssigned && !profile.kids.contains(key.kid)) {
+    return "a kid in clients[].kids";
+  }
+  return KeyUnderProfile::New(key, std::make_shared<const Profile>(profile)) ? "" : "a certificate";
+}
+
 Result<std::shared_ptr<const KeyUnderProfile>> KeptKeyUnderProfile::Get(
     const SigningKey& key, const std::shared_ptr<const Profile>& profile) const {
   auto& slot = kept_.at(static_cast<std::size_t>(profile->purpose));

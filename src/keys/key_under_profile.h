@@ -27,6 +27,9 @@ struct KeyUnderProfile {
                                                             std::shared_ptr<const Profile> profile);
 };
 
+// What the key waits for before it can sign under the profile, for example "a kid in clients[].kids". Empty: nothing.
+std::string WaitsFor(const SigningKey& key, const Profile& profile);
+
 // Keeps the texts of a key for each purpose's profile that was asked for last: a reload may change the profile while
 // earlier calls are under way. May be used from any thread.
 class KeptKeyUnderProfile {

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <ranges>
 #include <set>
 
 #include "assertion/foreign_text.h"
@@ -21,6 +22,27 @@ constexpr std::array kInstants = {
 // Of keys that assertiond did not generate.
 constexpr std::array kOrigins = {std::pair{std::string_view("adopted"), KeyOrigin::kAdopted},
                                  std::pair{std::string_view("imported"), KeyOrigin::kImported}};
+
+// Member "not_asked": names of attributes without their prefix, separated by spaces. Tokens limit a ledger's size.
+constexpr std::string_view kAttributePrefix = "CKA_";
+
+std::string NotAskedText(const AttributeNames& names) {
+  std::string text;
+  for (const auto& name : names) {
+    text += (text.empty() ? "" : " ") + name.substr(kAttributePrefix.size());
+  }
+  return text;
+}
+
+AttributeNames NotAskedOf(std::string_view text) {
+  AttributeNames names;
+  for (const auto word : std::views::split(text, ' ')) {
+    if (!word.empty()) {
+      names.insert(std::string(kAttributePrefix) + std::string(word.begin(), word.end()));
+    }
+  }
+  return names;
+}
 
 // Discarded when it is not JSON, or a member stands in an object twice: nlohmann/json would keep the last in silence.
 json ParseStrictly(std::string_view text) {
@@ -119,6 +141,12 @@ std::string ReadKey(const json& value, KeyRecord& record) {
       record.origin = known->second;
     }
   }
+  if (const auto text = members.OptionalText("not_asked")) {
+    record.not_asked = NotAskedOf(*text);
+    if (NotAskedText(*record.not_asked) != *text) {
+      members.Refuse("not_asked");
+    }
+  }
   for (const auto& thumbprint : members.List("x5t#S256")) {
     if (!thumbprint.is_string()) {
       members.Refuse("x5t#S256");
@@ -172,6 +200,9 @@ nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
       if (key.origin == origin) {
         member["origin"] = name;
       }
+    }
+    if (key.not_asked) {
+      member["not_asked"] = NotAskedText(*key.not_asked);
     }
     object["keys"].push_back(std::move(member));
   }

@@ -160,6 +160,32 @@ Status CheckBinding(const Client& client, const Schedule& before, const Schedule
   return {};
 }
 
+bool WillSign(const Schedule& schedule, Time now) {
+  return std::ranges::any_of(schedule, [&](const auto& record) {
+    return record.sign_from != kNever && record.sign_from < record.sign_until && record.sign_until > now;
+  });
+}
+
+Status CheckAll(const Client& client, const ScheduleChange& change) {
+  RETURN_IF_ERROR(CheckOrder(change.after));
+  RETURN_IF_ERROR(CheckPast(change.before, change.after, change.now));
+  if (!change.may_gap) {
+    RETURN_IF_ERROR(CheckNoGap(client.client_id, change.before, change.after, change.now));
+  }
+  return change.may_break_binding ? Status() : CheckBinding(client, change.before, change.after);
+}
+
+Schedule WithNext(const Client& client, Schedule schedule, KeyRecord next, std::optional<Time> sign_from, Time now) {
+  if (!sign_from) {
+    sign_from = !WillSign(schedule, now) ? now : client.binding == Binding::kJwks ? now + client.publish_lead : kNever;
+  }
+  const auto kid = next.kid;
+  next.publish_from = now;
+  schedule.push_back(std::move(next));
+  return Rescheduled(client, std::move(schedule), kid,
+                     {.publish_from = now, .sign_from = sign_from, .sign_until = {}, .publish_until = {}}, now);
+}
+
 Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view kid, const Instants& instants,
                      Time now) {
   const auto found = std::ranges::find(schedule, kid, &KeyRecord::kid);

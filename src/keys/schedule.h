@@ -46,6 +46,24 @@ Status CheckNoGap(const std::string& client_id, const Schedule& before, const Sc
 // over is published publish_lead before it signs, and stays published for publish_overlap after it stopped.
 Status CheckBinding(const Client& client, const Schedule& before, const Schedule& after);
 
+// True: a key signs now or will.
+bool WillSign(const Schedule& schedule, Time now);
+
+struct ScheduleChange {
+  const Schedule& before;
+  const Schedule& after;
+  Time now;
+  bool may_gap;            // CheckNoGap does not count
+  bool may_break_binding;  // nor does CheckBinding
+};
+
+// All of the above.
+Status CheckAll(const Client& client, const ScheduleChange& change);
+
+// With a key that takes over at `sign_from`; unset: at once when no key signs or will, else publish_lead from now with
+// Binding::kJwks, else not yet. The result is not checked.
+Schedule WithNext(const Client& client, Schedule schedule, KeyRecord next, std::optional<Time> sign_from, Time now);
+
 // Gives the key of that kid these instants, past ones meaning now, and fits its neighbours: the key that signs at the
 // new sign_from stops then, and is withdrawn publish_overlap later; the key that it was to take over from before signs
 // on. The result is not checked.

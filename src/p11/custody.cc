@@ -77,6 +77,14 @@ std::string_view CustodyAttributeName(CK_ATTRIBUTE_TYPE type) {
   return found == kRules.end() ? "" : found->name;
 }
 
+AttributeNames CustodyAttributeNames(const AttributeTypes& types) {
+  AttributeNames names;
+  for (const auto type : types) {
+    names.emplace(CustodyAttributeName(type));
+  }
+  return names;
+}
+
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key) {
   std::vector<KeyAttribute> attributes;
   for (const auto& rule : kRules) {

@@ -29,6 +29,7 @@ std::vector<CK_ATTRIBUTE_TYPE> NegotiableAttributes();
 
 // Its name in PKCS#11, for an attribute of the table.
 std::string_view CustodyAttributeName(CK_ATTRIBUTE_TYPE type);
+AttributeNames CustodyAttributeNames(const AttributeTypes& types);
 
 // Reads back all custody attributes of a private key, in the order of the table.
 Result<std::vector<KeyAttribute>> ReadCustody(Session& session, CK_OBJECT_HANDLE key);

@@ -15,22 +15,11 @@
 #include "p11/attribute.h"
 #include "p11/objects.h"
 #include "p11/throw_away_pair.h"
+#include "p11/unwrap_trial.h"
+#include "p11/way_out.h"
 
 namespace assertion::p11 {
 namespace {
-
-struct NamedType {
-  CK_ATTRIBUTE_TYPE type;
-  std::string_view name;
-};
-
-constexpr std::array kRsaSecrets = {NamedType{CKA_PRIVATE_EXPONENT, "CKA_PRIVATE_EXPONENT"},
-                                    NamedType{CKA_PRIME_1, "CKA_PRIME_1"},
-                                    NamedType{CKA_PRIME_2, "CKA_PRIME_2"},
-                                    NamedType{CKA_EXPONENT_1, "CKA_EXPONENT_1"},
-                                    NamedType{CKA_EXPONENT_2, "CKA_EXPONENT_2"},
-                                    NamedType{CKA_COEFFICIENT, "CKA_COEFFICIENT"}};
-constexpr std::array kCurveSecrets = {NamedType{CKA_VALUE, "CKA_VALUE"}};
 
 // A change that would make the key leave, or be of use for more.
 struct Weakening {
@@ -55,45 +44,6 @@ constexpr std::array kWrappings = {Wrapping{CKM_AES_KEY_WRAP_PAD, "CKM_AES_KEY_W
                                    Wrapping{CKM_DES3_CBC_PAD, "CKM_DES3_CBC_PAD", 8, false},
                                    Wrapping{CKM_DES3_CBC, "CKM_DES3_CBC", 8, false}};
 
-// Takes what should not have come out, and wipes it.
-class Spill {
- public:
-  static constexpr CK_ULONG kSize = 8192;  // a wrapped RSA-4096 key has 2.4 KB
-
-  Spill() = default;
-  ~Spill() { OPENSSL_cleanse(octets_.data(), octets_.size()); }
-  Spill(const Spill&) = delete;
-  Spill& operator=(const Spill&) = delete;
-
-  CK_BYTE* data() { return octets_.data(); }
-  bool HoldsAnything() const {
-    return std::ranges::any_of(octets_, [](auto octet) { return octet != 0; });
-  }
-
- private:
-  std::array<CK_BYTE, kSize> octets_{};
-};
-
-// Answers that tell of a failure rather than of a refusal.
-bool IsVague(CK_RV rv) {
-  switch (rv) {
-    case CKR_DEVICE_ERROR:
-    case CKR_DEVICE_MEMORY:
-    case CKR_FUNCTION_CANCELED:
-    case CKR_FUNCTION_FAILED:
-    case CKR_GENERAL_ERROR:
-    case CKR_HOST_MEMORY:
-    case CKR_OPERATION_ACTIVE:
-      return true;
-    default:
-      return false;
-  }
-}
-
-WayOutcome OutcomeOf(CK_RV rv, WayOutcome when_taken) {
-  return rv == CKR_OK ? when_taken : IsVague(rv) ? WayOutcome::kNotTried : WayOutcome::kHeld;
-}
-
 // The ways, tried on one key. Each step adds what it found.
 class Trial {
  public:
@@ -101,6 +51,7 @@ class Trial {
       : session_(session),
         uses_(uses),
         algorithm_(algorithm),
+        pair_(pair),
         left_out_(pair.left_out),
         key_(pair.private_key),
         public_key_(pair.public_key) {}
@@ -110,6 +61,7 @@ class Trial {
     RETURN_IF_ERROR(Wrap());
     RETURN_IF_ERROR(Copy());
     RETURN_IF_ERROR(Use());
+    RETURN_IF_ERROR(Unwrap());
     RETURN_IF_ERROR(Change());
     return {};
   }
@@ -141,29 +93,9 @@ class Trial {
     Add(std::move(name), OutcomeOf(rv, when_taken), CryptokiText(rv));
   }
 
-  std::span<const NamedType> secrets() const {
-    return algorithm_.curve == nullptr ? std::span<const NamedType>(kRsaSecrets)
-                                       : std::span<const NamedType>(kCurveSecrets);
-  }
-
-  struct Answer {
-    CK_RV rv;
-    bool out;
-  };
-
-  Result<Answer> ReadSecret(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
-    Spill spill;
-    CK_ATTRIBUTE attribute{.type = type, .pValue = spill.data(), .ulValueLen = Spill::kSize};
-    ASSIGN_OR_RETURN(const auto rv,
-                     session_.Ask("C_GetAttributeValue", [&](auto& functions, CK_SESSION_HANDLE session) {
-                       return functions.C_GetAttributeValue(session, object, &attribute, 1);
-                     }));
-    return Answer{.rv = rv, .out = rv == CKR_OK && attribute.ulValueLen != 0 && spill.HoldsAnything()};
-  }
-
   Status Read() {
-    for (const auto& [type, name] : secrets()) {
-      ASSIGN_OR_RETURN(const auto answer, ReadSecret(key_, type));
+    for (const auto& [type, name] : SecretsOf(algorithm_)) {
+      ASSIGN_OR_RETURN(const auto answer, ReadSecret(session_, key_, type));
       Add("C_GetAttributeValue " + std::string(name),
           answer.out ? WayOutcome::kLetThrough : OutcomeOf(answer.rv, WayOutcome::kHeld),
           answer.rv == CKR_OK && !answer.out ? "nothing to read" : CryptokiText(answer.rv));
@@ -202,16 +134,16 @@ class Trial {
     }
   }
 
-  Result<Answer> WrapWith(CK_OBJECT_HANDLE wrapping_key, CK_MECHANISM mechanism, CK_OBJECT_HANDLE object) {
+  Result<TrialAnswer> WrapWith(CK_OBJECT_HANDLE wrapping_key, CK_MECHANISM mechanism, CK_OBJECT_HANDLE object) {
     Spill spill;
     CK_ULONG size = Spill::kSize;
     ASSIGN_OR_RETURN(const auto rv, session_.Ask("C_WrapKey", [&](auto& functions, CK_SESSION_HANDLE session) {
       return functions.C_WrapKey(session, &mechanism, wrapping_key, object, spill.data(), &size);
     }));
-    return Answer{.rv = rv, .out = rv == CKR_OK && spill.HoldsAnything()};
+    return TrialAnswer{.rv = rv, .out = rv == CKR_OK && spill.HoldsAnything()};
   }
 
-  Result<Answer> WrapWith(const Wrapping& wrapping, CK_OBJECT_HANDLE object) {
+  Result<TrialAnswer> WrapWith(const Wrapping& wrapping, CK_OBJECT_HANDLE object) {
     static constexpr std::array<CK_BYTE, 16> kIv{};
     return WrapWith(wrapping.is_aes ? aes_key_ : des_key_,
                     {.mechanism = wrapping.type,
@@ -258,8 +190,8 @@ class Trial {
   // What of an object that may have become weaker comes out.
   Result<Opening> Examine(CK_OBJECT_HANDLE object) {
     Opening found;
-    for (const auto& secret : secrets()) {
-      ASSIGN_OR_RETURN(const auto answer, ReadSecret(object, secret.type));
+    for (const auto& secret : SecretsOf(algorithm_)) {
+      ASSIGN_OR_RETURN(const auto answer, ReadSecret(session_, object, secret.type));
       found.readable |= answer.out;
     }
     for (const auto& wrapping : kWrappings) {
@@ -312,6 +244,15 @@ class Trial {
     return session_.Ask("C_SetAttributeValue", [&](auto& functions, CK_SESSION_HANDLE session) {
       return functions.C_SetAttributeValue(session, key_, &attribute, 1);
     });
+  }
+
+  Status Unwrap() {
+    ASSIGN_OR_RETURN(auto tried, TryUnwrap(session_, algorithm_, pair_));
+    ways_.insert(ways_.end(), tried.ways.begin(), tried.ways.end());
+    for (const auto made : tried.made) {
+      Remember(made);
+    }
+    return {};
   }
 
   // Last, because it may leave the key weaker. What can be read or wrapped then could not be before.
@@ -400,6 +341,7 @@ class Trial {
   Session& session_;
   Session& uses_;
   const Algorithm& algorithm_;
+  const ThrowAwayPair& pair_;
   const AttributeTypes& left_out_;
   const CK_OBJECT_HANDLE key_;
   const CK_OBJECT_HANDLE public_key_;

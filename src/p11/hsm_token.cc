@@ -84,6 +84,7 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
   const auto& type = key.algorithm->key_type();
   ASSIGN_OR_RETURN(auto birth, GenerateTokenKey(session, key, LearntOf(type).left_out, accept_unshown_));
+  birth.key.not_asked = CustodyAttributeNames(birth.left_out);
   {
     const MutexLock lock(learnt_mutex_);
     learnt_[&type].left_out = std::move(birth.left_out);
@@ -102,6 +103,7 @@ Result<TokenKey> HsmToken::ImportKeyPair(const NewKey& key, const PrivateKey& pr
   const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
   ASSIGN_OR_RETURN(auto birth, ImportTokenKey(session, key, private_key, accept_unshown_));
+  birth.key.not_asked = CustodyAttributeNames(birth.left_out);
   birth.key.private_key.epoch = epoch;
   return std::move(birth.key);
 }
@@ -185,9 +187,7 @@ AttributeNames HsmToken::not_asked() const {
   AttributeNames names;
   const MutexLock lock(learnt_mutex_);
   for (const auto& [type, learnt] : learnt_) {
-    for (const auto attribute : learnt.left_out) {
-      names.emplace(CustodyAttributeName(attribute));
-    }
+    names.merge(CustodyAttributeNames(learnt.left_out));
   }
   return names;
 }

@@ -1,10 +1,7 @@
 #include "p11/key_import.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/rand.h>
-#include <openssl/rsa.h>
 
 #include <array>
 #include <cstddef>
@@ -24,6 +21,7 @@
 #include "p11/custody.h"
 #include "p11/objects.h"
 #include "p11/public_half.h"
+#include "p11/rsa_encryption.h"
 
 namespace assertion::p11 {
 namespace {
@@ -32,10 +30,7 @@ constexpr std::size_t kAesOctets = 32;
 constexpr std::size_t kAesBlock = 16;
 constexpr CK_MECHANISM_TYPE kAesKeyWrapKwp = 0x210B;  // PKCS#11 v3.0: RFC 5649, as CKM_AES_KEY_WRAP_PAD of v2.40 mostly
 
-using BignumPtr = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
-using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)>;
-using OpenSslKeyPtr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
 // How OpenSSL and the token name one way to encrypt the private key.
 struct KeyWrapping {
@@ -47,52 +42,8 @@ constexpr std::array kKeyWrappings = {KeyWrapping{kAesKeyWrapKwp, "AES-256-WRAP-
                                       KeyWrapping{CKM_AES_KEY_WRAP_PAD, "AES-256-WRAP-PAD", false},
                                       KeyWrapping{CKM_AES_CBC_PAD, "AES-256-CBC", true}};
 
-// The same for the AES key: RSA-OAEP (RFC 8017 section 7.1).
-struct Oaep {
-  CK_MECHANISM_TYPE hash;
-  CK_RSA_PKCS_MGF_TYPE mask;
-  const char* digest;
-};
-constexpr std::array kOaeps = {Oaep{CKM_SHA256, CKG_MGF1_SHA256, "SHA256"}, Oaep{CKM_SHA_1, CKG_MGF1_SHA1, "SHA1"}};
-
 std::unexpected<Error> OpenSslFailed(const char* call) {
   return Fail(Code::kInternal, "the private key could not be wrapped", call);
-}
-
-Result<Bytes> EncryptOaep(const RsaPublicKey& key, const Oaep& oaep, BytesView secret) {
-  const auto number = [](const Bytes& octets) {
-    return BignumPtr(BN_bin2bn(octets.data(), static_cast<int>(octets.size()), nullptr), BN_free);
-  };
-  const auto modulus = number(key.modulus);
-  const auto exponent = number(key.exponent);
-  const std::unique_ptr<OSSL_PARAM_BLD, decltype(&OSSL_PARAM_BLD_free)> builder(OSSL_PARAM_BLD_new(),
-                                                                                OSSL_PARAM_BLD_free);
-  if (!modulus || !exponent || !builder ||
-      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
-      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) != 1) {
-    return OpenSslFailed("OSSL_PARAM_BLD_push_BN");
-  }
-  const std::unique_ptr<OSSL_PARAM, decltype(&OSSL_PARAM_free)> params(OSSL_PARAM_BLD_to_param(builder.get()),
-                                                                       OSSL_PARAM_free);
-  const KeyContextPtr making(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr), EVP_PKEY_CTX_free);
-  EVP_PKEY* made = nullptr;
-  if (!params || !making || EVP_PKEY_fromdata_init(making.get()) != 1 ||
-      EVP_PKEY_fromdata(making.get(), &made, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
-    return OpenSslFailed("EVP_PKEY_fromdata");
-  }
-  const OpenSslKeyPtr recipient(made, EVP_PKEY_free);
-  const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, recipient.get(), nullptr), EVP_PKEY_CTX_free);
-  Bytes encrypted(key.modulus.size());
-  auto size = encrypted.size();
-  if (!context || EVP_PKEY_encrypt_init(context.get()) != 1 ||
-      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) != 1 ||
-      EVP_PKEY_CTX_set_rsa_oaep_md_name(context.get(), oaep.digest, nullptr) != 1 ||
-      EVP_PKEY_CTX_set_rsa_mgf1_md_name(context.get(), oaep.digest, nullptr) != 1 ||
-      EVP_PKEY_encrypt(context.get(), encrypted.data(), &size, secret.data(), secret.size()) != 1) {
-    return OpenSslFailed("EVP_PKEY_encrypt");
-  }
-  encrypted.resize(size);
-  return encrypted;
 }
 
 // `iv` has the cipher's block size, or is empty.
@@ -184,13 +135,9 @@ class KeyImport {
                              Attribute(CKA_SENSITIVE, kTrue),    Attribute(CKA_EXTRACTABLE, kFalse),
                              Attribute(CKA_UNWRAP, kTrue)};
     Status unwrapped;
-    for (const auto& oaep : kOaeps) {
-      ASSIGN_OR_RETURN(auto wrapped, EncryptOaep(*rsa, oaep, made.value.view()));
-      CK_RSA_PKCS_OAEP_PARAMS parameters{.hashAlg = oaep.hash,
-                                         .mgf = oaep.mask,
-                                         .source = CKZ_DATA_SPECIFIED,
-                                         .pSourceData = nullptr,
-                                         .ulSourceDataLen = 0};
+    for (const auto& oaep : {kOaepSha256, kOaepSha1}) {
+      ASSIGN_OR_RETURN(auto wrapped, EncryptRsa(*rsa, &oaep, made.value.view()));
+      auto parameters = OaepParameters(oaep);
       CK_MECHANISM mechanism{
           .mechanism = CKM_RSA_PKCS_OAEP, .pParameter = &parameters, .ulParameterLen = sizeof parameters};
       unwrapped = UnwrapWith(pair.private_key, mechanism, wrapped, attributes, made.handle);

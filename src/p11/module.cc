@@ -67,6 +67,15 @@ std::string_view StartHint(std::string_view path, CK_RV rv) {
   return "";
 }
 
+// The usual reason for which SoftHSM2 shows other tokens than in the operator's shell.
+std::string AbsenceHint(std::string_view path) {
+  return path.contains("softhsm") && std::getenv("SOFTHSM2_CONF") == nullptr
+             ? "; SOFTHSM2_CONF is not set here, so SoftHSM2 reads its default configuration: set it for this process, "
+               "or "
+               "in environment of the field hsm"
+             : "";
+}
+
 bool HasAttributes(const TokenInfo& token, const TokenUri::Attributes& wanted) {
   return token.label == wanted.label.value_or(token.label) &&
          token.manufacturer == wanted.manufacturer.value_or(token.manufacturer) &&
@@ -289,8 +298,8 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
       return *match;
     }
   }
-  return Fail(Code::kTokenAbsent,
-              "no token matches the PKCS#11 URI; the module shows " + (seen.empty() ? "no token" : seen));
+  return Fail(Code::kTokenAbsent, "no token matches the PKCS#11 URI; the module shows " +
+                                      (seen.empty() ? "no token" : seen) + AbsenceHint(path_));
 }
 
 Result<TokenInfo> Module::FindAgain(const TokenInfo& token) const {

@@ -160,23 +160,25 @@ Preset LemonLdap() {
 
 // Clouds and APIs.
 Preset EntraId() {
-  return {.profile = {.name = "entra-id", .kid = KidForm::kNone, .header = {HeaderMember::kX5t}, .nbf = true},
-          .title = "Microsoft Entra ID",
-          .source = {.document = "Microsoft identity platform application authentication certificate credentials",
-                     .section = "Assertion format",
-                     .date = "read 2026-11",
-                     .url = "https://learn.microsoft.com/entra/identity-platform/certificate-credentials"},
-          .rules =
-              "the certificate by x5t (SHA-1; RS256) or x5t#S256 (SHA-256; PS256), never one in the other's "
-              "place; x5c as well for applications trusted by subject name and issuer; typ JWT; iss and sub the "
-              "application's GUID; aud the tenant's v2.0 token endpoint; nbf; exp 5 to 10 minutes after it.",
-          .audience_form = AudienceForm::kString,
-          .audience = {.fits = IsEntraTokenEndpoint,
-                       .wanted = "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, of one tenant"},
-          .client_id = kUuid,
-          .algorithms = {"RS256", "PS256"},
-          .max_lifetime = minutes(10),
-          .overrides = {"header", "backdate"}};
+  return {
+      .profile = {.name = "entra-id", .kid = KidForm::kNone, .header = {HeaderMember::kX5t}, .nbf = true},
+      .title = "Microsoft Entra ID",
+      .source = {.document = "Microsoft identity platform application authentication certificate credentials",
+                 .section = "Assertion format",
+                 .date = "read 2026-11",
+                 .url = "https://learn.microsoft.com/entra/identity-platform/certificate-credentials"},
+      .rules =
+          "the certificate by x5t (SHA-1; RS256) or x5t#S256 (SHA-256; PS256), never one in the other's "
+          "place; x5c as well for applications trusted by subject name and issuer; typ JWT; iss and sub the "
+          "application's GUID; aud the tenant's v2.0 token endpoint; nbf; exp 5 to 10 minutes after it.",
+      .audience_form = AudienceForm::kString,
+      .audience =
+          {.fits = IsEntraTokenEndpoint,
+           .wanted = "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, with the id or domain of one tenant"},
+      .client_id = kUuid,
+      .algorithms = {"RS256", "PS256"},
+      .max_lifetime = minutes(10),
+      .overrides = {"header", "backdate"}};
 }
 
 Preset Google() {

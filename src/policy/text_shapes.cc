@@ -98,9 +98,17 @@ bool IsSnowflakeUser(std::string_view text) {
          dot + 1 < text.size() && text.find_first_of("abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
 }
 
+// The tenant is an id or a verified domain. "common", "organizations", "consumers", "TENANT" and "{tenant}" are
+// neither.
 bool IsEntraTokenEndpoint(std::string_view text) {
-  return IsTokenEndpoint(text) && text.contains("/oauth2/v2.0/") && !text.contains("/common/") &&
-         !text.contains("/organizations/");
+  const auto end = text.find("/oauth2/v2.0/");
+  if (!IsTokenEndpoint(text) || end == std::string_view::npos) {
+    return false;
+  }
+  const auto begin = text.rfind('/', end - 1) + 1;
+  const auto tenant = text.substr(begin, end - begin);
+  return IsUuid(tenant) || (IsOf(tenant, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") &&
+                            tenant.contains('.') && !tenant.starts_with('.') && !tenant.ends_with('.'));
 }
 
 bool IsSalesforceAudience(std::string_view text) {

@@ -50,6 +50,7 @@ v1::Key ToProto(const KeyStatus& key) {
   SetTime(proto.mutable_publish_until(), record.publish_until);
   proto.set_version(key.version);
   proto.set_origin(ToProto(record.origin));
+  proto.set_waits_for(key.waits_for);
   if (const auto& signing = key.entry.key) {
     proto.set_key_bits(signing->bits());
     if (!signing->chain.empty()) {

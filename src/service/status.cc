@@ -54,6 +54,22 @@ grpc::StatusCode CodeOf(Code code) {
   return grpc::StatusCode::INTERNAL;
 }
 
+// Tells apart what shares a gRPC status, for google.rpc.ErrorInfo; null: the status says enough.
+const char* ReasonOf(Code code) {
+  switch (code) {
+    case Code::kKeyForbidden:
+      return "KEY_FORBIDDEN";
+    case Code::kKeyAmbiguous:
+      return "KEY_AMBIGUOUS";
+    case Code::kKeyUnproven:
+      return "KEY_UNPROVEN";
+    case Code::kLedgerUnusable:
+      return "LEDGER_UNUSABLE";
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
 
 google::rpc::Status ToStatus(const Error& error) {
@@ -70,6 +86,12 @@ google::rpc::Status ToStatus(const Error& error) {
     retry.mutable_retry_delay()->set_seconds(error.retry_delay.count() / 1000);
     retry.mutable_retry_delay()->set_nanos(static_cast<int>(error.retry_delay.count() % 1000) * kNanosInMilli);
     status.add_details()->PackFrom(retry);
+  }
+  if (const auto* reason = ReasonOf(error.code)) {
+    google::rpc::ErrorInfo info;
+    info.set_reason(reason);
+    info.set_domain("assertiond");
+    status.add_details()->PackFrom(info);
   }
   return status;
 }

@@ -9,8 +9,8 @@
 
 namespace assertion::service {
 
-// The part of an error that the caller sees: code, message and retry delay (google.rpc.RetryInfo). The detail is only
-// logged.
+// The part of an error that the caller sees: code, message, retry delay (google.rpc.RetryInfo) and, where failures of
+// several kinds share the code, the kind (google.rpc.ErrorInfo, domain "assertiond"). The detail is only logged.
 google::rpc::Status ToStatus(const Error& error);
 
 // The same as gRPC sends it: google.rpc.Status goes into grpc-status-details-bin if it holds more than code and

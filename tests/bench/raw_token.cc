@@ -2,12 +2,14 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 namespace assertion::bench {
 namespace {
@@ -22,11 +24,16 @@ void Check(CK_RV rv, const char* function) {
 // SHA-256; hashing them in software would take 1 us.
 constexpr std::size_t kTextOctets = 400;
 constexpr std::size_t kDigestOctets = 32;
+constexpr std::size_t kDigestInfoOctets = 19 + kDigestOctets;  // RFC 8017 section 9.2, of SHA-256
 
 }  // namespace
 
-RawMechanism::RawMechanism(std::string_view algorithm) : type(CKM_SHA256_RSA_PKCS), input(kTextOctets, 'e') {
-  if (algorithm == "PS256") {
+RawMechanism::RawMechanism(std::string_view algorithm, const std::vector<CK_MECHANISM_TYPE>& offered)
+    : type(CKM_SHA256_RSA_PKCS), input(kTextOctets, 'e') {
+  if (algorithm == "RS256" && std::ranges::find(offered, type) == offered.end()) {
+    type = CKM_RSA_PKCS;
+    input.resize(kDigestInfoOctets);
+  } else if (algorithm == "PS256") {
     type = CKM_SHA256_RSA_PKCS_PSS;
     const CK_RSA_PKCS_PSS_PARAMS pss{.hashAlg = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .sLen = kDigestOctets};
     parameter.resize(sizeof pss);
@@ -39,7 +46,7 @@ RawMechanism::RawMechanism(std::string_view algorithm) : type(CKM_SHA256_RSA_PKC
   }
 }
 
-RawToken::RawToken(const std::string& uri_text) {
+RawToken::RawToken(const std::string& uri_text, std::string init_args) : init_args_(std::move(init_args)) {
   const std::unique_ptr<P11KitUri, void (*)(P11KitUri*)> uri(p11_kit_uri_new(), p11_kit_uri_free);
   if (p11_kit_uri_parse(uri_text.c_str(), P11_KIT_URI_FOR_ANY, uri.get()) != 0) {
     throw std::runtime_error("\"hsm\" is not a PKCS#11 URI");
@@ -60,6 +67,15 @@ CK_SESSION_HANDLE RawToken::OpenSession() const {
   CK_SESSION_HANDLE session{};
   Check(functions_->C_OpenSession(slot_, CKF_SERIAL_SESSION, nullptr, nullptr, &session), "C_OpenSession");
   return session;
+}
+
+std::vector<CK_MECHANISM_TYPE> RawToken::Mechanisms() const {
+  CK_ULONG count = 0;
+  Check(functions_->C_GetMechanismList(slot_, nullptr, &count), "C_GetMechanismList");
+  std::vector<CK_MECHANISM_TYPE> types(count);
+  Check(functions_->C_GetMechanismList(slot_, types.data(), &count), "C_GetMechanismList");
+  types.resize(count);
+  return types;
 }
 
 CK_OBJECT_HANDLE RawToken::FindPrivateKey(CK_SESSION_HANDLE session, std::string label) const {
@@ -100,6 +116,7 @@ void RawToken::LoadModule(const char* path) {
   Check(get_functions(&functions_), "C_GetFunctionList");
   CK_C_INITIALIZE_ARGS arguments{};
   arguments.flags = CKF_OS_LOCKING_OK;
+  arguments.pReserved = init_args_.empty() ? nullptr : init_args_.data();
   Check(functions_->C_Initialize(&arguments), "C_Initialize");
 }
 

@@ -229,10 +229,10 @@ class Plan {
   void Add(const std::string& client_id, const std::string& algorithm) {
     const Series* raw = nullptr;
     for (const auto sessions : options_.raw) {
-      const auto* series =
-          Add(algorithm, "raw", sessions, [this, client_id, mechanism = RawMechanism(algorithm), sessions] {
-            return SignDirectly(token_, client_id, mechanism, sessions, Seconds(options_.seconds));
-          });
+      const auto* series = Add(algorithm, "raw", sessions,
+                               [this, client_id, mechanism = RawMechanism(algorithm, token_.Mechanisms()), sessions] {
+                                 return SignDirectly(token_, client_id, mechanism, sessions, Seconds(options_.seconds));
+                               });
       raw = raw == nullptr || sessions == 2 ? series : raw;
     }
     const Series* capacity = nullptr;
@@ -347,7 +347,10 @@ int Run(const Options& options) {
   prctl(PR_SET_TIMERSLACK, 1UL);  // a call that is due is not to wait for the next one
   std::ifstream config_file(options.config);
   const auto config = nlohmann::json::parse(config_file);
-  const RawToken token(config.at("hsm").get<std::string>());
+  const auto& hsm = config.at("hsm");
+  const auto token = hsm.is_string() ? std::make_unique<RawToken>(hsm.get<std::string>())
+                                     : std::make_unique<RawToken>(hsm.at("uri").get<std::string>(),
+                                                                  hsm.value("init_args", std::string()));
   const auto local = ConnectLocally(config.at("listen").get<std::string>());
   const auto unaudited = options.unaudited.empty() ? nullptr : ConnectLocally(options.unaudited);
   const auto tls = options.tls.empty() ? nullptr : ConnectByTls(options.tls, options.tls_folder);
@@ -360,7 +363,7 @@ int Run(const Options& options) {
     peers.push_back({.peer = std::move(peer), .stub = std::move(stub)});
   }
 
-  Plan plan(options, token, *local, unaudited.get(), tls.get(), bare.get(), peers);
+  Plan plan(options, *token, *local, unaudited.get(), tls.get(), bare.get(), peers);
   for (const auto& client_id : options.client_ids) {
     const auto& clients = config.at("clients");
     const auto client =

@@ -57,7 +57,7 @@ ModuleCost MeasureModule(const std::string& uri, const std::string& client_id) {
   const auto begin = Clock::now();
   const RawToken token(uri);
   ModuleCost cost{.milliseconds = MillisecondsSince(begin), .kib = 0};
-  const RawMechanism mechanism("RS256");
+  const RawMechanism mechanism("RS256", token.Mechanisms());
   constexpr int kSignatures = 200;
   for (const auto session : {token.OpenSession(), token.OpenSession()}) {
     const auto key = token.FindPrivateKey(session, client_id);

@@ -186,11 +186,12 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedByTheParty{R"("profile": "entra-id", "client_id": "orders",
                              "audiences": ["https://login.microsoftonline.com/t/oauth2/v2.0/token"])",
                           "clients[0].client_id: Microsoft Entra ID asks for a GUID"},
-        RefusedByTheParty{R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
+        RefusedByTheParty{
+            R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
                              "audiences": ["https://login.microsoftonline.com/common/oauth2/v2.0/token"])",
-                          "clients[0].audiences: Microsoft Entra ID will refuse "
-                          "\"https://login.microsoftonline.com/common/oauth2/v2.0/token\"; it asks for "
-                          "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, of one tenant"},
+            "clients[0].audiences: Microsoft Entra ID will refuse "
+            "\"https://login.microsoftonline.com/common/oauth2/v2.0/token\"; it asks for "
+            "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, with the id or domain of one tenant"},
         RefusedByTheParty{
             R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
                              "audiences": ["https://login.microsoftonline.com/t/oauth2/v2.0/token"], "header": ["x5t#S256"])",
@@ -198,6 +199,17 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedByTheParty{R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
                              "audiences": ["https://login.microsoftonline.com/t/oauth2/v2.0/token"], "header": ["x5c"])",
                           "clients[0].header: Microsoft Entra ID finds the certificate by x5t or x5t#S256 alone"},
+        RefusedByTheParty{R"("profile": "entra-id", "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",
+                             "audiences": ["https://login.microsoftonline.com/TENANT/oauth2/v2.0/token"])",
+                          "clients[0].audiences: Microsoft Entra ID will refuse "
+                          "\"https://login.microsoftonline.com/TENANT/oauth2/v2.0/token\"; it asks for "
+                          "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, with the id or domain of one "
+                          "tenant"},
+        RefusedByTheParty{
+            R"("profile": "apple", "client_id": "com.example.app", "issuer": "A1B2C3D4E5", "algorithm": "ES256",
+                             "audiences": ["https://appleid.apple.com"],
+                             "kids": {"h3Mkk8qC3hMeSBjHfAmBQBjXqGdi6Azqri1diWzpfYE": "ABC123"})",
+            "clients[0].kids: Sign in with Apple gives kids of 10 characters, and \"ABC123\" has 6"},
         RefusedByTheParty{R"("profile": "snowflake", "client_id": "myaccount.orders")",
                           "clients[0].client_id: Snowflake asks for ACCOUNT.USER in upper case"},
         RefusedByTheParty{

@@ -53,6 +53,10 @@ describe('tokens from a real OpenID provider, by other algorithms', () => {
     assert.equal((await rotate('--algorithm', 'ES256')).algorithm, 'ES256');
     assert.deepEqual(await algorithms(), ['ES256', 'RS256'], 'both are published: what the old one signed is good');
     await granted();
+    const { status, stderr } = await deployment.tryCtl('key', 'rotate', '--client-id', client);
+    assert.equal(status, 1, 'the configuration names RS256: another kind of key');
+    assert.match(stderr, /algorithm: the client signs with a key for ES256, and its configuration names RS256/);
+    assert.match(stderr, /next: name it with --algorithm/);
     assert.equal((await rotate('--algorithm', 'PS384')).algorithm, 'PS384');
     const [signing, ...others] = await algorithms();
     assert.equal(signing, 'PS384');

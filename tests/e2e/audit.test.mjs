@@ -138,6 +138,9 @@ describe('audit log', () => {
     const jti = jtiOf(await deployment.createAssertion('orders'));
     const show = async (...options) => parse(await settled((all) => deployment.ctl('audit', 'show', ...all, ...options)));
     assert.deepEqual((await show('--jti', jti)).map((line) => line.jti), [jti]);
+    const none = await deployment.tryCtl('audit', 'show', log, '--jti', 'no-such-jti');
+    assert.equal(none.status, 1);
+    assert.match(none.stderr, /no line with jti "no-such-jti"/);
     assert.ok((await show('--client-id', 'orders', '--caller', ME)).length > 30);
     assert.equal((await show('--client-id', 'nobody')).length, 0);
     assert.equal((await show('--since', '2100-01-01T00:00:00Z')).length, 0);

@@ -18,6 +18,8 @@ describe('key import', () => {
       { client_id: 'github', audiences: [AUDIENCE], imported_keys: true },
       { client_id: 'apple', audiences: [AUDIENCE], imported_keys: true, algorithm: 'ES256' },
       { client_id: 'orders', audiences: [AUDIENCE] },
+      { client_id: 'store', audiences: ['https://appleid.apple.com'], imported_keys: true, algorithm: 'ES256', profile: 'apple',
+        issuer: 'A1B2C3D4E5', kids: {} },
     ]);
   });
 
@@ -51,6 +53,22 @@ describe('key import', () => {
     await deployment.ctl('key', 'revoke', '--client-id', client, `--kid=${kid}`, '--force', client);
     await deployment.ctl('key', 'destroy', '--client-id', client, `--kid=${kid}`);
   };
+
+  it('says of a key that it waits for the kid that the other party gave it', async () => {
+    const { status, stdout, stderr } = await tryImport('store', await p256Key());
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /signing, cannot sign: waits for a kid in clients\[\]\.kids/);
+    const key = await deployment.key('store');
+    assert.equal(key.waits_for, 'a kid in clients[].kids');
+    assert.match(await deployment.ctl('key', 'show', '--client-id', 'store'),
+      /^state +signing, cannot sign: waits for a kid in clients\[\]\.kids$/m);
+    assert.match(await deployment.ctl('key', 'list'), /waits for a kid/);
+    const diagnosis = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    assert.match(diagnosis.stdout, /^wrong +client store: key \S+ makes no assertion yet: it waits for a kid in clients\[\]\.kids/m);
+    const refusedYet = await deployment.tryCtl('assertion', 'create', '--client-id', 'store');
+    assert.match(refusedYet.stderr, /no kid of the other party.*\n {2}next: add the other party's kid to clients\[\]\.kids/);
+    await remove('store', key);
+  });
 
   it('takes the key of another party, says everywhere that it was born outside, and lets it go', async () => {
     const pem = await rsaKey();

@@ -335,6 +335,31 @@ CK_RV WrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HAND
   });
 }
 
+CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE unwrapping, CK_BYTE* wrapped,
+                CK_ULONG size, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* key) {
+  return Faulty("C_UnwrapKey", [&](const Taken&) {
+    const auto traits = TheFaults().traits();
+    std::vector<CK_ATTRIBUTE> asked(pattern, pattern + count);
+    const auto object_class = std::ranges::find(asked, CK_ATTRIBUTE_TYPE{CKA_CLASS}, &CK_ATTRIBUTE::type);
+    if (traits->unwraps_any && object_class != asked.end() &&
+        *static_cast<const CK_OBJECT_CLASS*>(object_class->pValue) == CKO_SECRET_KEY) {
+      CK_BYTE value[16] = {1};
+      asked.push_back({CKA_VALUE, value, sizeof value});
+      return real->C_CreateObject(session, asked.data(), asked.size(), key);
+    }
+    if (traits->unwraps_weaker) {
+      static CK_BBOOL weaker[] = {CK_FALSE, CK_TRUE};
+      for (auto& one : asked) {
+        one.pValue = one.type == CKA_SENSITIVE ? &weaker[0] : one.type == CKA_EXTRACTABLE ? &weaker[1] : one.pValue;
+      }
+    }
+    const auto rv =
+        real->C_UnwrapKey(session, mechanism, ToReal(unwrapping), wrapped, size, asked.data(), asked.size(), key);
+    *key += rv == CKR_OK ? offset.load() : 0;
+    return rv;
+  });
+}
+
 CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
   return Faulty("C_SetAttributeValue", [&](const Taken&) {
     return TheFaults().traits()->takes_flags ? CK_RV{CKR_OK}
@@ -393,7 +418,6 @@ void Wrap() {
   WRAP(C_FindObjectsFinal);
   WRAP(C_SignUpdate);
   WRAP(C_SignFinal);
-  WRAP(C_UnwrapKey);
   WRAP(C_SeedRandom);
   WRAP(C_GenerateRandom);
   WRAP(C_DigestInit);
@@ -417,6 +441,7 @@ void Wrap() {
   WRAP(Login);
   WRAP(FindObjects);
   WRAP(CreateObject);
+  WRAP(UnwrapKey);
   WRAP(GenerateKeyPair);
   WRAP(DestroyObject);
   WRAP(GetAttributeValue);

@@ -47,7 +47,9 @@ namespace faulty_hsm {
 //   idle RV                               the answer of a session that a rule "* idle" has let time out
 //   copies_weaker 1                       C_CopyObject makes the copy that it is asked for, whatever the original says
 //   wraps_out 1                           C_WrapKey wraps every key
-//   takes_flags 1                         C_SetAttributeValue answers CKR_OK and changes nothing
+//   unwraps_weaker 1                      C_UnwrapKey makes a key that is neither sensitive nor unextractable
+//   unwraps_any 1                         C_UnwrapKey makes a secret key, whatever CKA_UNWRAP says of the key it is
+//   given takes_flags 1                         C_SetAttributeValue answers CKR_OK and changes nothing
 struct Traits {
   struct Refusal {
     std::string of;
@@ -83,6 +85,8 @@ struct Traits {
   CK_RV idle = CKR_SESSION_HANDLE_INVALID;
   bool copies_weaker = false;
   bool wraps_out = false;
+  bool unwraps_weaker = false;
+  bool unwraps_any = false;
   bool takes_flags = false;
 
   // False: the line is not one of these.
@@ -223,6 +227,10 @@ struct Traits {
       copies_weaker = first != 0;
     } else if (word == "wraps_out") {
       wraps_out = first != 0;
+    } else if (word == "unwraps_weaker") {
+      unwraps_weaker = first != 0;
+    } else if (word == "unwraps_any") {
+      unwraps_any = first != 0;
     } else if (word == "takes_flags") {
       takes_flags = first != 0;
     } else {

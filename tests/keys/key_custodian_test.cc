@@ -252,6 +252,44 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   EXPECT_TRUE(!verdict || !verdict->ok());
 }
 
+// Refuses CKA_COPYABLE in a template.
+class UncopyableToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Result<TokenKey> GenerateKeyPair(const NewKey& key) override {
+    auto made = WrappedToken::GenerateKeyPair(key);
+    made->not_asked = AttributeNames{"CKA_COPYABLE"};
+    return made;
+  }
+};
+
+TEST_F(KeyCustodianTest, EvidenceSaysWhatWasNotAskedForAtAKeysBirthAfterARestartToo) {
+  UncopyableToken token(hsm_.token());
+  std::string kid;
+  std::string whole;
+  {
+    auto replica = Start(token);
+    kid = replica.Generate("orders");
+    whole = Start().Generate("billing");
+  }
+  auto restarted = Start();
+  const auto says = [&](const std::string& client, const std::string& of, std::string_view text) {
+    const auto made = MakeEvidence(hsm_.token(), client, *restarted.ring().Find(client, of), 1, now_);
+    const auto evidence = VerifyEvidence(*made);
+    return evidence->ok() && std::ranges::any_of(evidence->findings, [&](const EvidenceFinding& finding) {
+             return finding.text.starts_with("attributes not asked for at the key's birth: " + std::string(text));
+           });
+  };
+  EXPECT_TRUE(says("orders", kid, "CKA_COPYABLE"));
+  EXPECT_TRUE(says("billing", whole, "none"));
+  auto entry = *restarted.ring().Find("orders", kid);
+  entry.record.not_asked.reset();  // a ledger of an older version
+  const auto evidence = VerifyEvidence(*MakeEvidence(hsm_.token(), "orders", entry, 1, now_));
+  EXPECT_TRUE(std::ranges::any_of(evidence->findings, [](const EvidenceFinding& finding) {
+    return finding.text.starts_with("attributes not asked for at the key's birth: unknown");
+  }));
+}
+
 // Shows keys that are of use without a login.
 class UnguardedToken final : public WrappedToken {
  public:

@@ -52,6 +52,20 @@ TEST(Ledger, SaysWhichKeysWereAdoptedOrImported) {
   EXPECT_EQ(ParseLedger(kLedger)->keys.front().origin, KeyOrigin::kGenerated);
 }
 
+TEST(Ledger, SaysWhatWasNotAskedForAtAKeysBirth) {
+  for (const auto& [written, names] : {std::pair{std::string(), AttributeNames()},
+                                       {"COPYABLE", {"CKA_COPYABLE"}},
+                                       {"COPYABLE MODIFIABLE", {"CKA_COPYABLE", "CKA_MODIFIABLE"}}}) {
+    const auto text =
+        With(R"("publish_until":253402300799)", R"("publish_until":253402300799,"not_asked":")" + written + R"(")");
+    const auto ledger = ParseLedger(text);
+    ASSERT_TRUE(ledger) << ledger.error().message;
+    EXPECT_EQ(ledger->keys.front().not_asked, names);
+    EXPECT_EQ(ToJson(*ledger), text);
+  }
+  EXPECT_FALSE(ParseLedger(kLedger)->keys.front().not_asked.has_value());
+}
+
 struct Broken {
   const char* from;
   const char* to;
@@ -85,6 +99,8 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{R"("alg":"RS256")", R"("alg":"RS256","origin":"")", "origin"},
         Broken{R"("alg":"RS256")", R"("alg":"RS256","origin":"generated")", "origin"},
         Broken{R"("alg":"RS256")", R"("alg":"RS256","origin":true)", "origin"},
+        Broken{R"("alg":"RS256")", R"("alg":"RS256","not_asked":" COPYABLE")", "not_asked"},
+        Broken{R"("alg":"RS256")", R"("alg":"RS256","not_asked":["COPYABLE"])", "not_asked"},
         Broken{R"("sign_from":2)", R"("sign_from":4)", ""},
         Broken{R"({"kid":"k1","alg")", R"(7,{"kid":"k1","alg")", "a key's an object"},
         Broken{R"([{"id":"r")", R"([[],{"id":"r")", "a request's an object"},
@@ -136,7 +152,8 @@ TEST(Ledger, OfEightKeysFitsATokenThatStoresFourThousandOctets) {
                            .publish_from = from,
                            .sign_from = from,
                            .sign_until = from + seconds(1),
-                           .publish_until = from + seconds(1)});
+                           .publish_until = from + seconds(1),
+                           .not_asked = AttributeNames{"CKA_COPYABLE"}});
   }
   const auto header = jws::EncodedHeader(kAlgorithms.front(), std::string(43, 'k'), Seal::kLedger);
   const auto sealed = jws::Compact(jws::SigningInput(header, ToJson(ledger)), Bytes(256));

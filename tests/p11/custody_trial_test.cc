@@ -38,6 +38,11 @@ class CustodyTrialTest : public testing::Test {
     return way == trial.ways.end() ? WayOutcome::kNotTried : way->outcome;
   }
 
+  static std::string AnswerOf(const CustodyTrial& trial, std::string_view name) {
+    const auto way = std::ranges::find(trial.ways, name, &TriedWay::name);
+    return way == trial.ways.end() ? "" : way->answer;
+  }
+
   // The objects on the token, in whatever state.
   std::size_t Objects() { return hsm_.ObjectFiles().size(); }
 
@@ -73,6 +78,41 @@ TEST_F(CustodyTrialTest, AValueThatCanBeReadIsNamed) {
 TEST_F(CustodyTrialTest, AKeyThatCanBeWrappedIsNamed) {
   hsm_.Tell("wraps_out 1");
   EXPECT_EQ(OutcomeOf(Try(), "C_WrapKey CKM_AES_KEY_WRAP_PAD"), WayOutcome::kLetThrough);
+}
+
+// PKCS#11 v2.40 section 5.13. SoftHSM2HoldsEveryWayForEachTypeOfKey sees a token that keeps it.
+TEST_F(CustodyTrialTest, AKeyThatWasOutsideAndShowsABirthInsideIsNamed) {
+  for (const auto* algorithm : {"RS256", "ES256"}) {
+    EXPECT_EQ(OutcomeOf(Try(algorithm), "C_UnwrapKey"), WayOutcome::kHeld) << algorithm;
+  }
+  for (const auto* shown : {"0x163", "0x164", "0x165"}) {  // CKA_LOCAL, CKA_NEVER_EXTRACTABLE, CKA_ALWAYS_SENSITIVE
+    hsm_.Tell(std::string("shows ") + shown + " 1");
+    const auto trial = TokenThatAccepts({})->TryCustody(*FindAlgorithm("ES256"));
+    ASSERT_TRUE(trial) << trial.error().ToString();
+    EXPECT_EQ(OutcomeOf(*trial, "C_UnwrapKey"), WayOutcome::kFlagNotProtected) << shown;
+    EXPECT_TRUE(trial->held()) << "the keys that the token made did not leave";
+  }
+  EXPECT_EQ(Objects(), 0U);
+}
+
+TEST_F(CustodyTrialTest, AnUnwrappedKeyThatIsWeakerThanAskedIsNamed) {
+  hsm_.Tell("unwraps_weaker 1");
+  const auto trial = Try("ES256");
+  EXPECT_EQ(OutcomeOf(trial, "C_UnwrapKey"), WayOutcome::kFlagNotProtected) << AnswerOf(trial, "C_UnwrapKey");
+  hsm_.Tell("unwraps_weaker 1\nshows 0x103 1\nshows 0x162 0");  // CKA_SENSITIVE, CKA_EXTRACTABLE
+  const auto lying = TokenThatAccepts({})->TryCustody(*FindAlgorithm("ES256"));
+  ASSERT_TRUE(lying) << lying.error().ToString();
+  EXPECT_EQ(OutcomeOf(*lying, "C_UnwrapKey"), WayOutcome::kLetThrough)
+      << "its value can be read; " << AnswerOf(*lying, "C_UnwrapKey");
+}
+
+TEST_F(CustodyTrialTest, AKeyThatUnwrapsAgainstItsAttributesIsNamed) {
+  EXPECT_EQ(OutcomeOf(Try(), "C_UnwrapKey by the key, CKM_RSA_PKCS"), WayOutcome::kHeld);
+  hsm_.Tell("unwraps_any 1");
+  const auto trial = TokenThatAccepts({})->TryCustody(kAlgorithms.front());
+  ASSERT_TRUE(trial) << trial.error().ToString();
+  EXPECT_EQ(OutcomeOf(*trial, "C_UnwrapKey by the key, CKM_RSA_PKCS"), WayOutcome::kFlagNotProtected);
+  EXPECT_TRUE(trial->held());
 }
 
 // A TPM takes these changes, and keeps the key in all the same.

@@ -67,9 +67,9 @@ int InspectAssertion(const InspectAssertionOptions& options) {
   const auto verdict = Verdict(options, *parsed);
   const auto now = SystemTime();
   const bool expired = IsExpired(*parsed, now);
-  const auto inspection =
-      options.json ? InspectionJson(*parsed, verdict, expired) : InspectionText(*parsed, verdict, now);
-  if (const int status = Write("", inspection); status != 0) {
+  const int status = options.json ? WriteOctets("", PrintableJson(InspectionJson(*parsed, verdict, expired)))
+                                  : Write("", InspectionText(*parsed, verdict, now));
+  if (status != 0) {
     return status;
   }
   if (!verdict) {

@@ -83,8 +83,10 @@ class Filter {
   std::optional<Time> until_;
 };
 
-// Prints the complete lines that the stream has now. A line that is still being written stays for the next call.
-void ShowLines(std::ifstream& stream, const Filter& filter) {
+// Prints the complete lines that the stream has now. A line that is still being written stays for the next call. True:
+// there was one.
+bool ShowLines(std::ifstream& stream, const Filter& filter) {
+  bool any = false;
   for (std::string text;;) {
     const auto begin = stream.tellg();
     if (!std::getline(stream, text) || stream.eof()) {
@@ -93,10 +95,12 @@ void ShowLines(std::ifstream& stream, const Filter& filter) {
       break;
     }
     if (filter.Lets(text)) {
-      std::cout << Printable(text) << '\n';
+      std::cout << PrintableJson(text) << '\n';
+      any = true;
     }
   }
   std::cout.flush();
+  return any;
 }
 
 bool IsSameFile(const struct stat& before, const std::string& path) {
@@ -127,14 +131,23 @@ int ShowAudit(const ShowAuditOptions& options) {
     return Report(kUsage, filter.error().message, "assertionctl audit show --help");
   }
   std::ifstream stream;
+  bool any = false;
   for (const auto& file : options.files) {
     stream = std::ifstream(file, std::ios::binary);
     if (!stream.is_open()) {
       return ReportFile({.code = Code::kConfigInvalid, .message = "cannot read " + file, .detail = {}});
     }
-    ShowLines(stream, *filter);
+    any |= ShowLines(stream, *filter);
   }
-  return options.follow ? Follow(options.files.back(), stream, *filter) : 0;
+  if (options.follow) {
+    return Follow(options.files.back(), stream, *filter);
+  }
+  if (!any && !options.jti.empty()) {
+    return Report(kRefused, "no line with jti \"" + options.jti + "\" among those that the options ask for",
+                  "name the rotated files too, oldest first (audit.log.*), and compare the jti with the assertion's: "
+                  "assertionctl assertion inspect FILE");
+  }
+  return 0;
 }
 
 }  // namespace
@@ -144,6 +157,7 @@ void AddAuditShow(Command& audit) {
       audit.AddVerb({.name = "show",
                      .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
                      .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
+                                 "  assertionctl audit show audit.log* --jti 2yQ…\n"
                                  "  assertionctl audit show audit.log --follow"},
                     ShowAudit);
   AddAuditFiles(verb, options.files);

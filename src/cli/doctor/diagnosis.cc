@@ -312,6 +312,11 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
                       .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
                                         ") signed, and its signature verified"
                                   : key.error().ToString()});
+  if (const auto waits_for = key ? WaitsFor(**key, client.profile) : ""; !waits_for.empty()) {
+    findings.push_back({.name = name,
+                        .ok = false,
+                        .text = "key " + (*key)->kid + " makes no assertion yet: it waits for " + waits_for});
+  }
   DiagnoseProvider(hsm, key ? key->get() : nullptr, name, findings);
   if (key) {
     DiagnoseCertificate(**key, now, name, findings);

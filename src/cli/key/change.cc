@@ -20,6 +20,7 @@ void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing) {
       ->type_name("N");
   AddRequestId(verb, change);
   if (forcing != nullptr) {
+    change.takes_force = true;
     verb->add_option("--force", change.force_client_id,
                      std::string("Confirm by repeating the client id. Required when ") + forcing)
         ->type_name("CLIENT-ID");

@@ -22,6 +22,7 @@ struct ChangeFlags {
   std::optional<std::int64_t> expected_version;
   std::string request_id;
   std::string force_client_id;
+  bool takes_force = false;
 };
 
 // `forcing` says what --force goes through with; null: the verb has no --force.
@@ -37,7 +38,12 @@ Result<std::int64_t> PresentVersion(Connection& connection, const std::string& h
 template <typename Request, typename Response>
 Result<Response> SendChange(const std::string& server, Result<Response> (Connection::*method)(const Request&),
                             Request request, const ChangeFlags& flags) {
+  if (!flags.force_client_id.empty() && flags.force_client_id != request.client_id()) {
+    return Fail(Code::kInvalidArgument, "--force: must repeat the client id, not \"" + flags.force_client_id +
+                                            "\": --force " + request.client_id());
+  }
   ASSIGN_OR_RETURN(auto connection, Connection::Open(server));
+  RETURN_IF_ERROR(FillKid(connection, request));
   auto& change = *request.mutable_change();
   change.set_request_id(flags.request_id);
   change.set_force_client_id(flags.force_client_id);
@@ -67,9 +73,10 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
 template <typename Request, typename Response, typename Use>
 int Change(const std::string& server, Result<Response> (Connection::*method)(const Request&), Request request,
            const ChangeFlags& flags, bool json, const Use& use) {
+  const auto client_id = request.client_id();
   const auto response = SendChange(server, method, std::move(request), flags);
   if (!response) {
-    return ReportCall(response.error());
+    return ReportChange(response.error(), client_id, flags.takes_force);
   }
   if constexpr (requires { response->has_pending(); }) {
     if (response->has_pending()) {

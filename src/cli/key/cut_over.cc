@@ -118,7 +118,9 @@ class CutOver {
   // Reads the present state of the key, and which key signs now.
   Status FindKey() {
     ASSIGN_OR_RETURN(const auto keys, ListKeys());
-    const auto wanted = key_.kid().empty() ? options_.publish.kid : key_.kid();
+    ASSIGN_OR_RETURN(const auto wanted, key_.kid().empty()
+                                            ? WholeKid(connection_, options_.client_id, options_.publish.kid)
+                                            : Result<std::string>(key_.kid()));
     bool found = false;
     for (const auto& key : keys.keys()) {
       if (key.client_id() == options_.client_id && key.kid() == wanted) {

@@ -17,14 +17,19 @@ struct DestroyKeyOptions {
 };
 
 int DestroyKey(const DestroyKeyOptions& options, const std::string& server) {
+  auto connection = Connection::Open(server);
+  const auto kid = connection ? WholeKid(*connection, options.client_id, options.kid)
+                              : Result<std::string>(std::unexpected(connection.error()));
+  if (!kid) {
+    return ReportCall(kid.error());
+  }
   v1::DestroyKeyRequest request;
   request.set_client_id(options.client_id);
-  request.set_kid(options.kid);
+  request.set_kid(*kid);
   return Change(server, &Connection::DestroyKey, request, options.change, options.json, [&](const auto& response) {
-    return options.json
-               ? WriteJson({{"client_id", options.client_id}, {"kid", options.kid}, {"version", response.version()}})
-               : Write("", "key " + options.kid + " of client " + options.client_id +
-                               " is destroyed: its key pair and certificate are off the token for good\n");
+    return options.json ? WriteJson({{"client_id", options.client_id}, {"kid", *kid}, {"version", response.version()}})
+                        : Write("", "key " + *kid + " of client " + options.client_id +
+                                        " is destroyed: its key pair and certificate are off the token for good\n");
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include "assertion/algorithm.h"
 #include "cli/instant.h"
+#include "cli/kid.h"
 
 namespace assertion::cli {
 
@@ -45,7 +46,7 @@ void AddNewKey(CLI::App* verb, NewKeyFlags& new_key) {
 
 Result<std::string> KidOrSigning(Connection& connection, const std::string& client_id, const std::string& kid) {
   if (!kid.empty()) {
-    return kid;
+    return WholeKid(connection, client_id, kid);
   }
   v1::GetKeyRequest request;
   request.set_client_id(client_id);

@@ -52,7 +52,7 @@ void FillNewKey(const NewKeyFlags& new_key, Request& request) {
   }
 }
 
-// `kid`, or for "" that of the key that signs now.
+// `kid`, completed (see WholeKid), or for "" that of the key that signs now.
 Result<std::string> KidOrSigning(Connection& connection, const std::string& client_id, const std::string& kid);
 
 }  // namespace assertion::cli

@@ -70,6 +70,12 @@ const char* OriginText(v1::KeyOrigin origin) {
                                              : "generated in the token by assertiond";
 }
 
+// Its state, and what it waits for.
+std::string StateText(const v1::Key& key) {
+  return StateName(key.state()) +
+         (key.waits_for().empty() ? "" : ", cannot sign: waits for " + Printable(key.waits_for()));
+}
+
 using Row = std::vector<std::string>;
 
 // Makes each column as wide as its widest cell.
@@ -119,6 +125,7 @@ nlohmann::ordered_json KeyJson(const v1::Key& key) {
                                  {"version", key.version()},
                                  {"hsm", key.hsm()},
                                  {"state", StateName(key.state())},
+                                 {"waits_for", key.waits_for()},
                                  {"publish_from", Rfc3339(ToTime(key.publish_from()))},
                                  {"sign_from", Rfc3339(ToTime(key.sign_from()))},
                                  {"sign_until", Rfc3339(ToTime(key.sign_until()))},
@@ -140,7 +147,7 @@ std::string KeyText(const v1::Key& key, Time now) {
   auto text = "client           " + key.client_id() + "\nversion          " + std::to_string(key.version()) +
               "\nkid              " + key.kid() + "\nHSM              " + Printable(key.hsm()) + "\nCKA_ID           " +
               Hex(AsBytes(key.cka_id())) + "\norigin           " + OriginText(key.origin()) + "\nalgorithm        " +
-              key.algorithm() + ", " + size + "\nstate            " + StateName(key.state()) + "\npublished from   " +
+              key.algorithm() + ", " + size + "\nstate            " + StateText(key) + "\npublished from   " +
               instant(key.publish_from()) + "\nsigns from       " + instant(key.sign_from()) + "\nsigns until      " +
               instant(key.sign_until()) + "\npublished until  " + instant(key.publish_until()) + "\ncertificate      " +
               ExpiryText(key, now) + "\n";
@@ -153,13 +160,13 @@ std::string KeyText(const v1::Key& key, Time now) {
 
 std::string KeyLine(const v1::Key& key, Time now) {
   return "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() + ", " +
-         std::to_string(key.key_bits()) + " bits, " + StateName(key.state()) + ", " +
+         std::to_string(key.key_bits()) + " bits, " + StateText(key) + ", " +
          (key.x5t_s256().empty() ? "no certificate" : "certificate until " + ExpiryText(key, now)) + "\n";
 }
 
 std::vector<std::string> KeyRow(const v1::Key& key, Time now) {
   auto [since, until] = SpanOf(key);
-  return {key.client_id(),  key.kid(),        key.algorithm(),      StateName(key.state()),
+  return {key.client_id(),  key.kid(),        key.algorithm(),      StateText(key),
           std::move(since), std::move(until), ExpiryText(key, now), key.hsm()};
 }
 

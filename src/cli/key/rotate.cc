@@ -3,6 +3,7 @@
 #include "cli/key/rotate.h"
 
 #include <CLI/CLI.hpp>
+#include <set>
 #include <string>
 
 #include "assertion/key_record.h"
@@ -28,6 +29,10 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
     return text + "no other key signs now\n";
   }
   const auto& predecessor = rotation.predecessor();
+  if (predecessor.algorithm() != key.algorithm()) {
+    text += "the algorithm changes from " + predecessor.algorithm() + " to " + key.algorithm() +
+            ": the identity server must accept it for this client\n";
+  }
   if (sign_from == kNever) {
     return text + "key " + predecessor.kid() +
            " signs until the new one takes over\n  next: assertionctl certificate get " + named +
@@ -42,6 +47,30 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
          "configuration only (profile lemonldap), reload it before that moment; where it holds one certificate, put "
          "the new one there at that moment: assertionctl certificate get " +
          named + "\n";
+}
+
+// The client's other keys that no schedule lets sign, which earlier rotations left; empty: none, or not known.
+std::string StagedText(const std::string& server, const v1::Key& next) {
+  auto connection = Connection::Open(server);
+  const auto list = connection ? connection->ListKeys({}) : std::unexpected(connection.error());
+  if (!list) {
+    return "";
+  }
+  std::set<std::string> staged;
+  for (const auto& key : list->keys()) {
+    if (key.client_id() == next.client_id() && key.kid() != next.kid() && ToTime(key.sign_from()) == kNever &&
+        key.state() != v1::KEY_STATE_WITHDRAWN) {
+      staged.insert(key.kid());
+    }
+  }
+  std::string text;
+  for (const auto& kid : staged) {
+    text += "key " + kid +
+            " waits too, from an earlier rotation: it signs when key schedule says so; if it is not wanted: "
+            "assertionctl key revoke --client-id " +
+            next.client_id() + " --kid=" + kid + "\n";
+  }
+  return text;
 }
 
 nlohmann::ordered_json RotationJson(const v1::RotateKeyResponse& rotation) {
@@ -61,7 +90,8 @@ int RotateKey(const RotateKeyOptions& options, const std::string& server) {
     *request.mutable_sign_from() = ToTimestamp(*options.sign_from);
   }
   return Change(server, &Connection::RotateKey, request, options.change, options.json, [&](const auto& rotation) {
-    return options.json ? WriteJson(RotationJson(rotation)) : Write("", RotationText(rotation, SystemTime()));
+    return options.json ? WriteJson(RotationJson(rotation))
+                        : Write("", RotationText(rotation, SystemTime()) + StagedText(server, rotation.key()));
   });
 }
 

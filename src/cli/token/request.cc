@@ -41,7 +41,7 @@ struct RequestTokenOptions {
 
 // Refuses flags that contradict each other.
 Status CheckFlags(const RequestTokenOptions& options) {
-  const auto wrong = [](const char* why) { return Fail(Code::kInvalidArgument, why); };
+  const auto wrong = [](const std::string& why) { return Fail(Code::kInvalidArgument, why); };
   const auto& token = options.token;
   const auto& endpoint = options.par ? options.par_endpoint : token.token_endpoint;
   if (!options.par && !options.par_endpoint.empty()) {
@@ -60,10 +60,13 @@ Status CheckFlags(const RequestTokenOptions& options) {
     if (!token.grant_type.empty() || !token.code.empty() || !options.assertion.subject.empty()) {
       return wrong("--par takes no --grant, --code and --subject: they belong to a token request");
     }
-    if (token.redirect_uri.empty() || (!token.code_verifier.empty() && !oauth::IsCodeVerifier(token.code_verifier))) {
+    if (token.redirect_uri.empty()) {
+      return wrong("--par needs --redirect-uri");
+    }
+    if (!token.code_verifier.empty() && !oauth::IsCodeVerifier(token.code_verifier)) {
       return wrong(
-          "--par needs --redirect-uri, and a --code-verifier has 43 to 128 characters of A-Z a-z 0-9 - . _ ~ (RFC "
-          "7636)");
+          "--code-verifier has " + std::to_string(token.code_verifier.size()) +
+          " characters; it must have 43 to 128, of A-Z a-z 0-9 - . _ ~ (RFC 7636): openssl rand -hex 32 makes one");
     }
   } else if (by_code ? token.code.empty() || token.redirect_uri.empty()
                      : !token.code.empty() || !token.redirect_uri.empty() || !token.code_verifier.empty()) {
@@ -302,10 +305,10 @@ void AddTokenRequest(Command& token) {
            "  assertionctl token request --client-id reports --grant jwt-bearer --subject ann@example.com \\\n"
            "    --token-endpoint https://oauth2.googleapis.com/token\n"
            "  assertionctl token request --client-id orders --par --issuer https://is.example.com \\\n"
-           "    --redirect-uri https://app.example.com/cb --code-verifier VERIFIER\n"
+           "    --redirect-uri https://app.example.com/cb --code-verifier \"$(openssl rand -hex 32 | tee verifier)\"\n"
            "  assertionctl token request --client-id orders --token-endpoint https://is.example.com/oauth2/token \\\n"
            "    --grant authorization_code --code CODE --redirect-uri https://app.example.com/cb "
-           "--code-verifier VERIFIER",
+           "--code-verifier \"$(cat verifier)\"",
        .notes =
            "--issuer compares the server's metadata with the client before anything is sent: grant and authentication\n"
            "method, the client's algorithm, and aud with the issuer and the endpoint. A difference is exit status 1.\n"

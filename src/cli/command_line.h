@@ -1,0 +1,16 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace assertion::cli {
+
+// Keeps the words of the command line, for hints that repeat it.
+void KeepCommandLine(std::span<const char* const> words);
+
+// The command line with more words at its end, quoted for a shell, to be pasted. Words that an option of `replaced` and
+// its value take are left out.
+std::string CommandLineWith(std::string_view more, std::string_view replaced = {});
+
+}  // namespace assertion::cli
