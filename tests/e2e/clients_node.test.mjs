@@ -40,7 +40,8 @@ describeClient('Node.js', install, ({ program, installed }) => {
   it('has its files and nothing else in it', async () => {
     assert.equal(installed.archive, 'assertiond-client-0.1.0.tgz');
     assert.deepEqual(readdirSync(installed.root).sort(), ['README.md', 'examples', 'package.json', 'proto', 'src', 'types']);
-    const { status, stdout } = await run('grep', ['-rlE', '/work/|/home/|/tmp/', installed.root]);
+    const { status, stdout } = await run('grep',
+      ['-rlF', '-e', path.resolve(PACKAGE, '../../..'), '-e', '/tmp/', installed.root]);
     assert.equal(status, 1, `paths of the machine that built it: ${stdout}`);
   });
 
