@@ -217,7 +217,7 @@ describe('token request', () => {
       [['orders', '--par', '--redirect-uri', REDIRECT_URI], /one of --issuer and --par-endpoint/],
       [['orders', ...to, '--par-endpoint', origin], /--par-endpoint is for --par/],
       [['orders', '--par', '--par-endpoint', origin], /--par needs --redirect-uri/],
-      [['orders', '--par', '--par-endpoint', origin, '--redirect-uri', 'x', '--code-verifier', 'short'], /43 to 128 characters/],
+      [['orders', '--par', '--par-endpoint', origin, '--redirect-uri', 'x', '--code-verifier', 'short'], /--code-verifier has 5 characters; it must have 43 to 128/],
       [['orders', '--par', '--par-endpoint', origin, '--redirect-uri', 'x', '--code', 'x'], /--par takes no --grant, --code/],
       [['orders', '--par', '--par-endpoint', 'http://is.example.com/par', '--redirect-uri', 'x'], /--par-endpoint must be https/],
       [['orders', ...to, '--grant', 'client_credentials', '--subject', 'ann'], /--subject is for --grant jwt-bearer/],
