@@ -28,7 +28,7 @@ constexpr std::string_view kImportedText =
 
 constexpr std::string_view kType = "assertiond-evidence+json";
 
-// What custody asks of a key, whatever the report says of it.
+// The attributes that custody requires, whatever the report says.
 constexpr std::array<std::pair<std::string_view, bool>, 7> kRequired = {{{"CKA_SENSITIVE", true},
                                                                          {"CKA_ALWAYS_SENSITIVE", true},
                                                                          {"CKA_EXTRACTABLE", false},
@@ -37,10 +37,10 @@ constexpr std::array<std::pair<std::string_view, bool>, 7> kRequired = {{{"CKA_S
                                                                          {"CKA_SIGN", true},
                                                                          {"CKA_PRIVATE", true}}};
 
-// What limits a key to signing. Older modules do not show it.
+// The attributes that limit a key to signing. Older modules do not show it.
 constexpr std::array<std::string_view, 4> kUses = {"CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER"};
 
-// What stands behind the attributes that a module shows, by the beginning of its name.
+// What enforces the attributes that a module shows, by the beginning of its name.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
     {{"tpm2-software.github.io",
       "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can "
@@ -69,7 +69,7 @@ ordered_json TokenJson(const TokenDescription& token) {
   return json;
 }
 
-// What this process found when it tried the token with a throw-away key of the same type.
+// The result of this process's trial of the token with a throw-away key of the same type.
 ordered_json CustodyJson(const TokenDescription& token, const KeyType& type) {
   const auto tried = token.trials.find(type.name);
   ordered_json json = {{"trial", tried == token.trials.end() ? kNotTried : tried->second.held() ? kHeld : kUnproven}};

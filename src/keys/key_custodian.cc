@@ -10,7 +10,7 @@
 namespace assertion {
 namespace {
 
-// Whether any key signs now or will.
+// True if any key signs now or will.
 bool WillSign(const Schedule& schedule, Time now) {
   return std::ranges::any_of(schedule, [&](const auto& record) {
     return record.sign_from != kNever && record.sign_from < record.sign_until && record.sign_until > now;
@@ -158,7 +158,7 @@ bool KeyCustodian::IsStored(Draft& draft) {
   return found != ledgers->ledgers.end() && found->second == draft.next;
 }
 
-// What could not be undone, for the log.
+// The steps that could not be undone, for the log.
 std::string KeyCustodian::Undo(const std::string& client_id, const Draft& draft) {
   std::string left;
   std::vector<std::string> thumbprints;
@@ -177,7 +177,7 @@ std::string KeyCustodian::Undo(const std::string& client_id, const Draft& draft)
   return left;
 }
 
-// What fails here stays as an orphan, which doctor names.
+// An object that cannot be removed here stays as an orphan, which doctor names.
 void KeyCustodian::Clear(const ClientLedger& before, const Draft& draft) {
   for (const auto& id : draft.obsolete_keys) {
     static_cast<void>(token_.DestroyKey(id));

@@ -18,11 +18,11 @@ constexpr std::array kInstants = {
     std::pair{"publish_from", &KeyRecord::publish_from}, std::pair{"sign_from", &KeyRecord::sign_from},
     std::pair{"sign_until", &KeyRecord::sign_until}, std::pair{"publish_until", &KeyRecord::publish_until}};
 
-// Of keys that assertiond did not generate.
+// Origins of keys that assertiond did not generate.
 constexpr std::array kOrigins = {std::pair{std::string_view("adopted"), KeyOrigin::kAdopted},
                                  std::pair{std::string_view("imported"), KeyOrigin::kImported}};
 
-// Discarded when it is not JSON, or a member stands in an object twice: nlohmann/json would keep the last in silence.
+// Discarded when it is not JSON, or an object has a member twice: nlohmann/json would silently keep the last.
 json ParseStrictly(std::string_view text) {
   std::vector<std::set<std::string>> names;
   bool repeated = false;
@@ -80,7 +80,7 @@ class Members {
     }
   }
 
-  // What was wrong; empty when nothing was.
+  // The fault; empty if there is none.
   std::string Wrong() const { return wrong_.empty() && taken_ != object_.size() ? "unknown member" : wrong_; }
 
  private:
@@ -141,7 +141,7 @@ std::string ReadRequest(const json& value, PastRequest& request) {
   return members.Wrong();
 }
 
-// What is wrong with the keys as a whole.
+// A fault of the keys as a whole.
 std::string CheckKeys(const Schedule& keys) {
   std::set<std::string> kids;
   std::set<Bytes> ids;
