@@ -46,7 +46,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAt
       "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can "
       "change them; that the key cannot leave rests on the TPM's fixedTPM, fixedParent and sensitiveDataOrigin: see "
       "tpm2_readpublic"},
-     {"SoftHSM", "the word of a program: whoever has the token's files and its PIN has the key"},
+     {"SoftHSM", "the word of a program: the token's files and its PIN together are the key"},
      {"", "the token's word, through its module: see its vendor's certificate, or attestation, for what it is worth"}}};
 
 std::string_view BehindAttributes(std::string_view module) {

@@ -98,7 +98,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
   }
   if (!as_expected) {
     return Fail(Code::kAborted, "expected_version: the keys of client '" + client.client_id + "' are at version " +
-                                    std::to_string(before.version) + " by now, not " +
+                                    std::to_string(before.version) + " now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");
   }
   if (before.version >= seen && change.accepts_older) {

@@ -147,7 +147,7 @@ std::string CheckKeys(const Schedule& keys) {
   std::set<Bytes> ids;
   for (const auto& key : keys) {
     if (!kids.insert(key.kid).second || !ids.insert(key.id).second) {
-      return "a key stands there twice";
+      return "a key is listed twice";
     }
   }
   const auto ordered = CheckOrder(keys);
@@ -182,7 +182,7 @@ nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
   return object;
 }
 
-constexpr const char* kNotStrict = "not JSON, or a member stands there twice";
+constexpr const char* kNotStrict = "not JSON, or a member is there twice";
 constexpr int kFileVersion = 2;
 
 Result<ClientLedger> ReadLedger(std::string_view text, bool sealed) {
