@@ -7,7 +7,7 @@
 
 namespace assertion {
 
-// What came of one way to take a key out of the token, or to use it for something else than signing.
+// The result of one way to take a key out of the token, or to use it for something else than signing.
 enum class WayOutcome {
   kHeld,              // refused, or nothing came of it
   kFlagNotProtected,  // the token took a change, or a use, that the attributes forbid; the key stayed inside

@@ -18,7 +18,7 @@ inline constexpr std::array<std::string_view, 5> kEssentialAttributes = {"CKA_SE
 // In accept_unshown: keys may be made on a token that let a throw-away key out (see CustodyTrial).
 inline constexpr std::string_view kCustody = "custody";
 
-// What an operator may accept although the token does not show it as custody requires.
+// Attributes that an operator may accept although the token does not show them as custody requires.
 inline constexpr std::array<std::string_view, 10> kAcceptable = {
     "CKA_ALWAYS_SENSITIVE", "CKA_NEVER_EXTRACTABLE", "CKA_LOCAL",    "CKA_DECRYPT",    "CKA_UNWRAP",
     "CKA_DERIVE",           "CKA_SIGN_RECOVER",      "CKA_COPYABLE", "CKA_MODIFIABLE", kCustody};

@@ -22,7 +22,7 @@ enum class KeyState { kStaged, kPublished, kSigning, kRetiring, kWithdrawn };
 // and an operator took it over. kImported: another party made it, and an operator put it into the token.
 enum class KeyOrigin { kGenerated, kAdopted, kImported };
 
-// What audit lines say of a key's origin. Empty: it was generated.
+// A key's origin, as audit lines state it. Empty: it was generated.
 constexpr std::string_view OriginNote(KeyOrigin origin) {
   return origin == KeyOrigin::kAdopted    ? "adopted, born outside"
          : origin == KeyOrigin::kImported ? "imported, born outside"

@@ -17,7 +17,7 @@ struct KubernetesSigner {
   static constexpr std::chrono::seconds kLongestMaxLifetime = std::chrono::hours(365 * 24);  // and asks for no more
   static constexpr std::chrono::seconds kClockSkew{60};  // of kube-apiserver and of what verifies the tokens
 
-  // Whether kube-apiserver accepts what is signed with the algorithm.
+  // True if kube-apiserver accepts signatures of the algorithm.
   static constexpr bool Takes(const Algorithm& algorithm) {
     constexpr std::array<std::string_view, 4> kNames = {"RS256", "ES256", "ES384", "ES512"};
     return std::ranges::find(kNames, algorithm.name) != kNames.end();

@@ -9,7 +9,7 @@
 
 namespace assertion {
 
-// What a text must look like for a party; used for warnings only.
+// The form that a party requires of a text; used for warnings only.
 struct TextShape {
   bool (*fits)(std::string_view text);
   std::string_view wanted;

@@ -20,11 +20,11 @@ enum class HeaderMember { kX5t, kX5tS256, kX5c, kJwk, kJku };
 
 enum class JtiForm { kUuid, kHex, kNone };
 
-// What an assertion is for. kClientAuthentication: RFC 7523 section 2.2. kJwtBearer: RFC 7523 section 2.1, an
+// The use of an assertion. kClientAuthentication: RFC 7523 section 2.2. kJwtBearer: RFC 7523 section 2.1, an
 // authorization grant. kBearerToken: an API takes it as the bearer token itself.
 enum class Grant { kClientAuthentication, kJwtBearer, kBearerToken };
 
-// What a client's key signs for callers. kClientAssertion: assertions, whatever their grant. kDpop: DPoP proofs (RFC
+// The texts that a client's key signs. kClientAssertion: assertions, whatever their grant. kDpop: DPoP proofs (RFC
 // 9449). kRequestObject: authorization requests as JWTs (RFC 9101).
 enum class Purpose { kClientAssertion, kDpop, kRequestObject };
 
@@ -73,7 +73,7 @@ struct Profile {
   std::string jku = {};                                       // with HeaderMember::kJku
   std::string issuer = "{client_id}";                         // a template, see template.h
   std::string subject = "{client_id}";                        // a template; empty: no sub, unless the caller names one
-  // What a caller may name as sub: texts, or patterns with one "*", see Policy. Empty: nothing.
+  // The values that a caller may choose for sub: texts, or patterns with one "*", see Policy. Empty: nothing.
   std::vector<std::string> subjects = {};
   std::vector<std::string> scopes = {};  // the claim scope, and what a caller may name instead; empty: no such claim
   std::chrono::seconds backdate{0};      // iat and nbf are this long before now, 0 s to 60 s

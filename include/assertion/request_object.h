@@ -55,7 +55,7 @@ constexpr const ReservedClaim* FindReservedParameter(std::string_view name) {
   return found == kReservedParameters.end() ? nullptr : found;
 }
 
-// What callers may put into a client's request objects (RFC 9101).
+// The parameters that callers may put into a client's request objects (RFC 9101).
 struct RequestObjectRules {
   std::set<std::string, std::less<>> claims = {kRequestParameters.begin(), kRequestParameters.end()};  // names
   std::vector<std::string> redirect_uris = {};  // what redirect_uri may be; empty: anything

@@ -25,7 +25,7 @@ inline constexpr std::array<ReservedClaim, 9> kReservedClaims = {{
     {"client_id", "is reserved: some identity servers take it for the client, which iss and sub name"},
 }};
 
-// Whether a reader may take `name` for the claim `claim`, which is lower case. Ignores case, because some JSON
+// True if a reader may take `name` for the claim `claim`, which is lower case. Ignores case, because some JSON
 // libraries match member names that way. Go's encoding/json lets "Iss" set iss, and "i\u017Fs" too: it folds U+017F,
 // the long s, to s.
 constexpr bool IsClaim(std::string_view name, std::string_view claim) {

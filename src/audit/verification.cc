@@ -115,8 +115,7 @@ class Explanation {
                           : At(found_, Tampering::kChanged, "is no line of an audit log");
     }
     if (found_.line->sequence == expected) {
-      return next_follows ? At(found_, Tampering::kInserted, "stands between two lines that follow each other")
-                          : BrokenLink();
+      return next_follows ? At(found_, Tampering::kInserted, "is between two consecutive lines") : BrokenLink();
     }
     if (found_.Links(hash)) {
       return At(found_, Tampering::kChanged, "its sequence is not " + std::to_string(expected));
@@ -144,7 +143,7 @@ class Explanation {
 
   Fault TooEarly() const {
     if (earlier_ && found_.Links(earlier_->line->hash) && found_.line->sequence == before_.line->sequence) {
-      return At(before_, Tampering::kInserted, "stands between two lines that follow each other");
+      return At(before_, Tampering::kInserted, "is between two consecutive lines");
     }
     return At(found_, Tampering::kInserted,
               Sequences(found_.line->sequence, found_.line->sequence) + " was here before");
@@ -161,7 +160,7 @@ class Explanation {
       return At(found_, Tampering::kInserted, "is a copy of a later line");
     }
     if (later) {
-      return At(found_, Tampering::kReordered, "stands where sequence " + std::to_string(expected) + " belongs");
+      return At(found_, Tampering::kReordered, "is where sequence " + std::to_string(expected) + " belongs");
     }
     return At(found_, Tampering::kRemoved, Sequences(expected, found_.line->sequence - 1) + " is missing before it");
   }

@@ -9,7 +9,7 @@ class App;
 
 namespace assertion::cli {
 
-// What a command line lacks or has misspelt, and the command whose --help tells more.
+// A missing or misspelt word of a command line, and the command whose --help tells more.
 struct WrongWord {
   std::string message;
   std::string help;

@@ -70,7 +70,7 @@ std::map<std::string, std::string> TakeEnvironment(Fields& fields) {
     } else if (text == nullptr || !IsPlainText(*text)) {
       fields.Refuse("environment", name + " must be a string of at most 4096 octets without control characters");
     } else if (!variables.emplace(name, *text).second) {
-      fields.Refuse("environment", name + " stands there twice");
+      fields.Refuse("environment", name + " is set twice");
     }
   }
   return variables;

@@ -37,7 +37,7 @@ bool IsVisible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
 }
 
-// Whether the field is there and may be read. One that is there and may not differ from the preset is an error.
+// True: the field is there and may be read. One that is there and may not differ from the preset is an error.
 bool MayDiffer(Fields& entry, const Preset& preset, std::string_view name) {
   if (entry.Take(name, preset.Requires(name)) == nullptr) {
     return false;

@@ -39,7 +39,7 @@ constexpr std::array kMeanings{
             "the token"},
     Meaning{23, Code::kTlsUnusable,
             "a file that TLS needs cannot be used, or the token holds no key for the certificate"},
-    Meaning{kExitHung, {}, "calls into the HSM do not return, more than there are sessions: start again"},
+    Meaning{kExitHung, {}, "more HSM calls hang than there are sessions; the supervisor restarts the service"},
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ class Signals {
   // Waits for the next event; kNone when there is none in that time. After a stop each call returns kStop.
   Event Wait(std::optional<std::chrono::microseconds> time);
 
-  // Whether a stop is requested within that time. Other events stay for Wait.
+  // Returns true if a stop is requested within that time. Other events stay for Wait.
   bool IsStoppedWithin(std::chrono::milliseconds time);
 
   // Limits the time that a stop may take: from the signal, or from now when it has arrived.

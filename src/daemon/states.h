@@ -10,7 +10,7 @@
 
 namespace assertion {
 
-// What the log and /readyz say of a part's state: one line of the log for each change, not for each check.
+// The state of a part, for the log and /readyz. The log has one line for each change, not for each check.
 
 // Which HSMs sign. The process is ready while at least one does.
 class HsmStates {
@@ -41,7 +41,7 @@ class LedgerStates {
   std::string state_ GUARDED_BY(mutex_);
 };
 
-// Whether the files of TLS could be read again; while they cannot, TLS goes on with those read before.
+// Tracks whether the files of TLS could be read again; while they cannot, TLS goes on with those read before.
 class TlsState {
  public:
   void Set(const Status& refreshed);
@@ -51,10 +51,10 @@ class TlsState {
   bool failing_ GUARDED_BY(mutex_) = false;
 };
 
-// Whether audit lines can be written. Nothing is released while they cannot.
+// Sets whether audit lines can be written. Nothing is released while they cannot.
 void SetAuditState(Readiness& readiness, const Status& state);
 
-// Whether all CRLs can be read. `closed`: they could not for longer than tls.crl_grace.
+// Sets whether all CRLs can be read. `closed`: they could not for longer than tls.crl_grace.
 void SetCrlState(Readiness& readiness, const Status& readable, bool closed);
 
 }  // namespace assertion

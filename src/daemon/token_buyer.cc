@@ -39,7 +39,7 @@ oauth::FormFields Form(const Client& client, const tokens::Wanted& wanted, std::
   return form;
 }
 
-// What the identity server's refusal means (RFC 6749 section 5.2).
+// The meaning of the identity server's refusal (RFC 6749 section 5.2).
 tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
   const auto word = oauth::ErrorOf(answer);
   tokens::Refusal refusal;

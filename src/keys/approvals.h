@@ -27,7 +27,7 @@ class Approvals {
   // it.
   using MayChangeKeys = std::function<bool(const Caller& requester)>;
 
-  // What came of an approval.
+  // The result of an approval.
   struct Decision {
     std::optional<PendingChange> change;  // unset when no such change waits
     Result<ChangeResult> result;
@@ -48,7 +48,7 @@ class Approvals {
   // Ordered by expires_at.
   Result<std::vector<PendingChange>> List() const { return pending_.List(); }
 
-  // Whether the change that waits is the emergency brake.
+  // True if the waiting change is an emergency revocation.
   bool IsRevocation(std::string_view id) const;
 
   // Makes the change. PERMISSION_DENIED: the caller asked for it, or the operator that asked may not change keys any

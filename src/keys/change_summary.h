@@ -6,7 +6,7 @@
 
 namespace assertion {
 
-// What the change asks for, for the second person: one line of visible ASCII, in the order of the request's
+// Describes the change to the second person: one line of visible ASCII, in the order of the request's
 // fields. It is made from the change that will be carried out, not from anything that the operator says about it.
 std::string SummaryOf(const KeyChange& change);
 

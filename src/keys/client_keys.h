@@ -43,11 +43,11 @@ using KeySet = std::map<std::string, ClientKeys, std::less<>>;
 
 Schedule ScheduleOf(const ClientKeys& keys);
 
-// Whether every key that is not withdrawn is on the token without a flaw. Others are read again at each refresh: a flaw
+// True if every key that is not withdrawn is on the token without a flaw. Others are read again at each refresh: a flaw
 // may end without any object's change.
 bool IsWhole(const ClientKeys& keys, Time now);
 
-// Whether a key of a ledger was not found as it should be. Ledger and keys are read one after the other, and another
+// True if a key of a ledger was not found as required. Ledger and keys are read one after the other, and another
 // administrator may change both in between.
 bool LacksKey(const KeySet& keys);
 

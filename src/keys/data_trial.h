@@ -12,7 +12,7 @@ namespace assertion {
 // CKA_APPLICATION of the throw-away data objects.
 inline constexpr std::string_view kTrialApplication = "assertiond trial";
 
-// What a client's ledger of 8 keys takes; see ToJson.
+// The size of a client's ledger of 8 keys; see ToJson.
 inline constexpr std::size_t kUsualLedgerOctets = 4000;
 
 // Stores a private data object of that size, reads it back, and destroys it. kLedgerUnusable: the token stores none,

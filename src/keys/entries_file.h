@@ -16,7 +16,7 @@ namespace assertion {
 // not write. A file that others may write is refused.
 class EntriesFile {
  public:
-  // An entry as it stands in the file: a JWS, or the JSON of an unsigned ledger.
+  // An entry as written in the file: a JWS, or the JSON of an unsigned ledger.
   using Entries = std::vector<std::string>;
 
   // `path` is absolute; the file need not exist yet, its folder must.

@@ -28,7 +28,7 @@ constexpr std::string_view kImportedText =
 
 constexpr std::string_view kType = "assertiond-evidence+json";
 
-// What custody asks of a key, whatever the report says of it.
+// The attributes that custody requires, whatever the report says.
 constexpr std::array<std::pair<std::string_view, bool>, 7> kRequired = {{{"CKA_SENSITIVE", true},
                                                                          {"CKA_ALWAYS_SENSITIVE", true},
                                                                          {"CKA_EXTRACTABLE", false},
@@ -37,16 +37,16 @@ constexpr std::array<std::pair<std::string_view, bool>, 7> kRequired = {{{"CKA_S
                                                                          {"CKA_SIGN", true},
                                                                          {"CKA_PRIVATE", true}}};
 
-// What limits a key to signing. Older modules do not show it.
+// The attributes that limit a key to signing. Older modules do not show it.
 constexpr std::array<std::string_view, 4> kUses = {"CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER"};
 
-// What stands behind the attributes that a module shows, by the beginning of its name.
+// What enforces the attributes that a module shows, by the beginning of its name.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAttributes = {
     {{"tpm2-software.github.io",
       "entries of the module's store, not the TPM's word: C_SetAttributeValue, and whoever writes that file, can "
       "change them; that the key cannot leave rests on the TPM's fixedTPM, fixedParent and sensitiveDataOrigin: see "
       "tpm2_readpublic"},
-     {"SoftHSM", "the word of a program: whoever has the token's files and its PIN has the key"},
+     {"SoftHSM", "the word of a program: the token's files and its PIN together are the key"},
      {"", "the token's word, through its module: see its vendor's certificate, or attestation, for what it is worth"}}};
 
 std::string_view BehindAttributes(std::string_view module) {
@@ -70,7 +70,7 @@ ordered_json NotAskedJson(const KeyRecord& record) {
   return record.not_asked ? ordered_json(*record.not_asked) : ordered_json(nullptr);
 }
 
-// What this process found when it tried the token with a throw-away key of the same type.
+// The result of this process's trial of the token with a throw-away key of the same type.
 ordered_json CustodyJson(const TokenDescription& token, const KeyType& type) {
   const auto tried = token.trials.find(type.name);
   ordered_json json = {{"trial", tried == token.trials.end() ? kNotTried : tried->second.held() ? kHeld : kUnproven}};

@@ -11,9 +11,9 @@
 
 namespace assertion {
 
-// What an auditor asks of a key, as a JWS (RFC 7515) that the key itself signed: token, attributes with what each
+// A report on a key for an auditor, as a JWS (RFC 7515) that the key itself signed: token, attributes with what each
 // proves, mechanism, certificate, schedule, time. Its typ keeps it from being taken for a client assertion (RFC 8725
-// section 3.11), and it has none of an assertion's claims. Everything is read from the token anew.
+// section 3.11), and it has none of an assertion's claims. Everything is read from the token again.
 Result<std::string> MakeEvidence(Token& token, const std::string& client_id, const ScheduledKey& key,
                                  std::int64_t version, Time now);
 

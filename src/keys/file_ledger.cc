@@ -21,7 +21,7 @@ class FileLedger::FileHold final : public Ledger::Hold {
 
   const ClientLedger& current() const override { return current_; }
 
-  // What is not this client's stays as it is, whatever it is.
+  // Everything in the file that is not this client's stays unchanged.
   Status Commit(const ClientLedger& next) override {
     static Mutex writing;  // the lock keeps other processes away, and not this one's brake
     const MutexLock alone(writing);

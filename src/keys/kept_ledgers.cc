@@ -158,7 +158,7 @@ Result<std::vector<KeptLedgers::Version>> KeptLedgers::VersionsOf(const std::str
     return std::vector<Version>();
   }
   auto versions = found->second;
-  // Of two that say the same the sealed one comes first.
+  // If two have the same content, the sealed one comes first.
   std::ranges::stable_sort(versions, std::greater(),
                            [](const auto& version) { return std::pair(version.ledger->version, version.sealed()); });
   for (const auto& version : versions) {

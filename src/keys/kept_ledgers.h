@@ -16,7 +16,7 @@
 
 namespace assertion {
 
-// What a stored text is worth: a ledger, or a client's trouble, or nothing. `ledger` and `error` null: a stray.
+// The meaning of a stored text: a ledger, or a client's trouble, or nothing. `ledger` and `error` null: a stray.
 struct JudgedLedger {
   std::shared_ptr<const ClientLedger> ledger;
   std::string kid;             // of the key that sealed it; empty: none did
@@ -62,7 +62,7 @@ class LedgerSeal {
   std::map<std::string, Known, std::less<>> known_ GUARDED_BY(mutex_);  // verified texts, by hash
 };
 
-// What is kept of all clients' versions, gathered from where they are stored.
+// The stored versions of all clients, gathered from where they are stored.
 class KeptLedgers {
  public:
   struct Version {

@@ -20,7 +20,7 @@
 
 namespace assertion {
 
-// What the configuration says of a client's new keys.
+// The configuration of a client's new keys.
 struct NewKeyRules {
   const Algorithm* algorithm = nullptr;  // of a key that is asked for without one; never null
   KeyLimits limits;
@@ -43,7 +43,7 @@ struct KeyList {
   std::map<std::string, std::int64_t> versions;  // by client id, of every client
 };
 
-// What a change has led to. Each change sets what it has.
+// The result of a change. Each change sets the members that it has.
 struct ChangeResult {
   std::optional<KeyStatus> key;          // after the change
   std::optional<KeyStatus> predecessor;  // the key that a rotation takes over from
@@ -52,7 +52,7 @@ struct ChangeResult {
   std::optional<KeyOrigin> destroyed;  // where a destroyed key was born
 };
 
-// What an operator may ask of keys: it checks the request, chooses the HSM, and has its KeyCustodian act.
+// The acts of operators on keys: it checks the request, chooses the HSM, and has its KeyCustodian act.
 // INVALID_ARGUMENT names the field of the request. Who may ask is decided before. All methods may be called from any
 // thread.
 class KeyAdministration {
@@ -63,7 +63,7 @@ class KeyAdministration {
   KeyAdministration(AdministeredHsms hsms, FindRules find_rules)
       : hsms_(std::move(hsms)), find_rules_(std::move(find_rules)) {}
 
-  // Whether the change could be made, as far as that can be said before it is made.
+  // Checks in advance, as far as possible, that the change can be made.
   Status Check(const KeyChange& change) const;
 
   // Makes the change. Errors as of KeyCustodian.

@@ -10,7 +10,7 @@
 #include "keys/client_keys.h"
 #include "keys/signing_key.h"
 
-// Whether a key on the token is the one that the ledger names, and is fit to sign.
+// Checks that a key on the token is the one that the ledger names, and is fit to sign.
 namespace assertion {
 
 // For messages: client, kid and CKA_ID.
@@ -19,7 +19,7 @@ std::string KeyNameOf(std::string_view client_id, const KeyRecord& record);
 // The attribute as the token shows it, for example "CKA_LOCAL is false".
 std::string ShownText(const KeyAttribute& attribute);
 
-// Whether the error says that the token does not answer; any other error is a flaw of the one key.
+// True if the error says that the token does not answer; any other error is a flaw of the one key.
 bool IsTokenError(const Error& error);
 
 // Null when the token holds no key pair with the record's CKA_ID and the client's label. An adopted key may have

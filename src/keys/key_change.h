@@ -88,7 +88,7 @@ struct KeyImport {
   PrivateKey private_key;
 };
 
-// What an operator may change. The order is that of kTwoPersonMethods.
+// The changes that an operator may make. The order is that of kTwoPersonMethods.
 using KeyChange = std::variant<KeyGeneration, KeyRotation, CertificateImport, KeyRescheduling, KeyRevocation,
                                KeyDestruction, LedgerAcceptance, KeyAdoption>;
 

@@ -91,7 +91,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
   }
   if (!as_expected) {
     return Fail(Code::kAborted, "expected_version: the keys of client '" + client.client_id + "' are at version " +
-                                    std::to_string(before.version) + " by now, not " +
+                                    std::to_string(before.version) + " now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");
   }
   if (before.version >= seen && change.accepts_older) {
@@ -148,7 +148,7 @@ bool KeyCustodian::IsStored(Draft& draft) {
   return found != ledgers->ledgers.end() && found->second == draft.next;
 }
 
-// What could not be undone, for the log.
+// The steps that could not be undone, for the log.
 std::string KeyCustodian::Undo(const std::string& client_id, const Draft& draft) {
   std::string left;
   std::vector<std::string> thumbprints;
@@ -167,7 +167,7 @@ std::string KeyCustodian::Undo(const std::string& client_id, const Draft& draft)
   return left;
 }
 
-// What fails here stays as an orphan, which doctor names.
+// An object that cannot be removed here stays as an orphan, which doctor names.
 void KeyCustodian::Clear(const ClientLedger& before, const Draft& draft) {
   for (const auto& id : draft.obsolete_keys) {
     static_cast<void>(token_.DestroyKey(id));

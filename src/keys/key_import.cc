@@ -1,4 +1,4 @@
-// What KeyCustodian does with a private key that another party made.
+// KeyCustodian's import of a private key that another party made.
 
 #include <string>
 #include <utility>

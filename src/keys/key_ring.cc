@@ -22,7 +22,7 @@ const typename Map::mapped_type& Get(const Map& map, const std::string& key,
   return found == map.end() ? otherwise : found->second;
 }
 
-// Whether a ledger is not found at all any more.
+// True if a ledger is missing that was there before.
 bool LacksLedger(const KeyRing::OlderLedgers& ledgers) {
   return std::ranges::any_of(ledgers, [](const auto& client) { return client.second.found == 0; });
 }
@@ -159,7 +159,7 @@ void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std
   keys_.store(std::move(keys));
 }
 
-// What a refresh found out before it reads keys from the token.
+// The findings of a refresh before it reads keys from the token.
 struct KeyRing::Refreshed {
   // A client whose keys have to be read.
   struct Stale {

@@ -92,14 +92,14 @@ class KeyRing {
   // and the client's binding does not allow for that.
   Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
 
-  // Whether the key may have signed what is released now: it may sign no more, but is not withdrawn.
+  // True if the key may have signed what is released now: it may sign no more, but is not withdrawn.
   bool IsGood(const SigningKey& key) const;
 
   // NOT_FOUND when the client has no such key. An empty kid: the one that signs now, FAILED_PRECONDITION if there is
   // none.
   Result<ScheduledKey> Find(std::string_view client_id, std::string_view kid) const;
 
-  // What a key signs to prove itself: fresh random octets.
+  // The text that a key signs to prove itself: fresh random octets.
   Result<SigningInput> ProofInput() const;
 
   // The keys that sign now, one for each client that has one.
@@ -130,7 +130,7 @@ class KeyRing {
   std::optional<Client> FindClient(std::string_view client_id) const;
   std::vector<Client> clients() const { return *clients_.load(); }
 
-  // Whether this ring's keys of the client are copies of another's.
+  // True if this ring's keys of the client are copies of another's.
   bool HasCopiesOf(const Client& client) const {
     return originals_ != nullptr && client.binding == Binding::kCertificate;
   }

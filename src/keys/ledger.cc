@@ -19,7 +19,7 @@ constexpr std::array kInstants = {
     std::pair{"publish_from", &KeyRecord::publish_from}, std::pair{"sign_from", &KeyRecord::sign_from},
     std::pair{"sign_until", &KeyRecord::sign_until}, std::pair{"publish_until", &KeyRecord::publish_until}};
 
-// Of keys that assertiond did not generate.
+// Origins of keys that assertiond did not generate.
 constexpr std::array kOrigins = {std::pair{std::string_view("adopted"), KeyOrigin::kAdopted},
                                  std::pair{std::string_view("imported"), KeyOrigin::kImported}};
 
@@ -44,7 +44,7 @@ AttributeNames NotAskedOf(std::string_view text) {
   return names;
 }
 
-// Discarded when it is not JSON, or a member stands in an object twice: nlohmann/json would keep the last in silence.
+// Discarded when it is not JSON, or an object has a member twice: nlohmann/json would silently keep the last.
 json ParseStrictly(std::string_view text) {
   std::vector<std::set<std::string>> names;
   bool repeated = false;
@@ -102,7 +102,7 @@ class Members {
     }
   }
 
-  // What was wrong; empty when nothing was.
+  // The fault; empty if there is none.
   std::string Wrong() const { return wrong_.empty() && taken_ != object_.size() ? "unknown member" : wrong_; }
 
  private:
@@ -169,13 +169,13 @@ std::string ReadRequest(const json& value, PastRequest& request) {
   return members.Wrong();
 }
 
-// What is wrong with the keys as a whole.
+// A fault of the keys as a whole.
 std::string CheckKeys(const Schedule& keys) {
   std::set<std::string> kids;
   std::set<Bytes> ids;
   for (const auto& key : keys) {
     if (!kids.insert(key.kid).second || !ids.insert(key.id).second) {
-      return "a key stands there twice";
+      return "a key is listed twice";
     }
   }
   const auto ordered = CheckOrder(keys);
@@ -213,7 +213,7 @@ nlohmann::ordered_json LedgerJson(const ClientLedger& ledger) {
   return object;
 }
 
-constexpr const char* kNotStrict = "not JSON, or a member stands there twice";
+constexpr const char* kNotStrict = "not JSON, or a member is there twice";
 constexpr int kFileVersion = 2;
 
 Result<ClientLedger> ReadLedger(std::string_view text, bool sealed) {

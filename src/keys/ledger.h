@@ -22,7 +22,7 @@ struct PastRequest {
   friend bool operator==(const PastRequest&, const PastRequest&) = default;
 };
 
-// What is known of one client's keys. A change replaces the whole by one of the next version.
+// The keys of one client. A change replaces the whole by one of the next version.
 struct ClientLedger {
   static constexpr std::size_t kMostRequests = 16;
   static constexpr std::size_t kMostKeys = 64;
@@ -70,7 +70,7 @@ Error TooOld(const std::string& client_id, std::int64_t version, std::int64_t se
 // `name` cut, and without what would steer a terminal.
 std::string Shown(std::string_view name);
 
-// What is kept.
+// The stored content.
 struct LedgerContents {
   Ledgers ledgers;                                   // those that count
   std::map<std::string, Error, std::less<>> errors;  // why another client has none, by client id: kLedgerUnusable
@@ -116,7 +116,7 @@ class Ledger {
   // ABORTED when another administrator does not let go of it in time; kLedgerUnusable: see LedgerContents.
   virtual Result<std::unique_ptr<Hold>> Take(const std::string& client_id, const Patience& patience = {}) = 0;
 
-  // What older versions left unsigned and a first start took over.
+  // Unsigned ledgers of older versions that a first start took over.
   struct Takeover {
     std::vector<std::string> clients;   // whose ledgers are signed now
     std::map<std::string, Error> left;  // whose could not be: they have none

@@ -103,7 +103,7 @@ Result<Descriptor> OpenFile(const Folder& folder, const std::string& path, const
   return file;
 }
 
-// Whether the folder still has this file under that name: one that was removed meanwhile locks nobody out.
+// True if the folder still has this file under that name: one that was removed meanwhile locks nobody out.
 bool IsStill(const Folder& folder, const Descriptor& file, const std::string& name) {
   struct stat here{};
   struct stat there{};

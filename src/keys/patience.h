@@ -9,13 +9,13 @@ struct Patience {
   std::chrono::milliseconds longest = std::chrono::seconds(10);
 
   // The emergency brake: it goes on beside a change of this very process without waiting, and when the time is up it
-  // takes the client over from whoever holds it. Others are told ABORTED.
+  // takes the client over from its present holder. Others get ABORTED.
   bool takes_over = false;
 };
 
 inline constexpr Patience kBrake{.longest = std::chrono::seconds(1), .takes_over = true};
 
-// Of what takes no client: it goes on beside a change of this process, and waits for other processes.
+// For work that takes no client: it runs beside a change of this process, and waits for other processes.
 inline constexpr Patience kBeside{.takes_over = true};
 
 }  // namespace assertion

@@ -12,7 +12,7 @@
 
 namespace assertion {
 
-// What a key signs to prove itself: fresh random octets.
+// The text that a key signs to prove itself: fresh random octets.
 Result<std::string> ProofInput(const Random& random);
 
 // A key proves itself by a signature over fresh random octets that its public key verifies: then its CKA_ID means the

@@ -35,7 +35,7 @@ class Seal {
   // `token` must outlive it.
   Seal(Token& token, Random random) : token_(token), random_(std::move(random)) {}
 
-  // Whether what is unsigned is void: the token holds an assertiond-ledger key.
+  // True if unsigned text is void: the token holds an assertiond-ledger key.
   Result<bool> IsSettled();
 
   // From now on Sign takes the takeover key, made if there is none, until Settle.

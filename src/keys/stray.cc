@@ -17,14 +17,14 @@ constexpr std::size_t kMostText = 64;  // of what anybody may have written
 
 bool IsOwn(std::string_view label) { return std::ranges::find(kOwnKeyLabels, label) != kOwnKeyLabels.end(); }
 
-// Whether a record of the client named by `label` satisfies `matches`.
+// True if a record of the client named by `label` satisfies `matches`.
 template <typename Matches>
 bool IsKnown(const Ledgers& ledgers, const std::string& label, const Matches& matches) {
   const auto ledger = ledgers.find(label);
   return ledger != ledgers.end() && std::ranges::any_of(ledger->second.keys, matches);
 }
 
-// Whether a public key object is the half of a key that is in use, or of a pair that is a stray as a whole.
+// True if a public key object is the half of a key that is in use, or of a pair that is a stray as a whole.
 bool IsHalf(const TokenObject& object, const std::vector<TokenKey>& keys, const Ledgers& ledgers) {
   if (!object.public_key) {
     return false;
@@ -149,7 +149,7 @@ Result<std::vector<Stray>> RemoveStrays(Token& token, Ledger& ledger, const std:
     return strays;
   }
   RETURN_IF_ERROR(Destroy(token, *strays));
-  // The public half of a pair stands alone by now.
+  // The public half of a pair is alone now.
   const auto halves = find();
   RETURN_IF_ERROR(halves ? Destroy(token, *halves) : std::unexpected(halves.error()));
   return strays;

@@ -31,7 +31,7 @@ struct Stray {
   std::string ToString() const;
   // The label, cut and without what could steer a terminal: anybody may have written it.
   std::string ShownLabel() const;
-  // What it is to us, and what may have left it.
+  // Its meaning for assertiond, and its possible origin.
   const char* Meaning() const;
 
   friend bool operator==(const Stray&, const Stray&) = default;

@@ -20,7 +20,7 @@ struct ExpectedIdToken {
   Time now;
 };
 
-// What was looked at, and what is wrong with it; empty: nothing.
+// A check of the token, and what is wrong; empty: nothing.
 struct Check {
   std::string name;
   std::string wrong;

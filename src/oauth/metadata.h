@@ -10,7 +10,7 @@
 
 namespace assertion::oauth {
 
-// What an authorization server publishes of itself (RFC 8414 section 2), as far as a token request needs it. Aliases
+// The metadata of an authorization server (RFC 8414 section 2), as far as a token request needs it. Aliases
 // for mutual TLS (RFC 8705 section 5) are not read.
 struct ServerMetadata {
   std::string issuer;
@@ -40,7 +40,7 @@ std::vector<std::string> MetadataPaths(std::string_view issuer_path);
 // although the issuer is.
 Result<Url> EndpointOf(const ServerMetadata& metadata, const std::string& name, const std::string& url);
 
-// What a request will be, to compare with the metadata.
+// The planned request, to compare with the metadata.
 struct PlannedRequest {
   std::string client_id;
   std::string grant_type;  // empty: a pushed authorization request

@@ -11,7 +11,7 @@
 
 namespace assertion::oauth {
 
-// What a token endpoint grants (RFC 6749 section 5.1).
+// A token endpoint's grant (RFC 6749 section 5.1).
 struct TokenAnswer {
   Secret access_token;
   std::string token_type;

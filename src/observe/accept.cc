@@ -36,7 +36,7 @@ bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
   });
 }
 
-// Whether the weight is above 0 (RFC 9110 section 12.4.2). Nothing: it is no weight.
+// True: the weight is above 0 (RFC 9110 section 12.4.2). Nothing: it is no weight.
 std::optional<bool> IsPositive(std::string_view weight) {
   constexpr std::size_t kLongest = 5;  // "0." and three digits
   const bool one = weight.starts_with('1');

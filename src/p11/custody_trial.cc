@@ -187,7 +187,7 @@ class Trial {
     return {};
   }
 
-  // What of an object that may have become weaker comes out.
+  // Tries to read the secret of an object that may have become weaker.
   Result<Opening> Examine(CK_OBJECT_HANDLE object) {
     Opening found;
     for (const auto& secret : SecretsOf(algorithm_)) {

@@ -210,7 +210,7 @@ class KeyImport {
     return CreatePublicHalf();
   }
 
-  // A failure must not look as if the private key's template were the reason: that key is on the token by now.
+  // A failure must not look as if the private key's template were the reason: that key is already on the token.
   Status CreatePublicHalf() {
     static constexpr CK_OBJECT_CLASS kPublic = CKO_PUBLIC_KEY;
     auto attributes = Template(kPublic);

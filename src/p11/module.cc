@@ -55,7 +55,7 @@ bool BlamesRequest(CK_RV rv) {
   }
 }
 
-// What an operator can do about a module that does not start.
+// Advice to the operator of a module that does not start.
 std::string_view StartHint(std::string_view path, CK_RV rv) {
   if (rv == CKR_ARGUMENTS_BAD) {
     return "; it may need parameters: set init_args, or the environment variable that names its configuration, in the "

@@ -31,7 +31,7 @@ struct CertificateNames {
   Bytes serial;  // DER of the integer
 };
 
-// What `encode` (an i2d function of OpenSSL) makes of the value.
+// The value as `encode` (an i2d function of OpenSSL) writes it.
 Bytes Encoded(const auto& encode, const auto* value) {
   const int size = encode(value, nullptr);
   Bytes octets(static_cast<std::size_t>(std::max(size, 0)));

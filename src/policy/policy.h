@@ -140,7 +140,7 @@ class Policy {
   };
   struct Entry {
     Client client;
-    // By Purpose; null: not one of the client's purposes.
+    // Indexed by Purpose; null: not one of the client's purposes.
     std::array<std::shared_ptr<const Profile>, kPurposes.size()> profiles;
     std::vector<Beginning> beginnings;  // of an assertion for each audience, with the client's own subject
 

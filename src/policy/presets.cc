@@ -1,4 +1,4 @@
-// What identity servers and APIs ask of an assertion, each from its own documents. See deploy/docs/profiles.md.
+// The rules of identity servers and APIs for assertions, each from its own documents. See deploy/docs/profiles.md.
 
 #include <algorithm>
 #include <array>

@@ -11,7 +11,7 @@
 #include "assertion/client.h"
 #include "assertion/error.h"
 
-// What a request asks for, compared with what the client's configuration allows. INVALID_ARGUMENT names the wrong
+// Compares a request with what the client's configuration allows. INVALID_ARGUMENT names the wrong
 // field.
 namespace assertion {
 

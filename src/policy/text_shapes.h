@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-// What audiences and client ids of some parties look like, see presets.cc; and the URLs of DPoP proofs.
+// Forms of audiences and client ids of some parties, see presets.cc, and of the URLs of DPoP proofs.
 namespace assertion {
 
 bool IsAnything(std::string_view text);

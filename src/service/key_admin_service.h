@@ -39,7 +39,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   Result<Caller> Admit(const UnaryCall& unary, Role role, Request& request, audit::Event& event) const;
   Result<Caller> Allowed(const UnaryCall& unary, Role role, audit::Event& event) const;
 
-  // Whether a caller that Admit let in is still believed and still has the role.
+  // Checks that a caller that Admit let in is still trusted and still has the role.
   Status StillAllowed(UnaryCall& unary, const Caller& caller, Role role) const;
 
   // Admits the call, then does `act` on the worker, records its outcome and answers.

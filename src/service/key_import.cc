@@ -1,4 +1,4 @@
-// What KeyAdminService does with a private key that another party made.
+// KeyAdminService's import of a private key that another party made.
 
 #include "service/key_admin_service.h"
 #include "service/key_request.h"

@@ -26,7 +26,7 @@ class Poll {
   bool Change(int fd, std::uint32_t events) { return Control(EPOLL_CTL_MOD, fd, events); }
   void Remove(int fd) { Control(EPOLL_CTL_DEL, fd, 0); }
 
-  // What has happened, until the next call. `timeout` in ms; negative: none.
+  // The events, valid until the next call. `timeout` in ms; negative: none.
   std::span<const epoll_event> Wait(int timeout);
 
   // Ends Wait, now and for ever: IsStop is then true for one of its events.

@@ -13,7 +13,7 @@
 #include "audit/event.h"
 #include "policy/policy.h"
 
-// What differs between the methods that have something signed. AssertionService::Submit is their common way.
+// The differences between the methods that sign. AssertionService::Submit is their common part.
 namespace assertion::service {
 
 // Copies what the caller asks for into the event, vetted or not.

@@ -19,7 +19,7 @@ namespace assertion::tokens {
 
 using Instant = std::chrono::steady_clock::time_point;
 
-// What one access token is for. All who want the same share it.
+// The use of one access token. All callers with the same use share it.
 struct Wanted {
   std::string client_id;
   std::string scope;     // vetted; each scope once, in order, with one blank between two
@@ -28,7 +28,7 @@ struct Wanted {
   friend auto operator<=>(const Wanted&, const Wanted&) = default;
 };
 
-// What the identity server answered.
+// The identity server's answer.
 struct Bought {
   Secret token;
   std::string type;   // token_type

@@ -225,7 +225,7 @@ Status CheckValidity(const Certificate& certificate, const Link& link, Time now)
 
 void FreeStack(STACK_OF(X509) * certificates) { sk_X509_pop_free(certificates, X509_free); }
 
-// What remains of RFC 5280 section 6: path length, name constraints, critical extensions, the strength of the keys.
+// The rest of RFC 5280 section 6: path length, name constraints, critical extensions, the strength of the keys.
 Status CheckPath(const std::vector<Link>& links) {
   const std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>> store(X509_STORE_new());
   const std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());

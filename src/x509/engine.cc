@@ -128,7 +128,7 @@ BignumPtr Number(const Bytes& octets) {
 
 Mutex published_mutex;
 
-// By name. Never freed, because gRPC may load them at any time.
+// Keys by name. Never freed, because gRPC may load them at any time.
 std::map<std::string, KeyPtr, std::less<>>& Published() REQUIRES(published_mutex) {
   static auto& published = *new std::map<std::string, KeyPtr, std::less<>>;
   return published;

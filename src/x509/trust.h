@@ -30,7 +30,7 @@ class Trust {
   // CRLs stay as they are: the first time at which a certificate of the chain or a CRL expires.
   Result<std::time_t> Verify(std::string_view certificate) const;
 
-  // Whether both were loaded from the same text.
+  // True if both were loaded from the same text.
   bool SameAs(const Trust& other) const { return text_ == other.text_; }
 
  private:

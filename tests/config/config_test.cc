@@ -274,7 +274,7 @@ TEST(Config, TheMembersOfAnHsmAreRefusedByNameAndReason) {
            {R"("environment": {"GLIBC_TUNABLES": "x"})", "GLIBC_TUNABLES"},
            {R"("environment": {"A-B": "x"})", "letters, digits, _"},
            {R"("environment": {"A=B": "x"})", "letters, digits, _"},
-           {R"("environment": {"A": "x", "A": "y"})", "A stands there twice"},
+           {R"("environment": {"A": "x", "A": "y"})", "A is set twice"},
            {R"("environment": {"A": 1})", "A must be a string"},
            {R"("environment": {"A": "x\u0000y"})", "A must be a string"},
            {R"("environment": ["A"])", "must be an object"},

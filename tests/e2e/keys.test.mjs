@@ -331,7 +331,7 @@ describe('every change', () => {
   it('is refused when it was decided on another version, and says what to do', async () => {
     const [client, , second] = await clientOfTwo();
     for (const [verb, options] of Object.entries(changes(client, second))) {
-      const stderr = await keyRefused(1, /are at version 2 by now, not 1/, verb, client, ...options,
+      const stderr = await keyRefused(1, /are at version 2 now, not 1/, verb, client, ...options,
         '--expected-version', '1');
       assert.match(stderr, /next: nothing was changed; assertionctl key list/);
     }

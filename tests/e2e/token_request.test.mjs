@@ -185,7 +185,7 @@ describe('token request', () => {
       client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' });
     requests = [];
     await assertRefused([...options, '--param', 'scope=x'], 2, /--param scope: scope is what --scope sets/);
-    await assertRefused([...options, '--param', 'client_secret=hunter2'], 2, /client_secret is what the assertion stands in place of/);
+    await assertRefused([...options, '--param', 'client_secret=hunter2'], 2, /client_secret is what the assertion replaces/);
     await assertRefused([...options, '--resource', '/relative'], 2, /absolute URI/);
   });
 

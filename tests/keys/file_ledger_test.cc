@@ -158,7 +158,7 @@ TEST_F(FileLedgerTest, SaysWhatMakesAFileUnusable) {
   Write(R"({})");
   contains(Reason(), "clients");
   Write(R"({"clients":["a"],"clients":[]})");
-  contains(Reason(), "stands there twice");
+  contains(Reason(), "is there twice");
   Write(R"({"version":3,"clients":[]})");
   contains(Reason(), "another version");
   Write(R"({"clients":[]})", 0620);

@@ -20,7 +20,7 @@ Result<PublicKey> KeyFromJwks(std::string_view jwks, const nlohmann::ordered_jso
 // Verifies the signature with the algorithm that the header names, which must be one of kAlgorithms. INVALID_ARGUMENT.
 Status VerifySignature(const jws::Unverified& assertion, const PublicKey& key);
 
-// Whether exp has come (RFC 7519 section 4.1.4: "on or after which").
+// True if exp has come (RFC 7519 section 4.1.4: "on or after which").
 bool IsExpired(const jws::Unverified& assertion, Time now);
 
 // Header and claims for a person. iat and exp also in words.

@@ -15,7 +15,7 @@ class RedirectListener {
   // `redirect_uri` is http://127.0.0.1[:PORT]/PATH; port 0 or none: one that the system chooses. INVALID_ARGUMENT.
   static Result<RedirectListener> Open(const std::string& redirect_uri);
 
-  // With the port.
+  // Includes the port.
   const std::string& redirect_uri() const { return redirect_uri_; }
 
   // Waits for the browser and returns the query. Refuses all but GET of the one path. kDeadlineExceeded: nobody came.

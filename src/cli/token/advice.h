@@ -6,7 +6,7 @@
 
 namespace assertion::cli {
 
-// What to do about an identity server's refusal, by its error code (RFC 6749 section 5.2) or else its HTTP status.
+// Advice after an identity server's refusal, by its error code (RFC 6749 section 5.2) or else its HTTP status.
 std::string AdviceFor(const oauth::HttpAnswer& answer);
 
 }  // namespace assertion::cli

@@ -123,7 +123,7 @@ class RequestedToken {
         more_(std::move(more)),
         endpoint_(options.par ? options.par_endpoint : options.token.token_endpoint) {}
 
-  // With --issuer: reads the metadata and finds the endpoint.
+  // Reads the metadata and finds the endpoint, if --issuer is given.
   Status Discover() {
     if (options_.issuer.empty()) {
       return {};

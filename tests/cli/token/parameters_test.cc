@@ -28,7 +28,7 @@ TEST(Parameters, OneThatAFlagSetsNamesTheFlag) {
            {"client_assertion", "assertiond makes"},
            {"client_assertion_type", "assertiond makes"},
            {"assertion", "assertiond makes"},
-           {"client_secret", "the assertion stands in place of"},
+           {"client_secret", "is what the assertion replaces"},
            {"password", "secret"},
            {"refresh_token", "secret"},
            {"device_code", "secret"},
