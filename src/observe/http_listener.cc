@@ -267,6 +267,9 @@ void HttpListener::Loop::End(Visitors::Number number) {
     connections_.erase(found);
     connection->End();
   }
+  if (stopping_ && connections_.empty()) {
+    pause_.cancel();
+  }
 }
 
 // Closes the socket. When a spare was given up, its number becomes a spare instead, before another thread can get it.
@@ -311,6 +314,7 @@ std::function<void()> HttpListener::Loop::Handle(Visitors::Number number, const 
   });
 }
 
+// Ends what is left after `grace`.
 void HttpListener::Loop::Stop(milliseconds grace) {
   if (std::exchange(stopping_, true)) {
     return;
@@ -320,11 +324,17 @@ void HttpListener::Loop::Stop(milliseconds grace) {
   pause_.cancel();
   const auto all = connections_;
   for (const auto& [number, connection] : all) {
-    if (connection->IsAnswering()) {
-      connection->EndAfter(grace);
-    } else {
+    if (!connection->IsAnswering()) {
       End(number);
     }
+  }
+  if (!connections_.empty()) {
+    pause_.expires_after(grace);
+    pause_.async_wait([this](error_code error) {
+      while (!error && !connections_.empty()) {
+        End(connections_.begin()->first);
+      }
+    });
   }
 }
 
