@@ -105,13 +105,15 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
     }
   };
   // Names every member, so that whoever adds one decides here whether a reload takes it over. The last ones it does.
-  const auto& [hsms, socket_path, socket_group, state_directory, lock_directory, sessions, ledger_path,
-               refresh_interval, drain_limit, http_host, http_port, admin_host, admin_port, audit, tls, refusals,
-               connections, operators, two_person_rule, key_limits, caller_rate, clients, kubernetes, warnings] =
-      before;
+  const auto& [hsms, socket_path, socket_group, token_socket_path, token_socket_group, state_directory, lock_directory,
+               sessions, ledger_path, refresh_interval, drain_limit, http_host, http_port, admin_host, admin_port,
+               audit, tls, refusals, connections, operators, two_person_rule, key_limits, caller_rate, clients,
+               kubernetes, warnings] = before;
   compare("hsm", hsms == after.hsms);
   compare("listen", socket_path == after.socket_path);
   compare("listen_group", socket_group == after.socket_group);
+  compare("token_listen", token_socket_path == after.token_socket_path);
+  compare("token_listen_group", token_socket_group == after.token_socket_group);
   compare("state_directory", state_directory == after.state_directory);
   compare("lock_directory", lock_directory == after.lock_directory);
   compare("sessions", sessions == after.sessions);

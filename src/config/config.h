@@ -69,6 +69,8 @@ struct Config {
   std::vector<HsmSettings> hsms;  // 1 to 8, in the order in which they are asked to sign
   std::string socket_path;        // of `listen`: "unix:" and an absolute path of at most 107 octets
   std::optional<gid_t> socket_group;
+  std::string token_socket_path;  // of `token_listen`, as socket_path; empty: no HTTP front
+  std::optional<gid_t> token_socket_group;
   std::string state_directory;
   std::string lock_directory;                // default: lock in the state directory
   std::optional<std::size_t> sessions;       // 1 to 256; unset: measured

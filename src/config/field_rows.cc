@@ -25,6 +25,10 @@ constexpr auto kRows = std::to_array<FieldRow>({
      "to root or the server's user and be writable by no group and no others; a sticky folder such as `/tmp` may stand "
      "above one that is."},
     {"listen_group", kText, "the server's", "", "Group of the socket: its members may connect."},
+    {"token_listen", kText, "none", "",
+     "`unix:/path` of the HTTP front for access tokens and assertions, as `listen`; another than `listen`. One "
+     "connection carries one request: at most `connections.total`, half of them of one user."},
+    {"token_listen_group", kText, "the server's", "", "Group of that socket."},
     {"sessions", kCount, "measured at the start", "",
      "PKCS#11 sessions that sign, per HSM. Without it the server measures: one a core and at least 2, and more, up to "
      "64, while twice as many sign a fifth faster.",

@@ -85,10 +85,12 @@ void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config
   }
   auto& kubernetes = config.kubernetes.emplace();
   auto& signer = kubernetes.signer;
-  kubernetes.socket_path = TakeSocketPath(*section);
-  kubernetes.socket_group = TakeGroup(*section);
+  kubernetes.socket_path = TakeSocketPath(*section, "listen", true);
+  kubernetes.socket_group = TakeGroup(*section, "listen_group");
   if (kubernetes.socket_path == config.socket_path) {
     section->Refuse("listen", "is the socket of the other callers");
+  } else if (!kubernetes.socket_path.empty() && kubernetes.socket_path == config.token_socket_path) {
+    section->Refuse("listen", "is the socket of token_listen");
   }
   signer.client_id = TakeRingName(*section, config);
   signer.caller = TakeCaller(*section, identities);

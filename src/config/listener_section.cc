@@ -47,10 +47,10 @@ bool TakeHostPort(Fields& fields, const char* field, bool required, const char* 
 
 }  // namespace
 
-std::string TakeSocketPath(Fields& section) {
+std::string TakeSocketPath(Fields& section, const char* field, bool required) {
   constexpr std::string_view kUnix = "unix:";
   constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
-  const auto* listen = section.TakeString("listen", true);
+  const auto* listen = section.TakeString(field, required);
   if (listen == nullptr) {
     return {};
   }
@@ -62,16 +62,16 @@ std::string TakeSocketPath(Fields& section) {
     }
   }
   if (!path.starts_with('/')) {
-    section.Refuse("listen", "must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock");
+    section.Refuse(field, "must be unix: and an absolute path, for example unix:/run/assertiond/assertiond.sock");
   } else if (path.size() > kMaxSocketPath || path.find('\0') != std::string_view::npos) {
-    section.Refuse("listen", "the path must have at most " + std::to_string(kMaxSocketPath) +
-                                 " octets: a Unix socket's name holds no more");
+    section.Refuse(field, "the path must have at most " + std::to_string(kMaxSocketPath) +
+                              " octets: a Unix socket's name holds no more");
   }
   return std::string(path);
 }
 
-std::optional<gid_t> TakeGroup(Fields& section) {
-  const auto* name = section.TakeString("listen_group", false);
+std::optional<gid_t> TakeGroup(Fields& section, const char* field) {
+  const auto* name = section.TakeString(field, false);
   if (name == nullptr) {
     return std::nullopt;
   }
@@ -82,15 +82,23 @@ std::optional<gid_t> TakeGroup(Fields& section) {
     getgrnam_r(name->c_str(), &entry, buffer.data(), buffer.size(), &found);
   }
   if (found == nullptr) {
-    section.Refuse("listen_group", "this machine has no such group");
+    section.Refuse(field, "this machine has no such group");
     return std::nullopt;
   }
   return found->gr_gid;
 }
 
 void ReadSocket(Fields& fields, Config& config) {
-  config.socket_path = TakeSocketPath(fields);
-  config.socket_group = TakeGroup(fields);
+  config.socket_path = TakeSocketPath(fields, "listen", true);
+  config.socket_group = TakeGroup(fields, "listen_group");
+  config.token_socket_path = TakeSocketPath(fields, "token_listen", false);
+  config.token_socket_group = TakeGroup(fields, "token_listen_group");
+  if (!config.token_socket_path.empty() && config.token_socket_path == config.socket_path) {
+    fields.Refuse("token_listen", "is the socket of listen, which speaks gRPC: name another");
+  }
+  if (config.token_socket_group && config.token_socket_path.empty()) {
+    fields.Refuse("token_listen_group", "is for token_listen, which is absent");
+  }
 }
 
 void ReadTls(Fields& fields, Config& config) {

@@ -30,9 +30,9 @@ void ReadLedger(Fields& fields, Config& config);
 void ReadIntervals(Fields& fields, Config& config);
 
 // listener_section.cc
-// The path of the section's `listen`, and the group of its `listen_group`.
-std::string TakeSocketPath(Fields& section);
-std::optional<gid_t> TakeGroup(Fields& section);
+// The path that the section's `field` names, and the group that `field` names. Empty when absent.
+std::string TakeSocketPath(Fields& section, const char* field, bool required);
+std::optional<gid_t> TakeGroup(Fields& section, const char* field);
 void ReadSocket(Fields& fields, Config& config);
 void ReadTls(Fields& fields, Config& config);
 void ReadHttpListeners(Fields& fields, Config& config);

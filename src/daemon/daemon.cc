@@ -153,6 +153,9 @@ Status Daemon::Start(bool wait_for_token) {
   if (config_.kubernetes) {
     spdlog::info("serving kube-apiserver on unix:{}", config_.kubernetes->socket_path);
   }
+  if (!config_.token_socket_path.empty()) {
+    spdlog::info("access tokens and assertions over HTTP on unix:{}", config_.token_socket_path);
+  }
   spdlog::info("serving on unix:{}", config_.socket_path);
   return {};
 }
@@ -196,6 +199,9 @@ service::Addresses Daemon::ServerAddresses() {
   if (config_.kubernetes) {
     addresses.kubernetes = {.socket_path = config_.kubernetes->socket_path,
                             .socket_group = config_.kubernetes->socket_group};
+  }
+  if (!config_.token_socket_path.empty()) {
+    addresses.front = {.socket_path = config_.token_socket_path, .socket_group = config_.token_socket_group};
   }
   if (config_.tls) {
     const auto& tls = *config_.tls;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/secret.h"
+
 namespace assertion {
 namespace {
 
@@ -16,7 +18,8 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-constexpr std::chrono::seconds kRequestLimit{5};  // until the answer is sent
+constexpr std::chrono::seconds kRequestLimit{5};   // until the answer is sent
+constexpr std::chrono::seconds kHandlerLimit{35};  // a handler's own limit is 30 s
 constexpr std::size_t kRequestOctets = 8192;
 constexpr std::size_t kFarewellOctets = 65536;
 constexpr int kServerError = 500;
@@ -27,7 +30,8 @@ HttpAnswer Refusal(int status, const char* text) {
   return {.status = status, .body = text, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
 }
 
-std::string ToHttp(const HttpAnswer& answer, bool with_body) {
+// Wipes the answer's body. The text does not grow after it has the body, so that no copy is left behind.
+std::string ToHttp(HttpAnswer answer, bool with_body) {
   const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(answer.status)));
   auto text = "HTTP/1.1 " + std::to_string(answer.status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
   const auto add = [&text](std::string_view name, std::string_view value) {
@@ -42,7 +46,12 @@ std::string ToHttp(const HttpAnswer& answer, bool with_body) {
     add("Content-Length", std::to_string(answer.body.size()));
   }
   text.append("\r\n");
-  return with_body ? text + answer.body : text;
+  if (with_body) {
+    text.reserve(text.size() + answer.body.size());
+    text.append(answer.body);
+  }
+  WipeOctets(answer.body);
+  return text;
 }
 
 std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
@@ -59,12 +68,13 @@ std::string List(const http::fields& header, http::field name) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(Loop& loop, Visitors::Number number, Wire wire)
+HttpConnection::HttpConnection(Loop& loop, Visitors::Number number, Wire wire, std::optional<uid_t> user)
     : loop_(loop),
       number_(number),
       wire_(std::move(wire)),
       watch_(loop.context(), wire_.descriptor()),
-      timer_(loop.context()) {
+      timer_(loop.context()),
+      request_{.method = {}, .target = {}, .accept = {}, .if_none_match = {}, .user = user} {
   parser_.header_limit(kRequestOctets);
   parser_.eager(false);
 }
@@ -104,6 +114,9 @@ void HttpConnection::FinishWork() {
 void HttpConnection::End() {
   if (!std::exchange(ended_, true)) {
     timer_.cancel();
+    if (cancel_) {
+      std::exchange(cancel_, {})();
+    }
     if (working_) {
       shutdown(wire_.descriptor(), SHUT_RDWR);
     } else {
@@ -122,6 +135,7 @@ void HttpConnection::EndAfter(std::chrono::steady_clock::duration time) {
 }
 
 void HttpConnection::Close() {
+  WipeOctets(answer_);
   watch_.release();
   loop_.Recycle(wire_.Release());
 }
@@ -176,12 +190,15 @@ bool HttpConnection::ParseHeader() {
 
 void HttpConnection::HandleRequest() {
   const auto& header = parser_.get();
-  request_ = {.method = Text(header.method_string()),
-              .target = Text(header.target()),
-              .accept = List(header, http::field::accept),
-              .if_none_match = Text(header[http::field::if_none_match]),
-              .has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0};
-  if (HttpPages::IsQuick(request_)) {
+  request_.method = Text(header.method_string());
+  request_.target = Text(header.target());
+  request_.accept = List(header, http::field::accept);
+  request_.if_none_match = Text(header[http::field::if_none_match]);
+  request_.has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0;
+  request_.traceparent = Text(header["traceparent"]);
+  if (loop_.pages() == nullptr) {
+    GiveToHandler();
+  } else if (HttpPages::IsQuick(request_)) {
     MakeAnswer();
     Send();
   } else {
@@ -189,9 +206,29 @@ void HttpConnection::HandleRequest() {
   }
 }
 
+// A peer that closes its end while it waits is not waited for. One that only ends its writing is.
+void HttpConnection::GiveToHandler() {
+  EndAfter(kHandlerLimit);
+  handled_ = true;
+  watch_.async_wait(watch_.wait_error, [self = shared_from_this()](error_code error) {
+    if (!error && self->handled_) {
+      self->loop_.End(self->number_);
+    }
+  });
+  cancel_ = loop_.Handle(number_, request_);
+}
+
+void HttpConnection::Take(HttpAnswer answer) {
+  handled_ = false;
+  cancel_ = {};
+  EndAfter(kRequestLimit);
+  answer_ = ToHttp(std::move(answer), true);
+  Send();
+}
+
 void HttpConnection::MakeAnswer() {
   try {
-    answer_ = ToHttp(loop_.pages().Answer(request_), request_.method != "HEAD");
+    answer_ = ToHttp(loop_.pages()->Answer(request_), request_.method != "HEAD");
   } catch (const std::exception&) {
     answer_ = ToHttp(Refusal(kServerError, "an internal error\n"), true);
   }
@@ -211,6 +248,7 @@ void HttpConnection::Send() {
     }
     sent_ += step.octets;
   }
+  WipeOctets(answer_);
   Finish();
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -7,10 +9,13 @@
 #include <boost/beast/http/parser.hpp>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "assertion/descriptor.h"
+#include "observe/http_message.h"
 #include "observe/http_pages.h"
 #include "observe/visitors.h"
 #include "observe/wire.h"
@@ -18,8 +23,9 @@
 namespace assertion {
 
 // One connection of the HTTP listener: a handshake if it is TLS, a request, its answer, and the wait until the peer has
-// closed. It takes at most 8 KiB of a request, and 5 s from its beginning to the end of its answer. All methods but
-// Work run on the loop's thread.
+// closed. It takes at most 8 KiB of a request, and 5 s from its beginning to the end of its answer; where a handler
+// answers, 5 s for the request, 35 s for the handler, and 5 s for the answer. Octets of the answer are wiped. All
+// methods but Work run on the loop's thread.
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   // The loop that the connection lives in.
@@ -31,7 +37,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     Loop& operator=(const Loop&) = delete;
 
     virtual boost::asio::io_context& context() = 0;
-    virtual const HttpPages& pages() const = 0;
+    // Null: a handler answers.
+    virtual const HttpPages* pages() const = 0;
+
+    // Gives the request to the handler. Take gets the answer; the returned function, if any, tells the handler that
+    // nobody waits for it.
+    virtual std::function<void()> Handle(Visitors::Number number, const HttpRequest& request) = 0;
 
     // Forgets the connection and calls its End.
     virtual void End(Visitors::Number number) = 0;
@@ -43,7 +54,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     virtual void WaitForWorker(Visitors::Number number) = 0;
   };
 
-  HttpConnection(Loop& loop, Visitors::Number number, Wire wire);
+  // `user`: of the peer, over a Unix domain socket.
+  HttpConnection(Loop& loop, Visitors::Number number, Wire wire, std::optional<uid_t> user);
 
   void Begin();
 
@@ -54,8 +66,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void BeginWork() { working_ = true; }
   void FinishWork();
 
-  // A worker has it, or an answer is on its way.
-  bool IsAnswering() const { return working_ || !answer_.empty(); }
+  // The handler's answer.
+  void Take(HttpAnswer answer);
+
+  // A worker or the handler has it, or an answer is on its way.
+  bool IsAnswering() const { return working_ || handled_ || !answer_.empty(); }
 
   // Closes it at once. While a worker has it the socket is shut down, and closed afterwards.
   void End();
@@ -72,6 +87,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Receive();
   bool ParseHeader();
   void HandleRequest();
+  void GiveToHandler();
   void MakeAnswer();
   void Refuse(int status, const char* text);
   void Send();
@@ -88,10 +104,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string received_;    // not parsed yet
   std::size_t octets_ = 0;  // received in all
   HttpRequest request_;
+  std::function<void()> cancel_;  // what the handler does; empty: nothing
   std::string answer_;
   std::size_t sent_ = 0;
   std::size_t unread_ = 0;  // discarded after the answer
   bool working_ = false;
+  bool handled_ = false;  // the handler has it
   bool ended_ = false;
 };
 

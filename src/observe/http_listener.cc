@@ -20,11 +20,13 @@
 #include <deque>
 #include <exception>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "assertion/descriptor.h"
+#include "assertion/secret.h"
 #include "observe/http_connection.h"
 #include "observe/log.h"
 #include "observe/wire.h"
@@ -68,9 +70,13 @@ class HttpListener::Loop final : public HttpConnection::Loop {
  public:
   Loop(Options options, HttpPages pages)
       : options_(std::move(options)), pages_(std::move(pages)), visitors_(options_.limits) {}
+  explicit Loop(Local local)
+      : options_{.field = local.field, .host = {}, .limits = local.limits},
+        local_(std::move(local)),
+        visitors_(options_.limits) {}
 
   ~Loop() override {
-    asio::post(context_, [this] { Stop(); });
+    StopAccepting(kHttpFarewellLimit);
     if (thread_.joinable()) {
       thread_.join();
     }
@@ -80,11 +86,16 @@ class HttpListener::Loop final : public HttpConnection::Loop {
   Loop& operator=(const Loop&) = delete;
 
   Status Listen();
+  Status ListenLocally();
   void Run();
+  void StopAccepting(milliseconds grace) {
+    asio::post(*context_, [this, grace] { Stop(grace); });
+  }
   int port() const { return port_; }
 
-  asio::io_context& context() override { return context_; }
-  const HttpPages& pages() const override { return pages_; }
+  asio::io_context& context() override { return *context_; }
+  const HttpPages* pages() const override { return pages_ ? &*pages_ : nullptr; }
+  std::function<void()> Handle(Visitors::Number number, const HttpRequest& request) override;
   void End(Visitors::Number number) override;
   void Recycle(Descriptor socket) override;
   void WaitForWorker(Visitors::Number number) override;
@@ -96,13 +107,15 @@ class HttpListener::Loop final : public HttpConnection::Loop {
   void Pause();
   void Begin(Descriptor socket, const sockaddr_storage& from);
   void GiveWork();
-  void Stop();
+  void Stop(milliseconds grace);
 
   const Options options_;
-  const HttpPages pages_;
-  asio::io_context context_{1};
-  asio::ip::tcp::acceptor acceptor_{context_};
-  asio::steady_timer pause_{context_};
+  const std::optional<HttpPages> pages_;  // none: the handler of local_ answers
+  const Local local_;
+  // Handlers may answer after the loop has ended: what they post then is never run.
+  const std::shared_ptr<asio::io_context> context_ = std::make_shared<asio::io_context>(1);
+  asio::ip::tcp::acceptor acceptor_{*context_};  // only watches the socket: AcceptOne accepts
+  asio::steady_timer pause_{*context_};
   int port_ = 0;
   bool stopping_ = false;
   Visitors visitors_;
@@ -119,7 +132,7 @@ class HttpListener::Loop final : public HttpConnection::Loop {
 
 // Does not set SO_REUSEPORT: with it a second process could share the port in silence.
 Status HttpListener::Loop::Listen() {
-  asio::ip::tcp::resolver resolver(context_);
+  asio::ip::tcp::resolver resolver(*context_);
   error_code error;
   const auto found =
       resolver.resolve(options_.host, std::to_string(options_.port), asio::ip::tcp::resolver::passive, error);
@@ -156,13 +169,24 @@ Status HttpListener::Loop::Listen() {
   return {};
 }
 
+Status HttpListener::Loop::ListenLocally() {
+  error_code error;
+  if (listen(local_.socket, SOMAXCONN) == 0) {
+    const int own = fcntl(local_.socket, F_DUPFD_CLOEXEC, 0);  // asio closes it
+    static_cast<void>(acceptor_.assign(asio::ip::tcp::v4(), own, error));
+  } else {
+    error = error_code(errno, boost::system::system_category());
+  }
+  return error ? Fail(Code::kAddressUnusable, options_.field + ": cannot listen", error.message()) : Status();
+}
+
 void HttpListener::Loop::Run() {
   Accept();
   thread_ = std::thread([this] {
     // The process runs as SCHED_BATCH: with that this thread would wait for its turn while the backlog fills.
     const sched_param none{};
     sched_setscheduler(0, SCHED_OTHER, &none);
-    context_.run();
+    context_->run();
   });
 }
 
@@ -214,13 +238,20 @@ void HttpListener::Loop::Pause() {
 }
 
 void HttpListener::Loop::Begin(Descriptor socket, const sockaddr_storage& from) {
-  const auto added = visitors_.Add(SourceOf(from));
+  std::optional<uid_t> user;
+  if (local_.user) {
+    user = local_.user(socket.get());
+    if (!user) {
+      return;
+    }
+  }
+  const auto added = visitors_.Add(user ? std::to_string(*user) : SourceOf(from));
   if (added.replaced) {
     End(*added.replaced);
   }
   try {
     auto wire = options_.tls ? Wire(std::move(socket), options_.tls()) : Wire(std::move(socket));
-    const auto connection = std::make_shared<HttpConnection>(*this, added.number, std::move(wire));
+    const auto connection = std::make_shared<HttpConnection>(*this, added.number, std::move(wire), user);
     connections_.emplace(added.number, connection);
     connection->Begin();
   } catch (const std::exception&) {  // there is no memory to watch it
@@ -235,6 +266,9 @@ void HttpListener::Loop::End(Visitors::Number number) {
     const auto connection = std::move(found->second);
     connections_.erase(found);
     connection->End();
+  }
+  if (stopping_ && connections_.empty()) {
+    pause_.cancel();
   }
 }
 
@@ -256,9 +290,9 @@ void HttpListener::Loop::GiveWork() {
     waiting_.pop_front();
     ++working_;
     connection->BeginWork();
-    asio::post(workers_, [this, connection, busy = asio::make_work_guard(context_)] {
+    asio::post(workers_, [this, connection, busy = asio::make_work_guard(*context_)] {
       connection->Work();
-      asio::post(context_, [this, connection] {
+      asio::post(*context_, [this, connection] {
         --working_;
         connection->FinishWork();
         GiveWork();
@@ -267,18 +301,40 @@ void HttpListener::Loop::GiveWork() {
   }
 }
 
-void HttpListener::Loop::Stop() {
-  stopping_ = true;
+// The handler may answer on any thread, when the connection or the loop has ended.
+std::function<void()> HttpListener::Loop::Handle(Visitors::Number number, const HttpRequest& request) {
+  return local_.handler(request, [this, context = context_, number](HttpAnswer answer) mutable {
+    asio::post(*context, [this, number, answer = std::move(answer)]() mutable {
+      if (const auto found = connections_.find(number); found != connections_.end()) {
+        found->second->Take(std::move(answer));
+      } else {
+        WipeOctets(answer.body);
+      }
+    });
+  });
+}
+
+// Ends what is left after `grace`.
+void HttpListener::Loop::Stop(milliseconds grace) {
+  if (std::exchange(stopping_, true)) {
+    return;
+  }
   error_code ignored;
   static_cast<void>(acceptor_.close(ignored));
   pause_.cancel();
   const auto all = connections_;
   for (const auto& [number, connection] : all) {
-    if (connection->IsAnswering()) {
-      connection->EndAfter(kHttpFarewellLimit);
-    } else {
+    if (!connection->IsAnswering()) {
       End(number);
     }
+  }
+  if (!connections_.empty()) {
+    pause_.expires_after(grace);
+    pause_.async_wait([this](error_code error) {
+      while (!error && !connections_.empty()) {
+        End(connections_.begin()->first);
+      }
+    });
   }
 }
 
@@ -308,5 +364,14 @@ Result<std::unique_ptr<HttpListener>> HttpListener::Start(Options options, HttpP
   loop->Run();
   return std::unique_ptr<HttpListener>(new HttpListener(std::move(loop)));
 }
+
+Result<std::unique_ptr<HttpListener>> HttpListener::Start(Local local) {
+  auto loop = std::make_unique<Loop>(std::move(local));
+  RETURN_IF_ERROR(loop->ListenLocally());
+  loop->Run();
+  return std::unique_ptr<HttpListener>(new HttpListener(std::move(loop)));
+}
+
+void HttpListener::StopAccepting(std::chrono::milliseconds grace) { loop_->StopAccepting(grace); }
 
 }  // namespace assertion

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "assertion/error.h"
+#include "observe/http_message.h"
 #include "observe/http_pages.h"
 #include "observe/visitors.h"
 #include "x509/server_context.h"
@@ -27,6 +32,15 @@ class HttpListener {
     std::function<x509::ServerContext()> tls = nullptr;  // asked at each connection; empty: plain HTTP
   };
 
+  // A Unix domain socket whose connections a handler answers.
+  struct Local {
+    std::string field;  // configuration field, for errors
+    int socket = -1;    // bound, not blocking, and open as long as the listener lives
+    Visitors::Limits limits = {};
+    std::function<std::optional<uid_t>(int fd)> user;  // of a connection's peer; none: the connection is closed
+    HttpHandler handler;
+  };
+
   // For pages that everybody may reach: up to 512 connections, as the process's limit of descriptors has room.
   static Visitors::Limits PublicLimits();
 
@@ -35,8 +49,12 @@ class HttpListener {
 
   // Listens when it returns. kAddressUnusable.
   static Result<std::unique_ptr<HttpListener>> Start(Options options, HttpPages pages);
+  static Result<std::unique_ptr<HttpListener>> Start(Local local);
 
-  // Gives answers that are under way a second to finish.
+  // Accepts no more connections, and gives answers that are under way this time to finish. Returns at once.
+  void StopAccepting(std::chrono::milliseconds grace);
+
+  // Gives answers that are under way a second to finish, if StopAccepting gave them no other time.
   ~HttpListener();
   HttpListener(const HttpListener&) = delete;
   HttpListener& operator=(const HttpListener&) = delete;

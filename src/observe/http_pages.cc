@@ -3,13 +3,13 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <optional>
 #include <string_view>
 
 #include "jws/thumbprint.h"
 #include "observe/accept.h"
+#include "observe/http_target.h"
 #include "observe/status_page.h"
 #include "signing/publications.h"
 #include "x509/certificate.h"
@@ -39,31 +39,6 @@ HttpAnswer Plain(int status, const std::string& text) {
   return {.status = status, .body = text + "\n", .headers = {{kContentType, "text/plain; charset=utf-8"}}};
 }
 
-// RFC 3986 section 2.1. Nothing: it has a percent sign that begins no octet.
-std::optional<std::string> Decoded(std::string_view text) {
-  constexpr int kHexadecimal = 16;
-  constexpr std::size_t kDigits = 2;
-  std::string decoded;
-  decoded.reserve(text.size());
-  while (!text.empty()) {
-    if (!text.starts_with('%')) {
-      decoded += text.front();
-      text.remove_prefix(1);
-      continue;
-    }
-    const auto digits = text.substr(1, kDigits);
-    unsigned char octet = 0;
-    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): its end is given
-    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), octet, kHexadecimal);
-    if (digits.size() < kDigits || read.ptr != digits.data() + digits.size()) {
-      return std::nullopt;
-    }
-    decoded += static_cast<char>(octet);
-    text.remove_prefix(1 + kDigits);
-  }
-  return decoded;
-}
-
 struct Target {
   std::string path;
   std::string kid;  // empty: none is asked for
@@ -73,7 +48,7 @@ struct Target {
 std::optional<Target> Parse(std::string_view target) {
   constexpr std::string_view kKid = "kid=";
   const auto question = std::min(target.find('?'), target.size());
-  auto path = Decoded(target.substr(0, question));
+  auto path = PercentDecoded(target.substr(0, question));
   if (!path) {
     return std::nullopt;
   }
@@ -81,7 +56,7 @@ std::optional<Target> Parse(std::string_view target) {
   for (auto query = target.substr(std::min(question + 1, target.size())); !query.empty();) {
     const auto end = std::min(query.find('&'), query.size());
     if (query.starts_with(kKid)) {
-      auto kid = Decoded(query.substr(kKid.size(), end - kKid.size()));
+      auto kid = PercentDecoded(query.substr(kKid.size(), end - kKid.size()));
       if (!kid) {
         return std::nullopt;
       }
@@ -91,15 +66,6 @@ std::optional<Target> Parse(std::string_view target) {
     query.remove_prefix(std::min(end + 1, query.size()));
   }
   return parsed;
-}
-
-// The client id between "/clients/" and `suffix`; it may hold slashes itself.
-std::optional<std::string> ClientIn(std::string_view path, std::string_view suffix) {
-  constexpr std::string_view kPrefix = "/clients/";
-  if (!path.starts_with(kPrefix) || !path.ends_with(suffix) || path.size() <= kPrefix.size() + suffix.size()) {
-    return std::nullopt;
-  }
-  return std::string(path.substr(kPrefix.size(), path.size() - kPrefix.size() - suffix.size()));
 }
 
 // True if one of the entity tags of If-None-Match is `tag`, compared weakly (RFC 9110 section 13.1.2).

@@ -7,24 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "observe/http_message.h"
 #include "observe/readiness.h"
 #include "signing/hsm_group.h"
 
 namespace assertion {
-
-struct HttpRequest {
-  std::string method;
-  std::string target;         // as it was sent, percent-encoded
-  std::string accept;         // all Accept fields, with commas between; empty: none
-  std::string if_none_match;  // empty: none
-  bool has_content = false;
-};
-
-struct HttpAnswer {
-  int status = 200;
-  std::string body;                                               // of HEAD: what GET would have, which is not sent
-  std::vector<std::pair<const char*, std::string>> headers = {};  // NOLINT(readability-redundant-member-init)
-};
 
 // The resources of the HTTP interface, for GET and HEAD only:
 //

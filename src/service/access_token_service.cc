@@ -59,8 +59,21 @@ AccessTokenService::AccessTokenService(const CurrentPolicy& policy, tokens::Acce
                                }});
 }
 
-// The call ends when the token is there.
-Status AccessTokenService::Get(UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const {
+void AccessTokenService::Get(TranslatedCall translated, Result<v1::GetAccessTokenRequest> request) const {
+  const auto call = std::make_shared<AuditedCall>(audit_, "GetAccessToken", std::move(translated.trace_id),
+                                                  std::move(translated.release));
+  auto accepted = translated.Admit(*policy_.load(), *call);
+  if (accepted && !request) {
+    accepted = std::unexpected(std::move(request).error());
+  } else if (accepted) {
+    accepted = GetFor(*translated.caller, *std::move(request), translated.deadline, std::move(translated.ticket), call);
+  }
+  if (!accepted) {
+    call->Finish(std::unexpected(accepted.error()));
+  }
+}
+
+Status AccessTokenService::Get(UnaryCall& unary, const Call& call) const {
   const auto& caller = unary.caller();
   if (caller) {
     call->event().caller = caller->name();
@@ -70,9 +83,15 @@ Status AccessTokenService::Get(UnaryCall& unary, const std::shared_ptr<AuditedCa
   }
   v1::GetAccessTokenRequest request;
   RETURN_IF_ERROR(Parse(unary.request(), request));
+  return GetFor(*caller, std::move(request), DeadlineOf(unary.context()), unary.ticket(), call);
+}
+
+// The call ends when the token is there.
+Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenRequest request, Instant deadline,
+                                  std::shared_ptr<AssertionTicket> ticket, const Call& call) const {
   call->event().client_id = request.client_id();
   call->event().scope = request.scope();
-  ASSIGN_OR_RETURN(auto approved, policy_.load()->Approve(*caller, Asked(request)));
+  ASSIGN_OR_RETURN(auto approved, policy_.load()->Approve(caller, Asked(request)));
   ASSIGN_OR_RETURN(const auto minimum_validity, MinimumValidity(request));
   RETURN_IF_ERROR(call->CanFinish());  // the token could not be released: nothing is asked
   if (tokens_ == nullptr) {
@@ -81,14 +100,13 @@ Status AccessTokenService::Get(UnaryCall& unary, const std::shared_ptr<AuditedCa
   call->event().scope = approved.scope;
   const tokens::Wanted wanted{
       .client_id = request.client_id(), .scope = std::move(approved.scope), .resource = std::move(approved.resource)};
-  tokens_->Get(
-      wanted,
-      {.minimum_validity = minimum_validity,
-       .deadline = DeadlineOf(unary.context()),
-       .gone = [ticket = unary.ticket()] { return IsCancelled(*ticket); }},
-      [this, caller = *caller, request = std::move(request), call](const Result<tokens::AccessTokenPtr>& token) {
-        call->Finish(HandOut(caller, request, token, *call));
-      });
+  tokens_->Get(wanted,
+               {.minimum_validity = minimum_validity,
+                .deadline = deadline,
+                .gone = [ticket = std::move(ticket)] { return IsCancelled(*ticket); }},
+               [this, caller, request = std::move(request), call](const Result<tokens::AccessTokenPtr>& token) {
+                 call->Finish(HandOut(caller, request, token, *call));
+               });
   return {};
 }
 
@@ -110,7 +128,7 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const
   reply.set_token_type(held.type);
   reply.set_scope(held.scope);
   reply.mutable_expires_at()->set_seconds(expires_at.time_since_epoch().count());
-  auto wire = Serialize(reply);
+  auto wire = SerializeSecret(reply);
   WipeOctets(*reply.mutable_access_token());
   return wire;
 }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "assertion/v1/access_token.grpc.pb.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
 #include "service/peers.h"
+#include "service/translated_call.h"
 #include "service/unary_call.h"
 #include "tokens/access_tokens.h"
 
@@ -18,8 +20,16 @@ class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1:
   AccessTokenService(const CurrentPolicy& policy, tokens::AccessTokens* tokens, Peers& peers, AwaitedMessages& awaited,
                      Records audit);
 
+  // GetAccessToken for a translated call. An error in place of the request refuses the call.
+  void Get(TranslatedCall translated, Result<v1::GetAccessTokenRequest> request) const;
+
  private:
-  Status Get(UnaryCall& unary, const std::shared_ptr<AuditedCall>& call) const;
+  using Instant = std::chrono::steady_clock::time_point;
+  using Call = std::shared_ptr<AuditedCall>;
+
+  Status Get(UnaryCall& unary, const Call& call) const;
+  Status GetFor(const Caller& caller, v1::GetAccessTokenRequest request, Instant deadline,
+                std::shared_ptr<AssertionTicket> ticket, const Call& call) const;
   Result<grpc::ByteBuffer> HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
                                    const Result<tokens::AccessTokenPtr>& token, AuditedCall& call) const;
 

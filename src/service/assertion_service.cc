@@ -84,6 +84,22 @@ Status AssertionService::Create(UnaryCall& unary, const Call& call) const {
   return Submit(*caller, request, DeadlineOf(unary.context()), std::nullopt, call, unary.ticket());
 }
 
+void AssertionService::Create(TranslatedCall translated, const Result<v1::CreateAssertionRequest>& request) const {
+  const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", std::move(translated.trace_id),
+                                                  std::move(translated.release));
+  call->tallied().tally = tally_;
+  auto accepted = translated.Admit(*policy_.load(), *call);
+  if (accepted && !request) {
+    accepted = std::unexpected(request.error());
+  } else if (accepted) {
+    accepted =
+        Submit(*translated.caller, *request, translated.deadline, std::nullopt, call, std::move(translated.ticket));
+  }
+  if (!accepted) {
+    call->Finish(std::unexpected(accepted.error()));
+  }
+}
+
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
     grpc::CallbackServerContext* context) {
   auto caller = peers_.Authenticate(*context);  // 1 caller (deploy/docs/data-way.md)

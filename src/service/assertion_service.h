@@ -13,6 +13,7 @@
 #include "service/assertion_stream.h"
 #include "service/audited_call.h"
 #include "service/peers.h"
+#include "service/translated_call.h"
 #include "service/unary_call.h"
 #include "signing/hsm_group.h"
 
@@ -31,6 +32,9 @@ class AssertionService final : public RawAssertionService {
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateAssertions(
       grpc::CallbackServerContext* context) override;
+
+  // CreateAssertion for a translated call. An error in place of the request refuses the call.
+  void Create(TranslatedCall translated, const Result<v1::CreateAssertionRequest>& request) const;
 
   // Ends streams that are older than `age`, or older than `silence` without a request: they stop reading and end after
   // the answers to the requests that they have read.

@@ -11,25 +11,6 @@
 namespace assertion::service {
 namespace {
 
-// The trace-id of a traceparent header (W3C Trace Context, section 3.2); empty when there is none.
-std::string TraceId(const grpc::ServerContextBase& context) {
-  constexpr std::size_t kVersion = 3;
-  constexpr std::size_t kTraceId = 32;
-  constexpr std::size_t kLength = 55;  // later versions may have more
-  const auto& metadata = context.client_metadata();
-  const auto found = metadata.find("traceparent");
-  if (found == metadata.end() || found->second.size() < kLength) {
-    return {};
-  }
-  const std::string_view header(found->second.data(), found->second.size());
-  const auto id = header.substr(kVersion, kTraceId);
-  const bool framed = !header.starts_with("ff") && header[kVersion - 1] == '-' && header[kVersion + kTraceId] == '-';
-  const bool hexadecimal =
-      std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-  const bool is_any = id.find_first_not_of('0') != std::string_view::npos;
-  return framed && hexadecimal && is_any ? std::string(id) : "";
-}
-
 std::string_view NameOf(const Result<grpc::ByteBuffer>& outcome) {
   return outcome ? "OK" : CodeName(outcome.error().code);
 }
@@ -54,13 +35,35 @@ bool IsOfStranger(const Result<grpc::ByteBuffer>& outcome) {
 
 }  // namespace
 
-AuditedCall::AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release)
+std::string TraceIdIn(std::string_view traceparent) {
+  constexpr std::size_t kVersion = 3;
+  constexpr std::size_t kTraceId = 32;
+  constexpr std::size_t kLength = 55;  // later versions may have more
+  if (traceparent.size() < kLength) {
+    return {};
+  }
+  const auto id = traceparent.substr(kVersion, kTraceId);
+  const bool framed =
+      !traceparent.starts_with("ff") && traceparent[kVersion - 1] == '-' && traceparent[kVersion + kTraceId] == '-';
+  const bool hexadecimal =
+      std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  const bool is_any = id.find_first_not_of('0') != std::string_view::npos;
+  return framed && hexadecimal && is_any ? std::string(id) : "";
+}
+
+std::string TraceIdOf(const grpc::ServerContextBase& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("traceparent");
+  return found == metadata.end() ? "" : TraceIdIn({found->second.data(), found->second.size()});
+}
+
+AuditedCall::AuditedCall(Records records, const char* method, std::string trace_id, Release release)
     : log_(records.log), refusals_(records.refusals), release_(std::move(release)) {
   if (log_ != nullptr) {
     expected_.emplace(*log_);
   }
   event_.name = method;
-  event_.trace_id = TraceId(context);
+  event_.trace_id = std::move(trace_id);
 }
 
 AuditedCall::AuditedCall(Records records, const char* method, UnaryCall& unary)

@@ -5,6 +5,9 @@
 
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "assertion/approved_claims.h"
 #include "assertion/error.h"
@@ -16,6 +19,10 @@
 
 namespace assertion::service {
 
+// The trace-id of a traceparent header (W3C Trace Context, section 3.2); empty when there is none.
+std::string TraceIdIn(std::string_view traceparent);
+std::string TraceIdOf(const grpc::ServerContextBase& context);
+
 // A call that is recorded: its outcome leaves only once the audit log holds it. Without a log it leaves at once, and so
 // does a refusal that asks to retry later.
 class AuditedCall {
@@ -23,7 +30,11 @@ class AuditedCall {
   // Sends the answer, or the error, to the caller.
   using Release = std::move_only_function<void(Result<grpc::ByteBuffer>)>;
 
-  AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release);
+  AuditedCall(Records records, const char* method, const grpc::ServerContextBase& context, Release release)
+      : AuditedCall(records, method, TraceIdOf(context), std::move(release)) {}
+
+  // The same for a call that gRPC did not bring. `trace_id`: see TraceIdIn.
+  AuditedCall(Records records, const char* method, std::string trace_id, Release release);
 
   // The same for a call of its own, which lives until Finish.
   AuditedCall(Records records, const char* method, UnaryCall& unary);

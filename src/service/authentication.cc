@@ -9,6 +9,7 @@
 
 #include "assertion/spiffe_id.h"
 #include "service/local_listener.h"
+#include "service/local_socket.h"
 
 namespace assertion::service {
 namespace {
@@ -50,15 +51,19 @@ std::vector<std::string> CertificateNames(const grpc::AuthContext& context) {
 
 }  // namespace
 
+Result<Caller> LocalCaller(uid_t user) {
+  if (user == OverflowUser()) {
+    return Fail(Code::kUnauthenticated,
+                "the kernel does not tell which user you are, only that you are one whom the server's user namespace "
+                "does not map, or the user nobody: give your process a user of its own that the server's namespace "
+                "has (no PrivateUsers=, hostUsers: true, or map the user)");
+  }
+  return Caller::Authenticated({"uid:" + std::to_string(user)});
+}
+
 Result<Caller> Authenticate(const grpc::ServerContextBase& context) {
   if (const auto user = LocalListener::UserOf(context.peer())) {
-    if (*user == LocalListener::OverflowUser()) {
-      return Fail(Code::kUnauthenticated,
-                  "the kernel does not tell which user you are, only that you are one whom the server's user namespace "
-                  "does not map, or the user nobody: give your process a user of its own that the server's namespace "
-                  "has (no PrivateUsers=, hostUsers: true, or map the user)");
-    }
-    return Caller::Authenticated({"uid:" + std::to_string(*user)});
+    return LocalCaller(*user);
   }
   const auto& properties = *context.auth_context();
   const auto transport = Values(properties, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);

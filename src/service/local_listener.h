@@ -10,6 +10,7 @@
 
 #include "assertion/error.h"
 #include "service/connections.h"
+#include "service/local_socket.h"
 
 namespace assertion::service {
 
@@ -24,9 +25,6 @@ namespace assertion::service {
 // caller's own socket, even if the connection has ended. No table of users exists that could fill up or be mixed up.
 class LocalListener {
  public:
-  // The user that the kernel reports for users that this process's user namespace does not map.
-  static uid_t OverflowUser();
-
   // The user of a call's peer, named as gRPC does; empty when the call did not come through a LocalListener. Valid only
   // while the call lives.
   static std::optional<uid_t> UserOf(const std::string& peer);
@@ -36,7 +34,7 @@ class LocalListener {
   static Result<std::unique_ptr<LocalListener>> Bind(const std::string& path, std::optional<gid_t> group);
 
   // Stops.
-  ~LocalListener();
+  ~LocalListener() { Stop(); }
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
 
@@ -51,13 +49,9 @@ class LocalListener {
   void Stop();
 
  private:
-  explicit LocalListener(std::string path) : path_(std::move(path)) {}
+  explicit LocalListener(std::unique_ptr<LocalSocket> socket) : socket_(std::move(socket)) {}
 
-  Status Open(std::optional<gid_t> group);
-
-  const std::string path_;
-  int lock_ = -1;
-  int socket_ = -1;
+  const std::unique_ptr<LocalSocket> socket_;
   std::unique_ptr<Connections> connections_;
 };
 

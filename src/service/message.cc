@@ -4,7 +4,10 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -87,6 +90,17 @@ Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& mes
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {
   const grpc::Slice slice(message.ByteSizeLong());
   message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
+  return {&slice, 1};
+}
+
+grpc::ByteBuffer SerializeSecret(const google::protobuf::Message& message) {
+  const auto size = message.ByteSizeLong();
+  auto octets = std::make_unique<std::uint8_t[]>(size);
+  message.SerializeWithCachedSizesToArray(octets.get());
+  const grpc::Slice slice(octets.release(), size, [](void* sent, std::size_t length) {
+    explicit_bzero(sent, length);
+    std::default_delete<std::uint8_t[]>()(static_cast<std::uint8_t*>(sent));
+  });
   return {&slice, 1};
 }
 

@@ -23,4 +23,7 @@ Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& mes
 // The wire form of `message`.
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message);
 
+// The same of a message with a secret: the octets are wiped once gRPC has sent them.
+grpc::ByteBuffer SerializeSecret(const google::protobuf::Message& message);
+
 }  // namespace assertion::service

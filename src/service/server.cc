@@ -25,6 +25,7 @@
 #include "service/external_jwt_server.h"
 #include "service/grpc_limits.h"
 #include "service/heartbeat.h"
+#include "service/http_front.h"
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
 #include "service/peers.h"
@@ -80,13 +81,13 @@ struct Server::Parts {
         access_token_service(policy, tokens, *peers, awaited, {.log = audit, .refusals = &refusals}),
         key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
 
-  ~Parts() { StopListening(); }
+  ~Parts() { StopListening(std::chrono::milliseconds(0)); }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
   // Starts to accept connections. The server must run.
   Status Accept(ConnectionLimits connections) {
-    connections.acceptors = 1U + (tls_listener ? 1U : 0U) + (kubernetes ? 1U : 0U);
+    connections.acceptors = 1U + (tls_listener ? 1U : 0U) + (kubernetes ? 1U : 0U) + (front ? 1U : 0U);
     if (const auto fitting = FittingConnections(connections); fitting < connections.total) {
       spdlog::warn("connections.total: the limit of descriptors (RLIMIT_NOFILE) leaves room for {} connections, not {}",
                    fitting, connections.total);
@@ -96,6 +97,9 @@ struct Server::Parts {
     }
     if (kubernetes) {
       RETURN_IF_ERROR(kubernetes->Accept(connections));
+    }
+    if (front) {
+      RETURN_IF_ERROR(front->Start(FittingConnections(connections)));
     }
     connections.handshakes = 0;  // no handshake: the kernel knows the user at once
     const auto listed = [this](const std::string& peer) {
@@ -140,7 +144,11 @@ struct Server::Parts {
     }
   }
 
-  void StopListening() {
+  // `grace`: of requests to the HTTP front.
+  void StopListening(std::chrono::milliseconds grace) {
+    if (front) {
+      front->StopListening(grace);
+    }
     const MutexLock lock(listening);
     if (listener) {
       listener->Stop();
@@ -165,6 +173,7 @@ struct Server::Parts {
   AccessTokenService access_token_service;
   KeyAdminService key_admin_service;
   std::unique_ptr<ExternalJwtServer> kubernetes;  // null: no kube-apiserver is served
+  std::unique_ptr<HttpFront> front;               // null: none
   std::unique_ptr<grpc::Server> server;
   SparingLog shed;
   Heartbeat heartbeat;
@@ -197,6 +206,10 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
     ASSIGN_OR_RETURN(parts->kubernetes,
                      ExternalJwtServer::New(*addresses.kubernetes, policy, hsms, *parts->peers,
                                             {.log = audit, .refusals = &parts->refusals}, tally, limits));
+  }
+  if (addresses.front) {
+    ASSIGN_OR_RETURN(parts->front,
+                     HttpFront::Bind(*addresses.front, parts->assertion_service, parts->access_token_service));
   }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -273,7 +286,7 @@ void Server::Stop(std::chrono::seconds grace) {
   if (parts_->server) {
     parts_->server->GetHealthCheckService()->SetServingStatus(false);
     parts_->watch = {};
-    parts_->StopListening();
+    parts_->StopListening(grace);
     parts_->assertion_service.EndStreams();
     parts_->awaited.EndAll();
     if (parts_->access_tokens != nullptr) {
@@ -283,6 +296,7 @@ void Server::Stop(std::chrono::seconds grace) {
     parts_->server->Shutdown(deadline);
     parts_->server->Wait();
     parts_->server.reset();
+    parts_->front.reset();
     if (parts_->kubernetes) {
       parts_->kubernetes->Stop(deadline);
     }

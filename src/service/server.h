@@ -16,6 +16,7 @@
 #include "service/connection_limits.h"
 #include "service/external_jwt_server.h"
 #include "service/grpc_limits.h"
+#include "service/http_front.h"
 #include "service/tls_options.h"
 #include "signing/hsm_group.h"
 #include "tokens/access_tokens.h"
@@ -31,12 +32,13 @@ struct Addresses {
   std::optional<gid_t> socket_group;                  // unset: the group of the process
   std::optional<TlsOptions> tls;                      // unset: no TCP
   std::optional<ExternalJwtAddress> kubernetes = {};  // unset: no kube-apiserver is served
+  std::optional<FrontAddress> front = {};             // unset: no HTTP front
   ConnectionLimits connections{};                     // for each socket, and the same again for TLS
   Rate refusals = kUsualRefusals;                     // per peer, answered with their reason and audited one by one
 };
 
 // The gRPC server: both services, and health (grpc.health.v1) and reflection, which are open to every peer that may
-// connect. Beside it, if configured, the server for kube-apiserver.
+// connect. Beside it, if configured, the server for kube-apiserver and the HTTP front.
 class Server {
  public:
   // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:
