@@ -222,7 +222,7 @@ void HttpConnection::Take(HttpAnswer answer) {
   handled_ = false;
   cancel_ = {};
   EndAfter(kRequestLimit);
-  answer_ = ToHttp(std::move(answer), true);
+  answer_ = ToHttp(std::move(answer), request_.method != "HEAD");
   Send();
 }
 

@@ -1,0 +1,254 @@
+// The HTTP front on a Unix socket of its own: access tokens and assertions for programs without gRPC.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { Deployment } from './deployment.mjs';
+import { Deadline, run } from './process.mjs';
+
+const ME = `uid:${process.getuid()}`;
+const OTHER = 60001;  // not nobody, who is refused
+const NOGROUP = 65534;
+
+describe('the HTTP front', () => {
+  let deployment;
+  let socket;
+  let standIn;
+  let endpoint;
+  let forms;   // of the token requests that the stand-in got
+  let answer;  // [status, body, headers]
+  let held;    // resolves when the stand-in may answer
+
+  before(async () => {
+    standIn = http.createServer((request, response) => {
+      const chunks = [];
+      request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
+        forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
+        standIn.emit('form');
+        const [status, body, headers] = answer;
+        await held;
+        response.writeHead(status, headers).end(JSON.stringify(body));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(standIn, 'listening');
+    endpoint = `http://127.0.0.1:${standIn.address().port}/token`;
+    const client = (client_id, tokens = {}) => ({ client_id, audiences: [endpoint], callers: [ME, 'uid:4242'],
+      tokens: { token_endpoint: endpoint, ...tokens } });
+    deployment = await Deployment.start([
+      client('orders', { scopes: ['read', 'write', { scope: 'admin', callers: ['uid:4242'] }] }),
+      client('slow'), client('failing'), client('limited'), client('left'),
+      { client_id: 'a/b?', audiences: [endpoint], callers: [ME] },
+      { client_id: 'theirs', audiences: [endpoint], callers: [`uid:${OTHER}`] },
+    ].map((one) => (one.client_id === 'left' ? { ...one, callers: [ME, `uid:${OTHER}`] } : one)),
+    (folder) => ({ token_listen: `unix:${folder}/tokens.sock`, token_listen_group: 'nogroup', http_listen: '127.0.0.1:0',
+      connections: { total: 40 } }));
+    socket = path.join(deployment.folder, 'tokens.sock');
+    chmodSync(deployment.folder, 0o711);
+    chmodSync(path.dirname(deployment.folder), 0o711);
+    for (const id of ['orders', 'slow', 'failing', 'limited', 'left', 'a/b?']) await deployment.generateKey(id);
+  });
+
+  after(async () => {
+    standIn?.close();
+    await deployment?.close();
+  });
+
+  beforeEach(() => {
+    forms = [];
+    held = undefined;
+    answer = [200, { access_token: 'stand-in "token\\', token_type: 'Bearer', expires_in: 300 }];
+  });
+
+  // Resolves to { status, headers, body } of one request.
+  function ask(target, { method = 'GET', headers = {}, body } = {}) {
+    return new Promise((resolve, reject) => {
+      const outgoing = http.request({ socketPath: socket, path: target, method, headers, agent: false }, (reply) => {
+        const chunks = [];
+        reply.on('data', (chunk) => chunks.push(chunk));
+        reply.on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: reply.statusCode, headers: reply.headers, body: text === '' ? null : JSON.parse(text) });
+        });
+      });
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  }
+  const auditLines = (event) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').trim().split('\n')
+    .map((line) => JSON.parse(line)).filter((line) => line.event === event);
+  const curl = async (target, uid = process.getuid()) => run('setpriv',
+    [`--reuid=${uid}`, `--regid=${NOGROUP}`, '--clear-groups', 'curl', '--silent', '--show-error', '--max-time', '30',
+      '--write-out', '\n%{http_code}', '--unix-socket', socket, `http://localhost${target}`], { env: { PATH: process.env.PATH } });
+
+  it('hands out an access token to curl, as RFC 6749 section 5.1 has it', async () => {
+    const { stdout } = await curl('/clients/orders/token?scope=write%20read');
+    const [body, status] = stdout.trim().split('\n');
+    assert.equal(status, '200', stdout);
+    const { expires_in: left, ...rest } = JSON.parse(body);
+    assert.deepEqual(rest, { access_token: 'stand-in "token\\', token_type: 'Bearer', scope: 'read write' });
+    assert.ok(left > 250 && left <= 300, `${left}`);
+    const again = await ask('/clients/orders/token?scope=read+write');
+    assert.deepEqual([again.status, again.headers['cache-control'], again.headers['content-type']],
+      [200, 'no-store', 'application/json']);
+    assert.equal(forms.length, 1, 'bought twice');
+    assert.deepEqual(auditLines('GetAccessToken').map((line) => [line.caller, line.outcome]), [[ME, 'OK'], [ME, 'OK']]);
+    assert.equal(statSync(socket).mode & 0o777, 0o660);
+  });
+
+  it('makes an assertion that a verifier takes, for any client id', async () => {
+    const { status, body } = await ask(`/clients/${encodeURIComponent('a/b?')}/assertion?audience=${encodeURIComponent(endpoint)}`);
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.equal(body.client_assertion_type, 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
+    const jwks = createRemoteJWKSet(new URL(`${deployment.httpOrigin}/clients/${encodeURIComponent('a/b?')}/jwks.json`));
+    const { payload, protectedHeader } = await jwtVerify(body.assertion, jwks, { audience: endpoint });
+    assert.deepEqual([payload.sub, payload.jti, protectedHeader.kid], ['a/b?', body.jti, body.kid]);
+    assert.equal(auditLines('CreateAssertion').filter((line) => line.jti === body.jti && line.caller === ME).length, 1);
+  });
+
+  it('refuses what the policy refuses, by the same words, and asks nobody', async () => {
+    for (const [target, status, error] of [
+      ['/clients/orders/token?scope=admin', 403, 'unauthorized_client'],
+      ['/clients/theirs/assertion', 403, 'unauthorized_client'],
+      ['/clients/nobody/assertion', 404, 'invalid_request'],
+      ['/clients/orders/assertion?audience=https://elsewhere.example/', 400, 'invalid_request'],
+      ['/clients/orders/token?minimum_validity=0', 400, 'invalid_request'],
+      ['/clients/orders/token?minimum_validity=1e3', 400, 'invalid_request'],
+      ['/clients/orders/token?scope=read&scope=write', 400, 'invalid_request'],
+      ['/clients/orders/token?scoop=read', 400, 'invalid_request'],
+      ['/clients/orders/token?scope=%zz', 400, 'invalid_request'],
+      ['/clients/%ff/token', 400, 'invalid_request'],
+      ['/clients//token', 404, 'invalid_request'],
+      ['/', 404, 'invalid_request'],
+      ['/metrics', 404, 'invalid_request'],
+    ]) {
+      const answered = await ask(target);
+      assert.deepEqual([answered.status, answered.body.error], [status, error], `${target}: ${JSON.stringify(answered.body)}`);
+      assert.ok(answered.body.error_description, target);
+    }
+    assert.equal(forms.length, 0);
+    const { stdout } = await curl('/clients/orders/token', OTHER);
+    assert.match(stdout, /"unauthorized_client".*uid:60001.*\n403$/s, stdout);
+  });
+
+  it('takes GET without content alone', async () => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS']) {
+      const { status, headers } = await ask('/clients/orders/token', { method });
+      assert.deepEqual([status, headers.allow], [405, 'GET'], method);
+    }
+    assert.equal((await ask('/clients/orders/token', { body: 'x', headers: { 'Content-Length': 1 } })).status, 400);
+    assert.equal(forms.length, 0);
+  });
+
+  it('tells when to come again', async () => {
+    answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
+    const failed = await ask('/clients/failing/token');
+    assert.deepEqual([failed.status, failed.body.error], [503, 'temporarily_unavailable']);
+    assert.ok(Number(failed.headers['retry-after']) > 1000, failed.headers['retry-after']);
+    answer = [429, {}, { 'Retry-After': '100' }];
+    const limited = await ask('/clients/limited/token');
+    assert.deepEqual([limited.status, limited.body.error], [429, 'temporarily_unavailable']);
+    assert.equal(forms.length, 2);
+  });
+
+  it('waits for a purchase without holding others up, and lets go of who has left', async () => {
+    let release;
+    held = new Promise((resolve) => { release = resolve; });
+    const bought = once(standIn, 'form');
+    const waiting = Array.from({ length: 10 }, () => ask('/clients/slow/token'));
+    await bought;
+    const leaver = net.connect(socket);
+    leaver.write('GET /clients/slow/token HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(leaver, 'ready').catch(() => {});
+    leaver.destroy();
+    assert.equal((await ask('/clients/orders/assertion')).status, 200, 'who wants something else waits too');
+    release();
+    const answers = await new Deadline(30, 'all who waited').limit(Promise.all(waiting));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.equal(forms.length, 1);
+  });
+
+  it('one user cannot hold all connections, nor a slow head one for long', async () => {
+    const silent = Array.from({ length: 60 }, () => net.connect(socket));
+    for (const one of silent) one.on('error', () => {});
+    await Promise.all(silent.map((one) => new Promise((resolve) => { one.on('connect', resolve).on('close', resolve); })));
+    const { stdout, stderr } = await curl('/clients/left/assertion', OTHER);
+    assert.match(stdout, /\n200$/, stdout + stderr);
+    await new Deadline(30, 'silent connections to be closed').limit(Promise.all(
+      silent.map((one) => (one.destroyed ? undefined : once(one.resume(), 'close')))));
+    assert.equal((await ask('/clients/orders/assertion')).status, 200);
+  });
+
+  it('a head that is too long, garbage and a second request get nothing more', async () => {
+    const exchange = async (text) => {
+      const connection = net.connect(socket);
+      let answered = '';
+      connection.on('data', (chunk) => { answered += chunk; }).on('error', () => {});
+      connection.write(text);
+      await new Deadline(30, 'the connection to be closed').limit(once(connection, 'close'));
+      return answered;
+    };
+    assert.match(await exchange(`GET /clients/orders/token HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20000)}\r\n\r\n`), /^HTTP\/1\.1 400 /);
+    assert.match(await exchange('\x16\x03\x01\x00garbage\r\n\r\n'), /^(HTTP\/1\.1 400 |$)/);
+    const one = 'GET /clients/orders/assertion HTTP/1.1\r\nHost: x\r\n\r\n';
+    assert.equal((await exchange(one + one)).match(/HTTP\/1\.1 /g).length, 1);
+  });
+
+  it('a reload that removes the caller holds at once', async () => {
+    const original = readFileSync(deployment.configuration, 'utf8');
+    const reload = async (text) => {
+      writeFileSync(deployment.configuration, text);
+      const from = readFileSync(deployment.log, 'utf8').length;
+      deployment.daemon.kill('SIGHUP');
+      await new Deadline(30, 'the reload').until(() => /^.*SIGHUP: .*$/m.test(readFileSync(deployment.log, 'utf8').slice(from)));
+    };
+    const changed = JSON.parse(original);
+    changed.clients.find((one) => one.client_id === 'left').callers = [`uid:${OTHER}`];
+    await reload(JSON.stringify(changed));
+    assert.equal((await ask('/clients/left/assertion')).status, 403);
+    await reload(original);
+    assert.equal((await ask('/clients/left/assertion')).status, 200);
+  });
+
+  it('is configured with a path of its own', async () => {
+    const configuration = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    for (const [changed, message] of [
+      [{ token_listen: configuration.listen }, /token_listen: is the socket of listen/],
+      [{ token_listen: '127.0.0.1:1' }, /token_listen/],
+      [{ token_listen: undefined }, /token_listen_group: is for token_listen/],
+    ]) {
+      const file = path.join(deployment.folder, 'wrong.json');
+      writeFileSync(file, JSON.stringify({ ...configuration, ...changed }));
+      const { status, stdout, stderr } = await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'),
+        ['--check-config', file], { env: deployment.environment });
+      assert.notEqual(status, 0);
+      assert.match(stdout + stderr, message);
+    }
+  });
+});
+
+describe('the end of the HTTP front', () => {
+  it('answers who waits, and removes the socket', async () => {
+    const standIn = http.createServer(() => standIn.emit('asked')).listen(0, '127.0.0.1');  // never answers
+    await once(standIn, 'listening');
+    const endpoint = `http://127.0.0.1:${standIn.address().port}/token`;
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [endpoint], tokens: { token_endpoint: endpoint } }],
+      (folder) => ({ token_listen: `unix:${folder}/tokens.sock` }));
+    await deployment.generateKey('orders');
+    const socket = path.join(deployment.folder, 'tokens.sock');
+    const asked = once(standIn, 'asked');
+    const answered = new Promise((resolve, reject) => {
+      http.get({ socketPath: socket, path: '/clients/orders/token', agent: false }, (reply) => resolve(reply.statusCode)).on('error', reject);
+    });
+    await asked;
+    const stopped = deployment.stopDaemon();
+    assert.equal(await new Deadline(30, 'an answer at the stop').limit(answered), 503);
+    standIn.closeAllConnections();
+    standIn.close();
+    assert.deepEqual(await stopped, { status: 0, signal: null });
+    assert.ok(!existsSync(socket));
+  });
+});
