@@ -58,9 +58,13 @@ for set in "$@"; do
   esac
 done
 
+# A package's dependencies may be names that others provide.
+provided=" $(dpkg-query -W -f '${db:Status-Status} ${Provides}\n' | sed -n 's/^installed //p' | tr ',' '\n' |
+  sed 's/(.*//; s/ //g' | tr '\n' ' ') "
 missing=()
 for package in "${wanted[@]}"; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] ||
+    [[ $provided == *" $package "* ]] || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -75,7 +79,10 @@ quietly() {
   "${as_root[@]}" "$@" >"$log" 2>&1 </dev/null ||
     { tail -n 20 "$log" >&2; echo "install-deps: failed: $*" >&2; exit 1; }
 }
-candidate() { [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([^(].*\)/\1/p')" ]; }
+candidate() {
+  [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([^(].*\)/\1/p')" ] ||
+    [ -n "$(apt-cache showpkg "$1" 2>/dev/null | sed '1,/^Reverse Provides/d')" ]
+}
 
 # Adds <suite>-backports with the mirror and the keyring with which this machine already reads <suite>.
 backports() {
