@@ -312,8 +312,9 @@ void WarnOfRefusals(const Client& client, const Preset& preset, const std::strin
   constexpr std::size_t kAppleKid = 10;
   for (const auto& [thumbprint, kid] : client.profile.kids) {
     if (preset.profile.name == "apple" && kid.size() != kAppleKid) {
-      warnings.push_back(path + ".kids: " + party + " gives kids of 10 characters, and " + Quoted(kid, kMostOctets) +
-                         " has " + std::to_string(kid.size()));
+      auto& warning = warnings.emplace_back(path);
+      warning.append(".kids: ").append(party).append(" gives kids of 10 characters, and ");
+      warning.append(Quoted(kid, kMostOctets)).append(" has ").append(std::to_string(kid.size()));
     }
   }
   if (!preset.client_id.fits(client.client_id)) {

@@ -68,9 +68,9 @@ std::string Publications(const std::vector<std::string>& client_ids) {
   html += "<table>\n<tr><th>client</th><th>JWK Set</th><th>certificate</th></tr>\n";
   for (std::size_t i = 0; i < std::min(client_ids.size(), kMostClients); ++i) {
     const auto base = "/clients/" + Segment(client_ids[i]);
-    html += "<tr><td>" + Text(client_ids[i]) + "</td><td><a href=\"" + base +
-            "/jwks.json\">jwks.json</a></td><td><a href=\"" + base +
-            "/certificate.pem\">certificate.pem</a></td></tr>\n";
+    html.append("<tr><td>").append(Text(client_ids[i])).append("</td>");
+    html.append("<td><a href=\"").append(base).append("/jwks.json\">jwks.json</a></td>");
+    html.append("<td><a href=\"").append(base).append("/certificate.pem\">certificate.pem</a></td></tr>\n");
   }
   html += "</table>\n";
   if (client_ids.size() > kMostClients) {

@@ -1,6 +1,7 @@
 #include "service/front_request.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <map>
@@ -67,7 +68,7 @@ FrontTarget SplitTarget(std::string_view target) {
 }
 
 Result<v1::GetAccessTokenRequest> ToTokenRequest(std::string client_id, std::string_view query) {
-  static constexpr std::string_view kKnown[] = {"scope", "resource", "minimum_validity"};
+  static constexpr auto kKnown = std::to_array<std::string_view>({"scope", "resource", "minimum_validity"});
   RETURN_IF_ERROR(CheckClientId(client_id));
   ASSIGN_OR_RETURN(auto parameters, ParametersOf(query, kKnown));
   v1::GetAccessTokenRequest request;
@@ -88,7 +89,7 @@ Result<v1::GetAccessTokenRequest> ToTokenRequest(std::string client_id, std::str
 }
 
 Result<v1::CreateAssertionRequest> ToAssertionRequest(std::string client_id, std::string_view query) {
-  static constexpr std::string_view kKnown[] = {"audience"};
+  static constexpr auto kKnown = std::to_array<std::string_view>({"audience"});
   RETURN_IF_ERROR(CheckClientId(client_id));
   ASSIGN_OR_RETURN(auto parameters, ParametersOf(query, kKnown));
   v1::CreateAssertionRequest request;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "assertion/bytes.h"
 #include "assertion/utf8.h"
 
 namespace assertion::service {
@@ -95,12 +96,18 @@ grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {
 
 grpc::ByteBuffer SerializeSecret(const google::protobuf::Message& message) {
   const auto size = message.ByteSizeLong();
-  auto octets = std::make_unique<std::uint8_t[]>(size);
-  message.SerializeWithCachedSizesToArray(octets.get());
-  const grpc::Slice slice(octets.release(), size, [](void* sent, std::size_t length) {
-    explicit_bzero(sent, length);
-    std::default_delete<std::uint8_t[]>()(static_cast<std::uint8_t*>(sent));
-  });
+  auto octets = std::make_unique<Bytes>(size);
+  message.SerializeWithCachedSizesToArray(octets->data());
+  auto* const held = octets.release();
+  const grpc::Slice slice(
+      held->data(), size,
+      [](void* sent) {
+        const std::unique_ptr<Bytes> wiped(static_cast<Bytes*>(sent));
+        if (!wiped->empty()) {
+          explicit_bzero(wiped->data(), wiped->size());
+        }
+      },
+      held);
   return {&slice, 1};
 }
 

@@ -63,7 +63,7 @@ describe('own keys', () => {
 
   // Servers on two machines: each has a lock of its own. The first has seen that there is no key, and waits. The first
   // generation of a process is the custody trial's.
-  for (const [which, rule, both] of [['ledger', 'C_GenerateKeyPair hang skip=1', true], ['audit', 'C_GenerateKeyPair hang skip=2', false]]) {
+  for (const [which, rule, both] of [['ledger', 'C_GenerateKeyPair hang skip=2', true], ['audit', 'C_GenerateKeyPair hang skip=3', false]]) {
     it(`two first starts that each make the ${which} key both start again, and make no more`, async () => {
       let first;
       let faults;

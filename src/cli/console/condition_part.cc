@@ -16,9 +16,7 @@ constexpr int kReady = 200;
 constexpr int kNotReady = 503;
 constexpr std::chrono::seconds kProbeLimit{5};
 
-std::string Number(std::optional<double> value) {
-  return value ? std::to_string(static_cast<long long>(std::llround(*value))) : "-";
-}
+std::string Number(std::optional<double> value) { return value ? std::to_string(std::llround(*value)) : "-"; }
 
 std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples) {
   std::set<std::string> hsms;

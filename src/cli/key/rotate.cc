@@ -65,10 +65,10 @@ std::string StagedText(const std::string& server, const v1::Key& next) {
   }
   std::string text;
   for (const auto& kid : staged) {
-    text += "key " + kid +
-            " waits too, from an earlier rotation: it signs when key schedule says so; if it is not wanted: "
-            "assertionctl key revoke --client-id " +
-            next.client_id() + " --kid=" + kid + "\n";
+    text.append("key ").append(kid);
+    text.append(" waits too, from an earlier rotation: it signs when key schedule says so; if it is not wanted: ");
+    text.append("assertionctl key revoke --client-id ").append(next.client_id());
+    text.append(" --kid=").append(kid).append("\n");
   }
   return text;
 }
