@@ -222,8 +222,14 @@ void HttpListener::Loop::AcceptSome() {
 
 Descriptor HttpListener::Loop::AcceptOne(sockaddr_storage& from) {
   socklen_t size = sizeof from;
-  return Descriptor(
+  Descriptor accepted(
       accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (floor_ == 0 || accepted.get() < 0) {
+    return accepted;
+  }
+  // The low ones are for modules that use select(2).
+  Descriptor moved(fcntl(accepted.get(), F_DUPFD_CLOEXEC, floor_));
+  return moved.get() < 0 ? std::move(accepted) : std::move(moved);
 }
 
 void HttpListener::Loop::Pause() {
