@@ -158,20 +158,21 @@ bool HttpPages::IsQuick(const HttpRequest& request) {
 
 // Client ids are told where the metrics tell them too.
 HttpAnswer HttpPages::AnswerStatus() const {
+  static const auto policy = StatusPage::Policy();  // the style never changes
   StatusPage page{.shows_readiness = part_ != Part::kPublications, .shows_publications = part_ != Part::kProbes};
   if (page.shows_readiness) {
     page.reasons = readiness_.reasons();
     page.warnings = readiness_.warnings();
   }
   if (part_ == Part::kAll) {
-    for (const auto& client : hsms_.First()->keys.clients()) {
-      page.client_ids.push_back(client.client_id);
+    for (const auto& [client_id, keys] : *hsms_.First()->keys.Snapshot()) {
+      page.client_ids.push_back(client_id);
     }
   }
   return {.status = kOk,
           .body = page.Html(),
           .headers = {{kContentType, "text/html; charset=utf-8"},
-                      {"Content-Security-Policy", StatusPage::Policy()},
+                      {"Content-Security-Policy", policy},
                       {"Referrer-Policy", "no-referrer"},
                       {"Cache-Control", "no-store"}}};
 }

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AccessTokenService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
+import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
 const OTHER = 'uid:4242';
@@ -19,9 +19,6 @@ describe('access tokens', () => {
   let deployment;
   let standIn;
   let caller;
-  let forms;   // of the requests that the stand-in got
-  let answer;  // [status, body, headers]
-  let held;    // resolves when the stand-in may answer
 
   const refusal = (request) => caller.call('GetAccessToken', request).then(
     ({ scope }) => assert.fail(`a token with scope "${scope}" was handed out`), (error) => error);
@@ -29,18 +26,8 @@ describe('access tokens', () => {
     .map((line) => JSON.parse(line)).filter((line) => line.event === event);
 
   before(async () => {
-    standIn = http.createServer((request, response) => {
-      const chunks = [];
-      request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
-        forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
-        standIn.emit('form');
-        await held;
-        const [status, body, headers] = answer;
-        response.writeHead(status, headers).end(JSON.stringify(body));
-      });
-    }).listen(0, '127.0.0.1');
-    await once(standIn, 'listening');
-    const endpoint = `http://127.0.0.1:${standIn.address().port}/token`;
+    standIn = await TokenEndpoint.start();
+    const endpoint = standIn.url;
     provider = await OpenIdProvider.start();
     const client = (client_id, tokens) => ({ client_id, audiences: [endpoint], callers: [ME, OTHER],
       tokens: { token_endpoint: endpoint, ...tokens } });
@@ -64,9 +51,7 @@ describe('access tokens', () => {
   });
 
   beforeEach(() => {
-    forms = [];
-    held = undefined;
-    answer = [200, { access_token: 'stand-in-token', token_type: 'Bearer', expires_in: 300, refresh_token: 'r' }];
+    standIn.reset({ access_token: 'stand-in-token', token_type: 'Bearer', expires_in: 300, refresh_token: 'r' });
   });
 
   it('come from a real provider, and the audit log has their digests alone', async () => {
@@ -84,17 +69,17 @@ describe('access tokens', () => {
 
   it('1,000 callers at once, cold, are one token request', async () => {
     let release;
-    held = new Promise((resolve) => { release = resolve; });
+    standIn.held = new Promise((resolve) => { release = resolve; });
     const callers = Array.from({ length: 20 }, () => new Caller(AccessTokenService, deployment.socket));
     const calls = callers.flatMap((one) => Array.from({ length: 50 }, () => one.call('GetAccessToken', { client_id: 'many' })));
     const others = Promise.all(calls);
-    while (forms.length === 0) await once(standIn, 'form');
+    while (standIn.forms.length === 0) await once(standIn, 'form');
     release();
     const tokens = new Set((await others).map(({ access_token }) => access_token));
     for (const one of callers) one.close();
     assert.deepEqual([...tokens], ['stand-in-token']);
-    assert.equal(forms.length, 1);
-    assert.equal(forms[0].get('grant_type'), 'client_credentials');
+    assert.equal(standIn.forms.length, 1);
+    assert.equal(standIn.forms[0].get('grant_type'), 'client_credentials');
   });
 
   it('without the scope nothing is asked', async () => {
@@ -103,24 +88,24 @@ describe('access tokens', () => {
       assert.equal(code, grpc.status.PERMISSION_DENIED, details);
     }
     assert.equal((await refusal({ client_id: 'without' })).code, grpc.status.FAILED_PRECONDITION);
-    assert.equal(forms.length, 0);
+    assert.equal(standIn.forms.length, 0);
     await caller.call('GetAccessToken', { client_id: 'scoped', resource: 'https://api.example.com/' });
-    assert.deepEqual([forms[0].get('scope'), forms[0].get('resource')], ['read write', 'https://api.example.com/']);
+    assert.deepEqual([standIn.forms[0].get('scope'), standIn.forms[0].get('resource')], ['read write', 'https://api.example.com/']);
     await caller.call('GetAccessToken', { client_id: 'scoped', scope: 'write read', resource: 'https://api.example.com/' });
-    assert.equal(forms.length, 1, 'the order of scopes matters');
+    assert.equal(standIn.forms.length, 1, 'the order of scopes matters');
   });
 
   it('a failing server is left alone, and callers are told until when', async () => {
-    answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
+    standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
     const first = await refusal({ client_id: 'failing' });
     assert.equal(first.code, grpc.status.UNAVAILABLE, first.details);
     assert.match(first.metadata.get('grpc-status-details-bin')[0].toString('latin1'), /google\.rpc\.RetryInfo/);
     assert.equal((await refusal({ client_id: 'failing' })).code, grpc.status.UNAVAILABLE);
-    assert.equal(forms.length, 1);
-    answer = [429, {}, { 'Retry-After': new Date(Date.now() + 2e6).toUTCString() }];
+    assert.equal(standIn.forms.length, 1);
+    standIn.answer = [429, {}, { 'Retry-After': new Date(Date.now() + 2e6).toUTCString() }];
     assert.equal((await refusal({ client_id: 'limited' })).code, grpc.status.RESOURCE_EXHAUSTED);
     assert.equal((await refusal({ client_id: 'limited' })).code, grpc.status.RESOURCE_EXHAUSTED);
-    assert.equal(forms.length, 2);
+    assert.equal(standIn.forms.length, 2);
     const log = readFileSync(deployment.log, 'utf8');
     assert.equal(log.match(/'failing' cannot be bought/g).length, 1);
   });

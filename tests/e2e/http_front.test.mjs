@@ -9,6 +9,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { Deployment } from './deployment.mjs';
 import { Deadline, run } from './process.mjs';
+import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
 const OTHER = 60001;  // not nobody, who is refused
@@ -19,23 +20,10 @@ describe('the HTTP front', () => {
   let socket;
   let standIn;
   let endpoint;
-  let forms;   // of the token requests that the stand-in got
-  let answer;  // [status, body, headers]
-  let held;    // resolves when the stand-in may answer
 
   before(async () => {
-    standIn = http.createServer((request, response) => {
-      const chunks = [];
-      request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
-        forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
-        standIn.emit('form');
-        const [status, body, headers] = answer;
-        await held;
-        response.writeHead(status, headers).end(JSON.stringify(body));
-      });
-    }).listen(0, '127.0.0.1');
-    await once(standIn, 'listening');
-    endpoint = `http://127.0.0.1:${standIn.address().port}/token`;
+    standIn = await TokenEndpoint.start();
+    endpoint = standIn.url;
     const client = (client_id, tokens = {}) => ({ client_id, audiences: [endpoint], callers: [ME, 'uid:4242'],
       tokens: { token_endpoint: endpoint, ...tokens } });
     deployment = await Deployment.start([
@@ -58,9 +46,7 @@ describe('the HTTP front', () => {
   });
 
   beforeEach(() => {
-    forms = [];
-    held = undefined;
-    answer = [200, { access_token: 'stand-in "token\\', token_type: 'Bearer', expires_in: 300 }];
+    standIn.reset({ access_token: 'stand-in "token\\', token_type: 'Bearer', expires_in: 300 });
   });
 
   // Resolves to { status, headers, body } of one request.
@@ -94,7 +80,7 @@ describe('the HTTP front', () => {
     const again = await ask('/clients/orders/token?scope=read+write');
     assert.deepEqual([again.status, again.headers['cache-control'], again.headers['content-type']],
       [200, 'no-store', 'application/json']);
-    assert.equal(forms.length, 1, 'bought twice');
+    assert.equal(standIn.forms.length, 1, 'bought twice');
     assert.deepEqual(auditLines('GetAccessToken').map((line) => [line.caller, line.outcome]), [[ME, 'OK'], [ME, 'OK']]);
     assert.equal(statSync(socket).mode & 0o777, 0o660);
   });
@@ -129,7 +115,7 @@ describe('the HTTP front', () => {
       assert.deepEqual([answered.status, answered.body.error], [status, error], `${target}: ${JSON.stringify(answered.body)}`);
       assert.ok(answered.body.error_description, target);
     }
-    assert.equal(forms.length, 0);
+    assert.equal(standIn.forms.length, 0);
     const { stdout } = await curl('/clients/orders/token', OTHER);
     assert.match(stdout, /"unauthorized_client".*uid:60001.*\n403$/s, stdout);
   });
@@ -140,23 +126,23 @@ describe('the HTTP front', () => {
       assert.deepEqual([status, headers.allow], [405, 'GET'], method);
     }
     assert.equal((await ask('/clients/orders/token', { body: 'x', headers: { 'Content-Length': 1 } })).status, 400);
-    assert.equal(forms.length, 0);
+    assert.equal(standIn.forms.length, 0);
   });
 
   it('tells when to come again', async () => {
-    answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
+    standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
     const failed = await ask('/clients/failing/token');
     assert.deepEqual([failed.status, failed.body.error], [503, 'temporarily_unavailable']);
     assert.ok(Number(failed.headers['retry-after']) > 1000, failed.headers['retry-after']);
-    answer = [429, {}, { 'Retry-After': '100' }];
+    standIn.answer = [429, {}, { 'Retry-After': '100' }];
     const limited = await ask('/clients/limited/token');
     assert.deepEqual([limited.status, limited.body.error], [429, 'temporarily_unavailable']);
-    assert.equal(forms.length, 2);
+    assert.equal(standIn.forms.length, 2);
   });
 
   it('waits for a purchase without holding others up, and lets go of who has left', async () => {
     let release;
-    held = new Promise((resolve) => { release = resolve; });
+    standIn.held = new Promise((resolve) => { release = resolve; });
     const bought = once(standIn, 'form');
     const waiting = Array.from({ length: 10 }, () => ask('/clients/slow/token'));
     await bought;
@@ -168,7 +154,7 @@ describe('the HTTP front', () => {
     release();
     const answers = await new Deadline(30, 'all who waited').limit(Promise.all(waiting));
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
-    assert.equal(forms.length, 1);
+    assert.equal(standIn.forms.length, 1);
   });
 
   it('one user cannot hold all connections, nor a slow head one for long', async () => {

@@ -1,0 +1,34 @@
+// A token endpoint that answers what the test says, when it says so, and keeps the forms that it got.
+import { EventEmitter, once } from 'node:events';
+import http from 'node:http';
+
+export class TokenEndpoint extends EventEmitter {
+  forms;   // of the token requests since reset()
+  answer;  // [status, body, headers]
+  held;    // resolves when it may answer
+
+  static async start() {
+    const made = new TokenEndpoint();
+    made.server = http.createServer((request, response) => {
+      const chunks = [];
+      request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
+        made.forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
+        made.emit('form');
+        await made.held;
+        const [status, body, headers] = made.answer;
+        response.writeHead(status, headers).end(JSON.stringify(body));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(made.server, 'listening');
+    made.url = `http://127.0.0.1:${made.server.address().port}/token`;
+    return made;
+  }
+
+  reset(token) {
+    this.forms = [];
+    this.held = undefined;
+    this.answer = [200, token];
+  }
+
+  close() { this.server.close(); }
+}
