@@ -91,7 +91,7 @@ def speed(paths):
     one = next(iter(rows.values()))
     lines = [SPEED, '',
              'RS256 with RSA-2048, audit log on. *loop*: C_SignInit and C_Sign on the same token in the same run, the best of 1, 2 '
-             'and 4 sessions.', f'*unary*: 16 calls in flight; *stream*: 64. Medians of {one["rounds"]} turns of '
+             'and 4 sessions (of the TPM: of 1).', f'*unary*: 16 calls in flight; *stream*: 64. Medians of {one["rounds"]} turns of '
              f'{one["seconds"]:g} s each on {one["cores"]} cores. `tests/bench/tokens.sh --page` writes this table.', '',
              '| token | loop | sessions | unary | stream | stream / loop |', '| --- | ---: | ---: | ---: | ---: | ---: |']
     for name, measured in rows.items():

@@ -51,7 +51,9 @@ write_token_config() {   # NAME
 }
 
 measure() {   # NAME
-  local folder=$work/$1 status=0
+  local folder=$work/$1 status=0 sessions=1,2,4
+  # In tpm2-pkcs11 a search sometimes ends for another session's sake (C_FindObjects: CKR_OPERATION_NOT_INITIALIZED).
+  [ "$1" != tpm ] || sessions=1
   mkdir -m 700 "$folder" "$folder/state"
   token=$1
   "$root/tests/tokens/$1.sh" start "$folder/token" || status=$?
@@ -64,7 +66,7 @@ measure() {   # NAME
   "$bin/assertionctl" --server "unix:$folder/s" key generate --client-id orders >"$folder/key.log" ||
     { cat "$folder/log" >&2; exit 1; }
   "$folder/token/run" "$bin/signing_bench" --config "$folder/assertiond.json" --client-id orders --rounds "$rounds" \
-    --seconds "$seconds" --raw 1,2,4 --unary 16 --stream 64 --latency-for 0 --json "$work/$1.speed.json" >"$folder/bench.log"
+    --seconds "$seconds" --raw "$sessions" --unary 16 --stream 64 --latency-for 0 --json "$work/$1.speed.json" >"$folder/bench.log"
   stop_server
   stop_token
 }
