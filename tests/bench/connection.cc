@@ -35,9 +35,11 @@ std::string ReadFile(const std::string& path) {
 }  // namespace
 
 std::unique_ptr<Stub> ConnectLocally(const std::string& listen) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all channels to one address share a connection
   return std::make_unique<Stub>(
-      grpc::CreateChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
-                          grpc::experimental::LocalCredentials(UDS)));
+      grpc::CreateCustomChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
+                                grpc::experimental::LocalCredentials(UDS), arguments));
 }
 
 std::unique_ptr<Stub> ConnectByTls(const std::string& address, const std::string& folder) {

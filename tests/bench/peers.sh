@@ -132,4 +132,16 @@ network 5 16
 network 1 32
 network 40 64
 
+echo 'peers: calls that wait, of gRPC alone and of assertiond'
+"$bin/bare_server" "unix:$work/bare.sock" >"$work/bare.log" 2>&1 </dev/null &
+beside+=($!)
+await $! "$work/bare.log" serving
+"$bin/waiting_bench" --listen "unix:$work/bare.sock" --client-id 4000 --server $!   # microseconds for each
+end_beside
+: >"$work/faults"
+start_server   # with the last network's 64 sessions
+echo 'C_Sign take=100' >"$work/faults.new"; mv "$work/faults.new" "$work/faults"
+"$bin/waiting_bench" --listen "unix:$work/assertiond.sock" --client-id rs256 --server "$server"
+stop_server
+
 "$root/tests/bench/peers.py" "$parts" ${json:+"$json"}

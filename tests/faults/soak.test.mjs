@@ -1,5 +1,6 @@
 // Long at work, with a fault every few seconds: nothing that is promised breaks, and nothing piles up. The module is
-// SoftHSM2 behind tests/faulty_hsm. E2E_SEED repeats a run's faults, E2E_SECONDS says how long it takes.
+// SoftHSM2 behind tests/faulty_hsm. E2E_SEED repeats a run's faults, E2E_SECONDS says how long it takes, E2E_SHARE how much
+// of what the service can do is asked of it.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -17,7 +18,7 @@ import { Table } from './table.mjs';
 const CLIENTS = ['orders', 'billing'];
 const SECONDS = Number(process.env.E2E_SECONDS ?? (process.env.E2E_LONG ? 600 : 20));
 const SEED = Number(process.env.E2E_SEED ?? randomInt(2 ** 32));
-const SHARE = 0.7;        // of the capacity
+const SHARE = Number(process.env.E2E_SHARE ?? 0.7);  // of the capacity
 const CALL = 2;           // a call's deadline, in seconds
 const MEASURED = 3000;    // milliseconds of each measurement
 const GROWTH = 0.02;
