@@ -96,6 +96,7 @@ class HttpListener::Loop final : public HttpConnection::Loop {
   asio::io_context& context() override { return *context_; }
   const HttpPages* pages() const override { return pages_ ? &*pages_ : nullptr; }
   std::function<void()> Handle(Visitors::Number number, const HttpRequest& request) override;
+  bool Charge(std::optional<uid_t> user) override { return !user || local_.charge(*user); }
   void End(Visitors::Number number) override;
   void Recycle(Descriptor socket) override;
   void WaitForWorker(Visitors::Number number) override;
