@@ -262,6 +262,7 @@ void HttpConnection::Send() {
 
 void HttpConnection::Finish() {
   wire_.CloseWriting();
+  loop_.NoteAnswered(number_);
   EndAfter(kHttpFarewellLimit);
   AwaitClose();
 }

@@ -47,6 +47,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     // The connection is about to work for the user. False: it must end instead.
     virtual bool Charge(std::optional<uid_t> user) = 0;
 
+    // The answer has left, and the connection waits for its peer to close.
+    virtual void NoteAnswered(Visitors::Number number) = 0;
+
     // Forgets the connection and calls its End.
     virtual void End(Visitors::Number number) = 0;
 

@@ -64,6 +64,7 @@ Status HttpFront::Start(const ConnectionLimits& limits) {
                                   .socket = socket_->descriptor(),
                                   .limits = {.total = total, .per_source = std::max<std::size_t>(1, total / 2)},
                                   .user = [this](int fd) { return LetIn(fd); },
+                                  .listed = [this](uid_t user) { return strangers_->IsListed(user); },
                                   .charge = [this](uid_t user) { return strangers_->Charge(user, Steady::now()); },
                                   .handler = [this](const HttpRequest& request,
                                                     HttpReply reply) { return Answer(request, std::move(reply)); }}));
