@@ -58,6 +58,22 @@ std::string SourceOf(const sockaddr_storage& address) {
   return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? octets.substr(kBeforeV4) : octets.substr(0, kPrefix);
 }
 
+// An answer whose body may be a secret. It is wiped wherever the answer ends, also in a loop that runs no more.
+class WipedAnswer {
+ public:
+  explicit WipedAnswer(HttpAnswer answer) : answer_(std::move(answer)) {}
+  WipedAnswer(WipedAnswer&&) = default;
+  WipedAnswer& operator=(WipedAnswer&&) = delete;
+  WipedAnswer(const WipedAnswer&) = delete;
+  WipedAnswer& operator=(const WipedAnswer&) = delete;
+  ~WipedAnswer() { WipeOctets(answer_.body); }
+
+  HttpAnswer Take() { return std::move(answer_); }
+
+ private:
+  HttpAnswer answer_;
+};
+
 std::size_t DescriptorLimit() {
   rlimit limit{};
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 0;
@@ -317,11 +333,9 @@ void HttpListener::Loop::GiveWork() {
 std::function<void()> HttpListener::Loop::Handle(Visitors::Number number, const HttpRequest& request) {
   visitors_.SetAnswering(number, true);
   return local_.handler(request, [this, context = context_, number](HttpAnswer answer) mutable {
-    asio::post(*context, [this, number, answer = std::move(answer)]() mutable {
+    asio::post(*context, [this, number, answer = WipedAnswer(std::move(answer))]() mutable {
       if (const auto found = connections_.find(number); found != connections_.end()) {
-        found->second->Take(std::move(answer));
-      } else {
-        WipeOctets(answer.body);
+        found->second->Take(answer.Take());
       }
     });
   });
