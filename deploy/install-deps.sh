@@ -51,7 +51,8 @@ for set in "$@"; do
       # "libc6 (>= 2.36), a | b": of alternatives the first
       depends=$(dpkg-deb -f "$set" Depends) || exit 1
       while IFS= read -r one; do
-        wanted+=("$(sed -E 's/\|.*//; s/\(.*//; s/:any//; s/ //g' <<<"$one")")
+        name=$(sed -E 's/\|.*//; s/\(.*//; s/:any//; s/ //g' <<<"$one")
+        [ -z "$name" ] || wanted+=("$name")   # no Depends at all, or a comma at its end
       done < <(tr ',' '\n' <<<"$depends")
       wanted+=(softhsm2 openssl) ;;
     *) usage >&2; exit 2 ;;

@@ -148,9 +148,17 @@ void HttpConnection::Await(Wire::State state, Next next) {
   watch_.async_wait(state == Wire::State::kWaitsToRead ? watch_.wait_read : watch_.wait_write,
                     [self = shared_from_this(), next](error_code error) {
                       if (!error && !self->ended_) {
-                        (*self.*next)();
+                        self->Continue(next);
                       }
                     });
+}
+
+void HttpConnection::Continue(Next next) {
+  if (loop_.Charge(request_.user)) {
+    (this->*next)();
+  } else {
+    loop_.End(number_);
+  }
 }
 
 void HttpConnection::Receive() {
@@ -197,7 +205,7 @@ void HttpConnection::HandleRequest() {
   request_.has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0;
   request_.traceparent = Text(header["traceparent"]);
   if (loop_.pages() == nullptr) {
-    GiveToHandler();
+    Continue(&HttpConnection::GiveToHandler);
   } else if (HttpPages::IsQuick(request_)) {
     MakeAnswer();
     Send();
@@ -254,6 +262,7 @@ void HttpConnection::Send() {
 
 void HttpConnection::Finish() {
   wire_.CloseWriting();
+  loop_.NoteAnswered(number_);
   EndAfter(kHttpFarewellLimit);
   AwaitClose();
 }

@@ -44,6 +44,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     // nobody waits for it.
     virtual std::function<void()> Handle(Visitors::Number number, const HttpRequest& request) = 0;
 
+    // The connection is about to work for the user. False: it must end instead.
+    virtual bool Charge(std::optional<uid_t> user) = 0;
+
+    // The answer has left, and the connection waits for its peer to close.
+    virtual void NoteAnswered(Visitors::Number number) = 0;
+
     // Forgets the connection and calls its End.
     virtual void End(Visitors::Number number) = 0;
 
@@ -80,6 +86,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  private:
   using Next = void (HttpConnection::*)();
 
+  void Continue(Next next);
   bool HasShakenHands() const { return wire_.plain() || handshake_.state == Wire::State::kDone; }
   void Close();
   void Await(Wire::State state, Next next);

@@ -58,6 +58,22 @@ std::string SourceOf(const sockaddr_storage& address) {
   return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? octets.substr(kBeforeV4) : octets.substr(0, kPrefix);
 }
 
+// An answer whose body may be a secret. It is wiped wherever the answer ends, also in a loop that runs no more.
+class WipedAnswer {
+ public:
+  explicit WipedAnswer(HttpAnswer answer) : answer_(std::move(answer)) {}
+  WipedAnswer(WipedAnswer&&) = default;
+  WipedAnswer& operator=(WipedAnswer&&) = delete;
+  WipedAnswer(const WipedAnswer&) = delete;
+  WipedAnswer& operator=(const WipedAnswer&) = delete;
+  ~WipedAnswer() { WipeOctets(answer_.body); }
+
+  HttpAnswer Take() { return std::move(answer_); }
+
+ private:
+  HttpAnswer answer_;
+};
+
 std::size_t DescriptorLimit() {
   rlimit limit{};
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 0;
@@ -96,6 +112,8 @@ class HttpListener::Loop final : public HttpConnection::Loop {
   asio::io_context& context() override { return *context_; }
   const HttpPages* pages() const override { return pages_ ? &*pages_ : nullptr; }
   std::function<void()> Handle(Visitors::Number number, const HttpRequest& request) override;
+  bool Charge(std::optional<uid_t> user) override { return !user || local_.charge(*user); }
+  void NoteAnswered(Visitors::Number number) override { visitors_.SetAnswering(number, false); }
   void End(Visitors::Number number) override;
   void Recycle(Descriptor socket) override;
   void WaitForWorker(Visitors::Number number) override;
@@ -251,17 +269,21 @@ void HttpListener::Loop::Begin(Descriptor socket, const sockaddr_storage& from) 
       return;
     }
   }
-  const auto added = visitors_.Add(user ? std::to_string(*user) : SourceOf(from));
+  const auto added = visitors_.Add(user ? std::to_string(*user) : SourceOf(from), user && local_.listed(*user));
   if (added.replaced) {
     End(*added.replaced);
   }
+  if (!added.number) {
+    return;
+  }
+  const auto number = *added.number;
   try {
     auto wire = options_.tls ? Wire(std::move(socket), options_.tls()) : Wire(std::move(socket));
-    const auto connection = std::make_shared<HttpConnection>(*this, added.number, std::move(wire), user);
-    connections_.emplace(added.number, connection);
+    const auto connection = std::make_shared<HttpConnection>(*this, number, std::move(wire), user);
+    connections_.emplace(number, connection);
     connection->Begin();
   } catch (const std::exception&) {  // there is no memory to watch it
-    End(added.number);
+    End(number);
   }
 }
 
@@ -309,12 +331,11 @@ void HttpListener::Loop::GiveWork() {
 
 // The handler may answer on any thread, when the connection or the loop has ended.
 std::function<void()> HttpListener::Loop::Handle(Visitors::Number number, const HttpRequest& request) {
+  visitors_.SetAnswering(number, true);
   return local_.handler(request, [this, context = context_, number](HttpAnswer answer) mutable {
-    asio::post(*context, [this, number, answer = std::move(answer)]() mutable {
+    asio::post(*context, [this, number, answer = WipedAnswer(std::move(answer))]() mutable {
       if (const auto found = connections_.find(number); found != connections_.end()) {
-        found->second->Take(std::move(answer));
-      } else {
-        WipeOctets(answer.body);
+        found->second->Take(answer.Take());
       }
     });
   });

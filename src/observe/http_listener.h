@@ -38,6 +38,8 @@ class HttpListener {
     int socket = -1;    // bound, not blocking, and open as long as the listener lives
     Visitors::Limits limits = {};
     std::function<std::optional<uid_t>(int fd)> user;  // of a connection's peer; none: the connection is closed
+    std::function<bool(uid_t user)> listed;            // whether the configuration lists the user: see Visitors
+    std::function<bool(uid_t user)> charge;            // at each piece of work for the user; false: the connection ends
     HttpHandler handler;
   };
 

@@ -3,27 +3,32 @@
 #include <algorithm>
 
 namespace assertion {
+namespace {
 
-Visitors::Added Visitors::Add(const std::string& source) {
-  const auto own = sources_.find(source);
-  const std::size_t held = own == sources_.end() ? 0 : own->second;
+constexpr int kNever = 3;      // the rank of a listed visitor that is being answered
+constexpr int kStrangers = 2;  // visitors of sources in no list have lower ranks
+
+}  // namespace
+
+Visitors::Added Visitors::Add(const std::string& source, bool listed) {
   std::optional<Number> replaced;
-  if (held >= limits_.per_source) {
-    replaced = OldestOf(source);
-  } else if (visitors_.size() >= limits_.total) {
-    std::size_t most = 0;
-    for (const auto& [name, count] : sources_) {
-      most = std::max(most, count);
+  const bool too_many = CountOf(source) >= limits_.per_source;
+  if (too_many || visitors_.size() >= limits_.total) {
+    replaced = too_many ? ReplaceableOf(source) : ReplaceableFor(source, listed);
+    if (!replaced) {
+      return {.number = std::nullopt, .replaced = std::nullopt};
     }
-    const auto is_greedy = [&](const auto& each) { return sources_.at(each.second) == most; };
-    replaced = most > held ? std::ranges::find_if(visitors_, is_greedy)->first : OldestOf(source);
-  }
-  if (replaced) {
     Remove(*replaced);
   }
-  visitors_.emplace(++last_, source);
+  visitors_.emplace(++last_, Visitor{.source = source, .listed = listed});
   ++sources_[source];
   return {.number = last_, .replaced = replaced};
+}
+
+void Visitors::SetAnswering(Number number, bool answering) {
+  if (const auto found = visitors_.find(number); found != visitors_.end()) {
+    found->second.answering = answering;
+  }
 }
 
 void Visitors::Remove(Number number) {
@@ -31,14 +36,49 @@ void Visitors::Remove(Number number) {
   if (found == visitors_.end()) {
     return;
   }
-  if (const auto source = sources_.find(found->second); --source->second == 0) {
+  if (const auto source = sources_.find(found->second.source); --source->second == 0) {
     sources_.erase(source);
   }
   visitors_.erase(found);
 }
 
-Visitors::Number Visitors::OldestOf(const std::string& source) const {
-  return std::ranges::find(visitors_, source, [](const auto& each) { return each.second; })->first;
+std::size_t Visitors::CountOf(const std::string& source) const {
+  const auto found = sources_.find(source);
+  return found == sources_.end() ? 0 : found->second;
+}
+
+std::optional<Visitors::Number> Visitors::ReplaceableOf(const std::string& source) const {
+  std::optional<Number> chosen;
+  int lowest = kNever;
+  for (const auto& [number, visitor] : visitors_) {
+    if (visitor.source == source && visitor.rank() < lowest) {
+      chosen = number;
+      lowest = visitor.rank();
+    }
+  }
+  return chosen;
+}
+
+std::optional<Visitors::Number> Visitors::ReplaceableFor(const std::string& newcomer, bool listed) const {
+  const int bound = listed ? kNever : kStrangers;
+  int lowest = bound;
+  for (const auto& [number, visitor] : visitors_) {
+    lowest = std::min(lowest, visitor.rank());
+  }
+  if (lowest == bound) {
+    return std::nullopt;
+  }
+  std::optional<Number> chosen;
+  std::size_t most = 0;
+  for (const auto& [number, visitor] : visitors_) {
+    if (const auto count = CountOf(visitor.source); visitor.rank() == lowest && count > most) {
+      chosen = number;
+      most = count;
+    }
+  }
+  // A listed newcomer takes a stranger's place, however many it has itself.
+  const bool fair = most > CountOf(newcomer) || (listed && lowest < kStrangers);
+  return fair ? chosen : ReplaceableOf(newcomer);
 }
 
 }  // namespace assertion

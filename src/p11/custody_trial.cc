@@ -70,7 +70,7 @@ class Trial {
   Status Clean() {
     Status all;
     for (const auto object : made_) {
-      if (auto destroyed = session_.Destroy(object); !destroyed) {
+      if (auto destroyed = pair_.DestroyMade(session_, object); !destroyed) {
         all = std::move(destroyed);
       }
     }
@@ -319,7 +319,8 @@ class Trial {
     const CK_KEY_TYPE type = CKK_GENERIC_SECRET;
     const CK_ULONG octets = 16;
     std::array attributes = {Attribute(CKA_CLASS, object_class), Attribute(CKA_KEY_TYPE, type),
-                             Attribute(CKA_TOKEN, kFalse), Attribute(CKA_VALUE_LEN, octets)};
+                             Attribute(CKA_TOKEN, kFalse), Attribute(CKA_LABEL, AsBytes(kTrialKeyLabel)),
+                             Attribute(CKA_VALUE_LEN, octets)};
     CK_ECDH1_DERIVE_PARAMS parameters{.kdf = CKD_NULL,
                                       .ulSharedDataLen = 0,
                                       .pSharedData = nullptr,

@@ -79,4 +79,20 @@ Status ThrowAwayPair::Check(Session& session) const {
 
 Status ThrowAwayPair::Destroy(Session& session) const { return DestroyOwn(session, id); }
 
+Status ThrowAwayPair::DestroyMade(Session& session, CK_OBJECT_HANDLE made) const {
+  const auto label = ReadText(session, made, CKA_LABEL);
+  if (!label) {
+    return label.error().code == Code::kNotFound ? Status() : std::unexpected(label.error());
+  }
+  if (*label != kTrialKeyLabel) {
+    return {};  // the trial's object has gone, and a client's key may have its handle
+  }
+  // Every object of a trial is a session object. Another trial's pair has the same label, and is on the token.
+  ASSIGN_OR_RETURN(const auto on_token, ReadFlag(session, made, CKA_TOKEN));
+  ASSIGN_OR_RETURN(const bool own, on_token == false ? Result<bool>(true) : IsOwn(session, made, id));
+  return own ? session.Destroy(made)
+             : Fail(Code::kKeyAmbiguous, "an object of the trial shows as one on the token, so it is not destroyed",
+                    "CKA_TOKEN is not false of an object with the label " + std::string(kTrialKeyLabel));
+}
+
 }  // namespace assertion::p11

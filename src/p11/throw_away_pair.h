@@ -26,6 +26,10 @@ struct ThrowAwayPair {
 
   // Destroys what shows the pair's CKA_ID and label.
   Status Destroy(Session& session) const;
+
+  // Destroys an object that a trial of the pair made. Does nothing if the token shows another object under its handle.
+  // An error also if the object turned out to be a token object that is not the pair's.
+  Status DestroyMade(Session& session, CK_OBJECT_HANDLE made) const;
 };
 
 }  // namespace assertion::p11

@@ -255,7 +255,7 @@ Result<TriedUnwrap> TryUnwrap(Session& session, const Algorithm& algorithm, cons
   const auto ran = trial.Run();
   if (!ran) {
     for (const auto made : trial.tried().made) {
-      static_cast<void>(session.Destroy(made));  // session objects: they end with the session in any case
+      static_cast<void>(pair.DestroyMade(session, made));  // session objects: they end with the session in any case
     }
     return std::unexpected(ran.error());
   }

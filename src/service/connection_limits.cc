@@ -34,4 +34,11 @@ std::size_t FittingConnections(const ConnectionLimits& limits) {
   return std::min(limits.total, std::max<std::size_t>(1, room));
 }
 
+Rate RateOfStrangers(std::size_t per_peer) {
+  constexpr std::int64_t kBursts = 4;
+  constexpr std::int64_t kMost = 1'000'000;
+  const auto each = static_cast<std::int64_t>(per_peer);
+  return {.per_second = each, .burst = std::min(kMost, kBursts * each)};
+}
+
 }  // namespace assertion::service

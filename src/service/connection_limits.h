@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "assertion/rate.h"
+
 namespace assertion::service {
 
 // How many connections there may be.
@@ -24,5 +26,8 @@ int LowestConnectionDescriptor(const ConnectionLimits& limits);
 
 // How many of `total` connections the process's limit of descriptors leaves room for; at least 1.
 std::size_t FittingConnections(const ConnectionLimits& limits);
+
+// New connections of a source that the configuration does not list.
+Rate RateOfStrangers(std::size_t per_peer);
 
 }  // namespace assertion::service

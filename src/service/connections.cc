@@ -24,14 +24,6 @@ constexpr milliseconds kRecheck{10};          // leftovers and turns are checked
 constexpr int kMostAccepted = 256;            // then events of existing connections are handled again
 constexpr milliseconds kPause{100};           // without accepting, when there are no descriptors
 
-// Limits new connections of a source that the configuration does not list.
-Rate RateOfNew(std::size_t per_peer) {
-  constexpr std::int64_t kBursts = 4;
-  constexpr std::int64_t kMost = 1'000'000;
-  const auto each = static_cast<std::int64_t>(per_peer);
-  return {.per_second = each, .burst = std::min(kMost, kBursts * each)};
-}
-
 void CloseDescriptor(int& fd) {
   if (fd >= 0) {
     close(std::exchange(fd, -1));
@@ -53,7 +45,7 @@ Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
               .handshakes = limits.handshakes},
       acceptor_(std::move(acceptor)),
       floor_(LowestConnectionDescriptor(limits)),
-      coming_(RateOfNew(limits.per_peer)),
+      coming_(RateOfStrangers(limits.per_peer)),
       turns_(limits.handshakes) {}
 
 Connections::~Connections() { Stop(); }

@@ -16,24 +16,36 @@
 namespace assertion::service {
 namespace {
 
+using Steady = std::chrono::steady_clock;
 using MakeAnswer = HttpAnswer (*)(const Result<grpc::ByteBuffer>& outcome, Time now);
 
 // `open`: held until the call has ended.
 TranslatedCall CallOf(const HttpRequest& request, MakeAnswer make, HttpReply reply, std::shared_ptr<void> open) {
   return {.caller = request.user ? LocalCaller(*request.user)
                                  : Fail(Code::kUnauthenticated, "the peer is not known: call over the Unix socket"),
-          .deadline = std::chrono::steady_clock::now() + kLongestWait,
+          .deadline = Steady::now() + kLongestWait,
           .trace_id = TraceIdIn(request.traceparent),
           .release = [make, reply = std::move(reply), open = std::move(open)](
                          Result<grpc::ByteBuffer> outcome) mutable { reply(make(outcome, SystemTime())); }};
 }
 
+HttpAnswer RefusedAnswer(const Result<grpc::ByteBuffer>& outcome, Time /*now*/) { return ErrorAnswer(outcome.error()); }
+
+HttpAnswer RefusedMethodAnswer(const Result<grpc::ByteBuffer>& outcome, Time /*now*/) {
+  constexpr int kMethodNotAllowed = 405;
+  auto answer = ErrorAnswer(outcome.error());
+  if (outcome.error().code == Code::kInvalidArgument) {  // not: the caller is unknown, or refused too often
+    answer.status = kMethodNotAllowed;
+    answer.headers.emplace_back("Allow", "GET");
+  }
+  return answer;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<HttpFront>> HttpFront::Bind(const FrontAddress& address, const AssertionService& assertions,
-                                                   const AccessTokenService& access_tokens) {
+Result<std::unique_ptr<HttpFront>> HttpFront::Bind(const FrontAddress& address, Services services) {
   ASSIGN_OR_RETURN(auto socket, LocalSocket::Bind(address.socket_path, address.socket_group));
-  return std::unique_ptr<HttpFront>(new HttpFront(std::move(socket), assertions, access_tokens));
+  return std::unique_ptr<HttpFront>(new HttpFront(std::move(socket), services));
 }
 
 HttpFront::~HttpFront() {
@@ -42,17 +54,26 @@ HttpFront::~HttpFront() {
   calls_.ended.wait(lock, [this]() REQUIRES(calls_.mutex) { return calls_.open == 0; });
 }
 
-Status HttpFront::Start(std::size_t connections) {
-  ASSIGN_OR_RETURN(listener_,
-                   HttpListener::Start(HttpListener::Local{
-                       .field = "token_listen",
-                       .socket = socket_->descriptor(),
-                       .limits = {.total = connections, .per_source = std::max<std::size_t>(1, connections / 2)},
-                       .user = PeerUser,
-                       .handler = [this](const HttpRequest& request, HttpReply reply) {
-                         return Answer(request, std::move(reply));
-                       }}));
+Status HttpFront::Start(const ConnectionLimits& limits) {
+  strangers_.emplace(limits.per_peer, [this](const std::string& peer) {
+    return services_.policy.load()->Admit(Caller::Authenticated({peer})).has_value();
+  });
+  const auto total = FittingConnections(limits);
+  ASSIGN_OR_RETURN(listener_, HttpListener::Start(HttpListener::Local{
+                                  .field = "token_listen",
+                                  .socket = socket_->descriptor(),
+                                  .limits = {.total = total, .per_source = std::max<std::size_t>(1, total / 2)},
+                                  .user = [this](int fd) { return LetIn(fd); },
+                                  .listed = [this](uid_t user) { return strangers_->IsListed(user); },
+                                  .charge = [this](uid_t user) { return strangers_->Charge(user, Steady::now()); },
+                                  .handler = [this](const HttpRequest& request,
+                                                    HttpReply reply) { return Answer(request, std::move(reply)); }}));
   return {};
+}
+
+std::optional<uid_t> HttpFront::LetIn(int fd) {
+  const auto user = PeerUser(fd);
+  return user && strangers_->LetIn(*user, Steady::now()) ? user : std::nullopt;
 }
 
 void HttpFront::StopListening(std::chrono::milliseconds grace) {
@@ -72,34 +93,36 @@ std::shared_ptr<void> HttpFront::BeginCall() {
           }};
 }
 
+void HttpFront::Refuse(TranslatedCall translated, Error why) const {
+  AuditedCall call(services_.records, "HttpRequest", std::move(translated.trace_id), std::move(translated.release));
+  const auto admitted = translated.Admit(*services_.policy.load(), call);
+  call.Finish(std::unexpected(admitted ? std::move(why) : admitted.error()));
+}
+
 std::function<void()> HttpFront::Answer(const HttpRequest& request, HttpReply reply) {
   const auto target = SplitTarget(request.target);
   const auto path = PercentDecoded(target.path).value_or("");
   auto of_token = ClientIn(path, "/token");
   auto of_assertion = ClientIn(path, "/assertion");
   if (!of_token && !of_assertion) {
-    reply(ErrorAnswer({.code = Code::kNotFound,
-                       .message = "here are /clients/{client_id}/token and /clients/{client_id}/assertion alone",
-                       .detail = {}}));
+    Refuse(CallOf(request, RefusedAnswer, std::move(reply), BeginCall()),
+           {.code = Code::kNotFound,
+            .message = "here are /clients/{client_id}/token and /clients/{client_id}/assertion alone",
+            .detail = {}});
     return {};
   }
   if (request.method != "GET" || request.has_content) {
-    constexpr int kMethodNotAllowed = 405;
-    auto answer =
-        ErrorAnswer({.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
-    if (request.method != "GET") {
-      answer.status = kMethodNotAllowed;
-      answer.headers.emplace_back("Allow", "GET");
-    }
-    reply(std::move(answer));
+    Refuse(
+        CallOf(request, request.method == "GET" ? RefusedAnswer : RefusedMethodAnswer, std::move(reply), BeginCall()),
+        {.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
     return {};
   }
   auto call = CallOf(request, of_token ? TokenAnswer : AssertionAnswer, std::move(reply), BeginCall());
   auto cancel = [ticket = call.ticket] { HsmGroup::Cancel(*ticket); };
   if (of_token) {
-    access_tokens_.Get(std::move(call), ToTokenRequest(*std::move(of_token), target.query));
+    services_.access_tokens.Get(std::move(call), ToTokenRequest(*std::move(of_token), target.query));
   } else {
-    assertions_.Create(std::move(call), ToAssertionRequest(*std::move(of_assertion), target.query));
+    services_.assertions.Create(std::move(call), ToAssertionRequest(*std::move(of_assertion), target.query));
   }
   return cancel;
 }

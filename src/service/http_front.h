@@ -12,7 +12,12 @@
 #include "assertion/error.h"
 #include "assertion/mutex.h"
 #include "observe/http_listener.h"
+#include "policy/policy.h"
+#include "service/connection_limits.h"
 #include "service/local_socket.h"
+#include "service/refusals.h"
+#include "service/strangers.h"
+#include "service/translated_call.h"
 
 namespace assertion::service {
 
@@ -31,20 +36,29 @@ struct FrontAddress {
 //   GET /clients/{client_id}/assertion?audience=…
 //
 // It only translates: callers, policy, budgets and audit lines are those of the services. The caller is the process
-// that connected, as the kernel knows it.
+// that connected, as the kernel knows it. A request that is neither of the two is refused as one of them would be: it
+// takes from the same budget and has an audit line. Users that the configuration does not list have budgets (Strangers)
+// and make room for those that it lists (Visitors).
 class HttpFront {
  public:
-  // Binds the socket; nobody can connect before Start. The services must outlive it. kAddressUnusable.
-  static Result<std::unique_ptr<HttpFront>> Bind(const FrontAddress& address, const AssertionService& assertions,
-                                                 const AccessTokenService& access_tokens);
+  // What it translates for. All must outlive it.
+  struct Services {
+    const CurrentPolicy& policy;
+    const AssertionService& assertions;
+    const AccessTokenService& access_tokens;
+    Records records;
+  };
+
+  // Binds the socket; nobody can connect before Start. kAddressUnusable.
+  static Result<std::unique_ptr<HttpFront>> Bind(const FrontAddress& address, Services services);
 
   // Stops at once if StopListening was not called. Waits for the calls that have begun.
   ~HttpFront();
   HttpFront(const HttpFront&) = delete;
   HttpFront& operator=(const HttpFront&) = delete;
 
-  // At most `connections` at once, each for one request, half of them of one user. kAddressUnusable.
-  Status Start(std::size_t connections);
+  // Connections are for one request each. Half of them may be one user's. kAddressUnusable.
+  Status Start(const ConnectionLimits& limits);
 
   // Accepts no more connections, removes the socket, and gives requests under way this time. Returns at once.
   void StopListening(std::chrono::milliseconds grace);
@@ -57,16 +71,16 @@ class HttpFront {
     std::size_t open GUARDED_BY(mutex) = 0;
   };
 
-  HttpFront(std::unique_ptr<LocalSocket> socket, const AssertionService& assertions,
-            const AccessTokenService& access_tokens)
-      : socket_(std::move(socket)), assertions_(assertions), access_tokens_(access_tokens) {}
+  HttpFront(std::unique_ptr<LocalSocket> socket, Services services) : socket_(std::move(socket)), services_(services) {}
 
+  std::optional<uid_t> LetIn(int fd);
   std::function<void()> Answer(const HttpRequest& request, HttpReply reply);
+  void Refuse(TranslatedCall translated, Error why) const;
   std::shared_ptr<void> BeginCall();
 
   const std::unique_ptr<LocalSocket> socket_;
-  const AssertionService& assertions_;
-  const AccessTokenService& access_tokens_;
+  const Services services_;
+  std::optional<Strangers> strangers_;  // since Start, used by the listener's thread
   Calls calls_;
   std::unique_ptr<HttpListener> listener_;
 };

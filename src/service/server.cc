@@ -99,7 +99,7 @@ struct Server::Parts {
       RETURN_IF_ERROR(kubernetes->Accept(connections));
     }
     if (front) {
-      RETURN_IF_ERROR(front->Start(FittingConnections(connections)));
+      RETURN_IF_ERROR(front->Start(connections));
     }
     connections.handshakes = 0;  // no handshake: the kernel knows the user at once
     const auto listed = [this](const std::string& peer) {
@@ -209,7 +209,10 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   }
   if (addresses.front) {
     ASSIGN_OR_RETURN(parts->front,
-                     HttpFront::Bind(*addresses.front, parts->assertion_service, parts->access_token_service));
+                     HttpFront::Bind(*addresses.front, {.policy = policy,
+                                                        .assertions = parts->assertion_service,
+                                                        .access_tokens = parts->access_token_service,
+                                                        .records = {.log = audit, .refusals = &parts->refusals}}));
   }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

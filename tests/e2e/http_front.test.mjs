@@ -214,6 +214,44 @@ describe('the HTTP front', () => {
       assert.match(stdout + stderr, message);
     }
   });
+
+  // The status of each of `count` requests for other paths, each on a connection of its own; 0: closed without an answer.
+  const askAround = async (uid, count) => {
+    const { stdout } = await run('setpriv',
+      [`--reuid=${uid}`, `--regid=${NOGROUP}`, '--clear-groups', 'curl', '--silent', '--max-time', '120', '--output', '/dev/null',
+        '--write-out', '%{http_code} %header{retry-after}\n', '--unix-socket', socket, `http://localhost/[1-${count}]`],
+      { env: { PATH: process.env.PATH } });
+    const answers = stdout.trim().split('\n').map((line) => line.split(' ').map(Number));
+    assert.equal(answers.length, count);
+    return answers;
+  };
+
+  it('charges requests for other paths and methods to the budget of refusals', async () => {
+    const before = auditLines('HttpRequest').length;
+    const answers = await askAround(OTHER, 300);
+    const [first, last] = [answers[0], answers.at(-1)];
+    assert.equal(first[0], 404);
+    assert.ok(last[0] === 429 && last[1] >= 1, `${last}`);
+    const lines = auditLines('HttpRequest').slice(before);
+    assert.equal(lines.length, answers.filter(([status]) => status === 404).length);
+    assert.deepEqual([...new Set(lines.map((line) => `${line.caller} ${line.outcome}`))], [`uid:${OTHER} NOT_FOUND`]);
+    assert.equal((await ask('/clients/orders/assertion')).status, 200);
+  });
+
+  it('closes what a stranger in the group asks beyond its budgets, and serves the others', async () => {
+    const stranger = 60002;
+    const answers = (await askAround(stranger, 2000)).map(([status]) => status);
+    const count = (status) => answers.filter((one) => one === status).length;
+    assert.equal(answers[0], 403, 'a stranger hears which paths there are');
+    assert.equal(count(403) + count(429) + count(0), answers.length, `${[...new Set(answers)]}`);
+    assert.ok(count(0) > 1000, `${count(0)} of ${answers.length} closed without an answer`);
+    assert.equal(answers.at(-1), 0);
+    const lines = auditLines('HttpRequest').filter((line) => line.caller === `uid:${stranger}`);
+    assert.equal(lines.length, count(403));
+    assert.match(readFileSync(deployment.log, 'utf8'), new RegExp(`token_listen: .*uid:${stranger}`));
+    assert.match((await curl('/clients/left/assertion', OTHER)).stdout, /\n200$/);
+    assert.equal((await ask('/clients/orders/assertion')).status, 200);
+  });
 });
 
 describe('the end of the HTTP front', () => {

@@ -370,6 +370,18 @@ CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_A
 CK_RV GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* pattern, CK_ULONG count,
                   CK_OBJECT_HANDLE* key) {
   return Faulty("C_GenerateKey", [&](const Taken&) {
+    if (TheFaults().traits()->reuses) {
+      CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
+      CK_BYTE id = 1;
+      std::array that = {CK_ATTRIBUTE{CKA_CLASS, &object_class, sizeof object_class},
+                         CK_ATTRIBUTE{CKA_ID, &id, sizeof id}};
+      CK_ULONG found = 0;
+      real->C_FindObjectsInit(session, that.data(), that.size());
+      real->C_FindObjects(session, key, 1, &found);
+      real->C_FindObjectsFinal(session);
+      *key += offset;
+      return found == 1 ? CK_RV{CKR_OK} : CK_RV{CKR_FUNCTION_FAILED};
+    }
     const auto rv = real->C_GenerateKey(session, mechanism, pattern, count, key);
     *key += rv == CKR_OK ? offset.load() : 0;
     return rv;

@@ -50,6 +50,7 @@ namespace faulty_hsm {
 //   unwraps_weaker 1                      C_UnwrapKey makes a key that is neither sensitive nor unextractable
 //   unwraps_any 1                         C_UnwrapKey makes a secret key, whatever CKA_UNWRAP says of the key it is
 //   given takes_flags 1                         C_SetAttributeValue answers CKR_OK and changes nothing
+//   reuses 1                              C_GenerateKey answers with the handle of the private key with CKA_ID 01
 struct Traits {
   struct Refusal {
     std::string of;
@@ -88,6 +89,7 @@ struct Traits {
   bool unwraps_weaker = false;
   bool unwraps_any = false;
   bool takes_flags = false;
+  bool reuses = false;
 
   // False: the line is not one of these.
   bool Add(const std::string& line) {
@@ -233,6 +235,8 @@ struct Traits {
       unwraps_any = first != 0;
     } else if (word == "takes_flags") {
       takes_flags = first != 0;
+    } else if (word == "reuses") {
+      reuses = first != 0;
     } else {
       return false;
     }

@@ -26,7 +26,7 @@ TEST(Visitors, AtTheLimitTheOldestOfTheGreediestMakesRoom) {
   visitors.Add("a");
   visitors.Add("a");
   EXPECT_EQ(visitors.Add("c").replaced, greedy.number);
-  EXPECT_EQ(visitors.Add("b").replaced, greedy.number + 1);
+  EXPECT_EQ(visitors.Add("b").replaced, *greedy.number + 1);
   // Of those that have as many, it is the newcomer's own.
   EXPECT_EQ(visitors.Add("b").replaced, only.number);
   EXPECT_EQ(visitors.size(), 4U);
@@ -35,8 +35,8 @@ TEST(Visitors, AtTheLimitTheOldestOfTheGreediestMakesRoom) {
 TEST(Visitors, ThatHaveGoneLeaveRoom) {
   Visitors visitors({.total = 2, .per_source = 1});
   const auto gone = visitors.Add("a");
-  visitors.Remove(gone.number);
-  visitors.Remove(gone.number);
+  visitors.Remove(*gone.number);
+  visitors.Remove(*gone.number);
   EXPECT_EQ(visitors.size(), 0U);
   EXPECT_FALSE(visitors.Add("a").replaced);
 }
@@ -49,6 +49,45 @@ TEST(Visitors, AreLetInHoweverManySourcesThereAre) {
     EXPECT_EQ(added.replaced, i > 16 ? std::optional(i - 16) : std::nullopt);
     EXPECT_LE(visitors.size(), 16U);
   }
+}
+
+// Many users of the socket's group, each with connections of its own.
+TEST(Visitors, NeverReplaceOneOfAListedSourceThatIsBeingAnswered) {
+  Visitors visitors({.total = 4, .per_source = 4});
+  const auto served = visitors.Add("listed", true);
+  visitors.SetAnswering(*served.number, true);
+  const auto idle = visitors.Add("listed", true);
+  for (int i = 0; i < 1000; ++i) {
+    const auto added = visitors.Add(std::to_string(i));
+    ASSERT_TRUE(added.number);
+    EXPECT_NE(added.replaced, served.number);
+    EXPECT_NE(added.replaced, idle.number) << "strangers make room for each other alone";
+    visitors.SetAnswering(*added.number, true);
+  }
+  EXPECT_EQ(visitors.size(), 4U);
+}
+
+TEST(Visitors, OfSourcesInNoListMakeRoomForListedOnesTheIdleFirst) {
+  Visitors visitors({.total = 4, .per_source = 4});
+  const auto answered = visitors.Add("a");
+  visitors.SetAnswering(*answered.number, true);
+  const auto idle = visitors.Add("b");
+  const auto listed = visitors.Add("listed", true);
+  visitors.Add("listed", true);
+  EXPECT_EQ(visitors.Add("listed", true).replaced, idle.number);
+  EXPECT_EQ(visitors.Add("listed", true).replaced, answered.number);
+  EXPECT_FALSE(visitors.Add("c").number) << "all places are those of listed sources";
+  EXPECT_EQ(visitors.Add("other", true).replaced, listed.number);
+}
+
+TEST(Visitors, OfASourceThatIsAnsweredEverywhereGetNoMore) {
+  Visitors visitors({.total = 8, .per_source = 2});
+  for (int i = 0; i < 2; ++i) {
+    visitors.SetAnswering(*visitors.Add("listed", true).number, true);
+  }
+  EXPECT_FALSE(visitors.Add("listed", true).number);
+  visitors.SetAnswering(1, false);
+  EXPECT_EQ(visitors.Add("listed", true).replaced, 1U);
 }
 
 }  // namespace

@@ -178,5 +178,18 @@ TEST_F(CustodyTrialTest, AThrowAwayKeyThatStaysIsSaid) {
   EXPECT_EQ(hsm_.token().Read({std::string(kTrialKeyLabel)})->keys.size(), 1U);
 }
 
+// tpm2-pkcs11 may answer with the handle of another object.
+TEST_F(CustodyTrialTest, AClientsKeyUnderTheHandleOfATrialsObjectIsNotDestroyed) {
+  ASSERT_TRUE(Generate(hsm_.token(), 1));
+  hsm_.Tell("reuses 1");
+  for (const auto* algorithm : {"RS256", "ES256"}) {
+    const auto trial = TokenThatAccepts({})->TryCustody(*FindAlgorithm(algorithm));
+    ASSERT_TRUE(trial) << trial.error().ToString();
+    EXPECT_EQ(trial->left_behind, "");
+  }
+  EXPECT_EQ(hsm_.token().Read({"orders"})->keys.size(), 1U);
+  EXPECT_EQ(Objects(), 2U) << "both halves of the client's key";
+}
+
 }  // namespace
 }  // namespace assertion::p11
