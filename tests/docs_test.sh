@@ -91,6 +91,28 @@ check "README has at most 200 lines" readme_is_short
 is_indexed() { grep -qF "]($(basename "$1"))" deploy/docs/README.md; }
 check "the index names each page" each is_indexed < <(ls deploy/docs/*.md | grep -v '/README.md$')
 
+# ---- the version: one for all, that of CMakeLists.txt ----
+version=$(sed -nE 's/^project\(assertiond VERSION ([0-9.]+) .*/\1/p' CMakeLists.txt)
+says_version() { [[ -n $version && " $("$bin/$1" --version) " =~ [\ v]"$version"[^0-9.] ]]; }
+check "assertiond says version $version" says_version assertiond
+check "assertionctl says version $version" says_version assertionctl
+has_version() { grep -qF -- "$(printf -- "${1#*#}" "$version")" "${1%%#*}" || { echo "expected: ${1#*#}"; return 1; }; }
+check "protos, client packages and pages have version $version" each has_version < <(
+  printf '%s#// Part of assertiond %%s.\n' proto/assertion/v1/*.proto
+  cat <<'PLACES'
+CHANGELOG.md#[%s]
+SECURITY.md#%s is
+deploy/clients/go/README.md#@v%s
+deploy/clients/java/README.md#:%s`
+deploy/clients/java/build.sh#-%s.jar
+deploy/clients/java/pom.xml#<version>%s</version>
+deploy/clients/node/README.md#-%s.tgz
+deploy/clients/node/package.json#"version": "%s"
+deploy/clients/python/README.md#-%s-py3
+deploy/clients/python/pyproject.toml#version = "%s"
+PLACES
+)
+
 # ---- the rules ----
 check "promtool takes the alert rules" promtool check rules "$rules"
 check "each alert fires on what it is for, and on nothing else" promtool test rules tests/observe/assertiond.rules.test.yml
