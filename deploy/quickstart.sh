@@ -10,8 +10,8 @@ usage() {
   cat <<USAGE
 usage: deploy/quickstart.sh [--state DIR] [--package FILE] [--keep]
 
-Builds assertiond, makes a SoftHSM2 token in DIR, generates a key in it for the client "$client", creates one
-assertion for $audience and verifies it with openssl. Again: reuses DIR.
+Builds assertiond for a first look (not optimised), makes a SoftHSM2 token in DIR, generates a key in it for the client
+"$client", creates one assertion for $audience and verifies it with openssl. Again: reuses DIR.
 
   --state DIR   where everything lives: token, PIN, configuration, log, results
                 (default: \${XDG_STATE_HOME:-~/.local/state}/assertiond)
@@ -107,6 +107,30 @@ done || die "packages are missing, see above"
 finish
 
 # ---- 2 build, or the package's programs ----
+# Reads the build's output. Shows how far it is: on a terminal every second, elsewhere at each fifth.
+progress() {
+  local line='' part='' percent=0 shown=0 status
+  while true; do
+    status=0
+    IFS= read -r -t 1 part || status=$?
+    line+=$part
+    if [ $status -gt 128 ]; then   # a second without a whole line
+      :
+    elif [ $status != 0 ]; then
+      break
+    else
+      [ "$line" != "build: failed" ] || return 1
+      [[ ! $line =~ ^\ *([0-9]+)%\  ]] || percent=${BASH_REMATCH[1]}
+      line=
+    fi
+    if [ -t 1 ]; then
+      printf '\r[%d/6] build %d%%, %d s' "$step" "$percent" $((SECONDS - step_began))
+    elif [ "$percent" -ge $((shown + 20)) ]; then
+      shown=$((percent / 20 * 20)); printf ' %d%%' $shown
+    fi
+  done
+  [ ! -t 1 ] || printf '\r[%d/6] build\033[K' "$step"
+}
 build_programs() {
   mkdir -p "$root/build" 2>/dev/null || true
   [ -w "$root/build" ] || die "cannot write $root/build: clone the project as this user"
@@ -117,16 +141,7 @@ build_programs() {
     (cd "$root" && cmake --preset quickstart && NINJA_STATUS='%p ' cmake --build --preset quickstart) \
       2>&1 8>&- 9>&-
   }
-  { compile || echo "build: failed"; } | tee "$log" | {
-    shown=0 failed=
-    while IFS= read -r line; do
-      if [ "$line" = "build: failed" ]; then failed=1; fi
-      if [[ $line =~ ^\ *([0-9]+)%\  ]] && [ "${BASH_REMATCH[1]}" -ge $((shown + 20)) ]; then
-        shown=$((BASH_REMATCH[1] / 20 * 20)); printf ' %d%%' $shown
-      fi
-    done
-    [ -z "$failed" ]
-  } || {
+  { compile || echo "build: failed"; } | tee "$log" | progress || {
     line_open=; printf '\n'
     grep -E 'error:|CMake Error|FAILED:' "$log" | head -n 5 || true
     die "the build failed" "$log" 15
@@ -140,7 +155,7 @@ unpack_programs() {
   rm -rf "$new" && mkdir -p "$new/bin" && dpkg-deb -x "$package" "$new/files" ||
     die "the package cannot be unpacked: $package"
   mv "$new/files/usr/sbin/assertiond" "$new/files/usr/bin/assertionctl" "$new/bin/" ||
-    die "this is not a package of assertiond: $package"
+    die "this is no package of assertiond: $package"
   rm -rf "$new/files"
   echo "$sum" >"$new/sum"
   rm -rf "$state/package" && mv "$new" "$state/package"

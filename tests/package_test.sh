@@ -137,10 +137,10 @@ check "and says that it serves" is StatusText serving
 check "a key is made" inside assertionctl key generate --client-id orders
 check "an assertion is made, and openssl verifies it" signs
 socket_group=$(in_root id -g assertiond)
-known_callers() {   # another user is known as himself: a user namespace would make him nobody
+known_callers() {   # another user is known as itself: a user namespace would make him nobody
   inside setpriv --reuid games --regid games --groups "$socket_group" assertionctl assertion create --client-id orders
 }
-check "another user is known by his own number" known_callers
+check "another user is known by its own number" known_callers
 secret_is_nowhere() {
   refused inside grep -qF "$pin" "/proc/$(show MainPID)/cmdline" "/proc/$(show MainPID)/environ" && refused grep -qF "$pin" <(journal)
 }

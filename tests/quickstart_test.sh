@@ -283,5 +283,29 @@ default_folder() {
 }
 check "without --state it uses the user's state folder" default_folder
 
+# ---- from a package, which is unpacked and not installed ----
+package=$work/home/assertiond.deb
+make_package() {   # FILE...: with these programs of the build
+  local files=$work/package program
+  rm -rf "$files" && mkdir -p "$files/DEBIAN" "$files/usr/sbin" "$files/usr/bin"
+  printf '%s\n' 'Package: assertiond' 'Version: 0' 'Architecture: all' 'Maintainer: nobody <nobody@example.com>' \
+    'Depends: libc6 (>= 2.36)' 'Description: for a test' >"$files/DEBIAN/control"
+  for program; do cp "$root/build/quickstart/bin/${program##*/}" "$files/usr/$program"; done
+  dpkg-deb --build --root-owner-group "$files" "$package" >/dev/null
+}
+from_package() {
+  quickstart_of_package >"$work/out.package" 2>&1 && grep -q 'openssl.*verified' "$work/out.package" &&
+    in_order "$work/out.package" && refused grep -q '\] build' "$work/out.package"
+}
+quickstart_of_package() { "$root/deploy/quickstart.sh" --state "$work/home/package" --package "$package" </dev/null; }
+check "a package is made" make_package sbin/assertiond bin/assertionctl
+check "--package runs its programs and compiles nothing" from_package
+check "they lie in the state folder" test -x "$work/home/package/package/bin/assertiond"
+check "no server is left" none_running
+check "a package without assertionctl is made" make_package sbin/assertiond
+not_ours() { refused quickstart_of_package >"$work/out.other" 2>&1 && grep -q 'no package of assertiond' "$work/out.other"; }
+check "and refused" not_ours
+check "a file that is no package is status 2" status_is 2 "$root/deploy/quickstart.sh" --package "$work/home/pin"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -23,6 +23,7 @@ OWN_PACKAGE = '.assertion.v1.'
 MESSAGE, ENUM, SERVICE, MEMBER = 4, 5, 6, 2
 
 INTRODUCTION = """# API reference
+<!-- run by: tests/e2e/api_reference.test.mjs, deploy/docs/api_examples.json -->
 
 Do not edit: `cmake --build --preset release --target api-reference` generates this page from the comments in `proto/` and the
 examples in `deploy/docs/api_examples.json`. CTest `api_reference` fails when the page is stale. `tests/e2e/api_reference.test.mjs`

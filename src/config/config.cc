@@ -104,7 +104,8 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
       fields.emplace_back(field);
     }
   };
-  // Names every member, so that whoever adds one decides here whether a reload takes it over. The last ones it does.
+  // Names every member, so that the author of a new one decides here whether a reload takes it over. The last ones it
+  // does.
   const auto& [hsms, socket_path, socket_group, token_socket_path, token_socket_group, state_directory, lock_directory,
                sessions, ledger_path, refresh_interval, drain_limit, http_host, http_port, admin_host, admin_port,
                audit, tls, refusals, connections, operators, two_person_rule, key_limits, caller_rate, clients,

@@ -293,7 +293,7 @@ void Daemon::Reload(const Reloading::Read& read) {
   if (applied) {
     spdlog::info("SIGHUP: clients and operators are as the configuration says now");
   } else {
-    spdlog::error("SIGHUP: the configuration of before stays in force: {}", applied.error().ToString());
+    spdlog::error("SIGHUP: the previous configuration stays in force: {}", applied.error().ToString());
   }
   supervisor_.Notify("READY=1");
 }

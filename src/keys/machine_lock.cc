@@ -36,7 +36,7 @@ Held& HeldByThisProcess() {
   return held;
 }
 
-std::unexpected<Error> Unusable(const std::string& path, const std::string& why) {
+std::unexpected<Error> LockUnusable(const std::string& path, const std::string& why) {
   return Fail(Code::kConfigInvalid, path + " cannot be used: " + why);
 }
 
@@ -55,27 +55,27 @@ struct Folder {
 // Makes the folder when it is not there.
 Status MakeFolder(const std::string& path) {
   if (mkdir(path.c_str(), kOwnersFolder) != 0) {
-    return errno == EEXIST ? Status() : Unusable(path, std::string("mkdir: ") + std::strerror(errno));
+    return errno == EEXIST ? Status() : LockUnusable(path, std::string("mkdir: ") + std::strerror(errno));
   }
   const Descriptor made(open(path.c_str(), kFolderFlags));
   struct stat parent{};
   return made.get() >= 0 && fstatat(made.get(), "..", &parent, 0) == 0 && HandOver(made.get(), parent)
              ? Status()
-             : Unusable(path, std::strerror(errno));
+             : LockUnusable(path, std::strerror(errno));
 }
 
 Result<Folder> OpenFolder(const std::string& path) {
   Folder folder;
   folder.descriptor = Descriptor(open(path.c_str(), kFolderFlags));
   if (folder.descriptor.get() < 0 || fstat(folder.descriptor.get(), &folder.info) != 0) {
-    return Unusable(path, std::string(std::strerror(errno)) + "; it must be a folder of the service's own");
+    return LockUnusable(path, std::string(std::strerror(errno)) + "; it must be a folder of the service's own");
   }
   if (!IsOwnOrRoots(folder.info.st_uid)) {
-    return Unusable(path,
-                    "it belongs to uid " + std::to_string(folder.info.st_uid) + ": chown it to the service's user");
+    return LockUnusable(path,
+                        "it belongs to uid " + std::to_string(folder.info.st_uid) + ": chown it to the service's user");
   }
   if ((folder.info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Unusable(path, "its group or others may write it: chmod 700 " + path);
+    return LockUnusable(path, "its group or others may write it: chmod 700 " + path);
   }
   return folder;
 }
@@ -85,20 +85,21 @@ Result<Descriptor> OpenFile(const Folder& folder, const std::string& path, const
   const int at = folder.descriptor.get();
   Descriptor file(openat(at, name.c_str(), kFlags | O_CREAT | O_EXCL, kOwnersFile));
   if (file.get() >= 0 && !HandOver(file.get(), folder.info)) {
-    return Unusable(path, std::strerror(errno));
+    return LockUnusable(path, std::strerror(errno));
   }
   if (file.get() < 0 && errno == EEXIST) {
     file = Descriptor(openat(at, name.c_str(), kFlags));
   }
   struct stat info{};
   if (file.get() < 0 || fstat(file.get(), &info) != 0) {
-    return Unusable(path, std::strerror(errno));
+    return LockUnusable(path, std::strerror(errno));
   }
   if (!S_ISREG(info.st_mode)) {
-    return Unusable(path, "it is not a regular file: remove it");
+    return LockUnusable(path, "it is not a regular file: remove it");
   }
   if (!IsOwnOrRoots(info.st_uid) || (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return Unusable(path, "others may open it, and so hold it: chown it to the service's user and chmod 600 " + path);
+    return LockUnusable(path,
+                        "others may open it, and so hold it: chown it to the service's user and chmod 600 " + path);
   }
   return file;
 }
@@ -143,7 +144,7 @@ Result<MachineLock> MachineLock::Take(const std::string& folder_path, const std:
           return std::unexpected(file.error());
         }
       } else if (!own && errno != EWOULDBLOCK && errno != EINTR) {
-        return Unusable(path, std::string("flock: ") + std::strerror(errno));
+        return LockUnusable(path, std::string("flock: ") + std::strerror(errno));
       }
     }
     if (std::chrono::steady_clock::now() >= deadline) {

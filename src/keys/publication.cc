@@ -9,7 +9,7 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kMostOctets = std::size_t{50} * 1024 - 1;
+constexpr std::size_t kMostPageOctets = std::size_t{50} * 1024 - 1;
 
 std::string Render(const std::vector<const SigningKey*>& keys, Time now, bool with_certificates) {
   nlohmann::ordered_json set = {{"keys", nlohmann::ordered_json::array()}};
@@ -34,7 +34,7 @@ std::string JwkSet(const ClientKeys& keys, Time now) {
     }
   }
   auto text = Render(published, now, /*with_certificates=*/true);
-  return text.size() <= kMostOctets ? text : Render(published, now, /*with_certificates=*/false);
+  return text.size() <= kMostPageOctets ? text : Render(published, now, /*with_certificates=*/false);
 }
 
 }  // namespace assertion

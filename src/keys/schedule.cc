@@ -7,8 +7,8 @@ namespace assertion {
 namespace {
 
 // The instants in their order.
-constexpr std::array kInstants = {&KeyRecord::publish_from, &KeyRecord::sign_from, &KeyRecord::sign_until,
-                                  &KeyRecord::publish_until};
+constexpr std::array kOrderedInstants = {&KeyRecord::publish_from, &KeyRecord::sign_from, &KeyRecord::sign_until,
+                                         &KeyRecord::publish_until};
 constexpr std::array kInstantNames = {"publish_from", "sign_from", "sign_until", "publish_until"};
 
 const KeyRecord* FindId(const Schedule& schedule, const Bytes& id) {
@@ -75,11 +75,11 @@ std::set<Bytes> AdoptedIds(std::span<const KeyRecord> schedule) {
 
 Status CheckOrder(const Schedule& schedule) {
   for (const auto& record : schedule) {
-    for (std::size_t i = 1; i < kInstants.size(); ++i) {
-      if (record.*kInstants[i - 1] > record.*kInstants[i]) {
-        return Fail(Code::kFailedPrecondition, std::string(kInstantNames[i]) + ": " + Rfc3339(record.*kInstants[i]) +
-                                                   " would be before " + kInstantNames[i - 1] + ", " +
-                                                   Rfc3339(record.*kInstants[i - 1]));
+    for (std::size_t i = 1; i < kOrderedInstants.size(); ++i) {
+      if (record.*kOrderedInstants[i - 1] > record.*kOrderedInstants[i]) {
+        return Fail(Code::kFailedPrecondition,
+                    std::string(kInstantNames[i]) + ": " + Rfc3339(record.*kOrderedInstants[i]) + " would be before " +
+                        kInstantNames[i - 1] + ", " + Rfc3339(record.*kOrderedInstants[i - 1]));
       }
     }
   }
@@ -97,11 +97,12 @@ Status CheckOrder(const Schedule& schedule) {
 Status CheckPast(const Schedule& before, const Schedule& after, Time now) {
   for (const auto& record : after) {
     const auto* old = FindId(before, record.id);
-    for (std::size_t i = 0; i < kInstants.size(); ++i) {
-      const auto instant = record.*kInstants[i];
-      const bool passed = old != nullptr && old->*kInstants[i] <= now;
-      if (passed && instant != old->*kInstants[i]) {
-        return Fail(Code::kFailedPrecondition, std::string(kInstantNames[i]) + ": " + Rfc3339(old->*kInstants[i]) +
+    for (std::size_t i = 0; i < kOrderedInstants.size(); ++i) {
+      const auto instant = record.*kOrderedInstants[i];
+      const bool passed = old != nullptr && old->*kOrderedInstants[i] <= now;
+      if (passed && instant != old->*kOrderedInstants[i]) {
+        return Fail(Code::kFailedPrecondition, std::string(kInstantNames[i]) + ": " +
+                                                   Rfc3339(old->*kOrderedInstants[i]) +
                                                    " has passed and cannot be changed");
       }
       if (!passed && instant < now) {
@@ -228,7 +229,7 @@ Schedule Revoked(const Client& client, Schedule schedule, std::string_view kid, 
     return schedule;
   }
   const auto planned = found->sign_from;
-  for (const auto instant : kInstants) {
+  for (const auto instant : kOrderedInstants) {
     (*found).*instant = std::min((*found).*instant, now);
   }
   HandBack(client, schedule, *found, planned, now);

@@ -25,7 +25,7 @@ Result<Bytes> SignWith(Token& token, const Bytes& id, std::string_view input) {
   return session ? (*session)->Sign(id, SealAlgorithm(), input) : std::unexpected(session.error());
 }
 
-std::string TextOf(const nlohmann::ordered_json& object, const char* name) {
+std::string MemberText(const nlohmann::ordered_json& object, const char* name) {
   constexpr std::size_t kLongest = 64;
   const auto found = object.find(name);
   return found != object.end() && found->is_string() ? found->get<std::string>().substr(0, kLongest) : "";
@@ -148,10 +148,10 @@ Result<std::string> Seal::Open(std::string_view typ, std::string_view jws) {
     if (!parsed) {
       return NotSealed(parsed.error().message);
     }
-    if (const auto named = TextOf(parsed->header, "typ"); named != typ) {
+    if (const auto named = MemberText(parsed->header, "typ"); named != typ) {
       return NotSealed("its typ is '" + named + "', not " + std::string(typ));
     }
-    const auto kid = TextOf(parsed->header, "kid");
+    const auto kid = MemberText(parsed->header, "kid");
     RETURN_IF_ERROR(MayBeNew(kid));
     key = KeyOf(typ, header);
     if (key == nullptr) {

@@ -23,7 +23,7 @@ constexpr std::chrono::seconds kHandlerLimit{35};  // a handler's own limit is 3
 constexpr std::size_t kRequestOctets = 8192;
 constexpr std::size_t kFarewellOctets = 65536;
 constexpr int kServerError = 500;
-constexpr int kBadRequest = 400;
+constexpr int kNotHttp = 400;
 constexpr int kUriTooLong = 414;
 
 HttpAnswer Refusal(int status, const char* text) {
@@ -54,14 +54,14 @@ std::string ToHttp(HttpAnswer answer, bool with_body) {
   return text;
 }
 
-std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
+std::string OwnText(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
 // The values of all fields of this name, as one list (RFC 9110 section 5.3).
 std::string List(const http::fields& header, http::field name) {
   std::string list;
   const auto [begin, end] = header.equal_range(name);
   for (auto field = begin; field != end; ++field) {
-    list.append(list.empty() ? "" : ",").append(Text(field->value()));
+    list.append(list.empty() ? "" : ",").append(OwnText(field->value()));
   }
   return list;
 }
@@ -186,10 +186,10 @@ bool HttpConnection::ParseHeader() {
     if (no_line) {
       Refuse(kUriTooLong, "the request line is too long\n");
     } else {
-      Refuse(kBadRequest, "the header is too long\n");
+      Refuse(kNotHttp, "the header is too long\n");
     }
   } else if (error && error != http::error::need_more) {
-    Refuse(kBadRequest, "this is no HTTP/1.1 request\n");
+    Refuse(kNotHttp, "this is no HTTP/1.1 request\n");
   } else {
     return false;
   }
@@ -198,12 +198,12 @@ bool HttpConnection::ParseHeader() {
 
 void HttpConnection::HandleRequest() {
   const auto& header = parser_.get();
-  request_.method = Text(header.method_string());
-  request_.target = Text(header.target());
+  request_.method = OwnText(header.method_string());
+  request_.target = OwnText(header.target());
   request_.accept = List(header, http::field::accept);
-  request_.if_none_match = Text(header[http::field::if_none_match]);
+  request_.if_none_match = OwnText(header[http::field::if_none_match]);
   request_.has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0;
-  request_.traceparent = Text(header["traceparent"]);
+  request_.traceparent = OwnText(header["traceparent"]);
   if (loop_.pages() == nullptr) {
     Continue(&HttpConnection::GiveToHandler);
   } else if (HttpPages::IsQuick(request_)) {

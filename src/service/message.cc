@@ -18,7 +18,6 @@
 namespace assertion::service {
 namespace {
 
-using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::UnknownField;
 using google::protobuf::UnknownFieldSet;
@@ -27,7 +26,8 @@ constexpr int kMaxDepth = 100;  // protobuf's own limit
 
 // The path of the first string field whose octets are not UTF-8. Reads the wire form without a schema, then matches
 // field numbers with the descriptor's.
-std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const Descriptor& type, int depth) {
+std::optional<std::string> FindBadString(const UnknownFieldSet& fields, const google::protobuf::Descriptor& type,
+                                         int depth) {
   for (int i = 0; i < fields.field_count() && depth < kMaxDepth; ++i) {
     const auto& field = fields.field(i);
     const auto* declared = type.FindFieldByNumber(field.number());

@@ -16,7 +16,7 @@
 namespace assertion::x509 {
 namespace {
 
-constexpr std::size_t kMostOctets = 1024;
+constexpr std::size_t kMostNameOctets = 1024;
 constexpr std::string_view kWanted = "CN, O, OU, C, ST, L, DC, serialNumber, emailAddress";
 constexpr std::string_view kMustEscape = "\"+,;<>\\";  // RFC 4514 section 2.4, anywhere in a value
 
@@ -45,7 +45,7 @@ struct Attribute {
   std::string value;  // unescaped
 };
 
-std::unexpected<Error> Refuse(std::string message) { return Fail(Code::kInvalidArgument, std::move(message)); }
+std::unexpected<Error> RefuseName(std::string message) { return Fail(Code::kInvalidArgument, std::move(message)); }
 
 bool SameIgnoringCase(std::string_view left, std::string_view right) {
   return std::ranges::equal(left, right, [](unsigned char a, unsigned char b) { return tolower(a) == tolower(b); });
@@ -68,14 +68,14 @@ Result<const AttributeType*> TakeType(std::string_view& rest) {
   const auto written = rest.substr(0, end);
   const auto bare = WithoutBlanks(written);
   if (end == std::string_view::npos || rest[end] != '=' || !LooksLikeType(bare)) {
-    return Refuse("write it as TYPE=value, separated by commas, for example CN=orders,O=Example Ltd,C=DE");
+    return RefuseName("write it as TYPE=value, separated by commas, for example CN=orders,O=Example Ltd,C=DE");
   }
   if (bare.size() != written.size()) {
-    return Refuse("remove the blanks around the type " + std::string(bare));
+    return RefuseName("remove the blanks around the type " + std::string(bare));
   }
   const auto* type = std::ranges::find_if(kTypes, [&](const auto& t) { return SameIgnoringCase(t.name, bare); });
   if (type == kTypes.end()) {
-    return Refuse("the type " + std::string(bare) + " is not one of " + std::string(kWanted));
+    return RefuseName("the type " + std::string(bare) + " is not one of " + std::string(kWanted));
   }
   rest.remove_prefix(end + 1);
   return type;
@@ -102,33 +102,33 @@ Result<std::string> TakeValue(std::string_view type, std::string_view& rest) {
   std::string value;
   bool ends_with_blank = false;  // and not an escaped one
   if (rest.starts_with('#')) {
-    return Refuse(where + "hexadecimal values are not read; escape a literal # as \\#");
+    return RefuseName(where + "hexadecimal values are not read; escape a literal # as \\#");
   }
   while (!rest.empty() && rest[0] != ',') {
     const char c = rest[0];
     rest.remove_prefix(1);
     ends_with_blank = c == ' ';
     if (c == '+') {
-      return Refuse(where + "two attributes joined by + are not read; escape a literal + as \\+");
+      return RefuseName(where + "two attributes joined by + are not read; escape a literal + as \\+");
     }
     if (c == '\\') {
       const auto escaped = TakeEscaped(rest);
       if (!escaped) {
-        return Refuse(where + "after a backslash comes one of \"+,;<>\\#= or a blank, or two hexadecimal digits");
+        return RefuseName(where + "after a backslash comes one of \"+,;<>\\#= or a blank, or two hexadecimal digits");
       }
       value += *escaped;
       continue;
     }
     if (kMustEscape.contains(c)) {
-      return Refuse(where + "escape " + c + " as \\" + c);
+      return RefuseName(where + "escape " + c + " as \\" + c);
     }
     if (c == ' ' && value.empty()) {
-      return Refuse(where + "remove the blank at its beginning, or escape it with a backslash");
+      return RefuseName(where + "remove the blank at its beginning, or escape it with a backslash");
     }
     value += c;
   }
   if (ends_with_blank) {
-    return Refuse(where + "remove the blank at its end, or escape it with a backslash");
+    return RefuseName(where + "remove the blank at its end, or escape it with a backslash");
   }
   return value;
 }
@@ -164,20 +164,20 @@ Status CheckValue(const AttributeType& type, std::string_view value) {
   const auto where = "the value of " + std::string(type.name) + ": ";
   const auto characters = CountPrintable(value);
   if (!characters) {
-    return Refuse(where + "must be UTF-8 without control characters");
+    return RefuseName(where + "must be UTF-8 without control characters");
   }
   if (*characters == 0 || *characters > type.most) {
-    return Refuse(where + "must be 1 to " + std::to_string(type.most) + " characters");
+    return RefuseName(where + "must be 1 to " + std::to_string(type.most) + " characters");
   }
   if (type.nid == NID_countryName &&
       (value.size() != 2 || !std::ranges::all_of(value, [](char c) { return c >= 'A' && c <= 'Z'; }))) {
-    return Refuse(where + "must be two capital letters (ISO 3166)");
+    return RefuseName(where + "must be two capital letters (ISO 3166)");
   }
   if (type.string_type == V_ASN1_PRINTABLESTRING && !IsPrintableString(value)) {
-    return Refuse(where + "may only hold letters, digits, blanks and '()+,-./:=?");
+    return RefuseName(where + "may only hold letters, digits, blanks and '()+,-./:=?");
   }
   if (type.string_type == V_ASN1_IA5STRING && !IsAscii(value)) {
-    return Refuse(where + "must be ASCII");
+    return RefuseName(where + "must be ASCII");
   }
   return {};
 }
@@ -190,7 +190,7 @@ Result<std::vector<Attribute>> ReadAttributes(std::string_view rest) {
     RETURN_IF_ERROR(CheckValue(*type, value));
     attributes.push_back({.type = type, .value = std::move(value)});
     if (rest == ",") {
-      return Refuse("remove the comma at the end");
+      return RefuseName("remove the comma at the end");
     }
     if (!rest.empty()) {
       rest.remove_prefix(1);
@@ -202,8 +202,8 @@ Result<std::vector<Attribute>> ReadAttributes(std::string_view rest) {
 }  // namespace
 
 Result<NamePtr> ParseDistinguishedName(std::string_view text) {
-  if (text.size() > kMostOctets) {
-    return Refuse("must be at most " + std::to_string(kMostOctets) + " octets");
+  if (text.size() > kMostNameOctets) {
+    return RefuseName("must be at most " + std::to_string(kMostNameOctets) + " octets");
   }
   ASSIGN_OR_RETURN(const auto attributes, ReadAttributes(text));
   NamePtr name(X509_NAME_new());

@@ -20,7 +20,9 @@ bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsHexDigit(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 
-std::unexpected<Error> Refuse(std::string message) { return Fail(Code::kInvalidArgument, std::move(message)); }
+std::unexpected<Error> RefuseGeneralName(std::string message) {
+  return Fail(Code::kInvalidArgument, std::move(message));
+}
 
 bool IsLabel(std::string_view label) {
   return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-' &&
@@ -149,15 +151,15 @@ constexpr std::array kKinds = {
 Result<GeneralNamePtr> ParseGeneralName(std::string_view text) {
   const auto* kind = std::ranges::find_if(kKinds, [&](const auto& k) { return text.starts_with(k.prefix); });
   if (kind == kKinds.end()) {
-    return Refuse("must begin with DNS:, URI:, email: or IP:");
+    return RefuseGeneralName("must begin with DNS:, URI:, email: or IP:");
   }
   text.remove_prefix(kind->prefix.size());
   if (text.size() > kMostCharacters) {
-    return Refuse("must be at most " + std::to_string(kMostCharacters) + " characters");
+    return RefuseGeneralName("must be at most " + std::to_string(kMostCharacters) + " characters");
   }
   const auto octets = kind->octets(text);
   if (octets.empty()) {
-    return Refuse(std::string(kind->wanted));
+    return RefuseGeneralName(std::string(kind->wanted));
   }
   GeneralNamePtr name(GENERAL_NAME_new());
   std::unique_ptr<ASN1_STRING, Deleter<ASN1_STRING_free>> value(ASN1_STRING_type_new(kind->string_type));

@@ -233,7 +233,7 @@ print(len(os.listdir('/proc/' + sys.argv[2] + '/fd')))
     assert.ok(Number(stdout) < start + 20, `${stdout.trim()} descriptors, ${start} before`);
   });
 
-  it('health and reflection hold no more streams for an unlisted user than his connections', async () => {
+  it('health and reflection hold no more streams for an unlisted user than its connections', async () => {
     if (!isRoot) return;
     const start = { resident: resident(deployment), descriptors: descriptors(deployment) };
     const text = readFileSync(new URL('stranger.mjs', import.meta.url), 'utf8')

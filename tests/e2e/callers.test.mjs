@@ -91,7 +91,7 @@ describe('callers', () => {
       [JSON.stringify({ ...changed, sessions: 7 }), /sessions: takes a restart to change/],
     ]) {
       const line = await reload(text);
-      assert.match(line, /"level":"error",.*configuration of before stays in force/);
+      assert.match(line, /"level":"error",.*previous configuration stays in force/);
       assert.match(line, why);
       assert.equal((await create('foreign')).status, 1);
       assert.equal((await create('orders')).status, 0);

@@ -1,7 +1,7 @@
 // The tests' side of provider.mjs: starts it, registers clients, plays the browser, and hears what it decided.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
@@ -19,8 +19,7 @@ export class OpenIdProvider {
 
   static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false, logInForm = false } = {}) {
     const provider = new OpenIdProvider();
-    const folder = path.join(temporaryFolder(), `provider-${tls ? 'https' : 'http'}${strict ? '-strict' : ''}${logInForm ? '-form' : ''}`);
-    mkdirSync(folder);
+    const folder = mkdtempSync(path.join(temporaryFolder(), 'provider-'));
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
     const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : [],

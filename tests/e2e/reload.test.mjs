@@ -74,7 +74,7 @@ describe('a reload', () => {
         rmSync(file, { recursive: true, force: true });
         place();
         const line = await reload();
-        assert.match(line, /"level":"error",.*configuration of before stays in force/, what);
+        assert.match(line, /"level":"error",.*previous configuration stays in force/, what);
         assert.match(line, why, what);
         assert.ok(line.length < 5000, `${what}: a line of ${line.length} octets`);
       }

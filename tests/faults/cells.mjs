@@ -16,7 +16,7 @@ const QUIET = { lost: NONE, reloads: NONE, logins: NONE, refused: NONE };
 export const ACTIONS = {
   'tried again on another session': { ...QUIET, opened: SOME,
     meaning: 'no caller saw it; the session was discarded, another opened' },
-  'waited for': { ...QUIET, meaning: 'no caller saw it but by his clock' },
+  'waited for': { ...QUIET, meaning: 'callers noticed a delay and nothing else' },
   'answered on another session': { ...QUIET, opened: SOME, slowest: [5000, Infinity],
     meaning: 'the call that hung was left to itself after 5 s, its caller answered by another session' },
   'one call refused': { ...QUIET, refused: [0, 1], statuses: SHORT,
@@ -28,7 +28,7 @@ export const ACTIONS = {
   'module reloaded': { lost: SOME, reloads: SOME, logins: SOME, refused: SOME, statuses: SHORT,
     meaning: 'callers were refused at once while it lasted; C_Finalize, C_Initialize and C_Login until a signature was proven' },
   'lost until the call returned': { lost: SOME, reloads: ANY, logins: ANY, refused: SOME, statuses: LATE,
-    meaning: 'callers were refused, none was kept waiting beyond his deadline' },
+    meaning: 'callers were refused, and none waited beyond its deadline' },
   'waits for another PIN': { lost: SOME, reloads: ANY, logins: [1, 1], refused: SOME, statuses: SHORT,
     meaning: 'C_Login was called once with that PIN, in three attempts to connect; well when the record of it was removed' },
   'waits for the officer': { lost: SOME, reloads: ANY, logins: [1, 3], refused: SOME, statuses: SHORT,

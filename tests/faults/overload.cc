@@ -259,17 +259,17 @@ double Overload(Caller& caller, const std::string& kid, const Options& options, 
   report.Figure(goodput >= kLeastGoodput * capacity && asked > 0.9 * kTimesCapacity * capacity,
                 Text("at %.1f times the capacity measured just before, %.1f %% of it is signed; at least 95 %%",
                      asked / capacity, 100 * goodput / capacity));
-  report.Promise(open.refused() > 0, "who cannot be served is refused");
+  report.Promise(open.refused() > 0, "a call that cannot be served is refused");
   report.Figure(
       open.refused() > 0 && open.RefusedMs(0.99) <= kSlowestRefusalMs,
       Text("a refusal comes within %.2f ms at p99; at most %.0f ms", open.RefusedMs(0.99), kSlowestRefusalMs));
   report.Figure(open.AdmittedMs(0.99) < 1e3 * options.deadline,
-                Text("who is admitted is answered within %.0f ms at p99; its deadline is %.0f ms",
+                Text("an admitted call is answered within %.0f ms at p99; its deadline is %.0f ms",
                      open.AdmittedMs(0.99), 1e3 * options.deadline));
   return capacity;
 }
 
-// Two callers, one of whom asks twenty times as often.
+// Two callers. One asks twenty times as often.
 void TwoCallers(Caller& greedy, Caller& slow, const std::string& kid, double capacity, const Options& options,
                 Report& report) {
   const auto rate = kSlowShare * capacity;
@@ -286,11 +286,11 @@ void TwoCallers(Caller& greedy, Caller& slow, const std::string& kid, double cap
   report.Row("greedy caller", kTimesSlow * rate, greedy_rate, much);
   const auto share = static_cast<double>(beside.answered()) / static_cast<double>(alone.answered());
   report.Figure(share >= kLeastOfSlow && much.refused() > 0,
-                Text("beside who asks %.0f times as often the slow caller gets %.1f %% of what it gets alone; at "
-                     "least 90 %%",
+                Text("beside a caller that asks %.0f times as often the slow caller gets %.1f %% of what it gets "
+                     "alone; at least 90 %%",
                      kTimesSlow, 100 * share));
   report.Figure(much.AdmittedMs(0.99) < 1e3 * options.deadline,
-                Text("who of the greedy caller's is admitted is answered within %.0f ms at p99; its deadline is "
+                Text("an admitted call of the greedy caller is answered within %.0f ms at p99; its deadline is "
                      "%.0f ms",
                      much.AdmittedMs(0.99), 1e3 * options.deadline));
 }

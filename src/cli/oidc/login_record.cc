@@ -43,7 +43,7 @@ constexpr std::array<Mistake, 7> kWso2Answers = {{
     {"the redirect URI is not among the application's callback URLs", "an error page in the browser, and no redirect"},
 }};
 
-std::string Row(std::string_view name, std::string_view value, const char* style = "") {
+std::string TableRow(std::string_view name, std::string_view value, const char* style = "") {
   return "<tr><th>" + Escaped(name) + "</th><td class=\"" + style + "\">" + Escaped(value) + "</td></tr>\n";
 }
 
@@ -88,7 +88,7 @@ std::string LoginPage(const LoginRecord& record) {
       std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
       (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
       Escaped(good ? "All checks are good. You can close this window." : record.failure) + "</p>\n<table>" +
-      Row("client", record.client_id) + Row("provider", record.issuer) + "</table>\n";
+      TableRow("client", record.client_id) + TableRow("provider", record.issuer) + "</table>\n";
   for (std::size_t i = 0; i < record.steps.size(); ++i) {
     const auto& step = record.steps[i];
     page += "<section><h2>" + std::to_string(i + 1) + ". " + Escaped(step.title) + "</h2><p><code>" +
@@ -96,7 +96,7 @@ std::string LoginPage(const LoginRecord& record) {
     if (!step.sent.empty()) {
       page += "<table>";
       for (const auto& [name, value] : step.sent) {
-        page += Row(name, value);
+        page += TableRow(name, value);
       }
       page += "</table>\n";
     }
@@ -111,11 +111,11 @@ std::string LoginPage(const LoginRecord& record) {
   }
   page += "<section><h2>Checks</h2><table>";
   for (const auto& [name, wrong] : record.checks) {
-    page += Row(name, wrong.empty() ? "good" : wrong, wrong.empty() ? "good" : "bad");
+    page += TableRow(name, wrong.empty() ? "good" : wrong, wrong.empty() ? "good" : "bad");
   }
   page += "</table></section>\n<section><h2>What WSO2 Identity Server says of each mistake</h2><table>";
   for (const auto& [mistake, answer] : kWso2Answers) {
-    page += Row(mistake, answer);
+    page += TableRow(mistake, answer);
   }
   return page + "</table></section>\n</body></html>\n";
 }

@@ -1,0 +1,221 @@
+// The worlds in which the commands of a page run: a deployment with the clients, files and servers that the page speaks of.
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { CertificateAuthority } from './certificate_authority.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
+import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
+import { ROOT } from './page_blocks.mjs';
+import { output, temporaryFolder } from './process.mjs';
+import { TokenEndpoint } from './token_endpoint.mjs';
+import { Wso2StandIn } from './wso2_stand_in.mjs';
+
+const BIN = process.env.E2E_BIN_DIR;
+const CEREMONY = 'ceremony.py';
+const AUDIENCE = 'https://localhost:9443/oauth2/token';
+const APPLICATION = '394b8adc-ce24-4c64-8a09-a0d80abf8c33';
+
+export class World {
+  // Where the page's words lead in this world: [text of the page, text here]. Each must occur in a block of the page.
+  places = [];
+  // What somebody else does before a block: [text of the block, function]. Each block must exist.
+  before = [];
+  closing = [];
+
+  // clients, configuration: as of Deployment.start; keys: clients that have one.
+  static async start(clients, { configuration = {}, keys = clients.map(({ client_id: id }) => id) } = {}) {
+    const world = new World();
+    world.deployment = await Deployment.start(clients, (folder) => ({
+      http_listen: '127.0.0.1:0', refresh_interval: '1s', audit: { checkpoint_lines: 1 },
+      ...(typeof configuration === 'function' ? configuration(folder) : configuration),
+    }));
+    for (const client of keys) await world.deployment.generateKey(client);
+    const { folder, environment, httpOrigin } = world.deployment;
+    world.folder = folder;
+    world.cwd = folder;
+    // Outside the deployment's folder, where no private key may be.
+    world.home = mkdtempSync(path.join(temporaryFolder(), 'home-'));
+    world.environment = { ...environment, HOME: world.home, ASSERTIOND_HTTP: httpOrigin,
+      ASSERTIOND_CONFIG: path.join(folder, 'assertiond.json'), PATH: `${world.home}/bin:${BIN}:${process.env.PATH}` };
+    mkdirSync(path.join(world.home, 'bin'));
+    return world;
+  }
+
+  // A program of this name, which the page expects on the machine.
+  program(name, script) {
+    const file = path.join(this.home, 'bin', name);
+    writeFileSync(file, `#!/bin/bash\nset -euo pipefail\n${script}\n`);
+    chmodSync(file, 0o755);
+  }
+
+  write(name, text) {
+    writeFileSync(path.join(this.folder, name), text, { mode: 0o600 });
+  }
+
+  // A certification authority, which answers the request in the file csr with chain.pem.
+  async authority(csr) {
+    const authority = await CertificateAuthority.found('Example authority');
+    return async () => {
+      const issued = await authority.issue(readFileSync(path.join(this.folder, csr), 'utf8'));
+      this.write('chain.pem', issued + authority.certificate);
+    };
+  }
+
+  // A key pair that a ceremony made for this client.
+  ceremony(client, ckaId) {
+    const [, module] = /module-path=([^&"]*)/.exec(readFileSync(this.deployment.configuration, 'utf8'));
+    return output('/usr/bin/python3', [CEREMONY, module, 'end-to-end', client, ckaId, 'rsa', 'MODIFIABLE=0'],
+      { env: { ...this.environment, E2E_PIN: this.deployment.pin } });
+  }
+
+  // A WSO2 stand-in with an application of orders, whose access token is in the file token.
+  async wso2(settings) {
+    const standIn = await Wso2StandIn.start(settings);
+    const application = await standIn.add('orders');
+    const token = randomBytes(24).toString('base64url');
+    standIn.tokens.add(token);
+    this.write('token', `${token}\n`);
+    this.places.push([APPLICATION, application], ['https://localhost:9443', standIn.origin]);
+    return { application, origin: standIn.origin };
+  }
+
+  async close() {
+    for (const close of this.closing) await close();
+    await this.deployment.close();
+  }
+}
+
+const orders = (changed = {}) => ({ client_id: 'orders', audiences: [AUDIENCE], ...changed });
+const reports = (changed = {}) => ({ client_id: 'reports', audiences: ['https://is.example.com/token'], binding: 'jwks',
+  ...changed });
+
+async function rotation() {
+  const provider = await OpenIdProvider.start();
+  const world = await World.start([orders({ audiences: [provider.tokenEndpoint] }), reports()]);
+  world.places.push(['https://localhost:9443/oauth2/token', provider.tokenEndpoint],
+    ['unix:/run/assertiond/assertiond.sock', world.environment.ASSERTIOND_SERVER],
+    ['http://127.0.0.1:8080', world.environment.ASSERTIOND_HTTP]);
+  const { application, origin } = await world.wso2({ provider });
+  const { deployment } = world;
+  await deployment.ctl('wso2', 'publish', '--configure', '--client-id', 'orders', '--application', application,
+    '--base-url', origin, '--token-file', path.join(world.folder, 'token'));
+  await world.ceremony('reports', '0a1b2c');
+  const answer = await world.authority('orders.csr');
+  world.before.push(['old=$(assertionctl key show --client-id reports', async () => {
+    // The page shows two ways to the next key. The key of the ceremony is given up before the other begins.
+    const { keys } = JSON.parse(await deployment.ctl('key', 'list', '--json'));
+    const { kid } = keys.find(({ client_id: id, state }) => id === 'reports' && state === 'published');
+    await deployment.ctl('key', 'destroy', '--client-id', 'reports', `--kid=${kid}`, '--force', 'reports');
+  }], ['import-certificate --client-id orders --kid="$next"', answer],
+  ['import-certificate --client-id orders --kid="$kid"', answer]);
+  return world;
+}
+
+async function keys() {
+  const world = await World.start([orders({  }), reports({ imported_keys: true })]);
+  await world.ceremony('orders', '0a1b2c');
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048,
+    publicKeyEncoding: { format: 'pem', type: 'spki' }, privateKeyEncoding: { format: 'pem', type: 'pkcs8' } });
+  world.program('fetch-the-key', `cat <<'KEY'\n${privateKey}KEY`);
+  world.before.push(['key import-certificate', await world.authority('orders.csr')]);
+  return world;
+}
+
+async function identityServers() {
+  const provider = await OpenIdProvider.start();
+  const google = await TokenEndpoint.start();
+  google.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+  const world = await World.start([
+    orders({ audiences: [provider.issuer, provider.tokenEndpoint] }),
+    { client_id: 'reports', audiences: [google.url], grant: 'jwt-bearer', subjects: ['ann@example.com'] },
+  ]);
+  provider.register([{ client_id: 'orders', jwks: await world.deployment.jwks('orders') }]);
+  world.places.push(['https://is.example.com', provider.issuer], ['https://shop.auth0.com/oauth/token', provider.tokenEndpoint],
+    ['https://oauth2.googleapis.com/token', google.url], ['https://app.example.com/cb', REDIRECT_URI]);
+  world.closing.push(() => google.close());
+  return world;
+}
+
+async function accessTokens() {
+  const endpoint = await TokenEndpoint.start();
+  endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+  const world = await World.start([orders({ audiences: [endpoint.url], tokens: { token_endpoint: endpoint.url, scopes: ['orders.read'] } })],
+    { configuration: (folder) => ({ token_listen: `unix:${folder}/tokens.sock` }) });
+  world.places.push(['/run/assertiond/tokens.sock', path.join(world.folder, 'tokens.sock')]);
+  world.closing.push(() => endpoint.close());
+  return world;
+}
+
+async function mutualTlsPage() {
+  const world = await World.start([orders()]);
+  const { certificate } = await CertificateAuthority.found('callers');
+  const configuration = JSON.parse(readFileSync(world.deployment.configuration, 'utf8'));
+  world.write('with-tls.json', JSON.stringify({ ...configuration, tls: mutualTls(world.folder, certificate) }));
+  world.program('sudo', '[ "$1 $2" = "-u assertiond" ]\nshift 2\nexec "$@"');
+  world.places.push(['/etc/assertiond/assertiond.json', path.join(world.folder, 'with-tls.json')]);
+  world.before.push(['tls import-certificate', await world.authority('signer.csr')]);
+  return world;
+}
+
+async function softhsm2() {
+  const world = await World.start([orders()]);
+  // Types both PINs at the prompt, as the page says.
+  world.program('softhsm2-util', `case $1 in
+    --init-token) exec /usr/bin/softhsm2-util "$@" --so-pin ${randomBytes(8).toString('hex')} --pin "$(cat pin)" ;;
+    *) exec /usr/bin/softhsm2-util "$@" ;;
+  esac`);
+  return world;
+}
+
+async function runbook() {
+  const world = await World.start([orders(), reports()]);
+  world.places.push(['unix:/run/assertiond/assertiond.sock', world.environment.ASSERTIOND_SERVER],
+    ['http://127.0.0.1:8080', world.environment.ASSERTIOND_HTTP],
+    ['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
+  world.program('journalctl', `[ "$*" = "--unit assertiond --output cat" ]\nexec cat '${world.deployment.log}'`);
+  return world;
+}
+
+async function dpop() {
+  const world = await World.start([{ client_id: 'shop-dpop', purposes: ['dpop'] }]);
+  world.write('token', createHash('sha256').update(randomBytes(9)).digest('base64url'));
+  return world;
+}
+
+async function wso2() {
+  const world = await World.start([orders()]);
+  await world.wso2();
+  return world;
+}
+
+// A clone of this repository, in whose folder the page builds. The packages that it installs must be there: no test changes
+// the machine.
+async function repository() {
+  const world = await World.start([orders()]);
+  world.cwd = mkdtempSync(path.join(temporaryFolder(), 'clone-'));
+  for (const folder of ['deploy', 'proto']) symlinkSync(path.join(ROOT, folder), path.join(world.cwd, folder));
+  world.program('sudo', `[ "$1 $2" = "apt-get install" ]
+shift 2
+for package; do dpkg-query --show --showformat '\${Package} \${db:Status-Status}\\n' "$package"; done |
+  { ! grep -v ' installed$'; }`);
+  world.program('python3', 'exec /usr/bin/python3 "$@"');   // Debian's, whatever else is in PATH
+  return world;
+}
+
+// By page. A page with blocks that run and without a world of its own gets the usual one.
+const WORLDS = {
+  'README.md': () => World.start([orders(), reports()], { keys: ['reports'] }),
+  'deploy/rotation.md': rotation,
+  'deploy/runbook.md': runbook,
+  'deploy/docs/access-tokens.md': accessTokens,
+  'deploy/docs/dpop.md': dpop,
+  'deploy/docs/identity-servers.md': identityServers,
+  'deploy/docs/keys.md': keys,
+  'deploy/docs/mutual-tls.md': mutualTlsPage,
+  'deploy/docs/wso2.md': wso2,
+  'deploy/clients/go/README.md': repository,
+  'deploy/clients/java/README.md': repository,
+  'deploy/clients/python/README.md': repository,
+  'hsm-config/softhsm2.md': softhsm2,
+};
+export const worldOf = (page) => (WORLDS[page] ?? (() => World.start([orders(), reports()])))();

@@ -1,0 +1,149 @@
+// Every command on every page: the shell blocks run, in order, in the world of their page (page_worlds.mjs), or the page says
+// which other test runs them or why nothing can (page_blocks.mjs). Commands in a sentence are checked against --help.
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { ROOT, blocksOf, commandsOf, isShell, pageText, pages } from './page_blocks.mjs';
+import { worldOf } from './page_worlds.mjs';
+import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
+
+const BIN = process.env.E2E_BIN_DIR;
+const MOST_NOT_RUN = 4;   // blocks that nothing here can run: what raises this number needs a reason as good as theirs
+
+const blocks = pages().flatMap((page) => blocksOf(page).map((block) => ({ ...block, page })));
+const shell = blocks.filter(isShell);
+const runs = ({ tests, reason }) => !tests && !reason;
+
+describe('the blocks of the pages', () => {
+  it('say which language they are in', () => {
+    for (const { at, text, language } of blocks) {
+      assert.ok(language !== '' || !/^ *(?:sudo +)?(?:assertion(?:ctl|d)|deploy\/\S+|curl)\b/m.test(text),
+        `${at}: commands in a block without a language`);
+    }
+  });
+
+  it('run, or another test runs them, or few cannot', () => {
+    for (const { at, tests = [] } of shell) {
+      for (const file of tests) assert.ok(existsSync(path.join(ROOT, file)), `${at}: run by ${file}, which does not exist`);
+    }
+    const not = shell.filter(({ reason }) => reason).map(({ at }) => at);
+    assert.ok(not.length <= MOST_NOT_RUN, `blocks that are not run: ${not.join(' ')}`);
+    assert.ok(shell.filter(runs).length > 40, 'blocks are found');
+  });
+
+  it('the test that a page names for a block knows its commands', () => {
+    for (const { at, text, tests } of shell.filter((block) => block.tests)) {
+      const known = tests.map((file) => readFileSync(path.join(ROOT, file), 'utf8')).join('\n');
+      const words = [...commandsOf('assertionctl', text).flatMap((words) => words.slice(0, 2)),
+        ...[...text.matchAll(/(?:deploy|tests)\/[\w/]+\/?([\w-]+\.(?:sh|py))/g)].map(([, name]) => name)];
+      const unknown = words.filter((word) => !word.startsWith('-') && !known.includes(word));
+      assert.deepEqual(unknown, [], `${at}: ${tests.join(', ')} lack these`);
+    }
+  });
+});
+
+// The options of a verb, or of what stands before it: every --name of its --help.
+const helps = new Map();
+async function helpOf(program, words) {
+  const key = [program, ...words].join(' ');
+  if (!helps.has(key)) helps.set(key, await run(path.join(BIN, program), [...words, '--help']));
+  return helps.get(key);
+}
+
+// What is wrong with a command, if anything. The help of a noun that lacks the verb is the noun's.
+async function fault(program, words) {
+  const named = words.slice(0, words.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0).slice(0, 2);
+  if (program === 'assertiond') named.length = 0;
+  const { status, stdout } = await helpOf(program, named);
+  const usage = /^Usage: (?:\S*\/)?(.*)$/m.exec(stdout)?.[1] ?? '';
+  const called = [program, ...named].join(' ');
+  const isPositional = named.length === 2 && usage.startsWith(`${program} ${named[0]} `) && !usage.includes('SUBCOMMAND');
+  if (status !== 0 || !(`${usage} `.startsWith(`${called} `) || isPositional)) return `there is no ${called}`;
+  const end = words.indexOf('--');
+  const options = words.slice(0, end === -1 ? undefined : end).filter((word) => /^--[a-z]/.test(word))
+    .map((word) => word.replace(/=.*|[^a-z0-9-].*$/s, ''));
+  const general = (await helpOf(program, [])).stdout;
+  const unknown = options.filter((option) => option !== '--help' && ![stdout, general].some((text) =>
+    new RegExp(`${option}\\b(?!-)`).test(text)));
+  return unknown.length > 0 ? `${called} has no ${unknown.join(', ')}` : undefined;
+}
+
+describe('the commands in the sentences and blocks of a page', () => {
+  for (const page of pages()) {
+    it(`${page}: programs, verbs and options exist`, async () => {
+      const text = pageText(page);
+      const spans = [...text.matchAll(/`(assertion(?:ctl|d)\s[^`]+)`/g)].map(([, span]) => span.replace(/\s*\n\s*/g, ' '));
+      const code = [...spans, ...blocksOf(page).filter(isShell).map((block) => block.text)].join('\n');
+      const faults = [];
+      for (const program of ['assertionctl', 'assertiond']) {
+        for (const words of commandsOf(program, code)) faults.push(await fault(program, words.filter((word) => word !== '…')));
+      }
+      assert.deepEqual(faults.filter(Boolean), []);
+    });
+  }
+});
+
+const READER = `cd "$1"
+while read -r block; do
+  source "$block" </dev/null >>"$2" 2>&1
+  echo done
+done`;
+
+// A shell that keeps its variables from block to block, as a reader's does.
+class Reader {
+  #shell;
+  #lines;
+  #folder = mkdtempSync(path.join(temporaryFolder(), 'page-'));
+  #count = 0;
+
+  constructor(world) {
+    this.world = world;
+    this.written = path.join(this.#folder, 'written');
+    writeFileSync(this.written, '');
+    this.#shell = startProcess('bash', ['-euo', 'pipefail', '-c', READER,
+      'reader', world.cwd, this.written], { env: world.environment, log: path.join(this.#folder, 'shell.log') });
+    this.#lines = new Lines(this.#shell, 'stdout');
+  }
+
+  async run({ at, text }) {
+    const file = path.join(this.#folder, `block-${this.#count++}`);
+    writeFileSync(file, text);
+    this.#shell.stdin.write(`${file}\n`);
+    try {
+      await this.#lines.next(new Deadline(60, `the block ${at}`));
+    } catch (error) {
+      throw new Error(`${at}: ${error.message}\n${readFileSync(this.written, 'utf8').slice(-3000)}`);
+    }
+  }
+
+  close() { this.#shell.kill('SIGKILL'); }
+}
+
+for (const page of new Set(shell.filter(runs).map((block) => block.page))) {
+  const own = shell.filter((block) => block.page === page && runs(block));
+  it(`${page}: its ${own.length} blocks run`, async () => {
+    const world = await worldOf(page);
+    const reader = new Reader(world);
+    try {
+      const used = new Set();
+      for (const block of own) {
+        for (const [text, act] of world.before.filter(([words]) => block.text.includes(words))) {
+          used.add(text);
+          await act();
+        }
+        let { text } = block;
+        for (const [there, here] of world.places) {
+          if (text.includes(there)) used.add(there);
+          text = text.replaceAll(there, here);
+        }
+        await reader.run({ ...block, text });
+      }
+      const unused = [...world.places, ...world.before].map(([text]) => text).filter((text) => !used.has(text));
+      assert.deepEqual(unused, [], 'what the world has and the page does not mention');
+    } finally {
+      reader.close();
+      await world.close();
+    }
+  });
+}
