@@ -78,6 +78,7 @@ void AddVerbs(Command& assertionctl) {
   AddAuditHead(audit);
   AddAuditVerify(audit);
   AddAuditShow(audit);
+  AddStatus(assertionctl);
   AddConsole(assertionctl);
   AddDoctor(assertionctl);
 }

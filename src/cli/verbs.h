@@ -54,6 +54,8 @@ void AddAuditHead(Command& audit);
 void AddAuditVerify(Command& audit);
 void AddAuditShow(Command& audit);
 
+void AddStatus(Command& assertionctl);
+
 void AddConsole(Command& assertionctl);
 
 void AddDoctor(Command& assertionctl);
