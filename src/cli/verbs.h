@@ -22,6 +22,7 @@ void AddKeyGenerate(Command& key);
 void AddKeyAdopt(Command& key);
 void AddKeyImport(Command& key);
 void AddKeyList(Command& key);
+void AddKeyWatch(Command& key);
 void AddKeyShow(Command& key);
 void AddKeyCsr(Command& key);
 void AddKeyImportCertificate(Command& key);
