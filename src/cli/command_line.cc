@@ -11,6 +11,8 @@ std::vector<std::string>& Words() {
   return words;
 }
 
+}  // namespace
+
 std::string QuotedForShell(std::string_view word) {
   constexpr std::string_view kPlain = "-_./:=@%+,";
   const auto is_plain = [&](unsigned char octet) {
@@ -26,8 +28,6 @@ std::string QuotedForShell(std::string_view word) {
   }
   return quoted + "'";
 }
-
-}  // namespace
 
 void KeepCommandLine(std::span<const char* const> words) { Words().assign(words.begin(), words.end()); }
 

@@ -6,6 +6,9 @@
 
 namespace assertion::cli {
 
+// A word as a shell takes it, to be pasted.
+std::string QuotedForShell(std::string_view word);
+
 // Keeps the words of the command line, for hints that repeat it.
 void KeepCommandLine(std::span<const char* const> words);
 

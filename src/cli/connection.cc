@@ -1,6 +1,8 @@
 #include "cli/connection.h"
 
+#include <google/protobuf/wrappers.pb.h>
 #include <grp.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <future>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -24,12 +27,11 @@
 namespace assertion::cli {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::system_clock;
 
-constexpr seconds kConnectLimit{5};
 constexpr int kReconnectMs = 20;
-constexpr seconds kCallLimit{60};  // a new RSA key may take long
 
 Code CodeOf(grpc::StatusCode code) {
   switch (code) {
@@ -85,10 +87,11 @@ std::string ReasonOf(int error, const std::string& path) {
 }
 
 // Connects, and waits while the server's backlog is full, because gRPC does not. kAddressUnusable: says why it failed.
-Status Knock(const std::string& path, seconds limit) {
+Status Knock(const std::string& path, milliseconds limit) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
   const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval patience{.tv_sec = limit.count(), .tv_usec = 0};
+  const auto whole = std::chrono::floor<seconds>(limit);
+  const timeval patience{.tv_sec = whole.count(), .tv_usec = std::chrono::microseconds(limit - whole).count()};
   if (path.size() >= sizeof address.sun_path) {
     return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": the path is too long");
   }
@@ -132,17 +135,20 @@ Code CodeOf(const grpc::Status& status) {
   return CodeOf(status.error_code());
 }
 
-// Calls `method` of `stub` and turns a status that is not OK into an Error.
+std::unexpected<Error> ErrorOf(const grpc::Status& status) {
+  return std::unexpected(Error{
+      .code = CodeOf(status), .message = status.error_message(), .detail = {}, .retry_delay = RetryDelayOf(status)});
+}
+
+// Calls `method` of `stub` and turns a status that is not OK into an Error. `context` has the deadline.
 template <typename Stub, typename Request, typename Response>
-Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+Result<Response> Call(grpc::ClientContext& context, Stub& stub,
+                      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                       const Request& request) {
-  grpc::ClientContext context;
-  context.set_deadline(system_clock::now() + kCallLimit);
   Response response;
   const auto status = (stub.*method)(&context, request, &response);
   if (!status.ok()) {
-    return std::unexpected(Error{
-        .code = CodeOf(status), .message = status.error_message(), .detail = {}, .retry_delay = RetryDelayOf(status)});
+    return ErrorOf(status);
   }
   return response;
 }
@@ -193,8 +199,35 @@ StreamEnd AskOnStream(v1::AssertionService::Stub& stub, const v1::CreateAssertio
 }  // namespace
 
 struct Connection::Stubs {
-  v1::AssertionService::Stub assertions;
-  v1::KeyAdminService::Stub keys;
+  // Calls a method that may take as long as `limits` say.
+  template <typename Stub, typename Request, typename Response>
+  Result<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                        const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(system_clock::now() + limits.call);
+    return cli::Call(context, stub, method, request);
+  }
+
+  // The same for a method whose answer tells the server's version.
+  template <typename Request, typename Response>
+  Result<Response> Read(grpc::Status (v1::KeyAdminService::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                          Response*),
+                        const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(system_clock::now() + limits.call);
+    auto response = cli::Call(context, keys, method, request);
+    const auto& metadata = context.GetServerInitialMetadata();
+    if (const auto found = metadata.find("assertiond-version"); found != metadata.end()) {
+      version.assign(found->second.data(), found->second.size());
+    }
+    return response;
+  }
+
+  std::shared_ptr<grpc::Channel> channel;
+  Limits limits;
+  v1::AssertionService::Stub assertions{channel};
+  v1::KeyAdminService::Stub keys{channel};
+  std::string version;  // empty: not told
 };
 
 Connection::Connection(std::unique_ptr<Stubs> stubs) : stubs_(std::move(stubs)) {}
@@ -202,7 +235,7 @@ Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
 
-Result<Connection> Connection::Open(const std::string& address) {
+Result<Connection> Connection::Open(const std::string& address, const Limits& limits) {
   if (!address.starts_with("unix:")) {
     return Fail(Code::kAddressUnusable, "the server's address must begin with unix:, not be '" + address + "'");
   }
@@ -211,20 +244,38 @@ Result<Connection> Connection::Open(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMs);
   const auto channel = grpc::CreateCustomChannel(address, grpc::experimental::LocalCredentials(UDS), arguments);
-  const auto deadline = system_clock::now() + kConnectLimit;
+  const auto deadline = system_clock::now() + limits.connect;
   for (auto state = channel->GetState(true); state != GRPC_CHANNEL_READY; state = channel->GetState(true)) {
     if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-      RETURN_IF_ERROR(Knock(address.substr(address.find(':') + 1), kConnectLimit));
+      RETURN_IF_ERROR(Knock(address.substr(address.find(':') + 1), limits.connect));
     }
     if (!channel->WaitForStateChange(state, deadline)) {
-      return Fail(Code::kAddressUnusable, "no server answers at " + address + " within 5 s");
+      return Fail(Code::kAddressUnusable,
+                  "no server answers at " + address + " within " + std::to_string(limits.connect.count()) + " ms");
     }
   }
-  return Connection(std::make_unique<Stubs>(v1::AssertionService::Stub(channel), v1::KeyAdminService::Stub(channel)));
+  return Connection(std::unique_ptr<Stubs>(new Stubs{.channel = channel, .limits = limits, .version = {}}));
 }
 
+// The messages of grpc.health.v1 have one field each, with the numbers and types of these.
+Result<bool> Connection::IsServing() {
+  constexpr int kServing = 1;
+  grpc::ClientContext context;
+  context.set_deadline(system_clock::now() + stubs_->limits.call);
+  const google::protobuf::StringValue whole_server;
+  google::protobuf::Int32Value state;
+  std::promise<grpc::Status> answered;
+  grpc::TemplatedGenericStub<google::protobuf::StringValue, google::protobuf::Int32Value> stub(stubs_->channel);
+  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &whole_server, &state,
+                 [&answered](const grpc::Status& status) { answered.set_value(status); });
+  const auto status = answered.get_future().get();
+  return status.ok() ? Result<bool>(state.value() == kServing) : ErrorOf(status);
+}
+
+const std::string& Connection::server_version() const { return stubs_->version; }
+
 Result<v1::CreateAssertionResponse> Connection::CreateAssertion(const v1::CreateAssertionRequest& request) {
-  return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateAssertion, request);
+  return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::CreateAssertion, request);
 }
 
 // A server reads a stream for a limited time only: requests that it did not answer go on another stream.
@@ -247,95 +298,95 @@ Status Connection::CreateAssertions(const v1::CreateAssertionRequest& request, s
 }
 
 Result<v1::CreateDpopProofResponse> Connection::CreateDpopProof(const v1::CreateDpopProofRequest& request) {
-  return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateDpopProof, request);
+  return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::CreateDpopProof, request);
 }
 
 Result<v1::CreateRequestObjectResponse> Connection::CreateRequestObject(const v1::CreateRequestObjectRequest& request) {
-  return Call(stubs_->assertions, &v1::AssertionService::Stub::CreateRequestObject, request);
+  return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::CreateRequestObject, request);
 }
 
 Result<v1::GetCertificateResponse> Connection::GetCertificate(const v1::GetCertificateRequest& request) {
-  return Call(stubs_->assertions, &v1::AssertionService::Stub::GetCertificate, request);
+  return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::GetCertificate, request);
 }
 
 Result<v1::GetJwksResponse> Connection::GetJwks(const v1::GetJwksRequest& request) {
-  return Call(stubs_->assertions, &v1::AssertionService::Stub::GetJwks, request);
+  return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::GetJwks, request);
 }
 
 Result<v1::GenerateKeyResponse> Connection::GenerateKey(const v1::GenerateKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::GenerateKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::GenerateKey, request);
 }
 
 Result<v1::ListKeysResponse> Connection::ListKeys(const v1::ListKeysRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ListKeys, request);
+  return stubs_->Read(&v1::KeyAdminService::Stub::ListKeys, request);
 }
 
 Result<v1::RotateKeyResponse> Connection::RotateKey(const v1::RotateKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::RotateKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::RotateKey, request);
 }
 
 Result<v1::ScheduleKeyResponse> Connection::ScheduleKey(const v1::ScheduleKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ScheduleKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::ScheduleKey, request);
 }
 
 Result<v1::ProveKeyResponse> Connection::ProveKey(const v1::ProveKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ProveKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::ProveKey, request);
 }
 
 Result<v1::GetKeyResponse> Connection::GetKey(const v1::GetKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::GetKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::GetKey, request);
 }
 
 Result<v1::CreateCsrResponse> Connection::CreateCsr(const v1::CreateCsrRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateCsr, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateCsr, request);
 }
 
 Result<v1::ImportCertificateResponse> Connection::ImportCertificate(const v1::ImportCertificateRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ImportCertificate, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::ImportCertificate, request);
 }
 
 Result<v1::RevokeKeyResponse> Connection::RevokeKey(const v1::RevokeKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::RevokeKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::RevokeKey, request);
 }
 
 Result<v1::DestroyKeyResponse> Connection::DestroyKey(const v1::DestroyKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::DestroyKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::DestroyKey, request);
 }
 
 Result<v1::AcceptLedgerResponse> Connection::AcceptLedger(const v1::AcceptLedgerRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::AcceptLedger, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::AcceptLedger, request);
 }
 
 Result<v1::ExamineKeyResponse> Connection::ExamineKey(const v1::ExamineKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ExamineKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::ExamineKey, request);
 }
 
 Result<v1::AdoptKeyResponse> Connection::AdoptKey(const v1::AdoptKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::AdoptKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::AdoptKey, request);
 }
 
 Result<v1::ImportKeyResponse> Connection::ImportKey(const v1::ImportKeyRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ImportKey, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::ImportKey, request);
 }
 
 Result<v1::CreateEvidenceResponse> Connection::CreateEvidence(const v1::CreateEvidenceRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::CreateEvidence, request);
 }
 
 Result<v1::ListPendingChangesResponse> Connection::ListPendingChanges(const v1::ListPendingChangesRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ListPendingChanges, request);
+  return stubs_->Read(&v1::KeyAdminService::Stub::ListPendingChanges, request);
 }
 
 Result<v1::ApproveChangeResponse> Connection::ApproveChange(const v1::ApproveChangeRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::ApproveChange, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::ApproveChange, request);
 }
 
 Result<v1::WithdrawChangeResponse> Connection::WithdrawChange(const v1::WithdrawChangeRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::WithdrawChange, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::WithdrawChange, request);
 }
 
 Result<v1::GetAuditHeadResponse> Connection::GetAuditHead(const v1::GetAuditHeadRequest& request) {
-  return Call(stubs_->keys, &v1::KeyAdminService::Stub::GetAuditHead, request);
+  return stubs_->Call(stubs_->keys, &v1::KeyAdminService::Stub::GetAuditHead, request);
 }
 
 }  // namespace assertion::cli

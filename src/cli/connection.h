@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,12 +16,26 @@ namespace assertion::cli {
 // changes what to do next. kAddressUnusable: the server cannot be reached.
 class Connection {
  public:
+  // How long to wait for the connection, and for each answer.
+  struct Limits {
+    std::chrono::milliseconds connect{5'000};
+    std::chrono::milliseconds call{60'000};  // a new RSA key may take long
+  };
+
   // `address` is what gRPC takes, for example unix:/run/assertiond/assertiond.sock.
-  static Result<Connection> Open(const std::string& address);
+  static Result<Connection> Open(const std::string& address) { return Open(address, {}); }
+  static Result<Connection> Open(const std::string& address, const Limits& limits);
 
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
+
+  // Whether the server is ready to sign (grpc.health.v1). Every peer may ask.
+  Result<bool> IsServing();
+
+  // The version of the server, which tells it to viewers with the answers of ListKeys and ListPendingChanges. Empty:
+  // neither was answered, or by a server that does not tell it.
+  const std::string& server_version() const;
 
   Result<v1::CreateAssertionResponse> CreateAssertion(const v1::CreateAssertionRequest& request);
 

@@ -2,13 +2,25 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/yaml.h"
+
 namespace assertion::cli {
 
 void AddClientId(CLI::App* verb, std::string& client_id) {
   verb->add_option("--client-id", client_id, "The OAuth 2.0 client")->required()->type_name("ID");
 }
 
-void AddJson(CLI::App* verb, bool& json) { verb->add_flag("--json", json, "Print JSON"); }
+void AddJson(CLI::App* verb, bool& json) {
+  auto* flag = verb->add_flag("--json", json, "Print JSON");
+  const auto choose = [&json](const std::string& form) {
+    json = form != "table";
+    SetDocumentForm(form == "yaml" ? DocumentForm::kYaml : DocumentForm::kJson);
+  };
+  verb->add_option_function<std::string>("-o,--output", choose, "Print JSON, YAML, or the text for a person (default)")
+      ->check(CLI::IsMember({"json", "yaml", "table"}))
+      ->type_name("FORM")
+      ->excludes(flag);
+}
 
 void AddRequiredKid(CLI::App* verb, std::string& kid) {
   verb->add_option("--kid", kid,

@@ -1,14 +1,18 @@
 // assertionctl: the command line of assertiond.
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <span>
 #include <string>
 
 #include "cli/command.h"
 #include "cli/command_line.h"
+#include "cli/connection.h"
 #include "cli/output.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/word_order.h"
 #include "cli/wrong_word.h"
 
 namespace assertion::cli {
@@ -28,6 +32,7 @@ void AddKeyVerbs(Command& key) {
   AddKeyAdopt(key);
   AddKeyImport(key);
   AddKeyList(key);
+  AddKeyWatch(key);
   AddKeyShow(key);
   AddKeyCsr(key);
   AddKeyImportCertificate(key);
@@ -78,6 +83,7 @@ void AddVerbs(Command& assertionctl) {
   AddAuditHead(audit);
   AddAuditVerify(audit);
   AddAuditShow(audit);
+  AddStatus(assertionctl);
   AddConsole(assertionctl);
   AddDoctor(assertionctl);
 }
@@ -93,10 +99,26 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error, std::span<con
   return app.exit(error) == 0 ? 0 : kUsage;
 }
 
+// The second line is for a server that answers at once. Its absence is no error.
+std::string VersionText(const std::string& server) {
+  constexpr std::chrono::milliseconds kAtOnce{250};
+  std::string text = "assertionctl " ASSERTION_VERSION;
+  auto connection = Connection::Open(server, {.connect = kAtOnce, .call = kAtOnce});
+  if (!connection) {
+    return text;
+  }
+  const auto answer = connection->ListPendingChanges({});
+  if (!connection->server_version().empty()) {
+    text += "\nassertiond " + Printable(connection->server_version()) + " at " + Printable(server);
+  } else if (!answer && answer.error().code == Code::kPermissionDenied) {
+    text += "\nassertiond at " + Printable(server) + " tells its version to operators, approvers and viewers only";
+  }
+  return text;
+}
+
 int Run(int argc, char** argv) {
   KeepCommandLine(std::span<char* const>(argv, static_cast<std::size_t>(argc)));
   CLI::App app("assertionctl talks to assertiond: assertions, certificates, keys.");
-  app.set_version_flag("--version", "assertionctl " ASSERTION_VERSION);
   app.footer(std::string(kExitStatusHelp) + "\n\n" + kExamples);
   app.require_subcommand(1);
   Invocation invocation;
@@ -104,10 +126,15 @@ int Run(int argc, char** argv) {
                  "assertiond's address; default: $ASSERTIOND_SERVER, else " + invocation.server)
       ->envname("ASSERTIOND_SERVER")
       ->type_name("unix:/PATH");
+  // Below --server, because CLI11 reads the options in the order of their definition.
+  app.set_version_flag(
+      "--version", [&invocation] { return VersionText(invocation.server); },
+      "Print the version, and the server's if one answers at once, and exit");
   Command assertionctl(app, invocation);
   AddVerbs(assertionctl);
   try {
-    app.parse(argc, argv);
+    const auto words = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
+    app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
     return ReportUsage(app, error, std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
   }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cli/text.h"
+#include "cli/yaml.h"
 
 namespace assertion::cli {
 
@@ -26,6 +27,9 @@ int WriteOctets(const std::string& path, std::string_view octets) {
 }
 
 int WriteJson(const nlohmann::ordered_json& json) {
+  if (CurrentDocumentForm() == DocumentForm::kYaml) {
+    return WriteOctets("", YamlText(json));
+  }
   // Other servers' texts need not be UTF-8.
   return WriteOctets("", PrintableJson(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"));
 }

@@ -22,6 +22,7 @@ void AddKeyGenerate(Command& key);
 void AddKeyAdopt(Command& key);
 void AddKeyImport(Command& key);
 void AddKeyList(Command& key);
+void AddKeyWatch(Command& key);
 void AddKeyShow(Command& key);
 void AddKeyCsr(Command& key);
 void AddKeyImportCertificate(Command& key);
@@ -53,6 +54,8 @@ void AddAuditKey(Command& audit);
 void AddAuditHead(Command& audit);
 void AddAuditVerify(Command& audit);
 void AddAuditShow(Command& audit);
+
+void AddStatus(Command& assertionctl);
 
 void AddConsole(Command& assertionctl);
 

@@ -296,6 +296,10 @@ void KeyAdminService::Read(UnaryCall& unary, Result<Response> (KeyAdminService::
   Request request;
   audit::Event unrecorded;
   const auto admitted = Admit(unary, Role::kViewer, request, unrecorded);
+  if (admitted) {
+    unary.context().AddInitialMetadata("assertiond-version",
+                                       ASSERTION_VERSION);  // for assertionctl; strangers see none
+  }
   Respond(unary, admitted ? (this->*read)(request) : std::unexpected(admitted.error()));
 }
 

@@ -18,6 +18,7 @@
 #include "cli/instant.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/yaml.h"
 
 namespace assertion::cli {
 namespace {
@@ -89,7 +90,7 @@ int CreateMany(const CreateAssertionOptions& options, const std::string& server,
   const auto ended = connection->CreateAssertions(request, options.count, [&](const auto& outcome) {
     progress.Count(outcome.has_value());
     if (outcome) {
-      status = Write("", (options.json ? AssertionJson(*outcome).dump() : outcome->assertion()) + "\n");
+      status = Write("", options.json ? DocumentLine(AssertionJson(*outcome)) : outcome->assertion() + "\n");
     } else if (!refusal) {
       refusal = outcome.error();
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -17,17 +16,6 @@ constexpr int kNotReady = 503;
 constexpr std::chrono::seconds kProbeLimit{5};
 
 std::string Number(std::optional<double> value) { return value ? std::to_string(std::llround(*value)) : "-"; }
-
-std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples) {
-  std::set<std::string> hsms;
-  for (const auto& sample : samples) {
-    if (const auto label = sample.labels.find("hsm");
-        sample.name == "assertiond_token_usable" && label != sample.labels.end()) {
-      hsms.insert(label->second);
-    }
-  }
-  return hsms;
-}
 
 }  // namespace
 

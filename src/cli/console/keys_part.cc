@@ -29,11 +29,11 @@ KeysOfClient ByClient(const v1::ListKeysResponse& response) {
 
 std::string KeyHtml(const v1::Key& key, const TimeWindow& window, Time now) {
   const auto row = KeyRow(key, now);
-  const auto times =
-      row[kState] + " from " + row[kSince] + " until " + row[kUntil] + ", certificate until " + row[kCertificate];
-  auto html = "<div class=\"key\"><p><span class=\"state\">" + Escaped(row[kState]) + "</span> <code>" +
-              Escaped(row[kKid]) + "</code></p>\n" + TimeLine(key, window, now, times) + "<p class=\"quiet\">" +
-              Escaped(row[kAlgorithm] + " on " + row[kHsm] + ", " + times) + "</p>\n";
+  const auto times = row[kState].text + " from " + row[kSince].text + " until " + row[kUntil].text +
+                     ", certificate until " + row[kCertificate].text;
+  auto html = "<div class=\"key\"><p><span class=\"state\">" + Escaped(row[kState].text) + "</span> <code>" +
+              Escaped(row[kKid].text) + "</code></p>\n" + TimeLine(key, window, now, times) + "<p class=\"quiet\">" +
+              Escaped(row[kAlgorithm].text + " on " + row[kHsm].text + ", " + times) + "</p>\n";
   if (key.state() != v1::KEY_STATE_WITHDRAWN) {
     html += "<p>" +
             Link("revoke", {{.name = "client_id", .value = key.client_id()}, {.name = "kid", .value = key.kid()}},
@@ -72,7 +72,7 @@ std::string AllKeys(const v1::ListKeysResponse& response, Time now) {
   for (const auto& key : response.keys()) {
     auto& row = rows.emplace_back();
     for (const auto& cell : KeyRow(key, now)) {
-      row.push_back(Escaped(cell));
+      row.push_back(Escaped(cell.text));
     }
   }
   return "<details><summary>All keys as a table</summary>\n" +

@@ -90,4 +90,15 @@ std::optional<double> SumOf(const std::vector<MetricSample>& samples, std::strin
   return sum;
 }
 
+std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples) {
+  std::set<std::string> hsms;
+  for (const auto& sample : samples) {
+    if (const auto label = sample.labels.find("hsm");
+        sample.name == "assertiond_token_usable" && label != sample.labels.end()) {
+      hsms.insert(label->second);
+    }
+  }
+  return hsms;
+}
+
 }  // namespace assertion::cli

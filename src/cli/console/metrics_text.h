@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,5 +21,8 @@ std::vector<MetricSample> ParseMetrics(std::string_view text);
 
 // The sum of all samples of that name, of one HSM if `hsm` is not empty; nothing: there is none.
 std::optional<double> SumOf(const std::vector<MetricSample>& samples, std::string_view name, const std::string& hsm);
+
+// The labels of the tokens that the server uses, or used.
+std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples);
 
 }  // namespace assertion::cli

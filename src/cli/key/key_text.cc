@@ -1,7 +1,7 @@
 #include "cli/key/key_text.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <set>
 #include <string_view>
 #include <vector>
@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::days;
 
-constexpr days kWarning{30};
+constexpr std::size_t kLeastShortKid = 8;
 
 // When the present state began and when it ends; "-": unknown.
 struct Span {
@@ -42,22 +42,6 @@ Span SpanOf(const v1::Key& key) {
   }
 }
 
-// For example "2027-11-24 (364 days left)".
-std::string ExpiryText(const v1::Key& key, Time now) {
-  if (key.x5t_s256().empty()) {
-    return "none";
-  }
-  const auto until = ToTime(key.not_after());
-  const auto date = Rfc3339(until).substr(0, std::string_view("2026-11-24").size());
-  if (until < now) {
-    return date + " EXPIRED " + Relative(until, now);
-  }
-  // Counted between the dates, of which one is shown: keys of one second do not differ by a day.
-  const auto left = std::chrono::floor<days>(until) - std::chrono::floor<days>(now);
-  return date + " (" + std::to_string(left.count()) + (left.count() == 1 ? " day left)" : " days left)") +
-         (until - now < kWarning ? " EXPIRES SOON" : "");
-}
-
 // Servers that do not know adoption leave the origin out.
 const char* OriginName(v1::KeyOrigin origin) {
   return origin == v1::KEY_ORIGIN_ADOPTED ? "adopted" : origin == v1::KEY_ORIGIN_IMPORTED ? "imported" : "generated";
@@ -68,32 +52,6 @@ const char* OriginText(v1::KeyOrigin origin) {
          : origin == v1::KEY_ORIGIN_IMPORTED ? "imported, born outside: another party made it, and other copies of it "
                                                "may exist"
                                              : "generated in the token by assertiond";
-}
-
-// Its state, and what it waits for.
-std::string StateText(const v1::Key& key) {
-  return StateName(key.state()) +
-         (key.waits_for().empty() ? "" : ", cannot sign: waits for " + Printable(key.waits_for()));
-}
-
-using Row = std::vector<std::string>;
-
-// Makes each column as wide as its widest cell.
-std::string Aligned(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths.at(i) = std::max(widths.at(i), row.at(i).size());
-    }
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
-      text += row.at(i) + std::string(widths.at(i) - row.at(i).size() + 2, ' ');
-    }
-    text += row.back() + "\n";
-  }
-  return text;
 }
 
 }  // namespace
@@ -113,6 +71,35 @@ const char* StateName(v1::KeyState state) {
     default:
       return "unknown";
   }
+}
+
+Cell StateCell(const v1::Key& key) {
+  if (!key.waits_for().empty()) {
+    return {StateName(key.state()) + (", cannot sign: waits for " + Printable(key.waits_for())), Shade::kBad};
+  }
+  switch (key.state()) {
+    case v1::KEY_STATE_SIGNING:
+      return {StateName(key.state()), Shade::kGood};
+    case v1::KEY_STATE_WITHDRAWN:
+      return {StateName(key.state()), Shade::kPast};
+    default:
+      return {StateName(key.state()), Shade::kWaiting};
+  }
+}
+
+Cell ExpiryCell(const v1::Key& key, Time now) {
+  if (key.x5t_s256().empty()) {
+    return "none";
+  }
+  const auto until = ToTime(key.not_after());
+  const auto date = Rfc3339(until).substr(0, std::string_view("2026-11-24").size());
+  if (until < now) {
+    return {date + " EXPIRED " + Relative(until, now), Shade::kBad};
+  }
+  // Counted between the dates, of which one is shown: keys of one second do not differ by a day.
+  const auto left = std::chrono::floor<days>(until) - std::chrono::floor<days>(now);
+  const auto text = date + " (" + std::to_string(left.count()) + (left.count() == 1 ? " day left)" : " days left)");
+  return until - now < kExpiryWarning ? Cell(text + " EXPIRES SOON", Shade::kWaiting) : Cell(text);
 }
 
 nlohmann::ordered_json KeyJson(const v1::Key& key) {
@@ -147,10 +134,10 @@ std::string KeyText(const v1::Key& key, Time now) {
   auto text = "client           " + key.client_id() + "\nversion          " + std::to_string(key.version()) +
               "\nkid              " + key.kid() + "\nHSM              " + Printable(key.hsm()) + "\nCKA_ID           " +
               Hex(AsBytes(key.cka_id())) + "\norigin           " + OriginText(key.origin()) + "\nalgorithm        " +
-              key.algorithm() + ", " + size + "\nstate            " + StateText(key) + "\npublished from   " +
+              key.algorithm() + ", " + size + "\nstate            " + StateCell(key).text + "\npublished from   " +
               instant(key.publish_from()) + "\nsigns from       " + instant(key.sign_from()) + "\nsigns until      " +
               instant(key.sign_until()) + "\npublished until  " + instant(key.publish_until()) + "\ncertificate      " +
-              ExpiryText(key, now) + "\n";
+              ExpiryCell(key, now).text + "\n";
   if (!key.x5t_s256().empty()) {
     text += "  valid from     " + Rfc3339(ToTime(key.not_before())) + "\n  valid until    " +
             Rfc3339(ToTime(key.not_after())) + "\n  x5t#S256       " + key.x5t_s256() + "\n";
@@ -160,17 +147,30 @@ std::string KeyText(const v1::Key& key, Time now) {
 
 std::string KeyLine(const v1::Key& key, Time now) {
   return "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() + ", " +
-         std::to_string(key.key_bits()) + " bits, " + StateText(key) + ", " +
-         (key.x5t_s256().empty() ? "no certificate" : "certificate until " + ExpiryText(key, now)) + "\n";
+         std::to_string(key.key_bits()) + " bits, " + StateCell(key).text + ", " +
+         (key.x5t_s256().empty() ? "no certificate" : "certificate until " + ExpiryCell(key, now).text) + "\n";
 }
 
-std::vector<std::string> KeyRow(const v1::Key& key, Time now) {
+Row KeyRow(const v1::Key& key, Time now) {
   auto [since, until] = SpanOf(key);
-  return {key.client_id(),  key.kid(),        key.algorithm(),      StateText(key),
-          std::move(since), std::move(until), ExpiryText(key, now), key.hsm()};
+  return {key.client_id(),  key.kid(),        key.algorithm(),      StateCell(key),
+          std::move(since), std::move(until), ExpiryCell(key, now), key.hsm()};
 }
 
-std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
+std::size_t ShortKidLength(const v1::ListKeysResponse& response) {
+  std::set<std::string_view> kids;
+  for (const auto& key : response.keys()) {
+    kids.insert(key.kid());
+  }
+  auto length = kLeastShortKid;
+  for (auto kid = kids.begin(); kid != kids.end() && std::next(kid) != kids.end(); ++kid) {
+    const auto differs = std::ranges::mismatch(*kid, *std::next(kid)).in1 - kid->begin();
+    length = std::max(length, static_cast<std::size_t>(differs) + 1);
+  }
+  return length;
+}
+
+std::string KeyTable(const v1::ListKeysResponse& response, Time now, const TableLook& look) {
   // Clients without a key have their rows in the order by client id, too.
   std::set<std::string, std::less<>> waiting;
   for (const auto& [client_id, version] : response.versions()) {
@@ -179,20 +179,22 @@ std::string KeyTable(const v1::ListKeysResponse& response, Time now) {
   std::vector<Row> rows = {{"CLIENT", "KID", "ALGORITHM", "STATE", "SINCE", "UNTIL", "CERTIFICATE UNTIL", "HSM"}};
   const auto add_keyless = [&](auto end) {
     for (auto client = waiting.begin(); client != end; client = waiting.erase(client)) {
-      rows.push_back({*client, "no key", "-", "-", "-", "-", "-", "-"});
+      rows.push_back({*client, {"no key", Shade::kBad}, "-", "-", "-", "-", "-", "-"});
     }
   };
+  const auto kid_length = look.short_kids ? ShortKidLength(response) : std::string::npos;
   for (const auto& key : response.keys()) {
     add_keyless(waiting.lower_bound(key.client_id()));
     waiting.erase(key.client_id());
-    rows.push_back(KeyRow(key, now));
+    auto& row = rows.emplace_back(KeyRow(key, now));
+    row.at(1).text = row.at(1).text.substr(0, kid_length);
   }
   add_keyless(waiting.end());
   const auto is_elsewhere = [&](const auto& key) { return key.hsm() != response.keys(0).hsm(); };
   if (std::ranges::none_of(response.keys(), is_elsewhere)) {
     std::ranges::for_each(rows, [](Row& row) { row.pop_back(); });  // all on one HSM
   }
-  return Aligned(rows);
+  return TableText(rows, look.coloured);
 }
 
 }  // namespace assertion::cli

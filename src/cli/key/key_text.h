@@ -6,11 +6,21 @@
 
 #include "assertion/clock.h"
 #include "assertion/v1/key_admin.pb.h"
+#include "cli/table.h"
 
 namespace assertion::cli {
 
 // A key's state in one word, for example "signing".
 const char* StateName(v1::KeyState state);
+
+// The state and what the key waits for, in the state's shade.
+Cell StateCell(const v1::Key& key);
+
+// When the certificate ends, for example "2027-11-24 (364 days left)", in a shade if that is soon.
+Cell ExpiryCell(const v1::Key& key, Time now);
+
+// Certificates that end within this time are marked.
+inline constexpr std::chrono::days kExpiryWarning{30};
 
 // All fields of a key, for a program.
 nlohmann::ordered_json KeyJson(const v1::Key& key);
@@ -22,9 +32,17 @@ std::string KeyText(const v1::Key& key, Time now);
 std::string KeyLine(const v1::Key& key, Time now);
 
 // The cells of a key's row in the table of all keys: client, kid, algorithm, state, since, until, certificate, HSM.
-std::vector<std::string> KeyRow(const v1::Key& key, Time now);
+Row KeyRow(const v1::Key& key, Time now);
+
+// How many characters tell the kids of all keys apart, at least 8.
+std::size_t ShortKidLength(const v1::ListKeysResponse& response);
+
+struct TableLook {
+  bool short_kids = false;  // as many characters as tell them apart
+  bool coloured = false;
+};
 
 // All keys as a table. A client without a key has a row, too. Certificates that expire within 30 days are marked.
-std::string KeyTable(const v1::ListKeysResponse& response, Time now);
+std::string KeyTable(const v1::ListKeysResponse& response, Time now, const TableLook& look = {});
 
 }  // namespace assertion::cli

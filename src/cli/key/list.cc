@@ -1,8 +1,12 @@
 // assertionctl key list
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/call.h"
 #include "cli/command.h"
@@ -10,15 +14,40 @@
 #include "cli/key/flags.h"
 #include "cli/key/key_text.h"
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "config/text.h"
 
 namespace assertion::cli {
 namespace {
 
 struct ListKeysOptions {
+  std::string client_id;  // empty: all clients
   std::string hsm;
+  bool wide = false;
   bool json = false;
 };
+
+// Leaves only the keys of the client, which the server does not do. INVALID_ARGUMENT: no such client is configured.
+Status KeepClient(v1::ListKeysResponse& response, const std::string& client_id) {
+  std::vector<std::string_view> known;
+  for (const auto& [configured, version] : response.versions()) {
+    known.push_back(configured);
+  }
+  if (std::ranges::find(known, client_id) == known.end()) {
+    return Fail(Code::kNotFound,
+                "client_id: no client \"" + client_id + "\" is configured" + DidYouMean(client_id, known));
+  }
+  v1::ListKeysResponse kept;
+  (*kept.mutable_versions())[client_id] = response.versions().at(client_id);
+  for (const auto& key : response.keys()) {
+    if (key.client_id() == client_id) {
+      *kept.add_keys() = key;
+    }
+  }
+  response = std::move(kept);
+  return {};
+}
 
 nlohmann::ordered_json KeysJson(const v1::ListKeysResponse& response) {
   nlohmann::ordered_json json = {{"keys", nlohmann::ordered_json::array()},
@@ -36,8 +65,17 @@ nlohmann::ordered_json KeysJson(const v1::ListKeysResponse& response) {
 int ListKeys(const ListKeysOptions& options, const std::string& server) {
   v1::ListKeysRequest request;
   request.set_hsm(options.hsm);
-  return Call(server, &Connection::ListKeys, request, [&](const auto& response) {
-    return options.json ? WriteJson(KeysJson(response)) : Write("", KeyTable(response, SystemTime()));
+  return Call(server, &Connection::ListKeys, request, [&](v1::ListKeysResponse response) {
+    if (!options.client_id.empty()) {
+      if (const auto kept = KeepClient(response, options.client_id); !kept) {
+        return ReportCall(kept.error());
+      }
+    }
+    if (options.json) {
+      return WriteJson(KeysJson(response));
+    }
+    const TableLook look{.short_kids = IsTerminal() && !options.wide, .coloured = TakesColour()};
+    return WriteOctets("", KeyTable(response, SystemTime(), look));
   });
 }
 
@@ -48,9 +86,14 @@ void AddKeyList(Command& key) {
                                             .summary = "List the keys of all clients: what each does now, since when "
                                                        "and until when, and when its certificate expires",
                                             .examples = "  assertionctl key list\n"
+                                                        "  assertionctl key list --client-id orders --wide\n"
                                                         "  assertionctl key list --json"},
                                            ListKeys);
+  verb->add_option("--client-id", options.client_id, "List only keys of this client; default: all clients")
+      ->type_name("ID");
   AddHsm(verb, options.hsm, "List only keys on the HSM whose token has this label; default: all HSMs");
+  verb->add_flag("--wide", options.wide,
+                 "Show whole kids on a terminal as well, not only as many characters as tell them apart");
   AddJson(verb, options.json);
 }
 

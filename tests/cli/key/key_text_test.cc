@@ -52,6 +52,19 @@ TEST(KeyText, TheTableSaysWhatEachKeyDoesSinceWhenAndUntilWhen) {
       "d       5       RS256      withdrawn  never                 -                     2028-01-15 (365 days left)\n");
 }
 
+TEST(KeyText, ShortKidsTellTheKeysApart) {
+  v1::ListKeysResponse response;
+  for (const auto* kid : {"abcdefgh-1-long", "abcdefgh-2-long", "b"}) {
+    *response.add_keys() = KeyOf("a", kid, v1::KEY_STATE_SIGNING, kNow + days(365));
+  }
+  *response.add_keys() = response.keys(0);  // on another HSM
+  EXPECT_EQ(ShortKidLength(response), 10);
+  const auto table = KeyTable(response, kNow, {.short_kids = true});
+  EXPECT_TRUE(table.contains("\na       abcdefgh-2  RS256")) << table;
+  response.mutable_keys()->DeleteSubrange(1, 3);
+  EXPECT_EQ(ShortKidLength(response), 8);
+}
+
 TEST(KeyText, KeysOfOneSecondHaveTheSameDaysLeft) {
   const auto made = [](Time now) { return KeyLine(KeyOf("a", "1", v1::KEY_STATE_SIGNING, kNow + days(365)), now); };
   EXPECT_TRUE(made(kNow).ends_with("(365 days left)\n"));

@@ -1,0 +1,141 @@
+#include "cli/status/attention.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "assertion/key_record.h"
+#include "cli/command_line.h"
+#include "cli/instant.h"
+#include "cli/key/key_text.h"
+#include "cli/text.h"
+
+namespace assertion::cli {
+namespace {
+
+constexpr std::chrono::days kHandOverWarning{7};
+
+using Keys = std::vector<const v1::Key*>;
+
+bool CanSign(const v1::Key& key) { return key.state() == v1::KEY_STATE_SIGNING && key.waits_for().empty(); }
+
+std::string At(const google::protobuf::Timestamp& timestamp, Time now) {
+  const auto time = ToTime(timestamp);
+  return InstantText(time) + (time == kNever ? "" : " (" + Relative(time, now) + ")");
+}
+
+// Whether a key of the client is scheduled to sign when `key` stops.
+bool HasSuccessor(const v1::Key& key, const Keys& keys) {
+  return std::ranges::any_of(keys, [&](const auto* other) {
+    return other->kid() != key.kid() && other->state() != v1::KEY_STATE_WITHDRAWN &&
+           ToTime(other->sign_from()) <= ToTime(key.sign_until()) &&
+           ToTime(other->sign_until()) > ToTime(key.sign_until());
+  });
+}
+
+// The attention that keys of one client need.
+class ClientAttention {
+ public:
+  ClientAttention(std::string client_id, const Keys& keys, Time now, std::vector<Attention>& found)
+      : client_id_(std::move(client_id)), keys_(keys), now_(now), found_(found) {}
+
+  void Find() {
+    FindKeyless();
+    for (const auto* key : keys_) {
+      if (key->state() == v1::KEY_STATE_SIGNING) {
+        FindOfSigning(*key);
+      } else if (key->state() == v1::KEY_STATE_STAGED || key->state() == v1::KEY_STATE_PUBLISHED) {
+        FindOfComing(*key);
+      } else if (key->state() == v1::KEY_STATE_RETIRING) {
+        Add(false, *key, "retires: published until " + At(key->publish_until(), now_), "");
+      }
+    }
+  }
+
+ private:
+  void Add(bool wrong, const v1::Key& key, std::string text, std::string next) {
+    found_.push_back(
+        {.wrong = wrong, .client_id = client_id_, .kid = key.kid(), .text = std::move(text), .next = std::move(next)});
+  }
+
+  std::string Command(const std::string& verb, const std::string& kid = {}) const {
+    return "assertionctl key " + verb + " --client-id " + QuotedForShell(client_id_) +
+           (kid.empty() ? "" : " --kid=" + kid);
+  }
+
+  void FindKeyless() {
+    const auto is_signing = [](const auto* key) { return key->state() == v1::KEY_STATE_SIGNING; };
+    if (std::ranges::any_of(keys_, is_signing)) {
+      return;
+    }
+    found_.push_back({.wrong = true,
+                      .client_id = client_id_,
+                      .kid = {},
+                      .text = keys_.empty() ? "has no key" : "none of its keys signs",
+                      .next = Command(keys_.empty() ? "generate" : "list")});
+  }
+
+  void FindOfSigning(const v1::Key& key) {
+    if (!key.waits_for().empty()) {
+      Add(true, key, "cannot sign: waits for " + key.waits_for(), Command("show", key.kid()));
+    }
+    if (const auto expiry = ExpiryCell(key, now_); expiry.shade != Shade::kPlain) {
+      Add(expiry.shade == Shade::kBad, key, "certificate until " + expiry.text, Command("rotate"));
+    }
+    const auto until = ToTime(key.sign_until());
+    if (!HasSuccessor(key, keys_) && until != kNever) {
+      Add(false, key, "signs until " + At(key.sign_until(), now_) + ", and no key follows", Command("rotate"));
+    } else if (until < now_ + kHandOverWarning) {
+      Add(false, key, "signs until " + At(key.sign_until(), now_) + ", then its successor", "");
+    }
+  }
+
+  void FindOfComing(const v1::Key& key) {
+    const auto waits = key.waits_for().empty() ? "" : "; waits for " + key.waits_for();
+    const bool unscheduled = ToTime(key.sign_from()) == kNever;
+    Add(false, key,
+        std::string(StateName(key.state())) +
+            (unscheduled ? ": no time is set from which on it signs" : ": signs from " + At(key.sign_from(), now_)) +
+            waits,
+        unscheduled ? Command("schedule", key.kid()) + " --sign-from TIME" : "");
+  }
+
+  const std::string client_id_;
+  const Keys& keys_;
+  const Time now_;
+  std::vector<Attention>& found_;
+};
+
+std::map<std::string, Keys> KeysByClient(const v1::ListKeysResponse& response) {
+  std::map<std::string, Keys> clients;
+  for (const auto& [client_id, version] : response.versions()) {
+    clients[client_id];
+  }
+  for (const auto& key : response.keys()) {
+    clients[key.client_id()].push_back(&key);
+  }
+  return clients;
+}
+
+}  // namespace
+
+std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time now) {
+  std::vector<Attention> found;
+  for (const auto& [client_id, keys] : KeysByClient(response)) {
+    ClientAttention(client_id, keys, now, found).Find();
+  }
+  std::ranges::stable_partition(found, &Attention::wrong);
+  return found;
+}
+
+std::size_t SigningClients(const v1::ListKeysResponse& response) {
+  std::set<std::string> clients;
+  for (const auto& key : response.keys()) {
+    if (CanSign(key)) {
+      clients.insert(key.client_id());
+    }
+  }
+  return clients.size();
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assertion/clock.h"
+#include "assertion/v1/key_admin.pb.h"
+
+namespace assertion::cli {
+
+// Something that an operator should know of, or do.
+struct Attention {
+  bool wrong;  // calls fail already; else they will unless somebody acts, or a change is under way
+  std::string client_id;
+  std::string kid;  // empty: the client as a whole
+  std::string text;
+  std::string next;  // what to do; empty: nothing
+};
+
+// What needs attention among the clients and keys of `response`, what is wrong first, else in the answer's order.
+std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time now);
+
+// How many of the clients have a key that signs now and waits for nothing.
+std::size_t SigningClients(const v1::ListKeysResponse& response);
+
+}  // namespace assertion::cli

@@ -1,0 +1,59 @@
+#include "cli/status/monitored.h"
+
+#include <chrono>
+#include <cmath>
+#include <sstream>
+
+#include "cli/console/metrics_text.h"
+
+namespace assertion::cli {
+namespace {
+
+constexpr int kOkStatus = 200;
+constexpr int kUnavailableStatus = 503;
+constexpr std::chrono::seconds kMonitorLimit{5};
+
+Result<oauth::HttpAnswer> GetFrom(const std::string& origin, const std::string& ca_file, const char* path) {
+  auto answer = oauth::Exchange(
+      origin, ca_file,
+      {.method = "GET", .path = path, .content_type = {}, .body = {}, .bearer_token = {}, .limit = kMonitorLimit});
+  if (answer && answer->status != kOkStatus && answer->status != kUnavailableStatus) {
+    return Fail(Code::kInvalidArgument,
+                origin + path + " answers with status " + std::to_string(answer->status) +
+                    ": --monitor must name the server's admin_listen, or http_listen if there is none");
+  }
+  return answer;
+}
+
+}  // namespace
+
+std::vector<std::string> ReadinessLines(const std::string& body) {
+  std::vector<std::string> lines;
+  std::istringstream text(body);
+  for (std::string line; std::getline(text, line);) {
+    if (!line.empty() && line != "ready") {
+      lines.push_back(line);
+    }
+  }
+  return lines;
+}
+
+Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_file) {
+  ASSIGN_OR_RETURN(const auto readiness, GetFrom(origin, ca_file, "/readyz"));
+  ASSIGN_OR_RETURN(const auto metrics, GetFrom(origin, ca_file, "/metrics"));
+  Monitored monitored{.ready = readiness.status == kOkStatus, .reasons = ReadinessLines(readiness.body), .hsms = {}};
+  const auto samples = ParseMetrics(metrics.body);
+  for (const auto& label : HsmsOf(samples)) {
+    const auto value = [&](const char* name) { return std::lround(SumOf(samples, name, label).value_or(0)); };
+    monitored.hsms.push_back({.label = label,
+                              .usable = value("assertiond_token_usable") != 0,
+                              .waiting = value("assertiond_queue_jobs"),
+                              .capacity = value("assertiond_queue_capacity_jobs"),
+                              .busy = value("assertiond_sessions_busy"),
+                              .open = value("assertiond_sessions_open"),
+                              .failures = value("assertiond_hsm_failures_total")});
+  }
+  return monitored;
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,182 @@
+#include "cli/status/server_status.h"
+
+#include <algorithm>
+#include <map>
+
+#include "cli/instant.h"
+#include "cli/key/key_text.h"
+#include "cli/key/pending_change.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+namespace assertion::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::size_t kMostLines = 20;  // of attention: the whole fits on a screen
+
+std::string Counted(std::size_t count, const char* noun) {
+  return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
+}
+
+bool IsReady(const ServerStatus& status) { return status.ready && (!status.monitored || status.monitored->ready); }
+
+std::map<std::string, std::size_t> KeysByHsm(const ServerStatus& status) {
+  std::map<std::string, std::size_t> hsms;
+  if (status.monitored) {
+    for (const auto& hsm : status.monitored->hsms) {
+      hsms[hsm.label];
+    }
+  }
+  for (const auto& key : status.keys->keys()) {
+    ++hsms[key.hsm()];
+  }
+  return hsms;
+}
+
+const MonitoredHsm* FindMonitored(const ServerStatus& status, const std::string& label) {
+  if (!status.monitored) {
+    return nullptr;
+  }
+  const auto found = std::ranges::find(status.monitored->hsms, label, &MonitoredHsm::label);
+  return found == status.monitored->hsms.end() ? nullptr : &*found;
+}
+
+std::string QueueText(const MonitoredHsm& hsm) {
+  return "queue " + std::to_string(hsm.waiting) + " of " + std::to_string(hsm.capacity) + ", sessions " +
+         std::to_string(hsm.busy) + " busy of " + std::to_string(hsm.open) + ", " +
+         Counted(static_cast<std::size_t>(std::max(hsm.failures, 0L)), "failure");
+}
+
+void AddReadiness(const ServerStatus& status, std::vector<Row>& rows) {
+  rows.push_back({"server", status.server + (status.version.empty() ? "" : ", assertiond " + status.version)});
+  const bool ready = IsReady(status);
+  rows.push_back({"readiness", ready ? Cell("ready", Shade::kGood) : Cell("not ready", Shade::kBad)});
+  if (status.monitored) {
+    for (const auto& reason : status.monitored->reasons) {
+      rows.push_back({"", {reason, ready ? Shade::kWaiting : Shade::kBad}});
+    }
+  } else if (!ready) {
+    rows.push_back({"", "/readyz says why: name the server's admin_listen with --monitor"});
+  }
+}
+
+void AddHsms(const ServerStatus& status, std::vector<Row>& rows) {
+  for (const auto& [label, keys] : KeysByHsm(status)) {
+    auto& row = rows.emplace_back(Row{"HSM " + label, Counted(keys, "key")});
+    if (const auto* hsm = FindMonitored(status, label)) {
+      row.back().text += ", " + QueueText(*hsm) + (hsm->usable ? "" : ", does not sign");
+      row.back().shade = hsm->usable ? Shade::kPlain : Shade::kBad;
+    }
+  }
+}
+
+// Two columns: what, and how it is.
+std::vector<Row> Overview(const ServerStatus& status) {
+  std::vector<Row> rows;
+  AddReadiness(status, rows);
+  if (!status.keys) {
+    rows.push_back({"keys", "not shown: " + status.refusal});
+    return rows;
+  }
+  AddHsms(status, rows);
+  const auto clients = static_cast<std::size_t>(status.keys->versions().size());
+  const auto signing = SigningClients(*status.keys);
+  rows.push_back({"clients", std::to_string(signing) + " of " + Counted(clients, "client") + " can sign"});
+  rows.push_back({"pending", Counted(static_cast<std::size_t>(status.pending.changes_size()), "change") +
+                                 (status.pending.changes_size() == 0 ? "" : ": assertionctl key pending")});
+  rows.push_back({"audit log", status.audit ? "line " + std::to_string(status.audit->sequence()) + ", checkpoint at " +
+                                                  std::to_string(status.audit->checkpoint_sequence()) + ", hash " +
+                                                  status.audit->hash()
+                                            : "turned off"});
+  return rows;
+}
+
+std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
+  std::vector<Row> rows;
+  for (const auto& attention : status.attention) {
+    const auto kid = attention.kid.substr(0, ShortKidLength(*status.keys));
+    rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting), attention.client_id,
+                    kid.empty() ? "-" : kid,
+                    attention.text + (attention.next.empty() ? "" : "; next: " + attention.next)});
+  }
+  for (const auto& change : status.pending.changes()) {
+    rows.push_back({{"waits", Shade::kWaiting},
+                    change.client_id(),
+                    change.kid().empty() ? "-" : change.kid().substr(0, ShortKidLength(*status.keys)),
+                    change.method() + " for a second person, " + Relative(ToTime(change.expires_at()), now) +
+                        " at the latest; next: assertionctl key pending"});
+  }
+  if (rows.empty()) {
+    return "nothing needs attention\n";
+  }
+  const auto left = rows.size() - std::min(rows.size(), kMostLines);
+  rows.resize(rows.size() - left);
+  return "needs attention\n" + TableText(rows, coloured, 2) +
+         (left == 0 ? "" : "  and " + std::to_string(left) + " more: assertionctl status --json lists all\n");
+}
+
+ordered_json HsmsJson(const ServerStatus& status) {
+  auto hsms = ordered_json::array();
+  for (const auto& [label, keys] : KeysByHsm(status)) {
+    ordered_json json = {{"hsm", label}, {"keys", keys}};
+    if (const auto* hsm = FindMonitored(status, label)) {
+      json["usable"] = hsm->usable;
+      json["queue"] = {{"jobs", hsm->waiting}, {"capacity", hsm->capacity}};
+      json["sessions"] = {{"busy", hsm->busy}, {"open", hsm->open}};
+      json["failures"] = hsm->failures;
+    }
+    hsms.push_back(std::move(json));
+  }
+  return hsms;
+}
+
+}  // namespace
+
+bool AllWell(const ServerStatus& status) {
+  return IsReady(status) && std::ranges::none_of(status.attention, &Attention::wrong);
+}
+
+std::string StatusText(const ServerStatus& status, Time now, bool coloured) {
+  auto text = TableText(Overview(status), coloured);
+  if (status.keys) {
+    text.append("\n").append(AttentionText(status, now, coloured));
+  }
+  return text;
+}
+
+ordered_json StatusJson(const ServerStatus& status) {
+  ordered_json json = {{"server", status.server}, {"ready", IsReady(status)}};
+  if (status.monitored) {
+    json["reasons"] = status.monitored->reasons;
+  }
+  if (!status.keys) {
+    json["refusal"] = status.refusal;
+    return json;
+  }
+  json["version"] = status.version;
+  json["hsms"] = HsmsJson(status);
+  json["clients"] = {{"configured", status.keys->versions().size()}, {"can_sign", SigningClients(*status.keys)}};
+  json["attention"] = ordered_json::array();
+  for (const auto& attention : status.attention) {
+    json["attention"].push_back({{"level", attention.wrong ? "wrong" : "soon"},
+                                 {"client_id", attention.client_id},
+                                 {"kid", attention.kid},
+                                 {"text", attention.text},
+                                 {"next", attention.next}});
+  }
+  json["pending"] = ordered_json::array();
+  for (const auto& change : status.pending.changes()) {
+    json["pending"].push_back(PendingJson(change));
+  }
+  json["audit"] = ordered_json();
+  if (status.audit) {
+    json["audit"] = {{"sequence", status.audit->sequence()},
+                     {"hash", status.audit->hash()},
+                     {"checkpoint_sequence", status.audit->checkpoint_sequence()}};
+  }
+  return json;
+}
+
+}  // namespace assertion::cli

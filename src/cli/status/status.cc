@@ -1,0 +1,146 @@
+// assertionctl status
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/call.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "cli/key/key_text.h"
+#include "cli/key/pending_change.h"
+#include "cli/output.h"
+#include "cli/status/attention.h"
+#include "cli/status/monitored.h"
+#include "cli/status/server_status.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+
+namespace assertion::cli {
+namespace {
+
+constexpr const char* kStatusHelp = "assertionctl status --help";
+constexpr Connection::Limits kStatusLimits{.connect = std::chrono::seconds(5), .call = std::chrono::seconds(10)};
+
+struct StatusOptions {
+  std::string monitor;
+  std::string ca_file;
+  bool json = false;
+};
+
+bool IsRefusal(const Error& error) {
+  return error.code == Code::kPermissionDenied || error.code == Code::kUnauthenticated;
+}
+
+// The custody of one key for each HSM and kind of key: the server tries no more than that.
+Status AddCustody(Connection& connection, ServerStatus& status) {
+  std::map<std::string, const v1::Key*> kinds;
+  for (const auto& key : status.keys->keys()) {
+    if (key.state() != v1::KEY_STATE_WITHDRAWN) {
+      kinds.emplace(key.hsm() + '\n' + key.algorithm().substr(0, 1), &key);  // R and P: RSA. E: EC or Ed25519
+    }
+  }
+  for (const auto& [kind, key] : kinds) {
+    v1::GetKeyRequest request;
+    request.set_client_id(key->client_id());
+    request.set_kid(key->kid());
+    const auto answer = connection.GetKey(request);
+    if (answer && answer->custody().starts_with("unproven")) {
+      status.attention.push_back({.wrong = false,
+                                  .client_id = key->client_id(),
+                                  .kid = key->kid(),
+                                  .text = "custody " + answer->custody(),
+                                  .next = "assertionctl doctor --config FILE --try"});
+    } else if (!answer && answer.error().code != Code::kNotFound) {  // it may be destroyed meanwhile
+      return std::unexpected(answer.error());
+    }
+  }
+  return {};
+}
+
+// What only operators see.
+Status AddKeys(Connection& connection, ServerStatus& status) {
+  auto keys = connection.ListKeys({});
+  if (!keys && IsRefusal(keys.error())) {
+    status.refusal = keys.error().message;
+    return {};
+  }
+  if (!keys) {
+    return std::unexpected(keys.error());
+  }
+  status.keys = *std::move(keys);
+  status.version = connection.server_version();
+  status.attention = AttentionTo(*status.keys, SystemTime());
+  RETURN_IF_ERROR(AddCustody(connection, status));
+  ASSIGN_OR_RETURN(status.pending, connection.ListPendingChanges({}));
+  auto head = connection.GetAuditHead({});
+  if (head) {
+    status.audit = *std::move(head);
+  } else if (head.error().code != Code::kFailedPrecondition) {  // it is turned off
+    return std::unexpected(head.error());
+  }
+  return {};
+}
+
+Result<ServerStatus> AskServer(const std::string& server) {
+  ASSIGN_OR_RETURN(auto connection, Connection::Open(server, kStatusLimits));
+  ServerStatus status;
+  status.server = server;
+  ASSIGN_OR_RETURN(status.ready, connection.IsServing());
+  RETURN_IF_ERROR(AddKeys(connection, status));
+  return status;
+}
+
+int ShowStatus(const StatusOptions& options, const std::string& server) {
+  std::optional<oauth::Url> monitor;
+  if (!options.monitor.empty()) {
+    auto url = oauth::ParseUrl("--monitor", options.monitor);
+    if (!url || url->path != "/") {
+      return Report(kUsage, url ? "--monitor must be an origin without a path" : url.error().message, kStatusHelp);
+    }
+    monitor = *std::move(url);
+  }
+  auto status = AskServer(server);
+  if (!status) {
+    return ReportCall(status.error());
+  }
+  if (monitor) {
+    auto monitored = AskMonitor(monitor->origin, options.ca_file);
+    if (!monitored) {
+      return Report(kUnreachable, monitored.error().message, "correct --monitor, or leave it out");
+    }
+    status->monitored = *std::move(monitored);
+  }
+  const int written =
+      options.json ? WriteJson(StatusJson(*status)) : WriteOctets("", StatusText(*status, SystemTime(), TakesColour()));
+  return written != 0 || AllWell(*status) ? written : kRefused;
+}
+
+}  // namespace
+
+void AddStatus(Command& assertionctl) {
+  const auto [verb, options] = assertionctl.AddVerb(
+      {.name = "status",
+       .summary = "Show in one screen whether the server is ready, which clients and keys need attention, pending "
+                  "changes and how far the audit log goes",
+       .examples = "  assertionctl status\n"
+                   "  assertionctl status --monitor http://127.0.0.1:9464\n"
+                   "  assertionctl status --json",
+       .notes =
+           "A caller without a role sees whether the server is ready, and no more. Exit status: 0 ready, and every\n"
+           "client has a key that signs; 1 not ready, or a line begins with \"wrong\"; 4 no server answers"},
+      ShowStatus);
+  verb->add_option("--monitor", options.monitor,
+                   "The server's admin_listen, or http_listen: for the reasons, HSMs and queues; default: "
+                   "$ASSERTIOND_MONITOR, else not shown")
+      ->envname("ASSERTIOND_MONITOR")
+      ->type_name("URL");
+  AddCaFile(verb, options.ca_file);
+  AddJson(verb, options.json);
+}
+
+}  // namespace assertion::cli

@@ -1,0 +1,101 @@
+#include "cli/status/attention.h"
+
+#include <gtest/gtest.h>
+
+#include "assertion/key_record.h"
+#include "cli/instant.h"
+#include "cli/status/monitored.h"
+
+namespace assertion::cli {
+namespace {
+
+using std::chrono::days;
+using std::chrono::hours;
+
+constexpr Time kMidday{std::chrono::seconds(1'800'000'000)};  // 2027-01-15T08:00:00Z
+
+class AttentionTest : public testing::Test {
+ protected:
+  AttentionTest() { (*response_.mutable_versions())["orders"] = 1; }
+
+  v1::Key& Add(const std::string& kid, v1::KeyState state, Time sign_from, Time sign_until) {
+    auto& key = *response_.add_keys();
+    key.set_client_id("orders");
+    key.set_kid(kid);
+    key.set_state(state);
+    key.set_x5t_s256("x");
+    *key.mutable_not_after() = ToTimestamp(kMidday + days(365));
+    *key.mutable_sign_from() = ToTimestamp(sign_from);
+    *key.mutable_sign_until() = ToTimestamp(sign_until);
+    *key.mutable_publish_until() = ToTimestamp(kNever);
+    return key;
+  }
+
+  v1::Key& AddSigning(Time until = kNever) { return Add("1", v1::KEY_STATE_SIGNING, kMidday - hours(1), until); }
+
+  // A line for each: its level, kid and text.
+  std::string Found() const {
+    std::string text;
+    for (const auto& attention : AttentionTo(response_, kMidday)) {
+      text += (attention.wrong ? "wrong " : "soon ") + attention.kid + ": " + attention.text + "\n";
+    }
+    return text;
+  }
+
+  v1::ListKeysResponse response_;
+};
+
+TEST_F(AttentionTest, AKeyThatSignsWithoutAnEndNeedsNone) {
+  AddSigning();
+  EXPECT_EQ(Found(), "");
+  EXPECT_EQ(SigningClients(response_), 1);
+}
+
+TEST_F(AttentionTest, AClientWithoutAKeyThatSignsIsWrong) {
+  EXPECT_EQ(Found(), "wrong : has no key\n");
+  Add("2", v1::KEY_STATE_WITHDRAWN, kMidday - hours(2), kMidday - hours(1));
+  EXPECT_EQ(Found(), "wrong : none of its keys signs\n");
+  EXPECT_EQ(SigningClients(response_), 0);
+}
+
+TEST_F(AttentionTest, AKeyThatWaitsCannotSign) {
+  AddSigning().set_waits_for("a certificate");
+  EXPECT_EQ(Found(), "wrong 1: cannot sign: waits for a certificate\n");
+  EXPECT_EQ(SigningClients(response_), 0);
+}
+
+TEST_F(AttentionTest, ACertificateThatEndsSoonOrHasEndedIsNamed) {
+  auto& key = AddSigning();
+  *key.mutable_not_after() = ToTimestamp(kMidday + days(2));
+  EXPECT_EQ(Found(), "soon 1: certificate until 2027-01-17 (2 days left) EXPIRES SOON\n");
+  *key.mutable_not_after() = ToTimestamp(kMidday - days(3));
+  EXPECT_EQ(Found(), "wrong 1: certificate until 2027-01-12 EXPIRED 3 days ago\n");
+}
+
+TEST_F(AttentionTest, AnEndOfSigningIsNamedUnlessASuccessorIsFarAhead) {
+  AddSigning(kMidday + days(40));
+  EXPECT_EQ(Found(), "soon 1: signs until 2027-02-24T08:00:00Z (in 40 days), and no key follows\n");
+  Add("2", v1::KEY_STATE_PUBLISHED, kMidday + days(40), kNever);
+  EXPECT_EQ(Found(), "soon 2: published: signs from 2027-02-24T08:00:00Z (in 40 days)\n");
+}
+
+TEST_F(AttentionTest, ACommandIsQuotedForAShell) {
+  response_.mutable_versions()->clear();
+  (*response_.mutable_versions())["a; reboot"] = 0;
+  EXPECT_EQ(AttentionTo(response_, kMidday).front().next, "assertionctl key generate --client-id 'a; reboot'");
+}
+
+TEST_F(AttentionTest, WhatIsWrongComesFirst) {
+  AddSigning(kMidday + days(40));
+  (*response_.mutable_versions())["zeta"] = 0;
+  EXPECT_TRUE(Found().starts_with("wrong : has no key\nsoon 1: ")) << Found();
+}
+
+TEST(Monitored, ReadinessLinesAreTheReasonsAlone) {
+  EXPECT_TRUE(ReadinessLines("ready\n").empty());
+  EXPECT_EQ(ReadinessLines("hsm demo: away\naudit: full\n"),
+            (std::vector<std::string>{"hsm demo: away", "audit: full"}));
+}
+
+}  // namespace
+}  // namespace assertion::cli

@@ -1,0 +1,134 @@
+// What an operator sees at a glance, and as it happens: status, key list, key watch, --version, and their forms.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Deployment } from './deployment.mjs';
+import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
+
+const CTL = path.join(process.env.E2E_BIN_DIR, 'assertionctl');
+
+describe('assertionctl at a glance', () => {
+  let deployment;
+  let key;
+
+  // As tryCtl, on a terminal: script(1) makes one.
+  const onTerminal = (command, environment = {}) => run('script', ['-qec', `${CTL} ${command}`, '/dev/null'],
+    { env: { ...deployment.environment, TERM: 'xterm', NO_COLOR: '', ...environment } });
+
+  before(async () => {
+    deployment = await Deployment.start(
+      ['orders', 'billing'].map((client_id) => ({ client_id, audiences: ['https://idp.example/token'] })),
+      { admin_listen: '127.0.0.1:0' });
+    key = await deployment.generateKey('orders');
+  });
+
+  after(() => deployment.close());
+
+  it('shows readiness, HSM, clients and the audit log, and exits with 1 for a client that cannot sign', async () => {
+    const { status, stdout, stderr } = await deployment.tryCtl('status', '--monitor', deployment.adminOrigin);
+    assert.equal(status, 1, stderr);
+    assert.match(stdout, /^server +unix:\S+, assertiond \d+\.\d+\.\d+$/m);
+    assert.match(stdout, /^readiness +ready$/m);
+    assert.match(stdout, /^HSM end-to-end +1 key, queue 0 of \d+, sessions \d+ busy of \d+ open, 0 failures$/m);
+    assert.match(stdout, /^clients +1 of 2 clients can sign$/m);
+    assert.match(stdout, /^audit log +line [1-9]\d*, checkpoint at \d+, hash [\w-]{43}$/m);
+    assert.match(stdout,
+      /^ {2}wrong {2}billing {2}- +has no key; next: assertionctl key generate --client-id billing$/m);
+  });
+
+  it('exits with 0 when nothing is wrong, and says the same as JSON', async () => {
+    await deployment.generateKey('billing');
+    assert.match(await deployment.ctl('status'), /\nnothing needs attention\n$/);
+    const json = JSON.parse(await deployment.ctl('--json', 'status', '--monitor', deployment.adminOrigin));
+    assert.equal(json.ready, true);
+    assert.deepEqual(json.clients, { configured: 2, can_sign: 2 });
+    assert.deepEqual(json.attention, []);
+    assert.equal(json.hsms[0].usable, true);
+    assert.ok(json.audit.sequence > 0);
+  });
+
+  it('shows a caller without a role whether the server is ready, and says what it does not show', async () => {
+    const stranger = await deployment.startReplica({ operators: [{ caller: 'uid:4242', roles: ['operator'] }] });
+    try {
+      const { status, stdout } = await stranger.tryCtl('status');
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /^readiness +ready$/m);
+      assert.match(stdout, /^keys +not shown: /m);
+      assert.doesNotMatch(stdout, /assertiond \d|[\w-]{43}/);
+      assert.match((await stranger.tryCtl('--version')).stdout, /tells its version to operators/);
+    } finally {
+      await stranger.stopDaemon();
+    }
+  });
+
+  it('names a listener that is none', async () => {
+    const { status, stderr } = await deployment.tryCtl('status', '--monitor', `${deployment.adminOrigin}/readyz`);
+    assert.equal(status, 2);
+    assert.match(stderr, /--monitor must be an origin/);
+  });
+
+  it('lists the keys of one client, and names the nearest one for a misspelt client', async () => {
+    const { keys, versions } = JSON.parse(await deployment.ctl('key', 'list', '--client-id', 'orders', '--json'));
+    assert.deepEqual(keys.map(({ client_id }) => client_id), ['orders']);
+    assert.deepEqual(Object.keys(versions), ['orders']);
+    const { status, stderr } = await deployment.tryCtl('key', 'list', '--client-id', 'ordrs');
+    assert.equal(status, 1);
+    assert.match(stderr, /no client "ordrs" is configured; did you mean orders\?/);
+  });
+
+  it('takes --output and --json before the verb as behind it', async () => {
+    const json = await deployment.ctl('key', 'list', '--json');
+    for (const words of [['--json', 'key', 'list'], ['key', '--json', 'list'], ['-o', 'json', 'key', 'list'],
+      ['key', 'list', '--output=json']]) {
+      assert.equal(await deployment.ctl(...words), json);
+    }
+    assert.equal(await deployment.ctl('key', 'list', '-o', 'table'), await deployment.ctl('key', 'list'));
+    const yaml = await deployment.ctl('key', 'list', '-o', 'yaml');
+    assert.match(yaml, /^keys:\n {2}- client_id: "billing"\n {4}kid: "[\w-]{43}"\n/);
+    assert.match(yaml, /^versions:\n {2}billing: \d+\n {2}orders: \d+\n$/m);
+    assert.equal((await deployment.tryCtl('key', 'list', '--json', '-o', 'yaml')).status, 2);
+    assert.equal((await deployment.tryCtl('--json', 'jwks', 'get', '--client-id', 'orders')).status, 2);
+  });
+
+  it('shortens kids and colours states on a terminal only, and not against NO_COLOR, TERM=dumb or --wide', async () => {
+    const { stdout } = await onTerminal('key list');
+    assert.match(stdout, new RegExp(`orders +${key.kid.slice(0, 8)}[\\w-]{0,3} +RS256 +\x1b\\[32msigning\x1b\\[0m `));
+    assert.doesNotMatch(stdout, new RegExp(key.kid));
+    assert.match((await onTerminal('key list --wide')).stdout, new RegExp(key.kid));
+    assert.doesNotMatch((await onTerminal('key list', { NO_COLOR: '1' })).stdout, /\x1b/);
+    assert.doesNotMatch((await onTerminal('key list', { TERM: 'dumb' })).stdout, /\x1b/);
+    const piped = await deployment.ctl('key', 'list');
+    assert.match(piped, new RegExp(key.kid));
+    assert.doesNotMatch(piped, /\x1b/);
+  });
+
+  it('--version tells the server\'s version, and only its own when none answers', async () => {
+    assert.match(await deployment.ctl('--version'), /^assertionctl (\S+)\nassertiond \1 at unix:\S+\n$/);
+    assert.match(await deployment.ctl('--version', '--server', 'unix:/nowhere'), /^assertionctl \S+\n$/);
+  });
+
+  it('key watch tells each change, an outage and what changed meanwhile, and ends by SIGINT with 0', async () => {
+    const log = path.join(temporaryFolder(), 'watch.log');
+    const watch = startProcess(CTL, ['key', 'watch', '--client-id', 'orders', '--json'],
+      { env: deployment.environment, log });
+    const changes = new Lines(watch, 'stdout');
+    const messages = new Lines(watch, 'stderr');
+    const deadline = new Deadline(60, 'a change of a key');
+    const next = async () => {
+      const { change, kid } = JSON.parse(await changes.next(deadline));
+      return { change, kid };
+    };
+    assert.deepEqual(await next(), { change: 'signing', kid: key.kid });
+    const { kid } = await deployment.generateKey('orders');
+    assert.deepEqual(await next(), { change: 'staged', kid });
+    await deployment.ctl('key', 'schedule', '--client-id', 'orders', `--kid=${kid}`, '--publish-from', 'now');
+    assert.deepEqual(await next(), { change: 'published', kid });
+    await deployment.stopDaemon();
+    assert.match(await messages.next(deadline), /cut off/);
+    await deployment.startDaemon();
+    await deployment.ctl('key', 'revoke', '--client-id', 'orders', `--kid=${kid}`);
+    assert.deepEqual(await next(), { change: 'revoked', kid });
+    watch.kill('SIGINT');
+    assert.deepEqual(await deadline.limit(watch.ended), { status: 0, signal: null });
+  });
+});
