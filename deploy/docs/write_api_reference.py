@@ -48,7 +48,7 @@ class Protos:
         self.services, self.messages, self.enums, self.uncommented = {}, {}, {}, []
         self._comments = {}
         for file in proto_files.read().file:
-            if not file.name.startswith(('google/protobuf/', 'kubernetes/')):  # others' APIs
+            if not file.name.startswith(('envoy/', 'google/protobuf/', 'kubernetes/')):  # others' APIs
                 self._add(file)
         self.method_of = {name: method.name for service in self.services.values() for method in service.method
                           for name in (method.input_type, method.output_type)}

@@ -32,6 +32,25 @@ std::vector<std::string> TlsWarnings(const TlsConfig& tls) {
   return warnings;
 }
 
+// A purchase fails on these files.
+std::vector<std::string> TokenWarnings(const std::vector<Client>& clients) {
+  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;  // the system's authorities have a quarter of a MiB
+  std::vector<std::string> warnings;
+  for (const auto& client : clients) {
+    if (!client.tokens || client.tokens->ca_file.empty()) {
+      continue;
+    }
+    const auto& file = client.tokens->ca_file;
+    const auto text = ReadRegularFile(file, kMostOctets);
+    const auto first = text ? x509::ParsePem(*text) : std::unexpected(text.error());
+    if (!first) {
+      warnings.push_back("client '" + client.client_id + "': tokens.ca_file: " + file + ": " +
+                         first.error().ToString());
+    }
+  }
+  return warnings;
+}
+
 }  // namespace
 
 int CheckConfig(const std::string& path) {
@@ -49,6 +68,9 @@ int CheckConfig(const std::string& path) {
     for (const auto& warning : TlsWarnings(*config->tls)) {
       std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), warning.c_str());
     }
+  }
+  for (const auto& warning : TokenWarnings(config->clients)) {
+    std::fprintf(stderr, "%s: warning: %s: no access token can be bought with that\n", path.c_str(), warning.c_str());
   }
   return 0;
 }

@@ -183,7 +183,7 @@ Status Daemon::OpenAuditLog() {
     Record("Start", {});
     hsms_.Remember(*audit_);
   }
-  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, tally_, audit_.get());
+  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, tally_, access_tokens_, audit_.get());
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/token_buyer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -13,8 +14,10 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kThreads = 4;
+constexpr std::size_t kThreads = 16;
+constexpr std::size_t kMostAtOnce = 4;  // of one origin: a server that hangs holds up no other
 constexpr std::size_t kMostOrders = 1000;
+constexpr std::size_t kMostOrdersOfOrigin = 250;
 constexpr std::chrono::seconds kSigningLimit{10};
 constexpr std::chrono::seconds kExchangeLimit{15};  // a stop waits for it
 constexpr std::string_view kBuyer = "assertiond";   // the caller, in the audit log
@@ -73,9 +76,10 @@ void TokenBuyer::Start(audit::Log* audit) {
 
 void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive) {
   {
+    auto origin = OriginFor(wanted.client_id);
     const MutexLock lock(mutex_);
-    if (!stopping_ && orders_.size() < kMostOrders) {
-      orders_.push_back({.wanted = wanted, .receive = std::move(receive)});
+    if (!stopping_ && HasRoom(origin)) {
+      orders_.push_back({.wanted = wanted, .receive = std::move(receive), .origin = std::move(origin)});
       filled_.notify_one();
       return;
     }
@@ -83,6 +87,29 @@ void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive
   receive(std::unexpected(tokens::Refusal{.error = {.code = Code::kResourceExhausted,
                                                     .message = "too many access tokens are being bought",
                                                     .detail = {}}}));
+}
+
+std::string TokenBuyer::OriginFor(const std::string& client_id) const {
+  const auto policy = policy_.load();
+  const auto client = policy->FindClient(client_id);
+  if (!client || !(*client)->tokens) {
+    return {};  // BuyOne refuses it
+  }
+  const auto url = oauth::ParseUrl("tokens.token_endpoint", (*client)->tokens->token_endpoint);
+  return url ? url->origin : std::string();
+}
+
+bool TokenBuyer::HasRoom(const std::string& origin) const {
+  return orders_.size() < kMostOrders &&
+         std::cmp_less(std::ranges::count(orders_, origin, &Order::origin), kMostOrdersOfOrigin);
+}
+
+// The oldest order whose server has a purchase to spare.
+std::deque<TokenBuyer::Order>::iterator TokenBuyer::Next() {
+  return std::ranges::find_if(orders_, [this](const Order& order) REQUIRES(mutex_) {
+    const auto found = running_.find(order.origin);
+    return found == running_.end() || found->second < kMostAtOnce;
+  });
 }
 
 void TokenBuyer::Stop() {
@@ -103,15 +130,20 @@ void TokenBuyer::Stop() {
 void TokenBuyer::Work() {
   MutexLock lock(mutex_);
   while (true) {
-    filled_.wait(lock, [this]() REQUIRES(mutex_) { return stopping_ || !orders_.empty(); });
+    filled_.wait(lock, [this]() REQUIRES(mutex_) { return stopping_ || Next() != orders_.end(); });
     if (stopping_) {
       return;
     }
-    auto order = std::move(orders_.front());
-    orders_.pop_front();
+    const auto next = Next();
+    auto order = std::move(*next);
+    orders_.erase(next);
+    ++running_[order.origin];
     lock.unlock();
     order.receive(BuyOne(order.wanted));
     lock.lock();
+    if (--running_[order.origin] == 0) {
+      running_.erase(order.origin);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,7 +20,8 @@
 namespace assertion {
 
 // Buys access tokens from identity servers, on threads of its own: has an assertion made as for a caller, records it,
-// sends it, records what came back. All arguments must outlive it.
+// sends it, records what came back. A server that does not answer holds up no purchase from another. All arguments must
+// outlive it.
 class TokenBuyer {
  public:
   TokenBuyer(const CurrentPolicy& policy, const HsmGroup& hsms) : policy_(policy), hsms_(hsms) {}
@@ -42,9 +44,13 @@ class TokenBuyer {
   struct Order {
     tokens::Wanted wanted;
     tokens::AccessTokens::Receive receive;
+    std::string origin;  // of the token endpoint
   };
 
   void Work();
+  std::string OriginFor(const std::string& client_id) const;
+  std::deque<Order>::iterator Next() REQUIRES(mutex_);
+  bool HasRoom(const std::string& origin) const REQUIRES(mutex_);
   tokens::Purchase BuyOne(const tokens::Wanted& wanted) const;
   Result<std::string> NewAssertion(const Policy& policy, const Client& client) const;
   Status Record(const audit::Event& event) const;
@@ -55,6 +61,7 @@ class TokenBuyer {
   Mutex mutex_;
   ConditionVariable filled_;
   std::deque<Order> orders_ GUARDED_BY(mutex_);
+  std::map<std::string, std::size_t> running_ GUARDED_BY(mutex_);  // purchases, by origin
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::jthread> threads_;
 };

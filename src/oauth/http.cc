@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/secret.h"
 #include "oauth/exchange_limit.h"
 
 namespace assertion::oauth {
@@ -40,6 +41,21 @@ void Configure(httplib::Client& client, const std::string& ca_file) {
   if (!ca_file.empty()) {
     client.set_ca_cert_path(ca_file);
   }
+  if (auto* const tls = client.ssl_context(); tls != nullptr) {
+    SSL_CTX_set_options(tls, SSL_OP_CLEANSE_PLAINTEXT);  // answers hold tokens
+  }
+}
+
+// std::string::append would leave a copy behind in memory that is free again.
+void AppendAndWipe(std::string& text, const char* data, std::size_t size) {
+  if (text.size() + size > text.capacity()) {
+    std::string larger;
+    larger.reserve(2 * (text.size() + size));
+    larger.append(text);
+    WipeOctets(text);
+    text.swap(larger);
+  }
+  text.append(data, size);
 }
 
 // Why the server's certificate was refused. `result` is OpenSSL's; httplib compares the name after that was good.
@@ -108,7 +124,7 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
-    body.append(data, size);
+    AppendAndWipe(body, data, size);
     return body.size() <= kMostOctets;
   };
   const auto answer = client.send(sent);

@@ -84,6 +84,29 @@ Families OfAssertions(const AssertionTally& tally) {
                tally.suppressed())};
 }
 
+Families OfTokens(const tokens::AccessTokens& tokens) {
+  auto purchases =
+      Counter("assertiond_access_token_purchases_total",
+              "Requests to the client's token endpoint, by how they ended: granted, refused (the client or "
+              "what it asked for), limited (HTTP 429), failed.");
+  auto handed_out = Counter("assertiond_access_tokens_handed_out_total", "Access tokens handed out to callers.");
+  auto held = Gauge("assertiond_access_tokens_held", "Access tokens in memory that have not expired.");
+  auto oldest = Gauge("assertiond_access_token_age_seconds", "Age of the oldest of them; 0: there are none.");
+  auto pause = Gauge("assertiond_access_token_pause_seconds",
+                     "Time until access tokens are bought for the client again after a failure; 0: there is no pause.");
+  for (const auto& [client_id, figures] : tokens.Read()) {
+    for (std::size_t i = 0; i < tokens::kOutcomes.size(); ++i) {
+      Add(purchases, {{"client_id", client_id}, {"result", tokens::kOutcomes.at(i)}}, figures.purchases.at(i));
+    }
+    const Labels labels = {{"client_id", client_id}};
+    Add(handed_out, labels, figures.handed_out);
+    Add(held, labels, figures.held);
+    Add(oldest, labels, Seconds(figures.oldest));
+    Add(pause, labels, Seconds(figures.pause_left));
+  }
+  return {std::move(purchases), std::move(handed_out), std::move(held), std::move(oldest), std::move(pause)};
+}
+
 Families OfHsms(const HsmGroup& hsms) {
   auto usable =
       Gauge("assertiond_token_usable", "1 while signatures prove that the token works; 0 from its loss to its return.");
@@ -206,6 +229,7 @@ Families Metrics::Collect() const {
   };
   take(OfProcess(started_, configured_hsms_, readiness_));
   take(OfAssertions(tally_));
+  take(OfTokens(tokens_));
   take(OfHsms(hsms_));
   take(OfKeys(hsms_));
   const MutexLock lock(mutex_);

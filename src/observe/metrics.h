@@ -11,6 +11,7 @@
 #include "observe/assertion_tally.h"
 #include "observe/readiness.h"
 #include "signing/hsm_group.h"
+#include "tokens/access_tokens.h"
 
 namespace assertion {
 
@@ -19,8 +20,13 @@ class Metrics {
  public:
   // `log` null: there is no audit log. The other arguments must outlive this object.
   Metrics(const HsmGroup& hsms, std::size_t configured_hsms, const Readiness& readiness, const AssertionTally& tally,
-          const audit::Log* log)
-      : hsms_(hsms), configured_hsms_(configured_hsms), readiness_(readiness), tally_(tally), log_(log) {}
+          const tokens::AccessTokens& tokens, const audit::Log* log)
+      : hsms_(hsms),
+        configured_hsms_(configured_hsms),
+        readiness_(readiness),
+        tally_(tally),
+        tokens_(tokens),
+        log_(log) {}
 
   // Call it before the audit log is destroyed.
   void ForgetLog() {
@@ -38,6 +44,7 @@ class Metrics {
   const std::size_t configured_hsms_;
   const Readiness& readiness_;
   const AssertionTally& tally_;
+  const tokens::AccessTokens& tokens_;
   mutable Mutex mutex_;
   const audit::Log* log_ GUARDED_BY(mutex_);
 };

@@ -59,14 +59,15 @@ AccessTokenService::AccessTokenService(const CurrentPolicy& policy, tokens::Acce
                                }});
 }
 
-void AccessTokenService::Get(TranslatedCall translated, Result<v1::GetAccessTokenRequest> request) const {
+void AccessTokenService::Get(TranslatedCall translated, Result<v1::GetAccessTokenRequest> request, Fits fits) const {
   const auto call = std::make_shared<AuditedCall>(audit_, "GetAccessToken", std::move(translated.trace_id),
                                                   std::move(translated.release));
   auto accepted = translated.Admit(*policy_.load(), *call);
   if (accepted && !request) {
     accepted = std::unexpected(std::move(request).error());
   } else if (accepted) {
-    accepted = GetFor(*translated.caller, *std::move(request), translated.deadline, std::move(translated.ticket), call);
+    accepted =
+        GetFor(*translated.caller, *std::move(request), translated.deadline, std::move(translated.ticket), fits, call);
   }
   if (!accepted) {
     call->Finish(std::unexpected(accepted.error()));
@@ -83,12 +84,12 @@ Status AccessTokenService::Get(UnaryCall& unary, const Call& call) const {
   }
   v1::GetAccessTokenRequest request;
   RETURN_IF_ERROR(Parse(unary.request(), request));
-  return GetFor(*caller, std::move(request), DeadlineOf(unary.context()), unary.ticket(), call);
+  return GetFor(*caller, std::move(request), DeadlineOf(unary.context()), unary.ticket(), FitsAlways, call);
 }
 
 // The call ends when the token is there.
 Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenRequest request, Instant deadline,
-                                  std::shared_ptr<AssertionTicket> ticket, const Call& call) const {
+                                  std::shared_ptr<AssertionTicket> ticket, Fits fits, const Call& call) const {
   call->event().client_id = request.client_id();
   call->event().scope = request.scope();
   ASSIGN_OR_RETURN(auto approved, policy_.load()->Approve(caller, Asked(request)));
@@ -104,14 +105,14 @@ Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenReques
                {.minimum_validity = minimum_validity,
                 .deadline = deadline,
                 .gone = [ticket = std::move(ticket)] { return IsCancelled(*ticket); }},
-               [this, caller, request = std::move(request), call](const Result<tokens::AccessTokenPtr>& token) {
-                 call->Finish(HandOut(caller, request, token, *call));
+               [this, caller, request = std::move(request), fits, call](const Result<tokens::AccessTokenPtr>& token) {
+                 call->Finish(HandOut(caller, request, token, fits, *call));
                });
   return {};
 }
 
 Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
-                                                     const Result<tokens::AccessTokenPtr>& token,
+                                                     const Result<tokens::AccessTokenPtr>& token, Fits fits,
                                                      AuditedCall& call) const {
   if (!token) {
     return std::unexpected(token.error());
@@ -119,6 +120,7 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const
   // Again: a reload may have taken the scope from the caller while it waited.
   RETURN_IF_ERROR(policy_.load()->Recheck(caller, Asked(request)));
   const auto& held = **token;
+  RETURN_IF_ERROR(fits(held));
   const auto expires_at = ExpiryOf(held);
   call.event().token = held.digest;
   call.event().expires_at = expires_at;

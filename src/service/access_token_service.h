@@ -20,18 +20,23 @@ class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1:
   AccessTokenService(const CurrentPolicy& policy, tokens::AccessTokens* tokens, Peers& peers, AwaitedMessages& awaited,
                      Records audit);
 
+  // An error of it refuses a token that the way back cannot carry; it is recorded as any other.
+  using Fits = Status (*)(const tokens::AccessToken& token);
+
   // GetAccessToken for a translated call. An error in place of the request refuses the call.
-  void Get(TranslatedCall translated, Result<v1::GetAccessTokenRequest> request) const;
+  void Get(TranslatedCall translated, Result<v1::GetAccessTokenRequest> request, Fits fits = FitsAlways) const;
 
  private:
   using Instant = std::chrono::steady_clock::time_point;
   using Call = std::shared_ptr<AuditedCall>;
 
+  static Status FitsAlways(const tokens::AccessToken& /*token*/) { return {}; }
+
   Status Get(UnaryCall& unary, const Call& call) const;
   Status GetFor(const Caller& caller, v1::GetAccessTokenRequest request, Instant deadline,
-                std::shared_ptr<AssertionTicket> ticket, const Call& call) const;
+                std::shared_ptr<AssertionTicket> ticket, Fits fits, const Call& call) const;
   Result<grpc::ByteBuffer> HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
-                                   const Result<tokens::AccessTokenPtr>& token, AuditedCall& call) const;
+                                   const Result<tokens::AccessTokenPtr>& token, Fits fits, AuditedCall& call) const;
 
   const CurrentPolicy& policy_;
   tokens::AccessTokens* const tokens_;

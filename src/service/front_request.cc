@@ -67,6 +67,17 @@ FrontTarget SplitTarget(std::string_view target) {
   return {.path = target.substr(0, question), .query = target.substr(std::min(question + 1, target.size()))};
 }
 
+Status SetMinimumValidity(const std::string& text, v1::GetAccessTokenRequest& request) {
+  std::int64_t seconds = 0;
+  const auto* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, seconds);
+  if (text.empty() || read.ptr != end || read.ec != std::errc()) {
+    return Fail(Code::kInvalidArgument, "minimum_validity: must be a number of seconds, for example 60");
+  }
+  request.mutable_minimum_validity()->set_seconds(seconds);
+  return {};
+}
+
 Result<v1::GetAccessTokenRequest> ToTokenRequest(std::string client_id, std::string_view query) {
   static constexpr auto kKnown = std::to_array<std::string_view>({"scope", "resource", "minimum_validity"});
   RETURN_IF_ERROR(CheckClientId(client_id));
@@ -76,14 +87,7 @@ Result<v1::GetAccessTokenRequest> ToTokenRequest(std::string client_id, std::str
   request.set_scope(ValueOf(parameters, "scope"));
   request.set_resource(ValueOf(parameters, "resource"));
   if (const auto found = parameters.find("minimum_validity"); found != parameters.end()) {
-    const auto& text = found->second;
-    std::int64_t seconds = 0;
-    const auto* const end = text.data() + text.size();
-    const auto read = std::from_chars(text.data(), end, seconds);
-    if (text.empty() || read.ptr != end || read.ec != std::errc()) {
-      return Fail(Code::kInvalidArgument, "minimum_validity: must be a number of seconds, for example 60");
-    }
-    request.mutable_minimum_validity()->set_seconds(seconds);
+    RETURN_IF_ERROR(SetMinimumValidity(found->second, request));
   }
   return request;
 }

@@ -17,6 +17,9 @@ struct FrontTarget {
 };
 FrontTarget SplitTarget(std::string_view target);
 
+// Sets the minimum validity from seconds in decimal digits. INVALID_ARGUMENT: the text is no number.
+Status SetMinimumValidity(const std::string& text, v1::GetAccessTokenRequest& request);
+
 // GET /clients/{client_id}/token?scope=&resource=&minimum_validity=. INVALID_ARGUMENT: a parameter is unknown,
 // repeated, or cannot be decoded; the query is application/x-www-form-urlencoded.
 Result<v1::GetAccessTokenRequest> ToTokenRequest(std::string client_id, std::string_view query);

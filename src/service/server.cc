@@ -22,6 +22,7 @@
 #include "observe/log.h"
 #include "service/access_token_service.h"
 #include "service/assertion_service.h"
+#include "service/envoy_authorization.h"
 #include "service/external_jwt_server.h"
 #include "service/grpc_limits.h"
 #include "service/heartbeat.h"
@@ -79,6 +80,7 @@ struct Server::Parts {
         assertion_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}, tally),
         access_tokens(tokens),
         access_token_service(policy, tokens, *peers, awaited, {.log = audit, .refusals = &refusals}),
+        envoy_authorization(policy, access_token_service, *peers, awaited),
         key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
 
   ~Parts() { StopListening(std::chrono::milliseconds(0)); }
@@ -171,6 +173,7 @@ struct Server::Parts {
   AssertionService assertion_service;
   tokens::AccessTokens* const access_tokens;  // null: none are handed out
   AccessTokenService access_token_service;
+  EnvoyAuthorization envoy_authorization;
   KeyAdminService key_admin_service;
   std::unique_ptr<ExternalJwtServer> kubernetes;  // null: no kube-apiserver is served
   std::unique_ptr<HttpFront> front;               // null: none
@@ -223,6 +226,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   SetLimits(builder, limits);
   builder.RegisterService(&parts->assertion_service);
   builder.RegisterService(&parts->access_token_service);
+  builder.RegisterService(&parts->envoy_authorization);
   builder.RegisterService(&parts->key_admin_service);
   parts->server = builder.BuildAndStart();
   if (!parts->server) {

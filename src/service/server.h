@@ -37,8 +37,8 @@ struct Addresses {
   Rate refusals = kUsualRefusals;                     // per peer, answered with their reason and audited one by one
 };
 
-// The gRPC server: both services, and health (grpc.health.v1) and reflection, which are open to every peer that may
-// connect. Beside it, if configured, the server for kube-apiserver and the HTTP front.
+// The gRPC server: our services, Envoy's ext_authz, and health (grpc.health.v1) and reflection, which are open to every
+// peer that may connect. Beside it, if configured, the server for kube-apiserver and the HTTP front.
 class Server {
  public:
   // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:

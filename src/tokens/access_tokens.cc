@@ -25,6 +25,17 @@ Error TooShort(seconds lifetime, seconds wanted) {
           .detail = {}};
 }
 
+Outcome OutcomeOf(const Purchase& bought) {
+  if (bought) {
+    return Outcome::kGranted;
+  }
+  const auto& refusal = bought.error();
+  if (refusal.by_credentials || refusal.error.code == Code::kFailedPrecondition) {
+    return Outcome::kRefused;
+  }
+  return refusal.error.code == Code::kResourceExhausted ? Outcome::kLimited : Outcome::kFailed;
+}
+
 }  // namespace
 
 std::string DigestOf(const Secret& token) { return jws::Sha256Thumbprint(token.view()); }
@@ -45,6 +56,7 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
       auto held = Held(wanted, entry, ask, now);
       const bool may_buy = entry.purchase == 0 && PauseOf(wanted, entry, now) == nullptr;
       if (!held || *held != nullptr) {
+        counts_[wanted.client_id].handed_out += held ? 1 : 0;
         if (may_buy && held && now >= entry.renew_at) {
           Begin(wanted, entry, now, calls);  // nobody waits for it
         }
@@ -130,6 +142,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
   Calls calls;
   {
     const MutexLock lock(mutex_);
+    ++counts_[wanted.client_id].purchases.at(static_cast<std::size_t>(OutcomeOf(bought)));
     const auto found = entries_.find(wanted);
     if (found == entries_.end() || found->second.purchase != purchase) {
       return;  // forgotten meanwhile: what was bought is wiped
@@ -153,6 +166,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
         outcome = std::unexpected(
             TooShort(entry.token == nullptr ? seconds(0) : entry.token->lifetime, waiter.ask.minimum_validity));
       }
+      counts_[wanted.client_id].handed_out += outcome ? 1 : 0;
       calls.emplace_back(
           [done = std::move(waiter.done), outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
     }
@@ -267,6 +281,29 @@ void AccessTokens::Close() {
 std::size_t AccessTokens::size() const {
   const MutexLock lock(mutex_);
   return entries_.size();
+}
+
+std::map<std::string, Figures> AccessTokens::Read() const {
+  std::map<std::string, Figures> all;
+  const MutexLock lock(mutex_);
+  const auto now = options_.now();
+  for (const auto& [client_id, counts] : counts_) {
+    all[client_id] = {.purchases = counts.purchases, .handed_out = counts.handed_out};
+  }
+  for (const auto& [wanted, entry] : entries_) {
+    if (entry.token != nullptr && entry.token->expires > now) {
+      auto& figures = all[wanted.client_id];
+      ++figures.held;
+      const auto age = now - (entry.token->expires - entry.token->lifetime);
+      figures.oldest = std::max(figures.oldest, std::chrono::floor<milliseconds>(age));
+    }
+  }
+  for (const auto& [client_id, pause] : pauses_) {
+    if (pause.until > now) {
+      all[client_id].pause_left = std::chrono::ceil<milliseconds>(pause.until - now);
+    }
+  }
+  return all;
 }
 
 // No jitter when the generator fails: replicas then renew together.

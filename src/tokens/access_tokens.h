@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -60,6 +61,19 @@ struct AccessToken {
 };
 using AccessTokenPtr = std::shared_ptr<const AccessToken>;
 
+// How a purchase ended.
+enum class Outcome : std::uint8_t { kGranted, kRefused, kLimited, kFailed };
+inline constexpr std::array kOutcomes = {"granted", "refused", "limited", "failed"};  // their names, in order
+
+// What monitoring may know of a client's tokens.
+struct Figures {
+  std::array<std::uint64_t, kOutcomes.size()> purchases{};  // by Outcome
+  std::uint64_t handed_out = 0;
+  std::size_t held = 0;                    // tokens in memory
+  std::chrono::milliseconds oldest{};      // the age of the oldest of them
+  std::chrono::milliseconds pause_left{};  // until purchases for the client go on; 0: they do
+};
+
 // The access tokens of all clients. Asks the identity server once for all that want the same at the same time, keeps
 // the answer while it is valid long enough, and replaces it ahead of its expiry while it is in use. A failed purchase
 // starts a pause; a token that is still valid is handed out meanwhile. All methods may be called from any thread.
@@ -107,6 +121,9 @@ class AccessTokens {
 
   std::size_t size() const;
 
+  // By client id: all that asked since the start.
+  std::map<std::string, Figures> Read() const;
+
  private:
   struct Waiter {
     Ask ask;
@@ -127,6 +144,10 @@ class AccessTokens {
   };
   // Calls that are made once the lock is released.
   using Calls = std::vector<std::move_only_function<void()>>;
+  struct Counts {
+    std::array<std::uint64_t, kOutcomes.size()> purchases{};
+    std::uint64_t handed_out = 0;
+  };
 
   Result<Entry*> FindOrAdd(const Wanted& wanted, Instant now) REQUIRES(mutex_);
   const Pause* PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const REQUIRES(mutex_);
@@ -143,6 +164,7 @@ class AccessTokens {
   std::map<Wanted, Entry> entries_ GUARDED_BY(mutex_);
   std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
   std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
+  std::map<std::string, Counts> counts_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
   std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;

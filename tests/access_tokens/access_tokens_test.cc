@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdio>
 #include <latch>
 #include <mutex>
 #include <thread>
@@ -92,6 +93,63 @@ TEST_F(AccessTokensTest, AThousandCallersAtOnceAreOnePurchase) {
   EXPECT_EQ(served, 0);
   Answer(Token("one"));
   EXPECT_EQ(served, kCallers);
+}
+
+TEST_F(AccessTokensTest, FiguresTellOfEachClient) {
+  Get(seconds(30));
+  Get(seconds(30));
+  Answer(Token("one"));
+  Get(seconds(30));
+  Get(seconds(400));  // refused: the tokens are shorter
+  Get(seconds(30), {}, {.client_id = "reports", .scope = "read", .resource = {}});
+  Answer(std::unexpected(Down(seconds(7))));
+  Pass(seconds(5));
+  auto figures = tokens_.Read();
+  ASSERT_EQ(figures.size(), 2U);
+  const auto& orders = figures["orders"];
+  EXPECT_EQ(orders.purchases, (std::array<std::uint64_t, 4>{1, 0, 0, 0}));
+  EXPECT_EQ(orders.handed_out, 3U);
+  EXPECT_EQ(orders.held, 1U);
+  EXPECT_EQ(orders.oldest, seconds(5));
+  EXPECT_EQ(orders.pause_left, seconds(0));
+  const auto& reports = figures["reports"];
+  EXPECT_EQ(reports.purchases, (std::array<std::uint64_t, 4>{0, 0, 0, 1}));
+  EXPECT_EQ(reports.handed_out, 0U);
+  EXPECT_EQ(reports.pause_left, seconds(2));
+  Pass(seconds(295));
+  figures = tokens_.Read();
+  EXPECT_EQ(figures["orders"].held, 0U) << "an expired token counts until the sweep";
+  EXPECT_EQ(figures["reports"].pause_left, seconds(0));
+}
+
+// Pods that keep their token until it has 30 s left. A purchase replaces a token of 300 s after 210 s at the earliest.
+TEST_F(AccessTokensTest, AThousandPodsAskTheIdentityServerNoMoreThanOne) {
+  constexpr int kPods = 1000;
+  constexpr int kHour = 3600;
+  std::vector<Instant> ask_at;
+  for (int pod = 0; pod < kPods; ++pod) {
+    ask_at.push_back(now_.load() + milliseconds(300 * pod));
+  }
+  for (int second = 0; second < kHour; ++second, Pass(seconds(1))) {
+    for (auto& at : ask_at) {
+      if (at <= now_.load()) {
+        const auto before = asked_.size();
+        got_.clear();
+        Get(seconds(30));
+        if (asked_.size() > before) {
+          Answer(Token("pod"));
+        }
+        ASSERT_EQ(got_.size(), 1U);
+        ASSERT_TRUE(got_.front()) << TextOf(got_.front());
+        at = (*got_.front())->expires - seconds(30);
+      }
+    }
+  }
+  const auto figures = tokens_.Read().at("orders");
+  EXPECT_LE(figures.purchases.front(), kHour / 210 + 1);
+  std::printf("1,000 pods, tokens of 300 s, one hour: %llu tokens handed out, %llu token requests\n",
+              static_cast<unsigned long long>(figures.handed_out),
+              static_cast<unsigned long long>(figures.purchases.front()));
 }
 
 TEST_F(AccessTokensTest, OtherScopesAndResourcesAreOtherPurchases) {

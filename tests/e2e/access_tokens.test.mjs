@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AccessTokenService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
+import { run } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -18,6 +19,7 @@ describe('access tokens', () => {
   let provider;
   let deployment;
   let standIn;
+  let hanging;
   let caller;
 
   const refusal = (request) => caller.call('GetAccessToken', request).then(
@@ -25,9 +27,19 @@ describe('access tokens', () => {
   const auditLines = (event) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').trim().split('\n')
     .map((line) => JSON.parse(line)).filter((line) => line.event === event);
 
+  // Of the deployment's configuration with the client "many" changed.
+  const checkConfig = (change) => {
+    const configuration = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    const clients = configuration.clients.map((client) => (client.client_id === 'many' ? change(client) : client));
+    const file = path.join(deployment.folder, 'other.json');
+    writeFileSync(file, JSON.stringify({ ...configuration, clients }));
+    return run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--check-config', file], { env: deployment.environment });
+  };
+
   before(async () => {
     standIn = await TokenEndpoint.start();
     const endpoint = standIn.url;
+    hanging = await TokenEndpoint.start();
     provider = await OpenIdProvider.start();
     const client = (client_id, tokens) => ({ client_id, audiences: [endpoint], callers: [ME, OTHER],
       tokens: { token_endpoint: endpoint, ...tokens } });
@@ -37,9 +49,11 @@ describe('access tokens', () => {
       client('scoped', { scopes: ['read', 'write', { scope: 'admin', callers: [OTHER] }], resources: ['https://api.example.com/'] }),
       client('failing'),
       client('limited'),
+      client('hanging', { token_endpoint: hanging.url, scopes: ['a', 'b', 'c', 'd', 'e'] }),
+      client('beside'),
       { client_id: 'without', audiences: [endpoint] },
-    ]);
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited']) await deployment.generateKey(id);
+    ], { http_listen: '127.0.0.1:0' });
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -47,6 +61,7 @@ describe('access tokens', () => {
   after(async () => {
     caller?.close();
     standIn?.close();
+    hanging?.close();
     await deployment?.close();
   });
 
@@ -108,5 +123,67 @@ describe('access tokens', () => {
     assert.equal(standIn.forms.length, 2);
     const log = readFileSync(deployment.log, 'utf8');
     assert.equal(log.match(/'failing' cannot be bought/g).length, 1);
+  });
+
+  it('a server that hangs holds up no purchase from another', async () => {
+    let release;
+    hanging.reset({ access_token: 'late', token_type: 'Bearer', expires_in: 300 });
+    hanging.held = new Promise((resolve) => { release = resolve; });
+    const wants = Array.from({ length: 31 }, (_, i) => [...'abcde'].filter((_scope, bit) => ((i + 1) >> bit) & 1).join(' '));
+    const late = Promise.all(wants.map((scope) => caller.call('GetAccessToken', { client_id: 'hanging', scope })));
+    while (hanging.forms.length < 4) await once(hanging, 'form');
+    assert.equal((await caller.call('GetAccessToken', { client_id: 'beside' })).access_token, 'stand-in-token');
+    assert.equal(hanging.forms.length, 4, 'more than four purchases at once from one server');
+    release();
+    assert.equal((await late).length, 31);
+    assert.equal(hanging.forms.length, 31);
+  });
+
+  it('are counted by client, and no metric holds one', async () => {
+    const text = await (await fetch(`${deployment.httpOrigin}/metrics`)).text();
+    const value = (name, labels) => Number(text.split('\n').find((line) => line.startsWith(`assertiond_access_${name}{${labels}}`))
+      ?.split(' ').at(-1));
+    assert.equal(value('token_purchases_total', 'client_id="many",result="granted"'), 1);
+    assert.equal(value('tokens_handed_out_total', 'client_id="many"'), 1000);
+    assert.equal(value('tokens_held', 'client_id="hanging"'), 31);
+    assert.ok(value('token_age_seconds', 'client_id="many"') > 0);
+    assert.equal(value('token_pause_seconds', 'client_id="many"'), 0);
+    assert.equal(value('token_purchases_total', 'client_id="failing",result="failed"'), 1);
+    assert.equal(value('token_purchases_total', 'client_id="limited",result="limited"'), 1);
+    const pause = value('token_pause_seconds', 'client_id="failing"');
+    assert.ok(pause > 1900 && pause <= 2000, `${pause}`);
+    assert.ok(!text.includes('stand-in-token'));
+  });
+
+  it('--check-config reads the file of authorities', async () => {
+    const empty = path.join(deployment.folder, 'empty.pem');
+    writeFileSync(empty, 'no certificate');
+    const check = async (authorities) => {
+      const checked = await checkConfig(({ tokens, ...client }) => ({ ...client, tokens: { ...tokens, ca_file: authorities } }));
+      assert.equal(checked.status, 0, checked.stderr);
+      return checked.stderr;
+    };
+    assert.match(await check(empty), /warning: client 'many': tokens\.ca_file: \S+empty\.pem: .*no access token can be bought/);
+    assert.match(await check('/nonexistent/ca.pem'), /tokens\.ca_file: \/nonexistent\/ca\.pem/);
+    assert.doesNotMatch(await check('/etc/ssl/certs/ca-certificates.crt'), /ca_file/);
+  });
+
+  it('are refused to a configuration that cannot buy them', async () => {
+    for (const [changed, message] of [
+      [{ purposes: ['client_assertion', 'dpop'] }, /tokens: cannot be combined with the purpose "dpop": .* bearer tokens/],
+      [{ purposes: ['request_object'] }, /tokens: needs the purpose "client_assertion"/],
+      [{ tokens: {} }, /tokens.*token_endpoint/],
+      [{ tokens: { token_endpoint: 'http://is.example.com/token' } }, /token_endpoint: must be https:/],
+      [{ tokens: { token_endpoint: standIn.url, audience: 'https://other.example.com' } }, /audience: must be one of the client's/],
+      [{ tokens: { token_endpoint: standIn.url, scopes: ['a', 'a'] } }, /scopes\[1\]: is listed twice/],
+      [{ tokens: { token_endpoint: standIn.url, scopes: ['a b'] } }, /scopes\[0\]: must be one scope/],
+      [{ tokens: { token_endpoint: standIn.url, scopes: [{ scope: 'a', callers: ['uid:1'] }] } }, /is not one of the client's callers/],
+      [{ tokens: { token_endpoint: standIn.url, scopes: [{ scope: 'a', callers: [] }] } }, /must name at least one caller/],
+      [{ tokens: { token_endpoint: standIn.url, resources: ['api'] } }, /resources\[0\]: must be an absolute URI/],
+    ]) {
+      const { status, stdout, stderr } = await checkConfig((client) => ({ ...client, ...changed }));
+      assert.notEqual(status, 0, JSON.stringify(changed));
+      assert.match(stdout + stderr, message);
+    }
   });
 });

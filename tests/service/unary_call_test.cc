@@ -12,6 +12,7 @@
 
 #include "assertion/v1/access_token.grpc.pb.h"
 #include "client_stream.h"
+#include "envoy/service/auth/v3/external_auth.pb.h"
 #include "partial_call.h"
 #include "server_fixture.h"
 
@@ -103,6 +104,38 @@ TEST_F(UnaryCallTest, EveryMethodChecksItsCaller) {
       EXPECT_EQ(line["outcome"] != "PERMISSION_DENIED", places.contains(static_cast<Place>(place))) << line;
     }
   }
+}
+
+// A refusal of Envoy's check is an answer, but a peer that the configuration does not name gets none.
+TEST_F(UnaryCallTest, CheckAnswersConfiguredCallersAlone) {
+  const std::string method = "/envoy.service.auth.v3.Authorization/Check";
+  envoy::service::auth::v3::CheckRequest check;
+  (*check.mutable_attributes()->mutable_context_extensions())["client_id"] = "orders";
+  const auto denied_with = [&](const std::string& octets) {
+    std::string answer;
+    envoy::service::auth::v3::CheckResponse response;
+    const auto status = CallRaw(method, octets, &answer);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_TRUE(response.ParseFromString(answer) && response.has_denied_response()) << response.DebugString();
+    EXPECT_EQ(response.denied_response().status().code(), envoy::type::v3::Forbidden);
+    return static_cast<StatusCode>(response.status().code());
+  };
+  EXPECT_EQ(denied_with(check.SerializeAsString()), StatusCode::FAILED_PRECONDITION) << "the client has no tokens";
+  for (const std::string octets : {"\xff\xff\xff", "", "\x0a\x07\x52\x05\x0a\x01\xff\x12\x00"}) {
+    EXPECT_EQ(denied_with(octets), StatusCode::INVALID_ARGUMENT);
+  }
+  auto clients = Clients();
+  for (auto& client : clients) {
+    client.callers.clear();
+  }
+  SetPolicy(clients, {{.caller = OwnIdentity(), .roles = {Role::kOperator}}});
+  EXPECT_EQ(denied_with(check.SerializeAsString()), StatusCode::PERMISSION_DENIED) << "known, but not for the client";
+  SetPolicy(clients);
+  for (const std::string& octets : {check.SerializeAsString(), std::string("\xff")}) {
+    const auto status = CallRaw(method, octets);
+    EXPECT_EQ(status.error_code(), StatusCode::PERMISSION_DENIED) << status.error_message();
+  }
+  EXPECT_EQ(Audited("GetAccessToken").size(), 7U);
 }
 
 TEST_F(UnaryCallTest, NothingIsDoneWhileTheAuditLogCannotBeWritten) {
