@@ -4,9 +4,11 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/command_line.h"
+#include "cli/completion/complete.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/wrong_word.h"
@@ -80,6 +82,7 @@ void AddVerbs(Command& assertionctl) {
   AddAuditShow(audit);
   AddConsole(assertionctl);
   AddDoctor(assertionctl);
+  AddCompletion(assertionctl);
 }
 
 // Says what is wrong with the command line. CLI11 names neither an unknown word nor the command that it stands in.
@@ -106,10 +109,15 @@ int Run(int argc, char** argv) {
       ->type_name("unix:/PATH");
   Command assertionctl(app, invocation);
   AddVerbs(assertionctl);
+  const auto words = std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0);
+  if (!words.empty() && words.front() == std::string_view("complete")) {  // its words are another line's
+    const char* const server = std::getenv("ASSERTIOND_SERVER");
+    return Complete(app, server != nullptr ? server : invocation.server, words.subspan(1));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return ReportUsage(app, error, std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
+    return ReportUsage(app, error, words);
   }
   return invocation.status;
 }

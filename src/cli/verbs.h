@@ -58,4 +58,6 @@ void AddConsole(Command& assertionctl);
 
 void AddDoctor(Command& assertionctl);
 
+void AddCompletion(Command& assertionctl);
+
 }  // namespace assertion::cli
