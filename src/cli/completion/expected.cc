@@ -13,7 +13,7 @@ namespace {
 struct Position {
   const CLI::App* app;
   const CLI::Option* awaits_value = nullptr;
-  std::set<const CLI::Option*> given;
+  std::set<const CLI::Option*> given = {};  // NOLINT(readability-redundant-member-init)
   std::size_t arguments = 0;    // positional ones of `app`
   bool only_arguments = false;  // after "--"
 };
@@ -102,7 +102,7 @@ void OfferValues(const CLI::Option& option, Expected& expected) {
     while (!values.empty()) {
       const auto value = values.substr(0, values.find(','));
       values.remove_prefix(std::min(value.size() + 1, values.size()));
-      Offer(std::string(value), "", expected);
+      Offer(std::string(value.substr(value.find_first_not_of(' '))), "", expected);
     }
   }
 }
