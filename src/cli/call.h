@@ -43,8 +43,7 @@ int Call(const std::string& server, Result<Response> (Connection::*method)(const
     return ReportCall(whole.error());
   }
   const auto response = ((*connection).*method)(request);
-  return response ? use(*response)
-                  : ReportCall(WithNearest(*connection, response.error(), TypedWordsOf(request)));
+  return response ? use(*response) : ReportCall(WithNearest(*connection, response.error(), TypedWordsOf(request)));
 }
 
 }  // namespace assertion::cli

@@ -96,21 +96,19 @@ int PrintScript(const CompletionOptions& /*options*/) {
 }  // namespace
 
 void AddCompletion(Command& assertionctl) {
-  auto completion = assertionctl.AddNoun(
-      "completion", "Completion for shells: commands, options, their values, client ids and kids");
+  auto completion =
+      assertionctl.AddNoun("completion", "Completion for shells: commands, options, their values, client ids and kids");
   completion.AddVerb<CompletionOptions>(
       {.name = "bash",
        .summary = "Print the completion for bash",
-       .examples =
-           "  source <(assertionctl completion bash)\n"
-           "  assertionctl completion bash >~/.local/share/bash-completion/completions/assertionctl"},
+       .examples = "  source <(assertionctl completion bash)\n"
+                   "  assertionctl completion bash >~/.local/share/bash-completion/completions/assertionctl"},
       PrintScript<kBash>);
-  completion.AddVerb<CompletionOptions>(
-      {.name = "zsh",
-       .summary = "Print the completion for zsh",
-       .examples = "  source <(assertionctl completion zsh)   # after compinit\n"
-                   "  assertionctl completion zsh >\"${fpath[1]}/_assertionctl\""},
-      PrintScript<kZsh>);
+  completion.AddVerb<CompletionOptions>({.name = "zsh",
+                                         .summary = "Print the completion for zsh",
+                                         .examples = "  source <(assertionctl completion zsh)   # after compinit\n"
+                                                     "  assertionctl completion zsh >\"${fpath[1]}/_assertionctl\""},
+                                        PrintScript<kZsh>);
   completion.AddVerb<CompletionOptions>(
       {.name = "fish",
        .summary = "Print the completion for fish",

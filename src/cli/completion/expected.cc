@@ -14,8 +14,8 @@ struct Position {
   const CLI::App* app;
   const CLI::Option* awaits_value = nullptr;
   std::set<const CLI::Option*> given = {};  // NOLINT(readability-redundant-member-init)
-  std::size_t arguments = 0;    // positional ones of `app`
-  bool only_arguments = false;  // after "--"
+  std::size_t arguments = 0;                // positional ones of `app`
+  bool only_arguments = false;              // after "--"
 };
 
 bool TakesValue(const CLI::Option& option) { return option.get_items_expected_min() > 0; }
