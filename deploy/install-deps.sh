@@ -11,7 +11,7 @@ usage: deploy/install-deps.sh [build] [package] [test] [bench] [FILE.deb]
   build   what deploy/quickstart.sh needs (the default)
   package what deploy/package.sh needs besides
   test    what tests/run.sh needs besides: GoogleTest, clang 19, Node.js, python3-jwt, pip, OpenSC, Prometheus, tokens,
-          Chromium, Go, Java
+          Chromium, Go, Java, fish, zsh
   bench   what the Go server of tests/bench/peers.sh needs besides
   FILE.deb  what deploy/quickstart.sh --package FILE.deb needs: what the package depends on, and SoftHSM2
 Exit status: 0 all there; 1 something could not be installed; 2 wrong usage.
@@ -29,7 +29,7 @@ test=("${package[@]}" ccache git libgtest-dev libgmock-dev libbenchmark-dev clan
   python3-setuptools python3-wheel prometheus curl jq opensc opensc-pkcs11
   p11-kit p11-kit-modules libnss3-tools opencryptoki mount socat iproute2 nftables procps libfaketime
   swtpm tpm2-abrmd libtpm2-pkcs11-1 libtss2-tcti-tabrmd-dev libtss2-dev dbus-daemon dbus-bin
-  mmdebstrap systemd-container groff-base chromium "${go[@]}"
+  mmdebstrap systemd-container groff-base fish zsh chromium "${go[@]}"
   protobuf-compiler-grpc-java-plugin libgrpc-java libprotobuf-java libperfmark-java libnetty-java
   libnetty-tcnative-java libguava-java)
 bench=("${go[@]}" golang-github-thalesignite-crypto11-dev)

@@ -297,9 +297,9 @@ said=$(printf '%s' "$header.$claims" | openssl dgst -sha256 -verify <(openssl x5
   -signature <(from_base64url "$signature") 2>&1) || die "openssl does not verify the assertion: $said"
 finish "openssl says: signature verified with certificate.pem"
 
-report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" 9>&-) ||
+report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" --verbose 9>&-) ||
   die "assertionctl doctor is not content: $report"
-proof=$(sed -nE "s/^ok +client $client: (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\1/p" \
+proof=$(sed -nE "s/^ok +client $client: key [^:]+: (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\1/p" \
   <<<"$report" | paste -sd, | sed 's/,/, /g')
 [ -n "$proof" ] || die "assertionctl doctor says nothing of the key: $report"
 quoted() { printf '%q' "$1"; }

@@ -67,7 +67,7 @@ completes() {   # WORDS EXPECTED: the last word is the one being typed
   local words=($1)
   [[ $1 != *' ' ]] || words+=('')
   [ "$(in_root bash -c '. /usr/share/bash-completion/completions/assertionctl
-    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _assertion "$1"; echo "${COMPREPLY[*]}"' - "${words[@]}")" = "$2" ]
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _assertionctl; echo "${COMPREPLY[*]}"' - "${words[@]}")" = "$2" ]
 }
 exposure_is_low() { in_root systemd-analyze security --offline=yes --threshold=12 --no-pager assertiond.service; }
 statuses_are_documented() {
@@ -84,6 +84,9 @@ check "the manual pages say what --help says" page_says_all
 check "completion: a noun" completes "assertionctl ke" key
 check "completion: its verb" completes "assertionctl key evidence ve" verify
 check "completion: an option's values" completes "assertionctl key generate --bits " "2048 3072 4096"
+for file in zsh/vendor-completions/_assertionctl fish/vendor_completions.d/assertionctl.fish; do
+  check "completion: $file is there" grep -q 'assertionctl complete ' "$root/usr/share/$file"
+done
 check "systemd rates the sandbox 1.2 or better" exposure_is_low
 check "systemd finds no fault in the unit" in_root systemd-analyze verify --man=no assertiond.service
 check "the statuses that are not restarted are those of --help" statuses_are_documented

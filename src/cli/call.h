@@ -7,6 +7,7 @@
 #include "assertion/error.h"
 #include "cli/connection.h"
 #include "cli/kid.h"
+#include "cli/nearest.h"
 
 namespace assertion::cli {
 
@@ -42,7 +43,7 @@ int Call(const std::string& server, Result<Response> (Connection::*method)(const
     return ReportCall(whole.error());
   }
   const auto response = ((*connection).*method)(request);
-  return response ? use(*response) : ReportCall(response.error());
+  return response ? use(*response) : ReportCall(WithNearest(*connection, response.error(), TypedWordsOf(request)));
 }
 
 }  // namespace assertion::cli

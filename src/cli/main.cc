@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/command_line.h"
+#include "cli/completion/complete.h"
 #include "cli/connection.h"
 #include "cli/output.h"
 #include "cli/text.h"
@@ -86,6 +88,7 @@ void AddVerbs(Command& assertionctl) {
   AddStatus(assertionctl);
   AddConsole(assertionctl);
   AddDoctor(assertionctl);
+  AddCompletion(assertionctl);
 }
 
 // Says what is wrong with the command line. CLI11 names neither an unknown word nor the command that it stands in.
@@ -132,11 +135,16 @@ int Run(int argc, char** argv) {
       "Print the version, and the server's if one answers at once, and exit");
   Command assertionctl(app, invocation);
   AddVerbs(assertionctl);
+  const auto words = std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0);
+  if (!words.empty() && words.front() == std::string_view("complete")) {  // its words are another line's
+    const char* const server = std::getenv("ASSERTIOND_SERVER");
+    return Complete(app, server != nullptr ? server : invocation.server, words.subspan(1));
+  }
   try {
-    const auto words = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
-    app.parse(static_cast<int>(words.size()), words.data());
+    const auto ordered = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
+    app.parse(static_cast<int>(ordered.size()), ordered.data());
   } catch (const CLI::ParseError& error) {
-    return ReportUsage(app, error, std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1));
+    return ReportUsage(app, error, words);
   }
   return invocation.status;
 }

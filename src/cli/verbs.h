@@ -61,4 +61,6 @@ void AddConsole(Command& assertionctl);
 
 void AddDoctor(Command& assertionctl);
 
+void AddCompletion(Command& assertionctl);
+
 }  // namespace assertion::cli

@@ -4,34 +4,11 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/command_tree.h"
 #include "config/text.h"
 
 namespace assertion::cli {
 namespace {
-
-std::string PathOf(const CLI::App& app) {
-  return app.get_parent() == nullptr ? "assertionctl" : PathOf(*app.get_parent()) + " " + app.get_name();
-}
-
-// The named commands beneath `app`. Option groups are commands without a name.
-std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); });
-}
-
-const CLI::App* FindCommand(const CLI::App& app, std::string_view word) {
-  for (const auto* command : CommandsOf(app)) {
-    if (command->get_name() == word) {
-      return command;
-    }
-  }
-  return nullptr;
-}
-
-// The option of `app` or of a command above it: every command falls through to those.
-const CLI::Option* FindOption(const CLI::App& app, const std::string& name) {
-  const auto* option = app.get_option_no_throw(name);
-  return option != nullptr || app.get_parent() == nullptr ? option : FindOption(*app.get_parent(), name);
-}
 
 std::string Nearest(std::string_view word, const std::vector<std::string>& names) {
   return DidYouMean(word, std::vector<std::string_view>(names.begin(), names.end()));
@@ -47,22 +24,12 @@ WrongWord UnknownCommand(const CLI::App& noun, std::string_view word) {
       .help = PathOf(noun) + " --help"};
 }
 
-// Options of the groups within `app` count as its own.
-void AddOptionNames(const CLI::App& app, std::vector<std::string>& names) {
-  for (const auto* option : app.get_options()) {
-    for (const auto& name : option->get_lnames()) {
-      names.push_back("--" + name);
-    }
-  }
-  for (const auto* group : app.get_subcommands([](const CLI::App* part) { return part->get_name().empty(); })) {
-    AddOptionNames(*group, names);
-  }
-}
-
 WrongWord UnknownOption(const CLI::App& command, const std::string& name) {
   std::vector<std::string> names;
-  for (const auto* app = &command; app != nullptr; app = app->get_parent()) {
-    AddOptionNames(*app, names);
+  for (const auto* option : OptionsOf(command)) {
+    for (const auto& long_name : option->get_lnames()) {
+      names.push_back("--" + long_name);
+    }
   }
   return {.message = "unknown option \"" + name + "\" for \"" + PathOf(command) + "\"" + Nearest(name, names),
           .help = PathOf(command) + " --help"};

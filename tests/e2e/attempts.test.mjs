@@ -21,7 +21,6 @@ const STREAM = 'assertion.v1.AssertionService/CreateAssertions';
 const BIN = process.env.E2E_BIN_DIR;
 const ASSERTIOND = path.join(BIN, 'assertiond');
 const ASSERTIONCTL = path.join(BIN, 'assertionctl');
-const COMPLETION = path.join(process.env.E2E_PROTO_DIR, '../deploy/completion.bash');
 const ME = `uid:${process.getuid()}`;
 const LURE = '$(touch lured);`touch lured`';  // a client's name that a shell must not read
 const OTHER = 60201;
@@ -391,15 +390,6 @@ describe('attempts on assertionctl', () => {
       assert.ok([1, 2, 4, 5, 6, 69].includes(status), `${server}: ${status} ${stderr}`);
       assert.notEqual(stderr, '');
     }
-  });
-
-  it('completion runs nothing that stands on the line', async () => {
-    for (const words of [['assertionctl', 'key', 'show', '--client-id', LURE], ['assertionctl', '$(touch lured)', ''],
-      ['assertionctl', 'key', '--$(touch lured)', 'x'], ['assertionctl', 'a.*;touch lured', '']]) {
-      await run('bash', ['-c', 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _assertion', COMPLETION, ...words],
-        { cwd: folder, env: { ...process.env, PATH: `${BIN}:${process.env.PATH}` } });
-    }
-    assert.ok(!existsSync(path.join(folder, 'lured')));
   });
 });
 

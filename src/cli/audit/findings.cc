@@ -37,14 +37,16 @@ std::vector<Finding> FindingsOf(const audit::Verification& found) {
     findings.push_back({.name = "not yet proven",
                         .ok = true,
                         .text = Range(found.proven + 1, found.last) +
-                                ": no checkpoint covers these lines yet; lines may have been cut off there"});
+                                ": no checkpoint covers these lines yet; lines may have been cut off there",
+                        .warns = true});
   }
   for (const auto& span : found.doubtful) {
     findings.push_back({.name = "doubtful",
                         .ok = true,
                         .text = Range(span.first, span.last) +
                                 ": left by a process that ended before its checkpoint; anyone able to "
-                                "write the file then could have written them"});
+                                "write the file then could have written them",
+                        .warns = true});
   }
   return findings;
 }

@@ -27,13 +27,18 @@
 namespace assertion::cli {
 namespace {
 
-std::string ClockText(Time now) {
+Finding DiagnoseClock(Time now) {
   struct timex state{};
   const bool synchronised = adjtimex(&state) != TIME_ERROR;
-  return Rfc3339(now) + (synchronised ? ", synchronised" : ", the kernel does not know of any synchronisation");
+  return {
+      .name = "clock",
+      .ok = true,
+      .text = Rfc3339(now) + (synchronised ? ", synchronised" : ", the kernel does not know of any synchronisation"),
+      .warns = !synchronised};
 }
 
 void DiagnoseAttributes(const TokenKey& key, bool imported, const std::string& name, std::vector<Finding>& findings) {
+  const auto kid = jws::JwkThumbprint(key.public_key);
   for (const auto& attribute : key.attributes) {
     const std::string shown = !attribute.value ? "not shown by the token" : *attribute.value ? "true" : "false";
     const bool counts = !imported || std::ranges::find(kBirthAttributes, attribute.name) == kBirthAttributes.end();
@@ -45,13 +50,15 @@ void DiagnoseAttributes(const TokenKey& key, bool imported, const std::string& n
                   : attribute.IsOnlyAccepted() ? ": not vouched for, the operator accepts it (accept_unshown)"
                   : attribute.ok()             ? ""
                   : *attribute.required        ? ": must be true"
-                                               : ": must be false")});
+                                               : ": must be false"),
+         .kid = kid,
+         .warns = counts && attribute.IsOnlyAccepted()});
   }
 }
 
 void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& name, std::vector<Finding>& findings) {
   const auto add = [&](bool ok, const std::string& text) {
-    findings.push_back({.name = name, .ok = ok, .text = "certificate " + text});
+    findings.push_back({.name = name, .ok = ok, .text = "certificate " + text, .kid = key.kid});
   };
   if (key.chain.empty()) {
     add(false, "missing: the key has none on the token");
@@ -243,7 +250,7 @@ void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std:
   for (const auto& entry : ring.Snapshot()->at(client_id).keys) {
     for (const auto* flaw : {&entry.flaw, &entry.certificate_flaw}) {
       if (*flaw) {
-        findings.push_back({.name = name, .ok = false, .text = (*flaw)->ToString()});
+        findings.push_back({.name = name, .ok = false, .text = (*flaw)->ToString(), .kid = entry.record.kid});
       }
     }
   }
@@ -254,14 +261,20 @@ void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std:
 void DiagnoseProvider(const DiagnosedHsm& hsm, const SigningKey* key, const std::string& name,
                       std::vector<Finding>& findings) {
   std::string text = "not tried: the client has no key that signs";
+  bool warns = false;
   if (key != nullptr) {
     const auto tried = hsm.certifier->TryProvider(
         {.token = hsm.token.get(), .id = key->id, .public_key = key->public_key, .algorithm = key->algorithm});
+    warns = !tried;
     text = tried ? "signs rightly with key " + key->kid
                  : "does not sign with key " + key->kid + ": " + tried.error().ToString() +
                        "; certificates and requests are signed through our own session";
   }
-  findings.push_back({.name = name, .ok = true, .text = "pkcs11-provider " + text});
+  findings.push_back({.name = name,
+                      .ok = true,
+                      .text = "pkcs11-provider " + text,
+                      .kid = key == nullptr ? "" : key->kid,
+                      .warns = warns});
 }
 
 std::vector<KeyRecord> RecordsIn(const KeyRing& ring, const std::string& client_id) {
@@ -311,11 +324,13 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
                       .ok = key.has_value(),
                       .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
                                         ") signed, and its signature verified"
-                                  : key.error().ToString()});
+                                  : key.error().ToString(),
+                      .kid = key ? (*key)->kid : ""});
   if (const auto waits_for = key ? WaitsFor(**key, client.profile) : ""; !waits_for.empty()) {
     findings.push_back({.name = name,
                         .ok = false,
-                        .text = "key " + (*key)->kid + " makes no assertion yet: it waits for " + waits_for});
+                        .text = "key " + (*key)->kid + " makes no assertion yet: it waits for " + waits_for,
+                        .kid = (*key)->kid});
   }
   DiagnoseProvider(hsm, key ? key->get() : nullptr, name, findings);
   if (key) {
@@ -327,7 +342,7 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
 
 std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisRequest& request) {
   const auto& removal = request.removal;
-  std::vector<Finding> findings = {{.name = "clock", .ok = true, .text = ClockText(now)}};
+  std::vector<Finding> findings = {DiagnoseClock(now)};
   p11::Modules modules;
   std::vector<std::unique_ptr<DiagnosedHsm>> opened;
   for (std::size_t rank = 0; rank < config.hsms.size(); ++rank) {
@@ -357,9 +372,16 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
       TryHsm(*hsm->token, *hsm->certifier, config, findings);
     }
     for (const auto& client : config.clients) {
+      if (!request.client_id.empty() && request.client_id != client.client_id) {
+        continue;
+      }
       DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
     }
   }
+  std::erase_if(findings, [&](const auto& finding) {
+    return !request.client_id.empty() && finding.name.starts_with("client ") &&
+           finding.name != "client " + request.client_id;
+  });
   return findings;
 }
 

@@ -19,7 +19,8 @@ struct OrphanRemoval {
 
 struct DiagnosisRequest {
   OrphanRemoval removal;
-  bool tries = false;  // uses the HSMs as well, see TryHsm
+  bool tries = false;     // uses the HSMs as well, see TryHsm
+  std::string client_id;  // checks only this client's keys; empty: those of all
 };
 
 // Checks the HSMs as assertiond does when it starts, without a server: module, token, login (one attempt under the same

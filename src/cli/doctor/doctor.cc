@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "assertion/client.h"
 #include "assertion/clock.h"
@@ -13,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "config/config.h"
+#include "config/text.h"
 
 namespace assertion::cli {
 namespace {
@@ -23,8 +26,31 @@ struct DoctorOptions {
   bool remove_orphans = false;
   std::string force_client_id;
   bool tries = false;
+  bool verbose = false;
   bool json = false;
 };
+
+// What is wrong with --client-id; empty: nothing.
+std::string UnknownClient(const Config& config, const DoctorOptions& options) {
+  std::vector<std::string_view> known;
+  for (const auto& client : config.clients) {
+    known.emplace_back(client.client_id);
+  }
+  const bool is_known = options.client_id.empty() || std::ranges::find(known, options.client_id) != known.end() ||
+                        (options.remove_orphans && options.client_id == kTrialKeyLabel);
+  return is_known ? "" : "no client " + options.client_id + " is configured" + DidYouMean(options.client_id, known);
+}
+
+// The summary, then the lines. What a trial or a removal did is always told.
+std::string DiagnosisText(const DoctorOptions& options, const std::vector<std::string>& warnings,
+                          std::vector<Finding> findings) {
+  for (const auto& warning : warnings) {
+    findings.push_back({.name = "configuration", .ok = true, .text = warning, .warns = true});
+  }
+  const bool all = options.verbose || options.tries || options.remove_orphans;
+  return SummaryText(findings) + (all ? "" : "; --verbose shows each check") + "\n" +
+         FindingsText(findings, all ? Detail::kAll : Detail::kFaults);
+}
 
 int RunDoctor(const DoctorOptions& options) {
   const auto config = ReadConfig(options.config);
@@ -34,9 +60,8 @@ int RunDoctor(const DoctorOptions& options) {
     }
     return kFile;
   }
-  if (options.remove_orphans && options.client_id != kTrialKeyLabel &&
-      std::ranges::find(config->clients, options.client_id, &Client::client_id) == config->clients.end()) {
-    return Report(kRefused, "no client " + options.client_id + " is configured", "correct --client-id");
+  if (const auto unknown = UnknownClient(*config, options); !unknown.empty()) {
+    return Report(kRefused, unknown, "correct --client-id");
   }
   const bool forced = !options.force_client_id.empty();
   if (forced && options.force_client_id != options.client_id) {
@@ -45,12 +70,10 @@ int RunDoctor(const DoctorOptions& options) {
   const auto findings =
       Diagnose(*config, SystemTime(),
                {.removal = {.client_id = options.remove_orphans ? options.client_id : "", .without_ledger = forced},
-                .tries = options.tries});
-  std::string notes;
-  for (const auto& warning : config->warnings) {
-    notes += "note   " + warning + "\n";
-  }
-  const int status = options.json ? WriteJson(FindingsJson(findings)) : Write("", notes + FindingsText(findings));
+                .tries = options.tries,
+                .client_id = options.remove_orphans ? "" : options.client_id});
+  const int status =
+      options.json ? WriteJson(FindingsJson(findings)) : Write("", DiagnosisText(options, config->warnings, findings));
   return status != 0 || AllOk(findings) ? status : kRefused;
 }
 
@@ -62,6 +85,7 @@ void AddDoctor(Command& assertionctl) {
        .summary = "Check module, token, login, keys and certificates; needs no server",
        .examples =
            "  assertionctl doctor --config /etc/assertiond/assertiond.json\n"
+           "  assertionctl doctor --config /etc/assertiond/assertiond.json --client-id orders --verbose\n"
            "  assertionctl doctor --config /etc/assertiond/assertiond.json --try --json\n"
            "  assertionctl doctor --config /etc/assertiond/assertiond.json --remove-orphans --client-id orders"},
       RunDoctor);
@@ -71,15 +95,15 @@ void AddDoctor(Command& assertionctl) {
                  "out, then make a key pair, sign, verify, read back and destroy it; store and destroy a data object; "
                  "measure a signature; open as many sessions as the server. Safe beside a running server; the report "
                  "holds no secret");
-  auto* client_id =
-      verb->add_option("--client-id", options.client_id,
-                       "Client whose orphans are removed; assertiond-trial: what an interrupted trial left")
-          ->type_name("ID");
+  verb->add_flag("--verbose", options.verbose, "Show each check; without it, only what is wrong and warnings");
+  auto* client_id = verb->add_option("--client-id", options.client_id,
+                                     "Check only this client's keys; with --remove-orphans, the client whose orphans "
+                                     "are removed (assertiond-trial: what an interrupted trial left)")
+                        ->type_name("ID");
   auto* remove = verb->add_flag("--remove-orphans", options.remove_orphans,
                                 "Destroy, permanently, the client's objects on the token that no ledger names; without "
                                 "this flag doctor only lists them")
                      ->needs(client_id);
-  client_id->needs(remove);
   verb->add_option("--force", options.force_client_id,
                    "Confirm by repeating the client id. Required when the client has no ledger, because the objects "
                    "may then be keys of another installation")

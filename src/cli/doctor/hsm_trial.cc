@@ -28,6 +28,9 @@ class Subject {
   Subject(std::string name, std::vector<Finding>& findings) : name_(std::move(name)), findings_(findings) {}
 
   void Add(bool ok, std::string text) { findings_.push_back({.name = name_, .ok = ok, .text = std::move(text)}); }
+  void Warn(std::string text) {
+    findings_.push_back({.name = name_, .ok = true, .text = std::move(text), .warns = true});
+  }
   void Add(const Status& status, std::string text) {
     Add(status.has_value(), status ? std::move(text) : status.error().ToString());
   }
@@ -59,11 +62,15 @@ void TryCustody(p11::HsmToken& token, const Algorithm& algorithm, bool accepted,
   }
   for (const auto& way : trial->ways) {
     const bool let_through = way.outcome == WayOutcome::kLetThrough;
-    subject.Add(!let_through || accepted,
-                way.name + ": " + std::string(OutcomeName(way.outcome)) + ", " + way.answer +
-                    (!let_through ? ""
-                     : accepted   ? "; the operator accepts it (accept_unshown)"
-                                  : "; keys are made there only with custody in accept_unshown of the field hsm"));
+    const auto text = way.name + ": " + std::string(OutcomeName(way.outcome)) + ", " + way.answer +
+                      (!let_through ? ""
+                       : accepted   ? "; the operator accepts it (accept_unshown)"
+                                    : "; keys are made there only with custody in accept_unshown of the field hsm");
+    if (let_through && accepted) {
+      subject.Warn(text);
+    } else {
+      subject.Add(!let_through, text);
+    }
   }
   if (!trial->left_behind.empty()) {
     subject.Add(false, "the throw-away key stayed: " + trial->left_behind);
@@ -113,9 +120,12 @@ void TryKey(p11::HsmToken& token, const x509::Certifier& certifier, const TokenK
                   text.data() + " ms (median of 9)");
   const auto provided =
       certifier.TryProvider({.token = &token, .id = key.id, .public_key = key.public_key, .algorithm = &algorithm});
-  subject.Add(true, provided ? "pkcs11-provider signs rightly"
-                             : "pkcs11-provider does not sign: " + provided.error().ToString() +
-                                   "; certificates and requests are signed through our own session");
+  if (provided) {
+    subject.Add(true, "pkcs11-provider signs rightly");
+  } else {
+    subject.Warn("pkcs11-provider does not sign: " + provided.error().ToString() +
+                 "; certificates and requests are signed through our own session");
+  }
 }
 
 void TryAlgorithm(p11::HsmToken& token, const x509::Certifier& certifier, const Algorithm& algorithm,

@@ -65,7 +65,8 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
   if constexpr (requires { request.mutable_private_key(); }) {
     WipeOctets(*request.mutable_private_key());
   }
-  return response;
+  return response ? std::move(response)
+                  : std::unexpected(WithNearest(connection, std::move(response.error()), TypedWordsOf(request)));
 }
 
 // Sends a change and hands its answer to `use`. A change that waits for a second operator is shown as such instead.

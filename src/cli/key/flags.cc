@@ -24,8 +24,8 @@ void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, 
 }
 
 void AddAlgorithm(CLI::App* verb, NewKeyFlags& new_key) {
-  verb->add_option("--algorithm", new_key.algorithm, AlgorithmNames() + "; default: the client's in the configuration")
-      ->type_name("ALG");
+  verb->add_option("--algorithm", new_key.algorithm, "Default: the client's in the configuration")
+      ->type_name("ALG:{" + AlgorithmNames() + "}");
 }
 
 std::array<CLI::Option*, 2> AddCertificateWishes(CLI::App* verb, NewKeyFlags& new_key) {
