@@ -108,20 +108,36 @@ std::string_view LoopbackRequest::Field(const std::string& name) const {
 Result<LoopbackListener> LoopbackListener::Open(std::uint16_t port, std::size_t most_content) {
   LoopbackListener listener;
   listener.most_content_ = most_content;
-  listener.socket_ = Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  if (listener.socket_.get() < 0 ||
-      bind(listener.socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      listen(listener.socket_.get(), SOMAXCONN) != 0 ||
-      getsockname(listener.socket_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+  if (socket.get() < 0 || bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      listen(socket.get(), SOMAXCONN) != 0 ||
+      getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     return Fail(Code::kAddressUnusable, "cannot listen on 127.0.0.1:" + std::to_string(port), std::strerror(errno));
   }
   listener.port_ = ntohs(address.sin_port);
+  listener.sockets_.push_back(std::move(socket));
   return listener;
+}
+
+bool LoopbackListener::HearLocalhost() {
+  Descriptor socket(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(port_);
+  address.sin6_addr = in6addr_loopback;
+  if (socket.get() >= 0 && bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      listen(socket.get(), SOMAXCONN) == 0) {
+    sockets_.push_back(std::move(socket));
+    hears_localhost_ = true;
+  } else {
+    hears_localhost_ = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;  // nobody can listen there
+  }
+  return hears_localhost_;
 }
 
 std::string LoopbackListener::RefusalOf(const LoopbackRequest& request) const {
@@ -168,8 +184,8 @@ bool LoopbackListener::Read(Visitor& visitor, Result<LoopbackRequest>& request) 
   return true;
 }
 
-void LoopbackListener::Accept() {
-  Descriptor came(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+void LoopbackListener::Accept(const Descriptor& socket) {
+  Descriptor came(accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (came.get() < 0) {
     return;
   }
@@ -183,20 +199,30 @@ Result<LoopbackRequest> LoopbackListener::Next(Steady::time_point end) {
   Result<LoopbackRequest> request = Fail(Code::kDeadlineExceeded, "no request came");
   for (auto now = Steady::now(); now < end && !request; now = Steady::now()) {
     std::erase_if(visitors_, [&](const Visitor& visitor) { return visitor.end < now; });
-    std::vector<pollfd> wait = {{.fd = socket_.get(), .events = POLLIN, .revents = 0}};
+    std::vector<pollfd> wait;
     auto until = end;
     for (const auto& visitor : visitors_) {
       wait.push_back({.fd = visitor.socket.get(), .events = POLLIN, .revents = 0});
       until = std::min(until, visitor.end);
     }
+    for (const auto& socket : sockets_) {
+      wait.push_back({.fd = socket.get(), .events = POLLIN, .revents = 0});
+    }
     poll(wait.data(), wait.size(), MillisecondsUntil(until));
-    for (std::size_t i = visitors_.size(); i-- > 0 && !request;) {
-      if (wait[i + 1].revents != 0 && Read(visitors_[i], request)) {
-        visitors_.erase(visitors_.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto seen = visitors_.size();
+    // The oldest first: newer requests, however many, do not delay it.
+    for (std::size_t i = 0, place = 0; i < seen && !request; ++i) {
+      if (wait[i].revents != 0 && Read(visitors_[place], request)) {
+        visitors_.erase(visitors_.begin() + static_cast<std::ptrdiff_t>(place));
+      } else {
+        ++place;
       }
     }
-    if ((wait[0].revents & POLLIN) != 0) {
-      Accept();
+    for (std::size_t i = 0; i < sockets_.size(); ++i) {
+      // A request above may have left others unread, which a newcomer must not replace.
+      if ((wait[seen + i].revents & POLLIN) != 0 && (!request || visitors_.size() < kMostVisitors)) {
+        Accept(sockets_[i]);
+      }
     }
   }
   return request;
@@ -204,7 +230,7 @@ Result<LoopbackRequest> LoopbackListener::Next(Steady::time_point end) {
 
 void LoopbackListener::Close() {
   visitors_.clear();
-  socket_ = Descriptor();
+  sockets_.clear();
 }
 
 void Answer(const Descriptor& browser, const LoopbackAnswer& answer) {

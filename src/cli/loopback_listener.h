@@ -38,7 +38,8 @@ struct LoopbackAnswer {
 
 // An HTTP server on 127.0.0.1 for one person's browser. Its callers are every program of the machine and every page of
 // the browser: it hears requests with its own Host alone, which a page that rebinds its name to 127.0.0.1 does not have
-// (RFC 9110 section 7.2), and of bounded size and time; those that only hold connections cannot keep the browser out.
+// (RFC 9110 section 7.2), and of bounded size and time. Those that only hold connections cannot keep the browser out:
+// the newest replaces the oldest. Nor can those that ask without end: the oldest whole request is answered first.
 class LoopbackListener {
  public:
   using Steady = std::chrono::steady_clock;
@@ -51,8 +52,9 @@ class LoopbackListener {
   // 127.0.0.1:PORT
   std::string authority() const { return "127.0.0.1:" + std::to_string(port_); }
 
-  // Also hears requests to localhost:PORT.
-  void HearLocalhost() { hears_localhost_ = true; }
+  // Also hears requests to localhost:PORT, on [::1] too, which a browser may try first. Does nothing if another program
+  // has that port of [::1]: the browser would give it what it gives this one. Returns whether it hears them.
+  bool HearLocalhost();
 
   // The next whole request. Answers those that are wrong by themselves. kDeadlineExceeded: there is none until `end`.
   Result<LoopbackRequest> Next(Steady::time_point end);
@@ -70,15 +72,15 @@ class LoopbackListener {
   LoopbackListener() = default;
 
   bool Read(Visitor& visitor, Result<LoopbackRequest>& request);
-  void Accept();
+  void Accept(const Descriptor& socket);
   // The answer of a request that is not heard; empty: it is.
   std::string RefusalOf(const LoopbackRequest& request) const;
 
   std::uint16_t port_ = 0;
   std::size_t most_content_ = 0;
   bool hears_localhost_ = false;
-  Descriptor socket_;
-  std::vector<Visitor> visitors_;
+  std::vector<Descriptor> sockets_;  // 127.0.0.1, and [::1] if it hears localhost there
+  std::vector<Visitor> visitors_;    // in order of coming
 };
 
 // Answers the browser and closes the connection. Gives up after 5 s.

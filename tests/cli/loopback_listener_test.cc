@@ -1,0 +1,90 @@
+#include "cli/loopback_listener.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace assertion::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class LoopbackListenerTest : public testing::Test {
+ protected:
+  Descriptor Connect() const {
+    Descriptor made(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(listener_.port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    return made;
+  }
+
+  void Ask(const Descriptor& connection, std::string_view path) const {
+    const auto text = "GET " + std::string(path) + " HTTP/1.1\r\nHost: " + listener_.authority() + "\r\n\r\n";
+    EXPECT_EQ(send(connection.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
+
+  std::string NextPath(milliseconds patience = seconds(10)) {
+    const auto request = listener_.Next(LoopbackListener::Steady::now() + patience);
+    return request ? request->path : "";
+  }
+
+  LoopbackListener listener_ = *LoopbackListener::Open(0, 0);
+};
+
+TEST_F(LoopbackListenerTest, AnswersTheOldestWhileOthersAskWithoutEnd) {
+  const auto browser = Connect();
+  std::vector<Descriptor> flood;
+  flood.push_back(Connect());
+  EXPECT_EQ(NextPath(milliseconds(200)), "") << "both are accepted and silent";
+  Ask(browser, "/browser");
+  Ask(flood.back(), "/flood");
+  std::string path;
+  for (int i = 0; i < 20 && path != "/browser"; ++i) {
+    flood.push_back(Connect());
+    Ask(flood.back(), "/flood");
+    path = NextPath();
+  }
+  EXPECT_EQ(path, "/browser");
+}
+
+TEST_F(LoopbackListenerTest, IsNotKeptByThoseThatOnlyHoldConnections) {
+  std::vector<Descriptor> silent;
+  for (int i = 0; i < 100; ++i) {
+    silent.push_back(Connect());
+  }
+  const auto browser = Connect();
+  Ask(browser, "/browser");
+  EXPECT_EQ(NextPath(), "/browser");
+}
+
+// A browser may try [::1] first.
+TEST_F(LoopbackListenerTest, HearsLocalhostUnlessAnotherProgramHasThatPortOfTheOtherAddress) {
+  const Descriptor other(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(listener_.port());
+  address.sin6_addr = in6addr_loopback;
+  const auto* const place = reinterpret_cast<const sockaddr*>(&address);
+  if (bind(other.get(), place, sizeof address) == 0) {
+    ASSERT_EQ(listen(other.get(), 1), 0);
+    EXPECT_FALSE(listener_.HearLocalhost());
+  }
+  auto second = *LoopbackListener::Open(0, 0);
+  ASSERT_TRUE(second.HearLocalhost());
+  address.sin6_port = htons(second.port());
+  const Descriptor late(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_NE(bind(late.get(), place, sizeof address), 0) << "the port is free for another";
+}
+
+}  // namespace
+}  // namespace assertion::cli
