@@ -13,7 +13,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kStep = 2;
 
-DocumentForm& Form() {
+DocumentForm& ChosenForm() {
   static auto form = DocumentForm::kJson;
   return form;
 }
@@ -58,9 +58,9 @@ std::string Block(const ordered_json& value, std::size_t indent) {
 
 std::string YamlText(const ordered_json& document) { return Block(document, 0); }
 
-void SetDocumentForm(DocumentForm form) { Form() = form; }
+void SetDocumentForm(DocumentForm form) { ChosenForm() = form; }
 
-DocumentForm CurrentDocumentForm() { return Form(); }
+DocumentForm CurrentDocumentForm() { return ChosenForm(); }
 
 std::string DocumentLine(const ordered_json& document) {
   return CurrentDocumentForm() == DocumentForm::kYaml ? "---\n" + YamlText(document) : Scalar(document) + '\n';

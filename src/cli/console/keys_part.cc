@@ -12,7 +12,7 @@ namespace assertion::cli {
 namespace {
 
 // Places in KeyRow.
-enum Cell : std::size_t { kClient, kKid, kAlgorithm, kState, kSince, kUntil, kCertificate, kHsm };
+enum KeyCell : std::size_t { kClient, kKid, kAlgorithm, kState, kSince, kUntil, kCertificate, kHsm };
 
 using KeysOfClient = std::map<std::string, std::vector<const v1::Key*>>;
 

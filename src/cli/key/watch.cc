@@ -24,6 +24,7 @@ namespace {
 // Short, so that a signal ends the command soon although the server does not answer.
 constexpr Connection::Limits kWatchLimits{.connect = std::chrono::seconds(1), .call = std::chrono::seconds(5)};
 constexpr timespec kPause{.tv_sec = 1, .tv_nsec = 0};  // instants of keys are whole seconds
+constexpr std::size_t kUntilCell = 5;                  // in KeyRow
 
 struct WatchOptions {
   std::string client_id;  // empty: all clients
@@ -54,7 +55,7 @@ Row LineOf(const KeyChange& change, Time now) {
           change.key.client_id(),
           change.key.kid(),
           {change.what, state.shade},
-          change.what == "gone" ? "" : "until " + row.at(5).text};
+          change.what == "gone" ? "" : "until " + row.at(kUntilCell).text};
 }
 
 class Watching {
