@@ -63,9 +63,8 @@ describe('completion', () => {
     it(`${shell}: client ids and kids, of the client on the line`, async () => {
       assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'or']), ['orders']);
       assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'billing', '--kid', '']), []);
-      if (!kid.startsWith('-')) {
-        assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'orders', '--kid', kid.slice(0, 4)]), [kid]);
-      }
+      // A kid that begins with a hyphen would be read as an option: only --kid= takes it.
+      assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'orders', '--kid', '']), kid.startsWith('-') ? [] : [kid]);
     });
 
     it(`${shell}: offers no word that a shell would interpret`, async () => {
@@ -99,6 +98,9 @@ describe('completion', () => {
     assert.deepEqual(await shells.bash([...line, '--client-id', '=']), ['billing', 'orders']);
     assert.deepEqual(await shells.zsh([...line, '--client-id=or']), ['--client-id=orders']);
     assert.deepEqual(await shells.fish([...line, '--client-id=or']), ['--client-id=orders']);
+    assert.deepEqual(await shells.bash([...line, '--kid', '=', kid.slice(0, 4)]), [kid]);
+    assert.deepEqual(await shells.zsh([...line, `--kid=${kid.slice(0, 4)}`]), [`--kid=${kid}`]);
+    assert.deepEqual(await shells.fish([...line, `--kid=${kid.slice(0, 4)}`]), [`--kid=${kid}`]);
   });
 
   it('names of files where an option takes a file', async () => {
