@@ -107,7 +107,7 @@ describe('key adopt', () => {
     assert.ok(lines.some(({ event, kid, client_id: client }) => event === 'AdoptKey' && kid === key.kid
       && client === 'orders'));
     assert.match((await tryAdopt('billing', id)).stdout, /it is in the ledger of client 'orders'/);
-    assert.match((await deployment.tryCtl('doctor', '--config', deployment.configuration)).stdout,
+    assert.match((await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose')).stdout,
       /^ok +client orders: key \S+ \(RS256\) signed/m);
     // Its successor is generated, and the adopted key goes for good.
     const next = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now', '--json'));
@@ -153,7 +153,7 @@ describe('key adopt', () => {
     const labelled = await makeKey({ label: 'billing' });
     assert.match((await tryAdopt('orders', labelled)).stdout, /its CKA_LABEL is the id of client 'billing'/);
     assert.match((await tryAdopt('orders', id, '--algorithm', 'ES256')).stdout, /a key for RS256, .*, not for ES256/);
-    const { stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    const { stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose');
     assert.match(stdout, new RegExp(`^wrong {2}client billing: key pair with CKA_ID ${labelled} is in no ledger: .*`
       + `assertionctl key adopt --client-id billing --cka-id ${labelled} shows .*--remove-orphans`, 'm'));
   });

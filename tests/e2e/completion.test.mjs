@@ -63,9 +63,8 @@ describe('completion', () => {
     it(`${shell}: client ids and kids, of the client on the line`, async () => {
       assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'or']), ['orders']);
       assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'billing', '--kid', '']), []);
-      if (!kid.startsWith('-')) {
-        assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'orders', '--kid', kid.slice(0, 4)]), [kid]);
-      }
+      // A kid that begins with a hyphen would be read as an option: only --kid= takes it.
+      assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', 'orders', '--kid', '']), kid.startsWith('-') ? [] : [kid]);
     });
 
     it(`${shell}: offers no word that a shell would interpret`, async () => {
@@ -96,9 +95,12 @@ describe('completion', () => {
   it('a value behind = keeps its option: bash replaces what follows, zsh and fish the whole word', async () => {
     const line = ['assertionctl', 'key', 'show'];
     assert.deepEqual(await shells.bash([...line, '--client-id', '=', 'or']), ['orders']);
-    assert.deepEqual(await shells.bash([...line, '--client-id', '=']), ['billing', 'orders']);
+    assert.deepEqual((await shells.bash([...line, '--client-id', '='])).sort(), ['billing', 'orders']);
     assert.deepEqual(await shells.zsh([...line, '--client-id=or']), ['--client-id=orders']);
     assert.deepEqual(await shells.fish([...line, '--client-id=or']), ['--client-id=orders']);
+    assert.deepEqual(await shells.bash([...line, '--kid', '=', kid.slice(0, 4)]), [kid]);
+    assert.deepEqual(await shells.zsh([...line, `--kid=${kid.slice(0, 4)}`]), [`--kid=${kid}`]);
+    assert.deepEqual(await shells.fish([...line, `--kid=${kid.slice(0, 4)}`]), [`--kid=${kid}`]);
   });
 
   it('names of files where an option takes a file', async () => {
@@ -116,6 +118,14 @@ describe('completion', () => {
       zpty -n -w z $'assertionctl key show --client-id or\\t'; zpty -r -m z seen '*orders*'; print -r -- "$seen"; zpty -d z`],
     options({ TERM: 'dumb' }));
     assert.match(stdout, /--client-id orders/);
+  });
+
+  it('a refusal names the nearest client id, kid and algorithm', async () => {
+    const refused = async (words) => (await deployment.tryCtl(...words)).stderr;
+    assert.match(await refused(['certificate', 'get', '--client-id', 'ordes']), /did you mean orders\?/);
+    assert.match(await refused(['key', 'generate', '--client-id', 'orders', '--algorithm', 'ES265']), /did you mean ES256\?/);
+    const cut = `${kid.slice(0, -2)}${kid.at(-1) === 'A' ? 'BB' : 'AA'}`;
+    assert.ok((await refused(['key', 'show', '--client-id', 'orders', `--kid=${cut}`])).includes(`did you mean ${kid}?`));
   });
 
   it('a server that never answers costs a second', async () => {

@@ -60,6 +60,32 @@ describe('doctor', () => {
     for (const client of ['orders', 'billing']) await deployment.createAssertion(client);
   });
 
+  it('says in its first line how much is wrong, then only what is, until --verbose asks for all', async () => {
+    await plant('orders');
+    const brief = (await doctor()).stdout.trimEnd().split('\n');
+    assert.match(brief[0], /^\d+ wrong, (\d+ warnings?, )?\d+ ok; --verbose shows each check$/);
+    assert.deepEqual(brief.slice(1).filter((line) => !/^(wrong|warn) +/.test(line)), []);
+    const { stdout } = await doctor('--verbose');
+    const count = (word) => stdout.split('\n').filter((line) => line.startsWith(`${word} `)).length;
+    const warnings = count('warn');
+    assert.equal(stdout.split('\n')[0], `${count('wrong')} wrong, ${warnings === 0 ? '' : `${warnings} warning${warnings === 1 ? '' : 's'}, `}${count('ok')} ok`);
+    await discard();
+  });
+
+  it('--client-id: only that client, and the kid of each of its keys', async () => {
+    const { kid } = await deployment.key('orders');
+    const { status, stdout } = await doctor('--client-id', 'orders', '--verbose');
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, new RegExp(`^ok {5}client orders: key ${kid}: CKA_SENSITIVE true$`, 'm'));
+    assert.match(stdout, new RegExp(`^ok {5}client orders: key ${kid}: certificate valid until`, 'm'));
+    assert.doesNotMatch(stdout, /client (?!orders)\S+: (key|CKA|RS256)/);
+    const { findings } = JSON.parse((await doctor('--client-id', 'orders', '--json')).stdout);
+    assert.ok(findings.some((finding) => finding.kid === kid && finding.text === 'CKA_SENSITIVE true'));
+    const { status: refused, stderr } = await doctor('--client-id', 'ordes');
+    assert.equal(refused, 1);
+    assert.match(stderr, /no client ordes is configured; did you mean orders\?/);
+  });
+
   it('leaves the orphans of other clients', async () => {
     await plant('billing');
     await remove('orders');
@@ -83,7 +109,6 @@ describe('doctor', () => {
   it('removes nothing without the name of a configured client', async () => {
     await plant('orders');
     assert.equal((await doctor('--remove-orphans')).status, 2);
-    assert.equal((await doctor('--client-id', 'orders')).status, 2);
     const { status, stderr } = await remove('nobody');
     assert.equal(status, 1);
     assert.match(stderr, /no client nobody is configured/);

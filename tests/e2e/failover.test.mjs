@@ -145,7 +145,7 @@ describe('failover', () => {
   });
 
   it('doctor looks at both, and names what has no copy', async () => {
-    const { status, stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    const { status, stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose');
     assert.notEqual(status, 0);
     assert.match(stdout, new RegExp(`token: '${FIRST}'[^]*token: '${SECOND}'`));
     assert.match(stdout, /^ok +client billing: the copy of key \S+ signed, and its signature verified$/m);

@@ -63,7 +63,7 @@ describe('key import', () => {
     assert.match(await deployment.ctl('key', 'show', '--client-id', 'store'),
       /^state +signing, cannot sign: waits for a kid in clients\[\]\.kids$/m);
     assert.match(await deployment.ctl('key', 'list'), /waits for a kid/);
-    const diagnosis = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    const diagnosis = await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose');
     assert.match(diagnosis.stdout, /^wrong +client store: key \S+ makes no assertion yet: it waits for a kid in clients\[\]\.kids/m);
     const refusedYet = await deployment.tryCtl('assertion', 'create', '--client-id', 'store');
     assert.match(refusedYet.stderr, /no kid of the other party.*\n {2}next: add the other party's kid to clients\[\]\.kids/);
@@ -78,9 +78,9 @@ describe('key import', () => {
     const key = await importKey('github', pem);
     assert.equal(key.origin, 'imported');
     assert.equal(key.state, 'signing', 'a first key signs at once');
-    const diagnosis = await deployment.tryCtl('doctor', '--config', deployment.configuration);
-    assert.match(diagnosis.stdout, /client github: CKA_LOCAL false: does not count, the key was imported/);
-    assert.doesNotMatch(diagnosis.stdout, /wrong +client github: CKA_/);
+    const diagnosis = await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose');
+    assert.match(diagnosis.stdout, /client github: key \S+: CKA_LOCAL false: does not count, the key was imported/);
+    assert.doesNotMatch(diagnosis.stdout, /wrong +client github: key \S+: CKA_/);
     for (let turn = 0; turn < 2; ++turn) {
       assert.equal(await verify(), key.kid);
       const report = path.join(deployment.folder, 'evidence');

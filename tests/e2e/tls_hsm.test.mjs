@@ -98,7 +98,7 @@ describe('TLS and the audit log on the second HSM', () => {
   });
 
   it('doctor looks for the key on it', async () => {
-    const doctor = async (configuration) => (await deployment.tryCtl('doctor', '--config', configuration)).stdout;
+    const doctor = async (configuration) => (await deployment.tryCtl('doctor', '--config', configuration, '--verbose')).stdout;
     assert.match(await doctor(deployment.configuration), /^ok +tls: .*: key \S+ of this certificate is on the token$/m);
     const other = path.join(deployment.folder, 'other.json');
     writeFileSync(other, JSON.stringify({ ...configured, tls: { ...configured.tls, hsm: FIRST } }));

@@ -51,7 +51,7 @@ describe('the TLS key', () => {
   });
 
   it('is looked at by doctor, its files by --check-config', async () => {
-    const doctor = async () => (await deployment.tryCtl('doctor', '--config', deployment.configuration)).stdout;
+    const doctor = async () => (await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose')).stdout;
     assert.match(await doctor(), /^ok {5}tls: \S+tls\.pem: key \S+ of this certificate is on the token/m);
     assert.match(await doctor(), /^ok {5}tls: \S+authorities\.pem: these authorities can vouch/m);
     const file = path.join(deployment.folder, 'tls.pem');

@@ -156,7 +156,7 @@ describe('each algorithm before independent verifiers', () => {
   }
 
   it('doctor says what each is signed with', async () => {
-    const { status, stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    const { status, stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose');
     assert.equal(status, 0, stdout);
     assert.match(stdout, /^ok +client by-RS256: RS256: the token makes keys for it and signs with CKM_SHA256_RSA_PKCS$/m);
     assert.match(stdout, /^ok +client by-ES512: ES512: the token makes keys for it and signs with CKM_ECDSA$/m);
