@@ -265,11 +265,12 @@ Result<bool> Connection::IsServing() {
   context.set_deadline(system_clock::now() + stubs_->limits.call);
   const google::protobuf::StringValue whole_server;
   google::protobuf::Int32Value state;
-  std::promise<grpc::Status> answered;
+  const auto answered = std::make_shared<std::promise<grpc::Status>>();  // gRPC's thread may still be in set_value
+  auto answer = answered->get_future();
   grpc::TemplatedGenericStub<google::protobuf::StringValue, google::protobuf::Int32Value> stub(stubs_->channel);
   stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &whole_server, &state,
-                 [&answered](const grpc::Status& status) { answered.set_value(status); });
-  const auto status = answered.get_future().get();
+                 [answered](const grpc::Status& status) { answered->set_value(status); });
+  const auto status = answer.get();
   return status.ok() ? Result<bool>(state.value() == kServing) : ErrorOf(status);
 }
 

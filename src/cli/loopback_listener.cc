@@ -248,7 +248,7 @@ void Answer(const Descriptor& browser, const LoopbackAnswer& answer) {
       continue;
     }
     pollfd wait{.fd = browser.get(), .events = POLLOUT, .revents = 0};
-    if ((errno != EAGAIN && errno != EINTR) || poll(&wait, 1, MillisecondsUntil(end)) <= 0) {
+    if ((sent < 0 && errno != EAGAIN && errno != EINTR) || poll(&wait, 1, MillisecondsUntil(end)) <= 0) {
       return;
     }
   }

@@ -140,11 +140,11 @@ int Run(int argc, char** argv) {
     const char* const server = std::getenv("ASSERTIOND_SERVER");
     return Complete(app, server != nullptr ? server : invocation.server, words.subspan(1));
   }
+  const auto ordered = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
   try {
-    const auto ordered = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
     app.parse(static_cast<int>(ordered.size()), ordered.data());
   } catch (const CLI::ParseError& error) {
-    return ReportUsage(app, error, words);
+    return ReportUsage(app, error, std::span(ordered).subspan(ordered.empty() ? 0 : 1));
   }
   return invocation.status;
 }

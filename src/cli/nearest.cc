@@ -1,6 +1,7 @@
 #include "cli/nearest.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace {
 
 std::string NearestAlgorithm(const std::string& typed) {
   std::vector<std::string_view> names;
+  names.reserve(std::size(kAlgorithms));
   for (const auto& algorithm : kAlgorithms) {
     names.push_back(algorithm.name);
   }
@@ -20,6 +22,7 @@ std::string NearestAlgorithm(const std::string& typed) {
 
 std::string NearestClient(const v1::ListKeysResponse& list, const std::string& typed) {
   std::vector<std::string_view> client_ids;
+  client_ids.reserve(static_cast<std::size_t>(list.versions().size()));
   for (const auto& [client_id, version] : list.versions()) {
     client_ids.emplace_back(client_id);
   }

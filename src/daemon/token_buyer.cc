@@ -1,6 +1,7 @@
 #include "daemon/token_buyer.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -14,10 +15,12 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kThreads = 16;
-constexpr std::size_t kMostAtOnce = 4;  // of one origin: a server that hangs holds up no other
+constexpr std::size_t kThreads = 32;
+constexpr std::size_t kMostAtOnce = 4;    // of one origin: a server that hangs holds up no other
+constexpr std::chrono::seconds kSlow{5};  // an origin whose last purchase took so long gets one at once
 constexpr std::size_t kMostOrders = 1000;
 constexpr std::size_t kMostOrdersOfOrigin = 250;
+constexpr std::size_t kMostOrdersOfClient = 125;
 constexpr std::chrono::seconds kSigningLimit{10};
 constexpr std::chrono::seconds kExchangeLimit{15};  // a stop waits for it
 constexpr std::string_view kBuyer = "assertiond";   // the caller, in the audit log
@@ -78,7 +81,7 @@ void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive
   {
     auto origin = OriginFor(wanted.client_id);
     const MutexLock lock(mutex_);
-    if (!stopping_ && HasRoom(origin)) {
+    if (!stopping_ && HasRoom(wanted.client_id, origin)) {
       orders_.push_back({.wanted = wanted, .receive = std::move(receive), .origin = std::move(origin)});
       filled_.notify_one();
       return;
@@ -96,11 +99,22 @@ std::string TokenBuyer::OriginFor(const std::string& client_id) const {
     return {};  // BuyOne refuses it
   }
   const auto url = oauth::ParseUrl("tokens.token_endpoint", (*client)->tokens->token_endpoint);
-  return url ? url->origin : std::string();
+  if (!url) {
+    return {};
+  }
+  auto origin = url->origin;
+  std::ranges::transform(origin, origin.begin(), [](unsigned char c) { return std::tolower(c); });
+  constexpr std::string_view kDefaultPort = ":443";
+  if (origin.starts_with("https:") && origin.ends_with(kDefaultPort)) {
+    origin.resize(origin.size() - kDefaultPort.size());
+  }
+  return origin;
 }
 
-bool TokenBuyer::HasRoom(const std::string& origin) const {
-  return orders_.size() < kMostOrders &&
+bool TokenBuyer::HasRoom(const std::string& client_id, const std::string& origin) const {
+  const auto of_client =
+      std::ranges::count_if(orders_, [&](const auto& one) { return one.wanted.client_id == client_id; });
+  return orders_.size() < kMostOrders && std::cmp_less(of_client, kMostOrdersOfClient) &&
          std::cmp_less(std::ranges::count(orders_, origin, &Order::origin), kMostOrdersOfOrigin);
 }
 
@@ -108,7 +122,7 @@ bool TokenBuyer::HasRoom(const std::string& origin) const {
 std::deque<TokenBuyer::Order>::iterator TokenBuyer::Next() {
   return std::ranges::find_if(orders_, [this](const Order& order) REQUIRES(mutex_) {
     const auto found = running_.find(order.origin);
-    return found == running_.end() || found->second < kMostAtOnce;
+    return found == running_.end() || found->second < (slow_.contains(order.origin) ? 1 : kMostAtOnce);
   });
 }
 
@@ -139,8 +153,15 @@ void TokenBuyer::Work() {
     orders_.erase(next);
     ++running_[order.origin];
     lock.unlock();
+    const auto began = std::chrono::steady_clock::now();
     order.receive(BuyOne(order.wanted));
+    const bool slow = std::chrono::steady_clock::now() - began >= kSlow;
     lock.lock();
+    if (slow) {
+      slow_.insert(order.origin);
+    } else {
+      slow_.erase(order.origin);
+    }
     if (--running_[order.origin] == 0) {
       running_.erase(order.origin);
     }

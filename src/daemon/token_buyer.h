@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -50,7 +51,7 @@ class TokenBuyer {
   void Work();
   std::string OriginFor(const std::string& client_id) const;
   std::deque<Order>::iterator Next() REQUIRES(mutex_);
-  bool HasRoom(const std::string& origin) const REQUIRES(mutex_);
+  bool HasRoom(const std::string& client_id, const std::string& origin) const REQUIRES(mutex_);
   tokens::Purchase BuyOne(const tokens::Wanted& wanted) const;
   Result<std::string> NewAssertion(const Policy& policy, const Client& client) const;
   Status Record(const audit::Event& event) const;
@@ -62,6 +63,7 @@ class TokenBuyer {
   ConditionVariable filled_;
   std::deque<Order> orders_ GUARDED_BY(mutex_);
   std::map<std::string, std::size_t> running_ GUARDED_BY(mutex_);  // purchases, by origin
+  std::set<std::string> slow_ GUARDED_BY(mutex_);                  // origins
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::jthread> threads_;
 };

@@ -65,7 +65,7 @@ std::optional<Visitors::Number> Visitors::ReplaceableFor(const std::string& newc
   for (const auto& [number, visitor] : visitors_) {
     lowest = std::min(lowest, visitor.rank());
   }
-  if (lowest == bound) {
+  if (lowest == bound && !listed) {
     return std::nullopt;
   }
   std::optional<Number> chosen;
@@ -75,6 +75,9 @@ std::optional<Visitors::Number> Visitors::ReplaceableFor(const std::string& newc
       chosen = number;
       most = count;
     }
+  }
+  if (lowest == kNever) {  // all are callers that wait: only a source with more than the newcomer will have gives way
+    return most > CountOf(newcomer) + 1 ? chosen : std::nullopt;
   }
   // A listed newcomer takes a stranger's place, however many it has itself.
   const bool fair = most > CountOf(newcomer) || (listed && lowest < kStrangers);

@@ -11,7 +11,8 @@ namespace assertion {
 // The open connections of a listener: a limited number, shared fairly among sources. A newcomer may replace another
 // visitor. The ones that go first are those of sources that the configuration does not list, idle ones before those
 // that are being answered; then idle ones of listed sources, for a listed newcomer or one of the same source. A visitor
-// of a listed source that is being answered is never replaced.
+// of a listed source that is being answered is replaced only when all are such, for a listed newcomer whose source has
+// fewer.
 class Visitors {
  public:
   struct Limits {

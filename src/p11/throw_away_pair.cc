@@ -84,6 +84,10 @@ Status ThrowAwayPair::DestroyMade(Session& session, CK_OBJECT_HANDLE made) const
   if (!label) {
     return label.error().code == Code::kNotFound ? Status() : std::unexpected(label.error());
   }
+  if (label->empty()) {
+    return Fail(Code::kKeyAmbiguous, "an object of the trial shows no CKA_LABEL, so it is not destroyed",
+                "CKA_LABEL cannot be read, or is empty");
+  }
   if (*label != kTrialKeyLabel) {
     return {};  // the trial's object has gone, and a client's key may have its handle
   }

@@ -1,5 +1,6 @@
-// What a call that waits for the HSM costs in memory: keeps calls without an answer at a running assertiond, whose token
-// must be slow, and compares what the process then holds with what it held when each connection had been used once.
+// What a call that waits for the HSM costs in memory: keeps calls without an answer at a running assertiond, whose
+// token must be slow, and compares what the process then holds with what it held when each connection had been used
+// once.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -71,8 +72,8 @@ int Run(const std::string& listen, const std::string& client_id, pid_t server, s
   if (failed) {
     return 1;
   }
-  std::printf("%zu calls on %zu connections: %zu KiB before, %zu KiB while at least %zu waited: %.1f KiB a call\n", calls,
-              connections.size(), before, while_waiting, waiting,
+  std::printf("%zu calls on %zu connections: %zu KiB before, %zu KiB while at least %zu waited: %.1f KiB a call\n",
+              calls, connections.size(), before, while_waiting, waiting,
               (static_cast<double>(while_waiting) - static_cast<double>(before)) / static_cast<double>(calls));
   return 0;
 }

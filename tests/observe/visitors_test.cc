@@ -67,6 +67,23 @@ TEST(Visitors, NeverReplaceOneOfAListedSourceThatIsBeingAnswered) {
   EXPECT_EQ(visitors.size(), 4U);
 }
 
+TEST(Visitors, OfAListedSourceWithMoreGiveWayToAListedOneWhenAllAreBeingAnswered) {
+  Visitors visitors({.total = 4, .per_source = 2});
+  for (const auto* source : {"greedy", "greedy", "other", "other"}) {
+    visitors.SetAnswering(*visitors.Add(source, true).number, true);
+  }
+  EXPECT_FALSE(visitors.Add("stranger").number);
+  const auto third = visitors.Add("third", true);
+  EXPECT_TRUE(third.number);
+  EXPECT_TRUE(third.replaced);
+  visitors.SetAnswering(*third.number, true);
+  EXPECT_EQ(visitors.size(), 4U);
+  const auto fourth = visitors.Add("fourth", true);
+  EXPECT_TRUE(fourth.number);
+  visitors.SetAnswering(*fourth.number, true);
+  EXPECT_FALSE(visitors.Add("fifth", true).number) << "nobody has more than it would have";
+}
+
 TEST(Visitors, OfSourcesInNoListMakeRoomForListedOnesTheIdleFirst) {
   Visitors visitors({.total = 4, .per_source = 4});
   const auto answered = visitors.Add("a");

@@ -33,6 +33,7 @@ struct DoctorOptions {
 // What is wrong with --client-id; empty: nothing.
 std::string UnknownClient(const Config& config, const DoctorOptions& options) {
   std::vector<std::string_view> known;
+  known.reserve(config.clients.size());
   for (const auto& client : config.clients) {
     known.emplace_back(client.client_id);
   }

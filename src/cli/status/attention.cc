@@ -17,7 +17,10 @@ constexpr std::chrono::days kHandOverWarning{7};
 
 using Keys = std::vector<const v1::Key*>;
 
-bool CanSign(const v1::Key& key) { return key.state() == v1::KEY_STATE_SIGNING && key.waits_for().empty(); }
+// Key.key_bits is 0 where the HSM lacks the key, or has it with a flaw.
+bool CanSign(const v1::Key& key) {
+  return key.state() == v1::KEY_STATE_SIGNING && key.waits_for().empty() && key.key_bits() != 0;
+}
 
 std::string At(const google::protobuf::Timestamp& timestamp, Time now) {
   const auto time = ToTime(timestamp);
@@ -60,7 +63,7 @@ class ClientAttention {
 
   std::string Command(const std::string& verb, const std::string& kid = {}) const {
     return "assertionctl key " + verb + " --client-id " + QuotedForShell(client_id_) +
-           (kid.empty() ? "" : " --kid=" + kid);
+           (kid.empty() ? "" : " " + QuotedForShell("--kid=" + kid));
   }
 
   void FindKeyless() {
@@ -78,6 +81,8 @@ class ClientAttention {
   void FindOfSigning(const v1::Key& key) {
     if (!key.waits_for().empty()) {
       Add(true, key, "cannot sign: waits for " + key.waits_for(), Command("show", key.kid()));
+    } else if (std::ranges::none_of(keys_, [&](const auto* one) { return one->kid() == key.kid() && CanSign(*one); })) {
+      Add(true, key, "cannot sign: it is not on the HSM, or is not what the ledger says", "assertionctl doctor");
     }
     if (const auto expiry = ExpiryCell(key, now_); expiry.shade != Shade::kPlain) {
       Add(expiry.shade == Shade::kBad, key, "certificate until " + expiry.text, Command("rotate"));

@@ -101,6 +101,13 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
                     kid.empty() ? "-" : kid,
                     attention.text + (attention.next.empty() ? "" : "; next: " + attention.next)});
   }
+  if (status.monitored) {
+    for (const auto& hsm : status.monitored->hsms) {
+      if (!hsm.usable) {
+        rows.push_back({{"wrong", Shade::kBad}, "HSM " + hsm.label, "-", "does not sign; next: assertionctl doctor"});
+      }
+    }
+  }
   for (const auto& change : status.pending.changes()) {
     rows.push_back({{"waits", Shade::kWaiting},
                     change.client_id(),
@@ -135,7 +142,8 @@ ordered_json HsmsJson(const ServerStatus& status) {
 }  // namespace
 
 bool AllWell(const ServerStatus& status) {
-  return IsReady(status) && std::ranges::none_of(status.attention, &Attention::wrong);
+  const bool hsms_sign = !status.monitored || std::ranges::all_of(status.monitored->hsms, &MonitoredHsm::usable);
+  return IsReady(status) && hsms_sign && std::ranges::none_of(status.attention, &Attention::wrong);
 }
 
 std::string StatusText(const ServerStatus& status, Time now, bool coloured) {

@@ -108,15 +108,19 @@ int ShowStatus(const StatusOptions& options, const std::string& server) {
   if (!status) {
     return ReportCall(status.error());
   }
+  std::string unmonitored;
   if (monitor) {
-    auto monitored = AskMonitor(monitor->origin, options.ca_file);
-    if (!monitored) {
-      return Report(kUnreachable, monitored.error().message, "correct --monitor, or leave it out");
+    if (auto monitored = AskMonitor(monitor->origin, options.ca_file)) {
+      status->monitored = *std::move(monitored);
+    } else {
+      unmonitored = monitored.error().message;
     }
-    status->monitored = *std::move(monitored);
   }
   const int written =
       options.json ? WriteJson(StatusJson(*status)) : WriteOctets("", StatusText(*status, SystemTime(), TakesColour()));
+  if (written == 0 && !unmonitored.empty()) {
+    return Report(kRefused, unmonitored, "correct --monitor, or leave it out");
+  }
   return written != 0 || AllWell(*status) ? written : kRefused;
 }
 
@@ -132,7 +136,8 @@ void AddStatus(Command& assertionctl) {
                    "  assertionctl status --json",
        .notes =
            "A caller without a role sees whether the server is ready, and no more. Exit status: 0 ready, and every\n"
-           "client has a key that signs; 1 not ready, or a line begins with \"wrong\"; 4 no server answers"},
+           "client has a key that signs; 1 not ready, a line begins with \"wrong\", or --monitor does not answer;\n"
+           "4 no server answers"},
       ShowStatus);
   verb->add_option("--monitor", options.monitor,
                    "The server's admin_listen, or http_listen: for the reasons, HSMs and queues; default: "

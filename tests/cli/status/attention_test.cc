@@ -24,6 +24,7 @@ class AttentionTest : public testing::Test {
     key.set_kid(kid);
     key.set_state(state);
     key.set_x5t_s256("x");
+    key.set_key_bits(2048);
     *key.mutable_not_after() = ToTimestamp(kMidday + days(365));
     *key.mutable_sign_from() = ToTimestamp(sign_from);
     *key.mutable_sign_until() = ToTimestamp(sign_until);
@@ -62,6 +63,15 @@ TEST_F(AttentionTest, AKeyThatWaitsCannotSign) {
   AddSigning().set_waits_for("a certificate");
   EXPECT_EQ(Found(), "wrong 1: cannot sign: waits for a certificate\n");
   EXPECT_EQ(SigningClients(response_), 0);
+}
+
+TEST_F(AttentionTest, AKeyThatTheHsmLacksCannotSignUnlessAnotherHsmHasIt) {
+  AddSigning().set_key_bits(0);
+  EXPECT_EQ(Found(), "wrong 1: cannot sign: it is not on the HSM, or is not what the ledger says\n");
+  EXPECT_EQ(SigningClients(response_), 0);
+  AddSigning();
+  EXPECT_EQ(Found(), "");
+  EXPECT_EQ(SigningClients(response_), 1);
 }
 
 TEST_F(AttentionTest, ACertificateThatEndsSoonOrHasEndedIsNamed) {
