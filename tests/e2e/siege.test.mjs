@@ -115,7 +115,7 @@ asStrangers('under siege', () => {
       }
     };
     const original = readFileSync(deployment.configuration, 'utf8');
-    const answers = () => readFileSync(deployment.log, 'utf8').match(/"SIGHUP: (clients|the configuration)|before stays in force/g)?.length ?? 0;
+    const answers = () => readFileSync(deployment.log, 'utf8').match(/"SIGHUP: (clients|the configuration)|previous configuration stays in force/g)?.length ?? 0;
     const hostile = async () => {
       const file = deployment.configuration;
       const place = [
