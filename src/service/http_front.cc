@@ -95,8 +95,10 @@ std::shared_ptr<void> HttpFront::BeginCall() {
 
 void HttpFront::Refuse(TranslatedCall translated, Error why) const {
   AuditedCall call(services_.records, "HttpRequest", std::move(translated.trace_id), std::move(translated.release));
-  const auto admitted = translated.Admit(*services_.policy.load(), call);
-  call.Finish(std::unexpected(admitted ? std::move(why) : admitted.error()));
+  if (const auto admitted = translated.Admit(*services_.policy.load(), call); !admitted) {
+    why = admitted.error();
+  }
+  call.Finish(std::unexpected(std::move(why)));
 }
 
 std::function<void()> HttpFront::Answer(const HttpRequest& request, HttpReply reply) {
