@@ -32,6 +32,11 @@ void* operator new(std::size_t size) {
   throw std::bad_alloc();
 }
 
+// Of the same kind: AddressSanitizer wants each piece freed in the way of its allocation.
+void* operator new(std::size_t size, const std::nothrow_t& /*nothrow*/) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
+
 void operator delete(void* memory) noexcept {
   if (memory != nullptr && malloc_usable_size(memory) >= kMarker.size() &&
       std::string_view(static_cast<const char*>(memory), kMarker.size()) == kMarker) {
