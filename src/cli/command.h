@@ -46,13 +46,14 @@ class Command {
   template <typename Options>
   Verb<Options> AddVerb(const VerbHelp& help, int (*run)(const Options& options, const std::string& server)) {
     const auto options = std::make_shared<Options>();
-    return {Register(help, [&invocation = invocation_, options, run] { return run(*options, invocation.server); }),
-            *options};
+    return {
+        Register(help, true, [&invocation = invocation_, options, run] { return run(*options, invocation.server); }),
+        *options};
   }
   template <typename Options>
   Verb<Options> AddVerb(const VerbHelp& help, int (*run)(const Options& options)) {
     const auto options = std::make_shared<Options>();
-    return {Register(help, [options, run] { return run(*options); }), *options};
+    return {Register(help, false, [options, run] { return run(*options); }), *options};
   }
 
   // One of its verbs, to add verbs beneath it. A verb beneath runs in its place.
@@ -60,7 +61,7 @@ class Command {
   CLI::App& app() const { return app_; }
 
  private:
-  CLI::App* Register(const VerbHelp& help, std::function<int()> run);
+  CLI::App* Register(const VerbHelp& help, bool asks_server, std::function<int()> run);
 
   CLI::App& app_;
   Invocation& invocation_;

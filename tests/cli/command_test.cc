@@ -31,8 +31,9 @@ class CommandTest : public testing::Test {
     app_.require_subcommand(1);
     app_.add_option("--server", invocation_.server);
     auto noun = Command(app_, invocation_).AddNoun("noun", "A noun");
-    const auto [echo, options] =
-        noun.AddVerb({.name = "echo", .summary = "Echo", .examples = "  noun echo --word w"}, Echo);
+    const auto [echo, options] = noun.AddVerb(
+        {.name = "echo", .summary = "Echo", .examples = "  noun echo --word w \\\n    --server unix:/s\n  noun echo"},
+        Echo);
     echo->add_option("--word", options.word);
     auto beneath = noun.Under(*echo);
     const auto [local, local_options] = beneath.AddVerb(
@@ -64,8 +65,21 @@ TEST_F(CommandTest, ANounAloneIsAWrongCommandLine) {
 
 TEST_F(CommandTest, HelpEndsWithExamplesAndThenNotes) {
   const auto* echo = app_.get_subcommand("noun")->get_subcommand("echo");
-  EXPECT_EQ(echo->get_footer(), "Examples:\n  noun echo --word w");
+  EXPECT_TRUE(echo->get_footer().ends_with("\n\nExamples:\n  noun echo --word w \\\n    --server unix:/s\n  noun echo"))
+      << echo->get_footer();
   EXPECT_EQ(echo->get_subcommand("locally")->get_footer(), "Examples:\n  noun echo locally w\n\nA note");
+}
+
+TEST_F(CommandTest, HelpNamesTheServersOptionWhereAServerIsAsked) {
+  const auto* echo = app_.get_subcommand("noun")->get_subcommand("echo");
+  EXPECT_NE(echo->get_footer().find("--server unix:/PATH"), std::string::npos);
+  EXPECT_EQ(echo->get_subcommand("locally")->get_footer().find("--server"), std::string::npos);
+}
+
+TEST_F(CommandTest, HelpOfANounHasTheExitStatusesAndOneExampleOfEachVerb) {
+  app_.footer("Exit status: …\n\nExamples:\n  others");
+  EXPECT_EQ(app_.get_subcommand("noun")->get_footer(),
+            "Exit status: …\n\nExamples:\n  noun echo --word w \\\n    --server unix:/s\n");
 }
 
 }  // namespace
