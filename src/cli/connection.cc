@@ -143,9 +143,9 @@ std::unexpected<Error> ErrorOf(const grpc::Status& status) {
 
 // Calls `method` of `stub` and turns a status that is not OK into an Error. `context` has the deadline.
 template <typename Stub, typename Request, typename Response>
-Result<Response> Call(grpc::ClientContext& context, Stub& stub,
-                      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                      const Request& request) {
+Result<Response> AnswerOf(grpc::ClientContext& context, Stub& stub,
+                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                          const Request& request) {
   Response response;
   const auto status = (stub.*method)(&context, request, &response);
   if (!status.ok()) {
@@ -206,7 +206,7 @@ struct Connection::Stubs {
                         const Request& request) {
     grpc::ClientContext context;
     context.set_deadline(system_clock::now() + limits.call);
-    return cli::Call(context, stub, method, request);
+    return AnswerOf(context, stub, method, request);
   }
 
   // The same for a method whose answer tells the server's version.
@@ -216,7 +216,7 @@ struct Connection::Stubs {
                         const Request& request) {
     grpc::ClientContext context;
     context.set_deadline(system_clock::now() + limits.call);
-    auto response = cli::Call(context, keys, method, request);
+    auto response = AnswerOf(context, keys, method, request);
     const auto& metadata = context.GetServerInitialMetadata();
     if (const auto found = metadata.find("assertiond-version"); found != metadata.end()) {
       version.assign(found->second.data(), found->second.size());

@@ -5,7 +5,7 @@
 namespace assertion {
 namespace {
 
-constexpr int kNever = 3;      // the rank of a listed visitor that is being answered
+constexpr int kKept = 3;       // the rank of a listed visitor that is being answered
 constexpr int kStrangers = 2;  // visitors of sources in no list have lower ranks
 
 }  // namespace
@@ -49,7 +49,7 @@ std::size_t Visitors::CountOf(const std::string& source) const {
 
 std::optional<Visitors::Number> Visitors::ReplaceableOf(const std::string& source) const {
   std::optional<Number> chosen;
-  int lowest = kNever;
+  int lowest = kKept;
   for (const auto& [number, visitor] : visitors_) {
     if (visitor.source == source && visitor.rank() < lowest) {
       chosen = number;
@@ -60,7 +60,7 @@ std::optional<Visitors::Number> Visitors::ReplaceableOf(const std::string& sourc
 }
 
 std::optional<Visitors::Number> Visitors::ReplaceableFor(const std::string& newcomer, bool listed) const {
-  const int bound = listed ? kNever : kStrangers;
+  const int bound = listed ? kKept : kStrangers;
   int lowest = bound;
   for (const auto& [number, visitor] : visitors_) {
     lowest = std::min(lowest, visitor.rank());
@@ -76,7 +76,7 @@ std::optional<Visitors::Number> Visitors::ReplaceableFor(const std::string& newc
       most = count;
     }
   }
-  if (lowest == kNever) {  // all are callers that wait: only a source with more than the newcomer will have gives way
+  if (lowest == kKept) {  // all are callers that wait: only a source with more than the newcomer will have gives way
     return most > CountOf(newcomer) + 1 ? chosen : std::nullopt;
   }
   // A listed newcomer takes a stranger's place, however many it has itself.

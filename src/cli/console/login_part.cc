@@ -38,7 +38,7 @@ constexpr std::array<LoginField, 5> kLoginFields = {
       .hint = "a loopback address that is registered; empty: http://127.0.0.1:0/callback",
       .required = false}}};
 
-bool IsPlain(char c) {
+bool IsPlainText(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
          std::string_view("-._/:=@%+,").contains(c);
 }
@@ -63,7 +63,7 @@ std::string ShellLine(const std::vector<std::string>& words) {
   std::string line;
   for (const auto& word : words) {
     line += line.empty() ? "" : " ";
-    if (!word.empty() && std::ranges::all_of(word, IsPlain)) {
+    if (!word.empty() && std::ranges::all_of(word, IsPlainText)) {
       line += word;
       continue;
     }
