@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "cli/command_tree.h"
+
 namespace assertion::cli {
 namespace {
 
@@ -14,11 +16,6 @@ std::size_t OutputWords(std::span<const char* const> words, std::size_t at) {
     return 1;
   }
   return (word == "--output" || word == "-o") && at + 1 < words.size() ? 2 : 0;
-}
-
-const CLI::App* CommandNamed(const CLI::App& app, std::string_view word) {
-  const auto found = app.get_subcommands([word](const CLI::App* command) { return command->get_name() == word; });
-  return found.empty() ? nullptr : found.front();
 }
 
 }  // namespace
@@ -39,7 +36,7 @@ std::vector<const char*> OutputOptionsLast(const CLI::App& root, std::span<const
     ordered.push_back(words[at]);
     if (std::string_view(words[at]) == "--server" && at + 1 < words.size()) {
       ordered.push_back(words[++at]);
-    } else if (const auto* command = at == 0 ? nullptr : CommandNamed(*app, words[at])) {
+    } else if (const auto* command = at == 0 ? nullptr : FindCommand(*app, words[at])) {
       app = command;
     }
   }

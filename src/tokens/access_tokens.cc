@@ -284,12 +284,9 @@ std::size_t AccessTokens::size() const {
 }
 
 std::map<std::string, Figures> AccessTokens::Read() const {
-  std::map<std::string, Figures> all;
   const MutexLock lock(mutex_);
   const auto now = options_.now();
-  for (const auto& [client_id, counts] : counts_) {
-    all[client_id] = {.purchases = counts.purchases, .handed_out = counts.handed_out};
-  }
+  auto all = counts_;
   for (const auto& [wanted, entry] : entries_) {
     if (entry.token != nullptr && entry.token->expires > now) {
       auto& figures = all[wanted.client_id];

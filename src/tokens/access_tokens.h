@@ -144,10 +144,6 @@ class AccessTokens {
   };
   // Calls that are made once the lock is released.
   using Calls = std::vector<std::move_only_function<void()>>;
-  struct Counts {
-    std::array<std::uint64_t, kOutcomes.size()> purchases{};
-    std::uint64_t handed_out = 0;
-  };
 
   Result<Entry*> FindOrAdd(const Wanted& wanted, Instant now) REQUIRES(mutex_);
   const Pause* PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const REQUIRES(mutex_);
@@ -162,9 +158,9 @@ class AccessTokens {
   const Options options_;
   mutable Mutex mutex_;
   std::map<Wanted, Entry> entries_ GUARDED_BY(mutex_);
-  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
-  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
-  std::map<std::string, Counts> counts_ GUARDED_BY(mutex_);
+  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);    // of whole clients
+  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);    // clients whose last purchase failed
+  std::map<std::string, Figures> counts_ GUARDED_BY(mutex_);  // what only grows; Read adds the rest
   bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
   std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;

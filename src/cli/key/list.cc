@@ -1,22 +1,19 @@
 // assertionctl key list
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "cli/call.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/key/flags.h"
 #include "cli/key/key_text.h"
+#include "cli/key/keys_of_client.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "config/text.h"
 
 namespace assertion::cli {
 namespace {
@@ -27,27 +24,6 @@ struct ListKeysOptions {
   bool wide = false;
   bool json = false;
 };
-
-// Leaves only the keys of the client, which the server does not do. INVALID_ARGUMENT: no such client is configured.
-Status KeepClient(v1::ListKeysResponse& response, const std::string& client_id) {
-  std::vector<std::string_view> known;
-  for (const auto& [configured, version] : response.versions()) {
-    known.push_back(configured);
-  }
-  if (std::ranges::find(known, client_id) == known.end()) {
-    return Fail(Code::kNotFound,
-                "client_id: no client \"" + client_id + "\" is configured" + DidYouMean(client_id, known));
-  }
-  v1::ListKeysResponse kept;
-  (*kept.mutable_versions())[client_id] = response.versions().at(client_id);
-  for (const auto& key : response.keys()) {
-    if (key.client_id() == client_id) {
-      *kept.add_keys() = key;
-    }
-  }
-  response = std::move(kept);
-  return {};
-}
 
 nlohmann::ordered_json KeysJson(const v1::ListKeysResponse& response) {
   nlohmann::ordered_json json = {{"keys", nlohmann::ordered_json::array()},

@@ -11,6 +11,7 @@
 #include "cli/flags.h"
 #include "cli/key/key_changes.h"
 #include "cli/key/key_text.h"
+#include "cli/key/keys_of_client.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -94,16 +95,7 @@ class Watching {
       return listed;
     }
     if (!options_.client_id.empty()) {
-      if (!listed->versions().contains(options_.client_id)) {
-        return Fail(Code::kNotFound, "client_id: no client \"" + options_.client_id + "\" is configured");
-      }
-      v1::ListKeysResponse kept;
-      for (const auto& key : listed->keys()) {
-        if (key.client_id() == options_.client_id) {
-          *kept.add_keys() = key;
-        }
-      }
-      return kept;
+      RETURN_IF_ERROR(KeepClient(*listed, options_.client_id));
     }
     return listed;
   }
