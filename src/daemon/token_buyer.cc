@@ -159,8 +159,8 @@ void TokenBuyer::Work() {
     lock.lock();
     if (slow) {
       slow_.insert(order.origin);
-    } else {
-      slow_.erase(order.origin);
+    } else if (slow_.erase(order.origin) > 0) {
+      filled_.notify_all();  // more of its purchases may run now than this thread takes
     }
     if (--running_[order.origin] == 0) {
       running_.erase(order.origin);
