@@ -7,7 +7,9 @@
 namespace assertion {
 namespace {
 
-constexpr double kNewestWeight = 1.0 / 16;  // of the newest interval in the average: single intervals vary by chance
+// How many intervals the average is of. Sessions that began together end together, so turns come in bunches of as many
+// as there are sessions; an average of few would take a pause between two bunches for what each turn costs.
+constexpr std::size_t kTurns = 256;
 
 }  // namespace
 
@@ -50,8 +52,10 @@ SigningJob WaitingLine::Pop(Instant now) {
   }
   const auto next = callers_.begin();
   const Seconds interval = now - std::exchange(next->turn, now);
-  next->interval =
-      next->interval.count() > 0 ? next->interval * (1 - kNewestWeight) + interval * kNewestWeight : interval;
+  // The first turn comes when a session is free, which says nothing about how often turns come.
+  if (next->turns++ > 0) {
+    next->interval += (interval - next->interval) / static_cast<double>(std::min(next->turns - 1, kTurns));
+  }
   callers_.splice(callers_.end(), callers_, next);  // to the end of the turns
   return Remove(next, next->jobs.begin());
 }

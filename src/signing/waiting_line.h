@@ -53,9 +53,10 @@ class WaitingLine {
   using Jobs = std::map<JobTicket::Place, SigningJob>;
   struct Caller {
     std::string name;
-    Jobs jobs;            // never empty
-    Instant turn;         // when it was last served, or its first job was queued
-    Seconds interval{0};  // between turns, a moving average; 0: never served
+    Jobs jobs;              // never empty
+    Instant turn;           // when it was last served, or its first job was queued
+    std::size_t turns = 0;  // since its first job was queued
+    Seconds interval{0};    // between turns, a moving average; 0: not served twice yet
   };
   using Callers = std::list<Caller>;  // in the order of their turns
 

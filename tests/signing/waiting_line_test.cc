@@ -84,10 +84,12 @@ TEST_F(WaitingLineTest, KnowsHowManyAreAhead) {
 }
 
 TEST_F(WaitingLineTest, LearnsHowOftenACallersTurnComes) {
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 5; ++i) {
     Push("a", 9);
   }
-  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(0)) << "it had none yet";
+  now_ += seconds(7);
+  Pop();
+  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(0)) << "one turn tells no interval";
   now_ += seconds(2);
   Pop();
   EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(4 * 2));
@@ -95,11 +97,30 @@ TEST_F(WaitingLineTest, LearnsHowOftenACallersTurnComes) {
   EXPECT_EQ(line_.UntilTurn("b", At(9)), seconds(0));
   now_ += seconds(10);
   Pop();
-  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(3) * 2.5) << "a moving average";
+  EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(3 * 6)) << "a moving average";
   Pop();
   Pop();
   Push("a", 9);
   EXPECT_EQ(line_.UntilTurn("a", At(9)), seconds(0)) << "it waits anew";
+}
+
+// 16 sessions that began together take the next 16 jobs together. While calls kept coming the pause before such a bunch
+// was taken for the cost of each turn, and most of a burst was refused for no reason.
+TEST_F(WaitingLineTest, TurnsThatComeInBunchesAreNotTakenForRareOnes) {
+  constexpr int kSessions = 16;
+  constexpr int kJobs = 1000;
+  for (int i = 0; i < kJobs; ++i) {
+    Push("a", 9);
+  }
+  for (int left = kJobs; left > kJobs / 2; left -= kSessions) {
+    now_ += seconds(kSessions);
+    for (int i = 0; i < kSessions; ++i) {
+      EXPECT_LE(line_.UntilTurn("a", At(9)), seconds(left) * 1.5);
+      Pop();
+      EXPECT_LE(line_.UntilTurn("a", At(9)), seconds(left) * 1.5);
+    }
+  }
+  EXPECT_GE(line_.UntilTurn("a", At(9)), seconds(line_.size()) * 0.7);
 }
 
 TEST_F(WaitingLineTest, WhoHasMostGivesWayByItsLast) {
