@@ -32,8 +32,8 @@ bootstrap() {
     mkdir -p "${cache%/*}"
     # The machine's own sources for its own release, and how it reaches them.
     apt-get indextargets --no-release-info --format 'deb [signed-by=$(SIGNED_BY)] $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-      'Identifier: Packages' | awk -v s="$suite" '$4 ~ "^" s "(-|$)"' | sed 's/ \[signed-by=\]//' | sort -u \
-      >"$work/sources.list"
+      'Identifier: Packages' | awk -v s="$suite" '$4 ~ "^" s "(-|$)"' |
+      sed -E 's/ \[signed-by=(\$\(SIGNED_BY\))?\]//' | sort -u >"$work/sources.list"   # apt 2.6 leaves the name of what it does not know
     apt-config dump | grep -E '^Acquire::[a-z]+::(Proxy|CAInfo|Verify)' >"$work/apt.conf" || true
     mmdebstrap --variant=apt --include=systemd-sysv,softhsm2,openssl --dpkgopt=force-unsafe-io \
       --aptopt="$work/apt.conf" --format=tar "$suite" "$cache.part" "$work/sources.list"
@@ -63,12 +63,6 @@ page_says_all() {   # every noun and verb, and every exit status
   [[ $text == *'.SS "assertionctl key evidence verify"'* && $text == *--expected-version* ]] &&
     [ "$(page assertiond.8 | grep -cE '^  [0-9]+ ')" = "$(in_root assertiond --help | grep -cE '^  [0-9]+ ')" ]
 }
-completes() {   # WORDS EXPECTED: the last word is the one being typed
-  local words=($1)
-  [[ $1 != *' ' ]] || words+=('')
-  [ "$(in_root bash -c '. /usr/share/bash-completion/completions/assertionctl
-    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _assertionctl; echo "${COMPREPLY[*]}"' - "${words[@]}")" = "$2" ]
-}
 exposure_is_low() { in_root systemd-analyze security --offline=yes --threshold=12 --no-pager assertiond.service; }
 statuses_are_documented() {
   local status help
@@ -81,9 +75,6 @@ only_its_own_links() { refused grep -E 'not found' <(in_root ldd /usr/sbin/asser
 check "the programs find their libraries" only_its_own_links
 for file in assertiond.8 assertionctl.1; do check "the manual page $file has no warning" page_is_clean "$file"; done
 check "the manual pages say what --help says" page_says_all
-check "completion: a noun" completes "assertionctl ke" key
-check "completion: its verb" completes "assertionctl key evidence ve" verify
-check "completion: an option's values" completes "assertionctl key generate --bits " "2048 3072 4096"
 for file in zsh/vendor-completions/_assertionctl fish/vendor_completions.d/assertionctl.fish; do
   check "completion: $file is there" grep -q 'assertionctl complete ' "$root/usr/share/$file"
 done
@@ -132,12 +123,22 @@ signs() {   # openssl of the bare system verifies it
       basenc --base64url -d <<<"$signature" >signature; openssl x509 -in certificate.pem -noout -pubkey >key
       printf %s "$header.$claims" | openssl dgst -sha256 -verify key -signature signature'
 }
+completes() {   # WORDS EXPECTED: the last word is the one being typed
+  local words=($1)
+  [[ $1 != *' ' ]] || words+=('')
+  [ "$(inside bash -c '. /usr/share/bash-completion/completions/assertionctl
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _assertionctl; echo "${COMPREPLY[*]}"' - "${words[@]}")" = "$2" ]
+}
 restarted() { local now; now=$(show MainPID) && [ "$now" != 0 ] && [ "$now" != "$1" ] && [ "$(show ActiveState)" = active ]; }
 user_is() { [ "$(inside stat -c %U "/proc/$(show MainPID)")" = "$1" ]; }
 check "the service starts" inside systemctl start assertiond.service
 check "as its own user" user_is assertiond
 check "and says that it serves" is StatusText serving
 check "a key is made" inside assertionctl key generate --client-id orders
+check "completion: a noun" completes "assertionctl ke" key
+check "completion: its verb" completes "assertionctl key evidence ve" verify
+check "completion: an option's values" completes "assertionctl key generate --bits " "2048 3072 4096"
+check "completion: a client id" completes "assertionctl key show --client-id o" orders
 check "an assertion is made, and openssl verifies it" signs
 socket_group=$(in_root id -g assertiond)
 known_callers() {   # another user is known as itself: a user namespace would make him nobody
