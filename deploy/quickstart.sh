@@ -42,15 +42,16 @@ while [ $# -gt 0 ]; do
   shift
 done
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+again=${state:+ --state $(printf '%q' "$(realpath -m -- "$state")")}   # what starts this state again
 [ -n "$state" ] || state=${XDG_STATE_HOME:-${HOME:?is not set: give --state DIR}/.local/state}/assertiond
 [[ $state == /* ]] || state=$PWD/$state
 state=$(realpath -m -- "$state")
 bin=$root/build/quickstart/bin
 if [ -n "$package" ]; then
   [[ -f $package && -r $package && $package == *.deb ]] || wrong_usage "--package: $package is no .deb file that can be read"
-  package=$(realpath -- "$package") bin=$state/package/bin
+  package=$(realpath -- "$package") bin=$state/package/bin again+=" --package $(printf '%q' "$package")"
 fi
-readonly root state keep package bin
+readonly root state keep package bin again
 
 # ---- what it prints: one line a step, its seconds at the end ----
 step=0 step_began=0 line_open=''
@@ -209,7 +210,10 @@ uri_path() {   # percent-encodes what RFC 7512 does not allow in an attribute's 
 if [ ! -e assertiond.json ]; then
   cat >assertiond.json.new <<JSON
 {
-  "hsm": "pkcs11:token=quickstart?module-path=$module&pin-source=file:$(uri_path "$state/pin")",
+  "hsm": {
+    "uri": "pkcs11:token=quickstart?module-path=$module&pin-source=file:$(uri_path "$state/pin")",
+    "environment": { "SOFTHSM2_CONF": "$SOFTHSM2_CONF" }
+  },
   "listen": "unix:$socket",
   "state_directory": "$state",
   "operators": [ { "caller": "uid:$(id -u)", "roles": ["operator"] } ],
@@ -299,7 +303,8 @@ finish "openssl says: signature verified with certificate.pem"
 
 report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" --verbose 9>&-) ||
   die "assertionctl doctor is not content: $report"
-proof=$(sed -nE "s/^ok +client $client: key [^:]+: (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\1/p" \
+kid=$(from_base64url "$header" | sed -nE 's/.*"kid":"([A-Za-z0-9_-]+)".*/\1/p')   # a later run may find several keys
+proof=$(sed -nE "s/^ok +client $client: key ($kid): (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\2/p" \
   <<<"$report" | paste -sd, | sed 's/,/, /g')
 [ -n "$proof" ] || die "assertionctl doctor says nothing of the key: $report"
 quoted() { printf '%q' "$1"; }
@@ -310,7 +315,7 @@ claims  $(from_base64url "$claims")
 key     $proof
 
 Files in $state
-  certificate.pem  jwks.json  assertion.jwt  assertiond.json  assertiond.log  pin
+  certificate.pem  jwks.json  assertion.jwt  assertiond.json  assertiond.log  pin  softhsm2.conf  tokens/
 
 WSO2 Identity Server (the application's client id must be "$client", or change clients[].client_id in assertiond.json)
   Console: Applications > the application > Protocol: Private Key JWT as client authentication, certificate.pem as
@@ -335,6 +340,8 @@ The server is still running. Try next:
   assertionctl assertion create --client-id $client | tr -d '\\n' >$(quoted "$state/assertion.jwt")   # then curl
   assertionctl token request --client-id $client --token-endpoint $audience
   assertionctl --help
+Start it again later, with the same key:
+  $(quoted "$root/deploy/quickstart.sh") --keep$again
 Stop it:
   kill $running
 KEPT

@@ -156,6 +156,17 @@ Families OfHsms(const HsmGroup& hsms) {
           std::move(open),       std::move(busy),     std::move(hung),       std::move(discarded), std::move(unproven)};
 }
 
+// The key at whose end nothing signs for the client, because none on the token takes over at that instant. Null: no key
+// signs now.
+const ScheduledKey* LastToSign(const ClientKeys& client, Time now) {
+  const ScheduledKey* last = nullptr;
+  for (const auto* key = client.SigningAt(now); key != nullptr && key->key && key != last;) {
+    last = key;
+    key = client.SigningAt(key->record.sign_until);
+  }
+  return last;
+}
+
 Families OfKeys(const HsmGroup& hsms) {
   auto versions = Gauge("assertiond_ledger_version", "Version of a client's keys.");
   auto rolled_back = Gauge("assertiond_ledger_rolled_back",
@@ -164,6 +175,10 @@ Families OfKeys(const HsmGroup& hsms) {
   auto signing = Gauge(
       "assertiond_client_signing_keys",
       "1 when a key of the HSM can sign for the client now, if necessary in place of an HSM that is away; else 0.");
+  auto signs_until =
+      Gauge("assertiond_client_signs_until_seconds",
+            "When signing for the client ends, in seconds since 1970-01-01T00:00:00Z: the key kid stops and no other "
+            "takes over. 253402300799: no end is set.");
   auto stray_ledgers =
       Gauge("assertiond_ledger_strays",
             "Objects or entries stored as ledgers that do not verify and are ignored: see assertionctl doctor.");
@@ -188,6 +203,10 @@ Families OfKeys(const HsmGroup& hsms) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
       Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, signing_key != nullptr && signing_key->key ? 1 : 0);
+      if (const auto* last = LastToSign(client, now); last != nullptr) {
+        Add(signs_until, {{"client_id", client_id}, {"hsm", hsm->name}, {"kid", last->record.kid}},
+            last->record.sign_until.time_since_epoch().count());
+      }
       Add(flawed, {{"client_id", client_id}, {"hsm", hsm->name}},
           std::ranges::count_if(client.keys, [](const auto& entry) { return entry.flaw.has_value(); }));
       for (const auto& entry : client.keys) {
@@ -198,8 +217,8 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(rolled_back),   std::move(signing), std::move(flawed),
-          std::move(strays),   std::move(stray_ledgers), std::move(expiry)};
+  return {std::move(versions), std::move(rolled_back), std::move(signing),       std::move(signs_until),
+          std::move(flawed),   std::move(strays),      std::move(stray_ledgers), std::move(expiry)};
 }
 
 Families OfAudit(const audit::Log& log) {
@@ -215,7 +234,7 @@ Families OfAudit(const audit::Log& log) {
       With(Gauge("assertiond_audit_unproven_lines", "Lines not yet covered by a checkpoint."), backlog.unproven),
       With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."), position.head.sequence),
       With(Gauge("assertiond_audit_checkpoint_sequence",
-                 "Sequence number of the last line covered by a checkpoint; 0: none since the start."),
+                 "Sequence number of the last line covered by a checkpoint; 0: the last file of the log has none yet."),
            position.checkpoint),
       With(Histogram("assertiond_audit_duration_seconds", "Time until a line was on the disk."), log.durable_time())};
 }

@@ -81,6 +81,13 @@ TEST_F(LogTest, AStoppedLogIsProvenToItsEndAndGoesOn) {
   EXPECT_TRUE(Verified().doubtful.empty());
 }
 
+TEST_F(LogTest, ALogThatGoesOnKnowsTheLastCheckpoint) {
+  ASSERT_TRUE(Record(**Open(), "before"));
+  const auto proven = Verified().proven;
+  ASSERT_GT(proven, 0U);
+  EXPECT_EQ((*Open({.checkpoint_interval = std::chrono::hours(1)}))->position().checkpoint, proven);
+}
+
 TEST_F(LogTest, ManyThreadsMakeOneChain) {
   constexpr int kThreads = 8;
   constexpr int kEach = 200;

@@ -245,6 +245,8 @@ describe('the HTTP listener', () => {
     assert.equal(Number(expiry.exec(body)?.[1]), Date.parse(certificate.validTo) / 1000, body);
     assert.match(body, /^assertiond_client_signing_keys\{client_id="keyless",hsm="[^"]+"\} 0$/m);
     assert.match(body, /^assertiond_client_signing_keys\{client_id="orders",hsm="[^"]+"\} 1$/m);
+    assert.match(body, new RegExp(`^assertiond_client_signs_until_seconds{client_id="orders",hsm="[^"]+",kid="${kid}"} 253402300799$`, 'm'));
+    assert.doesNotMatch(body, /^assertiond_client_signs_until_seconds\{client_id="keyless"/m);
     assert.match(body, /^assertiond_ledger_version\{client_id="keyless",hsm="[^"]+"\} 0$/m);
   });
 
