@@ -1,16 +1,21 @@
 // The worlds in which the commands of a page run: a deployment with the clients, files and servers that the page speaks of.
+import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
-import { ROOT } from './page_blocks.mjs';
+import { ROOT, blocksOf } from './page_blocks.mjs';
 import { output, temporaryFolder } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 import { Wso2StandIn } from './wso2_stand_in.mjs';
 
 const BIN = process.env.E2E_BIN_DIR;
+const NODE_MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));   // run.sh copies this file beside it
 const CEREMONY = 'ceremony.py';
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const APPLICATION = '394b8adc-ce24-4c64-8a09-a0d80abf8c33';
@@ -170,7 +175,7 @@ async function softhsm2() {
 async function runbook() {
   const world = await World.start([orders(), reports()]);
   world.places.push(['unix:/run/assertiond/assertiond.sock', world.environment.ASSERTIOND_SERVER],
-    ['http://127.0.0.1:8080', world.environment.ASSERTIOND_HTTP],
+    ['http://127.0.0.1:8090', world.environment.ASSERTIOND_HTTP],
     ['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
   world.program('journalctl', `[ "$*" = "--unit assertiond --output cat" ]\nexec cat '${world.deployment.log}'`);
   return world;
@@ -202,12 +207,70 @@ for package; do dpkg-query --show --showformat '\${Package} \${db:Status-Status}
   return world;
 }
 
+// The page's whole configuration file. It is served without the client that the page adds, so that a reload adds it.
+async function addAClient() {
+  const [{ text }] = blocksOf('deploy/docs/add-a-client.md').filter(({ language }) => language === 'json');
+  const whole = (folder) => {
+    const here = new Map([['listen', `unix:${folder}/assertiond.sock`], ['listen_group', ownGroup],
+      ['http_listen', '127.0.0.1:0'], ['admin_listen', '127.0.0.1:0']]);
+    const { hsm, ...fields } = JSON.parse(text.replaceAll(/"user:\w+"/g, `"uid:${process.getuid()}"`), (name, value) => here.get(name) ?? value);
+    assert.match(hsm, /^pkcs11:/);
+    fields.clients[1].callers = fields.clients[1].callers.slice(0, 1);   // both are this user here
+    return fields;
+  };
+  const ownGroup = (await output('id', ['--group', '--name'])).trim();
+  const { clients: [first] } = whole('');
+  const world = await World.start([first], { configuration: (folder) => ({ ...whole(folder), clients: [first], refresh_interval: '5s', audit: {} }) });
+  const { deployment, folder } = world;
+  world.before.push(['assertiond --check-config', () => {
+    const { hsm, ...served } = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    writeFileSync(deployment.configuration, JSON.stringify({ hsm, ...served, ...whole(folder) }));
+  }]);
+  world.places.push(['/etc/assertiond/assertiond.json', deployment.configuration]);
+  world.program('systemctl', `[ "$*" = "reload assertiond" ]
+kill -HUP ${deployment.daemon.pid}
+grep -q -m 1 'SIGHUP: clients and operators' < <(timeout 30 tail -n +1 -f '${deployment.log}')`);
+  return world;
+}
+
+// The provider that the page starts listens on a socket in its folder; a port that the system chooses leads there.
+async function tryOidcProvider() {
+  const sockets = new Set();
+  const door = net.createServer((caller) => {
+    const provider = net.connect(path.join(world.folder, 'provider.sock'));
+    for (const socket of [caller, provider]) sockets.add(socket.on('error', () => {}));
+    caller.pipe(provider).pipe(caller);
+  }).listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  const origin = `http://127.0.0.1:${door.address().port}`;
+  const world = await World.start([orders({ audiences: [origin] })]);
+  const { version } = JSON.parse(readFileSync(path.join(NODE_MODULES, 'oidc-provider/package.json'), 'utf8'));
+  world.program('npm', `[ "$*" = "install oidc-provider@${version}" ]\nln -s '${NODE_MODULES}' node_modules`);
+  world.places.push(['http://127.0.0.1:9000', origin], ["listen(9000, '127.0.0.1'", `listen('${world.folder}/provider.sock'`]);
+  world.closing.push(() => {
+    for (const socket of sockets) socket.destroy();
+    door.close();
+  });
+  return world;
+}
+
+async function auditLog() {
+  const world = await World.start([orders(), reports()]);
+  world.program('sudo', 'exec "$@"');
+  world.places.push(['/var/lib/assertiond', world.folder]);
+  world.before.push(['jti=', () => world.deployment.ctl('assertion', 'create', '--client-id', 'orders')]);
+  return world;
+}
+
 // By page. A page with blocks that run and without a world of its own gets the usual one.
 const WORLDS = {
   'README.md': () => World.start([orders(), reports()], { keys: ['reports'] }),
   'deploy/rotation.md': rotation,
   'deploy/runbook.md': runbook,
   'deploy/docs/access-tokens.md': accessTokens,
+  'deploy/docs/add-a-client.md': addAClient,
+  'deploy/docs/audit-log.md': auditLog,
+  'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
   'deploy/docs/identity-servers.md': identityServers,
   'deploy/docs/keys.md': keys,
