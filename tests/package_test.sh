@@ -78,6 +78,21 @@ check "the manual pages say what --help says" page_says_all
 for file in zsh/vendor-completions/_assertionctl fish/vendor_completions.d/assertionctl.fish; do
   check "completion: $file is there" grep -q 'assertionctl complete ' "$root/usr/share/$file"
 done
+links_lead_somewhere() {   # relative links of every installed page; what is compressed counts as what it holds
+  local page link missing=0 pages=0
+  while IFS= read -r -d '' page; do
+    pages=$((pages + 1))
+    while IFS= read -r link; do
+      link=$(dirname "$page")/${link%%#*}
+      [ -e "$link" ] || [ -e "$link.gz" ] || { echo "$page: $link"; missing=1; }
+    done < <(zcat -f "$page" | grep -oE '\]\([^)]+\)' | sed -E 's/^\]\(|\)$//g' | grep -vE '^(https?:|#)')
+  done < <(find "$root/usr/share/doc/assertiond" \( -name '*.md' -o -name '*.md.gz' \) -print0)
+  [ "$pages" -gt 30 ] && [ $missing = 0 ]
+}
+check "the links of the installed pages lead somewhere" links_lead_somewhere
+for file in prometheus/assertiond.rules.yml grafana/assertiond.json; do
+  check "$file is there" test -s "$root/usr/share/assertiond/$file"
+done
 check "systemd rates the sandbox 1.2 or better" exposure_is_low
 check "systemd finds no fault in the unit" in_root systemd-analyze verify --man=no assertiond.service
 check "the statuses that are not restarted are those of --help" statuses_are_documented

@@ -261,6 +261,38 @@ check "no server is left" none_running
 check "no socket is left" test ! -e "$state/assertiond.sock"
 kept=''
 
+# ---- what a newcomer does next, with the configuration alone: no variable of the quick start is set here ----
+without_variables() { env -u SOFTHSM2_CONF "$root/build/quickstart/bin/$@"; }
+doctor_is_content() { without_variables assertionctl doctor --config "$state/assertiond.json"; }
+started_by_hand() {
+  local pid how=0 deadline=$((SECONDS + 20))
+  without_variables assertiond --config "$state/assertiond.json" >"$work/out.by_hand" 2>&1 &
+  pid=$!
+  until grep -qF 'serving on unix:' "$work/out.by_hand"; do
+    kill -0 $pid 2>/dev/null && [ $SECONDS -lt $deadline ] || { cat "$work/out.by_hand"; return 1; }
+    sleep 0.05
+  done
+  without_variables assertionctl key list --server "unix:$state/assertiond.sock" || how=1
+  kill $pid && wait $pid && [ $how = 0 ]
+}
+check "doctor is content with the configuration" doctor_is_content
+check "assertiond starts with the configuration" started_by_hand
+again_command=$(grep -A1 '^Start it again' "$work/out.second" | tail -n 1) || true
+started_again() {
+  PATH=$work/witness:$PATH bash -c "$again_command" >"$work/out.again" 2>&1 </dev/null || { cat "$work/out.again"; return 1; }
+  cmp "$state/certificate.pem" "$work/first.pem"
+}
+check "the command that starts it again" started_again
+another_key() { without_variables assertionctl key generate --client-id orders --server "unix:$state/assertiond.sock"; }
+check "another key is made" another_key
+check "a run with two keys" run two_keys
+one_key() { [ "$(grep '^key ' "$work/out.two_keys" | grep -o CKA_LOCAL | wc -l)" = 1 ] || { grep '^key ' "$work/out.two_keys"; return 1; }; }
+check "shows the attributes of the key that signed" one_key
+kept=$(servers)
+check "it is stopped" bash -c "kill $kept"
+check "and ends" ends "${kept:-none}"
+kept=''
+
 # ---- when things go wrong ----
 check "a run interrupted at its last step ends with status 143" interrupted "openssl dgst" 6
 check "and leaves no server" none_running
@@ -277,11 +309,18 @@ check "mended, it runs again" run mended
 check "with the same key" cmp "$state/certificate.pem" "$work/first.pem"
 check "no file has a secret but the PIN's" nothing_left_behind
 
-default_folder() {
-  "$root/deploy/quickstart.sh" </dev/null >"$work/out.default" 2>&1 &&
-    [ -s "$HOME/.local/state/assertiond/assertion.jwt" ]
+readme_commands() { awk '/^```sh$/ && !seen { inside = seen = 1; next } /^```$/ { inside = 0 } inside' "$root/README.md"; }
+as_readme_says() {   # its first block, then everyday commands where that leads
+  readme_commands >"$work/readme.sh" && grep -q quickstart.sh "$work/readme.sh" || return 1
+  (cd "$root" && bash -euc ". '$work/readme.sh'; assertionctl status; assertionctl doctor --config assertiond.json" \
+    </dev/null >"$work/out.default" 2>&1) || { tail -n 20 "$work/out.default"; return 1; }
+  [ -s "$HOME/.local/state/assertiond/assertion.jwt" ]
 }
-check "without --state it uses the user's state folder" default_folder
+check "README's commands, in the user's state folder" as_readme_says
+kept=$(servers)
+check "its server is stopped" bash -c "kill $kept"
+check "and ends" ends "${kept:-none}"
+kept=''
 
 # ---- from a package, which is unpacked and not installed ----
 package=$work/home/assertiond.deb
