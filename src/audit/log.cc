@@ -35,7 +35,7 @@ Result<std::unique_ptr<Log>> Log::Open(LogOptions options, const std::vector<Sig
   const auto last = std::ranges::find(signers, found.kid, &Signer::kid);
   const auto& signer = last == signers.end() ? signers.front() : *last;
   std::unique_ptr<Log> log(new Log(std::move(options), signer, std::move(on_state), std::move(file), found.head));
-  log->checkpoint_ = found.proven;
+  log->checkpoint_ = found.head.sequence - found.unproven;  // a file that was rotated ends with a checkpoint
   for (const auto& seen : found.ledger_versions) {
     log->RememberIfHigher(seen);
   }

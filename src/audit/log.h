@@ -85,7 +85,7 @@ class Log {
   // The public JWK of the key that signs checkpoints.
   const std::string& jwk() const { return signer_.jwk; }
 
-  // The last durable line, and how far the last checkpoint proves the log (0: the last file had none at the start).
+  // The last durable line, and how far the last checkpoint proves the log (0: none since the start).
   struct Position {
     Head head;
     std::uint64_t checkpoint;

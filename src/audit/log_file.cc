@@ -154,7 +154,6 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
       ReadLedgerVersions(before, found.ledger_versions);
     }
     found.kid = checked.kid;
-    found.proven = checked.proven;
     found.unproven = checked.last - (checked.proven != 0 ? checked.proven : checked.first - 1);
     log.first_sequence_ = checked.first;
   }

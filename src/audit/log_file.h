@@ -23,7 +23,6 @@ class LogFile {
     Head head;                                   // the last line's
     std::string kid;                             // of the key that signed the last checkpoint; empty: unknown
     std::uint64_t unproven = 0;                  // lines that no checkpoint proves
-    std::uint64_t proven = 0;                    // last sequence that a checkpoint of the last file proves; 0: none
     std::size_t torn = 0;                        // octets of an unfinished last line, moved to "PATH.torn"
     std::vector<LedgerVersion> ledger_versions;  // all, the oldest line first
   };

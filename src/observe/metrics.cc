@@ -234,7 +234,7 @@ Families OfAudit(const audit::Log& log) {
       With(Gauge("assertiond_audit_unproven_lines", "Lines not yet covered by a checkpoint."), backlog.unproven),
       With(Gauge("assertiond_audit_sequence", "Sequence number of the last line on the disk."), position.head.sequence),
       With(Gauge("assertiond_audit_checkpoint_sequence",
-                 "Sequence number of the last line covered by a checkpoint; 0: the last file of the log has none yet."),
+                 "Sequence number of the last line covered by a checkpoint; 0: none yet."),
            position.checkpoint),
       With(Histogram("assertiond_audit_duration_seconds", "Time until a line was on the disk."), log.durable_time())};
 }

@@ -29,6 +29,7 @@ describe('the HTTP listener', () => {
       { client_id: ODD, audiences: [AUDIENCE] },
       { client_id: 'keyless', audiences: [AUDIENCE] },
       { client_id: 'later', audiences: [AUDIENCE], binding: 'jwks' },
+      { client_id: 'ending', audiences: [AUDIENCE] },
     ], { http_listen: '127.0.0.1:0' });
     ({ kid } = await deployment.generateKey('orders'));
     await deployment.generateKey(ODD);
@@ -245,9 +246,28 @@ describe('the HTTP listener', () => {
     assert.equal(Number(expiry.exec(body)?.[1]), Date.parse(certificate.validTo) / 1000, body);
     assert.match(body, /^assertiond_client_signing_keys\{client_id="keyless",hsm="[^"]+"\} 0$/m);
     assert.match(body, /^assertiond_client_signing_keys\{client_id="orders",hsm="[^"]+"\} 1$/m);
-    assert.match(body, new RegExp(`^assertiond_client_signs_until_seconds{client_id="orders",hsm="[^"]+",kid="${kid}"} 253402300799$`, 'm'));
-    assert.doesNotMatch(body, /^assertiond_client_signs_until_seconds\{client_id="keyless"/m);
     assert.match(body, /^assertiond_ledger_version\{client_id="keyless",hsm="[^"]+"\} 0$/m);
+  });
+
+  it('tells when signing ends: with the last of the keys that follow each other', async () => {
+    const client = 'ending';
+    const ends = async () => {
+      const found = /^assertiond_client_signs_until_seconds\{client_id="ending",hsm="[^"]+",kid="(\S+)"\} (\S+)$/m.exec((await ask('/metrics')).body);
+      return found && [found[1], Number(found[2])];
+    };
+    const schedule = async (of, ...times) =>
+      JSON.parse(await deployment.ctl('key', 'schedule', '--client-id', client, `--kid=${of}`, ...times, '--force', client, '--json'));
+    assert.equal(await ends(), null);
+    const first = await deployment.generateKey(client);
+    assert.deepEqual(await ends(), [first.kid, 253402300799]);   // 9999-12-31: no end
+    const { key } = await schedule(first.kid, '--sign-until', '+1d');
+    assert.deepEqual(await ends(), [first.kid, Date.parse(key.sign_until) / 1000]);
+    const next = await deployment.generateKey(client);
+    assert.equal((await ends())[0], first.kid);   // staged: it does not follow yet
+    await schedule(next.kid, '--sign-from', key.sign_until);
+    assert.deepEqual(await ends(), [next.kid, 253402300799]);
+    const last = (await schedule(next.kid, '--sign-until', '+3d')).key;
+    assert.deepEqual(await ends(), [next.kid, Date.parse(last.sign_until) / 1000]);
   });
 
   // From the prober's own address, and from another one.
