@@ -260,13 +260,13 @@ describe('the HTTP listener', () => {
     assert.equal(await ends(), null);
     const first = await deployment.generateKey(client);
     assert.deepEqual(await ends(), [first.kid, 253402300799]);   // 9999-12-31: no end
-    const { key } = await schedule(first.kid, '--sign-until', '+1d');
+    const key = await schedule(first.kid, '--sign-until', '+1d');
     assert.deepEqual(await ends(), [first.kid, Date.parse(key.sign_until) / 1000]);
     const next = await deployment.generateKey(client);
     assert.equal((await ends())[0], first.kid);   // staged: it does not follow yet
     await schedule(next.kid, '--sign-from', key.sign_until);
     assert.deepEqual(await ends(), [next.kid, 253402300799]);
-    const last = (await schedule(next.kid, '--sign-until', '+3d')).key;
+    const last = await schedule(next.kid, '--sign-until', '+3d');
     assert.deepEqual(await ends(), [next.kid, Date.parse(last.sign_until) / 1000]);
   });
 
