@@ -85,7 +85,9 @@ TEST_F(LogTest, ALogThatGoesOnKnowsTheLastCheckpoint) {
   ASSERT_TRUE(Record(**Open(), "before"));
   const auto proven = Verified().proven;
   ASSERT_GT(proven, 0U);
-  EXPECT_EQ((*Open({.checkpoint_interval = std::chrono::hours(1)}))->position().checkpoint, proven);
+  LogOptions options;
+  options.checkpoint_interval = std::chrono::hours(1);
+  EXPECT_EQ((*Open(options))->position().checkpoint, proven);
 }
 
 TEST_F(LogTest, ManyThreadsMakeOneChain) {
