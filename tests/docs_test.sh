@@ -51,7 +51,7 @@ links_there() {   # DOCUMENT: relative links and their anchors
     if [ -n "$anchor" ] && ! anchors "${file:-$1}" | grep -xF "${anchor#\#}" >/dev/null; then echo "$1: $link"; return 1; fi
   done < <(grep -oE '\]\([^)]+\)' "$1" | sed -E 's/^\]\(|\)$//g' | grep -v '^https\?:')
 }
-for document in ./*.md deploy/*.md deploy/docs/*.md deploy/clients/*.md deploy/clients/*/*.md; do
+for document in ./*.md deploy/*.md deploy/docs/*.md hsm-config/*.md deploy/clients/*.md deploy/clients/*/*.md; do
   check "$document: its links lead somewhere" links_there "$document"
 done
 runbook_link() { [ "${1%%#*}" = "$runbook" ] && anchors "$runbook" | grep -xF "${1#*#}" >/dev/null; }
