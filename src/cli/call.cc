@@ -17,6 +17,9 @@ std::string HintOfField(std::string_view message) {
   if (field == "client_id") {
     return "assertionctl key list shows the clients of assertiond's configuration";
   }
+  if (field == "hsm") {
+    return "assertionctl status shows the HSMs";
+  }
   if (field == "audience" || field == "lifetime" || field == "subject" || field == "scope" || field == "extra_claims") {
     return "the client's " + std::string(field == "audience" ? "audiences" : field) +
            " in assertiond's configuration say what may be asked for";

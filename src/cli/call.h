@@ -31,6 +31,15 @@ Status FillKid(Connection& connection, Request& request) {
   return {};
 }
 
+// Calls `method` of an open connection. The error names the nearest word that the server knows.
+template <typename Request, typename Response>
+Result<Response> Ask(Connection& connection, Result<Response> (Connection::*method)(const Request&),
+                     const std::type_identity_t<Request>& request) {
+  auto response = (connection.*method)(request);
+  return response ? std::move(response)
+                  : std::unexpected(WithNearest(connection, std::move(response.error()), TypedWordsOf(request)));
+}
+
 // Opens the server, calls `method` with `request`, and hands the answer to `use`, which returns the exit status.
 template <typename Request, typename Response, typename Use>
 int Call(const std::string& server, Result<Response> (Connection::*method)(const Request&),
@@ -42,8 +51,8 @@ int Call(const std::string& server, Result<Response> (Connection::*method)(const
   if (const auto whole = FillKid(*connection, request); !whole) {
     return ReportCall(whole.error());
   }
-  const auto response = ((*connection).*method)(request);
-  return response ? use(*response) : ReportCall(WithNearest(*connection, response.error(), TypedWordsOf(request)));
+  const auto response = Ask(*connection, method, request);
+  return response ? use(*response) : ReportCall(response.error());
 }
 
 }  // namespace assertion::cli

@@ -1,13 +1,41 @@
 #include "cli/command.h"
 
 #include <CLI/CLI.hpp>
+#include <set>
+#include <sstream>
 #include <string_view>
 #include <utility>
+
+#include "cli/output.h"
 
 namespace assertion::cli {
 namespace {
 
 constexpr std::string_view kExamplesHead = "Examples:\n";
+constexpr std::string_view kStatusHead = "Exit status:\n";
+
+std::string ExitStatusText(const VerbHelp& help, bool asks_server) {
+  auto statuses = help.statuses;
+  statuses.insert({{0, "done"}, {kUsage, "wrong command line"}, {kFile, "standard output cannot be written"}});
+  if (asks_server) {
+    statuses.insert({{kRefused, "the server refused"}, {kUnreachable, "the server cannot be reached"}});
+  }
+  std::string text(kStatusHead);
+  for (const auto& [status, meaning] : statuses) {
+    text += "  " + std::to_string(status) + "  " + meaning + "\n";
+  }
+  return text + "\n";
+}
+
+// The lines of a verb's exit statuses.
+void AddStatusLines(const CLI::App& verb, std::set<std::pair<int, std::string>>& lines) {
+  const auto footer = verb.get_footer();
+  std::istringstream text(footer.substr(std::min(footer.find(kStatusHead), footer.size())));
+  std::string line;
+  for (std::getline(text, line); std::getline(text, line) && !line.empty();) {
+    lines.emplace(std::stoi(line), line);
+  }
+}
 
 // The first example of a verb, with the lines that continue it.
 std::string FirstExample(const CLI::App& verb) {
@@ -24,14 +52,19 @@ std::string FirstExample(const CLI::App& verb) {
   return "\n" + footer.substr(begin, end == std::string::npos ? end : end - begin);
 }
 
-// Of a noun: the exit statuses of assertionctl, and an example of each verb.
+// Of a noun: the exit statuses of its verbs, and an example of each.
 std::string NounFooter(const CLI::App& noun) {
-  const auto whole = noun.get_parent()->get_footer();
-  auto text = whole.substr(0, whole.find(kExamplesHead)) + "Examples:";
+  std::set<std::pair<int, std::string>> statuses;
+  std::string examples;
   for (const auto* verb : noun.get_subcommands([](const CLI::App*) { return true; })) {
-    text += FirstExample(*verb);
+    AddStatusLines(*verb, statuses);
+    examples += FirstExample(*verb);
   }
-  return text;
+  std::string text(kStatusHead);
+  for (const auto& [status, line] : statuses) {
+    text += line + "\n";
+  }
+  return text + "\nExamples:" + examples;
 }
 
 }  // namespace
@@ -52,6 +85,7 @@ CLI::App* Command::Register(const VerbHelp& help, bool asks_server, std::functio
         "                              " +
         Invocation().server + "\n\n";
   }
+  footer += ExitStatusText(help, asks_server);
   verb->footer(footer.append(kExamplesHead) + help.examples + (help.notes.empty() ? "" : "\n\n" + help.notes));
   verb->callback([&status = invocation_.status, verb, run = std::move(run)] {
     if (verb->get_subcommands().empty()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,9 @@ struct Invocation {
   int status = 0;
 };
 
+// What exit statuses mean.
+using ExitStatuses = std::map<int, std::string>;
+
 // The text of a verb's --help.
 struct VerbHelp {
   const char* name;
@@ -23,6 +27,8 @@ struct VerbHelp {
   std::string examples;  // lines, each indented by two blanks
   // Below the examples. The initializer is for verbs that name none.
   std::string notes = {};  // NOLINT(readability-redundant-member-init)
+  // Where they differ from those that each verb has, or each verb that calls a server.
+  ExitStatuses statuses = {};  // NOLINT(readability-redundant-member-init)
 };
 
 // A verb that is being set up: where to add its flags, and the options that they fill.

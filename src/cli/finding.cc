@@ -6,6 +6,19 @@
 #include "cli/text.h"
 
 namespace assertion::cli {
+namespace {
+
+std::string FindingLine(const Finding& finding) {
+  const bool names_key = finding.kid.empty() || finding.text.contains(finding.kid);
+  return (!finding.ok     ? "wrong  "
+          : finding.warns ? "warn   "
+                          : "ok     ") +
+         Printable((finding.name.empty() ? "" : finding.name + ": ") + (names_key ? "" : "key " + finding.kid + ": ") +
+                   finding.text) +
+         "\n";
+}
+
+}  // namespace
 
 bool AllOk(const std::vector<Finding>& findings) { return std::ranges::all_of(findings, &Finding::ok); }
 
@@ -20,18 +33,21 @@ std::string SummaryText(const std::vector<Finding>& findings) {
 }
 
 std::string FindingsText(const std::vector<Finding>& findings, Detail detail) {
-  std::string text;
+  std::vector<std::string> groups;  // in the order of their first finding
   for (const auto& finding : findings) {
-    if (detail == Detail::kFaults && finding.ok && !finding.warns) {
-      continue;
+    if (std::ranges::find(groups, finding.group) == groups.end()) {
+      groups.push_back(finding.group);
     }
-    const bool names_key = finding.kid.empty() || finding.text.contains(finding.kid);
-    text += (!finding.ok     ? "wrong  "
-             : finding.warns ? "warn   "
-                             : "ok     ") +
-            Printable((finding.name.empty() ? "" : finding.name + ": ") +
-                      (names_key ? "" : "key " + finding.kid + ": ") + finding.text) +
-            "\n";
+  }
+  std::string text;
+  for (const auto& group : groups) {
+    std::string lines;
+    for (const auto& finding : findings) {
+      if (finding.group == group && (detail == Detail::kAll || !finding.ok || finding.warns)) {
+        lines += FindingLine(finding);
+      }
+    }
+    text += (group.empty() || lines.empty() ? "" : "\n" + Printable(group) + "\n") + lines;
   }
   return text;
 }
@@ -50,6 +66,9 @@ nlohmann::ordered_json FindingsJson(const std::vector<Finding>& findings) {
     }
     if (finding.ok && finding.warns) {
       member["warning"] = true;
+    }
+    if (!finding.group.empty()) {
+      member["group"] = finding.group;
     }
     json["findings"].push_back(std::move(member));
   }

@@ -1,10 +1,25 @@
 #include "cli/flags.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string_view>
+#include <vector>
 
 #include "cli/yaml.h"
+#include "config/text.h"
 
 namespace assertion::cli {
+
+CLI::Validator OneOf(std::initializer_list<const char*> words) {
+  const std::vector<std::string> allowed(words.begin(), words.end());
+  const auto refuse = [allowed](const std::string& word) -> std::string {
+    return std::ranges::find(allowed, word) != allowed.end()
+               ? ""
+               : "\"" + word + "\" is none of: " + CLI::detail::join(allowed, ", ") +
+                     DidYouMean(word, std::vector<std::string_view>(allowed.begin(), allowed.end()));
+  };
+  return {refuse, "{" + CLI::detail::join(allowed, ",") + "}"};
+}
 
 void AddClientId(CLI::App* verb, std::string& client_id) {
   verb->add_option("--client-id", client_id, "The OAuth 2.0 client")->required()->type_name("ID");
@@ -17,7 +32,7 @@ void AddJson(CLI::App* verb, bool& json) {
     SetDocumentForm(form == "yaml" ? DocumentForm::kYaml : DocumentForm::kJson);
   };
   verb->add_option_function<std::string>("-o,--output", choose, "Print JSON, YAML, or the text for a person (default)")
-      ->check(CLI::IsMember({"json", "yaml", "table"}))
+      ->check(OneOf({"json", "yaml", "table"}))
       ->type_name("FORM")
       ->excludes(flag);
 }
@@ -48,7 +63,8 @@ void AddCaFile(CLI::App* verb, std::string& path) {
 }
 
 void AddTokenEndpoint(CLI::App* verb, oauth::TokenRequest& token) {
-  verb->add_option("--token-endpoint", token.token_endpoint, "https://… (http:// for loopback hosts only)")
+  verb->add_option("--token-endpoint", token.token_endpoint,
+                   "The identity server's token endpoint, https://… (http:// for loopback hosts only)")
       ->required()
       ->type_name("URL");
   verb->add_option("--scope", token.scope, "Scopes, separated by blanks; default: none sent")->type_name("SCOPE");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "oauth/token_request.h"
@@ -7,9 +8,13 @@
 namespace CLI {
 class App;
 class Option;
+class Validator;
 }  // namespace CLI
 
 namespace assertion::cli {
+
+// Takes one of the words, in this spelling; an error names the nearest one.
+CLI::Validator OneOf(std::initializer_list<const char*> words);
 
 // Flags that verbs of several nouns have.
 

@@ -6,46 +6,10 @@
 
 #include "assertion/bytes.h"
 #include "assertion/utf8.h"
+#include "config/invisible.h"
 
 namespace assertion::cli {
 namespace {
-
-struct CodePoints {
-  char32_t first;
-  char32_t last;
-};
-
-// What changes how other text looks, or cannot be seen.
-constexpr std::array<CodePoints, 13> kInvisible = {{{.first = 0x80, .last = 0x9F},
-                                                    {.first = 0xAD, .last = 0xAD},
-                                                    {.first = 0x34F, .last = 0x34F},
-                                                    {.first = 0x61C, .last = 0x61C},
-                                                    {.first = 0x115F, .last = 0x1160},
-                                                    {.first = 0x180B, .last = 0x180F},
-                                                    {.first = 0x200B, .last = 0x200F},
-                                                    {.first = 0x2028, .last = 0x202E},
-                                                    {.first = 0x2060, .last = 0x206F},
-                                                    {.first = 0x3164, .last = 0x3164},
-                                                    {.first = 0xFE00, .last = 0xFE0F},
-                                                    {.first = 0xFEFF, .last = 0xFEFF},
-                                                    {.first = 0xFFF0, .last = 0xFFFB}}};
-constexpr char32_t kTags = 0xE0000;  // and variation selectors: U+E0000 to U+E0FFF
-constexpr char32_t kTagsEnd = 0xE0FFF;
-
-char32_t CodePointOf(std::string_view character) {
-  constexpr std::array<unsigned, 5> kBits = {0, 0x7F, 0x1F, 0x0F, 0x07};
-  char32_t value = static_cast<unsigned char>(character.front()) & kBits.at(character.size());
-  for (const char octet : character.substr(1)) {
-    value = value << 6U | (static_cast<unsigned char>(octet) & 0x3FU);
-  }
-  return value;
-}
-
-bool IsInvisible(char32_t value) {
-  return (value >= kTags && value <= kTagsEnd) || std::ranges::any_of(kInvisible, [&](const auto& range) {
-           return range.first <= value && value <= range.last;
-         });
-}
 
 std::string EscapedAscii(char c) {
   switch (c) {
@@ -85,7 +49,7 @@ std::string Escaped(std::string_view text) {
       escaped += "\\x" + Hex(AsBytes(character));
     } else if (octets == 1) {
       escaped += EscapedAscii(character.front());
-    } else if (const auto value = CodePointOf(character); IsInvisible(value)) {
+    } else if (const auto value = CodePointOf(character); IsHidden(value)) {
       escaped += UnicodeEscape(value);
     } else {
       escaped += character;

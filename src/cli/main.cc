@@ -11,6 +11,7 @@
 #include "cli/command_line.h"
 #include "cli/completion/complete.h"
 #include "cli/connection.h"
+#include "cli/help_format.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -94,12 +95,16 @@ void AddVerbs(Command& assertionctl) {
 // Says what is wrong with the command line. CLI11 names neither an unknown word nor the command that it stands in.
 int ReportUsage(const CLI::App& app, const CLI::ParseError& error, std::span<const char* const> words) {
   const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
-  if (code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError) {
-    if (const auto wrong = FindWrongWord(app, words); !wrong.message.empty()) {
-      return Report(kUsage, wrong.message, wrong.help);
-    }
+  if (code == CLI::ExitCodes::Success) {  // --help or --version
+    return app.exit(error);
   }
-  return app.exit(error) == 0 ? 0 : kUsage;
+  const auto wrong = FindWrongWord(app, words);
+  if (code == CLI::ExitCodes::ArgumentMismatch) {  // "--client-id: 1 required ID missing"
+    const std::string option = error.what();
+    return Report(kUsage, option.substr(0, option.find(':')) + " needs a value", wrong.help);
+  }
+  const bool names_word = code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError;
+  return Report(kUsage, names_word && !wrong.message.empty() ? wrong.message : error.what(), wrong.help);
 }
 
 // The second line is for a server that answers at once. Its absence is no error.
@@ -121,7 +126,9 @@ std::string VersionText(const std::string& server) {
 
 int Run(int argc, char** argv) {
   KeepCommandLine(std::span<char* const>(argv, static_cast<std::size_t>(argc)));
-  CLI::App app("assertionctl talks to assertiond: assertions, certificates, keys.");
+  CLI::App app(
+      "assertionctl creates assertions and tokens, manages keys and certificates, and reads assertiond's audit log.");
+  app.formatter(HelpFormat());  // commands inherit it
   app.footer(std::string(kExitStatusHelp) + "\n\n" + kExamples);
   app.require_subcommand(1);
   Invocation invocation;

@@ -1,9 +1,14 @@
 #include "cli/text.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+
+#include "assertion/utf8.h"
+#include "config/invisible.h"
 
 namespace assertion::cli {
 
@@ -18,43 +23,26 @@ std::string Relative(Time time, Time now) {
   } else if (size < 172800) {
     span = std::to_string(size / 3600) + " h";
   } else {
-    span = std::to_string(size / 86400) + " days";
+    // Counted between the dates, of which one is shown: instants of one second do not differ by a day.
+    const auto whole = std::chrono::floor<std::chrono::days>(time) - std::chrono::floor<std::chrono::days>(now);
+    span = std::to_string(std::abs(whole.count())) + " days";
   }
   return difference < 0 ? span + " ago" : "in " + span;
 }
 
 namespace {
 
-// A character that steers a terminal or makes text look like other text: controls (C0, DEL, C1), what changes the
-// direction of text (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), line separators and characters
-// without width. `octets`: its length in UTF-8; 0: the text does not begin with such a character.
-struct Deceiver {
-  char32_t character = 0;
-  std::size_t octets = 0;
-};
+constexpr char32_t kReplacement = 0xFFFD;  // for an octet that is no UTF-8
 
-constexpr bool Deceives(char32_t character) {
-  return character < 0x20 || (character >= 0x7F && character < 0xA0) || character == 0x061C || character == 0x180E ||
-         (character >= 0x200B && character <= 0x200F) || (character >= 0x2028 && character <= 0x202E) ||
-         (character >= 0x2060 && character <= 0x206F) || character == 0xFEFF;
-}
-
-// None of them has more than three octets.
-Deceiver DeceiverAt(std::string_view text) {
-  const auto octet = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  const auto follows = [&](std::size_t at) { return at < text.size() && (octet(at) & 0xC0U) == 0x80; };
-  Deceiver found{.character = octet(0), .octets = 1};
-  if ((octet(0) & 0xE0U) == 0xC0 && follows(1)) {
-    found = {.character = ((octet(0) & 0x1FU) << 6U) | (octet(1) & 0x3FU), .octets = 2};
-  } else if ((octet(0) & 0xF0U) == 0xE0 && follows(1) && follows(2)) {
-    found = {.character = ((octet(0) & 0x0FU) << 12U) | ((octet(1) & 0x3FU) << 6U) | (octet(2) & 0x3FU), .octets = 3};
-  } else if (octet(0) >= 0x80) {
-    return {};
+// A character as JSON escapes it; two of them above the basic plane (RFC 8259 section 7).
+std::string JsonEscape(char32_t character) {
+  constexpr char32_t kAbove = 0x10000;
+  constexpr char32_t kHigh = 0xD800;
+  constexpr char32_t kLow = 0xDC00;
+  constexpr char32_t kHalf = 0x3FF;
+  if (character >= kAbove) {
+    return JsonEscape(kHigh + ((character - kAbove) >> 10U)) + JsonEscape(kLow + ((character - kAbove) & kHalf));
   }
-  return Deceives(found.character) ? found : Deceiver{};
-}
-
-std::string Escaped(char32_t character) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string escaped = "\\u";
   for (const unsigned shift : {12U, 8U, 4U, 0U}) {
@@ -63,14 +51,20 @@ std::string Escaped(char32_t character) {
   return escaped;
 }
 
-// `replace` says what stands in its place.
+// `replace` says what stands in place of a hidden character.
 template <typename Replace>
-std::string WithoutDeceivers(std::string_view text, const Replace& replace) {
+std::string WithoutHidden(std::string_view text, const Replace& replace) {
   std::string plain;
   while (!text.empty()) {
-    const auto found = DeceiverAt(text);
-    plain += found.octets == 0 ? std::string(1, text.front()) : replace(found.character);
-    text.remove_prefix(found.octets == 0 ? 1 : found.octets);
+    const auto octets = OctetsOfCharacter(text);
+    const auto character = text.substr(0, std::max<std::size_t>(octets, 1));
+    const auto point = octets == 0 ? kReplacement : CodePointOf(character);
+    if (octets == 0 || IsHidden(point)) {
+      plain += replace(point);
+    } else {
+      plain += character;
+    }
+    text.remove_prefix(character.size());
   }
   return plain;
 }
@@ -78,11 +72,11 @@ std::string WithoutDeceivers(std::string_view text, const Replace& replace) {
 }  // namespace
 
 std::string Printable(std::string_view text) {
-  return WithoutDeceivers(text, [](char32_t /*character*/) { return std::string("?"); });
+  return WithoutHidden(text, [](char32_t /*character*/) { return std::string("?"); });
 }
 
 std::string PrintableJson(std::string_view json) {
-  return WithoutDeceivers(json, [](char32_t character) {
+  return WithoutHidden(json, [](char32_t character) {
     switch (character) {
       case '\n':
       case '\t':
@@ -90,7 +84,7 @@ std::string PrintableJson(std::string_view json) {
       case '\r':
         return std::string(" ");
       default:
-        return Escaped(character);
+        return JsonEscape(character);
     }
   });
 }

@@ -1,6 +1,8 @@
 #include "cli/wrong_word.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -10,18 +12,46 @@
 namespace assertion::cli {
 namespace {
 
-std::string Nearest(std::string_view word, const std::vector<std::string>& names) {
-  return DidYouMean(word, std::vector<std::string_view>(names.begin(), names.end()));
+void AddCommandsBeneath(const CLI::App& app, std::vector<const CLI::App*>& found) {
+  for (const auto* command : CommandsOf(app)) {
+    found.push_back(command);
+    AddCommandsBeneath(*command, found);
+  }
+}
+
+// The commands that `word` may mean in place of one of `app`: those of this name beneath it, whose noun was left out;
+// else the nearest one of its own; else those beneath it with the nearest name.
+std::string MeantCommands(const CLI::App& app, std::string_view word) {
+  std::vector<const CLI::App*> beneath;
+  AddCommandsBeneath(app, beneath);
+  const auto paths = [&](std::string_view name) {
+    std::string text;
+    for (const auto* command : beneath) {
+      if (command->get_name() == name) {
+        text += (text.empty() ? "; did you mean \"" : " or \"") + PathOf(*command) + '"';
+      }
+    }
+    return text.empty() ? text : text + '?';
+  };
+  const auto nearest = [&](const std::vector<const CLI::App*>& commands) {
+    std::vector<std::string> names;
+    std::ranges::transform(commands, std::back_inserter(names), &CLI::App::get_name);
+    return std::string(NearestWord(word, std::vector<std::string_view>(names.begin(), names.end())));
+  };
+  if (auto same = paths(word); !same.empty()) {
+    return same;
+  }
+  if (const auto own = nearest(CommandsOf(app)); !own.empty()) {
+    return "; did you mean \"" + own + "\"?";
+  }
+  const auto other = nearest(beneath);
+  return other.empty() ? "" : paths(other);
 }
 
 WrongWord UnknownCommand(const CLI::App& noun, std::string_view word) {
-  std::vector<std::string> names;
-  for (const auto* command : CommandsOf(noun)) {
-    names.push_back(command->get_name());
-  }
-  return {
-      .message = "unknown command \"" + std::string(word) + "\" for \"" + PathOf(noun) + "\"" + Nearest(word, names),
-      .help = PathOf(noun) + " --help"};
+  return {.message =
+              "unknown command \"" + std::string(word) + "\" for \"" + PathOf(noun) + "\"" + MeantCommands(noun, word),
+          .help = PathOf(noun) + " --help"};
 }
 
 WrongWord UnknownOption(const CLI::App& command, const std::string& name) {
@@ -31,21 +61,40 @@ WrongWord UnknownOption(const CLI::App& command, const std::string& name) {
       names.push_back("--" + long_name);
     }
   }
-  return {.message = "unknown option \"" + name + "\" for \"" + PathOf(command) + "\"" + Nearest(name, names),
+  return {.message = "unknown option \"" + name + "\" for \"" + PathOf(command) + "\"" +
+                     DidYouMean(name, std::vector<std::string_view>(names.begin(), names.end())),
           .help = PathOf(command) + " --help"};
+}
+
+// How many positional arguments the command takes.
+std::size_t ArgumentsOf(const CLI::App& command) {
+  std::size_t count = 0;
+  for (const auto* option : command.get_options([](const CLI::Option* one) { return one->get_positional(); })) {
+    if (option->get_items_expected_max() > 1) {
+      return std::numeric_limits<std::size_t>::max();
+    }
+    ++count;
+  }
+  return count;
+}
+
+// The name in a word that begins with a hyphen: "--kid" of "--kid=x", "-o" of "-ojson".
+std::string OptionName(const std::string& word) {
+  return word.starts_with("--") ? word.substr(0, word.find('=')) : word.substr(0, 2);
 }
 
 }  // namespace
 
 WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words) {
   const auto* app = &root;
+  std::size_t arguments = 0;  // of `app`
   for (std::size_t at = 0; at < words.size(); ++at) {
     const std::string word = words[at];
     if (word == "--") {
       break;  // only positional arguments follow
     }
-    if (word.starts_with("--")) {
-      const auto name = word.substr(0, word.find('='));
+    if (word.size() > 1 && word.starts_with('-')) {
+      const auto name = OptionName(word);
       const auto* option = FindOption(*app, name);
       if (option == nullptr) {
         return UnknownOption(*app, name);
@@ -55,14 +104,18 @@ WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words
       }
     } else if (const auto* command = FindCommand(*app, word)) {
       app = command;
-    } else if (app->get_require_subcommand_min() > 0 && !word.starts_with('-')) {
-      return UnknownCommand(*app, word);
+      arguments = 0;
+    } else if (++arguments > ArgumentsOf(*app)) {
+      return CommandsOf(*app).empty()
+                 ? WrongWord{.message = "unexpected argument \"" + word + "\" for \"" + PathOf(*app) + "\"",
+                             .help = PathOf(*app) + " --help"}
+                 : UnknownCommand(*app, word);
     }
   }
   if (app->get_require_subcommand_min() > 0) {
     return {.message = "\"" + PathOf(*app) + "\" needs a command", .help = PathOf(*app) + " --help lists them"};
   }
-  return {};
+  return {.message = "", .help = PathOf(*app) + " --help"};
 }
 
 }  // namespace assertion::cli

@@ -97,10 +97,11 @@ void ReadLifetimes(Fields& entry, Client& client, std::vector<std::string>& warn
 void ReadBinding(Fields& entry, Client& client, seconds refresh_interval, std::vector<std::string>& warnings,
                  const std::string& path) {
   if (const auto* binding = entry.TakeString("binding", false); binding != nullptr) {
+    static constexpr std::array<std::string_view, 2> kBindings = {"certificate", "jwks"};
     if (*binding == "jwks") {
       client.binding = Binding::kJwks;
     } else if (*binding != "certificate") {
-      entry.Refuse("binding", "must be \"certificate\" or \"jwks\"");
+      entry.Refuse("binding", "must be \"certificate\" or \"jwks\"" + DidYouMean(*binding, kBindings));
     }
   }
   const auto lead = entry.TakeDuration("publish_lead");
@@ -133,7 +134,7 @@ const Algorithm* TakeAlgorithm(Fields& entry, const Algorithm* otherwise) {
   }
   const auto* algorithm = FindAlgorithm(*name);
   if (algorithm == nullptr) {
-    entry.Refuse("algorithm", "must be one of: " + AlgorithmNames());
+    entry.Refuse("algorithm", "must be one of: " + AlgorithmNames() + NearestAlgorithm(*name));
   }
   return algorithm;
 }

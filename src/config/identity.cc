@@ -71,7 +71,7 @@ Result<std::string> ParseDns(std::string_view text, std::string_view host) {
   }
   const auto lower = LowerCase(host);
   return Wrong("dns: must be a host's name in lower case, without wildcard or trailing dot" +
-               (IsHostName(lower) ? "; did you mean dns:" + lower + "?" : ""));
+               (IsHostName(lower) ? "; did you mean \"dns:" + lower + "\"?" : ""));
 }
 
 Result<std::string> ParseSpiffe(std::string_view text) {
@@ -113,16 +113,15 @@ std::unexpected<Error> WrongKind(std::string_view text) {
   }
   if (colon == std::string_view::npos) {
     const bool name = !text.empty() && !FindInvisible(text) && !text.contains('*');
-    return Wrong(why + (ParseNumber(text) ? "; did you mean uid:" + std::string(text) + "?"
-                        : name            ? "; did you mean user:" + Shown(text, kMostShown) + "?"
+    return Wrong(why + (ParseNumber(text) ? "; did you mean \"uid:" + std::string(text) + "\"?"
+                        : name            ? "; did you mean \"user:" + Shown(text, kMostShown) + "\"?"
                                           : ""));
   }
   std::string meant;
   if (const auto* const found = std::ranges::find(kMeant, word, &Meant::word); found != kMeant.end()) {
     meant = found->kind;
-  } else if (const auto near = DidYouMean(word, kKinds); !near.empty()) {
-    meant = near.substr(near.find_last_of(' ') + 1);
-    meant.back() = ':';  // instead of the question mark
+  } else if (const auto near = NearestWord(word, kKinds); !near.empty()) {
+    meant = std::string(near) + ':';
   }
   // A suggestion that would be refused as well is none.
   const bool fits = meant == "uid:"   ? ParseNumber(rest).has_value()
@@ -130,7 +129,7 @@ std::unexpected<Error> WrongKind(std::string_view text) {
                                       : !meant.empty() && !rest.empty();
   return Wrong(
       why +
-      (fits ? "; did you mean " + meant + Shown(meant == "dns:" ? LowerCase(rest) : rest, kMostShown) + "?" : ""));
+      (fits ? "; did you mean \"" + meant + Shown(meant == "dns:" ? LowerCase(rest) : rest, kMostShown) + "\"?" : ""));
 }
 
 }  // namespace
@@ -157,7 +156,7 @@ Result<std::string> Identities::ParseUser(std::string_view name) {
   }
   Result<std::string> user = Wrong("user: this machine has no such user");
   if (ParseNumber(name)) {
-    user = Wrong("user: must be a name; did you mean uid:" + std::string(name) + "?");
+    user = Wrong("user: must be a name; did you mean \"uid:" + std::string(name) + "\"?");
   } else if (!name.empty() && !FindInvisible(name)) {
     passwd entry{};
     passwd* found = nullptr;

@@ -14,7 +14,13 @@ std::optional<std::string> FindInvisible(std::string_view text);
 // `text` with the letters of ASCII in lower case.
 std::string LowerCase(std::string_view text);
 
-// "; did you mean X?" with the word that is nearest to `text`, ignoring case; empty when none is near.
+// The word that is nearest to `text`, ignoring case; empty when none is near.
+std::string_view NearestWord(std::string_view text, std::span<const std::string_view> words);
+
+// `; did you mean "X"?` with that word; empty when none is near.
 std::string DidYouMean(std::string_view text, std::span<const std::string_view> words);
+
+// The same for a name that is no JWS algorithm's.
+std::string NearestAlgorithm(std::string_view text);
 
 }  // namespace assertion

@@ -5,15 +5,20 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
-#include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "config/config.h"
 #include "config/field_table.h"
+#include "config/text.h"
 #include "daemon/config_check.h"
 #include "daemon/daemon.h"
 #include "daemon/exit_status.h"
@@ -41,6 +46,50 @@ struct CommandLine {
   LogFormat log_format = DefaultLogFormat();
 };
 
+// The word of --log-format; an error names the nearest one.
+std::string TakeLogFormat(const std::string& word, LogFormat& format) {
+  static constexpr std::array<std::string_view, 2> kWords = {"text", "json"};
+  const auto lower = LowerCase(word);
+  if (std::ranges::find(kWords, lower) == kWords.end()) {
+    return "\"" + word + "\" is none of: text, json" + DidYouMean(word, kWords);
+  }
+  format = lower == "text" ? LogFormat::kText : LogFormat::kJson;
+  return "";
+}
+
+// Names the first word that is neither an option nor its value, with the nearest option. CLI11 names all in one line.
+std::string UnexpectedWord(const CLI::App& app, std::span<char* const> words) {
+  std::vector<std::string_view> names;
+  for (const auto* option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) {
+      names.push_back(name);
+    }
+  }
+  for (std::size_t at = 0; at < words.size(); ++at) {
+    const std::string_view word = words[at];
+    const auto name = std::string(word.substr(0, word.find('=')));
+    const auto* const option = word.starts_with('-') ? app.get_option_no_throw(name) : nullptr;
+    if (option == nullptr) {
+      const auto near = word.starts_with("--") ? NearestWord(name.substr(2), names) : std::string_view();
+      return (word.starts_with('-') ? "unknown option \"" + name : "unexpected argument \"" + std::string(word)) +
+             "\"" + (near.empty() ? "" : "; did you mean \"--" + std::string(near) + "\"?");
+    }
+    if (option->get_items_expected_min() > 0 && name == word) {
+      ++at;  // its value
+    }
+  }
+  return "";
+}
+
+int ReportWrongLine(const CLI::App& app, const CLI::ParseError& error, std::span<char* const> words) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {  // --help or --version
+    return app.exit(error);
+  }
+  const auto word = UnexpectedWord(app, words);
+  std::cerr << "assertiond: " << (word.empty() ? error.what() : word) << "\n  next: assertiond --help\n";
+  return kExitWrongCommandLine;
+}
+
 // Reads the command line; an exit status when there is nothing more to do.
 std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
   CLI::App app("assertiond signs OAuth 2.0 client assertions (RFC 7523) with keys that never leave an HSM.");
@@ -58,10 +107,14 @@ std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
                "Wait for an absent token instead of ending with exit status 11; needs --config")
       ->option_text(" ")
       ->needs(config_option);
-  app.add_option("--log-format", line.log_format,
-                 "text or json; default: text on a terminal, else json, one object a line")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, LogFormat>{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}, CLI::ignore_case))
+  app.add_option_function<std::string>(
+         "--log-format",
+         [&line](const std::string& word) {
+           if (const auto wrong = TakeLogFormat(word, line.log_format); !wrong.empty()) {
+             throw CLI::ValidationError("--log-format", wrong);
+           }
+         },
+         "text or json; default: text on a terminal, else json, one object a line")
       ->option_text("FORMAT");
   try {
     app.parse(argc, argv);
@@ -73,7 +126,7 @@ std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
       throw CLI::RequiredError("--config FILE, --check-config FILE or --config-reference");
     }
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitWrongCommandLine;
+    return ReportWrongLine(app, error, std::span(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0));
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <variant>
 
+#include "assertion/foreign_text.h"
 #include "jws/thumbprint.h"
 #include "keys/evidence.h"
 #include "x509/chain.h"
@@ -82,7 +83,13 @@ Status CheckKind(const Algorithm& present, const Algorithm& next) {
 // A key that signs no more waits for nothing.
 std::string WaitsFor(const AdministeredHsm& hsm, const std::string& client_id, const ScheduledKey& entry) {
   const auto client = hsm.keys.FindClient(client_id);
-  return client && entry.key && entry.record.sign_until > hsm.keys.Now() ? WaitsFor(*entry.key, client->profile) : "";
+  const auto now = hsm.keys.Now();
+  if (!client || !entry.key || entry.record.sign_until <= now) {
+    return "";
+  }
+  const auto& chain = entry.key->chain;
+  const bool expired = !chain.empty() && chain.front().not_after < now && !client->sign_with_expired_certificate;
+  return expired ? "a certificate that has not expired" : WaitsFor(*entry.key, client->profile);
 }
 
 Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client_id, const std::string& kid) {
@@ -131,6 +138,7 @@ void AddKeys(const AdministeredHsm& hsm, const std::string& client_id, KeyList& 
 
 // An empty name: the first.
 Result<AdministeredHsm> KeyAdministration::FindHsm(const std::string& name) const {
+  constexpr std::size_t kMostShown = 80;
   std::string known;
   for (const auto& hsm : hsms_()) {
     if (name.empty() || hsm.name == name) {
@@ -138,7 +146,7 @@ Result<AdministeredHsm> KeyAdministration::FindHsm(const std::string& name) cons
     }
     known += (known.empty() ? "" : ", ") + hsm.name;
   }
-  return Fail(Code::kNotFound, "hsm: there is no such one now; there are: " + known);
+  return Fail(Code::kNotFound, "hsm: no HSM named " + Quoted(name, kMostShown) + " (available: " + known + ")");
 }
 
 Result<AdministeredHsm> KeyAdministration::HsmForNewKey(const std::string& name, const std::string& client_id) const {

@@ -26,9 +26,9 @@
 #include <vector>
 
 #include "assertion/descriptor.h"
-#include "assertion/secret.h"
 #include "observe/http_connection.h"
 #include "observe/log.h"
+#include "observe/wiped_answer.h"
 #include "observe/wire.h"
 
 namespace assertion {
@@ -57,22 +57,6 @@ std::string SourceOf(const sockaddr_storage& address) {
   const std::string octets(reinterpret_cast<const char*>(&v6.sin6_addr), sizeof v6.sin6_addr);
   return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? octets.substr(kBeforeV4) : octets.substr(0, kPrefix);
 }
-
-// An answer whose body may be a secret. It is wiped wherever the answer ends, also in a loop that runs no more.
-class WipedAnswer {
- public:
-  explicit WipedAnswer(HttpAnswer answer) : answer_(std::move(answer)) {}
-  WipedAnswer(WipedAnswer&&) = default;
-  WipedAnswer& operator=(WipedAnswer&&) = delete;
-  WipedAnswer(const WipedAnswer&) = delete;
-  WipedAnswer& operator=(const WipedAnswer&) = delete;
-  ~WipedAnswer() { WipeOctets(answer_.body); }
-
-  HttpAnswer Take() { return std::move(answer_); }
-
- private:
-  HttpAnswer answer_;
-};
 
 std::size_t DescriptorLimit() {
   rlimit limit{};

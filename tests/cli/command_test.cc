@@ -36,9 +36,12 @@ class CommandTest : public testing::Test {
         Echo);
     echo->add_option("--word", options.word);
     auto beneath = noun.Under(*echo);
-    const auto [local, local_options] = beneath.AddVerb(
-        {.name = "locally", .summary = "Echo here", .examples = "  noun echo locally w", .notes = "A note"},
-        EchoLocally);
+    const auto [local, local_options] = beneath.AddVerb({.name = "locally",
+                                                         .summary = "Echo here",
+                                                         .examples = "  noun echo locally w",
+                                                         .notes = "A note",
+                                                         .statuses = {{0, "echoed"}, {12, "no echo"}}},
+                                                        EchoLocally);
     local->add_option("word", local_options.word);
   }
 
@@ -67,7 +70,8 @@ TEST_F(CommandTest, HelpEndsWithExamplesAndThenNotes) {
   const auto* echo = app_.get_subcommand("noun")->get_subcommand("echo");
   EXPECT_TRUE(echo->get_footer().ends_with("\n\nExamples:\n  noun echo --word w \\\n    --server unix:/s\n  noun echo"))
       << echo->get_footer();
-  EXPECT_EQ(echo->get_subcommand("locally")->get_footer(), "Examples:\n  noun echo locally w\n\nA note");
+  EXPECT_TRUE(
+      echo->get_subcommand("locally")->get_footer().ends_with("\n\nExamples:\n  noun echo locally w\n\nA note"));
 }
 
 TEST_F(CommandTest, HelpNamesTheServersOptionWhereAServerIsAsked) {
@@ -76,10 +80,26 @@ TEST_F(CommandTest, HelpNamesTheServersOptionWhereAServerIsAsked) {
   EXPECT_EQ(echo->get_subcommand("locally")->get_footer().find("--server"), std::string::npos);
 }
 
-TEST_F(CommandTest, HelpOfANounHasTheExitStatusesAndOneExampleOfEachVerb) {
-  app_.footer("Exit status: …\n\nExamples:\n  others");
-  EXPECT_EQ(app_.get_subcommand("noun")->get_footer(),
-            "Exit status: …\n\nExamples:\n  noun echo --word w \\\n    --server unix:/s\n");
+TEST_F(CommandTest, HelpOfAVerbHasItsOwnExitStatuses) {
+  const auto* echo = app_.get_subcommand("noun")->get_subcommand("echo");
+  EXPECT_TRUE(
+      echo->get_footer().contains("\n\nExit status:\n  0  done\n  1  the server refused\n  2  wrong command line\n"
+                                  "  3  standard output cannot be written\n  4  the server cannot be reached\n\n"))
+      << echo->get_footer();
+  EXPECT_TRUE(echo->get_subcommand("locally")->get_footer().starts_with(
+      "Exit status:\n  0  echoed\n  2  wrong command line\n  3  standard output cannot be written\n  12  no echo\n\n"))
+      << echo->get_subcommand("locally")->get_footer();
+}
+
+TEST_F(CommandTest, HelpOfANounHasTheExitStatusesOfItsVerbsAndOneExampleOfEach) {
+  auto noun = Command(app_, invocation_).AddNoun("other", "Another noun");
+  noun.AddVerb<EchoOptions>(
+      {.name = "one", .summary = "One", .examples = "  other one\n  other one again", .statuses = {{12, "no one"}}},
+      EchoLocally);
+  noun.AddVerb<EchoOptions>({.name = "two", .summary = "Two", .examples = "  other two \\\n    more"}, EchoLocally);
+  EXPECT_EQ(app_.get_subcommand("other")->get_footer(),
+            "Exit status:\n  0  done\n  2  wrong command line\n  3  standard output cannot be written\n  12  no one\n\n"
+            "Examples:\n  other one\n  other two \\\n    more\n");
 }
 
 }  // namespace

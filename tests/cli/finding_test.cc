@@ -23,6 +23,21 @@ TEST(FindingTest, EachLineIsLabelledAndNamesItsKeyOnce) {
             "warn   client a: key k1: weak\nwrong  client a: key k1 is broken\n");
 }
 
+TEST(FindingTest, FindingsOfAGroupStandTogetherUnderItsHeading) {
+  auto findings = kFindings;
+  findings[0].group = "machine";
+  findings[1].group = "client a";
+  findings[2].group = "machine";
+  EXPECT_EQ(FindingsText(findings),
+            "\nmachine\nok     clock: right\nwrong  client a: key k1 is broken\n"
+            "\nclient a\nwarn   client a: key k1: weak\n");
+  findings[2].group = "client a";
+  EXPECT_EQ(FindingsText(findings, Detail::kFaults),
+            "\nclient a\nwarn   client a: key k1: weak\nwrong  client a: key k1 is broken\n");
+  EXPECT_EQ(FindingsJson(findings)["findings"][0].dump(),
+            R"({"name":"clock","ok":true,"text":"right","group":"machine"})");
+}
+
 TEST(FindingTest, AWarningIsWellInJson) {
   const auto json = FindingsJson(kFindings);
   EXPECT_FALSE(json["ok"]);

@@ -18,7 +18,13 @@ class WrongWordTest : public testing::Test {
     generate->add_option("--client-id", client_id_);
     generate->add_option_group("Group")->add_option("--sign-from", sign_from_);
     generate->add_flag("--json", json_);
+    generate->add_option("-o,--output", output_);
     generate->add_option("file", file_);
+    auto* evidence = key->add_subcommand("evidence", "Evidence")->fallthrough();
+    evidence->add_option("--client-id", client_id_);
+    evidence->add_subcommand("verify", "Verify")->fallthrough()->add_option("files", files_);
+    auto* tls = app_.add_subcommand("tls", "TLS")->require_subcommand(1)->fallthrough();
+    tls->add_subcommand("generate", "Generate")->fallthrough();
   }
 
   std::string MessageFor(const std::vector<const char*>& words) const { return FindWrongWord(app_, words).message; }
@@ -28,23 +34,53 @@ class WrongWordTest : public testing::Test {
   std::string client_id_;
   std::string sign_from_;
   std::string file_;
+  std::vector<std::string> files_;
+  std::string output_;
   bool json_ = false;
 };
 
 TEST_F(WrongWordTest, AMisspeltCommandIsToldAsTypedWithTheNearestOne) {
   EXPECT_EQ(MessageFor({"key", "genrate"}),
-            "unknown command \"genrate\" for \"assertionctl key\"; did you mean generate?");
-  EXPECT_EQ(MessageFor({"kye", "generate"}), "unknown command \"kye\" for \"assertionctl\"; did you mean key?");
+            "unknown command \"genrate\" for \"assertionctl key\"; did you mean \"generate\"?");
+  EXPECT_EQ(MessageFor({"kye", "generate"}), "unknown command \"kye\" for \"assertionctl\"; did you mean \"key\"?");
   EXPECT_EQ(MessageFor({"key", "zzzzzzzzzz"}), "unknown command \"zzzzzzzzzz\" for \"assertionctl key\"");
+}
+
+TEST_F(WrongWordTest, AVerbWithoutItsNounIsToldWithEachNounThatHasIt) {
+  EXPECT_EQ(MessageFor({"generate", "--client-id", "orders"}),
+            "unknown command \"generate\" for \"assertionctl\"; did you mean \"assertionctl key generate\" or "
+            "\"assertionctl tls generate\"?");
+  EXPECT_EQ(MessageFor({"verify"}),
+            "unknown command \"verify\" for \"assertionctl\"; did you mean \"assertionctl key evidence verify\"?");
+  EXPECT_EQ(MessageFor({"key", "verify"}),
+            "unknown command \"verify\" for \"assertionctl key\"; did you mean \"assertionctl key evidence verify\"?");
+  EXPECT_EQ(MessageFor({"evidense"}),
+            "unknown command \"evidense\" for \"assertionctl\"; did you mean \"assertionctl key evidence\"?");
+}
+
+TEST_F(WrongWordTest, AWordThatNoVerbAndNoArgumentTakesIsNamed) {
+  EXPECT_EQ(MessageFor({"key", "evidence", "verfy", "x"}),
+            "unknown command \"verfy\" for \"assertionctl key evidence\"; did you mean \"verify\"?");
+  EXPECT_EQ(MessageFor({"key", "generate", "file", "more"}),
+            "unexpected argument \"more\" for \"assertionctl key generate\"");
+  EXPECT_EQ(MessageFor({"tls", "generate", "x"}), "unexpected argument \"x\" for \"assertionctl tls generate\"");
+  EXPECT_EQ(MessageFor({"key", "evidence", "verify", "a", "b", "c"}), "");
+}
+
+TEST_F(WrongWordTest, AShortOptionIsAnOption) {
+  EXPECT_EQ(MessageFor({"-x"}), "unknown option \"-x\" for \"assertionctl\"");
+  EXPECT_EQ(MessageFor({"key", "generate", "-xy"}), "unknown option \"-x\" for \"assertionctl key generate\"");
+  EXPECT_EQ(MessageFor({"key", "generate", "-o", "json", "file"}), "");
+  EXPECT_EQ(MessageFor({"key", "generate", "-ojson", "-"}), "");
 }
 
 TEST_F(WrongWordTest, AMisspeltOptionIsToldAsTypedWithTheNearestOne) {
   EXPECT_EQ(MessageFor({"key", "generate", "--clint-id", "orders"}),
-            "unknown option \"--clint-id\" for \"assertionctl key generate\"; did you mean --client-id?");
+            "unknown option \"--clint-id\" for \"assertionctl key generate\"; did you mean \"--client-id\"?");
   EXPECT_EQ(MessageFor({"key", "generate", "--sing-from=now"}),
-            "unknown option \"--sing-from\" for \"assertionctl key generate\"; did you mean --sign-from?");
+            "unknown option \"--sing-from\" for \"assertionctl key generate\"; did you mean \"--sign-from\"?");
   EXPECT_EQ(MessageFor({"key", "generate", "--sever=unix:/s"}),
-            "unknown option \"--sever\" for \"assertionctl key generate\"; did you mean --server?");
+            "unknown option \"--sever\" for \"assertionctl key generate\"; did you mean \"--server\"?");
 }
 
 TEST_F(WrongWordTest, ValuesAndPositionalArgumentsAreNoCommands) {
@@ -56,6 +92,7 @@ TEST_F(WrongWordTest, ANounWithoutAVerbIsNamed) {
   const auto wrong = FindWrongWord(app_, std::vector<const char*>{"key"});
   EXPECT_EQ(wrong.message, "\"assertionctl key\" needs a command");
   EXPECT_EQ(wrong.help, "assertionctl key --help lists them");
+  EXPECT_EQ(FindWrongWord(app_, std::vector<const char*>{"key", "generate"}).help, "assertionctl key generate --help");
 }
 
 }  // namespace

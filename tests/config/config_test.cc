@@ -135,8 +135,8 @@ TEST(Config, TheTwoPersonRule) {
     ASSERT_FALSE(wrong) << fields;
     EXPECT_NE(wrong.error().front().find(part), std::string::npos) << wrong.error().front();
   };
-  refused(R"("methods": ["Rotate"])", "two_person_rule.methods: no such method; did you mean RotateKey?");
-  refused(R"("methods": ["rewokeKey"])", "did you mean RevokeKey?");
+  refused(R"("methods": ["Rotate"])", "two_person_rule.methods: no such method; did you mean \"RotateKey\"?");
+  refused(R"("methods": ["rewokeKey"])", "did you mean \"RevokeKey\"?");
   refused(R"("methods": ["CreateCsr"])", R"(or "all" of them)");
   refused(R"("methods": "some")", "no such method");
   refused(R"("methods": 7)", "two_person_rule.methods: must be");
@@ -693,9 +693,10 @@ TEST(Config, AWordThatIsNotKnownIsToldTheNearest) {
     return config ? "accepted" : config.error().front();
   };
   EXPECT_EQ(of(R"("clients")", R"("operators": [{"caller": "uid:0", "roles": ["operater"]}], "clients")"),
-            "4: operators[0].roles: must be some of: viewer, operator, approver; did you mean operator?");
-  EXPECT_EQ(of(R"("listen")", R"("sesions": 4, "listen")"), "3: sesions: is not a known field; did you mean sessions?");
-  EXPECT_TRUE(of(R"(["uid:1000"])", R"(["usr:app"])").ends_with("; did you mean user:app?"));
+            "4: operators[0].roles: must be some of: viewer, operator, approver; did you mean \"operator\"?");
+  EXPECT_EQ(of(R"("listen")", R"("sesions": 4, "listen")"),
+            "3: sesions: is not a known field; did you mean \"sessions\"?");
+  EXPECT_TRUE(of(R"(["uid:1000"])", R"(["usr:app"])").ends_with("; did you mean \"user:app\"?"));
 }
 
 TEST(Config, WarnsOfAnAudienceThatIsNoUrl) {

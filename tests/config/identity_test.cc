@@ -106,7 +106,7 @@ TEST(Identity, ATypingErrorIsToldWhatWasMeant) {
         std::pair{"dns:Orders.example", "dns:orders.example"}, std::pair{"cn:Orders", "dns:orders"}}) {
     const auto identity = Parse(text);
     ASSERT_FALSE(identity) << text;
-    EXPECT_TRUE(identity.error().message.ends_with("; did you mean " + std::string(meant) + "?"))
+    EXPECT_TRUE(identity.error().message.ends_with("; did you mean \"" + std::string(meant) + "\"?"))
         << identity.error().message;
   }
   // No suggestion that would be refused as well.

@@ -42,9 +42,13 @@ TEST(Text, IsShownCutAndEscaped) {
 
 TEST(Text, NamesTheNearestWord) {
   constexpr std::array<std::string_view, 3> kWords = {"viewer", "operator", "approver"};
-  EXPECT_EQ(DidYouMean("operater", kWords), "; did you mean operator?");
-  EXPECT_EQ(DidYouMean("Viewer", kWords), "; did you mean viewer?");
-  EXPECT_EQ(DidYouMean("aprover", kWords), "; did you mean approver?");
+  EXPECT_EQ(DidYouMean("operater", kWords), "; did you mean \"operator\"?");
+  EXPECT_EQ(DidYouMean("Viewer", kWords), "; did you mean \"viewer\"?");
+  EXPECT_EQ(DidYouMean("aprover", kWords), "; did you mean \"approver\"?");
+  constexpr std::array<std::string_view, 1> kIds = {"7f3c2a10-5b6e-4d0a-9c1f-2e8d4b6a9f01"};
+  EXPECT_EQ(NearestWord("7f3c2a10-5b6e-4d0a-9c1f-2e8d4b6a9f10", kIds), kIds.front());
+  EXPECT_EQ(NearestAlgorithm("es265"), "; did you mean \"ES256\"?");
+  EXPECT_EQ(NearestAlgorithm("none"), "");
   EXPECT_EQ(DidYouMean("root", kWords), "");
   EXPECT_EQ(DidYouMean("", kWords), "");
   EXPECT_EQ(DidYouMean(std::string(100'000, 'x'), kWords), "");

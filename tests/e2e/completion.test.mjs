@@ -122,10 +122,10 @@ describe('completion', () => {
 
   it('a refusal names the nearest client id, kid and algorithm', async () => {
     const refused = async (words) => (await deployment.tryCtl(...words)).stderr;
-    assert.match(await refused(['certificate', 'get', '--client-id', 'ordes']), /did you mean orders\?/);
-    assert.match(await refused(['key', 'generate', '--client-id', 'orders', '--algorithm', 'ES265']), /did you mean ES256\?/);
+    assert.match(await refused(['certificate', 'get', '--client-id', 'ordes']), /did you mean "orders"\?/);
+    assert.match(await refused(['key', 'generate', '--client-id', 'orders', '--algorithm', 'ES265']), /did you mean "ES256"\?/);
     const cut = `${kid.slice(0, -2)}${kid.at(-1) === 'A' ? 'BB' : 'AA'}`;
-    assert.ok((await refused(['key', 'show', '--client-id', 'orders', `--kid=${cut}`])).includes(`did you mean ${kid}?`));
+    assert.ok((await refused(['key', 'show', '--client-id', 'orders', `--kid=${cut}`])).includes(`did you mean "${kid}"?`));
   });
 
   it('a server that never answers costs a second', async () => {

@@ -1,5 +1,6 @@
 // What an operator sees at a glance, and as it happens: status, key list, key watch, --version, and their forms.
 import assert from 'node:assert/strict';
+import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -73,7 +74,7 @@ describe('assertionctl at a glance', () => {
     assert.deepEqual(Object.keys(versions), ['orders']);
     const { status, stderr } = await deployment.tryCtl('key', 'list', '--client-id', 'ordrs');
     assert.equal(status, 1);
-    assert.match(stderr, /no client "ordrs" is configured; did you mean orders\?/);
+    assert.match(stderr, /no client "ordrs" is configured; did you mean "orders"\?/);
   });
 
   it('takes --output and --json before the verb as behind it', async () => {
@@ -131,5 +132,23 @@ describe('assertionctl at a glance', () => {
     assert.deepEqual(await next(), { change: 'revoked', kid });
     watch.kill('SIGINT');
     assert.deepEqual(await deadline.limit(watch.ended), { status: 0, signal: null });
+  });
+
+  it('a ledger that was rolled back is wrong', async () => {
+    const tokens = path.join(deployment.folder, 'tokens');
+    const backup = path.join(temporaryFolder(), 'tokens');
+    await deployment.stopDaemon();
+    cpSync(tokens, backup, { recursive: true });
+    await deployment.startDaemon();
+    const { version } = await deployment.generateKey('billing');
+    await deployment.stopDaemon();
+    rmSync(tokens, { recursive: true });
+    cpSync(backup, tokens, { recursive: true });
+    await deployment.startDaemon();
+    const { status, stdout } = await deployment.tryCtl('status', '--monitor', deployment.adminOrigin);
+    assert.equal(status, 1, stdout);
+    assert.match(stdout, new RegExp(`^ {2}wrong {2}billing +- +its ledger on HSM end-to-end was rolled back or lost: version ${version - 1}, and ${version} was seen before; next: `, 'm'));
+    const { attention } = JSON.parse((await deployment.tryCtl('status', '--monitor', deployment.adminOrigin, '--json')).stdout);
+    assert.deepEqual([attention[0].level, attention[0].client_id], ['wrong', 'billing']);
   });
 });

@@ -262,8 +262,8 @@ describe('an assertion before independent verifiers', () => {
 
   it('a misspelt word of the command line is told with the nearest one', async () => {
     for (const [words, message] of [
-      [['key', 'genrate'], /unknown command "genrate" for "assertionctl key"; did you mean generate\?/],
-      [['key', 'list', '--jsn'], /unknown option "--jsn" for "assertionctl key list"; did you mean --json\?/]]) {
+      [['key', 'genrate'], /unknown command "genrate" for "assertionctl key"; did you mean "generate"\?/],
+      [['key', 'list', '--jsn'], /unknown option "--jsn" for "assertionctl key list"; did you mean "--json"\?/]]) {
       const { status, stdout, stderr } = await deployment.tryCtl(...words);
       assert.deepEqual([status, stdout], [2, '']);
       assert.match(stderr, message);

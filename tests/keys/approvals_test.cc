@@ -88,7 +88,7 @@ TEST_F(ApprovalsTest, ARequesterThatMayNotChangeKeysAnyMoreGetsNothing) {
 
 TEST_F(ApprovalsTest, AChangeThatCannotBeMadeIsNotProposed) {
   EXPECT_EQ(approvals_.Propose(ann_, Generation("nowhere"), hours(1)).error().message,
-            "hsm: there is no such one now; there are: test");
+            "hsm: no HSM named \"nowhere\" (available: test)");
   const KeyChange revocation = KeyRevocation{.change = replica_.Change("orders"), .kid = "none"};
   EXPECT_EQ(approvals_.Propose(ann_, revocation, hours(1)).error().code, Code::kNotFound);
   EXPECT_TRUE(approvals_.List()->empty());

@@ -19,6 +19,14 @@ TEST(Visitors, OfOneSourceTheOldestMakesRoom) {
   EXPECT_FALSE(visitors.Add("b").replaced);
 }
 
+TEST(Visitors, OfOneSourceNeverReplaceThoseOfAnother) {
+  Visitors visitors({.total = 8, .per_source = 2});
+  visitors.Add("b");
+  const auto first = visitors.Add("a");
+  visitors.Add("a");
+  EXPECT_EQ(visitors.Add("a").replaced, first.number);
+}
+
 TEST(Visitors, AtTheLimitTheOldestOfTheGreediestMakesRoom) {
   Visitors visitors({.total = 4, .per_source = 3});
   const auto only = visitors.Add("b");
@@ -30,6 +38,15 @@ TEST(Visitors, AtTheLimitTheOldestOfTheGreediestMakesRoom) {
   // Of those that have as many, it is the newcomer's own.
   EXPECT_EQ(visitors.Add("b").replaced, only.number);
   EXPECT_EQ(visitors.size(), 4U);
+}
+
+TEST(Visitors, OfASourceThatHasAsManyAsAnyReplaceTheirOwn) {
+  Visitors visitors({.total = 4, .per_source = 4});
+  visitors.Add("a");
+  visitors.Add("a");
+  const auto own = visitors.Add("b");
+  visitors.Add("b");
+  EXPECT_EQ(visitors.Add("b").replaced, own.number);
 }
 
 TEST(Visitors, ThatHaveGoneLeaveRoom) {

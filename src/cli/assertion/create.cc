@@ -106,6 +106,9 @@ int CreateMany(const CreateAssertionOptions& options, const std::string& server,
                            ended.error().message,
                        ""});
   }
+  if (refusal) {
+    refusal = WithNearest(*connection, *std::move(refusal), TypedWordsOf(request));
+  }
   return refusal ? ReportCall({refusal->code,
                                std::to_string(progress.refused()) + " of " + std::to_string(options.count) +
                                    " were refused, the first: " + refusal->message,

@@ -44,9 +44,12 @@ Result<std::string> ClaimsOf(const std::vector<std::string>& claims) {
 
 void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags) {
   AddClientId(verb, flags.client_id);
-  verb->add_option("--audience", flags.audience, "aud; default: the client's first configured audience")
+  verb->add_option("--audience", flags.audience, "The claim aud; default: the client's first configured audience")
       ->type_name("URL");
-  verb->add_option("--lifetime", flags.lifetime, "exp - iat, with s, m or h; default: the client's")->type_name("300s");
+  verb->add_option(
+          "--lifetime", flags.lifetime,
+          "How long the assertion is valid, for example 300s, 5m or 1h; default: the client's default_lifetime")
+      ->type_name("SPAN");
   verb->add_option("--claim", flags.claims,
                    "Add a claim that the configuration allows; its JSON is signed as written; may be repeated")
       ->type_name("NAME=JSON")
@@ -55,7 +58,7 @@ void AddAssertionFlags(CLI::App* verb, AssertionFlags& flags) {
 
 void AddGrantFlags(CLI::App* verb, AssertionFlags& flags) {
   verb->add_option("--subject", flags.subject,
-                   "sub: one of the client's configured subjects; default: the client's own")
+                   "The claim sub: one of the client's configured subjects; default: the client's own")
       ->type_name("SUBJECT");
   verb->add_option("--scope", flags.scope,
                    "The claim scope: configured scopes with blanks between; default: all of them, if there are any")

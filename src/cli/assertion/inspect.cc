@@ -89,7 +89,10 @@ void AddAssertionInspect(Command& assertion) {
       {.name = "inspect",
        .summary = "Decode a client assertion and, given a key, verify it; needs no server",
        .examples = "  assertionctl assertion create --client-id orders | assertionctl assertion inspect\n"
-                   "  assertionctl assertion inspect assertion.jwt --certificate orders.pem"},
+                   "  assertionctl assertion inspect assertion.jwt --certificate orders.pem",
+       .statuses = {{0, "decoded, verified where a key was given, not expired"},
+                    {kRefused, "no JWT, expired, or the signature is bad or not checked for lack of the key"},
+                    {kFile, "a file cannot be read"}}},
       InspectAssertion);
   verb->add_option("file", options.file, "The JWT; default or -: standard input")->type_name("FILE");
   auto* certificate = verb->add_option("--certificate", options.certificate_file, "Verify with this PEM certificate")

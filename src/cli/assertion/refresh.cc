@@ -153,7 +153,7 @@ class Refreshing {
   Status Renew() {
     const auto asked = Steady::now();
     ASSIGN_OR_RETURN(auto connection, Connection::Open(server_));
-    ASSIGN_OR_RETURN(const auto response, connection.CreateAssertion(request_));
+    ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::CreateAssertion, request_));
     RETURN_IF_ERROR(file_.Replace(response.assertion()));
     const auto life = std::chrono::seconds(response.expires_at().seconds() - response.issued_at().seconds());
     // From when it was asked for, which is before it was issued. 2/5 leaves room for the call before half of its life.
@@ -266,17 +266,22 @@ void AddAssertionRefresh(Command& assertion) {
            "With a command the exit status is the command's: 128 and the signal's number if a signal ended it, 127 if\n"
            "it could not be started.\n"
            "WSO2 and others take each assertion once. A reader that sends the same one again is refused: let it read\n"
-           "the file before each token request, give --max-uses 1, and reuse access tokens."},
+           "the file before each token request, give --max-uses 1, and reuse access tokens.",
+       .statuses = {{0, "ended by SIGTERM or SIGINT, or the command ended so"},
+                    {kFile, "the file cannot be written"},
+                    {127, "the command cannot be started; any other status is the command's"}}},
       RefreshAssertion);
   AddAssertionFlags(verb, options.assertion);
   AddGrantFlags(verb, options.assertion);
-  verb->add_option("--out", options.out, "The file to keep; best on tmpfs")->required()->type_name("FILE");
+  verb->add_option("--out", options.out, "The file to keep, best on tmpfs")->required()->type_name("FILE");
   verb->add_option("--max-uses", options.max_uses,
                    "Also replace the file once it was opened this often; opens at the same instant may count as one, "
                    "and until the next assertion is there a reader sees the old one; default: not counted")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000));
-  verb->add_option("command", options.command, "Run this, and end with it; after --")->type_name("COMMAND");
+  verb->add_option("command", options.command,
+                   "The command to run, behind --; assertionctl ends when it ends; default: none")
+      ->type_name("COMMAND");
 }
 
 }  // namespace assertion::cli

@@ -23,7 +23,8 @@ int GetAuditKey(const AuditKeyOptions& options, const std::string& server) {
 void AddAuditKey(Command& audit) {
   const auto [verb, options] = audit.AddVerb({.name = "key",
                                               .summary = "Get the public key that verifies the log, a JWK (RFC 7517)",
-                                              .examples = "  assertionctl audit key --out audit.jwk"},
+                                              .examples = "  assertionctl audit key --out audit.jwk",
+                                              .statuses = {{kFile, "a file cannot be written"}}},
                                              GetAuditKey);
   AddOut(verb, options.out);
 }

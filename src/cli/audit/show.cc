@@ -158,15 +158,21 @@ void AddAuditShow(Command& audit) {
                      .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
                      .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
                                  "  assertionctl audit show audit.log* --jti 2yQ…\n"
-                                 "  assertionctl audit show audit.log --follow"},
+                                 "  assertionctl audit show audit.log --follow",
+                     .statuses = {{kRefused, "no line has the jti of --jti"}, {kFile, "a file cannot be read"}}},
                     ShowAudit);
   AddAuditFiles(verb, options.files);
-  verb->add_option("--client-id", options.client_id, "Only lines of this OAuth 2.0 client")->type_name("ID");
-  verb->add_option("--caller", options.caller, "Only lines of this caller, for example uid:1000")
+  verb->add_option("--client-id", options.client_id, "Print only lines of this OAuth 2.0 client; default: of all")
+      ->type_name("ID");
+  verb->add_option("--caller", options.caller, "Print only lines of this caller, for example uid:1000; default: of all")
       ->type_name("IDENTITY");
-  verb->add_option("--jti", options.jti, "Only the line of the assertion with this jti")->type_name("JTI");
-  verb->add_option("--since", options.since, "Only lines from this time on, RFC 3339 in UTC")->type_name("TIME");
-  verb->add_option("--until", options.until, "Only lines before this time")->type_name("TIME");
+  verb->add_option("--jti", options.jti, "Print only the line of the assertion with this jti; default: all lines")
+      ->type_name("JTI");
+  verb->add_option("--since", options.since,
+                   "Print only lines from this time on, RFC 3339 in UTC; default: from the first")
+      ->type_name("TIME");
+  verb->add_option("--until", options.until, "Print only lines before this time; default: to the last")
+      ->type_name("TIME");
   verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the last FILE");
 }
 

@@ -57,22 +57,23 @@ int VerifyAudit(const VerifyAuditOptions& options) {
 }  // namespace
 
 void AddAuditVerify(Command& audit) {
-  const auto [verb, options] =
-      audit.AddVerb({.name = "verify",
-                     .summary = "Check an audit log; needs no server. Names the first line that was changed, removed, "
-                                "reordered or inserted, or says how far the log is proven",
-                     .examples = "  assertionctl audit verify audit.log* --key audit.jwk --last-sequence 48210",
-                     .notes = "Exit status: 0 nothing is wrong, 1 something is, 3 a file cannot be read"},
-                    VerifyAudit);
+  const auto [verb, options] = audit.AddVerb(
+      {.name = "verify",
+       .summary = "Check an audit log; needs no server. Names the first line that was changed, removed, "
+                  "reordered or inserted, or says how far the log is proven",
+       .examples = "  assertionctl audit verify audit.log* --key audit.jwk --last-sequence 48210",
+       .statuses = {{0, "nothing is wrong"}, {kRefused, "something is wrong"}, {kFile, "a file cannot be read"}}},
+      VerifyAudit);
   AddAuditFiles(verb, options.files);
   verb->add_option("--key", options.key_file, "The JWK that audit key wrote, or a JWK Set")
       ->required()
       ->type_name("FILE");
-  verb->add_option("--first-sequence", options.first_sequence,
-                   "Sequence that the FILEs must begin with; default 1; 0: any, when older files are not at hand");
   verb->add_option(
-      "--last-sequence", options.last_sequence,
-      "Sequence that the FILEs must reach, from audit head. Without it, lines cut off at the end go unnoticed");
+      "--first-sequence", options.first_sequence,
+      "Number of the line that the FILEs must begin with; default: 1; 0: any, when older files are not at hand");
+  verb->add_option("--last-sequence", options.last_sequence,
+                   "Number of the line that the FILEs must reach, as audit head showed it. Without it, lines cut off "
+                   "at the end go unnoticed");
   AddJson(verb, options.json);
 }
 

@@ -33,12 +33,13 @@ void AddCertificateGet(Command& certificate) {
   const auto [verb, options] =
       certificate.AddVerb({.name = "get",
                            .summary = "Get the certificate of a client's key, for the identity server",
-                           .examples = "  assertionctl certificate get --client-id orders --out orders.pem"},
+                           .examples = "  assertionctl certificate get --client-id orders --out orders.pem",
+                           .statuses = {{kFile, "a file cannot be written"}}},
                           GetCertificate);
   AddClientId(verb, options.client_id);
   AddDefaultedKid(verb, options.kid);
-  verb->add_option("--format", options.format, "pem (leaf first, LF) or der (the leaf); default pem")
-      ->check(CLI::IsMember({"pem", "der"}))
+  verb->add_option("--format", options.format, "pem: the chain, leaf first; der: the leaf alone; default: pem")
+      ->check(OneOf({"pem", "der"}))
       ->type_name("FORMAT");
   AddOut(verb, options.out);
 }

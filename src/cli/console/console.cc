@@ -199,9 +199,11 @@ void AddConsole(Command& assertionctl) {
            "time;\n"
            "its browser then has the session, which ends after --idle without a request and after 8 hours. The page "
            "has\n"
-           "no script. Exit status: 0 the session ended, 4 nobody opened the address in time, or no server answers"},
+           "no script.",
+       .statuses = {{0, "the session ended"},
+                    {kUnreachable, "the server cannot be reached, or nobody opened the address in time"}}},
       RunConsole);
-  verb->add_option("--port", options.port, "Port on 127.0.0.1; 0: one that the system chooses")
+  verb->add_option("--port", options.port, "Port on 127.0.0.1; 0: the system chooses one")
       ->type_name("PORT")
       ->check(CLI::Range(0, kMostPort))
       ->capture_default_str();

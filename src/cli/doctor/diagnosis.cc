@@ -56,9 +56,11 @@ void DiagnoseAttributes(const TokenKey& key, bool imported, const std::string& n
   }
 }
 
-void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& name, std::vector<Finding>& findings) {
-  const auto add = [&](bool ok, const std::string& text) {
-    findings.push_back({.name = name, .ok = ok, .text = "certificate " + text, .kid = key.kid});
+// `may_expire`: the client signs with an expired certificate on purpose.
+void DiagnoseCertificate(const SigningKey& key, Time now, bool may_expire, const std::string& name,
+                         std::vector<Finding>& findings) {
+  const auto add = [&](bool ok, const std::string& text, bool warns = false) {
+    findings.push_back({.name = name, .ok = ok, .text = "certificate " + text, .kid = key.kid, .warns = warns});
   };
   if (key.chain.empty()) {
     add(false, "missing: the key has none on the token");
@@ -68,7 +70,10 @@ void DiagnoseCertificate(const SigningKey& key, Time now, const std::string& nam
   if (now < leaf.not_before) {
     add(false, "not valid before " + Rfc3339(leaf.not_before) + ": is the clock right?");
   } else if (now > leaf.not_after) {
-    add(false, "expired " + Relative(leaf.not_after, now) + ", on " + Rfc3339(leaf.not_after));
+    add(may_expire,
+        "expired " + Relative(leaf.not_after, now) + ", on " + Rfc3339(leaf.not_after) +
+            (may_expire ? ": the client signs with it all the same (sign_with_expired_certificate)" : ""),
+        may_expire);
   } else {
     add(true, "valid until " + Rfc3339(leaf.not_after) + " (" + Relative(leaf.not_after, now) + ")");
   }
@@ -283,6 +288,21 @@ std::vector<KeyRecord> RecordsIn(const KeyRing& ring, const std::string& client_
   return keys == snapshot->end() ? std::vector<KeyRecord>() : ScheduleOf(keys->second);
 }
 
+// Puts findings without a heading under that of their client, of TLS, or `heading`.
+void Group(std::vector<Finding>& findings, const std::string& heading) {
+  for (auto& finding : findings) {
+    if (finding.group.empty()) {
+      finding.group = finding.name.starts_with("client ") ? finding.name : finding.name == "tls" ? "TLS" : heading;
+    }
+  }
+}
+
+std::string HeadingOf(const DiagnosedHsm* hsm, std::size_t rank, const Config& config) {
+  return hsm != nullptr            ? "HSM " + hsm->token->info().label
+         : config.hsms.size() == 1 ? "HSM"
+                                   : "HSM number " + std::to_string(rank + 1);
+}
+
 // `first` is the first HSM, which has the original of each copied key; null: `hsm` is the first.
 void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Client& client, Time now,
                     std::vector<Finding>& findings) {
@@ -334,7 +354,7 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
   }
   DiagnoseProvider(hsm, key ? key->get() : nullptr, name, findings);
   if (key) {
-    DiagnoseCertificate(**key, now, name, findings);
+    DiagnoseCertificate(**key, now, client.sign_with_expired_certificate, name, findings);
   }
 }
 
@@ -343,11 +363,14 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
 std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisRequest& request) {
   const auto& removal = request.removal;
   std::vector<Finding> findings = {DiagnoseClock(now)};
+  Group(findings, "machine");
   p11::Modules modules;
   std::vector<std::unique_ptr<DiagnosedHsm>> opened;
   for (std::size_t rank = 0; rank < config.hsms.size(); ++rank) {
     opened.push_back(DiagnoseHsm(config, rank, modules, findings));
     auto* hsm = opened.back().get();
+    const auto heading = HeadingOf(hsm, rank, config);
+    Group(findings, heading);
     if (hsm == nullptr) {
       continue;
     }
@@ -360,6 +383,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
     if (!first && !opened.front()) {
       findings.push_back(
           {.name = "keys", .ok = false, .text = "not checked: without the first HSM, copies cannot be recognised"});
+      Group(findings, heading);
       continue;
     }
     if (config.tls && config.RankOf(config.tls->hsm) == rank) {
@@ -377,6 +401,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
       }
       DiagnoseClient(*hsm, first ? nullptr : opened.front().get(), client, now, findings);
     }
+    Group(findings, heading);
   }
   std::erase_if(findings, [&](const auto& finding) {
     return !request.client_id.empty() && finding.name.starts_with("client ") &&

@@ -46,7 +46,7 @@ std::string UnknownClient(const Config& config, const DoctorOptions& options) {
 std::string DiagnosisText(const DoctorOptions& options, const std::vector<std::string>& warnings,
                           std::vector<Finding> findings) {
   for (const auto& warning : warnings) {
-    findings.push_back({.name = "configuration", .ok = true, .text = warning, .warns = true});
+    findings.push_back({.name = "configuration", .ok = true, .text = warning, .warns = true, .group = "configuration"});
   }
   const bool all = options.verbose || options.tries || options.remove_orphans;
   return SummaryText(findings) + (all ? "" : "; --verbose shows each check") + "\n" +
@@ -84,11 +84,13 @@ void AddDoctor(Command& assertionctl) {
   const auto [verb, options] = assertionctl.AddVerb(
       {.name = "doctor",
        .summary = "Check module, token, login, keys and certificates; needs no server",
-       .examples =
-           "  assertionctl doctor --config /etc/assertiond/assertiond.json\n"
-           "  assertionctl doctor --config /etc/assertiond/assertiond.json --client-id orders --verbose\n"
-           "  assertionctl doctor --config /etc/assertiond/assertiond.json --try --json\n"
-           "  assertionctl doctor --config /etc/assertiond/assertiond.json --remove-orphans --client-id orders"},
+       .examples = "  assertionctl doctor --config /etc/assertiond/assertiond.json\n"
+                   "  assertionctl doctor --config /etc/assertiond/assertiond.json --client-id orders --verbose\n"
+                   "  assertionctl doctor --config /etc/assertiond/assertiond.json --try --json\n"
+                   "  assertionctl doctor --config /etc/assertiond/assertiond.json --remove-orphans --client-id orders",
+       .statuses = {{0, "nothing is wrong"},
+                    {kRefused, "something is wrong"},
+                    {kFile, "the configuration is wrong, or cannot be read"}}},
       RunDoctor);
   verb->add_option("--config", options.config, "assertiond's configuration")->required()->type_name("FILE");
   verb->add_flag("--try", options.tries,

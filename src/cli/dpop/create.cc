@@ -64,7 +64,8 @@ void AddDpopCreate(Command& dpop) {
        .summary = "Create a DPoP proof and print it: the value of the header field DPoP",
        .examples = "  assertionctl dpop create --client-id orders-dpop --htm POST --htu https://is.example/token\n"
                    "  assertionctl dpop create --client-id orders-dpop --htm GET --htu https://api.example/orders "
-                   "--access-token-fd 0 < token"},
+                   "--access-token-fd 0 < token",
+       .statuses = {{kFile, "--access-token-fd cannot be read"}}},
       CreateDpopProof);
   AddClientId(verb, options.client_id);
   verb->add_option("--htm", options.htm, "The HTTP method of the request, in capitals")

@@ -26,7 +26,8 @@ int GetJwks(const GetJwksOptions& options, const std::string& server) {
 void AddJwksGet(Command& jwks) {
   const auto [verb, options] = jwks.AddVerb({.name = "get",
                                              .summary = "Get the public keys of a client",
-                                             .examples = "  assertionctl jwks get --client-id orders --out jwks.json"},
+                                             .examples = "  assertionctl jwks get --client-id orders --out jwks.json",
+                                             .statuses = {{kFile, "a file cannot be written"}}},
                                             GetJwks);
   AddClientId(verb, options.client_id);
   AddOut(verb, options.out);

@@ -61,12 +61,11 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
     ASSIGN_OR_RETURN(const auto version, PresentVersion(connection, hsm, request.client_id(), kid));
     change.set_expected_version(version);
   }
-  auto response = (connection.*method)(request);
+  auto response = Ask(connection, method, request);
   if constexpr (requires { request.mutable_private_key(); }) {
     WipeOctets(*request.mutable_private_key());
   }
-  return response ? std::move(response)
-                  : std::unexpected(WithNearest(connection, std::move(response.error()), TypedWordsOf(request)));
+  return response;
 }
 
 // Sends a change and hands its answer to `use`. A change that waits for a second operator is shown as such instead.

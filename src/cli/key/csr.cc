@@ -32,7 +32,7 @@ Result<v1::CreateCsrResponse> CreateKeyCsr(const KeyCsrOptions& options, const s
   for (const auto& name : options.subject_alt_names) {
     request.add_subject_alt_names(name);
   }
-  return connection.CreateCsr(request);
+  return Ask(connection, &Connection::CreateCsr, request);
 }
 
 int RunKeyCsr(const KeyCsrOptions& options, const std::string& server) {
@@ -48,7 +48,8 @@ void AddKeyCsr(Command& key) {
                    .summary = "Create a certificate signing request (PKCS#10) in PEM, signed by the key in the token",
                    .examples = "  assertionctl key csr --client-id orders --out orders.csr\n"
                                "  assertionctl key csr --client-id orders --subject 'CN=orders,O=Example Ltd,C=DE' \\\n"
-                               "    --san DNS:orders.example.com --san URI:spiffe://example.com/orders"},
+                               "    --san DNS:orders.example.com --san URI:spiffe://example.com/orders",
+                   .statuses = {{kFile, "a file cannot be written"}}},
                   RunKeyCsr);
   AddClientId(verb, options.client_id);
   AddDefaultedKid(verb, options.kid);

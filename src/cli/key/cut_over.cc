@@ -11,6 +11,7 @@
 #include "assertion/bytes.h"
 #include "cli/call.h"
 #include "cli/instant.h"
+#include "cli/key/keys_of_client.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/wso2/application.h"
@@ -94,9 +95,10 @@ class CutOver {
   }
 
   Status MakeKey() {
-    ASSIGN_OR_RETURN(const auto keys, ListKeys());
+    ASSIGN_OR_RETURN(auto keys, ListKeys());
+    RETURN_IF_ERROR(KeepClient(keys, options_.client_id));
     for (const auto& key : keys.keys()) {
-      if (key.client_id() == options_.client_id && key.state() == v1::KEY_STATE_SIGNING) {
+      if (key.state() == v1::KEY_STATE_SIGNING) {
         predecessor_ = key.kid();
       }
     }
@@ -107,9 +109,8 @@ class CutOver {
     request.set_client_id(options_.client_id);
     request.set_hsm(options_.hsm);
     FillNewKey(options_.new_key, request);
-    const auto version = keys.versions().find(options_.client_id);
-    request.mutable_change()->set_expected_version(version == keys.versions().end() ? 0 : version->second);
-    const auto rotated = connection_.RotateKey(request);
+    request.mutable_change()->set_expected_version(keys.versions().at(options_.client_id));
+    const auto rotated = Ask(connection_, &Connection::RotateKey, request);
     RETURN_IF_ERROR(CheckDone(rotated));
     key_ = rotated->key();
     return {};

@@ -22,7 +22,7 @@ Result<v1::CreateEvidenceResponse> CreateEvidence(const EvidenceOptions& options
   v1::CreateEvidenceRequest request;
   request.set_client_id(options.client_id);
   request.set_kid(kid);
-  return connection.CreateEvidence(request);
+  return Ask(connection, &Connection::CreateEvidence, request);
 }
 
 int RunEvidence(const EvidenceOptions& options, const std::string& server) {
@@ -37,7 +37,8 @@ Command AddKeyEvidence(Command& key) {
       key.AddVerb({.name = "evidence",
                    .summary = "Create a report on a key for an auditor: a JWS that the key itself signs",
                    .examples = "  assertionctl key evidence --client-id orders --out orders.evidence\n"
-                               "  assertionctl key evidence verify orders.evidence"},
+                               "  assertionctl key evidence verify orders.evidence",
+                   .statuses = {{kFile, "a file cannot be written"}}},
                   RunEvidence);
   AddClientId(verb, options.client_id);
   AddDefaultedKid(verb, options.kid);

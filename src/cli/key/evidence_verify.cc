@@ -55,7 +55,9 @@ void AddKeyEvidenceVerify(Command& evidence) {
        .summary = "Check a report: signature, kid, certificate, every attribute that custody requires; needs no server",
        .examples = "  assertionctl key evidence verify orders.evidence\n"
                    "  assertionctl key evidence verify orders.evidence --json",
-       .notes = "Exit status: 0 nothing is wrong, 1 something is, 3 the file cannot be read or is not evidence"},
+       .statuses = {{0, "nothing is wrong"},
+                    {kRefused, "something is wrong"},
+                    {kFile, "the file cannot be read or is not evidence"}}},
       RunVerifyEvidence);
   verb->add_option("file", options.file, "The report that key evidence wrote; -: standard input")
       ->required()

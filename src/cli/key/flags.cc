@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include "assertion/algorithm.h"
+#include "cli/call.h"
+#include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/kid.h"
 
@@ -24,7 +26,8 @@ void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, 
 }
 
 void AddAlgorithm(CLI::App* verb, NewKeyFlags& new_key) {
-  verb->add_option("--algorithm", new_key.algorithm, "Default: the client's in the configuration")
+  verb->add_option("--algorithm", new_key.algorithm,
+                   "JWS algorithm of the new key; default: the client's in the configuration")
       ->type_name("ALG:{" + AlgorithmNames() + "}");
 }
 
@@ -32,15 +35,14 @@ std::array<CLI::Option*, 2> AddCertificateWishes(CLI::App* verb, NewKeyFlags& ne
   return {
       verb->add_option("--common-name", new_key.common_name, "Common name of the certificate; default: the client id")
           ->type_name("CN"),
-      verb->add_option("--validity-days", new_key.validity_days,
-                       "Validity of the certificate in days, 1 to 3650; default 365")
+      verb->add_option("--validity-days", new_key.validity_days, "Validity of the certificate in days; default: 365")
           ->check(CLI::Range(1, 3650))};
 }
 
 void AddNewKey(CLI::App* verb, NewKeyFlags& new_key) {
   AddAlgorithm(verb, new_key);
-  verb->add_option("--bits", new_key.bits, "Size of an RSA key: 2048 (default), 3072 or 4096")
-      ->check(CLI::IsMember({2048, 3072, 4096}));
+  verb->add_option("--bits", new_key.bits, "Size of an RSA key in bits; default: 2048")
+      ->check(OneOf({"2048", "3072", "4096"}));
   AddCertificateWishes(verb, new_key);
 }
 
@@ -50,7 +52,7 @@ Result<std::string> KidOrSigning(Connection& connection, const std::string& clie
   }
   v1::GetKeyRequest request;
   request.set_client_id(client_id);
-  ASSIGN_OR_RETURN(const auto response, connection.GetKey(request));
+  ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::GetKey, request));
   return response.key().kid();
 }
 

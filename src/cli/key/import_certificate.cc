@@ -44,7 +44,8 @@ void AddKeyImportCertificate(Command& key) {
       {.name = "import-certificate",
        .summary = "Replace a key's certificate with one that a certification authority issued",
        .examples =
-           "  assertionctl key import-certificate --client-id orders --kid=h3Mk… --certificate orders-chain.pem"},
+           "  assertionctl key import-certificate --client-id orders --kid=h3Mk… --certificate orders-chain.pem",
+       .statuses = {{kFile, "a file cannot be read"}}},
       ImportCertificate);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);

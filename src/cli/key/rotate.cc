@@ -105,7 +105,7 @@ CLI::Option* AddPublish(CLI::App* rotate, PublishFlags& flags) {
   AddTokenEndpoint(group, flags.token);
   group
       ->add_option("--audience", flags.audience,
-                   "aud of the trial assertion; default: the client's first configured audience")
+                   "The claim aud of the trial assertion; default: the client's first configured audience")
       ->type_name("URL");
   group
       ->add_option("--kid", flags.kid,
@@ -116,7 +116,7 @@ CLI::Option* AddPublish(CLI::App* rotate, PublishFlags& flags) {
                       ->add_option("--publish", flags.server,
                                    "Cut over at an identity server that holds one certificate: upload the new one, "
                                    "prove it with one token request, switch; default: no identity server is changed")
-                      ->check(CLI::IsMember({"wso2"}))
+                      ->check(OneOf({"wso2"}))
                       ->type_name("SERVER");
   for (auto* option : group->get_options(kOwn)) {
     option->needs(publish);
@@ -140,7 +140,10 @@ void AddKeyRotate(Command& key) {
                    "  assertionctl key rotate --client-id orders --publish wso2 --base-url https://localhost:9443 \\\n"
                    "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
                    "    --token-endpoint https://localhost:9443/oauth2/token",
-       .notes = kInstantHelp},
+       .notes = kInstantHelp,
+       .statuses = {{kFile, "a file of --publish cannot be read"},
+                    {kUnreachable, "assertiond or the identity server cannot be reached"},
+                    {kRefusedByIdentityServer, "the identity server of --publish refused"}}},
       RotateKey);
   AddClientId(verb, options.client_id);
   AddHsm(verb, options.hsm, kNewKeyHsm);

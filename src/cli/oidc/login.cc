@@ -165,7 +165,7 @@ class Login {
     v1::CreateAssertionRequest request;
     request.set_client_id(options_.client_id);
     request.set_audience(options_.audience);
-    const auto assertion = connection->CreateAssertion(request);
+    const auto assertion = cli::Ask(*connection, &Connection::CreateAssertion, request);
     if (!assertion) {
       return Fails(kRefused, assertion.error().message, "assertionctl key list");
     }
@@ -382,20 +382,24 @@ void AddOidcLogin(Command& oidc) {
            "The provider's address is printed, and opened where there is a desktop. The browser comes back to a\n"
            "loopback port (RFC 8252), which must be registered for the client. Its last page shows the exchange,\n"
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
-           "The tokens are dropped. Exit status: 1 a check failed (state, iss, ID token, userinfo), 4 nobody came\n"
-           "back in time, 5 the provider refused (access_denied, code, redirect URI)."},
+           "The tokens are dropped.",
+       .statuses = {{kRefused, "assertiond refused, or a check failed: state, iss, ID token, userinfo"},
+                    {kFile, "--ca-file cannot be read"},
+                    {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},
+                    {kRefusedByIdentityServer, "the provider refused"}}},
       LogIn);
   AddClientId(verb, options.client_id);
   verb->add_option("--issuer", options.issuer, "The provider's issuer, octet for octet")->required()->type_name("URL");
-  verb->add_option("--audience", options.audience, "aud of the assertions; default: the client's first")
+  verb->add_option("--audience", options.audience,
+                   "The claim aud of the assertions; default: the client's first configured audience")
       ->type_name("URL");
-  verb->add_option("--scope", options.scope, "Scopes, separated by blanks; with openid")
+  verb->add_option("--scope", options.scope, "Scopes, separated by blanks; openid must be one")
       ->type_name("SCOPE")
       ->capture_default_str();
   verb->add_option("--redirect-uri", options.redirect_uri, "Where the browser comes back to; port 0: any free one")
       ->type_name("URL")
       ->capture_default_str();
-  verb->add_option("--timeout", options.timeout, "Seconds to wait for the person")
+  verb->add_option("--timeout", options.timeout, "Seconds to wait until the browser comes back")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str();

@@ -43,7 +43,8 @@ void AddProfileShow(Command& profile) {
                        .summary = "Show what a profile's party asks for, what assertions hold, which fields of a "
                                   "client may differ, and the source",
                        .examples = "  assertionctl profile show entra-id\n"
-                                   "  assertionctl profile show snowflake --json"},
+                                   "  assertionctl profile show snowflake --json",
+                       .statuses = {{kUsage, "wrong command line, or no such profile"}}},
                       ShowProfile);
   verb->add_option("NAME", options.name, "The profile's name")->required();
   AddJson(verb, options.json);

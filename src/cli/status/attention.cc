@@ -84,14 +84,23 @@ class ClientAttention {
     } else if (std::ranges::none_of(keys_, [&](const auto* one) { return one->kid() == key.kid() && CanSign(*one); })) {
       Add(true, key, "cannot sign: it is not on the HSM, or is not what the ledger says", "assertionctl doctor");
     }
-    if (const auto expiry = ExpiryCell(key, now_); expiry.shade != Shade::kPlain) {
-      Add(expiry.shade == Shade::kBad, key, "certificate until " + expiry.text, Command("rotate"));
-    }
+    FindExpiry(key);
     const auto until = ToTime(key.sign_until());
     if (!HasSuccessor(key, keys_) && until != kNever) {
       Add(false, key, "signs until " + At(key.sign_until(), now_) + ", and no key follows", Command("rotate"));
     } else if (until < now_ + kHandOverWarning) {
       Add(false, key, "signs until " + At(key.sign_until(), now_) + ", then its successor", "");
+    }
+  }
+
+  // A server that does not sign with an expired certificate says that the key waits for another.
+  void FindExpiry(const v1::Key& key) {
+    const auto expiry = ExpiryCell(key, now_);
+    if (expiry.shade == Shade::kBad && key.waits_for().empty()) {
+      Add(false, key, "certificate until " + expiry.text + ", and signs all the same: sign_with_expired_certificate",
+          "");
+    } else if (expiry.shade != Shade::kPlain) {
+      Add(expiry.shade == Shade::kBad, key, "certificate until " + expiry.text, Command("rotate"));
     }
   }
 
@@ -131,6 +140,15 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
   }
   std::ranges::stable_partition(found, &Attention::wrong);
   return found;
+}
+
+Attention AttentionTo(const RolledBackLedger& ledger) {
+  return {.wrong = true,
+          .client_id = ledger.client_id,
+          .kid = {},
+          .text = "its ledger on HSM " + ledger.hsm + " was rolled back or lost: version " +
+                  std::to_string(ledger.found) + ", and " + std::to_string(ledger.seen) + " was seen before",
+          .next = "restore the later one, or see assertionctl key accept-ledger --help"};
 }
 
 std::size_t SigningClients(const v1::ListKeysResponse& response) {

@@ -5,6 +5,7 @@
 
 #include "assertion/clock.h"
 #include "assertion/v1/key_admin.pb.h"
+#include "cli/status/monitored.h"
 
 namespace assertion::cli {
 
@@ -19,6 +20,9 @@ struct Attention {
 
 // What needs attention among the clients and keys of `response`, what is wrong first, else in the answer's order.
 std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time now);
+
+// A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.
+Attention AttentionTo(const RolledBackLedger& ledger);
 
 // How many of the clients have a key that signs now and waits for nothing.
 std::size_t SigningClients(const v1::ListKeysResponse& response);

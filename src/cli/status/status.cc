@@ -112,6 +112,9 @@ int ShowStatus(const StatusOptions& options, const std::string& server) {
   if (monitor) {
     if (auto monitored = AskMonitor(monitor->origin, options.ca_file)) {
       status->monitored = *std::move(monitored);
+      for (const auto& ledger : status->monitored->rolled_back) {
+        status->attention.insert(status->attention.begin(), AttentionTo(ledger));
+      }
     } else {
       unmonitored = monitored.error().message;
     }
@@ -134,10 +137,9 @@ void AddStatus(Command& assertionctl) {
        .examples = "  assertionctl status\n"
                    "  assertionctl status --monitor http://127.0.0.1:9464\n"
                    "  assertionctl status --json",
-       .notes =
-           "A caller without a role sees whether the server is ready, and no more. Exit status: 0 ready, and every\n"
-           "client has a key that signs; 1 not ready, a line begins with \"wrong\", or --monitor does not answer;\n"
-           "4 no server answers"},
+       .notes = "A caller without a role sees whether the server is ready, and no more.",
+       .statuses = {{0, "ready, and nothing is wrong"},
+                    {kRefused, "not ready, a line begins with \"wrong\", or --monitor does not answer"}}},
       ShowStatus);
   verb->add_option("--monitor", options.monitor,
                    "The server's admin_listen, or http_listen: for the reasons, HSMs and queues; default: "

@@ -5,6 +5,7 @@
 #include "assertion/client.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/output.h"
 #include "cli/text.h"
 #include "cli/tls/own_key.h"
 #include "cli/verbs.h"
@@ -52,7 +53,8 @@ void AddTlsCsr(Command& tls) {
       {.name = "csr",
        .summary = "Create a certificate signing request (PKCS#10) for the key",
        .examples = "  assertionctl tls csr --config /etc/assertiond/assertiond.json --subject CN=signer.example "
-                   "--san DNS:signer.example --out signer.csr"},
+                   "--san DNS:signer.example --out signer.csr",
+       .statuses = {{kRefused, "the token refused"}, {kFile, "the configuration or a file cannot be used"}}},
       RunTlsCsr);
   AddTlsConfig(verb, options.config);
   verb->add_option("--subject", options.subject,

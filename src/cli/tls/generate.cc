@@ -6,6 +6,7 @@
 
 #include "assertion/client.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/tls/own_key.h"
 #include "cli/verbs.h"
 #include "keys/own_key.h"
@@ -57,12 +58,13 @@ void AddTlsGenerate(Command& tls) {
   const auto [verb, options] = tls.AddVerb(
       {.name = "generate",
        .summary = "Generate a key pair on the token, and a self-signed certificate",
-       .examples = "  assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:signer.example"},
+       .examples = "  assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:signer.example",
+       .statuses = {{kRefused, "the token refused"}, {kFile, "the configuration or a file cannot be used"}}},
       RunGenerateTlsKey);
   AddTlsConfig(verb, options.config);
   verb->add_option("--common-name", options.common_name, "Common name of the certificate; default: assertiond")
       ->type_name("NAME");
-  verb->add_option("--validity-days", options.validity_days, "Validity of the certificate, 1 to 3650; default 365")
+  verb->add_option("--validity-days", options.validity_days, "Validity of the certificate in days; default: 365")
       ->check(CLI::Range(1, 3650))
       ->type_name("DAYS");
   AddTlsSubjectAltNames(verb, options.subject_alt_names);

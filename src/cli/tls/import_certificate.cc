@@ -5,6 +5,7 @@
 
 #include "assertion/clock.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/text.h"
 #include "cli/tls/own_key.h"
 #include "cli/verbs.h"
@@ -43,12 +44,13 @@ int RunImportTlsCertificate(const ImportTlsCertificateOptions& options) {
 }  // namespace
 
 void AddTlsImportCertificate(Command& tls) {
-  const auto [verb, options] =
-      tls.AddVerb({.name = "import-certificate",
-                   .summary = "Install the certificate that an authority issued for the key",
-                   .examples = "  assertionctl tls import-certificate --config /etc/assertiond/assertiond.json "
-                               "--certificate chain.pem"},
-                  RunImportTlsCertificate);
+  const auto [verb, options] = tls.AddVerb(
+      {.name = "import-certificate",
+       .summary = "Install the certificate that an authority issued for the key",
+       .examples = "  assertionctl tls import-certificate --config /etc/assertiond/assertiond.json "
+                   "--certificate chain.pem",
+       .statuses = {{kRefused, "the token refused"}, {kFile, "the configuration or a file cannot be used"}}},
+      RunImportTlsCertificate);
   AddTlsConfig(verb, options.config);
   verb->add_option("--certificate", options.certificate_file, "The chain in PEM, the leaf first")
       ->required()

@@ -53,7 +53,8 @@ void AddTlsConfig(CLI::App* verb, std::string& path) {
 }
 
 void AddTlsSubjectAltNames(CLI::App* verb, std::vector<std::string>& names) {
-  verb->add_option("--san", names, "A subject alternative name, DNS:… or IP:…; may be repeated")->type_name("NAME");
+  verb->add_option("--san", names, "A subject alternative name, DNS:… or IP:…; may be repeated; default: none")
+      ->type_name("NAME");
 }
 
 }  // namespace assertion::cli

@@ -268,9 +268,11 @@ int RequestToken(const RequestTokenOptions& options, const std::string& server) 
 
 // Flags that become parameters of the request.
 void AddFormFlags(CLI::App* verb, RequestTokenOptions& options) {
-  verb->add_option("--code", options.token.code, "authorization_code: the code")->type_name("CODE");
+  verb->add_option("--code", options.token.code, "With --grant authorization_code: the code that the redirect brought")
+      ->type_name("CODE");
   verb->add_option("--redirect-uri", options.token.redirect_uri,
-                   "authorization_code: as in the authorization request; --par: where the code is sent")
+                   "With --grant authorization_code: the redirect URI of the authorization request. With --par: where "
+                   "the code is sent")
       ->type_name("URL");
   verb->add_option("--code-verifier", options.token.code_verifier,
                    "PKCE (RFC 7636); --par sends its S256 challenge; default: none")
@@ -278,7 +280,7 @@ void AddFormFlags(CLI::App* verb, RequestTokenOptions& options) {
   verb->add_flag("--par", options.par,
                  "Push an authorization request (RFC 9126) instead, and print request_uri, expires_in in seconds and, "
                  "with --issuer, authorization_url");
-  verb->add_option("--par-endpoint", options.par_endpoint, "--par: its endpoint, in place of --issuer")
+  verb->add_option("--par-endpoint", options.par_endpoint, "With --par: the endpoint, in place of --issuer")
       ->type_name("URL");
   verb->add_option("--resource", options.resources, "The API that the token is for (RFC 8707); may be repeated")
       ->type_name("URI")
@@ -311,8 +313,11 @@ void AddTokenRequest(Command& token) {
            "--code-verifier \"$(cat verifier)\"",
        .notes =
            "--issuer compares the server's metadata with the client before anything is sent: grant and authentication\n"
-           "method, the client's algorithm, and aud with the issuer and the endpoint. A difference is exit status 1.\n"
-           "The command line can be read by other users of this machine: give no secret as --param."},
+           "method, the client's algorithm, and aud with the issuer and the endpoint.\n"
+           "The command line can be read by other users of this machine: give no secret as --param.",
+       .statuses = {{kRefused, "assertiond refused, or the metadata of --issuer differ from the client"},
+                    {kUnreachable, "assertiond or the identity server cannot be reached"},
+                    {kRefusedByIdentityServer, "the identity server refused, or its metadata lack the endpoint"}}},
       RequestToken);
   AddAssertionFlags(verb, options.assertion);
   AddTokenEndpoint(verb, options.token);
@@ -324,13 +329,13 @@ void AddTokenRequest(Command& token) {
                    "In place of an endpoint: the server's issuer, octet for octet; its metadata (RFC 8414, at most 1 "
                    "MiB) names the endpoint")
       ->type_name("URL");
-  verb->add_option("--grant", options.token.grant_type,
-                   "client_credentials, authorization_code or jwt-bearer; default: jwt-bearer for a client with that "
-                   "grant, else client_credentials")
-      ->check(CLI::IsMember({kClientCredentials, kAuthorizationCode, kJwtBearer}))
+  verb->add_option(
+          "--grant", options.token.grant_type,
+          "The grant of the request; default: jwt-bearer for a client with that grant, else client_credentials")
+      ->check(OneOf({kClientCredentials, kAuthorizationCode, kJwtBearer}))
       ->type_name("GRANT");
   verb->add_option("--subject", options.assertion.subject,
-                   "jwt-bearer: one of the client's configured subjects; default: the client's own")
+                   "With --grant jwt-bearer: one of the client's configured subjects; default: the client's own")
       ->type_name("SUBJECT");
   AddFormFlags(verb, options);
   AddCaFile(verb, options.token.ca_file);

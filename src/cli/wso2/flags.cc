@@ -10,11 +10,12 @@
 namespace assertion::cli {
 
 void AddWso2Flags(CLI::App* verb, Wso2Flags& flags) {
-  verb->add_option("--application", flags.application, "Id of the application (not its client id)")
+  verb->add_option("--application", flags.application, "Id of the application at WSO2, which is not its client id")
       ->required()
       ->type_name("APP-ID");
   verb->add_option("--base-url", flags.base_url,
-                   "https://host:port, or with a path that ends with /api/server/v1 (http:// for loopback hosts only)")
+                   "WSO2's address: https://host:port, or with a path that ends with /api/server/v1 (http:// for "
+                   "loopback hosts only)")
       ->required()
       ->type_name("URL");
   verb->add_option("--token-file", flags.token_file,

@@ -108,7 +108,10 @@ void AddWso2Publish(Command& wso2) {
            "    --base-url https://localhost:9443 --token-file token --configure\n"
            "  assertionctl wso2 publish --client-id orders --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 \\\n"
            "    --base-url https://is.example.com/t/acme --token-file token --jwks-url "
-           "https://keys.example.com/orders.json"},
+           "https://keys.example.com/orders.json",
+       .statuses = {{kFile, "--token-file or --ca-file cannot be read"},
+                    {kUnreachable, "assertiond or WSO2 cannot be reached"},
+                    {kRefusedByIdentityServer, "WSO2 refused"}}},
       PublishToWso2);
   AddClientId(verb, options.client_id);
   AddWso2Flags(verb, options.wso2);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "assertion/key_record.h"
 #include "cli/instant.h"
 #include "cli/status/monitored.h"
@@ -74,12 +76,10 @@ TEST_F(AttentionTest, AKeyThatTheHsmLacksCannotSignUnlessAnotherHsmHasIt) {
   EXPECT_EQ(SigningClients(response_), 1);
 }
 
-TEST_F(AttentionTest, ACertificateThatEndsSoonOrHasEndedIsNamed) {
+TEST_F(AttentionTest, ACertificateThatEndsSoonIsNamed) {
   auto& key = AddSigning();
   *key.mutable_not_after() = ToTimestamp(kMidday + days(2));
   EXPECT_EQ(Found(), "soon 1: certificate until 2027-01-17 (2 days left) EXPIRES SOON\n");
-  *key.mutable_not_after() = ToTimestamp(kMidday - days(3));
-  EXPECT_EQ(Found(), "wrong 1: certificate until 2027-01-12 EXPIRED 3 days ago\n");
 }
 
 TEST_F(AttentionTest, AnEndOfSigningIsNamedUnlessASuccessorIsFarAhead) {
@@ -105,6 +105,44 @@ TEST(Monitored, ReadinessLinesAreTheReasonsAlone) {
   EXPECT_TRUE(ReadinessLines("ready\n").empty());
   EXPECT_EQ(ReadinessLines("hsm demo: away\naudit: full\n"),
             (std::vector<std::string>{"hsm demo: away", "audit: full"}));
+}
+
+TEST_F(AttentionTest, AnExpiredCertificateIsWrongWhereTheServerDoesNotSignWithIt) {
+  auto& key = AddSigning();
+  *key.mutable_not_after() = ToTimestamp(kMidday - days(3));
+  EXPECT_EQ(Found(),
+            "soon 1: certificate until 2027-01-12 EXPIRED 3 days ago, and signs all the same: "
+            "sign_with_expired_certificate\n");
+  EXPECT_EQ(SigningClients(response_), 1);
+  key.set_waits_for("a certificate that has not expired");
+  EXPECT_EQ(Found(),
+            "wrong 1: cannot sign: waits for a certificate that has not expired\n"
+            "wrong 1: certificate until 2027-01-12 EXPIRED 3 days ago\n");
+  EXPECT_EQ(SigningClients(response_), 0);
+}
+
+TEST_F(AttentionTest, CommandsQuoteTheirWordsForAShell) {
+  Add("-a;b'$(c)", v1::KEY_STATE_PUBLISHED, kNever, kNever).set_client_id("a b");
+  Add("2", v1::KEY_STATE_SIGNING, kMidday - hours(1), kNever);
+  const auto found = AttentionTo(response_, kMidday);
+  const auto coming = std::ranges::find(found, "-a;b'$(c)", &Attention::kid);
+  ASSERT_NE(coming, found.end());
+  EXPECT_EQ(coming->next, "assertionctl key schedule --client-id 'a b' '--kid=-a;b'\\''$(c)' --sign-from TIME");
+}
+
+TEST(RolledBackLedgersTest, AreReadFromTheMetricsAndWrong) {
+  const auto ledgers = RolledBackLedgers(
+      ParseMetrics("assertiond_ledger_rolled_back{client_id=\"orders\",hsm=\"live\",which=\"found\"} 3\n"
+                   "assertiond_ledger_rolled_back{client_id=\"billing\",hsm=\"live\",which=\"seen\"} 2\n"
+                   "assertiond_ledger_rolled_back{client_id=\"orders\",hsm=\"live\",which=\"seen\"} 5\n"
+                   "assertiond_ledger_version{client_id=\"orders\",hsm=\"live\"} 3\n"));
+  ASSERT_EQ(ledgers.size(), 2U);
+  const auto attention = AttentionTo(ledgers.front());
+  EXPECT_TRUE(attention.wrong);
+  EXPECT_EQ(attention.client_id, "orders");
+  EXPECT_EQ(attention.text, "its ledger on HSM live was rolled back or lost: version 3, and 5 was seen before");
+  EXPECT_EQ(AttentionTo(ledgers.back()).text,
+            "its ledger on HSM live was rolled back or lost: version 0, and 2 was seen before");
 }
 
 }  // namespace

@@ -1,0 +1,60 @@
+#include "keys/key_administration.h"
+
+#include <gtest/gtest.h>
+
+#include "replica.h"
+#include "softhsm.h"
+
+namespace assertion {
+namespace {
+
+class KeyAdministrationTest : public testing::Test {
+ protected:
+  KeyAdministrationTest()
+      : certifier_(*x509::Certifier::New(SOFTHSM2_MODULE)),
+        replica_(hsm_.token(), *certifier_, {Named("orders"), SigningWithAnExpiredCertificate("billing")}, now_),
+        administration_(
+            [this] {
+              return std::vector<AdministeredHsm>{
+                  {.name = "test", .token = hsm_.token(), .keys = replica_.ring(), .custodian = replica_.custodian()}};
+            },
+            [](std::string_view /*client_id*/) { return NewKeyRules{.algorithm = kAlgorithms.data(), .limits = {}}; }) {
+  }
+
+  static Client SigningWithAnExpiredCertificate(const std::string& client_id) {
+    auto client = Named(client_id);
+    client.sign_with_expired_certificate = true;
+    return client;
+  }
+
+  LoggedInSoftHsm hsm_;
+  std::unique_ptr<x509::Certifier> certifier_;
+  Time now_{std::chrono::seconds(1'800'000'000)};
+  Replica replica_;
+  KeyAdministration administration_;
+};
+
+TEST_F(KeyAdministrationTest, AKeyWithAnExpiredCertificateWaitsForAnotherUnlessItsClientSignsWithIt) {
+  replica_.Generate("orders");
+  replica_.Generate("billing");
+  const auto waits_for = [&](const char* client_id) {
+    const auto list = administration_.List("");
+    EXPECT_TRUE(list);
+    const auto found = std::ranges::find(list->keys, client_id, &KeyStatus::client_id);
+    return found == list->keys.end() ? "no key" : found->waits_for;
+  };
+  now_ += std::chrono::days(30);  // the certificate's last second
+  EXPECT_EQ(waits_for("orders"), "");
+  now_ += std::chrono::seconds(1);
+  EXPECT_EQ(waits_for("orders"), "a certificate that has not expired");
+  EXPECT_EQ(waits_for("billing"), "");
+  EXPECT_EQ(administration_.Get("orders", replica_.ring().Snapshot()->at("orders").keys.front().record.kid)->waits_for,
+            "a certificate that has not expired");
+}
+
+TEST_F(KeyAdministrationTest, AnUnknownHsmIsNamedWithThoseThatThereAre) {
+  EXPECT_EQ(administration_.List("a\"b\x01").error().message, "hsm: no HSM named \"a\\x22b\\x01\" (available: test)");
+}
+
+}  // namespace
+}  // namespace assertion
