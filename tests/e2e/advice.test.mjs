@@ -1,7 +1,7 @@
 // What a refusal says was wrong, and what to do next.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -118,6 +118,19 @@ describe('advice', () => {
     await isTold(4, request(`https://127.0.0.1:${port}/token`), /TLS with \S+ failed: .*plain HTTP/);
     await new Promise((resolve) => { plain.close(resolve); });
     await isTold(4, request(`https://127.0.0.1:${port}/token`), /connection refused, or no way to it$/m);
+  });
+
+  it('--check-config says that the file is correct, and who cannot call', async () => {
+    const check = async (changed) => {
+      const at = file('checked.json', JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')), ...changed }));
+      return [at, await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--check-config', at], { env: deployment.environment })];
+    };
+    const [at, correct] = await check({});
+    assert.deepEqual(correct, { status: 0, stdout: `${at}: correct, with 3 clients\n`, stderr: '' });
+    const [, lonely] = await check({ operators: [], clients: [{ client_id: 'orders', audiences: [AUDIENCE], callers: [] }] });
+    assert.deepEqual([lonely.status, lonely.stdout], [0, `${at}: correct, with 1 client\n`]);
+    assert.equal(lonely.stderr, `${at}: warning: operators: there is none: nobody can generate or rotate keys\n` +
+      `${at}: warning: client 'orders': callers: there is none: nobody gets an assertion\n`);
   });
 
   it('oidc login --timeout takes a unit', () => isTold(2, ['oidc', 'login', '--client-id', 'orders', '--issuer', 'https://idp.example',
