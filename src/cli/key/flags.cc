@@ -39,8 +39,7 @@ std::array<CLI::Option*, 2> AddCertificateWishes(CLI::App* verb, NewKeyFlags& ne
 
 void AddNewKey(CLI::App* verb, NewKeyFlags& new_key) {
   AddAlgorithm(verb, new_key);
-  verb->add_option("--bits", new_key.bits,
-                   "Size of an RSA key: 2048 (default), 3072 or 4096; leave it out for EC and Ed25519")
+  verb->add_option("--bits", new_key.bits, "Size of an RSA key: 2048 (default), 3072 or 4096")
       ->check(CLI::IsMember({2048, 3072, 4096}));
   AddCertificateWishes(verb, new_key);
 }
