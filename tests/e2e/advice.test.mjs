@@ -133,6 +133,15 @@ describe('advice', () => {
       `${at}: warning: client 'orders': callers: there is none: nobody gets an assertion\n`);
   });
 
+  it('a start without its state folder', async () => {
+    const at = file('stateless.json', JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')),
+      listen: `unix:${deployment.folder}/other.sock`, state_directory: path.join(deployment.folder, 'none'),
+      audit: { path: path.join(deployment.folder, 'other.log') }, lock_directory: path.join(deployment.folder, 'lock') }));
+    const { status, stderr } = await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--config', at], { env: deployment.environment });
+    assert.equal(status, 3, stderr);
+    assert.match(stderr, /none\/pin-refused-\S+: No such file or directory: make the folder, with mode 0700, for the user that runs assertiond/);
+  });
+
   it('oidc login --timeout takes a unit', () => isTold(2, ['oidc', 'login', '--client-id', 'orders', '--issuer', 'https://idp.example',
     '--timeout', '25h'], /--timeout: must be digits and s, m or h, at least 1s and at most 24h, for example 300s/));
 
