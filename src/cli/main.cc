@@ -131,7 +131,7 @@ int Run(int argc, char** argv) {
           [](const std::string& address) {
             return address.starts_with("unix:")
                        ? std::string()
-                       : "must be unix:/PATH, not \"" + Printable(address) + "\"" +
+                       : "(or $ASSERTIOND_SERVER) must be unix:/PATH, not \"" + Printable(address) + "\"" +
                              (address.starts_with('/') ? "; did you mean \"unix:" + Printable(address) + "\"?" : "");
           },
           ""))
