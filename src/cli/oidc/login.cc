@@ -412,7 +412,7 @@ void AddOidcLogin(Command& oidc) {
       ->capture_default_str();
   verb->add_option_function<std::string>(
           "--timeout", [&wanted = options.timeout](const std::string& text) { wanted = TakeTimeout(text); },
-          "How long to wait for the person, with s, m or h, at most 24h; without a unit: seconds")
+          "How long to wait until the browser comes back, with s, m or h, at most 24h; without a unit: seconds")
       ->type_name("300s")
       ->default_str("300s");
   verb->add_flag("--no-browser", options.no_browser, "Only print the address");
