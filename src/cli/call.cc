@@ -1,5 +1,7 @@
 #include "cli/call.h"
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "cli/command_line.h"
@@ -8,11 +10,28 @@
 namespace assertion::cli {
 namespace {
 
+// Fields of a request, and the setting that limits each.
+struct FieldLimit {
+  std::string_view field;
+  std::string_view setting;
+};
+constexpr std::array kFieldLimits = {
+    FieldLimit{.field = "audience", .setting = "clients[].audiences"},
+    FieldLimit{.field = "lifetime", .setting = "clients[].max_lifetime"},
+    FieldLimit{.field = "subject", .setting = "clients[].subjects"},
+    FieldLimit{.field = "scope", .setting = "clients[].scopes"},
+    FieldLimit{.field = "extra_claims", .setting = "clients[].extra_claims"},
+    FieldLimit{.field = "extra_claims_json", .setting = "clients[].extra_claims"},
+};
+
 // The hint for a refusal that names a field of the request at its beginning; empty: no field has one of its own.
 std::string HintOfField(std::string_view message) {
   const auto field = message.substr(0, message.find(':'));
   if (field == "kid" || field == "--kid") {
     return "assertionctl key list shows the kids of each client";
+  }
+  if (field == "id" || field == "digest") {
+    return "assertionctl key pending shows the changes that wait, each with its id and digest";
   }
   if (field == "client_id") {
     return "assertionctl key list shows the clients of assertiond's configuration";
@@ -20,20 +39,23 @@ std::string HintOfField(std::string_view message) {
   if (field == "hsm") {
     return "assertionctl status shows the HSMs";
   }
-  if (field == "audience" || field == "lifetime" || field == "subject" || field == "scope" || field == "extra_claims") {
-    return "the client's " + std::string(field == "audience" ? "audiences" : field) +
-           " in assertiond's configuration say what may be asked for";
+  const auto* const limit = std::ranges::find(kFieldLimits, field, &FieldLimit::field);
+  if (limit != kFieldLimits.end()) {
+    return std::string(limit->setting) + " in assertiond's configuration says what may be asked for";
   }
-  if (field == "algorithm" || field == "key_bits") {
-    return "name it with --" + std::string(field == "algorithm" ? "algorithm" : "bits");
+  if (field == "key_bits") {
+    return message.contains("left out") ? "leave out --bits" : "name one of them with --bits, or leave it out";
   }
-  return "";
+  return field == "algorithm" ? "name it with --algorithm" : "";
 }
 
 std::string HintOfPrecondition(std::string_view message) {
   if (message.contains("key_limits")) {
     return "assertionctl key list shows the client's keys; key_limits in assertiond's configuration sets how many it "
            "may have";
+  }
+  if (message.contains("does not start again")) {
+    return "assertionctl key rotate makes the client's next key";
   }
   if (message.contains("accept_unshown")) {
     return "assertionctl doctor --config FILE --try shows what the token's custody lacks";
@@ -49,6 +71,13 @@ std::string HintOfPrecondition(std::string_view message) {
 std::string AdviceOn(const Error& error) {
   switch (error.code) {
     case Code::kAddressUnusable:
+      if (error.message.contains("you may not open it")) {
+        return "run this as root or as a member of that group: id -Gn shows your groups. listen_group in assertiond's "
+               "configuration names the group";
+      }
+      if (error.message.contains("not a socket") || error.message.contains("must begin with unix:")) {
+        return "name assertiond's socket with --server unix:/path, as listen in its configuration does";
+      }
       return "start it with assertiond --config FILE, or name its socket with --server unix:/path";
     case Code::kAborted:
       return "nothing was changed; assertionctl key list shows the present keys: if the change is still wanted, run it "
@@ -93,7 +122,11 @@ int ReportCall(const Error& error) {
 
 int ReportChange(const Error& error, const std::string& client_id, bool takes_force) {
   if (takes_force && error.code == Code::kFailedPrecondition && error.message.contains("force ")) {
-    return Report(kRefused, error.message, "if that is meant: " + CommandLineWith("--force " + client_id, "--force"));
+    const bool by_waiting = error.message.contains("wait until then");
+    return Report(kRefused, error.message,
+                  std::string(by_waiting ? "wait until that time, then repeat the command; if it cannot wait: "
+                                         : "if that is meant: ") +
+                      CommandLineWith("--force " + client_id, "--force"));
   }
   return ReportCall(error);
 }

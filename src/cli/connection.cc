@@ -72,10 +72,12 @@ std::string ReasonOf(int error, const std::string& path) {
   if (error == ENOENT) {
     return "there is no such file";
   }
-  if (error == ECONNREFUSED) {
-    return "no process listens there: a server that ended left the socket";
-  }
   struct stat info{};
+  if (error == ECONNREFUSED) {
+    return stat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)
+               ? std::string("it is ") + (S_ISDIR(info.st_mode) ? "a folder" : "a file") + ", not a socket"
+               : "no process listens there: a server that ended left the socket";
+  }
   if (error == EACCES && stat(path.c_str(), &info) == 0) {
     if (info.st_gid == 0) {  // nobody should join root's
       return "you may not open it: assertiond's listen_group must be set to one of your groups";

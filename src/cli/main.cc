@@ -134,6 +134,14 @@ int Run(int argc, char** argv) {
   Invocation invocation;
   app.add_option("--server", invocation.server,
                  "assertiond's address; default: $ASSERTIOND_SERVER, else " + invocation.server)
+      ->check(CLI::Validator(
+          [](const std::string& address) {
+            return address.starts_with("unix:")
+                       ? std::string()
+                       : "(or $ASSERTIOND_SERVER) must be unix:/PATH, not \"" + Printable(address) + "\"" +
+                             (address.starts_with('/') ? "; did you mean \"unix:" + Printable(address) + "\"?" : "");
+          },
+          ""))
       ->envname("ASSERTIOND_SERVER")
       ->type_name("unix:/PATH");
   // Below --server, because CLI11 reads the options in the order of their definition.

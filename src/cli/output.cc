@@ -15,7 +15,7 @@ int Report(int status, const std::string& what, const std::string& next) {
   return status;
 }
 
-int ReportFile(const Error& error) { return Report(kFile, error.ToString(), "name a file that can be used"); }
+int ReportFile(const Error& error) { return Report(kFile, error.ToString(), "name another file, or change what the message says of this one"); }
 
 int Write(const std::string& path, std::string_view text) {
   return WriteOctets(path, path.empty() ? PrintableLines(text) : std::string(text));

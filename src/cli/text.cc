@@ -1,9 +1,11 @@
 #include "cli/text.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 
@@ -105,10 +107,20 @@ std::string PrintableLines(std::string_view text) {
   return printable;
 }
 
+namespace {
+
+// Streams keep the reason in errno alone.
+std::unexpected<Error> FileFault(const std::string& what) {
+  return Fail(Code::kConfigInvalid, what + (errno == 0 ? "" : std::string(": ") + std::strerror(errno)));
+}
+
+}  // namespace
+
 Result<std::string> ReadText(const std::string& path) {
   constexpr std::size_t kMost = std::size_t{1} << 20U;
   std::ifstream file;
   const bool from_stdin = path.empty() || path == "-";
+  errno = 0;
   if (!from_stdin) {
     file.open(path, std::ios::binary);
   }
@@ -116,7 +128,7 @@ Result<std::string> ReadText(const std::string& path) {
   std::string text(kMost, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (in.bad() || (!from_stdin && !file.is_open())) {
-    return Fail(Code::kConfigInvalid, "cannot read " + path);
+    return FileFault("cannot read " + (from_stdin ? "standard input" : path));
   }
   text.resize(static_cast<std::size_t>(in.gcount()));
   return text;
@@ -130,13 +142,14 @@ Result<std::string> ReadLine(const std::string& path) {
 
 Status WriteText(const std::string& path, std::string_view text) {
   std::ofstream file;
+  errno = 0;
   if (!path.empty()) {
     file.open(path, std::ios::binary | std::ios::trunc);
   }
   auto& out = path.empty() ? std::cout : file;
   out.write(text.data(), static_cast<std::streamsize>(text.size())).flush();
   if (!out) {
-    return Fail(Code::kConfigInvalid, "cannot write " + (path.empty() ? "standard output" : path));
+    return FileFault("cannot write " + (path.empty() ? "standard output" : path));
   }
   return {};
 }

@@ -1,6 +1,8 @@
 #include "config/document.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "assertion/foreign_text.h"
 #include "config/text.h"
@@ -47,10 +49,37 @@ class Cursor {
   Reached* reached_;
 };
 
+// What people write from habit and JSON has not, in plain words.
+struct Habit {
+  std::string_view why;
+  std::size_t at = 0;  // its octet in the text
+};
+
+// `read`: how many octets the parser had read when it gave up.
+std::optional<Habit> FindHabit(std::string_view text, std::size_t read) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  if (read == 0 || read > text.size()) {
+    return std::nullopt;
+  }
+  const auto at = read - 1;
+  const auto next = text.substr(read, 1);
+  if (text[at] == '#' || (text[at] == '/' && (next == "/" || next == "*"))) {
+    return Habit{.why = "JSON has no comments: remove it", .at = at};
+  }
+  if (text[at] == '\'') {
+    return Habit{.why = "JSON has text between double quotes, not single ones", .at = at};
+  }
+  const auto before = at == 0 ? std::string_view::npos : text.find_last_not_of(kBlank, at - 1);
+  if ((text[at] == ']' || text[at] == '}') && before != std::string_view::npos && text[before] == ',') {
+    return Habit{.why = "nothing follows this comma: remove it", .at = before};
+  }
+  return std::nullopt;
+}
+
 // Builds the tree from the parser's events. Open containers are kept by value and moved into their parent at the end.
 class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Builder(const Reached& reached) : reached_(reached) {}
+  Builder(std::string_view text, const Reached& reached) : text_(text), reached_(reached) {}
 
   bool null() override { return Add(nullptr); }
   bool boolean(bool value) override { return Add(value); }
@@ -69,8 +98,13 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_object() override { return Close(); }
   bool end_array() override { return Close(); }
-  bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
+  bool parse_error(std::size_t position, const std::string& /*token*/,
                    const nlohmann::detail::exception& error) override {
+    if (const auto habit = FindHabit(text_, position)) {
+      const auto line = 1 + std::ranges::count(text_.substr(0, habit->at), '\n');
+      error_ = std::to_string(line) + ": " + std::string(habit->why);
+      return false;
+    }
     // Drops the exception's number and position, "[json.exception.parse_error.101] parse error at …: ", and the text
     // that was read last, which may be long or a PIN.
     std::string_view what = error.what();
@@ -131,6 +165,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     return Place(std::move(node));
   }
 
+  const std::string_view text_;
   const Reached& reached_;
   std::size_t values_ = 0;
   std::vector<Container> open_;
@@ -143,7 +178,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 std::expected<Node, std::string> ParseDocument(std::string_view text) {
   const char* const begin = text.data();
   Reached reached;
-  Builder builder(reached);
+  Builder builder(text, reached);
   const bool parsed =
       nlohmann::json::sax_parse(Cursor(begin, &reached), Cursor(begin + text.size(), &reached), &builder);
   if (!parsed) {

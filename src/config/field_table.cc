@@ -69,6 +69,9 @@ constexpr std::string_view kPreface = R"(# Configuration reference
 nearest valid word. The file is one JSON object in a regular file of at most 8 MiB. Unknown, repeated and ill-typed fields
 are errors. A duration is digits and `s`, `m` or `h`, such as `300s`.
 
+The check of a correct file exits with 0 and prints `FILE: correct, with N clients`. It warns of what a start or a caller may fail
+of: a value `CHANGE-ME`, a client without `callers`, no `operators`, a module or PIN file that the machine of the check has not.
+
 `SIGHUP` reloads `clients`, `operators`, `two_person_rule`, `caller_rate` and `key_limits`. Other changes need a restart.
 
 | field | type and range | default | meaning |

@@ -55,6 +55,11 @@ std::string TakeSocketPath(Fields& section, const char* field, bool required) {
     return {};
   }
   std::string_view path = *listen;
+  if (path.starts_with('/')) {
+    section.Refuse(field,
+                   "must begin with unix:; did you mean \"unix:" + std::string(path.substr(0, kMaxSocketPath)) + "\"?");
+    return {};
+  }
   if (path.starts_with(kUnix)) {
     path.remove_prefix(kUnix.size());
     if (path.starts_with("//")) {

@@ -3,11 +3,15 @@
 #include <p11-kit/uri.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
+
+#include "config/text.h"
 
 namespace assertion {
 namespace {
@@ -64,6 +68,51 @@ bool NamesObject(P11KitUri* uri) {
   return count != 0;
 }
 
+constexpr std::array<std::string_view, 13> kPathAttributes = {"token",
+                                                              "serial",
+                                                              "manufacturer",
+                                                              "model",
+                                                              "slot-id",
+                                                              "slot-description",
+                                                              "object",
+                                                              "type",
+                                                              "id",
+                                                              "library-version",
+                                                              "slot-manufacturer",
+                                                              "library-manufacturer",
+                                                              "library-description"};
+constexpr std::array<std::string_view, 4> kQueryAttributes = {"module-path", "pin-source", "module-name", "pin-value"};
+
+// Says which attribute of `text` is not known. Shows no value, because it may be a PIN, and no name that looks like
+// none.
+std::string UnknownAttributeText(std::string_view text) {
+  constexpr std::size_t kLongestName = 32;
+  const auto question = std::min(text.find('?'), text.size());
+  for (std::size_t begin = text.find(':') + 1; begin < text.size();) {
+    const bool in_path = begin <= question;
+    const auto end = std::min(in_path ? std::min(text.find(';', begin), question) : text.find('&', begin), text.size());
+    const auto name = text.substr(begin, std::min(text.find('=', begin), end) - begin);
+    const auto known = [&](std::span<const std::string_view> names) {
+      return std::ranges::find(names, name) != names.end();
+    };
+    const bool plain = !name.empty() && name.size() <= kLongestName &&
+                       std::ranges::all_of(name, [](unsigned char c) { return std::islower(c) != 0 || c == '-'; });
+    const std::string quoted = "the attribute \"" + std::string(name) + "\"";
+    if (in_path && known(kQueryAttributes)) {
+      return quoted + " belongs behind a question mark: pkcs11:token=…?module-path=…&pin-source=…";
+    }
+    if (!in_path && known(kPathAttributes)) {
+      return quoted + " belongs before the question mark: pkcs11:token=…?module-path=…&pin-source=…";
+    }
+    if (plain && !(in_path ? known(kPathAttributes) : known(kQueryAttributes))) {
+      return quoted + " is not known" +
+             (in_path ? DidYouMean(name, kPathAttributes) : DidYouMean(name, kQueryAttributes));
+    }
+    begin = end + 1;
+  }
+  return "the URI has an attribute that is not known";
+}
+
 std::unexpected<Error> Refused(std::string why) { return Fail(Code::kConfigInvalid, std::move(why)); }
 
 }  // namespace
@@ -81,7 +130,7 @@ Result<TokenUri> TokenUri::Parse(const std::string& text) {
         "name that with pin-source=file:/path");
   }
   if (p11_kit_uri_any_unrecognized(uri) != 0) {
-    return Refused("the URI has an attribute that is not known");
+    return Refused(UnknownAttributeText(text));
   }
   if (NamesObject(uri)) {
     return Refused("the URI names an object (object, id, type); it must name a token only");

@@ -1,8 +1,14 @@
 #include "daemon/config_check.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <expected>
+#include <span>
+#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -51,6 +57,57 @@ std::vector<std::string> TokenWarnings(const std::vector<Client>& clients) {
   return warnings;
 }
 
+// A start fails without these files. The configuration may be checked on another machine than it is for.
+std::vector<std::string> HsmWarnings(const std::vector<HsmSettings>& hsms) {
+  std::vector<std::string> warnings;
+  for (const auto& hsm : hsms) {
+    for (const auto& [what, path] :
+         {std::pair{"module", hsm.uri.module_path()}, std::pair{"PIN file", hsm.uri.pin_path()}}) {
+      // Another user's start may read what is hidden from this one.
+      if (access(path.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        warnings.push_back(std::string("hsm: ") + what + " " + path +
+                           ": this machine has no such file: a start fails with that");
+      }
+    }
+  }
+  return warnings;
+}
+
+// The last client is kube-apiserver's, if there is one: its callers stand elsewhere.
+std::size_t CallableClients(const Config& config) { return config.clients.size() - (config.kubernetes ? 1 : 0); }
+
+// What is allowed and leaves nobody who may call.
+std::vector<std::string> AccessWarnings(const Config& config) {
+  std::vector<std::string> warnings;
+  if (config.operators.empty()) {
+    warnings.emplace_back("operators: there is none: nobody can generate or rotate keys");
+  }
+  for (const auto& client : std::span(config.clients).first(CallableClients(config))) {
+    if (client.callers.empty()) {
+      warnings.push_back("client '" + client.client_id + "': callers: there is none: nobody gets an assertion");
+    }
+  }
+  return warnings;
+}
+
+// The line of each value that a shipped file leaves to its user.
+void WarnOfPlaceholders(const std::string& path) {
+  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
+  std::istringstream text(ReadRegularFile(path, kMostOctets).value_or(""));
+  std::string line;
+  for (int number = 1; std::getline(text, line); ++number) {
+    if (line.contains("CHANGE-ME")) {
+      std::fprintf(stderr, "%s:%d: warning: CHANGE-ME stands for a value of yours\n", path.c_str(), number);
+    }
+  }
+}
+
+void Warn(const std::string& path, const std::vector<std::string>& warnings) {
+  for (const auto& warning : warnings) {
+    std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), warning.c_str());
+  }
+}
+
 }  // namespace
 
 int CheckConfig(const std::string& path) {
@@ -61,9 +118,10 @@ int CheckConfig(const std::string& path) {
     }
     return ExitStatus(Code::kConfigInvalid);
   }
-  for (const auto& warning : config->warnings) {
-    std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), warning.c_str());
-  }
+  WarnOfPlaceholders(path);
+  Warn(path, config->warnings);
+  Warn(path, HsmWarnings(config->hsms));
+  Warn(path, AccessWarnings(*config));
   if (config->tls) {
     for (const auto& warning : TlsWarnings(*config->tls)) {
       std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), warning.c_str());
@@ -72,7 +130,9 @@ int CheckConfig(const std::string& path) {
   for (const auto& warning : TokenWarnings(config->clients)) {
     std::fprintf(stderr, "%s: warning: %s: no access token can be bought with that\n", path.c_str(), warning.c_str());
   }
-  return 0;
+  const auto clients = CallableClients(*config);
+  std::printf("%s: correct, with %zu client%s\n", path.c_str(), clients, clients == 1 ? "" : "s");
+  return std::fflush(stdout) == 0 ? 0 : kExitWrongCommandLine;
 }
 
 }  // namespace assertion

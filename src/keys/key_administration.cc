@@ -192,9 +192,10 @@ Result<NewKeyRequest> KeyAdministration::Complete(const KeyWishes& wishes, const
   const int bits = wishes.bits == 0 ? algorithm->default_key_bits() : wishes.bits;
   if (!algorithm->TakesKeyBits(bits)) {
     return Fail(Code::kInvalidArgument,
-                "key_bits: must be " +
-                    (algorithm->curve == nullptr ? "2048, 3072 or 4096" : std::to_string(algorithm->curve->bits)) +
-                    " of a key for " + std::string(algorithm->name));
+                algorithm->curve == nullptr
+                    ? "key_bits: must be 2048, 3072 or 4096 of a key for " + std::string(algorithm->name)
+                    : "key_bits: must be left out, because every key for " + std::string(algorithm->name) + " has " +
+                          std::to_string(algorithm->curve->bits) + " bits");
   }
   ASSIGN_OR_RETURN(auto common_name, CommonNameOf(wishes, client_id));
   ASSIGN_OR_RETURN(const auto validity, ValidityOf(wishes));

@@ -355,7 +355,11 @@ Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change,
 Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::string_view kid,
                                              const Instants& instants) {
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
-    RETURN_IF_ERROR(FindRecord(draft.next, kid));
+    ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
+    if (instants.sign_from && *instants.sign_from != record->sign_from && record->sign_until <= draft.now) {
+      return Fail(Code::kFailedPrecondition, "sign_from: the key stopped signing at " + Rfc3339(record->sign_until) +
+                                                 " and does not start again; rotate to a new key");
+    }
     draft.next.keys = Rescheduled(client, std::move(draft.next.keys), kid, instants, draft.now);
     return std::string(kid);
   });
@@ -375,9 +379,11 @@ Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::stri
   return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
     ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
     if (record->StateAt(draft.now) != KeyState::kWithdrawn && !change.forced) {
+      const bool ends = record->StateAt(draft.now) == KeyState::kRetiring && record->publish_until != kNever;
       return Fail(Code::kFailedPrecondition, "kid: the key is not withdrawn before " + Rfc3339(record->publish_until) +
-                                                 ": revoke it first, or force its destruction by naming client '" +
-                                                 client.client_id + "'");
+                                                 (ends ? ": wait until then, revoke it" : ": revoke it first") +
+                                                 ", or force its destruction by naming client '" + client.client_id +
+                                                 "'");
     }
     draft.obsolete_keys.push_back(record->id);
     std::erase_if(draft.next.keys, [&](const auto& other) { return other.kid == kid; });

@@ -1,6 +1,7 @@
 #include "oauth/http.h"
 
 #include <httplib.h>
+#include <netdb.h>
 
 #include <algorithm>
 #include <chrono>
@@ -71,6 +72,17 @@ std::string CertificateFault(long result) {
   }
 }
 
+bool IsKnownHost(const std::string& origin) {
+  auto host = origin.substr(origin.find("://") + 3);
+  host = host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
+  addrinfo* found = nullptr;
+  const bool known = getaddrinfo(host.c_str(), nullptr, nullptr, &found) == 0;
+  if (known) {
+    freeaddrinfo(found);
+  }
+  return known;
+}
+
 std::string FaultOf(const httplib::Client& client, httplib::Error error, const std::string& origin,
                     const std::string& ca_file) {
   switch (error) {
@@ -80,7 +92,13 @@ std::string FaultOf(const httplib::Client& client, httplib::Error error, const s
       return "TLS with " + origin + ": cannot read PEM certificates from " +
              (ca_file.empty() ? "the system's store" : ca_file);
     case httplib::Error::Connection:  // httplib does not keep errno
-      return "no answer from " + origin + ": connection refused, or there is no such host or no way to it";
+      return "no answer from " + origin +
+             (IsKnownHost(origin) ? ": connection refused, or no way to it"
+                                  : ": this machine finds no host of that name");
+    case httplib::Error::SSLConnection:
+      return "TLS with " + origin +
+             " failed: it ended the handshake, or speaks plain HTTP (http://), which is for "
+             "loopback addresses only";
     default:
       return "no answer from " + origin + ": " + httplib::to_string(error);
   }
@@ -91,7 +109,7 @@ std::string FaultOf(const httplib::Client& client, httplib::Error error, const s
 Result<Url> ParseUrl(const std::string& option, const std::string& url) {
   const bool https = url.starts_with("https://");
   if (!https && !url.starts_with("http://")) {
-    return Fail(Code::kInvalidArgument, option + " must be an https:// URL");
+    return Fail(Code::kInvalidArgument, option + " must begin with https://, or with http:// for a loopback address");
   }
   const auto host = url.find("://") + 3;
   const auto path = url.find_first_of("/?#", host);

@@ -15,9 +15,8 @@ using nlohmann::json;
 constexpr const char* kIssuerFlag = "--issuer";
 constexpr std::size_t kMostOfMetadata = 300;
 constexpr int kHttpOk = 200;
-constexpr const char* kAnyway = "; with the endpoint's URL in place of --issuer nothing is compared";
 
-std::unexpected<Error> Differs(const std::string& what) { return Fail(Code::kFailedPrecondition, what + kAnyway); }
+std::unexpected<Error> Differs(const std::string& what) { return Fail(Code::kFailedPrecondition, what); }
 
 template <typename Json>
 std::string StringMember(const Json& metadata, const char* name) {

@@ -34,7 +34,11 @@ Status WriteDurably(const std::string& path, const std::string& text) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
   if (file.get() < 0 || !WriteAll(file, text) || ftruncate(file.get(), static_cast<off_t>(text.size())) != 0 ||
       fsync(file.get()) != 0) {
-    return Fail(Code::kConfigInvalid, "state_directory: cannot write " + path + ": " + std::strerror(errno));
+    const int error = errno;
+    return Fail(Code::kConfigInvalid, "state_directory: cannot write " + path + ": " + std::strerror(error) +
+                                          (error == ENOENT ? ": make the folder, with mode 0700, for the user that "
+                                                             "runs assertiond"
+                                                           : ""));
   }
   return {};
 }

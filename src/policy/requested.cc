@@ -15,6 +15,17 @@ std::unexpected<Error> TooManyOctets(const std::string& field) {
               field + ": more than " + std::to_string(Policy::kMaxExtraClaimsOctets) + " octets as JSON");
 }
 
+// Names the audience that `wanted` misses by a slash at its end or the case of a letter; empty: there is none.
+std::string SameButForSlashAndCase(const std::vector<std::string>& audiences, std::string_view wanted) {
+  const auto plain = [](std::string_view text) {
+    std::string lower(text.substr(0, text.find_last_not_of('/') + 1));
+    std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c; });
+    return lower;
+  };
+  const auto found = std::ranges::find(audiences, plain(wanted), plain);
+  return found == audiences.end() ? "" : "; did you mean " + QuotedRequest(*found) + "?";
+}
+
 }  // namespace
 
 std::string QuotedRequest(std::string_view text) {
@@ -29,7 +40,8 @@ Result<std::size_t> RequestedAudience(const Client& client, std::string_view wan
   const auto found = std::ranges::find(client.audiences, wanted);
   if (found == client.audiences.end()) {
     return Fail(Code::kInvalidArgument, "audience: " + QuotedRequest(wanted) + " is not configured for client " +
-                                            QuotedRequest(client.client_id) + "; it must match octet for octet");
+                                            QuotedRequest(client.client_id) + "; it must match octet for octet" +
+                                            SameButForSlashAndCase(client.audiences, wanted));
   }
   return static_cast<std::size_t>(found - client.audiences.begin());
 }

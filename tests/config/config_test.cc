@@ -657,7 +657,14 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"libsofthsm2.so", "lib%0aactivate=1.so", "2: hsm: module-path must be the absolute path"},
         Wrong{"token=prod", "token=prod;object=x", "2: hsm: the URI names an object"},
         Wrong{"token=prod", "", "2: hsm: the URI names no token"},
-        Wrong{"token=prod", "tokn=prod", "2: hsm: the URI has an attribute that is not known"},
+        Wrong{"token=prod", "tokn=prod", R"(2: hsm: the attribute "tokn" is not known; did you mean )"},
+        Wrong{"token=prod?", "token=prod;module-path=/a?",
+              R"(2: hsm: the attribute "module-path" belongs behind a question mark: pkcs11:token=…?module-path=)"},
+        Wrong{"?module-path", "?serial=1&module-path", R"(2: hsm: the attribute "serial" belongs before the question)"},
+        Wrong{"pin-source", "pin-sorce", R"(2: hsm: the attribute "pin-sorce" is not known; did you mean )"},
+        Wrong{"token=prod", "Tok=prod", "2: hsm: the URI has an attribute that is not known"},
+        Wrong{"unix:/run/assertiond/assertiond.sock", "/run/assertiond/assertiond.sock",
+              R"(3: listen: must begin with unix:; did you mean "unix:/run/assertiond/assertiond.sock"?)"},
         Wrong{"pkcs11:token", "pkcs12:token", "2: hsm: not a PKCS#11 URI"}));
 
 TEST(Config, AnErrorNeverRepeatsAPin) {
@@ -674,6 +681,19 @@ TEST(Config, SyntaxErrorsNameTheLine) {
   const auto config = ParseConfig(With("\"clients\": [", "\"clients\": [,"), "/state");
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().front().substr(0, 3), "4: ");
+}
+
+TEST(Config, WhatJsonHasNotIsSaidInPlainWordsWithItsLine) {
+  const auto error = [](std::string_view text) { return ParseConfig(text, "/state").error().front(); };
+  EXPECT_EQ(error("{\n  // the HSM\n  \"hsm\": 1}"), "2: JSON has no comments: remove it");
+  EXPECT_EQ(error("{\"hsm\": 1,\n\n/* a\n b */\n\"listen\": 2}"), "3: JSON has no comments: remove it");
+  EXPECT_EQ(error("# a\n{}"), "1: JSON has no comments: remove it");
+  EXPECT_EQ(error("{\n\"hsm\": [1,\n\n]}"), "2: nothing follows this comma: remove it");
+  EXPECT_EQ(error("{\n\"hsm\": 1, \n }"), "2: nothing follows this comma: remove it");
+  EXPECT_EQ(error("{\n'hsm': 1}"), "2: JSON has text between double quotes, not single ones");
+  for (const auto* other : {"", "{\"a\": 1/2}", "]", "{\"a\" 1}", "{\"a\": \"//", "[1 2]"}) {
+    EXPECT_EQ(error(other).find("remove it"), std::string::npos) << other;
+  }
 }
 
 TEST(Config, CommentsTrailingTextAndDeepNestingAreRefused) {

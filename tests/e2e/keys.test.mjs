@@ -175,7 +175,7 @@ describe('key rotate', () => {
     const another = await key('rotate', client);
     const waiting = (await list()).keys.find(({ client_id: id, kid, state }) => id === client && state === 'published' &&
       !another.startsWith(`new key ${kid}`));
-    assert.ok(another.includes(`key ${waiting.kid} waits too, from an earlier rotation`), another);
+    assert.ok(another.includes(`key ${waiting.kid} waits too, from an earlier key generate or key rotate`), another);
     await deployment.ctl(...schedule.split(' '));
     const fresh = await keyJson('show', client);
     assert.equal(certificate.fingerprint256, new X509Certificate(await deployment.ctl('certificate', 'get',

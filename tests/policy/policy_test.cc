@@ -98,7 +98,7 @@ TEST_F(PolicyTest, AudienceHasNoSlashTolerance) {
   request_.audience = "https://localhost:9443/oauth2/token/";
   ExpectRefused(Code::kInvalidArgument,
                 "audience: \"https://localhost:9443/oauth2/token/\" is not configured for client \"orders\"; it must "
-                "match octet for octet");
+                "match octet for octet; did you mean \"https://localhost:9443/oauth2/token\"?");
 }
 
 TEST_F(PolicyTest, WhatIsShownBackIsCutAndEscaped) {

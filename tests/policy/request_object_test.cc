@@ -68,7 +68,9 @@ TEST_F(RequestObjectTest, AnAudienceThatIsConfigured) {
   EXPECT_EQ(json::parse(Make()->claims)["aud"], "https://other.example.com");
   request_.audience = "https://is.example.com/";
   ExpectRefused(
-      "audience: \"https://is.example.com/\" is not configured for client \"orders\"; it must match octet for octet");
+      "audience: \"https://is.example.com/\" is not configured for client \"orders\"; it must match octet for octet; "
+      "did "
+      "you mean \"https://is.example.com\"?");
 }
 
 TEST_F(RequestObjectTest, TheLifetimeIsTheClients) {

@@ -197,11 +197,22 @@ TEST_F(AssertiondTest, WrongCommandLine) {
 }
 
 TEST_F(AssertiondTest, CheckConfig) {
-  EXPECT_EQ(Process({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())}).Wait(), 0);
+  Process correct({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())});
+  EXPECT_EQ(correct.Wait(), 0);
+  EXPECT_EQ(correct.output().find("no such file"), std::string::npos) << correct.output();
   Process wrong({ASSERTIOND, "--check-config", WriteConfig("pkcs11:token=x?pin-value=13579")});
   EXPECT_EQ(wrong.Wait(), 3);
   ExpectContains(wrong.output(), "assertiond.json:16: hsm: pin-value is refused");
   EXPECT_EQ(wrong.output().find("13579"), std::string::npos);
+  Process elsewhere({ASSERTIOND, "--check-config",
+                     WriteConfig("pkcs11:token=CHANGE-ME?module-path=/nowhere/p11.so&pin-source=file:/nowhere/pin")});
+  EXPECT_EQ(elsewhere.Wait(), 0);
+  for (const auto* warning :
+       {"assertiond.json:16: warning: CHANGE-ME stands for a value of yours\n",
+        ": warning: hsm: module /nowhere/p11.so: this machine has no such file: a start fails with that\n",
+        ": warning: hsm: PIN file /nowhere/pin: this machine has no such file: a start fails with that\n"}) {
+    ExpectContains(elsewhere.output(), warning);
+  }
   Process absent({ASSERTIOND, "--check-config", hsm_.directory() / "absent.json"});
   EXPECT_EQ(absent.Wait(), 3);
 }

@@ -233,7 +233,7 @@ TEST_F(KeyAdminServiceTest, GenerateKeyRefusesValuesOutOfRange) {
         r.set_algorithm("ES256");
         r.set_key_bits(2048);
       },
-      StatusCode::INVALID_ARGUMENT, "key_bits: must be 256 of a key for ES256");
+      StatusCode::INVALID_ARGUMENT, "key_bits: must be left out, because every key for ES256 has 256 bits");
   expect([](auto& r) { r.set_common_name(std::string(65, 'a')); }, StatusCode::INVALID_ARGUMENT, "common_name:");
   expect([](auto& r) { r.set_common_name("a\nb"); }, StatusCode::INVALID_ARGUMENT, "common_name:");
   for (const std::int64_t seconds : {0L, -1L, 86399L, 3650L * 86400 + 1}) {

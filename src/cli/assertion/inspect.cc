@@ -23,15 +23,24 @@ struct InspectAssertionOptions {
   bool json = false;
 };
 
+// The key of a file. kNotFound: a JWK Set without the assertion's key; else kConfigInvalid: the file is no such thing.
+Result<PublicKey> KeyFromFile(const InspectAssertionOptions& options, const std::string& path,
+                              const jws::Unverified& parsed) {
+  ASSIGN_OR_RETURN(const auto text, ReadText(path));
+  auto key = options.certificate_file.empty() ? KeyFromJwks(text, parsed.header) : KeyFromCertificate(text);
+  if (!key && key.error().code != Code::kNotFound) {
+    return Fail(Code::kConfigInvalid, path + ": " + key.error().message, key.error().detail);
+  }
+  return key;
+}
+
 // Verifies with the key of the file that the options name. Without one the signature is not checked.
 Result<std::string> Verdict(const InspectAssertionOptions& options, const jws::Unverified& parsed) {
   const auto& path = options.certificate_file.empty() ? options.jwks_file : options.certificate_file;
   if (path.empty()) {
     return "not checked";
   }
-  ASSIGN_OR_RETURN(const auto text, ReadText(path));
-  ASSIGN_OR_RETURN(const auto key,
-                   options.certificate_file.empty() ? KeyFromJwks(text, parsed.header) : KeyFromCertificate(text));
+  ASSIGN_OR_RETURN(const auto key, KeyFromFile(options, path, parsed));
   RETURN_IF_ERROR(VerifySignature(parsed, key));
   return "ok";
 }
@@ -73,8 +82,11 @@ int InspectAssertion(const InspectAssertionOptions& options) {
     return status;
   }
   if (!verdict) {
-    return verdict.error().code == Code::kConfigInvalid ? ReportFile(verdict.error())
-                                                        : Report(kRefused, verdict.error().message, "");
+    return verdict.error().code == Code::kConfigInvalid
+               ? Report(kFile, verdict.error().ToString(),
+                        "name a certificate in PEM with --certificate, or a JWK Set with --jwks: assertionctl "
+                        "certificate get, assertionctl jwks get")
+               : Report(kRefused, verdict.error().message, "");
   }
   if (expired) {
     return Report(kRefused, "the assertion is expired", "create another with assertionctl assertion create");

@@ -136,6 +136,9 @@ class Refreshing {
       }
     }
     NotifyReady();
+    if (options_.command.empty()) {  // a command's standard error is its own
+      Report(0, "keeps a fresh assertion in " + options_.out + " until SIGTERM or Ctrl-C", "");
+    }
     std::optional<int> status;
     while (!status) {
       Wait();

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -135,7 +137,9 @@ int ShowAudit(const ShowAuditOptions& options) {
   for (const auto& file : options.files) {
     stream = std::ifstream(file, std::ios::binary);
     if (!stream.is_open()) {
-      return ReportFile({.code = Code::kConfigInvalid, .message = "cannot read " + file, .detail = {}});
+      return Report(kFile, "cannot read " + file + ": " + std::strerror(errno),
+                    "name the file of audit.path in assertiond's configuration, for example "
+                    "/var/lib/assertiond/audit.log, as a user who may read it");
     }
     any |= ShowLines(stream, *filter);
   }
@@ -144,8 +148,15 @@ int ShowAudit(const ShowAuditOptions& options) {
   }
   if (!any && !options.jti.empty()) {
     return Report(kRefused, "no line with jti \"" + options.jti + "\" among those that the options ask for",
-                  "name the rotated files too, oldest first (audit.log.*), and compare the jti with the assertion's: "
+                  "name the rotated files too, in any order (audit.log*), and compare the jti with the assertion's: "
                   "assertionctl assertion inspect FILE");
+  }
+  if (!any) {  // an answer, so the exit status is 0; but an empty one may come of a wrong file or a word misspelt
+    Report(0,
+           "no line of an audit log that the options ask for in " + options.files.front() +
+               (options.files.size() > 1 ? " and the other files" : ""),
+           "compare with the whole log: assertionctl audit show FILE. A caller is written as in clients[].callers, for "
+           "example uid:1000");
   }
   return 0;
 }

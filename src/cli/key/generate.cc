@@ -1,7 +1,10 @@
 // assertionctl key generate
 
+#include "assertion/key_record.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/flags.h"
+#include "cli/instant.h"
 #include "cli/key/change.h"
 #include "cli/key/flags.h"
 #include "cli/key/key_text.h"
@@ -19,13 +22,25 @@ struct GenerateKeyOptions {
   bool json = false;
 };
 
+// What a key that no schedule lets sign waits for; empty: the key signs.
+std::string NextText(const v1::Key& key) {
+  if (ToTime(key.sign_from()) != kNever) {
+    return "";
+  }
+  const auto named = "--client-id " + QuotedForShell(key.client_id()) + " " + QuotedForShell("--kid=" + key.kid());
+  return "the client's other key signs on\n  next: put its certificate at the identity server if that holds one "
+         "certificate: assertionctl certificate get " +
+         named + "; then assertionctl key schedule " + named + " --sign-from now\n";
+}
+
 int GenerateKey(const GenerateKeyOptions& options, const std::string& server) {
   v1::GenerateKeyRequest request;
   request.set_client_id(options.client_id);
   request.set_hsm(options.hsm);
   FillNewKey(options.new_key, request);
   return Change(server, &Connection::GenerateKey, request, options.change, options.json, [&](const auto& response) {
-    return options.json ? WriteJson(KeyJson(response.key())) : Write("", KeyLine(response.key(), SystemTime()));
+    return options.json ? WriteJson(KeyJson(response.key()))
+                        : Write("", KeyLine(response.key(), SystemTime()) + NextText(response.key()));
   });
 }
 

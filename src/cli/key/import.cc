@@ -59,7 +59,9 @@ Result<Secret> ReadKey(const ImportKeyOptions& options) {
 int ImportKey(const ImportKeyOptions& options, const std::string& server) {
   const auto key = ReadKey(options);
   if (!key) {
-    return ReportFile(key.error());
+    return Report(kFile, key.error().ToString(),
+                  "assertionctl key import --help shows how to pipe a key; the client needs imported_keys true in "
+                  "assertiond's configuration");
   }
   v1::ImportKeyRequest request;
   request.set_client_id(options.client_id);

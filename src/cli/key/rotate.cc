@@ -66,7 +66,9 @@ std::string StagedText(const std::string& server, const v1::Key& next) {
   std::string text;
   for (const auto& kid : staged) {
     text.append("key ").append(kid);
-    text.append(" waits too, from an earlier rotation: it signs when key schedule says so; if it is not wanted: ");
+    text.append(
+        " waits too, from an earlier key generate or key rotate: it signs when key schedule says so; if it is not "
+        "wanted: ");
     text.append("assertionctl key revoke --client-id ").append(next.client_id());
     text.append(" --kid=").append(kid).append("\n");
   }

@@ -2,13 +2,16 @@
 
 #include "keys/schedule.h"
 
+#include "assertion/key_record.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/key/change.h"
 #include "cli/key/flags.h"
 #include "cli/key/key_text.h"
 #include "cli/output.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 
 namespace assertion::cli {
@@ -21,6 +24,27 @@ struct ScheduleKeyOptions {
   ChangeFlags change;
   bool json = false;
 };
+
+// Which key of the client stops when `key` starts, until when it stays published, and what to do then; empty: none, or
+// not known.
+std::string StoppedKeyText(const std::string& server, const v1::Key& key, Time now) {
+  auto connection = Connection::Open(server);
+  const auto list = connection ? connection->ListKeys({}) : std::unexpected(connection.error());
+  if (!list) {
+    return "";
+  }
+  for (const auto& other : list->keys()) {
+    const auto ends = ToTime(other.publish_until());
+    if (other.client_id() == key.client_id() && other.kid() != key.kid() && ends != kNever && ends > now &&
+        ToTime(other.sign_until()) == ToTime(key.sign_from())) {
+      return "key " + other.kid() + " signs until then, and stays published until " + Rfc3339(ends) + " (" +
+             Relative(ends, now) + ")\n  next: after " + Rfc3339(ends) +
+             ", if it is not needed any more: " + "assertionctl key destroy --client-id " +
+             QuotedForShell(other.client_id()) + " " + QuotedForShell("--kid=" + other.kid()) + "\n";
+    }
+  }
+  return "";
+}
 
 int ScheduleKey(const ScheduleKeyOptions& options, const std::string& server) {
   const auto& [publish_from, sign_from, sign_until, publish_until] = options.instants;
@@ -44,7 +68,11 @@ int ScheduleKey(const ScheduleKeyOptions& options, const std::string& server) {
     *request.mutable_publish_until() = ToTimestamp(*publish_until);
   }
   return Change(server, &Connection::ScheduleKey, request, options.change, options.json, [&](const auto& response) {
-    return options.json ? WriteJson(KeyJson(response.key())) : Write("", KeyText(response.key(), SystemTime()));
+    if (options.json) {
+      return WriteJson(KeyJson(response.key()));
+    }
+    const auto now = SystemTime();
+    return Write("", KeyText(response.key(), now) + (sign_from ? StoppedKeyText(server, response.key(), now) : ""));
   });
 }
 

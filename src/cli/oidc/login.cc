@@ -22,6 +22,7 @@
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "config/duration.h"
 #include "jws/base64url.h"
 #include "oauth/form.h"
 #include "oauth/id_token.h"
@@ -45,7 +46,7 @@ struct LoginOptions {
   std::string scope = "openid";
   std::string redirect_uri = "http://127.0.0.1:0/callback";
   std::string ca_file;
-  int timeout = 300;
+  std::chrono::seconds timeout{300};
   bool no_browser = false;
   bool json = false;
 };
@@ -67,6 +68,18 @@ std::unexpected<LoginFailure> Fails(int status, std::string what, std::string ne
 std::string Unguessable() {
   Bytes octets(32);
   return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1 ? jws::Base64UrlEncode(octets) : "";
+}
+
+// The value of --timeout.
+std::chrono::seconds TakeTimeout(const std::string& text) {
+  constexpr std::chrono::hours kLongest{24};
+  const bool plain = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  const auto limit = ParseDuration(plain ? text + "s" : text);
+  if (!limit || limit->count() == 0 || *limit > kLongest) {
+    throw CLI::ValidationError("--timeout",
+                               "must be digits and s, m or h, at least 1s and at most 24h, for example 300s");
+  }
+  return *limit;
 }
 
 class Login {
@@ -175,7 +188,9 @@ class Login {
     const oauth::PlannedRequest planned{
         .client_id = options_.client_id, .grant_type = "authorization_code", .authenticates = true, .endpoint = url};
     if (const auto fits = oauth::Compare(metadata_, planned, assertion->assertion()); !fits) {
-      return Fails(kRefused, fits.error().message, "nothing was sent");
+      return Fails(kRefused, fits.error().message,
+                   "no assertion was sent; name one of the client's other audiences with --audience, or correct the "
+                   "client here or at the provider");
     }
     fields.emplace_back("client_id", options_.client_id);
     fields.emplace_back("client_assertion_type", assertion->client_assertion_type());
@@ -233,7 +248,7 @@ class Login {
 
   // Checks what the browser brings. Before the state is right, nothing else in it is believed.
   LoginResult Redirected() {
-    const auto query = listener_->Wait(std::chrono::seconds(options_.timeout));
+    const auto query = listener_->Wait(options_.timeout);
     if (!query) {
       return Fails(kUnreachable, query.error().message,
                    "if the provider showed an error in the browser, register the redirect URI " +
@@ -399,10 +414,11 @@ void AddOidcLogin(Command& oidc) {
   verb->add_option("--redirect-uri", options.redirect_uri, "Where the browser comes back to; port 0: any free one")
       ->type_name("URL")
       ->capture_default_str();
-  verb->add_option("--timeout", options.timeout, "Seconds to wait until the browser comes back")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86'400))
-      ->capture_default_str();
+  verb->add_option_function<std::string>(
+          "--timeout", [&wanted = options.timeout](const std::string& text) { wanted = TakeTimeout(text); },
+          "How long to wait until the browser comes back, with s, m or h, at most 24h; without a unit: seconds")
+      ->type_name("300s")
+      ->default_str("300s");
   verb->add_flag("--no-browser", options.no_browser, "Only print the address");
   AddCaFile(verb, options.ca_file);
   AddJson(verb, options.json);

@@ -36,6 +36,15 @@ bool HasSuccessor(const v1::Key& key, const Keys& keys) {
   });
 }
 
+// A key of the client that no schedule lets sign, other than `key`; null: there is none.
+const v1::Key* UnscheduledKey(const v1::Key& key, const Keys& keys) {
+  const auto found = std::ranges::find_if(keys, [&](const auto* other) {
+    return other->kid() != key.kid() && other->state() != v1::KEY_STATE_WITHDRAWN &&
+           ToTime(other->sign_from()) == kNever;
+  });
+  return found == keys.end() ? nullptr : *found;
+}
+
 // The attention that keys of one client need.
 class ClientAttention {
  public:
@@ -66,6 +75,14 @@ class ClientAttention {
            (kid.empty() ? "" : " " + QuotedForShell("--kid=" + kid));
   }
 
+  // The order matters: an identity server that holds one certificate refuses a key whose certificate it lacks.
+  std::string ScheduleAdvice(const std::string& kid, const std::string& sign_from) const {
+    return "an identity server that holds one certificate, as WSO2, needs the key's first: assertionctl certificate "
+           "get --client-id " +
+           QuotedForShell(client_id_) + " " + QuotedForShell("--kid=" + kid) + "; then " + Command("schedule", kid) +
+           " --sign-from " + sign_from;
+  }
+
   void FindKeyless() {
     const auto is_signing = [](const auto* key) { return key->state() == v1::KEY_STATE_SIGNING; };
     if (std::ranges::any_of(keys_, is_signing)) {
@@ -87,7 +104,9 @@ class ClientAttention {
     FindExpiry(key);
     const auto until = ToTime(key.sign_until());
     if (!HasSuccessor(key, keys_) && until != kNever) {
-      Add(false, key, "signs until " + At(key.sign_until(), now_) + ", and no key follows", Command("rotate"));
+      const auto* waiting = UnscheduledKey(key, keys_);
+      Add(false, key, "signs until " + At(key.sign_until(), now_) + ", and no key follows",
+          waiting == nullptr ? Command("rotate") : ScheduleAdvice(waiting->kid(), Rfc3339(until)));
     } else if (until < now_ + kHandOverWarning) {
       Add(false, key, "signs until " + At(key.sign_until(), now_) + ", then its successor", "");
     }
@@ -111,7 +130,7 @@ class ClientAttention {
         std::string(StateName(key.state())) +
             (unscheduled ? ": no time is set from which on it signs" : ": signs from " + At(key.sign_from(), now_)) +
             waits,
-        unscheduled ? Command("schedule", key.kid()) + " --sign-from TIME" : "");
+        unscheduled ? ScheduleAdvice(key.kid(), "now") : "");
   }
 
   const std::string client_id_;

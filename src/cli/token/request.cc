@@ -105,7 +105,9 @@ int ReportMetadata(const Error& error) {
     case Code::kNotFound:
       return Report(kRefusedByIdentityServer, error.message, "name the endpoint itself: --token-endpoint");
     default:
-      return Report(kRefused, error.message, "nothing was sent");
+      return Report(kRefused, error.message,
+                    "no request was sent; correct the client here or at the identity server, or skip the comparison: "
+                    "--token-endpoint URL in place of --issuer");
   }
 }
 

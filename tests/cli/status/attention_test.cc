@@ -95,6 +95,32 @@ TEST_F(AttentionTest, ACommandIsQuotedForAShell) {
   EXPECT_EQ(AttentionTo(response_, kMidday).front().next, "assertionctl key generate --client-id 'a; reboot'");
 }
 
+TEST_F(AttentionTest, AKeyWithoutATimeNeedsItsCertificateAtTheIdentityServerFirst) {
+  AddSigning();
+  Add("2", v1::KEY_STATE_PUBLISHED, kNever, kNever);
+  const auto found = AttentionTo(response_, kMidday);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(
+      found.front().next,
+      "an identity server that holds one certificate, as WSO2, needs the key's first: assertionctl certificate "
+      "get --client-id orders --kid=2; then assertionctl key schedule --client-id orders --kid=2 --sign-from now");
+}
+
+TEST_F(AttentionTest, WhereAKeyWaitsWithoutATimeItIsProposedAsTheSuccessorAndNoThirdKey) {
+  AddSigning(kMidday + hours(24));
+  EXPECT_EQ(AttentionTo(response_, kMidday).front().next, "assertionctl key rotate --client-id orders");
+  Add("0", v1::KEY_STATE_WITHDRAWN, kNever, kNever);
+  EXPECT_EQ(AttentionTo(response_, kMidday).front().next, "assertionctl key rotate --client-id orders");
+  Add("2", v1::KEY_STATE_PUBLISHED, kNever, kNever);
+  const auto found = AttentionTo(response_, kMidday);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found.front().text, "signs until 2027-01-16T08:00:00Z (in 24 h), and no key follows");
+  EXPECT_TRUE(
+      found.front().next.ends_with("; then assertionctl key schedule --client-id orders --kid=2 --sign-from "
+                                   "2027-01-16T08:00:00Z"))
+      << found.front().next;
+}
+
 TEST_F(AttentionTest, WhatIsWrongComesFirst) {
   AddSigning(kMidday + days(40));
   (*response_.mutable_versions())["zeta"] = 0;

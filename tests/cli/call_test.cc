@@ -1,0 +1,43 @@
+#include "cli/call.h"
+
+#include <gtest/gtest.h>
+
+namespace assertion::cli {
+namespace {
+
+std::string Advice(Code code, std::string message) {
+  return AdviceOn({.code = code, .message = std::move(message), .detail = {}});
+}
+
+TEST(AdviceOn, AServerThatRunsIsNotToBeStarted) {
+  EXPECT_TRUE(Advice(Code::kAddressUnusable, "no server answers at unix:/a: there is no such file")
+                  .starts_with("start it with assertiond --config FILE"));
+  EXPECT_TRUE(Advice(Code::kAddressUnusable, "no server answers at unix:/a: you may not open it: it needs x")
+                  .starts_with("run this as root or as a member of that group"));
+  EXPECT_TRUE(Advice(Code::kAddressUnusable, "no server answers at unix:/a: it is a folder, not a socket")
+                  .starts_with("name assertiond's socket with --server unix:/path"));
+}
+
+TEST(AdviceOn, AChangeThatDoesNotWaitIsLookedForAmongThoseThatDo) {
+  EXPECT_TRUE(Advice(Code::kNotFound, "id: no such change waits").starts_with("assertionctl key pending "));
+  EXPECT_TRUE(Advice(Code::kFailedPrecondition, "digest: is not that").starts_with("assertionctl key pending "));
+  EXPECT_TRUE(Advice(Code::kNotFound, "kid: no such key").starts_with("assertionctl key list "));
+}
+
+TEST(AdviceOn, AFieldNamesTheSettingThatLimitsIt) {
+  for (const auto& [field, setting] :
+       {std::pair{"audience", "audiences"}, std::pair{"lifetime", "max_lifetime"}, std::pair{"subject", "subjects"},
+        std::pair{"scope", "scopes"}, std::pair{"extra_claims_json", "extra_claims"}}) {
+    EXPECT_EQ(Advice(Code::kInvalidArgument, std::string(field) + ": no"),
+              std::string("clients[].") + setting + " in assertiond's configuration says what may be asked for");
+  }
+}
+
+TEST(AdviceOn, BitsAreLeftOutWhereTheAlgorithmFixesThem) {
+  EXPECT_EQ(Advice(Code::kInvalidArgument, "key_bits: must be left out, because …"), "leave out --bits");
+  EXPECT_EQ(Advice(Code::kInvalidArgument, "key_bits: must be 2048, 3072 or 4096 of a key for RS256"),
+            "name one of them with --bits, or leave it out");
+}
+
+}  // namespace
+}  // namespace assertion::cli
