@@ -88,9 +88,9 @@ Families OfTokens(const tokens::AccessTokens& tokens) {
   auto purchases =
       Counter("assertiond_access_token_purchases_total",
               "Requests to the client's token endpoint, by how they ended: granted, refused (the client or "
-              "what it asked for), limited (HTTP 429), failed.");
+              "what it asked for), limited (HTTP 429), failed, or queue_full (not asked: too many purchases wait).");
   auto handed_out = Counter("assertiond_access_tokens_handed_out_total", "Access tokens handed out to callers.");
-  auto held = Gauge("assertiond_access_tokens_held", "Access tokens in memory that have not expired.");
+  auto held = Gauge("assertiond_access_tokens_held", "Access tokens in memory; expired ones leave within 250 ms.");
   auto oldest = Gauge("assertiond_access_token_age_seconds", "Age of the oldest of them; 0: there are none.");
   auto pause = Gauge("assertiond_access_token_pause_seconds",
                      "Time until access tokens are bought for the client again after a failure; 0: there is no pause.");

@@ -30,11 +30,16 @@ Outcome OutcomeOf(const Purchase& bought) {
     return Outcome::kGranted;
   }
   const auto& refusal = bought.error();
+  if (refusal.queue_full) {
+    return Outcome::kQueueFull;
+  }
   if (refusal.by_credentials || refusal.error.code == Code::kFailedPrecondition) {
     return Outcome::kRefused;
   }
   return refusal.error.code == Code::kResourceExhausted ? Outcome::kLimited : Outcome::kFailed;
 }
+
+Instant BoughtAt(const AccessToken& token) { return token.expires - token.lifetime; }
 
 }  // namespace
 
@@ -56,7 +61,7 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
       auto held = Held(wanted, entry, ask, now);
       const bool may_buy = entry.purchase == 0 && PauseOf(wanted, entry, now) == nullptr;
       if (!held || *held != nullptr) {
-        counts_[wanted.client_id].handed_out += held ? 1 : 0;
+        clients_[wanted.client_id].counted.handed_out += held ? 1 : 0;
         if (may_buy && held && now >= entry.renew_at) {
           Begin(wanted, entry, now, calls);  // nobody waits for it
         }
@@ -104,17 +109,14 @@ Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Insta
     return &found->second;
   }
   if (entries_.size() >= options_.most_tokens) {
-    std::erase_if(entries_, [&](const auto& one) {
-      const auto& entry = one.second;
-      return entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now &&
-             (entry.token == nullptr || entry.token->expires <= now);
-    });
+    DropExpired(now);
   }
   if (entries_.size() >= options_.most_tokens) {
     return std::unexpected(Paused(
         {.code = Code::kResourceExhausted, .message = "too many different access tokens are in use", .detail = {}},
         now + kProbe, now));
   }
+  clients_.try_emplace(wanted.client_id);
   return &entries_[wanted];
 }
 
@@ -142,7 +144,10 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
   Calls calls;
   {
     const MutexLock lock(mutex_);
-    ++counts_[wanted.client_id].purchases.at(static_cast<std::size_t>(OutcomeOf(bought)));
+    const auto client = clients_.find(wanted.client_id);
+    if (client != clients_.end()) {
+      ++client->second.counted.purchases.at(static_cast<std::size_t>(OutcomeOf(bought)));
+    }
     const auto found = entries_.find(wanted);
     if (found == entries_.end() || found->second.purchase != purchase) {
       return;  // forgotten meanwhile: what was bought is wiped
@@ -151,7 +156,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
     entry.purchase = 0;
     const auto now = options_.now();
     if (bought) {
-      Keep(entry, began, *std::move(bought));
+      Keep(wanted, entry, began, *std::move(bought));
       pauses_.erase(wanted.client_id);
       if (failing_.erase(wanted.client_id) > 0 && options_.changed) {
         calls.emplace_back([this, wanted] { options_.changed(wanted.client_id, {}); });
@@ -166,7 +171,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
         outcome = std::unexpected(
             TooShort(entry.token == nullptr ? seconds(0) : entry.token->lifetime, waiter.ask.minimum_validity));
       }
-      counts_[wanted.client_id].handed_out += outcome ? 1 : 0;
+      clients_[wanted.client_id].counted.handed_out += outcome ? 1 : 0;
       calls.emplace_back(
           [done = std::move(waiter.done), outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
     }
@@ -177,7 +182,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
   }
 }
 
-void AccessTokens::Keep(Entry& entry, Instant began, Bought bought) {
+void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) {
   const auto lifetime = milliseconds(bought.lifetime);
   auto token = std::make_shared<AccessToken>();
   token->digest = DigestOf(bought.token);
@@ -190,8 +195,32 @@ void AccessTokens::Keep(Entry& entry, Instant began, Bought bought) {
   const auto asked = std::min<milliseconds>(entry.longest_asked + lifetime / 10, lifetime / 2);
   entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
   entry.longest_asked = {};
-  entry.token = std::move(token);
   entry.pause = {};
+  Put(wanted, entry, std::move(token));
+}
+
+// Every token comes and goes here, so that a reader of the figures need not look at all of them.
+void AccessTokens::Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) {
+  auto& bought = clients_[wanted.client_id].bought;
+  if (entry.token != nullptr) {
+    bought.erase(bought.find(BoughtAt(*entry.token)));
+  }
+  if (token != nullptr) {
+    bought.insert(BoughtAt(*token));
+  }
+  entry.token = std::move(token);
+}
+
+void AccessTokens::DropExpired(Instant now) {
+  for (auto& [wanted, entry] : entries_) {
+    if (entry.token != nullptr && entry.token->expires <= now) {
+      Put(wanted, entry, nullptr);
+    }
+  }
+  std::erase_if(entries_, [&](const auto& one) {
+    const auto& entry = one.second;
+    return entry.token == nullptr && entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now;
+  });
 }
 
 void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) {
@@ -228,21 +257,15 @@ void AccessTokens::Sweep() {
         });
         return true;
       });
-      if (entry.token != nullptr && entry.token->expires <= now) {
-        entry.token = nullptr;
-      }
     }
-    std::erase_if(entries_, [&](const auto& one) {
-      const auto& entry = one.second;
-      return entry.token == nullptr && entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now;
-    });
+    DropExpired(now);
   }
   for (auto& call : calls) {
     call();
   }
 }
 
-void AccessTokens::Forget(const std::function<bool(const std::string& client_id)>& changed) {
+void AccessTokens::Forget(const IsOne& changed, const IsOne& removed) {
   Calls calls;
   {
     const MutexLock lock(mutex_);
@@ -260,10 +283,12 @@ void AccessTokens::Forget(const std::function<bool(const std::string& client_id)
                                      .retry_delay = milliseconds(1)}));
         });
       }
+      Put(one->first, one->second, nullptr);
       one = entries_.erase(one);
     }
     std::erase_if(pauses_, [&](const auto& one) { return changed(one.first); });
     std::erase_if(failing_, [&](const auto& one) { return changed(one.first); });
+    std::erase_if(clients_, [&](const auto& one) { return one.second.bought.empty() && removed(one.first); });
   }
   for (auto& call : calls) {
     call();
@@ -275,7 +300,7 @@ void AccessTokens::Close() {
     const MutexLock lock(mutex_);
     closed_ = true;
   }
-  Forget([](const std::string& /*client_id*/) { return true; });
+  Forget([](const std::string& /*client_id*/) { return true; }, [](const std::string& /*client_id*/) { return false; });
 }
 
 std::size_t AccessTokens::size() const {
@@ -286,18 +311,15 @@ std::size_t AccessTokens::size() const {
 std::map<std::string, Figures> AccessTokens::Read() const {
   const MutexLock lock(mutex_);
   const auto now = options_.now();
-  auto all = counts_;
-  for (const auto& [wanted, entry] : entries_) {
-    if (entry.token != nullptr && entry.token->expires > now) {
-      auto& figures = all[wanted.client_id];
-      ++figures.held;
-      const auto age = now - (entry.token->expires - entry.token->lifetime);
-      figures.oldest = std::max(figures.oldest, std::chrono::floor<milliseconds>(age));
+  std::map<std::string, Figures> all;
+  for (const auto& [client_id, client] : clients_) {
+    auto& figures = all[client_id] = client.counted;
+    figures.held = client.bought.size();
+    if (!client.bought.empty()) {
+      figures.oldest = std::chrono::floor<milliseconds>(now - *client.bought.begin());
     }
-  }
-  for (const auto& [client_id, pause] : pauses_) {
-    if (pause.until > now) {
-      all[client_id].pause_left = std::chrono::ceil<milliseconds>(pause.until - now);
+    if (const auto found = pauses_.find(client_id); found != pauses_.end() && found->second.until > now) {
+      figures.pause_left = std::chrono::ceil<milliseconds>(found->second.until - now);
     }
   }
   return all;

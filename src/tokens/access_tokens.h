@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Refusal {
   Error error;
   bool of_client = false;       // holds for whatever the client asks for, not for `Wanted` alone
   bool by_credentials = false;  // repeating it may lock the client: the pause grows
+  bool queue_full = false;      // too much is being bought already: the identity server was not asked
   std::optional<std::chrono::milliseconds> retry_after = {};  // the identity server's
 };
 
@@ -62,8 +64,8 @@ struct AccessToken {
 using AccessTokenPtr = std::shared_ptr<const AccessToken>;
 
 // How a purchase ended.
-enum class Outcome : std::uint8_t { kGranted, kRefused, kLimited, kFailed };
-inline constexpr std::array kOutcomes = {"granted", "refused", "limited", "failed"};  // their names, in order
+enum class Outcome : std::uint8_t { kGranted, kRefused, kLimited, kFailed, kQueueFull };
+inline constexpr std::array kOutcomes = {"granted", "refused", "limited", "failed", "queue_full"};  // names, in order
 
 // What monitoring may know of a client's tokens.
 struct Figures {
@@ -113,15 +115,17 @@ class AccessTokens {
   // Ends the asks whose deadline has passed or whose asker left, and drops expired tokens. Call it every 250 ms.
   void Sweep();
 
-  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks.
-  void Forget(const std::function<bool(const std::string& client_id)>& changed);
+  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks. Drops the figures of those
+  // for which `removed` is true, too.
+  using IsOne = std::function<bool(const std::string& client_id)>;
+  void Forget(const IsOne& changed, const IsOne& removed);
 
   // Ends all asks, and all later ones: UNAVAILABLE.
   void Close();
 
   std::size_t size() const;
 
-  // By client id: all that asked since the start.
+  // By client id: all that asked since the start and were not removed.
   std::map<std::string, Figures> Read() const;
 
  private:
@@ -142,6 +146,10 @@ class AccessTokens {
     std::vector<Waiter> waiters;
     Pause pause;
   };
+  struct Client {
+    Figures counted;                // what only grows; Read adds the rest
+    std::multiset<Instant> bought;  // when the tokens in memory were
+  };
   // Calls that are made once the lock is released.
   using Calls = std::vector<std::move_only_function<void()>>;
 
@@ -150,17 +158,19 @@ class AccessTokens {
   Result<AccessTokenPtr> Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const
       REQUIRES(mutex_);
   void Begin(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
+  void DropExpired(Instant now) REQUIRES(mutex_);
   void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
-  void Keep(Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
+  void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
+  void Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) REQUIRES(mutex_);
   void Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) REQUIRES(mutex_);
   std::chrono::milliseconds Jitter(std::chrono::milliseconds most) const;
 
   const Options options_;
   mutable Mutex mutex_;
   std::map<Wanted, Entry> entries_ GUARDED_BY(mutex_);
-  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);    // of whole clients
-  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);    // clients whose last purchase failed
-  std::map<std::string, Figures> counts_ GUARDED_BY(mutex_);  // what only grows; Read adds the rest
+  std::map<std::string, Client> clients_ GUARDED_BY(mutex_);
+  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
+  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
   bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
   std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;

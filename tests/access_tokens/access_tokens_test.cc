@@ -107,19 +107,69 @@ TEST_F(AccessTokensTest, FiguresTellOfEachClient) {
   auto figures = tokens_.Read();
   ASSERT_EQ(figures.size(), 2U);
   const auto& orders = figures["orders"];
-  EXPECT_EQ(orders.purchases, (std::array<std::uint64_t, 4>{1, 0, 0, 0}));
+  EXPECT_EQ(orders.purchases, (std::array<std::uint64_t, 5>{1, 0, 0, 0, 0}));
   EXPECT_EQ(orders.handed_out, 3U);
   EXPECT_EQ(orders.held, 1U);
   EXPECT_EQ(orders.oldest, seconds(5));
   EXPECT_EQ(orders.pause_left, seconds(0));
   const auto& reports = figures["reports"];
-  EXPECT_EQ(reports.purchases, (std::array<std::uint64_t, 4>{0, 0, 0, 1}));
+  EXPECT_EQ(reports.purchases, (std::array<std::uint64_t, 5>{0, 0, 0, 1, 0}));
   EXPECT_EQ(reports.handed_out, 0U);
   EXPECT_EQ(reports.pause_left, seconds(2));
   Pass(seconds(295));
+  tokens_.Sweep();
   figures = tokens_.Read();
-  EXPECT_EQ(figures["orders"].held, 0U) << "an expired token counts until the sweep";
+  EXPECT_EQ(figures["orders"].held, 0U);
+  EXPECT_EQ(figures["orders"].oldest, seconds(0));
   EXPECT_EQ(figures["reports"].pause_left, seconds(0));
+}
+
+TEST_F(AccessTokensTest, AFullQueueIsNotTheServersLimit) {
+  Get(seconds(30));
+  Answer(std::unexpected(
+      Refusal{.error = {.code = Code::kResourceExhausted, .message = "full", .detail = {}}, .queue_full = true}));
+  Pass(seconds(1));
+  Get(seconds(30));
+  Answer(std::unexpected(Refusal{.error = {.code = Code::kResourceExhausted, .message = "429", .detail = {}}}));
+  EXPECT_EQ(tokens_.Read().at("orders").purchases, (std::array<std::uint64_t, 5>{0, 0, 1, 0, 1}));
+}
+
+TEST_F(AccessTokensTest, FiguresFollowTokensThatComeAndGo) {
+  const Wanted writing{.client_id = "orders", .scope = "write", .resource = {}};
+  const auto held = [this] { return tokens_.Read().at("orders").held; };
+  const auto oldest = [this] { return tokens_.Read().at("orders").oldest; };
+  Get(seconds(30));
+  Answer(Token("one"));
+  Pass(seconds(10));
+  Get(seconds(30), {}, writing);
+  Answer(Token("two"));
+  EXPECT_EQ(held(), 2U);
+  EXPECT_EQ(oldest(), seconds(10));
+  Pass(seconds(235));
+  Get(seconds(30));
+  Answer(Token("one again"));  // takes the place of the first
+  EXPECT_EQ(held(), 2U);
+  EXPECT_EQ(oldest(), seconds(235));
+  Pass(seconds(65));
+  tokens_.Sweep();  // the second has expired
+  EXPECT_EQ(held(), 1U);
+  EXPECT_EQ(oldest(), seconds(65));
+  tokens_.Forget([](const auto& /*client*/) { return true; }, [](const auto& /*client*/) { return false; });
+  EXPECT_EQ(held(), 0U);
+  EXPECT_EQ(tokens_.Read().at("orders").purchases.front(), 3U) << "counters of a client that stays begin again";
+}
+
+TEST_F(AccessTokensTest, FiguresOfARemovedClientGoWithIt) {
+  const Wanted reports{.client_id = "reports", .scope = "read", .resource = {}};
+  Get(seconds(30));
+  Answer(Token("one"));
+  Get(seconds(30), {}, reports);
+  const auto is_reports = [](const std::string& client) { return client == "reports"; };
+  tokens_.Forget(is_reports, is_reports);
+  Answer(Token("late"));  // must not bring them back
+  const auto figures = tokens_.Read();
+  EXPECT_EQ(figures.size(), 1U);
+  EXPECT_TRUE(figures.contains("orders"));
 }
 
 // Pods that keep their token until it has 30 s left. A purchase replaces a token of 300 s after 210 s at the earliest.
@@ -303,7 +353,8 @@ TEST_F(AccessTokensTest, WaitingCallsLeaveAtTheirDeadlineAndWhenTheirCallerDoes)
 
 TEST_F(AccessTokensTest, AReloadDropsTokensAndWhatIsBeingBought) {
   Get(seconds(30));
-  tokens_.Forget([](const std::string& client) { return client == "orders"; });
+  tokens_.Forget([](const std::string& client) { return client == "orders"; },
+                 [](const std::string& /*client*/) { return false; });
   ASSERT_EQ(got_.size(), 1U);
   EXPECT_EQ(got_[0].error().code, Code::kUnavailable);
   Answer(Token("of the configuration of before"));
