@@ -87,9 +87,9 @@ void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive
       return;
     }
   }
-  receive(std::unexpected(tokens::Refusal{.error = {.code = Code::kResourceExhausted,
-                                                    .message = "too many access tokens are being bought",
-                                                    .detail = {}}}));
+  receive(std::unexpected(tokens::Refusal{
+      .error = {.code = Code::kResourceExhausted, .message = "too many access tokens are being bought", .detail = {}},
+      .queue_full = true}));
 }
 
 std::string TokenBuyer::OriginFor(const std::string& client_id) const {
@@ -98,7 +98,8 @@ std::string TokenBuyer::OriginFor(const std::string& client_id) const {
   if (!client || !(*client)->tokens) {
     return {};  // BuyOne refuses it
   }
-  const auto url = oauth::ParseUrl("tokens.token_endpoint", (*client)->tokens->token_endpoint);
+  const auto& source = *(*client)->tokens;
+  const auto url = oauth::ParseUrl("it", source.issuer.empty() ? source.token_endpoint : source.issuer);
   if (!url) {
     return {};
   }
@@ -144,11 +145,14 @@ void TokenBuyer::Stop() {
 void TokenBuyer::Work() {
   MutexLock lock(mutex_);
   while (true) {
-    filled_.wait(lock, [this]() REQUIRES(mutex_) { return stopping_ || Next() != orders_.end(); });
+    auto next = orders_.end();
+    filled_.wait(lock, [&]() REQUIRES(mutex_) {
+      next = Next();
+      return stopping_ || next != orders_.end();
+    });
     if (stopping_) {
       return;
     }
-    const auto next = Next();
     auto order = std::move(*next);
     orders_.erase(next);
     ++running_[order.origin];
@@ -168,7 +172,18 @@ void TokenBuyer::Work() {
   }
 }
 
-tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
+Result<oauth::Url> TokenBuyer::EndpointOf(const TokenSource& source) {
+  if (source.issuer.empty()) {
+    return oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
+  }
+  auto endpoint = endpoints_.Find(source.issuer, source.ca_file);
+  if (!endpoint) {
+    endpoint.error().code = Code::kUnavailable;  // the identity server may be right again at the next try
+  }
+  return endpoint;
+}
+
+tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
   const auto policy = policy_.load();
   const auto client = policy->FindClient(wanted.client_id);
   if (!client || !(*client)->tokens) {
@@ -177,14 +192,6 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
                                      .detail = {}}));
   }
   const auto& source = *(*client)->tokens;
-  auto assertion = NewAssertion(*policy, **client);
-  if (!assertion) {
-    return std::unexpected(OfClient(assertion.error()));
-  }
-  const auto endpoint = oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
-  auto answer = endpoint ? oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)),
-                                           kExchangeLimit)
-                         : std::unexpected(endpoint.error());
   audit::Event event;
   event.name = "BuyAccessToken";
   event.caller = kBuyer;
@@ -195,8 +202,21 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
     event.outcome = "FAILED";
     event.reason = refusal.error.message;
     static_cast<void>(Record(event));  // releases nothing
+    if (refusal.error.code == Code::kUnavailable && !refusal.by_credentials) {
+      endpoints_.Doubt(source.issuer, source.ca_file);
+    }
     return tokens::Purchase(std::unexpected(std::move(refusal)));
   };
+  const auto endpoint = EndpointOf(source);
+  if (!endpoint) {
+    return failed(OfClient(endpoint.error()));
+  }
+  auto assertion = NewAssertion(*policy, **client);
+  if (!assertion) {
+    return std::unexpected(OfClient(assertion.error()));
+  }
+  auto answer =
+      oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)), kExchangeLimit);
   if (!answer) {
     return failed(OfClient(answer.error()));
   }

@@ -13,6 +13,7 @@
 #include "assertion/mutex.h"
 #include "assertion/token_source.h"
 #include "audit/log.h"
+#include "oauth/discovered_endpoints.h"
 #include "oauth/http.h"
 #include "policy/policy.h"
 #include "signing/hsm_group.h"
@@ -45,20 +46,22 @@ class TokenBuyer {
   struct Order {
     tokens::Wanted wanted;
     tokens::AccessTokens::Receive receive;
-    std::string origin;  // of the token endpoint
+    std::string origin;  // of the token endpoint or the issuer
   };
 
   void Work();
   std::string OriginFor(const std::string& client_id) const;
   std::deque<Order>::iterator Next() REQUIRES(mutex_);
   bool HasRoom(const std::string& client_id, const std::string& origin) const REQUIRES(mutex_);
-  tokens::Purchase BuyOne(const tokens::Wanted& wanted) const;
+  tokens::Purchase BuyOne(const tokens::Wanted& wanted);
+  Result<oauth::Url> EndpointOf(const TokenSource& source);
   Result<std::string> NewAssertion(const Policy& policy, const Client& client) const;
   Status Record(const audit::Event& event) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
   audit::Log* audit_ = nullptr;
+  oauth::DiscoveredEndpoints endpoints_;
   Mutex mutex_;
   ConditionVariable filled_;
   std::deque<Order> orders_ GUARDED_BY(mutex_);

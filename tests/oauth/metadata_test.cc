@@ -27,7 +27,7 @@ json Published() {
 }
 
 Result<ServerMetadata> Parsed(const json& published) {
-  return ParseMetadata(kIssuer, {.status = 200, .body = published.dump()});
+  return ParseMetadata("--issuer", kIssuer, {.status = 200, .body = published.dump()});
 }
 
 PlannedRequest Planned() {
@@ -73,12 +73,12 @@ TEST(Metadata, MustBeOfThatIssuer) {
 
 TEST(Metadata, IsAJsonObject) {
   for (const auto* body : {"", "<html>", "[]", "7", "{", "{\"issuer\":\"\xFF\"}"}) {
-    const auto metadata = ParseMetadata(kIssuer, {.status = 200, .body = body});
+    const auto metadata = ParseMetadata("--issuer", kIssuer, {.status = 200, .body = body});
     ASSERT_FALSE(metadata) << body;
     EXPECT_EQ(metadata.error().code, Code::kNotFound);
   }
-  EXPECT_FALSE(ParseMetadata(kIssuer, {.status = 404, .body = Published().dump()}));
-  EXPECT_FALSE(ParseMetadata(kIssuer, {.status = 302, .body = Published().dump()}));
+  EXPECT_FALSE(ParseMetadata("--issuer", kIssuer, {.status = 404, .body = Published().dump()}));
+  EXPECT_FALSE(ParseMetadata("--issuer", kIssuer, {.status = 302, .body = Published().dump()}));
 }
 
 TEST(Metadata, EndpointsAreHttpsAsTheIssuer) {
