@@ -6,6 +6,7 @@
 
 #include "assertion/foreign_text.h"
 #include "jws/compact.h"
+#include "jws/foreign_json.h"
 
 namespace assertion::oauth {
 namespace {
@@ -124,7 +125,7 @@ std::vector<std::string> MetadataPaths(std::string_view issuer_path) {
 }
 
 Result<ServerMetadata> ParseMetadata(const std::string& option, const std::string& issuer, const HttpAnswer& answer) {
-  const auto metadata = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  const auto metadata = jws::ParseForeign(answer.body);
   if (answer.status != kHttpOk || !metadata.is_object()) {
     return Fail(Code::kNotFound, "no metadata");
   }

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "jws/foreign_json.h"
+
 namespace assertion::oauth {
 namespace {
 
@@ -20,6 +22,7 @@ constexpr std::size_t kLongestScope = 4096;
 constexpr seconds kUnstated{60};
 constexpr seconds kLongestLife = std::chrono::days(1);
 
+// Recurses: only for what ParseForeign returned.
 void WipeStrings(json& value) {
   if (value.is_string()) {
     WipeOctets(value.get_ref<std::string&>());
@@ -92,7 +95,7 @@ Result<TokenAnswer> Take(const json& body) {
 }  // namespace
 
 Result<TokenAnswer> TakeToken(HttpAnswer& answer) {
-  auto body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  auto body = jws::ParseForeign(answer.body);
   WipeOctets(answer.body);
   auto taken = answer.status == kGranted
                    ? Take(body)
@@ -103,7 +106,7 @@ Result<TokenAnswer> TakeToken(HttpAnswer& answer) {
 
 std::string ErrorOf(const HttpAnswer& answer) {
   constexpr std::size_t kLongestError = 64;
-  const auto body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  const auto body = jws::ParseForeign(answer.body);
   return body.is_object() ? VisibleMember(body, "error", kLongestError) : std::string();
 }
 

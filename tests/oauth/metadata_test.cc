@@ -140,6 +140,17 @@ TEST(Metadata, AllAudiencesMustBeTheServers) {
   EXPECT_EQ(Difference(Published(), Planned(), Assertion(kIssuer, "RS256", "client-authentication+jwt")), "");
 }
 
+TEST(Metadata, NestingEndsNoProcess) {
+  constexpr std::size_t kLevels = 400'000;
+  auto text = Published().dump();
+  text.pop_back();
+  text += R"(,"authorization_response_iss_parameter_supported":)" + std::string(kLevels, '[') +
+          std::string(kLevels, ']') + '}';
+  const auto metadata = ParseMetadata("--issuer", kIssuer, {.status = 200, .body = text});
+  ASSERT_FALSE(metadata);
+  EXPECT_EQ(metadata.error().code, Code::kNotFound);
+}
+
 // A server may leave out the lists of algorithms and grants; there is nothing to compare then.
 TEST(Metadata, WhatTheServerDoesNotSayIsNotCompared) {
   auto published = Published();
