@@ -21,6 +21,7 @@ constexpr std::size_t kLongestType = 64;
 constexpr std::size_t kLongestScope = 4096;
 constexpr seconds kUnstated{60};
 constexpr seconds kLongestLife = std::chrono::days(1);
+constexpr seconds kLongestWait = std::chrono::days(1);
 
 // Recurses: only for what ParseForeign returned.
 void WipeStrings(json& value) {
@@ -86,6 +87,10 @@ Result<TokenAnswer> Take(const json& body) {
                      .token_type = VisibleMember(body, "token_type", kLongestType),
                      .scope = VisibleMember(body, "scope", kLongestScope),
                      .expires_in = *lifetime};
+  if (const auto scope = body.find("scope");
+      scope != body.end() && !scope->is_null() && answer.scope.empty() && *scope != "") {
+    return Fail(Code::kUnavailable, "the identity server's scope is no printable ASCII text of at most 4096 octets");
+  }
   if (answer.token_type.empty()) {
     return Fail(Code::kUnavailable, "the identity server's answer has no token_type");
   }
@@ -111,8 +116,10 @@ std::string ErrorOf(const HttpAnswer& answer) {
 }
 
 std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now) {
-  if (const auto number = Number(text); number) {
-    return *number >= 0 ? std::optional(seconds(*number)) : std::nullopt;
+  const auto is_number =
+      !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c >= '0' && c <= '9'; });
+  if (is_number) {
+    return std::min(seconds(Number(text).value_or(kLongestWait.count())), kLongestWait);
   }
   std::tm date{};
   const std::string copy(text);
@@ -120,8 +127,9 @@ std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_c
   if (copy.empty() || end == nullptr || *end != '\0') {
     return std::nullopt;
   }
-  const auto instant = std::chrono::system_clock::from_time_t(timegm(&date));
-  return std::max(std::chrono::ceil<seconds>(instant - now), seconds(0));
+  // In seconds: the nanoseconds of a year after 2262 would overflow.
+  const auto wait = seconds(timegm(&date)) - std::chrono::floor<seconds>(now.time_since_epoch());
+  return std::clamp(wait, seconds(0), kLongestWait);
 }
 
 }  // namespace assertion::oauth

@@ -12,6 +12,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr milliseconds kClearing{250};  // places are looked for no more often than this
+
+std::size_t ShareOf(std::size_t most) { return std::max<std::size_t>(most / AccessTokens::kClientShare, 1); }
+
+// An asker that wants more gets a token only in the instant after its purchase.
+seconds LongestValidity(seconds lifetime) {
+  constexpr int kTenths = 10;
+  return lifetime - lifetime / kTenths;
+}
+
 Error Paused(Error error, Instant until, Instant now) {
   error.retry_delay = std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(1));
   return error;
@@ -20,9 +30,13 @@ Error Paused(Error error, Instant until, Instant now) {
 Error TooShort(seconds lifetime, seconds wanted) {
   return {.code = Code::kFailedPrecondition,
           .message = "minimum_validity: the identity server's tokens are valid for " +
-                     std::to_string(lifetime.count()) + " s only; ask for less than " + std::to_string(wanted.count()) +
-                     " s",
+                     std::to_string(lifetime.count()) + " s, so " + std::to_string(wanted.count()) +
+                     " s cannot be had; ask for at most " + std::to_string(LongestValidity(lifetime).count()) + " s",
           .detail = {}};
+}
+
+Error Stopping() {
+  return {.code = Code::kUnavailable, .message = "the server is stopping: ask another, or later", .detail = {}};
 }
 
 Outcome OutcomeOf(const Purchase& bought) {
@@ -66,16 +80,10 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
           Begin(wanted, entry, now, calls);  // nobody waits for it
         }
         outcome = std::move(held);
-      } else if (waiting_ >= options_.most_waiters) {
-        outcome = std::unexpected(
-            Paused({.code = Code::kResourceExhausted, .message = "too many calls wait for access tokens", .detail = {}},
-                   now + kProbe, now));
-      } else {
-        ++waiting_;
-        entry.waiters.push_back({.ask = std::move(ask), .done = std::exchange(done, {})});
-        if (may_buy) {
-          Begin(wanted, entry, now, calls);
-        }
+      } else if (const auto waits = Wait(wanted.client_id, entry, ask, done); !waits) {
+        outcome = std::unexpected(waits.error());
+      } else if (may_buy) {
+        Begin(wanted, entry, now, calls);
       }
     }
   }
@@ -92,8 +100,8 @@ Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& ent
   if (entry.token != nullptr && entry.token->expires - now >= ask.minimum_validity) {
     return entry.token;
   }
-  if (entry.token != nullptr && entry.token->lifetime < ask.minimum_validity && now < entry.renew_at) {
-    return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would be as short
+  if (entry.token != nullptr && LongestValidity(entry.token->lifetime) < ask.minimum_validity && now < entry.renew_at) {
+    return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would soon be as short
   }
   if (const auto* pause = PauseOf(wanted, entry, now); pause != nullptr && entry.purchase == 0) {
     return std::unexpected(Paused(*pause->error, pause->until, now));
@@ -103,21 +111,71 @@ Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& ent
 
 Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Instant now) {
   if (closed_) {
-    return Fail(Code::kUnavailable, "the server is stopping: ask another, or later");
+    return std::unexpected(Stopping());
   }
   if (const auto found = entries_.find(wanted); found != entries_.end()) {
     return &found->second;
   }
-  if (entries_.size() >= options_.most_tokens) {
-    DropExpired(now);
-  }
-  if (entries_.size() >= options_.most_tokens) {
-    return std::unexpected(Paused(
-        {.code = Code::kResourceExhausted, .message = "too many different access tokens are in use", .detail = {}},
-        now + kProbe, now));
-  }
-  clients_.try_emplace(wanted.client_id);
+  auto& client = clients_[wanted.client_id];
+  RETURN_IF_ERROR(FindPlace(wanted.client_id, client, now));
+  ++client.entries;
   return &entries_[wanted];
+}
+
+// Entries that only pause make room. Expired ones leave at the next Sweep.
+Status AccessTokens::FindPlace(const std::string& client_id, Client& client, Instant now) {
+  const auto share = ShareOf(options_.most_tokens);
+  if (client.entries >= share && now - client.cleared >= kClearing) {
+    client.cleared = now;
+    DropPausing(entries_.lower_bound({.client_id = client_id, .scope = {}, .resource = {}}), &client_id);
+  }
+  if (client.entries >= share) {
+    return NoPlace(client, "too many different access tokens of this client are in use");
+  }
+  if (entries_.size() >= options_.most_tokens && now - cleared_ >= kClearing) {
+    cleared_ = now;
+    DropPausing(entries_.begin(), nullptr);
+  }
+  return entries_.size() < options_.most_tokens ? Status()
+                                                : NoPlace(client, "too many different access tokens are in use");
+}
+
+Status AccessTokens::NoPlace(Client& client, const char* why) {
+  ++client.counted.without_place;
+  return std::unexpected(
+      Error{.code = Code::kResourceExhausted, .message = why, .detail = {}, .retry_delay = milliseconds(kProbe)});
+}
+
+// Of this client, whose first entry is `one`; null: of all from there on.
+void AccessTokens::DropPausing(Entries::iterator one, const std::string* client_id) {
+  while (one != entries_.end() && (client_id == nullptr || one->first.client_id == *client_id)) {
+    one = one->second.idle() ? Erase(one) : std::next(one);
+  }
+}
+
+AccessTokens::Entries::iterator AccessTokens::Erase(Entries::iterator one) {
+  --clients_[one->first.client_id].entries;
+  return entries_.erase(one);
+}
+
+// Takes `ask` and `done` unless too many wait already.
+Status AccessTokens::Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) {
+  auto& client = clients_[client_id];
+  if (client.waiting >= ShareOf(options_.most_waiters)) {
+    return NoPlace(client, "too many calls wait for access tokens of this client");
+  }
+  if (waiting_ >= options_.most_waiters) {
+    return NoPlace(client, "too many calls wait for access tokens");
+  }
+  ++waiting_;
+  ++client.waiting;
+  entry.waiters.push_back({.ask = std::move(ask), .done = std::exchange(done, {})});
+  return {};
+}
+
+void AccessTokens::EndWaiting(const std::string& client_id, std::size_t count) {
+  waiting_ -= count;
+  clients_[client_id].waiting -= count;
 }
 
 const AccessTokens::Pause* AccessTokens::PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const {
@@ -164,7 +222,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
     } else {
       Note(wanted, entry, bought.error(), now, calls);
     }
-    waiting_ -= entry.waiters.size();
+    EndWaiting(wanted.client_id, entry.waiters.size());
     for (auto& waiter : entry.waiters) {
       auto outcome = Held(wanted, entry, waiter.ask, now);
       if (outcome && *outcome == nullptr) {
@@ -212,15 +270,13 @@ void AccessTokens::Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token)
 }
 
 void AccessTokens::DropExpired(Instant now) {
-  for (auto& [wanted, entry] : entries_) {
+  for (auto one = entries_.begin(); one != entries_.end();) {
+    auto& entry = one->second;
     if (entry.token != nullptr && entry.token->expires <= now) {
-      Put(wanted, entry, nullptr);
+      Put(one->first, entry, nullptr);
     }
+    one = entry.idle() && entry.pause.until <= now ? Erase(one) : std::next(one);
   }
-  std::erase_if(entries_, [&](const auto& one) {
-    const auto& entry = one.second;
-    return entry.token == nullptr && entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now;
-  });
 }
 
 void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) {
@@ -245,18 +301,20 @@ void AccessTokens::Sweep() {
     const MutexLock lock(mutex_);
     const auto now = options_.now();
     for (auto& [wanted, entry] : entries_) {
-      std::erase_if(entry.waiters, [&](Waiter& waiter) REQUIRES(mutex_) {
+      const auto ended = std::erase_if(entry.waiters, [&](Waiter& waiter) {
         const bool gone = waiter.ask.gone && waiter.ask.gone();
         if (!gone && waiter.ask.deadline > now) {
           return false;
         }
-        --waiting_;
         calls.emplace_back([done = std::move(waiter.done), gone]() mutable {
           done(gone ? Fail(Code::kCancelled, "the caller has left")
                     : Fail(Code::kDeadlineExceeded, "the identity server did not answer in time"));
         });
         return true;
       });
+      if (ended > 0) {
+        EndWaiting(wanted.client_id, ended);
+      }
     }
     DropExpired(now);
   }
@@ -266,6 +324,14 @@ void AccessTokens::Sweep() {
 }
 
 void AccessTokens::Forget(const IsOne& changed, const IsOne& removed) {
+  End(changed, removed,
+      {.code = Code::kUnavailable,
+       .message = "the client's configuration changed; try again",
+       .detail = {},
+       .retry_delay = milliseconds(1)});
+}
+
+void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Error& why) {
   Calls calls;
   {
     const MutexLock lock(mutex_);
@@ -274,21 +340,16 @@ void AccessTokens::Forget(const IsOne& changed, const IsOne& removed) {
         ++one;
         continue;
       }
-      waiting_ -= one->second.waiters.size();
+      EndWaiting(one->first.client_id, one->second.waiters.size());
       for (auto& waiter : one->second.waiters) {
-        calls.emplace_back([done = std::move(waiter.done)]() mutable {
-          done(std::unexpected(Error{.code = Code::kUnavailable,
-                                     .message = "the client's configuration changed; try again",
-                                     .detail = {},
-                                     .retry_delay = milliseconds(1)}));
-        });
+        calls.emplace_back([done = std::move(waiter.done), why]() mutable { done(std::unexpected(why)); });
       }
       Put(one->first, one->second, nullptr);
-      one = entries_.erase(one);
+      one = Erase(one);
     }
     std::erase_if(pauses_, [&](const auto& one) { return changed(one.first); });
     std::erase_if(failing_, [&](const auto& one) { return changed(one.first); });
-    std::erase_if(clients_, [&](const auto& one) { return one.second.bought.empty() && removed(one.first); });
+    std::erase_if(clients_, [&](const auto& one) { return one.second.entries == 0 && removed(one.first); });
   }
   for (auto& call : calls) {
     call();
@@ -300,7 +361,8 @@ void AccessTokens::Close() {
     const MutexLock lock(mutex_);
     closed_ = true;
   }
-  Forget([](const std::string& /*client_id*/) { return true; }, [](const std::string& /*client_id*/) { return false; });
+  End([](const std::string& /*client_id*/) { return true; }, [](const std::string& /*client_id*/) { return false; },
+      Stopping());
 }
 
 std::size_t AccessTokens::size() const {

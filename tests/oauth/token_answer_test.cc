@@ -40,5 +40,35 @@ TEST(TokenAnswer, AnOrdinaryGrantIsTakenAndTheRestWiped) {
   EXPECT_EQ(answer.body.find_first_not_of('\0'), std::string::npos);
 }
 
+TEST(TokenAnswer, ScopeIsTextOrAbsent) {
+  const auto scope_of = [](const std::string& scope) {
+    auto answer = Granted(R"({"access_token":"t","token_type":"Bearer","scope":)" + scope + "}");
+    const auto token = TakeToken(answer);
+    return token ? token->scope : "refused";
+  };
+  EXPECT_EQ(scope_of(R"("read admin")"), "read admin");
+  EXPECT_EQ(scope_of("null"), "");
+  EXPECT_EQ(scope_of(R"("")"), "");
+  // Read as "as asked", these would hide what was granted.
+  EXPECT_EQ(scope_of(R"(["read","admin"])"), "refused");
+  EXPECT_EQ(scope_of(R"("admin\n")"), "refused");
+  EXPECT_EQ(scope_of('"' + std::string(5000, 'a') + '"'), "refused");
+}
+
+TEST(TokenAnswer, RetryAfterIsADayAtMost) {
+  using std::chrono::seconds;
+  const auto now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 50));
+  const seconds day = std::chrono::days(1);
+  EXPECT_EQ(RetryAfterOf("20", now), seconds(20));
+  for (const auto* text : {"9223372036854775807", "9223372036854775808", "99999999999999999999999999", "86401",
+                           "Fri, 31 Dec 9999 23:59:59 GMT"}) {
+    EXPECT_EQ(RetryAfterOf(text, now), day) << text;
+  }
+  EXPECT_EQ(RetryAfterOf("Thu, 01 Jan 1970 00:00:00 GMT", now), seconds(0));
+  for (const auto* text : {"", "-1", "+1", "1.5", "soon"}) {
+    EXPECT_FALSE(RetryAfterOf(text, now)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace assertion::oauth
