@@ -27,7 +27,7 @@ namespace {
 }
 
 [[noreturn]] void EndHungInHsm() {
-  spdlog::warn("stopped; a call into the HSM never returned");
+  spdlog::warn("stopped; a call into the HSM, or to an identity server, never returned");
   EndNow(0);
 }
 

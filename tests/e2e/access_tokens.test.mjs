@@ -112,6 +112,19 @@ describe('access tokens', () => {
     assert.equal(standIn.forms.length, 1, 'the order of scopes matters');
   });
 
+  it('with a scope that the caller may not have is not handed out, though the server granted it', async () => {
+    const request = { client_id: 'scoped', scope: 'read' };
+    standIn.reset({ access_token: 'too-much', token_type: 'Bearer', expires_in: 300, scope: 'read admin' });
+    const { code, details } = await refusal(request);
+    assert.equal(code, grpc.status.FAILED_PRECONDITION, details);
+    assert.doesNotMatch(details, /admin/);
+    const { outcome, scope } = auditLines('GetAccessToken').at(-1);
+    assert.deepEqual([outcome, scope], ['FAILED_PRECONDITION', 'read admin']);
+    assert.equal(auditLines('BuyAccessToken').at(-1).scope, 'read admin');
+    standIn.reset({ access_token: 'more', token_type: 'Bearer', expires_in: 300, scope: 'write openid' });
+    assert.equal((await caller.call('GetAccessToken', { ...request, scope: 'write' })).scope, 'write openid');
+  });
+
   it('a failing server is left alone, and callers are told until when', async () => {
     standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
     const first = await refusal({ client_id: 'failing' });
