@@ -134,10 +134,11 @@ step_fuzz() {
 step_quickstart() { tests/quickstart_test.sh; }
 step_package() { local deb; deb=$(deploy/package.sh) && tests/package_test.sh "$deb" && tests/container_test.sh build/release/bin; }
 step_bench() {
-  local options=(--short) peers=(--short) keys=(--keys 6 --seconds 1) tokens=(--rounds 1 --seconds 0.2 --tokens softhsm,softhsm_plain)
-  [ -z "$long" ] || options=(--results build/ci) peers=() keys=() tokens=()
+  local options=(--short) peers=(--short) access_tokens=(--short) keys=(--keys 6 --seconds 1) tokens=(--rounds 1 --seconds 0.2 --tokens softhsm,softhsm_plain)
+  [ -z "$long" ] || options=(--results build/ci) peers=() access_tokens=() keys=() tokens=()
   build release --target benchmarks &&
     tests/bench/run.sh build/release/bin "${options[@]}" && tests/bench/peers.sh build/release/bin "${peers[@]}" &&
+    tests/bench/access_tokens.sh build/release/bin "${access_tokens[@]}" &&
     tests/bench/keys.sh build/release/bin "${keys[@]}" && tests/bench/tokens.sh build/release/bin "${tokens[@]}"
 }
 

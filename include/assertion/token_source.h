@@ -14,7 +14,8 @@ struct TokenSource {
     friend bool operator==(const Scope&, const Scope&) = default;
   };
 
-  std::string token_endpoint;          // https://…; http:// to a loopback host only
+  std::string token_endpoint;          // https://…; http:// to a loopback host only; empty: `issuer` publishes it
+  std::string issuer;                  // of the identity server (RFC 8414), as token_endpoint; empty: not asked
   std::string ca_file;                 // PEM; empty: the system's authorities
   std::string audience;                // of the assertion; one of the client's
   std::vector<Scope> scopes;           // empty: callers name none, and the identity server decides

@@ -4,6 +4,7 @@
 
 #include "assertion/algorithm.h"
 #include "jws/compact.h"
+#include "jws/foreign_json.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
 
@@ -35,7 +36,7 @@ Result<PublicKeys> ToPublicKeys(const PublicKey& key) {
 }
 
 Result<PublicKeys> ParsePublicKeys(std::string_view text) {
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto json = jws::ParseForeign(text);
   if (!json.is_object()) {
     return Fail(Code::kInvalidArgument, "not a JWK or JWK Set (RFC 7517)");
   }

@@ -8,6 +8,7 @@
 
 #include "assertion/clock.h"
 #include "jws/base64url.h"
+#include "jws/foreign_json.h"
 #include "jws/thumbprint.h"
 
 namespace assertion::audit {
@@ -151,7 +152,7 @@ std::string Chain(Head& head, std::string_view body) {
 }
 
 Result<Line> ParseLine(std::string_view text) {
-  auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  auto json = jws::ParseForeign(text);
   const auto has = [&](const char* name, nlohmann::json::value_t type) {
     const auto found = json.find(name);
     return found != json.end() && found->type() == type;

@@ -8,6 +8,7 @@
 #include "assertion/token_source.h"
 #include "config/sections.h"
 #include "oauth/http.h"
+#include "oauth/metadata.h"
 
 namespace assertion {
 namespace {
@@ -66,17 +67,29 @@ void TakeScopes(Fields& tokens, Identities& identities, const Client& client, To
 }
 
 void TakeEndpoint(Fields& tokens, TokenSource& source) {
-  const auto* endpoint = tokens.TakeString("token_endpoint", true);
+  const auto* issuer = tokens.TakeString("issuer", false);
+  const auto* endpoint = tokens.TakeString("token_endpoint", issuer == nullptr);
+  if (issuer != nullptr) {
+    source.issuer = *issuer;
+    if (!oauth::ParseIssuer("it", *issuer)) {
+      tokens.Refuse("issuer",
+                    "must be https://host[:port][/path] without query and fragment, or http:// to a loopback address");
+    }
+    if (endpoint != nullptr) {
+      tokens.Refuse("issuer", "cannot be combined with token_endpoint: give one of the two");
+    }
+  }
   if (endpoint == nullptr) {
     return;
   }
   source.token_endpoint = *endpoint;
-  if (const auto url = oauth::ParseUrl("it", *endpoint); !url) {
+  if (!oauth::ParseUrl("it", *endpoint)) {
     tokens.Refuse("token_endpoint", "must be https://host[:port]/path, or http:// to a loopback address");
   }
 }
 
-// The audience that the field names; default: the endpoint if it is one of the client's, else the client's first.
+// The audience that the field names; default: the endpoint or issuer if it is one of the client's, else the client's
+// first.
 void TakeAudience(Fields& tokens, const Client& client, TokenSource& source) {
   const auto has = [&](const std::string& audience) {
     return std::ranges::find(client.audiences, audience) != client.audiences.end();
@@ -86,8 +99,8 @@ void TakeAudience(Fields& tokens, const Client& client, TokenSource& source) {
     if (!has(*audience)) {
       tokens.Refuse("audience", "must be one of the client's audiences, octet for octet");
     }
-  } else if (has(source.token_endpoint)) {
-    source.audience = source.token_endpoint;
+  } else if (const auto& server = source.issuer.empty() ? source.token_endpoint : source.issuer; has(server)) {
+    source.audience = server;
   } else if (!client.audiences.empty()) {
     source.audience = client.audiences.front();
   }

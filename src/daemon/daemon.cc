@@ -27,7 +27,7 @@ namespace {
 }
 
 [[noreturn]] void EndHungInHsm() {
-  spdlog::warn("stopped; a call into the HSM never returned");
+  spdlog::warn("stopped; a call into the HSM, or to an identity server, never returned");
   EndNow(0);
 }
 
@@ -313,9 +313,15 @@ Status Daemon::Apply(const Reloading::Read& read) {
   RETURN_IF_ERROR(Reconfigure(hsms_.group(), hsms_.group().First()->keys.clients(), read->clients));
   const auto before = policy_.load();
   policy_.store(PolicyOf(*read));
-  access_tokens_.Forget([&](const std::string& client_id) {
-    return !HaveSameTokens(before->FindClient(client_id), policy_.load()->FindClient(client_id));
-  });
+  const auto now = policy_.load();
+  access_tokens_.Forget(
+      [&](const std::string& client_id) {
+        return !HaveSameTokens(before->FindClient(client_id), now->FindClient(client_id));
+      },
+      [&](const std::string& client_id) {
+        const auto client = now->FindClient(client_id);
+        return !client || !(*client)->tokens;
+      });
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <deque>
 #include <future>
 #include <optional>
 #include <string_view>
@@ -16,11 +17,7 @@ namespace assertion {
 namespace {
 
 constexpr std::size_t kThreads = 32;
-constexpr std::size_t kMostAtOnce = 4;    // of one origin: a server that hangs holds up no other
 constexpr std::chrono::seconds kSlow{5};  // an origin whose last purchase took so long gets one at once
-constexpr std::size_t kMostOrders = 1000;
-constexpr std::size_t kMostOrdersOfOrigin = 250;
-constexpr std::size_t kMostOrdersOfClient = 125;
 constexpr std::chrono::seconds kSigningLimit{10};
 constexpr std::chrono::seconds kExchangeLimit{15};  // a stop waits for it
 constexpr std::string_view kBuyer = "assertiond";   // the caller, in the audit log
@@ -78,18 +75,17 @@ void TokenBuyer::Start(audit::Log* audit) {
 }
 
 void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive) {
+  PurchaseQueue::Order order{.wanted = wanted, .receive = std::move(receive), .origin = OriginFor(wanted.client_id)};
   {
-    auto origin = OriginFor(wanted.client_id);
     const MutexLock lock(mutex_);
-    if (!stopping_ && HasRoom(wanted.client_id, origin)) {
-      orders_.push_back({.wanted = wanted, .receive = std::move(receive), .origin = std::move(origin)});
+    if (!stopping_ && queue_.Add(order)) {
       filled_.notify_one();
       return;
     }
   }
-  receive(std::unexpected(tokens::Refusal{.error = {.code = Code::kResourceExhausted,
-                                                    .message = "too many access tokens are being bought",
-                                                    .detail = {}}}));
+  order.receive(std::unexpected(tokens::Refusal{
+      .error = {.code = Code::kResourceExhausted, .message = "too many access tokens are being bought", .detail = {}},
+      .queue_full = true}));
 }
 
 std::string TokenBuyer::OriginFor(const std::string& client_id) const {
@@ -98,7 +94,8 @@ std::string TokenBuyer::OriginFor(const std::string& client_id) const {
   if (!client || !(*client)->tokens) {
     return {};  // BuyOne refuses it
   }
-  const auto url = oauth::ParseUrl("tokens.token_endpoint", (*client)->tokens->token_endpoint);
+  const auto& source = *(*client)->tokens;
+  const auto url = oauth::ParseUrl("it", source.issuer.empty() ? source.token_endpoint : source.issuer);
   if (!url) {
     return {};
   }
@@ -111,27 +108,12 @@ std::string TokenBuyer::OriginFor(const std::string& client_id) const {
   return origin;
 }
 
-bool TokenBuyer::HasRoom(const std::string& client_id, const std::string& origin) const {
-  const auto of_client =
-      std::ranges::count_if(orders_, [&](const auto& one) { return one.wanted.client_id == client_id; });
-  return orders_.size() < kMostOrders && std::cmp_less(of_client, kMostOrdersOfClient) &&
-         std::cmp_less(std::ranges::count(orders_, origin, &Order::origin), kMostOrdersOfOrigin);
-}
-
-// The oldest order whose server has a purchase to spare.
-std::deque<TokenBuyer::Order>::iterator TokenBuyer::Next() {
-  return std::ranges::find_if(orders_, [this](const Order& order) REQUIRES(mutex_) {
-    const auto found = running_.find(order.origin);
-    return found == running_.end() || found->second < (slow_.contains(order.origin) ? 1 : kMostAtOnce);
-  });
-}
-
 void TokenBuyer::Stop() {
-  std::deque<Order> left;
+  std::deque<PurchaseQueue::Order> left;
   {
     const MutexLock lock(mutex_);
     stopping_ = true;
-    left.swap(orders_);
+    left = queue_.TakeAll();
     filled_.notify_all();
   }
   threads_.clear();
@@ -144,31 +126,39 @@ void TokenBuyer::Stop() {
 void TokenBuyer::Work() {
   MutexLock lock(mutex_);
   while (true) {
-    filled_.wait(lock, [this]() REQUIRES(mutex_) { return stopping_ || Next() != orders_.end(); });
-    if (stopping_) {
+    std::optional<PurchaseQueue::Order> order;
+    filled_.wait(lock, [&]() REQUIRES(mutex_) {
+      if (!stopping_) {
+        order = queue_.Take();
+      }
+      return stopping_ || order;
+    });
+    if (!order) {
       return;
     }
-    const auto next = Next();
-    auto order = std::move(*next);
-    orders_.erase(next);
-    ++running_[order.origin];
     lock.unlock();
     const auto began = std::chrono::steady_clock::now();
-    order.receive(BuyOne(order.wanted));
+    order->receive(BuyOne(order->wanted));
     const bool slow = std::chrono::steady_clock::now() - began >= kSlow;
     lock.lock();
-    if (slow) {
-      slow_.insert(order.origin);
-    } else if (slow_.erase(order.origin) > 0) {
+    if (queue_.End(*order, slow)) {
       filled_.notify_all();  // more of its purchases may run now than this thread takes
-    }
-    if (--running_[order.origin] == 0) {
-      running_.erase(order.origin);
     }
   }
 }
 
-tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
+Result<oauth::Url> TokenBuyer::EndpointOf(const TokenSource& source) {
+  if (source.issuer.empty()) {
+    return oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
+  }
+  auto endpoint = endpoints_.Find(source.issuer, source.ca_file);
+  if (!endpoint) {
+    endpoint.error().code = Code::kUnavailable;  // the identity server may be right again at the next try
+  }
+  return endpoint;
+}
+
+tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
   const auto policy = policy_.load();
   const auto client = policy->FindClient(wanted.client_id);
   if (!client || !(*client)->tokens) {
@@ -177,14 +167,6 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
                                      .detail = {}}));
   }
   const auto& source = *(*client)->tokens;
-  auto assertion = NewAssertion(*policy, **client);
-  if (!assertion) {
-    return std::unexpected(OfClient(assertion.error()));
-  }
-  const auto endpoint = oauth::ParseUrl("tokens.token_endpoint", source.token_endpoint);
-  auto answer = endpoint ? oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)),
-                                           kExchangeLimit)
-                         : std::unexpected(endpoint.error());
   audit::Event event;
   event.name = "BuyAccessToken";
   event.caller = kBuyer;
@@ -195,8 +177,21 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
     event.outcome = "FAILED";
     event.reason = refusal.error.message;
     static_cast<void>(Record(event));  // releases nothing
+    if (refusal.error.code == Code::kUnavailable && !refusal.by_credentials) {
+      endpoints_.Doubt(source.issuer, source.ca_file);
+    }
     return tokens::Purchase(std::unexpected(std::move(refusal)));
   };
+  const auto endpoint = EndpointOf(source);
+  if (!endpoint) {
+    return failed(OfClient(endpoint.error()));
+  }
+  auto assertion = NewAssertion(*policy, **client);
+  if (!assertion) {
+    return std::unexpected(OfClient(assertion.error()));
+  }
+  auto answer =
+      oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)), kExchangeLimit);
   if (!answer) {
     return failed(OfClient(answer.error()));
   }
@@ -207,6 +202,9 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) const {
   auto token = oauth::TakeToken(*answer);
   if (!token) {
     return failed(OfClient(token.error()));
+  }
+  if (!token->scope.empty()) {
+    event.scope = token->scope;
   }
   event.outcome = "OK";
   event.token = tokens::DigestOf(token->access_token);

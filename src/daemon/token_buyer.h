@@ -1,10 +1,6 @@
 #pragma once
 
-#include <cstddef>
-#include <deque>
 #include <functional>
-#include <map>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +9,8 @@
 #include "assertion/mutex.h"
 #include "assertion/token_source.h"
 #include "audit/log.h"
+#include "daemon/purchase_queue.h"
+#include "oauth/discovered_endpoints.h"
 #include "oauth/http.h"
 #include "policy/policy.h"
 #include "signing/hsm_group.h"
@@ -42,28 +40,20 @@ class TokenBuyer {
   void Stop();
 
  private:
-  struct Order {
-    tokens::Wanted wanted;
-    tokens::AccessTokens::Receive receive;
-    std::string origin;  // of the token endpoint
-  };
-
   void Work();
   std::string OriginFor(const std::string& client_id) const;
-  std::deque<Order>::iterator Next() REQUIRES(mutex_);
-  bool HasRoom(const std::string& client_id, const std::string& origin) const REQUIRES(mutex_);
-  tokens::Purchase BuyOne(const tokens::Wanted& wanted) const;
+  tokens::Purchase BuyOne(const tokens::Wanted& wanted);
+  Result<oauth::Url> EndpointOf(const TokenSource& source);
   Result<std::string> NewAssertion(const Policy& policy, const Client& client) const;
   Status Record(const audit::Event& event) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
   audit::Log* audit_ = nullptr;
+  oauth::DiscoveredEndpoints endpoints_;
   Mutex mutex_;
   ConditionVariable filled_;
-  std::deque<Order> orders_ GUARDED_BY(mutex_);
-  std::map<std::string, std::size_t> running_ GUARDED_BY(mutex_);  // purchases, by origin
-  std::set<std::string> slow_ GUARDED_BY(mutex_);                  // origins
+  PurchaseQueue queue_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::jthread> threads_;
 };

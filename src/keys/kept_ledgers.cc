@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "jws/compact.h"
+#include "jws/foreign_json.h"
 #include "jws/thumbprint.h"
 #include "keys/pending_changes.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 // The client that a payload that cannot be read speaks of, if it tells that much.
 std::string ClientOf(const std::string& payload) {
-  const auto json = nlohmann::json::parse(payload, nullptr, /*allow_exceptions=*/false);
+  const auto json = jws::ParseForeign(payload);
   const auto found = json.is_object() ? json.find("client_id") : json.end();
   return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "jws/base64url.h"
+#include "jws/foreign_json.h"
 
 namespace assertion {
 namespace {
@@ -158,7 +159,7 @@ std::string TextOf(const KeyChange& change) {
 
 std::optional<KeyChange> ParseKeyChange(std::string_view text) {
   try {
-    ChangeReader reader(nlohmann::json::parse(text));
+    ChangeReader reader(jws::ParseForeign(text));
     std::string method;
     reader.Field("method", method);
     auto change = EmptyChange(method);

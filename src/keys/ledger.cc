@@ -8,6 +8,7 @@
 #include <set>
 
 #include "assertion/foreign_text.h"
+#include "jws/foreign_json.h"
 #include "jws/thumbprint.h"
 
 namespace assertion {
@@ -44,8 +45,12 @@ AttributeNames NotAskedOf(std::string_view text) {
   return names;
 }
 
-// Discarded when it is not JSON, or an object has a member twice: nlohmann/json would silently keep the last.
+// Discarded when it is not JSON, is nested too deeply, or an object has a member twice: nlohmann/json would silently keep
+// the last.
 json ParseStrictly(std::string_view text) {
+  if (jws::IsNestedTooDeeply(text)) {
+    return json::value_t::discarded;
+  }
   std::vector<std::set<std::string>> names;
   bool repeated = false;
   const auto watch = [&](int /*depth*/, json::parse_event_t event, json& value) {

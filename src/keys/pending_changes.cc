@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "jws/base64url.h"
+#include "jws/foreign_json.h"
 #include "jws/thumbprint.h"
 #include "keys/key_change_text.h"
 #include "keys/machine_lock.h"
@@ -84,7 +85,7 @@ std::optional<PendingChange> ReadSecondFormat(const nlohmann::json& json) {
 std::optional<PendingChange> ParsePendingChange(const std::string& payload,
                                                 const PendingChanges::ReadRequest& read_request) {
   try {
-    const auto json = nlohmann::json::parse(payload);
+    const auto json = jws::ParseForeign(payload);
     if (!json.contains("version")) {
       return ReadFirstFormat(json, read_request);
     }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "jws/foreign_json.h"
 #include "keys/data_trial.h"
 
 namespace assertion {
@@ -38,7 +39,7 @@ std::string ToJson(const ClaimText& claim) {
 
 // One that cannot be read is void: nobody's, and of the past.
 ClaimText ParseClaim(const std::string& text) {
-  const auto object = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto object = jws::ParseForeign(text);
   const auto member = [&](const char* name) {
     return object.is_object() ? object.value(name, nlohmann::json()) : nullptr;
   };

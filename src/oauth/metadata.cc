@@ -6,13 +6,13 @@
 
 #include "assertion/foreign_text.h"
 #include "jws/compact.h"
+#include "jws/foreign_json.h"
 
 namespace assertion::oauth {
 namespace {
 
 using nlohmann::json;
 
-constexpr const char* kIssuerFlag = "--issuer";
 constexpr std::size_t kMostOfMetadata = 300;
 constexpr int kHttpOk = 200;
 
@@ -123,8 +123,8 @@ std::vector<std::string> MetadataPaths(std::string_view issuer_path) {
   return {"/.well-known/oauth-authorization-server" + path, path + "/.well-known/openid-configuration"};
 }
 
-Result<ServerMetadata> ParseMetadata(const std::string& issuer, const HttpAnswer& answer) {
-  const auto metadata = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+Result<ServerMetadata> ParseMetadata(const std::string& option, const std::string& issuer, const HttpAnswer& answer) {
+  const auto metadata = jws::ParseForeign(answer.body);
   if (answer.status != kHttpOk || !metadata.is_object()) {
     return Fail(Code::kNotFound, "no metadata");
   }
@@ -141,27 +141,37 @@ Result<ServerMetadata> ParseMetadata(const std::string& issuer, const HttpAnswer
       .names_issuer_in_responses = metadata.value("authorization_response_iss_parameter_supported", json()) == true};
   if (read.issuer != issuer) {  // RFC 8414 section 3.3
     return Fail(Code::kFailedPrecondition,
-                "the server says that its issuer is " + Quoted(read.issuer, kMostOfMetadata) + ", and --issuer is " +
-                    Quoted(issuer, kMostOfMetadata) + ": they must be equal, octet for octet");
+                "the server says that its issuer is " + Quoted(read.issuer, kMostOfMetadata) + ", and " + option +
+                    " is " + Quoted(issuer, kMostOfMetadata) + ": they must be equal, octet for octet");
   }
   return read;
 }
 
-Result<ServerMetadata> FetchMetadata(const std::string& issuer, const std::string& ca_file) {
-  ASSIGN_OR_RETURN(const auto url, ParseUrl(kIssuerFlag, issuer));
+Result<Url> ParseIssuer(const std::string& option, const std::string& issuer) {
+  ASSIGN_OR_RETURN(auto url, ParseUrl(option, issuer));
   if (issuer.contains('?')) {
-    return Fail(Code::kInvalidArgument, "--issuer must be a URL without query (RFC 8414 section 2)");
+    return Fail(Code::kInvalidArgument, option + " must be a URL without query (RFC 8414 section 2)");
   }
+  return url;
+}
+
+Result<ServerMetadata> FetchMetadata(const std::string& option, const std::string& issuer, const std::string& ca_file,
+                                     std::chrono::milliseconds limit) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + limit;
+  ASSIGN_OR_RETURN(const auto url, ParseIssuer(option, issuer));
   for (const auto& path : MetadataPaths(url.path)) {
-    ASSIGN_OR_RETURN(const auto answer,
-                     Exchange(url.origin, ca_file,
-                              {.method = "GET", .path = path, .content_type = {}, .body = {}, .bearer_token = {}}));
-    auto metadata = ParseMetadata(issuer, answer);
+    const auto left = std::chrono::floor<std::chrono::milliseconds>(end - Clock::now());
+    ASSIGN_OR_RETURN(
+        const auto answer,
+        Exchange(url.origin, ca_file,
+                 {.method = "GET", .path = path, .content_type = {}, .body = {}, .bearer_token = {}, .limit = left}));
+    auto metadata = ParseMetadata(option, issuer, answer);
     if (metadata || metadata.error().code != Code::kNotFound) {
       return metadata;
     }
   }
-  return Fail(Code::kNotFound, "the server publishes no metadata of --issuer " + Quoted(issuer, kMostOfMetadata) +
+  return Fail(Code::kNotFound, "the server publishes no metadata of " + option + " " + Quoted(issuer, kMostOfMetadata) +
                                    " (RFC 8414, OpenID Connect Discovery)");
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,13 +26,17 @@ struct ServerMetadata {
   bool names_issuer_in_responses = false;  // RFC 9207 section 3
 };
 
-// Reads the metadata of `issuer`: RFC 8414 section 3, then OpenID Connect Discovery 1.0 section 4. INVALID_ARGUMENT:
-// the issuer is no URL without query. UNAVAILABLE: no answer came. NOT_FOUND: the server publishes none.
-// FAILED_PRECONDITION: it is not that issuer's.
-Result<ServerMetadata> FetchMetadata(const std::string& issuer, const std::string& ca_file);
+// Checks an issuer (RFC 8414 section 2); messages call it `option`. INVALID_ARGUMENT: it is no URL without query.
+Result<Url> ParseIssuer(const std::string& option, const std::string& issuer);
+
+// Reads the metadata of `issuer`: RFC 8414 section 3, then OpenID Connect Discovery 1.0 section 4. All requests
+// together take at most `limit`. Errors of ParseIssuer. UNAVAILABLE: no answer came in time. NOT_FOUND: the server
+// publishes none. FAILED_PRECONDITION: it is not that issuer's.
+Result<ServerMetadata> FetchMetadata(const std::string& option, const std::string& issuer, const std::string& ca_file,
+                                     std::chrono::milliseconds limit = std::chrono::seconds(60));
 
 // The same of an answer. NOT_FOUND: it is no JSON object.
-Result<ServerMetadata> ParseMetadata(const std::string& issuer, const HttpAnswer& answer);
+Result<ServerMetadata> ParseMetadata(const std::string& option, const std::string& issuer, const HttpAnswer& answer);
 
 // The paths to ask at the issuer's origin, in order.
 std::vector<std::string> MetadataPaths(std::string_view issuer_path);

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "assertion/bytes.h"
+#include "jws/foreign_json.h"
 #include "jws/thumbprint.h"
 
 namespace assertion::oauth {
@@ -27,7 +27,7 @@ FormFields PushedFields(std::string_view code_verifier) {
 
 std::optional<PushedAnswer> PushedAnswerOf(const HttpAnswer& answer) {
   constexpr int kCreated = 201;
-  const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  const auto body = jws::ParseForeign(answer.body);
   if (answer.status != kCreated || !body.is_object() || !body.contains("request_uri") ||
       !body["request_uri"].is_string() || !body.contains("expires_in") || !body["expires_in"].is_number_integer()) {
     return std::nullopt;

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "jws/foreign_json.h"
+
 namespace assertion::oauth {
 namespace {
 
@@ -19,7 +21,9 @@ constexpr std::size_t kLongestType = 64;
 constexpr std::size_t kLongestScope = 4096;
 constexpr seconds kUnstated{60};
 constexpr seconds kLongestLife = std::chrono::days(1);
+constexpr seconds kLongestWait = std::chrono::days(1);
 
+// Recurses: only for what ParseForeign returned.
 void WipeStrings(json& value) {
   if (value.is_string()) {
     WipeOctets(value.get_ref<std::string&>());
@@ -83,6 +87,10 @@ Result<TokenAnswer> Take(const json& body) {
                      .token_type = VisibleMember(body, "token_type", kLongestType),
                      .scope = VisibleMember(body, "scope", kLongestScope),
                      .expires_in = *lifetime};
+  if (const auto scope = body.find("scope");
+      scope != body.end() && !scope->is_null() && answer.scope.empty() && *scope != "") {
+    return Fail(Code::kUnavailable, "the identity server's scope is no printable ASCII text of at most 4096 octets");
+  }
   if (answer.token_type.empty()) {
     return Fail(Code::kUnavailable, "the identity server's answer has no token_type");
   }
@@ -92,7 +100,7 @@ Result<TokenAnswer> Take(const json& body) {
 }  // namespace
 
 Result<TokenAnswer> TakeToken(HttpAnswer& answer) {
-  auto body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  auto body = jws::ParseForeign(answer.body);
   WipeOctets(answer.body);
   auto taken = answer.status == kGranted
                    ? Take(body)
@@ -103,13 +111,15 @@ Result<TokenAnswer> TakeToken(HttpAnswer& answer) {
 
 std::string ErrorOf(const HttpAnswer& answer) {
   constexpr std::size_t kLongestError = 64;
-  const auto body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  const auto body = jws::ParseForeign(answer.body);
   return body.is_object() ? VisibleMember(body, "error", kLongestError) : std::string();
 }
 
 std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now) {
-  if (const auto number = Number(text); number) {
-    return *number >= 0 ? std::optional(seconds(*number)) : std::nullopt;
+  const auto is_number =
+      !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c >= '0' && c <= '9'; });
+  if (is_number) {
+    return std::min(seconds(Number(text).value_or(kLongestWait.count())), kLongestWait);
   }
   std::tm date{};
   const std::string copy(text);
@@ -117,8 +127,9 @@ std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_c
   if (copy.empty() || end == nullptr || *end != '\0') {
     return std::nullopt;
   }
-  const auto instant = std::chrono::system_clock::from_time_t(timegm(&date));
-  return std::max(std::chrono::ceil<seconds>(instant - now), seconds(0));
+  // In seconds: the nanoseconds of a year after 2262 would overflow.
+  const auto wait = seconds(timegm(&date)) - std::chrono::floor<seconds>(now.time_since_epoch());
+  return std::clamp(wait, seconds(0), kLongestWait);
 }
 
 }  // namespace assertion::oauth

@@ -27,7 +27,7 @@ Result<TokenAnswer> TakeToken(HttpAnswer& answer);
 // `error` of a refusal (RFC 6749 section 5.2); empty: none.
 std::string ErrorOf(const HttpAnswer& answer);
 
-// Retry-After (RFC 9110 section 10.2.3) in seconds or as a date; nothing if it is neither. Not negative.
+// Retry-After (RFC 9110 section 10.2.3) in seconds or as a date; nothing if it is neither. From 0 to a day.
 std::optional<std::chrono::seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now);
 
 }  // namespace assertion::oauth

@@ -1,8 +1,7 @@
 #include "oauth/token_request.h"
 
-#include <nlohmann/json.hpp>
-
 #include "assertion/foreign_text.h"
+#include "jws/foreign_json.h"
 #include "oauth/form.h"
 
 namespace assertion::oauth {
@@ -32,7 +31,7 @@ Result<HttpAnswer> Send(const TokenRequest& request) {
 }
 
 bool IsGranted(const HttpAnswer& answer) {
-  const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  const auto body = jws::ParseForeign(answer.body);
   return answer.status == 200 && body.is_object() && body.contains("access_token") && body["access_token"].is_string();
 }
 
@@ -41,7 +40,7 @@ std::string ReasonOf(const HttpAnswer& answer) {
   if (answer.status == 200) {
     reason += " without an access token";
   }
-  const auto body = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  const auto body = jws::ParseForeign(answer.body);
   for (const auto* name : {"error", "error_description"}) {
     if (body.is_object() && body.contains(name) && body[name].is_string()) {
       reason += ", " + Shown(body[name].get_ref<const std::string&>(), kMostOfReason);

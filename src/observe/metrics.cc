@@ -88,9 +88,11 @@ Families OfTokens(const tokens::AccessTokens& tokens) {
   auto purchases =
       Counter("assertiond_access_token_purchases_total",
               "Requests to the client's token endpoint, by how they ended: granted, refused (the client or "
-              "what it asked for), limited (HTTP 429), failed.");
+              "what it asked for), limited (HTTP 429), failed, or queue_full (not asked: too many purchases wait).");
   auto handed_out = Counter("assertiond_access_tokens_handed_out_total", "Access tokens handed out to callers.");
-  auto held = Gauge("assertiond_access_tokens_held", "Access tokens in memory that have not expired.");
+  auto refused = Counter("assertiond_access_tokens_refused_total",
+                         "Calls refused because too many different access tokens are in use, or too many calls wait.");
+  auto held = Gauge("assertiond_access_tokens_held", "Access tokens in memory; expired ones leave within 250 ms.");
   auto oldest = Gauge("assertiond_access_token_age_seconds", "Age of the oldest of them; 0: there are none.");
   auto pause = Gauge("assertiond_access_token_pause_seconds",
                      "Time until access tokens are bought for the client again after a failure; 0: there is no pause.");
@@ -100,11 +102,13 @@ Families OfTokens(const tokens::AccessTokens& tokens) {
     }
     const Labels labels = {{"client_id", client_id}};
     Add(handed_out, labels, figures.handed_out);
+    Add(refused, labels, figures.without_place);
     Add(held, labels, figures.held);
     Add(oldest, labels, Seconds(figures.oldest));
     Add(pause, labels, Seconds(figures.pause_left));
   }
-  return {std::move(purchases), std::move(handed_out), std::move(held), std::move(oldest), std::move(pause)};
+  return {std::move(purchases), std::move(handed_out), std::move(refused),
+          std::move(held),      std::move(oldest),     std::move(pause)};
 }
 
 Families OfHsms(const HsmGroup& hsms) {

@@ -6,10 +6,11 @@
 #include <utility>
 
 #include "assertion/reserved_claims.h"
-#include "assertion/spiffe_id.h"
 #include "policy/jti.h"
+#include "policy/listed.h"
 #include "policy/requested.h"
 #include "policy/service_account_token.h"
+#include "policy/token_scope.h"
 
 namespace assertion {
 namespace {
@@ -112,22 +113,6 @@ std::shared_ptr<const Profile> ProfileFor(const Client& client, Purpose purpose)
   return std::make_shared<const Profile>(std::move(profile));
 }
 
-// `pattern` is an identity, or ends with "/*" and matches each SPIFFE ID that continues it. A SPIFFE ID has no empty
-// and no dot segments, so it cannot leave the path that it begins with.
-bool Matches(std::string_view pattern, std::string_view identity) {
-  if (!pattern.ends_with("/*")) {
-    return pattern == identity;
-  }
-  pattern.remove_suffix(1);
-  return identity.size() > pattern.size() && identity.starts_with(pattern) && IsSpiffeId(identity);
-}
-
-bool IsListed(const Caller& caller, const std::vector<std::string>& patterns) {
-  return std::ranges::any_of(patterns, [&](const auto& pattern) {
-    return std::ranges::any_of(caller.identities(), [&](const auto& identity) { return Matches(pattern, identity); });
-  });
-}
-
 std::string PluralOf(Purpose purpose) {
   static constexpr std::array kPlurals = {"assertions", "DPoP proofs", "request objects"};
   return kPlurals.at(static_cast<std::size_t>(purpose));
@@ -139,45 +124,6 @@ Status CheckPurpose(const Client& client, Purpose purpose) {
              : Fail(Code::kPermissionDenied, "client_id: client " + Quoted(client.client_id) + " is not for " +
                                                  PluralOf(purpose) + ": its configured purposes do not include \"" +
                                                  std::string(NameOf(kPurposes, purpose)) + '"');
-}
-
-std::unexpected<Error> Denied(const Caller& caller, std::string_view what) {
-  return Fail(Code::kPermissionDenied, "you are known here as " + Quoted(caller.name()) + ", who may not " +
-                                           std::string(what) + "; ask those who run assertiond to list you");
-}
-
-// The scopes of an access token, each once, in order, with one blank between two.
-Result<std::string> AllowedScope(const Caller& caller, const TokenSource& source, std::string_view wanted) {
-  const auto may_have = [&](const TokenSource::Scope& scope) {
-    return scope.callers.empty() || IsListed(caller, scope.callers);
-  };
-  std::set<std::string_view> scopes;
-  if (wanted.size() > Policy::kMaxScopeOctets) {
-    return Fail(Code::kInvalidArgument, "scope: more than " + std::to_string(Policy::kMaxScopeOctets) + " octets");
-  }
-  for (std::size_t at = 0; !wanted.empty() && at <= wanted.size();) {
-    const auto end = std::min(wanted.find(' ', at), wanted.size());
-    const auto name = wanted.substr(at, end - at);
-    const auto found = std::ranges::find(source.scopes, name, &TokenSource::Scope::name);
-    if (found == source.scopes.end() || !may_have(*found)) {
-      return Denied(caller, "ask for the scope " + Quoted(name));
-    }
-    scopes.insert(name);
-    at = end + 1;
-  }
-  for (const auto& scope : source.scopes) {
-    if (wanted.empty() && may_have(scope)) {
-      scopes.insert(scope.name);
-    }
-  }
-  if (scopes.empty() && !source.scopes.empty()) {
-    return Denied(caller, "ask for any of the client's scopes");
-  }
-  std::string text;
-  for (const auto scope : scopes) {
-    text.append(text.empty() ? "" : " ").append(scope);
-  }
-  return text;
 }
 
 }  // namespace
@@ -260,8 +206,9 @@ Status Policy::Allow(const Caller& caller, Role role) const {
 
 Status Policy::Admit(const Caller& caller) const {
   const bool listed = std::ranges::any_of(caller.identities(), [this](const auto& identity) {
-    return listed_.contains(identity) ||
-           std::ranges::any_of(listed_patterns_, [&](const auto& pattern) { return Matches(pattern, identity); });
+    return listed_.contains(identity) || std::ranges::any_of(listed_patterns_, [&](const auto& pattern) {
+             return MatchesIdentity(pattern, identity);
+           });
   });
   return listed ? Status() : Denied(caller, "ask for anything");
 }
@@ -312,7 +259,7 @@ Result<ApprovedAccessToken> Policy::Recheck(const Caller& caller, const AccessTo
                                                " has no field tokens in the configuration: assertiond buys no access "
                                                "tokens for it");
   }
-  ASSIGN_OR_RETURN(auto scope, AllowedScope(caller, *source, request.scope));
+  ASSIGN_OR_RETURN(auto scope, AllowedTokenScope(caller, *source, request.scope));
   if (!request.resource.empty() && std::ranges::find(source->resources, request.resource) == source->resources.end()) {
     return Denied(caller, "ask for tokens for the resource " + Quoted(request.resource));
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "assertion/secret.h"
+#include "policy/token_scope.h"
 #include "service/deadline.h"
 #include "service/message.h"
 #include "service/status.h"
@@ -117,9 +118,13 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const
   if (!token) {
     return std::unexpected(token.error());
   }
-  // Again: a reload may have taken the scope from the caller while it waited.
-  RETURN_IF_ERROR(policy_.load()->Recheck(caller, Asked(request)));
   const auto& held = **token;
+  call.event().scope = held.scope;
+  // Again: a reload may have taken the scope from the caller while it waited, and more may be granted than was asked.
+  const auto policy = policy_.load();
+  RETURN_IF_ERROR(policy->Recheck(caller, Asked(request)));
+  ASSIGN_OR_RETURN(const auto client, policy->FindClient(request.client_id()));
+  RETURN_IF_ERROR(CheckGrantedScope(caller, *client->tokens, held.scope));
   RETURN_IF_ERROR(fits(held));
   const auto expires_at = ExpiryOf(held);
   call.event().token = held.digest;

@@ -9,6 +9,7 @@
 #include "service/deadline.h"
 #include "service/front_answer.h"
 #include "service/front_request.h"
+#include "service/large_message.h"
 #include "service/message.h"
 #include "service/status.h"
 
@@ -50,7 +51,7 @@ Status FitsHeader(const tokens::AccessToken& token) {
 // The name of an extension that nobody reads would be a scope that is not asked for: it is an error.
 Result<v1::GetAccessTokenRequest> ToTokenRequest(const grpc::ByteBuffer& wire) {
   auth::CheckRequest check;
-  RETURN_IF_ERROR(Parse(wire, check));
+  RETURN_IF_ERROR(ParseLarge(wire, check));
   v1::GetAccessTokenRequest request;
   for (const auto& [name, value] : check.attributes().context_extensions()) {
     if (name == "client_id") {

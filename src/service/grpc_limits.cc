@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "service/handshake_turns.h"
+#include "service/large_message.h"
 #include "service/reflections.h"
 
 namespace assertion::service {
 namespace {
 
-constexpr int kMaxRequestOctets = 64 * 1024;  // 8 KiB of claims, and room to name the error when there are more
-constexpr int kMostStreams = 100;             // calls at once on one connection
+constexpr int kMostStreams = 100;  // calls at once on one connection
 constexpr int kMostReflectionThreads = 16;
 constexpr int kMaxHeaderOctets = 8 * 1024;
 
@@ -43,7 +43,7 @@ void SetLimits(grpc::ServerBuilder& builder, const Limits& limits) {
   grpc::ResourceQuota quota("assertiond");
   quota.SetMaxThreads(kMostReflectionThreads);
   builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(kMaxRequestOctets);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(kLargestMessage));  // most methods take less: message.cc
   // A silent connection would otherwise delay the stop by gRPC's default of 120 s.
   builder.AddChannelArgument("grpc.server_handshake_timeout_ms", Milliseconds(HandshakeTurns::kHandshakeLimit));
 }

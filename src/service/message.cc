@@ -14,6 +14,7 @@
 
 #include "assertion/bytes.h"
 #include "assertion/utf8.h"
+#include "service/large_message.h"
 
 namespace assertion::service {
 namespace {
@@ -22,6 +23,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::UnknownField;
 using google::protobuf::UnknownFieldSet;
 
+// 8 KiB of claims, and room to name the error when there are more.
+constexpr std::size_t kLargestRequest = std::size_t{64} << 10U;
 constexpr int kMaxDepth = 100;  // protobuf's own limit
 
 // The path of the first string field whose octets are not UTF-8. Reads the wire form without a schema, then matches
@@ -54,9 +57,19 @@ std::unexpected<Error> WrongMessage(const google::protobuf::Message& message) {
   return Fail(Code::kInvalidArgument, "the request is not a " + std::string(message.GetTypeName()) + " message");
 }
 
+Status CheckSize(const grpc::ByteBuffer& wire) {
+  return wire.Length() <= kLargestRequest ? Status()
+                                          : Fail(Code::kResourceExhausted, "the request is larger than 64 KiB");
+}
+
 }  // namespace
 
 Status Parse(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
+  RETURN_IF_ERROR(CheckSize(wire));
+  return ParseLarge(wire, message);
+}
+
+Status ParseLarge(const grpc::ByteBuffer& wire, google::protobuf::Message& message) {
   grpc::ByteBuffer copy(wire);  // the reader wants it mutable; the octets are shared
   grpc::ProtoBufferReader reader(&copy);
   if (reader.status().ok() && message.ParseFromZeroCopyStream(&reader)) {
@@ -77,7 +90,7 @@ Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& mes
   bool parsed = false;
   {
     grpc::ProtoBufferReader reader(&copy);
-    parsed = reader.status().ok() && message.ParseFromZeroCopyStream(&reader);
+    parsed = CheckSize(wire) && reader.status().ok() && message.ParseFromZeroCopyStream(&reader);
   }
   std::vector<grpc::Slice> slices;  // the same octets
   if (copy.Dump(&slices).ok()) {
@@ -85,6 +98,7 @@ Status ParseAndWipe(const grpc::ByteBuffer& wire, google::protobuf::Message& mes
       explicit_bzero(const_cast<std::uint8_t*>(slice.begin()), slice.size());
     }
   }
+  RETURN_IF_ERROR(CheckSize(wire));
   return parsed ? Status() : WrongMessage(message);
 }
 

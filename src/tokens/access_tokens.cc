@@ -12,6 +12,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr milliseconds kClearing{250};  // places are looked for no more often than this
+
+std::size_t ShareOf(std::size_t most) { return std::max<std::size_t>(most / AccessTokens::kClientShare, 1); }
+
+// An asker that wants more gets a token only in the instant after its purchase.
+seconds LongestValidity(seconds lifetime) {
+  constexpr int kTenths = 10;
+  return lifetime - lifetime / kTenths;
+}
+
 Error Paused(Error error, Instant until, Instant now) {
   error.retry_delay = std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(1));
   return error;
@@ -20,9 +30,13 @@ Error Paused(Error error, Instant until, Instant now) {
 Error TooShort(seconds lifetime, seconds wanted) {
   return {.code = Code::kFailedPrecondition,
           .message = "minimum_validity: the identity server's tokens are valid for " +
-                     std::to_string(lifetime.count()) + " s only; ask for less than " + std::to_string(wanted.count()) +
-                     " s",
+                     std::to_string(lifetime.count()) + " s, so " + std::to_string(wanted.count()) +
+                     " s cannot be had; ask for at most " + std::to_string(LongestValidity(lifetime).count()) + " s",
           .detail = {}};
+}
+
+Error Stopping() {
+  return {.code = Code::kUnavailable, .message = "the server is stopping: ask another, or later", .detail = {}};
 }
 
 Outcome OutcomeOf(const Purchase& bought) {
@@ -30,11 +44,16 @@ Outcome OutcomeOf(const Purchase& bought) {
     return Outcome::kGranted;
   }
   const auto& refusal = bought.error();
+  if (refusal.queue_full) {
+    return Outcome::kQueueFull;
+  }
   if (refusal.by_credentials || refusal.error.code == Code::kFailedPrecondition) {
     return Outcome::kRefused;
   }
   return refusal.error.code == Code::kResourceExhausted ? Outcome::kLimited : Outcome::kFailed;
 }
+
+Instant BoughtAt(const AccessToken& token) { return token.expires - token.lifetime; }
 
 }  // namespace
 
@@ -56,21 +75,15 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
       auto held = Held(wanted, entry, ask, now);
       const bool may_buy = entry.purchase == 0 && PauseOf(wanted, entry, now) == nullptr;
       if (!held || *held != nullptr) {
-        counts_[wanted.client_id].handed_out += held ? 1 : 0;
+        clients_[wanted.client_id].counted.handed_out += held ? 1 : 0;
         if (may_buy && held && now >= entry.renew_at) {
           Begin(wanted, entry, now, calls);  // nobody waits for it
         }
         outcome = std::move(held);
-      } else if (waiting_ >= options_.most_waiters) {
-        outcome = std::unexpected(
-            Paused({.code = Code::kResourceExhausted, .message = "too many calls wait for access tokens", .detail = {}},
-                   now + kProbe, now));
-      } else {
-        ++waiting_;
-        entry.waiters.push_back({.ask = std::move(ask), .done = std::exchange(done, {})});
-        if (may_buy) {
-          Begin(wanted, entry, now, calls);
-        }
+      } else if (const auto waits = Wait(wanted.client_id, entry, ask, done); !waits) {
+        outcome = std::unexpected(waits.error());
+      } else if (may_buy) {
+        Begin(wanted, entry, now, calls);
       }
     }
   }
@@ -87,8 +100,8 @@ Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& ent
   if (entry.token != nullptr && entry.token->expires - now >= ask.minimum_validity) {
     return entry.token;
   }
-  if (entry.token != nullptr && entry.token->lifetime < ask.minimum_validity && now < entry.renew_at) {
-    return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would be as short
+  if (entry.token != nullptr && LongestValidity(entry.token->lifetime) < ask.minimum_validity && now < entry.renew_at) {
+    return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would soon be as short
   }
   if (const auto* pause = PauseOf(wanted, entry, now); pause != nullptr && entry.purchase == 0) {
     return std::unexpected(Paused(*pause->error, pause->until, now));
@@ -98,24 +111,71 @@ Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& ent
 
 Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Instant now) {
   if (closed_) {
-    return Fail(Code::kUnavailable, "the server is stopping: ask another, or later");
+    return std::unexpected(Stopping());
   }
   if (const auto found = entries_.find(wanted); found != entries_.end()) {
     return &found->second;
   }
-  if (entries_.size() >= options_.most_tokens) {
-    std::erase_if(entries_, [&](const auto& one) {
-      const auto& entry = one.second;
-      return entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now &&
-             (entry.token == nullptr || entry.token->expires <= now);
-    });
-  }
-  if (entries_.size() >= options_.most_tokens) {
-    return std::unexpected(Paused(
-        {.code = Code::kResourceExhausted, .message = "too many different access tokens are in use", .detail = {}},
-        now + kProbe, now));
-  }
+  auto& client = clients_[wanted.client_id];
+  RETURN_IF_ERROR(FindPlace(wanted.client_id, client, now));
+  ++client.entries;
   return &entries_[wanted];
+}
+
+// Entries that only pause make room. Expired ones leave at the next Sweep.
+Status AccessTokens::FindPlace(const std::string& client_id, Client& client, Instant now) {
+  const auto share = ShareOf(options_.most_tokens);
+  if (client.entries >= share && now - client.cleared >= kClearing) {
+    client.cleared = now;
+    DropPausing(entries_.lower_bound({.client_id = client_id, .scope = {}, .resource = {}}), &client_id);
+  }
+  if (client.entries >= share) {
+    return NoPlace(client, "too many different access tokens of this client are in use");
+  }
+  if (entries_.size() >= options_.most_tokens && now - cleared_ >= kClearing) {
+    cleared_ = now;
+    DropPausing(entries_.begin(), nullptr);
+  }
+  return entries_.size() < options_.most_tokens ? Status()
+                                                : NoPlace(client, "too many different access tokens are in use");
+}
+
+Status AccessTokens::NoPlace(Client& client, const char* why) {
+  ++client.counted.without_place;
+  return std::unexpected(
+      Error{.code = Code::kResourceExhausted, .message = why, .detail = {}, .retry_delay = milliseconds(kProbe)});
+}
+
+// Of this client, whose first entry is `one`; null: of all from there on.
+void AccessTokens::DropPausing(Entries::iterator one, const std::string* client_id) {
+  while (one != entries_.end() && (client_id == nullptr || one->first.client_id == *client_id)) {
+    one = one->second.idle() ? Erase(one) : std::next(one);
+  }
+}
+
+AccessTokens::Entries::iterator AccessTokens::Erase(Entries::iterator one) {
+  --clients_[one->first.client_id].entries;
+  return entries_.erase(one);
+}
+
+// Takes `ask` and `done` unless too many wait already.
+Status AccessTokens::Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) {
+  auto& client = clients_[client_id];
+  if (client.waiting >= ShareOf(options_.most_waiters)) {
+    return NoPlace(client, "too many calls wait for access tokens of this client");
+  }
+  if (waiting_ >= options_.most_waiters) {
+    return NoPlace(client, "too many calls wait for access tokens");
+  }
+  ++waiting_;
+  ++client.waiting;
+  entry.waiters.push_back({.ask = std::move(ask), .done = std::exchange(done, {})});
+  return {};
+}
+
+void AccessTokens::EndWaiting(const std::string& client_id, std::size_t count) {
+  waiting_ -= count;
+  clients_[client_id].waiting -= count;
 }
 
 const AccessTokens::Pause* AccessTokens::PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const {
@@ -142,7 +202,10 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
   Calls calls;
   {
     const MutexLock lock(mutex_);
-    ++counts_[wanted.client_id].purchases.at(static_cast<std::size_t>(OutcomeOf(bought)));
+    const auto client = clients_.find(wanted.client_id);
+    if (client != clients_.end()) {
+      ++client->second.counted.purchases.at(static_cast<std::size_t>(OutcomeOf(bought)));
+    }
     const auto found = entries_.find(wanted);
     if (found == entries_.end() || found->second.purchase != purchase) {
       return;  // forgotten meanwhile: what was bought is wiped
@@ -151,7 +214,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
     entry.purchase = 0;
     const auto now = options_.now();
     if (bought) {
-      Keep(entry, began, *std::move(bought));
+      Keep(wanted, entry, began, *std::move(bought));
       pauses_.erase(wanted.client_id);
       if (failing_.erase(wanted.client_id) > 0 && options_.changed) {
         calls.emplace_back([this, wanted] { options_.changed(wanted.client_id, {}); });
@@ -159,14 +222,14 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
     } else {
       Note(wanted, entry, bought.error(), now, calls);
     }
-    waiting_ -= entry.waiters.size();
+    EndWaiting(wanted.client_id, entry.waiters.size());
     for (auto& waiter : entry.waiters) {
       auto outcome = Held(wanted, entry, waiter.ask, now);
       if (outcome && *outcome == nullptr) {
         outcome = std::unexpected(
             TooShort(entry.token == nullptr ? seconds(0) : entry.token->lifetime, waiter.ask.minimum_validity));
       }
-      counts_[wanted.client_id].handed_out += outcome ? 1 : 0;
+      clients_[wanted.client_id].counted.handed_out += outcome ? 1 : 0;
       calls.emplace_back(
           [done = std::move(waiter.done), outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
     }
@@ -177,7 +240,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
   }
 }
 
-void AccessTokens::Keep(Entry& entry, Instant began, Bought bought) {
+void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) {
   const auto lifetime = milliseconds(bought.lifetime);
   auto token = std::make_shared<AccessToken>();
   token->digest = DigestOf(bought.token);
@@ -190,8 +253,30 @@ void AccessTokens::Keep(Entry& entry, Instant began, Bought bought) {
   const auto asked = std::min<milliseconds>(entry.longest_asked + lifetime / 10, lifetime / 2);
   entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
   entry.longest_asked = {};
-  entry.token = std::move(token);
   entry.pause = {};
+  Put(wanted, entry, std::move(token));
+}
+
+// Every token comes and goes here, so that a reader of the figures need not look at all of them.
+void AccessTokens::Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) {
+  auto& bought = clients_[wanted.client_id].bought;
+  if (entry.token != nullptr) {
+    bought.erase(bought.find(BoughtAt(*entry.token)));
+  }
+  if (token != nullptr) {
+    bought.insert(BoughtAt(*token));
+  }
+  entry.token = std::move(token);
+}
+
+void AccessTokens::DropExpired(Instant now) {
+  for (auto one = entries_.begin(); one != entries_.end();) {
+    auto& entry = one->second;
+    if (entry.token != nullptr && entry.token->expires <= now) {
+      Put(one->first, entry, nullptr);
+    }
+    one = entry.idle() && entry.pause.until <= now ? Erase(one) : std::next(one);
+  }
 }
 
 void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) {
@@ -216,33 +301,37 @@ void AccessTokens::Sweep() {
     const MutexLock lock(mutex_);
     const auto now = options_.now();
     for (auto& [wanted, entry] : entries_) {
-      std::erase_if(entry.waiters, [&](Waiter& waiter) REQUIRES(mutex_) {
+      const auto ended = std::erase_if(entry.waiters, [&](Waiter& waiter) {
         const bool gone = waiter.ask.gone && waiter.ask.gone();
         if (!gone && waiter.ask.deadline > now) {
           return false;
         }
-        --waiting_;
         calls.emplace_back([done = std::move(waiter.done), gone]() mutable {
           done(gone ? Fail(Code::kCancelled, "the caller has left")
                     : Fail(Code::kDeadlineExceeded, "the identity server did not answer in time"));
         });
         return true;
       });
-      if (entry.token != nullptr && entry.token->expires <= now) {
-        entry.token = nullptr;
+      if (ended > 0) {
+        EndWaiting(wanted.client_id, ended);
       }
     }
-    std::erase_if(entries_, [&](const auto& one) {
-      const auto& entry = one.second;
-      return entry.token == nullptr && entry.purchase == 0 && entry.waiters.empty() && entry.pause.until <= now;
-    });
+    DropExpired(now);
   }
   for (auto& call : calls) {
     call();
   }
 }
 
-void AccessTokens::Forget(const std::function<bool(const std::string& client_id)>& changed) {
+void AccessTokens::Forget(const IsOne& changed, const IsOne& removed) {
+  End(changed, removed,
+      {.code = Code::kUnavailable,
+       .message = "the client's configuration changed; try again",
+       .detail = {},
+       .retry_delay = milliseconds(1)});
+}
+
+void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Error& why) {
   Calls calls;
   {
     const MutexLock lock(mutex_);
@@ -251,19 +340,16 @@ void AccessTokens::Forget(const std::function<bool(const std::string& client_id)
         ++one;
         continue;
       }
-      waiting_ -= one->second.waiters.size();
+      EndWaiting(one->first.client_id, one->second.waiters.size());
       for (auto& waiter : one->second.waiters) {
-        calls.emplace_back([done = std::move(waiter.done)]() mutable {
-          done(std::unexpected(Error{.code = Code::kUnavailable,
-                                     .message = "the client's configuration changed; try again",
-                                     .detail = {},
-                                     .retry_delay = milliseconds(1)}));
-        });
+        calls.emplace_back([done = std::move(waiter.done), why]() mutable { done(std::unexpected(why)); });
       }
-      one = entries_.erase(one);
+      Put(one->first, one->second, nullptr);
+      one = Erase(one);
     }
     std::erase_if(pauses_, [&](const auto& one) { return changed(one.first); });
     std::erase_if(failing_, [&](const auto& one) { return changed(one.first); });
+    std::erase_if(clients_, [&](const auto& one) { return one.second.entries == 0 && removed(one.first); });
   }
   for (auto& call : calls) {
     call();
@@ -275,7 +361,8 @@ void AccessTokens::Close() {
     const MutexLock lock(mutex_);
     closed_ = true;
   }
-  Forget([](const std::string& /*client_id*/) { return true; });
+  End([](const std::string& /*client_id*/) { return true; }, [](const std::string& /*client_id*/) { return false; },
+      Stopping());
 }
 
 std::size_t AccessTokens::size() const {
@@ -286,18 +373,15 @@ std::size_t AccessTokens::size() const {
 std::map<std::string, Figures> AccessTokens::Read() const {
   const MutexLock lock(mutex_);
   const auto now = options_.now();
-  auto all = counts_;
-  for (const auto& [wanted, entry] : entries_) {
-    if (entry.token != nullptr && entry.token->expires > now) {
-      auto& figures = all[wanted.client_id];
-      ++figures.held;
-      const auto age = now - (entry.token->expires - entry.token->lifetime);
-      figures.oldest = std::max(figures.oldest, std::chrono::floor<milliseconds>(age));
+  std::map<std::string, Figures> all;
+  for (const auto& [client_id, client] : clients_) {
+    auto& figures = all[client_id] = client.counted;
+    figures.held = client.bought.size();
+    if (!client.bought.empty()) {
+      figures.oldest = std::chrono::floor<milliseconds>(now - *client.bought.begin());
     }
-  }
-  for (const auto& [client_id, pause] : pauses_) {
-    if (pause.until > now) {
-      all[client_id].pause_left = std::chrono::ceil<milliseconds>(pause.until - now);
+    if (const auto found = pauses_.find(client_id); found != pauses_.end() && found->second.until > now) {
+      figures.pause_left = std::chrono::ceil<milliseconds>(found->second.until - now);
     }
   }
   return all;

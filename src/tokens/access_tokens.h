@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Refusal {
   Error error;
   bool of_client = false;       // holds for whatever the client asks for, not for `Wanted` alone
   bool by_credentials = false;  // repeating it may lock the client: the pause grows
+  bool queue_full = false;      // too much is being bought already: the identity server was not asked
   std::optional<std::chrono::milliseconds> retry_after = {};  // the identity server's
 };
 
@@ -62,13 +64,14 @@ struct AccessToken {
 using AccessTokenPtr = std::shared_ptr<const AccessToken>;
 
 // How a purchase ended.
-enum class Outcome : std::uint8_t { kGranted, kRefused, kLimited, kFailed };
-inline constexpr std::array kOutcomes = {"granted", "refused", "limited", "failed"};  // their names, in order
+enum class Outcome : std::uint8_t { kGranted, kRefused, kLimited, kFailed, kQueueFull };
+inline constexpr std::array kOutcomes = {"granted", "refused", "limited", "failed", "queue_full"};  // names, in order
 
 // What monitoring may know of a client's tokens.
 struct Figures {
   std::array<std::uint64_t, kOutcomes.size()> purchases{};  // by Outcome
   std::uint64_t handed_out = 0;
+  std::uint64_t without_place = 0;         // asks refused because too many tokens are in use or too many calls wait
   std::size_t held = 0;                    // tokens in memory
   std::chrono::milliseconds oldest{};      // the age of the oldest of them
   std::chrono::milliseconds pause_left{};  // until purchases for the client go on; 0: they do
@@ -93,9 +96,11 @@ class AccessTokens {
     std::function<void(const Wanted& wanted, Receive receive)> buy;
     // Called when purchases for the client begin to fail and when they succeed again.
     std::function<void(const std::string& client_id, const Status& state)> changed;
+    // Of all clients. One client gets an eighth of each, so that its callers cannot shut out those of others.
     std::size_t most_tokens = 10'000;
     std::size_t most_waiters = 10'000;
   };
+  static constexpr std::size_t kClientShare = 8;
 
   struct Ask {
     std::chrono::seconds minimum_validity{30};
@@ -113,15 +118,17 @@ class AccessTokens {
   // Ends the asks whose deadline has passed or whose asker left, and drops expired tokens. Call it every 250 ms.
   void Sweep();
 
-  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks.
-  void Forget(const std::function<bool(const std::string& client_id)>& changed);
+  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks. Drops the figures of those
+  // for which `removed` is true, too.
+  using IsOne = std::function<bool(const std::string& client_id)>;
+  void Forget(const IsOne& changed, const IsOne& removed);
 
-  // Ends all asks, and all later ones: UNAVAILABLE.
+  // Ends all asks, and all later ones: UNAVAILABLE, as the server stops.
   void Close();
 
   std::size_t size() const;
 
-  // By client id: all that asked since the start.
+  // By client id: all that asked since the start and were not removed.
   std::map<std::string, Figures> Read() const;
 
  private:
@@ -141,28 +148,49 @@ class AccessTokens {
     std::uint64_t purchase = 0;  // the running one; 0: none
     std::vector<Waiter> waiters;
     Pause pause;
+
+    bool idle() const { return token == nullptr && purchase == 0 && waiters.empty(); }
+  };
+  struct Client {
+    Figures counted;                // what only grows; Read adds the rest
+    std::multiset<Instant> bought;  // when the tokens in memory were
+    std::size_t entries = 0;
+    std::size_t waiting = 0;
+    Instant cleared;  // when a place was looked for last
   };
   // Calls that are made once the lock is released.
   using Calls = std::vector<std::move_only_function<void()>>;
 
+  using Entries = std::map<Wanted, Entry>;
+
   Result<Entry*> FindOrAdd(const Wanted& wanted, Instant now) REQUIRES(mutex_);
+  Status FindPlace(const std::string& client_id, Client& client, Instant now) REQUIRES(mutex_);
+  static Status NoPlace(Client& client, const char* why);
+  void DropPausing(Entries::iterator one, const std::string* client_id) REQUIRES(mutex_);
+  Entries::iterator Erase(Entries::iterator one) REQUIRES(mutex_);
+  Status Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) REQUIRES(mutex_);
+  void EndWaiting(const std::string& client_id, std::size_t count) REQUIRES(mutex_);
+  void End(const IsOne& changed, const IsOne& removed, const Error& why);
   const Pause* PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const REQUIRES(mutex_);
   Result<AccessTokenPtr> Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const
       REQUIRES(mutex_);
   void Begin(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
+  void DropExpired(Instant now) REQUIRES(mutex_);
   void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
-  void Keep(Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
+  void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
+  void Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) REQUIRES(mutex_);
   void Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) REQUIRES(mutex_);
   std::chrono::milliseconds Jitter(std::chrono::milliseconds most) const;
 
   const Options options_;
   mutable Mutex mutex_;
-  std::map<Wanted, Entry> entries_ GUARDED_BY(mutex_);
-  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);    // of whole clients
-  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);    // clients whose last purchase failed
-  std::map<std::string, Figures> counts_ GUARDED_BY(mutex_);  // what only grows; Read adds the rest
+  Entries entries_ GUARDED_BY(mutex_);
+  std::map<std::string, Client> clients_ GUARDED_BY(mutex_);
+  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
+  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
   bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
+  Instant cleared_ GUARDED_BY(mutex_);  // when a place was looked for among all clients
   std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;
 };
 

@@ -107,19 +107,69 @@ TEST_F(AccessTokensTest, FiguresTellOfEachClient) {
   auto figures = tokens_.Read();
   ASSERT_EQ(figures.size(), 2U);
   const auto& orders = figures["orders"];
-  EXPECT_EQ(orders.purchases, (std::array<std::uint64_t, 4>{1, 0, 0, 0}));
+  EXPECT_EQ(orders.purchases, (std::array<std::uint64_t, 5>{1, 0, 0, 0, 0}));
   EXPECT_EQ(orders.handed_out, 3U);
   EXPECT_EQ(orders.held, 1U);
   EXPECT_EQ(orders.oldest, seconds(5));
   EXPECT_EQ(orders.pause_left, seconds(0));
   const auto& reports = figures["reports"];
-  EXPECT_EQ(reports.purchases, (std::array<std::uint64_t, 4>{0, 0, 0, 1}));
+  EXPECT_EQ(reports.purchases, (std::array<std::uint64_t, 5>{0, 0, 0, 1, 0}));
   EXPECT_EQ(reports.handed_out, 0U);
   EXPECT_EQ(reports.pause_left, seconds(2));
   Pass(seconds(295));
+  tokens_.Sweep();
   figures = tokens_.Read();
-  EXPECT_EQ(figures["orders"].held, 0U) << "an expired token counts until the sweep";
+  EXPECT_EQ(figures["orders"].held, 0U);
+  EXPECT_EQ(figures["orders"].oldest, seconds(0));
   EXPECT_EQ(figures["reports"].pause_left, seconds(0));
+}
+
+TEST_F(AccessTokensTest, AFullQueueIsNotTheServersLimit) {
+  Get(seconds(30));
+  Answer(std::unexpected(
+      Refusal{.error = {.code = Code::kResourceExhausted, .message = "full", .detail = {}}, .queue_full = true}));
+  Pass(seconds(1));
+  Get(seconds(30));
+  Answer(std::unexpected(Refusal{.error = {.code = Code::kResourceExhausted, .message = "429", .detail = {}}}));
+  EXPECT_EQ(tokens_.Read().at("orders").purchases, (std::array<std::uint64_t, 5>{0, 0, 1, 0, 1}));
+}
+
+TEST_F(AccessTokensTest, FiguresFollowTokensThatComeAndGo) {
+  const Wanted writing{.client_id = "orders", .scope = "write", .resource = {}};
+  const auto held = [this] { return tokens_.Read().at("orders").held; };
+  const auto oldest = [this] { return tokens_.Read().at("orders").oldest; };
+  Get(seconds(30));
+  Answer(Token("one"));
+  Pass(seconds(10));
+  Get(seconds(30), {}, writing);
+  Answer(Token("two"));
+  EXPECT_EQ(held(), 2U);
+  EXPECT_EQ(oldest(), seconds(10));
+  Pass(seconds(235));
+  Get(seconds(30));
+  Answer(Token("one again"));  // takes the place of the first
+  EXPECT_EQ(held(), 2U);
+  EXPECT_EQ(oldest(), seconds(235));
+  Pass(seconds(65));
+  tokens_.Sweep();  // the second has expired
+  EXPECT_EQ(held(), 1U);
+  EXPECT_EQ(oldest(), seconds(65));
+  tokens_.Forget([](const auto& /*client*/) { return true; }, [](const auto& /*client*/) { return false; });
+  EXPECT_EQ(held(), 0U);
+  EXPECT_EQ(tokens_.Read().at("orders").purchases.front(), 3U) << "counters of a client that stays begin again";
+}
+
+TEST_F(AccessTokensTest, FiguresOfARemovedClientGoWithIt) {
+  const Wanted reports{.client_id = "reports", .scope = "read", .resource = {}};
+  Get(seconds(30));
+  Answer(Token("one"));
+  Get(seconds(30), {}, reports);
+  const auto is_reports = [](const std::string& client) { return client == "reports"; };
+  tokens_.Forget(is_reports, is_reports);
+  Answer(Token("late"));  // must not bring them back
+  const auto figures = tokens_.Read();
+  EXPECT_EQ(figures.size(), 1U);
+  EXPECT_TRUE(figures.contains("orders"));
 }
 
 // Pods that keep their token until it has 30 s left. A purchase replaces a token of 300 s after 210 s at the earliest.
@@ -303,7 +353,8 @@ TEST_F(AccessTokensTest, WaitingCallsLeaveAtTheirDeadlineAndWhenTheirCallerDoes)
 
 TEST_F(AccessTokensTest, AReloadDropsTokensAndWhatIsBeingBought) {
   Get(seconds(30));
-  tokens_.Forget([](const std::string& client) { return client == "orders"; });
+  tokens_.Forget([](const std::string& client) { return client == "orders"; },
+                 [](const std::string& /*client*/) { return false; });
   ASSERT_EQ(got_.size(), 1U);
   EXPECT_EQ(got_[0].error().code, Code::kUnavailable);
   Answer(Token("of the configuration of before"));
@@ -327,13 +378,144 @@ TEST_F(AccessTokensTest, TokensAndWaitersAreBounded) {
   options.most_waiters = 2;
   AccessTokens few(std::move(options));
   std::vector<Code> codes;
-  for (const auto* scope : {"a", "b", "c", "a"}) {
-    few.Get({.client_id = "orders", .scope = scope, .resource = {}}, {.deadline = now_.load() + seconds(1)},
+  for (const auto* client : {"a", "b", "c", "a"}) {
+    few.Get({.client_id = client, .scope = "read", .resource = {}}, {.deadline = now_.load() + seconds(1)},
             [&](const Result<AccessTokenPtr>& token) { codes.push_back(token.error().code); });
   }
   EXPECT_EQ(codes, (std::vector{Code::kResourceExhausted, Code::kResourceExhausted}));
   Pass(seconds(1));
   few.Sweep();
+}
+
+// Of 80 places a client has 10.
+class AccessTokensShareTest : public AccessTokensTest {
+ protected:
+  AccessTokensShareTest() {
+    auto options = Options();
+    options.most_tokens = 80;
+    options.most_waiters = 80;
+    few_.emplace(std::move(options));
+  }
+
+  // The error that the ask ended with; nothing: it waits.
+  std::optional<Error> Ask(const std::string& client, int number) {
+    auto ended = std::make_shared<std::optional<Error>>();
+    few_->Get({.client_id = client, .scope = std::to_string(number), .resource = {}},
+              {.deadline = now_.load() + seconds(10)}, [ended](const Result<AccessTokenPtr>& token) {
+                *ended = token ? Error{.code = {}, .message = "granted", .detail = {}} : token.error();
+              });
+    return *ended;
+  }
+
+  std::optional<AccessTokens> few_;
+};
+
+TEST_F(AccessTokensShareTest, AClientAtItsShareOfTokensShutsOutNoOther) {
+  for (int i = 0; i < 100; ++i) {
+    const auto ended = Ask("greedy", i);
+    ASSERT_EQ(ended.has_value(), i >= 10) << i;
+    if (ended) {
+      ASSERT_EQ(ended->code, Code::kResourceExhausted);
+      ASSERT_EQ(ended->retry_delay, seconds(1));
+    } else {
+      Answer(Token("kept"));
+    }
+  }
+  EXPECT_FALSE(Ask("victim", 0)) << "refused";
+  Answer(Token("one"));
+  EXPECT_EQ(Ask("victim", 0)->message, "granted");
+  EXPECT_EQ(few_->size(), 11U);
+}
+
+TEST_F(AccessTokensShareTest, AClientAtItsShareOfWaitersShutsOutNoOther) {
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(Ask("greedy", 0).has_value(), i >= 10) << i;
+  }
+  EXPECT_FALSE(Ask("victim", 0)) << "refused";
+  Pass(seconds(10));
+  few_->Sweep();  // all waiters leave, and their places with them
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_FALSE(Ask("greedy", 0)) << i;
+  }
+}
+
+TEST_F(AccessTokensShareTest, WhatOnlyPausesMakesRoom) {
+  auto refused = Down(std::chrono::hours(1));
+  refused.of_client = false;
+  for (int client = 0; client < 8; ++client) {
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_FALSE(Ask("greedy-" + std::to_string(client), i));
+      Answer(std::unexpected(refused));
+    }
+  }
+  EXPECT_EQ(few_->size(), 80U);
+  EXPECT_FALSE(Ask("victim", 0)) << "refused";
+  EXPECT_EQ(few_->size(), 1U);
+}
+
+TEST_F(AccessTokensShareTest, ThePausesOfAClientMakeRoomForItself) {
+  auto refused = Down(std::chrono::hours(1));
+  refused.of_client = false;
+  ASSERT_FALSE(Ask("orders", 0));
+  Answer(Token("kept"));
+  for (int i = 1; i < 10; ++i) {
+    ASSERT_FALSE(Ask("orders", i));
+    Answer(std::unexpected(refused));
+  }
+  EXPECT_FALSE(Ask("orders", 10)) << "refused";
+  EXPECT_EQ(Ask("orders", 0)->message, "granted");
+  EXPECT_EQ(few_->size(), 2U);
+}
+
+TEST_F(AccessTokensShareTest, PlacesComeBackWithAReload) {
+  const auto all = [](const std::string& /*client*/) { return true; };
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_FALSE(Ask("orders", i)) << "refused";
+    }
+    ASSERT_TRUE(Ask("orders", 10));
+    few_->Forget(all, all);
+  }
+  EXPECT_EQ(few_->Read().size(), 0U);
+}
+
+TEST_F(AccessTokensTest, AnAskAtTheLengthOfATokensLifeBuysOnce) {
+  for (const auto minimum : {seconds(300), seconds(299)}) {
+    AccessTokens tokens(Options());
+    asked_.clear();
+    for (int i = 0; i < 100; ++i) {
+      std::optional<Result<AccessTokenPtr>> got;
+      tokens.Get(kOrders, {.minimum_validity = minimum, .deadline = now_.load() + seconds(10)},
+                 [&](Result<AccessTokenPtr> token) { got = std::move(token); });
+      if (!got) {
+        Pass(milliseconds(20));  // the identity server's answer
+        Answer(Token("short"));
+      }
+      ASSERT_TRUE(got);
+      ASSERT_TRUE(*got || got->error().code == Code::kFailedPrecondition);
+      Pass(seconds(1));
+    }
+    EXPECT_EQ(asked_.size(), 1U) << minimum.count();
+  }
+}
+
+TEST_F(AccessTokensTest, AnAskAboveHalfOfATokensLifeBuysOnceATenth) {
+  for (int i = 0; i < 3000; ++i, Pass(milliseconds(100))) {
+    const auto before = asked_.size();
+    Get(seconds(270));
+    if (asked_.size() > before) {
+      Answer(Token("next"));
+    }
+    ASSERT_TRUE(got_.back()) << TextOf(got_.back());
+  }
+  EXPECT_LE(asked_.size(), 11U);
+}
+
+TEST_F(AccessTokensTest, AStopIsCalledAStop) {
+  Get(seconds(30));
+  tokens_.Close();
+  ASSERT_EQ(got_.size(), 1U);
+  EXPECT_TRUE(got_[0].error().message.starts_with("the server is stopping")) << got_[0].error().message;
 }
 
 }  // namespace

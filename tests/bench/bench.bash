@@ -62,7 +62,8 @@ certify_tls() {
   } >>"$work/tls.log" 2>&1 || { cat "$work/tls.log" >&2; exit 1; }
 }
 
-# write_config CLIENT[=ALGORITHM]…; with tls=1 in the environment also gRPC over TLS (new_tls comes before).
+# write_config CLIENT[=ALGORITHM]…; with tls=1 in the environment also gRPC over TLS (new_tls comes before), with
+# token_endpoint=URL access tokens from there.
 write_config() {
   local client separator=''
   {
@@ -79,6 +80,7 @@ write_config() {
       printf '%s\n    { "client_id": "%s", "audiences": ["https://localhost:9443/oauth2/token"], "callers": ["uid:%s", "dns:bench"]' \
         "$separator" "${client%%=*}" "$(id -u)"
       [ "$client" = "${client%%=*}" ] || printf ', "algorithm": "%s"' "${client#*=}"
+      [ -z "${token_endpoint:-}" ] || printf ', "tokens": { "token_endpoint": "%s" }' "$token_endpoint"
       printf ' }'
       separator=,
     done

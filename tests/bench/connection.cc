@@ -34,13 +34,14 @@ std::string ReadFile(const std::string& path) {
 
 }  // namespace
 
-std::unique_ptr<Stub> ConnectLocally(const std::string& listen) {
+std::shared_ptr<grpc::Channel> OpenLocally(const std::string& listen) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all channels to one address share a connection
-  return std::make_unique<Stub>(
-      grpc::CreateCustomChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
-                                grpc::experimental::LocalCredentials(UDS), arguments));
+  return grpc::CreateCustomChannel(Target(std::string_view(listen).substr(std::string_view("unix:").size())),
+                                   grpc::experimental::LocalCredentials(UDS), arguments);
 }
+
+std::unique_ptr<Stub> ConnectLocally(const std::string& listen) { return std::make_unique<Stub>(OpenLocally(listen)); }
 
 std::unique_ptr<Stub> ConnectByTls(const std::string& address, const std::string& folder) {
   const auto credentials = grpc::SslCredentials({.pem_root_certs = ReadFile(folder + "/authorities.pem"),

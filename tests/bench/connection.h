@@ -9,7 +9,9 @@ namespace assertion::bench {
 
 using Stub = v1::AssertionService::Stub;
 
-// Over assertiond's Unix socket, as this process's user. `listen` is its configuration's: unix:/PATH.
+// Over assertiond's Unix socket, as this process's user. `listen` is its configuration's: unix:/PATH. Each has a
+// connection of its own.
+std::shared_ptr<grpc::Channel> OpenLocally(const std::string& listen);
 std::unique_ptr<Stub> ConnectLocally(const std::string& listen);
 
 // Over TLS, as the caller of client.pem. `folder` has authorities.pem, client.pem and client.key.

@@ -51,9 +51,11 @@ describe('access tokens', () => {
       client('limited'),
       client('hanging', { token_endpoint: hanging.url, scopes: ['a', 'b', 'c', 'd', 'e'] }),
       client('beside'),
+      client('nesting'),
+      client('late'),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nesting', 'late']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -110,6 +112,19 @@ describe('access tokens', () => {
     assert.equal(standIn.forms.length, 1, 'the order of scopes matters');
   });
 
+  it('with a scope that the caller may not have is not handed out, though the server granted it', async () => {
+    const request = { client_id: 'scoped', scope: 'read' };
+    standIn.reset({ access_token: 'too-much', token_type: 'Bearer', expires_in: 300, scope: 'read admin' });
+    const { code, details } = await refusal(request);
+    assert.equal(code, grpc.status.FAILED_PRECONDITION, details);
+    assert.doesNotMatch(details, /admin/);
+    const { outcome, scope } = auditLines('GetAccessToken').at(-1);
+    assert.deepEqual([outcome, scope], ['FAILED_PRECONDITION', 'read admin']);
+    assert.equal(auditLines('BuyAccessToken').at(-1).scope, 'read admin');
+    standIn.reset({ access_token: 'more', token_type: 'Bearer', expires_in: 300, scope: 'write openid' });
+    assert.equal((await caller.call('GetAccessToken', { ...request, scope: 'write' })).scope, 'write openid');
+  });
+
   it('a failing server is left alone, and callers are told until when', async () => {
     standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
     const first = await refusal({ client_id: 'failing' });
@@ -137,6 +152,17 @@ describe('access tokens', () => {
     release();
     assert.equal((await late).length, 31);
     assert.equal(hanging.forms.length, 31);
+  });
+
+  it('a deeply nested answer costs its own client alone', async () => {
+    for (const [status, body] of [[200, '['.repeat(400_000) + ']'.repeat(400_000)],
+      [400, `{"error":${'{"a":'.repeat(150_000)}1${'}'.repeat(150_001)}`]]) {
+      standIn.answer = [status, body];
+      const { code, details } = await refusal({ client_id: 'nesting' });
+      assert.equal(code, grpc.status.UNAVAILABLE, details);
+      standIn.reset({ access_token: 'stand-in-token', token_type: 'Bearer', expires_in: 300 });
+    }
+    assert.equal((await caller.call('GetAccessToken', { client_id: 'late' })).access_token, 'stand-in-token');
   });
 
   it('are counted by client, and no metric holds one', async () => {

@@ -77,18 +77,19 @@ export class Envoy {
     this.#authorization.close();
   }
 
-  check(contextExtensions, headers = {}) {
+  // As Envoy does, the path stands in the request and, as `:path`, among its headers.
+  check(contextExtensions, headers = {}, path = '/orders?client_id=theirs') {
     return this.#authorization.call('Check', { attributes: {
       source: { principal: 'spiffe://example.org/somebody' },
-      request: { http: { id: '1', method: 'GET', headers, path: '/orders?client_id=theirs', host: 'api', size: -1, protocol: 'HTTP/1.1' } },
+      request: { http: { id: '1', method: 'GET', headers: { ...headers, ':path': path }, path, host: 'api', size: -1, protocol: 'HTTP/1.1' } },
       context_extensions: contextExtensions,
     } });
   }
 
   // The headers that go upstream, or { status, headers, body } of the answer to the downstream client. A gRPC error is
   // the filter's own failure, which failure_mode_allow would let pass.
-  async forward(contextExtensions, headers = {}) {
-    const { status, ok_response: ok, denied_response: denied } = await this.check(contextExtensions, headers);
+  async forward(contextExtensions, headers = {}, path = undefined) {
+    const { status, ok_response: ok, denied_response: denied } = await this.check(contextExtensions, headers, path);
     if ((status?.code ?? 0) !== grpc.status.OK) {
       return { status: denied?.status?.code || 403, headers: changed({}, denied?.headers ?? []), body: denied?.body ?? '', why: status };
     }

@@ -75,6 +75,14 @@ describe('Envoy', () => {
     assert.deepEqual([option.append, option.append_action], [{}, 'OVERWRITE_IF_EXISTS_OR_ADD'], 'append is there, and false');
   });
 
+  it('gets an answer for a URL of 60 KB, and for one of 30 KB with 60 KB of other headers', async () => {
+    for (const [path, cookie] of [[60_000, 10], [30_000, 60_000]]) {
+      const brought = { cookie: 'c'.repeat(cookie) };
+      const { upstream } = await envoy.forward({ client_id: 'orders', scope: 'write' }, brought, `/${'a'.repeat(path)}`);
+      assert.equal(upstream?.authorization, 'Bearer a.b-c_d~e+f/g==');
+    }
+  });
+
   it('is denied with 403 what GetAccessToken refuses, and its client learns no reason', async () => {
     await denied({ client_id: 'theirs' }, 403, 'PERMISSION_DENIED', REASON);
     await denied({ client_id: 'orders', scope: 'admin' }, 403, 'PERMISSION_DENIED', REASON);

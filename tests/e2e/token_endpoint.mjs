@@ -4,7 +4,7 @@ import http from 'node:http';
 
 export class TokenEndpoint extends EventEmitter {
   forms;   // of the token requests since reset()
-  answer;  // [status, body, headers]
+  answer;  // [status, body, headers]; a string is sent as it is
   held;    // resolves when it may answer
 
   static async start() {
@@ -16,7 +16,7 @@ export class TokenEndpoint extends EventEmitter {
         made.emit('form');
         await made.held;
         const [status, body, headers] = made.answer;
-        response.writeHead(status, headers).end(JSON.stringify(body));
+        response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body));
       });
     }).listen(0, '127.0.0.1');
     await once(made.server, 'listening');

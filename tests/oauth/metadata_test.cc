@@ -27,7 +27,7 @@ json Published() {
 }
 
 Result<ServerMetadata> Parsed(const json& published) {
-  return ParseMetadata(kIssuer, {.status = 200, .body = published.dump()});
+  return ParseMetadata("--issuer", kIssuer, {.status = 200, .body = published.dump()});
 }
 
 PlannedRequest Planned() {
@@ -73,12 +73,12 @@ TEST(Metadata, MustBeOfThatIssuer) {
 
 TEST(Metadata, IsAJsonObject) {
   for (const auto* body : {"", "<html>", "[]", "7", "{", "{\"issuer\":\"\xFF\"}"}) {
-    const auto metadata = ParseMetadata(kIssuer, {.status = 200, .body = body});
+    const auto metadata = ParseMetadata("--issuer", kIssuer, {.status = 200, .body = body});
     ASSERT_FALSE(metadata) << body;
     EXPECT_EQ(metadata.error().code, Code::kNotFound);
   }
-  EXPECT_FALSE(ParseMetadata(kIssuer, {.status = 404, .body = Published().dump()}));
-  EXPECT_FALSE(ParseMetadata(kIssuer, {.status = 302, .body = Published().dump()}));
+  EXPECT_FALSE(ParseMetadata("--issuer", kIssuer, {.status = 404, .body = Published().dump()}));
+  EXPECT_FALSE(ParseMetadata("--issuer", kIssuer, {.status = 302, .body = Published().dump()}));
 }
 
 TEST(Metadata, EndpointsAreHttpsAsTheIssuer) {
@@ -138,6 +138,17 @@ TEST(Metadata, AllAudiencesMustBeTheServers) {
   }
   EXPECT_NE(Difference(Published(), Planned(), Assertion(kEndpoint, "RS256", "client-authentication+jwt")), "");
   EXPECT_EQ(Difference(Published(), Planned(), Assertion(kIssuer, "RS256", "client-authentication+jwt")), "");
+}
+
+TEST(Metadata, NestingEndsNoProcess) {
+  constexpr std::size_t kLevels = 400'000;
+  auto text = Published().dump();
+  text.pop_back();
+  text += R"(,"authorization_response_iss_parameter_supported":)" + std::string(kLevels, '[') +
+          std::string(kLevels, ']') + '}';
+  const auto metadata = ParseMetadata("--issuer", kIssuer, {.status = 200, .body = text});
+  ASSERT_FALSE(metadata);
+  EXPECT_EQ(metadata.error().code, Code::kNotFound);
 }
 
 // A server may leave out the lists of algorithms and grants; there is nothing to compare then.

@@ -121,7 +121,7 @@ class Login {
     if (state_.empty() || nonce_.empty() || verifier_.empty()) {
       return Fails(kRefused, "the random number generator failed");
     }
-    auto metadata = oauth::FetchMetadata(options_.issuer, options_.ca_file);
+    auto metadata = oauth::FetchMetadata("--issuer", options_.issuer, options_.ca_file);
     if (!metadata) {
       const auto code = metadata.error().code;
       return Fails(code == Code::kInvalidArgument ? kUsage

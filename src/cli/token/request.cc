@@ -130,7 +130,7 @@ class RequestedToken {
     if (options_.issuer.empty()) {
       return {};
     }
-    ASSIGN_OR_RETURN(metadata_, oauth::FetchMetadata(options_.issuer, options_.token.ca_file));
+    ASSIGN_OR_RETURN(metadata_, oauth::FetchMetadata("--issuer", options_.issuer, options_.token.ca_file));
     endpoint_ = options_.par ? metadata_->pushed_authorization_request_endpoint : metadata_->token_endpoint;
     RETURN_IF_ERROR(oauth::EndpointOf(
         *metadata_, options_.par ? "pushed_authorization_request_endpoint" : "token_endpoint", endpoint_));

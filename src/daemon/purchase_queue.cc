@@ -1,0 +1,99 @@
+#include "daemon/purchase_queue.h"
+
+#include <tuple>
+#include <utility>
+
+namespace assertion {
+namespace {
+
+using CountsByOrigin = std::map<std::string, std::size_t>;
+
+std::size_t CountOf(const CountsByOrigin& counts, const std::string& origin) {
+  const auto found = counts.find(origin);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void CountDown(CountsByOrigin& counts, const std::string& origin) {
+  if (const auto found = counts.find(origin); --found->second == 0) {
+    counts.erase(found);
+  }
+}
+
+}  // namespace
+
+bool PurchaseQueue::HasRoom(const Order& order) const {
+  const auto line = lines_.find(order.wanted.client_id);
+  if (line == lines_.end() || line->second.orders.empty()) {
+    return true;  // the number of clients bounds these
+  }
+  return line->second.orders.size() < kMostOrdersOfClient && waiting_ < kMostOrders &&
+         CountOf(waiting_of_, order.origin) < kMostOrdersOfOrigin;
+}
+
+bool PurchaseQueue::Add(Order& order) {
+  if (!HasRoom(order)) {
+    return false;
+  }
+  const auto [line, is_new] = lines_.try_emplace(order.wanted.client_id);
+  if (is_new) {
+    line->second.turn = ++turns_;
+  }
+  ++waiting_;
+  ++waiting_of_[order.origin];
+  line->second.orders.push_back(std::move(order));
+  return true;
+}
+
+bool PurchaseQueue::MayRun(const std::string& origin) const {
+  return CountOf(running_of_, origin) < (slow_.contains(origin) ? 1 : kMostAtOnce);
+}
+
+std::optional<PurchaseQueue::Order> PurchaseQueue::Take() {
+  Line* next = nullptr;
+  for (auto& [client_id, line] : lines_) {
+    const bool may_run = !line.orders.empty() && MayRun(line.orders.front().origin);
+    if (may_run && (next == nullptr || std::tie(line.running, line.turn) < std::tie(next->running, next->turn))) {
+      next = &line;
+    }
+  }
+  if (next == nullptr) {
+    return std::nullopt;
+  }
+  auto order = std::move(next->orders.front());
+  next->orders.pop_front();
+  ++next->running;
+  next->turn = ++turns_;
+  --waiting_;
+  CountDown(waiting_of_, order.origin);
+  ++running_of_[order.origin];
+  return order;
+}
+
+bool PurchaseQueue::End(const Order& order, bool slow) {
+  CountDown(running_of_, order.origin);
+  if (const auto line = lines_.find(order.wanted.client_id);
+      --line->second.running == 0 && line->second.orders.empty()) {
+    lines_.erase(line);
+  }
+  if (slow) {
+    slow_.insert(order.origin);
+    return false;
+  }
+  return slow_.erase(order.origin) > 0;
+}
+
+std::deque<PurchaseQueue::Order> PurchaseQueue::TakeAll() {
+  std::deque<Order> all;
+  for (auto line = lines_.begin(); line != lines_.end();) {
+    for (auto& order : line->second.orders) {
+      all.push_back(std::move(order));
+    }
+    line->second.orders.clear();
+    line = line->second.running == 0 ? lines_.erase(line) : std::next(line);
+  }
+  waiting_ = 0;
+  waiting_of_.clear();
+  return all;
+}
+
+}  // namespace assertion

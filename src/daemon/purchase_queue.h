@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "tokens/access_tokens.h"
+
+namespace assertion {
+
+// The purchases that wait, and which is next: each server runs a few at once, and the clients of a server take turns.
+// Not for several threads at once.
+class PurchaseQueue {
+ public:
+  static constexpr std::size_t kMostAtOnce = 4;  // of one server: one that hangs holds up no other
+  static constexpr std::size_t kMostOrders = 1000;
+  static constexpr std::size_t kMostOrdersOfOrigin = 250;
+  static constexpr std::size_t kMostOrdersOfClient = 125;
+
+  struct Order {
+    tokens::Wanted wanted;
+    tokens::AccessTokens::Receive receive;
+    std::string origin;  // of the token endpoint or the issuer
+  };
+
+  // Takes the order, or returns false and leaves it. A client without a waiting order always has room.
+  bool Add(Order& order);
+
+  // Starts a purchase: of the client that has the fewest running ones, and of those whose turn is longest ago. Nothing:
+  // none waits whose server has one to spare.
+  std::optional<Order> Take();
+
+  // Ends a purchase. A server whose last one was slow gets one at once. True: it may run several again.
+  bool End(const Order& order, bool slow);
+
+  // All that wait.
+  std::deque<Order> TakeAll();
+
+ private:
+  struct Line {
+    std::deque<Order> orders;
+    std::size_t running = 0;
+    std::uint64_t turn = 0;  // the last
+  };
+
+  bool HasRoom(const Order& order) const;
+  bool MayRun(const std::string& origin) const;
+
+  std::map<std::string, Line> lines_;  // by client id; none without a waiting or running purchase
+  std::uint64_t turns_ = 0;
+  std::size_t waiting_ = 0;
+  std::map<std::string, std::size_t> waiting_of_;  // by origin
+  std::map<std::string, std::size_t> running_of_;
+  std::set<std::string> slow_;  // origins
+};
+
+}  // namespace assertion

@@ -1,0 +1,62 @@
+#include "policy/token_scope.h"
+
+#include <algorithm>
+#include <ranges>
+#include <set>
+
+#include "policy/listed.h"
+#include "policy/policy.h"
+#include "policy/requested.h"
+
+namespace assertion {
+namespace {
+
+bool MayHave(const Caller& caller, const TokenSource::Scope& scope) {
+  return scope.callers.empty() || IsListed(caller, scope.callers);
+}
+
+}  // namespace
+
+Result<std::string> AllowedTokenScope(const Caller& caller, const TokenSource& source, std::string_view wanted) {
+  std::set<std::string_view> scopes;
+  if (wanted.size() > Policy::kMaxScopeOctets) {
+    return Fail(Code::kInvalidArgument, "scope: more than " + std::to_string(Policy::kMaxScopeOctets) + " octets");
+  }
+  for (std::size_t at = 0; !wanted.empty() && at <= wanted.size();) {
+    const auto end = std::min(wanted.find(' ', at), wanted.size());
+    const auto name = wanted.substr(at, end - at);
+    const auto found = std::ranges::find(source.scopes, name, &TokenSource::Scope::name);
+    if (found == source.scopes.end() || !MayHave(caller, *found)) {
+      return Denied(caller, "ask for the scope " + QuotedRequest(name));
+    }
+    scopes.insert(name);
+    at = end + 1;
+  }
+  for (const auto& scope : source.scopes) {
+    if (wanted.empty() && MayHave(caller, scope)) {
+      scopes.insert(scope.name);
+    }
+  }
+  if (scopes.empty() && !source.scopes.empty()) {
+    return Denied(caller, "ask for any of the client's scopes");
+  }
+  std::string text;
+  for (const auto scope : scopes) {
+    text.append(text.empty() ? "" : " ").append(scope);
+  }
+  return text;
+}
+
+Status CheckGrantedScope(const Caller& caller, const TokenSource& source, std::string_view granted) {
+  for (const auto name : std::views::split(granted, ' ')) {
+    const auto found = std::ranges::find(source.scopes, std::string_view(name), &TokenSource::Scope::name);
+    if (found != source.scopes.end() && !MayHave(caller, *found)) {
+      return Fail(Code::kFailedPrecondition,
+                  "scope: the identity server granted a scope that was not asked and that the caller may not have; "
+                  "have it grant what is asked");
+    }
+  }
+  return {};
+}
+
+}  // namespace assertion

@@ -1,0 +1,193 @@
+// What GetAccessToken costs when the token is in memory: calls of a running assertiond in turns with an empty call of
+// the same server (grpc.health.v1.Health/Check) over the same connection. With --first: how long one call takes.
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "assertion/v1/access_token.pb.h"
+#include "assertion/v1/assertion.pb.h"
+#include "bench/connection.h"
+#include "bench/quantile.h"
+
+namespace assertion::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+struct Method {
+  std::string path;
+  std::string request;  // serialized
+};
+
+// One kind of call on one connection, answered on the calling thread. Answers are not parsed.
+class Caller {
+ public:
+  Caller(const std::shared_ptr<grpc::Channel>& channel, Method method)
+      : stub_(channel), method_(std::move(method)), request_(Buffer(method_.request)) {}
+
+  // Keeps so many in flight until the time is up. Returns how many were answered a second.
+  double Keep(std::size_t in_flight, Seconds time) {
+    const auto began = Clock::now();
+    const auto end = began + time;
+    std::size_t answered = 0;
+    for (std::size_t i = 0; i < in_flight; ++i) {
+      Start();
+    }
+    for (std::size_t running = in_flight; running > 0; --running, ++answered) {
+      Take();
+      if (Clock::now() < end) {
+        Start();
+        ++running;
+      }
+    }
+    return static_cast<double>(answered) / Seconds(Clock::now() - began).count();
+  }
+
+  // One call, in milliseconds.
+  double Once() {
+    const auto began = Clock::now();
+    Start();
+    Take();
+    return Seconds(Clock::now() - began).count() * 1e3;
+  }
+
+ private:
+  struct Call {
+    grpc::ClientContext context;
+    grpc::ByteBuffer answer;
+    grpc::Status status;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
+  };
+
+  static grpc::ByteBuffer Buffer(const std::string& text) {
+    const grpc::Slice slice(text);
+    return {&slice, 1};
+  }
+
+  void Start() {
+    constexpr std::chrono::seconds kDeadline(30);
+    auto call = std::make_unique<Call>();
+    call->context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    call->context.set_wait_for_ready(true);
+    call->reader = stub_.PrepareUnaryCall(&call->context, method_.path, request_, &queue_);
+    call->reader->StartCall();
+    auto* const started = call.release();  // Take owns it
+    started->reader->Finish(&started->answer, &started->status, started);
+  }
+
+  void Take() {
+    void* tag = nullptr;
+    bool ok = false;
+    if (!queue_.Next(&tag, &ok)) {
+      throw std::runtime_error("no call is under way");
+    }
+    const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+    if (!call->status.ok()) {
+      throw std::runtime_error(method_.path + ": " + call->status.error_message());
+    }
+  }
+
+  grpc::GenericStub stub_;
+  grpc::CompletionQueue queue_;
+  const Method method_;
+  const grpc::ByteBuffer request_;
+};
+
+Method GetAccessToken(const std::string& client_id) {
+  v1::GetAccessTokenRequest request;
+  request.set_client_id(client_id);
+  return {.path = "/assertion.v1.AccessTokenService/GetAccessToken", .request = request.SerializeAsString()};
+}
+
+Method CreateAssertion(const std::string& client_id) {
+  v1::CreateAssertionRequest request;
+  request.set_client_id(client_id);
+  return {.path = "/assertion.v1.AssertionService/CreateAssertion", .request = request.SerializeAsString()};
+}
+
+Method Empty() { return {.path = "/grpc.health.v1.Health/Check", .request = {}}; }
+
+struct Options {
+  std::string listen;
+  std::string client_id = "orders";
+  std::size_t in_flight = 64;
+  int rounds = 7;
+  double seconds = 1;
+  bool first = false;
+  std::string json;
+};
+
+void RunFirst(const Options& options) {
+  const auto first = Caller(OpenLocally(options.listen), GetAccessToken(options.client_id)).Once();
+  Caller assertions(OpenLocally(options.listen), CreateAssertion(options.client_id));
+  assertions.Once();  // connects
+  std::vector<double> times;
+  for (int i = 0; i < 9; ++i) {
+    times.push_back(assertions.Once());
+  }
+  std::printf("%.2f %.2f\n", first, Quantile(times, 0.5));
+}
+
+void RunRounds(const Options& options) {
+  const auto channel = OpenLocally(options.listen);
+  Caller tokens(channel, GetAccessToken(options.client_id));
+  Caller empty(channel, Empty());
+  tokens.Once();  // buys it
+  std::vector<double> rates;
+  std::vector<double> empty_rates;
+  std::vector<double> ratios;
+  for (int round = 0; round < options.rounds; ++round) {
+    rates.push_back(tokens.Keep(options.in_flight, Seconds(options.seconds)));
+    empty_rates.push_back(empty.Keep(options.in_flight, Seconds(options.seconds)));
+    ratios.push_back(rates.back() / empty_rates.back());
+  }
+  std::printf("%zu in flight: GetAccessToken %.0f/s, an empty call %.0f/s, ratio %.2f (%.2f to %.2f)\n",
+              options.in_flight, Quantile(rates, 0.5), Quantile(empty_rates, 0.5), Quantile(ratios, 0.5),
+              Quantile(ratios, 0), Quantile(ratios, 1));
+  if (!options.json.empty()) {
+    std::ofstream(options.json) << nlohmann::json({{"tokens_per_second", Quantile(rates, 0.5)},
+                                                   {"empty_per_second", Quantile(empty_rates, 0.5)},
+                                                   {"ratio", Quantile(ratios, 0.5)}})
+                                       .dump(2)
+                                << '\n';
+  }
+}
+
+}  // namespace
+}  // namespace assertion::bench
+
+int main(int argc, char** argv) {
+  assertion::bench::Options options;
+  CLI::App app{"Compares GetAccessToken from memory with an empty call of the same assertiond, which must be running."};
+  app.add_option("--listen", options.listen, "unix:/PATH of assertiond")->required();
+  app.add_option("--client-id", options.client_id, "whose token to ask for")->capture_default_str();
+  app.add_option("--in-flight", options.in_flight, "calls under way")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "how often the two take turns")->capture_default_str();
+  app.add_option("--seconds", options.seconds, "length of a turn")->capture_default_str();
+  app.add_flag("--first", options.first,
+               "time one GetAccessToken, then the median of nine CreateAssertion: prints both in milliseconds");
+  app.add_option("--json", options.json, "file for the figures");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    options.first ? assertion::bench::RunFirst(options) : assertion::bench::RunRounds(options);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "access_token_bench: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,123 @@
+#include "daemon/purchase_queue.h"
+
+#include <gtest/gtest.h>
+
+namespace assertion {
+namespace {
+
+const std::string kServer = "https://is.example.com";
+
+class PurchaseQueueTest : public testing::Test {
+ protected:
+  bool Add(const std::string& client, const std::string& origin = kServer) {
+    PurchaseQueue::Order order{.wanted = {.client_id = client, .scope = std::to_string(++made_), .resource = {}},
+                               .receive = {},
+                               .origin = origin};
+    return queue_.Add(order);
+  }
+
+  // The client of the next purchase, which then runs; empty: none may.
+  std::string Start() {
+    auto order = queue_.Take();
+    if (!order) {
+      return "";
+    }
+    running_.push_back(*std::move(order));
+    return running_.back().wanted.client_id;
+  }
+
+  bool EndOldest(bool slow = false) {
+    const auto order = std::move(running_.front());
+    running_.pop_front();
+    return queue_.End(order, slow);
+  }
+
+  PurchaseQueue queue_;
+  std::deque<PurchaseQueue::Order> running_;
+  int made_ = 0;
+};
+
+TEST_F(PurchaseQueueTest, AClientWithManyOrdersDoesNotDelayAnotherOfTheServer) {
+  while (Add("greedy")) {
+  }
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_EQ(Start(), "greedy");
+  }
+  ASSERT_EQ(Start(), "") << "more than four at once";
+  ASSERT_TRUE(Add("victim"));
+  EndOldest();
+  EXPECT_EQ(Start(), "victim");
+}
+
+TEST_F(PurchaseQueueTest, ClientsTakeTurns) {
+  for (int i = 0; i < 20; ++i) {
+    Add("a");
+  }
+  Add("b");
+  Add("c");
+  Add("b");
+  std::vector<std::string> served;
+  for (int i = 0; i < 8; ++i) {
+    served.push_back(Start());
+    EndOldest();
+  }
+  EXPECT_EQ(served, (std::vector<std::string>{"a", "b", "c", "a", "b", "a", "a", "a"}));
+}
+
+TEST_F(PurchaseQueueTest, OrdersOfAClientAreServedAsTheyCame) {
+  for (int i = 0; i < 3; ++i) {
+    Add("a");
+  }
+  for (int i = 0; i < 3; ++i) {
+    Start();
+    EXPECT_EQ(running_.back().wanted.scope, std::to_string(i + 1));
+  }
+}
+
+TEST_F(PurchaseQueueTest, AServerThatHangsHoldsUpNoOther) {
+  while (Add("a", "https://hangs.example.com")) {
+  }
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_EQ(Start(), "a");
+  }
+  Add("b");
+  EXPECT_EQ(Start(), "b");
+}
+
+TEST_F(PurchaseQueueTest, AClientWithoutAnOrderAlwaysHasRoom) {
+  for (int client = 0; client < 10; ++client) {
+    while (Add("greedy-" + std::to_string(client))) {
+    }
+  }
+  EXPECT_TRUE(Add("victim"));
+  EXPECT_FALSE(Add("victim")) << "the server's orders are without bound";
+}
+
+TEST_F(PurchaseQueueTest, ASlowServerGetsOneAtOnceUntilItIsQuick) {
+  for (int i = 0; i < 10; ++i) {
+    Add("a");
+  }
+  Start();
+  EXPECT_FALSE(EndOldest(/*slow=*/true));
+  EXPECT_EQ(Start(), "a");
+  EXPECT_EQ(Start(), "");
+  EXPECT_TRUE(EndOldest());
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(Start(), "a");
+  }
+  EXPECT_EQ(Start(), "");
+}
+
+TEST_F(PurchaseQueueTest, AStopTakesWhatWaitsAndNotWhatRuns) {
+  Add("a");
+  Add("a");
+  Add("b");
+  Start();
+  EXPECT_EQ(queue_.TakeAll().size(), 2U);
+  EXPECT_EQ(Start(), "");
+  EXPECT_FALSE(EndOldest());
+  EXPECT_TRUE(Add("a"));
+}
+
+}  // namespace
+}  // namespace assertion

@@ -1,0 +1,74 @@
+#include "oauth/token_answer.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace assertion::oauth {
+namespace {
+
+HttpAnswer Granted(std::string body) { return {.status = 200, .body = std::move(body)}; }
+
+std::string Repeated(std::string_view part, std::size_t times) {
+  std::string text;
+  for (std::size_t i = 0; i < times; ++i) {
+    text += part;
+  }
+  return text;
+}
+
+TEST(TokenAnswer, NestingEndsNoProcess) {
+  constexpr std::size_t kLevels = 400'000;
+  for (const auto& nested : {std::string(kLevels, '[') + std::string(kLevels, ']'),
+                             Repeated(R"({"a":)", kLevels) + "1" + std::string(kLevels, '}')}) {
+    for (const auto& body : {nested, R"({"access_token":"t","token_type":"Bearer","more":)" + nested + "}"}) {
+      auto answer = Granted(body);
+      const auto token = TakeToken(answer);
+      ASSERT_FALSE(token);
+      EXPECT_EQ(token.error().code, Code::kUnavailable);
+      EXPECT_EQ(answer.body.find_first_not_of('\0'), std::string::npos) << "the text is not wiped";
+      EXPECT_EQ(ErrorOf({.status = 400, .body = body}), "");
+    }
+  }
+}
+
+TEST(TokenAnswer, AnOrdinaryGrantIsTakenAndTheRestWiped) {
+  auto answer = Granted(R"({"access_token":"t","token_type":"Bearer","expires_in":"300","claims":{"a":[1]}})");
+  const auto token = TakeToken(answer);
+  ASSERT_TRUE(token) << token.error().message;
+  EXPECT_EQ(token->expires_in, std::chrono::seconds(300));
+  EXPECT_EQ(answer.body.find_first_not_of('\0'), std::string::npos);
+}
+
+TEST(TokenAnswer, ScopeIsTextOrAbsent) {
+  const auto scope_of = [](const std::string& scope) {
+    auto answer = Granted(R"({"access_token":"t","token_type":"Bearer","scope":)" + scope + "}");
+    const auto token = TakeToken(answer);
+    return token ? token->scope : "refused";
+  };
+  EXPECT_EQ(scope_of(R"("read admin")"), "read admin");
+  EXPECT_EQ(scope_of("null"), "");
+  EXPECT_EQ(scope_of(R"("")"), "");
+  // Read as "as asked", these would hide what was granted.
+  EXPECT_EQ(scope_of(R"(["read","admin"])"), "refused");
+  EXPECT_EQ(scope_of(R"("admin\n")"), "refused");
+  EXPECT_EQ(scope_of('"' + std::string(5000, 'a') + '"'), "refused");
+}
+
+TEST(TokenAnswer, RetryAfterIsADayAtMost) {
+  using std::chrono::seconds;
+  const auto now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 50));
+  const seconds day = std::chrono::days(1);
+  EXPECT_EQ(RetryAfterOf("20", now), seconds(20));
+  for (const auto* text : {"9223372036854775807", "9223372036854775808", "99999999999999999999999999", "86401",
+                           "Fri, 31 Dec 9999 23:59:59 GMT"}) {
+    EXPECT_EQ(RetryAfterOf(text, now), day) << text;
+  }
+  EXPECT_EQ(RetryAfterOf("Thu, 01 Jan 1970 00:00:00 GMT", now), seconds(0));
+  for (const auto* text : {"", "-1", "+1", "1.5", "soon"}) {
+    EXPECT_FALSE(RetryAfterOf(text, now)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace assertion::oauth
