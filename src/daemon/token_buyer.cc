@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/wiped_stack.h"
 #include "oauth/form.h"
 #include "oauth/token_answer.h"
 #include "service/message.h"
@@ -19,8 +20,9 @@ namespace {
 constexpr std::size_t kThreads = 32;
 constexpr std::chrono::seconds kSlow{5};  // an origin whose last purchase took so long gets one at once
 constexpr std::chrono::seconds kSigningLimit{10};
-constexpr std::chrono::seconds kExchangeLimit{15};  // a stop waits for it
-constexpr std::string_view kBuyer = "assertiond";   // the caller, in the audit log
+constexpr std::size_t kStackOfPurchase = std::size_t{64} << 10U;  // httplib reads an answer by way of the stack
+constexpr std::chrono::seconds kExchangeLimit{15};                // a stop waits for it
+constexpr std::string_view kBuyer = "assertiond";                 // the caller, in the audit log
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 constexpr int kTooManyRequests = 429;
 constexpr int kServerError = 500;
@@ -139,6 +141,7 @@ void TokenBuyer::Work() {
     lock.unlock();
     const auto began = std::chrono::steady_clock::now();
     order->receive(BuyOne(order->wanted));
+    WipeStack<kStackOfPurchase>();
     const bool slow = std::chrono::steady_clock::now() - began >= kSlow;
     lock.lock();
     if (queue_.End(*order, slow)) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "assertion/secret.h"
+#include "assertion/wiped_stack.h"
 #include "policy/token_scope.h"
 #include "service/deadline.h"
 #include "service/message.h"
@@ -109,6 +110,8 @@ Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenReques
                [this, caller, request = std::move(request), fits, call](const Result<tokens::AccessTokenPtr>& token) {
                  call->Finish(HandOut(caller, request, token, fits, *call));
                });
+  constexpr std::size_t kStackOfHandOut = std::size_t{16} << 10U;
+  WipeStack<kStackOfHandOut>();  // the first call into a library saves registers, which may hold octets of the token
   return {};
 }
 

@@ -1,15 +1,17 @@
 // A token endpoint that answers what the test says, when it says so, and keeps the forms that it got.
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
+import https from 'node:https';
 
 export class TokenEndpoint extends EventEmitter {
   forms;   // of the token requests since reset()
   answer;  // [status, body, headers]; a string is sent as it is
   held;    // resolves when it may answer
 
-  static async start() {
+  // tls: { key, cert } in PEM; without it speaks http.
+  static async start(tls) {
     const made = new TokenEndpoint();
-    made.server = http.createServer((request, response) => {
+    const answer = (request, response) => {
       const chunks = [];
       request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
         made.forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
@@ -18,9 +20,10 @@ export class TokenEndpoint extends EventEmitter {
         const [status, body, headers] = made.answer;
         response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body));
       });
-    }).listen(0, '127.0.0.1');
+    };
+    made.server = (tls ? https.createServer(tls, answer) : http.createServer(answer)).listen(0, '127.0.0.1');
     await once(made.server, 'listening');
-    made.url = `http://127.0.0.1:${made.server.address().port}/token`;
+    made.url = `${tls ? 'https' : 'http'}://127.0.0.1:${made.server.address().port}/token`;
     return made;
   }
 
