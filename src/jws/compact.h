@@ -29,7 +29,8 @@ struct Unverified {
   Bytes signature;
 };
 
-// Takes exactly three base64url parts of which the first two are JSON objects.
+// Takes exactly three base64url parts of which the first two are JSON objects, nested at most ObjectText::kMaxDepth
+// deep: a claim of a foreign JWT may be shown, indented by its depth.
 Result<Unverified> ParseCompact(std::string_view text);
 
 }  // namespace assertion::jws
