@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <functional>
@@ -27,6 +26,7 @@
 
 #include "bench/connection.h"
 #include "bench/load.h"
+#include "bench/peer.h"
 #include "bench/process.h"
 #include "bench/quantile.h"
 #include "bench/raw_token.h"
@@ -37,14 +37,6 @@ namespace {
 
 using Clock = Load::Clock;
 using Seconds = Load::Seconds;
-
-// Another server on the same token, asked in turns with the first.
-struct Peer {
-  std::string name;
-  std::string target;  // unix:/PATH
-  pid_t server = 0;
-  bool has_stream = true;
-};
 
 struct Options {
   std::string config;
@@ -89,6 +81,7 @@ Turn SignDirectly(const RawToken& token, const std::string& client_id, const Raw
   const auto end = begin + std::chrono::duration_cast<Clock::duration>(time);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(taken.size());
     for (std::size_t i = 0; i < taken.size(); ++i) {
       threads.emplace_back([&, i] {
         try {
@@ -211,19 +204,6 @@ struct Measurement {
   std::unique_ptr<Series> series;
   std::function<Turn()> turn;
 };
-
-// NAME=unix:/PATH,PID, with ",unary" at the end for a server without streams.
-Peer PeerOf(const std::string& text) {
-  const auto equals = text.find('=');
-  const auto comma = text.find(',', equals);
-  if (equals == std::string::npos || comma == std::string::npos) {
-    throw std::runtime_error("--peer must be NAME=unix:/PATH,PID[,unary], not " + text);
-  }
-  return {.name = text.substr(0, equals),
-          .target = text.substr(equals + 1, comma - equals - 1),
-          .server = static_cast<pid_t>(std::atol(text.c_str() + comma + 1)),
-          .has_stream = !text.ends_with(",unary")};
-}
 
 struct ConnectedPeer {
   Peer peer;

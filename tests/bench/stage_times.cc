@@ -109,16 +109,23 @@ std::string StageTimes::Table(const std::vector<double>& milliseconds) const {
     seen.sum_ms += ms;
   }
   rows.emplace_back("as the caller sees it", seen);
+  double longest = 0;  // the bound of the last column
+  for (const auto& [title, stage] : rows) {
+    const auto all = stage.up_to.rbegin()->second;
+    longest = std::max(longest, std::ranges::find(stage.up_to, all, &std::pair<const double, double>::second)->first);
+  }
   std::string table = Text("%-24s%9s", "% of the calls, by ms", "mean ms");
   for (const auto& [bound, count] : seen.up_to) {
-    table += Text("%8s", Text("<=%g", bound).c_str());
+    table += bound <= longest ? Text("%8s", Text("<=%g", bound).c_str()) : "";
   }
   for (const auto& [title, stage] : rows) {
     const auto calls = stage.up_to.rbegin()->second;
     table += Text("\n%-24s%9.3f", title.c_str(), calls > 0 ? stage.sum_ms / calls : 0);
     double before = 0;
     for (const auto& [bound, count] : stage.up_to) {
-      table += calls > 0 && count > before ? Text("%8.2f", 100 * (count - before) / calls) : Text("%8s", ".");
+      if (bound <= longest) {
+        table += count > before ? Text("%8.2f", 100 * (count - before) / calls) : Text("%8s", ".");
+      }
       before = count;
     }
   }
