@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <functional>
@@ -27,9 +26,11 @@
 
 #include "bench/connection.h"
 #include "bench/load.h"
+#include "bench/peer.h"
 #include "bench/process.h"
 #include "bench/quantile.h"
 #include "bench/raw_token.h"
+#include "bench/stage_times.h"
 
 namespace assertion::bench {
 namespace {
@@ -37,18 +38,11 @@ namespace {
 using Clock = Load::Clock;
 using Seconds = Load::Seconds;
 
-// Another server on the same token, asked in turns with the first.
-struct Peer {
-  std::string name;
-  std::string target;  // unix:/PATH
-  pid_t server = 0;
-  bool has_stream = true;
-};
-
 struct Options {
   std::string config;
   std::vector<std::string> client_ids = {"orders"};
   std::string json;
+  std::string gaps;
   std::string unaudited;
   std::string bare;
   pid_t bare_server = 0;
@@ -74,6 +68,7 @@ struct Turn {
   double cpu_us = 0;         // of who signs, for each signature: this process's in the raw loop, else the server's
   double client_cpu_us = 0;  // of this process, for each call: on few cores the service lacks it
   std::vector<double> milliseconds;  // one a call
+  StageTimes stages;                 // in the server; empty: not asked for
 };
 
 // Signs on so many sessions, each with its own thread, until the time is up.
@@ -86,6 +81,7 @@ Turn SignDirectly(const RawToken& token, const std::string& client_id, const Raw
   const auto end = begin + std::chrono::duration_cast<Clock::duration>(time);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(taken.size());
     for (std::size_t i = 0; i < taken.size(); ++i) {
       threads.emplace_back([&, i] {
         try {
@@ -123,6 +119,7 @@ struct Way {
   Stub* stub;
   std::string client_id;
   bool by_stream;
+  std::string metrics = {};  // HOST:PORT of the server, to tell its stages
 };
 
 using WayOf = std::function<Way()>;  // of a turn, when it begins
@@ -145,6 +142,7 @@ Turn Ask(const Way& way, pid_t server, const Apply& apply) {
   const auto load = way.by_stream
                         ? std::unique_ptr<Load>(std::make_unique<StreamLoad>(*way.stub, way.client_id, kDeadline, note))
                         : std::make_unique<UnaryLoad>(*way.stub, way.client_id, kDeadline, note);
+  const auto stages = way.metrics.empty() ? StageTimes() : StageTimes::Read(way.metrics);
   const auto own_cpu = CpuTime(getpid());
   const auto server_cpu = server != 0 ? CpuTime(server) : Seconds(0);
   const Seconds elapsed = apply(*load);
@@ -152,6 +150,10 @@ Turn Ask(const Way& way, pid_t server, const Apply& apply) {
   turn.client_cpu_us = (CpuTime(getpid()) - own_cpu).count() * 1e6 / calls;
   turn.cpu_us = server != 0 ? (CpuTime(server) - server_cpu).count() * 1e6 / calls : 0;
   turn.per_second = calls / elapsed.count();
+  if (!way.metrics.empty()) {
+    turn.stages = StageTimes::Read(way.metrics);
+    turn.stages.Subtract(stages);
+  }
   if (!failure.empty()) {
     throw std::runtime_error((way.by_stream ? "CreateAssertions: " : "CreateAssertion: ") + failure);
   }
@@ -171,6 +173,7 @@ struct Series {
   std::vector<double> client_cpu_us = {};
   std::vector<double> p99_ms = {};
   std::vector<double> milliseconds = {};  // of all rounds
+  StageTimes stages = {};
 
   void Add(Turn turn) {
     per_second.push_back(turn.per_second);
@@ -178,6 +181,7 @@ struct Series {
     client_cpu_us.push_back(turn.client_cpu_us);
     p99_ms.push_back(Quantile(turn.milliseconds, 0.99));
     milliseconds.insert(milliseconds.end(), turn.milliseconds.begin(), turn.milliseconds.end());
+    stages.Add(turn.stages);
   }
 
   nlohmann::ordered_json AsJson() const {
@@ -201,19 +205,6 @@ struct Measurement {
   std::function<Turn()> turn;
 };
 
-// NAME=unix:/PATH,PID, with ",unary" at the end for a server without streams.
-Peer PeerOf(const std::string& text) {
-  const auto equals = text.find('=');
-  const auto comma = text.find(',', equals);
-  if (equals == std::string::npos || comma == std::string::npos) {
-    throw std::runtime_error("--peer must be NAME=unix:/PATH,PID[,unary], not " + text);
-  }
-  return {.name = text.substr(0, equals),
-          .target = text.substr(equals + 1, comma - equals - 1),
-          .server = static_cast<pid_t>(std::atol(text.c_str() + comma + 1)),
-          .has_stream = !text.ends_with(",unary")};
-}
-
 struct ConnectedPeer {
   Peer peer;
   std::unique_ptr<Stub> stub;
@@ -236,8 +227,9 @@ class Plan {
       raw = raw == nullptr || sessions == 2 ? series : raw;
     }
     const Series* capacity = nullptr;
-    const auto by = [&client_id](Stub* stub, bool by_stream) {
-      return [way = Way{stub, client_id, by_stream}] { return way; };
+    const auto by = [&](Stub* stub, bool by_stream) {
+      const bool is_server = stub == &local_ || stub == tls_;
+      return [way = Way{stub, client_id, by_stream, is_server ? options_.gaps : ""}] { return way; };
     };
     for (const auto in_flight : options_.unary) {
       const auto* series = Keep(algorithm, "unary", in_flight, by(&local_, false), options_.server);
@@ -283,6 +275,15 @@ class Plan {
     for (std::size_t i = 0; i < measurements_.size(); ++i) {
       auto& one = measurements_[forth ? i : measurements_.size() - 1 - i];
       one.series->Add(one.turn());
+    }
+  }
+
+  void PrintGaps() const {
+    for (const auto& one : measurements_) {
+      if (const auto& series = *one.series; !series.stages.empty()) {
+        std::printf("\n%s, %s, %d at once\n%s", series.algorithm.c_str(), series.kind.c_str(), series.width,
+                    series.stages.Table(series.milliseconds).c_str());
+      }
     }
   }
 
@@ -377,6 +378,7 @@ int Run(const Options& options) {
   for (int round = 0; round < options.rounds; ++round) {
     plan.Round(round % 2 == 0);
   }
+  plan.PrintGaps();
   nlohmann::ordered_json result{{"rounds", options.rounds},
                                 {"seconds", options.seconds},
                                 {"cores", std::thread::hardware_concurrency()},
@@ -416,6 +418,8 @@ int main(int argc, char** argv) {
   app.add_option("--per-second", options.per_second, "latencies are taken at this rate instead");
   app.add_option("--latency-for", options.latency_for, "length of a turn that takes latencies, in seconds; 0: none")
       ->capture_default_str();
+  app.add_option("--gaps", options.gaps,
+                 "HOST:PORT of the server's /metrics: prints how long the calls were in each of its stages");
   app.add_option("--unaudited", options.unaudited,
                  "unix:/PATH of another server on the same token, without an audit log");
   app.add_option("--bare", options.bare, "unix:/PATH of a bare_server, which tells what gRPC alone leaves possible");
