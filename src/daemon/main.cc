@@ -149,9 +149,12 @@ void PrepareProcess() {
     unsetenv(name);
   }
   // The service's threads wake each other for each call. Where the token is a program on the same processors, a wake-up
-  // should not interrupt the threads that sign. A sandbox may refuse it; the service is only slower then.
-  const sched_param none{};
-  sched_setscheduler(0, SCHED_BATCH, &none);
+  // should not interrupt the threads that sign. A sandbox may refuse it; the service is only slower then. A policy that
+  // somebody chose (CPUSchedulingPolicy=, chrt) stays.
+  if (sched_getscheduler(0) == SCHED_OTHER) {
+    const sched_param none{};
+    sched_setscheduler(0, SCHED_BATCH, &none);
+  }
   RaiseDescriptorLimit();
 }
 

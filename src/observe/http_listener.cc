@@ -186,8 +186,10 @@ void HttpListener::Loop::Run() {
   Accept();
   thread_ = std::thread([this] {
     // The process runs as SCHED_BATCH: with that this thread would wait for its turn while the backlog fills.
-    const sched_param none{};
-    sched_setscheduler(0, SCHED_OTHER, &none);
+    if (sched_getscheduler(0) == SCHED_BATCH) {
+      const sched_param none{};
+      sched_setscheduler(0, SCHED_OTHER, &none);
+    }
     context_->run();
   });
 }

@@ -75,8 +75,10 @@ void Connections::Stop() {
 
 void Connections::Work() {
   // The process runs as SCHED_BATCH: with that this thread would wait for its turn while the backlog fills.
-  const sched_param none{};
-  sched_setscheduler(0, SCHED_OTHER, &none);
+  if (sched_getscheduler(0) == SCHED_BATCH) {
+    const sched_param none{};
+    sched_setscheduler(0, SCHED_OTHER, &none);
+  }
   while (true) {
     std::vector<int> coming;
     for (const auto& event : poll_.Wait(Patience())) {
