@@ -266,7 +266,7 @@ without_variables() { env -u SOFTHSM2_CONF "$root/build/quickstart/bin/$@"; }
 doctor_is_content() { without_variables assertionctl doctor --config "$state/assertiond.json"; }
 started_by_hand() {
   local pid how=0 deadline=$((SECONDS + 20))
-  without_variables assertiond --config "$state/assertiond.json" >"$work/out.by_hand" 2>&1 &
+  env -u SOFTHSM2_CONF "$root/build/quickstart/bin/assertiond" --config "$state/assertiond.json" >"$work/out.by_hand" 2>&1 &
   pid=$!
   until grep -qF 'serving on unix:' "$work/out.by_hand"; do
     kill -0 $pid 2>/dev/null && [ $SECONDS -lt $deadline ] || { cat "$work/out.by_hand"; return 1; }
