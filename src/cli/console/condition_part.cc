@@ -55,7 +55,7 @@ std::string ConditionPart::Html(std::chrono::steady_clock::time_point now) {
   if (!monitor_) {
     return Paragraph(
         "The server answers. For readiness, HSMs, queues and rates start the console with --monitor and the "
-        "server's admin_listen or http_listen, for example --monitor http://127.0.0.1:9464.",
+        "server's admin_listen or http_listen, for example --monitor http://127.0.0.1:8090.",
         "quiet");
   }
   const auto get = [&](const char* path) {

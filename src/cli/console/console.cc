@@ -193,7 +193,7 @@ void AddConsole(Command& assertionctl) {
       {.name = "console",
        .summary = "Show keys, pending changes, HSMs and the audit log in the browser, and change keys there",
        .examples = "  assertionctl console\n"
-                   "  assertionctl console --monitor http://127.0.0.1:9464 --audit-log /var/lib/assertiond/audit.log",
+                   "  assertionctl console --monitor http://127.0.0.1:8090 --audit-log /var/lib/assertiond/audit.log",
        .notes =
            "A web page on 127.0.0.1 with the rights of who runs the command. The printed address is good for one "
            "time;\n"

@@ -135,7 +135,7 @@ void AddStatus(Command& assertionctl) {
        .summary = "Show in one screen whether the server is ready, which clients and keys need attention, pending "
                   "changes and how far the audit log goes",
        .examples = "  assertionctl status\n"
-                   "  assertionctl status --monitor http://127.0.0.1:9464\n"
+                   "  assertionctl status --monitor http://127.0.0.1:8090\n"
                    "  assertionctl status --json",
        .notes = "A caller without a role sees whether the server is ready, and no more.",
        .statuses = {{0, "ready, and nothing is wrong"},
