@@ -15,7 +15,9 @@ int Report(int status, const std::string& what, const std::string& next) {
   return status;
 }
 
-int ReportFile(const Error& error) { return Report(kFile, error.ToString(), "name another file, or change what the message says of this one"); }
+int ReportFile(const Error& error) {
+  return Report(kFile, error.ToString(), "correct what the message names, or give another file");
+}
 
 int Write(const std::string& path, std::string_view text) {
   return WriteOctets(path, path.empty() ? PrintableLines(text) : std::string(text));

@@ -155,6 +155,6 @@ describe('advice', () => {
     while (!line.includes('keeps a fresh assertion')) line = await lines.next(deadline);
     assert.equal(line, `assertionctl: keeps a fresh assertion in ${kept} until SIGTERM or Ctrl-C`);
     child.kill('SIGTERM');
-    assert.equal((await child.ended).status, 0);
+    assert.equal((await deadline.limit(child.ended)).status, 0);
   });
 });
