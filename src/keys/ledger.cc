@@ -45,8 +45,8 @@ AttributeNames NotAskedOf(std::string_view text) {
   return names;
 }
 
-// Discarded when it is not JSON, is nested too deeply, or an object has a member twice: nlohmann/json would silently keep
-// the last.
+// Discarded when it is not JSON, is nested too deeply, or an object has a member twice: nlohmann/json would silently
+// keep the last.
 json ParseStrictly(std::string_view text) {
   if (jws::IsNestedTooDeeply(text)) {
     return json::value_t::discarded;

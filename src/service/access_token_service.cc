@@ -126,7 +126,7 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const
   // Again: a reload may have taken the scope from the caller while it waited, and more may be granted than was asked.
   const auto policy = policy_.load();
   RETURN_IF_ERROR(policy->Recheck(caller, Asked(request)));
-  ASSIGN_OR_RETURN(const auto client, policy->FindClient(request.client_id()));
+  ASSIGN_OR_RETURN(const auto* client, policy->FindClient(request.client_id()));
   RETURN_IF_ERROR(CheckGrantedScope(caller, *client->tokens, held.scope));
   RETURN_IF_ERROR(fits(held));
   const auto expires_at = ExpiryOf(held);

@@ -1,77 +1,14 @@
-#include "tokens/access_tokens.h"
-
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdio>
 #include <latch>
-#include <mutex>
 #include <thread>
+
+#include "access_tokens/access_tokens_fixture.h"
 
 namespace assertion::tokens {
 namespace {
-
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-const Wanted kOrders{.client_id = "orders", .scope = "read", .resource = {}};
-
-Bought Token(std::string_view text, seconds lifetime = seconds(300)) {
-  return {.token = Secret(AsBytes(text)), .type = "Bearer", .scope = "read", .lifetime = lifetime};
-}
-
-Refusal Down(std::optional<milliseconds> retry_after = {}) {
-  return {.error = {.code = Code::kUnavailable, .message = "down", .detail = {}},
-          .of_client = true,
-          .retry_after = retry_after};
-}
-
-std::string TextOf(const Result<AccessTokenPtr>& token) {
-  return token ? std::string((*token)->value.view().begin(), (*token)->value.view().end()) : token.error().message;
-}
-
-// Time stands still unless a test moves it; a purchase ends when the test says so.
-class AccessTokensTest : public ::testing::Test {
- protected:
-  struct Asked {
-    Wanted wanted;
-    AccessTokens::Receive receive;
-  };
-
-  AccessTokens::Options Options() {
-    return {.now = [this] { return now_.load(); },
-            .random =
-                [](std::span<std::uint8_t> octets) {
-                  std::ranges::fill(octets, std::uint8_t{0});
-                  return true;
-                },
-            .buy =
-                [this](const Wanted& wanted, AccessTokens::Receive receive) {
-                  const std::scoped_lock lock(mutex_);
-                  asked_.push_back({wanted, std::move(receive)});
-                },
-            .changed = [this](const std::string& /*client*/, const Status& state) { states_.push_back(!!state); }};
-  }
-
-  void Get(seconds minimum, std::function<bool()> gone = {}, const Wanted& wanted = kOrders) {
-    tokens_.Get(wanted, {.minimum_validity = minimum, .deadline = now_.load() + seconds(10), .gone = std::move(gone)},
-                [this](Result<AccessTokenPtr> token) { got_.push_back(std::move(token)); });
-  }
-
-  void Answer(Purchase purchase) {
-    auto receive = std::move(asked_.back().receive);
-    receive(std::move(purchase));
-  }
-
-  void Pass(milliseconds time) { now_ = now_.load() + time; }
-
-  std::atomic<Instant> now_ = Instant(std::chrono::hours(1));
-  std::mutex mutex_;
-  std::vector<Asked> asked_;
-  std::vector<Result<AccessTokenPtr>> got_;
-  std::vector<bool> states_;
-  AccessTokens tokens_{Options()};
-};
 
 TEST_F(AccessTokensTest, AThousandCallersAtOnceAreOnePurchase) {
   constexpr int kCallers = 1000;
@@ -385,98 +322,6 @@ TEST_F(AccessTokensTest, TokensAndWaitersAreBounded) {
   EXPECT_EQ(codes, (std::vector{Code::kResourceExhausted, Code::kResourceExhausted}));
   Pass(seconds(1));
   few.Sweep();
-}
-
-// Of 80 places a client has 10.
-class AccessTokensShareTest : public AccessTokensTest {
- protected:
-  AccessTokensShareTest() {
-    auto options = Options();
-    options.most_tokens = 80;
-    options.most_waiters = 80;
-    few_.emplace(std::move(options));
-  }
-
-  // The error that the ask ended with; nothing: it waits.
-  std::optional<Error> Ask(const std::string& client, int number) {
-    auto ended = std::make_shared<std::optional<Error>>();
-    few_->Get({.client_id = client, .scope = std::to_string(number), .resource = {}},
-              {.deadline = now_.load() + seconds(10)}, [ended](const Result<AccessTokenPtr>& token) {
-                *ended = token ? Error{.code = {}, .message = "granted", .detail = {}} : token.error();
-              });
-    return *ended;
-  }
-
-  std::optional<AccessTokens> few_;
-};
-
-TEST_F(AccessTokensShareTest, AClientAtItsShareOfTokensShutsOutNoOther) {
-  for (int i = 0; i < 100; ++i) {
-    const auto ended = Ask("greedy", i);
-    ASSERT_EQ(ended.has_value(), i >= 10) << i;
-    if (ended) {
-      ASSERT_EQ(ended->code, Code::kResourceExhausted);
-      ASSERT_EQ(ended->retry_delay, seconds(1));
-    } else {
-      Answer(Token("kept"));
-    }
-  }
-  EXPECT_FALSE(Ask("victim", 0)) << "refused";
-  Answer(Token("one"));
-  EXPECT_EQ(Ask("victim", 0)->message, "granted");
-  EXPECT_EQ(few_->size(), 11U);
-}
-
-TEST_F(AccessTokensShareTest, AClientAtItsShareOfWaitersShutsOutNoOther) {
-  for (int i = 0; i < 100; ++i) {
-    ASSERT_EQ(Ask("greedy", 0).has_value(), i >= 10) << i;
-  }
-  EXPECT_FALSE(Ask("victim", 0)) << "refused";
-  Pass(seconds(10));
-  few_->Sweep();  // all waiters leave, and their places with them
-  for (int i = 0; i < 10; ++i) {
-    EXPECT_FALSE(Ask("greedy", 0)) << i;
-  }
-}
-
-TEST_F(AccessTokensShareTest, WhatOnlyPausesMakesRoom) {
-  auto refused = Down(std::chrono::hours(1));
-  refused.of_client = false;
-  for (int client = 0; client < 8; ++client) {
-    for (int i = 0; i < 10; ++i) {
-      ASSERT_FALSE(Ask("greedy-" + std::to_string(client), i));
-      Answer(std::unexpected(refused));
-    }
-  }
-  EXPECT_EQ(few_->size(), 80U);
-  EXPECT_FALSE(Ask("victim", 0)) << "refused";
-  EXPECT_EQ(few_->size(), 1U);
-}
-
-TEST_F(AccessTokensShareTest, ThePausesOfAClientMakeRoomForItself) {
-  auto refused = Down(std::chrono::hours(1));
-  refused.of_client = false;
-  ASSERT_FALSE(Ask("orders", 0));
-  Answer(Token("kept"));
-  for (int i = 1; i < 10; ++i) {
-    ASSERT_FALSE(Ask("orders", i));
-    Answer(std::unexpected(refused));
-  }
-  EXPECT_FALSE(Ask("orders", 10)) << "refused";
-  EXPECT_EQ(Ask("orders", 0)->message, "granted");
-  EXPECT_EQ(few_->size(), 2U);
-}
-
-TEST_F(AccessTokensShareTest, PlacesComeBackWithAReload) {
-  const auto all = [](const std::string& /*client*/) { return true; };
-  for (int round = 0; round < 3; ++round) {
-    for (int i = 0; i < 10; ++i) {
-      ASSERT_FALSE(Ask("orders", i)) << "refused";
-    }
-    ASSERT_TRUE(Ask("orders", 10));
-    few_->Forget(all, all);
-  }
-  EXPECT_EQ(few_->Read().size(), 0U);
 }
 
 TEST_F(AccessTokensTest, AnAskAtTheLengthOfATokensLifeBuysOnce) {

@@ -51,11 +51,12 @@ describe('access tokens', () => {
       client('limited'),
       client('hanging', { token_endpoint: hanging.url, scopes: ['a', 'b', 'c', 'd', 'e'] }),
       client('beside'),
-      client('nesting'),
+      client('nested'),
+      client('nested-error'),
       client('late'),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nesting', 'late']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -155,10 +156,10 @@ describe('access tokens', () => {
   });
 
   it('a deeply nested answer costs its own client alone', async () => {
-    for (const [status, body] of [[200, '['.repeat(400_000) + ']'.repeat(400_000)],
-      [400, `{"error":${'{"a":'.repeat(150_000)}1${'}'.repeat(150_001)}`]]) {
+    for (const [client_id, status, body] of [['nested', 200, '['.repeat(400_000) + ']'.repeat(400_000)],
+      ['nested-error', 400, `{"error":${'{"a":'.repeat(150_000)}1${'}'.repeat(150_001)}`]]) {
       standIn.answer = [status, body];
-      const { code, details } = await refusal({ client_id: 'nesting' });
+      const { code, details } = await refusal({ client_id });
       assert.equal(code, grpc.status.UNAVAILABLE, details);
       standIn.reset({ access_token: 'stand-in-token', token_type: 'Bearer', expires_in: 300 });
     }
