@@ -94,6 +94,13 @@ std::optional<std::size_t> ContentLength(const LoopbackRequest& request) {
   return length;
 }
 
+// Connections that this end closed first keep the port for a minute (TIME_WAIT): the next command of an operator may
+// have it all the same. Linux lets nobody bind the port of a socket that listens.
+bool ReuseAddress(const Descriptor& socket) {
+  constexpr int kOn = 1;
+  return setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &kOn, sizeof kOn) == 0;
+}
+
 void Refuse(const Descriptor& browser, const std::string& status) {
   Answer(browser, {.status = status, .type = "text/plain; charset=utf-8", .body = status + "\n"});
 }
@@ -114,7 +121,8 @@ Result<LoopbackListener> LoopbackListener::Open(std::uint16_t port, std::size_t 
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  if (socket.get() < 0 || bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+  if (socket.get() < 0 || !ReuseAddress(socket) ||
+      bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
       listen(socket.get(), SOMAXCONN) != 0 ||
       getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     return Fail(Code::kAddressUnusable, "cannot listen on 127.0.0.1:" + std::to_string(port), std::strerror(errno));
@@ -130,7 +138,8 @@ bool LoopbackListener::HearLocalhost() {
   address.sin6_family = AF_INET6;
   address.sin6_port = htons(port_);
   address.sin6_addr = in6addr_loopback;
-  if (socket.get() >= 0 && bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+  if (socket.get() >= 0 && ReuseAddress(socket) &&
+      bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
       listen(socket.get(), SOMAXCONN) == 0) {
     sockets_.push_back(std::move(socket));
     hears_localhost_ = true;

@@ -13,7 +13,7 @@
 #include "assertion/clock.h"
 #include "audit/checkpoint.h"
 #include "daemon/exit_status.h"
-#include "service/trusted_folder.h"
+#include "keys/trusted_folder.h"
 #include "signing/jws_key.h"
 #include "x509/openssl.h"
 
@@ -86,7 +86,7 @@ std::string Joined(const std::vector<std::string>& errors, const std::string& pa
 // a warning because a Kubernetes volume is writable by its group.
 void WarnOfOpenFolders(const Config& config) {
   const auto warn = [](const char* field, const std::string& folder) {
-    if (const auto trusted = service::CheckTrustedFolder(folder); !trusted) {
+    if (const auto trusted = CheckTrustedFolder(folder); !trusted) {
       spdlog::warn("{}: {}", field, trusted.error().message);
     }
   };

@@ -1,6 +1,7 @@
 #include "jws/compact.h"
 
 #include "jws/base64url.h"
+#include "jws/foreign_json.h"
 #include "jws/object_text.h"
 
 namespace assertion::jws {
@@ -31,6 +32,10 @@ Result<Decoded> DecodeObject(std::string_view part, const std::string& name) {
   const auto octets = Base64UrlDecode(part);
   if (!octets) {
     return Fail(Code::kInvalidArgument, "the " + name + " is " + octets.error().message);
+  }
+  if (IsNestedTooDeeply({reinterpret_cast<const char*>(octets->data()), octets->size()})) {
+    return Fail(Code::kInvalidArgument,
+                "the " + name + " is nested more than " + std::to_string(ObjectText::kMaxDepth) + " deep");
   }
   Decoded decoded{.object = nlohmann::ordered_json::parse(*octets, nullptr, /*allow_exceptions=*/false),
                   .text = {octets->begin(), octets->end()}};

@@ -12,7 +12,7 @@
 #include <fstream>
 #include <utility>
 
-#include "service/trusted_folder.h"
+#include "keys/trusted_folder.h"
 
 namespace assertion::service {
 namespace {

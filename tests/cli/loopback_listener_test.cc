@@ -67,6 +67,24 @@ TEST_F(LoopbackListenerTest, IsNotKeptByThoseThatOnlyHoldConnections) {
   EXPECT_EQ(NextPath(), "/browser");
 }
 
+// A connection that this end closed first keeps the port for a minute (TIME_WAIT).
+TEST_F(LoopbackListenerTest, OpensAgainOnThePortOfAnAnsweredRequest) {
+  const auto browser = Connect();
+  Ask(browser, "/browser");
+  auto request = listener_.Next(LoopbackListener::Steady::now() + seconds(10));
+  ASSERT_TRUE(request);
+  Answer(request->browser, {.status = "200 OK", .type = "text/plain", .body = "seen\n"});
+  std::string answer(4096, '\0');
+  while (recv(browser.get(), answer.data(), answer.size(), 0) > 0) {
+  }
+  request->browser = Descriptor();
+  const auto port = listener_.port();
+  listener_.Close();
+  const auto again = LoopbackListener::Open(port, 0);
+  ASSERT_TRUE(again) << again.error().ToString();
+  EXPECT_FALSE(LoopbackListener::Open(port, 0)) << "two hear one port";
+}
+
 // A browser may try [::1] first.
 TEST_F(LoopbackListenerTest, HearsLocalhostUnlessAnotherProgramHasThatPortOfTheOtherAddress) {
   const Descriptor other(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -83,6 +101,8 @@ TEST_F(LoopbackListenerTest, HearsLocalhostUnlessAnotherProgramHasThatPortOfTheO
   ASSERT_TRUE(second.HearLocalhost());
   address.sin6_port = htons(second.port());
   const Descriptor late(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  constexpr int kOn = 1;
+  setsockopt(late.get(), SOL_SOCKET, SO_REUSEADDR, &kOn, sizeof kOn);
   EXPECT_NE(bind(late.get(), place, sizeof address), 0) << "the port is free for another";
 }
 

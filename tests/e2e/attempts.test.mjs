@@ -22,6 +22,7 @@ const BIN = process.env.E2E_BIN_DIR;
 const ASSERTIOND = path.join(BIN, 'assertiond');
 const ASSERTIONCTL = path.join(BIN, 'assertionctl');
 const ME = `uid:${process.getuid()}`;
+const NEVER = '253402300799';  // 9999-12-31T23:59:59Z
 const LURE = '$(touch lured);`touch lured`';  // a client's name that a shell must not read
 const OTHER = 60201;
 const NOGROUP = 65534;
@@ -320,16 +321,20 @@ describe('attempts on assertionctl', () => {
     hostile = new grpc.Server();
     const fail = (call, done) => done({ code: grpc.status.PERMISSION_DENIED, details: `no ${TERMINAL}` });
     const key = { client_id: TERMINAL, kid: TERMINAL, algorithm: TERMINAL, state: 'KEY_STATE_SIGNING', hsm: TERMINAL };
+    const lure = { client_id: LURE, kid: LURE, algorithm: LURE, state: 'KEY_STATE_SIGNING', hsm: LURE };
+    const staged = { ...lure, kid: `${LURE}2`, state: 'KEY_STATE_STAGED', sign_from: { seconds: NEVER } };
     hostile.addService(AssertionService.service, {
       CreateAssertion: (call, done) => done(null, { assertion: TERMINAL, kid: TERMINAL, jti: TERMINAL }),
       GetCertificate: fail, GetJwks: (call, done) => done(null, { jwks: TERMINAL }),
     });
     hostile.addService(KeyAdminService.service, {
-      ListKeys: (call, done) => done(null, { keys: [key], versions: { [TERMINAL]: 1 } }), GetKey: (call, done) => done(null, { key }),
+      ListKeys: (call, done) => done(null, { keys: [key, staged], versions: { [TERMINAL]: 1 } }), GetKey: (call, done) => done(null, { key }),
       ListPendingChanges: (call, done) => done(null, { changes: [{ id: TERMINAL, digest: TERMINAL, method: TERMINAL,
-        client_id: TERMINAL, requested_by: TERMINAL, summary: TERMINAL }] }),
+        client_id: TERMINAL, requested_by: TERMINAL, summary: TERMINAL }, { id: LURE, digest: LURE, method: LURE, client_id: LURE,
+        requested_by: LURE, summary: LURE }] }),
+      RotateKey: (call, done) => done(null, { key: lure, predecessor: { ...lure, algorithm: 'RS256' } }),
       GetAuditHead: (call, done) => done(null, { path: TERMINAL, hash: TERMINAL }),
-      RevokeKey: fail, RotateKey: fail, GenerateKey: fail, DestroyKey: fail,
+      RevokeKey: fail, GenerateKey: fail, DestroyKey: fail,
     });
     await new Promise((resolve, reject) => {
       hostile.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
@@ -347,6 +352,22 @@ describe('attempts on assertionctl', () => {
       ['jwks', 'get', '--client-id', 'orders'], ['key', 'list', '--json']]) {
       const { stdout, stderr } = await ctl(...options);
       assert.doesNotMatch(stdout + stderr, CONTROL, options.join(' '));
+    }
+  });
+
+  it('a command to paste runs nothing that a hostile server has put into it', async () => {
+    // Bash runs each offered command; only assertionctl may be what runs.
+    const pasted = async (text) => {
+      const commands = text.match(/assertionctl [a-z]+ [a-z]+ .*/g) ?? [];
+      assert.notEqual(commands.length, 0, text);
+      for (const command of commands) await run('bash', ['-c', `assertionctl() { :; }\n${command}`], { cwd: folder });
+      assert.ok(!existsSync(path.join(folder, 'lured')), text);
+    };
+    for (const options of [['key', 'pending'], ['key', 'rotate', '--client-id', 'orders', '--expected-version', '1']]) {
+      const { status, stdout, stderr } = await ctl(...options);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /\$\(touch lured\)/);
+      await pasted(stdout);
     }
   });
 

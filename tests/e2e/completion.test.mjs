@@ -26,7 +26,7 @@ describe('completion', () => {
 
   before(async () => {
     deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }, { client_id: 'billing', audiences: [AUDIENCE] },
-      { client_id: LURE, audiences: [AUDIENCE] }]);
+      { client_id: LURE, audiences: [AUDIENCE] }, { client_id: ':files', audiences: [AUDIENCE] }]);
     ({ kid } = await deployment.generateKey('orders'));
     for (const shell of ['bash', 'zsh', 'fish']) {
       writeFileSync(path.join(deployment.folder, `completion.${shell}`), await deployment.ctl('completion', shell));
@@ -68,6 +68,11 @@ describe('completion', () => {
     });
 
     it(`${shell}: offers no word that a shell would interpret`, async () => {
+      assert.deepEqual((await offered(['assertionctl', 'key', 'show', '--client-id', ''])).sort(), ['billing', 'orders']);
+    });
+
+    it(`${shell}: takes no word of the server for the directive of files`, async () => {
+      assert.deepEqual(await offered(['assertionctl', 'key', 'show', '--client-id', ':']), []);
       assert.deepEqual((await offered(['assertionctl', 'key', 'show', '--client-id', ''])).sort(), ['billing', 'orders']);
     });
 

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import grpc from '@grpc/grpc-js';
 import { decodeJwt } from 'jose';
+import { AssertionService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
+import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
 
 describe('assertion refresh', () => {
   let deployment;
@@ -84,11 +86,44 @@ describe('assertion refresh', () => {
     await stop(child);
   });
 
+  it('refuses an assertion whose life would have it call without end, and waits longer after each', async () => {
+    const far = '9223372036854775807';
+    let lives = [['0', '0'], ['0', '-5'], ['0', '86401'], [`-${far}`, far]];
+    const hostile = new grpc.Server();
+    hostile.addService(AssertionService.service, {
+      CreateAssertion: (call, done) => {
+        const [from, until] = lives.shift() ?? ['0', '0'];
+        done(null, { assertion: `a.b.${until}`, issued_at: { seconds: from }, expires_at: { seconds: until } });
+      },
+    });
+    const socket = path.join(folder, 's');
+    await new Promise((resolve, reject) => {
+      hostile.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
+    });
+    const env = { ...process.env, ASSERTIOND_SERVER: `unix:${socket}` };
+    const assertionctl = path.join(process.env.E2E_BIN_DIR, 'assertionctl');
+    while (lives.length > 0) {
+      const { status, stderr } = await run('timeout', ['20', assertionctl, ...options()], { env });
+      assert.ok(status !== 0 && status !== 124, `${status} ${stderr}`);
+      assert.match(stderr, /does not live between 1 s and a day/);
+      assert.ok(!existsSync(file));
+    }
+    lives = [['0', '2']];
+    const child = startProcess(assertionctl, options(), { env, log: path.join(temporaryFolder(), 'hostile.log') });
+    const lines = new Lines(child, 'stderr');
+    for (const wanted of ['no fresh assertion', 'is removed']) {
+      for (const deadline = new Deadline(30, wanted); !(await lines.next(deadline)).includes(wanted););
+    }
+    assert.ok(!existsSync(file));
+    await stop(child);
+    hostile.forceShutdown();
+  });
+
   it('refuses a folder where others can put another file', async () => {
     chmodSync(folder, 0o777);
     const { status, stderr } = await deployment.tryCtl(...options());
     chmodSync(folder, 0o700);
     assert.equal(status, 3);
-    assert.match(stderr, /others may write/);
+    assert.match(stderr, /others can put another file in the place of --out .*: \S+ is writable by everybody/);
   });
 });

@@ -1,6 +1,7 @@
 #include "cli/assertion/inspection.h"
 
 #include "cli/text.h"
+#include "jws/foreign_json.h"
 #include "jws/jwk.h"
 #include "jws/object_text.h"
 #include "jws/thumbprint.h"
@@ -19,7 +20,7 @@ Result<PublicKey> KeyFromCertificate(std::string_view pem) {
 }
 
 Result<PublicKey> KeyFromJwks(std::string_view jwks, const nlohmann::ordered_json& header) {
-  const auto set = nlohmann::json::parse(jwks, nullptr, /*allow_exceptions=*/false);
+  const auto set = jws::ParseForeign(jwks);
   if (!set.is_object() || !set.contains("keys") || !set["keys"].is_array()) {
     return Fail(Code::kInvalidArgument, "not a JWK Set: no list of keys");
   }

@@ -10,6 +10,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "keys/trusted_folder.h"
 
 namespace assertion::cli {
 namespace {
@@ -19,6 +23,20 @@ constexpr std::size_t kEventRoom = 4096;
 
 std::unexpected<Error> CallFailed(const std::string& path, const char* call) {
   return Fail(Code::kConfigInvalid, "cannot write " + path, std::string(call) + ": " + std::strerror(errno));
+}
+
+// Readers open the file by its path, so nobody else may replace a part of that path.
+Status CheckPlace(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(folder, error);
+  if (error) {
+    return Fail(Code::kConfigInvalid, "cannot find the folder of --out " + path, error.message());
+  }
+  if (const auto trusted = CheckTrustedFolder(absolute, Sticky::kFoldersAndFiles); !trusted) {
+    return Fail(Code::kConfigInvalid,
+                "others can put another file in the place of --out " + path + ": " + trusted.error().message);
+  }
+  return {};
 }
 
 }  // namespace
@@ -32,15 +50,11 @@ Result<KeptFile> KeptFile::In(const std::string& path) {
   if (file.name_.empty() || file.name_ == "." || file.name_ == "..") {
     return Fail(Code::kConfigInvalid, "--out must name a file, not a folder");
   }
+  RETURN_IF_ERROR(CheckPlace(path, folder));
   file.folder_ = Descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct stat info{};
   struct statfs system{};
-  if (file.folder_.get() < 0 || fstat(file.folder_.get(), &info) != 0 || fstatfs(file.folder_.get(), &system) != 0) {
+  if (file.folder_.get() < 0 || fstatfs(file.folder_.get(), &system) != 0) {
     return Fail(Code::kConfigInvalid, "cannot open the folder of --out " + path, std::strerror(errno));
-  }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (info.st_mode & S_ISVTX) == 0) {
-    return Fail(Code::kConfigInvalid, "others may write into the folder of --out " + path +
-                                          ", and could put another file there: make it mode 0700");
   }
   file.in_memory_ = system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC;
   file.inotify_ = Descriptor(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));

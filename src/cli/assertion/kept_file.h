@@ -14,7 +14,8 @@ namespace assertion::cli {
 // next. The folder stays open, so that renaming it moves the file along.
 class KeptFile {
  public:
-  // kConfigInvalid: the folder does not exist, or others can replace files in it.
+  // kConfigInvalid: the folder does not exist, or somebody else than root and this user can replace the file, the
+  // folder or one above it.
   static Result<KeptFile> In(const std::string& path);
 
   // True when the folder is in memory (tmpfs, ramfs): nothing of the file reaches a disk.

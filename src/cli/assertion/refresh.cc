@@ -69,6 +69,20 @@ void NotifyReady() {
          static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size()));
 }
 
+// The next call follows after a part of this life: a shorter one would call without end, and no client may have a
+// longer one.
+Result<std::chrono::seconds> LifeOf(const v1::CreateAssertionResponse& response) {
+  constexpr std::int64_t kLongest = std::chrono::seconds(std::chrono::days(1)).count();
+  std::int64_t life = 0;
+  if (__builtin_sub_overflow(response.expires_at().seconds(), response.issued_at().seconds(), &life) || life < 1 ||
+      life > kLongest) {
+    return Fail(Code::kUnavailable, "the server's assertion does not live between 1 s and a day: issued at " +
+                                        std::to_string(response.issued_at().seconds()) + ", expires at " +
+                                        std::to_string(response.expires_at().seconds()));
+  }
+  return std::chrono::seconds(life);
+}
+
 // Signals as a descriptor. Blocked before gRPC starts threads, which inherit that.
 class Signals {
  public:
@@ -154,8 +168,8 @@ class Refreshing {
     const auto asked = Steady::now();
     ASSIGN_OR_RETURN(auto connection, Connection::Open(server_));
     ASSIGN_OR_RETURN(const auto response, connection.CreateAssertion(request_));
+    ASSIGN_OR_RETURN(const auto life, LifeOf(response));
     RETURN_IF_ERROR(file_.Replace(response.assertion()));
-    const auto life = std::chrono::seconds(response.expires_at().seconds() - response.issued_at().seconds());
     // From when it was asked for, which is before it was issued. 2/5 leaves room for the call before half of its life.
     next_ = asked + std::chrono::duration_cast<Steady::duration>(life * 2) / 5;
     expiry_ = asked + life;
@@ -263,6 +277,8 @@ void AddAssertionRefresh(Command& assertion) {
            "when this ends (SIGTERM, SIGINT, or the command's end) and when the assertion expires while the server is\n"
            "away. Programs that read an assertion from a file find it by their own variable, which is for you to set:\n"
            "AZURE_FEDERATED_TOKEN_FILE (Azure SDKs). A service manager is told READY=1 ($NOTIFY_SOCKET).\n"
+           "FILE's folder and each folder above it must belong to root or to you and be writable by nobody else; sticky\n"
+           "folders of root such as /dev/shm are taken.\n"
            "With a command the exit status is the command's: 128 and the signal's number if a signal ended it, 127 if\n"
            "it could not be started.\n"
            "WSO2 and others take each assertion once. A reader that sends the same one again is refused: let it read\n"

@@ -33,13 +33,17 @@ bool IsPlain(const std::string& word) {
   });
 }
 
+// The scripts read a line that begins with a colon as a directive.
+bool IsDirective(const std::string& word) { return word.starts_with(':'); }
+
 class Offers {
  public:
   explicit Offers(const Expected& expected) : expected_(expected) {}
 
   void Add(const std::string& word, const std::string& meaning) {
     const bool reads_as_option = expected_.before.empty() && word.starts_with('-');
-    if (IsPlain(word) && !reads_as_option && word.starts_with(expected_.begun) && seen_.insert(word).second) {
+    if (IsPlain(word) && !IsDirective(word) && !reads_as_option && word.starts_with(expected_.begun) &&
+        seen_.insert(word).second) {
       words_.push_back({.word = word, .meaning = meaning});
     }
   }

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "assertion/client.h"
+#include "cli/command_line.h"
 #include "cli/doctor/hsm_trial.h"
 #include "cli/opened_hsm.h"
 #include "cli/text.h"
@@ -114,8 +115,8 @@ void Remove(p11::HsmToken& token, Ledger& ledger, const OrphanRemoval& removal, 
 
 std::string AdoptionHint(const Stray& stray, bool is_clients) {
   return is_clients && stray.kind == Stray::Kind::kKeyPair
-             ? "; assertionctl key adopt --client-id " + stray.label + " --cka-id " + Hex(stray.id) +
-                   " shows whether the client can use it"
+             ? "; assertionctl key adopt --client-id " + QuotedForShell(Printable(stray.label)) + " --cka-id " +
+                   Hex(stray.id) + " shows whether the client can use it"
              : "";
 }
 

@@ -10,6 +10,7 @@
 
 #include "assertion/bytes.h"
 #include "cli/call.h"
+#include "cli/command_line.h"
 #include "cli/instant.h"
 #include "cli/output.h"
 #include "cli/text.h"
@@ -233,8 +234,9 @@ class CutOver {
 
   // Commands that continue with this key or revoke it. They use '=' because a kid may begin with a hyphen.
   std::string Again() const {
-    return "the same command with --kid=" + key_.kid() + " tries it again; assertionctl key revoke --client-id " +
-           options_.client_id + " --kid=" + key_.kid() + " gives it up";
+    const auto kid = QuotedForShell(Printable(key_.kid()));
+    return "the same command with --kid=" + kid + " tries it again; assertionctl key revoke --client-id " +
+           QuotedForShell(options_.client_id) + " --kid=" + kid + " gives it up";
   }
 
   int ReportSwitched(std::int64_t milliseconds) const {
@@ -266,8 +268,10 @@ class CutOver {
         failure.why + "; AND THE OLD CERTIFICATE COULD NOT BE PUT BACK: " + error.message + ". " + Where() +
             " may have the certificate of key " + key_.kid() + ", while assertiond signs with key " + predecessor_ +
             ": then EVERY TOKEN REQUEST OF CLIENT " + options_.client_id + " IS REFUSED until this is mended",
-        "assertionctl wso2 publish --client-id " + options_.client_id + " --kid=" + predecessor_ + " --application " +
-            options_.publish.wso2.application + " --base-url " + options_.publish.wso2.base_url +
+        "assertionctl wso2 publish --client-id " + QuotedForShell(options_.client_id) +
+            " --kid=" + QuotedForShell(Printable(predecessor_)) + " --application " +
+            QuotedForShell(options_.publish.wso2.application) + " --base-url " +
+            QuotedForShell(options_.publish.wso2.base_url) +
             " --token-file FILE; or put this certificate there by hand:");
     std::istringstream lines(old_certificate_.value);
     for (std::string line; std::getline(lines, line);) {

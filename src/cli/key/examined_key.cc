@@ -1,6 +1,7 @@
 #include "cli/key/examined_key.h"
 
 #include "assertion/bytes.h"
+#include "cli/command_line.h"
 #include "cli/text.h"
 
 namespace assertion::cli {
@@ -45,15 +46,16 @@ std::string ExaminedKeyText(const v1::ExamineKeyResponse& key, const std::string
     text += AttributeLine(attribute);
   }
   if (!key.obstacles().empty()) {
-    text += "client " + client_id + " cannot adopt the key\n";
+    text += "client " + Printable(client_id) + " cannot adopt the key\n";
     for (const auto& obstacle : key.obstacles()) {
       text += "  " + Printable(obstacle) + "\n";
     }
     return text;
   }
-  return text + "client " + client_id + " can adopt the key: it is fit, in no ledger, and has signed a proof\n" +
-         "  next: assertionctl key adopt --client-id " + client_id + " --cka-id " + cka_id +
-         " --kid=" + Printable(key.kid()) + "\n";
+  return text + "client " + Printable(client_id) +
+         " can adopt the key: it is fit, in no ledger, and has signed a proof\n" +
+         "  next: assertionctl key adopt --client-id " + QuotedForShell(Printable(client_id)) + " --cka-id " +
+         QuotedForShell(cka_id) + " --kid=" + QuotedForShell(Printable(key.kid())) + "\n";
 }
 
 }  // namespace assertion::cli

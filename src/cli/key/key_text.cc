@@ -146,8 +146,8 @@ std::string KeyText(const v1::Key& key, Time now) {
 }
 
 std::string KeyLine(const v1::Key& key, Time now) {
-  return "key " + key.kid() + " for client " + key.client_id() + ": " + key.algorithm() + ", " +
-         std::to_string(key.key_bits()) + " bits, " + StateCell(key).text + ", " +
+  return "key " + Printable(key.kid()) + " for client " + Printable(key.client_id()) + ": " +
+         Printable(key.algorithm()) + ", " + std::to_string(key.key_bits()) + " bits, " + StateCell(key).text + ", " +
          (key.x5t_s256().empty() ? "no certificate" : "certificate until " + ExpiryCell(key, now).text) + "\n";
 }
 

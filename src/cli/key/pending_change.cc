@@ -1,5 +1,6 @@
 #include "cli/key/pending_change.h"
 
+#include "cli/command_line.h"
 #include "cli/instant.h"
 #include "cli/output.h"
 #include "cli/text.h"
@@ -21,8 +22,8 @@ std::string PendingText(const v1::PendingChange& change) {
   return Printable(change.method()) + (change.kid().empty() ? "" : " of key " + Printable(change.kid())) +
          " of client " + Printable(change.client_id()) + ", requested by " + Printable(change.requested_by()) + "\n  " +
          Printable(change.summary()) + "\n  until " + Rfc3339(ToTime(change.expires_at())) +
-         " another operator may approve it: assertionctl key approve " + change.id() + " --digest=" + change.digest() +
-         "\n";
+         " another operator may approve it: assertionctl key approve " + QuotedForShell(Printable(change.id())) +
+         " --digest=" + QuotedForShell(Printable(change.digest())) + "\n";
 }
 
 int WritePending(const v1::PendingChange& change, bool json) {

@@ -8,6 +8,7 @@
 
 #include "assertion/key_record.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/key/cut_over.h"
@@ -22,7 +23,8 @@ namespace {
 // Says which key takes over, when, and what is left to do if the identity server does not read the JWK Set.
 std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
   const auto& key = rotation.key();
-  const auto named = "--client-id " + key.client_id() + " --kid=" + key.kid();
+  const auto named =
+      "--client-id " + QuotedForShell(Printable(key.client_id())) + " --kid=" + QuotedForShell(Printable(key.kid()));
   const auto sign_from = ToTime(key.sign_from());
   auto text = "new " + KeyLine(key, now);
   if (!rotation.has_predecessor()) {
@@ -30,16 +32,16 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
   }
   const auto& predecessor = rotation.predecessor();
   if (predecessor.algorithm() != key.algorithm()) {
-    text += "the algorithm changes from " + predecessor.algorithm() + " to " + key.algorithm() +
+    text += "the algorithm changes from " + Printable(predecessor.algorithm()) + " to " + Printable(key.algorithm()) +
             ": the identity server must accept it for this client\n";
   }
   if (sign_from == kNever) {
-    return text + "key " + predecessor.kid() +
+    return text + "key " + Printable(predecessor.kid()) +
            " signs until the new one takes over\n  next: assertionctl certificate get " + named +
            " gives the certificate for the identity server; once it is there, assertionctl key schedule " + named +
            " --sign-from now\n";
   }
-  text += "it takes over from key " + predecessor.kid() + " on " + Rfc3339(sign_from) + " (" +
+  text += "it takes over from key " + Printable(predecessor.kid()) + " on " + Rfc3339(sign_from) + " (" +
           Relative(sign_from, now) + "); that one is withdrawn on " + InstantText(ToTime(predecessor.publish_until())) +
           "\n";
   return text +
@@ -60,15 +62,15 @@ std::string StagedText(const std::string& server, const v1::Key& next) {
   for (const auto& key : list->keys()) {
     if (key.client_id() == next.client_id() && key.kid() != next.kid() && ToTime(key.sign_from()) == kNever &&
         key.state() != v1::KEY_STATE_WITHDRAWN) {
-      staged.insert(key.kid());
+      staged.insert(Printable(key.kid()));
     }
   }
   std::string text;
   for (const auto& kid : staged) {
     text.append("key ").append(kid);
     text.append(" waits too, from an earlier rotation: it signs when key schedule says so; if it is not wanted: ");
-    text.append("assertionctl key revoke --client-id ").append(next.client_id());
-    text.append(" --kid=").append(kid).append("\n");
+    text.append("assertionctl key revoke --client-id ").append(QuotedForShell(Printable(next.client_id())));
+    text.append(" --kid=").append(QuotedForShell(kid)).append("\n");
   }
   return text;
 }

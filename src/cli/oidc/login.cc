@@ -23,6 +23,7 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "jws/base64url.h"
+#include "jws/foreign_json.h"
 #include "oauth/form.h"
 #include "oauth/id_token.h"
 #include "oauth/metadata.h"
@@ -286,7 +287,7 @@ class Login {
       return Fails(kRefusedByIdentityServer, "the provider refused the code: " + oauth::ReasonOf(*answer),
                    "a code is taken once and soon expires; redirect URI and verifier must be those of the log-in");
     }
-    tokens_ = json::parse(answer->body);
+    tokens_ = jws::ParseForeign(answer->body);
     return tokens_.contains("id_token") && tokens_["id_token"].is_string()
                ? LoginResult{}
                : Fails(kRefusedByIdentityServer, "the answer has no id_token", "--scope must contain openid");
@@ -310,7 +311,7 @@ class Login {
          .request = "GET " + url,
          .sent = bearer.empty() ? oauth::FormFields{} : oauth::FormFields{{"Authorization", "Bearer " + Cut(bearer)}},
          .received = WithoutSecrets(*answer)});
-    auto body = json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+    auto body = jws::ParseForeign(answer->body);
     if (answer->status != kOk || !body.is_object()) {
       return Fails(kRefusedByIdentityServer, std::string(name) + " answers: " + oauth::ReasonOf(*answer));
     }

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "cli/html.h"
+#include "jws/foreign_json.h"
+#include "jws/object_text.h"
 
 namespace assertion::cli {
 namespace {
@@ -66,10 +68,12 @@ oauth::FormFields WithoutSecrets(oauth::FormFields fields) {
 }
 
 std::string WithoutSecrets(const oauth::HttpAnswer& answer) {
-  auto body = ordered_json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  auto body = jws::ParseForeign<ordered_json>(answer.body);
   auto text = "HTTP " + std::to_string(answer.status);
   if (!body.is_object()) {
-    return text + ", " + std::to_string(answer.body.size()) + " octets that are no JSON object";
+    return text + ", " + std::to_string(answer.body.size()) +
+           " octets that are no JSON object or are nested more than " + std::to_string(jws::ObjectText::kMaxDepth) +
+           " deep";
   }
   for (const auto name : kSecretNames) {
     const auto found = body.find(name);

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "certificate_authority.h"
+#include "jws/base64url.h"
 #include "jws/jwk.h"
 
 namespace assertion::cli {
@@ -32,6 +33,28 @@ TEST(Inspection, VerifiesWithTheKeyOfAJwkSetThatHasTheKid) {
   const auto missing = KeyFromJwks(with_kid.dump(), parsed.header);
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kNotFound);  // not checked, not bad
+}
+
+// What is shown is indented by its depth: 20,000 levels took gigabytes.
+TEST(Inspection, AHeaderOrClaimsNestedMoreThanThirtyTwoDeepAreNoJwt) {
+  const auto object = [](std::size_t levels) {
+    return jws::Base64UrlEncode(AsBytes(R"({"a":)" + std::string(levels, '[') + std::string(levels, ']') + "}"));
+  };
+  EXPECT_TRUE(jws::ParseCompact(object(31) + "." + object(31) + ".AAAA"));
+  const auto header = jws::ParseCompact(object(32) + "." + object(1) + ".AAAA");
+  ASSERT_FALSE(header);
+  EXPECT_EQ(header.error().message, "the header is nested more than 32 deep");
+  const auto claims = jws::ParseCompact(object(1) + "." + object(32) + ".AAAA");
+  ASSERT_FALSE(claims);
+  EXPECT_EQ(claims.error().message, "the claims set is nested more than 32 deep");
+}
+
+TEST(Inspection, AJwkSetNestedMoreThanThirtyTwoDeepIsNone) {
+  const nlohmann::ordered_json header = {{"kid", "a"}};
+  const auto key =
+      KeyFromJwks(R"({"keys":[{"kid":)" + std::string(300'000, '[') + std::string(300'000, ']') + "}]}", header);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, Code::kInvalidArgument);
 }
 
 TEST(Inspection, NeverTrustsAnAlgorithmItDoesNotOffer) {

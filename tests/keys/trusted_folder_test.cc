@@ -1,4 +1,4 @@
-#include "service/trusted_folder.h"
+#include "keys/trusted_folder.h"
 
 #include <gtest/gtest.h>
 #include <sys/types.h>
@@ -9,7 +9,7 @@
 
 #include "softhsm.h"
 
-namespace assertion::service {
+namespace assertion {
 namespace {
 
 TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
@@ -37,6 +37,7 @@ TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
   std::filesystem::permissions(top, perms(01777));
   EXPECT_EQ(why(folder), "");
   EXPECT_NE(why(top).find("is writable by everybody"), std::string::npos);
+  EXPECT_TRUE(CheckTrustedFolder(top, Sticky::kFoldersAndFiles));
 
   std::filesystem::create_symlink("top/a/../a", hsm.directory() / "link");
   EXPECT_EQ(why(hsm.directory() / "link" / "b"), "");
@@ -59,4 +60,4 @@ TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
 }
 
 }  // namespace
-}  // namespace assertion::service
+}  // namespace assertion

@@ -1,4 +1,4 @@
-#include "service/trusted_folder.h"
+#include "keys/trusted_folder.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace assertion::service {
+namespace assertion {
 namespace {
 
 std::unexpected<Error> NotTrusted(const std::string& path, const std::string& why) {
@@ -37,25 +37,24 @@ bool IsShared(const struct stat& info) { return (info.st_mode & (S_IWGRP | S_IWO
 Status CheckOwner(const std::string& path, const struct stat& info) {
   return IsOurs(info) ? Status()
                       : NotTrusted(path, "belongs to user " + std::to_string(info.st_uid) +
-                                             ", who could put something else there: it must be root's, or of the user "
-                                             "that assertiond runs as");
+                                             ", who could put something else there: it must belong to root or to the "
+                                             "user that runs this program");
 }
 
-// `last`: what is in it is not asked for its owner.
-Status CheckMode(const std::string& path, const struct stat& info, bool last) {
-  if (!IsShared(info) || (!last && (info.st_mode & S_ISVTX) != 0)) {
+Status CheckMode(const std::string& path, const struct stat& info, bool sticky_will_do) {
+  if (!IsShared(info) || (sticky_will_do && (info.st_mode & S_ISVTX) != 0)) {
     return {};
   }
   const char* const whom = (info.st_mode & S_IWOTH) != 0 ? "everybody, who" : "its group, whose members";
   // A sticky folder is the system's, such as /tmp.
-  const auto what_to_do = (info.st_mode & S_ISVTX) != 0 ? ": make a folder of assertiond's own in it, of mode 0755"
-                                                        : ": chmod 0755 " + path;
+  const auto what_to_do =
+      (info.st_mode & S_ISVTX) != 0 ? ": make a folder in it, of mode 0755" : ": chmod 0755 " + path;
   return NotTrusted(path, std::string("is writable by ") + whom + " could put something else there" + what_to_do);
 }
 
 }  // namespace
 
-Status CheckTrustedFolder(const std::string& folder) {
+Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
   constexpr int kMostLinks = 40;  // path_resolution(7)
   std::vector<std::string> left;
   Push(left, folder);
@@ -84,7 +83,8 @@ Status CheckTrustedFolder(const std::string& folder) {
     if (!S_ISDIR(info.st_mode)) {
       return NotTrusted(at, "is no folder");
     }
-    if (auto mode = CheckMode(at, info, left.empty()); !mode || left.empty()) {
+    const bool sticky_will_do = !left.empty() || sticky == Sticky::kFoldersAndFiles;
+    if (auto mode = CheckMode(at, info, sticky_will_do); !mode || left.empty()) {
       return mode;
     }
     const auto next = std::move(left.back());
@@ -97,4 +97,4 @@ Status CheckTrustedFolder(const std::string& folder) {
   }
 }
 
-}  // namespace assertion::service
+}  // namespace assertion
