@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "service/open_calls.h"
+
 namespace assertion::service {
 namespace {
 
@@ -37,6 +39,33 @@ class TakenEvents {
 };
 
 thread_local TakenEvents taken_events;
+
+// The ticket of a call with its place on the connection, which is taken as long as gRPC or the HSM is at work for it.
+struct PlacedTicket : AssertionTicket {
+  explicit PlacedTicket(const grpc::ServerContextBase& context) : place(OpenCalls::OfProcess(), context.peer()) {}
+
+  const OpenCalls::Place place;
+};
+
+// A connection with too many calls is refused before the caller's name is looked for. The refusal asks to retry later,
+// so it has no audit line either.
+Status CheckPlace(const AssertionTicket& ticket) {
+  constexpr std::chrono::milliseconds kRetry{100};
+  if (static_cast<const PlacedTicket&>(ticket).place.within_limit()) {
+    return {};
+  }
+  return std::unexpected(Error{.code = Code::kResourceExhausted,
+                               .message = "more than " + std::to_string(OpenCalls::kMostOfOne) +
+                                          " calls are open on this connection: wait for answers before you call again",
+                               .detail = {},
+                               .retry_delay = kRetry});
+}
+
+Result<Caller> CallerOf(const UnaryCall::Method& method, const AssertionTicket& ticket,
+                        const grpc::ServerContextBase& context) {
+  RETURN_IF_ERROR(CheckPlace(ticket));
+  return method.authenticate(context);
+}
 
 }  // namespace
 
@@ -73,7 +102,8 @@ UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext& context,
     : method_(method),
       context_(context),
       response_(response),
-      caller_(method.authenticate(context)) {  // 1 caller (deploy/docs/data-way.md)
+      ticket_(std::make_shared<PlacedTicket>(context)),
+      caller_(CallerOf(method, *ticket_, context)) {  // 1 caller (deploy/docs/data-way.md)
   arrival_.call = this;
   arrival_.inlineable = 1;
   arrival_.functor_run = [](grpc_completion_queue_functor* arrival, int /*ok*/) {

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+
+#include "assertion/mutex.h"
+
+namespace assertion::service {
+
+// How many unary calls each connection has at work. gRPC 1.51 holds only those clients to its limit of 100 streams on a
+// connection that acknowledge its settings; one that does not could open thousands, which delay the calls of everybody.
+// All methods may be called from any thread.
+class OpenCalls {
+ public:
+  // More than gRPC's limit: the place of a call is given back a moment after its client has seen the answer.
+  static constexpr std::size_t kMostOfOne = 256;
+
+  // A call of a connection, until it is destroyed.
+  class Place {
+   public:
+    // `connection` is gRPC's name for the peer, which no other connection of the process has.
+    Place(OpenCalls& calls, std::string connection);
+    ~Place();
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+    // Whether the connection had fewer than kMostOfOne others.
+    bool within_limit() const { return within_limit_; }
+
+   private:
+    OpenCalls& calls_;
+    const std::string connection_;
+    bool within_limit_ = false;
+  };
+
+  // The calls of all servers of this process.
+  static OpenCalls& OfProcess();
+
+ private:
+  Mutex mutex_;
+  std::map<std::string, std::size_t, std::less<>> open_ GUARDED_BY(mutex_);
+};
+
+}  // namespace assertion::service
