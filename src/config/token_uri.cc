@@ -7,7 +7,6 @@
 #include <cctype>
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -83,30 +82,22 @@ constexpr std::array<std::string_view, 13> kPathAttributes = {"token",
                                                               "library-description"};
 constexpr std::array<std::string_view, 4> kQueryAttributes = {"module-path", "pin-source", "module-name", "pin-value"};
 
-// Says which attribute of `text` is not known. Shows no value, because it may be a PIN, and no name that looks like
-// none.
+// Says which attribute of the path is not known; RFC 7512 section 2.4 lets a query have any. Shows no value, because it
+// may be a PIN, and no name that looks like none.
 std::string UnknownAttributeText(std::string_view text) {
   constexpr std::size_t kLongestName = 32;
-  const auto question = std::min(text.find('?'), text.size());
-  for (std::size_t begin = text.find(':') + 1; begin < text.size();) {
-    const bool in_path = begin <= question;
-    const auto end = std::min(in_path ? std::min(text.find(';', begin), question) : text.find('&', begin), text.size());
+  const auto path_end = std::min(text.find('?'), text.size());
+  for (std::size_t begin = text.find(':') + 1; begin < path_end;) {
+    const auto end = std::min(text.find(';', begin), path_end);
     const auto name = text.substr(begin, std::min(text.find('=', begin), end) - begin);
-    const auto known = [&](std::span<const std::string_view> names) {
-      return std::ranges::find(names, name) != names.end();
-    };
     const bool plain = !name.empty() && name.size() <= kLongestName &&
                        std::ranges::all_of(name, [](unsigned char c) { return std::islower(c) != 0 || c == '-'; });
     const std::string quoted = "the attribute \"" + std::string(name) + "\"";
-    if (in_path && known(kQueryAttributes)) {
-      return quoted + " belongs behind a question mark: pkcs11:token=…?module-path=…&pin-source=…";
+    if (std::ranges::find(kQueryAttributes, name) != kQueryAttributes.end()) {
+      return quoted + " belongs behind a question mark: pkcs11:token=...?module-path=...&pin-source=...";
     }
-    if (!in_path && known(kPathAttributes)) {
-      return quoted + " belongs before the question mark: pkcs11:token=…?module-path=…&pin-source=…";
-    }
-    if (plain && !(in_path ? known(kPathAttributes) : known(kQueryAttributes))) {
-      return quoted + " is not known" +
-             (in_path ? DidYouMean(name, kPathAttributes) : DidYouMean(name, kQueryAttributes));
+    if (plain && std::ranges::find(kPathAttributes, name) == kPathAttributes.end()) {
+      return quoted + " is not known" + DidYouMean(name, kPathAttributes);
     }
     begin = end + 1;
   }
