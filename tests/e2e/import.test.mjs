@@ -129,7 +129,7 @@ describe('key import', () => {
     const fromFile = await run('sh', ['-c', 'exec "$@" < "$0"', file, program, ...words], { env: deployment.environment });
     assert.equal(fromFile.status, 3);
     assert.match(fromFile.stderr, /is read from a pipe alone, because a file would leave it on a disk/);
-    await refuses(2, /not expected: anything/, 'apple', pem, 'anything');
+    await refuses(2, /unexpected argument "anything"/, 'apple', pem, 'anything');
     await refuses(3, /the private key: is empty/, 'apple', '');
     await refuses(3, /no private key in PEM/, 'apple', 'nonsense');
     await refuses(3, /is longer than 16384 octets/, 'apple', Buffer.alloc(10 << 20, 'x'));
