@@ -11,7 +11,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/container_test.XXXXXX")
 root=$work/root server=''
 at_exit() {
-  [ -z "$server" ] || { kill -KILL "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+  if [ -n "$server" ]; then   # its child by name: what --kill-child asked of the kernel ends with a change of the user
+    # shellcheck disable=SC2046
+    kill -KILL $(cat "/proc/$server/task/$server/children" 2>/dev/null) "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
   rm -rf --one-file-system "$work"
 }
 trap at_exit EXIT
