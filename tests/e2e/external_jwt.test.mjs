@@ -120,8 +120,8 @@ describe('the signer of Kubernetes', () => {
     ]) {
       await refused(apiserver.sign(payload), CODES.INVALID_ARGUMENT, why);
     }
-    await refused(apiserver.sign('x'.repeat(70_000)), CODES.RESOURCE_EXHAUSTED, /larger than max/);
-    assert.equal(audited('Sign').at(-1).outcome, 'INVALID_ARGUMENT');
+    await refused(apiserver.sign('x'.repeat(70_000)), CODES.RESOURCE_EXHAUSTED, /larger than 64 KiB/);
+    assert.equal(audited('Sign').at(-1).outcome, 'RESOURCE_EXHAUSTED');
   });
 
   it('offers nothing else there, and nothing of it elsewhere; the keys sign nothing else', async () => {

@@ -141,7 +141,7 @@ describe('failover', () => {
     assert.equal(rotated.key.hsm, SECOND);
     await deployment.ctl('key', 'revoke', '--client-id', 'orders', `--kid=${rotated.key.kid}`);
     const none = await deployment.tryCtl('key', 'list', '--hsm', 'nowhere');
-    assert.ok(none.status !== 0 && none.stderr.includes(`there are: ${FIRST}, ${SECOND}`), none.stderr);
+    assert.ok(none.status !== 0 && none.stderr.includes(`available: ${FIRST}, ${SECOND}`), none.stderr);
   });
 
   it('doctor looks at both, and names what has no copy', async () => {
@@ -167,8 +167,9 @@ describe('failover', () => {
   });
 
   it('not ready is who has no HSM left', async () => {
+    const from = log().length;
     renameSync(tokenFolder(tokens, SECOND), path.join(deployment.folder, 'away'));
-    await said(`the token '${SECOND}' does not sign`);
+    await said(`the token '${SECOND}' does not sign`, from);
     assert.equal(await ready(), 200);
     await tell(['* removed'], 'does not sign');
     assert.equal(await ready(), 503);
