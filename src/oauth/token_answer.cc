@@ -87,8 +87,9 @@ Result<TokenAnswer> Take(const json& body) {
                      .token_type = VisibleMember(body, "token_type", kLongestType),
                      .scope = VisibleMember(body, "scope", kLongestScope),
                      .expires_in = *lifetime};
-  if (const auto scope = body.find("scope");
-      scope != body.end() && !scope->is_null() && answer.scope.empty() && *scope != "") {
+  const auto scope = body.find("scope");
+  const bool is_stated = scope != body.end() && !scope->is_null();
+  if (is_stated && answer.scope.empty() && *scope != json("")) {
     return Fail(Code::kUnavailable, "the identity server's scope is no printable ASCII text of at most 4096 octets");
   }
   if (answer.token_type.empty()) {
