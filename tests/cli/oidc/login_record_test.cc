@@ -19,7 +19,7 @@ TEST(LoginRecord, AnAnswerIsShownDownToThirtyTwoLevels) {
   EXPECT_EQ(shown.find("secret-of-16-oct"), std::string::npos);
   // Each level is indented further: 20,000 of them took gigabytes.
   EXPECT_EQ(WithoutSecrets(AnswerNested(32)),
-            "HTTP 200, 107 octets that are no JSON object or are nested more than 32 deep");
+            "HTTP 200, 104 octets that are no JSON object or are nested more than 32 deep");
 }
 
 }  // namespace
