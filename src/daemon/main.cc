@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "assertion/scheduling.h"
 #include "config/config.h"
 #include "config/field_table.h"
 #include "config/text.h"
@@ -151,10 +152,7 @@ void PrepareProcess() {
   // The service's threads wake each other for each call. Where the token is a program on the same processors, a wake-up
   // should not interrupt the threads that sign. A sandbox may refuse it; the service is only slower then. A policy that
   // somebody chose (CPUSchedulingPolicy=, chrt) stays.
-  if (sched_getscheduler(0) == SCHED_OTHER) {
-    const sched_param none{};
-    sched_setscheduler(0, SCHED_BATCH, &none);
-  }
+  ChangeScheduling(SCHED_OTHER, SCHED_BATCH);
   RaiseDescriptorLimit();
 }
 

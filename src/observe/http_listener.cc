@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "assertion/descriptor.h"
+#include "assertion/scheduling.h"
 #include "observe/http_connection.h"
 #include "observe/log.h"
 #include "observe/wiped_answer.h"
@@ -186,10 +187,7 @@ void HttpListener::Loop::Run() {
   Accept();
   thread_ = std::thread([this] {
     // The process runs as SCHED_BATCH: with that this thread would wait for its turn while the backlog fills.
-    if (sched_getscheduler(0) == SCHED_BATCH) {
-      const sched_param none{};
-      sched_setscheduler(0, SCHED_OTHER, &none);
-    }
+    ChangeScheduling(SCHED_BATCH, SCHED_OTHER);
     context_->run();
   });
 }

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "assertion/scheduling.h"
 #include "observe/log.h"
 
 namespace assertion::service {
@@ -75,10 +76,7 @@ void Connections::Stop() {
 
 void Connections::Work() {
   // The process runs as SCHED_BATCH: with that this thread would wait for its turn while the backlog fills.
-  if (sched_getscheduler(0) == SCHED_BATCH) {
-    const sched_param none{};
-    sched_setscheduler(0, SCHED_OTHER, &none);
-  }
+  ChangeScheduling(SCHED_BATCH, SCHED_OTHER);
   while (true) {
     std::vector<int> coming;
     for (const auto& event : poll_.Wait(Patience())) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "cli/command_line.h"
 #include "cli/console/page.h"
 #include "cli/html.h"
 #include "cli/oidc/redirect_query.h"
@@ -38,11 +39,6 @@ constexpr std::array<LoginField, 5> kLoginFields = {
       .hint = "a loopback address that is registered; empty: http://127.0.0.1:0/callback",
       .required = false}}};
 
-bool IsPlainText(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("-._/:=@%+,").contains(c);
-}
-
 std::string Form(const oauth::FormFields& fields) {
   std::string html = "<form method=\"get\" action=\"login\">\n";
   for (const auto& field : kLoginFields) {
@@ -63,15 +59,7 @@ std::string ShellLine(const std::vector<std::string>& words) {
   std::string line;
   for (const auto& word : words) {
     line += line.empty() ? "" : " ";
-    if (!word.empty() && std::ranges::all_of(word, IsPlainText)) {
-      line += word;
-      continue;
-    }
-    line += '\'';
-    for (const char c : word) {
-      line += c == '\'' ? "'\\''" : std::string(1, c);
-    }
-    line += '\'';
+    line += QuotedForShell(word);
   }
   return line;
 }
