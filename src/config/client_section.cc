@@ -222,6 +222,9 @@ void ReadClients(Fields& fields, Identities& identities, Config& config) {
     }
     config.clients.push_back(std::move(client));
   }
+  if (list != nullptr) {
+    CheckDpopClients(*list, config.clients, fields.errors());
+  }
 }
 
 }  // namespace assertion

@@ -192,8 +192,7 @@ constexpr auto kRows = std::to_array<FieldRow>({
      "Claims that callers may add, at most 100; never a registered one in any case (`Iss`), nor a member of the header "
      "(`x5t`)."},
     {"clients[].tokens", kObject, "none", "RFC 6749",
-     "Where assertiond buys access tokens for the client's callers (`AccessTokenService`). Not with the purpose "
-     "`dpop`."},
+     "Where assertiond buys access tokens for the client's callers (`AccessTokenService`)."},
     {"clients[].tokens.token_endpoint", kText, "required without `issuer`", "RFC 6749 section 3.2",
      "`https://host[:port]/path`; `http://` to a loopback address only."},
     {"clients[].tokens.issuer", kText, "none", "RFC 8414 section 2",
@@ -208,6 +207,9 @@ constexpr auto kRows = std::to_array<FieldRow>({
     {"clients[].tokens.scopes[].callers", kTexts, "required", "", "The client's callers that may ask for it."},
     {"clients[].tokens.resources", kTexts, "none", "RFC 8707",
      "Resources that callers may name; absolute URIs without fragment."},
+    {"clients[].tokens.dpop_client", kText, "none: bearer tokens; required with the purpose `dpop`",
+     "RFC 9449 section 5",
+     "The tokens are bound to the key of this client, which has the purpose `dpop`; it may be the same one."},
     {"kubernetes_signer", kObject, "none", "k8s.io/externaljwt/apis/v1", "Serves kube-apiserver."},
     {"kubernetes_signer.listen", kText, "required", "",
      "Socket for kube-apiserver, as `listen`; another than `listen`."},

@@ -67,6 +67,8 @@ void ReadRequestObject(Fields& entry, Client& client);
 // token_fields.cc
 // After ReadProfile, the audiences and the callers.
 void ReadTokens(Fields& entry, Identities& identities, Client& client);
+// Once all clients are read, from these entries.
+void CheckDpopClients(const Node::Array& entries, std::span<const Client> clients, Errors& errors);
 
 // profile_fields.cc
 // Reads a client's field profile and the fields that may differ from it, and sets what the preset decides besides:

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "config/sections.h"
 #include "oauth/http.h"
 #include "oauth/metadata.h"
+#include "policy/text_shapes.h"
 
 namespace assertion {
 namespace {
@@ -120,10 +123,10 @@ void TakeResources(Fields& tokens, TokenSource& source) {
 void CheckClient(Fields& entry, const Client& client) {
   if (!client.IsFor(Purpose::kClientAssertion)) {
     entry.Refuse("tokens", "needs the purpose \"client_assertion\": a token is bought with an assertion");
-  } else if (client.IsFor(Purpose::kDpop)) {
+  } else if (client.IsFor(Purpose::kDpop) && client.tokens->dpop_client.empty()) {
     entry.Refuse("tokens",
-                 "cannot be combined with the purpose \"dpop\": the broker's tokens are bearer tokens; configure "
-                 "another client for one of the two");
+                 "needs the field dpop_client beside the purpose \"dpop\": the client's own id binds the tokens to its "
+                 "key; for bearer tokens leave the purpose to another client");
   } else if (client.profile.grant == Grant::kBearerToken) {
     entry.Refuse("tokens", "cannot be combined with a profile whose assertion is the bearer token itself");
   } else if (client.profile.subject.empty() && !client.profile.subjects.empty()) {
@@ -132,6 +135,22 @@ void CheckClient(Fields& entry, const Client& client) {
 }
 
 }  // namespace
+
+void CheckDpopClients(const Node::Array& entries, std::span<const Client> clients, Errors& errors) {
+  std::set<std::string_view> ids;
+  for (const auto& client : clients) {
+    if (client.IsFor(Purpose::kDpop)) {
+      ids.insert(client.client_id);
+    }
+  }
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const auto& tokens = clients[i].tokens;
+    if (tokens && !tokens->dpop_client.empty() && !ids.contains(tokens->dpop_client)) {
+      errors.Add(entries[i].line, "clients[" + std::to_string(i) + "].tokens.dpop_client",
+                 "must be the client_id of an entry with the purpose \"dpop\"");
+    }
+  }
+}
 
 void ReadTokens(Fields& entry, Identities& identities, Client& client) {
   auto tokens = entry.TakeObject("tokens");
@@ -144,9 +163,18 @@ void ReadTokens(Fields& entry, Identities& identities, Client& client) {
   TakeAudience(*tokens, client, *source);
   TakeScopes(*tokens, identities, client, *source);
   TakeResources(*tokens, *source);
+  if (const auto* dpop_client = tokens->TakeString("dpop_client", false); dpop_client != nullptr) {
+    source->dpop_client = *dpop_client;
+    if (dpop_client->empty()) {
+      tokens->Refuse("dpop_client", "must name a client with the purpose \"dpop\"");
+    } else if (!source->token_endpoint.empty() &&
+               !IsRequestTarget(source->token_endpoint.substr(0, source->token_endpoint.find('?')))) {
+      tokens->Refuse("token_endpoint", "has a character that the htu of a DPoP proof cannot hold");
+    }
+  }
   tokens->RefuseTheRest();
-  CheckClient(entry, client);
   client.tokens = std::move(source);
+  CheckClient(entry, client);
 }
 
 }  // namespace assertion

@@ -1,8 +1,10 @@
 // assertiond: reads the command line and the configuration, and runs the daemon.
 
+#include <fcntl.h>
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "assertion/descriptor.h"
 #include "assertion/scheduling.h"
 #include "config/config.h"
 #include "config/field_table.h"
@@ -141,6 +144,17 @@ void RaiseDescriptorLimit() {
   }
 }
 
+// Connections have numbers from 1024 on. The kernel enlarges its table of descriptors when a number first needs it, and
+// has a process with threads wait some 16 ms for that: here there is one thread, and later a connection would wait.
+void EnlargeDescriptorTable() {
+  constexpr rlim_t kEnough = 16'384;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    const Descriptor highest(
+        fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(std::min(limit.rlim_cur, kEnough)) - 1));
+  }
+}
+
 void PrepareProcess() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
@@ -154,6 +168,7 @@ void PrepareProcess() {
   // somebody chose (CPUSchedulingPolicy=, chrt) stays.
   ChangeScheduling(SCHED_OTHER, SCHED_BATCH);
   RaiseDescriptorLimit();
+  EnlargeDescriptorTable();
 }
 
 int Serve(const CommandLine& line) {

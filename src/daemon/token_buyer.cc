@@ -1,6 +1,7 @@
 #include "daemon/token_buyer.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <chrono>
 #include <deque>
@@ -9,9 +10,13 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/foreign_text.h"
+#include "assertion/profile.h"
 #include "assertion/wiped_stack.h"
+#include "config/text.h"
 #include "oauth/form.h"
 #include "oauth/token_answer.h"
+#include "policy/text_shapes.h"
 #include "service/message.h"
 
 namespace assertion {
@@ -24,6 +29,9 @@ constexpr std::size_t kStackOfPurchase = std::size_t{64} << 10U;  // httplib rea
 constexpr std::chrono::seconds kExchangeLimit{15};                // a stop waits for it
 constexpr std::string_view kBuyer = "assertiond";                 // the caller, in the audit log
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+constexpr std::string_view kUseDpopNonce = "use_dpop_nonce";
+constexpr std::size_t kMostOfType = 64;  // octets
+constexpr int kGranted = 200;
 constexpr int kTooManyRequests = 429;
 constexpr int kServerError = 500;
 
@@ -44,8 +52,25 @@ oauth::FormFields Form(const Client& client, const tokens::Wanted& wanted, std::
   return form;
 }
 
-// The meaning of the identity server's refusal (RFC 6749 section 5.2).
+// What the configuration names: a server may move its endpoint as often as it likes.
+const std::string& ServerOf(const TokenSource& source) {
+  return source.issuer.empty() ? source.token_endpoint : source.issuer;
+}
+
+// Repeating it would have token after token issued that nobody gets: the pause grows.
+tokens::Refusal Unbound(const std::string& type) {
+  return {.error = {.code = Code::kFailedPrecondition,
+                    .message = "the identity server's token_type is " + Quoted(type, kMostOfType) +
+                               ", not DPoP: it did not bind the token to the key (RFC 9449 section 5)",
+                    .detail = {}},
+          .of_client = true,
+          .by_credentials = true};
+}
+
+// The meaning of the identity server's refusal (RFC 6749 section 5.2, RFC 9449 section 5).
 tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
+  static constexpr std::array<std::string_view, 5> kOfCredentials = {
+      "invalid_client", "unauthorized_client", "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
   const auto word = oauth::ErrorOf(answer);
   tokens::Refusal refusal;
   refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
@@ -57,7 +82,7 @@ tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
   } else if (answer.status >= kServerError || word.empty()) {
     refusal.error.code = Code::kUnavailable;
     refusal.of_client = true;
-  } else if (word == "invalid_client" || word == "unauthorized_client" || word == "invalid_grant") {
+  } else if (std::ranges::find(kOfCredentials, word) != kOfCredentials.end()) {
     refusal.error.code = Code::kUnavailable;
     refusal.of_client = true;
     refusal.by_credentials = true;
@@ -97,7 +122,7 @@ std::string TokenBuyer::OriginFor(const std::string& client_id) const {
     return {};  // BuyOne refuses it
   }
   const auto& source = *(*client)->tokens;
-  const auto url = oauth::ParseUrl("it", source.issuer.empty() ? source.token_endpoint : source.issuer);
+  const auto url = oauth::ParseUrl("it", ServerOf(source));
   if (!url) {
     return {};
   }
@@ -169,43 +194,52 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
                                      .message = "the client is no longer configured for access tokens",
                                      .detail = {}}));
   }
-  const auto& source = *(*client)->tokens;
-  audit::Event event;
+  Buying buying{.wanted = wanted, .policy = *policy, .client = **client, .endpoint = {}, .event = {}, .until = {}};
+  auto& event = buying.event;
   event.name = "BuyAccessToken";
   event.caller = kBuyer;
   event.client_id = wanted.client_id;
-  event.audience = source.audience;
+  event.audience = (*client)->tokens->audience;
   event.scope = wanted.scope;
-  const auto failed = [&](tokens::Refusal refusal) {
-    event.outcome = "FAILED";
-    event.reason = refusal.error.message;
-    static_cast<void>(Record(event));  // releases nothing
-    if (refusal.error.code == Code::kUnavailable && !refusal.by_credentials) {
-      endpoints_.Doubt(source.issuer, source.ca_file);
-    }
-    return tokens::Purchase(std::unexpected(std::move(refusal)));
-  };
-  const auto endpoint = EndpointOf(source);
+  event.kid = wanted.kid;
+  auto endpoint = EndpointOf(*(*client)->tokens);
   if (!endpoint) {
-    return failed(OfClient(endpoint.error()));
+    return Failed(buying, OfClient(endpoint.error()));
   }
-  auto assertion = NewAssertion(*policy, **client);
-  if (!assertion) {
-    return std::unexpected(OfClient(assertion.error()));
+  buying.endpoint = *std::move(endpoint);
+  return BuyFrom(buying);
+}
+
+tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
+  auto credentials = NewCredentials(buying, NonceFor(buying));
+  if (!credentials) {
+    return std::unexpected(credentials.error());
   }
-  auto answer =
-      oauth::PostForm(*endpoint, source.ca_file, Form(**client, wanted, *std::move(assertion)), kExchangeLimit);
+  buying.until = std::chrono::steady_clock::now() + kExchangeLimit;
+  auto answer = Send(buying, *std::move(credentials));
+  if (answer && MayRepeat(buying, *answer)) {
+    KeepNonce(buying, *answer);
+    credentials = NewCredentials(buying, answer->dpop_nonce);  // servers take each assertion and each proof once
+    if (!credentials) {
+      return Failed(buying, credentials.error());
+    }
+    answer = Send(buying, *std::move(credentials));
+  }
   if (!answer) {
-    return failed(OfClient(answer.error()));
+    return Failed(buying, OfClient(answer.error()));
   }
-  constexpr int kGranted = 200;
+  KeepNonce(buying, *answer);
   if (answer->status != kGranted) {
-    return failed(RefusalOf(*answer));
+    return Failed(buying, RefusalOf(*answer));
   }
   auto token = oauth::TakeToken(*answer);
   if (!token) {
-    return failed(OfClient(token.error()));
+    return Failed(buying, OfClient(token.error()));
   }
+  if (!buying.wanted.kid.empty() && LowerCase(token->token_type) != "dpop") {
+    return Failed(buying, Unbound(token->token_type));
+  }
+  auto& event = buying.event;
   if (!token->scope.empty()) {
     event.scope = token->scope;
   }
@@ -216,7 +250,7 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
     return std::unexpected(OfClient(recorded.error()));
   }
   if (token->scope.empty()) {
-    token->scope = wanted.scope;  // RFC 6749 section 5.1
+    token->scope = buying.wanted.scope;  // RFC 6749 section 5.1
   }
   return tokens::Bought{.token = std::move(token->access_token),
                         .type = std::move(token->token_type),
@@ -224,16 +258,103 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
                         .lifetime = token->expires_in};
 }
 
-// The way of every assertion: policy, HSM, audit line.
-Result<std::string> TokenBuyer::NewAssertion(const Policy& policy, const Client& client) const {
-  ASSIGN_OR_RETURN(
-      auto claims,
-      policy.ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}}));
+tokens::Purchase TokenBuyer::Failed(Buying& buying, tokens::Refusal refusal) {
+  buying.event.outcome = "FAILED";
+  buying.event.reason = refusal.error.message;
+  static_cast<void>(Record(buying.event));  // releases nothing
+  if (refusal.error.code == Code::kUnavailable && !refusal.by_credentials) {
+    endpoints_.Doubt(buying.client.tokens->issuer, buying.client.tokens->ca_file);
+  }
+  return std::unexpected(std::move(refusal));
+}
+
+Result<oauth::HttpAnswer> TokenBuyer::Send(const Buying& buying, Credentials credentials) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(buying.until - std::chrono::steady_clock::now());
+  if (left.count() <= 0) {
+    return Fail(Code::kUnavailable, "no answer from " + buying.endpoint.origin + " in time");
+  }
+  return oauth::PostForm(buying.endpoint, buying.client.tokens->ca_file,
+                         Form(buying.client, buying.wanted, std::move(credentials.assertion)), left, credentials.proof);
+}
+
+// The server wants a nonce of its own in the proof (RFC 9449 section 8).
+bool TokenBuyer::MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) {
+  if (buying.wanted.kid.empty() || answer.status == kGranted || !IsDpopNonce(answer.dpop_nonce) ||
+      oauth::ErrorOf(answer) != kUseDpopNonce) {
+    return false;
+  }
+  const MutexLock lock(mutex_);
+  return !stopping_;
+}
+
+std::string TokenBuyer::NonceFor(const Buying& buying) {
+  if (buying.wanted.kid.empty()) {
+    return {};
+  }
+  const MutexLock lock(mutex_);
+  const auto found = nonces_.find(ServerOf(*buying.client.tokens));
+  return found == nonces_.end() ? std::string() : found->second;
+}
+
+void TokenBuyer::KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer) {
+  if (!buying.wanted.kid.empty() && IsDpopNonce(answer.dpop_nonce)) {
+    const MutexLock lock(mutex_);
+    nonces_[ServerOf(*buying.client.tokens)] = answer.dpop_nonce;
+  }
+}
+
+std::expected<TokenBuyer::Credentials, tokens::Refusal> TokenBuyer::NewCredentials(const Buying& buying,
+                                                                                   const std::string& nonce) const {
+  const auto& client = buying.client;
+  auto claims =
+      buying.policy.ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}});
+  if (!claims) {
+    return std::unexpected(OfClient(claims.error()));
+  }
   audit::Event event;
   event.name = "CreateAssertion";
-  event.caller = kBuyer;
   event.client_id = client.client_id;
-  event.audience = claims.audience();
+  event.audience = claims->audience();
+  auto assertion = Sign(*std::move(claims), std::move(event));
+  if (!assertion) {
+    return std::unexpected(OfClient(assertion.error()));
+  }
+  Credentials credentials{.assertion = std::move(assertion->jws), .proof = {}};
+  if (buying.wanted.kid.empty()) {
+    return credentials;
+  }
+  auto proof = NewProof(buying, nonce);
+  if (!proof) {
+    return std::unexpected(OfClient(proof.error()));
+  }
+  if (proof->key->kid != buying.wanted.kid) {  // those who ask now want another token: they need not pause
+    return std::unexpected(tokens::Refusal{.error = {.code = Code::kUnavailable,
+                                                     .message = "the key of the DPoP proofs was replaced; try again",
+                                                     .detail = {}}});
+  }
+  credentials.proof = std::move(proof->jws);
+  return credentials;
+}
+
+Result<Assertion> TokenBuyer::NewProof(const Buying& buying, const std::string& nonce) const {
+  audit::Event event;
+  event.name = "CreateDpopProof";
+  event.client_id = buying.client.tokens->dpop_client;
+  event.purpose = NameOf(kPurposes, Purpose::kDpop);
+  event.htm = "POST";
+  event.htu = buying.endpoint.origin + buying.endpoint.path.substr(0, buying.endpoint.path.find('?'));
+  auto claims = buying.policy.ApproveTrial(
+      DpopProofRequest{.client_id = event.client_id, .htm = event.htm, .htu = event.htu, .ath = {}, .nonce = nonce});
+  if (!claims) {  // it names fields that no caller sent
+    return Fail(Code::kFailedPrecondition,
+                "no DPoP proof can be made for the token endpoint: " + claims.error().message);
+  }
+  return Sign(*std::move(claims), std::move(event));
+}
+
+// The way of every JWS: policy before it, then HSM and audit line.
+Result<Assertion> TokenBuyer::Sign(ApprovedClaims claims, audit::Event event) const {
+  event.caller = kBuyer;
   event.jti = claims.jti();
   auto made = std::make_shared<std::promise<Result<Assertion>>>();
   auto waiting = made->get_future();
@@ -243,13 +364,12 @@ Result<std::string> TokenBuyer::NewAssertion(const Policy& policy, const Client&
                                 .done = [made](Result<Assertion> assertion) { made->set_value(std::move(assertion)); },
                                 .ticket = std::make_shared<AssertionTicket>()}));
   auto assertion = waiting.get();
-  if (!assertion) {
-    return std::unexpected(assertion.error());
+  if (assertion) {
+    event.kid = assertion->key->kid;
+    event.outcome = "OK";
+    RETURN_IF_ERROR(Record(event));
   }
-  event.kid = assertion->key->kid;
-  event.outcome = "OK";
-  RETURN_IF_ERROR(Record(event));
-  return std::move(assertion->jws);
+  return assertion;
 }
 
 // Returns once the line is durable.

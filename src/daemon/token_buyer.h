@@ -1,6 +1,8 @@
 #pragma once
 
-#include <functional>
+#include <chrono>
+#include <expected>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -40,11 +42,34 @@ class TokenBuyer {
   void Stop();
 
  private:
+  // A purchase under way.
+  struct Buying {
+    const tokens::Wanted& wanted;
+    const Policy& policy;
+    const Client& client;
+    oauth::Url endpoint;
+    audit::Event event;
+    std::chrono::steady_clock::time_point until;  // its last request is answered by then
+  };
+  // What a request authenticates with: good for one.
+  struct Credentials {
+    std::string assertion;
+    std::string proof;  // empty: none
+  };
+
   void Work();
   std::string OriginFor(const std::string& client_id) const;
   tokens::Purchase BuyOne(const tokens::Wanted& wanted);
+  tokens::Purchase BuyFrom(Buying& buying);
+  static Result<oauth::HttpAnswer> Send(const Buying& buying, Credentials credentials);
+  tokens::Purchase Failed(Buying& buying, tokens::Refusal refusal);
   Result<oauth::Url> EndpointOf(const TokenSource& source);
-  Result<std::string> NewAssertion(const Policy& policy, const Client& client) const;
+  std::expected<Credentials, tokens::Refusal> NewCredentials(const Buying& buying, const std::string& nonce) const;
+  Result<Assertion> NewProof(const Buying& buying, const std::string& nonce) const;
+  Result<Assertion> Sign(ApprovedClaims claims, audit::Event event) const;
+  bool MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer);
+  std::string NonceFor(const Buying& buying);
+  void KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer);
   Status Record(const audit::Event& event) const;
 
   const CurrentPolicy& policy_;
@@ -55,6 +80,7 @@ class TokenBuyer {
   ConditionVariable filled_;
   PurchaseQueue queue_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
+  std::map<std::string, std::string> nonces_ GUARDED_BY(mutex_);  // for proofs: the last, by ServerOf
   std::vector<std::jthread> threads_;
 };
 

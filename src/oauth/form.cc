@@ -38,13 +38,14 @@ std::string EncodeForm(const FormFields& fields) {
 }
 
 Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields,
-                            std::chrono::milliseconds limit) {
+                            std::chrono::milliseconds limit, const std::string& dpop_proof) {
   return Exchange(endpoint.origin, ca_file,
                   {.method = "POST",
                    .path = endpoint.path,
                    .content_type = "application/x-www-form-urlencoded",
                    .body = EncodeForm(fields),
                    .bearer_token = {},
+                   .dpop_proof = dpop_proof,
                    .limit = limit});
 }
 

@@ -22,6 +22,6 @@ std::string EncodeForm(const FormFields& fields);
 
 // Posts a form as Exchange does. UNAVAILABLE when no answer came.
 Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields,
-                            std::chrono::milliseconds limit = HttpRequest().limit);
+                            std::chrono::milliseconds limit = HttpRequest().limit, const std::string& dpop_proof = {});
 
 }  // namespace assertion::oauth

@@ -138,6 +138,9 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   if (!request.bearer_token.empty()) {
     sent.set_header("Authorization", "Bearer " + request.bearer_token);
   }
+  if (!request.dpop_proof.empty()) {
+    sent.set_header("DPoP", request.dpop_proof);
+  }
   ExchangeLimit limit(request.limit, kMostOctets);
   client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
@@ -151,8 +154,10 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
     return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
                                                 : "no answer from " + origin + ": " + why);
   }
-  return HttpAnswer{
-      .status = answer->status, .body = std::move(body), .retry_after = answer->get_header_value("Retry-After")};
+  return HttpAnswer{.status = answer->status,
+                    .body = std::move(body),
+                    .retry_after = answer->get_header_value("Retry-After"),
+                    .dpop_nonce = answer->get_header_value("DPoP-Nonce")};
 }
 
 }  // namespace assertion::oauth

@@ -22,6 +22,7 @@ struct HttpRequest {
   std::string content_type;
   std::string body;
   std::string bearer_token;                                    // RFC 6750; empty: not sent
+  std::string dpop_proof = {};                                 // RFC 9449 section 4.1; empty: not sent
   std::chrono::milliseconds limit = std::chrono::seconds(60);  // from the connection to the answer's last octet
 };
 
@@ -29,6 +30,7 @@ struct HttpAnswer {
   int status;
   std::string body;
   std::string retry_after = {};  // the header field of that name (RFC 9110 section 10.2.3); empty: none
+  std::string dpop_nonce = {};   // the header field of that name (RFC 9449 section 8); empty: none
 };
 
 // Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does

@@ -1,6 +1,5 @@
 // The claims of a DPoP proof (RFC 9449 section 4.2).
 
-#include <algorithm>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -45,13 +44,10 @@ Status CheckTokenHash(std::string_view ath) {
                     "ath: must be the base64url of the access token's SHA-256, 43 characters without padding");
 }
 
-// RFC 9449 section 8.1: NQCHAR of RFC 6749 appendix A.
 Status CheckNonce(std::string_view nonce) {
-  const bool printable =
-      std::ranges::all_of(nonce, [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });
-  return printable && nonce.size() <= Policy::kMaxNonceOctets
+  return nonce.empty() || IsDpopNonce(nonce)
              ? Status()
-             : Fail(Code::kInvalidArgument, "nonce: must be at most " + std::to_string(Policy::kMaxNonceOctets) +
+             : Fail(Code::kInvalidArgument, "nonce: must be at most " + std::to_string(kMaxDpopNonceOctets) +
                                                 " visible ASCII characters without \" and \\");
 }
 

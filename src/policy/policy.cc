@@ -263,7 +263,8 @@ Result<ApprovedAccessToken> Policy::Recheck(const Caller& caller, const AccessTo
   if (!request.resource.empty() && std::ranges::find(source->resources, request.resource) == source->resources.end()) {
     return Denied(caller, "ask for tokens for the resource " + Quoted(request.resource));
   }
-  return ApprovedAccessToken{.scope = std::move(scope), .resource = std::string(request.resource)};
+  return ApprovedAccessToken{
+      .scope = std::move(scope), .resource = std::string(request.resource), .dpop_client = source->dpop_client};
 }
 
 Result<ApprovedClaims> Policy::Approve(const Caller& caller, const AssertionRequest& request) const {
@@ -288,6 +289,12 @@ Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) con
   }
   ASSIGN_OR_RETURN(const auto* const entry, Find(request.client_id));
   RETURN_IF_ERROR(CheckPurpose(entry->client, Purpose::kClientAssertion));
+  return Claims(*entry, request);
+}
+
+Result<ApprovedClaims> Policy::ApproveTrial(const DpopProofRequest& request) const {
+  ASSIGN_OR_RETURN(const auto* const entry, Find(request.client_id));
+  RETURN_IF_ERROR(CheckPurpose(entry->client, Purpose::kDpop));
   return Claims(*entry, request);
 }
 

@@ -68,6 +68,7 @@ struct AccessTokenRequest {
 struct ApprovedAccessToken {
   std::string scope;  // each once, in order, with one blank between two
   std::string resource;
+  std::string dpop_client;  // as TokenSource::dpop_client
 };
 
 // Decides what each caller may do and what may be asserted: the one place that turns a request into claims to sign.
@@ -79,7 +80,6 @@ class Policy {
   static constexpr std::size_t kMaxSubjectOctets = 255;
   static constexpr std::size_t kMaxScopeOctets = 2048;
   static constexpr std::size_t kMaxHtuOctets = 2048;
-  static constexpr std::size_t kMaxNonceOctets = 512;
 
   Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
          TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {},
@@ -97,6 +97,9 @@ class Policy {
   // Like Approve, for an operator that tests a key: checks neither the caller nor its rate. FAILED_PRECONDITION: the
   // client's keys sign service account tokens alone.
   Result<ApprovedClaims> ApproveTrial(const AssertionRequest& request) const;
+
+  // The same for a proof that assertiond itself sends.
+  Result<ApprovedClaims> ApproveTrial(const DpopProofRequest& request) const;
 
   // Allowed for the client's callers and, for each scope, the callers that its entry names. PERMISSION_DENIED: one of
   // the scopes or the resource is not allowed. FAILED_PRECONDITION: the client has no `tokens`. Approve charges the

@@ -44,14 +44,14 @@ std::string Text(const jws::ObjectText& claims, std::string_view name) {
 Result<Time> Instant(const jws::ObjectText& claims, const std::string& name) {
   constexpr std::size_t kMostDigits = 12;
   const auto value = claims.Find(name).value_or("");
-  std::int64_t seconds = 0;
+  std::int64_t since_epoch = 0;
   const std::string digits(value);
   const auto* const end = digits.data() + digits.size();
   if (digits.empty() || digits.size() > kMostDigits || digits.front() == '-' ||
-      std::from_chars(digits.data(), end, seconds).ptr != end) {
+      std::from_chars(digits.data(), end, since_epoch).ptr != end) {
     return WrongClaims(name + " must be a whole number of seconds");
   }
-  return Time(std::chrono::seconds(seconds));
+  return Time(std::chrono::seconds(since_epoch));
 }
 
 bool IsServiceAccount(std::string_view subject) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
 
 namespace assertion {
 namespace {
@@ -74,6 +73,11 @@ bool IsRequestTarget(std::string_view text) {
   const auto slash = std::min(text.find('/'), text.size());
   const auto host = HostOf(text.substr(0, slash));
   return !host.empty() && (https || IsLoopback(host)) && IsPath(text.substr(slash));
+}
+
+bool IsDpopNonce(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxDpopNonceOctets &&
+         std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; });
 }
 
 bool IsUuid(std::string_view text) {

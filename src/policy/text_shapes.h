@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 // Forms of audiences and client ids of some parties, see presets.cc, and of the URLs of DPoP proofs.
@@ -17,6 +18,10 @@ bool IsIssuer(std::string_view text);
 // An https URL without query and fragment, or an http URL of a loopback host: visible ASCII, percent signs with two
 // digits, no user information, no host that is empty.
 bool IsRequestTarget(std::string_view text);
+
+// A nonce for a DPoP proof (RFC 9449 section 8.1): NQCHAR of RFC 6749 appendix A, not empty.
+inline constexpr std::size_t kMaxDpopNonceOctets = 512;
+bool IsDpopNonce(std::string_view text);
 
 // RFC 9562 section 4.
 bool IsUuid(std::string_view text);

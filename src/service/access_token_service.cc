@@ -39,6 +39,14 @@ Time ExpiryOf(const tokens::AccessToken& token) {
   return std::chrono::floor<seconds>(std::chrono::system_clock::now() + left);
 }
 
+// A proof of the caller would be signed with another key than the token's.
+Error OtherKey() {
+  return {.code = Code::kUnavailable,
+          .message = "the key that the token is bound to signs no more; try again",
+          .detail = {},
+          .retry_delay = std::chrono::milliseconds(1)};
+}
+
 bool IsCancelled(AssertionTicket& ticket) {
   const MutexLock lock(ticket.mutex);
   return ticket.cancelled;
@@ -46,9 +54,9 @@ bool IsCancelled(AssertionTicket& ticket) {
 
 }  // namespace
 
-AccessTokenService::AccessTokenService(const CurrentPolicy& policy, tokens::AccessTokens* tokens, Peers& peers,
-                                       AwaitedMessages& awaited, Records audit)
-    : policy_(policy), tokens_(tokens), peers_(peers), audit_(audit) {
+AccessTokenService::AccessTokenService(const CurrentPolicy& policy, const HsmGroup& hsms, tokens::AccessTokens* tokens,
+                                       Peers& peers, AwaitedMessages& awaited, Records audit)
+    : policy_(policy), hsms_(hsms), tokens_(tokens), peers_(peers), audit_(audit) {
   Serve("GetAccessToken", {.awaited = awaited,
                            .authenticate = [this](const auto& context) { return peers_.Authenticate(context); },
                            .admit = [this](const Caller& caller) { return policy_.load()->Admit(caller); },
@@ -100,35 +108,54 @@ Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenReques
   if (tokens_ == nullptr) {
     return Fail(Code::kFailedPrecondition, "this server buys no access tokens");
   }
+  ASSIGN_OR_RETURN(auto kid, KidFor(approved));
   call->event().scope = approved.scope;
-  const tokens::Wanted wanted{
-      .client_id = request.client_id(), .scope = std::move(approved.scope), .resource = std::move(approved.resource)};
+  call->event().kid = kid;
+  const tokens::Wanted wanted{.client_id = request.client_id(),
+                              .scope = std::move(approved.scope),
+                              .resource = std::move(approved.resource),
+                              .kid = kid};
   tokens_->Get(wanted,
                {.minimum_validity = minimum_validity,
                 .deadline = deadline,
                 .gone = [ticket = std::move(ticket)] { return IsCancelled(*ticket); }},
-               [this, caller, request = std::move(request), fits, call](const Result<tokens::AccessTokenPtr>& token) {
-                 call->Finish(HandOut(caller, request, token, fits, *call));
+               [this, caller, request = std::move(request), kid = std::move(kid), fits,
+                call](const Result<tokens::AccessTokenPtr>& token) {
+                 call->Finish(HandOut({.caller = caller, .request = request, .kid = kid, .fits = fits}, token, *call));
                });
   constexpr std::size_t kStackOfHandOut = std::size_t{16} << 10U;
   WipeStack<kStackOfHandOut>();  // the first call into a library saves registers, which may hold octets of the token
   return {};
 }
 
-Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
-                                                     const Result<tokens::AccessTokenPtr>& token, Fits fits,
+// Of the key that a token for it is bound to; empty: a bearer token.
+Result<std::string> AccessTokenService::KidFor(const ApprovedAccessToken& approved) const {
+  if (approved.dpop_client.empty()) {
+    return std::string();
+  }
+  ASSIGN_OR_RETURN(const auto key, hsms_.SigningKeyOf(approved.dpop_client));
+  return key->kid;
+}
+
+Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Handing& handing,
+                                                     const Result<tokens::AccessTokenPtr>& token,
                                                      AuditedCall& call) const {
   if (!token) {
     return std::unexpected(token.error());
   }
   const auto& held = **token;
   call.event().scope = held.scope;
+  const auto& [caller, request, kid, fits] = handing;
   // Again: a reload may have taken the scope from the caller while it waited, and more may be granted than was asked.
   const auto policy = policy_.load();
-  RETURN_IF_ERROR(policy->Recheck(caller, Asked(request)));
+  ASSIGN_OR_RETURN(const auto approved, policy->Recheck(caller, Asked(request)));
   ASSIGN_OR_RETURN(const auto* client, policy->FindClient(request.client_id()));
   RETURN_IF_ERROR(CheckGrantedScope(caller, *client->tokens, held.scope));
   RETURN_IF_ERROR(fits(held));
+  ASSIGN_OR_RETURN(const auto kid_now, KidFor(approved));
+  if (kid_now != kid) {
+    return std::unexpected(OtherKey());
+  }
   const auto expires_at = ExpiryOf(held);
   call.event().token = held.digest;
   call.event().expires_at = expires_at;
@@ -138,6 +165,7 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Caller& caller, const
   reply.set_token_type(held.type);
   reply.set_scope(held.scope);
   reply.mutable_expires_at()->set_seconds(expires_at.time_since_epoch().count());
+  reply.set_kid(kid);
   auto wire = SerializeSecret(reply);
   WipeOctets(*reply.mutable_access_token());
   return wire;

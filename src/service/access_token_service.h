@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "assertion/v1/access_token.grpc.pb.h"
 #include "policy/policy.h"
@@ -9,6 +10,7 @@
 #include "service/peers.h"
 #include "service/translated_call.h"
 #include "service/unary_call.h"
+#include "signing/hsm_group.h"
 #include "tokens/access_tokens.h"
 
 namespace assertion::service {
@@ -17,8 +19,8 @@ namespace assertion::service {
 class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1::AccessTokenService::Service> {
  public:
   // `tokens` null: there are none, whatever the policy says.
-  AccessTokenService(const CurrentPolicy& policy, tokens::AccessTokens* tokens, Peers& peers, AwaitedMessages& awaited,
-                     Records audit);
+  AccessTokenService(const CurrentPolicy& policy, const HsmGroup& hsms, tokens::AccessTokens* tokens, Peers& peers,
+                     AwaitedMessages& awaited, Records audit);
 
   // An error of it refuses a token that the way back cannot carry; it is recorded as any other.
   using Fits = Status (*)(const tokens::AccessToken& token);
@@ -30,15 +32,25 @@ class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1:
   using Instant = std::chrono::steady_clock::time_point;
   using Call = std::shared_ptr<AuditedCall>;
 
+  // A token in memory, and who wants it.
+  struct Handing {
+    const Caller& caller;
+    const v1::GetAccessTokenRequest& request;
+    const std::string& kid;  // as tokens::Wanted::kid
+    Fits fits;
+  };
+
   static Status FitsAlways(const tokens::AccessToken& /*token*/) { return {}; }
 
   Status Get(UnaryCall& unary, const Call& call) const;
   Status GetFor(const Caller& caller, v1::GetAccessTokenRequest request, Instant deadline,
                 std::shared_ptr<AssertionTicket> ticket, Fits fits, const Call& call) const;
-  Result<grpc::ByteBuffer> HandOut(const Caller& caller, const v1::GetAccessTokenRequest& request,
-                                   const Result<tokens::AccessTokenPtr>& token, Fits fits, AuditedCall& call) const;
+  Result<std::string> KidFor(const ApprovedAccessToken& approved) const;
+  Result<grpc::ByteBuffer> HandOut(const Handing& handing, const Result<tokens::AccessTokenPtr>& token,
+                                   AuditedCall& call) const;
 
   const CurrentPolicy& policy_;
+  const HsmGroup& hsms_;
   tokens::AccessTokens* const tokens_;
   Peers& peers_;
   Records audit_;

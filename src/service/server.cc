@@ -79,7 +79,7 @@ struct Server::Parts {
         refusals(refused, audit, tally),
         assertion_service(policy, hsms, *peers, awaited, {.log = audit, .refusals = &refusals}, tally),
         access_tokens(tokens),
-        access_token_service(policy, tokens, *peers, awaited, {.log = audit, .refusals = &refusals}),
+        access_token_service(policy, hsms, tokens, *peers, awaited, {.log = audit, .refusals = &refusals}),
         envoy_authorization(policy, access_token_service, *peers, awaited),
         key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
 

@@ -15,6 +15,13 @@ bool IsRetryable(const Error& error) {
   return error.code != Code::kCancelled && error.code != Code::kResourceExhausted;
 }
 
+// The error to report of several HSMs: the first, preferably of one that has a key for the client.
+void Prefer(std::optional<Error>& error, const Error& next) {
+  if (!error || (error->code == Code::kFailedPrecondition && next.code != Code::kFailedPrecondition)) {
+    error = next;
+  }
+}
+
 }  // namespace
 
 // One job, the HSMs that it was not submitted to yet, and the error to report if they fail too.
@@ -23,11 +30,7 @@ struct HsmGroup::Attempt {
   std::vector<std::shared_ptr<const Hsm>> left;  // the last element is the next to try
   std::optional<Error> error;                    // the first, preferably of an HSM that has a key for the client
 
-  void Remember(const Error& next) {
-    if (!error || (error->code == Code::kFailedPrecondition && next.code != Code::kFailedPrecondition)) {
-      error = next;
-    }
-  }
+  void Remember(const Error& next) { Prefer(error, next); }
 
   bool HasAnother() const {
     return std::ranges::any_of(
@@ -107,6 +110,22 @@ ClientKeys HsmGroup::KeysOf(std::string_view client_id) const {
     }
   }
   return all;
+}
+
+Result<SigningKeyPtr> HsmGroup::SigningKeyOf(std::string_view client_id) const {
+  SigningKeyPtr of_paused;
+  std::optional<Error> error;
+  for (const auto& hsm : All()) {
+    auto key = hsm->keys.SigningKeyOf(client_id);
+    if (!key) {
+      Prefer(error, key.error());
+    } else if (!hsm->queue.IsPaused()) {
+      return key;
+    } else if (of_paused == nullptr) {
+      of_paused = *std::move(key);
+    }
+  }
+  return of_paused == nullptr ? Result<SigningKeyPtr>(std::unexpected(*error)) : of_paused;
 }
 
 Status HsmGroup::Submit(AssertionJob job) const {

@@ -83,6 +83,10 @@ class HsmGroup {
   // The keys of all HSMs.
   ClientKeys KeysOf(std::string_view client_id) const;
 
+  // The key that the client's next job would be signed with, as far as can be foreseen. FAILED_PRECONDITION as of
+  // Submit.
+  Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
+
   // As SigningQueue::Submit; FAILED_PRECONDITION when no HSM holds a key that signs for the client now.
   Status Submit(AssertionJob job) const;
 

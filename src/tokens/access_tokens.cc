@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include "jws/thumbprint.h"
@@ -116,6 +117,7 @@ Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Insta
   if (const auto found = entries_.find(wanted); found != entries_.end()) {
     return &found->second;
   }
+  DropReplaced(wanted);
   auto& client = clients_[wanted.client_id];
   RETURN_IF_ERROR(FindPlace(wanted.client_id, client, now));
   ++client.entries;
@@ -150,6 +152,21 @@ Status AccessTokens::NoPlace(Client& client, const char* why) {
 void AccessTokens::DropPausing(Entries::iterator one, const std::string* client_id) {
   while (one != entries_.end() && (client_id == nullptr || one->first.client_id == *client_id)) {
     one = one->second.idle() ? Erase(one) : std::next(one);
+  }
+}
+
+// The same, bound to other keys: nobody asks for them any more.
+void AccessTokens::DropReplaced(const Wanted& wanted) {
+  auto other = wanted;
+  other.kid.clear();
+  for (auto one = entries_.lower_bound(other);
+       one != entries_.end() && std::tie(one->first.client_id, one->first.scope, one->first.resource) ==
+                                    std::tie(wanted.client_id, wanted.scope, wanted.resource);) {
+    const bool busy = one->second.purchase != 0 || !one->second.waiters.empty();
+    if (!busy) {
+      Put(one->first, one->second, nullptr);
+    }
+    one = busy ? std::next(one) : Erase(one);
   }
 }
 

@@ -26,6 +26,7 @@ struct Wanted {
   std::string client_id;
   std::string scope;     // vetted; each scope once, in order, with one blank between two
   std::string resource;  // RFC 8707; empty: none
+  std::string kid = {};  // of the key that the token is bound to (RFC 9449 section 6); empty: a bearer token
 
   friend auto operator<=>(const Wanted&, const Wanted&) = default;
 };
@@ -167,6 +168,7 @@ class AccessTokens {
   Status FindPlace(const std::string& client_id, Client& client, Instant now) REQUIRES(mutex_);
   static Status NoPlace(Client& client, const char* why);
   void DropPausing(Entries::iterator one, const std::string* client_id) REQUIRES(mutex_);
+  void DropReplaced(const Wanted& wanted) REQUIRES(mutex_);
   Entries::iterator Erase(Entries::iterator one) REQUIRES(mutex_);
   Status Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) REQUIRES(mutex_);
   void EndWaiting(const std::string& client_id, std::size_t count) REQUIRES(mutex_);

@@ -32,6 +32,20 @@ TEST_F(AccessTokensTest, AThousandCallersAtOnceAreOnePurchase) {
   EXPECT_EQ(served, kCallers);
 }
 
+TEST_F(AccessTokensTest, ATokenBoundToAnotherKeyIsAnother) {
+  auto bound = kOrders;
+  bound.kid = "old";
+  Get(seconds(30), {}, bound);
+  Answer(Token("of the old key"));
+  bound.kid = "new";
+  Get(seconds(30), {}, bound);
+  ASSERT_EQ(got_.size(), 1U) << "the old key's token was handed out";
+  Answer(Token("of the new key"));
+  EXPECT_EQ(TextOf(got_.at(1)), "of the new key");
+  EXPECT_EQ(tokens_.size(), 1U) << "the old key's token takes a place";
+  EXPECT_EQ(tokens_.Read()["orders"].held, 1U);
+}
+
 TEST_F(AccessTokensTest, FiguresTellOfEachClient) {
   Get(seconds(30));
   Get(seconds(30));

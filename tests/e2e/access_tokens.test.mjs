@@ -197,7 +197,12 @@ describe('access tokens', () => {
 
   it('are refused to a configuration that cannot buy them', async () => {
     for (const [changed, message] of [
-      [{ purposes: ['client_assertion', 'dpop'] }, /tokens: cannot be combined with the purpose "dpop": .* bearer tokens/],
+      [{ purposes: ['client_assertion', 'dpop'] }, /tokens: needs the field dpop_client beside the purpose "dpop"/],
+      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'nobody' } }, /dpop_client: must be the client_id of an entry with the purpose "dpop"/],
+      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'many' } }, /dpop_client: must be the client_id of an entry with the purpose "dpop"/],
+      [{ tokens: { token_endpoint: `${standIn.url}|`, dpop_client: 'many' }, purposes: ['client_assertion', 'dpop'] },
+        /token_endpoint: has a character that the htu of a DPoP proof cannot hold/],
+      [{ tokens: { token_endpoint: standIn.url, dpop_client: '' } }, /dpop_client: must name a client with the purpose "dpop"/],
       [{ purposes: ['request_object'] }, /tokens: needs the purpose "client_assertion"/],
       [{ tokens: {} }, /tokens.*token_endpoint/],
       [{ tokens: { token_endpoint: 'http://is.example.com/token' } }, /token_endpoint: must be https:/],

@@ -64,6 +64,11 @@ asStrangers('a stranger in the group of the socket', () => {
 
   after(() => deployment?.close());
 
+  it('finds a table of descriptors that need not grow while the server serves', () => {
+    const read = (file, pattern) => Number(pattern.exec(readFileSync(`/proc/${deployment.daemon.pid}/${file}`, 'utf8'))[1]);
+    assert.ok(read('status', /^FDSize:\s+(\d+)/m) >= Math.min(16384, read('limits', /^Max open files\s+(\d+)/m)));
+  });
+
   it('with 1,500 idle connections takes none of the others', async (context) => {
     await deployment.createAssertion('orders');
     const base = descriptors(deployment);

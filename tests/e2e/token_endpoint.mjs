@@ -5,6 +5,7 @@ import https from 'node:https';
 
 export class TokenEndpoint extends EventEmitter {
   forms;   // of the token requests since reset()
+  headers; // their headers
   answer;  // [status, body, headers]; a string is sent as it is
   held;    // resolves when it may answer
 
@@ -14,6 +15,7 @@ export class TokenEndpoint extends EventEmitter {
     const answer = (request, response) => {
       const chunks = [];
       request.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {
+        made.headers.push(request.headers);
         made.forms.push(new URLSearchParams(Buffer.concat(chunks).toString()));
         made.emit('form');
         await made.held;
@@ -29,6 +31,7 @@ export class TokenEndpoint extends EventEmitter {
 
   reset(token) {
     this.forms = [];
+    this.headers = [];
     this.held = undefined;
     this.answer = [200, token];
   }

@@ -9,6 +9,7 @@
 
 #include "policy/policy.h"
 #include "policy/profiled_assertion.h"
+#include "policy/text_shapes.h"
 
 namespace assertion {
 namespace {
@@ -185,7 +186,7 @@ TEST_F(DpopProofTest, TokenHashesAreExactly43CharactersOfBase64Url) {
 }
 
 TEST_F(DpopProofTest, NoncesAreVisible) {
-  const std::string longest(Policy::kMaxNonceOctets, '~');
+  const std::string longest(kMaxDpopNonceOctets, '~');
   request_.nonce = longest;
   EXPECT_TRUE(Make());
   for (const auto& wrong :

@@ -129,6 +129,16 @@ TEST_F(HsmGroupTest, ThenTheNext) {
   EXPECT_EQ(SignedBy(Submit().get()), east_kid_) << "back to the first";
 }
 
+TEST_F(HsmGroupTest, TheKeyOfTheNextSignatureIsKnownBefore) {
+  const auto kid = [&] { return (*group_.SigningKeyOf("orders"))->kid; };
+  EXPECT_EQ(kid(), east_kid_);
+  east_queue_.Pause(kAway);
+  EXPECT_EQ(kid(), west_kid_);
+  west_queue_.Pause(kAway);
+  EXPECT_EQ(kid(), east_kid_) << "none is well";
+  EXPECT_EQ(group_.SigningKeyOf("nobody").error().code, Code::kFailedPrecondition);
+}
+
 TEST_F(HsmGroupTest, WhatTheFirstFailsTheNextDoesInTheSameCall) {
   east_.Fail(true);
   EXPECT_EQ(SignedBy(Submit().get()), west_kid_);
