@@ -10,7 +10,8 @@ const TokenSource kSource{.token_endpoint = "https://is.example.com/token",
                           .ca_file = {},
                           .audience = {},
                           .scopes = {{.name = "read", .callers = {}}, {.name = "admin", .callers = {"uid:2000"}}},
-                          .resources = {}};
+                          .resources = {},
+                          .dpop_client = {}};
 
 TEST(TokenScope, AGrantedScopeOfOthersIsRefused) {
   const auto caller = Caller::Authenticated({"uid:1000"});
