@@ -12,7 +12,7 @@ import { decodeJwt } from 'jose';
 import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
-import { Deadline, Lines, output, run, startProcess } from './process.mjs';
+import { Deadline, Lines, output, run, startProcess, wholeLines } from './process.mjs';
 import { RawConnection, message } from './raw_connection.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
@@ -31,7 +31,7 @@ const isRoot = process.getuid() === 0;
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f\x9b]/;
 const TERMINAL = '\u001b]0;owned\u0007\u001b[2J\rOK\u009b31m';  // a title, an empty screen, a line of its own
 
-const auditLines = (deployment) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').trim().split('\n')
+const auditLines = (deployment) => wholeLines(path.join(deployment.folder, 'audit.log'))
   .map((line) => JSON.parse(line));
 const resident = (deployment) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]) / 1024;
@@ -494,7 +494,7 @@ describe('attempts on files', () => {
     deployment.environment = environment;
     await replica.createAssertion('orders');
     assert.deepEqual(await replica.stopDaemon(), { status: 0, signal: null });
-    const log = readFileSync(replica.log, 'utf8').trim().split('\n');
+    const log = wholeLines(replica.log);
     for (const line of log) assert.equal(typeof JSON.parse(line).message, 'string', line);
     assert.ok(!log.join('').includes(deployment.pin));
   });

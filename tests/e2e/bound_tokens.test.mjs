@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -11,6 +10,7 @@ import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader } from 'jose';
 import { AccessTokenService, AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
+import { wholeLines } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -26,7 +26,7 @@ describe('DPoP-bound access tokens', () => {
 
   const get = (request) => tokens.call('GetAccessToken', request);
   const refusal = (request) => get(request).then(() => assert.fail('a token was handed out'), (error) => error);
-  const auditLines = (event) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').trim().split('\n')
+  const auditLines = (event) => wholeLines(path.join(deployment.folder, 'audit.log'))
     .map((line) => JSON.parse(line)).filter((line) => line.event === event);
 
   before(async () => {

@@ -1,7 +1,7 @@
 // kube-apiserver has its service account tokens signed: ExternalJWTSigner on a socket of its own.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import protoLoader from '@grpc/proto-loader';
@@ -9,7 +9,7 @@ import { decodeProtectedHeader } from 'jose';
 import { AssertionService, Caller, Health, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { API, ExternalJWTSigner, KubeApiserver } from './kube_apiserver.mjs';
-import { Deadline, run } from './process.mjs';
+import { Deadline, run, wholeLines } from './process.mjs';
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 const ME = `uid:${process.getuid()}`;
@@ -55,7 +55,7 @@ describe('the signer of Kubernetes', () => {
     assert.match(error.details, message);
     return true;
   });
-  const audited = (event) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').trim().split('\n')
+  const audited = (event) => wholeLines(path.join(deployment.folder, 'audit.log'))
     .map(JSON.parse).filter((line) => line.event === event);
 
   const counted = async (algorithm, outcome) => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { AssertionService, Caller } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
-import { Deadline, Lines, asRoot, run, startProcess, temporaryFolder } from './process.mjs';
+import { Deadline, Lines, asRoot, run, startProcess, temporaryFolder, wholeLines } from './process.mjs';
 import { RawConnection, message } from './raw_connection.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
@@ -50,8 +50,8 @@ async function act(deployment, ...what) {
 const descriptors = (deployment) => readdirSync(`/proc/${deployment.daemon.pid}/fd`).length;
 const ready = async (deployment) => (await fetch(`${deployment.httpOrigin}/readyz`)).status;
 const metrics = async (deployment) => (await fetch(`${deployment.httpOrigin}/metrics`)).text();
-const auditLines = (file) => readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
-const logLines = (deployment) => readFileSync(deployment.log, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const auditLines = (file) => wholeLines(file).map((line) => JSON.parse(line));
+const logLines = (deployment) => wholeLines(deployment.log).map((line) => JSON.parse(line));
 
 asStrangers('a stranger in the group of the socket', () => {
   let deployment;

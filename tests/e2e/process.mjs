@@ -1,7 +1,7 @@
 // Child processes with deadlines, and the folder that a test file works in. Whatever happens to the test, no process
 // outlives it; the folder stays only when the test failed.
 import { spawn } from 'node:child_process';
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -134,6 +134,9 @@ export async function run(program, options, { env = process.env, cwd, input = ''
     running.delete(child);
   }
 }
+
+// The lines of a file that somebody may be writing: the last one counts once it is whole.
+export const wholeLines = (file) => readFileSync(file, 'utf8').split('\n').slice(0, -1);
 
 // As run, for a program that must succeed. Returns its standard output.
 export async function output(program, options, settings) {
