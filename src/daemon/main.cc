@@ -155,7 +155,18 @@ void EnlargeDescriptorTable() {
   }
 }
 
+// A file that is opened later must not get the number of a standard stream that the launcher closed: the process log
+// would be written into it.
+void OccupyStandardStreams() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  }
+  const Descriptor one_too_many(fd);
+}
+
 void PrepareProcess() {
+  OccupyStandardStreams();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
   // They would override which module OpenSSL's provider loads, and which suites gRPC speaks.

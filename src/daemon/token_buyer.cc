@@ -26,7 +26,7 @@ constexpr std::size_t kThreads = 32;
 constexpr std::chrono::seconds kSlow{5};  // an origin whose last purchase took so long gets one at once
 constexpr std::chrono::seconds kSigningLimit{10};
 constexpr std::size_t kStackOfPurchase = std::size_t{64} << 10U;  // httplib reads an answer by way of the stack
-constexpr std::chrono::seconds kExchangeLimit{15};                // a stop waits for it
+constexpr std::chrono::seconds kExchangeLimit{15};                // for both requests of a purchase
 constexpr std::string_view kBuyer = "assertiond";                 // the caller, in the audit log
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 constexpr std::string_view kUseDpopNonce = "use_dpop_nonce";
@@ -50,6 +50,11 @@ oauth::FormFields Form(const Client& client, const tokens::Wanted& wanted, std::
   form.emplace_back("scope", wanted.scope);
   form.emplace_back("resource", wanted.resource);
   return form;
+}
+
+// RFC 9449 section 4.2.
+std::string HtuOf(const oauth::Url& endpoint) {
+  return endpoint.origin + endpoint.path.substr(0, endpoint.path.find('?'));
 }
 
 // What the configuration names: a server may move its endpoint as often as it likes.
@@ -105,7 +110,7 @@ void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive
   PurchaseQueue::Order order{.wanted = wanted, .receive = std::move(receive), .origin = OriginFor(wanted.client_id)};
   {
     const MutexLock lock(mutex_);
-    if (!stopping_ && queue_.Add(order)) {
+    if (!stop_.stop_requested() && queue_.Add(order)) {
       filled_.notify_one();
       return;
     }
@@ -139,7 +144,7 @@ void TokenBuyer::Stop() {
   std::deque<PurchaseQueue::Order> left;
   {
     const MutexLock lock(mutex_);
-    stopping_ = true;
+    stop_.request_stop();
     left = queue_.TakeAll();
     filled_.notify_all();
   }
@@ -155,10 +160,10 @@ void TokenBuyer::Work() {
   while (true) {
     std::optional<PurchaseQueue::Order> order;
     filled_.wait(lock, [&]() REQUIRES(mutex_) {
-      if (!stopping_) {
+      if (!stop_.stop_requested()) {
         order = queue_.Take();
       }
-      return stopping_ || order;
+      return stop_.stop_requested() || order;
     });
     if (!order) {
       return;
@@ -204,16 +209,22 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
   event.kid = wanted.kid;
   auto endpoint = EndpointOf(*(*client)->tokens);
   if (!endpoint) {
-    return Failed(buying, OfClient(endpoint.error()));
+    return FailedByServer(buying, OfClient(endpoint.error()));
   }
   buying.endpoint = *std::move(endpoint);
+  if (!wanted.kid.empty() && !IsRequestTarget(HtuOf(buying.endpoint))) {
+    return FailedByServer(buying, OfClient({.code = Code::kUnavailable,
+                                            .message = "the issuer's token_endpoint has a character that the htu of a "
+                                                       "DPoP proof cannot hold",
+                                            .detail = {}}));
+  }
   return BuyFrom(buying);
 }
 
 tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   auto credentials = NewCredentials(buying, NonceFor(buying));
   if (!credentials) {
-    return std::unexpected(credentials.error());
+    return Failed(buying, credentials.error());
   }
   buying.until = std::chrono::steady_clock::now() + kExchangeLimit;
   auto answer = Send(buying, *std::move(credentials));
@@ -226,15 +237,15 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
     answer = Send(buying, *std::move(credentials));
   }
   if (!answer) {
-    return Failed(buying, OfClient(answer.error()));
+    return FailedByServer(buying, OfClient(answer.error()));
   }
   KeepNonce(buying, *answer);
   if (answer->status != kGranted) {
-    return Failed(buying, RefusalOf(*answer));
+    return FailedByServer(buying, RefusalOf(*answer));
   }
   auto token = oauth::TakeToken(*answer);
   if (!token) {
-    return Failed(buying, OfClient(token.error()));
+    return FailedByServer(buying, OfClient(token.error()));
   }
   if (!buying.wanted.kid.empty() && LowerCase(token->token_type) != "dpop") {
     return Failed(buying, Unbound(token->token_type));
@@ -258,33 +269,38 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
                         .lifetime = token->expires_in};
 }
 
-tokens::Purchase TokenBuyer::Failed(Buying& buying, tokens::Refusal refusal) {
+tokens::Purchase TokenBuyer::Failed(Buying& buying, tokens::Refusal refusal) const {
   buying.event.outcome = "FAILED";
   buying.event.reason = refusal.error.message;
   static_cast<void>(Record(buying.event));  // releases nothing
-  if (refusal.error.code == Code::kUnavailable && !refusal.by_credentials) {
-    endpoints_.Doubt(buying.client.tokens->issuer, buying.client.tokens->ca_file);
-  }
   return std::unexpected(std::move(refusal));
 }
 
-Result<oauth::HttpAnswer> TokenBuyer::Send(const Buying& buying, Credentials credentials) {
+// The endpoint may have moved.
+tokens::Purchase TokenBuyer::FailedByServer(Buying& buying, tokens::Refusal refusal) {
+  if (refusal.error.code == Code::kUnavailable && !refusal.by_credentials) {
+    endpoints_.Doubt(buying.client.tokens->issuer, buying.client.tokens->ca_file);
+  }
+  return Failed(buying, std::move(refusal));
+}
+
+Result<oauth::HttpAnswer> TokenBuyer::Send(const Buying& buying, Credentials credentials) const {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(buying.until - std::chrono::steady_clock::now());
   if (left.count() <= 0) {
     return Fail(Code::kUnavailable, "no answer from " + buying.endpoint.origin + " in time");
   }
+  oauth::HttpRequest how;
+  how.dpop_proof = std::move(credentials.proof);
+  how.limit = left;
+  how.given_up = stop_.get_token();
   return oauth::PostForm(buying.endpoint, buying.client.tokens->ca_file,
-                         Form(buying.client, buying.wanted, std::move(credentials.assertion)), left, credentials.proof);
+                         Form(buying.client, buying.wanted, std::move(credentials.assertion)), std::move(how));
 }
 
 // The server wants a nonce of its own in the proof (RFC 9449 section 8).
-bool TokenBuyer::MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) {
-  if (buying.wanted.kid.empty() || answer.status == kGranted || !IsDpopNonce(answer.dpop_nonce) ||
-      oauth::ErrorOf(answer) != kUseDpopNonce) {
-    return false;
-  }
-  const MutexLock lock(mutex_);
-  return !stopping_;
+bool TokenBuyer::MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) const {
+  return !buying.wanted.kid.empty() && answer.status != kGranted && IsDpopNonce(answer.dpop_nonce) &&
+         oauth::ErrorOf(answer) == kUseDpopNonce && !stop_.stop_requested();
 }
 
 std::string TokenBuyer::NonceFor(const Buying& buying) {
@@ -297,9 +313,15 @@ std::string TokenBuyer::NonceFor(const Buying& buying) {
 }
 
 void TokenBuyer::KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer) {
-  if (!buying.wanted.kid.empty() && IsDpopNonce(answer.dpop_nonce)) {
-    const MutexLock lock(mutex_);
-    nonces_[ServerOf(*buying.client.tokens)] = answer.dpop_nonce;
+  if (buying.wanted.kid.empty()) {
+    return;
+  }
+  const MutexLock lock(mutex_);
+  const auto& server = ServerOf(*buying.client.tokens);
+  if (IsDpopNonce(answer.dpop_nonce)) {
+    nonces_[server] = answer.dpop_nonce;
+  } else if (answer.status != kGranted) {
+    nonces_.erase(server);  // it may be why: the next proof has none
   }
 }
 
@@ -342,14 +364,11 @@ Result<Assertion> TokenBuyer::NewProof(const Buying& buying, const std::string& 
   event.client_id = buying.client.tokens->dpop_client;
   event.purpose = NameOf(kPurposes, Purpose::kDpop);
   event.htm = "POST";
-  event.htu = buying.endpoint.origin + buying.endpoint.path.substr(0, buying.endpoint.path.find('?'));
-  auto claims = buying.policy.ApproveTrial(
-      DpopProofRequest{.client_id = event.client_id, .htm = event.htm, .htu = event.htu, .ath = {}, .nonce = nonce});
-  if (!claims) {  // it names fields that no caller sent
-    return Fail(Code::kFailedPrecondition,
-                "no DPoP proof can be made for the token endpoint: " + claims.error().message);
-  }
-  return Sign(*std::move(claims), std::move(event));
+  event.htu = HtuOf(buying.endpoint);
+  ASSIGN_OR_RETURN(auto claims,
+                   buying.policy.ApproveTrial(DpopProofRequest{
+                       .client_id = event.client_id, .htm = event.htm, .htu = event.htu, .ath = {}, .nonce = nonce}));
+  return Sign(std::move(claims), std::move(event));
 }
 
 // The way of every JWS: policy before it, then HSM and audit line.

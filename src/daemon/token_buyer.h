@@ -3,6 +3,7 @@
 #include <chrono>
 #include <expected>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,7 +39,7 @@ class TokenBuyer {
   // As AccessTokens::Options::buy.
   void Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive);
 
-  // Refuses what waits, and waits for what is being asked.
+  // Refuses what waits, and ends what is being asked.
   void Stop();
 
  private:
@@ -61,13 +62,14 @@ class TokenBuyer {
   std::string OriginFor(const std::string& client_id) const;
   tokens::Purchase BuyOne(const tokens::Wanted& wanted);
   tokens::Purchase BuyFrom(Buying& buying);
-  static Result<oauth::HttpAnswer> Send(const Buying& buying, Credentials credentials);
-  tokens::Purchase Failed(Buying& buying, tokens::Refusal refusal);
+  Result<oauth::HttpAnswer> Send(const Buying& buying, Credentials credentials) const;
+  tokens::Purchase Failed(Buying& buying, tokens::Refusal refusal) const;
+  tokens::Purchase FailedByServer(Buying& buying, tokens::Refusal refusal);
   Result<oauth::Url> EndpointOf(const TokenSource& source);
   std::expected<Credentials, tokens::Refusal> NewCredentials(const Buying& buying, const std::string& nonce) const;
   Result<Assertion> NewProof(const Buying& buying, const std::string& nonce) const;
   Result<Assertion> Sign(ApprovedClaims claims, audit::Event event) const;
-  bool MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer);
+  bool MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) const;
   std::string NonceFor(const Buying& buying);
   void KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer);
   Status Record(const audit::Event& event) const;
@@ -75,11 +77,11 @@ class TokenBuyer {
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;
   audit::Log* audit_ = nullptr;
-  oauth::DiscoveredEndpoints endpoints_;
+  std::stop_source stop_;  // requested under mutex_
+  oauth::DiscoveredEndpoints endpoints_{stop_.get_token()};
   Mutex mutex_;
   ConditionVariable filled_;
   PurchaseQueue queue_ GUARDED_BY(mutex_);
-  bool stopping_ GUARDED_BY(mutex_) = false;
   std::map<std::string, std::string> nonces_ GUARDED_BY(mutex_);  // for proofs: the last, by ServerOf
   std::vector<std::jthread> threads_;
 };

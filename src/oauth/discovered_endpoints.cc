@@ -3,15 +3,13 @@
 #include <utility>
 
 namespace assertion::oauth {
-namespace {
 
-Result<ServerMetadata> FetchByIssuer(const std::string& issuer, const std::string& ca_file) {
-  return FetchMetadata("tokens.issuer", issuer, ca_file, DiscoveredEndpoints::kLimit);
-}
-
-}  // namespace
-
-DiscoveredEndpoints::DiscoveredEndpoints() : DiscoveredEndpoints(FetchByIssuer, Clock::now) {}
+DiscoveredEndpoints::DiscoveredEndpoints(std::stop_token given_up)
+    : DiscoveredEndpoints(
+          [given_up = std::move(given_up)](const std::string& issuer, const std::string& ca_file) {
+            return FetchMetadata("tokens.issuer", issuer, ca_file, kLimit, given_up);
+          },
+          Clock::now) {}
 
 DiscoveredEndpoints::DiscoveredEndpoints(Fetch fetch, std::function<Clock::time_point()> now)
     : fetch_(std::move(fetch)), now_(std::move(now)) {}

@@ -4,6 +4,7 @@
 #include <functional>
 #include <future>
 #include <map>
+#include <stop_token>
 #include <string>
 
 #include "assertion/error.h"
@@ -22,8 +23,8 @@ class DiscoveredEndpoints {
   static constexpr std::chrono::hours kKept{1};      // then the metadata are read again
   static constexpr std::chrono::seconds kLimit{10};  // for one reading
 
-  // Of the issuers themselves.
-  DiscoveredEndpoints();
+  // Of the issuers themselves. Readings end when `given_up` is.
+  explicit DiscoveredEndpoints(std::stop_token given_up);
 
   // For tests.
   DiscoveredEndpoints(Fetch fetch, std::function<Clock::time_point()> now);

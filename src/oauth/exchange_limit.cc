@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 namespace assertion::oauth {
 namespace {
 
@@ -19,9 +21,10 @@ std::size_t ReceivedBy(int socket) {
 
 }  // namespace
 
-ExchangeLimit::ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets)
+ExchangeLimit::ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets, std::stop_token given_up)
     : end_(std::chrono::steady_clock::now() + time),
       most_octets_(most_octets + kAround),
+      given_up_(std::move(given_up)),
       watcher_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 void ExchangeLimit::Watch(int socket) {
@@ -37,7 +40,9 @@ std::string ExchangeLimit::why() {
 void ExchangeLimit::Run(const std::stop_token& stop) {
   MutexLock lock(mutex_);
   while (!stopped_.wait_for(lock, stop, kTick, [] { return false; }) && !stop.stop_requested()) {
-    if (std::chrono::steady_clock::now() > end_) {
+    if (given_up_.stop_requested()) {
+      why_ = "the program stops";
+    } else if (std::chrono::steady_clock::now() > end_) {
       why_ = "its answer takes too long";
     } else if (ReceivedBy(socket_.get()) > most_octets_) {
       why_ = "its answer is larger than 1 MiB";

@@ -12,12 +12,12 @@
 
 namespace assertion::oauth {
 
-// Ends an exchange over TCP that takes too long or brings too much. httplib limits each wait alone, and no header as a
-// whole.
+// Ends an exchange over TCP that takes too long, brings too much, or that nobody waits for any more. httplib limits
+// each wait alone, and no header as a whole.
 class ExchangeLimit {
  public:
   // The time begins now. `most_octets`: of the body; header and TLS records may have 128 KiB more.
-  ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets);
+  ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets, std::stop_token given_up = {});
 
   // Watches this socket from now on, in place of an earlier one.
   void Watch(int socket);
@@ -30,6 +30,7 @@ class ExchangeLimit {
 
   const std::chrono::steady_clock::time_point end_;
   const std::size_t most_octets_;
+  const std::stop_token given_up_;
   Mutex mutex_;
   std::condition_variable_any stopped_;
   Descriptor socket_ GUARDED_BY(mutex_);  // a duplicate: it stays this connection's after httplib has closed its own

@@ -38,15 +38,12 @@ std::string EncodeForm(const FormFields& fields) {
 }
 
 Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields,
-                            std::chrono::milliseconds limit, const std::string& dpop_proof) {
-  return Exchange(endpoint.origin, ca_file,
-                  {.method = "POST",
-                   .path = endpoint.path,
-                   .content_type = "application/x-www-form-urlencoded",
-                   .body = EncodeForm(fields),
-                   .bearer_token = {},
-                   .dpop_proof = dpop_proof,
-                   .limit = limit});
+                            HttpRequest how) {
+  how.method = "POST";
+  how.path = endpoint.path;
+  how.content_type = "application/x-www-form-urlencoded";
+  how.body = EncodeForm(fields);
+  return Exchange(endpoint.origin, ca_file, how);
 }
 
 }  // namespace assertion::oauth

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,8 +19,8 @@ bool IsUnreserved(char c);
 // there (RFC 6749 section 3.2).
 std::string EncodeForm(const FormFields& fields);
 
-// Posts a form as Exchange does. UNAVAILABLE when no answer came.
+// Posts a form as Exchange does, as what `how` says besides. UNAVAILABLE when no answer came.
 Result<HttpAnswer> PostForm(const Url& endpoint, const std::string& ca_file, const FormFields& fields,
-                            std::chrono::milliseconds limit = HttpRequest().limit, const std::string& dpop_proof = {});
+                            HttpRequest how = {});
 
 }  // namespace assertion::oauth

@@ -141,7 +141,7 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   if (!request.dpop_proof.empty()) {
     sent.set_header("DPoP", request.dpop_proof);
   }
-  ExchangeLimit limit(request.limit, kMostOctets);
+  ExchangeLimit limit(request.limit, kMostOctets, request.given_up);
   client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {

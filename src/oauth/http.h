@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 
 #include "assertion/error.h"
@@ -24,6 +25,7 @@ struct HttpRequest {
   std::string bearer_token;                                    // RFC 6750; empty: not sent
   std::string dpop_proof = {};                                 // RFC 9449 section 4.1; empty: not sent
   std::chrono::milliseconds limit = std::chrono::seconds(60);  // from the connection to the answer's last octet
+  std::stop_token given_up = {};                               // ends it before that
 };
 
 struct HttpAnswer {

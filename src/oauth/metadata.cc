@@ -156,16 +156,20 @@ Result<Url> ParseIssuer(const std::string& option, const std::string& issuer) {
 }
 
 Result<ServerMetadata> FetchMetadata(const std::string& option, const std::string& issuer, const std::string& ca_file,
-                                     std::chrono::milliseconds limit) {
+                                     std::chrono::milliseconds limit, const std::stop_token& given_up) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + limit;
   ASSIGN_OR_RETURN(const auto url, ParseIssuer(option, issuer));
   for (const auto& path : MetadataPaths(url.path)) {
     const auto left = std::chrono::floor<std::chrono::milliseconds>(end - Clock::now());
-    ASSIGN_OR_RETURN(
-        const auto answer,
-        Exchange(url.origin, ca_file,
-                 {.method = "GET", .path = path, .content_type = {}, .body = {}, .bearer_token = {}, .limit = left}));
+    ASSIGN_OR_RETURN(const auto answer, Exchange(url.origin, ca_file,
+                                                 {.method = "GET",
+                                                  .path = path,
+                                                  .content_type = {},
+                                                  .body = {},
+                                                  .bearer_token = {},
+                                                  .limit = left,
+                                                  .given_up = given_up}));
     auto metadata = ParseMetadata(option, issuer, answer);
     if (metadata || metadata.error().code != Code::kNotFound) {
       return metadata;

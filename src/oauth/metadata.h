@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,8 @@ Result<Url> ParseIssuer(const std::string& option, const std::string& issuer);
 // together take at most `limit`. Errors of ParseIssuer. UNAVAILABLE: no answer came in time. NOT_FOUND: the server
 // publishes none. FAILED_PRECONDITION: it is not that issuer's.
 Result<ServerMetadata> FetchMetadata(const std::string& option, const std::string& issuer, const std::string& ca_file,
-                                     std::chrono::milliseconds limit = std::chrono::seconds(60));
+                                     std::chrono::milliseconds limit = std::chrono::seconds(60),
+                                     const std::stop_token& given_up = {});
 
 // The same of an answer. NOT_FOUND: it is no JSON object.
 Result<ServerMetadata> ParseMetadata(const std::string& option, const std::string& issuer, const HttpAnswer& answer);

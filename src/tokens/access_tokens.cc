@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <tuple>
 #include <utility>
 
 #include "jws/thumbprint.h"
@@ -155,18 +154,17 @@ void AccessTokens::DropPausing(Entries::iterator one, const std::string* client_
   }
 }
 
-// The same, bound to other keys: nobody asks for them any more.
+// The client's tokens that are bound to other keys: nobody asks for them any more.
 void AccessTokens::DropReplaced(const Wanted& wanted) {
-  auto other = wanted;
-  other.kid.clear();
-  for (auto one = entries_.lower_bound(other);
-       one != entries_.end() && std::tie(one->first.client_id, one->first.scope, one->first.resource) ==
-                                    std::tie(wanted.client_id, wanted.scope, wanted.resource);) {
+  auto one = entries_.lower_bound({.client_id = wanted.client_id, .scope = {}, .resource = {}});
+  while (!wanted.kid.empty() && one != entries_.end() && one->first.client_id == wanted.client_id) {
     const bool busy = one->second.purchase != 0 || !one->second.waiters.empty();
-    if (!busy) {
+    if (busy || one->first.kid == wanted.kid) {
+      ++one;
+    } else {
       Put(one->first, one->second, nullptr);
+      one = Erase(one);
     }
-    one = busy ? std::next(one) : Erase(one);
   }
 }
 
@@ -297,6 +295,9 @@ void AccessTokens::DropExpired(Instant now) {
 }
 
 void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) {
+  if (!refusal.of_client) {
+    pauses_.erase(wanted.client_id);  // over: the client as such is not refused
+  }
   auto& pause = refusal.of_client ? pauses_[wanted.client_id] : entry.pause;
   pause.error = refusal.error;
   pause.failures = refusal.by_credentials ? pause.failures + 1 : 0;

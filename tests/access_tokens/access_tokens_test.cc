@@ -32,17 +32,32 @@ TEST_F(AccessTokensTest, AThousandCallersAtOnceAreOnePurchase) {
   EXPECT_EQ(served, kCallers);
 }
 
+TEST_F(AccessTokensTest, ARefusalOfOneRequestIsToldAfterOneOfTheClient) {
+  Get(seconds(30));
+  Answer(std::unexpected(Down()));
+  Pass(milliseconds(1050));
+  Get(seconds(30));
+  Answer(
+      std::unexpected(Refusal{.error = {.code = Code::kFailedPrecondition, .message = "invalid_scope", .detail = {}}}));
+  ASSERT_EQ(got_.size(), 2U);
+  EXPECT_EQ(got_.at(1).error().message, "invalid_scope");
+}
+
 TEST_F(AccessTokensTest, ATokenBoundToAnotherKeyIsAnother) {
   auto bound = kOrders;
   bound.kid = "old";
   Get(seconds(30), {}, bound);
   Answer(Token("of the old key"));
+  bound.scope = "write";
+  Get(seconds(30), {}, bound);
+  Answer(Token("of the old key, too"));
+  bound = kOrders;
   bound.kid = "new";
   Get(seconds(30), {}, bound);
-  ASSERT_EQ(got_.size(), 1U) << "the old key's token was handed out";
+  ASSERT_EQ(got_.size(), 2U) << "the old key's token was handed out";
   Answer(Token("of the new key"));
-  EXPECT_EQ(TextOf(got_.at(1)), "of the new key");
-  EXPECT_EQ(tokens_.size(), 1U) << "the old key's token takes a place";
+  EXPECT_EQ(TextOf(got_.at(2)), "of the new key");
+  EXPECT_EQ(tokens_.size(), 1U) << "the old key's tokens take places";
   EXPECT_EQ(tokens_.Read()["orders"].held, 1U);
 }
 

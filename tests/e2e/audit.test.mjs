@@ -1,6 +1,6 @@
 // The audit log: what was signed and done stands there before anybody learns of it, whatever happens.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -263,5 +263,20 @@ describe('a full disk', () => {
     const key = path.join(deployment.folder, 'audit.jwk');
     await deployment.ctl('audit', 'key', '--out', key);
     await deployment.ctl('audit', 'verify', path.join(disk, 'audit.log'), '--key', key);
+  });
+});
+
+describe('standard streams that a launcher closed', () => {
+  it('are not the audit log', async () => {
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }]);
+    await deployment.generateKey('orders');
+    for (const closed of ['<&- >&- 2>&-', '2>&-']) {
+      await deployment.stopDaemon();
+      deployment.launcher = ['sh', '-c', `exec "$@" ${closed}`, 'sh'];
+      deployment.daemon = deployment.launchDaemon();
+      await new Deadline(30, 'an assertion').until(async () => (await deployment.tryCtl('assertion', 'create', '--client-id', 'orders')).status === 0);
+      assert.equal(readlinkSync(`/proc/${deployment.daemon.pid}/fd/2`), '/dev/null');
+    }
+    await deployment.close();
   });
 });

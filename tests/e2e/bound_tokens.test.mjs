@@ -14,7 +14,7 @@ import { wholeLines } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
-const ONE_KEY = ['sparing', 'held', 'free', 'refused', 'endless', 'odd'];  // clients whose key signs assertions and proofs
+const ONE_KEY = ['sparing', 'held', 'free', 'refused', 'endless', 'odd', 'fresh'];  // clients whose key signs assertions and proofs
 const RESOURCES = ['https://api.example/', 'https://other.example/'];
 
 describe('DPoP-bound access tokens', () => {
@@ -129,6 +129,7 @@ describe('DPoP-bound access tokens', () => {
       ['endless', [400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'again' }], grpc.status.UNAVAILABLE, /use_dpop_nonce/,
         [undefined, 'again']],
       ['odd', [400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'a "quoted" one' }], grpc.status.UNAVAILABLE, /use_dpop_nonce/, ['again']],
+      ['fresh', [400, { error: 'invalid_dpop_proof' }], grpc.status.UNAVAILABLE, /invalid_dpop_proof/, [undefined]],  // the nonce may be why
     ]) {
       standIn.reset();
       standIn.answer = answer;
@@ -138,7 +139,7 @@ describe('DPoP-bound access tokens', () => {
       assert.deepEqual(standIn.headers.map(({ dpop }) => decodeJwt(dpop).nonce), nonces);
       assert.equal(new Set(standIn.forms.map((form) => form.get('client_assertion'))).size, nonces.length);
     }
-    assert.deepEqual(auditLines('BuyAccessToken').slice(-4).map(({ outcome }) => outcome), Array(4).fill('FAILED'));
+    assert.deepEqual(auditLines('BuyAccessToken').slice(-5).map(({ outcome }) => outcome), Array(5).fill('FAILED'));
   });
 
   it('without a key for the proofs nothing is asked', async () => {

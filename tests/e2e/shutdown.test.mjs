@@ -1,11 +1,14 @@
 // SIGTERM ends assertiond with status 0, and calls that it has begun are answered first.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import { AssertionService, Caller, KeyAdminService } from './caller.mjs';
+import { AccessTokenService, AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { Deadline } from './process.mjs';
+import { Deadline, wholeLines } from './process.mjs';
+import { TokenEndpoint } from './token_endpoint.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 
@@ -86,5 +89,30 @@ describe('the end of assertiond', () => {
     await deployment.createAssertion('late');
     await deployment.close();
     assert.ok(!existsSync(deployment.socket), 'the socket is gone');
+  });
+});
+
+describe('the end of assertiond that waits for an identity server', () => {
+  it('comes within drain_limit, and is recorded', async (context) => {
+    const hanging = await TokenEndpoint.start();
+    hanging.reset({});
+    hanging.held = new Promise(() => {});
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [hanging.url], tokens: { token_endpoint: hanging.url } }],
+      { drain_limit: '1s' });
+    const caller = new Caller(AccessTokenService, deployment.socket);
+    context.after(() => {
+      caller.close();
+      hanging.close();
+      deployment.daemon.kill('SIGKILL');
+    });
+    await deployment.generateKey('orders');
+    const refused = assert.rejects(caller.call('GetAccessToken', { client_id: 'orders' }), /UNAVAILABLE/);
+    while (hanging.forms.length === 0) await once(hanging, 'form');
+    const { status, signal } = await deployment.stopDaemon();
+    assert.deepEqual({ status, signal }, { status: 0, signal: null });
+    await refused;
+    const events = wholeLines(path.join(deployment.folder, 'audit.log')).map((line) => JSON.parse(line));
+    assert.match(events.find(({ event }) => event === 'BuyAccessToken').reason, /the program stops/);
+    assert.ok(events.some(({ event }) => event === 'Stop'), 'no line tells the stop');
   });
 });

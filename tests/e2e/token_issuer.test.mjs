@@ -49,8 +49,10 @@ describe('the token endpoint of an issuer', () => {
       { client_id: 'real', audiences: [provider.issuer], tokens: { issuer: provider.issuer } },
       { client_id: 'stand-in', audiences: ['https://first.example.com', origin],
         tokens: { issuer: origin, scopes: 'abcdefghij'.split('') } },
+      { client_id: 'bound', audiences: [origin], purposes: ['client_assertion', 'dpop'],
+        tokens: { issuer: origin, ca_file: '/etc/ssl/certs/ca-certificates.crt', dpop_client: 'bound' } },
     ]);
-    for (const id of ['real', 'stand-in']) await deployment.generateKey(id);
+    for (const id of ['real', 'stand-in', 'bound']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -125,6 +127,17 @@ describe('the token endpoint of an issuer', () => {
     assert.deepEqual(audiences, [origin], 'an assertion was made for a server that was not found');
     answers[OAUTH] = metadata();
     assert.equal((await boughtAgain('f')).access_token, 'stand-in-token');
+  });
+
+  it('that no DPoP proof can name gets no assertion, and is read again', async () => {
+    answers[OAUTH] = metadata({ token_endpoint: `${origin}/to|ken` });
+    answers['/token'] = [200, { access_token: 'bound', token_type: 'DPoP', expires_in: 300 }];
+    const get = () => caller.call('GetAccessToken', { client_id: 'bound' });
+    await assert.rejects(get(), { code: grpc.status.UNAVAILABLE, details: /token_endpoint has a character/ });
+    assert.deepEqual(audiences, []);
+    answers[OAUTH] = metadata();
+    await new Deadline(30, 'the pause to end').until(() => get().then(() => true, () => false));
+    assert.deepEqual(audiences, [origin]);
   });
 
   it('or its issuer: a configuration has one of them', async () => {
