@@ -11,7 +11,6 @@
 #include "config/sections.h"
 #include "oauth/http.h"
 #include "oauth/metadata.h"
-#include "policy/text_shapes.h"
 
 namespace assertion {
 namespace {
@@ -167,9 +166,6 @@ void ReadTokens(Fields& entry, Identities& identities, Client& client) {
     source->dpop_client = *dpop_client;
     if (dpop_client->empty()) {
       tokens->Refuse("dpop_client", "must name a client with the purpose \"dpop\"");
-    } else if (!source->token_endpoint.empty() &&
-               !IsRequestTarget(source->token_endpoint.substr(0, source->token_endpoint.find('?')))) {
-      tokens->Refuse("token_endpoint", "has a character that the htu of a DPoP proof cannot hold");
     }
   }
   tokens->RefuseTheRest();

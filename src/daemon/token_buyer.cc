@@ -213,10 +213,11 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
   }
   buying.endpoint = *std::move(endpoint);
   if (!wanted.kid.empty() && !IsRequestTarget(HtuOf(buying.endpoint))) {
-    return FailedByServer(buying, OfClient({.code = Code::kUnavailable,
-                                            .message = "the issuer's token_endpoint has a character that the htu of a "
-                                                       "DPoP proof cannot hold",
-                                            .detail = {}}));
+    return FailedByServer(buying,
+                          OfClient({.code = Code::kUnavailable,
+                                    .message = "the token_endpoint has a character that the htu of a DPoP proof "
+                                               "cannot hold",
+                                    .detail = {}}));
   }
   return BuyFrom(buying);
 }
