@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <initializer_list>
 #include <memory>
 #include <set>
 #include <span>
@@ -6,9 +7,12 @@
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
+#include "assertion/foreign_text.h"
 #include "assertion/token_source.h"
 #include "config/sections.h"
+#include "config/text.h"
 #include "oauth/http.h"
 #include "oauth/metadata.h"
 
@@ -125,7 +129,7 @@ void CheckClient(Fields& entry, const Client& client) {
   } else if (client.IsFor(Purpose::kDpop) && client.tokens->dpop_client.empty()) {
     entry.Refuse("tokens",
                  "needs the field dpop_client beside the purpose \"dpop\": the client's own id binds the tokens to its "
-                 "key; for bearer tokens leave the purpose to another client");
+                 "key; for the key of another client, or bearer tokens, leave the purpose to another client");
   } else if (client.profile.grant == Grant::kBearerToken) {
     entry.Refuse("tokens", "cannot be combined with a profile whose assertion is the bearer token itself");
   } else if (client.profile.subject.empty() && !client.profile.subjects.empty()) {
@@ -133,21 +137,45 @@ void CheckClient(Fields& entry, const Client& client) {
   }
 }
 
+// Of the member that the names lead to, or of the nearest object above it that there is.
+int LineOf(const Node& node, std::initializer_list<std::string_view> names) {
+  const auto* found = &node;
+  for (const auto name : names) {
+    const auto* const members = std::get_if<Node::Object>(&found->value);
+    if (members == nullptr) {
+      break;
+    }
+    const auto member = std::ranges::find(*members, name, &Node::Member::name);
+    if (member == members->end()) {
+      break;
+    }
+    found = &member->value;
+  }
+  return found->line;
+}
+
 }  // namespace
 
 void CheckDpopClients(const Node::Array& entries, std::span<const Client> clients, Errors& errors) {
-  std::set<std::string_view> ids;
+  constexpr std::size_t kMostOctets = 80;
+  std::set<std::string_view> all;
+  std::set<std::string_view> for_proofs;
   for (const auto& client : clients) {
+    all.insert(client.client_id);
     if (client.IsFor(Purpose::kDpop)) {
-      ids.insert(client.client_id);
+      for_proofs.insert(client.client_id);
     }
   }
   for (std::size_t i = 0; i < clients.size(); ++i) {
     const auto& tokens = clients[i].tokens;
-    if (tokens && !tokens->dpop_client.empty() && !ids.contains(tokens->dpop_client)) {
-      errors.Add(entries[i].line, "clients[" + std::to_string(i) + "].tokens.dpop_client",
-                 "must be the client_id of an entry with the purpose \"dpop\"");
+    if (!tokens || tokens->dpop_client.empty() || for_proofs.contains(tokens->dpop_client)) {
+      continue;
     }
+    const auto& named = tokens->dpop_client;
+    const std::vector<std::string_view> words(for_proofs.begin(), for_proofs.end());
+    errors.Add(LineOf(entries[i], {"tokens", "dpop_client"}), "clients[" + std::to_string(i) + "].tokens.dpop_client",
+               all.contains(named) ? "names a client without the purpose \"dpop\": add it to the client's purposes"
+                                   : Quoted(named, kMostOctets) + " is no client_id here" + DidYouMean(named, words));
   }
 }
 

@@ -62,14 +62,24 @@ const std::string& ServerOf(const TokenSource& source) {
   return source.issuer.empty() ? source.token_endpoint : source.issuer;
 }
 
-// Repeating it would have token after token issued that nobody gets: the pause grows.
-tokens::Refusal Unbound(const std::string& type) {
+// A token of a kind that nobody can use. Repeating the purchase would have token after token issued: the pause grows.
+tokens::Refusal OtherType(const std::string& type, const char* why) {
   return {.error = {.code = Code::kFailedPrecondition,
-                    .message = "the identity server's token_type is " + Quoted(type, kMostOfType) +
-                               ", not DPoP: it did not bind the token to the key (RFC 9449 section 5)",
+                    .message = "the identity server's token_type is " + Quoted(type, kMostOfType) + why,
                     .detail = {}},
           .of_client = true,
           .by_credentials = true};
+}
+
+// Nothing: the token is bound if that was asked, and else is not.
+std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std::string& type) {
+  const bool bound = LowerCase(type) == "dpop";
+  if (bound == !wanted.kid.empty()) {
+    return std::nullopt;
+  }
+  return OtherType(type, bound ? ", which needs proofs of a key: configure tokens.dpop_client for the client"
+                               : ", not DPoP: it did not bind the token to the key (RFC 9449 section 5); have it issue "
+                                 "DPoP-bound tokens to the client, or remove tokens.dpop_client");
 }
 
 // The meaning of the identity server's refusal (RFC 6749 section 5.2, RFC 9449 section 5).
@@ -248,8 +258,8 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   if (!token) {
     return FailedByServer(buying, OfClient(token.error()));
   }
-  if (!buying.wanted.kid.empty() && LowerCase(token->token_type) != "dpop") {
-    return Failed(buying, Unbound(token->token_type));
+  if (auto other = CheckType(buying.wanted, token->token_type)) {
+    return Failed(buying, *std::move(other));
   }
   auto& event = buying.event;
   if (!token->scope.empty()) {

@@ -128,6 +128,9 @@ HttpAnswer TokenAnswer(const Result<grpc::ByteBuffer>& outcome, Time now) {
   if (!reply.scope().empty()) {
     json.Add("scope", reply.scope());
   }
+  if (!reply.kid().empty()) {
+    json.Add("kid", reply.kid());
+  }
   WipeOctets(*reply.mutable_access_token());
   return Json(kOk, json.Take());
 }

@@ -116,8 +116,11 @@ Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Insta
   if (const auto found = entries_.find(wanted); found != entries_.end()) {
     return &found->second;
   }
-  DropReplaced(wanted);
   auto& client = clients_[wanted.client_id];
+  if (!wanted.kid.empty() && now - client.compared >= kClearing) {
+    client.compared = now;
+    DropReplaced(wanted);
+  }
   RETURN_IF_ERROR(FindPlace(wanted.client_id, client, now));
   ++client.entries;
   return &entries_[wanted];
@@ -157,7 +160,7 @@ void AccessTokens::DropPausing(Entries::iterator one, const std::string* client_
 // The client's tokens that are bound to other keys: nobody asks for them any more.
 void AccessTokens::DropReplaced(const Wanted& wanted) {
   auto one = entries_.lower_bound({.client_id = wanted.client_id, .scope = {}, .resource = {}});
-  while (!wanted.kid.empty() && one != entries_.end() && one->first.client_id == wanted.client_id) {
+  while (one != entries_.end() && one->first.client_id == wanted.client_id) {
     const bool busy = one->second.purchase != 0 || !one->second.waiters.empty();
     if (busy || one->first.kid == wanted.kid) {
       ++one;
@@ -295,7 +298,7 @@ void AccessTokens::DropExpired(Instant now) {
 }
 
 void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) {
-  if (!refusal.of_client) {
+  if (!refusal.of_client && !refusal.queue_full) {
     pauses_.erase(wanted.client_id);  // over: the client as such is not refused
   }
   auto& pause = refusal.of_client ? pauses_[wanted.client_id] : entry.pause;

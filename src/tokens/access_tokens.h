@@ -157,7 +157,8 @@ class AccessTokens {
     std::multiset<Instant> bought;  // when the tokens in memory were
     std::size_t entries = 0;
     std::size_t waiting = 0;
-    Instant cleared;  // when a place was looked for last
+    Instant cleared;   // when a place was looked for last
+    Instant compared;  // when tokens of replaced keys were looked for last
   };
   // Calls that are made once the lock is released.
   using Calls = std::vector<std::move_only_function<void()>>;

@@ -51,6 +51,7 @@ TEST_F(AccessTokensTest, ATokenBoundToAnotherKeyIsAnother) {
   bound.scope = "write";
   Get(seconds(30), {}, bound);
   Answer(Token("of the old key, too"));
+  Pass(seconds(1));
   bound = kOrders;
   bound.kid = "new";
   Get(seconds(30), {}, bound);

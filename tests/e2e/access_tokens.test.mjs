@@ -198,8 +198,10 @@ describe('access tokens', () => {
   it('are refused to a configuration that cannot buy them', async () => {
     for (const [changed, message] of [
       [{ purposes: ['client_assertion', 'dpop'] }, /tokens: needs the field dpop_client beside the purpose "dpop"/],
-      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'nobody' } }, /dpop_client: must be the client_id of an entry with the purpose "dpop"/],
-      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'many' } }, /dpop_client: must be the client_id of an entry with the purpose "dpop"/],
+      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'nobody' } }, /dpop_client: "nobody" is no client_id here/],
+      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'many' } }, /dpop_client: names a client without the purpose "dpop"/],
+      [{ tokens: { token_endpoint: standIn.url, dpop_client: 'Many' }, purposes: ['client_assertion', 'dpop'] },
+        /dpop_client: "Many" is no client_id here; did you mean "many"/],
       [{ tokens: { token_endpoint: standIn.url, dpop_client: '' } }, /dpop_client: must name a client with the purpose "dpop"/],
       [{ purposes: ['request_object'] }, /tokens: needs the purpose "client_assertion"/],
       [{ tokens: {} }, /tokens.*token_endpoint/],

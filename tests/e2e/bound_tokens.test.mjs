@@ -10,7 +10,7 @@ import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader } from 'jose';
 import { AccessTokenService, AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { wholeLines } from './process.mjs';
+import { run, wholeLines } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -41,9 +41,10 @@ describe('DPoP-bound access tokens', () => {
         tokens: { token_endpoint: `${standIn.url}?tenant=1`, dpop_client: id } })),
       { client_id: 'keyless', ...shop, tokens: { ...shop.tokens, dpop_client: 'without' } },
       { client_id: 'without', purposes: ['dpop'] },
+      { client_id: 'bearer', audiences: [standIn.url], tokens: { token_endpoint: standIn.url } },
     ];
-    deployment = await Deployment.start(clients);
-    for (const id of ['shop', 'shop-dpop', 'keyless', ...ONE_KEY]) await deployment.generateKey(id);
+    deployment = await Deployment.start(clients, (folder) => ({ token_listen: `unix:${folder}/tokens.sock` }));
+    for (const id of ['shop', 'shop-dpop', 'keyless', 'bearer', ...ONE_KEY]) await deployment.generateKey(id);
     provider.register([{ client_id: 'shop', jwks: await deployment.jwks('shop'), dpop_bound_access_tokens: true }]);
     tokens = new Caller(AccessTokenService, deployment.socket);
     proofs = new Caller(AssertionService, deployment.socket);
@@ -119,6 +120,21 @@ describe('DPoP-bound access tokens', () => {
     assert.equal(code, grpc.status.UNAVAILABLE, details);
     assert.match(details, /signs no more; try again/);
     assert.equal((await other).kid, (await proofs.call('CreateDpopProof', { client_id: 'held', htm: 'GET', htu: 'https://api.example/' })).kid);
+  });
+
+  it('is told over HTTP, too', async () => {
+    const { kid, ...rest } = await get({ client_id: 'shop', resource: RESOURCES[0] });
+    const { stdout } = await run('curl', ['-sS', '--fail', '--unix-socket', path.join(deployment.folder, 'tokens.sock'),
+      `http://assertiond/clients/shop/token?resource=${encodeURIComponent(RESOURCES[0])}`]);
+    const answer = JSON.parse(stdout);
+    assert.deepEqual([answer.kid, answer.token_type, answer.access_token], [kid, 'DPoP', rest.access_token]);
+  });
+
+  it('a bound token that was not asked for is not handed out', async () => {
+    standIn.reset({ access_token: 'bound', token_type: 'DPoP', expires_in: 300 });
+    const { code, details } = await refusal({ client_id: 'bearer' });
+    assert.equal(code, grpc.status.FAILED_PRECONDITION, details);
+    assert.match(details, /token_type is "DPoP", .* configure tokens\.dpop_client/);
   });
 
   it('what a server answers that does not bind, or does not take the proof, is told', async () => {

@@ -108,7 +108,7 @@ describe('Envoy', () => {
 
   it('gets no token that is not a bearer token or does not fit into the header', async () => {
     for (const [client_id, token, message] of [
-      ['odd', { token_type: 'DPoP' }, /token_type is "DPoP"/],
+      ['odd', { token_type: 'MAC' }, /token_type is "MAC"/],
       ['blank', { access_token: 'one two' }, /does not fit into a header/],
       ['long', { access_token: 'x'.repeat(16_378) }, /does not fit into a header/],
     ]) {
