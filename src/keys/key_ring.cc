@@ -70,7 +70,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std
 Result<LedgerContents> KeyRing::ReadLedgers(OlderLedgers& rolled_back) const {
   constexpr int kLooks = 5;
   auto seen = floor_;
-  for (const auto& [client_id, keys] : *keys_.load()) {
+  for (const auto known = keys_.load(); const auto& [client_id, keys] : *known) {
     if (!keys.copies) {
       seen[client_id] = std::max(seen[client_id], keys.version);
     }
@@ -281,7 +281,7 @@ void KeyRing::FindStraysTwice() {
   std::vector<std::string> client_ids;
   std::size_t versions = 0;
   const auto broken = broken_ledgers_.load();
-  for (const auto& [client_id, keys] : *keys_.load()) {
+  for (const auto known = keys_.load(); const auto& [client_id, keys] : *known) {
     if (broken->contains(client_id)) {
       continue;  // nobody knows which keys are this client's
     }

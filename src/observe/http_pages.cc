@@ -165,7 +165,7 @@ HttpAnswer HttpPages::AnswerStatus() const {
     page.warnings = readiness_.warnings();
   }
   if (part_ == Part::kAll) {
-    for (const auto& [client_id, keys] : *hsms_.First()->keys.Snapshot()) {
+    for (const auto known = hsms_.First()->keys.Snapshot(); const auto& [client_id, keys] : *known) {
       page.client_ids.push_back(client_id);
     }
   }

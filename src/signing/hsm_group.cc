@@ -48,7 +48,7 @@ void HsmGroup::Add(std::size_t rank, Hsm hsm) {
 
 std::vector<std::shared_ptr<const Hsm>> HsmGroup::All() const {
   std::vector<std::shared_ptr<const Hsm>> all;
-  for (const auto& [rank, hsm] : *hsms_.load()) {
+  for (const auto ranked = hsms_.load(); const auto& [rank, hsm] : *ranked) {
     all.push_back(hsm);
   }
   return all;
@@ -61,7 +61,7 @@ Result<std::shared_ptr<const Hsm>> HsmGroup::ByName(std::string_view name) const
     return First();
   }
   std::string known;
-  for (const auto& [rank, hsm] : *hsms_.load()) {
+  for (const auto ranked = hsms_.load(); const auto& [rank, hsm] : *ranked) {
     if (hsm->name == name) {
       return hsm;
     }

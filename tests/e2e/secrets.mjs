@@ -19,6 +19,7 @@ export function describeSecrets({ folder, pinFile, processes = [], moduli = [] }
     } catch (error) {
       // Of a process that shields itself even its own user sees no environment.
       if (error.code === 'EACCES' && file.endsWith('/environ')) continue;
+      if (error.code === 'ENOENT' && file.startsWith(folder)) continue;  // the daemon, which still runs, has removed it
       throw error;
     }
     if (file !== pinFile && showsPin(content, pin)) found.push(`${file}: the PIN`);

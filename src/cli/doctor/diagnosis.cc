@@ -253,7 +253,7 @@ void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::stri
 // Lists the flaws of every key, also of keys that do not sign now.
 void DiagnoseFlaws(const KeyRing& ring, const std::string& client_id, const std::string& name,
                    std::vector<Finding>& findings) {
-  for (const auto& entry : ring.Snapshot()->at(client_id).keys) {
+  for (const auto known = ring.Snapshot(); const auto& entry : known->at(client_id).keys) {
     for (const auto* flaw : {&entry.flaw, &entry.certificate_flaw}) {
       if (*flaw) {
         findings.push_back({.name = name, .ok = false, .text = (*flaw)->ToString(), .kid = entry.record.kid});
