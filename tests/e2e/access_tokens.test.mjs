@@ -9,7 +9,7 @@ import grpc from '@grpc/grpc-js';
 import { AccessTokenService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { run, wholeLines } from './process.mjs';
+import { run } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -24,8 +24,7 @@ describe('access tokens', () => {
 
   const refusal = (request) => caller.call('GetAccessToken', request).then(
     ({ scope }) => assert.fail(`a token with scope "${scope}" was handed out`), (error) => error);
-  const auditLines = (event) => wholeLines(path.join(deployment.folder, 'audit.log'))
-    .map((line) => JSON.parse(line)).filter((line) => line.event === event);
+  const auditLines = (event) => deployment.auditLines().filter((line) => line.event === event);
 
   // Of the deployment's configuration with the client "many" changed.
   const checkConfig = (change) => {

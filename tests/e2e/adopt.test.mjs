@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
-import { asRoot, output, run, wholeLines } from './process.mjs';
+import { asRoot, output, run } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const OTHER = 60002;
@@ -103,7 +103,7 @@ describe('key adopt', () => {
       assert.match(await deployment.ctl('key', 'show', '--client-id', 'orders'), /^origin +adopted, born outside/m);
       await restart();
     }
-    const lines = wholeLines(path.join(deployment.folder, 'audit.log')).map(JSON.parse);
+    const lines = deployment.auditLines();
     assert.ok(lines.some(({ event, kid, client_id: client }) => event === 'AdoptKey' && kid === key.kid
       && client === 'orders'));
     assert.match((await tryAdopt('billing', id)).stdout, /it is in the ledger of client 'orders'/);

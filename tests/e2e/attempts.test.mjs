@@ -31,8 +31,6 @@ const isRoot = process.getuid() === 0;
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f\x9b]/;
 const TERMINAL = '\u001b]0;owned\u0007\u001b[2J\rOK\u009b31m';  // a title, an empty screen, a line of its own
 
-const auditLines = (deployment) => wholeLines(path.join(deployment.folder, 'audit.log'))
-  .map((line) => JSON.parse(line));
 const resident = (deployment) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]) / 1024;
 const descriptors = (deployment) => readdirSync(`/proc/${deployment.daemon.pid}/fd`).length;
@@ -112,7 +110,7 @@ describe('attempts over the socket', () => {
     assert.equal(last.code, 'OK');
     assert.match(last.octets.toString('latin1'), /eyJ/);
     assert.equal(decodeJwt(/eyJ[\w.-]+/.exec(last.octets.toString('latin1'))[0]).sub, 'orders');
-    assert.deepEqual(auditLines(deployment).slice(-2).map(({ client_id: client, outcome }) => [client, outcome]),
+    assert.deepEqual(deployment.auditLines().slice(-2).map(({ client_id: client, outcome }) => [client, outcome]),
       [['foreign', 'PERMISSION_DENIED'], ['orders', 'OK']]);
   });
 
@@ -178,7 +176,7 @@ describe('attempts over the socket', () => {
     for (const trace of ['00-<script>alert(1)</script>-x-01', `00-${'g'.repeat(32)}-${'0'.repeat(16)}-01`, 'x'.repeat(4000),
       `00-${'0'.repeat(32)}-${'0'.repeat(16)}-01`, `ff-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, `00-${'A'.repeat(32)}-${'b'.repeat(16)}-01;{"x":1}`]) {
       assert.equal((await ask(message({ 1: 'orders' }), { headers: { traceparent: trace } })).code, 'OK', trace);
-      assert.equal(auditLines(deployment).at(-1).trace_id, undefined, trace);
+      assert.equal(deployment.auditLines().at(-1).trace_id, undefined, trace);
     }
     assert.doesNotMatch(readFileSync(deployment.log, 'utf8'), /script|gggg|xxxx/);
   });
@@ -509,7 +507,7 @@ describe('attempts on files', () => {
     const [header, payload] = jws.split('.');
     const ledger = JSON.parse(Buffer.from(payload, 'base64url'));
     const { kid } = JSON.parse(Buffer.from(header, 'base64url'));
-    const shown = () => auditLines(deployment).filter(({ event, client_id: client }) => event === 'LedgerVersion' && client === 'orders');
+    const shown = () => deployment.auditLines().filter(({ event, client_id: client }) => event === 'LedgerVersion' && client === 'orders');
     const previous = shown().find((line) => line.version === ledger.version).hash;
     const version = ledger.version + 1;
     const input = `${header}.${Buffer.from(JSON.stringify({ ...ledger, version, previous })).toString('base64url')}`;
@@ -523,7 +521,7 @@ describe('attempts on files', () => {
     await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--write-object', inFolder('forged'), '--type', 'data', '--private',
       '--application-label', application, '--label', 'orders']);
     await new Deadline(30, `the version to be seen by ${kid}`).until(() => shown().some((line) => line.version === version));
-    const acts = auditLines(deployment).filter(({ event, outcome }) => /Key$/.test(event) && outcome === 'OK');
+    const acts = deployment.auditLines().filter(({ event, outcome }) => /Key$/.test(event) && outcome === 'OK');
     assert.equal(acts.length, 1);   // GenerateKey, which made version 1
   });
 });

@@ -10,7 +10,7 @@ import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader } from 'jose';
 import { AccessTokenService, AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { run, wholeLines } from './process.mjs';
+import { run } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -26,8 +26,7 @@ describe('DPoP-bound access tokens', () => {
 
   const get = (request) => tokens.call('GetAccessToken', request);
   const refusal = (request) => get(request).then(() => assert.fail('a token was handed out'), (error) => error);
-  const auditLines = (event) => wholeLines(path.join(deployment.folder, 'audit.log'))
-    .map((line) => JSON.parse(line)).filter((line) => line.event === event);
+  const auditLines = (event) => deployment.auditLines().filter((line) => line.event === event);
 
   before(async () => {
     provider = await OpenIdProvider.start({ signedRequests: true });

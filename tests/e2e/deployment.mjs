@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describeSecrets } from './secrets.mjs';
-import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
+import { Deadline, Lines, output, run, startProcess, temporaryFolder, wholeLines } from './process.mjs';
 
 const BIN = process.env.E2E_BIN_DIR;
 const MODULE = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib64/softhsm/libsofthsm.so'].find(existsSync);
@@ -171,6 +171,11 @@ export class Deployment {
   async key(clientId) {
     const { keys } = JSON.parse(await this.ctl('key', 'list', '--json'));
     return keys.find((key) => key.client_id === clientId);
+  }
+
+  // The audit log so far, as objects.
+  auditLines() {
+    return wholeLines(path.join(this.folder, 'audit.log')).map((line) => JSON.parse(line));
   }
 
   // Asks the token itself through OpenSC, which shares no code with assertiond. Returns its standard output.

@@ -1,13 +1,11 @@
 // Envoy's ext_authz: the token of GetAccessToken in the request that Envoy forwards.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AccessTokenService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { Envoy } from './envoy.mjs';
-import { wholeLines } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -19,8 +17,7 @@ describe('Envoy', () => {
   let standIn;
   let envoy;
 
-  const auditLines = () => wholeLines(path.join(deployment.folder, 'audit.log'))
-    .map((line) => JSON.parse(line)).filter(({ event }) => event === 'GetAccessToken');
+  const auditLines = () => deployment.auditLines().filter(({ event }) => event === 'GetAccessToken');
 
   before(async () => {
     standIn = await TokenEndpoint.start();

@@ -9,7 +9,7 @@ import { decodeProtectedHeader } from 'jose';
 import { AssertionService, Caller, Health, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { API, ExternalJWTSigner, KubeApiserver } from './kube_apiserver.mjs';
-import { Deadline, run, wholeLines } from './process.mjs';
+import { Deadline, run } from './process.mjs';
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 const ME = `uid:${process.getuid()}`;
@@ -55,8 +55,7 @@ describe('the signer of Kubernetes', () => {
     assert.match(error.details, message);
     return true;
   });
-  const audited = (event) => wholeLines(path.join(deployment.folder, 'audit.log'))
-    .map(JSON.parse).filter((line) => line.event === event);
+  const audited = (event) => deployment.auditLines().filter((line) => line.event === event);
 
   const counted = async (algorithm, outcome) => {
     const metrics = await (await fetch(`${deployment.httpOrigin}/metrics`)).text();

@@ -9,7 +9,7 @@ import grpc from '@grpc/grpc-js';
 import { AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
-import { run, wholeLines } from './process.mjs';
+import { run } from './process.mjs';
 
 const digest = (text) => createHash('sha256').update(text).digest('base64url');
 
@@ -189,7 +189,7 @@ describe('FAPI 2.0', () => {
   }
 
   it('the audit log has purpose, method and URL', async () => {
-    const lines = wholeLines(path.join(deployment.folder, 'audit.log')).map(JSON.parse);
+    const lines = deployment.auditLines();
     const good = (event) => lines.findLast((line) => line.event === event && line.outcome === 'OK');
     const { client_id: client, purpose, htm, htu, jti, kid } = good('CreateDpopProof');
     assert.deepEqual([client, purpose, htm, htu], ['shop-dpop', 'dpop', 'GET', endpoints.userinfo_endpoint]);

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { Deployment } from './deployment.mjs';
-import { Deadline, run, wholeLines } from './process.mjs';
+import { Deadline, run } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -64,8 +64,7 @@ describe('the HTTP front', () => {
       outgoing.end(body);
     });
   }
-  const auditLines = (event) => wholeLines(path.join(deployment.folder, 'audit.log'))
-    .map((line) => JSON.parse(line)).filter((line) => line.event === event);
+  const auditLines = (event) => deployment.auditLines().filter((line) => line.event === event);
   const curl = async (target, uid = process.getuid()) => run('setpriv',
     [`--reuid=${uid}`, `--regid=${NOGROUP}`, '--clear-groups', 'curl', '--silent', '--show-error', '--max-time', '30',
       '--write-out', '\n%{http_code}', '--unix-socket', socket, `http://localhost${target}`], { env: { PATH: process.env.PATH } });

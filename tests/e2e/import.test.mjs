@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { jwtVerify } from 'jose';
 import { Deployment } from './deployment.mjs';
-import { asRoot, output, run, wholeLines } from './process.mjs';
+import { asRoot, output, run } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 
@@ -44,7 +44,7 @@ describe('key import', () => {
     assert.equal(refused.status, status, refused.stderr);
     assert.match(refused.stderr, words);
   };
-  const audited = () => wholeLines(path.join(deployment.folder, 'audit.log')).map(JSON.parse);
+  const audited = () => deployment.auditLines();
   const restart = async () => {
     assert.deepEqual(await deployment.stopDaemon(), { status: 0, signal: null });
     await deployment.startDaemon();

@@ -3,12 +3,11 @@
 import assert from 'node:assert/strict';
 import { X509Certificate, createHash, createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, importJWK, compactVerify } from 'jose';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { Deadline, wholeLines } from './process.mjs';
+import { Deadline } from './process.mjs';
 
 const VECTORS = JSON.parse(readFileSync(new URL('./profiles.json', import.meta.url), 'utf8'));
 // The keys of the vectors.
@@ -100,13 +99,13 @@ describe('profiles', () => {
     const index = VECTORS.findIndex(({ profile }) => profile === 'salesforce');
     const { client_id: client } = clients[index];
     const assertion = await deployment.createAssertion(client, '--subject', 'ann@shop.example');
-    const lines = wholeLines(path.join(deployment.folder, 'audit.log')).map(JSON.parse);
+    const lines = deployment.auditLines();
     const { jti } = decodeJwt(assertion);
     const { profile, purpose, subject } = lines.find((line) => line.jti === jti);
     assert.deepEqual({ profile, purpose, subject },
       { profile: 'salesforce', purpose: 'jwt-bearer', subject: 'ann@shop.example' });
     await deployment.createAssertion(clients[0].client_id);
-    const last = wholeLines(path.join(deployment.folder, 'audit.log')).map(JSON.parse)
+    const last = deployment.auditLines()
       .findLast(({ client_id: id }) => id === clients[0].client_id);
     for (const field of ['profile', 'purpose', 'subject', 'scope']) assert.ok(!(field in last), field);
   });

@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { AccessTokenService, AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { Deadline, wholeLines } from './process.mjs';
+import { Deadline } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
@@ -111,7 +110,7 @@ describe('the end of assertiond that waits for an identity server', () => {
     const { status, signal } = await deployment.stopDaemon();
     assert.deepEqual({ status, signal }, { status: 0, signal: null });
     await refused;
-    const events = wholeLines(path.join(deployment.folder, 'audit.log')).map((line) => JSON.parse(line));
+    const events = deployment.auditLines();
     assert.match(events.find(({ event }) => event === 'BuyAccessToken').reason, /the program stops/);
     assert.ok(events.some(({ event }) => event === 'Stop'), 'no line tells the stop');
   });

@@ -9,7 +9,7 @@ import grpc from '@grpc/grpc-js';
 import { AccessTokenService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { Deadline, run, wholeLines } from './process.mjs';
+import { Deadline, run } from './process.mjs';
 
 const OAUTH = '/.well-known/oauth-authorization-server';
 const OPENID = '/.well-known/openid-configuration';
@@ -28,8 +28,7 @@ describe('the token endpoint of an issuer', () => {
   const metadata = (changed) => [200, { issuer: origin, token_endpoint: `${origin}/token`, ...changed }];
   const buy = (scope) => caller.call('GetAccessToken', { client_id: 'stand-in', scope });
   const refusal = (scope) => buy(scope).then(() => assert.fail('a token was handed out'), (error) => error);
-  const purchases = () => wholeLines(path.join(deployment.folder, 'audit.log'))
-    .map((line) => JSON.parse(line)).filter(({ event, client_id }) => event === 'BuyAccessToken' && client_id === 'stand-in');
+  const purchases = () => deployment.auditLines().filter(({ event, client_id }) => event === 'BuyAccessToken' && client_id === 'stand-in');
 
   before(async () => {
     server = http.createServer((request, response) => {
