@@ -62,24 +62,21 @@ const std::string& ServerOf(const TokenSource& source) {
   return source.issuer.empty() ? source.token_endpoint : source.issuer;
 }
 
-// A token of a kind that nobody can use. Repeating the purchase would have token after token issued: the pause grows.
-tokens::Refusal OtherType(const std::string& type, const char* why) {
-  return {.error = {.code = Code::kFailedPrecondition,
-                    .message = "the identity server's token_type is " + Quoted(type, kMostOfType) + why,
-                    .detail = {}},
-          .of_client = true,
-          .by_credentials = true};
-}
-
-// Nothing: the token is bound if that was asked, and else is not.
+// Nothing: the token is bound if that was asked, and else is not. Another is of use to nobody, and repeating the
+// purchase would have token after token issued: the pause grows.
 std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std::string& type) {
   const bool bound = LowerCase(type) == "dpop";
   if (bound == !wanted.kid.empty()) {
     return std::nullopt;
   }
-  return OtherType(type, bound ? ", which needs proofs of a key: configure tokens.dpop_client for the client"
-                               : ", not DPoP: it did not bind the token to the key (RFC 9449 section 5); have it issue "
-                                 "DPoP-bound tokens to the client, or remove tokens.dpop_client");
+  const auto* const why = bound ? ", which needs proofs of a key: configure tokens.dpop_client for the client"
+                                : ", not DPoP: it did not bind the token to the key (RFC 9449 section 5); have it "
+                                  "issue DPoP-bound tokens to the client, or remove tokens.dpop_client";
+  return tokens::Refusal{.error = {.code = Code::kFailedPrecondition,
+                                   .message = "the identity server's token_type is " + Quoted(type, kMostOfType) + why,
+                                   .detail = {}},
+                         .of_client = true,
+                         .by_credentials = true};
 }
 
 // The meaning of the identity server's refusal (RFC 6749 section 5.2, RFC 9449 section 5).
