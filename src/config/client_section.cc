@@ -208,11 +208,13 @@ Client ReadClient(Fields entry, const std::string& path, Identities& identities,
 
 }  // namespace
 
-void ReadClients(Fields& fields, Identities& identities, Config& config) {
+std::vector<Client> ReadClients(Fields& fields, Identities& identities, Config& config) {
+  std::vector<Client> clients;
   const auto* list = fields.Take<Node::Array>("clients", true, "a list of clients");
   if (list != nullptr && list->empty() && fields.Take("kubernetes_signer", false) == nullptr) {
     fields.Refuse("clients", "must name at least one client");
   }
+  clients.reserve(list == nullptr ? 1 : list->size() + 1);  // and that of kube-apiserver
   std::set<std::string> seen;
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const auto path = "clients[" + std::to_string(i) + "]";
@@ -220,11 +222,12 @@ void ReadClients(Fields& fields, Identities& identities, Config& config) {
     if (!client.client_id.empty() && !seen.insert(client.client_id).second) {
       fields.errors().Add((*list)[i].line, path + ".client_id", "is the id of an earlier client");
     }
-    config.clients.push_back(std::move(client));
+    clients.push_back(std::move(client));
   }
   if (list != nullptr) {
-    CheckDpopClients(*list, config.clients, fields.errors());
+    CheckDpopClients(*list, clients, fields.errors());
   }
+  return clients;
 }
 
 }  // namespace assertion

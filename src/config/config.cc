@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <utility>
 
 #include "assertion/token_uri.h"
 #include "config/document.h"
@@ -54,8 +55,9 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
   ReadCallerRate(fields, config);
   ReadRefusals(fields, config);
   ReadConnections(fields, config);
-  ReadClients(fields, identities, config);
-  ReadKubernetesSigner(fields, identities, config);
+  auto clients = ReadClients(fields, identities, config);
+  ReadKubernetesSigner(fields, identities, config, clients);
+  config.clients = std::move(clients);
   fields.RefuseTheRest();
   if (!errors.empty()) {
     return std::unexpected(errors.Take());

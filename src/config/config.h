@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "assertion/caller.h"
-#include "assertion/client.h"
+#include "assertion/clients.h"
 #include "assertion/hsm_settings.h"
 #include "assertion/key_limits.h"
 #include "assertion/kubernetes_signer.h"
@@ -91,7 +91,7 @@ struct Config {
   TwoPersonRule two_person_rule;
   KeyLimits key_limits;
   std::optional<Rate> caller_rate;             // unset: none
-  std::vector<Client> clients;                 // the last is that of `kubernetes`, if there is one
+  Clients clients;                             // the last is that of `kubernetes`, if there is one
   std::optional<KubernetesConfig> kubernetes;  // unset: no kube-apiserver is served
   std::vector<std::string> warnings;           // allowed, but probably a mistake
 

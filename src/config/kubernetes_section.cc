@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "config/sections.h"
 #include "config/text.h"
@@ -12,7 +13,7 @@ namespace {
 
 using std::chrono::seconds;
 
-std::string TakeRingName(Fields& section, const Config& config) {
+std::string TakeRingName(Fields& section, const std::vector<Client>& clients) {
   constexpr std::size_t kMostOctets = 255;
   const auto* const given = section.TakeString("client_id", false);
   auto name = given == nullptr ? std::string("kubernetes") : *given;
@@ -21,7 +22,7 @@ std::string TakeRingName(Fields& section, const Config& config) {
     section.Refuse("client_id", "must be 1 to 255 visible ASCII characters");
   } else if (std::ranges::find(kOwnKeyLabels, name) != kOwnKeyLabels.end()) {
     section.Refuse("client_id", "is the name of a key of assertiond's own");
-  } else if (std::ranges::find(config.clients, name, &Client::client_id) != config.clients.end()) {
+  } else if (std::ranges::find(clients, name, &Client::client_id) != clients.end()) {
     section.Refuse("client_id", "is the id of a client: keys that sign service account tokens sign nothing else");
   }
   return name;
@@ -78,7 +79,7 @@ seconds TakePublishLead(Fields& section, seconds refresh_interval) {
 
 }  // namespace
 
-void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config) {
+void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config, std::vector<Client>& clients) {
   auto section = fields.TakeObject("kubernetes_signer");
   if (!section) {
     return;
@@ -92,7 +93,7 @@ void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config
   } else if (!kubernetes.socket_path.empty() && kubernetes.socket_path == config.token_socket_path) {
     section->Refuse("listen", "is the socket of token_listen");
   }
-  signer.client_id = TakeRingName(*section, config);
+  signer.client_id = TakeRingName(*section, clients);
   signer.caller = TakeCaller(*section, identities);
   signer.issuer = TakeIssuer(*section, config.warnings);
   signer.max_lifetime = section->TakeDuration("max_lifetime").value_or(signer.max_lifetime);
@@ -105,7 +106,7 @@ void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config
   ring.clock_skew = KubernetesSigner::kClockSkew;
   ring.sign_with_expired_certificate = true;  // nobody is shown the certificate
   section->RefuseTheRest();
-  config.clients.push_back(std::move(ring));
+  clients.push_back(std::move(ring));
 }
 
 }  // namespace assertion

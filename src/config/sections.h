@@ -51,11 +51,11 @@ void ReadCallerRate(Fields& fields, Config& config);
 void ReadRefusals(Fields& fields, Config& config);
 
 // client_section.cc
-void ReadClients(Fields& fields, Identities& identities, Config& config);
+std::vector<Client> ReadClients(Fields& fields, Identities& identities, Config& config);
 
 // kubernetes_section.cc
 // Adds the client whose keys sign service account tokens.
-void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config);
+void ReadKubernetesSigner(Fields& fields, Identities& identities, Config& config, std::vector<Client>& clients);
 
 // purpose_fields.cc
 // Before ReadProfile: refuses the fields that have no effect with the client's purposes.

@@ -39,7 +39,7 @@ std::vector<std::string> TlsWarnings(const TlsConfig& tls) {
 }
 
 // A purchase fails on these files.
-std::vector<std::string> TokenWarnings(const std::vector<Client>& clients) {
+std::vector<std::string> TokenWarnings(const Clients& clients) {
   constexpr std::size_t kMostOctets = std::size_t{8} << 20U;  // the system's authorities have a quarter of a MiB
   std::vector<std::string> warnings;
   for (const auto& client : clients) {

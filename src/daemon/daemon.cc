@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "assertion/client.h"
+#include "assertion/clients.h"
 #include "assertion/clock.h"
 #include "audit/checkpoint.h"
 #include "daemon/exit_status.h"
@@ -38,7 +38,7 @@ std::shared_ptr<const Policy> PolicyOf(const Config& config) {
 }
 
 // Gives the clients to all HSMs, or to none. An HSM that is away takes them when it is back.
-Status Reconfigure(const HsmGroup& hsms, const std::vector<Client>& before, const std::vector<Client>& clients) {
+Status Reconfigure(const HsmGroup& hsms, const Clients& before, const Clients& clients) {
   const auto all = hsms.All();
   for (auto hsm = all.begin(); hsm != all.end(); ++hsm) {
     auto& keys = (*hsm)->keys;

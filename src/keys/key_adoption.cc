@@ -23,13 +23,13 @@ class Examination {
     candidate_.attributes = key.attributes;
   }
 
-  void CheckNames(const std::vector<Client>& clients) {
+  void CheckNames(const Clients& clients) {
     if (key_.id.empty() || key_.id.size() > kLongestAdoptedId) {
       Refuse("its CKA_ID has " + std::to_string(key_.id.size()) + " octets, not 1 to " +
              std::to_string(kLongestAdoptedId));
     }
     const bool is_own = std::ranges::find(kOwnKeyLabels, key_.label) != kOwnKeyLabels.end();
-    const bool is_clients = std::ranges::find(clients, key_.label, &Client::client_id) != clients.end();
+    const bool is_clients = clients.Find(key_.label) != nullptr;
     if (is_own) {
       Refuse("its CKA_LABEL is that of a key of assertiond's own: " + key_.label);
     } else if (is_clients && key_.label != question_.client_id) {
@@ -144,7 +144,7 @@ bool HasSafeExponent(const PublicKey& key) {
   return octets.size() >= kLeastOctets && octets.size() <= kMostOctets && (octets.back() & 1U) != 0;
 }
 
-Result<AdoptionCandidate> ExamineKey(Token& token, Ledger& ledger, const std::vector<Client>& clients,
+Result<AdoptionCandidate> ExamineKey(Token& token, Ledger& ledger, const Clients& clients,
                                      const AdoptionQuestion& question, const Random& random) {
   ASSIGN_OR_RETURN(const auto contents, token.Read({}, {question.id}));
   if (contents.keys.empty() && !contents.unguarded.empty()) {

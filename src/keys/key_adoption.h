@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "assertion/algorithm.h"
-#include "assertion/client.h"
+#include "assertion/clients.h"
 #include "assertion/error.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
@@ -40,7 +40,7 @@ struct AdoptionCandidate {
 // else speaks against it: the public half that verifies it is its own, whatever lies beside it under its CKA_ID.
 // `clients`: all that are configured. NOT_FOUND: the token holds no private key with this CKA_ID. FAILED_PRECONDITION:
 // only one that was made without the PIN.
-Result<AdoptionCandidate> ExamineKey(Token& token, Ledger& ledger, const std::vector<Client>& clients,
+Result<AdoptionCandidate> ExamineKey(Token& token, Ledger& ledger, const Clients& clients,
                                      const AdoptionQuestion& question, const Random& random);
 
 // The least public exponent of an RSA key that assertiond did not make (FIPS 186-5 section 5.1): with the exponent 1

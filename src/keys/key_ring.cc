@@ -47,7 +47,7 @@ std::unexpected<Error> NoSigningKey(std::string_view client_id) {
 
 }  // namespace
 
-Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
+Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, Clients clients, Clock clock,
                                                Random random, const KeyRing* originals) {
   std::unique_ptr<KeyRing> ring(
       new KeyRing(token, ledger, std::move(clients), std::move(clock), std::move(random), originals));
@@ -138,9 +138,9 @@ Status KeyRing::Refresh() {
   return Update(*clients_.load(), /*whole=*/false);
 }
 
-Status KeyRing::Reconfigure(std::vector<Client> clients) {
+Status KeyRing::Reconfigure(Clients clients) {
   const MutexLock lock(refreshing_);
-  const auto next = std::make_shared<const std::vector<Client>>(std::move(clients));
+  const auto next = std::make_shared<const Clients>(std::move(clients));
   auto updated = Update(*next, /*whole=*/true);
   if (updated) {
     clients_.store(next);
@@ -148,9 +148,9 @@ Status KeyRing::Reconfigure(std::vector<Client> clients) {
   return updated;
 }
 
-void KeyRing::ReconfigureAtNextRefresh(std::vector<Client> clients) {
+void KeyRing::ReconfigureAtNextRefresh(Clients clients) {
   const MutexLock lock(refreshing_);
-  clients_.store(std::make_shared<const std::vector<Client>>(std::move(clients)));
+  clients_.store(std::make_shared<const Clients>(std::move(clients)));
 }
 
 void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys) {
@@ -180,7 +180,7 @@ struct KeyRing::Refreshed {
 };
 
 // `whole`: all clients are updated, or none.
-Status KeyRing::Update(const std::vector<Client>& clients, bool whole) {
+Status KeyRing::Update(const Clients& clients, bool whole) {
   const auto began = std::chrono::steady_clock::now();
   Refreshed refreshed;
   ASSIGN_OR_RETURN(refreshed.ledgers, ReadLedgers(refreshed.rolled_back));
@@ -346,8 +346,8 @@ std::int64_t KeyRing::VersionOf(std::string_view client_id) const {
 
 std::optional<Client> KeyRing::FindClient(std::string_view client_id) const {
   const auto clients = clients_.load();
-  const auto found = std::ranges::find(*clients, client_id, &Client::client_id);
-  return found == clients->end() ? std::nullopt : std::optional(*found);
+  const auto* const found = clients->Find(client_id);
+  return found == nullptr ? std::nullopt : std::optional(*found);
 }
 
 void KeyRing::KeepFresh(std::chrono::milliseconds interval, std::function<void(const Status&)> refreshed) {

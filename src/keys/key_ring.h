@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "assertion/client.h"
+#include "assertion/clients.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/key_record.h"
@@ -50,17 +50,17 @@ class KeyRing {
  public:
   // Reads and proves the keys of all clients. Fails only when the ledger or the token cannot be read; what is wrong
   // with a key is among its client's ScheduledKeys. `token`, `ledger` and `originals` must outlive the ring.
-  static Result<std::unique_ptr<KeyRing>> Load(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock,
+  static Result<std::unique_ptr<KeyRing>> Load(Token& token, Ledger& ledger, Clients clients, Clock clock,
                                                Random random, const KeyRing* originals = nullptr);
 
   // Takes over what others changed. On an error the keys that could not be looked at stay as they are.
   Status Refresh();
 
   // Serves these clients from now on, or, on an error as of Load, those of before.
-  Status Reconfigure(std::vector<Client> clients);
+  Status Reconfigure(Clients clients);
 
   // Serves these clients from the next refresh on that reaches the token: for a token that does not answer now.
-  void ReconfigureAtNextRefresh(std::vector<Client> clients);
+  void ReconfigureAtNextRefresh(Clients clients);
 
   // From now on a client's ledger counts only from the version on that was seen before this process began (by client
   // id): one that is older by now signs no more. Tells `seen` which version is in use, now and whenever that changes,
@@ -128,7 +128,7 @@ class KeyRing {
   std::shared_ptr<const std::vector<Stray>> Strays() const { return strays_.load(); }
   // Nothing when it is not configured.
   std::optional<Client> FindClient(std::string_view client_id) const;
-  std::vector<Client> clients() const { return *clients_.load(); }
+  Clients clients() const { return *clients_.load(); }
 
   // True if this ring's keys of the client are copies of another's.
   bool HasCopiesOf(const Client& client) const {
@@ -138,18 +138,17 @@ class KeyRing {
   Time Now() const { return clock_(); }
 
  private:
-  KeyRing(Token& token, Ledger& ledger, std::vector<Client> clients, Clock clock, Random random,
-          const KeyRing* originals)
+  KeyRing(Token& token, Ledger& ledger, Clients clients, Clock clock, Random random, const KeyRing* originals)
       : token_(token),
         ledger_(ledger),
         originals_(originals),
-        clients_(std::make_shared<const std::vector<Client>>(std::move(clients))),
+        clients_(std::make_shared<const Clients>(std::move(clients))),
         clock_(std::move(clock)),
         random_(std::move(random)) {}
 
   struct Refreshed;
 
-  Status Update(const std::vector<Client>& clients, bool whole) REQUIRES(refreshing_);
+  Status Update(const Clients& clients, bool whole) REQUIRES(refreshing_);
   Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const REQUIRES(refreshing_);
   void Compare(const Client& client, const Inventory& inventory, bool whole, Refreshed& refreshed) const;
   Status ReadStale(bool whole, Refreshed& refreshed) const;
@@ -165,7 +164,7 @@ class KeyRing {
   Token& token_;
   Ledger& ledger_;
   const KeyRing* const originals_;
-  std::atomic<std::shared_ptr<const std::vector<Client>>> clients_;
+  std::atomic<std::shared_ptr<const Clients>> clients_;
   const Clock clock_;
   const Random random_;
   std::atomic<bool> lacks_objects_ = false;

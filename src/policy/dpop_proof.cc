@@ -61,7 +61,7 @@ Result<ApprovedClaims> Policy::Claims(const Entry& entry, const DpopProofRequest
   ASSIGN_OR_RETURN(auto jti, NewJti(JtiForm::kUuid, 0, random_));
 
   ApprovedClaims approved;
-  approved.client_id_ = entry.client.client_id;
+  approved.client_id_ = entry.client->client_id;
   approved.profile_ = entry.ProfileFor(Purpose::kDpop);
   approved.jti_ = std::move(jti);
   approved.issued_at_ = clock_() - approved.profile_->backdate;

@@ -128,10 +128,11 @@ Status CheckPurpose(const Client& client, Purpose purpose) {
 
 }  // namespace
 
-Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
+Policy::Policy(Clients clients, std::vector<Operator> operators, Clock clock, Random random,
                TwoPersonRule two_person_rule, std::optional<Rate> caller_rate, KeyLimits key_limits,
                std::optional<KubernetesSigner> kubernetes)
-    : operators_(std::move(operators)),
+    : all_(std::move(clients)),
+      operators_(std::move(operators)),
       clock_(std::move(clock)),
       random_(std::move(random)),
       two_person_rule_(std::move(two_person_rule)),
@@ -149,20 +150,19 @@ Policy::Policy(std::vector<Client> clients, std::vector<Operator> operators, Clo
     list(entry.caller);
   }
   decltype(Entry::profiles) latest;  // most clients have the one before's: 10,000 share it
-  for (auto& client : clients) {
+  for (const auto& client : all_) {
     std::ranges::for_each(client.callers, list);
-    auto client_id = client.client_id;
-    Entry entry{.client = std::move(client), .profiles = {}, .beginnings = {}};
+    Entry entry{.client = &client, .profiles = {}, .beginnings = {}};
     for (const auto& purpose : kPurposes) {
       const auto at = static_cast<std::size_t>(purpose.value);
-      const auto profile = ProfileFor(entry.client, purpose.value);
+      const auto profile = ProfileFor(client, purpose.value);
       if (profile && (!latest.at(at) || *profile != *latest.at(at))) {
         latest.at(at) = profile;
       }
       entry.profiles.at(at) = profile ? latest.at(at) : nullptr;
     }
-    entry.beginnings = BeginningsOf(entry.client);
-    clients_.emplace(std::move(client_id), std::move(entry));
+    entry.beginnings = BeginningsOf(client);
+    clients_.emplace(client.client_id, std::move(entry));
   }
 }
 
@@ -172,7 +172,7 @@ std::set<std::string> Policy::callers() const {
     all.insert(one.caller);
   }
   for (const auto& [client_id, entry] : clients_) {
-    all.insert(entry.client.callers.begin(), entry.client.callers.end());
+    all.insert(entry.client->callers.begin(), entry.client->callers.end());
   }
   return all;
 }
@@ -190,7 +190,7 @@ Result<const Policy::Entry*> Policy::Find(std::string_view client_id) const {
 
 Result<const Client*> Policy::FindClient(std::string_view client_id) const {
   const auto entry = Find(client_id);
-  return entry ? Result<const Client*>(&(*entry)->client) : std::unexpected(entry.error());
+  return entry ? Result<const Client*>((*entry)->client) : std::unexpected(entry.error());
 }
 
 Status Policy::Allow(const Caller& caller, Role role) const {
@@ -224,7 +224,7 @@ Result<const Client*> Policy::FindForReading(const Caller& caller, std::string_v
 // The client's entry, if the caller may have its key sign for the purpose.
 Result<const Policy::Entry*> Policy::FindFor(const Caller& caller, std::string_view client_id, Purpose purpose) const {
   const auto entry = Find(client_id);
-  const bool may_ask = entry && IsListed(caller, (*entry)->client.callers);
+  const bool may_ask = entry && IsListed(caller, (*entry)->client->callers);
   const bool may_know = client_id.empty() || (!entry && Allow(caller, Role::kViewer));
   if (!may_ask && !may_know) {
     return Denied(caller, "ask for " + PluralOf(purpose) + " of this client");
@@ -233,13 +233,13 @@ Result<const Policy::Entry*> Policy::FindFor(const Caller& caller, std::string_v
     RETURN_IF_ERROR(limit_->Take(caller.name(), std::chrono::steady_clock::now()));
   }
   if (entry) {
-    RETURN_IF_ERROR(CheckPurpose((*entry)->client, purpose));
+    RETURN_IF_ERROR(CheckPurpose(*(*entry)->client, purpose));
   }
   return entry;
 }
 
 Result<ApprovedAccessToken> Policy::Approve(const Caller& caller, const AccessTokenRequest& request) const {
-  if (const auto entry = Find(request.client_id); limit_ && entry && IsListed(caller, (*entry)->client.callers)) {
+  if (const auto entry = Find(request.client_id); limit_ && entry && IsListed(caller, (*entry)->client->callers)) {
     RETURN_IF_ERROR(limit_->Take(caller.name(), std::chrono::steady_clock::now()));
   }
   return Recheck(caller, request);
@@ -250,10 +250,10 @@ Result<ApprovedAccessToken> Policy::Recheck(const Caller& caller, const AccessTo
   if (!entry && (request.client_id.empty() || Allow(caller, Role::kViewer))) {
     return std::unexpected(entry.error());
   }
-  if (!entry || !IsListed(caller, (*entry)->client.callers)) {
+  if (!entry || !IsListed(caller, (*entry)->client->callers)) {
     return Denied(caller, "ask for access tokens of this client");
   }
-  const auto& source = (*entry)->client.tokens;
+  const auto& source = (*entry)->client->tokens;
   if (!source) {
     return Fail(Code::kFailedPrecondition, "client_id: client " + Quoted(request.client_id) +
                                                " has no field tokens in the configuration: assertiond buys no access "
@@ -288,13 +288,13 @@ Result<ApprovedClaims> Policy::ApproveTrial(const AssertionRequest& request) con
                 "client_id: the keys of " + Quoted(request.client_id) + " sign service account tokens alone");
   }
   ASSIGN_OR_RETURN(const auto* const entry, Find(request.client_id));
-  RETURN_IF_ERROR(CheckPurpose(entry->client, Purpose::kClientAssertion));
+  RETURN_IF_ERROR(CheckPurpose(*entry->client, Purpose::kClientAssertion));
   return Claims(*entry, request);
 }
 
 Result<ApprovedClaims> Policy::ApproveTrial(const DpopProofRequest& request) const {
   ASSIGN_OR_RETURN(const auto* const entry, Find(request.client_id));
-  RETURN_IF_ERROR(CheckPurpose(entry->client, Purpose::kDpop));
+  RETURN_IF_ERROR(CheckPurpose(*entry->client, Purpose::kDpop));
   return Claims(*entry, request);
 }
 
@@ -326,7 +326,7 @@ Result<ApprovedClaims> Policy::ApproveServiceAccountToken(const Caller& caller, 
   ASSIGN_OR_RETURN(const auto* const entry, Find(kubernetes_->client_id));
   ASSIGN_OR_RETURN(auto token, ServiceAccountToken::Vet(*kubernetes_, segment, clock_()));
   ApprovedClaims approved;
-  approved.client_id_ = entry->client.client_id;
+  approved.client_id_ = entry->client->client_id;
   approved.profile_ = entry->ProfileFor(Purpose::kClientAssertion);
   approved.audience_ = std::move(token.audience);
   approved.subject_ = std::move(token.subject);
@@ -366,7 +366,7 @@ std::vector<Policy::Beginning> Policy::BeginningsOf(const Client& client) {
 }
 
 Result<ApprovedClaims> Policy::Claims(const Entry& entry, const AssertionRequest& request) const {
-  const auto& client = entry.client;
+  const auto& client = *entry.client;
   const auto& profile = *entry.ProfileFor(Purpose::kClientAssertion);
   ASSIGN_OR_RETURN(const auto audience, RequestedAudience(client, request.audience));
   RETURN_IF_ERROR(CheckSubject(client, request.subject));

@@ -14,7 +14,7 @@
 
 #include "assertion/approved_claims.h"
 #include "assertion/caller.h"
-#include "assertion/client.h"
+#include "assertion/clients.h"
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "assertion/key_limits.h"
@@ -81,7 +81,7 @@ class Policy {
   static constexpr std::size_t kMaxScopeOctets = 2048;
   static constexpr std::size_t kMaxHtuOctets = 2048;
 
-  Policy(std::vector<Client> clients, std::vector<Operator> operators, Clock clock, Random random,
+  Policy(Clients clients, std::vector<Operator> operators, Clock clock, Random random,
          TwoPersonRule two_person_rule = {}, std::optional<Rate> caller_rate = {}, KeyLimits key_limits = {},
          std::optional<KubernetesSigner> kubernetes = {});
 
@@ -142,7 +142,7 @@ class Policy {
     void AddAudience(const Client& client, std::string_view audience);
   };
   struct Entry {
-    Client client;
+    const Client* client;  // one of `all_`
     // Indexed by Purpose; null: not one of the client's purposes.
     std::array<std::shared_ptr<const Profile>, kPurposes.size()> profiles;
     std::vector<Beginning> beginnings;  // of an assertion for each audience, with the client's own subject
@@ -161,7 +161,8 @@ class Policy {
   Result<ApprovedClaims> Claims(const Entry& entry, const DpopProofRequest& request) const;      // dpop_proof.cc
   Result<ApprovedClaims> Claims(const Entry& entry, const RequestObjectRequest& request) const;  // request_object.cc
 
-  std::map<std::string, Entry, std::less<>> clients_;
+  Clients all_;
+  std::map<std::string_view, Entry> clients_;  // by client_id
   std::vector<Operator> operators_;
   std::set<std::string, std::less<>> listed_;  // callers and operators
   std::set<std::string> listed_patterns_;      // those that end with "/*"

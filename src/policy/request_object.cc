@@ -50,7 +50,7 @@ Status CheckRedirectUri(const Client& client, const std::string& members) {
 }  // namespace
 
 Result<ApprovedClaims> Policy::Claims(const Entry& entry, const RequestObjectRequest& request) const {
-  const auto& client = entry.client;
+  const auto& client = *entry.client;
   ASSIGN_OR_RETURN(const auto audience, RequestedAudience(client, request.audience));
   ASSIGN_OR_RETURN(const auto lifetime, RequestedLifetime(client, request.lifetime));
   ASSIGN_OR_RETURN(const auto parameters,

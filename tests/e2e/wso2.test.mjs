@@ -105,7 +105,7 @@ describe('wso2 publish', () => {
     await publish();
     assert.equal(der(standIn.slot(application).value), der(await deployment.ctl('certificate', 'get', '--client-id',
       'orders', `--kid=${signing.kid}`)));
-    await refusal(1, /no such key/, { '--kid': 'x' });
+    await refusal(1, /no such key/, { '--kid': 'nothing-like-it' });
     await deployment.ctl('key', 'destroy', '--client-id', 'orders', `--kid=${staged.kid}`, '--force', 'orders');
   });
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <span>
 
-#include "assertion/client.h"
+#include "assertion/clients.h"
 #include "cli/command_line.h"
 #include "cli/doctor/hsm_trial.h"
 #include "cli/opened_hsm.h"
@@ -126,7 +126,7 @@ std::string AdoptionHint(const Stray& stray, bool is_clients) {
 }
 
 // Finds objects on the token that have a name of assertiond's and that assertiond does not use.
-void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const std::vector<Client>& clients, bool copies,
+void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const Clients& clients, bool copies,
                     std::vector<Finding>& findings) {
   const auto ledgers = ledger.Read();
   std::vector<std::string> client_ids;
