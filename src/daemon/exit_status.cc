@@ -15,10 +15,9 @@ struct Meaning {
   std::string_view text;     // empty: no start ends with it any more
 };
 
-constexpr int kInternal = 1;
 constexpr std::array kMeanings{
     Meaning{0, {}, "stopped by SIGTERM or SIGINT, all calls answered"},
-    Meaning{kInternal, {}, "an internal error"},
+    Meaning{kExitInternal, {}, "an internal error, or the process may open fewer than 64 files"},
     Meaning{kExitWrongCommandLine, {}, "wrong command line"},
     Meaning{3, Code::kConfigInvalid, "the configuration is wrong"},
     Meaning{10, Code::kModuleUnusable, "the PKCS#11 module cannot be found or loaded"},
@@ -46,7 +45,7 @@ constexpr std::array kMeanings{
 
 int ExitStatus(Code code) {
   const auto* const found = std::ranges::find(kMeanings, std::optional(code), &Meaning::code);
-  return found == kMeanings.end() ? kInternal : found->status;
+  return found == kMeanings.end() ? kExitInternal : found->status;
 }
 
 std::string ExitStatusHelp() {

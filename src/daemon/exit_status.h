@@ -6,6 +6,7 @@
 
 namespace assertion {
 
+constexpr int kExitInternal = 1;
 constexpr int kExitWrongCommandLine = 2;
 constexpr int kExitHung = 24;  // too many calls into the HSM do not return
 

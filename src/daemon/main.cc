@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "assertion/descriptor.h"
@@ -135,24 +136,21 @@ std::optional<int> Parse(int argc, char** argv, CommandLine& line) {
   return std::nullopt;
 }
 
-// To the hard limit: the soft limit of 1024 is for programs that use select(2).
-void RaiseDescriptorLimit() {
+// To the hard limit: the soft limit of 1024 is for programs that use select(2). Returns what is in force.
+rlim_t RaiseDescriptorLimit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return RLIM_INFINITY;
   }
+  const auto before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 // Connections have numbers from 1024 on. The kernel enlarges its table of descriptors when a number first needs it, and
 // has a process with threads wait some 16 ms for that: here there is one thread, and later a connection would wait.
-void EnlargeDescriptorTable() {
+void EnlargeDescriptorTable(rlim_t limit) {
   constexpr rlim_t kEnough = 16'384;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    const Descriptor highest(
-        fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(std::min(limit.rlim_cur, kEnough)) - 1));
-  }
+  const Descriptor highest(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(std::min(limit, kEnough)) - 1));
 }
 
 // A file that is opened later must not get the number of a standard stream that the launcher closed: the process log
@@ -165,7 +163,8 @@ void OccupyStandardStreams() {
   const Descriptor one_too_many(fd);
 }
 
-void PrepareProcess() {
+// Returns the limit of descriptors.
+rlim_t PrepareProcess() {
   OccupyStandardStreams();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of write
@@ -178,14 +177,23 @@ void PrepareProcess() {
   // should not interrupt the threads that sign. A sandbox may refuse it; the service is only slower then. A policy that
   // somebody chose (CPUSchedulingPolicy=, chrt) stays.
   ChangeScheduling(SCHED_OTHER, SCHED_BATCH);
-  RaiseDescriptorLimit();
-  EnlargeDescriptorTable();
+  const auto limit = RaiseDescriptorLimit();
+  EnlargeDescriptorTable(limit);
+  return limit;
 }
 
 int Serve(const CommandLine& line) {
-  PrepareProcess();
+  constexpr rlim_t kFewestDescriptors = 64;  // gRPC ends the process when it gets none for its own use
+  const auto descriptors = PrepareProcess();
   const auto supervisor = Supervisor::FromEnvironment();
   StartLog(line.log_format);
+  if (descriptors < kFewestDescriptors) {
+    spdlog::critical(
+        "this process may open {} files (RLIMIT_NOFILE): raise the hard limit to {} or more, as LimitNOFILE= "
+        "or ulimit -n; 4096 are enough for 1,024 connections",
+        descriptors, kFewestDescriptors);
+    return kExitInternal;
+  }
   const auto config = ReadConfig(line.serve);
   if (!config) {
     for (const auto& error : config.error()) {

@@ -316,6 +316,13 @@ TEST_F(AssertiondTest, AWrongPinIsTriedOnceHoweverOftenItIsRestarted) {
   EXPECT_EQ(logins, 1);
 }
 
+TEST_F(AssertiondTest, TooFewDescriptors) {
+  Process process({"/usr/bin/prlimit", "--nofile=63:63", ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
+  EXPECT_EQ(process.Wait(), 1);
+  ExpectContains(process.output(),
+                 "this process may open 63 files (RLIMIT_NOFILE): raise the hard limit to 64 or more");
+}
+
 TEST_F(AssertiondTest, AddressInUse) {
   Process first({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
   ASSERT_TRUE(first.WaitForLine("serving on unix:"));
