@@ -14,6 +14,7 @@
 #include "audit/checkpoint.h"
 #include "daemon/exit_status.h"
 #include "keys/trusted_folder.h"
+#include "observe/log.h"
 #include "signing/jws_key.h"
 #include "x509/openssl.h"
 
@@ -52,12 +53,15 @@ Status Reconfigure(const HsmGroup& hsms, const Clients& before, const Clients& c
   return {};
 }
 
-// One line for each change of state, not for each try.
+// One line for each change of state, not for each try. A caller may bring about changes by asking for a scope that the
+// identity server does not grant.
 void LogTokenState(const std::string& client_id, const Status& state) {
+  static SparingLog log;
   if (state) {
-    spdlog::info("access tokens of client '{}' can be bought again", client_id);
+    log.Write(spdlog::level::info, "access tokens of client '" + client_id + "' can be bought again");
   } else {
-    spdlog::warn("access tokens of client '{}' cannot be bought: {}", client_id, state.error().ToString());
+    log.Write(spdlog::level::warn,
+              "access tokens of client '" + client_id + "' cannot be bought: " + state.error().ToString());
   }
 }
 

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -211,6 +212,18 @@ int Serve(const CommandLine& line) {
   return status;
 }
 
+int ServeWithThreads(const CommandLine& line) {
+  try {
+    return Serve(line);
+  } catch (const std::system_error& error) {
+    spdlog::critical(
+        "this process may start no more threads, or open no more files: {}; raise RLIMIT_NPROC, pids.max or "
+        "RLIMIT_NOFILE",
+        error.code().message());
+    return kExitInternal;
+  }
+}
+
 }  // namespace
 }  // namespace assertion
 
@@ -219,5 +232,5 @@ int main(int argc, char** argv) {
   if (const auto status = assertion::Parse(argc, argv, line)) {
     return *status;
   }
-  return line.check.empty() ? assertion::Serve(line) : assertion::CheckConfig(line.check);
+  return line.check.empty() ? assertion::ServeWithThreads(line) : assertion::CheckConfig(line.check);
 }

@@ -30,8 +30,11 @@ constexpr std::chrono::seconds kExchangeLimit{15};                // for both re
 constexpr std::string_view kBuyer = "assertiond";                 // the caller, in the audit log
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 constexpr std::string_view kUseDpopNonce = "use_dpop_nonce";
-constexpr std::size_t kMostOfType = 64;  // octets
+constexpr std::size_t kMostOfType = 64;                         // octets
+constexpr std::size_t kMostOfAnswer = std::size_t{128} << 10U;  // octets: a token may have half of it
+constexpr std::string_view kUnauthorizedClient = "unauthorized_client";
 constexpr int kGranted = 200;
+constexpr int kUnauthorized = 401;
 constexpr int kTooManyRequests = 429;
 constexpr int kServerError = 500;
 
@@ -82,7 +85,7 @@ std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std
 // The meaning of the identity server's refusal (RFC 6749 section 5.2, RFC 9449 section 5).
 tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
   static constexpr std::array<std::string_view, 5> kOfCredentials = {
-      "invalid_client", "unauthorized_client", "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
+      "invalid_client", kUnauthorizedClient, "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
   const auto word = oauth::ErrorOf(answer);
   tokens::Refusal refusal;
   refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
@@ -96,7 +99,9 @@ tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
     refusal.of_client = true;
   } else if (std::ranges::find(kOfCredentials, word) != kOfCredentials.end()) {
     refusal.error.code = Code::kUnavailable;
-    refusal.of_client = true;
+    // A client that was authenticated may be refused for what it asks (RFC 6749 section 5.2); some servers say the same
+    // of a client that they do not know.
+    refusal.of_client = word != kUnauthorizedClient || answer.status == kUnauthorized;
     refusal.by_credentials = true;
   } else {
     refusal.error.code = Code::kFailedPrecondition;  // invalid_scope, invalid_target: of this request alone
@@ -300,6 +305,7 @@ Result<oauth::HttpAnswer> TokenBuyer::Send(const Buying& buying, Credentials cre
   oauth::HttpRequest how;
   how.dpop_proof = std::move(credentials.proof);
   how.limit = left;
+  how.most_octets = kMostOfAnswer;
   how.given_up = stop_.get_token();
   return oauth::PostForm(buying.endpoint, buying.client.tokens->ca_file,
                          Form(buying.client, buying.wanted, std::move(credentials.assertion)), std::move(how));

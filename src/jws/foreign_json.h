@@ -9,13 +9,17 @@ namespace assertion::jws {
 // either answer.
 bool IsNestedTooDeeply(std::string_view json);
 
-// Parses JSON that somebody else wrote. Discarded: it is not JSON, or is nested too deeply. nlohmann's copies,
-// comparisons and dump() recurse over a value, as our own code does, so the nesting of a foreign text must be bounded
-// before there is a value.
+// True when it has more than 20,000 values: each takes up to 75 times the octets that it has as text. Text that is no
+// JSON may give either answer.
+bool HasTooManyValues(std::string_view json);
+
+// Parses JSON that somebody else wrote. Discarded: it is not JSON, is nested too deeply, or has too many values.
+// nlohmann's copies, comparisons and dump() recurse over a value, as our own code does, so the nesting of a foreign
+// text must be bounded before there is a value.
 template <typename Json = nlohmann::json>
 Json ParseForeign(std::string_view text) {
-  return IsNestedTooDeeply(text) ? Json(Json::value_t::discarded)
-                                 : Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return IsNestedTooDeeply(text) || HasTooManyValues(text) ? Json(Json::value_t::discarded)
+                                                           : Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 }  // namespace assertion::jws

@@ -23,7 +23,7 @@ std::size_t ReceivedBy(int socket) {
 
 ExchangeLimit::ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets, std::stop_token given_up)
     : end_(std::chrono::steady_clock::now() + time),
-      most_octets_(most_octets + kAround),
+      most_octets_(most_octets),
       given_up_(std::move(given_up)),
       watcher_([this](const std::stop_token& stop) { Run(stop); }) {}
 
@@ -37,6 +37,12 @@ std::string ExchangeLimit::why() {
   return why_;
 }
 
+std::string ExchangeLimit::TooLarge() const {
+  constexpr std::size_t kMebi = std::size_t{1} << 20U;
+  return "its answer is larger than " + (most_octets_ % kMebi == 0 ? std::to_string(most_octets_ / kMebi) + " MiB"
+                                                                   : std::to_string(most_octets_ >> 10U) + " KiB");
+}
+
 void ExchangeLimit::Run(const std::stop_token& stop) {
   MutexLock lock(mutex_);
   while (!stopped_.wait_for(lock, stop, kTick, [] { return false; }) && !stop.stop_requested()) {
@@ -44,8 +50,8 @@ void ExchangeLimit::Run(const std::stop_token& stop) {
       why_ = "the program stops";
     } else if (std::chrono::steady_clock::now() > end_) {
       why_ = "its answer takes too long";
-    } else if (ReceivedBy(socket_.get()) > most_octets_) {
-      why_ = "its answer is larger than 1 MiB";
+    } else if (ReceivedBy(socket_.get()) > most_octets_ + kAround) {
+      why_ = TooLarge();
     }
     if (!why_.empty()) {
       shutdown(socket_.get(), SHUT_RDWR);  // again and again: httplib may connect to the host's next address

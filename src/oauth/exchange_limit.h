@@ -16,7 +16,8 @@ namespace assertion::oauth {
 // each wait alone, and no header as a whole.
 class ExchangeLimit {
  public:
-  // The time begins now. `most_octets`: of the body; header and TLS records may have 128 KiB more.
+  // The time begins now. `most_octets`: of the body; header and TLS records may have 128 KiB more. Throws
+  // std::system_error when the system gives no thread.
   ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets, std::stop_token given_up = {});
 
   // Watches this socket from now on, in place of an earlier one.
@@ -24,6 +25,9 @@ class ExchangeLimit {
 
   // Why it ended the exchange; empty: it did not.
   std::string why();
+
+  // The reason for an answer of more than `most_octets`, which are whole KiB.
+  std::string TooLarge() const;
 
  private:
   void Run(const std::stop_token& stop);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "assertion/secret.h"
@@ -15,7 +16,6 @@ namespace assertion::oauth {
 namespace {
 
 constexpr std::chrono::seconds kLimit{15};  // for each wait
-constexpr std::size_t kMostOctets = std::size_t{1} << 20U;
 
 bool IsLoopback(std::string_view origin) {
   auto host = origin.substr(origin.find("://") + 3);
@@ -104,6 +104,42 @@ std::string FaultOf(const httplib::Client& client, httplib::Error error, const s
   }
 }
 
+Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
+  httplib::Client client(origin);
+  Configure(client, ca_file);
+  httplib::Request sent;
+  sent.method = request.method;
+  sent.path = request.path;
+  sent.body = request.body;
+  sent.set_header("Accept", "application/json");
+  if (!request.content_type.empty()) {
+    sent.set_header("Content-Type", request.content_type);
+  }
+  if (!request.bearer_token.empty()) {
+    sent.set_header("Authorization", "Bearer " + request.bearer_token);
+  }
+  if (!request.dpop_proof.empty()) {
+    sent.set_header("DPoP", request.dpop_proof);
+  }
+  ExchangeLimit limit(request.limit, request.most_octets, request.given_up);
+  client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
+  std::string body;
+  sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+    AppendAndWipe(body, data, size);
+    return body.size() <= request.most_octets;
+  };
+  const auto answer = client.send(sent);
+  if (!answer) {
+    const auto why = body.size() > request.most_octets ? limit.TooLarge() : limit.why();
+    return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
+                                                : "no answer from " + origin + ": " + why);
+  }
+  return HttpAnswer{.status = answer->status,
+                    .body = std::move(body),
+                    .retry_after = answer->get_header_value("Retry-After"),
+                    .dpop_nonce = answer->get_header_value("DPoP-Nonce")};
+}
+
 }  // namespace
 
 Result<Url> ParseUrl(const std::string& option, const std::string& url) {
@@ -125,39 +161,13 @@ Result<Url> ParseUrl(const std::string& option, const std::string& url) {
 }
 
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
-  httplib::Client client(origin);
-  Configure(client, ca_file);
-  httplib::Request sent;
-  sent.method = request.method;
-  sent.path = request.path;
-  sent.body = request.body;
-  sent.set_header("Accept", "application/json");
-  if (!request.content_type.empty()) {
-    sent.set_header("Content-Type", request.content_type);
+  try {
+    return ExchangeInTime(origin, ca_file, request);
+  } catch (const std::system_error& error) {
+    return Fail(Code::kUnavailable,
+                "no request to " + origin +
+                    ": this process may start no more threads (RLIMIT_NPROC, pids.max): " + error.code().message());
   }
-  if (!request.bearer_token.empty()) {
-    sent.set_header("Authorization", "Bearer " + request.bearer_token);
-  }
-  if (!request.dpop_proof.empty()) {
-    sent.set_header("DPoP", request.dpop_proof);
-  }
-  ExchangeLimit limit(request.limit, kMostOctets, request.given_up);
-  client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
-  std::string body;
-  sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
-    AppendAndWipe(body, data, size);
-    return body.size() <= kMostOctets;
-  };
-  const auto answer = client.send(sent);
-  if (!answer) {
-    const auto why = body.size() > kMostOctets ? "its answer is larger than 1 MiB" : limit.why();
-    return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
-                                                : "no answer from " + origin + ": " + why);
-  }
-  return HttpAnswer{.status = answer->status,
-                    .body = std::move(body),
-                    .retry_after = answer->get_header_value("Retry-After"),
-                    .dpop_nonce = answer->get_header_value("DPoP-Nonce")};
 }
 
 }  // namespace assertion::oauth

@@ -26,6 +26,7 @@ struct HttpRequest {
   std::string dpop_proof = {};                                 // RFC 9449 section 4.1; empty: not sent
   std::chrono::milliseconds limit = std::chrono::seconds(60);  // from the connection to the answer's last octet
   std::stop_token given_up = {};                               // ends it before that
+  std::size_t most_octets = std::size_t{1} << 20U;             // of the answer's body
 };
 
 struct HttpAnswer {
@@ -37,7 +38,7 @@ struct HttpAnswer {
 
 // Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does
 // not follow redirects, which would hand tokens and assertions to another server. UNAVAILABLE: no answer came in time,
-// or one of more than 1 MiB.
+// or one of more than `most_octets`.
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request);
 
 }  // namespace assertion::oauth

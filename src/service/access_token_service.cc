@@ -116,7 +116,8 @@ Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenReques
                               .resource = std::move(approved.resource),
                               .kid = kid};
   tokens_->Get(wanted,
-               {.minimum_validity = minimum_validity,
+               {.caller = caller.name(),
+                .minimum_validity = minimum_validity,
                 .deadline = deadline,
                 .gone = [ticket = std::move(ticket)] { return IsCancelled(*ticket); }},
                [this, caller, request = std::move(request), kid = std::move(kid), fits,

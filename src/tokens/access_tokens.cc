@@ -73,17 +73,21 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
       auto& entry = **found;
       entry.longest_asked = std::max(entry.longest_asked, ask.minimum_validity);
       auto held = Held(wanted, entry, ask, now);
-      const bool may_buy = entry.purchase == 0 && PauseOf(wanted, entry, now) == nullptr;
+      const bool may_buy = entry.purchase == 0 && !PauseOf(wanted, entry, ask.caller, now);
+      const auto caller = ask.caller;
       if (!held || *held != nullptr) {
         clients_[wanted.client_id].counted.handed_out += held ? 1 : 0;
         if (may_buy && held && now >= entry.renew_at) {
-          Begin(wanted, entry, now, calls);  // nobody waits for it
+          Begin(wanted, entry, caller, now, calls);  // nobody waits for it
+        }
+        if (!held) {
+          NoteTurnedAway(wanted.client_id, caller);
         }
         outcome = std::move(held);
       } else if (const auto waits = Wait(wanted.client_id, entry, ask, done); !waits) {
         outcome = std::unexpected(waits.error());
       } else if (may_buy) {
-        Begin(wanted, entry, now, calls);
+        Begin(wanted, entry, caller, now, calls);
       }
     }
   }
@@ -103,8 +107,8 @@ Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& ent
   if (entry.token != nullptr && LongestValidity(entry.token->lifetime) < ask.minimum_validity && now < entry.renew_at) {
     return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would soon be as short
   }
-  if (const auto* pause = PauseOf(wanted, entry, now); pause != nullptr && entry.purchase == 0) {
-    return std::unexpected(Paused(*pause->error, pause->until, now));
+  if (auto paused = PauseOf(wanted, entry, ask.caller, now); paused && entry.purchase == 0) {
+    return std::unexpected(*std::move(paused));
   }
   return AccessTokenPtr();
 }
@@ -135,6 +139,9 @@ Status AccessTokens::FindPlace(const std::string& client_id, Client& client, Ins
   }
   if (client.entries >= share) {
     return NoPlace(client, "too many different access tokens of this client are in use");
+  }
+  if (client.octets >= ShareOf(options_.most_octets) || octets_ >= options_.most_octets) {
+    return NoPlace(client, "the access tokens in use are too large: no more fit into the memory that they may take");
   }
   if (entries_.size() >= options_.most_tokens && now - cleared_ >= kClearing) {
     cleared_ = now;
@@ -196,19 +203,35 @@ void AccessTokens::EndWaiting(const std::string& client_id, std::size_t count) {
   clients_[client_id].waiting -= count;
 }
 
-const AccessTokens::Pause* AccessTokens::PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const {
-  const auto found = pauses_.find(wanted.client_id);
-  if (found != pauses_.end() && found->second.until > now) {
-    return &found->second;
+// Nothing: a purchase may begin. After a pause of the client the caller of the purchase that failed gives way to those
+// who were refused meanwhile: what fails for its scope alone would otherwise be the only probe.
+std::optional<Error> AccessTokens::PauseOf(const Wanted& wanted, const Entry& entry, const std::string& caller,
+                                           Instant now) const {
+  if (const auto found = pauses_.find(wanted.client_id); found != pauses_.end()) {
+    const auto& pause = found->second;
+    const auto until = pause.turned_away && pause.caller == caller ? pause.until + kProbe : pause.until;
+    if (until > now) {
+      return Paused(*pause.error, until, now);
+    }
   }
-  return entry.pause.until > now ? &entry.pause : nullptr;
+  return entry.pause.until > now ? std::optional(Paused(*entry.pause.error, entry.pause.until, now)) : std::nullopt;
+}
+
+void AccessTokens::NoteTurnedAway(const std::string& client_id, const std::string& caller) {
+  if (const auto found = pauses_.find(client_id); found != pauses_.end() && found->second.caller != caller) {
+    found->second.turned_away = true;
+  }
 }
 
 // A client whose purchases fail makes one probe a second, not one for each of its scopes.
-void AccessTokens::Begin(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) {
+void AccessTokens::Begin(const Wanted& wanted, Entry& entry, const std::string& caller, Instant now, Calls& calls) {
   entry.purchase = ++purchases_;
+  entry.buyer = caller;
   if (const auto found = pauses_.find(wanted.client_id); found != pauses_.end()) {
-    found->second.until = now + kProbe;
+    auto& pause = found->second;
+    pause.until = now + kProbe;
+    pause.caller = caller;
+    pause.turned_away = false;
   }
   calls.emplace_back([this, wanted, purchase = entry.purchase, now] {
     options_.buy(wanted,
@@ -277,12 +300,16 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
 
 // Every token comes and goes here, so that a reader of the figures need not look at all of them.
 void AccessTokens::Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) {
-  auto& bought = clients_[wanted.client_id].bought;
+  auto& client = clients_[wanted.client_id];
   if (entry.token != nullptr) {
-    bought.erase(bought.find(BoughtAt(*entry.token)));
+    client.bought.erase(client.bought.find(BoughtAt(*entry.token)));
+    client.octets -= entry.token->value.size();
+    octets_ -= entry.token->value.size();
   }
   if (token != nullptr) {
-    bought.insert(BoughtAt(*token));
+    client.bought.insert(BoughtAt(*token));
+    client.octets += token->value.size();
+    octets_ += token->value.size();
   }
   entry.token = std::move(token);
 }
@@ -303,6 +330,8 @@ void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refus
   }
   auto& pause = refusal.of_client ? pauses_[wanted.client_id] : entry.pause;
   pause.error = refusal.error;
+  pause.caller = entry.buyer;
+  pause.turned_away = false;
   pause.failures = refusal.by_credentials ? pause.failures + 1 : 0;
   milliseconds length = kProbe;
   for (int i = 1; i < pause.failures && length < kLongestPause; ++i) {
@@ -310,7 +339,7 @@ void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refus
   }
   length = std::max(length, std::min<milliseconds>(refusal.retry_after.value_or(milliseconds(0)), kMostRetryAfter));
   pause.until = now + length;
-  if (failing_.emplace(wanted.client_id, true).second && options_.changed) {
+  if (refusal.of_client && failing_.emplace(wanted.client_id, true).second && options_.changed) {
     calls.emplace_back(
         [this, wanted, error = refusal.error] { options_.changed(wanted.client_id, std::unexpected(error)); });
   }

@@ -100,10 +100,12 @@ class AccessTokens {
     // Of all clients. One client gets an eighth of each, so that its callers cannot shut out those of others.
     std::size_t most_tokens = 10'000;
     std::size_t most_waiters = 10'000;
+    std::size_t most_octets = std::size_t{32} << 20U;  // of the tokens; purchases under way may exceed it
   };
   static constexpr std::size_t kClientShare = 8;
 
   struct Ask {
+    std::string caller = {};  // whose failed purchase gives way to another caller's
     std::chrono::seconds minimum_validity{30};
     Instant deadline;
     std::function<bool()> gone = {};  // true: the asker left
@@ -140,13 +142,16 @@ class AccessTokens {
   struct Pause {
     std::optional<Error> error;
     Instant until;
-    int failures = 0;  // of credentials, in a row
+    int failures = 0;          // of credentials, in a row
+    std::string caller = {};   // who asked for the purchase that failed, or for the probe that runs
+    bool turned_away = false;  // another caller was refused meanwhile: that one comes first afterwards
   };
   struct Entry {
     AccessTokenPtr token;
     Instant renew_at;
     std::chrono::seconds longest_asked{};
     std::uint64_t purchase = 0;  // the running one; 0: none
+    std::string buyer;           // the caller who had it begin
     std::vector<Waiter> waiters;
     Pause pause;
 
@@ -157,8 +162,9 @@ class AccessTokens {
     std::multiset<Instant> bought;  // when the tokens in memory were
     std::size_t entries = 0;
     std::size_t waiting = 0;
-    Instant cleared;   // when a place was looked for last
-    Instant compared;  // when tokens of replaced keys were looked for last
+    std::size_t octets = 0;  // of the tokens in memory
+    Instant cleared;         // when a place was looked for last
+    Instant compared;        // when tokens of replaced keys were looked for last
   };
   // Calls that are made once the lock is released.
   using Calls = std::vector<std::move_only_function<void()>>;
@@ -174,10 +180,12 @@ class AccessTokens {
   Status Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) REQUIRES(mutex_);
   void EndWaiting(const std::string& client_id, std::size_t count) REQUIRES(mutex_);
   void End(const IsOne& changed, const IsOne& removed, const Error& why);
-  const Pause* PauseOf(const Wanted& wanted, const Entry& entry, Instant now) const REQUIRES(mutex_);
+  std::optional<Error> PauseOf(const Wanted& wanted, const Entry& entry, const std::string& caller, Instant now) const
+      REQUIRES(mutex_);
   Result<AccessTokenPtr> Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const
       REQUIRES(mutex_);
-  void Begin(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
+  void NoteTurnedAway(const std::string& client_id, const std::string& caller) REQUIRES(mutex_);
+  void Begin(const Wanted& wanted, Entry& entry, const std::string& caller, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropExpired(Instant now) REQUIRES(mutex_);
   void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
   void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
@@ -193,7 +201,8 @@ class AccessTokens {
   std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
   bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
-  Instant cleared_ GUARDED_BY(mutex_);  // when a place was looked for among all clients
+  std::size_t octets_ GUARDED_BY(mutex_) = 0;  // of all tokens in memory
+  Instant cleared_ GUARDED_BY(mutex_);         // when a place was looked for among all clients
   std::uint64_t purchases_ GUARDED_BY(mutex_) = 0;
 };
 

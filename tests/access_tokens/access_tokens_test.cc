@@ -290,6 +290,44 @@ TEST_F(AccessTokensTest, RefusedCredentialsAreTriedLessAndLess) {
                                                seconds(60), seconds(60)}));
 }
 
+TEST_F(AccessTokensTest, ACallerWhosePurchaseFailsGivesWayToThoseItPaused) {
+  const Wanted theirs{.client_id = "orders", .scope = "theirs", .resource = {}};
+  const auto get = [this](const std::string& caller, const Wanted& wanted) {
+    tokens_.Get(wanted, {.caller = caller, .minimum_validity = seconds(30), .deadline = now_.load() + seconds(10)},
+                [this](Result<AccessTokenPtr> token) { got_.push_back(std::move(token)); });
+  };
+  get("uid:1", theirs);
+  Answer(std::unexpected(Down()));
+  get("uid:2", kOrders);
+  EXPECT_EQ(asked_.size(), 1U);  // the client pauses
+  Pass(seconds(1));
+  get("uid:1", theirs);
+  EXPECT_EQ(asked_.size(), 1U);  // the other's turn
+  EXPECT_EQ(got_.back().error().retry_delay, seconds(1));
+  get("uid:2", kOrders);
+  ASSERT_EQ(asked_.size(), 2U);
+  EXPECT_EQ(asked_.back().wanted, kOrders);
+  Answer(Token("t"));
+  EXPECT_EQ(TextOf(got_.back()), "t");
+  get("uid:1", theirs);
+  EXPECT_EQ(asked_.size(), 3U);
+}
+
+TEST_F(AccessTokensTest, ACallerWhoIsAloneProbesEachSecond) {
+  Get(seconds(30));
+  Answer(std::unexpected(Down()));
+  Get(seconds(30));
+  Pass(seconds(1));
+  Get(seconds(30));
+  EXPECT_EQ(asked_.size(), 2U);
+}
+
+TEST_F(AccessTokensTest, ARefusalOfOneRequestIsNoChangeOfTheClient) {
+  Get(seconds(30));
+  Answer(std::unexpected(Refusal{.error = {.code = Code::kFailedPrecondition, .message = "scope", .detail = {}}}));
+  EXPECT_TRUE(states_.empty());
+}
+
 TEST_F(AccessTokensTest, ARefusedScopeDoesNotPauseTheOthers) {
   Get(seconds(30), {}, {.client_id = "orders", .scope = "wrong", .resource = {}});
   auto refused = Down();

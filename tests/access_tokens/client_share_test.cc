@@ -43,6 +43,23 @@ TEST_F(AccessTokensShareTest, AClientAtItsShareOfTokensShutsOutNoOther) {
   EXPECT_EQ(few_->size(), 11U);
 }
 
+TEST_F(AccessTokensShareTest, LargeTokensOfAClientAreBoundedInAll) {
+  auto options = Options();
+  options.most_octets = 8 * 1000;  // a client has 1,000
+  few_.emplace(std::move(options));
+  const std::string large(400, 't');
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_FALSE(Ask("greedy", i)) << i;
+    Answer(Token(large));
+  }
+  EXPECT_EQ(Ask("greedy", 3)->code, Code::kResourceExhausted);
+  EXPECT_EQ(Ask("greedy", 0)->message, "granted");
+  EXPECT_FALSE(Ask("victim", 0)) << "refused";
+  Pass(seconds(301));
+  few_->Sweep();  // they expire, and their octets leave with them
+  EXPECT_FALSE(Ask("greedy", 3)) << "refused";
+}
+
 TEST_F(AccessTokensShareTest, AClientAtItsShareOfWaitersShutsOutNoOther) {
   for (int i = 0; i < 100; ++i) {
     ASSERT_EQ(Ask("greedy", 0).has_value(), i >= 10) << i;

@@ -53,9 +53,10 @@ describe('access tokens', () => {
       client('nested'),
       client('nested-error'),
       client('late'),
+      client('large'),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late', 'large']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -125,6 +126,21 @@ describe('access tokens', () => {
     assert.equal((await caller.call('GetAccessToken', { ...request, scope: 'write' })).scope, 'write openid');
   });
 
+  it('a scope for which the server does not authorize the client pauses alone', async () => {
+    const request = { client_id: 'scoped', resource: 'https://api.example.com/' };
+    standIn.answer = [400, { error: 'unauthorized_client' }];
+    assert.match((await refusal({ ...request, scope: 'read' })).details, /HTTP 400, unauthorized_client/);
+    standIn.reset({ access_token: 'granted', token_type: 'Bearer', expires_in: 300 });
+    assert.match((await refusal({ ...request, scope: 'read' })).details, /unauthorized_client/);
+    assert.equal((await caller.call('GetAccessToken', { ...request, scope: 'write' })).access_token, 'granted');
+    assert.equal(standIn.forms.length, 1);
+  });
+
+  it('an answer of more than 128 KiB is not read', async () => {
+    standIn.answer = [400, `[${'{},'.repeat(50_000)}0]`];
+    assert.match((await refusal({ client_id: 'large' })).details, /larger than 128 KiB/);
+  });
+
   it('a failing server is left alone, and callers are told until when', async () => {
     standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
     const first = await refusal({ client_id: 'failing' });
@@ -155,8 +171,8 @@ describe('access tokens', () => {
   });
 
   it('a deeply nested answer costs its own client alone', async () => {
-    for (const [client_id, status, body] of [['nested', 200, '['.repeat(400_000) + ']'.repeat(400_000)],
-      ['nested-error', 400, `{"error":${'{"a":'.repeat(150_000)}1${'}'.repeat(150_001)}`]]) {
+    for (const [client_id, status, body] of [['nested', 200, '['.repeat(60_000) + ']'.repeat(60_000)],
+      ['nested-error', 400, `{"error":${'{"a":'.repeat(20_000)}1${'}'.repeat(20_001)}`]]) {
       standIn.answer = [status, body];
       const { code, details } = await refusal({ client_id });
       assert.equal(code, grpc.status.UNAVAILABLE, details);

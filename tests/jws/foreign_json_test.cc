@@ -27,6 +27,19 @@ TEST(ForeignJson, AStringThatEndsHidesNoLevel) {
   EXPECT_TRUE(ParseForeign(R"({"a":"\\","b":)" + Nested(31) + "}").is_object());
 }
 
+TEST(ForeignJson, ValuesTakeMoreMemoryThanTheirTextSoTheyAreCounted) {
+  const auto list = [](int values) {
+    std::string text = "[0";
+    for (int i = 1; i < values; ++i) {
+      text += ",0";
+    }
+    return text + "]";
+  };
+  EXPECT_TRUE(ParseForeign(list(19'999)).is_array());
+  EXPECT_TRUE(ParseForeign(list(20'000)).is_discarded());
+  EXPECT_TRUE(ParseForeign("[\"" + std::string(100'000, ',') + "\"]").is_array());
+}
+
 TEST(ForeignJson, ManyNeighboursAreNoLevels) {
   std::string text = "[";
   for (int i = 0; i < 100; ++i) {

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <functional>
@@ -104,6 +106,29 @@ TEST(Http, ABodyWithoutEndEndsAtItsSize) {
   const auto answer = Exchange(server.origin(), "", Get(kLong));
   ASSERT_FALSE(answer);
   EXPECT_TRUE(answer.error().message.contains("larger than 1 MiB")) << answer.error().message;
+}
+
+TEST(Http, AnAnswerEndsAtTheSizeThatTheRequestNames) {
+  const HostileServer server(milliseconds(0),
+                             Once("HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n", std::string(3000, 'x')));
+  auto request = Get(kLong);
+  request.most_octets = 2048;
+  const auto answer = Exchange(server.origin(), "", request);
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(answer.error().message.contains("larger than 2 KiB")) << answer.error().message;
+}
+
+// The child has no right to more threads than it has.
+TEST(HttpDeathTest, AProcessAtItsLimitOfThreadsGoesOn) {
+  EXPECT_EXIT(
+      {
+        const rlimit none{};
+        static_cast<void>(setrlimit(RLIMIT_NPROC, &none));
+        static_cast<void>(setuid(65'534));
+        const auto answer = Exchange("http://127.0.0.1:1", "", Get(kLong));
+        _exit(!answer && answer.error().message.contains("may start no more threads") ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
