@@ -17,7 +17,7 @@ struct Meaning {
 
 constexpr std::array kMeanings{
     Meaning{0, {}, "stopped by SIGTERM or SIGINT, all calls answered"},
-    Meaning{kExitInternal, {}, "an internal error, or the process may open fewer than 64 files"},
+    Meaning{kExitInternal, {}, "an internal error, or the process may open too few files or start too few threads"},
     Meaning{kExitWrongCommandLine, {}, "wrong command line"},
     Meaning{3, Code::kConfigInvalid, "the configuration is wrong"},
     Meaning{10, Code::kModuleUnusable, "the PKCS#11 module cannot be found or loaded"},

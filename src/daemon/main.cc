@@ -17,10 +17,12 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "assertion/descriptor.h"
+#include "assertion/mutex.h"
 #include "assertion/scheduling.h"
 #include "config/config.h"
 #include "config/field_table.h"
@@ -183,6 +185,17 @@ rlim_t PrepareProcess() {
   return limit;
 }
 
+// A thread that a library cannot start later ends the process, or hangs it. Throws std::system_error.
+void TryThreads() {
+  constexpr int kThreads = 128;
+  Mutex gate;
+  std::vector<std::jthread> threads;
+  const MutexLock closed(gate);
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&gate] { const MutexLock passed(gate); });
+  }
+}
+
 int Serve(const CommandLine& line) {
   constexpr rlim_t kFewestDescriptors = 64;  // gRPC ends the process when it gets none for its own use
   const auto descriptors = PrepareProcess();
@@ -195,6 +208,7 @@ int Serve(const CommandLine& line) {
         descriptors, kFewestDescriptors);
     return kExitInternal;
   }
+  TryThreads();
   const auto config = ReadConfig(line.serve);
   if (!config) {
     for (const auto& error : config.error()) {
@@ -217,7 +231,7 @@ int ServeWithThreads(const CommandLine& line) {
     return Serve(line);
   } catch (const std::system_error& error) {
     spdlog::critical(
-        "this process may start no more threads, or open no more files: {}; raise RLIMIT_NPROC, pids.max or "
+        "this process may start too few threads, or open too few files: {}; raise RLIMIT_NPROC, pids.max or "
         "RLIMIT_NOFILE",
         error.code().message());
     return kExitInternal;

@@ -195,6 +195,14 @@ attempt('descriptor', 438, fd, 3, 0)
     }
   });
 
+  it('may leave it no threads: a start ends with a line that says so', async () => {
+    if (!isRoot) return;
+    const { status, stderr } = await run('prlimit', ['--nproc=100:100', 'setpriv', ...AS_OTHER, path.join(BIN, 'assertiond'),
+      '--config', deployment.configuration], { env: deployment.environment });
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /this process may start too few threads.*RLIMIT_NPROC, pids\.max/);
+  });
+
   it('is a caller like any other: it has what that user is listed for, and no more', async () => {
     if (!isRoot) return;
     const create = (client) => asOther(path.join(BIN, 'assertionctl'), 'assertion', 'create', '--client-id', client);
