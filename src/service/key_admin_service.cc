@@ -31,6 +31,14 @@ void NoteAccepted(const v1::AcceptedLedger& ledger, audit::Event& event) {
                event.client_id, ledger.found(), ledger.version(), ledger.seen());
 }
 
+// The HSM may have made a change whose answer was lost, or a later refresh may complete it.
+Error OfChange(Error error) {
+  if (error.code == Code::kUnavailable) {
+    error.message += "; the change may have been made nevertheless: look at the client's keys before you repeat it";
+  }
+  return error;
+}
+
 void Finish(AuditedCall& call, const Error& error) { call.Finish(std::unexpected(error)); }
 
 }  // namespace
@@ -96,7 +104,8 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
   const auto reply =
       recordable ? (this->*act)(caller, request, event) : Result<Response>(std::unexpected(recordable.error()));
   if (!reply) {
-    Finish(call, reply.error());
+    constexpr bool kIsChange = requires { reply->pending(); };
+    Finish(call, kIsChange && recordable ? OfChange(reply.error()) : reply.error());
     return;
   }
   if constexpr (requires { reply->key().kid(); }) {
@@ -213,7 +222,8 @@ void KeyAdminService::Approve(UnaryCall& unary) {
       }
       const auto reply = allowed ? ApproveChange(caller, request, call->event())
                                  : Result<v1::ApproveChangeResponse>(std::unexpected(allowed.error()));
-      call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply)) : std::unexpected(reply.error()));
+      call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply))
+                         : std::unexpected(allowed ? OfChange(reply.error()) : reply.error()));
     };
     // The token tells which worker makes the change.
     return decisions_.Post(name, [this, name, approve = std::move(approve), id = request.id(), call] {

@@ -48,6 +48,10 @@ describe('recovery', () => {
       await said('the token does not sign');
       const { status, stderr } = await deployment.tryCtl('assertion', 'create', '--client-id', 'orders');
       if (lost.endsWith('removed')) assert.ok(status !== 0 && /the HSM is not available; try again/.test(stderr), stderr);
+      if (lost.endsWith('removed')) {
+        const change = await deployment.tryCtl('key', 'generate', '--client-id', 'orders');
+        assert.match(change.stderr, /the change may have been made nevertheless: look at the client's keys before you repeat it/);
+      }
       hsm.tell(back);
       await said('the token signs again');
       await deployment.createAssertion('orders');
