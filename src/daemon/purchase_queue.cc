@@ -45,7 +45,7 @@ bool PurchaseQueue::Add(Order& order) {
 }
 
 bool PurchaseQueue::MayRun(const std::string& origin) const {
-  return CountOf(running_of_, origin) < (slow_.contains(origin) ? 1 : kMostAtOnce);
+  return CountOf(running_of_, origin) < (quick_.contains(origin) ? kMostAtOnce : 1);
 }
 
 std::optional<PurchaseQueue::Order> PurchaseQueue::Take() {
@@ -76,10 +76,10 @@ bool PurchaseQueue::End(const Order& order, bool slow) {
     lines_.erase(line);
   }
   if (slow) {
-    slow_.insert(order.origin);
+    quick_.erase(order.origin);
     return false;
   }
-  return slow_.erase(order.origin) > 0;
+  return quick_.insert(order.origin).second;
 }
 
 std::deque<PurchaseQueue::Order> PurchaseQueue::TakeAll() {

@@ -16,7 +16,7 @@ namespace assertion {
 // Not for several threads at once.
 class PurchaseQueue {
  public:
-  static constexpr std::size_t kMostAtOnce = 4;  // of one server: one that hangs holds up no other
+  static constexpr std::size_t kMostAtOnce = 4;  // of one server whose last purchase was quick, and else 1
   static constexpr std::size_t kMostOrders = 1000;
   static constexpr std::size_t kMostOrdersOfOrigin = 250;
   static constexpr std::size_t kMostOrdersOfClient = 125;
@@ -34,7 +34,8 @@ class PurchaseQueue {
   // none waits whose server has one to spare.
   std::optional<Order> Take();
 
-  // Ends a purchase. A server whose last one was slow gets one at once. True: it may run several again.
+  // Ends a purchase. A server that is new, or whose last one was slow, gets one at once: many that hang would hold up
+  // the others. True: it may run several from now on.
   bool End(const Order& order, bool slow);
 
   // All that wait.
@@ -55,7 +56,7 @@ class PurchaseQueue {
   std::size_t waiting_ = 0;
   std::map<std::string, std::size_t> waiting_of_;  // by origin
   std::map<std::string, std::size_t> running_of_;
-  std::set<std::string> slow_;  // origins
+  std::set<std::string> quick_;  // origins
 };
 
 }  // namespace assertion

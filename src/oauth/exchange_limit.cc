@@ -3,14 +3,18 @@
 #include <fcntl.h>
 #include <linux/tcp.h>  // not netinet/tcp.h, whose tcp_info counts no octets; a file cannot include both
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace assertion::oauth {
 namespace {
 
-constexpr std::chrono::milliseconds kTick{20};
+constexpr std::chrono::duration<int, std::milli> kTick{20};
 constexpr std::size_t kAround = std::size_t{128} << 10U;
 
 std::size_t ReceivedBy(int socket) {
@@ -19,17 +23,38 @@ std::size_t ReceivedBy(int socket) {
   return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
 }
 
+// Edges alone: what has been seen wakes nobody again.
+int WakeFor(int poll, int descriptor) {
+  epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {.fd = descriptor}};
+  return epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+int Opened(int result) {
+  if (result < 0) {
+    throw std::system_error(errno, std::generic_category());
+  }
+  return result;
+}
+
 }  // namespace
 
 ExchangeLimit::ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets, std::stop_token given_up)
     : end_(std::chrono::steady_clock::now() + time),
       most_octets_(most_octets),
       given_up_(std::move(given_up)),
-      watcher_([this](const std::stop_token& stop) { Run(stop); }) {}
+      ended_(Opened(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
+      poll_(Opened(epoll_create1(EPOLL_CLOEXEC))) {
+  Opened(WakeFor(poll_.get(), ended_.get()));
+  watcher_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+}
 
 void ExchangeLimit::Watch(int socket) {
   const MutexLock lock(mutex_);
   socket_ = Descriptor(fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if (WakeFor(poll_.get(), socket_.get()) < 0) {
+    why_ = "this process may open no more files";
+    shutdown(socket, SHUT_RDWR);
+  }
 }
 
 std::string ExchangeLimit::why() {
@@ -44,19 +69,30 @@ std::string ExchangeLimit::TooLarge() const {
 }
 
 void ExchangeLimit::Run(const std::stop_token& stop) {
-  MutexLock lock(mutex_);
-  while (!stopped_.wait_for(lock, stop, kTick, [] { return false; }) && !stop.stop_requested()) {
-    if (given_up_.stop_requested()) {
-      why_ = "the program stops";
-    } else if (std::chrono::steady_clock::now() > end_) {
-      why_ = "its answer takes too long";
-    } else if (ReceivedBy(socket_.get()) > most_octets_ + kAround) {
-      why_ = TooLarge();
+  const auto wake = [this] { eventfd_write(ended_.get(), 1); };
+  const std::stop_callback ended(stop, wake);
+  const std::stop_callback given_up(given_up_, wake);
+  while (!stop.stop_requested()) {
+    epoll_event event{};
+    epoll_wait(poll_.get(), &event, 1, kTick.count());
+    const MutexLock lock(mutex_);
+    if (why_.empty()) {
+      why_ = Judge();
     }
     if (!why_.empty()) {
       shutdown(socket_.get(), SHUT_RDWR);  // again and again: httplib may connect to the host's next address
     }
   }
+}
+
+std::string ExchangeLimit::Judge() {
+  if (given_up_.stop_requested()) {
+    return "the program stops";
+  }
+  if (std::chrono::steady_clock::now() > end_) {
+    return "its answer takes too long";
+  }
+  return ReceivedBy(socket_.get()) > most_octets_ + kAround ? TooLarge() : std::string();
 }
 
 }  // namespace assertion::oauth

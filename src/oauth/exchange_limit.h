@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <stop_token>
 #include <string>
@@ -17,10 +16,10 @@ namespace assertion::oauth {
 class ExchangeLimit {
  public:
   // The time begins now. `most_octets`: of the body; header and TLS records may have 128 KiB more. Throws
-  // std::system_error when the system gives no thread.
+  // std::system_error when the system gives no thread or descriptor.
   ExchangeLimit(std::chrono::milliseconds time, std::size_t most_octets, std::stop_token given_up = {});
 
-  // Watches this socket from now on, in place of an earlier one.
+  // Watches this socket from now on, in place of an earlier one. Shuts it down if it cannot be watched.
   void Watch(int socket);
 
   // Why it ended the exchange; empty: it did not.
@@ -31,12 +30,14 @@ class ExchangeLimit {
 
  private:
   void Run(const std::stop_token& stop);
+  std::string Judge() REQUIRES(mutex_);
 
   const std::chrono::steady_clock::time_point end_;
   const std::size_t most_octets_;
   const std::stop_token given_up_;
+  const Descriptor ended_;  // an eventfd
+  const Descriptor poll_;   // wakes when octets arrive: a fast sender fills the memory sooner than a clock ticks
   Mutex mutex_;
-  std::condition_variable_any stopped_;
   Descriptor socket_ GUARDED_BY(mutex_);  // a duplicate: it stays this connection's after httplib has closed its own
   std::string why_ GUARDED_BY(mutex_);
   std::jthread watcher_;  // ends first

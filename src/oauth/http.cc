@@ -166,7 +166,7 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
   } catch (const std::system_error& error) {
     return Fail(Code::kUnavailable,
                 "no request to " + origin +
-                    ": this process may start no more threads (RLIMIT_NPROC, pids.max): " + error.code().message());
+                    ": this process may start no more threads or open no more files: " + error.code().message());
   }
 }
 

@@ -140,15 +140,20 @@ Status AccessTokens::FindPlace(const std::string& client_id, Client& client, Ins
   if (client.entries >= share) {
     return NoPlace(client, "too many different access tokens of this client are in use");
   }
-  if (client.octets >= ShareOf(options_.most_octets) || octets_ >= options_.most_octets) {
-    return NoPlace(client, "the access tokens in use are too large: no more fit into the memory that they may take");
-  }
+  RETURN_IF_ERROR(FindOctets(client, 1));
   if (entries_.size() >= options_.most_tokens && now - cleared_ >= kClearing) {
     cleared_ = now;
     DropPausing(entries_.begin(), nullptr);
   }
   return entries_.size() < options_.most_tokens ? Status()
                                                 : NoPlace(client, "too many different access tokens are in use");
+}
+
+Status AccessTokens::FindOctets(Client& client, std::size_t more) {
+  return client.octets + more <= ShareOf(options_.most_octets) && octets_ + more <= options_.most_octets
+             ? Status()
+             : NoPlace(client,
+                       "the access tokens in use are too large: no more fit into the memory that they may take");
 }
 
 Status AccessTokens::NoPlace(Client& client, const char* why) {
@@ -254,6 +259,11 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
     auto& entry = found->second;
     entry.purchase = 0;
     const auto now = options_.now();
+    if (bought) {  // beside the token that it replaces, which serves on if there is no room
+      if (const auto room = FindOctets(clients_[wanted.client_id], bought->token.size()); !room) {
+        bought = std::unexpected(Refusal{.error = room.error()});
+      }
+    }
     if (bought) {
       Keep(wanted, entry, began, *std::move(bought));
       pauses_.erase(wanted.client_id);

@@ -100,7 +100,7 @@ class AccessTokens {
     // Of all clients. One client gets an eighth of each, so that its callers cannot shut out those of others.
     std::size_t most_tokens = 10'000;
     std::size_t most_waiters = 10'000;
-    std::size_t most_octets = std::size_t{32} << 20U;  // of the tokens; purchases under way may exceed it
+    std::size_t most_octets = std::size_t{32} << 20U;  // of the tokens
   };
   static constexpr std::size_t kClientShare = 8;
 
@@ -173,6 +173,7 @@ class AccessTokens {
 
   Result<Entry*> FindOrAdd(const Wanted& wanted, Instant now) REQUIRES(mutex_);
   Status FindPlace(const std::string& client_id, Client& client, Instant now) REQUIRES(mutex_);
+  Status FindOctets(Client& client, std::size_t more) REQUIRES(mutex_);
   static Status NoPlace(Client& client, const char* why);
   void DropPausing(Entries::iterator one, const std::string* client_id) REQUIRES(mutex_);
   void DropReplaced(const Wanted& wanted) REQUIRES(mutex_);
