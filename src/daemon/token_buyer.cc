@@ -66,7 +66,7 @@ const std::string& ServerOf(const TokenSource& source) {
 // purchase would have token after token issued: the pause grows.
 std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std::string& type) {
   const bool bound = LowerCase(type) == "dpop";
-  if (bound == !wanted.kid.empty()) {
+  if (bound == wanted.IsBound()) {
     return std::nullopt;
   }
   const auto* const why = bound ? ", which needs proofs of a key: configure tokens.dpop_client for the client"
@@ -219,7 +219,7 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
     return FailedByServer(buying, OfClient(endpoint.error()));
   }
   buying.endpoint = *std::move(endpoint);
-  if (!wanted.kid.empty() && !IsRequestTarget(HtuOf(buying.endpoint))) {
+  if (wanted.IsBound() && !IsRequestTarget(HtuOf(buying.endpoint))) {
     return FailedByServer(buying,
                           OfClient({.code = Code::kUnavailable,
                                     .message = "the token_endpoint has a character that the htu of a DPoP proof "
@@ -307,12 +307,12 @@ Result<oauth::HttpAnswer> TokenBuyer::Send(const Buying& buying, Credentials cre
 
 // The server wants a nonce of its own in the proof (RFC 9449 section 8).
 bool TokenBuyer::MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) const {
-  return !buying.wanted.kid.empty() && answer.status != kGranted && IsDpopNonce(answer.dpop_nonce) &&
+  return buying.wanted.IsBound() && answer.status != kGranted && IsDpopNonce(answer.dpop_nonce) &&
          oauth::ErrorOf(answer) == kUseDpopNonce && !stop_.stop_requested();
 }
 
 std::string TokenBuyer::NonceFor(const Buying& buying) {
-  if (buying.wanted.kid.empty()) {
+  if (!buying.wanted.IsBound()) {
     return {};
   }
   const MutexLock lock(mutex_);
@@ -321,7 +321,7 @@ std::string TokenBuyer::NonceFor(const Buying& buying) {
 }
 
 void TokenBuyer::KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer) {
-  if (buying.wanted.kid.empty()) {
+  if (!buying.wanted.IsBound()) {
     return;
   }
   const MutexLock lock(mutex_);
@@ -350,7 +350,7 @@ std::expected<TokenBuyer::Credentials, tokens::Refusal> TokenBuyer::NewCredentia
     return std::unexpected(OfClient(assertion.error()));
   }
   Credentials credentials{.assertion = std::move(assertion->jws), .proof = {}};
-  if (buying.wanted.kid.empty()) {
+  if (!buying.wanted.IsBound()) {
     return credentials;
   }
   auto proof = NewProof(buying, nonce);
