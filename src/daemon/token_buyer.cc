@@ -79,11 +79,10 @@ std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std
                          .by_credentials = true};
 }
 
-// The meaning of the identity server's refusal (RFC 6749 section 5.2, RFC 9449 section 5).
-tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
+// The meaning of the identity server's refusal, and of `word`, its error (RFC 6749 section 5.2, RFC 9449 section 5).
+tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer, const std::string& word) {
   static constexpr std::array<std::string_view, 5> kOfCredentials = {
       "invalid_client", "unauthorized_client", "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
-  const auto word = oauth::ErrorOf(answer);
   tokens::Refusal refusal;
   refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
   refusal.error.message = "the identity server answered HTTP " + std::to_string(answer.status) +
@@ -249,7 +248,8 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   }
   KeepNonce(buying, *answer);
   if (answer->status != kGranted) {
-    return FailedByServer(buying, RefusalOf(*answer));
+    buying.event.error = oauth::ErrorOf(*answer);
+    return FailedByServer(buying, RefusalOf(*answer, buying.event.error));
   }
   auto token = oauth::TakeToken(*answer);
   if (!token) {
