@@ -9,8 +9,8 @@
 #include <span>
 #include <utility>
 
+#include "assertion/percent_encoding.h"
 #include "assertion/utf8.h"
-#include "observe/http_target.h"
 
 namespace assertion::service {
 namespace {
