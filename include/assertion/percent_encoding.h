@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <optional>
@@ -31,6 +32,13 @@ inline std::optional<std::string> PercentDecoded(std::string_view text) {
     text.remove_prefix(1 + kDigits);
   }
   return decoded;
+}
+
+// A name or value of application/x-www-form-urlencoded (RFC 6749 appendix B): a plus sign is a blank.
+inline std::optional<std::string> FormDecoded(std::string_view text) {
+  std::string spaced(text);
+  std::ranges::replace(spaced, '+', ' ');
+  return PercentDecoded(spaced);
 }
 
 }  // namespace assertion

@@ -6,15 +6,6 @@
 #include "assertion/percent_encoding.h"
 
 namespace assertion::cli {
-namespace {
-
-std::optional<std::string> DecodedWord(std::string_view text) {
-  std::string spaced(text);
-  std::ranges::replace(spaced, '+', ' ');
-  return PercentDecoded(spaced);
-}
-
-}  // namespace
 
 std::optional<oauth::FormFields> QueryOf(std::string_view query) {
   oauth::FormFields fields;
@@ -22,8 +13,8 @@ std::optional<oauth::FormFields> QueryOf(std::string_view query) {
     const auto pair = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(pair.size() + 1, query.size()));
     const auto equals = std::min(pair.find('='), pair.size());
-    auto name = DecodedWord(pair.substr(0, equals));
-    auto value = DecodedWord(pair.substr(std::min(equals + 1, pair.size())));
+    auto name = FormDecoded(pair.substr(0, equals));
+    auto value = FormDecoded(pair.substr(std::min(equals + 1, pair.size())));
     if (!name || !value || std::ranges::find(fields, *name, &oauth::FormFields::value_type::first) != fields.end()) {
       return std::nullopt;
     }
