@@ -38,6 +38,7 @@ struct Event {
   std::optional<Accepted> accepted;  // ledger versions: accepted although a later one was seen
   std::string outcome;               // the gRPC status code's name
   std::string reason;                // of a refusal, as the caller was told
+  std::string error;                 // of an identity server's refusal (RFC 6749 section 5.2); see oauth::ErrorOf
   std::optional<std::chrono::microseconds> latency;
   std::uint64_t count = 0;  // events that this line stands for; 0: one
   std::string since;        // with count: when the first of them happened, RFC 3339

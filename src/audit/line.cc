@@ -21,6 +21,7 @@ constexpr std::size_t kLongestText = 256;
 constexpr std::size_t kLongestAudience = 1024;
 constexpr std::size_t kLongestSubject = 512;  // a service account's name has at most 339 octets
 constexpr std::size_t kLongestNotEntitled = 64;
+constexpr std::size_t kLongestError = 64;
 
 std::string Rfc3339Micros(TimePoint now) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(now);
@@ -125,6 +126,7 @@ std::string Body(const Event& event, TimePoint now) {
     line.Add("found_version", event.accepted->found);
     line.Add("seen_version", event.accepted->seen);
   }
+  line.Add("error", event.error, kLongestError);
   line.Add("reason", event.reason);
   if (event.latency) {
     line.Add("latency_us", event.latency->count());

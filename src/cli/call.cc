@@ -66,6 +66,20 @@ std::string HintOfPrecondition(std::string_view message) {
   return "assertionctl key list shows the keys, what each does now and until when";
 }
 
+// A caller in no list of a client hears the same whether the client is configured or not.
+std::string HintOfDenial(std::string_view message) {
+  if (message.contains("purposes do not include")) {
+    return "name a client with this purpose, or add it to clients[].purposes and reload assertiond: systemctl reload "
+           "assertiond";
+  }
+  if (message.contains(" this client;")) {
+    return "check --client-id; if it is right, clients[].callers in assertiond's configuration must list you: id -un "
+           "and id -Gn show who you are";
+  }
+  return "assertiond's configuration says who may do what: clients[].callers and operators; id -un and id -Gn show who "
+         "you are";
+}
+
 }  // namespace
 
 std::string AdviceOn(const Error& error) {
@@ -84,8 +98,7 @@ std::string AdviceOn(const Error& error) {
              "again, with the present version if it has --expected-version";
     case Code::kUnauthenticated:
     case Code::kPermissionDenied:
-      return "assertiond's configuration says who may do what: clients[].callers and operators; id -un and id -Gn show "
-             "who you are";
+      return HintOfDenial(error.message);
     case Code::kResourceExhausted:
       return error.retry_delay.count() == 0
                  ? "ask less often, or later"

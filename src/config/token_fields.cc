@@ -159,23 +159,25 @@ int LineOf(const Node& node, std::initializer_list<std::string_view> names) {
 void CheckDpopClients(const Node::Array& entries, std::span<const Client> clients, Errors& errors) {
   constexpr std::size_t kMostOctets = 80;
   std::set<std::string_view> all;
-  std::set<std::string_view> for_proofs;
+  std::vector<std::string_view> for_proofs;
   for (const auto& client : clients) {
     all.insert(client.client_id);
     if (client.IsFor(Purpose::kDpop)) {
-      for_proofs.insert(client.client_id);
+      for_proofs.push_back(client.client_id);
     }
   }
+  std::ranges::sort(for_proofs);
   for (std::size_t i = 0; i < clients.size(); ++i) {
     const auto& tokens = clients[i].tokens;
-    if (!tokens || tokens->dpop_client.empty() || for_proofs.contains(tokens->dpop_client)) {
+    if (!tokens || tokens->dpop_client.empty() ||
+        std::ranges::binary_search(for_proofs, std::string_view(tokens->dpop_client))) {
       continue;
     }
     const auto& named = tokens->dpop_client;
-    const std::vector<std::string_view> words(for_proofs.begin(), for_proofs.end());
     errors.Add(LineOf(entries[i], {"tokens", "dpop_client"}), "clients[" + std::to_string(i) + "].tokens.dpop_client",
-               all.contains(named) ? "names a client without the purpose \"dpop\": add it to the client's purposes"
-                                   : Quoted(named, kMostOctets) + " is no client_id here" + DidYouMean(named, words));
+               all.contains(named)
+                   ? "names a client without the purpose \"dpop\": add it to the client's purposes"
+                   : Quoted(named, kMostOctets) + " is no client_id here" + DidYouMean(named, for_proofs));
   }
 }
 

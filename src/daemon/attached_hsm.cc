@@ -10,6 +10,7 @@
 
 #include "assertion/client.h"
 #include "assertion/clock.h"
+#include "daemon/key_to_make.h"
 #include "keys/file_ledger.h"
 #include "keys/token_ledger.h"
 #include "signing/calibration.h"
@@ -68,6 +69,7 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
   hsm->pending_file_ = config.PendingPath(rank, hsm->token_->info().serial);
   ASSIGN_OR_RETURN(auto ledger, OpenLedger(config, rank, *hsm->token_));
   hsm->ledger_ = std::move(ledger);
+  LogKeyToMake(*hsm->token_, hsm->name_, kLedgerKeyLabel, "signs the ledger");
   RETURN_IF_ERROR(TakeOver(*hsm->ledger_, hsm->name_));
   ASSIGN_OR_RETURN(auto keys, KeyRing::Load(*hsm->token_, *hsm->ledger_,
                                             originals == nullptr ? config.clients : originals->clients(), SystemTime,

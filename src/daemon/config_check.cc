@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <expected>
+#include <map>
 #include <span>
 #include <sstream>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -52,6 +55,51 @@ std::vector<std::string> TokenWarnings(const Clients& clients) {
     if (!first) {
       warnings.push_back("client '" + client.client_id + "': tokens.ca_file: " + file + ": " +
                          first.error().ToString());
+    }
+  }
+  return warnings;
+}
+
+// False: it is certain that no entry of `listed` is for a caller that the entry `caller` lets in. A certificate may
+// have names of both kinds.
+bool MayBeListed(std::string_view caller, const std::vector<std::string>& listed) {
+  const auto kind = [](std::string_view entry) { return entry.substr(0, entry.find(':')); };
+  constexpr std::string_view kUser = "uid";
+  return std::ranges::any_of(listed, [&](std::string_view entry) {
+    if (kind(entry) != kind(caller)) {
+      return kind(entry) != kUser && kind(caller) != kUser;
+    }
+    return entry == caller || (entry.ends_with("/*") && caller.starts_with(entry.substr(0, entry.size() - 1)));
+  });
+}
+
+// Callers who may have tokens that are bound to another client's key, and no proofs by this key to use them with.
+std::vector<std::string> ProofWarnings(const Clients& clients) {
+  constexpr std::size_t kMostNamed = 3;
+  std::map<std::string_view, const Client*> by_id;
+  for (const auto& client : clients) {
+    by_id.emplace(client.client_id, &client);
+  }
+  std::vector<std::string> warnings;
+  for (const auto& client : clients) {
+    const auto signer = client.tokens ? by_id.find(client.tokens->dpop_client) : by_id.end();
+    if (signer == by_id.end()) {
+      continue;
+    }
+    std::size_t lacking = 0;
+    std::string named;
+    for (const auto& caller : client.callers) {
+      if (!MayBeListed(caller, signer->second->callers) && ++lacking <= kMostNamed) {
+        named.append(named.empty() ? "" : ", ").append(caller);
+      }
+    }
+    if (lacking > 0) {
+      const auto more = lacking > kMostNamed ? " and " + std::to_string(lacking - kMostNamed) + " more" : "";
+      warnings.push_back("client '" + client.client_id + "': tokens.dpop_client: client '" +
+                         client.tokens->dpop_client +
+                         "' does not list all callers of this one, and a bound token is of no use without its proofs: "
+                         "add to its callers: " +
+                         named + more);
     }
   }
   return warnings;
@@ -122,6 +170,7 @@ int CheckConfig(const std::string& path) {
   Warn(path, config->warnings);
   Warn(path, HsmWarnings(config->hsms));
   Warn(path, AccessWarnings(*config));
+  Warn(path, ProofWarnings(config->clients));
   if (config->tls) {
     for (const auto& warning : TlsWarnings(*config->tls)) {
       std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), warning.c_str());

@@ -13,6 +13,7 @@
 #include "assertion/clock.h"
 #include "audit/checkpoint.h"
 #include "daemon/exit_status.h"
+#include "daemon/key_to_make.h"
 #include "keys/trusted_folder.h"
 #include "observe/log.h"
 #include "signing/jws_key.h"
@@ -168,6 +169,7 @@ Status Daemon::OpenAuditLog() {
   const auto& audit = config_.audit;
   if (audit.enabled) {
     ASSIGN_OR_RETURN(const auto hsm, hsms_.group().ByName(audit.hsm));
+    LogKeyToMake(hsm->token, hsm->name, kAuditKeyLabel, "signs the audit log");
     ASSIGN_OR_RETURN(const auto keys,
                      JwsKey::FindOrGenerate(hsm->token, kAuditKeyLabel, audit::kCheckpointType, x509::RandomOctets));
     std::vector<audit::Signer> signers;

@@ -69,7 +69,7 @@ const std::string& ServerOf(const TokenSource& source) {
 // purchase would have token after token issued: the pause grows.
 std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std::string& type) {
   const bool bound = LowerCase(type) == "dpop";
-  if (bound == !wanted.kid.empty()) {
+  if (bound == wanted.IsBound()) {
     return std::nullopt;
   }
   const auto* const why = bound ? ", which needs proofs of a key: configure tokens.dpop_client for the client"
@@ -82,11 +82,10 @@ std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std
                          .by_credentials = true};
 }
 
-// The meaning of the identity server's refusal (RFC 6749 section 5.2, RFC 9449 section 5).
-tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer) {
+// The meaning of the identity server's refusal, and of `word`, its error (RFC 6749 section 5.2, RFC 9449 section 5).
+tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer, const std::string& word) {
   static constexpr std::array<std::string_view, 5> kOfCredentials = {
       "invalid_client", kUnauthorizedClient, "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
-  const auto word = oauth::ErrorOf(answer);
   tokens::Refusal refusal;
   refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
   refusal.error.message = "the identity server answered HTTP " + std::to_string(answer.status) +
@@ -224,7 +223,7 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
     return FailedByServer(buying, OfClient(endpoint.error()));
   }
   buying.endpoint = *std::move(endpoint);
-  if (!wanted.kid.empty() && !IsRequestTarget(HtuOf(buying.endpoint))) {
+  if (wanted.IsBound() && !IsRequestTarget(HtuOf(buying.endpoint))) {
     return FailedByServer(buying,
                           OfClient({.code = Code::kUnavailable,
                                     .message = "the token_endpoint has a character that the htu of a DPoP proof "
@@ -254,7 +253,8 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   }
   KeepNonce(buying, *answer);
   if (answer->status != kGranted) {
-    return FailedByServer(buying, RefusalOf(*answer));
+    buying.event.error = oauth::ErrorOf(*answer);
+    return FailedByServer(buying, RefusalOf(*answer, buying.event.error));
   }
   auto token = oauth::TakeToken(*answer);
   if (!token) {
@@ -313,12 +313,12 @@ Result<oauth::HttpAnswer> TokenBuyer::Send(const Buying& buying, Credentials cre
 
 // The server wants a nonce of its own in the proof (RFC 9449 section 8).
 bool TokenBuyer::MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) const {
-  return !buying.wanted.kid.empty() && answer.status != kGranted && IsDpopNonce(answer.dpop_nonce) &&
+  return buying.wanted.IsBound() && answer.status != kGranted && IsDpopNonce(answer.dpop_nonce) &&
          oauth::ErrorOf(answer) == kUseDpopNonce && !stop_.stop_requested();
 }
 
 std::string TokenBuyer::NonceFor(const Buying& buying) {
-  if (buying.wanted.kid.empty()) {
+  if (!buying.wanted.IsBound()) {
     return {};
   }
   const MutexLock lock(mutex_);
@@ -327,7 +327,7 @@ std::string TokenBuyer::NonceFor(const Buying& buying) {
 }
 
 void TokenBuyer::KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer) {
-  if (buying.wanted.kid.empty()) {
+  if (!buying.wanted.IsBound()) {
     return;
   }
   const MutexLock lock(mutex_);
@@ -356,7 +356,7 @@ std::expected<TokenBuyer::Credentials, tokens::Refusal> TokenBuyer::NewCredentia
     return std::unexpected(OfClient(assertion.error()));
   }
   Credentials credentials{.assertion = std::move(assertion->jws), .proof = {}};
-  if (buying.wanted.kid.empty()) {
+  if (!buying.wanted.IsBound()) {
     return credentials;
   }
   auto proof = NewProof(buying, nonce);

@@ -92,6 +92,11 @@ std::string WaitsFor(const AdministeredHsm& hsm, const std::string& client_id, c
   return expired ? "a certificate that has not expired" : WaitsFor(*entry.key, client->profile);
 }
 
+std::vector<Purpose> PurposesOf(const AdministeredHsm& hsm, const std::string& client_id) {
+  const auto client = hsm.keys.FindClient(client_id);
+  return client ? client->purposes : std::vector<Purpose>();
+}
+
 Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client_id, const std::string& kid) {
   ASSIGN_OR_RETURN(auto entry, hsm.keys.Find(client_id, kid));
   auto custody = hsm.token.Describe().CustodyText(entry.record.algorithm->key_type());
@@ -102,7 +107,8 @@ Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client
                    .version = hsm.keys.VersionOf(client_id),
                    .now = hsm.keys.Now(),
                    .custody = std::move(custody),
-                   .waits_for = std::move(waits_for)};
+                   .waits_for = std::move(waits_for),
+                   .purposes = PurposesOf(hsm, client_id)};
 }
 
 // The result that shows the key as it is after the change.
@@ -129,7 +135,8 @@ void AddKeys(const AdministeredHsm& hsm, const std::string& client_id, KeyList& 
                            .entry = entry,
                            .version = keys.version,
                            .now = hsm.keys.Now(),
-                           .waits_for = WaitsFor(hsm, client_id, entry)});
+                           .waits_for = WaitsFor(hsm, client_id, entry),
+                           .purposes = PurposesOf(hsm, client_id)});
     }
   }
 }

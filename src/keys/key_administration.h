@@ -34,8 +34,9 @@ struct KeyStatus {
   ScheduledKey entry;
   std::int64_t version = 0;  // of the client's keys on this HSM
   Time now;
-  std::string custody = {};    // see TokenDescription::CustodyText
-  std::string waits_for = {};  // see WaitsFor
+  std::string custody = {};            // see TokenDescription::CustodyText
+  std::string waits_for = {};          // see WaitsFor
+  std::vector<Purpose> purposes = {};  // of the client; empty: it is not configured any more
 };
 
 struct KeyList {

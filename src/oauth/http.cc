@@ -72,6 +72,12 @@ std::string CertificateFault(long result) {
   }
 }
 
+// RFC 9110 section 15.2. httplib takes each but a 100 for the final answer, and the final one for its body.
+bool IsInterim(int status) {
+  constexpr int kFirstFinal = 200;
+  return status < kFirstFinal;
+}
+
 bool IsKnownHost(const std::string& origin) {
   auto host = origin.substr(origin.find("://") + 3);
   host = host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
@@ -128,7 +134,18 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
     AppendAndWipe(body, data, size);
     return body.size() <= request.most_octets;
   };
+  int interim = 0;
+  sent.response_handler = [&interim](const httplib::Response& response) {
+    interim = IsInterim(response.status) ? response.status : 0;
+    return interim == 0;
+  };
   const auto answer = client.send(sent);
+  if (interim != 0) {
+    return Fail(Code::kUnavailable,
+                origin + " answered with an interim HTTP " + std::to_string(interim) +
+                    ", and the final answer after it is not read: have the server, or the proxy before it, send no "
+                    "interim answers (early hints, RFC 8297) for this URL");
+  }
   if (!answer) {
     const auto why = body.size() > request.most_octets ? limit.TooLarge() : limit.why();
     return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)

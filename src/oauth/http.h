@@ -38,7 +38,7 @@ struct HttpAnswer {
 
 // Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does
 // not follow redirects, which would hand tokens and assertions to another server. UNAVAILABLE: no answer came in time,
-// or one of more than `most_octets`.
+// or one of more than `most_octets`, or an interim one such as 103 came first.
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request);
 
 }  // namespace assertion::oauth

@@ -113,7 +113,8 @@ Result<TokenAnswer> TakeToken(HttpAnswer& answer) {
 std::string ErrorOf(const HttpAnswer& answer) {
   constexpr std::size_t kLongestError = 64;
   const auto body = jws::ParseForeign(answer.body);
-  return body.is_object() ? VisibleMember(body, "error", kLongestError) : std::string();
+  auto error = body.is_object() ? VisibleMember(body, "error", kLongestError) : std::string();
+  return error.find_first_of("\"\\") == std::string::npos ? error : std::string();
 }
 
 std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now) {

@@ -24,7 +24,8 @@ struct TokenAnswer {
 // a day.
 Result<TokenAnswer> TakeToken(HttpAnswer& answer);
 
-// `error` of a refusal (RFC 6749 section 5.2); empty: none.
+// `error` of a refusal (RFC 6749 section 5.2), at most 64 octets; empty: none, or one with an octet that the RFC
+// forbids.
 std::string ErrorOf(const HttpAnswer& answer);
 
 // Retry-After (RFC 9110 section 10.2.3) in seconds or as a date; nothing if it is neither. From 0 to a day.

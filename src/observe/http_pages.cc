@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "assertion/percent_encoding.h"
 #include "jws/thumbprint.h"
 #include "observe/accept.h"
 #include "observe/http_target.h"

@@ -9,18 +9,16 @@
 #include <span>
 #include <utility>
 
+#include "assertion/percent_encoding.h"
 #include "assertion/utf8.h"
-#include "observe/http_target.h"
 
 namespace assertion::service {
 namespace {
 
 using Parameters = std::map<std::string, std::string, std::less<>>;
 
-std::optional<std::string> FormDecoded(std::string_view text) {
-  std::string spaced(text);
-  std::ranges::replace(spaced, '+', ' ');
-  auto decoded = PercentDecoded(spaced);
+std::optional<std::string> Utf8Decoded(std::string_view text) {
+  auto decoded = FormDecoded(text);
   return decoded && IsUtf8(*decoded) ? decoded : std::nullopt;
 }
 
@@ -31,8 +29,8 @@ Result<Parameters> ParametersOf(std::string_view query, std::span<const std::str
     const auto pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
     const auto equals = std::min(pair.find('='), pair.size());
-    auto name = FormDecoded(pair.substr(0, equals));
-    auto value = FormDecoded(pair.substr(std::min(equals + 1, pair.size())));
+    auto name = Utf8Decoded(pair.substr(0, equals));
+    auto value = Utf8Decoded(pair.substr(std::min(equals + 1, pair.size())));
     if (!name || !value) {
       return Fail(Code::kInvalidArgument, "the query is not application/x-www-form-urlencoded UTF-8");
     }

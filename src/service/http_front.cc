@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "assertion/clock.h"
+#include "assertion/percent_encoding.h"
 #include "observe/http_target.h"
 #include "service/access_token_service.h"
 #include "service/assertion_service.h"

@@ -1,6 +1,7 @@
 #include "service/key_response.h"
 
 #include "assertion/key_record.h"
+#include "assertion/profile.h"
 #include "jws/thumbprint.h"
 #include "keys/change_summary.h"
 
@@ -51,6 +52,9 @@ v1::Key ToProto(const KeyStatus& key) {
   proto.set_version(key.version);
   proto.set_origin(ToProto(record.origin));
   proto.set_waits_for(key.waits_for);
+  for (const auto purpose : key.purposes) {
+    proto.add_purposes(std::string(NameOf(kPurposes, purpose)));
+  }
   if (const auto& signing = key.entry.key) {
     proto.set_key_bits(signing->bits());
     if (!signing->chain.empty()) {

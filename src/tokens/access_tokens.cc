@@ -121,7 +121,7 @@ Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Insta
     return &found->second;
   }
   auto& client = clients_[wanted.client_id];
-  if (!wanted.kid.empty() && now - client.compared >= kClearing) {
+  if (wanted.IsBound() && now - client.compared >= kClearing) {
     client.compared = now;
     DropReplaced(wanted);
   }

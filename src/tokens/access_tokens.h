@@ -28,6 +28,7 @@ struct Wanted {
   std::string resource;  // RFC 8707; empty: none
   std::string kid = {};  // of the key that the token is bound to (RFC 9449 section 6); empty: a bearer token
 
+  bool IsBound() const { return !kid.empty(); }
   friend auto operator<=>(const Wanted&, const Wanted&) = default;
 };
 

@@ -24,6 +24,16 @@ TEST(Line, TextOfCallersIsCutAndCannotSteerATerminal) {
   EXPECT_EQ(parsed->members["time"], "1970-01-01T00:00:00.000000Z");
 }
 
+TEST(Line, AnIdentityServersErrorIsWrittenAndCut) {
+  Event event;
+  event.name = "BuyAccessToken";
+  event.error = std::string(100, 'e');
+  auto head = Genesis();
+  const auto parsed = ParseLine(Chain(head, Body(event, {})));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->members["error"], std::string(64, 'e'));
+}
+
 TEST(Line, AServiceAccountTokenIsWrittenWhole) {
   Event event;
   event.name = "Sign";

@@ -39,5 +39,19 @@ TEST(AdviceOn, BitsAreLeftOutWhereTheAlgorithmFixesThem) {
             "name one of them with --bits, or leave it out");
 }
 
+TEST(AdviceOn, ADenialNamesItsCause) {
+  const auto advice = [](std::string message) { return Advice(Code::kPermissionDenied, std::move(message)); };
+  const auto of_purpose =
+      advice(R"(client_id: client "orders" is not for DPoP proofs: its configured purposes do not include "dpop")");
+  EXPECT_TRUE(of_purpose.contains("clients[].purposes")) << of_purpose;
+  EXPECT_FALSE(of_purpose.contains("callers")) << of_purpose;
+  const auto of_client = advice(
+      R"(you are known here as "uid:7", who may not ask for DPoP proofs of this client; ask those who run assertiond to list you)");
+  EXPECT_TRUE(of_client.starts_with("check --client-id; if it is right, clients[].callers")) << of_client;
+  const auto of_role = advice(
+      R"(you are known here as "uid:7", who may not change keys: the role operator is needed; ask those who run assertiond to list you)");
+  EXPECT_TRUE(of_role.contains("operators")) << of_role;
+}
+
 }  // namespace
 }  // namespace assertion::cli

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AssertionService, Caller, Health, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { asRoot, Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
+import { asRoot, Deadline, Lines, run, startProcess, temporaryFolder, wholeLines } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
@@ -93,9 +93,10 @@ describe('audit log', () => {
       client.CreateCsr({ client_id: 'orders', kid }, metadata, (error, value) => (error ? reject(error) : resolve(value)));
     });
     client.close();
-    const logged = parse(readFileSync(deployment.log, 'utf8'));
-    assert.deepEqual(logged.filter((line) => line.trace_id === OTHER_TRACE).map(({ message }) => message.split(':')[0]),
-      ['CreateCsr by uid']);
+    // The line is written before the answer leaves, but comes to this process by a pipe of its own.
+    const logged = () => wholeLines(deployment.log).map((line) => JSON.parse(line)).filter((line) => line.trace_id === OTHER_TRACE);
+    await new Deadline(30, `a line of the trace in ${deployment.log}`).until(() => logged().length > 0);
+    assert.deepEqual(logged().map(({ message }) => message.split(':')[0]), ['CreateCsr by uid']);
     assert.equal((await lines()).find((line) => line.trace_id === OTHER_TRACE).event, 'CreateCsr');
   });
 

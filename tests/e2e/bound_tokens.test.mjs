@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -140,7 +141,7 @@ describe('DPoP-bound access tokens', () => {
     for (const [client_id, answer, code, message, nonces] of [
       ['free', [200, { access_token: 'free', token_type: 'Bearer', expires_in: 300 }], grpc.status.FAILED_PRECONDITION,
         /token_type is "Bearer", not DPoP/, [undefined]],
-      ['refused', [400, { error: 'invalid_dpop_proof' }], grpc.status.UNAVAILABLE, /invalid_dpop_proof/, [undefined]],
+      ['refused', [400, { error: 'invalid_dpop_proof', error_description: 'description of the server' }], grpc.status.UNAVAILABLE, /invalid_dpop_proof/, [undefined]],
       ['endless', [400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'again' }], grpc.status.UNAVAILABLE, /use_dpop_nonce/,
         [undefined, 'again']],
       ['odd', [400, { error: 'use_dpop_nonce' }, { 'DPoP-Nonce': 'a "quoted" one' }], grpc.status.UNAVAILABLE, /use_dpop_nonce/, ['again']],
@@ -154,12 +155,61 @@ describe('DPoP-bound access tokens', () => {
       assert.deepEqual(standIn.headers.map(({ dpop }) => decodeJwt(dpop).nonce), nonces);
       assert.equal(new Set(standIn.forms.map((form) => form.get('client_assertion'))).size, nonces.length);
     }
-    assert.deepEqual(auditLines('BuyAccessToken').slice(-5).map(({ outcome }) => outcome), Array(5).fill('FAILED'));
+    const lines = auditLines('BuyAccessToken').slice(-5);
+    assert.deepEqual(lines.map(({ outcome }) => outcome), Array(5).fill('FAILED'));
+    assert.deepEqual(lines.map(({ error }) => error),
+      [undefined, 'invalid_dpop_proof', 'use_dpop_nonce', 'use_dpop_nonce', 'invalid_dpop_proof']);
+    assert.doesNotMatch(JSON.stringify(deployment.auditLines()), /description of the server/);
   });
 
   it('without a key for the proofs nothing is asked', async () => {
     const { code, details } = await refusal({ client_id: 'keyless', resource: RESOURCES[0] });
     assert.equal(code, grpc.status.FAILED_PRECONDITION, details);
     assert.match(details, /without/);
+  });
+
+  it('a hint for a key that makes proofs alone has no word of certificate or JWK Set', async () => {
+    const staged = await deployment.ctl('key', 'rotate', '--client-id', 'shop-dpop');
+    const [, kid] = /^ {2}next: assertionctl key schedule --client-id shop-dpop --kid=(\S+) --sign-from now$/m.exec(staged);
+    assert.doesNotMatch(staged, /certificate get|JWK Set/);
+    const { keys } = JSON.parse(await deployment.ctl('key', 'list', '--json'));
+    const purposes = (id) => keys.find(({ client_id }) => client_id === id).purposes;
+    assert.deepEqual([purposes('shop-dpop'), purposes('free'), purposes('shop')],
+      [['dpop'], ['client_assertion', 'dpop'], ['client_assertion']]);
+    const { attention } = JSON.parse((await deployment.tryCtl('status', '--json')).stdout);
+    assert.deepEqual(attention.filter((one) => one.kid === kid).map(({ next }) => next),
+      [`assertionctl key schedule --client-id shop-dpop --kid=${kid} --sign-from now`]);
+    const another = await deployment.ctl('key', 'generate', '--client-id', 'shop-dpop');
+    assert.match(another, /^ {2}next: assertionctl key schedule --client-id shop-dpop --kid=\S+ --sign-from now$/m);
+    const scheduled = await deployment.ctl('key', 'rotate', '--client-id', 'shop-dpop', '--sign-from', '+1h', '--force', 'shop-dpop');
+    assert.match(scheduled, /^ {2}next: nothing: each DPoP proof carries its key$/m);
+  });
+
+  it('dpop create for a client without the purpose is told so, not of callers', async () => {
+    const { status, stderr } = await deployment.tryCtl('dpop', 'create', '--client-id', 'shop', '--htm', 'GET', '--htu', 'https://api.example/');
+    assert.equal(status, 1);
+    assert.match(stderr, /purposes do not include "dpop"/);
+    assert.match(stderr, /^ {2}next: name a client with this purpose, or add it to clients\[\]\.purposes /m);
+  });
+
+  it('--check-config names the callers who could not use their tokens', async () => {
+    const checked = async (bought, proven) => {
+      const configuration = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+      const clients = configuration.clients.map((client) => ({ ...client,
+        callers: client.client_id === 'shop' ? bought : client.client_id === 'shop-dpop' ? proven : client.callers }));
+      const file = path.join(deployment.folder, 'other.json');
+      writeFileSync(file, JSON.stringify({ ...configuration, clients }));
+      const { status, stderr } = await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--check-config', file], { env: deployment.environment });
+      assert.equal(status, 0, stderr);
+      return stderr.split('\n').filter((line) => line.includes('dpop_client'));
+    };
+    const lacking = await checked([ME, 'uid:4001', 'uid:4002', 'uid:4003', 'uid:4004'], [ME]);
+    assert.equal(lacking.length, 1);
+    assert.match(lacking[0], /client 'shop': tokens\.dpop_client: client 'shop-dpop' .*: uid:4001, uid:4002, uid:4003 and 1 more$/);
+    assert.deepEqual(await checked([ME], [ME, 'uid:4001']), []);
+    assert.deepEqual(await checked(['spiffe://td/ns/a/x', 'spiffe://td/ns/b/*'], ['spiffe://td/ns/*']), []);
+    assert.match((await checked(['spiffe://td/other'], ['spiffe://td/ns/*'])).join(), /: spiffe:\/\/td\/other$/);
+    assert.deepEqual(await checked(['dns:a.example'], ['spiffe://td/ns/*']), [], 'a certificate may have both names');
+    assert.match((await checked(['dns:a.example', 'uid:4001'], ['dns:a.example'])).join(), /: uid:4001$/);
   });
 });

@@ -247,7 +247,8 @@ describe('the HTTP front', () => {
     assert.equal(answers.at(-1), 0);
     const lines = auditLines('HttpRequest').filter((line) => line.caller === `uid:${stranger}`);
     assert.equal(lines.length, count(403));
-    assert.match(readFileSync(deployment.log, 'utf8'), new RegExp(`token_listen: .*uid:${stranger}`));
+    const said = new RegExp(`token_listen: .*uid:${stranger}`);
+    await new Deadline(30, `the log to say it: ${deployment.log}`).until(() => said.test(readFileSync(deployment.log, 'utf8')));
     assert.match((await curl('/clients/left/assertion', OTHER)).stdout, /\n200$/);
     assert.equal((await ask('/clients/orders/assertion')).status, 200);
   });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
 import { FaultyHsm } from './faulty_hsm.mjs';
-import { Deadline } from './process.mjs';
+import { Deadline, wholeLines } from './process.mjs';
 
 const CLIENTS = [{ client_id: 'orders', audiences: ['https://is.example/token'] }];
 
@@ -28,6 +28,18 @@ async function restart(deployment) {
 }
 
 describe('own keys', () => {
+  it('the first start says that it makes them, and on which token, before it does; a later start does not', async () => {
+    const deployment = await Deployment.start(CLIENTS);
+    const messages = () => wholeLines(deployment.log).map((line) => JSON.parse(line).message);
+    const made = (text) => /^making the key that (.*) on token 'end-to-end'; this may take a minute$/.exec(text)?.[1];
+    const first = messages();
+    assert.deepEqual(first.map(made).filter(Boolean), ['signs the ledger', 'signs the audit log']);
+    assert.ok(first.findLastIndex(made) < first.findIndex((text) => text.startsWith('serving on unix:')));
+    await restart(deployment);
+    assert.deepEqual(messages().slice(first.length).filter(made), []);
+    await deployment.close();
+  });
+
   it('a key that does not prove itself stops the start, is named, and no other is made', async () => {
     let faults;
     const deployment = await Deployment.start(CLIENTS, {}, (made) => {

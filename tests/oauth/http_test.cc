@@ -75,6 +75,30 @@ TEST(Http, AnAnswerIsRead) {
   EXPECT_EQ(answer->body, "{}");
 }
 
+// httplib takes a 103 for the final answer. The message must name the cause, and nobody may get the rest for a body.
+TEST(Http, AnInterimAnswerIsNamed) {
+  for (const auto* const interim : {"103 Early Hints", "102 Processing"}) {
+    const HostileServer server(milliseconds(0),
+                               Once(std::string("HTTP/1.1 ") + interim +
+                                        "\r\nLink: </style.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+                                    ""));
+    const auto answer = Exchange(server.origin(), "", Get(kLong));
+    ASSERT_FALSE(answer) << answer->body;
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+    EXPECT_TRUE(answer.error().message.contains("interim HTTP " + std::string(interim).substr(0, 3)))
+        << answer.error().message;
+  }
+}
+
+TEST(Http, AContinueBeforeTheAnswerIsPassedOver) {
+  const HostileServer server(milliseconds(0),
+                             Once("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", ""));
+  const auto answer = Exchange(server.origin(), "", Get(kLong));
+  ASSERT_TRUE(answer) << answer.error().ToString();
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, "{}");
+}
+
 // Each octet comes within the limit of a wait.
 TEST(Http, AHeaderThatTricklesInEndsAtTheLimit) {
   const HostileServer server(milliseconds(10), Once("HTTP/1.1 200 OK\r\nX: ", "x"));

@@ -55,6 +55,20 @@ TEST(TokenAnswer, ScopeIsTextOrAbsent) {
   EXPECT_EQ(scope_of('"' + std::string(5000, 'a') + '"'), "refused");
 }
 
+// RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E. It goes into the audit log.
+TEST(TokenAnswer, AnErrorHasTheCharactersOfTheRfcAlone) {
+  const auto error = [](const std::string& text) {
+    return ErrorOf({.status = 400, .body = R"({"error":")" + text + R"("})"});
+  };
+  EXPECT_EQ(error("invalid_client"), "invalid_client");
+  EXPECT_EQ(error(" !#[]~"), " !#[]~");
+  EXPECT_EQ(error(std::string(64, 'e')), std::string(64, 'e'));
+  for (const auto* const wrong : {R"(a\"b)", R"(a\\b)", R"(a\u001bb)", R"(a\u007f)", "h\u00f6he"}) {
+    EXPECT_EQ(error(wrong), "") << wrong;
+  }
+  EXPECT_EQ(error(std::string(65, 'e')), "");
+}
+
 TEST(TokenAnswer, RetryAfterIsADayAtMost) {
   using std::chrono::seconds;
   const auto now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 50));

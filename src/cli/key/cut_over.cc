@@ -12,6 +12,7 @@
 #include "cli/call.h"
 #include "cli/command_line.h"
 #include "cli/instant.h"
+#include "cli/key/key_text.h"
 #include "cli/key/keys_of_client.h"
 #include "cli/output.h"
 #include "cli/text.h"
@@ -235,9 +236,8 @@ class CutOver {
 
   // Commands that continue with this key or revoke it. They use '=' because a kid may begin with a hyphen.
   std::string Again() const {
-    const auto kid = QuotedForShell(Printable(key_.kid()));
-    return "the same command with --kid=" + kid + " tries it again; assertionctl key revoke --client-id " +
-           QuotedForShell(options_.client_id) + " --kid=" + kid + " gives it up";
+    return "the same command with --kid=" + QuotedForShell(Printable(key_.kid())) +
+           " tries it again; assertionctl key revoke " + KeyFlags(options_.client_id, key_.kid()) + " gives it up";
   }
 
   int ReportSwitched(std::int64_t milliseconds) const {
@@ -269,8 +269,7 @@ class CutOver {
         failure.why + "; AND THE OLD CERTIFICATE COULD NOT BE PUT BACK: " + error.message + ". " + Where() +
             " may have the certificate of key " + key_.kid() + ", while assertiond signs with key " + predecessor_ +
             ": then EVERY TOKEN REQUEST OF CLIENT " + options_.client_id + " IS REFUSED until this is mended",
-        "assertionctl wso2 publish --client-id " + QuotedForShell(options_.client_id) +
-            " --kid=" + QuotedForShell(Printable(predecessor_)) + " --application " +
+        "assertionctl wso2 publish " + KeyFlags(options_.client_id, predecessor_) + " --application " +
             QuotedForShell(options_.publish.wso2.application) + " --base-url " +
             QuotedForShell(options_.publish.wso2.base_url) +
             " --token-file FILE; or put this certificate there by hand:");

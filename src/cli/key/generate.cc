@@ -2,7 +2,6 @@
 
 #include "assertion/key_record.h"
 #include "cli/command.h"
-#include "cli/command_line.h"
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/key/change.h"
@@ -27,10 +26,13 @@ std::string NextText(const v1::Key& key) {
   if (ToTime(key.sign_from()) != kNever) {
     return "";
   }
-  const auto named = "--client-id " + QuotedForShell(key.client_id()) + " " + QuotedForShell("--kid=" + key.kid());
-  return "the client's other key signs on\n  next: put its certificate at the identity server if that holds one "
-         "certificate: assertionctl certificate get " +
-         named + "; then assertionctl key schedule " + named + " --sign-from now\n";
+  const auto named = KeyFlags(key.client_id(), key.kid());
+  const auto publish = HasReaders(key) ? "put its certificate at the identity server if that holds one certificate: "
+                                         "assertionctl certificate get " +
+                                             named + "; then "
+                                       : std::string();
+  return "the client's other key signs on\n  next: " + publish + "assertionctl key schedule " + named +
+         " --sign-from now\n";
 }
 
 int GenerateKey(const GenerateKeyOptions& options, const std::string& server) {

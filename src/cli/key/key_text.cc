@@ -8,6 +8,7 @@
 
 #include "assertion/bytes.h"
 #include "assertion/key_record.h"
+#include "cli/command_line.h"
 #include "cli/instant.h"
 #include "cli/text.h"
 
@@ -102,6 +103,16 @@ Cell ExpiryCell(const v1::Key& key, Time now) {
   return until - now < kExpiryWarning ? Cell(text + " EXPIRES SOON", Shade::kWaiting) : Cell(text);
 }
 
+std::string KeyFlags(const std::string& client_id, const std::string& kid) {
+  return "--client-id " + QuotedForShell(Printable(client_id)) + " --kid=" + QuotedForShell(Printable(kid));
+}
+
+// Servers that do not know purposes leave them out.
+bool HasReaders(const v1::Key& key) {
+  return key.purposes().empty() ||
+         std::ranges::any_of(key.purposes(), [](const auto& purpose) { return purpose != "dpop"; });
+}
+
 nlohmann::ordered_json KeyJson(const v1::Key& key) {
   nlohmann::ordered_json json = {{"client_id", key.client_id()},
                                  {"kid", key.kid()},
@@ -113,6 +124,7 @@ nlohmann::ordered_json KeyJson(const v1::Key& key) {
                                  {"hsm", key.hsm()},
                                  {"state", StateName(key.state())},
                                  {"waits_for", key.waits_for()},
+                                 {"purposes", std::vector<std::string>(key.purposes().begin(), key.purposes().end())},
                                  {"publish_from", Rfc3339(ToTime(key.publish_from()))},
                                  {"sign_from", Rfc3339(ToTime(key.sign_from()))},
                                  {"sign_until", Rfc3339(ToTime(key.sign_until()))},

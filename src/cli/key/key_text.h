@@ -22,6 +22,13 @@ Cell ExpiryCell(const v1::Key& key, Time now);
 // Certificates that end within this time are marked.
 inline constexpr std::chrono::days kExpiryWarning{30};
 
+// The flags that name a client's key in a command for pasting: "--client-id X --kid=Y", quoted for a shell. With '=',
+// because a kid may begin with a hyphen.
+std::string KeyFlags(const std::string& client_id, const std::string& kid);
+
+// False for a key that signs DPoP proofs alone: each proof carries it, and nobody reads its certificate or JWK Set.
+bool HasReaders(const v1::Key& key);
+
 // All fields of a key, for a program.
 nlohmann::ordered_json KeyJson(const v1::Key& key);
 

@@ -8,7 +8,6 @@
 
 #include "assertion/key_record.h"
 #include "cli/command.h"
-#include "cli/command_line.h"
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/key/cut_over.h"
@@ -23,8 +22,7 @@ namespace {
 // Says which key takes over, when, and what is left to do if the identity server does not read the JWK Set.
 std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
   const auto& key = rotation.key();
-  const auto named =
-      "--client-id " + QuotedForShell(Printable(key.client_id())) + " --kid=" + QuotedForShell(Printable(key.kid()));
+  const auto named = KeyFlags(key.client_id(), key.kid());
   const auto sign_from = ToTime(key.sign_from());
   auto text = "new " + KeyLine(key, now);
   if (!rotation.has_predecessor()) {
@@ -36,14 +34,18 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
             ": the identity server must accept it for this client\n";
   }
   if (sign_from == kNever) {
-    return text + "key " + Printable(predecessor.kid()) +
-           " signs until the new one takes over\n  next: assertionctl certificate get " + named +
-           " gives the certificate for the identity server; once it is there, assertionctl key schedule " + named +
-           " --sign-from now\n";
+    return text + "key " + Printable(predecessor.kid()) + " signs until the new one takes over\n  next: " +
+           (HasReaders(key) ? "assertionctl certificate get " + named +
+                                  " gives the certificate for the identity server; once it is there, "
+                            : std::string()) +
+           "assertionctl key schedule " + named + " --sign-from now\n";
   }
   text += "it takes over from key " + Printable(predecessor.kid()) + " on " + Rfc3339(sign_from) + " (" +
           Relative(sign_from, now) + "); that one is withdrawn on " + InstantText(ToTime(predecessor.publish_until())) +
           "\n";
+  if (!HasReaders(key)) {
+    return text + "  next: nothing: each DPoP proof carries its key\n";
+  }
   return text +
          "  next: nothing where the identity server reads the JWK Set again and again; where it loads it with its "
          "configuration only (profile lemonldap), reload it before that moment; where it holds one certificate, put "
@@ -71,8 +73,7 @@ std::string StagedText(const std::string& server, const v1::Key& next) {
     text.append(
         " waits too, from an earlier key generate or key rotate: it signs when key schedule says so; if it is not "
         "wanted: ");
-    text.append("assertionctl key revoke --client-id ").append(QuotedForShell(Printable(next.client_id())));
-    text.append(" --kid=").append(QuotedForShell(kid)).append("\n");
+    text.append("assertionctl key revoke ").append(KeyFlags(next.client_id(), kid)).append("\n");
   }
   return text;
 }

@@ -4,7 +4,6 @@
 
 #include "assertion/key_record.h"
 #include "cli/command.h"
-#include "cli/command_line.h"
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/key/change.h"
@@ -37,10 +36,10 @@ std::string StoppedKeyText(const std::string& server, const v1::Key& key, Time n
     const auto ends = ToTime(other.publish_until());
     if (other.client_id() == key.client_id() && other.kid() != key.kid() && ends != kNever && ends > now &&
         ToTime(other.sign_until()) == ToTime(key.sign_from())) {
-      return "key " + other.kid() + " signs until then, and stays published until " + Rfc3339(ends) + " (" +
+      return "key " + Printable(other.kid()) + " signs until then, and stays published until " + Rfc3339(ends) + " (" +
              Relative(ends, now) + ")\n  next: after " + Rfc3339(ends) +
-             ", if it is not needed any more: " + "assertionctl key destroy --client-id " +
-             QuotedForShell(other.client_id()) + " " + QuotedForShell("--kid=" + other.kid()) + "\n";
+             ", if it is not needed any more: assertionctl key destroy " + KeyFlags(other.client_id(), other.kid()) +
+             "\n";
     }
   }
   return "";

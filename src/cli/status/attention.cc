@@ -59,7 +59,8 @@ class ClientAttention {
       } else if (key->state() == v1::KEY_STATE_STAGED || key->state() == v1::KEY_STATE_PUBLISHED) {
         FindOfComing(*key);
       } else if (key->state() == v1::KEY_STATE_RETIRING) {
-        Add(false, *key, "retires: published until " + At(key->publish_until(), now_), "");
+        Add(false, *key,
+            (HasReaders(*key) ? "retires: published until " : "retires until ") + At(key->publish_until(), now_), "");
       }
     }
   }
@@ -71,16 +72,17 @@ class ClientAttention {
   }
 
   std::string Command(const std::string& verb, const std::string& kid = {}) const {
-    return "assertionctl key " + verb + " --client-id " + QuotedForShell(client_id_) +
-           (kid.empty() ? "" : " " + QuotedForShell("--kid=" + kid));
+    return "assertionctl key " + verb + " " +
+           (kid.empty() ? "--client-id " + QuotedForShell(client_id_) : KeyFlags(client_id_, kid));
   }
 
   // The order matters: an identity server that holds one certificate refuses a key whose certificate it lacks.
-  std::string ScheduleAdvice(const std::string& kid, const std::string& sign_from) const {
-    return "an identity server that holds one certificate, as WSO2, needs the key's first: assertionctl certificate "
-           "get --client-id " +
-           QuotedForShell(client_id_) + " " + QuotedForShell("--kid=" + kid) + "; then " + Command("schedule", kid) +
-           " --sign-from " + sign_from;
+  std::string ScheduleAdvice(const v1::Key& key, const std::string& sign_from) const {
+    const auto publish = HasReaders(key) ? "an identity server that holds one certificate, as WSO2, needs the key's "
+                                           "first: assertionctl certificate get " +
+                                               KeyFlags(client_id_, key.kid()) + "; then "
+                                         : std::string();
+    return publish + Command("schedule", key.kid()) + " --sign-from " + sign_from;
   }
 
   void FindKeyless() {
@@ -106,7 +108,7 @@ class ClientAttention {
     if (!HasSuccessor(key, keys_) && until != kNever) {
       const auto* waiting = UnscheduledKey(key, keys_);
       Add(false, key, "signs until " + At(key.sign_until(), now_) + ", and no key follows",
-          waiting == nullptr ? Command("rotate") : ScheduleAdvice(waiting->kid(), Rfc3339(until)));
+          waiting == nullptr ? Command("rotate") : ScheduleAdvice(*waiting, Rfc3339(until)));
     } else if (until < now_ + kHandOverWarning) {
       Add(false, key, "signs until " + At(key.sign_until(), now_) + ", then its successor", "");
     }
@@ -130,7 +132,7 @@ class ClientAttention {
         std::string(StateName(key.state())) +
             (unscheduled ? ": no time is set from which on it signs" : ": signs from " + At(key.sign_from(), now_)) +
             waits,
-        unscheduled ? ScheduleAdvice(key.kid(), "now") : "");
+        unscheduled ? ScheduleAdvice(key, "now") : "");
   }
 
   const std::string client_id_;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/key/examined_key.h"
+#include "cli/key/key_text.h"
 #include "cli/key/pending_change.h"
 
 namespace assertion::cli {
@@ -31,6 +32,11 @@ TEST(PastedCommands, TheOneThatAdoptsIsQuotedForAShell) {
   EXPECT_TRUE(text.ends_with("assertionctl key adopt --client-id " + std::string(kQuoted) +
                              " --cka-id '' --kid=" + kQuoted + "\n"))
       << text;
+}
+
+TEST(PastedCommands, TheFlagsThatNameAKeyAreQuotedForAShell) {
+  EXPECT_EQ(KeyFlags(kLure, kLure), "--client-id " + std::string(kQuoted) + " --kid=" + kQuoted);
+  EXPECT_EQ(KeyFlags("orders", "-x_Y"), "--client-id orders --kid=-x_Y");
 }
 
 }  // namespace

@@ -106,6 +106,19 @@ TEST_F(AttentionTest, AKeyWithoutATimeNeedsItsCertificateAtTheIdentityServerFirs
       "get --client-id orders --kid=2; then assertionctl key schedule --client-id orders --kid=2 --sign-from now");
 }
 
+TEST_F(AttentionTest, AKeyForDpopAloneHasNothingToPublish) {
+  AddSigning().add_purposes("dpop");
+  Add("2", v1::KEY_STATE_PUBLISHED, kNever, kNever).add_purposes("dpop");
+  auto& retiring = Add("3", v1::KEY_STATE_RETIRING, kMidday - hours(2), kMidday - hours(1));
+  retiring.add_purposes("dpop");
+  const auto found = AttentionTo(response_, kMidday);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found.front().next, "assertionctl key schedule --client-id orders --kid=2 --sign-from now");
+  EXPECT_TRUE(found.back().text.starts_with("retires until ")) << found.back().text;
+  retiring.add_purposes("client_assertion");
+  EXPECT_TRUE(AttentionTo(response_, kMidday).back().text.starts_with("retires: published until "));
+}
+
 TEST_F(AttentionTest, WhereAKeyWaitsWithoutATimeItIsProposedAsTheSuccessorAndNoThirdKey) {
   AddSigning(kMidday + hours(24));
   EXPECT_EQ(AttentionTo(response_, kMidday).front().next, "assertionctl key rotate --client-id orders");
@@ -154,9 +167,9 @@ TEST_F(AttentionTest, CommandsQuoteTheirWordsForAShell) {
   const auto coming = std::ranges::find(found, "-a;b'$(c)", &Attention::kid);
   ASSERT_NE(coming, found.end());
   EXPECT_TRUE(
-      coming->next.ends_with("then assertionctl key schedule --client-id 'a b' '--kid=-a;b'\\''$(c)' --sign-from now"))
+      coming->next.ends_with("then assertionctl key schedule --client-id 'a b' --kid='-a;b'\\''$(c)' --sign-from now"))
       << coming->next;
-  EXPECT_TRUE(coming->next.contains("assertionctl certificate get --client-id 'a b' '--kid=-a;b'\\''$(c)'; "))
+  EXPECT_TRUE(coming->next.contains("assertionctl certificate get --client-id 'a b' --kid='-a;b'\\''$(c)'; "))
       << coming->next;
 }
 
