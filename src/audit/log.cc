@@ -253,9 +253,8 @@ void Log::Gather(MutexLock& lock) {
                      [this]() REQUIRES(mutex_) { return closing_ || reopen_ || waiting_.size() >= enough_; });
     enough_ = 1;
   };
-  const auto callers = waiting_.size() + released_;
   wait_for(under_way_ / kShare, options_.gather);
-  wait_for(callers * 3 / 4,  // one: a lonely caller does not wait
+  wait_for(callers_ * (kShare - 1) / kShare,  // one: a lonely caller does not wait
            options_.gather_again.value_or(std::min(options_.gather, write_time_ / 2)));
 }
 
@@ -303,6 +302,7 @@ void Log::WriteBatch(std::vector<Entry>& batch) {
   {
     const MutexLock lock(mutex_);
     in_hand_ = 0;
+    callers_ = batch.size() + waiting_.size();
   }
   const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
   for (auto& entry : batch) {
@@ -311,7 +311,6 @@ void Log::WriteBatch(std::vector<Entry>& batch) {
     }
     entry.done(outcome);
   }
-  released_ = batch.size();
   batch.clear();  // keeps its room: Record would make it anew while it holds the lock
 }
 

@@ -31,8 +31,8 @@ struct LogOptions {
   std::uint64_t reserve = 0;
   std::size_t capacity = 8192;             // events that may wait for the disk
   std::chrono::microseconds gather{2000};  // longest wait for more lines; see Log::Expectation
-  // Longest wait for three quarters of the callers that were served last; nullopt: half the time that their lines took
-  // to write, at most `gather`.
+  // Longest wait for three quarters of the lines that waited during the last write; nullopt: half the time that it
+  // took, at most `gather`.
   std::optional<std::chrono::microseconds> gather_again = {};
 };
 
@@ -153,7 +153,7 @@ class Log {
   std::chrono::steady_clock::time_point next_checkpoint_;
   bool signer_away_ = false;                // the last checkpoint was not signed
   bool proving_ = false;                    // a checkpoint is being signed
-  std::size_t released_ = 0;                // lines of the last batch
+  std::size_t callers_ = 0;                 // that waited during the last write, for it or for the next
   std::chrono::microseconds write_time_{};  // of the last batch
 
   std::atomic<bool> scarce_ = false;                // less is free than the reserve

@@ -165,12 +165,12 @@ TEST_F(LogTest, LinesWaitForThoseOfCallersThatWereServedTogether) {
     release.get_future().wait();
   });
   blocked.get_future().wait();
-  std::latch served(3);
-  for (const char* jti : {"a", "b", "c"}) {
+  std::latch served(4);
+  for (const char* jti : {"a", "b", "c", "d"}) {
     log->Record(Named(jti), [&](const Status&) { served.count_down(); });
   }
   release.set_value();
-  served.wait();  // three in one batch
+  served.wait();  // in one batch
   std::atomic<int> recorded = 0;
   const auto record = [&] { log->Record(Named("again"), [&](const Status& status) { recorded += status ? 1 : 0; }); };
   record();
