@@ -8,6 +8,8 @@
 namespace assertion::audit {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // Time between attempts to write a log that cannot be written.
 constexpr std::chrono::milliseconds kRetry{250};
 
@@ -188,8 +190,8 @@ Log::Backlog Log::backlog() const {
 }
 
 void Log::Work() {
+  std::vector<Entry> batch;
   while (true) {
-    std::vector<Entry> batch;
     std::optional<Proof> proof;
     bool reopen = false;
     bool closing = false;
@@ -214,7 +216,7 @@ void Log::Work() {
     if (reopen && file_.IsElsewhere()) {
       Rotate();
     }
-    WriteBatch(std::move(batch));
+    WriteBatch(batch);
     if (proof) {
       EndCheckpoint(*proof);
     }
@@ -237,16 +239,23 @@ void Log::Work() {
   }
 }
 
-// Waits for more lines when many calls are under way: see Expectation.
+// Waits for more lines when many calls are under way, and for those of callers that were just served: they ask again
+// at once, in calls that are too short to be seen under way. Two groups of callers that take turns would else pay two
+// syncs for what one could hold. See Expectation.
 void Log::Gather(MutexLock& lock) {
   constexpr std::size_t kShare = 4;
   if (!state_ || waiting_.empty()) {
     return;
   }
-  enough_ = std::max<std::size_t>(1, under_way_ / kShare);
-  filled_.wait_for(lock, options_.gather,
-                   [this]() REQUIRES(mutex_) { return closing_ || reopen_ || waiting_.size() >= enough_; });
-  enough_ = 1;
+  const auto wait_for = [&](std::size_t lines, Clock::duration longest) REQUIRES(mutex_) {
+    enough_ = std::max<std::size_t>(1, lines);
+    filled_.wait_for(lock, longest,
+                     [this]() REQUIRES(mutex_) { return closing_ || reopen_ || waiting_.size() >= enough_; });
+    enough_ = 1;
+  };
+  wait_for(under_way_ / kShare, options_.gather);
+  wait_for(callers_ * (kShare - 1) / kShare,  // one: a lonely caller does not wait
+           options_.gather_again.value_or(std::min(options_.gather, write_time_ / 2)));
 }
 
 bool Log::IsDue() const {
@@ -256,7 +265,7 @@ bool Log::IsDue() const {
 
 // Writes the lines and tells each caller whether its line is durable. While the log is broken, a LogResumed line goes
 // first: it makes an attempt even when no caller waits.
-void Log::WriteBatch(std::vector<Entry> batch) {
+void Log::WriteBatch(std::vector<Entry>& batch) {
   std::vector<std::string> bodies;
   bool broken = false;
   std::uint64_t lost = 0;
@@ -275,13 +284,16 @@ void Log::WriteBatch(std::vector<Entry> batch) {
   if (withheld > 0) {
     bodies.push_back(Body(nlohmann::ordered_json{{"count", withheld}}, kWithheld, Now()));
   }
+  bodies.reserve(bodies.size() + batch.size());
   for (auto& entry : batch) {
     bodies.push_back(std::move(entry.body));
   }
   if (bodies.empty()) {
     return;
   }
+  const auto began = Clock::now();
   const auto written = Write(bodies);
+  write_time_ = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
   if (!written) {
     withheld_ += withheld;
   }
@@ -290,6 +302,7 @@ void Log::WriteBatch(std::vector<Entry> batch) {
   {
     const MutexLock lock(mutex_);
     in_hand_ = 0;
+    callers_ = batch.size() + waiting_.size();
   }
   const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
   for (auto& entry : batch) {
@@ -298,6 +311,7 @@ void Log::WriteBatch(std::vector<Entry> batch) {
     }
     entry.done(outcome);
   }
+  batch.clear();  // keeps its room: Record would make it anew while it holds the lock
 }
 
 Status Log::Write(const std::vector<std::string>& bodies) {

@@ -156,6 +156,41 @@ TEST_F(LogTest, ALineThatWaitsForOthersDoesNotOutliveTheStop) {
   ExpectProven();
 }
 
+TEST_F(LogTest, LinesWaitForThoseOfCallersThatWereServedTogether) {
+  auto log = *Open({.path = {}, .gather_again = std::chrono::hours(1)});
+  std::promise<void> blocked;
+  std::promise<void> release;
+  log->Record(Named("first"), [&](const Status&) {
+    blocked.set_value();
+    release.get_future().wait();
+  });
+  blocked.get_future().wait();
+  std::latch served(4);
+  for (const char* jti : {"a", "b", "c", "d"}) {
+    log->Record(Named(jti), [&](const Status&) { served.count_down(); });
+  }
+  release.set_value();
+  served.wait();  // in one batch
+  std::atomic<int> recorded = 0;
+  const auto record = [&] { log->Record(Named("again"), [&](const Status& status) { recorded += status ? 1 : 0; }); };
+  record();
+  record();
+  EXPECT_EQ(recorded, 0) << "three quarters of four callers are three";
+  ASSERT_TRUE(Record(*log, "the third"));
+  EXPECT_EQ(recorded, 2);
+  record();
+  log.reset();
+  EXPECT_EQ(recorded, 3) << "a stop ends the wait";
+  ExpectProven();
+}
+
+TEST_F(LogTest, ALonelyCallerWaitsForNobody) {
+  const auto log = *Open({.path = {}, .gather_again = std::chrono::hours(1)});
+  for (const char* jti : {"first", "second", "third"}) {
+    ASSERT_TRUE(Record(*log, jti));
+  }
+}
+
 TEST_F(LogTest, TooManyWaitingAreRefused) {
   std::promise<void> blocked;
   std::promise<void> release;

@@ -3,6 +3,8 @@
 
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -22,6 +24,7 @@
 #include "assertion/v1/access_token.pb.h"
 #include "assertion/v1/assertion.pb.h"
 #include "bench/connection.h"
+#include "bench/process.h"
 #include "bench/quantile.h"
 
 namespace assertion::bench {
@@ -35,14 +38,23 @@ struct Method {
   std::string request;  // serialized
 };
 
+// What a turn of one kind of call came to.
+struct Turn {
+  double per_second = 0;
+  double server_us = 0;  // processor time for each call
+  double caller_us = 0;
+};
+
 // One kind of call on one connection, answered on the calling thread. Answers are not parsed.
 class Caller {
  public:
   Caller(const std::shared_ptr<grpc::Channel>& channel, Method method)
       : stub_(channel), method_(std::move(method)), request_(Buffer(method_.request)) {}
 
-  // Keeps so many in flight until the time is up. Returns how many were answered a second.
-  double Keep(std::size_t in_flight, Seconds time) {
+  // Keeps so many in flight until the time is up.
+  Turn Keep(std::size_t in_flight, Seconds time, pid_t server) {
+    const auto used = server == 0 ? Seconds(0) : CpuTime(server);
+    const auto used_here = CpuTime(getpid());
     const auto began = Clock::now();
     const auto end = began + time;
     std::size_t answered = 0;
@@ -56,7 +68,10 @@ class Caller {
         ++running;
       }
     }
-    return static_cast<double>(answered) / Seconds(Clock::now() - began).count();
+    const auto calls = static_cast<double>(answered);
+    return {.per_second = calls / Seconds(Clock::now() - began).count(),
+            .server_us = server == 0 ? 0 : (CpuTime(server) - used).count() / calls * 1e6,
+            .caller_us = (CpuTime(getpid()) - used_here).count() / calls * 1e6};
   }
 
   // One call, in milliseconds.
@@ -129,6 +144,7 @@ struct Options {
   std::size_t in_flight = 64;
   int rounds = 7;
   double seconds = 1;
+  pid_t server = 0;  // 0: its processor time is not looked at
   bool first = false;
   std::string json;
 };
@@ -150,26 +166,46 @@ void RunFirst(const Options& options) {
   std::printf("%.2f %.2f %.2f\n", first, Median([&] { return assertions.Once(); }), connection);
 }
 
+double Middle(const std::vector<Turn>& turns, double Turn::* figure) {
+  std::vector<double> values;
+  values.reserve(turns.size());
+  for (const auto& turn : turns) {
+    values.push_back(turn.*figure);
+  }
+  return Quantile(values, 0.5);
+}
+
 void RunRounds(const Options& options) {
   const auto channel = OpenLocally(options.listen);
   Caller tokens(channel, GetAccessToken(options.client_id));
   Caller empty(channel, Empty());
   tokens.Once();  // buys it
-  std::vector<double> rates;
-  std::vector<double> empty_rates;
+  std::vector<Turn> turns;
+  std::vector<Turn> empty_turns;
   std::vector<double> ratios;
   for (int round = 0; round < options.rounds; ++round) {
-    rates.push_back(tokens.Keep(options.in_flight, Seconds(options.seconds)));
-    empty_rates.push_back(empty.Keep(options.in_flight, Seconds(options.seconds)));
-    ratios.push_back(rates.back() / empty_rates.back());
+    turns.push_back(tokens.Keep(options.in_flight, Seconds(options.seconds), options.server));
+    empty_turns.push_back(empty.Keep(options.in_flight, Seconds(options.seconds), options.server));
+    ratios.push_back(turns.back().per_second / empty_turns.back().per_second);
   }
   std::printf("%zu in flight: GetAccessToken %.0f/s, an empty call %.0f/s, ratio %.2f (%.2f to %.2f)\n",
-              options.in_flight, Quantile(rates, 0.5), Quantile(empty_rates, 0.5), Quantile(ratios, 0.5),
-              Quantile(ratios, 0), Quantile(ratios, 1));
+              options.in_flight, Middle(turns, &Turn::per_second), Middle(empty_turns, &Turn::per_second),
+              Quantile(ratios, 0.5), Quantile(ratios, 0), Quantile(ratios, 1));
+  if (options.server != 0) {
+    std::printf(
+        "processor time of a call: GetAccessToken %.1f us in the server, %.1f us in the caller; an empty call "
+        "%.1f us, %.1f us\n",
+        Middle(turns, &Turn::server_us), Middle(turns, &Turn::caller_us), Middle(empty_turns, &Turn::server_us),
+        Middle(empty_turns, &Turn::caller_us));
+  }
   if (!options.json.empty()) {
-    std::ofstream(options.json) << nlohmann::json({{"tokens_per_second", Quantile(rates, 0.5)},
-                                                   {"empty_per_second", Quantile(empty_rates, 0.5)},
-                                                   {"ratio", Quantile(ratios, 0.5)}})
+    std::ofstream(options.json) << nlohmann::json({{"tokens_per_second", Middle(turns, &Turn::per_second)},
+                                                   {"empty_per_second", Middle(empty_turns, &Turn::per_second)},
+                                                   {"ratio", Quantile(ratios, 0.5)},
+                                                   {"server_us", Middle(turns, &Turn::server_us)},
+                                                   {"caller_us", Middle(turns, &Turn::caller_us)},
+                                                   {"empty_server_us", Middle(empty_turns, &Turn::server_us)},
+                                                   {"empty_caller_us", Middle(empty_turns, &Turn::caller_us)}})
                                        .dump(2)
                                 << '\n';
   }
@@ -186,6 +222,7 @@ int main(int argc, char** argv) {
   app.add_option("--in-flight", options.in_flight, "calls under way")->capture_default_str();
   app.add_option("--rounds", options.rounds, "how often the two take turns")->capture_default_str();
   app.add_option("--seconds", options.seconds, "length of a turn")->capture_default_str();
+  app.add_option("--server", options.server, "process id of assertiond: prints the processor time of a call as well");
   app.add_flag("--first", options.first,
                "time one GetAccessToken, then the medians of nine CreateAssertion and of nine empty calls that each "
                "open a connection: prints the three in milliseconds");

@@ -65,12 +65,12 @@ new_token one
 write_config orders=RS256
 start_server
 "$bin/assertionctl" key generate --client-id orders >"$work/key.log"
-bench --rounds "$rounds" --seconds "$seconds" ${json:+--json "$json"}
+bench --server "$server" --rounds "$rounds" --seconds "$seconds" ${json:+--json "$json"}
 stop_server
 sed 's|"operators"|"audit": { "enabled": false }, "operators"|' "$work/assertiond.json" >"$work/unaudited.json"
 mv "$work/unaudited.json" "$work/assertiond.json"
 start_server
-echo "without an audit log: $(bench --rounds "$rounds" --seconds "$seconds")"
+echo "without an audit log: $(bench --server "$server" --rounds "$rounds" --seconds "$seconds")"
 stop_server
 
 # What the identity server's answer takes in any case: curl, its start not counted.
