@@ -167,9 +167,9 @@ TEST_F(AttentionTest, CommandsQuoteTheirWordsForAShell) {
   const auto coming = std::ranges::find(found, "-a;b'$(c)", &Attention::kid);
   ASSERT_NE(coming, found.end());
   EXPECT_TRUE(
-      coming->next.ends_with("then assertionctl key schedule --client-id 'a b' '--kid=-a;b'\\''$(c)' --sign-from now"))
+      coming->next.ends_with("then assertionctl key schedule --client-id 'a b' --kid='-a;b'\\''$(c)' --sign-from now"))
       << coming->next;
-  EXPECT_TRUE(coming->next.contains("assertionctl certificate get --client-id 'a b' '--kid=-a;b'\\''$(c)'; "))
+  EXPECT_TRUE(coming->next.contains("assertionctl certificate get --client-id 'a b' --kid='-a;b'\\''$(c)'; "))
       << coming->next;
 }
 
