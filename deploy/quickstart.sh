@@ -182,6 +182,9 @@ if [ -d tokens ]; then
   [ -f pin ] || die "the token in $state/tokens has lost its PIN file, $state/pin:
             put it back, or remove $state to start anew"
   made="reused"
+elif [ -f pin ] && [ -e audit.log ]; then   # a server has run here: its keys are in that folder
+  die "the token's folder $state/tokens is away, and its keys open with $state/pin alone:
+            put the folder back, or remove $state to start anew"
 else
   # A token appears under its name only when it is whole: an interrupted run leaves tokens.new, which is made again.
   rm -rf tokens.new && mkdir tokens.new

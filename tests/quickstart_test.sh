@@ -299,6 +299,12 @@ check "and leaves no server" none_running
 no_pin() { mv "$state/pin" "$work/pin.away" && refused run no_pin && grep -q "$state/pin" "$work/out.no_pin"; }
 check "a lost PIN file is an error that names it" no_pin
 mv "$work/pin.away" "$state/pin"
+no_tokens() { mv "$state/tokens" "$work/tokens.away" && refused run no_tokens && grep -q "put the folder back" "$work/out.no_tokens"; }
+cp "$state/pin" "$work/pin.copy"
+check "a token's folder that is away is an error that names it" no_tokens
+check "and its PIN stays" cmp "$state/pin" "$work/pin.copy"
+rm "$work/pin.copy"
+mv "$work/tokens.away" "$state/tokens"
 no_config() {
   sed -i 's/"listen"/"lisen"/' "$state/assertiond.json" && refused run no_config && grep -q lisen "$work/out.no_config"
 }

@@ -198,7 +198,7 @@ Client ReadClient(Fields entry, const std::string& path, Identities& identities,
   client.imported_keys = entry.TakeBool("imported_keys", client.imported_keys);
   client.extra_claims = TakeExtraClaims(entry, client.profile);
   client.callers = TakeCallers(entry, identities);
-  ReadTokens(entry, identities, client);
+  ReadTokens(entry, identities, client, config.warnings);
   entry.RefuseTheRest();
   if (client.algorithm != nullptr && preset != nullptr) {
     WarnOfRefusals(client, *preset, path, config.warnings);

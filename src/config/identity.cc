@@ -154,7 +154,9 @@ Result<std::string> Identities::ParseUser(std::string_view name) {
   if (const auto known = users_.find(name); known != users_.end()) {
     return known->second;
   }
-  Result<std::string> user = Wrong("user: this machine has no such user");
+  constexpr std::size_t kMostOfUser = 64;
+  Result<std::string> user = Wrong("user: this machine has no user " + Quoted(std::string(name), kMostOfUser) +
+                                   ": make it first, or write its number, \"uid:NUMBER\"");
   if (ParseNumber(name)) {
     user = Wrong("user: must be a name; did you mean \"uid:" + std::string(name) + "\"?");
   } else if (!name.empty() && !FindInvisible(name)) {

@@ -66,7 +66,7 @@ void ReadRequestObject(Fields& entry, Client& client);
 
 // token_fields.cc
 // After ReadProfile, the audiences and the callers.
-void ReadTokens(Fields& entry, Identities& identities, Client& client);
+void ReadTokens(Fields& entry, Identities& identities, Client& client, std::vector<std::string>& warnings);
 // Once all clients are read, from these entries.
 void CheckDpopClients(const Node::Array& entries, std::span<const Client> clients, Errors& errors);
 

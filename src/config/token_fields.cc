@@ -96,7 +96,7 @@ void TakeEndpoint(Fields& tokens, TokenSource& source) {
 
 // The audience that the field names; default: the endpoint or issuer if it is one of the client's, else the client's
 // first.
-void TakeAudience(Fields& tokens, const Client& client, TokenSource& source) {
+void TakeAudience(Fields& tokens, const Client& client, TokenSource& source, std::vector<std::string>& warnings) {
   const auto has = [&](const std::string& audience) {
     return std::ranges::find(client.audiences, audience) != client.audiences.end();
   };
@@ -109,6 +109,11 @@ void TakeAudience(Fields& tokens, const Client& client, TokenSource& source) {
     source.audience = server;
   } else if (!client.audiences.empty()) {
     source.audience = client.audiences.front();
+    if (client.audiences.size() > 1) {
+      warnings.push_back("client '" + client.client_id + "': tokens.audience: assertions for " + server +
+                         " have the client's first audience, " + source.audience +
+                         ", because none of its audiences is that URL: name the right one");
+    }
   }
 }
 
@@ -181,7 +186,7 @@ void CheckDpopClients(const Node::Array& entries, std::span<const Client> client
   }
 }
 
-void ReadTokens(Fields& entry, Identities& identities, Client& client) {
+void ReadTokens(Fields& entry, Identities& identities, Client& client, std::vector<std::string>& warnings) {
   auto tokens = entry.TakeObject("tokens");
   if (!tokens) {
     return;
@@ -189,7 +194,7 @@ void ReadTokens(Fields& entry, Identities& identities, Client& client) {
   auto source = std::make_shared<TokenSource>();
   TakeEndpoint(*tokens, *source);
   source->ca_file = tokens->TakePath("ca_file", false);
-  TakeAudience(*tokens, client, *source);
+  TakeAudience(*tokens, client, *source, warnings);
   TakeScopes(*tokens, identities, client, *source);
   TakeResources(*tokens, *source);
   if (const auto* dpop_client = tokens->TakeString("dpop_client", false); dpop_client != nullptr) {

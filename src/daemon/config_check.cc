@@ -94,12 +94,14 @@ std::vector<std::string> ProofWarnings(const Clients& clients) {
       }
     }
     if (lacking > 0) {
-      const auto more = lacking > kMostNamed ? " and " + std::to_string(lacking - kMostNamed) + " more" : "";
+      if (lacking > kMostNamed) {
+        named.append(" and ").append(std::to_string(lacking - kMostNamed)).append(" more");
+      }
       warnings.push_back("client '" + client.client_id + "': tokens.dpop_client: client '" +
                          client.tokens->dpop_client +
                          "' does not list all callers of this one, and a bound token is of no use without its proofs: "
                          "add to its callers: " +
-                         named + more);
+                         named);
     }
   }
   return warnings;

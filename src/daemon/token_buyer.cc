@@ -88,8 +88,8 @@ tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer, const std::string& wo
       "invalid_client", kUnauthorizedClient, "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
   tokens::Refusal refusal;
   refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
-  refusal.error.message = "the identity server answered HTTP " + std::to_string(answer.status) +
-                          (word.empty() ? "" : ", " + word) + "; the audit log of assertiond has the try";
+  refusal.error.message =
+      "the identity server answered HTTP " + std::to_string(answer.status) + (word.empty() ? "" : ", " + word);
   if (answer.status == kTooManyRequests) {
     refusal.error.code = Code::kResourceExhausted;
     refusal.of_client = true;
@@ -238,6 +238,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   if (!credentials) {
     return Failed(buying, credentials.error());
   }
+  buying.event.jti = credentials->jti;
   buying.until = std::chrono::steady_clock::now() + kExchangeLimit;
   auto answer = Send(buying, *std::move(credentials));
   if (answer && MayRepeat(buying, *answer)) {
@@ -246,6 +247,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
     if (!credentials) {
       return Failed(buying, credentials.error());
     }
+    buying.event.jti = credentials->jti;
     answer = Send(buying, *std::move(credentials));
   }
   if (!answer) {
@@ -254,7 +256,9 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   KeepNonce(buying, *answer);
   if (answer->status != kGranted) {
     buying.event.error = oauth::ErrorOf(*answer);
-    return FailedByServer(buying, RefusalOf(*answer, buying.event.error));
+    auto failed = FailedByServer(buying, RefusalOf(*answer, buying.event.error));
+    failed.error().error.message += "; assertiond's audit log has it as BuyAccessToken";
+    return failed;
   }
   auto token = oauth::TakeToken(*answer);
   if (!token) {
@@ -351,11 +355,12 @@ std::expected<TokenBuyer::Credentials, tokens::Refusal> TokenBuyer::NewCredentia
   event.name = "CreateAssertion";
   event.client_id = client.client_id;
   event.audience = claims->audience();
+  std::string jti(claims->jti());
   auto assertion = Sign(*std::move(claims), std::move(event));
   if (!assertion) {
     return std::unexpected(OfClient(assertion.error()));
   }
-  Credentials credentials{.assertion = std::move(assertion->jws), .proof = {}};
+  Credentials credentials{.assertion = std::move(assertion->jws), .proof = {}, .jti = std::move(jti)};
   if (!buying.wanted.IsBound()) {
     return credentials;
   }

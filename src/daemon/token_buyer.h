@@ -55,7 +55,8 @@ class TokenBuyer {
   // What a request authenticates with: good for one.
   struct Credentials {
     std::string assertion;
-    std::string proof;  // empty: none
+    std::string proof;     // empty: none
+    std::string jti = {};  // of the assertion; empty: it has none
   };
 
   void Work();

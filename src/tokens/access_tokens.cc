@@ -408,7 +408,8 @@ void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Error& 
       one = Erase(one);
     }
     std::erase_if(pauses_, [&](const auto& one) { return changed(one.first); });
-    std::erase_if(failing_, [&](const auto& one) { return changed(one.first); });
+    std::erase_if(failing_,
+                  [&](const auto& one) { return removed(one.first); });  // the log has the last word of others
     std::erase_if(clients_, [&](const auto& one) { return one.second.entries == 0 && removed(one.first); });
   }
   for (auto& call : calls) {

@@ -368,6 +368,16 @@ TEST_F(AccessTokensTest, AReloadDropsTokensAndWhatIsBeingBought) {
   EXPECT_EQ(asked_.size(), 2U);
 }
 
+TEST_F(AccessTokensTest, TheEndOfAFailureIsToldAfterAReloadToo) {
+  Get(seconds(30));
+  Answer(std::unexpected(Down()));
+  tokens_.Forget([](const std::string& /*client*/) { return true; },
+                 [](const std::string& /*client*/) { return false; });
+  Get(seconds(30));
+  Answer(Token("one"));
+  EXPECT_EQ(states_, (std::vector<bool>{false, true}));
+}
+
 TEST_F(AccessTokensTest, ExpiredTokensAreDropped) {
   Get(seconds(30));
   Answer(Token("one"));

@@ -78,7 +78,8 @@ describe('access tokens', () => {
     assert.ok(first.expires_at.seconds > Date.now() / 1000 + 30);
     assert.equal((await caller.call('GetAccessToken', { client_id: 'real' })).access_token, first.access_token);
     const digest = createHash('sha256').update(first.access_token).digest('base64url');
-    assert.deepEqual(auditLines('BuyAccessToken').map((line) => [line.outcome, line.token_sha256]), [['OK', digest]]);
+    assert.deepEqual(auditLines('BuyAccessToken').map((line) => [line.outcome, line.token_sha256, line.jti]),
+      [['OK', digest, auditLines('CreateAssertion').find((line) => line.client_id === 'real').jti]]);
     assert.deepEqual(auditLines('GetAccessToken').map((line) => [line.caller, line.token_sha256]), [[ME, digest], [ME, digest]]);
     for (const name of ['audit.log', 'assertiond.log']) {
       assert.ok(!readFileSync(path.join(deployment.folder, name), 'utf8').includes(first.access_token), name);
@@ -211,6 +212,16 @@ describe('access tokens', () => {
     assert.match(await check(empty), /warning: client 'many': tokens\.ca_file: \S+empty\.pem: .*no access token can be bought/);
     assert.match(await check('/nonexistent/ca.pem'), /tokens\.ca_file: \/nonexistent\/ca\.pem/);
     assert.doesNotMatch(await check('/etc/ssl/certs/ca-certificates.crt'), /ca_file/);
+  });
+
+  it('--check-config warns of an audience that was chosen for want of a better one', async () => {
+    const check = async (audiences, tokens) => (await checkConfig((client) => ({ ...client, audiences,
+      tokens: { ...client.tokens, ...tokens } }))).stderr;
+    const others = ['https://one.example.com', 'https://two.example.com'];
+    assert.match(await check(others, {}), /client 'many': tokens\.audience: .*first audience, https:\/\/one\.example\.com/);
+    assert.doesNotMatch(await check(others, { audience: others[1] }), /tokens\.audience/);
+    assert.doesNotMatch(await check([...others, standIn.url], {}), /tokens\.audience/);
+    assert.doesNotMatch(await check([others[0]], {}), /tokens\.audience/);
   });
 
   it('are refused to a configuration that cannot buy them', async () => {

@@ -14,7 +14,7 @@ TEST(RedirectQuery, NamesAndValuesAreDecoded) {
 }
 
 TEST(RedirectQuery, APercentSignThatBeginsNoOctetIsRefused) {
-  for (const auto* const query : {"code=%", "code=%2", "code=%zz", "code=%+2", "co%d=1", "code=%-1"}) {
+  for (const auto* const query : {"code=%", "code=%2", "code=%zz", "code=%+2", "co%xe=1", "code=%-1"}) {
     EXPECT_FALSE(QueryOf(query)) << query;
   }
 }
