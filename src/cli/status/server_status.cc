@@ -87,7 +87,7 @@ std::string ClientsText(const ServerStatus& status) {
                      : kNotShown;
 }
 
-std::string PendingText(const ServerStatus& status) {
+std::string WaitingText(const ServerStatus& status) {
   return status.pending ? Counted(static_cast<std::size_t>(status.pending->changes_size()), "change") +
                               (status.pending->changes_size() == 0 ? "" : ": assertionctl key pending")
                         : kNotShown;
@@ -111,7 +111,7 @@ std::vector<Row> Overview(const ServerStatus& status) {
   }
   AddHsms(status, rows);
   rows.push_back({"clients", ClientsText(status)});
-  rows.push_back({"pending", PendingText(status)});
+  rows.push_back({"pending", WaitingText(status)});
   rows.push_back({"audit log", AuditText(status)});
   return rows;
 }

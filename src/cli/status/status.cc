@@ -64,7 +64,7 @@ Status AddCustody(Connection& connection, ServerStatus& status) {
 
 // Keeps the answer or the failure of one call.
 template <typename Response>
-void Keep(Result<Response> answer, const char* method, std::optional<Response>& kept, ServerStatus& status) {
+void KeepAnswer(Result<Response> answer, const char* method, std::optional<Response>& kept, ServerStatus& status) {
   if (answer) {
     kept = *std::move(answer);
   } else {
@@ -79,17 +79,17 @@ void AddKeys(Connection& connection, ServerStatus& status) {
     status.refusal = keys.error().message;
     return;
   }
-  Keep(std::move(keys), "ListKeys", status.keys, status);
+  KeepAnswer(std::move(keys), "ListKeys", status.keys, status);
   if (status.keys) {
     status.attention = AttentionTo(*status.keys, SystemTime());
     if (auto custody = AddCustody(connection, status); !custody) {
       status.failed.push_back({.method = "GetKey", .error = std::move(custody.error())});
     }
   }
-  Keep(connection.ListPendingChanges({}), "ListPendingChanges", status.pending, status);
+  KeepAnswer(connection.ListPendingChanges({}), "ListPendingChanges", status.pending, status);
   auto head = connection.GetAuditHead({});
   if (head || head.error().code != Code::kFailedPrecondition) {  // it is turned off
-    Keep(std::move(head), "GetAuditHead", status.audit, status);
+    KeepAnswer(std::move(head), "GetAuditHead", status.audit, status);
   }
   status.version = connection.server_version();
 }
@@ -100,7 +100,7 @@ Result<ServerStatus> AskServer(const std::string& server) {
   ServerStatus status;
   status.server = server;
   std::optional<bool> ready;
-  Keep(connection.IsServing(), "Health/Check", ready, status);
+  KeepAnswer(connection.IsServing(), "Health/Check", ready, status);
   status.ready = ready.value_or(false);
   AddKeys(connection, status);
   if (!ready && status.refusal.empty() && !status.keys && !status.pending && !status.audit) {
