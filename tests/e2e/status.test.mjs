@@ -1,6 +1,6 @@
 // What an operator sees at a glance, and as it happens: status, key list, key watch, --version, and their forms.
 import assert from 'node:assert/strict';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -132,6 +132,32 @@ describe('assertionctl at a glance', () => {
     assert.deepEqual(await next(), { change: 'revoked', kid });
     watch.kill('SIGINT');
     assert.deepEqual(await deadline.limit(watch.ended), { status: 0, signal: null });
+  });
+
+  it('without its HSM it shows what still answers, and the call that fails as wrong', async () => {
+    const tokens = path.join(deployment.folder, 'tokens');
+    const token = path.join(tokens, readdirSync(tokens)[0]);
+    const away = path.join(deployment.folder, 'away');
+    const deadline = new Deadline(60, 'the server to miss its token');
+    renameSync(token, away);
+    try {
+      await deadline.until(async () => (await deployment.tryCtl('key', 'list')).status !== 0);
+      const { status, stdout, stderr } = await deployment.tryCtl('status', '--monitor', deployment.adminOrigin);
+      assert.equal(status, 1, stderr);
+      assert.equal(stderr, '');
+      assert.match(stdout, /^readiness +\S/m);
+      assert.match(stdout, /^HSM end-to-end +keys not shown, queue \d+ of \d+, /m);
+      assert.match(stdout, /^clients +not shown: the call failed$/m);
+      assert.match(stdout, /^audit log +line [1-9]\d*, checkpoint at \d+, hash [\w-]{43}$/m);
+      assert.match(stdout, /^ {2}wrong {2}ListKeys +- +\S.*; next: assertionctl doctor /m);
+      const json = JSON.parse((await deployment.tryCtl('status', '--json')).stdout);
+      assert.equal(json.clients, null);
+      assert.equal(json.failed[0].call, 'ListKeys');
+      assert.ok(json.audit.sequence > 0);
+    } finally {
+      renameSync(away, token);
+    }
+    await deadline.until(async () => (await deployment.tryCtl('key', 'list')).status === 0);
   });
 
   it('a ledger that was rolled back is wrong', async () => {

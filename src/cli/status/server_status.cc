@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 
+#include "cli/call.h"
 #include "cli/instant.h"
 #include "cli/key/key_text.h"
 #include "cli/key/pending_change.h"
@@ -14,6 +16,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr const char* kNotShown = "not shown: the call failed";
 constexpr std::size_t kMostLines = 20;  // of attention: the whole fits on a screen
 
 std::string Counted(std::size_t count, const char* noun) {
@@ -29,8 +32,10 @@ std::map<std::string, std::size_t> KeysByHsm(const ServerStatus& status) {
       hsms[hsm.label];
     }
   }
-  for (const auto& key : status.keys->keys()) {
-    ++hsms[key.hsm()];
+  if (status.keys) {
+    for (const auto& key : status.keys->keys()) {
+      ++hsms[key.hsm()];
+    }
   }
   return hsms;
 }
@@ -64,7 +69,7 @@ void AddReadiness(const ServerStatus& status, std::vector<Row>& rows) {
 
 void AddHsms(const ServerStatus& status, std::vector<Row>& rows) {
   for (const auto& [label, keys] : KeysByHsm(status)) {
-    auto& row = rows.emplace_back(Row{"HSM " + label, Counted(keys, "key")});
+    auto& row = rows.emplace_back(Row{"HSM " + label, status.keys ? Counted(keys, "key") : "keys not shown"});
     if (const auto* hsm = FindMonitored(status, label)) {
       row.back().text += ", " + QueueText(*hsm) + (hsm->usable ? "" : ", does not sign");
       row.back().shade = hsm->usable ? Shade::kPlain : Shade::kBad;
@@ -72,33 +77,64 @@ void AddHsms(const ServerStatus& status, std::vector<Row>& rows) {
   }
 }
 
+bool HasFailed(const ServerStatus& status, std::string_view method) {
+  return std::ranges::find(status.failed, method, &FailedCall::method) != status.failed.end();
+}
+
+std::string ClientsText(const ServerStatus& status) {
+  return status.keys ? std::to_string(SigningClients(*status.keys)) + " of " +
+                           Counted(static_cast<std::size_t>(status.keys->versions().size()), "client") + " can sign"
+                     : kNotShown;
+}
+
+std::string WaitingText(const ServerStatus& status) {
+  return status.pending ? Counted(static_cast<std::size_t>(status.pending->changes_size()), "change") +
+                              (status.pending->changes_size() == 0 ? "" : ": assertionctl key pending")
+                        : kNotShown;
+}
+
+std::string AuditText(const ServerStatus& status) {
+  if (!status.audit) {
+    return HasFailed(status, "GetAuditHead") ? kNotShown : "turned off";
+  }
+  return "line " + std::to_string(status.audit->sequence()) + ", checkpoint at " +
+         std::to_string(status.audit->checkpoint_sequence()) + ", hash " + status.audit->hash();
+}
+
 // Two columns: what, and how it is.
 std::vector<Row> Overview(const ServerStatus& status) {
   std::vector<Row> rows;
   AddReadiness(status, rows);
-  if (!status.keys) {
+  if (!status.refusal.empty()) {
     rows.push_back({"keys", "not shown: " + status.refusal});
     return rows;
   }
   AddHsms(status, rows);
-  const auto clients = static_cast<std::size_t>(status.keys->versions().size());
-  const auto signing = SigningClients(*status.keys);
-  rows.push_back({"clients", std::to_string(signing) + " of " + Counted(clients, "client") + " can sign"});
-  rows.push_back({"pending", Counted(static_cast<std::size_t>(status.pending.changes_size()), "change") +
-                                 (status.pending.changes_size() == 0 ? "" : ": assertionctl key pending")});
-  rows.push_back({"audit log", status.audit ? "line " + std::to_string(status.audit->sequence()) + ", checkpoint at " +
-                                                  std::to_string(status.audit->checkpoint_sequence()) + ", hash " +
-                                                  status.audit->hash()
-                                            : "turned off"});
+  rows.push_back({"clients", ClientsText(status)});
+  rows.push_back({"pending", WaitingText(status)});
+  rows.push_back({"audit log", AuditText(status)});
   return rows;
+}
+
+// As much of a kid as tells all kids apart; whole where they are not known.
+std::string KidCell(const ServerStatus& status, const std::string& kid) {
+  return kid.empty() ? "-" : status.keys ? kid.substr(0, ShortKidLength(*status.keys)) : kid;
+}
+
+std::vector<v1::PendingChange> ChangesOf(const ServerStatus& status) {
+  return status.pending ? std::vector(status.pending->changes().begin(), status.pending->changes().end())
+                        : std::vector<v1::PendingChange>();
 }
 
 std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
   std::vector<Row> rows;
+  for (const auto& [method, error] : status.failed) {
+    const auto advice = AdviceOn(error);
+    rows.push_back({{"wrong", Shade::kBad}, method, "-", error.message + (advice.empty() ? "" : "; next: " + advice)});
+  }
   for (const auto& attention : status.attention) {
-    const auto kid = attention.kid.substr(0, ShortKidLength(*status.keys));
     rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting), attention.client_id,
-                    kid.empty() ? "-" : kid,
+                    KidCell(status, attention.kid),
                     attention.text + (attention.next.empty() ? "" : "; next: " + attention.next)});
   }
   if (status.monitored) {
@@ -108,10 +144,10 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
       }
     }
   }
-  for (const auto& change : status.pending.changes()) {
+  for (const auto& change : ChangesOf(status)) {
     rows.push_back({{"waits", Shade::kWaiting},
                     change.client_id(),
-                    change.kid().empty() ? "-" : change.kid().substr(0, ShortKidLength(*status.keys)),
+                    KidCell(status, change.kid()),
                     change.method() + " for a second person, " + Relative(ToTime(change.expires_at()), now) +
                         " at the latest; next: assertionctl key pending"});
   }
@@ -127,7 +163,7 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
 ordered_json HsmsJson(const ServerStatus& status) {
   auto hsms = ordered_json::array();
   for (const auto& [label, keys] : KeysByHsm(status)) {
-    ordered_json json = {{"hsm", label}, {"keys", keys}};
+    ordered_json json = {{"hsm", label}, {"keys", status.keys ? ordered_json(keys) : ordered_json()}};
     if (const auto* hsm = FindMonitored(status, label)) {
       json["usable"] = hsm->usable;
       json["queue"] = {{"jobs", hsm->waiting}, {"capacity", hsm->capacity}};
@@ -143,12 +179,13 @@ ordered_json HsmsJson(const ServerStatus& status) {
 
 bool AllWell(const ServerStatus& status) {
   const bool hsms_sign = !status.monitored || std::ranges::all_of(status.monitored->hsms, &MonitoredHsm::usable);
-  return IsReady(status) && hsms_sign && std::ranges::none_of(status.attention, &Attention::wrong);
+  return IsReady(status) && hsms_sign && status.failed.empty() &&
+         std::ranges::none_of(status.attention, &Attention::wrong);
 }
 
 std::string StatusText(const ServerStatus& status, Time now, bool coloured) {
   auto text = TableText(Overview(status), coloured);
-  if (status.keys) {
+  if (status.refusal.empty()) {
     text.append("\n").append(AttentionText(status, now, coloured));
   }
   return text;
@@ -159,13 +196,20 @@ ordered_json StatusJson(const ServerStatus& status) {
   if (status.monitored) {
     json["reasons"] = status.monitored->reasons;
   }
-  if (!status.keys) {
+  if (!status.refusal.empty()) {
     json["refusal"] = status.refusal;
     return json;
   }
   json["version"] = status.version;
   json["hsms"] = HsmsJson(status);
-  json["clients"] = {{"configured", status.keys->versions().size()}, {"can_sign", SigningClients(*status.keys)}};
+  json["clients"] = ordered_json();
+  if (status.keys) {
+    json["clients"] = {{"configured", status.keys->versions().size()}, {"can_sign", SigningClients(*status.keys)}};
+  }
+  json["failed"] = ordered_json::array();
+  for (const auto& [method, error] : status.failed) {
+    json["failed"].push_back({{"call", method}, {"text", error.message}, {"next", AdviceOn(error)}});
+  }
   json["attention"] = ordered_json::array();
   for (const auto& attention : status.attention) {
     json["attention"].push_back({{"level", attention.wrong ? "wrong" : "soon"},
@@ -174,8 +218,8 @@ ordered_json StatusJson(const ServerStatus& status) {
                                  {"text", attention.text},
                                  {"next", attention.next}});
   }
-  json["pending"] = ordered_json::array();
-  for (const auto& change : status.pending.changes()) {
+  json["pending"] = status.pending ? ordered_json::array() : ordered_json();
+  for (const auto& change : ChangesOf(status)) {
     json["pending"].push_back(PendingJson(change));
   }
   json["audit"] = ordered_json();

@@ -6,11 +6,18 @@
 #include <vector>
 
 #include "assertion/clock.h"
+#include "assertion/error.h"
 #include "assertion/v1/key_admin.pb.h"
 #include "cli/status/attention.h"
 #include "cli/status/monitored.h"
 
 namespace assertion::cli {
+
+// A call whose part of the screen is missing.
+struct FailedCall {
+  std::string method;
+  Error error;
+};
 
 // What assertionctl status found out.
 struct ServerStatus {
@@ -18,9 +25,10 @@ struct ServerStatus {
   bool ready = false;
   std::string refusal;  // why keys, changes and the audit log are not shown; empty: they are
   std::string version;  // of the server; empty: it was not told
+  std::vector<FailedCall> failed;
   std::optional<v1::ListKeysResponse> keys;
   std::vector<Attention> attention;
-  v1::ListPendingChangesResponse pending;
+  std::optional<v1::ListPendingChangesResponse> pending;
   std::optional<v1::GetAuditHeadResponse> audit;  // nothing: it is turned off, or not shown
   std::optional<Monitored> monitored;             // nothing: no listener was named
 };

@@ -62,36 +62,50 @@ Status AddCustody(Connection& connection, ServerStatus& status) {
   return {};
 }
 
-// What only operators see.
-Status AddKeys(Connection& connection, ServerStatus& status) {
+// Keeps the answer or the failure of one call.
+template <typename Response>
+void KeepAnswer(Result<Response> answer, const char* method, std::optional<Response>& kept, ServerStatus& status) {
+  if (answer) {
+    kept = *std::move(answer);
+  } else {
+    status.failed.push_back({.method = method, .error = std::move(answer.error())});
+  }
+}
+
+// What only operators see. A call that fails, as ListKeys without its HSM, does not hide what the others answer.
+void AddKeys(Connection& connection, ServerStatus& status) {
   auto keys = connection.ListKeys({});
   if (!keys && IsRefusal(keys.error())) {
     status.refusal = keys.error().message;
-    return {};
+    return;
   }
-  if (!keys) {
-    return std::unexpected(keys.error());
+  KeepAnswer(std::move(keys), "ListKeys", status.keys, status);
+  if (status.keys) {
+    status.attention = AttentionTo(*status.keys, SystemTime());
+    if (auto custody = AddCustody(connection, status); !custody) {
+      status.failed.push_back({.method = "GetKey", .error = std::move(custody.error())});
+    }
   }
-  status.keys = *std::move(keys);
-  status.version = connection.server_version();
-  status.attention = AttentionTo(*status.keys, SystemTime());
-  RETURN_IF_ERROR(AddCustody(connection, status));
-  ASSIGN_OR_RETURN(status.pending, connection.ListPendingChanges({}));
+  KeepAnswer(connection.ListPendingChanges({}), "ListPendingChanges", status.pending, status);
   auto head = connection.GetAuditHead({});
-  if (head) {
-    status.audit = *std::move(head);
-  } else if (head.error().code != Code::kFailedPrecondition) {  // it is turned off
-    return std::unexpected(head.error());
+  if (head || head.error().code != Code::kFailedPrecondition) {  // it is turned off
+    KeepAnswer(std::move(head), "GetAuditHead", status.audit, status);
   }
-  return {};
+  status.version = connection.server_version();
 }
 
+// An error: no call was answered.
 Result<ServerStatus> AskServer(const std::string& server) {
   ASSIGN_OR_RETURN(auto connection, Connection::Open(server, kStatusLimits));
   ServerStatus status;
   status.server = server;
-  ASSIGN_OR_RETURN(status.ready, connection.IsServing());
-  RETURN_IF_ERROR(AddKeys(connection, status));
+  std::optional<bool> ready;
+  KeepAnswer(connection.IsServing(), "Health/Check", ready, status);
+  status.ready = ready.value_or(false);
+  AddKeys(connection, status);
+  if (!ready && status.refusal.empty() && !status.keys && !status.pending && !status.audit) {
+    return std::unexpected(status.failed.front().error);
+  }
   return status;
 }
 
