@@ -141,23 +141,23 @@ describe('assertionctl at a glance', () => {
     const deadline = new Deadline(60, 'the server to miss its token');
     renameSync(token, away);
     try {
-      await deadline.until(async () => (await deployment.tryCtl('key', 'list')).status !== 0);
+      await deadline.until(async () => (await deployment.tryCtl('key', 'pending')).status !== 0);
       const { status, stdout, stderr } = await deployment.tryCtl('status', '--monitor', deployment.adminOrigin);
       assert.equal(status, 1, stderr);
       assert.equal(stderr, '');
       assert.match(stdout, /^readiness +\S/m);
-      assert.match(stdout, /^HSM end-to-end +keys not shown, queue \d+ of \d+, /m);
-      assert.match(stdout, /^clients +not shown: the call failed$/m);
+      assert.match(stdout, /^HSM end-to-end +\d keys?, .*, does not sign$/m);
+      assert.match(stdout, /^pending +not shown: the call failed$/m);
       assert.match(stdout, /^audit log +line [1-9]\d*, checkpoint at \d+, hash [\w-]{43}$/m);
-      assert.match(stdout, /^ {2}wrong {2}ListKeys +- +\S.*; next: assertionctl doctor /m);
+      assert.match(stdout, /^ {2}wrong {2}ListPendingChanges +- +\S.*; next: assertionctl doctor /m);
       const json = JSON.parse((await deployment.tryCtl('status', '--json')).stdout);
-      assert.equal(json.clients, null);
-      assert.equal(json.failed[0].call, 'ListKeys');
+      assert.equal(json.pending, null);
+      assert.equal(json.failed[0].call, 'ListPendingChanges');
       assert.ok(json.audit.sequence > 0);
     } finally {
       renameSync(away, token);
     }
-    await deadline.until(async () => (await deployment.tryCtl('key', 'list')).status === 0);
+    await deadline.until(async () => (await deployment.tryCtl('key', 'pending')).status === 0);
   });
 
   it('a ledger that was rolled back is wrong', async () => {
