@@ -182,6 +182,12 @@ async function runbook() {
   return world;
 }
 
+async function callersAndOperators() {
+  const world = await World.start([orders()]);
+  world.places.push(['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
+  return world;
+}
+
 async function dpop() {
   const world = await World.start([{ client_id: 'shop-dpop', purposes: ['dpop'] }]);
   world.write('token', createHash('sha256').update(randomBytes(9)).digest('base64url'));
@@ -289,6 +295,7 @@ const WORLDS = {
   'deploy/docs/access-tokens.md': accessTokens,
   'deploy/docs/add-a-client.md': addAClient,
   'deploy/docs/audit-log.md': auditLog,
+  'deploy/docs/callers-and-operators.md': callersAndOperators,
   'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
   'deploy/docs/identity-servers.md': identityServers,
