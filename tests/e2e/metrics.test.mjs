@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
-import { AssertionService, Caller } from './caller.mjs';
+import { AccessTokenService, AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { run } from './process.mjs';
 import { DASHBOARD, Prometheus, RULES, withoutVariables } from './prometheus.mjs';
+import { TokenEndpoint } from './token_endpoint.mjs';
 
 const AUDIENCE = 'https://localhost/token';
 const CHOSEN = 'chosen-by-the-caller';
@@ -16,12 +17,15 @@ describe('the metrics', () => {
   let deployment;
   let caller;
   let prometheus;
+  let endpoint;
 
   before(async () => {
+    endpoint = await TokenEndpoint.start();
     deployment = await Deployment.start([
       { client_id: 'orders', audiences: [AUDIENCE], extra_claims: ['tenant'] },
       { client_id: 'keyless', audiences: [AUDIENCE] },
       { client_id: 'foreign', audiences: [AUDIENCE], callers: ['uid:4294967294'] },
+      { client_id: 'buying', audiences: [endpoint.url], tokens: { token_endpoint: endpoint.url } },
     ], { http_listen: '127.0.0.1:0', sessions: 3, audit: { checkpoint_interval: '1s' } });
     await deployment.generateKey('orders');
     caller = new Caller(AssertionService, deployment.socket);
@@ -30,6 +34,7 @@ describe('the metrics', () => {
 
   after(async () => {
     caller?.close();
+    endpoint?.close();
     await deployment?.close();
   });
 
@@ -95,6 +100,11 @@ describe('the metrics', () => {
   });
 
   it('are all that the alert rules and the dashboard ask for', async () => {
+    await deployment.generateKey('buying');
+    endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+    const buyer = new Caller(AccessTokenService, deployment.socket);   // a client has metrics of tokens once a caller asked for one
+    await buyer.call('GetAccessToken', { client_id: 'buying' });
+    buyer.close();
     const asked = (readFileSync(RULES, 'utf8').replace(/^ *runbook_url:.*$/gm, '') + JSON.stringify(DASHBOARD.panels))
       .match(/\bassertiond_\w+/g);
     const exported = new Set(Array.from((await metrics()).matchAll(/^(assertiond_\w+)/gm), ([, name]) => name));

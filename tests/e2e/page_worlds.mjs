@@ -6,6 +6,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFile
 import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AccessTokenService, Caller } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
@@ -181,6 +182,12 @@ async function runbook() {
   return world;
 }
 
+async function callersAndOperators() {
+  const world = await World.start([orders()]);
+  world.places.push(['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
+  return world;
+}
+
 async function dpop() {
   const world = await World.start([{ client_id: 'shop-dpop', purposes: ['dpop'] }]);
   world.write('token', createHash('sha256').update(randomBytes(9)).digest('base64url'));
@@ -243,10 +250,20 @@ async function tryOidcProvider() {
   }).listen(0, '127.0.0.1');
   await once(door, 'listening');
   const origin = `http://127.0.0.1:${door.address().port}`;
-  const world = await World.start([orders({ audiences: [origin] })]);
+  const buying = orders({ audiences: [AUDIENCE, origin], tokens: { issuer: origin } });
+  const world = await World.start([buying], { configuration: (folder) => ({ token_listen: `unix:${folder}/tokens.sock` }) });
+  const { deployment } = world;
+  world.before.push(['key generate --client-id orders-dpop', async () => {
+    const { clients: [served], ...others } = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    writeFileSync(deployment.configuration, JSON.stringify({ ...others, clients: [
+      { ...served, tokens: { ...buying.tokens, dpop_client: 'orders-dpop' } },
+      { client_id: 'orders-dpop', callers: served.callers, purposes: ['dpop'], algorithm: 'ES256' }] }));
+    deployment.daemon.kill('SIGHUP');
+    await output('bash', ['-c', `grep -q -m 1 'SIGHUP: clients and operators' < <(timeout 30 tail -n +1 -f '${deployment.log}')`]);
+  }]);
   const { version } = JSON.parse(readFileSync(path.join(NODE_MODULES, 'oidc-provider/package.json'), 'utf8'));
   world.program('npm', `[ "$*" = "install oidc-provider@${version}" ]\nln -s '${NODE_MODULES}' node_modules`);
-  world.places.push(['http://127.0.0.1:9000', origin], ["listen(9000, '127.0.0.1'", `listen('${world.folder}/provider.sock'`]);
+  world.places.push(['http://127.0.0.1:9000', origin], ['~/assertiond', ROOT], ["listen(9000, '127.0.0.1'", `listen('${world.folder}/provider.sock'`]);
   world.closing.push(() => {
     for (const socket of sockets) socket.destroy();
     door.close();
@@ -255,9 +272,17 @@ async function tryOidcProvider() {
 }
 
 async function auditLog() {
-  const world = await World.start([orders(), reports()]);
+  const endpoint = await TokenEndpoint.start();
+  endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+  const world = await World.start([orders(), reports({ audiences: [endpoint.url], tokens: { token_endpoint: endpoint.url } })]);
   world.program('sudo', 'exec "$@"');
   world.places.push(['/var/lib/assertiond', world.folder]);
+  world.before.push(['lines() {', async () => {
+    const caller = new Caller(AccessTokenService, world.deployment.socket);
+    await caller.call('GetAccessToken', { client_id: 'reports' });
+    caller.close();
+  }]);
+  world.closing.push(() => endpoint.close());
   world.before.push(['jti=', () => world.deployment.ctl('assertion', 'create', '--client-id', 'orders')]);
   return world;
 }
@@ -270,6 +295,7 @@ const WORLDS = {
   'deploy/docs/access-tokens.md': accessTokens,
   'deploy/docs/add-a-client.md': addAClient,
   'deploy/docs/audit-log.md': auditLog,
+  'deploy/docs/callers-and-operators.md': callersAndOperators,
   'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
   'deploy/docs/identity-servers.md': identityServers,
