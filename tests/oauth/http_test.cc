@@ -133,8 +133,8 @@ TEST(Http, ABodyWithoutEndEndsAtItsSize) {
 }
 
 TEST(Http, AnAnswerEndsAtTheSizeThatTheRequestNames) {
-  const HostileServer server(milliseconds(0),
-                             Once("HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n", std::string(3000, 'x')));
+  const std::string part(3000, 'x');
+  const HostileServer server(milliseconds(0), Once("HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n", part));
   auto request = Get(kLong);
   request.most_octets = 2048;
   const auto answer = Exchange(server.origin(), "", request);
