@@ -208,7 +208,6 @@ int Serve(const CommandLine& line) {
         descriptors, kFewestDescriptors);
     return kExitInternal;
   }
-  TryThreads();
   const auto config = ReadConfig(line.serve);
   if (!config) {
     for (const auto& error : config.error()) {
@@ -221,6 +220,7 @@ int Serve(const CommandLine& line) {
   }
   Reloading reloading;
   Signals signals(Daemon::kHangLimit, [&] { Daemon::EndHung(reloading); });  // the first thread, and the last
+  TryThreads();  // while signals wait for the first thread: a start of a thread blocks them for a moment
   const int status = Daemon(*config, line.serve, signals, supervisor, reloading).Run(line.wait_for_token);
   reloading.End();  // within the limit
   return status;
