@@ -190,6 +190,7 @@ void TryThreads() {
   constexpr int kThreads = 128;
   Mutex gate;
   std::vector<std::jthread> threads;
+  threads.reserve(kThreads);
   const MutexLock closed(gate);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&gate] { const MutexLock passed(gate); });
