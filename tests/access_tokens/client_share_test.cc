@@ -58,6 +58,8 @@ TEST_F(AccessTokensShareTest, LargeTokensOfAClientAreBoundedInAll) {
   Pass(seconds(301));
   few_->Sweep();  // they expire, and their octets leave with them
   EXPECT_FALSE(Ask("greedy", 3)) << "refused";
+  Answer(Token(large));
+  EXPECT_EQ(Ask("greedy", 3)->message, "granted");
 }
 
 TEST_F(AccessTokensShareTest, AClientAtItsShareOfWaitersShutsOutNoOther) {
