@@ -73,21 +73,19 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
       auto& entry = **found;
       entry.longest_asked = std::max(entry.longest_asked, ask.minimum_validity);
       auto held = Held(wanted, entry, ask, now);
-      const bool may_buy = entry.purchase == 0 && !PauseOf(wanted, entry, ask.caller, now);
-      const auto caller = ask.caller;
-      if (!held || *held != nullptr) {
-        clients_[wanted.client_id].counted.handed_out += held ? 1 : 0;
-        if (may_buy && held && now >= entry.renew_at) {
-          Begin(wanted, entry, caller, now, calls);  // nobody waits for it
-        }
-        if (!held) {
-          NoteTurnedAway(wanted.client_id, caller);
+      if (!held) {
+        NoteTurnedAway(wanted.client_id, ask.caller);
+        outcome = std::move(held);
+      } else if (*held != nullptr) {
+        ++clients_[wanted.client_id].counted.handed_out;
+        if (now >= entry.renew_at && entry.purchase == 0 && !PauseOf(wanted, entry, ask.caller, now)) {
+          Begin(wanted, entry, ask.caller, now, calls);  // nobody waits for it
         }
         outcome = std::move(held);
       } else if (const auto waits = Wait(wanted.client_id, entry, ask, done); !waits) {
         outcome = std::unexpected(waits.error());
-      } else if (may_buy) {
-        Begin(wanted, entry, caller, now, calls);
+      } else if (entry.purchase == 0) {  // and no pause: Held would have refused
+        Begin(wanted, entry, entry.waiters.back().ask.caller, now, calls);
       }
     }
   }
