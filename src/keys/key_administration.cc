@@ -81,8 +81,7 @@ Status CheckKind(const Algorithm& present, const Algorithm& next) {
 }
 
 // A key that signs no more waits for nothing.
-std::string WaitsFor(const AdministeredHsm& hsm, const std::string& client_id, const ScheduledKey& entry) {
-  const auto client = hsm.keys.FindClient(client_id);
+std::string WaitsFor(const AdministeredHsm& hsm, const std::optional<Client>& client, const ScheduledKey& entry) {
   const auto now = hsm.keys.Now();
   if (!client || !entry.key || entry.record.sign_until <= now) {
     return "";
@@ -92,15 +91,15 @@ std::string WaitsFor(const AdministeredHsm& hsm, const std::string& client_id, c
   return expired ? "a certificate that has not expired" : WaitsFor(*entry.key, client->profile);
 }
 
-std::vector<Purpose> PurposesOf(const AdministeredHsm& hsm, const std::string& client_id) {
-  const auto client = hsm.keys.FindClient(client_id);
+std::vector<Purpose> PurposesOf(const std::optional<Client>& client) {
   return client ? client->purposes : std::vector<Purpose>();
 }
 
 Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client_id, const std::string& kid) {
   ASSIGN_OR_RETURN(auto entry, hsm.keys.Find(client_id, kid));
   auto custody = hsm.token.Describe().CustodyText(entry.record.algorithm->key_type());
-  auto waits_for = WaitsFor(hsm, client_id, entry);
+  const auto client = hsm.keys.FindClient(client_id);
+  auto waits_for = WaitsFor(hsm, client, entry);
   return KeyStatus{.hsm = hsm.name,
                    .client_id = client_id,
                    .entry = std::move(entry),
@@ -108,7 +107,7 @@ Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client
                    .now = hsm.keys.Now(),
                    .custody = std::move(custody),
                    .waits_for = std::move(waits_for),
-                   .purposes = PurposesOf(hsm, client_id)};
+                   .purposes = PurposesOf(client)};
 }
 
 // The result that shows the key as it is after the change.
@@ -128,6 +127,7 @@ void AddKeys(const AdministeredHsm& hsm, const std::string& client_id, KeyList& 
     return;
   }
   const auto& keys = found->second;
+  const auto client = hsm.keys.FindClient(client_id);
   for (const auto& entry : keys.keys) {
     if (entry.key || !keys.copies) {
       list.keys.push_back({.hsm = hsm.name,
@@ -135,8 +135,8 @@ void AddKeys(const AdministeredHsm& hsm, const std::string& client_id, KeyList& 
                            .entry = entry,
                            .version = keys.version,
                            .now = hsm.keys.Now(),
-                           .waits_for = WaitsFor(hsm, client_id, entry),
-                           .purposes = PurposesOf(hsm, client_id)});
+                           .waits_for = WaitsFor(hsm, client, entry),
+                           .purposes = PurposesOf(client)});
     }
   }
 }
