@@ -40,7 +40,7 @@ constexpr auto kRows = std::to_array<FieldRow>({
      "Where a refused PIN is remembered. The server warns if others can write there."},
     {"lock_directory", kPath, "`lock` in the state directory", "",
      "Folder of the lock that all processes of a machine take before they change a token. It is made with mode 0700. "
-     "Servers of one machine that share a SoftHSM2 token need the same."},
+     "Servers that share a SoftHSM2 token need the same; if they cannot, change keys through one of them."},
     {"refresh_interval", kDuration, "`5s`", "", "How soon a change made through another server is seen.", 1, 3600},
     {"drain_limit", kDuration, "`30s`", "", "How long a stop waits for the calls in flight.", 1, 600},
     {"http_listen", kText, "none", "",

@@ -8,6 +8,8 @@
 #include <iterator>
 #include <utility>
 
+#include "p11/known_faults.h"
+
 namespace assertion {
 namespace {
 
@@ -25,6 +27,12 @@ Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
                                               !ServesAnother(rank), {}));
   const auto info = token->info();
   spdlog::info("token '{}' of {}, model {}, serial {}", info.label, info.manufacturer, info.model, info.serial);
+  if (p11::IsSoftHsmBehind(config_.hsms[rank].module_path(), info.manufacturer)) {
+    spdlog::warn(
+        "token '{}' is SoftHSM2 behind another module: changes of keys through two servers at the same moment may hide "
+        "each other: change keys through one server (hsm-config/softhsm2.md)",
+        info.label);
+  }
   return token;
 }
 

@@ -28,4 +28,8 @@ KnownFaults KnownFaultsOf(const std::string& path) {
                                                   : KnownFaults{};
 }
 
+bool IsSoftHsmBehind(const std::string& path, std::string_view manufacturer) {
+  return manufacturer.starts_with("SoftHSM") && !RealFileName(path).starts_with("libsofthsm2");
+}
+
 }  // namespace assertion::p11

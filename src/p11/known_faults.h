@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 #include "p11/object_gate.h"
 
@@ -19,5 +20,10 @@ struct KnownFaults {
 
 // `path` of the module's file. A module that is not known has no faults.
 KnownFaults KnownFaultsOf(const std::string& path);
+
+// True for a SoftHSM2 token behind another module, such as p11-kit's. A process that stores objects there loses sight
+// of what others stored since its last search, and servers on several machines have no lock in common. `manufacturer`:
+// of CK_TOKEN_INFO.
+bool IsSoftHsmBehind(const std::string& path, std::string_view manufacturer);
 
 }  // namespace assertion::p11

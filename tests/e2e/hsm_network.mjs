@@ -1,5 +1,6 @@
 // A network HSM and the machines that use it: each is a network namespace of its own, with one link to the HSM's. The HSM
-// is `p11-kit server` over SoftHSM2, behind a TCP port; a machine's PKCS #11 module is p11-kit's proxy, which starts socat
+// is `p11-kit server` over SoftHSM2, behind a TCP port, with a process and so a SoftHSM2 for each connection: faulty_hsm
+// has them store one after the other, because SoftHSM2 alone would lose sight of what the others store. A machine's PKCS #11 module is p11-kit's proxy, which starts socat
 // for the connection. Links are cut, refuse, lose packets and are slow as the test says. Namespaces have no name and end
 // with their last process, so that nothing is left behind and runs do not meet.
 //
@@ -66,8 +67,8 @@ export class HsmNetwork {
 
     const socket = path.join(this.#folder, 'hsm.sock');
     const module = deployment.wrapModule(await installed('proxy_module'));
-    this.#start(['p11-kit', 'server', '--foreground', '--provider', module, '--name', socket,
-      'pkcs11:'], 'server', deployment.environment);
+    this.#start(['p11-kit', 'server', '--foreground', '--provider', process.env.E2E_FAULTY_HSM, '--name', socket, 'pkcs11:'],
+      'server', { ...deployment.environment, FAULTY_HSM_MODULE: module, FAULTY_HSM_STORES: path.join(this.#folder, 'stores') });
     await new Deadline(30, `p11-kit server's socket ${socket}`).until(() => existsSync(socket));
     this.#listener = this.#start([...this.#enter(this.#hsm), process.execPath, LISTENER, socket, `${PORT}`], 'listener');
     assert.equal(await new Lines(this.#listener, 'stdout').next(new Deadline(30, 'the HSM\'s port')), 'listening');

@@ -6,6 +6,8 @@
 // "By itself" includes a supervisor that starts it again, as deploy/systemd/assertiond.service says: a module without time
 // limits of its own may never return, and assertiond then ends with a status of its own.
 //
+// Before that, all replicas change keys at the same moment, again and again: they must agree on what there is then.
+//
 // E2E_NETWORK_SEED draws another order. E2E_NETWORK_SECONDS is how long the long cuts last, and E2E_NETWORK_ROUNDS how often
 // all steps are done.
 import assert from 'node:assert/strict';
@@ -31,6 +33,8 @@ const CLIENT = 'orders';
 const REPLICAS = ['first', 'second', 'third'];
 const MODULES = ['brief', 'brief', 'none'];   // time limits, see hsm_network.mjs
 const CALLERS = 2;         // of each replica
+const RACES = 10;
+const RACED = 'payments';
 const AGAIN = new Set([4, 8, 14]);   // DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
 const UNIT = readFileSync(path.join(process.env.E2E_PROTO_DIR, '../deploy/systemd/assertiond.service'), 'utf8');
 
@@ -125,7 +129,9 @@ wherePossible('three replicas and a network HSM', () => {
   before(async () => {
     const launch = (at) => ({ http_listen: network.httpListen, state_directory: path.join(deployment.folder, REPLICAS[at]) });
     deployment = await Deployment.start([{ client_id: CLIENT, audiences: ['https://localhost/token'], binding: 'jwks',
-      publish_lead: `${LEAD}s`, default_lifetime: `${LIFETIME}s` }], { refresh_interval: '1s', http_listen: '127.0.0.1:8080' },
+      publish_lead: `${LEAD}s`, default_lifetime: `${LIFETIME}s` }, { client_id: RACED, audiences: ['https://localhost/token'] }],
+    { refresh_interval: '1s', http_listen: '127.0.0.1:8080',
+      key_limits: { per_client: RACES + 2, generations_per_hour: 999, client_generations_per_hour: 999 } },
     async (made) => {
       network = await HsmNetwork.start(made, MODULES);
       const [, ...options] = /^ExecStart=\S+ --config \S+(.*)$/m.exec(UNIT)[1].split(' ');
@@ -156,6 +162,30 @@ wherePossible('three replicas and a network HSM', () => {
     } finally {
       network?.end();
     }
+  });
+
+  it('keys that all make at the same moment: all see the same', async () => {
+    await deployment.generateKey(RACED);
+    const apart = randomOf(SEED);
+    const kids = async ({ deployment: each }) => JSON.parse(await each.ctl('key', 'list', '--client-id', RACED, '--json'))
+      .keys.map(({ kid }) => kid).sort().join(' ');
+    for (let race = 0; race < RACES; ++race) {
+      const id = randomUUID();
+      const ends = await Promise.all(replicas.map(async ({ deployment: each }) => {
+        await pass(apart(300));   // milliseconds: a change takes about as long
+        return each.tryCtl('key', 'rotate', '--client-id', RACED, '--request-id', id, '--sign-from', 'now', '--force', RACED, '--json');
+      }));
+      const made = ends.filter(({ status }) => status === 0).map(({ stdout }) => JSON.parse(stdout).key.kid);
+      assert.ok(made.length > 0, ends.map(({ stderr }) => stderr).join('\n'));
+      await new Deadline(60, `all replicas to know the key of race ${race + 1} of ${RACES}`).until(async () => {
+        const [first, ...others] = await Promise.all(replicas.map(kids));
+        return others.every((other) => other === first) && made.every((kid) => first.includes(kid));
+      });
+    }
+  });
+
+  it('a server says that SoftHSM2 is behind another module', () => {
+    for (const { deployment: each } of replicas) assert.match(readFileSync(each.log, 'utf8'), /is SoftHSM2 behind another module/);
   });
 
   // Makes the client's next key through one of the replicas, and asks the next one until one has answered.

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <fcntl.h>
 #include <p11-kit/pkcs11.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -154,6 +157,45 @@ inline CK_RV Faulty(std::string_view function, const Call& call) {
   }
   return rv;
 }
+
+// Keeps the processes apart that share FAULTY_HSM_STORES: held for a search, or alone for a call that makes, changes or
+// destroys objects.
+class StoreLock {
+ public:
+  explicit StoreLock(int operation) {
+    if (const char* path = std::getenv("FAULTY_HSM_STORES")) {
+      file_ = open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+      if (file_ < 0 || flock(file_, operation) != 0) {
+        std::abort();  // a token that is another than the test asked for would let it pass
+      }
+    }
+  }
+  ~StoreLock() {
+    if (file_ >= 0) {
+      close(file_);
+    }
+  }
+  StoreLock(const StoreLock&) = delete;
+  StoreLock& operator=(const StoreLock&) = delete;
+
+  bool is_held() const { return file_ >= 0; }
+
+ private:
+  int file_ = -1;
+};
+
+// SoftHSM2 2.6.1 takes what others stored since its last search for known when it stores, so it searches first.
+class StoreAlone {
+ public:
+  explicit StoreAlone(CK_SESSION_HANDLE session) : lock_(LOCK_EX) {
+    if (lock_.is_held() && real->C_FindObjectsInit(session, nullptr, 0) == CKR_OK) {
+      real->C_FindObjectsFinal(session);
+    }
+  }
+
+ private:
+  const StoreLock lock_;
+};
 
 // Every function: the fault, or the real call.
 template <auto Member, const char* Name>

@@ -10,7 +10,8 @@
 //                                seconds; prints "accepted VERSION SECONDS" or "aborted". Before, it prints "ready"
 //                                and waits for the end of its standard input
 //
-// SOFTHSM2_CONF comes with the environment. Exit status 0 when every change went as described; 1 otherwise.
+// SOFTHSM2_CONF comes with the environment. With LOCK_BY_HOLDER each HOLDER has a lock of its own. Exit status 0 when
+// every change went as described; 1 otherwise.
 
 #include <openssl/rand.h>
 #include <unistd.h>
@@ -151,7 +152,8 @@ int Run(const std::vector<std::string>& arguments) {
   const auto uri = Need(TokenUri::Parse(arguments.at(1)));
   const auto module = Need(p11::Module::Load(uri.module_path()));
   const auto directory = arguments.at(2).substr(0, arguments.at(2).rfind('/'));
-  const auto token = Need(p11::HsmToken::LogIn(module, Need(module->FindToken(uri)), arguments.at(2), directory));
+  const auto lock = std::getenv("LOCK_BY_HOLDER") == nullptr ? "" : directory + "/lock-" + arguments.at(4);
+  const auto token = Need(p11::HsmToken::LogIn(module, Need(module->FindToken(uri)), arguments.at(2), directory, lock));
   const auto certifier = Need(x509::Certifier::New(uri.module_path()));
   const std::vector<std::string> command(arguments.begin() + 5, arguments.end());
   const bool reschedules = command.front() == "reschedule";

@@ -356,7 +356,41 @@ TEST_P(TakeoverTest, KilledAtEveryStepLosesNothingAndGoesOn) {
 INSTANTIATE_TEST_SUITE_P(Places, TakeoverTest, testing::Values(Place::kToken, Place::kFile),
                          [](const auto& place) { return place.param == Place::kFile ? "InAFile" : "OnTheToken"; });
 
-TEST_F(InterruptionTest, OfTwoProcessesEachChangeIsAcceptedOrToldThatItIsStale) {
+// kMachine: SoftHSM2, and a lock that both take. kToken: SoftHSM2 as a network HSM that shows each process what the
+// other stored (see faulty_hsm.cc), and no lock in common.
+enum class Between { kMachine, kToken };
+
+class TwoProcessesTest : public InterruptionTest, public testing::WithParamInterface<Between> {
+ protected:
+  TwoProcessesTest() {
+    if (GetParam() == Between::kToken) {
+      for (const auto& [name, value] : Variables()) {
+        setenv(name, value.c_str(), 1);
+      }
+    }
+  }
+  ~TwoProcessesTest() override {
+    for (const auto& [name, value] : Variables()) {
+      unsetenv(name);
+    }
+  }
+
+  std::vector<std::string> Reschedules(const std::string& holder, const std::vector<std::string>& command) const {
+    auto arguments = Arguments("token", command, holder);
+    auto& uri = arguments.front();
+    if (GetParam() == Between::kToken) {
+      uri.replace(uri.find(SOFTHSM2_MODULE), std::string_view(SOFTHSM2_MODULE).size(), FAULTY_HSM);
+    }
+    return arguments;
+  }
+
+ private:
+  std::map<const char*, std::string> Variables() const {
+    return {{"FAULTY_HSM_MODULE", SOFTHSM2_MODULE}, {"FAULTY_HSM_STORES", Output("stores")}, {"LOCK_BY_HOLDER", "1"}};
+  }
+};
+
+TEST_P(TwoProcessesTest, EachChangeIsAcceptedOrToldThatItIsStale) {
   constexpr int kChangesEach = 100;
   std::string kid;
   std::int64_t version = 0;
@@ -369,9 +403,9 @@ TEST_F(InterruptionTest, OfTwoProcessesEachChangeIsAcceptedOrToldThatItIsStale) 
   }
   const auto first = (now_ + days(30)).time_since_epoch().count();
   const std::string count = std::to_string(kChangesEach);
-  Child one(Arguments("token", {"reschedule", count, kid, std::to_string(first)}, "one"));
+  Child one(Reschedules("one", {"reschedule", count, kid, std::to_string(first)}));
   ASSERT_EQ(one.ReadLine(), "ready");  // SoftHSM2's C_Login may fail when two processes log in at the same moment
-  Child two(Arguments("token", {"reschedule", count, kid, std::to_string(first + 1'000'000)}, "two"));
+  Child two(Reschedules("two", {"reschedule", count, kid, std::to_string(first + 1'000'000)}));
   ASSERT_EQ(two.ReadLine(), "ready");
   for (auto* child : {&one, &two}) {
     child->LetGo();
@@ -406,6 +440,9 @@ TEST_F(InterruptionTest, OfTwoProcessesEachChangeIsAcceptedOrToldThatItIsStale) 
   EXPECT_TRUE(session.token->FindData("assertiond claim", {})->empty());
   EXPECT_EQ(session.token->FindData("assertiond ledger", {})->size(), 2U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Between, TwoProcessesTest, testing::Values(Between::kMachine, Between::kToken),
+                         [](const auto& kind) { return kind.param == Between::kMachine ? "ALock" : "TheTokenAlone"; });
 
 }  // namespace
 }  // namespace assertion

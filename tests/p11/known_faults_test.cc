@@ -25,6 +25,12 @@ TEST(KnownFaultsTest, OthersHaveNone) {
   }
 }
 
+TEST(KnownFaultsTest, SoftHsm2IsSeenBehindAnotherModule) {
+  EXPECT_TRUE(IsSoftHsmBehind("/usr/lib/p11-kit-proxy.so", "SoftHSM project"));
+  EXPECT_FALSE(IsSoftHsmBehind("/usr/lib/softhsm/libsofthsm2.so", "SoftHSM project"));
+  EXPECT_FALSE(IsSoftHsmBehind("/usr/lib/p11-kit-proxy.so", "Another"));
+}
+
 TEST(KnownFaultsTest, ALinkIsFollowed) {
   auto name = (std::filesystem::temp_directory_path() / "known_faults_test.XXXXXX").string();
   ASSERT_NE(mkdtemp(name.data()), nullptr);
