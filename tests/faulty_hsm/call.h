@@ -140,32 +140,14 @@ inline CK_OBJECT_HANDLE Other(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key) {
   return other == end ? key : *other;
 }
 
-// Returns the rule's answer or that of `call`, which gets the rule for what it must do after the real call.
-template <typename Call>
-inline CK_RV Faulty(std::string_view function, const Call& call) {
-  const auto called = std::chrono::steady_clock::now();
-  Taken taken;
-  if (const auto answer = Before(function, taken)) {
-    return *answer;
-  }
-  const auto rv = [&] {
-    const std::shared_lock lock(calling);
-    return call(taken);
-  }();
-  if (taken.Is("take")) {
-    std::this_thread::sleep_until(called + taken.rule->delay.Draw());
-  }
-  return rv;
-}
-
-// Keeps the processes apart that share FAULTY_HSM_STORES: held for a search, or alone for a call that makes, changes or
+// Keeps the processes apart that share FAULTY_HSM_STORES: held for every call, alone for one that makes, changes or
 // destroys objects.
 class StoreLock {
  public:
-  explicit StoreLock(int operation) {
+  explicit StoreLock(bool alone) {
     if (const char* path = std::getenv("FAULTY_HSM_STORES")) {
       file_ = open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-      if (file_ < 0 || flock(file_, operation) != 0) {
+      if (file_ < 0 || flock(file_, alone ? LOCK_EX : LOCK_SH) != 0) {
         std::abort();  // a token that is another than the test asked for would let it pass
       }
     }
@@ -178,24 +160,42 @@ class StoreLock {
   StoreLock(const StoreLock&) = delete;
   StoreLock& operator=(const StoreLock&) = delete;
 
-  bool is_held() const { return file_ >= 0; }
-
  private:
   int file_ = -1;
 };
 
-// SoftHSM2 2.6.1 takes what others stored since its last search for known when it stores, so it searches first.
-class StoreAlone {
- public:
-  explicit StoreAlone(CK_SESSION_HANDLE session) : lock_(LOCK_EX) {
-    if (lock_.is_held() && real->C_FindObjectsInit(session, nullptr, 0) == CKR_OK) {
-      real->C_FindObjectsFinal(session);
-    }
-  }
+inline bool Stores(std::string_view function) {
+  static constexpr std::array<std::string_view, 7> kStore = {
+      "C_CreateObject", "C_CopyObject",      "C_DestroyObject", "C_SetAttributeValue",
+      "C_GenerateKey",  "C_GenerateKeyPair", "C_UnwrapKey"};
+  return std::ranges::find(kStore, function) != kStore.end();
+}
 
- private:
-  const StoreLock lock_;
-};
+// SoftHSM2 2.6.1 takes what others stored since its last search for known when it stores.
+inline void SearchBeforeStoring(CK_SESSION_HANDLE session) {
+  if (std::getenv("FAULTY_HSM_STORES") != nullptr && real->C_FindObjectsInit(session, nullptr, 0) == CKR_OK) {
+    real->C_FindObjectsFinal(session);
+  }
+}
+
+// Returns the rule's answer or that of `call`, which gets the rule for what it must do after the real call.
+template <typename Call>
+inline CK_RV Faulty(std::string_view function, const Call& call) {
+  const auto called = std::chrono::steady_clock::now();
+  Taken taken;
+  if (const auto answer = Before(function, taken)) {
+    return *answer;
+  }
+  const auto rv = [&] {
+    const StoreLock beside_others(Stores(function));
+    const std::shared_lock lock(calling);
+    return call(taken);
+  }();
+  if (taken.Is("take")) {
+    std::this_thread::sleep_until(called + taken.rule->delay.Draw());
+  }
+  return rv;
+}
 
 // Every function: the fault, or the real call.
 template <auto Member, const char* Name>

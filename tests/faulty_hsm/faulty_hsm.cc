@@ -7,8 +7,8 @@
 // was called, and how often a rule met it: records of 64 octets, a name of 48 and two 64-bit numbers of this machine.
 // The first number of the record "sessions" is how many are open.
 //
-// FAULTY_HSM_STORES may name a file that is locked while objects are made, changed, destroyed or searched, so that
-// several processes with one SoftHSM2 token see each other's objects, as the clients of a network HSM do.
+// FAULTY_HSM_STORES may name a file that each call locks, alone if it makes, changes or destroys objects. So several
+// processes with one SoftHSM2 token see each other's objects, as the clients of a network HSM do.
 //
 // A network HSM of k sessions, t ms a signature: C_Sign take=t, for a program that opens k. A call that waits holds no
 // lock. A line that is not understood ends the process: a rule that is ignored would let a test pass.
@@ -195,13 +195,6 @@ CK_RV Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR* pin, CK_U
   });
 }
 
-CK_RV FindObjectsInit(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG count) {
-  return Faulty("C_FindObjectsInit", [&](const Taken&) {
-    const StoreLock beside(LOCK_SH);
-    return real->C_FindObjectsInit(session, pattern, count);
-  });
-}
-
 CK_RV FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE* objects, CK_ULONG most, CK_ULONG* count) {
   return Faulty("C_FindObjects", [&](const Taken&) {
     const auto rv = real->C_FindObjects(session, objects, most, count);
@@ -227,7 +220,7 @@ CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG co
     if (const auto refused = TheFaults().traits()->Refuses(KindOf(attributes), attributes)) {
       return *refused;
     }
-    const StoreAlone alone(session);
+    SearchBeforeStoring(session);
     const auto rv = real->C_CreateObject(session, pattern, count, object);
     *object += rv == CKR_OK ? offset.load() : 0;
     return rv;
@@ -248,7 +241,7 @@ CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATT
     if (const auto refused = traits->Refuses("private", {private_pattern, private_count})) {
       return *refused;
     }
-    const StoreAlone alone(session);
+    SearchBeforeStoring(session);
     const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
                                             private_count, public_key, private_key);
     *public_key += rv == CKR_OK ? offset.load() : 0;
@@ -259,7 +252,7 @@ CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATT
 
 CK_RV DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
   return Faulty("C_DestroyObject", [&](const Taken&) {
-    const StoreAlone alone(session);
+    SearchBeforeStoring(session);
     return real->C_DestroyObject(session, ToReal(object));
   });
 }
@@ -325,7 +318,7 @@ CK_RV CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUT
                  CK_OBJECT_HANDLE* copy) {
   return Faulty("C_CopyObject", [&](const Taken&) {
     if (!TheFaults().traits()->copies_weaker) {
-      const StoreAlone alone(session);
+      SearchBeforeStoring(session);
       return real->C_CopyObject(session, ToReal(object), pattern, count, copy);
     }
     CK_MECHANISM mechanism{CKM_RSA_PKCS_KEY_PAIR_GEN, nullptr, 0};
@@ -369,7 +362,7 @@ CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HA
         one.pValue = one.type == CKA_SENSITIVE ? &weaker[0] : one.type == CKA_EXTRACTABLE ? &weaker[1] : one.pValue;
       }
     }
-    const StoreAlone alone(session);
+    SearchBeforeStoring(session);
     const auto rv =
         real->C_UnwrapKey(session, mechanism, ToReal(unwrapping), wrapped, size, asked.data(), asked.size(), key);
     *key += rv == CKR_OK ? offset.load() : 0;
@@ -379,7 +372,7 @@ CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HA
 
 CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
   return Faulty("C_SetAttributeValue", [&](const Taken&) {
-    const StoreAlone alone(session);
+    SearchBeforeStoring(session);
     return TheFaults().traits()->takes_flags ? CK_RV{CKR_OK}
                                              : real->C_SetAttributeValue(session, ToReal(object), pattern, count);
   });
@@ -400,7 +393,7 @@ CK_RV GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBU
       *key += offset;
       return found == 1 ? CK_RV{CKR_OK} : CK_RV{CKR_FUNCTION_FAILED};
     }
-    const StoreAlone alone(session);
+    SearchBeforeStoring(session);
     const auto rv = real->C_GenerateKey(session, mechanism, pattern, count, key);
     *key += rv == CKR_OK ? offset.load() : 0;
     return rv;
@@ -445,6 +438,7 @@ void Wrap() {
   WRAP(C_SetAttributeValue);
   WRAP(C_GetSessionInfo);
   WRAP(C_Logout);
+  WRAP(C_FindObjectsInit);
   WRAP(C_FindObjectsFinal);
   WRAP(C_SignUpdate);
   WRAP(C_SignFinal);
@@ -469,7 +463,6 @@ void Wrap() {
   WRAP(CloseSession);
   WRAP(CloseAllSessions);
   WRAP(Login);
-  WRAP(FindObjectsInit);
   WRAP(FindObjects);
   WRAP(CreateObject);
   WRAP(UnwrapKey);
