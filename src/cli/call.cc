@@ -89,6 +89,13 @@ std::string AdviceOn(const Error& error) {
         return "run this as root or as a member of that group: id -Gn shows your groups. listen_group in assertiond's "
                "configuration names the group";
       }
+      if (error.message.contains("you may not search the folder")) {
+        return error.message.contains("of the group ")
+                   ? "run this as root or as a member of that group: id -Gn shows your groups"
+                   : "run this as root or as that user; for other callers listen in assertiond's configuration must "
+                     "name "
+                     "a socket in a folder that they may search, for example unix:/run/assertiond/assertiond.sock";
+      }
       if (error.message.contains("not a socket") || error.message.contains("must begin with unix:")) {
         return "name assertiond's socket with --server unix:/path, as listen in its configuration does";
       }
