@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "assertion/descriptor.h"
+#include "assertion/v1/access_token.grpc.pb.h"
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "assertion/v1/key_admin.grpc.pb.h"
 #include "cli/unreachable.h"
@@ -205,6 +206,7 @@ struct Connection::Stubs {
   std::shared_ptr<grpc::Channel> channel;
   Limits limits;
   v1::AssertionService::Stub assertions{channel};
+  v1::AccessTokenService::Stub tokens{channel};
   v1::KeyAdminService::Stub keys{channel};
   std::string version;  // empty: not told
 };
@@ -283,6 +285,10 @@ Result<v1::CreateDpopProofResponse> Connection::CreateDpopProof(const v1::Create
 
 Result<v1::CreateRequestObjectResponse> Connection::CreateRequestObject(const v1::CreateRequestObjectRequest& request) {
   return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::CreateRequestObject, request);
+}
+
+Result<v1::GetAccessTokenResponse> Connection::GetAccessToken(const v1::GetAccessTokenRequest& request) {
+  return stubs_->Call(stubs_->tokens, &v1::AccessTokenService::Stub::GetAccessToken, request);
 }
 
 Result<v1::GetCertificateResponse> Connection::GetCertificate(const v1::GetCertificateRequest& request) {
