@@ -57,7 +57,7 @@ std::string FirstClosedFolder(const std::filesystem::path& path) {
 
 // Names who may search the folder: its group if that may, else its owner. Nobody should join root's group.
 std::string WhyNotSearched(const std::string& folder) {
-  const auto may_not = "you may not search the folder " + folder + ", which leads to it";
+  auto may_not = "you may not search the folder " + folder + ", which leads to it";
   struct stat info{};
   if (stat(folder.c_str(), &info) != 0) {
     return may_not;

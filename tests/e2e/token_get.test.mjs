@@ -22,7 +22,7 @@ describe('token get', () => {
     const scopes = ['orders.read', 'orders.write', { scope: 'admin', callers: [OTHER] }];
     deployment = await Deployment.start([
       client('orders', { scopes, resources: ['https://api.example.com/'] }, { callers: [ME, OTHER] }),
-      client('plain'), client('limited'), client('failing'), client('refused'),
+      client('plain'), client('limited'), client('failing'), client('refused'), client('keyless'),
       client('foreign', { scopes: ['orders.read'] }, { callers: [OTHER] }),
       client('bound', { dpop_client: 'proofs' }),
       { client_id: 'proofs', purposes: ['dpop'], algorithm: 'ES256' },
@@ -95,6 +95,7 @@ describe('token get', () => {
       /^ {2}next: clients\[\]\.tokens\.scopes in /m, 'orders', '--scope', 'orders.read orders.raed');
     await isRefused(/the client's configuration names no scope "admim"$/m, /next: /, 'orders', '--scope', 'admim');
     await isRefused(/has no field tokens in the configuration/, /^ {2}next: add clients\[\]\.tokens to /m, 'without');
+    await isRefused(/keyless/, /^ {2}next: assertionctl key list /m, 'keyless');
     await isRefused(/no client "ordes" is configured; did you mean "orders"\?/, /next: /, 'ordes');
     await isRefused(/minimum_validity: must be whole seconds/, /next: /, 'plain', '--minimum-validity', '2h');
     await isRefused(/minimum_validity: the identity server's tokens are valid for/, /^ {2}next: ask for less with --minimum-validity$/m,

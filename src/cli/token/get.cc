@@ -76,8 +76,11 @@ std::string AdviceOnToken(const Error& error) {
                "a "
                "token request yourself: assertionctl token request";
       }
-      return "compare clients[].tokens in assertiond's configuration with the client at the identity server; "
-             "assertiond's audit log has the purchase: the event BuyAccessToken";
+      if (error.message.contains("the identity server")) {
+        return "compare clients[].tokens in assertiond's configuration with the client at the identity server; "
+               "assertiond's audit log has the purchase: the event BuyAccessToken";
+      }
+      return AdviceOn(error);
     default:
       return AdviceOn(error);
   }
