@@ -77,9 +77,8 @@ std::string HintOfDelay(std::chrono::milliseconds delay) {
 // A caller in no list of a client hears the same whether the client is configured or not.
 std::string HintOfDenial(std::string_view message) {
   if (message.starts_with("scope: the client's configuration names no scope")) {
-    return "clients[].tokens.scopes in assertiond's configuration says what may be asked for; without --scope it is "
-           "all "
-           "that you may have";
+    return "clients[].tokens.scopes in assertiond's configuration says what may be asked for; without --scope you "
+           "ask for all that you may have";
   }
   if (message.contains("purposes do not include")) {
     return "name a client with this purpose, or add it to clients[].purposes and reload assertiond: systemctl reload "
@@ -107,8 +106,7 @@ std::string AdviceOn(const Error& error) {
         return error.message.contains("of the group ")
                    ? "run this as root or as a member of that group: id -Gn shows your groups"
                    : "run this as root or as that user; for other callers listen in assertiond's configuration must "
-                     "name "
-                     "a socket in a folder that they may search, for example unix:/run/assertiond/assertiond.sock";
+                     "name a socket in a folder that they may search, for example unix:/run/assertiond/assertiond.sock";
       }
       if (error.message.contains("not a socket") || error.message.contains("must begin with unix:")) {
         return "name assertiond's socket with --server unix:/path, as listen in its configuration does";
