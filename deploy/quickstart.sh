@@ -57,11 +57,11 @@ readonly root state keep package bin again
 step=0 step_began=0 line_open=''
 begin() { step=$((step + 1)) step_began=$SECONDS line_open=1; printf '[%d/6] %s' "$step" "$1"; }
 finish() { printf '%s (%d s)\n' "${1:+: $1}" $((SECONDS - step_began)); line_open=; }
-die() {
+die() {   # MESSAGE [FILE [LINES [FROM_OCTET]]]
   [ -z "$line_open" ] || printf '\n'
   line_open=
   echo "quickstart: $1" >&2
-  [ $# -lt 2 ] || { echo "---- the end of $2:" >&2; tail -n "${3:-25}" "$2" >&2 || true; }
+  [ $# -lt 2 ] || { echo "---- the end of $2:" >&2; tail -c "+${4:-1}" "$2" | tail -n "${3:-25}" >&2 || true; }
   exit 1
 }
 
@@ -257,18 +257,19 @@ if [ -n "$running" ]; then
   finish "reused, process $running was left running by an earlier --keep"
 else
   # A session of its own: a Ctrl-C here, or the end of this terminal, must not reach a server that is to be kept.
-  : >"$log"   # here, not in the child: the wait below must not find an earlier run's line
+  : >>"$log"   # appended to, so that the reason of an earlier failure stays
+  from=$(($(stat -c %s "$log") + 1))   # the wait below must not find an earlier run's line
   setsid "$bin/assertiond" --config "$state/assertiond.json" >>"$log" 2>&1 </dev/null 9>&- &
   server=$!
   echo "$server $program" >assertiond.pid
   deadline=$((SECONDS + 30))
-  until grep -qF 'serving on unix:' "$log"; do
+  until grep -qF 'serving on unix:' <(tail -c "+$from" "$log"); do
     if ! kill -0 "$server" 2>/dev/null; then
       status=0; wait "$server" || status=$?
       server=; rm -f assertiond.pid
-      die "assertiond ended with status $status" "$log"
+      die "assertiond ended with status $status" "$log" 25 "$from"
     fi
-    [ $SECONDS -lt $deadline ] || die "assertiond does not serve after 30 s" "$log"
+    [ $SECONDS -lt $deadline ] || die "assertiond does not serve after 30 s" "$log" 25 "$from"
     sleep 0.05
   done
   running=$server

@@ -309,9 +309,12 @@ no_config() {
   sed -i 's/"listen"/"lisen"/' "$state/assertiond.json" && refused run no_config && grep -q lisen "$work/out.no_config"
 }
 check "a server that does not start is an error that shows its log" no_config
+check "and nothing of an earlier run's log" refused grep -q 'serving on unix:' "$work/out.no_config"
 check "and leaves no server" none_running
 sed -i 's/"lisen"/"listen"/' "$state/assertiond.json"
 check "mended, it runs again" run mended
+check "the log still has the reason of the failure" grep -q lisen "$state/assertiond.log"
+check "the log is for its owner only" mode_is 600 "$state/assertiond.log"
 check "with the same key" cmp "$state/certificate.pem" "$work/first.pem"
 check "no file has a secret but the PIN's" nothing_left_behind
 

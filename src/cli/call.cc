@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string_view>
 
 #include "cli/command_line.h"
@@ -66,8 +67,19 @@ std::string HintOfPrecondition(std::string_view message) {
   return "assertionctl key list shows the keys, what each does now and until when";
 }
 
+// How long to wait before the next call; empty: the server does not say.
+std::string HintOfDelay(std::chrono::milliseconds delay) {
+  return delay.count() == 0
+             ? ""
+             : "try again in " + std::to_string(std::chrono::ceil<std::chrono::seconds>(delay).count()) + " s";
+}
+
 // A caller in no list of a client hears the same whether the client is configured or not.
 std::string HintOfDenial(std::string_view message) {
+  if (message.starts_with("scope: the client's configuration names no scope")) {
+    return "clients[].tokens.scopes in assertiond's configuration says what may be asked for; without --scope you "
+           "ask for all that you may have";
+  }
   if (message.contains("purposes do not include")) {
     return "name a client with this purpose, or add it to clients[].purposes and reload assertiond: systemctl reload "
            "assertiond";
@@ -83,11 +95,18 @@ std::string HintOfDenial(std::string_view message) {
 }  // namespace
 
 std::string AdviceOn(const Error& error) {
+  const auto delay = HintOfDelay(error.retry_delay);
   switch (error.code) {
     case Code::kAddressUnusable:
       if (error.message.contains("you may not open it")) {
         return "run this as root or as a member of that group: id -Gn shows your groups. listen_group in assertiond's "
                "configuration names the group";
+      }
+      if (error.message.contains("you may not search the folder")) {
+        return error.message.contains("of the group ")
+                   ? "run this as root or as a member of that group: id -Gn shows your groups"
+                   : "run this as root or as that user; for other callers listen in assertiond's configuration must "
+                     "name a socket in a folder that they may search, for example unix:/run/assertiond/assertiond.sock";
       }
       if (error.message.contains("not a socket") || error.message.contains("must begin with unix:")) {
         return "name assertiond's socket with --server unix:/path, as listen in its configuration does";
@@ -100,9 +119,7 @@ std::string AdviceOn(const Error& error) {
     case Code::kPermissionDenied:
       return HintOfDenial(error.message);
     case Code::kResourceExhausted:
-      return error.retry_delay.count() == 0
-                 ? "ask less often, or later"
-                 : "try again in " + std::to_string((error.retry_delay.count() + 999) / 1000) + " s";
+      return delay.empty() ? "ask less often, or later" : delay;
     case Code::kDeadlineExceeded:
       return "the change may have been made: assertionctl key list shows it; assertiond's log and metrics show what "
              "took long";
@@ -116,8 +133,9 @@ std::string AdviceOn(const Error& error) {
       return "assertionctl doctor --config FILE shows what is wrong with the key";
     case Code::kUnavailable:
       // gRPC's own words, when the server ends within a call.
-      return error.message.contains("HSM") ? "assertionctl doctor --config FILE shows what is wrong with the HSM"
-                                           : "assertiond's log shows why it did not answer";
+      return (delay.empty() ? "" : delay + "; ") +
+             (error.message.contains("HSM") ? "assertionctl doctor --config FILE shows what is wrong with the HSM"
+                                            : "assertiond's log shows why it did not answer");
     default:
       break;
   }

@@ -1,26 +1,25 @@
 #include "cli/connection.h"
 
 #include <google/protobuf/wrappers.pb.h>
-#include <grp.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <future>
 #include <string_view>
 #include <thread>
 #include <utility>
 
 #include "assertion/descriptor.h"
+#include "assertion/v1/access_token.grpc.pb.h"
 #include "assertion/v1/assertion.grpc.pb.h"
 #include "assertion/v1/key_admin.grpc.pb.h"
+#include "cli/unreachable.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -67,28 +66,6 @@ constexpr std::array kReasons = {
     std::pair{std::string_view("LEDGER_UNUSABLE"), Code::kLedgerUnusable},
 };
 
-// Says why a connection to the socket at `path` fails.
-std::string ReasonOf(int error, const std::string& path) {
-  if (error == ENOENT) {
-    return "there is no such file";
-  }
-  struct stat info{};
-  if (error == ECONNREFUSED) {
-    return stat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)
-               ? std::string("it is ") + (S_ISDIR(info.st_mode) ? "a folder" : "a file") + ", not a socket"
-               : "no process listens there: a server that ended left the socket";
-  }
-  if (error == EACCES && stat(path.c_str(), &info) == 0) {
-    if (info.st_gid == 0) {  // nobody should join root's
-      return "you may not open it: assertiond's listen_group must be set to one of your groups";
-    }
-    const auto* group = getgrgid(info.st_gid);
-    return "you may not open it: it needs membership of the group " +
-           (group == nullptr ? std::to_string(info.st_gid) : std::string(group->gr_name));
-  }
-  return error == EAGAIN ? "its backlog is full" : std::strerror(error);
-}
-
 // Connects, and waits while the server's backlog is full, because gRPC does not. kAddressUnusable: says why it failed.
 Status Knock(const std::string& path, milliseconds limit) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
@@ -101,7 +78,7 @@ Status Knock(const std::string& path, milliseconds limit) {
   path.copy(address.sun_path, path.size());
   if (socket.get() < 0 || setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
       connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": " + ReasonOf(errno, path));
+    return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": " + WhyUnreachable(errno, path));
   }
   return {};
 }
@@ -229,6 +206,7 @@ struct Connection::Stubs {
   std::shared_ptr<grpc::Channel> channel;
   Limits limits;
   v1::AssertionService::Stub assertions{channel};
+  v1::AccessTokenService::Stub tokens{channel};
   v1::KeyAdminService::Stub keys{channel};
   std::string version;  // empty: not told
 };
@@ -307,6 +285,10 @@ Result<v1::CreateDpopProofResponse> Connection::CreateDpopProof(const v1::Create
 
 Result<v1::CreateRequestObjectResponse> Connection::CreateRequestObject(const v1::CreateRequestObjectRequest& request) {
   return stubs_->Call(stubs_->assertions, &v1::AssertionService::Stub::CreateRequestObject, request);
+}
+
+Result<v1::GetAccessTokenResponse> Connection::GetAccessToken(const v1::GetAccessTokenRequest& request) {
+  return stubs_->Call(stubs_->tokens, &v1::AccessTokenService::Stub::GetAccessToken, request);
 }
 
 Result<v1::GetCertificateResponse> Connection::GetCertificate(const v1::GetCertificateRequest& request) {

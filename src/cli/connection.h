@@ -7,6 +7,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "assertion/v1/access_token.pb.h"
 #include "assertion/v1/assertion.pb.h"
 #include "assertion/v1/key_admin.pb.h"
 
@@ -45,6 +46,7 @@ class Connection {
 
   Result<v1::CreateDpopProofResponse> CreateDpopProof(const v1::CreateDpopProofRequest& request);
   Result<v1::CreateRequestObjectResponse> CreateRequestObject(const v1::CreateRequestObjectRequest& request);
+  Result<v1::GetAccessTokenResponse> GetAccessToken(const v1::GetAccessTokenRequest& request);
   Result<v1::GetCertificateResponse> GetCertificate(const v1::GetCertificateRequest& request);
   Result<v1::GetJwksResponse> GetJwks(const v1::GetJwksRequest& request);
   Result<v1::GenerateKeyResponse> GenerateKey(const v1::GenerateKeyRequest& request);

@@ -65,6 +65,20 @@ Result<Time> ParseInstant(std::string_view text, Time now) {
   return *time;
 }
 
+Result<Time> ParsePastInstant(std::string_view text, Time now) {
+  if (text == "now") {
+    return now;
+  }
+  const auto span = text.starts_with('-') ? ParseSpan(text.substr(1)) : std::nullopt;
+  const auto time = span ? now - *span : ParseRfc3339(text);
+  if (!time) {
+    return Fail(Code::kInvalidArgument, "'" + std::string(text) +
+                                            "' is none of: now, a span before now such as -90s, -15m, -2h or -1d, or a "
+                                            "time in UTC such as 2026-11-24T12:00:00Z");
+  }
+  return *time;
+}
+
 std::string InstantText(Time time) { return time == kNever ? "never" : Rfc3339(time); }
 
 }  // namespace assertion::cli

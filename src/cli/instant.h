@@ -25,6 +25,9 @@ inline google::protobuf::Timestamp ToTimestamp(Time time) {
 // in UTC, for example 2026-11-24T12:00:00Z. INVALID_ARGUMENT for anything else.
 Result<Time> ParseInstant(std::string_view text, Time now);
 
+// The same of what has happened: "now"; a span before now such as -90s, -15m, -2h or -1d; or RFC 3339 in UTC.
+Result<Time> ParsePastInstant(std::string_view text, Time now);
+
 // RFC 3339, or "never".
 std::string InstantText(Time time);
 

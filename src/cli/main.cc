@@ -72,6 +72,7 @@ void AddVerbs(Command& assertionctl) {
   AddProfileList(profile);
   AddProfileShow(profile);
   auto token = assertionctl.AddNoun("token", "Access tokens of an identity server");
+  AddTokenGet(token);
   AddTokenRequest(token);
   auto oidc = assertionctl.AddNoun("oidc", "Log-ins at an OpenID provider");
   AddOidcLogin(oidc);

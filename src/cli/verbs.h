@@ -40,6 +40,7 @@ void AddKeyEvidenceVerify(Command& evidence);
 void AddProfileList(Command& profile);
 void AddProfileShow(Command& profile);
 
+void AddTokenGet(Command& token);
 void AddTokenRequest(Command& token);
 
 void AddOidcLogin(Command& oidc);

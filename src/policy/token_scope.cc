@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <ranges>
 #include <set>
+#include <vector>
 
+#include "assertion/nearest_word.h"
 #include "policy/listed.h"
 #include "policy/policy.h"
 #include "policy/requested.h"
@@ -13,6 +15,24 @@ namespace {
 
 bool MayHave(const Caller& caller, const TokenSource::Scope& scope) {
   return scope.callers.empty() || IsListed(caller, scope.callers);
+}
+
+// The refusal of a scope that is not configured. A caller who may have tokens of the client probably mistyped it. Names
+// no scope that the caller may not have, and tells others only what they may not do.
+std::unexpected<Error> NoSuchScope(const Caller& caller, const TokenSource& source, std::string_view name) {
+  std::vector<std::string_view> own;
+  for (const auto& scope : source.scopes) {
+    if (MayHave(caller, scope)) {
+      own.push_back(scope.name);
+    }
+  }
+  if (source.scopes.empty()) {
+    return Fail(Code::kPermissionDenied,
+                "scope: the client's configuration names no scopes: ask without " + QuotedRequest(name));
+  }
+  return own.empty() ? Denied(caller, "ask for the scope " + QuotedRequest(name))
+                     : Fail(Code::kPermissionDenied, "scope: the client's configuration names no scope " +
+                                                         QuotedRequest(name) + DidYouMean(name, own));
 }
 
 }  // namespace
@@ -26,7 +46,10 @@ Result<std::string> AllowedTokenScope(const Caller& caller, const TokenSource& s
     const auto end = std::min(wanted.find(' ', at), wanted.size());
     const auto name = wanted.substr(at, end - at);
     const auto found = std::ranges::find(source.scopes, name, &TokenSource::Scope::name);
-    if (found == source.scopes.end() || !MayHave(caller, *found)) {
+    if (found == source.scopes.end()) {
+      return NoSuchScope(caller, source, name);
+    }
+    if (!MayHave(caller, *found)) {
       return Denied(caller, "ask for the scope " + QuotedRequest(name));
     }
     scopes.insert(name);

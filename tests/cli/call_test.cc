@@ -18,6 +18,25 @@ TEST(AdviceOn, AServerThatRunsIsNotToBeStarted) {
                   .starts_with("name assertiond's socket with --server unix:/path"));
 }
 
+TEST(AdviceOn, AClosedFolderIsForItsGroupOrItsOwner) {
+  const std::string closed = "no server answers at unix:/a/b: you may not search the folder /a, which leads to it: ";
+  EXPECT_TRUE(Advice(Code::kAddressUnusable, closed + "it needs membership of the group x")
+                  .starts_with("run this as root or as a member of that group"));
+  EXPECT_TRUE(Advice(Code::kAddressUnusable, closed + "only its owner may, the user x")
+                  .starts_with("run this as root or as that user"));
+}
+
+TEST(AdviceOn, ADelayOfTheServerIsTold) {
+  const auto advice = [](Code code, std::chrono::milliseconds delay) {
+    return AdviceOn({.code = code, .message = "no answer", .detail = {}, .retry_delay = delay});
+  };
+  EXPECT_EQ(advice(Code::kResourceExhausted, std::chrono::milliseconds(1)), "try again in 1 s");
+  EXPECT_EQ(advice(Code::kResourceExhausted, std::chrono::milliseconds(0)), "ask less often, or later");
+  EXPECT_TRUE(
+      advice(Code::kUnavailable, std::chrono::milliseconds(2001)).starts_with("try again in 3 s; assertiond's log"));
+  EXPECT_TRUE(advice(Code::kUnavailable, std::chrono::milliseconds(0)).starts_with("assertiond's log"));
+}
+
 TEST(AdviceOn, AChangeThatDoesNotWaitIsLookedForAmongThoseThatDo) {
   EXPECT_TRUE(Advice(Code::kNotFound, "id: no such change waits").starts_with("assertionctl key pending "));
   EXPECT_TRUE(Advice(Code::kFailedPrecondition, "digest: is not that").starts_with("assertionctl key pending "));
@@ -51,6 +70,8 @@ TEST(AdviceOn, ADenialNamesItsCause) {
   const auto of_role = advice(
       R"(you are known here as "uid:7", who may not change keys: the role operator is needed; ask those who run assertiond to list you)");
   EXPECT_TRUE(of_role.contains("operators")) << of_role;
+  const auto of_scope = advice(R"(scope: the client's configuration names no scope "raed"; did you mean "read"?)");
+  EXPECT_TRUE(of_scope.starts_with("clients[].tokens.scopes in assertiond's configuration")) << of_scope;
 }
 
 }  // namespace

@@ -51,6 +51,21 @@ TEST(Instant, AnythingElseIsRefused) {
   }
 }
 
+TEST(Instant, OfThePastIsASpanBeforeNowOrATime) {
+  EXPECT_EQ(ParsePastInstant("now", kNow), kNow);
+  EXPECT_EQ(ParsePastInstant("-90s", kNow), kNow - seconds(90));
+  EXPECT_EQ(ParsePastInstant("-15m", kNow), kNow - seconds(900));
+  EXPECT_EQ(ParsePastInstant("-2h", kNow), kNow - seconds(7200));
+  EXPECT_EQ(ParsePastInstant("-1d", kNow), kNow - seconds(86400));
+  EXPECT_LT(ParsePastInstant("-4294967295d", kNow).value(), Time());
+  EXPECT_EQ(ParsePastInstant("2027-01-15T08:00:00Z", kNow), kNow);
+  for (const auto* text : {"", "1h", "+1h", "-", "-1", "--1h", "-+1h", "-1w", "1h ago", "never", "yesterday"}) {
+    const auto time = ParsePastInstant(text, kNow);
+    ASSERT_FALSE(time) << text;
+    EXPECT_TRUE(time.error().message.contains("a span before now such as -90s")) << time.error().message;
+  }
+}
+
 TEST(Instant, IsWrittenAsItIsRead) {
   EXPECT_EQ(InstantText(kNow), "2027-01-15T08:00:00Z");
   EXPECT_EQ(InstantText(kNever), "never");

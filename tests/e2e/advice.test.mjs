@@ -1,7 +1,7 @@
 // What a refusal says was wrong, and what to do next.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -74,6 +74,39 @@ describe('advice', () => {
       assert.equal(status, 4, stderr);
       assert.match(stderr, /you may not open it/);
       assert.match(stderr, /^ {2}next: run this as root or as a member of that group/m);
+    }
+  });
+
+  it('a folder above the socket that may not be searched, and who may', async () => {
+    if (process.getuid() !== 0) return;  // only root can become another user
+    const above = path.dirname(deployment.folder);
+    const link = path.join(above, 'link');
+    symlinkSync(path.basename(deployment.folder), link);
+    // As the user nobody, in the group nogroup alone.
+    const told = async (server) => {
+      const { status, stderr } = await run('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', CTL, 'key', 'list'],
+        { env: { PATH: process.env.PATH, ASSERTIOND_SERVER: `unix:${server}` } });
+      assert.equal(status, 4, stderr);
+      return stderr;
+    };
+    const closed = (folder) => `you may not search the folder ${folder}, which leads to it: `;
+    try {
+      await output('chmod', ['711', above]);
+      const owners = await told(deployment.socket);
+      assert.ok(owners.includes(`${closed(deployment.folder)}only its owner may, the user root`), owners);
+      assert.match(owners, /^ {2}next: run this as root or as that user; /m);
+      assert.ok((await told(path.join(link, 'assertiond.sock'))).includes(closed(deployment.folder)));
+      await output('chgrp', ['games', deployment.folder]);
+      await output('chmod', ['710', deployment.folder]);
+      const groups = await told(deployment.socket);
+      assert.ok(groups.includes(`${closed(deployment.folder)}it needs membership of the group games`), groups);
+      assert.match(groups, /^ {2}next: run this as root or as a member of that group: id -Gn shows your groups$/m);
+      await output('chmod', ['700', above]);   // the first of two
+      assert.ok((await told(deployment.socket)).includes(`${closed(above)}only its owner may, the user root`));
+    } finally {
+      await output('chgrp', ['root', deployment.folder]);
+      await output('chmod', ['700', above, deployment.folder]);
+      rmSync(link);
     }
   });
 

@@ -145,6 +145,11 @@ describe('audit log', () => {
     assert.ok((await show('--client-id', 'orders', '--caller', ME)).length > 30);
     assert.equal((await show('--client-id', 'nobody')).length, 0);
     assert.equal((await show('--since', '2100-01-01T00:00:00Z')).length, 0);
+    assert.deepEqual(await show('--since', '-1h'), await show());
+    assert.equal((await show('--until', '-1h')).length, 0);
+    const refused = await deployment.tryCtl('audit', 'show', path.join(deployment.folder, 'audit.log'), '--since', '1h ago');
+    assert.equal(refused.status, 2);
+    assert.match(refused.stderr, /--since: '1h ago' is none of: now, a span before now such as -90s, -15m, -2h or -1d, or /);
     assert.ok((await show('--until', '2100-01-01T00:00:00Z')).length > 30);
     const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
       ['audit', 'show', log, '--follow', '--caller', ME], { log: path.join(deployment.folder, 'follower.log') });

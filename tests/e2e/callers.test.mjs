@@ -81,6 +81,28 @@ describe('callers', () => {
     assert.equal((await create('foreign')).status, 1);
   });
 
+  it('a change by a caller without a role names the role that changes need, not that of a look beforehand', async () => {
+    const original = configuration();
+    const { kid, version } = await deployment.key('orders');
+    const key = ['--client-id', 'orders', `--kid=${kid}`];
+    const changes = [['rotate', '--client-id', 'orders'], ['generate', '--client-id', 'orders'], ['revoke', ...key],
+      ['destroy', ...key], ['schedule', ...key, '--sign-from', 'now'], ['revoke', '--client-id', 'orders', `--kid=${kid.slice(0, 8)}`]];
+    try {
+      for (const operators of [[], [{ caller: ME, roles: ['viewer'] }]]) {
+        await reload(JSON.stringify({ ...original, operators }));
+        for (const words of changes) {
+          const { status, stderr } = await deployment.tryCtl('key', ...words);
+          assert.equal(status, 1, stderr);
+          assert.match(stderr, /who may not change keys: the role operator is needed/, words.join(' '));
+          assert.doesNotMatch(stderr, /viewer/);
+        }
+      }
+    } finally {
+      await reload(JSON.stringify(original));
+    }
+    assert.deepEqual(await deployment.key('orders').then((now) => [now.kid, now.version]), [kid, version]);
+  });
+
   it('a bad file leaves the old configuration in force, and the log says why', async () => {
     const original = readFileSync(deployment.configuration, 'utf8');
     const changed = configuration();

@@ -109,7 +109,7 @@ describe('a mistyped command line', () => {
     assert.match(await deployment.ctl('key', 'list', '--help'), /--output json\|yaml\|table \(not with --json\)/);
     assert.match(await deployment.ctl('key', 'list', '--help'), /--server unix:\/PATH/);
     for (const words of [['key', 'rotate'], ['key', 'import'], ['assertion', 'create'], ['assertion', 'refresh'], ['audit', 'verify'],
-      ['dpop', 'create'], ['oidc', 'login'], ['console'], ['status'], ['tls', 'generate'], ['profile', 'show'], ['token', 'request']]) {
+      ['dpop', 'create'], ['oidc', 'login'], ['console'], ['status'], ['tls', 'generate'], ['profile', 'show'], ['token', 'get'], ['token', 'request']]) {
       assert.doesNotMatch(await deployment.ctl(...words, '--help'), /\bU?INT\b|\bTEXT REQ|NONNEGATIVE|:FILE|:\{| in \[|REQUIRED|Excludes|Needs:/, words.join(' '));
     }
   });

@@ -53,6 +53,8 @@ describe('completion', () => {
       assert.deepEqual(await offered(['assertionctl', 'ke']), ['key']);
       assert.deepEqual((await offered(['assertionctl', 'key', 'r'])).sort(), ['revoke', 'rotate']);
       assert.deepEqual(await offered(['assertionctl', 'key', 'evidence', 've']), ['verify']);
+      assert.deepEqual(await offered(['assertionctl', 'token', 'g']), ['get']);
+      assert.deepEqual(await offered(['assertionctl', 'token', 'get', '--client-id', 'ord']), ['orders']);
       assert.deepEqual(await offered(['assertionctl', 'key', 'generate', '--al']), ['--algorithm']);
       assert.deepEqual((await offered(['assertionctl', 'key', 'generate', '--algorithm', 'PS'])).sort(), ['PS256', 'PS384', 'PS512']);
       assert.deepEqual((await offered(['assertionctl', 'key', 'generate', '--bits', ''])).sort(), ['2048', '3072', '4096']);

@@ -263,7 +263,7 @@ async function tryOidcProvider() {
   }]);
   const { version } = JSON.parse(readFileSync(path.join(NODE_MODULES, 'oidc-provider/package.json'), 'utf8'));
   world.program('npm', `[ "$*" = "install oidc-provider@${version}" ]\nln -s '${NODE_MODULES}' node_modules`);
-  world.places.push(['http://127.0.0.1:9000', origin], ['~/assertiond', ROOT], ["listen(9000, '127.0.0.1'", `listen('${world.folder}/provider.sock'`]);
+  world.places.push(['http://127.0.0.1:9000', origin], ["listen(9000, '127.0.0.1'", `listen('${world.folder}/provider.sock'`]);
   world.closing.push(() => {
     for (const socket of sockets) socket.destroy();
     door.close();

@@ -1,9 +1,11 @@
 // assertionctl key rotate --publish wso2: the cut-over of a client whose identity server knows one certificate.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { calculateJwkThumbprint } from 'jose';
 import { OpenIdProvider } from './openid_provider.mjs';
+import { Deadline } from './process.mjs';
 import { closeDeployment, deploymentFor } from './wso2_deployment.mjs';
 import { Wso2StandIn } from './wso2_stand_in.mjs';
 
@@ -19,7 +21,7 @@ describe('key rotate --publish wso2', () => {
   before(async () => {
     provider = await OpenIdProvider.start();
     standIn = await Wso2StandIn.start({ provider });
-    deployment = await deploymentFor(standIn, Array.from({ length: 10 }, (unused, at) =>
+    deployment = await deploymentFor(standIn, Array.from({ length: 11 }, (unused, at) =>
       ({ client_id: `client-${at}`, audiences: [provider.tokenEndpoint, ELSEWHERE] })));
   });
 
@@ -55,6 +57,26 @@ describe('key rotate --publish wso2', () => {
     assert.equal(status, 1, stderr);
     assert.match(stderr, /^assertionctl: hsm: /);
     assert.equal(await signing(), old);
+    assert.deepEqual(standIn.requests.filter(({ method }) => method !== 'GET'), []);
+  });
+
+  it('tells a caller without a role which one a rotation needs, and uploads nothing', async () => {
+    const original = readFileSync(deployment.configuration, 'utf8');
+    const reload = async (text) => {
+      writeFileSync(deployment.configuration, text);
+      const before = readFileSync(deployment.log, 'utf8').length;
+      deployment.daemon.kill('SIGHUP');
+      await new Deadline(30, `the reload; the log is ${deployment.log}`)
+        .until(() => /SIGHUP: .*as the configuration says now/.test(readFileSync(deployment.log, 'utf8').slice(before)));
+    };
+    await reload(JSON.stringify({ ...JSON.parse(original), operators: [] }));
+    try {
+      const { status, stderr } = await rotate();
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /who may not change keys: the role operator is needed/);
+    } finally {
+      await reload(original);
+    }
     assert.deepEqual(standIn.requests.filter(({ method }) => method !== 'GET'), []);
   });
 

@@ -41,8 +41,8 @@ class Filter {
   // INVALID_ARGUMENT: --since or --until is not a moment.
   static Result<Filter> New(const ShowAuditOptions& options) {
     Filter filter(options);
-    ASSIGN_OR_RETURN(filter.since_, Instant(options.since));
-    ASSIGN_OR_RETURN(filter.until_, Instant(options.until));
+    ASSIGN_OR_RETURN(filter.since_, Instant("--since", options.since));
+    ASSIGN_OR_RETURN(filter.until_, Instant("--until", options.until));
     return filter;
   }
 
@@ -62,12 +62,13 @@ class Filter {
  private:
   explicit Filter(const ShowAuditOptions& options) : options_(options) {}
 
-  static Result<std::optional<Time>> Instant(const std::string& text) {
+  static Result<std::optional<Time>> Instant(const std::string& flag, const std::string& text) {
     if (text.empty()) {
       return std::nullopt;
     }
-    ASSIGN_OR_RETURN(const auto instant, ParseInstant(text, SystemTime()));
-    return instant;
+    const auto instant = ParsePastInstant(text, SystemTime());
+    return instant ? Result<std::optional<Time>>(*instant)
+                   : Fail(instant.error().code, flag + ": " + instant.error().message);
   }
 
   bool IsWithin(const nlohmann::json& text) const {
@@ -169,6 +170,7 @@ void AddAuditShow(Command& audit) {
                      .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
                      .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
                                  "  assertionctl audit show audit.log* --jti 2yQ…\n"
+                                 "  assertionctl audit show audit.log --since -10m\n"
                                  "  assertionctl audit show audit.log --follow",
                      .statuses = {{kRefused, "no line has the jti of --jti"}, {kFile, "a file cannot be read"}}},
                     ShowAudit);
@@ -179,10 +181,12 @@ void AddAuditShow(Command& audit) {
       ->type_name("IDENTITY");
   verb->add_option("--jti", options.jti, "Print only the line of the assertion with this jti; default: all lines")
       ->type_name("JTI");
-  verb->add_option("--since", options.since,
-                   "Print only lines from this time on, RFC 3339 in UTC; default: from the first")
+  verb->add_option(
+          "--since", options.since,
+          "Print only lines from this time on: a span before now such as -15m, -2h or -1d, or RFC 3339 in UTC; "
+          "default: from the first")
       ->type_name("TIME");
-  verb->add_option("--until", options.until, "Print only lines before this time; default: to the last")
+  verb->add_option("--until", options.until, "Print only lines before this time, written alike; default: to the last")
       ->type_name("TIME");
   verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the last FILE");
 }

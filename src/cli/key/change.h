@@ -33,6 +33,26 @@ void AddRequestId(CLI::App* verb, ChangeFlags& change);
 Result<std::int64_t> PresentVersion(Connection& connection, const std::string& hsm, const std::string& client_id,
                                     const std::string& kid);
 
+// The refusal of a change that is asked for by a caller who may not list keys. `unlisted` is the refusal of ListKeys,
+// which names the role that reading needs, not the one that the change needs. The server makes no change without the
+// expected version, so asking for one without it changes nothing even if a reload grants the role meanwhile.
+template <typename Request, typename Response>
+Error RefusalOfChange(Connection& connection, Result<Response> (Connection::*method)(const Request&), Request request,
+                      Error unlisted) {
+  request.mutable_change()->clear_expected_version();
+  if constexpr (requires { request.mutable_private_key(); }) {  // no refusal needs it
+    WipeOctets(*request.mutable_private_key());
+    request.clear_private_key();
+  }
+  auto answer = (connection.*method)(request);
+  if (answer) {
+    return {.code = Code::kInternal,
+            .message = "the server made a change without change.expected_version, which it must refuse",
+            .detail = {}};
+  }
+  return answer.error().code == Code::kPermissionDenied ? std::move(answer.error()) : std::move(unlisted);
+}
+
 // Sends `request`, which names the client and its key, to be done at the version that --expected-version names, or by
 // default at the present one.
 template <typename Request, typename Response>
@@ -58,8 +78,13 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
     if constexpr (requires { request.kid(); }) {
       kid = request.kid();
     }
-    ASSIGN_OR_RETURN(const auto version, PresentVersion(connection, hsm, request.client_id(), kid));
-    change.set_expected_version(version);
+    auto version = PresentVersion(connection, hsm, request.client_id(), kid);
+    if (!version) {
+      return std::unexpected(version.error().code == Code::kPermissionDenied
+                                 ? RefusalOfChange(connection, method, std::move(request), version.error())
+                                 : version.error());
+    }
+    change.set_expected_version(*version);
   }
   auto response = Ask(connection, method, request);
   if constexpr (requires { request.mutable_private_key(); }) {

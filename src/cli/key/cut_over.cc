@@ -12,6 +12,7 @@
 #include "cli/call.h"
 #include "cli/command_line.h"
 #include "cli/instant.h"
+#include "cli/key/change.h"
 #include "cli/key/key_text.h"
 #include "cli/key/keys_of_client.h"
 #include "cli/output.h"
@@ -97,9 +98,18 @@ class CutOver {
   }
 
   Status MakeKey() {
-    ASSIGN_OR_RETURN(auto keys, ListKeys());
-    RETURN_IF_ERROR(KeepClient(keys, options_.client_id));
-    for (const auto& key : keys.keys()) {
+    v1::RotateKeyRequest request;
+    request.set_client_id(options_.client_id);
+    request.set_hsm(options_.hsm);
+    FillNewKey(options_.new_key, request);
+    auto keys = ListKeys();
+    if (!keys) {
+      return std::unexpected(keys.error().code == Code::kPermissionDenied
+                                 ? RefusalOfChange(connection_, &Connection::RotateKey, request, keys.error())
+                                 : keys.error());
+    }
+    RETURN_IF_ERROR(KeepClient(*keys, options_.client_id));
+    for (const auto& key : keys->keys()) {
       if (key.state() == v1::KEY_STATE_SIGNING) {
         predecessor_ = key.kid();
       }
@@ -107,11 +117,7 @@ class CutOver {
     if (predecessor_.empty()) {
       return Fail(Code::kFailedPrecondition, "client " + options_.client_id + " has no key that signs");
     }
-    v1::RotateKeyRequest request;
-    request.set_client_id(options_.client_id);
-    request.set_hsm(options_.hsm);
-    FillNewKey(options_.new_key, request);
-    request.mutable_change()->set_expected_version(keys.versions().at(options_.client_id));
+    request.mutable_change()->set_expected_version(keys->versions().at(options_.client_id));
     const auto rotated = Ask(connection_, &Connection::RotateKey, request);
     RETURN_IF_ERROR(CheckDone(rotated));
     key_ = rotated->key();
