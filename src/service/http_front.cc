@@ -21,11 +21,13 @@ using Steady = std::chrono::steady_clock;
 using MakeAnswer = HttpAnswer (*)(const Result<grpc::ByteBuffer>& outcome, Time now);
 
 // `open`: held until the call has ended.
-TranslatedCall CallOf(const HttpRequest& request, MakeAnswer make, HttpReply reply, std::shared_ptr<void> open) {
+TranslatedCall CallOf(const HttpRequest& request, std::string client_id, MakeAnswer make, HttpReply reply,
+                      std::shared_ptr<void> open) {
   return {.caller = request.user ? LocalCaller(*request.user)
                                  : Fail(Code::kUnauthenticated, "the peer is not known: call over the Unix socket"),
           .deadline = Steady::now() + kLongestWait,
           .trace_id = TraceIdIn(request.traceparent),
+          .client_id = std::move(client_id),
           .release = [make, reply = std::move(reply), open = std::move(open)](
                          Result<grpc::ByteBuffer> outcome) mutable { reply(make(outcome, SystemTime())); }};
 }
@@ -108,19 +110,20 @@ std::function<void()> HttpFront::Answer(const HttpRequest& request, HttpReply re
   auto of_token = ClientIn(path, "/token");
   auto of_assertion = ClientIn(path, "/assertion");
   if (!of_token && !of_assertion) {
-    Refuse(CallOf(request, RefusedAnswer, std::move(reply), BeginCall()),
+    Refuse(CallOf(request, {}, RefusedAnswer, std::move(reply), BeginCall()),
            {.code = Code::kNotFound,
             .message = "here are /clients/{client_id}/token and /clients/{client_id}/assertion alone",
             .detail = {}});
     return {};
   }
+  const auto& client_id = of_token ? *of_token : *of_assertion;
   if (request.method != "GET" || request.has_content) {
-    Refuse(
-        CallOf(request, request.method == "GET" ? RefusedAnswer : RefusedMethodAnswer, std::move(reply), BeginCall()),
-        {.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
+    Refuse(CallOf(request, client_id, request.method == "GET" ? RefusedAnswer : RefusedMethodAnswer, std::move(reply),
+                  BeginCall()),
+           {.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
     return {};
   }
-  auto call = CallOf(request, of_token ? TokenAnswer : AssertionAnswer, std::move(reply), BeginCall());
+  auto call = CallOf(request, client_id, of_token ? TokenAnswer : AssertionAnswer, std::move(reply), BeginCall());
   auto cancel = [ticket = call.ticket] { HsmGroup::Cancel(*ticket); };
   if (of_token) {
     services_.access_tokens.Get(std::move(call), ToTokenRequest(*std::move(of_token), target.query));

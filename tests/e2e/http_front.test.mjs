@@ -119,6 +119,22 @@ describe('the HTTP front', () => {
     assert.match(stdout, /"unauthorized_client".*uid:60001.*\n403$/s, stdout);
   });
 
+  it('the line of a request that cannot be read names the client of its path', async () => {
+    const unknown = `unknown-${'x'.repeat(100)}`;
+    for (const [target, options, event, client_id] of [
+      ['/clients/orders/token?scoop=read', {}, 'GetAccessToken', 'orders'],
+      ['/clients/a%2Fb%3F/assertion?audience=%zz', {}, 'CreateAssertion', 'a/b?'],
+      ['/clients/orders/assertion', { method: 'POST' }, 'HttpRequest', 'orders'],
+      [`/clients/${unknown}/token?scoop=read`, {}, 'GetAccessToken', unknown.slice(0, 64)],
+      ['/clients/%ff/token', {}, 'GetAccessToken', undefined],
+    ]) {
+      const before = auditLines(event).length;
+      await ask(target, options);
+      const lines = auditLines(event).slice(before);
+      assert.deepEqual(lines.map((line) => [line.outcome, line.client_id]), [['INVALID_ARGUMENT', client_id]], target);
+    }
+  });
+
   it('takes GET without content alone', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS']) {
       const { status, headers } = await ask('/clients/orders/token', { method });
