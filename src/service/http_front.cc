@@ -17,8 +17,10 @@
 namespace assertion::service {
 namespace {
 
+constexpr int kMethodNotAllowed = 405;
+
 using Steady = std::chrono::steady_clock;
-using MakeAnswer = HttpAnswer (*)(const Result<grpc::ByteBuffer>& outcome, Time now);
+using MakeAnswer = std::function<HttpAnswer(const Result<grpc::ByteBuffer>& outcome, Time now)>;
 
 // `open`: held until the call has ended.
 TranslatedCall CallOf(const HttpRequest& request, std::string client_id, MakeAnswer make, HttpReply reply,
@@ -28,20 +30,24 @@ TranslatedCall CallOf(const HttpRequest& request, std::string client_id, MakeAns
           .deadline = Steady::now() + kLongestWait,
           .trace_id = TraceIdIn(request.traceparent),
           .client_id = std::move(client_id),
-          .release = [make, reply = std::move(reply), open = std::move(open)](
+          .release = [make = std::move(make), reply = std::move(reply), open = std::move(open)](
                          Result<grpc::ByteBuffer> outcome) mutable { reply(make(outcome, SystemTime())); }};
 }
 
 HttpAnswer RefusedAnswer(const Result<grpc::ByteBuffer>& outcome, Time /*now*/) { return ErrorAnswer(outcome.error()); }
 
-HttpAnswer RefusedMethodAnswer(const Result<grpc::ByteBuffer>& outcome, Time /*now*/) {
-  constexpr int kMethodNotAllowed = 405;
-  auto answer = ErrorAnswer(outcome.error());
-  if (outcome.error().code == Code::kInvalidArgument) {  // not: the caller is unknown, or refused too often
-    answer.status = kMethodNotAllowed;
-    answer.headers.emplace_back("Allow", "GET");
-  }
-  return answer;
+// With this status where the request itself is refused: not because the caller is unknown, or is refused too often.
+MakeAnswer RefusedWith(int status) {
+  return [status](const Result<grpc::ByteBuffer>& outcome, Time /*now*/) {
+    auto answer = ErrorAnswer(outcome.error());
+    if (outcome.error().code == Code::kInvalidArgument) {
+      answer.status = status;
+      if (status == kMethodNotAllowed) {
+        answer.headers.emplace_back("Allow", "GET");
+      }
+    }
+    return answer;
+  };
 }
 
 }  // namespace
@@ -105,6 +111,11 @@ void HttpFront::Refuse(TranslatedCall translated, Error why) const {
 }
 
 std::function<void()> HttpFront::Answer(const HttpRequest& request, HttpReply reply) {
+  if (request.fault) {
+    Refuse(CallOf(request, {}, RefusedWith(request.fault->status), std::move(reply), BeginCall()),
+           {.code = Code::kInvalidArgument, .message = request.fault->text, .detail = {}});
+    return {};
+  }
   const auto target = SplitTarget(request.target);
   const auto path = PercentDecoded(target.path).value_or("");
   auto of_token = ClientIn(path, "/token");
@@ -118,9 +129,10 @@ std::function<void()> HttpFront::Answer(const HttpRequest& request, HttpReply re
   }
   const auto& client_id = of_token ? *of_token : *of_assertion;
   if (request.method != "GET" || request.has_content) {
-    Refuse(CallOf(request, client_id, request.method == "GET" ? RefusedAnswer : RefusedMethodAnswer, std::move(reply),
-                  BeginCall()),
-           {.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
+    Refuse(
+        CallOf(request, client_id, request.method == "GET" ? MakeAnswer(RefusedAnswer) : RefusedWith(kMethodNotAllowed),
+               std::move(reply), BeginCall()),
+        {.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
     return {};
   }
   auto call = CallOf(request, client_id, of_token ? TokenAnswer : AssertionAnswer, std::move(reply), BeginCall());
