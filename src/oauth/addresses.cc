@@ -61,6 +61,9 @@ AddressBook::AddressBook(LookUp look_up) : state_(std::make_shared<State>()) { s
 Result<AddressBook::Addresses> AddressBook::Find(const std::string& host, std::chrono::steady_clock::time_point end,
                                                  const std::stop_token& given_up) {
   MutexLock lock(state_->mutex);
+  if (state_->under_way.size() >= kMostLookUps && !state_->under_way.contains(host)) {
+    return Fail(Code::kUnavailable, "this machine's name service does not answer, and too many names wait for it");
+  }
   auto& under_way = state_->under_way[host];
   if (under_way == nullptr) {
     under_way = std::make_shared<State::Asked>();

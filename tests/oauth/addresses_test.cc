@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <future>
 #include <memory>
 #include <semaphore>
@@ -71,6 +72,20 @@ TEST_F(AddressBookTest, NamesDoNotWaitForEachOther) {
   service_->asked.acquire();
   service_->may_answer.release(2);
   EXPECT_TRUE(other.get());
+}
+
+TEST_F(AddressBookTest, LookUpsUnderWayAreBounded) {
+  const auto ask = [this](std::size_t number) {
+    return book_.Find(std::to_string(number) + ".example.com", Clock::now(), {}).error().message;
+  };
+  for (std::size_t i = 0; i < AddressBook::kMostLookUps; ++i) {
+    EXPECT_EQ(ask(i), "this machine's name service does not answer in time");
+    service_->asked.acquire();
+  }
+  EXPECT_TRUE(ask(AddressBook::kMostLookUps).ends_with("too many names wait for it"));
+  EXPECT_EQ(ask(0), "this machine's name service does not answer in time") << "a look-up that is under way is shared";
+  EXPECT_EQ(service_->times, static_cast<int>(AddressBook::kMostLookUps));
+  service_->may_answer.release(static_cast<std::ptrdiff_t>(AddressBook::kMostLookUps));
 }
 
 TEST_F(AddressBookTest, AStopEndsTheWaitForANameServiceThatHangs) {
