@@ -30,6 +30,17 @@ Error Unavailable(const Error& error) {
 
 }  // namespace
 
+Log::Together::Together(Log& log) : log_(log) {
+  const MutexLock lock(log_.mutex_);
+  ++log_.together_;
+}
+
+Log::Together::~Together() {
+  const MutexLock lock(log_.mutex_);
+  --log_.together_;
+  log_.filled_.notify_one();
+}
+
 Result<std::unique_ptr<Log>> Log::Open(LogOptions options, const std::vector<Signer>& signers, const PublicKeys& keys,
                                        OnState on_state) {
   LogFile::Found found;
@@ -256,6 +267,9 @@ void Log::Gather(MutexLock& lock) {
   wait_for(under_way_ / kShare, options_.gather);
   wait_for(callers_ * (kShare - 1) / kShare,  // one: a lonely caller does not wait
            options_.gather_again.value_or(std::min(options_.gather, write_time_ / 2)));
+  if (together_ > 0) {
+    filled_.wait_for(lock, options_.gather, [this]() REQUIRES(mutex_) { return closing_ || together_ == 0; });
+  }
 }
 
 bool Log::IsDue() const {

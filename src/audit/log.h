@@ -54,6 +54,19 @@ class Log {
     std::atomic<std::size_t>& under_way_;
   };
 
+  // Holds up the next write until it is destroyed, at most for `gather`: lines that are recorded meanwhile share a
+  // sync.
+  class Together {
+   public:
+    explicit Together(Log& log);
+    ~Together();
+    Together(const Together&) = delete;
+    Together& operator=(const Together&) = delete;
+
+   private:
+    Log& log_;
+  };
+
   using Done = std::move_only_function<void(const Status&)>;
   // Called on the writing thread when the log can no longer be written, and when it can again.
   using OnState = std::function<void(const Status&)>;
@@ -69,8 +82,8 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // `done` gets OK once the line is durable, UNAVAILABLE when it cannot be written, RESOURCE_EXHAUSTED when too many
-  // lines wait. It runs on the writing thread or before Record returns. An event that is withheld to keep the reserve
-  // gets OK too: it releases nothing.
+  // lines wait. It runs on the writing thread, in the order of Record, or before Record returns. An event that is
+  // withheld to keep the reserve gets OK too: it releases nothing.
   void Record(const Event& event, Done done);
 
   // Writes the version now, or as soon as the log can be written again, and once more into each new file.
@@ -164,8 +177,9 @@ class Log {
   mutable Mutex mutex_;
   ConditionVariable filled_;
   std::vector<Entry> waiting_ GUARDED_BY(mutex_);
-  std::size_t enough_ GUARDED_BY(mutex_) = 1;   // this many waiting lines wake the writing thread
-  std::size_t in_hand_ GUARDED_BY(mutex_) = 0;  // lines that the writing thread has taken
+  std::size_t together_ GUARDED_BY(mutex_) = 0;  // see Together
+  std::size_t enough_ GUARDED_BY(mutex_) = 1;    // this many waiting lines wake the writing thread
+  std::size_t in_hand_ GUARDED_BY(mutex_) = 0;   // lines that the writing thread has taken
   std::chrono::steady_clock::time_point oldest_in_hand_ GUARDED_BY(mutex_);
   Position position_ GUARDED_BY(mutex_);
   // The highest of each, by serial, HSM and client.

@@ -181,7 +181,10 @@ void TokenBuyer::Work() {
     }
     lock.unlock();
     const auto began = std::chrono::steady_clock::now();
-    order->receive(BuyOne(order->wanted));
+    {
+      std::optional<audit::Log::Together> together;
+      order->receive(BuyOne(order->wanted, together));
+    }
     WipeStack<kStackOfPurchase>();
     const bool slow = std::chrono::steady_clock::now() - began >= kSlow;
     lock.lock();
@@ -202,7 +205,7 @@ Result<oauth::Url> TokenBuyer::EndpointOf(const TokenSource& source) {
   return endpoint;
 }
 
-tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
+tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted, std::optional<audit::Log::Together>& together) {
   const auto policy = policy_.load();
   const auto client = policy->FindClient(wanted.client_id);
   if (!client || !(*client)->tokens) {
@@ -210,7 +213,13 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted) {
                                      .message = "the client is no longer configured for access tokens",
                                      .detail = {}}));
   }
-  Buying buying{.wanted = wanted, .policy = *policy, .client = **client, .endpoint = {}, .event = {}, .until = {}};
+  Buying buying{.wanted = wanted,
+                .policy = *policy,
+                .client = **client,
+                .endpoint = {},
+                .event = {},
+                .until = {},
+                .together = together};
   auto& event = buying.event;
   event.name = "BuyAccessToken";
   event.caller = kBuyer;
@@ -274,8 +283,9 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   event.outcome = "OK";
   event.token = tokens::DigestOf(token->access_token);
   event.lifetime = token->expires_in;
-  if (const auto recorded = Record(event); !recorded) {
-    return std::unexpected(OfClient(recorded.error()));
+  auto line = RecordPurchase(buying);
+  if (auto why = line == nullptr ? std::nullopt : line->WhyLost()) {
+    return std::unexpected(OfClient(*std::move(why)));
   }
   if (token->scope.empty()) {
     token->scope = buying.wanted.scope;  // RFC 6749 section 5.1
@@ -283,13 +293,14 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   return tokens::Bought{.token = std::move(token->access_token),
                         .type = std::move(token->token_type),
                         .scope = std::move(token->scope),
-                        .lifetime = token->expires_in};
+                        .lifetime = token->expires_in,
+                        .line = std::move(line)};
 }
 
 tokens::Purchase TokenBuyer::Failed(Buying& buying, tokens::Refusal refusal) const {
   buying.event.outcome = "FAILED";
   buying.event.reason = refusal.error.message;
-  static_cast<void>(Record(buying.event));  // releases nothing
+  Record(buying.event).wait();  // releases nothing, but a caller who is told of the failure finds its line
   return std::unexpected(std::move(refusal));
 }
 
@@ -343,41 +354,56 @@ void TokenBuyer::KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer
   }
 }
 
+// Both lines are recorded at once, so they share a sync.
 std::expected<TokenBuyer::Credentials, tokens::Refusal> TokenBuyer::NewCredentials(const Buying& buying,
                                                                                    const std::string& nonce) const {
-  const auto& client = buying.client;
-  auto claims =
-      buying.policy.ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}});
-  if (!claims) {
-    return std::unexpected(OfClient(claims.error()));
+  auto made = NewAssertion(buying);
+  if (!made) {
+    return std::unexpected(OfClient(made.error()));
   }
-  audit::Event event;
-  event.name = "CreateAssertion";
-  event.client_id = client.client_id;
-  event.audience = claims->audience();
-  std::string jti(claims->jti());
-  auto assertion = Sign(*std::move(claims), std::move(event));
-  if (!assertion) {
-    return std::unexpected(OfClient(assertion.error()));
+  std::optional<Result<Signed>> proof;
+  if (buying.wanted.IsBound()) {
+    proof = NewProof(buying, nonce);
   }
-  Credentials credentials{.assertion = std::move(assertion->jws), .proof = {}, .jti = std::move(jti)};
-  if (!buying.wanted.IsBound()) {
+  auto recorded = Record(made->event);
+  if (proof && *proof) {
+    if (auto durable = Record((*proof)->event).get(); !durable) {
+      return std::unexpected(OfClient(durable.error()));
+    }
+  }
+  if (auto durable = recorded.get(); !durable) {
+    return std::unexpected(OfClient(durable.error()));
+  }
+  Credentials credentials{.assertion = std::move(made->assertion.jws), .proof = {}, .jti = std::move(made->event.jti)};
+  if (!proof) {
     return credentials;
   }
-  auto proof = NewProof(buying, nonce);
-  if (!proof) {
-    return std::unexpected(OfClient(proof.error()));
+  if (!*proof) {
+    return std::unexpected(OfClient(proof->error()));
   }
-  if (proof->key->kid != buying.wanted.kid) {  // those who ask now want another token: they need not pause
+  auto& signed_proof = (*proof)->assertion;
+  if (signed_proof.key->kid != buying.wanted.kid) {  // those who ask now want another token: they need not pause
     return std::unexpected(tokens::Refusal{.error = {.code = Code::kUnavailable,
                                                      .message = "the key of the DPoP proofs was replaced; try again",
                                                      .detail = {}}});
   }
-  credentials.proof = std::move(proof->jws);
+  credentials.proof = std::move(signed_proof.jws);
   return credentials;
 }
 
-Result<Assertion> TokenBuyer::NewProof(const Buying& buying, const std::string& nonce) const {
+Result<TokenBuyer::Signed> TokenBuyer::NewAssertion(const Buying& buying) const {
+  const auto& client = buying.client;
+  ASSIGN_OR_RETURN(
+      auto claims,
+      buying.policy.ApproveTrial({.client_id = client.client_id, .audience = client.tokens->audience, .lifetime = {}}));
+  audit::Event event;
+  event.name = "CreateAssertion";
+  event.client_id = client.client_id;
+  event.audience = claims.audience();
+  return Sign(std::move(claims), std::move(event));
+}
+
+Result<TokenBuyer::Signed> TokenBuyer::NewProof(const Buying& buying, const std::string& nonce) const {
   audit::Event event;
   event.name = "CreateDpopProof";
   event.client_id = buying.client.tokens->dpop_client;
@@ -390,8 +416,8 @@ Result<Assertion> TokenBuyer::NewProof(const Buying& buying, const std::string& 
   return Sign(std::move(claims), std::move(event));
 }
 
-// The way of every JWS: policy before it, then HSM and audit line.
-Result<Assertion> TokenBuyer::Sign(ApprovedClaims claims, audit::Event event) const {
+// The way of every JWS: policy before it, then HSM; the caller records the event before the JWS leaves.
+Result<TokenBuyer::Signed> TokenBuyer::Sign(ApprovedClaims claims, audit::Event event) const {
   event.caller = kBuyer;
   event.jti = claims.jti();
   auto made = std::make_shared<std::promise<Result<Assertion>>>();
@@ -401,24 +427,33 @@ Result<Assertion> TokenBuyer::Sign(ApprovedClaims claims, audit::Event event) co
                                 .deadline = std::chrono::steady_clock::now() + kSigningLimit,
                                 .done = [made](Result<Assertion> assertion) { made->set_value(std::move(assertion)); },
                                 .ticket = std::make_shared<AssertionTicket>()}));
-  auto assertion = waiting.get();
-  if (assertion) {
-    event.kid = assertion->key->kid;
-    event.outcome = "OK";
-    RETURN_IF_ERROR(Record(event));
-  }
-  return assertion;
+  ASSIGN_OR_RETURN(auto assertion, waiting.get());
+  event.kid = assertion.key->kid;
+  event.outcome = "OK";
+  return Signed{.assertion = std::move(assertion), .event = std::move(event)};
 }
 
-// Returns once the line is durable.
-Status TokenBuyer::Record(const audit::Event& event) const {
-  if (audit_ == nullptr) {
-    return {};
-  }
+// Ready once the line is durable, or lost.
+std::future<Status> TokenBuyer::Record(const audit::Event& event) const {
   std::promise<Status> done;
   auto waiting = done.get_future();
-  audit_->Record(event, [&done](const Status& recorded) { done.set_value(recorded); });
-  return waiting.get();
+  if (audit_ == nullptr) {
+    done.set_value({});
+  } else {
+    audit_->Record(event, [done = std::move(done)](const Status& recorded) mutable { done.set_value(recorded); });
+  }
+  return waiting;
+}
+
+// Does not wait: each hand-out of the token waits for a line of its own, which the log has after this one.
+tokens::PurchaseLinePtr TokenBuyer::RecordPurchase(Buying& buying) const {
+  if (audit_ == nullptr) {
+    return nullptr;
+  }
+  buying.together.emplace(*audit_);
+  auto line = std::make_shared<tokens::PurchaseLine>();
+  audit_->Record(buying.event, [line](const Status& recorded) { line->End(recorded); });
+  return line;
 }
 
 }  // namespace assertion

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <expected>
+#include <future>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -51,6 +53,8 @@ class TokenBuyer {
     oauth::Url endpoint;
     audit::Event event;
     std::chrono::steady_clock::time_point until;  // its last request is answered by then
+    // Set with the line of a token: those who wait for the token record theirs before the writer begins.
+    std::optional<audit::Log::Together>& together;
   };
   // What a request authenticates with: good for one.
   struct Credentials {
@@ -58,22 +62,29 @@ class TokenBuyer {
     std::string proof;     // empty: none
     std::string jti = {};  // of the assertion; empty: it has none
   };
+  // A JWS that must not leave before its line is durable.
+  struct Signed {
+    Assertion assertion;
+    audit::Event event;
+  };
 
   void Work();
   std::string OriginFor(const std::string& client_id) const;
-  tokens::Purchase BuyOne(const tokens::Wanted& wanted);
+  tokens::Purchase BuyOne(const tokens::Wanted& wanted, std::optional<audit::Log::Together>& together);
   tokens::Purchase BuyFrom(Buying& buying);
   Result<oauth::HttpAnswer> Send(const Buying& buying, Credentials credentials) const;
   tokens::Purchase Failed(Buying& buying, tokens::Refusal refusal) const;
   tokens::Purchase FailedByServer(Buying& buying, tokens::Refusal refusal);
   Result<oauth::Url> EndpointOf(const TokenSource& source);
   std::expected<Credentials, tokens::Refusal> NewCredentials(const Buying& buying, const std::string& nonce) const;
-  Result<Assertion> NewProof(const Buying& buying, const std::string& nonce) const;
-  Result<Assertion> Sign(ApprovedClaims claims, audit::Event event) const;
+  Result<Signed> NewAssertion(const Buying& buying) const;
+  Result<Signed> NewProof(const Buying& buying, const std::string& nonce) const;
+  Result<Signed> Sign(ApprovedClaims claims, audit::Event event) const;
   bool MayRepeat(const Buying& buying, const oauth::HttpAnswer& answer) const;
   std::string NonceFor(const Buying& buying);
   void KeepNonce(const Buying& buying, const oauth::HttpAnswer& answer);
-  Status Record(const audit::Event& event) const;
+  std::future<Status> Record(const audit::Event& event) const;
+  tokens::PurchaseLinePtr RecordPurchase(Buying& buying) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;

@@ -1,19 +1,23 @@
 #include "oauth/http.h"
 
+#include <arpa/inet.h>
 #include <httplib.h>
-#include <netdb.h>
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "assertion/secret.h"
+#include "oauth/addresses.h"
 #include "oauth/exchange_limit.h"
 
 namespace assertion::oauth {
 namespace {
+
+using Instant = std::chrono::steady_clock::time_point;
 
 constexpr std::chrono::seconds kLimit{15};  // for each wait
 
@@ -78,15 +82,26 @@ bool IsInterim(int status) {
   return status < kFirstFinal;
 }
 
-bool IsKnownHost(const std::string& origin) {
-  auto host = origin.substr(origin.find("://") + 3);
-  host = host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
-  addrinfo* found = nullptr;
-  const bool known = getaddrinfo(host.c_str(), nullptr, nullptr, &found) == 0;
-  if (known) {
-    freeaddrinfo(found);
+// Without the brackets of an IPv6 address.
+std::string HostOf(const std::string& origin) {
+  const auto host = origin.substr(origin.find("://") + 3);
+  return host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
+}
+
+bool IsAddress(const std::string& host) {
+  in6_addr octets{};  // has room for either
+  return inet_pton(AF_INET, host.c_str(), &octets) == 1 || inet_pton(AF_INET6, host.c_str(), &octets) == 1;
+}
+
+Result<AddressBook::Addresses> AddressesOf(const std::string& origin, Instant end, const std::stop_token& given_up) {
+  static AddressBook book;
+  const auto host = HostOf(origin);
+  if (IsAddress(host)) {
+    return AddressBook::Addresses{host};
   }
-  return known;
+  auto addresses = book.Find(host, end, given_up);
+  return addresses ? std::move(addresses)
+                   : Fail(Code::kUnavailable, "no answer from " + origin + ": " + addresses.error().message);
 }
 
 std::string FaultOf(const httplib::Client& client, httplib::Error error, const std::string& origin,
@@ -97,10 +112,6 @@ std::string FaultOf(const httplib::Client& client, httplib::Error error, const s
     case httplib::Error::SSLLoadingCerts:
       return "TLS with " + origin + ": cannot read PEM certificates from " +
              (ca_file.empty() ? "the system's store" : ca_file);
-    case httplib::Error::Connection:  // httplib does not keep errno
-      return "no answer from " + origin +
-             (IsKnownHost(origin) ? ": connection refused, or no way to it"
-                                  : ": this machine finds no host of that name");
     case httplib::Error::SSLConnection:
       return "TLS with " + origin +
              " failed: it ended the handshake, or speaks plain HTTP (http://), which is for "
@@ -110,9 +121,7 @@ std::string FaultOf(const httplib::Client& client, httplib::Error error, const s
   }
 }
 
-Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
-  httplib::Client client(origin);
-  Configure(client, ca_file);
+httplib::Request ToSend(const HttpRequest& request) {
   httplib::Request sent;
   sent.method = request.method;
   sent.path = request.path;
@@ -127,7 +136,18 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
   if (!request.dpop_proof.empty()) {
     sent.set_header("DPoP", request.dpop_proof);
   }
-  ExchangeLimit limit(request.limit, request.most_octets, request.given_up);
+  return sent;
+}
+
+// Nothing: the address takes no connection, and `end` has not come, so that another may be tried.
+std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const std::string& origin,
+                                               const std::string& ca_file, const HttpRequest& request, Instant end) {
+  httplib::Client client(origin);
+  Configure(client, ca_file);
+  client.set_hostname_addr_map({{HostOf(origin), address}});
+  auto sent = ToSend(request);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+  ExchangeLimit limit(left, request.most_octets, request.given_up);
   client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
@@ -148,6 +168,9 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
   }
   if (!answer) {
     const auto why = body.size() > request.most_octets ? limit.TooLarge() : limit.why();
+    if (why.empty() && answer.error() == httplib::Error::Connection) {
+      return std::nullopt;
+    }
     return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
                                                 : "no answer from " + origin + ": " + why);
   }
@@ -155,6 +178,18 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
                     .body = std::move(body),
                     .retry_after = answer->get_header_value("Retry-After"),
                     .dpop_nonce = answer->get_header_value("DPoP-Nonce")};
+}
+
+Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
+  const auto end = std::chrono::steady_clock::now() + request.limit;
+  ASSIGN_OR_RETURN(const auto addresses, AddressesOf(origin, end, request.given_up));
+  for (const auto& address : addresses) {
+    if (auto answer = ExchangeWith(address, origin, ca_file, request, end)) {
+      return *std::move(answer);
+    }
+  }
+  // httplib does not keep errno.
+  return Fail(Code::kUnavailable, "no answer from " + origin + ": connection refused, or no way to it");
 }
 
 }  // namespace

@@ -23,11 +23,15 @@ constexpr std::chrono::seconds kHandlerLimit{35};  // a handler's own limit is 3
 constexpr std::size_t kRequestOctets = 8192;
 constexpr std::size_t kFarewellOctets = 65536;
 constexpr int kServerError = 500;
-constexpr int kNotHttp = 400;
-constexpr int kUriTooLong = 414;
+constexpr HttpRequest::Fault kNotHttp{.status = 400, .text = "this is no HTTP/1.1 request"};
+constexpr HttpRequest::Fault kHeaderTooLong{.status = 400, .text = "the header is too long"};
+constexpr HttpRequest::Fault kUnended{.status = 400, .text = "the header has no end"};
+constexpr HttpRequest::Fault kTooSlow{.status = 408, .text = "the header takes too long"};
+constexpr HttpRequest::Fault kUriTooLong{.status = 414, .text = "the request line is too long"};
 
 HttpAnswer Refusal(int status, const char* text) {
-  return {.status = status, .body = text, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
+  return {
+      .status = status, .body = std::string(text) + "\n", .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
 }
 
 // Wipes the answer's body. The text does not grow after it has the body, so that no copy is left behind.
@@ -129,7 +133,7 @@ void HttpConnection::EndAfter(std::chrono::steady_clock::duration time) {
   timer_.expires_after(time);
   timer_.async_wait([self = shared_from_this()](error_code error) {
     if (!error) {
-      self->loop_.End(self->number_);
+      self->EndOverdue();
     }
   });
 }
@@ -172,6 +176,10 @@ void HttpConnection::Receive() {
       return;
     }
   }
+  if (step.state == Wire::State::kEnded && IsUnfinished()) {
+    Refuse(kUnended);
+    return;
+  }
   Await(step.state, &HttpConnection::Receive);
 }
 
@@ -184,12 +192,12 @@ bool HttpConnection::ParseHeader() {
   } else if (error == http::error::header_limit || octets_ == kRequestOctets) {
     const bool no_line = received_.find('\n') == std::string::npos && parser_.get().target().empty();
     if (no_line) {
-      Refuse(kUriTooLong, "the request line is too long\n");
+      Refuse(kUriTooLong);
     } else {
-      Refuse(kNotHttp, "the header is too long\n");
+      Refuse(kHeaderTooLong);
     }
   } else if (error && error != http::error::need_more) {
-    Refuse(kNotHttp, "this is no HTTP/1.1 request\n");
+    Refuse(kNotHttp);
   } else {
     return false;
   }
@@ -238,13 +246,32 @@ void HttpConnection::MakeAnswer() {
   try {
     answer_ = ToHttp(loop_.pages()->Answer(request_), request_.method != "HEAD");
   } catch (const std::exception&) {
-    answer_ = ToHttp(Refusal(kServerError, "an internal error\n"), true);
+    answer_ = ToHttp(Refusal(kServerError, "an internal error"), true);
   }
 }
 
-void HttpConnection::Refuse(int status, const char* text) {
-  answer_ = ToHttp(Refusal(status, text), true);
+void HttpConnection::Refuse(HttpRequest::Fault fault) {
+  if (loop_.pages() == nullptr) {
+    request_.fault = fault;
+    Continue(&HttpConnection::GiveToHandler);
+    return;
+  }
+  answer_ = ToHttp(Refusal(fault.status, fault.text), true);
   Send();
+}
+
+// The peer has sent something, but no whole header, to a handler.
+bool HttpConnection::IsUnfinished() const {
+  return loop_.pages() == nullptr && octets_ > 0 && !parser_.is_header_done() && !request_.fault;
+}
+
+// The handler counts a header that is too slow. Nobody is answered.
+void HttpConnection::EndOverdue() {
+  if (IsUnfinished()) {
+    request_.fault = kTooSlow;
+    loop_.Handle(number_, request_);
+  }
+  loop_.End(number_);
 }
 
 void HttpConnection::Send() {

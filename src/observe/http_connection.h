@@ -25,7 +25,7 @@ namespace assertion {
 // One connection of the HTTP listener: a handshake if it is TLS, a request, its answer, and the wait until the peer has
 // closed. It takes at most 8 KiB of a request, and 5 s from its beginning to the end of its answer; where a handler
 // answers, 5 s for the request, 35 s for the handler, and 5 s for the answer. Octets of the answer are wiped. All
-// methods but Work run on the loop's thread.
+// methods but Work run on the loop's thread. A handler also hears of what is no request, whoever sent it.
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   // The loop that the connection lives in.
@@ -96,7 +96,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void HandleRequest();
   void GiveToHandler();
   void MakeAnswer();
-  void Refuse(int status, const char* text);
+  void Refuse(HttpRequest::Fault fault);
+  bool IsUnfinished() const;
+  void EndOverdue();
   void Send();
   void Finish();
   void AwaitClose();

@@ -18,6 +18,12 @@ struct HttpRequest {
   bool has_content = false;
   std::string traceparent = {};    // NOLINT(readability-redundant-member-init): empty: none
   std::optional<uid_t> user = {};  // of the peer, as the kernel knows it; over a Unix domain socket alone
+  // Set: what came is no request of HTTP/1.1, and all else but `user` is empty. Only handlers get such.
+  struct Fault {
+    int status;
+    const char* text;
+  };
+  std::optional<Fault> fault = {};  // NOLINT(readability-redundant-member-init)
 };
 
 struct HttpAnswer {

@@ -157,6 +157,12 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Handing& handing,
   if (kid_now != kid) {
     return std::unexpected(OtherKey());
   }
+  if (held.line != nullptr) {
+    if (auto why = held.line->WhyLost()) {
+      return std::unexpected(*std::move(why));
+    }
+    call.ReleaseIf([line = held.line] { return line->CheckDurable(); });
+  }
   const auto expires_at = ExpiryOf(held);
   call.event().token = held.digest;
   call.event().expires_at = expires_at;

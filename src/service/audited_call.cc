@@ -22,6 +22,15 @@ void ReleaseOutcome(AuditedCall::Release& release, Result<grpc::ByteBuffer> outc
   release(std::move(outcome));  // 7 reply
 }
 
+Result<grpc::ByteBuffer> Checked(Result<grpc::ByteBuffer> outcome, AuditedCall::Condition& condition) {
+  if (outcome && condition) {
+    if (auto met = condition(); !met) {
+      return std::unexpected(std::move(met).error());
+    }
+  }
+  return outcome;
+}
+
 // Errors that the peer causes, or can bring about by calling too often.
 bool IsPeersDoing(Code code) {
   return code == Code::kUnauthenticated || code == Code::kPermissionDenied || code == Code::kInvalidArgument ||
@@ -120,7 +129,7 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   const bool of_stranger = IsOfStranger(outcome);
   if (ChargeRefusal(outcome) || log_ == nullptr) {
     expected_.reset();
-    ReleaseOutcome(release_, std::move(outcome), name, tallied_, event_.trace_id);
+    ReleaseOutcome(release_, Checked(std::move(outcome), condition_), name, tallied_, event_.trace_id);
     return;
   }
   event_.entitled = !of_stranger;
@@ -138,10 +147,11 @@ void AuditedCall::Finish(Result<grpc::ByteBuffer> outcome) {
   }
   // 6 audit: the outcome is durable before it leaves (deploy/docs/data-way.md).
   log_->Record(event_, [release = std::move(release_), outcome = std::move(outcome), tallied = std::move(tallied_),
-                        trace_id = event_.trace_id](const Status& recorded) mutable {
+                        condition = std::move(condition_), trace_id = event_.trace_id](const Status& recorded) mutable {
     if (!recorded) {
       outcome = std::unexpected(recorded.error());
     }
+    outcome = Checked(std::move(outcome), condition);
     const auto released_as = NameOf(outcome);
     ReleaseOutcome(release, std::move(outcome), released_as, tallied, trace_id);
   });

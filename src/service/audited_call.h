@@ -42,6 +42,10 @@ class AuditedCall {
   // Filled while the call goes on.
   audit::Event& event() { return event_; }
 
+  // Looked at when the answer is about to leave: an error takes the answer's place.
+  using Condition = std::move_only_function<Status()>;
+  void ReleaseIf(Condition condition) { condition_ = std::move(condition); }
+
   // Counted when the answer leaves; empty: nothing is counted.
   TalliedAnswer& tallied() { return tallied_; }
 
@@ -66,6 +70,7 @@ class AuditedCall {
   std::optional<audit::Log::Expectation> expected_;  // until it is recorded
   audit::Event event_;
   TalliedAnswer tallied_;
+  Condition condition_;  // empty: none
   Release release_;
 };
 

@@ -17,29 +17,37 @@
 namespace assertion::service {
 namespace {
 
+constexpr int kMethodNotAllowed = 405;
+
 using Steady = std::chrono::steady_clock;
-using MakeAnswer = HttpAnswer (*)(const Result<grpc::ByteBuffer>& outcome, Time now);
+using MakeAnswer = std::function<HttpAnswer(const Result<grpc::ByteBuffer>& outcome, Time now)>;
 
 // `open`: held until the call has ended.
-TranslatedCall CallOf(const HttpRequest& request, MakeAnswer make, HttpReply reply, std::shared_ptr<void> open) {
+TranslatedCall CallOf(const HttpRequest& request, std::string client_id, MakeAnswer make, HttpReply reply,
+                      std::shared_ptr<void> open) {
   return {.caller = request.user ? LocalCaller(*request.user)
                                  : Fail(Code::kUnauthenticated, "the peer is not known: call over the Unix socket"),
           .deadline = Steady::now() + kLongestWait,
           .trace_id = TraceIdIn(request.traceparent),
-          .release = [make, reply = std::move(reply), open = std::move(open)](
+          .client_id = std::move(client_id),
+          .release = [make = std::move(make), reply = std::move(reply), open = std::move(open)](
                          Result<grpc::ByteBuffer> outcome) mutable { reply(make(outcome, SystemTime())); }};
 }
 
 HttpAnswer RefusedAnswer(const Result<grpc::ByteBuffer>& outcome, Time /*now*/) { return ErrorAnswer(outcome.error()); }
 
-HttpAnswer RefusedMethodAnswer(const Result<grpc::ByteBuffer>& outcome, Time /*now*/) {
-  constexpr int kMethodNotAllowed = 405;
-  auto answer = ErrorAnswer(outcome.error());
-  if (outcome.error().code == Code::kInvalidArgument) {  // not: the caller is unknown, or refused too often
-    answer.status = kMethodNotAllowed;
-    answer.headers.emplace_back("Allow", "GET");
-  }
-  return answer;
+// With this status where the request itself is refused: not because the caller is unknown, or is refused too often.
+MakeAnswer RefusedWith(int status) {
+  return [status](const Result<grpc::ByteBuffer>& outcome, Time /*now*/) {
+    auto answer = ErrorAnswer(outcome.error());
+    if (outcome.error().code == Code::kInvalidArgument) {
+      answer.status = status;
+      if (status == kMethodNotAllowed) {
+        answer.headers.emplace_back("Allow", "GET");
+      }
+    }
+    return answer;
+  };
 }
 
 }  // namespace
@@ -103,24 +111,31 @@ void HttpFront::Refuse(TranslatedCall translated, Error why) const {
 }
 
 std::function<void()> HttpFront::Answer(const HttpRequest& request, HttpReply reply) {
+  if (request.fault) {
+    Refuse(CallOf(request, {}, RefusedWith(request.fault->status), std::move(reply), BeginCall()),
+           {.code = Code::kInvalidArgument, .message = request.fault->text, .detail = {}});
+    return {};
+  }
   const auto target = SplitTarget(request.target);
   const auto path = PercentDecoded(target.path).value_or("");
   auto of_token = ClientIn(path, "/token");
   auto of_assertion = ClientIn(path, "/assertion");
   if (!of_token && !of_assertion) {
-    Refuse(CallOf(request, RefusedAnswer, std::move(reply), BeginCall()),
+    Refuse(CallOf(request, {}, RefusedAnswer, std::move(reply), BeginCall()),
            {.code = Code::kNotFound,
             .message = "here are /clients/{client_id}/token and /clients/{client_id}/assertion alone",
             .detail = {}});
     return {};
   }
+  const auto& client_id = of_token ? *of_token : *of_assertion;
   if (request.method != "GET" || request.has_content) {
     Refuse(
-        CallOf(request, request.method == "GET" ? RefusedAnswer : RefusedMethodAnswer, std::move(reply), BeginCall()),
+        CallOf(request, client_id, request.method == "GET" ? MakeAnswer(RefusedAnswer) : RefusedWith(kMethodNotAllowed),
+               std::move(reply), BeginCall()),
         {.code = Code::kInvalidArgument, .message = "only GET without content is allowed", .detail = {}});
     return {};
   }
-  auto call = CallOf(request, of_token ? TokenAnswer : AssertionAnswer, std::move(reply), BeginCall());
+  auto call = CallOf(request, client_id, of_token ? TokenAnswer : AssertionAnswer, std::move(reply), BeginCall());
   auto cancel = [ticket = call.ticket] { HsmGroup::Cancel(*ticket); };
   if (of_token) {
     services_.access_tokens.Get(std::move(call), ToTokenRequest(*std::move(of_token), target.query));

@@ -12,10 +12,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kClearing{250};  // places are looked for no more often than this
-
-std::size_t ShareOf(std::size_t most) { return std::max<std::size_t>(most / AccessTokens::kClientShare, 1); }
-
 // An asker that wants more gets a token only in the instant after its purchase.
 seconds LongestValidity(seconds lifetime) {
   constexpr int kTenths = 10;
@@ -71,6 +67,7 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
       outcome = std::unexpected(found.error());
     } else {
       auto& entry = **found;
+      DropUnrecorded(wanted, entry, now, calls);
       entry.longest_asked = std::max(entry.longest_asked, ask.minimum_validity);
       auto held = Held(wanted, entry, ask, now);
       if (!held) {
@@ -119,91 +116,10 @@ Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Insta
     return &found->second;
   }
   auto& client = clients_[wanted.client_id];
-  if (wanted.IsBound() && now - client.compared >= kClearing) {
-    client.compared = now;
-    DropReplaced(wanted);
-  }
+  DropReplaced(wanted, client, now);
   RETURN_IF_ERROR(FindPlace(wanted.client_id, client, now));
   ++client.entries;
   return &entries_[wanted];
-}
-
-// Entries that only pause make room. Expired ones leave at the next Sweep.
-Status AccessTokens::FindPlace(const std::string& client_id, Client& client, Instant now) {
-  const auto share = ShareOf(options_.most_tokens);
-  if (client.entries >= share && now - client.cleared >= kClearing) {
-    client.cleared = now;
-    DropPausing(entries_.lower_bound({.client_id = client_id, .scope = {}, .resource = {}}), &client_id);
-  }
-  if (client.entries >= share) {
-    return NoPlace(client, "too many different access tokens of this client are in use");
-  }
-  RETURN_IF_ERROR(FindOctets(client, 1));
-  if (entries_.size() >= options_.most_tokens && now - cleared_ >= kClearing) {
-    cleared_ = now;
-    DropPausing(entries_.begin(), nullptr);
-  }
-  return entries_.size() < options_.most_tokens ? Status()
-                                                : NoPlace(client, "too many different access tokens are in use");
-}
-
-Status AccessTokens::FindOctets(Client& client, std::size_t more) {
-  return client.octets + more <= ShareOf(options_.most_octets) && octets_ + more <= options_.most_octets
-             ? Status()
-             : NoPlace(client,
-                       "the access tokens in use are too large: no more fit into the memory that they may take");
-}
-
-Status AccessTokens::NoPlace(Client& client, const char* why) {
-  ++client.counted.without_place;
-  return std::unexpected(
-      Error{.code = Code::kResourceExhausted, .message = why, .detail = {}, .retry_delay = milliseconds(kProbe)});
-}
-
-// Of this client, whose first entry is `one`; null: of all from there on.
-void AccessTokens::DropPausing(Entries::iterator one, const std::string* client_id) {
-  while (one != entries_.end() && (client_id == nullptr || one->first.client_id == *client_id)) {
-    one = one->second.idle() ? Erase(one) : std::next(one);
-  }
-}
-
-// The client's tokens that are bound to other keys: nobody asks for them any more.
-void AccessTokens::DropReplaced(const Wanted& wanted) {
-  auto one = entries_.lower_bound({.client_id = wanted.client_id, .scope = {}, .resource = {}});
-  while (one != entries_.end() && one->first.client_id == wanted.client_id) {
-    const bool busy = one->second.purchase != 0 || !one->second.waiters.empty();
-    if (busy || one->first.kid == wanted.kid) {
-      ++one;
-    } else {
-      Put(one->first, one->second, nullptr);
-      one = Erase(one);
-    }
-  }
-}
-
-AccessTokens::Entries::iterator AccessTokens::Erase(Entries::iterator one) {
-  --clients_[one->first.client_id].entries;
-  return entries_.erase(one);
-}
-
-// Takes `ask` and `done` unless too many wait already.
-Status AccessTokens::Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) {
-  auto& client = clients_[client_id];
-  if (client.waiting >= ShareOf(options_.most_waiters)) {
-    return NoPlace(client, "too many calls wait for access tokens of this client");
-  }
-  if (waiting_ >= options_.most_waiters) {
-    return NoPlace(client, "too many calls wait for access tokens");
-  }
-  ++waiting_;
-  ++client.waiting;
-  entry.waiters.push_back({.ask = std::move(ask), .done = std::exchange(done, {})});
-  return {};
-}
-
-void AccessTokens::EndWaiting(const std::string& client_id, std::size_t count) {
-  waiting_ -= count;
-  clients_[client_id].waiting -= count;
 }
 
 // Nothing: a purchase may begin. After a pause of the client the caller of the purchase that failed gives way to those
@@ -296,6 +212,7 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
   token->value = std::move(bought.token);
   token->type = std::move(bought.type);
   token->scope = std::move(bought.scope);
+  token->line = std::move(bought.line);
   token->lifetime = bought.lifetime;
   token->expires = began + bought.lifetime;  // the server counts from a later instant
   // Early enough for the asker that wants most, while that leaves a token half of its life.
@@ -320,6 +237,17 @@ void AccessTokens::Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token)
     octets_ += token->value.size();
   }
   entry.token = std::move(token);
+}
+
+// A token whose purchase the audit log will never hold counts as a purchase that failed.
+void AccessTokens::DropUnrecorded(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) {
+  if (entry.token == nullptr || entry.token->line == nullptr) {
+    return;
+  }
+  if (auto why = entry.token->line->WhyLost()) {
+    Put(wanted, entry, nullptr);
+    Note(wanted, entry, {.error = *std::move(why), .of_client = true}, now, calls);
+  }
 }
 
 void AccessTokens::DropExpired(Instant now) {
@@ -359,6 +287,7 @@ void AccessTokens::Sweep() {
     const MutexLock lock(mutex_);
     const auto now = options_.now();
     for (auto& [wanted, entry] : entries_) {
+      DropUnrecorded(wanted, entry, now, calls);
       const auto ended = std::erase_if(entry.waiters, [&](Waiter& waiter) {
         const bool gone = waiter.ask.gone && waiter.ask.gone();
         if (!gone && waiter.ask.deadline > now) {

@@ -16,6 +16,7 @@
 #include "assertion/mutex.h"
 #include "assertion/random.h"
 #include "assertion/secret.h"
+#include "tokens/purchase_line.h"
 
 namespace assertion::tokens {
 
@@ -38,6 +39,7 @@ struct Bought {
   std::string type;   // token_type
   std::string scope;  // granted
   std::chrono::seconds lifetime{};
+  PurchaseLinePtr line = {};
 };
 
 // Why there is no token.
@@ -54,7 +56,7 @@ std::string DigestOf(const Secret& token);
 
 using Purchase = std::expected<Bought, Refusal>;
 
-// An access token in memory, which is wiped when the last holder lets go.
+// An access token in memory, which is wiped when the last holder lets go. It must not leave before `line` is durable.
 struct AccessToken {
   Secret value;
   std::string type;
@@ -62,6 +64,7 @@ struct AccessToken {
   std::string digest;  // SHA-256, base64url: all that a log may say
   std::chrono::seconds lifetime{};
   Instant expires;
+  PurchaseLinePtr line;
 };
 using AccessTokenPtr = std::shared_ptr<const AccessToken>;
 
@@ -119,7 +122,8 @@ class AccessTokens {
   // tokens are too short for the asker.
   void Get(const Wanted& wanted, Ask ask, Done done);
 
-  // Ends the asks whose deadline has passed or whose asker left, and drops expired tokens. Call it every 250 ms.
+  // Ends the asks whose deadline has passed or whose asker left, and drops tokens that expired or whose purchase the
+  // audit log does not hold. Call it every 250 ms.
   void Sweep();
 
   // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks. Drops the figures of those
@@ -177,7 +181,7 @@ class AccessTokens {
   Status FindOctets(Client& client, std::size_t more) REQUIRES(mutex_);
   static Status NoPlace(Client& client, const char* why);
   void DropPausing(Entries::iterator one, const std::string* client_id) REQUIRES(mutex_);
-  void DropReplaced(const Wanted& wanted) REQUIRES(mutex_);
+  void DropReplaced(const Wanted& wanted, Client& client, Instant now) REQUIRES(mutex_);
   Entries::iterator Erase(Entries::iterator one) REQUIRES(mutex_);
   Status Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) REQUIRES(mutex_);
   void EndWaiting(const std::string& client_id, std::size_t count) REQUIRES(mutex_);
@@ -188,6 +192,7 @@ class AccessTokens {
       REQUIRES(mutex_);
   void NoteTurnedAway(const std::string& client_id, const std::string& caller) REQUIRES(mutex_);
   void Begin(const Wanted& wanted, Entry& entry, const std::string& caller, Instant now, Calls& calls) REQUIRES(mutex_);
+  void DropUnrecorded(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropExpired(Instant now) REQUIRES(mutex_);
   void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
   void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);

@@ -10,6 +10,7 @@
 #include <future>
 #include <latch>
 #include <list>
+#include <optional>
 #include <thread>
 
 #include "log_fixture.h"
@@ -192,6 +193,48 @@ TEST_F(LogTest, ALonelyCallerWaitsForNobody) {
   for (const char* jti : {"first", "second", "third"}) {
     ASSERT_TRUE(Record(*log, jti));
   }
+}
+
+TEST_F(LogTest, LinesThatBelongTogetherShareAWriteAndEndInTheirOrder) {
+  const auto log = *Open({.path = {}, .gather = std::chrono::hours(1)});
+  std::vector<std::string> ended;
+  std::size_t written_with_the_first = 0;
+  std::optional<Log::Together> together(*log);
+  log->Record(Named("purchase"), [&](const Status&) {
+    written_with_the_first = log->position().head.sequence;
+    ended.emplace_back("purchase");
+  });
+  while (log->backlog().lag < std::chrono::milliseconds(100)) {
+    ASSERT_EQ(log->backlog().waiting, 1U) << "the line was written alone";
+    std::this_thread::yield();
+  }
+  std::promise<void> done;
+  log->Record(Named("hand-out"), [&](const Status&) {
+    ended.emplace_back("hand-out");
+    done.set_value();
+  });
+  together.reset();
+  done.get_future().wait();
+  EXPECT_EQ(ended, (std::vector<std::string>{"purchase", "hand-out"}));
+  EXPECT_EQ(written_with_the_first, 3U) << "LogOpened and both lines";
+}
+
+TEST_F(LogTest, LinesThatBelongTogetherHoldUpOthersNoLongerThanGathering) {
+  const auto log = *Open({.path = {}, .gather = std::chrono::milliseconds(1)});
+  const Log::Together together(*log);
+  EXPECT_TRUE(Record(*log, "another"));
+}
+
+TEST_F(LogTest, LinesThatBelongTogetherDoNotHoldUpTheStop) {
+  auto log = *Open({.path = {}, .gather = std::chrono::hours(1)});
+  bool recorded = false;
+  {
+    const Log::Together together(*log);
+    log->Record(Named("last"), [&](const Status& status) { recorded = status.has_value(); });
+  }
+  log.reset();
+  EXPECT_TRUE(recorded);
+  ExpectProven();
 }
 
 TEST_F(LogTest, TooManyWaitingAreRefused) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -54,9 +54,10 @@ describe('access tokens', () => {
       client('nested-error'),
       client('late'),
       client('large'),
+      client('lost'),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late', 'large']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late', 'large', 'lost']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -246,5 +247,32 @@ describe('access tokens', () => {
       assert.notEqual(status, 0, JSON.stringify(changed));
       assert.match(stdout + stderr, message);
     }
+  });
+
+  it('whose purchase the audit log does not hold is handed to nobody, and is bought again', async () => {
+    const log = path.join(deployment.folder, 'audit.log');
+    let answer;
+    standIn.held = new Promise((resolve) => { answer = resolve; });
+    standIn.answer = [200, { access_token: 'lost-token', token_type: 'Bearer', expires_in: 300 }];
+    const asked = once(standIn, 'form');
+    const waiting = Array.from({ length: 20 }, () => refusal({ client_id: 'lost' }));
+    await asked;  // the assertion's line is durable
+    rmSync(log);
+    answer();
+    for (const { code, details } of await Promise.all(waiting)) {
+      assert.equal(code, grpc.status.UNAVAILABLE);
+      assert.match(details, /audit log cannot be written|could not be recorded/);
+    }
+    standIn.answer = [200, { access_token: 'next-token', token_type: 'Bearer', expires_in: 300 }];
+    deployment.daemon.kill('SIGHUP');  // begins another log
+    let got;
+    await new Deadline(30, 'a token').until(async () => {
+      got = await caller.call('GetAccessToken', { client_id: 'lost' }).catch(({ code }) => assert.equal(code, grpc.status.UNAVAILABLE));
+      return got;
+    });
+    assert.equal(got.access_token, 'next-token');
+    assert.equal(standIn.forms.length, 2);
+    const digest = createHash('sha256').update('lost-token').digest('base64url');
+    assert.ok(!readFileSync(log, 'utf8').includes(digest));
   });
 });

@@ -30,7 +30,7 @@ describe('the HTTP front', () => {
       client('orders', { scopes: ['read', 'write', { scope: 'admin', callers: ['uid:4242'] }] }),
       client('slow'), client('failing'), client('limited'), client('left'),
       { client_id: 'a/b?', audiences: [endpoint], callers: [ME] },
-      { client_id: 'theirs', audiences: [endpoint], callers: [`uid:${OTHER}`] },
+      { client_id: 'theirs', audiences: [endpoint], callers: [`uid:${OTHER}`, 'uid:60004'] },
     ].map((one) => (one.client_id === 'left' ? { ...one, callers: [ME, `uid:${OTHER}`] } : one)),
     (folder) => ({ token_listen: `unix:${folder}/tokens.sock`, token_listen_group: 'nogroup', http_listen: '127.0.0.1:0',
       connections: { total: 40 } }));
@@ -117,6 +117,22 @@ describe('the HTTP front', () => {
     assert.equal(standIn.forms.length, 0);
     const { stdout } = await curl('/clients/orders/token', OTHER);
     assert.match(stdout, /"unauthorized_client".*uid:60001.*\n403$/s, stdout);
+  });
+
+  it('the line of a request that cannot be read names the client of its path', async () => {
+    const unknown = `unknown-${'x'.repeat(100)}`;
+    for (const [target, options, event, client_id] of [
+      ['/clients/orders/token?scoop=read', {}, 'GetAccessToken', 'orders'],
+      ['/clients/a%2Fb%3F/assertion?audience=%zz', {}, 'CreateAssertion', 'a/b?'],
+      ['/clients/orders/assertion', { method: 'POST' }, 'HttpRequest', 'orders'],
+      [`/clients/${unknown}/token?scoop=read`, {}, 'GetAccessToken', unknown.slice(0, 64)],
+      ['/clients/%ff/token', {}, 'GetAccessToken', undefined],
+    ]) {
+      const before = auditLines(event).length;
+      await ask(target, options);
+      const lines = auditLines(event).slice(before);
+      assert.deepEqual(lines.map((line) => [line.outcome, line.client_id]), [['INVALID_ARGUMENT', client_id]], target);
+    }
   });
 
   it('takes GET without content alone', async () => {
@@ -237,6 +253,58 @@ describe('the HTTP front', () => {
     assert.equal((await ask('/clients/orders/assertion')).status, 200);
   });
 
+  // What is answered to each of `count` connections that send this text, in JSON: a status; 0: closed without an answer.
+  const sendText = async (uid, text, count, end = '') => {
+    const { stdout, stderr } = await run('setpriv', [`--reuid=${uid}`, `--regid=${NOGROUP}`, '--clear-groups', '/usr/bin/python3', '-c', `
+import socket, sys
+for _ in range(${count}):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(60)
+    answer = b''
+    try:
+        connection.connect(sys.argv[1])
+        connection.sendall(${JSON.stringify(text)}.encode())
+        ${end}
+        while octets := connection.recv(4096):
+            answer += octets
+    except OSError:
+        pass
+    connection.close()
+    print(answer[9:12].decode() or 0)`, socket], { env: { PATH: process.env.PATH } });
+    const answers = stdout.trim().split('\n').map(Number);
+    assert.equal(answers.length, count, stderr);
+    return answers;
+  };
+  const GARBAGE = '\u0016\u0003\u0001 garbage\r\n\r\n';
+  const linesOf = (uid) => auditLines('HttpRequest').filter((line) => line.caller === `uid:${uid}`);
+
+  it('text that is no request has a line', async () => {
+    for (const [text, status, reason, end] of [
+      [GARBAGE, 400, 'this is no HTTP/1.1 request'],
+      [`GET /${'x'.repeat(9000)}`, 414, 'the request line is too long'],
+      [`GET / HTTP/1.1\r\nX: ${'x'.repeat(9000)}`, 400, 'the header is too long'],
+      ['GET / HTTP/1.1\r\nHost', 400, 'the header has no end', 'connection.shutdown(socket.SHUT_WR)'],
+      ['GET / HTTP/1.1\r\nHost', 0, 'the header takes too long'],
+    ]) {
+      const before = linesOf(process.getuid()).length;
+      assert.deepEqual(await sendText(process.getuid(), text, 1, end), [status], reason);
+      const lines = linesOf(process.getuid()).slice(before);
+      assert.deepEqual(lines.map((line) => [line.outcome, line.reason]), [['INVALID_ARGUMENT', reason]]);
+    }
+  });
+
+  it('charges text that is no request to the budget of refusals', async () => {
+    const listed = 60004;
+    const before = auditLines('Refusals').length;
+    const answers = await sendText(listed, GARBAGE, 300);
+    const count = (status) => answers.filter((one) => one === status).length;
+    assert.deepEqual([answers[0], answers.at(-1)], [400, 429]);
+    assert.equal(count(400) + count(429), 300, `${[...new Set(answers)]}`);
+    assert.equal(linesOf(listed).length, count(400));
+    await new Deadline(30, 'the line of the rest').until(() => auditLines('Refusals').slice(before)
+      .filter((line) => line.caller === `uid:${listed}`).reduce((sum, line) => sum + line.count, 0) === count(429));
+  });
+
   it('closes what a stranger in the group asks beyond its budgets, and serves the others', async () => {
     const stranger = 60002;
     const answers = (await askAround(stranger, 2000)).map(([status]) => status);
@@ -250,6 +318,18 @@ describe('the HTTP front', () => {
     const said = new RegExp(`token_listen: .*uid:${stranger}`);
     await new Deadline(30, `the log to say it: ${deployment.log}`).until(() => said.test(readFileSync(deployment.log, 'utf8')));
     assert.match((await curl('/clients/left/assertion', OTHER)).stdout, /\n200$/);
+    assert.equal((await ask('/clients/orders/assertion')).status, 200);
+  });
+
+  it('closes what a stranger in the group sends that is no request, and serves the others', async () => {
+    const stranger = 60003;
+    const answers = await sendText(stranger, GARBAGE, 2000);
+    const count = (status) => answers.filter((one) => one === status).length;
+    assert.equal(count(403) + count(429) + count(0), answers.length, `${[...new Set(answers)]}`);
+    assert.equal(answers[0], 403);
+    assert.ok(count(0) > 1000, `${count(0)} of ${answers.length} closed without an answer`);
+    assert.equal(answers.at(-1), 0);
+    assert.equal(linesOf(stranger).length, count(403));
     assert.equal((await ask('/clients/orders/assertion')).status, 200);
   });
 });

@@ -1,12 +1,14 @@
 // SIGTERM ends assertiond with status 0, and calls that it has begun are answered first.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { AccessTokenService, AssertionService, Caller, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { Deadline } from './process.mjs';
+import { mayMakeNamespaces } from './hsm_network.mjs';
+import { Deadline, Lines, startProcess } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
@@ -113,5 +115,67 @@ describe('the end of assertiond that waits for an identity server', () => {
     const events = deployment.auditLines();
     assert.match(events.find(({ event }) => event === 'BuyAccessToken').reason, /the program stops/);
     assert.ok(events.some(({ event }) => event === 'Stop'), 'no line tells the stop');
+  });
+});
+
+// A name server that is asked and never answers, alone in a network with the process that `launcher` starts.
+class SilentNameServer {
+  static async start(folder) {
+    const configuration = path.join(folder, 'resolv.conf');
+    writeFileSync(configuration, 'nameserver 127.0.0.1\noptions timeout:30 attempts:5\n');
+    const server = new SilentNameServer();
+    server.process = startProcess('unshare', ['--net', '--mount', 'sh', '-c',
+      `ip link set lo up && mount --bind ${configuration} /etc/resolv.conf && exec /usr/bin/python3 -c '
+import socket
+asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asked.bind(("127.0.0.1", 53))
+print("ready", flush=True)
+while asked.recv(512):
+    print("asked", flush=True)'`], { log: path.join(folder, 'name-server.log') });
+    server.said = new Lines(server.process, 'stdout');
+    assert.equal(await server.said.next(new Deadline(30, 'a name server')), 'ready');
+    return server;
+  }
+
+  get launcher() {
+    const namespaces = `/proc/${this.process.pid}/ns`;
+    return ['nsenter', `--net=${namespaces}/net`, `--mount=${namespaces}/mnt`];
+  }
+}
+
+const wherePossible = mayMakeNamespaces ? describe : () => {};
+if (!mayMakeNamespaces) process.stderr.write('e2e: NOT TESTED: no namespaces can be made here\n');
+
+wherePossible('the end of assertiond while the name service does not answer', () => {
+  it('comes within drain_limit and a second, and is recorded and proven', async (context) => {
+    const url = 'https://is.example.com/token';
+    let nameServer;
+    const deployment = await Deployment.start([{ client_id: 'orders', audiences: [url], tokens: { token_endpoint: url } }],
+      { drain_limit: '5s' }, async (prepared) => {
+        nameServer = await SilentNameServer.start(prepared.folder);
+        prepared.launcher = nameServer.launcher;
+      });
+    const caller = new Caller(AccessTokenService, deployment.socket);
+    context.after(() => {
+      caller.close();
+      nameServer.process.kill('SIGKILL');
+      deployment.daemon.kill('SIGKILL');
+    });
+    await deployment.generateKey('orders');
+    const key = path.join(deployment.folder, 'audit.jwk');
+    await deployment.ctl('audit', 'key', '--out', key);
+    const refused = assert.rejects(caller.call('GetAccessToken', { client_id: 'orders' }), /UNAVAILABLE/);
+    assert.equal(await nameServer.said.next(new Deadline(30, 'a look-up')), 'asked');
+    const began = Date.now();
+    const end = await deployment.stopDaemon();
+    const seconds = (Date.now() - began) / 1000;
+    assert.deepEqual(end, { status: 0, signal: null });
+    assert.ok(seconds < 6, `${seconds} s`);
+    await refused;
+    const lines = deployment.auditLines();
+    assert.match(lines.find(({ event }) => event === 'BuyAccessToken').reason, /the program stops/);
+    assert.deepEqual(lines.slice(-2).map(({ event }) => event), ['Stop', 'Checkpoint']);
+    const { stdout } = await deployment.tryCtl('audit', 'verify', path.join(deployment.folder, 'audit.log'), '--key', key, '--json');
+    assert.equal(JSON.parse(stdout).proven_sequence, lines.at(-1).seq);
   });
 });

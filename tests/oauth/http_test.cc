@@ -75,6 +75,21 @@ TEST(Http, AnAnswerIsRead) {
   EXPECT_EQ(answer->body, "{}");
 }
 
+TEST(Http, AHostIsFoundByNameAndItsAddressesAreTriedInTurn) {
+  const HostileServer server(milliseconds(0), Once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", ""));
+  const auto port = server.origin().substr(server.origin().rfind(':'));
+  const auto answer = Exchange("http://localhost" + port, "", Get(kLong));  // ::1 may come first
+  ASSERT_TRUE(answer) << answer.error().ToString();
+  EXPECT_EQ(answer->body, "{}");
+}
+
+TEST(Http, AHostWithoutAnAddressIsNamed) {
+  const auto answer = Exchange("https://no-such-host.invalid", "", Get(kLong));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().message,
+            "no answer from https://no-such-host.invalid: this machine finds no host of that name");
+}
+
 // httplib takes a 103 for the final answer. The message must name the cause, and nobody may get the rest for a body.
 TEST(Http, AnInterimAnswerIsNamed) {
   for (const auto* const interim : {"103 Early Hints", "102 Processing"}) {
