@@ -88,6 +88,10 @@ std::string HostOf(const std::string& origin) {
   return host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
 }
 
+std::chrono::milliseconds LeftUntil(Instant end) {
+  return std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+}
+
 bool IsAddress(const std::string& host) {
   in6_addr octets{};  // has room for either
   return inet_pton(AF_INET, host.c_str(), &octets) == 1 || inet_pton(AF_INET6, host.c_str(), &octets) == 1;
@@ -139,15 +143,16 @@ httplib::Request ToSend(const HttpRequest& request) {
   return sent;
 }
 
-// Nothing: the address takes no connection, and `end` has not come, so that another may be tried.
+// Nothing: the address takes no connection until `connected`, so that another may be tried.
 std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const std::string& origin,
-                                               const std::string& ca_file, const HttpRequest& request, Instant end) {
+                                               const std::string& ca_file, const HttpRequest& request,
+                                               Instant connected, Instant end) {
   httplib::Client client(origin);
   Configure(client, ca_file);
+  client.set_connection_timeout(std::max(LeftUntil(connected), std::chrono::milliseconds(1)));
   client.set_hostname_addr_map({{HostOf(origin), address}});
   auto sent = ToSend(request);
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-  ExchangeLimit limit(left, request.most_octets, request.given_up);
+  ExchangeLimit limit(LeftUntil(end), request.most_octets, request.given_up);
   client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
@@ -183,8 +188,11 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const
 Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
   const auto end = std::chrono::steady_clock::now() + request.limit;
   ASSIGN_OR_RETURN(const auto addresses, AddressesOf(origin, end, request.given_up));
-  for (const auto& address : addresses) {
-    if (auto answer = ExchangeWith(address, origin, ca_file, request, end)) {
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    // One that never answers, as IPv6 on a network without it, leaves the others their share of the time.
+    const auto now = std::chrono::steady_clock::now();
+    const auto connected = now + (end - now) / static_cast<int>(addresses.size() - i);
+    if (auto answer = ExchangeWith(addresses[i], origin, ca_file, request, connected, end)) {
       return *std::move(answer);
     }
   }

@@ -128,8 +128,9 @@ wherePossible('three replicas and a network HSM', () => {
 
   before(async () => {
     const launch = (at) => ({ http_listen: network.httpListen, state_directory: path.join(deployment.folder, REPLICAS[at]) });
-    deployment = await Deployment.start([{ client_id: CLIENT, audiences: ['https://localhost/token'], binding: 'jwks',
-      publish_lead: `${LEAD}s`, default_lifetime: `${LIFETIME}s` }, { client_id: RACED, audiences: ['https://localhost/token'] }],
+    const client = { audiences: ['https://localhost/token'], algorithm: 'ES256' };   // its keys are made fast: others wait
+    deployment = await Deployment.start([{ ...client, client_id: CLIENT, binding: 'jwks', publish_lead: `${LEAD}s`,
+      default_lifetime: `${LIFETIME}s` }, { ...client, client_id: RACED }],
     { refresh_interval: '1s', http_listen: '127.0.0.1:8080',
       key_limits: { per_client: RACES + 2, generations_per_hour: 999, client_generations_per_hour: 999 } },
     async (made) => {
@@ -142,7 +143,7 @@ wherePossible('three replicas and a network HSM', () => {
       mkdirSync(path.join(deployment.folder, name), { mode: 0o700 });
       if (at > 0) deployments.push(await deployment.startReplica(launch(at), { name, launcher: network.launcher(at) }));
     }
-    promised.push((await deployment.generateKey(CLIENT, '--algorithm', 'ES256')).kid);   // made fast: others wait meanwhile
+    promised.push((await deployment.generateKey(CLIENT)).kid);
     for (const replica of deployments) {
       await new Deadline(30, 'the key at every replica').until(async () => (await replica.key(CLIENT))?.kid === promised[0]);
     }
@@ -165,7 +166,7 @@ wherePossible('three replicas and a network HSM', () => {
   });
 
   it('keys that all make at the same moment: all see the same', async () => {
-    await deployment.generateKey(RACED, '--algorithm', 'ES256');
+    await deployment.generateKey(RACED);
     const apart = randomOf(SEED);
     const kids = async ({ deployment: each }) => JSON.parse(await each.ctl('key', 'list', '--client-id', RACED, '--json'))
       .keys.map(({ kid }) => kid).sort().join(' ');
