@@ -19,7 +19,8 @@ namespace {
 
 using Instant = std::chrono::steady_clock::time_point;
 
-constexpr std::chrono::seconds kLimit{15};  // for each wait
+constexpr std::chrono::seconds kLimit{15};     // for each wait
+constexpr std::chrono::seconds kToConnect{2};  // to one address, while there is another
 
 bool IsLoopback(std::string_view origin) {
   auto host = origin.substr(origin.find("://") + 3);
@@ -173,7 +174,8 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const
   }
   if (!answer) {
     const auto why = body.size() > request.most_octets ? limit.TooLarge() : limit.why();
-    if (why.empty() && answer.error() == httplib::Error::Connection) {
+    const bool silent = answer.error() == httplib::Error::ConnectionTimeout && LeftUntil(end).count() > 0;
+    if (why.empty() && (silent || answer.error() == httplib::Error::Connection)) {
       return std::nullopt;
     }
     return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
@@ -189,9 +191,10 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
   const auto end = std::chrono::steady_clock::now() + request.limit;
   ASSIGN_OR_RETURN(const auto addresses, AddressesOf(origin, end, request.given_up));
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    // One that never answers, as IPv6 on a network without it, leaves the others their share of the time.
+    // One that never answers, as IPv6 on a network without it, leaves the others their time.
     const auto now = std::chrono::steady_clock::now();
-    const auto connected = now + (end - now) / static_cast<int>(addresses.size() - i);
+    const auto share = (end - now) / static_cast<int>(addresses.size() - i);
+    const auto connected = i + 1 == addresses.size() ? end : now + std::min<Instant::duration>(share, kToConnect);
     if (auto answer = ExchangeWith(addresses[i], origin, ca_file, request, connected, end)) {
       return *std::move(answer);
     }

@@ -13,14 +13,15 @@ import { Deadline, Lines, startProcess } from './process.mjs';
 const SERVER = `
 import http.server, json, socket
 full = socket.socket()
-full.bind(("127.0.0.2", 0))
+full.bind(("127.0.0.1", 0))
 port = full.getsockname()[1]
 full.listen(0)
+assert socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)[0][4][0] == "127.0.0.1"
 held = []
 for _ in range(4):
     one = socket.socket()
     one.setblocking(False)
-    one.connect_ex(("127.0.0.2", port))
+    one.connect_ex(("127.0.0.1", port))
     held.append(one)
 class Tokens(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
@@ -31,7 +32,7 @@ class Tokens(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
-server = http.server.HTTPServer(("127.0.0.1", port), Tokens)
+server = http.server.HTTPServer(("127.0.0.2", port), Tokens)
 print(port, flush=True)
 server.serve_forever()
 `;
@@ -46,7 +47,7 @@ wherePossible('an identity server of two addresses', () => {
     const deployment = await Deployment.start([{ client_id: 'orders', audiences: [url], tokens: { token_endpoint: url } }], {},
       async (prepared) => {
         const hosts = path.join(prepared.folder, 'hosts');
-        writeFileSync(hosts, '127.0.0.2 localhost\n127.0.0.1 localhost\n');
+        writeFileSync(hosts, '127.0.0.1 localhost\n127.0.0.2 localhost\n');
         network = startProcess('unshare', ['--net', '--mount', 'sh', '-c',
           `ip link set lo up && mount --bind ${hosts} /etc/hosts && exec /usr/bin/python3 -c "$1"`, 'sh', SERVER],
         { log: path.join(prepared.folder, 'server.log') });
