@@ -4,7 +4,10 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <exception>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -21,6 +24,61 @@ using Instant = std::chrono::steady_clock::time_point;
 
 constexpr std::chrono::seconds kLimit{15};     // for each wait
 constexpr std::chrono::seconds kToConnect{2};  // to one address, while there is another
+constexpr std::size_t kMostOfUrl = 8192;       // octets
+constexpr std::size_t kMostOfHost = 253;       // octets, RFC 1035 section 2.3.4
+
+struct Authority {
+  std::string host;  // without the brackets of an IPv6 address
+  int port;
+};
+
+bool IsHttps(std::string_view origin) { return origin.starts_with("https://"); }
+
+bool IsAddress(int family, const std::string& host) {
+  in6_addr octets{};  // has room for either family
+  return inet_pton(family, host.c_str(), &octets) == 1;
+}
+
+bool IsHostName(std::string_view host) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
+  };
+  return !host.empty() && host.size() <= kMostOfHost && std::ranges::all_of(host, fits);
+}
+
+// `text` is empty, or a colon and the port.
+std::optional<int> PortOf(std::string_view text, bool https) {
+  constexpr int kHttp = 80;
+  constexpr int kTls = 443;
+  constexpr int kLast = 65535;
+  constexpr std::size_t kMostDigits = 5;
+  if (text.empty()) {
+    return https ? kTls : kHttp;
+  }
+  const auto digits = text.substr(1);
+  int port = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  const bool is_port = text.front() == ':' && digits.size() <= kMostDigits && parsed.ec == std::errc() &&
+                       parsed.ptr == digits.data() + digits.size() && port >= 1 && port <= kLast;
+  return is_port ? std::optional(port) : std::nullopt;
+}
+
+// Nothing: the origin is not scheme://host[:port]. httplib's own parser ends the process on some.
+std::optional<Authority> AuthorityOf(const std::string& origin) {
+  const std::string_view text = std::string_view(origin).substr(origin.find("://") + 3);
+  const bool bracketed = text.starts_with('[');
+  if (bracketed && !text.contains(']')) {
+    return std::nullopt;
+  }
+  const auto end = std::min(bracketed ? text.find(']') : text.find(':'), text.size());
+  const std::string host(text.substr(bracketed ? 1 : 0, end - (bracketed ? 1 : 0)));
+  const auto port = PortOf(text.substr(end + (bracketed ? 1 : 0)), IsHttps(origin));
+  if (!port || !(bracketed ? IsAddress(AF_INET6, host) : IsHostName(host))) {
+    return std::nullopt;
+  }
+  return Authority{.host = host, .port = *port};
+}
 
 bool IsLoopback(std::string_view origin) {
   auto host = origin.substr(origin.find("://") + 3);
@@ -38,18 +96,23 @@ bool IsVisible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
-void Configure(httplib::Client& client, const std::string& ca_file) {
-  client.set_connection_timeout(kLimit);
-  client.set_read_timeout(kLimit);
-  client.set_write_timeout(kLimit);
-  client.set_follow_location(false);
-  client.enable_server_certificate_verification(true);
+std::unique_ptr<httplib::ClientImpl> NewClient(bool https, const Authority& authority, const std::string& ca_file) {
+  std::unique_ptr<httplib::ClientImpl> client;
+  if (https) {
+    auto tls = std::make_unique<httplib::SSLClient>(authority.host, authority.port);
+    SSL_CTX_set_options(tls->ssl_context(), SSL_OP_CLEANSE_PLAINTEXT);  // answers hold tokens
+    client = std::move(tls);
+  } else {
+    client = std::make_unique<httplib::ClientImpl>(authority.host, authority.port);
+  }
+  client->set_read_timeout(kLimit);
+  client->set_write_timeout(kLimit);
+  client->set_follow_location(false);
+  client->enable_server_certificate_verification(true);
   if (!ca_file.empty()) {
-    client.set_ca_cert_path(ca_file);
+    client->set_ca_cert_path(ca_file);
   }
-  if (auto* const tls = client.ssl_context(); tls != nullptr) {
-    SSL_CTX_set_options(tls, SSL_OP_CLEANSE_PLAINTEXT);  // answers hold tokens
-  }
+  return client;
 }
 
 // std::string::append would leave a copy behind in memory that is free again.
@@ -83,37 +146,24 @@ bool IsInterim(int status) {
   return status < kFirstFinal;
 }
 
-// Without the brackets of an IPv6 address.
-std::string HostOf(const std::string& origin) {
-  const auto host = origin.substr(origin.find("://") + 3);
-  return host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
-}
-
 std::chrono::milliseconds LeftUntil(Instant end) {
   return std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
 }
 
-bool IsAddress(const std::string& host) {
-  in6_addr octets{};  // has room for either
-  return inet_pton(AF_INET, host.c_str(), &octets) == 1 || inet_pton(AF_INET6, host.c_str(), &octets) == 1;
-}
-
-Result<AddressBook::Addresses> AddressesOf(const std::string& origin, Instant end, const std::stop_token& given_up) {
+Result<AddressBook::Addresses> AddressesOf(const std::string& host, Instant end, const std::stop_token& given_up) {
   static AddressBook book;
-  const auto host = HostOf(origin);
-  if (IsAddress(host)) {
+  if (IsAddress(AF_INET, host) || IsAddress(AF_INET6, host)) {
     return AddressBook::Addresses{host};
   }
-  auto addresses = book.Find(host, end, given_up);
-  return addresses ? std::move(addresses)
-                   : Fail(Code::kUnavailable, "no answer from " + origin + ": " + addresses.error().message);
+  return book.Find(host, end, given_up);
 }
 
-std::string FaultOf(const httplib::Client& client, httplib::Error error, const std::string& origin,
+std::string FaultOf(const httplib::ClientImpl& client, httplib::Error error, const std::string& origin,
                     const std::string& ca_file) {
+  const auto* const tls = dynamic_cast<const httplib::SSLClient*>(&client);
   switch (error) {
     case httplib::Error::SSLServerVerification:
-      return "TLS with " + origin + ": " + CertificateFault(client.get_openssl_verify_result());
+      return "TLS with " + origin + ": " + CertificateFault(tls == nullptr ? 0 : tls->get_openssl_verify_result());
     case httplib::Error::SSLLoadingCerts:
       return "TLS with " + origin + ": cannot read PEM certificates from " +
              (ca_file.empty() ? "the system's store" : ca_file);
@@ -145,16 +195,15 @@ httplib::Request ToSend(const HttpRequest& request) {
 }
 
 // Nothing: the address takes no connection until `connected`, so that another may be tried.
-std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const std::string& origin,
-                                               const std::string& ca_file, const HttpRequest& request,
-                                               Instant connected, Instant end) {
-  httplib::Client client(origin);
-  Configure(client, ca_file);
-  client.set_connection_timeout(std::max(LeftUntil(connected), std::chrono::milliseconds(1)));
-  client.set_hostname_addr_map({{HostOf(origin), address}});
+std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const Authority& authority,
+                                               const std::string& origin, const std::string& ca_file,
+                                               const HttpRequest& request, Instant connected, Instant end) {
+  const auto client = NewClient(IsHttps(origin), authority, ca_file);
+  client->set_connection_timeout(std::max(LeftUntil(connected), std::chrono::milliseconds(1)));
+  client->set_hostname_addr_map({{authority.host, address}});
   auto sent = ToSend(request);
   ExchangeLimit limit(LeftUntil(end), request.most_octets, request.given_up);
-  client.set_socket_options([&limit](int socket) { limit.Watch(socket); });
+  client->set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
     AppendAndWipe(body, data, size);
@@ -165,7 +214,7 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const
     interim = IsInterim(response.status) ? response.status : 0;
     return interim == 0;
   };
-  const auto answer = client.send(sent);
+  const auto answer = client->send(sent);
   if (interim != 0) {
     return Fail(Code::kUnavailable,
                 origin + " answered with an interim HTTP " + std::to_string(interim) +
@@ -178,7 +227,7 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const
     if (why.empty() && (silent || answer.error() == httplib::Error::Connection)) {
       return std::nullopt;
     }
-    return Fail(Code::kUnavailable, why.empty() ? FaultOf(client, answer.error(), origin, ca_file)
+    return Fail(Code::kUnavailable, why.empty() ? FaultOf(*client, answer.error(), origin, ca_file)
                                                 : "no answer from " + origin + ": " + why);
   }
   return HttpAnswer{.status = answer->status,
@@ -189,13 +238,20 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const
 
 Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
   const auto end = std::chrono::steady_clock::now() + request.limit;
-  ASSIGN_OR_RETURN(const auto addresses, AddressesOf(origin, end, request.given_up));
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
+  const auto authority = AuthorityOf(origin);
+  if (!authority) {
+    return Fail(Code::kInvalidArgument, "the URL's host or port is none");
+  }
+  const auto addresses = AddressesOf(authority->host, end, request.given_up);
+  if (!addresses) {
+    return Fail(Code::kUnavailable, "no answer from " + origin + ": " + addresses.error().message);
+  }
+  for (std::size_t i = 0; i < addresses->size(); ++i) {
     // One that never answers, as IPv6 on a network without it, leaves the others their time.
     const auto now = std::chrono::steady_clock::now();
-    const auto share = (end - now) / static_cast<int>(addresses.size() - i);
-    const auto connected = i + 1 == addresses.size() ? end : now + std::min<Instant::duration>(share, kToConnect);
-    if (auto answer = ExchangeWith(addresses[i], origin, ca_file, request, connected, end)) {
+    const auto share = (end - now) / static_cast<int>(addresses->size() - i);
+    const auto connected = i + 1 == addresses->size() ? end : now + std::min<Instant::duration>(share, kToConnect);
+    if (auto answer = ExchangeWith((*addresses)[i], *authority, origin, ca_file, request, connected, end)) {
       return *std::move(answer);
     }
   }
@@ -206,7 +262,10 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
 }  // namespace
 
 Result<Url> ParseUrl(const std::string& option, const std::string& url) {
-  const bool https = url.starts_with("https://");
+  const bool https = IsHttps(url);
+  if (url.size() > kMostOfUrl) {
+    return Fail(Code::kInvalidArgument, option + " must have at most " + std::to_string(kMostOfUrl) + " octets");
+  }
   if (!https && !url.starts_with("http://")) {
     return Fail(Code::kInvalidArgument, option + " must begin with https://, or with http:// for a loopback address");
   }
@@ -216,6 +275,12 @@ Result<Url> ParseUrl(const std::string& option, const std::string& url) {
   if (path == host || parsed.origin.find('@') != std::string::npos || parsed.path.find('#') != std::string::npos ||
       parsed.path.front() != '/' || !IsVisible(url)) {
     return Fail(Code::kInvalidArgument, option + " must be https://host[:port]/path, without user, fragment or blank");
+  }
+  if (!AuthorityOf(parsed.origin)) {
+    return Fail(Code::kInvalidArgument,
+                option +
+                    " must have a host name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to "
+                    "65535 or none");
   }
   if (!https && !IsLoopback(parsed.origin)) {
     return Fail(Code::kInvalidArgument, option + " must be https:// unless the host is a loopback address");
@@ -230,6 +295,8 @@ Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_fil
     return Fail(Code::kUnavailable,
                 "no request to " + origin +
                     ": this process may start no more threads or open no more files: " + error.code().message());
+  } catch (const std::exception& error) {  // a library's, of an answer that it did not expect
+    return Fail(Code::kUnavailable, "no request to " + origin + ": " + error.what());
   }
 }
 

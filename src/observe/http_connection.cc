@@ -1,5 +1,6 @@
 #include "observe/http_connection.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -222,16 +223,27 @@ void HttpConnection::HandleRequest() {
   }
 }
 
-// A peer that closes its end while it waits is not waited for. One that only ends its writing is.
 void HttpConnection::GiveToHandler() {
   EndAfter(kHandlerLimit);
   handled_ = true;
+  AwaitLeaving();
+  cancel_ = loop_.Handle(number_, request_);
+}
+
+// A peer that closes its end while it waits is not waited for. One that only ends its writing is. asio may tell the end
+// of another connection here, whose place this one took: the kernel is asked.
+void HttpConnection::AwaitLeaving() {
   watch_.async_wait(watch_.wait_error, [self = shared_from_this()](error_code error) {
-    if (!error && self->handled_) {
+    if (error || !self->handled_) {
+      return;
+    }
+    pollfd peer{.fd = self->watch_.native_handle(), .events = 0, .revents = 0};
+    if (poll(&peer, 1, 0) > 0) {
       self->loop_.End(self->number_);
+    } else {
+      self->AwaitLeaving();
     }
   });
-  cancel_ = loop_.Handle(number_, request_);
 }
 
 void HttpConnection::Take(HttpAnswer answer) {

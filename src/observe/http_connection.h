@@ -95,6 +95,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool ParseHeader();
   void HandleRequest();
   void GiveToHandler();
+  void AwaitLeaving();
   void MakeAnswer();
   void Refuse(HttpRequest::Fault fault);
   bool IsUnfinished() const;

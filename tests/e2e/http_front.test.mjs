@@ -183,6 +183,28 @@ describe('the HTTP front', () => {
     assert.equal((await ask('/clients/orders/assertion')).status, 200);
   });
 
+  it('answers all while another user leaves half-way again and again', async () => {
+    const program = `
+import socket, sys
+for _ in range(50000):
+    one = socket.socket(socket.AF_UNIX)
+    try:
+        one.connect(sys.argv[1])
+        one.send(b"GET /cli")
+    except OSError:
+        pass
+    one.close()`;
+    const flood = run('setpriv', [`--reuid=${OTHER}`, `--regid=${NOGROUP}`, '--clear-groups', '/usr/bin/python3', '-c', program, socket],
+      { env: { PATH: process.env.PATH } });
+    let over = false;
+    flood.finally(() => { over = true; });
+    const answers = [];
+    while (!over || answers.length === 0) answers.push((await ask('/clients/orders/assertion').catch(({ code }) => ({ status: code }))).status);
+    // EAGAIN: the kernel's queue of connections was full, and took none.
+    assert.deepEqual([...new Set(answers.filter((answer) => answer !== 'EAGAIN'))], [200]);
+    assert.equal((await flood).status, 0);
+  });
+
   it('a head that is too long, garbage and a second request get nothing more', async () => {
     const exchange = async (text) => {
       const connection = net.connect(socket);

@@ -158,6 +158,25 @@ TEST(Http, AnAnswerEndsAtTheSizeThatTheRequestNames) {
 }
 
 // The child has no right to more threads than it has.
+// httplib's own parser ends the process on some of these.
+TEST(Http, AUrlHasAHostAndAPort) {
+  const auto many = std::string(20'000, '0');
+  for (const auto& url :
+       {"http://127.0.0.1:99999999999999999999/token", "https://is.example:65536/", "https://is.example:0/",
+        "https://is.example:/", "https://is.example:8x/", "https://is.example:-1/", "https://[2001:db8::g]/",
+        "https://[::1/", "https://[::1]8443/", "https://is%2eexample/", "https://:8443/"}) {
+    EXPECT_FALSE(ParseUrl("it", url)) << url;
+  }
+  for (const auto& url : {"http://127.0.0.1:" + many + "18099/token", "https://127." + many + "1/token",
+                          "https://" + std::string(254, 'a') + "/", "https://is.example/" + many}) {
+    EXPECT_FALSE(ParseUrl("it", url)) << url.size();
+  }
+  for (const auto* url : {"https://is.example/token", "https://is.example:65535", "https://[2001:db8::a]:8443/t?x=1",
+                          "http://127.0.0.1:1/", "http://[::1]:8080/", "http://localhost/"}) {
+    EXPECT_TRUE(ParseUrl("it", url)) << url;
+  }
+}
+
 TEST(HttpDeathTest, AProcessAtItsLimitOfThreadsGoesOn) {
   EXPECT_EXIT(
       {
