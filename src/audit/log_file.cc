@@ -46,12 +46,6 @@ Status SyncFolder(const std::string& path) {
   return folder.get() >= 0 && fsync(folder.get()) == 0 ? Status() : Unusable(FolderOf(path));
 }
 
-std::string RotatedName(const std::string& path, std::uint64_t first_sequence) {
-  std::array<char, 24> digits{};
-  std::snprintf(digits.data(), digits.size(), ".%020llu", static_cast<unsigned long long>(first_sequence));
-  return path + digits.data();
-}
-
 // The file beside `path` with the log's youngest lines, "" when there is none.
 Result<std::string> FindYoungest(const std::string& path) {
   std::string youngest;
@@ -128,6 +122,12 @@ bool ReadLedgerVersions(const std::string& path, std::vector<LedgerVersion>& ver
 }
 
 }  // namespace
+
+std::string RotatedName(const std::string& path, std::uint64_t first_sequence) {
+  std::array<char, 24> digits{};
+  std::snprintf(digits.data(), digits.size(), ".%020llu", static_cast<unsigned long long>(first_sequence));
+  return path + digits.data();
+}
 
 Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, Found& found) {
   const auto lock_path = path + ".lock";

@@ -14,6 +14,9 @@
 
 namespace assertion::audit {
 
+// The name that the file of the log at `path` gets when another takes its place. `first_sequence`: of its first line.
+std::string RotatedName(const std::string& path, std::uint64_t first_sequence);
+
 // The current file of a log. Lines that Append accepted are on the disk; lines that it refused are not in the file.
 // Files have mode 0640, so that a group may read them; a file that others may write is refused. One process writes it.
 class LogFile {

@@ -1,6 +1,6 @@
 // The audit log: what was signed and done stands there before anybody learns of it, whatever happens.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -154,12 +154,38 @@ describe('audit log', () => {
     const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
       ['audit', 'show', log, '--follow', '--caller', ME], { log: path.join(deployment.folder, 'follower.log') });
     const printed = new Lines(follower, 'stdout');
-    const later = jtiOf(await deployment.createAssertion('orders'));
     const deadline = new Deadline(30, 'the follower to show an assertion');
+    let reads = false;   // it has opened the file: what was rotated before that is not its
+    const any = printed.next(deadline).then(() => { reads = true; });
+    while (!reads) await create();
+    await any;
+    const later = jtiOf(await deployment.createAssertion('orders'));
     while (!(await printed.next(deadline)).includes(later));
     for (let i = 0; i < 20; ++i) await create();   // over a rotation
     const last = jtiOf(await deployment.createAssertion('orders'));
     while (!(await printed.next(deadline)).includes(last));
+    follower.kill();
+    await deadline.limit(follower.ended);
+  });
+
+  it('is followed over files that came and went between two looks', async () => {
+    const folder = mkdtempSync(path.join(deployment.folder, 'followed-'));
+    const at = path.join(folder, 'audit.log');
+    const lines = (first, last) => Array.from({ length: last - first + 1 }, (_, i) =>
+      `${JSON.stringify({ seq: first + i, prev: '', time: '2026-11-30T00:00:00.000000Z', event: 'Start' })}\n`).join('');
+    const rotated = (first) => `${at}.${`${first}`.padStart(20, '0')}`;
+    writeFileSync(at, lines(1, 2));
+    const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ['audit', 'show', at, '--follow'],
+      { log: path.join(folder, 'follower.log') });
+    const printed = new Lines(follower, 'stdout');
+    const deadline = new Deadline(30, 'the follower to show a line');
+    const next = async () => JSON.parse(await printed.next(deadline)).seq;
+    assert.deepEqual([await next(), await next()], [1, 2]);
+    renameSync(at, rotated(1));
+    writeFileSync(rotated(3), lines(3, 4));
+    writeFileSync(rotated(5), lines(5, 5));
+    writeFileSync(at, lines(6, 6));
+    assert.deepEqual([await next(), await next(), await next(), await next()], [3, 4, 5, 6]);
     follower.kill();
     await deadline.limit(follower.ended);
   });

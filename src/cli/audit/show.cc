@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -12,7 +13,8 @@
 #include <optional>
 #include <thread>
 
-#include "audit/verification.h"
+#include "audit/line.h"
+#include "audit/log_file.h"
 #include "cli/audit/files.h"
 #include "cli/command.h"
 #include "cli/instant.h"
@@ -46,17 +48,13 @@ class Filter {
     return filter;
   }
 
-  bool Lets(const std::string& text) const {
-    const auto line = audit::ParseLine(text);
-    if (!line) {
-      return false;
-    }
+  bool Lets(const audit::Line& line) const {
     const auto is = [&](const char* member, const std::string& wanted) {
-      const auto found = line->members.find(member);
-      return wanted.empty() || (found != line->members.end() && *found == wanted);
+      const auto found = line.members.find(member);
+      return wanted.empty() || (found != line.members.end() && *found == wanted);
     };
     return is("client_id", options_.client_id) && is("caller", options_.caller) && is("jti", options_.jti) &&
-           IsWithin(line->members.value("time", nlohmann::json()));
+           IsWithin(line.members.value("time", nlohmann::json()));
   }
 
  private:
@@ -86,18 +84,70 @@ class Filter {
   std::optional<Time> until_;
 };
 
-// Prints the complete lines that the stream has now. A line that is still being written stays for the next call. True:
-// there was one.
-bool ShowLines(std::ifstream& stream, const Filter& filter) {
+// Prints the lines of one file of a log after the other.
+class LogReader {
+ public:
+  explicit LogReader(const Filter& filter) : filter_(filter) {}
+
+  // False: errno says why, and the file before stays open.
+  bool Open(const std::string& path);
+
+  // True while `path` leads to the open file, or to none.
+  bool IsAt(const std::string& path) const;
+
+  // Prints the complete lines that the file has now. A line that is still being written stays for the next call. True:
+  // there was one.
+  bool ShowLines();
+
+  // Opens the file with the line that follows: the one at `path`, or one that was rotated since.
+  bool OpenNext(const std::string& path);
+
+ private:
+  static bool IsSame(const struct stat& one, const struct stat& other) {
+    return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+  }
+
+  const Filter& filter_;
+  std::ifstream stream_;
+  struct stat file_{};
+  std::uint64_t last_ = 0;  // the sequence of the last line that was read; 0: none was
+};
+
+// A rotation may come in between: the stream must be that of the file that `file_` tells of.
+bool LogReader::Open(const std::string& path) {
+  struct stat before{};
+  struct stat after{};
+  while (stat(path.c_str(), &before) == 0) {
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream.is_open() || stat(path.c_str(), &after) != 0) {
+      return false;
+    }
+    if (IsSame(before, after)) {
+      stream_ = std::move(stream);
+      file_ = after;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool LogReader::IsAt(const std::string& path) const {
+  struct stat now{};
+  return stat(path.c_str(), &now) != 0 || IsSame(now, file_);
+}
+
+bool LogReader::ShowLines() {
   bool any = false;
   for (std::string text;;) {
-    const auto begin = stream.tellg();
-    if (!std::getline(stream, text) || stream.eof()) {
-      stream.clear();
-      stream.seekg(begin);
+    const auto begin = stream_.tellg();
+    if (!std::getline(stream_, text) || stream_.eof()) {
+      stream_.clear();
+      stream_.seekg(begin);
       break;
     }
-    if (filter.Lets(text)) {
+    const auto line = audit::ParseLine(text);
+    last_ = line ? line->sequence : last_;
+    if (line && filter_.Lets(*line)) {
       std::cout << PrintableJson(text) << '\n';
       any = true;
     }
@@ -106,24 +156,27 @@ bool ShowLines(std::ifstream& stream, const Filter& filter) {
   return any;
 }
 
-bool IsSameFile(const struct stat& before, const std::string& path) {
-  struct stat now{};
-  return stat(path.c_str(), &now) != 0 || (now.st_ino == before.st_ino && now.st_dev == before.st_dev);
+bool LogReader::OpenNext(const std::string& path) {
+  const auto rotated = audit::RotatedName(path, last_ + 1);
+  const auto open_rotated = [&] { return last_ > 0 && Open(rotated); };
+  if (open_rotated()) {
+    return true;
+  }
+  const bool opened = Open(path);
+  return open_rotated() || opened;  // it may have been rotated in between
 }
 
 // Runs until standard output is closed or a signal ends the process. Reads a file that was rotated to its end first.
-int Follow(const std::string& path, std::ifstream& stream, const Filter& filter) {
+int Follow(const std::string& path, LogReader& reader) {
   while (std::cout) {
-    struct stat opened{};
-    if (stat(path.c_str(), &opened) != 0) {
-      opened = {};
-    }
-    while (std::cout && IsSameFile(opened, path)) {
-      ShowLines(stream, filter);
+    while (std::cout && reader.IsAt(path)) {
+      reader.ShowLines();
       std::this_thread::sleep_for(kFollowPause);
     }
-    ShowLines(stream, filter);
-    stream = std::ifstream(path, std::ios::binary);
+    reader.ShowLines();
+    while (std::cout && !reader.OpenNext(path)) {
+      std::this_thread::sleep_for(kFollowPause);
+    }
   }
   return 0;
 }
@@ -133,19 +186,18 @@ int ShowAudit(const ShowAuditOptions& options) {
   if (!filter) {
     return Report(kUsage, filter.error().message, "assertionctl audit show --help");
   }
-  std::ifstream stream;
+  LogReader reader(*filter);
   bool any = false;
   for (const auto& file : options.files) {
-    stream = std::ifstream(file, std::ios::binary);
-    if (!stream.is_open()) {
+    if (!reader.Open(file)) {
       return Report(kFile, "cannot read " + file + ": " + std::strerror(errno),
                     "name the file of audit.path in assertiond's configuration, for example "
                     "/var/lib/assertiond/audit.log, as a user who may read it");
     }
-    any |= ShowLines(stream, *filter);
+    any |= reader.ShowLines();
   }
   if (options.follow) {
-    return Follow(options.files.back(), stream, *filter);
+    return Follow(options.files.back(), reader);
   }
   if (!any && !options.jti.empty()) {
     return Report(kRefused, "no line with jti \"" + options.jti + "\" among those that the options ask for",
