@@ -66,28 +66,23 @@ std::optional<int> PortOf(std::string_view text, bool https) {
 
 // Nothing: the origin is not scheme://host[:port]. httplib's own parser ends the process on some.
 std::optional<Authority> AuthorityOf(const std::string& origin) {
-  const std::string_view text = std::string_view(origin).substr(origin.find("://") + 3);
+  const auto text = std::string_view(origin).substr(origin.find("://") + 3);
   const bool bracketed = text.starts_with('[');
-  if (bracketed && !text.contains(']')) {
+  const auto end = text.find(bracketed ? ']' : ':');
+  if (bracketed && end == std::string_view::npos) {
     return std::nullopt;
   }
-  const auto end = std::min(bracketed ? text.find(']') : text.find(':'), text.size());
-  const std::string host(text.substr(bracketed ? 1 : 0, end - (bracketed ? 1 : 0)));
-  const auto port = PortOf(text.substr(end + (bracketed ? 1 : 0)), IsHttps(origin));
+  const std::string host(bracketed ? text.substr(1, end - 1) : text.substr(0, end));
+  const auto port = PortOf(text.substr(bracketed ? end + 1 : host.size()), IsHttps(origin));
   if (!port || !(bracketed ? IsAddress(AF_INET6, host) : IsHostName(host))) {
     return std::nullopt;
   }
   return Authority{.host = host, .port = *port};
 }
 
-bool IsLoopback(std::string_view origin) {
-  auto host = origin.substr(origin.find("://") + 3);
-  if (host.starts_with('[')) {
-    return host.starts_with("[::1]");
-  }
-  host = host.substr(0, host.find(':'));
-  // 127.0.0.0/8 in digits only: a host name may begin with 127, too.
-  return host == "localhost" ||
+// ::1, or 127.0.0.0/8 in digits only: a host name may begin with 127, too.
+bool IsLoopback(std::string_view host) {
+  return host == "localhost" || host == "::1" ||
          (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
 }
 
@@ -276,13 +271,14 @@ Result<Url> ParseUrl(const std::string& option, const std::string& url) {
       parsed.path.front() != '/' || !IsVisible(url)) {
     return Fail(Code::kInvalidArgument, option + " must be https://host[:port]/path, without user, fragment or blank");
   }
-  if (!AuthorityOf(parsed.origin)) {
+  const auto authority = AuthorityOf(parsed.origin);
+  if (!authority) {
     return Fail(Code::kInvalidArgument,
                 option +
                     " must have a host name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to "
                     "65535 or none");
   }
-  if (!https && !IsLoopback(parsed.origin)) {
+  if (!https && !IsLoopback(authority->host)) {
     return Fail(Code::kInvalidArgument, option + " must be https:// unless the host is a loopback address");
   }
   return parsed;

@@ -11,6 +11,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Deadline, Lines, output, startProcess } from './process.mjs';
 
@@ -28,8 +29,17 @@ const LIMITS = {
 };
 
 // Whether this process may make namespaces: root in a container without CAP_SYS_ADMIN may not.
-export const mayMakeNamespaces = process.getuid() === 0 &&
+const mayMakeNamespaces = process.getuid() === 0 &&
   spawnSync('unshare', ['--net', '--mount', 'true']).status === 0;
+
+// As describe, where namespaces can be made. Elsewhere it says that the suite was not tested.
+export function describeInNamespaces(...suite) {
+  if (mayMakeNamespaces) {
+    describe(...suite);
+  } else {
+    process.stderr.write('e2e: NOT TESTED: no namespaces can be made here\n');
+  }
+}
 
 // Where p11-kit keeps what is called so.
 const installed = async (variable) => (await output('pkg-config', [`--variable=${variable}`, 'p11-kit-1'])).trim();

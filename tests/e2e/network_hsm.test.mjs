@@ -14,12 +14,12 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, it } from 'node:test';
 import { setTimeout as pass } from 'node:timers/promises';
 import { compactVerify, decodeJwt, importJWK } from 'jose';
 import { AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { HsmNetwork, mayMakeNamespaces } from './hsm_network.mjs';
+import { HsmNetwork, describeInNamespaces } from './hsm_network.mjs';
 import { Deadline, Lines } from './process.mjs';
 import { randomOf } from './random.mjs';
 
@@ -116,10 +116,7 @@ class Replica {
   }
 }
 
-const wherePossible = mayMakeNamespaces ? describe : () => {};
-if (process.getuid() === 0 && !mayMakeNamespaces) process.stderr.write('e2e: NOT TESTED: no namespaces can be made here\n');
-
-wherePossible('three replicas and a network HSM', () => {
+describeInNamespaces('three replicas and a network HSM', () => {
   const random = randomOf(SEED);
   const promised = [];   // the kids of rotations that were answered
   let replicas = [];

@@ -164,30 +164,17 @@ class StoreLock {
   int file_ = -1;
 };
 
-inline bool Stores(std::string_view function) {
-  static constexpr std::array<std::string_view, 7> kStore = {
-      "C_CreateObject", "C_CopyObject",      "C_DestroyObject", "C_SetAttributeValue",
-      "C_GenerateKey",  "C_GenerateKeyPair", "C_UnwrapKey"};
-  return std::ranges::find(kStore, function) != kStore.end();
-}
-
-// SoftHSM2 2.6.1 takes what others stored since its last search for known when it stores.
-inline void SearchBeforeStoring(CK_SESSION_HANDLE session) {
-  if (std::getenv("FAULTY_HSM_STORES") != nullptr && real->C_FindObjectsInit(session, nullptr, 0) == CKR_OK) {
-    real->C_FindObjectsFinal(session);
-  }
-}
-
 // Returns the rule's answer or that of `call`, which gets the rule for what it must do after the real call.
+// `stores`: it makes, changes or destroys objects.
 template <typename Call>
-inline CK_RV Faulty(std::string_view function, const Call& call) {
+inline CK_RV Faulty(std::string_view function, const Call& call, bool stores = false) {
   const auto called = std::chrono::steady_clock::now();
   Taken taken;
   if (const auto answer = Before(function, taken)) {
     return *answer;
   }
   const auto rv = [&] {
-    const StoreLock beside_others(Stores(function));
+    const StoreLock beside_others(stores);
     const std::shared_lock lock(calling);
     return call(taken);
   }();
@@ -195,6 +182,18 @@ inline CK_RV Faulty(std::string_view function, const Call& call) {
     std::this_thread::sleep_until(called + taken.rule->delay.Draw());
   }
   return rv;
+}
+
+// For a call that stores. SoftHSM2 2.6.1 takes what others stored since its last search for known when it does.
+template <typename Call>
+inline CK_RV FaultyStore(std::string_view function, CK_SESSION_HANDLE session, const Call& call) {
+  const auto searched = [&](const Taken& taken) {
+    if (std::getenv("FAULTY_HSM_STORES") != nullptr && real->C_FindObjectsInit(session, nullptr, 0) == CKR_OK) {
+      real->C_FindObjectsFinal(session);
+    }
+    return call(taken);
+  };
+  return Faulty(function, searched, /*stores=*/true);
 }
 
 // Every function: the fault, or the real call.

@@ -215,12 +215,11 @@ std::string_view KindOf(std::span<const CK_ATTRIBUTE> attributes) {
 }
 
 CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* object) {
-  return Faulty("C_CreateObject", [&](const Taken&) {
+  return FaultyStore("C_CreateObject", session, [&](const Taken&) {
     const std::span<const CK_ATTRIBUTE> attributes(pattern, count);
     if (const auto refused = TheFaults().traits()->Refuses(KindOf(attributes), attributes)) {
       return *refused;
     }
-    SearchBeforeStoring(session);
     const auto rv = real->C_CreateObject(session, pattern, count, object);
     *object += rv == CKR_OK ? offset.load() : 0;
     return rv;
@@ -230,7 +229,7 @@ CK_RV CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE* pattern, CK_ULONG co
 CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* public_pattern,
                       CK_ULONG public_count, CK_ATTRIBUTE* private_pattern, CK_ULONG private_count,
                       CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
-  return Faulty("C_GenerateKeyPair", [&](const Taken&) {
+  return FaultyStore("C_GenerateKeyPair", session, [&](const Taken&) {
     const auto traits = TheFaults().traits();
     if (traits->Lacks(mechanism->mechanism)) {
       return CK_RV{CKR_MECHANISM_INVALID};
@@ -241,7 +240,6 @@ CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATT
     if (const auto refused = traits->Refuses("private", {private_pattern, private_count})) {
       return *refused;
     }
-    SearchBeforeStoring(session);
     const auto rv = real->C_GenerateKeyPair(session, mechanism, public_pattern, public_count, private_pattern,
                                             private_count, public_key, private_key);
     *public_key += rv == CKR_OK ? offset.load() : 0;
@@ -251,10 +249,8 @@ CK_RV GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATT
 }
 
 CK_RV DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-  return Faulty("C_DestroyObject", [&](const Taken&) {
-    SearchBeforeStoring(session);
-    return real->C_DestroyObject(session, ToReal(object));
-  });
+  return FaultyStore("C_DestroyObject", session,
+                     [&](const Taken&) { return real->C_DestroyObject(session, ToReal(object)); });
 }
 
 bool IsThat(const Traits::Object& that, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
@@ -316,9 +312,8 @@ CK_RV GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_A
 // "copies_weaker": another key, which is as weak as asked for, and a session object.
 CK_RV CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count,
                  CK_OBJECT_HANDLE* copy) {
-  return Faulty("C_CopyObject", [&](const Taken&) {
+  return FaultyStore("C_CopyObject", session, [&](const Taken&) {
     if (!TheFaults().traits()->copies_weaker) {
-      SearchBeforeStoring(session);
       return real->C_CopyObject(session, ToReal(object), pattern, count, copy);
     }
     CK_MECHANISM mechanism{CKM_RSA_PKCS_KEY_PAIR_GEN, nullptr, 0};
@@ -346,7 +341,7 @@ CK_RV WrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HAND
 
 CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HANDLE unwrapping, CK_BYTE* wrapped,
                 CK_ULONG size, CK_ATTRIBUTE* pattern, CK_ULONG count, CK_OBJECT_HANDLE* key) {
-  return Faulty("C_UnwrapKey", [&](const Taken&) {
+  return FaultyStore("C_UnwrapKey", session, [&](const Taken&) {
     const auto traits = TheFaults().traits();
     std::vector<CK_ATTRIBUTE> asked(pattern, pattern + count);
     const auto object_class = std::ranges::find(asked, CK_ATTRIBUTE_TYPE{CKA_CLASS}, &CK_ATTRIBUTE::type);
@@ -362,7 +357,6 @@ CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HA
         one.pValue = one.type == CKA_SENSITIVE ? &weaker[0] : one.type == CKA_EXTRACTABLE ? &weaker[1] : one.pValue;
       }
     }
-    SearchBeforeStoring(session);
     const auto rv =
         real->C_UnwrapKey(session, mechanism, ToReal(unwrapping), wrapped, size, asked.data(), asked.size(), key);
     *key += rv == CKR_OK ? offset.load() : 0;
@@ -371,8 +365,7 @@ CK_RV UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_OBJECT_HA
 }
 
 CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE* pattern, CK_ULONG count) {
-  return Faulty("C_SetAttributeValue", [&](const Taken&) {
-    SearchBeforeStoring(session);
+  return FaultyStore("C_SetAttributeValue", session, [&](const Taken&) {
     return TheFaults().traits()->takes_flags ? CK_RV{CKR_OK}
                                              : real->C_SetAttributeValue(session, ToReal(object), pattern, count);
   });
@@ -380,7 +373,7 @@ CK_RV SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_A
 
 CK_RV GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* pattern, CK_ULONG count,
                   CK_OBJECT_HANDLE* key) {
-  return Faulty("C_GenerateKey", [&](const Taken&) {
+  return FaultyStore("C_GenerateKey", session, [&](const Taken&) {
     if (TheFaults().traits()->reuses) {
       CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
       CK_BYTE id = 1;
@@ -393,7 +386,6 @@ CK_RV GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBU
       *key += offset;
       return found == 1 ? CK_RV{CKR_OK} : CK_RV{CKR_FUNCTION_FAILED};
     }
-    SearchBeforeStoring(session);
     const auto rv = real->C_GenerateKey(session, mechanism, pattern, count, key);
     *key += rv == CKR_OK ? offset.load() : 0;
     return rv;
