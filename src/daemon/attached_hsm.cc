@@ -21,6 +21,11 @@ namespace {
 
 constexpr std::size_t kQueueCapacity = 4096;
 
+// Callers that have waited for the start come before the measurement of sessions, which keeps the token busy for a
+// third of a second. But those of a slow HSM wait for its outcome: more sessions.
+constexpr std::chrono::milliseconds kLull{250};
+constexpr std::chrono::milliseconds kLongestToLull{2000};
+
 // Names this process among all that use the token. The name survives a restart, and no two processes listen on one
 // socket.
 std::string HolderOf(const Config& config) {
@@ -178,6 +183,7 @@ void AttachedHsm::MeasureSessions() {
   measures_sessions_ = false;
   measuring_ =
       std::jthread([this, key = std::move(keys.front()), input = std::move(*input)](const std::stop_token& stop) {
+        queue_->AwaitLull(kLull, kLongestToLull, stop);
         if (const auto found = Calibrate(*token_, key->id, *key->algorithm, input.text(), LeastSessions(), stop)) {
           queue_->GrowTo(found->sessions);
           spdlog::info("HSM '{}' signs with {} sessions: {:.0f} {} signatures a second, more sessions make no more",

@@ -198,6 +198,20 @@ bool SigningQueue::IsPaused() const {
   return paused_.has_value();
 }
 
+void SigningQueue::AwaitLull(milliseconds lull, milliseconds longest, const std::stop_token& stop) {
+  MutexLock lock(mutex_);
+  const auto began = steady_clock::now();
+  while (!stop.stop_requested()) {
+    const auto now = steady_clock::now();
+    const bool occupied = line_.size() > 0 || busy_ > 0;
+    const auto end = std::min(began + longest, (occupied ? now : std::max(began, last_finished_)) + lull);
+    if (now >= end) {
+      return;
+    }
+    watched_.wait_until(lock, stop, end, [] { return false; });
+  }
+}
+
 SigningOccupancy SigningQueue::Occupancy() const {
   const MutexLock lock(mutex_);
   return {.waiting = line_.size(),
@@ -293,6 +307,7 @@ bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
   }
   const bool stuck = self.stuck;
   busy_ -= stuck ? 0 : 1;
+  last_finished_ = steady_clock::now();
   lock.unlock();
   if (job.done && signature) {
     job.done(Signed{.input = std::move(job.input).TakeText(), .signature = std::move(*signature)});

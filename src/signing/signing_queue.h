@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -63,6 +64,10 @@ class SigningQueue {
   void Resume();
 
   bool IsPaused() const;
+
+  // Returns once no job has been in hand for so long, at the latest after `longest` or at `stop`: for work of this
+  // process that would delay jobs.
+  void AwaitLull(std::chrono::milliseconds lull, std::chrono::milliseconds longest, const std::stop_token& stop);
 
   // `failed` is called when a job fails after its retry, or its call hangs; on a queue thread, must not call this
   // object.
@@ -127,6 +132,7 @@ class SigningQueue {
   std::size_t busy_ GUARDED_BY(mutex_) = 0;  // without stuck workers
   std::size_t stuck_ GUARDED_BY(mutex_) = 0;
   bool watching_ GUARDED_BY(mutex_) = false;
+  Instant last_finished_ GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> signed_ = 0;
   SigningStatistics statistics_;
   std::list<Worker> workers_ GUARDED_BY(mutex_);

@@ -317,6 +317,31 @@ TEST_F(SigningQueueTest, ACancelledJobLeaves) {
   EXPECT_EQ(token_.signatures(), 1);
 }
 
+TEST_F(SigningQueueTest, ALullBeginsWhenTheLastJobHasEnded) {
+  constexpr std::chrono::milliseconds kLull(50);
+  std::latch hold(1);
+  token_.HoldUntil(hold);
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 1});
+  auto first = Occupy(queue);
+  auto lull = std::async(std::launch::async, [&] {
+    queue.AwaitLull(kLull, std::chrono::hours(1), {});
+    return steady_clock::now();
+  });
+  const auto began = steady_clock::now();
+  queue.AwaitLull(std::chrono::milliseconds(1), 3 * kLull / 2, {});
+  EXPECT_GE(steady_clock::now() - began, 3 * kLull / 2) << "a job is under way: the longest wait ends it";
+  const auto ended = steady_clock::now();
+  hold.count_down();
+  EXPECT_TRUE(first.get());
+  EXPECT_GE(lull.get() - ended, kLull);
+}
+
+TEST_F(SigningQueueTest, NobodyWaitsForALullPastTheEnd) {
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 1});
+  std::jthread waiting(
+      [&](const std::stop_token& stop) { queue.AwaitLull(std::chrono::hours(1), std::chrono::hours(1), stop); });
+}
+
 TEST_F(SigningQueueTest, TellsWhatItHasInHandAndWhatItHasDone) {
   std::latch hold(1);
   token_.HoldUntil(hold);
