@@ -56,7 +56,23 @@ Result<std::vector<Bytes>> ReadPemCertificates(std::string_view text) {
   return ders;
 }
 
+// All its forms begin with a version, as no certificate does. Asked first: OpenSSL tries its decoders one after the
+// other.
+bool BeginsAsPrivateKey(BytesView der) {
+  constexpr unsigned kMalformed = 0x80;
+  const auto* position = der.data();
+  long length = 0;
+  int tag = 0;
+  int tag_class = 0;
+  const auto form = ASN1_get_object(&position, &length, &tag, &tag_class, static_cast<long>(der.size()));
+  return (static_cast<unsigned>(form) & kMalformed) == 0 && tag == V_ASN1_SEQUENCE && length > 0 &&
+         *position == V_ASN1_INTEGER;
+}
+
 bool IsPrivateKey(BytesView der) {
+  if (!BeginsAsPrivateKey(der)) {
+    return false;
+  }
   const auto* position = der.data();
   const KeyPtr key(d2i_AutoPrivateKey(nullptr, &position, static_cast<long>(der.size())));
   ERR_clear_error();
