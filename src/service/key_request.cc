@@ -16,6 +16,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr std::size_t kMaxRequestId = 64;
+constexpr std::size_t kMaxInstantsAsGiven = 200;
 
 Result<Time> TimeOf(const google::protobuf::Timestamp& timestamp, const char* field) {
   const Time time{seconds(timestamp.seconds())};
@@ -34,9 +35,25 @@ Status ReadTime(bool given, const google::protobuf::Timestamp& timestamp, const 
   return {};
 }
 
-// A repetition of a request may have another expected version; the digest covers all other fields.
+template <typename Request>
+void ClearInstants(Request& request) {
+  if constexpr (requires { request.clear_sign_from(); }) {
+    request.clear_sign_from();
+  }
+  if constexpr (requires { request.clear_publish_from(); }) {
+    request.clear_publish_from();
+    request.clear_sign_until();
+    request.clear_publish_until();
+  }
+}
+
+// A repetition of a request may have another expected version, and other instants in the same words; the digest covers
+// all other fields.
 template <typename Request>
 std::string RepetitionDigest(Request request) {
+  if (!request.change().instants_as_given().empty()) {
+    ClearInstants(request);
+  }
   request.mutable_change()->clear_expected_version();
   request.mutable_change()->clear_request_id();
   return jws::Sha256Thumbprint(AsBytes(request.GetDescriptor()->full_name() + ":" + request.SerializeAsString()));
@@ -50,6 +67,9 @@ Result<ChangeRequest> ChangeRequestOf(const Request& request) {
   }
   if (change.request_id().size() > kMaxRequestId) {
     return Fail(Code::kInvalidArgument, "change.request_id: must be at most 64 octets");
+  }
+  if (change.instants_as_given().size() > kMaxInstantsAsGiven) {
+    return Fail(Code::kInvalidArgument, "change.instants_as_given: must be at most 200 octets");
   }
   if (!change.force_client_id().empty() && change.force_client_id() != request.client_id()) {
     return Fail(Code::kInvalidArgument, "change.force_client_id: must be the client_id once more");

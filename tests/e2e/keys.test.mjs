@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
-import { output, temporaryFolder } from './process.mjs';
+import { Deadline, output, temporaryFolder } from './process.mjs';
 
 const AUDIENCES = ['https://localhost:9443/oauth2/token'];
 const NEVER = '9999-12-31T23:59:59Z';
@@ -353,6 +353,22 @@ describe('every change', () => {
     assert.equal(await versionOf(client), 3);
     await keyRefused(1, /request_id: was used for another request/, 'revoke', client, `--kid=${made.kid}`,
       '--request-id', 'c');
+  });
+
+  it('repeated under its request id in the same words acts once, though "+1h" is another instant by then', async () => {
+    const [client, , second] = await clientOfTwo();
+    const rotation = ['--sign-from', '+1h', '--force', client, '--request-id', 'a'];
+    const made = await keyJson('rotate', client, ...rotation);
+    const schedule = [`--kid=${second.kid}`, '--publish-from', '+1h', '--request-id', 'b'];
+    const scheduled = await keyJson('schedule', client, ...schedule);
+    const version = await versionOf(client);
+    const began = Math.floor(Date.now() / 1000);
+    await new Deadline(5, 'the next second').until(() => Math.floor(Date.now() / 1000) > began);
+    assert.equal((await keyJson('rotate', client, ...rotation)).key.sign_from, made.key.sign_from);
+    assert.equal((await keyJson('schedule', client, ...schedule)).publish_from, scheduled.publish_from);
+    assert.equal(await versionOf(client), version);
+    await keyRefused(1, /request_id: was used for another request/, 'rotate', client, '--sign-from', '+3h',
+      ...rotation.slice(2));
   });
 });
 

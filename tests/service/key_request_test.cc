@@ -195,5 +195,47 @@ TEST_F(StoredRequestsTest, ARepeatedRequestHasTheSameDigest) {
   EXPECT_EQ(RequestOf(*KeyChangeOf(request)).digest, Read<KeyRevocation>(kRevocation).change.digest);
 }
 
+// A digest of a rotation that gives these instants.
+std::string DigestOfRotation(std::int64_t sign_from, const std::string& as_given, const std::string& algorithm = {}) {
+  v1::RotateKeyRequest request;
+  request.set_client_id("orders");
+  request.set_algorithm(algorithm);
+  request.mutable_sign_from()->set_seconds(sign_from);
+  request.mutable_change()->set_expected_version(1);
+  request.mutable_change()->set_instants_as_given(as_given);
+  return RequestOf(*KeyChangeOf(request)).digest;
+}
+
+TEST(RepeatedRequestTest, ARotationInTheSameWordsIsTheSame) {
+  EXPECT_EQ(DigestOfRotation(1000, "sign_from=now"), DigestOfRotation(1001, "sign_from=now"));
+  EXPECT_NE(DigestOfRotation(1000, "sign_from=now"), DigestOfRotation(1000, "sign_from=+2h"));
+  EXPECT_NE(DigestOfRotation(1000, "sign_from=now"), DigestOfRotation(1000, "sign_from=now", "ES256"));
+  EXPECT_NE(DigestOfRotation(1000, ""), DigestOfRotation(1001, "")) << "without words the instants count";
+}
+
+TEST(RepeatedRequestTest, AReschedulingInTheSameWordsIsTheSame) {
+  const auto digest = [](std::int64_t from, const std::string& kid) {
+    v1::ScheduleKeyRequest request;
+    request.set_client_id("orders");
+    request.set_kid(kid);
+    request.mutable_publish_from()->set_seconds(from);
+    request.mutable_sign_from()->set_seconds(from + 1);
+    request.mutable_sign_until()->set_seconds(from + 2);
+    request.mutable_publish_until()->set_seconds(from + 3);
+    request.mutable_change()->set_expected_version(1);
+    request.mutable_change()->set_instants_as_given("all in good time");
+    return RequestOf(*KeyChangeOf(request)).digest;
+  };
+  EXPECT_EQ(digest(1000, kKid), digest(2000, kKid));
+  EXPECT_NE(digest(1000, kKid), digest(1000, "another"));
+}
+
+TEST(RepeatedRequestTest, TheWordsHaveALimit) {
+  v1::RotateKeyRequest request;
+  request.mutable_change()->set_expected_version(1);
+  request.mutable_change()->set_instants_as_given(std::string(201, 'a'));
+  EXPECT_EQ(KeyChangeOf(request).error().message, "change.instants_as_given: must be at most 200 octets");
+}
+
 }  // namespace
 }  // namespace assertion::service

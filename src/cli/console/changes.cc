@@ -175,7 +175,7 @@ LoopbackAnswer ConsoleChanges::ChangeKeys(const ConsoleVisit& visit) const {
                                            "<p>" + Link(".", {}, "Back to the keys") + "</p>\n"),
         "400 Bad Request");
   }
-  const auto flags = FlagsOf(visit.fields);
+  auto flags = FlagsOf(visit.fields);
   if (!flags) {
     return Refused(flags.error());
   }
@@ -200,6 +200,7 @@ LoopbackAnswer ConsoleChanges::ChangeKeys(const ConsoleVisit& visit) const {
       return Refused(sign_from.error());
     }
     *request.mutable_sign_from() = ToTimestamp(*sign_from);
+    flags->instants_as_given = "sign_from=" + text;
   }
   return OutcomeOf(SendChange(server_, &Connection::RotateKey, request, *flags), change.done);
 }

@@ -21,6 +21,7 @@ namespace assertion::cli {
 struct ChangeFlags {
   std::optional<std::int64_t> expected_version;
   std::string request_id;
+  std::string instants_as_given;  // of the request, as typed; empty: none
   std::string force_client_id;
   bool takes_force = false;
 };
@@ -66,6 +67,7 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
   RETURN_IF_ERROR(FillKid(connection, request));
   auto& change = *request.mutable_change();
   change.set_request_id(flags.request_id);
+  change.set_instants_as_given(flags.request_id.empty() ? "" : flags.instants_as_given);
   change.set_force_client_id(flags.force_client_id);
   if (flags.expected_version) {
     change.set_expected_version(*flags.expected_version);

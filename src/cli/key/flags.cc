@@ -14,13 +14,15 @@ void AddHsm(CLI::App* verb, std::string& label, const char* description) {
   verb->add_option("--hsm", label, description)->type_name("LABEL");
 }
 
-void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, const char* description) {
-  const auto take = [name, &instant](const std::string& text) {
+void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, ChangeFlags& change,
+                const char* description) {
+  const auto take = [name, &instant, &change](const std::string& text) {
     const auto time = ParseInstant(text, SystemTime());
     if (!time) {
       throw CLI::ValidationError(name, time.error().message);
     }
     instant = *time;
+    change.instants_as_given.append(name).append("=").append(text).append(" ");
   };
   verb->add_option_function<std::string>(name, take, description)->type_name("TIME");
 }

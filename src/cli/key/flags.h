@@ -8,6 +8,7 @@
 #include "assertion/clock.h"
 #include "assertion/error.h"
 #include "cli/connection.h"
+#include "cli/key/change.h"
 
 namespace CLI {
 class App;
@@ -22,8 +23,9 @@ namespace assertion::cli {
 void AddHsm(CLI::App* verb, std::string& label, const char* description);
 inline constexpr const char* kNewKeyHsm = "Label of the HSM's token; default: the first configured HSM";
 
-// A moment in the form that ParseInstant reads; kInstantHelp goes into the notes of the verb's help.
-void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, const char* description);
+// A moment of a change, in the form that ParseInstant reads; kInstantHelp goes into the notes of the verb's help.
+void AddInstant(CLI::App* verb, const char* name, std::optional<Time>& instant, ChangeFlags& change,
+                const char* description);
 inline constexpr const char* kInstantHelp =
     "TIME is now, never, a span from now on (+90s, +15m, +2h, +1d), or a time in UTC (2026-11-24T12:00:00Z).";
 

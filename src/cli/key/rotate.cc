@@ -155,7 +155,7 @@ void AddKeyRotate(Command& key) {
   AddNewKey(verb, options.new_key);
   auto* publish = AddPublish(verb, options.publish);
   auto* alone = verb->add_option_group("Without --publish");
-  AddInstant(alone, "--sign-from", options.sign_from,
+  AddInstant(alone, "--sign-from", options.sign_from, options.change,
              "When the new key takes over; default: after publish_lead with the binding jwks, else never");
   AddChange(alone, options.change, "the new key takes over after less than publish_lead of publication");
   for (auto* option : alone->get_options(kOwn)) {

@@ -88,10 +88,12 @@ void AddKeySchedule(Command& key) {
                   ScheduleKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);
-  AddInstant(verb, "--publish-from", options.instants.publish_from, "Publish the key in the JWK Set from this time on");
-  AddInstant(verb, "--sign-from", options.instants.sign_from, "Sign with the key from this time on");
-  AddInstant(verb, "--sign-until", options.instants.sign_until, "Sign with the key until just before this time");
-  AddInstant(verb, "--publish-until", options.instants.publish_until,
+  AddInstant(verb, "--publish-from", options.instants.publish_from, options.change,
+             "Publish the key in the JWK Set from this time on");
+  AddInstant(verb, "--sign-from", options.instants.sign_from, options.change, "Sign with the key from this time on");
+  AddInstant(verb, "--sign-until", options.instants.sign_until, options.change,
+             "Sign with the key until just before this time");
+  AddInstant(verb, "--publish-until", options.instants.publish_until, options.change,
              "Publish the key in the JWK Set until just before this time");
   AddChange(verb, options.change,
             "the change leaves the client without a signing key, or its binding requires other times");
