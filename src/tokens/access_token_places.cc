@@ -67,7 +67,7 @@ void AccessTokens::DropReplaced(const Wanted& wanted, Client& client, Instant no
     if (busy || one->first.kid == wanted.kid) {
       ++one;
     } else {
-      Put(one->first, one->second, nullptr);
+      Clear(one->first.client_id, one->second);
       one = Erase(one);
     }
   }

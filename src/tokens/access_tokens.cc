@@ -220,33 +220,44 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
   entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
   entry.longest_asked = {};
   entry.pause = {};
-  Put(wanted, entry, std::move(token));
+  const bool recorded = token->line == nullptr || token->line->CheckDurable();
+  Put(wanted.client_id, entry.before, recorded ? nullptr : entry.token);
+  Put(wanted.client_id, entry.token, std::move(token));
 }
 
 // Every token comes and goes here, so that a reader of the figures need not look at all of them.
-void AccessTokens::Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) {
-  auto& client = clients_[wanted.client_id];
-  if (entry.token != nullptr) {
-    client.bought.erase(client.bought.find(BoughtAt(*entry.token)));
-    client.octets -= entry.token->value.size();
-    octets_ -= entry.token->value.size();
+void AccessTokens::Put(const std::string& client_id, AccessTokenPtr& place, AccessTokenPtr token) {
+  auto& client = clients_[client_id];
+  if (place != nullptr) {
+    client.bought.erase(client.bought.find(BoughtAt(*place)));
+    client.octets -= place->value.size();
+    octets_ -= place->value.size();
   }
   if (token != nullptr) {
     client.bought.insert(BoughtAt(*token));
     client.octets += token->value.size();
     octets_ += token->value.size();
   }
-  entry.token = std::move(token);
+  place = std::move(token);
 }
 
-// A token whose purchase the audit log will never hold counts as a purchase that failed.
+void AccessTokens::Clear(const std::string& client_id, Entry& entry) {
+  Put(client_id, entry.token, nullptr);
+  Put(client_id, entry.before, nullptr);
+}
+
+// A token whose purchase the audit log will never hold counts as a purchase that failed: the one before it serves on.
 void AccessTokens::DropUnrecorded(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) {
   if (entry.token == nullptr || entry.token->line == nullptr) {
     return;
   }
   if (auto why = entry.token->line->WhyLost()) {
-    Put(wanted, entry, nullptr);
+    Put(wanted.client_id, entry.token, entry.before);
+    Put(wanted.client_id, entry.before, nullptr);
+    entry.renew_at = now;
     Note(wanted, entry, {.error = *std::move(why), .of_client = true}, now, calls);
+  } else if (entry.before != nullptr && entry.token->line->CheckDurable()) {
+    Put(wanted.client_id, entry.before, nullptr);
   }
 }
 
@@ -254,7 +265,7 @@ void AccessTokens::DropExpired(Instant now) {
   for (auto one = entries_.begin(); one != entries_.end();) {
     auto& entry = one->second;
     if (entry.token != nullptr && entry.token->expires <= now) {
-      Put(one->first, entry, nullptr);
+      Clear(one->first.client_id, entry);
     }
     one = entry.idle() && entry.pause.until <= now ? Erase(one) : std::next(one);
   }
@@ -331,7 +342,7 @@ void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Error& 
       for (auto& waiter : one->second.waiters) {
         calls.emplace_back([done = std::move(waiter.done), why]() mutable { done(std::unexpected(why)); });
       }
-      Put(one->first, one->second, nullptr);
+      Clear(one->first.client_id, one->second);
       one = Erase(one);
     }
     std::erase_if(pauses_, [&](const auto& one) { return changed(one.first); });

@@ -123,7 +123,7 @@ class AccessTokens {
   void Get(const Wanted& wanted, Ask ask, Done done);
 
   // Ends the asks whose deadline has passed or whose asker left, and drops tokens that expired or whose purchase the
-  // audit log does not hold. Call it every 250 ms.
+  // audit log does not hold; a token that such a one replaced serves on. Call it every 250 ms.
   void Sweep();
 
   // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks. Drops the figures of those
@@ -153,6 +153,7 @@ class AccessTokens {
   };
   struct Entry {
     AccessTokenPtr token;
+    AccessTokenPtr before;  // what `token` replaced, until the audit log holds the purchase of `token`
     Instant renew_at;
     std::chrono::seconds longest_asked{};
     std::uint64_t purchase = 0;  // the running one; 0: none
@@ -196,7 +197,8 @@ class AccessTokens {
   void DropExpired(Instant now) REQUIRES(mutex_);
   void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
   void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
-  void Put(const Wanted& wanted, Entry& entry, AccessTokenPtr token) REQUIRES(mutex_);
+  void Put(const std::string& client_id, AccessTokenPtr& place, AccessTokenPtr token) REQUIRES(mutex_);
+  void Clear(const std::string& client_id, Entry& entry) REQUIRES(mutex_);
   void Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) REQUIRES(mutex_);
   std::chrono::milliseconds Jitter(std::chrono::milliseconds most) const;
 

@@ -81,6 +81,58 @@ TEST_F(PurchaseLineTest, ATokenWhoseLineIsLostLeavesMemoryBeforeAnybodyAsks) {
   EXPECT_EQ(states_, std::vector{false});
 }
 
+// A renewal whose line is lost costs nobody the token that is still valid.
+TEST_F(PurchaseLineTest, ATokenServesOnWhenTheLineOfItsRenewalIsLost) {
+  Get(seconds(30));
+  Answer(Token("old"));
+  Pass(seconds(270));
+  Get(seconds(10));
+  ASSERT_EQ(asked_.size(), 2U) << "it is renewed ahead of its expiry";
+  Answer(Pending("lost"));
+  tokens_.Sweep();
+  EXPECT_EQ(tokens_.Read().at("orders").held, 2U) << "the old one stays until the line is durable";
+  line_->End(Full());
+  Get(seconds(10));
+  EXPECT_EQ(TextOf(got_.back()), "old");
+  EXPECT_EQ(asked_.size(), 2U) << "a log that cannot be written must not make purchases";
+  EXPECT_EQ(states_, std::vector{false});
+  tokens_.Sweep();
+  EXPECT_EQ(tokens_.Read().at("orders").held, 1U);
+  Pass(milliseconds(1050));
+  Get(seconds(10));
+  EXPECT_EQ(TextOf(got_.back()), "old");
+  ASSERT_EQ(asked_.size(), 3U) << "the renewal is tried again";
+  Answer(Token("new"));
+  Get(seconds(30));
+  EXPECT_EQ(TextOf(got_.back()), "new");
+  EXPECT_EQ(tokens_.Read().at("orders").held, 1U);
+  EXPECT_EQ(states_, (std::vector{false, true}));
+}
+
+TEST_F(PurchaseLineTest, AReplacedTokenLeavesMemoryOnceTheLineOfItsRenewalIsDurable) {
+  Get(seconds(30));
+  Answer(Token("old"));
+  Pass(seconds(270));
+  Get(seconds(10));
+  Answer(Pending("new"));
+  line_->End({});
+  tokens_.Sweep();
+  EXPECT_EQ(tokens_.Read().at("orders").held, 1U);
+  Get(seconds(30));
+  EXPECT_EQ(TextOf(got_.back()), "new");
+}
+
+// Neither the token nor what it replaced outlives the client.
+TEST_F(PurchaseLineTest, AReplacedTokenIsForgottenWithItsClient) {
+  Get(seconds(30));
+  Answer(Token("old"));
+  Pass(seconds(270));
+  Get(seconds(10));
+  Answer(Pending("new"));
+  tokens_.Forget([](const std::string&) { return true; }, [](const std::string&) { return false; });
+  EXPECT_EQ(tokens_.Read().at("orders").held, 0U);
+}
+
 TEST_F(PurchaseLineTest, ATokenWhoseLineIsDurableServes) {
   Get(seconds(30));
   Answer(Pending("one"));
