@@ -20,6 +20,8 @@ namespace auth = envoy::service::auth::v3;
 using envoy::config::core::v3::HeaderValueOption;
 using envoy::type::v3::StatusCode;
 
+using Extensions = google::protobuf::Map<std::string, std::string>;  // context_extensions of a check
+
 constexpr std::string_view kBearer = "bearer";
 constexpr std::size_t kLongestHeaderValue = 16'384;  // Envoy refuses longer ones
 
@@ -48,12 +50,23 @@ Status FitsHeader(const tokens::AccessToken& token) {
   return {};
 }
 
-// The name of an extension that nobody reads would be a scope that is not asked for: it is an error.
-Result<v1::GetAccessTokenRequest> ToTokenRequest(const grpc::ByteBuffer& wire) {
+Result<Extensions> ExtensionsOf(const UnaryCall& unary) {
+  // A peer that the configuration does not name is no Envoy of ours: its message is not parsed.
+  RETURN_IF_ERROR(unary.admitted());
   auth::CheckRequest check;
-  RETURN_IF_ERROR(ParseLarge(wire, check));
+  RETURN_IF_ERROR(ParseLarge(unary.request(), check));
+  return std::move(*check.mutable_attributes()->mutable_context_extensions());
+}
+
+std::string ClientIn(const Extensions& extensions) {
+  const auto found = extensions.find("client_id");
+  return found == extensions.end() ? std::string() : found->second;
+}
+
+// The name of an extension that nobody reads would be a scope that is not asked for: it is an error.
+Result<v1::GetAccessTokenRequest> ToTokenRequest(const Extensions& extensions) {
   v1::GetAccessTokenRequest request;
-  for (const auto& [name, value] : check.attributes().context_extensions()) {
+  for (const auto& [name, value] : extensions) {
     if (name == "client_id") {
       request.set_client_id(value);
     } else if (name == "scope") {
@@ -144,12 +157,12 @@ EnvoyAuthorization::EnvoyAuthorization(const CurrentPolicy& policy, const Access
 }
 
 void EnvoyAuthorization::Check(UnaryCall& unary) const {
-  // A peer that the configuration does not name is no Envoy of ours: it gets what it gets from every method.
-  auto request = unary.admitted() ? ToTokenRequest(unary.request()) : std::unexpected(unary.admitted().error());
+  const auto extensions = ExtensionsOf(unary);
   tokens_.Get({.caller = unary.caller(),
                .deadline = DeadlineOf(unary.context()),
                .ticket = unary.ticket(),
                .trace_id = TraceIdOf(unary.context()),
+               .client_id = extensions ? ClientIn(*extensions) : std::string(),
                .release =
                    [&unary](const Result<grpc::ByteBuffer>& outcome) {
                      if (!unary.admitted()) {
@@ -160,7 +173,7 @@ void EnvoyAuthorization::Check(UnaryCall& unary) const {
                      unary.response()->Swap(&answer);
                      unary.Finish(grpc::Status::OK);
                    }},
-              std::move(request), FitsHeader);
+              extensions ? ToTokenRequest(*extensions) : std::unexpected(extensions.error()), FitsHeader);
 }
 
 }  // namespace assertion::service

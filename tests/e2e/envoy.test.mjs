@@ -89,8 +89,11 @@ describe('Envoy', () => {
     for (const minimum of ['', '1s', '0', '3601', '-5', '9'.repeat(30)]) {
       await denied({ client_id: 'orders', minimum_validity: minimum }, 403, 'INVALID_ARGUMENT', /^minimum_validity/);
     }
+    await denied({ client_id: 'x'.repeat(100), scopes: 'read' }, 403, 'INVALID_ARGUMENT', REASON);
     assert.equal(standIn.forms.length, 0);
-    assert.equal(auditLines().at(-1).outcome, 'INVALID_ARGUMENT');
+    // Eight checks that could not be read as requests: each line has the client that the check names.
+    assert.deepEqual(auditLines().slice(-9).map((line) => [line.client_id, line.outcome]),
+      [undefined, ...Array(7).fill('orders'), 'x'.repeat(64)].map((client) => [client, 'INVALID_ARGUMENT']));
   });
 
   it('is denied with 503 or 429 and Retry-After while the identity server fails', async () => {
