@@ -39,6 +39,14 @@ void Remember(const ChangeRequest& change, const std::string& kid, ClientLedger&
   }
 }
 
+Error Unseen(const ChangeRequest& change, const Error& refresh) {
+  return {.code = Code::kLedgerUnusable,
+          .message = "the change is made, but the keys cannot be read since (" + refresh.message + "): " +
+                     (change.request_id.empty() ? "do not repeat it; look at the client's keys later"
+                                                : "repeated under its request_id it is not made again"),
+          .detail = refresh.detail};
+}
+
 std::vector<std::string> CertificatesOf(const ClientLedger& ledger) {
   std::vector<std::string> all;
   for (const auto& record : ledger.keys) {
@@ -74,7 +82,7 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
   const bool anothers = !refreshed && refreshed.error().code == Code::kLedgerUnusable && !broken->empty() &&
                         !broken->contains(change.client_id);
   if (kid && !refreshed && !anothers) {
-    return std::unexpected(refreshed.error());
+    return std::unexpected(Unseen(change, refreshed.error()));
   }
   return kid;
 }

@@ -51,6 +51,7 @@ struct AdoptionRequest {
 // and, at worst, orphans: objects that no ledger names.
 //
 // Each change answers the kid that it was about. ABORTED: the version is another. FAILED_PRECONDITION: see schedule.h.
+// kLedgerUnusable: nothing is made, or the message says that the change is, and that its keys cannot be read yet.
 class KeyCustodian {
  public:
   // All must outlive it. Changes show in `ring` when they return.

@@ -31,10 +31,13 @@ void NoteAccepted(const v1::AcceptedLedger& ledger, audit::Event& event) {
                event.client_id, ledger.found(), ledger.version(), ledger.seen());
 }
 
-// The HSM may have made a change whose answer was lost, or a later refresh may complete it.
-Error OfChange(Error error) {
+// The HSM may have made a change whose answer was lost.
+Error OfChange(Error error, const audit::Event& event) {
   if (error.code == Code::kUnavailable) {
-    error.message += "; the change may have been made nevertheless: look at the client's keys before you repeat it";
+    error.message +=
+        event.request_id.empty()
+            ? "; the change may have been made nevertheless: look at the client's keys before you repeat it"
+            : "; the change may have been made nevertheless: repeated under its request_id it is made once";
   }
   return error;
 }
@@ -105,7 +108,7 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
       recordable ? (this->*act)(caller, request, event) : Result<Response>(std::unexpected(recordable.error()));
   if (!reply) {
     constexpr bool kIsChange = requires { reply->pending(); };
-    Finish(call, kIsChange && recordable ? OfChange(reply.error()) : reply.error());
+    Finish(call, kIsChange && recordable ? OfChange(reply.error(), event) : reply.error());
     return;
   }
   if constexpr (requires { reply->key().kid(); }) {
@@ -223,7 +226,7 @@ void KeyAdminService::Approve(UnaryCall& unary) {
       const auto reply = allowed ? ApproveChange(caller, request, call->event())
                                  : Result<v1::ApproveChangeResponse>(std::unexpected(allowed.error()));
       call->Finish(reply ? Result<grpc::ByteBuffer>(Serialize(*reply))
-                         : std::unexpected(allowed ? OfChange(reply.error()) : reply.error()));
+                         : std::unexpected(allowed ? OfChange(reply.error(), call->event()) : reply.error()));
     };
     // The token tells which worker makes the change.
     return decisions_.Post(name, [this, name, approve = std::move(approve), id = request.id(), call] {

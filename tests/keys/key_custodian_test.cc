@@ -84,6 +84,52 @@ TEST_F(KeyCustodianTest, ARepeatedRequestDoesNotActTwice) {
   EXPECT_EQ(other.error().code, Code::kInvalidArgument);
 }
 
+// Fails while `lost` is set, which a new key pair does once `dies` is.
+class DyingToken final : public WrappedToken {
+ public:
+  using WrappedToken::Read;
+  using WrappedToken::WrappedToken;
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
+    return lost ? Fail(Code::kTokenAbsent, "the HSM is not available") : WrappedToken::Read(labels, ids);
+  }
+  Result<TokenKey> GenerateKeyPair(const NewKey& key) override {
+    lost = dies;
+    return WrappedToken::GenerateKeyPair(key);
+  }
+
+  bool dies = false;
+  bool lost = false;
+};
+
+TEST_F(KeyCustodianTest, AChangeThatIsMadeAndCannotBeShownSaysSoAndARepetitionShowsIt) {
+  DyingToken token(hsm_.token());
+  auto replica = Start(token);
+  replica.Generate("billing");
+  auto change = replica.Change("billing");
+  token.dies = true;
+  const auto unseen = replica.custodian().Rotate(change, Replica::NewKey(), {});
+  ASSERT_FALSE(unseen);
+  EXPECT_EQ(unseen.error().code, Code::kLedgerUnusable);
+  EXPECT_EQ(unseen.error().message,
+            "the change is made, but the keys cannot be read since (the HSM is not available): do not repeat it; look "
+            "at the client's keys later");
+  token.dies = token.lost = false;
+  ASSERT_TRUE(replica.ring().Refresh());
+  change = replica.Change("billing");
+  EXPECT_EQ(change.expected_version, 2) << "it is made";
+  change.request_id = "7d1f";
+  change.digest = "a";
+  token.dies = true;
+  const auto again = replica.custodian().Rotate(change, Replica::NewKey(), {});
+  ASSERT_FALSE(again);
+  EXPECT_TRUE(again.error().message.ends_with("repeated under its request_id it is not made again"));
+  token.dies = token.lost = false;
+  const auto made = replica.custodian().Rotate(change, Replica::NewKey(), {});
+  ASSERT_TRUE(made) << made.error().ToString();
+  EXPECT_EQ(replica.VersionOf("billing"), 3);
+  EXPECT_EQ(hsm_.token().Read({"billing"})->keys.size(), 3U);
+}
+
 TEST_F(KeyCustodianTest, RotationByJwksOverlaps) {
   auto replica = Start();
   const auto old_kid = replica.Generate("billing");
