@@ -54,11 +54,10 @@ Error RefusalOfChange(Connection& connection, Result<Response> (Connection::*met
   return answer.error().code == Code::kPermissionDenied ? std::move(answer.error()) : std::move(unlisted);
 }
 
-// Sends `request`, which names the client and its key, to be done at the version that --expected-version names, or by
-// default at the present one.
+// SendChange, which leaves a private key in the request.
 template <typename Request, typename Response>
-Result<Response> SendChange(const std::string& server, Result<Response> (Connection::*method)(const Request&),
-                            Request request, const ChangeFlags& flags) {
+Result<Response> SendUnwiped(const std::string& server, Result<Response> (Connection::*method)(const Request&),
+                             Request& request, const ChangeFlags& flags) {
   if (!flags.force_client_id.empty() && flags.force_client_id != request.client_id()) {
     return Fail(Code::kInvalidArgument, "--force: must repeat the client id, not \"" + flags.force_client_id +
                                             "\": --force " + request.client_id());
@@ -88,7 +87,15 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
     }
     change.set_expected_version(*version);
   }
-  auto response = Ask(connection, method, request);
+  return Ask(connection, method, request);
+}
+
+// Sends `request`, which names the client and its key, to be done at the version that --expected-version names, or by
+// default at the present one. Wipes the private key of an import, sent or not.
+template <typename Request, typename Response>
+Result<Response> SendChange(const std::string& server, Result<Response> (Connection::*method)(const Request&),
+                            Request& request, const ChangeFlags& flags) {
+  auto response = SendUnwiped(server, method, request, flags);
   if constexpr (requires { request.mutable_private_key(); }) {
     WipeOctets(*request.mutable_private_key());
   }
@@ -101,7 +108,7 @@ template <typename Request, typename Response, typename Use>
 int Change(const std::string& server, Result<Response> (Connection::*method)(const Request&), Request request,
            const ChangeFlags& flags, bool json, const Use& use) {
   const auto client_id = request.client_id();
-  const auto response = SendChange(server, method, std::move(request), flags);
+  const auto response = SendChange(server, method, request, flags);
   if (!response) {
     return ReportChange(response.error(), client_id, flags.takes_force);
   }
