@@ -1,10 +1,8 @@
 #include "oauth/http.h"
 
-#include <arpa/inet.h>
 #include <httplib.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -13,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "assertion/authority.h"
 #include "assertion/secret.h"
 #include "oauth/addresses.h"
 #include "oauth/exchange_limit.h"
@@ -25,65 +24,12 @@ using Instant = std::chrono::steady_clock::time_point;
 constexpr std::chrono::seconds kLimit{15};     // for each wait
 constexpr std::chrono::seconds kToConnect{2};  // to one address, while there is another
 constexpr std::size_t kMostOfUrl = 8192;       // octets
-constexpr std::size_t kMostOfHost = 253;       // octets, RFC 1035 section 2.3.4
-
-struct Authority {
-  std::string host;  // without the brackets of an IPv6 address
-  int port;
-};
 
 bool IsHttps(std::string_view origin) { return origin.starts_with("https://"); }
 
-bool IsAddress(int family, const std::string& host) {
-  in6_addr octets{};  // has room for either family
-  return inet_pton(family, host.c_str(), &octets) == 1;
-}
-
-bool IsHostName(std::string_view host) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_';
-  };
-  return !host.empty() && host.size() <= kMostOfHost && std::ranges::all_of(host, fits);
-}
-
-// `text` is empty, or a colon and the port.
-std::optional<int> PortOf(std::string_view text, bool https) {
-  constexpr int kHttp = 80;
-  constexpr int kTls = 443;
-  constexpr int kLast = 65535;
-  constexpr std::size_t kMostDigits = 5;
-  if (text.empty()) {
-    return https ? kTls : kHttp;
-  }
-  const auto digits = text.substr(1);
-  int port = 0;
-  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  const bool is_port = text.front() == ':' && digits.size() <= kMostDigits && parsed.ec == std::errc() &&
-                       parsed.ptr == digits.data() + digits.size() && port >= 1 && port <= kLast;
-  return is_port ? std::optional(port) : std::nullopt;
-}
-
 // Nothing: the origin is not scheme://host[:port]. httplib's own parser ends the process on some.
-std::optional<Authority> AuthorityOf(const std::string& origin) {
-  const auto text = std::string_view(origin).substr(origin.find("://") + 3);
-  const bool bracketed = text.starts_with('[');
-  const auto end = text.find(bracketed ? ']' : ':');
-  if (bracketed && end == std::string_view::npos) {
-    return std::nullopt;
-  }
-  const std::string host(bracketed ? text.substr(1, end - 1) : text.substr(0, end));
-  const auto port = PortOf(text.substr(bracketed ? end + 1 : host.size()), IsHttps(origin));
-  if (!port || !(bracketed ? IsAddress(AF_INET6, host) : IsHostName(host))) {
-    return std::nullopt;
-  }
-  return Authority{.host = host, .port = *port};
-}
-
-// ::1, or 127.0.0.0/8 in digits only: a host name may begin with 127, too.
-bool IsLoopback(std::string_view host) {
-  return host == "localhost" || host == "::1" ||
-         (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
+std::optional<Authority> AuthorityOf(std::string_view origin) {
+  return ParseAuthority(origin.substr(origin.find("://") + 3));
 }
 
 // Only visible US-ASCII characters: a blank or a newline would end the request line early.
@@ -91,21 +37,37 @@ bool IsVisible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
-std::unique_ptr<httplib::ClientImpl> NewClient(bool https, const Authority& authority, const std::string& ca_file) {
+// Where a request goes, and whom to trust there.
+struct Server {
+  const std::string& origin;
+  std::string host;
+  std::optional<int> port;  // unset: the scheme's
+  const std::string& ca_file;
+};
+
+// The ends of one attempt.
+struct Ends {
+  Instant of_connecting;
+  Instant of_all;
+};
+
+std::unique_ptr<httplib::ClientImpl> NewClient(const Server& server) {
+  constexpr int kTlsPort = 443;
+  constexpr int kPlainPort = 80;
   std::unique_ptr<httplib::ClientImpl> client;
-  if (https) {
-    auto tls = std::make_unique<httplib::SSLClient>(authority.host, authority.port);
+  if (IsHttps(server.origin)) {
+    auto tls = std::make_unique<httplib::SSLClient>(server.host, server.port.value_or(kTlsPort));
     SSL_CTX_set_options(tls->ssl_context(), SSL_OP_CLEANSE_PLAINTEXT);  // answers hold tokens
     client = std::move(tls);
   } else {
-    client = std::make_unique<httplib::ClientImpl>(authority.host, authority.port);
+    client = std::make_unique<httplib::ClientImpl>(server.host, server.port.value_or(kPlainPort));
   }
   client->set_read_timeout(kLimit);
   client->set_write_timeout(kLimit);
   client->set_follow_location(false);
   client->enable_server_certificate_verification(true);
-  if (!ca_file.empty()) {
-    client->set_ca_cert_path(ca_file);
+  if (!server.ca_file.empty()) {
+    client->set_ca_cert_path(server.ca_file);
   }
   return client;
 }
@@ -147,21 +109,21 @@ std::chrono::milliseconds LeftUntil(Instant end) {
 
 Result<AddressBook::Addresses> AddressesOf(const std::string& host, Instant end, const std::stop_token& given_up) {
   static AddressBook book;
-  if (IsAddress(AF_INET, host) || IsAddress(AF_INET6, host)) {
+  if (IsIpv4Address(host) || IsIpv6Address(host)) {
     return AddressBook::Addresses{host};
   }
   return book.Find(host, end, given_up);
 }
 
-std::string FaultOf(const httplib::ClientImpl& client, httplib::Error error, const std::string& origin,
-                    const std::string& ca_file) {
+std::string FaultOf(const httplib::ClientImpl& client, httplib::Error error, const Server& server) {
+  const auto& origin = server.origin;
   const auto* const tls = dynamic_cast<const httplib::SSLClient*>(&client);
   switch (error) {
     case httplib::Error::SSLServerVerification:
       return "TLS with " + origin + ": " + CertificateFault(tls == nullptr ? 0 : tls->get_openssl_verify_result());
     case httplib::Error::SSLLoadingCerts:
       return "TLS with " + origin + ": cannot read PEM certificates from " +
-             (ca_file.empty() ? "the system's store" : ca_file);
+             (server.ca_file.empty() ? "the system's store" : server.ca_file);
     case httplib::Error::SSLConnection:
       return "TLS with " + origin +
              " failed: it ended the handshake, or speaks plain HTTP (http://), which is for "
@@ -189,15 +151,14 @@ httplib::Request ToSend(const HttpRequest& request) {
   return sent;
 }
 
-// Nothing: the address takes no connection until `connected`, so that another may be tried.
-std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const Authority& authority,
-                                               const std::string& origin, const std::string& ca_file,
-                                               const HttpRequest& request, Instant connected, Instant end) {
-  const auto client = NewClient(IsHttps(origin), authority, ca_file);
-  client->set_connection_timeout(std::max(LeftUntil(connected), std::chrono::milliseconds(1)));
-  client->set_hostname_addr_map({{authority.host, address}});
+// Nothing: the address takes no connection in time, so that another may be tried.
+std::optional<Result<HttpAnswer>> ExchangeWith(const Server& server, const std::string& address,
+                                               const HttpRequest& request, Ends ends) {
+  const auto client = NewClient(server);
+  client->set_connection_timeout(std::max(LeftUntil(ends.of_connecting), std::chrono::milliseconds(1)));
+  client->set_hostname_addr_map({{server.host, address}});
   auto sent = ToSend(request);
-  ExchangeLimit limit(LeftUntil(end), request.most_octets, request.given_up);
+  ExchangeLimit limit(LeftUntil(ends.of_all), request.most_octets, request.given_up);
   client->set_socket_options([&limit](int socket) { limit.Watch(socket); });
   std::string body;
   sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
@@ -212,18 +173,18 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const std::string& address, const
   const auto answer = client->send(sent);
   if (interim != 0) {
     return Fail(Code::kUnavailable,
-                origin + " answered with an interim HTTP " + std::to_string(interim) +
+                server.origin + " answered with an interim HTTP " + std::to_string(interim) +
                     ", and the final answer after it is not read: have the server, or the proxy before it, send no "
                     "interim answers (early hints, RFC 8297) for this URL");
   }
   if (!answer) {
     const auto why = body.size() > request.most_octets ? limit.TooLarge() : limit.why();
-    const bool silent = answer.error() == httplib::Error::ConnectionTimeout && LeftUntil(end).count() > 0;
+    const bool silent = answer.error() == httplib::Error::ConnectionTimeout && LeftUntil(ends.of_all).count() > 0;
     if (why.empty() && (silent || answer.error() == httplib::Error::Connection)) {
       return std::nullopt;
     }
-    return Fail(Code::kUnavailable, why.empty() ? FaultOf(*client, answer.error(), origin, ca_file)
-                                                : "no answer from " + origin + ": " + why);
+    return Fail(Code::kUnavailable, why.empty() ? FaultOf(*client, answer.error(), server)
+                                                : "no answer from " + server.origin + ": " + why);
   }
   return HttpAnswer{.status = answer->status,
                     .body = std::move(body),
@@ -237,7 +198,9 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
   if (!authority) {
     return Fail(Code::kInvalidArgument, "the URL's host or port is none");
   }
-  const auto addresses = AddressesOf(authority->host, end, request.given_up);
+  const Server server{
+      .origin = origin, .host = std::string(authority->host), .port = authority->port, .ca_file = ca_file};
+  const auto addresses = AddressesOf(server.host, end, request.given_up);
   if (!addresses) {
     return Fail(Code::kUnavailable, "no answer from " + origin + ": " + addresses.error().message);
   }
@@ -246,7 +209,7 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
     const auto now = std::chrono::steady_clock::now();
     const auto share = (end - now) / static_cast<int>(addresses->size() - i);
     const auto connected = i + 1 == addresses->size() ? end : now + std::min<Instant::duration>(share, kToConnect);
-    if (auto answer = ExchangeWith((*addresses)[i], *authority, origin, ca_file, request, connected, end)) {
+    if (auto answer = ExchangeWith(server, (*addresses)[i], request, {.of_connecting = connected, .of_all = end})) {
       return *std::move(answer);
     }
   }
@@ -278,7 +241,7 @@ Result<Url> ParseUrl(const std::string& option, const std::string& url) {
                     " must have a host name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to "
                     "65535 or none");
   }
-  if (!https && !IsLoopback(authority->host)) {
+  if (!https && !authority->IsLoopback()) {
     return Fail(Code::kInvalidArgument, option + " must be https:// unless the host is a loopback address");
   }
   return parsed;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "assertion/authority.h"
+
 namespace assertion {
 namespace {
 
@@ -12,30 +14,6 @@ std::string_view LastSegment(std::string_view url) { return url.substr(url.rfind
 constexpr std::string_view kDigits = "0123456789";
 constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-bool IsPort(std::string_view text) {
-  constexpr std::string_view kHighest = "65535";
-  return IsOf(text, kDigits) && (text.size() < kHighest.size() || (text.size() == kHighest.size() && text <= kHighest));
-}
-
-// The host of host[:port], with the brackets of an IPv6 address; empty: the text is something else.
-std::string_view HostOf(std::string_view authority) {
-  const auto colon = authority.find(':', authority.starts_with('[') ? authority.find(']') : 0);
-  const auto host = authority.substr(0, colon);
-  if (colon != std::string_view::npos && !IsPort(authority.substr(colon + 1))) {
-    return {};
-  }
-  if (host.starts_with('[')) {
-    const bool closed = host.ends_with(']') && IsOf(host.substr(1, host.size() - 2), "0123456789abcdefABCDEF:.");
-    return closed ? host : std::string_view();
-  }
-  return IsOf(host, "-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") ? host : std::string_view();
-}
-
-// 127.0.0.0/8 in digits only: the name of another host may begin with 127, too.
-bool IsLoopback(std::string_view host) {
-  return host == "localhost" || host == "[::1]" || (host.starts_with("127.") && IsOf(host, "0123456789."));
-}
 
 // RFC 3986 section 3.3.
 bool IsPath(std::string_view text) {
@@ -71,8 +49,8 @@ bool IsRequestTarget(std::string_view text) {
   }
   text.remove_prefix(text.find("://") + 3);
   const auto slash = std::min(text.find('/'), text.size());
-  const auto host = HostOf(text.substr(0, slash));
-  return !host.empty() && (https || IsLoopback(host)) && IsPath(text.substr(slash));
+  const auto authority = ParseAuthority(text.substr(0, slash));
+  return authority && (https || authority->IsLoopback()) && IsPath(text.substr(slash));
 }
 
 bool IsDpopNonce(std::string_view text) {
