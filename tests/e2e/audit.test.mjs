@@ -1,6 +1,8 @@
 // The audit log: what was signed and done stands there before anybody learns of it, whatever happens.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -186,6 +188,33 @@ describe('audit log', () => {
     writeFileSync(rotated(5), lines(5, 5));
     writeFileSync(at, lines(6, 6));
     assert.deepEqual([await next(), await next(), await next(), await next()], [3, 4, 5, 6]);
+    follower.kill();
+    await deadline.limit(follower.ended);
+  });
+
+  it('is shown in its order and followed in its newest file, in whatever order the files are named', async () => {
+    const folder = mkdtempSync(path.join(deployment.folder, 'ordered-'));
+    const at = path.join(folder, 'audit.log');
+    const line = (seq) => `${JSON.stringify({ seq, prev: '', time: '2026-11-30T00:00:00.000000Z', event: 'Start' })}\n`;
+    const rotated = (first) => `${at}.${`${first}`.padStart(20, '0')}`;
+    writeFileSync(rotated(1), line(1));
+    writeFileSync(rotated(2), line(2));
+    writeFileSync(at, line(3));
+    writeFileSync(`${at}.lock`, '');
+    const named = [at, rotated(1), rotated(2), `${at}.lock`];   // as the shell orders audit.log*
+    const shown = async (files) => parse(await deployment.ctl('audit', 'show', ...files)).map(({ seq }) => seq);
+    assert.deepEqual(await shown(named), [1, 2, 3]);
+    writeFileSync(at, '');
+    assert.deepEqual(await shown(named), [1, 2]);
+    writeFileSync(at, line(3));
+    const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ['audit', 'show', ...named, '--follow'],
+      { log: path.join(folder, 'follower.log') });
+    const printed = new Lines(follower, 'stdout');
+    const deadline = new Deadline(30, 'the follower to show a line');
+    const next = async () => JSON.parse(await printed.next(deadline)).seq;
+    assert.deepEqual([await next(), await next(), await next()], [1, 2, 3]);
+    appendFileSync(at, line(4));
+    assert.equal(await next(), 4);
     follower.kill();
     await deadline.limit(follower.ended);
   });

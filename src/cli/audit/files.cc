@@ -1,6 +1,14 @@
 #include "cli/audit/files.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <ranges>
+#include <utility>
+
+#include "audit/line.h"
 
 namespace assertion::cli {
 namespace {
@@ -8,7 +16,34 @@ namespace {
 // Files that assertiond keeps beside a log: `audit.log*` matches them, too.
 bool IsBesideALog(const std::string& file) { return file.ends_with(".lock") || file.ends_with(".torn"); }
 
+// The sequence of the file's first line; the highest for one without lines, which is new. 0 for what is not a log's,
+// and for a pipe, which can be read only once.
+std::uint64_t FirstSequence(const std::string& name) {
+  std::error_code unknown;
+  if (IsBesideALog(name) || !std::filesystem::is_regular_file(name, unknown)) {
+    return 0;
+  }
+  std::ifstream stream(name, std::ios::binary);
+  for (std::string text; std::getline(stream, text);) {
+    if (const auto line = audit::ParseLine(text)) {
+      return line->sequence;
+    }
+  }
+  return std::numeric_limits<std::uint64_t>::max();
+}
+
 }  // namespace
+
+std::vector<std::string> InOrder(const std::vector<std::string>& names) {
+  std::vector<std::pair<std::uint64_t, std::string>> ordered;
+  ordered.reserve(names.size());
+  for (const auto& name : names) {
+    ordered.emplace_back(names.size() > 1 ? FirstSequence(name) : 0, name);
+  }
+  std::ranges::stable_sort(ordered, {}, &std::pair<std::uint64_t, std::string>::first);
+  const auto sorted = std::views::values(ordered);
+  return {sorted.begin(), sorted.end()};
+}
 
 Result<AuditFiles> OpenAuditFiles(const std::vector<std::string>& names) {
   AuditFiles files;

@@ -23,6 +23,9 @@ struct AuditFiles {
 // kConfigInvalid: a file cannot be read or is empty, or none is an audit log's.
 Result<AuditFiles> OpenAuditFiles(const std::vector<std::string>& names);
 
+// The files of one log as they were written: `audit.log*` has the newest first.
+std::vector<std::string> InOrder(const std::vector<std::string>& names);
+
 // The positional FILEs of the verbs that read an audit log.
 void AddAuditFiles(CLI::App* verb, std::vector<std::string>& files);
 

@@ -188,7 +188,8 @@ int ShowAudit(const ShowAuditOptions& options) {
   }
   LogReader reader(*filter);
   bool any = false;
-  for (const auto& file : options.files) {
+  const auto files = InOrder(options.files);
+  for (const auto& file : files) {
     if (!reader.Open(file)) {
       return Report(kFile, "cannot read " + file + ": " + std::strerror(errno),
                     "name the file of audit.path in assertiond's configuration, for example "
@@ -197,7 +198,7 @@ int ShowAudit(const ShowAuditOptions& options) {
     any |= reader.ShowLines();
   }
   if (options.follow) {
-    return Follow(options.files.back(), reader);
+    return Follow(files.back(), reader);
   }
   if (!any && !options.jti.empty()) {
     return Report(kRefused, "no line with jti \"" + options.jti + "\" among those that the options ask for",
@@ -240,7 +241,7 @@ void AddAuditShow(Command& audit) {
       ->type_name("TIME");
   verb->add_option("--until", options.until, "Print only lines before this time, written alike; default: to the last")
       ->type_name("TIME");
-  verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the last FILE");
+  verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the newest FILE");
 }
 
 }  // namespace assertion::cli
