@@ -5,6 +5,7 @@ export LC_ALL=C   # lengths in bytes, messages as documented
 
 readonly client=orders audience=https://localhost:9443/oauth2/token module=/usr/lib/softhsm/libsofthsm2.so
 readonly socket_path_limit=107   # sockaddr_un.sun_path, less its final zero
+readonly log_limit=1048576        # bytes: a longer log is put aside when a server starts
 
 usage() {
   cat <<USAGE
@@ -256,8 +257,9 @@ fi
 if [ -n "$running" ]; then
   finish "reused, process $running was left running by an earlier --keep"
 else
-  # A session of its own: a Ctrl-C here, or the end of this terminal, must not reach a server that is to be kept.
+  [ ! -e "$log" ] || [ "$(stat -c %s "$log")" -le $log_limit ] || mv -f "$log" "$log.old"
   : >>"$log"   # appended to, so that the reason of an earlier failure stays
+  # A session of its own: a Ctrl-C here, or the end of this terminal, must not reach a server that is to be kept.
   from=$(($(stat -c %s "$log") + 1))   # the wait below must not find an earlier run's line
   setsid "$bin/assertiond" --config "$state/assertiond.json" >>"$log" 2>&1 </dev/null 9>&- &
   server=$!

@@ -315,6 +315,12 @@ sed -i 's/"lisen"/"listen"/' "$state/assertiond.json"
 check "mended, it runs again" run mended
 check "the log still has the reason of the failure" grep -q lisen "$state/assertiond.log"
 check "the log is for its owner only" mode_is 600 "$state/assertiond.log"
+truncate -s 1048577 "$state/assertiond.log"
+check "with a log of more than 1 MiB, it runs again" run large_log
+check "the long log is put aside" bash -c "[ \$(stat -c %s '$state/assertiond.log.old') = 1048577 ]"
+check "and the new one has this run only" bash -c "[ \$(stat -c %s '$state/assertiond.log') -lt 1048576 ]"
+check "both are for their owner only" bash -c "[ \$(stat -c %a '$state/assertiond.log' '$state/assertiond.log.old' | uniq) = 600 ]"
+rm -f "$state/assertiond.log.old"
 check "with the same key" cmp "$state/certificate.pem" "$work/first.pem"
 check "no file has a secret but the PIN's" nothing_left_behind
 
