@@ -109,7 +109,7 @@ std::chrono::milliseconds LeftUntil(Instant end) {
 
 Result<AddressBook::Addresses> AddressesOf(const std::string& host, Instant end, const std::stop_token& given_up) {
   static AddressBook book;
-  if (IsIpv4Address(host) || IsIpv6Address(host)) {
+  if (IsAddress(AF_INET, host) || IsAddress(AF_INET6, host)) {
     return AddressBook::Addresses{host};
   }
   return book.Find(host, end, given_up);
