@@ -43,7 +43,7 @@ Result<std::string> ReadFile(const std::string& path) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   struct stat info{};
   if (file.get() < 0 || fstat(file.get(), &info) != 0) {
-    return Fail(Code::kTlsUnusable, path + ": cannot be read", std::strerror(errno));
+    return Fail(Code::kTlsUnusable, path + ": cannot be read: " + std::strerror(errno));
   }
   if (!S_ISREG(info.st_mode) || info.st_size > kMostOctets) {
     return Fail(Code::kTlsUnusable, path + ": is not a file of at most 8 MiB");
@@ -120,9 +120,8 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token&
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
   // A running server tolerates unreadable CRLs for crl_grace; a starting one does not.
-  const auto readable =
-      x509::Trust::Load(ReadFile(listener->options_.client_ca).value_or(""), listener->options_.crl_directory);
-  if (!readable) {
+  ASSIGN_OR_RETURN(const auto authorities, ReadFile(listener->options_.client_ca));
+  if (const auto readable = x509::Trust::Load(authorities, listener->options_.crl_directory); !readable) {
     return Unusable(listener->options_.client_ca, readable.error());
   }
   RETURN_IF_ERROR(listener->Refresh());

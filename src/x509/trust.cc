@@ -130,6 +130,7 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
   auto* store = trust.store_.get();
   std::vector<X509Ptr> certificates;
   const auto reader = Reader(authorities);
+  ERR_clear_error();  // what other code left behind would be told as the cause
   while (X509Ptr certificate{PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr)}) {
     certificates.push_back(std::move(certificate));
   }

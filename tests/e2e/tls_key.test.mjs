@@ -1,7 +1,7 @@
 // The server's TLS key is found by its own identity, whatever else is on the token, and signs through every loss.
 import assert from 'node:assert/strict';
 import { createVerify, X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
@@ -65,6 +65,18 @@ describe('the TLS key', () => {
     assert.match(await check(), /warning: tls: \S+tls\.pem: .*a start fails with that/);
     assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: /m);
     writeFileSync(file, certificate);
+  });
+
+  it('a start without its authorities names their file and the cause, and nothing else', async () => {
+    await deployment.stopDaemon();
+    const file = path.join(deployment.folder, 'authorities.pem');
+    renameSync(file, `${file}.away`);
+    const { status, signal } = await new Deadline(30, 'the start to fail').limit(deployment.launchDaemon().ended);
+    renameSync(`${file}.away`, file);
+    assert.deepEqual([status, signal], [23, null]);
+    const { level, message } = JSON.parse(readFileSync(deployment.log, 'utf8').trim().split('\n').at(-1));
+    assert.deepEqual([level, message], ['critical', `${file}: cannot be read: No such file or directory`]);
+    await deployment.startDaemon();
   });
 
   it('hangs for nobody: handshakes end while the token does not answer', async () => {

@@ -1,6 +1,7 @@
 #include "x509/trust.h"
 
 #include <gtest/gtest.h>
+#include <openssl/err.h>
 
 #include <ctime>
 #include <filesystem>
@@ -190,6 +191,13 @@ TEST_F(TrustTest, ACrlCutShortFailsTheWhole) {
   const auto crl = authority_.Read("crls/ca.crl");
   authority_.Write("crls/ca.crl", crl + crl.substr(0, crl.size() / 2));
   EXPECT_FALSE(Trust::Load(authority_.certificate(), crls()));
+}
+
+TEST_F(TrustTest, TheCauseIsNoErrorThatOtherCodeLeftBehind) {
+  ERR_raise(ERR_LIB_ENGINE, ERR_R_PASSED_INVALID_ARGUMENT);
+  const auto trust = Trust::Load("nothing", "");
+  ASSERT_FALSE(trust);
+  EXPECT_FALSE(trust.error().detail.contains("engine")) << trust.error().detail;
 }
 
 TEST_F(TrustTest, RefusesWhatIsNoCrlOrNoAuthority) {
