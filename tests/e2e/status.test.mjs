@@ -147,11 +147,13 @@ describe('assertionctl at a glance', () => {
       assert.equal(stderr, '');
       assert.match(stdout, /^readiness +\S/m);
       assert.match(stdout, /^HSM end-to-end +\d keys?, .*, does not sign$/m);
+      assert.match(stdout, /^clients +0 of 2 clients can sign$/m);
       assert.match(stdout, /^pending +not shown: the call failed$/m);
       assert.match(stdout, /^audit log +line [1-9]\d*, checkpoint at \d+, hash [\w-]{43}$/m);
       assert.match(stdout, /^ {2}wrong {2}ListPendingChanges +- +\S.*; next: assertionctl doctor /m);
       const json = JSON.parse((await deployment.tryCtl('status', '--json')).stdout);
       assert.equal(json.pending, null);
+      assert.equal(json.clients.can_sign, 0);
       assert.equal(json.failed[0].call, 'ListPendingChanges');
       assert.ok(json.audit.sequence > 0);
     } finally {

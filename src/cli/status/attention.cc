@@ -172,10 +172,10 @@ Attention AttentionTo(const RolledBackLedger& ledger) {
           .next = "restore the later one, or see assertionctl key accept-ledger --help"};
 }
 
-std::size_t SigningClients(const v1::ListKeysResponse& response) {
+std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost) {
   std::set<std::string> clients;
   for (const auto& key : response.keys()) {
-    if (CanSign(key)) {
+    if (CanSign(key) && !lost.contains(key.hsm())) {
       clients.insert(key.client_id());
     }
   }

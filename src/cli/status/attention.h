@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
 // A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.
 Attention AttentionTo(const RolledBackLedger& ledger);
 
-// How many of the clients have a key that signs now and waits for nothing.
-std::size_t SigningClients(const v1::ListKeysResponse& response);
+// How many of the clients have a key that signs now and waits for nothing, on an HSM that is not one of `lost`.
+std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost = {});
 
 }  // namespace assertion::cli

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 
 #include "cli/call.h"
@@ -81,8 +82,24 @@ bool HasFailed(const ServerStatus& status, std::string_view method) {
   return std::ranges::find(status.failed, method, &FailedCall::method) != status.failed.end();
 }
 
+// None while the server is not ready, as without its HSM: it refuses all calls then.
+std::size_t CountSigning(const ServerStatus& status) {
+  if (!IsReady(status) && !HasFailed(status, kReadinessCall)) {
+    return 0;
+  }
+  std::set<std::string> lost;
+  if (status.monitored) {
+    for (const auto& hsm : status.monitored->hsms) {
+      if (!hsm.usable) {
+        lost.insert(hsm.label);
+      }
+    }
+  }
+  return SigningClients(*status.keys, lost);
+}
+
 std::string ClientsText(const ServerStatus& status) {
-  return status.keys ? std::to_string(SigningClients(*status.keys)) + " of " +
+  return status.keys ? std::to_string(CountSigning(status)) + " of " +
                            Counted(static_cast<std::size_t>(status.keys->versions().size()), "client") + " can sign"
                      : kNotShown;
 }
@@ -204,7 +221,7 @@ ordered_json StatusJson(const ServerStatus& status) {
   json["hsms"] = HsmsJson(status);
   json["clients"] = ordered_json();
   if (status.keys) {
-    json["clients"] = {{"configured", status.keys->versions().size()}, {"can_sign", SigningClients(*status.keys)}};
+    json["clients"] = {{"configured", status.keys->versions().size()}, {"can_sign", CountSigning(status)}};
   }
   json["failed"] = ordered_json::array();
   for (const auto& [method, error] : status.failed) {

@@ -19,6 +19,9 @@ struct FailedCall {
   Error error;
 };
 
+// The call that tells the readiness.
+inline constexpr const char* kReadinessCall = "Health/Check";
+
 // What assertionctl status found out.
 struct ServerStatus {
   std::string server;

@@ -100,7 +100,7 @@ Result<ServerStatus> AskServer(const std::string& server) {
   ServerStatus status;
   status.server = server;
   std::optional<bool> ready;
-  KeepAnswer(connection.IsServing(), "Health/Check", ready, status);
+  KeepAnswer(connection.IsServing(), kReadinessCall, ready, status);
   status.ready = ready.value_or(false);
   AddKeys(connection, status);
   if (!ready && status.refusal.empty() && !status.keys && !status.pending && !status.audit) {

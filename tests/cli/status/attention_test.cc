@@ -54,6 +54,14 @@ TEST_F(AttentionTest, AKeyThatSignsWithoutAnEndNeedsNone) {
   EXPECT_EQ(SigningClients(response_), 1);
 }
 
+TEST_F(AttentionTest, AClientSignsOnAnHsmThatIsNotLost) {
+  AddSigning().set_hsm("east");
+  EXPECT_EQ(SigningClients(response_, {"west"}), 1);
+  EXPECT_EQ(SigningClients(response_, {"east"}), 0);
+  Add("2", v1::KEY_STATE_SIGNING, kMidday - hours(1), kNever).set_hsm("west");
+  EXPECT_EQ(SigningClients(response_, {"east"}), 1);
+}
+
 TEST_F(AttentionTest, AClientWithoutAKeyThatSignsIsWrong) {
   EXPECT_EQ(Found(), "wrong : has no key\n");
   Add("2", v1::KEY_STATE_WITHDRAWN, kMidday - hours(2), kMidday - hours(1));
