@@ -334,7 +334,12 @@ void Connections::End(int fd, Connection& connection) {
     if (std::exchange(connection.waits, false)) {
       turns_.Leave(fd);
     }
-    turns_.Fail(connection.origin.peer, std::chrono::steady_clock::now());
+    if (turns_.Fail(connection.origin.peer, std::chrono::steady_clock::now())) {
+      static SparingLog log;
+      log.Write(spdlog::level::warn, "a connection of " + connection.origin.peer +
+                                         " ended before its first call: if its TLS handshake failed, the line of this "
+                                         "moment about a handshake says why; told once a minute for an address");
+    }
     shutdown(fd, SHUT_RDWR);
     poll_.Change(fd, kEndAlone);  // arms a watched one again, which would report nothing
   }

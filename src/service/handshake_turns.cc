@@ -1,7 +1,6 @@
 #include "service/handshake_turns.h"
 
 #include <algorithm>
-#include <map>
 #include <string_view>
 #include <utility>
 
@@ -50,12 +49,19 @@ void HandshakeTurns::Begin(std::string peer, std::string counted, Instant now) {
   under_way_.push_back({.peer = std::move(peer), .counted = std::move(counted), .until = now + kHandshakeLimit});
 }
 
-void HandshakeTurns::Fail(const std::string& peer, Instant now) {
+bool HandshakeTurns::Fail(const std::string& peer, Instant now) {
+  const Handshake* failed = nullptr;
   for (auto& one : under_way_) {
     if (one.peer == peer) {
       one.until = std::min(one.until, now + kFailureLimit);
+      failed = &one;
     }
   }
+  if (failed == nullptr) {
+    return false;
+  }
+  std::erase_if(told_, [now](const auto& one) { return one.second + kTellingInterval <= now; });
+  return told_.size() < kMostTold && told_.emplace(failed->counted, now).second;
 }
 
 void HandshakeTurns::Complete(const std::string& peer) {

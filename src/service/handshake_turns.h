@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ class HandshakeTurns {
   static constexpr std::chrono::milliseconds kFailureLimit{250};
   static constexpr std::chrono::milliseconds kTurnLimit{8000};  // longest wait for a turn, from the accept
 
+  static constexpr std::chrono::minutes kTellingInterval{1};
+  static constexpr std::size_t kMostTold = 1000;  // sources within it
+
   explicit HandshakeTurns(std::size_t limit) : limit_(limit) {}
 
   // The connection `fd`, accepted at `since` from the source `counted`, waits for its turn.
@@ -40,8 +44,9 @@ class HandshakeTurns {
 
   void Begin(std::string peer, std::string counted, Instant now);
 
-  // A connection of the peer has ended: its handshake keeps its place for kFailureLimit at most.
-  void Fail(const std::string& peer, Instant now);
+  // A connection of the peer has ended: its handshake keeps its place for kFailureLimit at most. True: the log
+  // should tell it, because it was under way and none of its source was told for kTellingInterval.
+  bool Fail(const std::string& peer, Instant now);
 
   // The peer has called: its handshake gives up its place.
   void Complete(const std::string& peer);
@@ -66,6 +71,7 @@ class HandshakeTurns {
   const std::size_t limit_;
   std::vector<Waiting> waiting_;  // in the order in which they greeted
   std::vector<Handshake> under_way_;
+  std::map<std::string, Instant> told_;  // when a failure of the source was last told
 };
 
 }  // namespace assertion::service

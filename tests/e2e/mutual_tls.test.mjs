@@ -172,6 +172,14 @@ describe('mutual TLS', () => {
     assert.match(details, /you are known here as "spiffe:\/\/example.org\/ns\/ordersX\/backend"/);
   });
 
+  it('a handshake that fails is logged with the caller\'s address, once a minute', async () => {
+    const told = () => readFileSync(deployment.log, 'utf8').match(/a connection of ipv4:127\.0\.0\.1:\d+ ended before its first call/g);
+    assert.equal((await ask(AssertionService, 'CreateAssertion', identities.unknownAuthority)).code, 'UNAVAILABLE');
+    await new Deadline(30, 'the log to tell it').until(told);
+    assert.match(readFileSync(deployment.log, 'utf8'), /gRPC: Handshake failed with .*certificate verify failed/);
+    assert.ok(told().length < 5, told().join('\n'));
+  });
+
   it('a stream is for whom the call is', async () => {
     for (const [name, end, refusal] of [['backend', 'OK'], ['viewer', 'OK', 'PERMISSION_DENIED'], ['nameless', 'UNAUTHENTICATED']]) {
       const connection = connect(AssertionService, identities[name]);

@@ -45,6 +45,18 @@ TEST_F(HandshakeTurnsTest, TheSourceWithFewestComesFirst) {
   EXPECT_EQ(BeginNext("a"), 2);
 }
 
+TEST_F(HandshakeTurnsTest, AFailureIsToldOnceAMinuteForASource) {
+  for (const auto* peer : {"1", "2", "3", "4"}) {
+    turns_.Begin(peer, peer == std::string("4") ? "b" : "a", now_);
+  }
+  turns_.Complete("3");
+  EXPECT_TRUE(turns_.Fail("1", now_));
+  EXPECT_FALSE(turns_.Fail("2", now_));
+  EXPECT_FALSE(turns_.Fail("3", now_));  // it has called
+  EXPECT_TRUE(turns_.Fail("4", now_));
+  EXPECT_TRUE(turns_.Fail("2", now_ + HandshakeTurns::kTellingInterval));
+}
+
 TEST_F(HandshakeTurnsTest, AFailedHandshakeKeepsItsPlaceForAWhile) {
   for (const int fd : {1, 2, 3}) {
     turns_.Wait(fd, "a", now_);
