@@ -223,6 +223,9 @@ Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
   chain_ = chain;
   keys_.push_back(key);
   server_context_.store(*context);
+  if (const auto leaf = x509::ParsePem(chain)) {
+    spdlog::info("TLS: the certificate is now {}", x509::DescriptionOf(*leaf));
+  }
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "assertion/clock.h"
 #include "x509/pem.h"
 
 namespace assertion::x509 {
@@ -141,6 +143,20 @@ Result<Bytes> SubjectOf(const Certificate& certificate) {
     return Fail(Code::kInvalidArgument, "the certificate's subject cannot be read", "d2i_X509: " + TakeErrors());
   }
   return Bytes(name, name + size);
+}
+
+std::string DescriptionOf(const Certificate& certificate) {
+  const auto parsed = FromDer(certificate.der);
+  const BioPtr text(BIO_new(BIO_s_mem()));
+  std::string subject;
+  if (parsed && text && X509_NAME_print_ex(text.get(), X509_get_subject_name(parsed.get()), 0, XN_FLAG_RFC2253) >= 0) {
+    char* octets = nullptr;
+    const auto size = BIO_get_mem_data(text.get(), &octets);
+    subject.assign(octets, static_cast<std::size_t>(size));
+  }
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(certificate.der.data(), certificate.der.size(), digest.data());
+  return "subject " + subject + ", until " + Rfc3339(certificate.not_after) + ", SHA-256 " + Hex(digest);
 }
 
 std::string ToPem(std::span<const Certificate> chain) {

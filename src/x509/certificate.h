@@ -24,6 +24,10 @@ Result<Certificate> ParsePem(std::string_view pem);
 // The DER of the subject's name (RFC 5280 section 4.1.2.6), for CKA_SUBJECT.
 Result<Bytes> SubjectOf(const Certificate& certificate);
 
+// Subject (RFC 4514), end and SHA-256 of the certificate, as openssl x509 -fingerprint -sha256, in ASCII without
+// control characters.
+std::string DescriptionOf(const Certificate& certificate);
+
 // The certificates one after the other as PEM: first octet '-', lines end with LF.
 std::string ToPem(std::span<const Certificate> chain);
 

@@ -67,6 +67,33 @@ describe('the TLS key', () => {
     writeFileSync(file, certificate);
   });
 
+  it('is replaced with --force alone; the log tells the exchange, and doctor the key that is left', async () => {
+    const file = path.join(deployment.folder, 'tls.pem');
+    const before = readFileSync(file, 'utf8');
+    const generate = (...options) => deployment.tryCtl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', deployment.configuration, ...options);
+    const leftKeys = async () => [...(await deployment.tryCtl('doctor', '--config', deployment.configuration)).stdout
+      .matchAll(/^warn +tls: key \S+ on the token is not that of tls\.certificate; .*--type pubkey --id (\w+)$/gm)].map(([, id]) => id);
+    const refused = await generate();
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /tls\.pem holds a certificate already \(subject CN=assertiond, until \S+, SHA-256 [0-9a-f]{64}\)/);
+    assert.equal(readFileSync(file, 'utf8'), before);
+    assert.deepEqual(await leftKeys(), []);
+    assert.equal((await generate('--force')).status, 0);
+    const digest = new X509Certificate(readFileSync(file)).fingerprint256.replaceAll(':', '').toLowerCase();
+    const exchanged = new RegExp(`TLS: the certificate is now subject CN=assertiond, until \\S+, SHA-256 ${digest}"`, 'g');
+    const exchanges = () => readFileSync(deployment.log, 'utf8').match(exchanged)?.length ?? 0;
+    await new Deadline(30, 'the server to take the certificate over').until(exchanges);
+    const [left, ...others] = await leftKeys();
+    assert.deepEqual(others, []);
+    for (const type of ['privkey', 'pubkey']) {
+      await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--delete-object', '--type', type, '--id', left]);
+    }
+    assert.deepEqual(await leftKeys(), []);
+    assert.ok(await shakesHands(httpPort()));
+    await new Deadline(30, 'gRPC to read its files again').until(() => shakesHands(deployment.tlsPort));  // within a second
+    assert.equal(exchanges(), 1);
+  });
+
   it('a start without its authorities names their file and the cause, and nothing else', async () => {
     await deployment.stopDaemon();
     const file = path.join(deployment.folder, 'authorities.pem');

@@ -212,6 +212,22 @@ std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank
   return std::make_unique<DiagnosedHsm>(std::move(hsm->token), std::move(hsm->certifier), std::move(*ledger));
 }
 
+// Each server of the token may have a certificate of its own, so no key is removed here.
+Finding UnusedTlsKey(const TokenKey& key) {
+  const auto remove = [&](const char* type) {
+    return std::string("pkcs11-tool --module MODULE --login --delete-object --type ") + type + " --id " + Hex(key.id);
+  };
+  const auto kid = jws::JwkThumbprint(key.public_key);
+  return {.name = "tls",
+          .ok = true,
+          .text = "key " + kid +
+                  " on the token is not that of tls.certificate; unless another server of this token "
+                  "uses it, remove it: " +
+                  remove("privkey") + " and " + remove("pubkey"),
+          .kid = kid,
+          .warns = true};
+}
+
 // Checks TLS as a start of the server does. `token` is that of tls.hsm.
 void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
   constexpr std::size_t kLargestFile = std::size_t{8} << 20U;
@@ -229,6 +245,13 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
         {.name = "tls",
          .ok = valid,
          .text = "certificate valid from " + Rfc3339(leaf->not_before) + " to " + Rfc3339(leaf->not_after)});
+  }
+  if (const auto keys = key ? FindTlsKeys(token) : std::unexpected(key.error()); keys) {
+    for (const auto& each : *keys) {
+      if (each.id != key->id) {
+        findings.push_back(UnusedTlsKey(each));
+      }
+    }
   }
   const auto authorities = ReadRegularFile(tls.client_ca, kLargestFile);
   const auto trust =

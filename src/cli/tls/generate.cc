@@ -7,6 +7,7 @@
 #include "assertion/client.h"
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/text.h"
 #include "cli/tls/own_key.h"
 #include "cli/verbs.h"
 #include "keys/own_key.h"
@@ -21,7 +22,22 @@ struct GenerateTlsKeyOptions {
   std::string common_name;
   int validity_days = 365;
   std::vector<std::string> subject_alt_names;
+  bool forced = false;
 };
+
+// A server that runs would show the new certificate to its callers within seconds.
+Status CheckReplacement(const std::string& path) {
+  const auto text = ReadText(path);
+  const auto present = text ? x509::ParsePem(*text) : std::unexpected(text.error());
+  if (!present) {
+    return {};
+  }
+  return Fail(Code::kFailedPrecondition,
+              path + " holds a certificate already (" + x509::DescriptionOf(*present) +
+                  "): a new key and its self-signed certificate would take its place, and callers that trust the "
+                  "certificate or its authority would refuse the server; for a new certificate of the same key use tls "
+                  "csr and tls import-certificate, and --force to replace both all the same");
+}
 
 Status CertifyTlsKey(const GenerateTlsKeyOptions& options, const TlsSite& site, const TokenKey& key) {
   const auto now = SystemTime();
@@ -37,6 +53,9 @@ Status CertifyTlsKey(const GenerateTlsKeyOptions& options, const TlsSite& site, 
 
 Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
   ASSIGN_OR_RETURN(const auto site, OpenTlsSite(options.config));
+  if (!options.forced) {
+    RETURN_IF_ERROR(CheckReplacement(site.config.tls->certificate));
+  }
   ASSIGN_OR_RETURN(const auto key, GenerateOwnKey(*site.hsm.token, kTlsKeyLabel, x509::RandomOctets));
   if (const auto certified = CertifyTlsKey(options, site, key); !certified) {
     // A key without a certificate is useless.
@@ -59,7 +78,8 @@ void AddTlsGenerate(Command& tls) {
       {.name = "generate",
        .summary = "Generate a key pair on the token, and a self-signed certificate",
        .examples = "  assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:signer.example",
-       .statuses = {{kRefused, "the token refused"}, {kFile, "the configuration or a file cannot be used"}}},
+       .statuses = {{kRefused, "the token refused, or tls.certificate holds a certificate already"},
+                    {kFile, "the configuration or a file cannot be used"}}},
       RunGenerateTlsKey);
   AddTlsConfig(verb, options.config);
   verb->add_option("--common-name", options.common_name, "Common name of the certificate; default: assertiond")
@@ -68,6 +88,10 @@ void AddTlsGenerate(Command& tls) {
       ->check(CLI::Range(1, 3650))
       ->type_name("DAYS");
   AddTlsSubjectAltNames(verb, options.subject_alt_names);
+  verb->add_flag(
+      "--force", options.forced,
+      "Replace the certificate that tls.certificate holds: callers refuse the server until they trust the new "
+      "one");
 }
 
 }  // namespace assertion::cli
