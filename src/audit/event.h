@@ -31,6 +31,9 @@ struct Event {
   std::optional<Time> expires_at;  // of a token whose exp the caller chose
   std::string request_id;          // of an administrative act
   std::string change;              // the pending change that the act created, approves or withdraws
+  bool pending = false;            // the act made nothing but that pending change
+  std::string method;              // of the pending change that is approved or withdrawn
+  std::string requested_by;        // who asked for it, as Caller::name
   struct Accepted {
     std::int64_t found = 0;
     std::int64_t seen = 0;

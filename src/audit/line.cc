@@ -70,6 +70,11 @@ class Members {
     text_ += std::to_string(number);
   }
 
+  void AddTrue(std::string_view name) {
+    Begin(name);
+    text_ += "true";
+  }
+
   std::string Finish() && {
     text_ += '}';
     return std::move(text_);
@@ -122,6 +127,11 @@ std::string Body(const Event& event, TimePoint now) {
   }
   add("request_id", event.request_id);
   add("change", event.change);
+  if (event.pending) {
+    line.AddTrue("pending");
+  }
+  line.Add("method", event.method);
+  line.Add("requested_by", event.requested_by);
   if (event.accepted) {
     line.Add("found_version", event.accepted->found);
     line.Add("seen_version", event.accepted->seen);

@@ -80,19 +80,27 @@ Result<ChangeResult> Approvals::Perform(const Caller& caller, const PendingChang
   return administration_.Perform(*change.change);
 }
 
-Status Approvals::Withdraw(const Caller& caller, const std::string& id, bool is_approver) {
+Approvals::Withdrawal Approvals::Withdraw(const Caller& caller, const std::string& id, bool is_approver) {
   const Exclusive exclusive(*this, id);
-  RETURN_IF_ERROR(exclusive.taken());
-  ASSIGN_OR_RETURN(const auto changes, pending_.List());
-  const auto change = std::ranges::find(changes, id, &PendingChange::id);
-  if (change == changes.end()) {
-    return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
+  if (auto taken = exclusive.taken(); !taken) {
+    return {.change = {}, .result = std::move(taken)};
+  }
+  const auto changes = pending_.List();
+  if (!changes) {
+    return {.change = {}, .result = std::unexpected(changes.error())};
+  }
+  const auto change = std::ranges::find(*changes, id, &PendingChange::id);
+  if (change == changes->end()) {
+    return {.change = {},
+            .result = Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over")};
   }
   if (!is_approver && !IsRequester(caller, *change)) {
-    return Fail(Code::kPermissionDenied, "you are known here as \"" + caller.name() +
-                                             "\": only who asked for this change, or an approver, may withdraw it");
+    return {.change = *change,
+            .result = Fail(Code::kPermissionDenied,
+                           "you are known here as \"" + caller.name() +
+                               "\": only who asked for this change, or an approver, may withdraw it")};
   }
-  return pending_.Remove(id);
+  return {.change = *change, .result = pending_.Remove(id)};
 }
 
 }  // namespace assertion

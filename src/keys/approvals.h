@@ -56,9 +56,15 @@ class Approvals {
   Decision Approve(const Caller& caller, const std::string& id, std::string_view digest,
                    const MayChangeKeys& may_change_keys);
 
+  // What was asked to be withdrawn.
+  struct Withdrawal {
+    std::optional<PendingChange> change;  // unset when no such change waits
+    Status result;
+  };
+
   // Drops the change. PERMISSION_DENIED: the caller neither asked for it nor is an approver, so that no operator can
   // keep another's change, a revocation above all, from being approved. ABORTED as above.
-  Status Withdraw(const Caller& caller, const std::string& id, bool is_approver);
+  Withdrawal Withdraw(const Caller& caller, const std::string& id, bool is_approver);
 
  private:
   class Exclusive;

@@ -122,7 +122,7 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
     }
   }
   spdlog::info("{} by {}: client {}, key {}{}{}", event.name, event.caller, event.client_id, event.kid,
-               event.change.empty() ? "" : ", change ", event.change);
+               event.change.empty() ? "" : ": not done yet, waits as change ", event.change);
   call.Finish(Serialize(*reply));
 }
 
@@ -175,6 +175,7 @@ void KeyAdminService::ImportKey(UnaryCall& unary) {
 
 void KeyAdminService::NoteProposed(const PendingChange& pending, audit::Event& event) const {
   event.change = pending.id;
+  event.pending = true;
   if (const auto* acceptance = std::get_if<LedgerAcceptance>(&*pending.change)) {
     if (const auto ledger = administration_.LedgerToAccept(*acceptance)) {
       event.accepted = {.found = ledger->found, .seen = ledger->seen};
@@ -248,9 +249,7 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
     return policy_.load()->Allow(requester, Role::kOperator).has_value();
   });
   if (decision.change) {
-    event.client_id = decision.change->client_id;
-    event.kid = decision.change->kid;
-    NoteOrigin(event);
+    NoteDecided(*decision.change, event);
   }
   RETURN_IF_ERROR(decision.result);
   auto reply = ToResponse<v1::ApproveChangeResponse>(*decision.result);
@@ -274,6 +273,14 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
   return reply;
 }
 
+void KeyAdminService::NoteDecided(const PendingChange& change, audit::Event& event) const {
+  event.client_id = change.client_id;
+  event.kid = change.kid;
+  event.method = change.method;
+  event.requested_by = change.requested_by.empty() ? "" : change.requested_by.front();
+  NoteOrigin(event);
+}
+
 void KeyAdminService::Withdraw(UnaryCall& unary) {
   const auto call = std::make_shared<AuditedCall>(audit_, "WithdrawChange", unary);
   v1::WithdrawChangeRequest request;
@@ -287,7 +294,12 @@ void KeyAdminService::Withdraw(UnaryCall& unary) {
         RETURN_IF_ERROR(peers_.CheckCertificate(unary.context()));
         RETURN_IF_ERROR(MayWithdraw(caller));
         RETURN_IF_ERROR(call->CanFinish());
-        return approvals_.Withdraw(caller, id, policy_.load()->Allow(caller, Role::kApprover).has_value());
+        const auto withdrawal =
+            approvals_.Withdraw(caller, id, policy_.load()->Allow(caller, Role::kApprover).has_value());
+        if (withdrawal.change) {
+          NoteDecided(*withdrawal.change, call->event());
+        }
+        return withdrawal.result;
       };
       const auto withdrawn = withdraw();
       call->Finish(withdrawn ? Result<grpc::ByteBuffer>(Serialize(v1::WithdrawChangeResponse()))

@@ -72,6 +72,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   Result<v1::ApproveChangeResponse> ApproveChange(const Caller& caller, const v1::ApproveChangeRequest& request,
                                                   audit::Event& event);
   void Withdraw(UnaryCall& unary);
+  void NoteDecided(const PendingChange& change, audit::Event& event) const;
   Status MayWithdraw(const Caller& caller) const;
 
   // Answers any viewer at once and records nothing.

@@ -10,6 +10,7 @@ import { Deployment } from './deployment.mjs';
 import { Deadline } from './process.mjs';
 
 const ME = `uid:${process.getuid()}`;
+const REVOKED_BY_ANNA = { method: 'RevokeKey', requested_by: 'dns:anna.example.org' };
 
 // Over the Unix socket this test is one person; certificates make others of it.
 describe('the two-person rule', () => {
@@ -68,6 +69,12 @@ describe('the two-person rule', () => {
     });
   }
 
+  // What the audit log's lines say of the change.
+  const recordOf = ({ id }) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+    .map((line) => JSON.parse(line)).filter(({ change }) => change === id)
+    .map(({ event, outcome, caller, client_id, kid, pending, method, requested_by }) => JSON.parse(JSON.stringify(
+      { event, outcome, caller, client_id, kid, pending, method, requested_by })));
+
   const keys = async () => JSON.parse(await deployment.ctl('key', 'list', '--json')).keys;
   const staged = async () => (await keys()).find((key) => key.state === 'staged');
   const version = async () => (await keys())[0].version;
@@ -90,6 +97,8 @@ describe('the two-person rule', () => {
     const { changes } = await ask('ben', 'ListPendingChanges', {});
     assert.deepEqual(changes.map(({ id }) => id), [pending.id]);
     assert.equal((await ask('anna', 'WithdrawChange', { id: pending.id })).code, 'OK');
+    assert.deepEqual(recordOf(pending).at(-1), { event: 'WithdrawChange', outcome: 'OK', caller: 'dns:anna.example.org',
+      client_id: 'orders', kid: pending.kid, ...REVOKED_BY_ANNA });
     assert.equal((await ask('ben', 'ApproveChange', pending)).code, 'NOT_FOUND');
   });
 
@@ -130,10 +139,9 @@ describe('the two-person rule', () => {
     assert.equal(answer.key.state, 'KEY_STATE_WITHDRAWN');
     assert.deepEqual((await ask('ben', 'ListPendingChanges', {})).changes ?? [], []);
 
-    const log = readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
-      .map((line) => JSON.parse(line)).filter((line) => line.change === pending.id);
-    assert.deepEqual(log.map(({ event, caller, kid }) => [event, caller, kid]),
-      [['RevokeKey', 'dns:anna.example.org', pending.kid], ['ApproveChange', 'dns:ben.example.org', pending.kid]]);
+    assert.deepEqual(recordOf(pending).map(({ kid, ...line }) => ({ ...line, kid: kid === pending.kid })), [
+      { event: 'RevokeKey', outcome: 'OK', caller: 'dns:anna.example.org', client_id: 'orders', kid: true, pending: true },
+      { event: 'ApproveChange', outcome: 'OK', caller: 'dns:ben.example.org', client_id: 'orders', kid: true, ...REVOKED_BY_ANNA }]);
   });
 
   it('a withdrawn key is destroyed by two, with assertionctl as one of them', async () => {
@@ -232,9 +240,7 @@ describe('the two-person rule', () => {
     assert.equal(next.code, 'OK', next.details);
     assert.equal(next.key.state, 'KEY_STATE_SIGNING');
     assert.deepEqual((await ofReports()).filter(({ state }) => state === 'signing').map(({ kid }) => kid), [next.key.kid]);
-    const log = readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
-      .map((line) => JSON.parse(line)).filter((line) => line.change === rotated.pending.id);
-    assert.deepEqual(log.map(({ event, caller, kid }) => [event, caller, kid ?? '']),
+    assert.deepEqual(recordOf(rotated.pending).map(({ event, caller, kid }) => [event, caller, kid ?? '']),
       [['RotateKey', 'dns:anna.example.org', ''], ['ApproveChange', 'dns:ben.example.org', next.key.kid]]);
   });
 

@@ -118,7 +118,7 @@ TEST_F(ApprovalsTest, AnApprovalCannotOutrunAnotherOrAWithdrawal) {
   const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, [&](const Caller& /*requester*/) {
     const auto inner = approvals_.Approve(ben_, pending.id, pending.digest, Allowed);
     EXPECT_EQ(inner.result.error().code, Code::kAborted);
-    EXPECT_EQ(approvals_.Withdraw(ann_, pending.id, /*is_approver=*/false).error().code, Code::kAborted);
+    EXPECT_EQ(approvals_.Withdraw(ann_, pending.id, /*is_approver=*/false).result.error().code, Code::kAborted);
     return true;
   });
   EXPECT_TRUE(decision.result) << decision.result.error().ToString();
@@ -127,11 +127,11 @@ TEST_F(ApprovalsTest, AnApprovalCannotOutrunAnotherOrAWithdrawal) {
 
 TEST_F(ApprovalsTest, OnlyTheRequesterOrAnApproverWithdraws) {
   const auto first = Proposed();
-  EXPECT_EQ(approvals_.Withdraw(ben_, first.id, /*is_approver=*/false).error().code, Code::kPermissionDenied);
-  EXPECT_TRUE(approvals_.Withdraw(ann_, first.id, /*is_approver=*/false));
+  EXPECT_EQ(approvals_.Withdraw(ben_, first.id, /*is_approver=*/false).result.error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(approvals_.Withdraw(ann_, first.id, /*is_approver=*/false).result);
   const auto second = Proposed();
-  EXPECT_TRUE(approvals_.Withdraw(ben_, second.id, /*is_approver=*/true));
-  EXPECT_EQ(approvals_.Withdraw(ben_, second.id, /*is_approver=*/true).error().code, Code::kNotFound);
+  EXPECT_TRUE(approvals_.Withdraw(ben_, second.id, /*is_approver=*/true).result);
+  EXPECT_EQ(approvals_.Withdraw(ben_, second.id, /*is_approver=*/true).result.error().code, Code::kNotFound);
 }
 
 TEST_F(ApprovalsTest, ARevocationIsKnownBeforeItIsApproved) {
