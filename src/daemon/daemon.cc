@@ -189,7 +189,8 @@ Status Daemon::OpenAuditLog() {
     Record("Start", {});
     hsms_.Remember(*audit_);
   }
-  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, tally_, access_tokens_, audit_.get());
+  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, reload_outcome_, tally_, access_tokens_,
+                   audit_.get());
   return {};
 }
 
@@ -229,7 +230,7 @@ Status Daemon::StartServer() {
   ASSIGN_OR_RETURN(server_,
                    service::Server::Start(
                        ServerAddresses(), policy_, hsms_.group(), [this] { return hsms_.administered(); }, audit_.get(),
-                       &tally_, {.refresh_interval = config_.refresh_interval}, &access_tokens_));
+                       &tally_, {.refresh_interval = config_.refresh_interval}, &access_tokens_, &reload_outcome_));
   readiness_.Watch([this](bool ready) {
     server_->SetServing(ready);
     supervisor_.Notify(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
@@ -287,6 +288,7 @@ void Daemon::Reload(const Reloading::Read& read) {
   reloading_.SetStep("asking the HSMs for the clients' keys");
   const auto applied = Apply(read);
   server_->EndConnectionsOfRemoved();
+  reload_outcome_.Set(applied);  // before the log tells it: an operator may look because of the line
   Record("Reload", applied);
   reloading_.SetStep("reading the files of TLS");
   if (const auto refreshed = server_->RefreshTls(); !refreshed) {

@@ -18,6 +18,7 @@
 #include "observe/assertion_tally.h"
 #include "observe/metrics.h"
 #include "observe/readiness.h"
+#include "observe/reload_outcome.h"
 #include "observe/supervisor.h"
 #include "policy/policy.h"
 #include "service/server.h"
@@ -66,6 +67,7 @@ class Daemon {
   AttachedHsms hsms_;
   CurrentPolicy policy_;
   Readiness readiness_;
+  ReloadOutcome reload_outcome_;
   AssertionTally tally_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;

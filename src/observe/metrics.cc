@@ -67,6 +67,16 @@ Families OfProcess(double started, std::size_t configured_hsms, const Readiness&
       With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, available or not."), configured_hsms)};
 }
 
+Families OfReload(const ReloadOutcome::State& reload) {
+  const std::chrono::duration<double> succeeded = reload.succeeded.time_since_epoch();
+  return {With(Gauge("assertiond_config_last_reload_successful",
+                     "0 after a reload that was refused, so that the configuration before stays in force; else 1."),
+               reload.refusal.empty() ? 1 : 0),
+          With(Gauge("assertiond_config_last_reload_success_timestamp_seconds",
+                     "When the configuration in force was read, in seconds since 1970-01-01T00:00:00Z."),
+               succeeded.count())};
+}
+
 Families OfAssertions(const AssertionTally& tally) {
   auto assertions = Counter("assertiond_assertions_total",
                             "Assertions requested, by configured client, signing algorithm and gRPC status code.");
@@ -251,6 +261,7 @@ Families Metrics::Collect() const {
     all.insert(all.end(), std::make_move_iterator(families.begin()), std::make_move_iterator(families.end()));
   };
   take(OfProcess(started_, configured_hsms_, readiness_));
+  take(OfReload(reload_.Read()));
   take(OfAssertions(tally_));
   take(OfTokens(tokens_));
   take(OfHsms(hsms_));

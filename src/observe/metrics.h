@@ -10,6 +10,7 @@
 #include "audit/log.h"
 #include "observe/assertion_tally.h"
 #include "observe/readiness.h"
+#include "observe/reload_outcome.h"
 #include "signing/hsm_group.h"
 #include "tokens/access_tokens.h"
 
@@ -19,11 +20,12 @@ namespace assertion {
 class Metrics {
  public:
   // `log` null: there is no audit log. The other arguments must outlive this object.
-  Metrics(const HsmGroup& hsms, std::size_t configured_hsms, const Readiness& readiness, const AssertionTally& tally,
-          const tokens::AccessTokens& tokens, const audit::Log* log)
+  Metrics(const HsmGroup& hsms, std::size_t configured_hsms, const Readiness& readiness, const ReloadOutcome& reload,
+          const AssertionTally& tally, const tokens::AccessTokens& tokens, const audit::Log* log)
       : hsms_(hsms),
         configured_hsms_(configured_hsms),
         readiness_(readiness),
+        reload_(reload),
         tally_(tally),
         tokens_(tokens),
         log_(log) {}
@@ -43,6 +45,7 @@ class Metrics {
   const double started_ = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   const std::size_t configured_hsms_;
   const Readiness& readiness_;
+  const ReloadOutcome& reload_;
   const AssertionTally& tally_;
   const tokens::AccessTokens& tokens_;
   mutable Mutex mutex_;

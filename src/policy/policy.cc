@@ -256,8 +256,8 @@ Result<ApprovedAccessToken> Policy::Recheck(const Caller& caller, const AccessTo
   const auto& source = (*entry)->client->tokens;
   if (!source) {
     return Fail(Code::kFailedPrecondition, "client_id: client " + Quoted(request.client_id) +
-                                               " has no field tokens in the configuration: assertiond buys no access "
-                                               "tokens for it");
+                                               " has no field tokens in the configuration in force: assertiond buys "
+                                               "no access tokens for it");
   }
   ASSIGN_OR_RETURN(auto scope, AllowedTokenScope(caller, *source, request.scope));
   if (!request.resource.empty() && std::ranges::find(source->resources, request.resource) == source->resources.end()) {

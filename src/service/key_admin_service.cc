@@ -339,7 +339,11 @@ Result<v1::GetKeyResponse> KeyAdminService::GetKey(const v1::GetKeyRequest& requ
 
 Result<v1::ListKeysResponse> KeyAdminService::ListKeys(const v1::ListKeysRequest& request) const {
   ASSIGN_OR_RETURN(const auto list, administration_.List(request.hsm()));
-  return ToProto(list);
+  auto response = ToProto(list);
+  if (reload_ != nullptr) {
+    response.set_refused_configuration(reload_->Read().refusal);
+  }
+  return response;
 }
 
 Result<v1::ListPendingChangesResponse> KeyAdminService::ListPendingChanges(
@@ -432,11 +436,12 @@ Status KeyAdminService::Prove(const UnaryCall& unary, const std::shared_ptr<Audi
 
 KeyAdminService::KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms,
                                  const AdministeredHsms& administered, Peers& peers, AwaitedMessages& awaited,
-                                 Records audit)
+                                 Records audit, const ReloadOutcome* reload)
     : policy_(policy),
       hsms_(hsms),
       peers_(peers),
       audit_(audit),
+      reload_(reload),
       administration_(administered, [this](std::string_view client_id) { return RulesOf(client_id); }),
       approvals_(administration_, administered().front().token, x509::RandomOctets, ReadStoredRequest,
                  administered().front().pending_file) {

@@ -8,6 +8,7 @@
 #include "keys/administered_hsm.h"
 #include "keys/approvals.h"
 #include "keys/key_administration.h"
+#include "observe/reload_outcome.h"
 #include "policy/policy.h"
 #include "service/audited_call.h"
 #include "service/peers.h"
@@ -23,9 +24,9 @@ namespace assertion::service {
 // nothing else. What the constructor takes must outlive it.
 class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAdminService::Service> {
  public:
-  // `audit` may have no log: nothing is recorded then.
+  // `audit` may have no log: nothing is recorded then. `reload` null: ListKeys tells of no reload.
   KeyAdminService(const CurrentPolicy& policy, const HsmGroup& hsms, const AdministeredHsms& administered, Peers& peers,
-                  AwaitedMessages& awaited, Records audit);
+                  AwaitedMessages& awaited, Records audit, const ReloadOutcome* reload);
   ~KeyAdminService() override = default;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
@@ -93,6 +94,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   const HsmGroup& hsms_;
   Peers& peers_;
   Records audit_;
+  const ReloadOutcome* const reload_;
   const KeyAdministration administration_;
   Approvals approvals_;
   Worker changes_;

@@ -73,7 +73,7 @@ void LogForProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/, 
 struct Server::Parts {
   Parts(std::unique_ptr<LocalListener> bound, const CurrentPolicy& policy, const HsmGroup& hsms,
         const AdministeredHsms& administered, audit::Log* audit, AssertionTally* tally, Rate refused,
-        tokens::AccessTokens* tokens)
+        tokens::AccessTokens* tokens, const ReloadOutcome* reload)
       : listener(std::move(bound)),
         policy_in_force(policy),
         refusals(refused, audit, tally),
@@ -81,7 +81,7 @@ struct Server::Parts {
         access_tokens(tokens),
         access_token_service(policy, hsms, tokens, *peers, awaited, {.log = audit, .refusals = &refusals}),
         envoy_authorization(policy, access_token_service, *peers, awaited),
-        key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}) {}
+        key_admin_service(policy, hsms, administered, *peers, awaited, {.log = audit, .refusals = &refusals}, reload) {}
 
   ~Parts() { StopListening(std::chrono::milliseconds(0)); }
   Parts(const Parts&) = delete;
@@ -187,7 +187,8 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                               const AdministeredHsms& administered, audit::Log* audit,
-                                              AssertionTally* tally, Limits limits, tokens::AccessTokens* tokens) {
+                                              AssertionTally* tally, Limits limits, tokens::AccessTokens* tokens,
+                                              const ReloadOutcome* reload) {
   gpr_set_log_function(LogForGrpc);
 #if GOOGLE_PROTOBUF_VERSION < 4022000
   google::protobuf::SetLogHandler(LogForProtobuf);
@@ -199,7 +200,7 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
     return std::unexpected(listener.error());
   }
   auto parts = std::make_unique<Parts>(std::move(*listener), policy, hsms, administered, audit, tally,
-                                       addresses.refusals, tokens);
+                                       addresses.refusals, tokens, reload);
   if (addresses.tls) {
     ASSIGN_OR_RETURN(const auto hsm, hsms.ByName(addresses.tls->hsm));
     ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));

@@ -12,6 +12,7 @@
 #include "audit/log.h"
 #include "keys/administered_hsm.h"
 #include "observe/assertion_tally.h"
+#include "observe/reload_outcome.h"
 #include "policy/policy.h"
 #include "service/connection_limits.h"
 #include "service/external_jwt_server.h"
@@ -43,11 +44,12 @@ class Server {
  public:
   // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:
   // nothing is recorded. `tally` null: nothing is counted. `tokens`
-  // null: no access tokens are handed out. kAddressUnusable, kTlsUnusable.
+  // null: no access tokens are handed out. `reload` null: ListKeys tells of no reload. kAddressUnusable, kTlsUnusable.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                                const AdministeredHsms& administered, audit::Log* audit,
                                                AssertionTally* tally = nullptr, Limits limits = {},
-                                               tokens::AccessTokens* tokens = nullptr);
+                                               tokens::AccessTokens* tokens = nullptr,
+                                               const ReloadOutcome* reload = nullptr);
 
   // Stops at once if Stop was not called.
   ~Server();

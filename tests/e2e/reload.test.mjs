@@ -21,7 +21,7 @@ describe('a reload', () => {
 
   before(async () => {
     deployment = await Deployment.start([{ client_id: 'orders', audiences: [AUDIENCE] }],
-      { refresh_interval: '1h', drain_limit: `${DRAIN}s` }, async (prepared) => { hsm = new FaultyHsm(prepared); });
+      { refresh_interval: '1h', drain_limit: `${DRAIN}s`, admin_listen: '127.0.0.1:0' }, async (prepared) => { hsm = new FaultyHsm(prepared); });
     await deployment.generateKey('orders');
     original = readFileSync(deployment.configuration, 'utf8');
   });
@@ -93,6 +93,24 @@ describe('a reload', () => {
       caller.close();
     }
     assert.ok(calls > hostile.length);
+  });
+
+  it('that is refused is told by status and by the metrics, until one succeeds', async () => {
+    const metric = async (name) => Number(new RegExp(`^assertiond_config_last_reload_${name} (.*)$`, 'm')
+      .exec(await (await fetch(`${deployment.adminOrigin}/metrics`)).text())[1]);
+    const succeeded = await metric('success_timestamp_seconds');
+    assert.equal(await metric('successful'), 1);
+    writeFileSync(deployment.configuration, JSON.stringify({ ...JSON.parse(original), token_listen: `unix:${deployment.folder}/t` }));
+    await reload();
+    assert.deepEqual([await metric('successful'), await metric('success_timestamp_seconds')], [0, succeeded]);
+    const { status, stdout } = await deployment.tryCtl('status');
+    assert.equal(status, 1);
+    assert.match(stdout, /^ {2}wrong {2}configuration {2}- {2}the last reload was refused, .*: \S+: token_listen: takes a restart to change; next: /m);
+    writeFileSync(deployment.configuration, original);
+    await reload();
+    assert.equal(await metric('successful'), 1);
+    assert.ok(await metric('success_timestamp_seconds') > succeeded);
+    assert.match(await deployment.ctl('status'), /\nnothing needs attention\n$/);
   });
 
   // Hangs the next reload in the HSM and returns when it does.

@@ -156,6 +156,15 @@ std::map<std::string, Keys> KeysByClient(const v1::ListKeysResponse& response) {
 
 std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time now) {
   std::vector<Attention> found;
+  if (!response.refused_configuration().empty()) {
+    found.push_back(
+        {.wrong = true,
+         .client_id = {},
+         .kid = {},
+         .text = "the last reload was refused, so the one before is in force: " + response.refused_configuration(),
+         .next = "correct the file, check it with assertiond --check-config FILE, and reload; a field that "
+                 "takes a restart needs one"});
+  }
   for (const auto& [client_id, keys] : KeysByClient(response)) {
     ClientAttention(client_id, keys, now, found).Find();
   }

@@ -12,14 +12,15 @@ namespace assertion::cli {
 
 // Something that an operator should know of, or do.
 struct Attention {
-  bool wrong;  // calls fail already; else they will unless somebody acts, or a change is under way
-  std::string client_id;
-  std::string kid;  // empty: the client as a whole
+  bool wrong;             // calls fail already; else they will unless somebody acts, or a change is under way
+  std::string client_id;  // empty: the configuration
+  std::string kid;        // empty: the client as a whole
   std::string text;
   std::string next;  // what to do; empty: nothing
 };
 
-// What needs attention among the clients and keys of `response`, what is wrong first, else in the answer's order.
+// What needs attention in the configuration and among the clients and keys of `response`: what is wrong first, else in
+// the answer's order.
 std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time now);
 
 // A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.

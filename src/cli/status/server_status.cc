@@ -150,8 +150,8 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
     rows.push_back({{"wrong", Shade::kBad}, method, "-", error.message + (advice.empty() ? "" : "; next: " + advice)});
   }
   for (const auto& attention : status.attention) {
-    rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting), attention.client_id,
-                    KidCell(status, attention.kid),
+    rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting),
+                    attention.client_id.empty() ? "configuration" : attention.client_id, KidCell(status, attention.kid),
                     attention.text + (attention.next.empty() ? "" : "; next: " + attention.next)});
   }
   if (status.monitored) {

@@ -72,9 +72,9 @@ std::string AdviceOnToken(const Error& error) {
         return "ask for less with --minimum-validity";
       }
       if (error.message.starts_with("client_id:")) {
-        return "add clients[].tokens to assertiond's configuration and reload it: systemctl reload assertiond; or send "
-               "a "
-               "token request yourself: assertionctl token request";
+        return "add clients[].tokens to assertiond's configuration and reload it: systemctl reload assertiond; if the "
+               "file has it already, assertionctl status says whether the reload was refused; or send a token request "
+               "yourself: assertionctl token request";
       }
       if (error.message.contains("the identity server")) {
         return "compare clients[].tokens in assertiond's configuration with the client at the identity server; "

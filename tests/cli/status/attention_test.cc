@@ -168,6 +168,14 @@ TEST_F(AttentionTest, AnExpiredCertificateIsWrongWhereTheServerDoesNotSignWithIt
   EXPECT_EQ(SigningClients(response_), 0);
 }
 
+TEST_F(AttentionTest, ARefusedReloadIsWrongAndNamesItsReason) {
+  AddSigning();
+  response_.set_refused_configuration("/etc/a.json: token_listen: takes a restart to change");
+  EXPECT_EQ(Found(),
+            "wrong : the last reload was refused, so the one before is in force: /etc/a.json: token_listen: takes a "
+            "restart to change\n");
+}
+
 TEST_F(AttentionTest, CommandsQuoteTheirWordsForAShell) {
   Add("-a;b'$(c)", v1::KEY_STATE_PUBLISHED, kNever, kNever).set_client_id("a b");
   Add("2", v1::KEY_STATE_SIGNING, kMidday - hours(1), kNever);
