@@ -16,7 +16,7 @@
 //   tls ADDRESS S CA CERTIFICATE KEY   one call with S seconds over mutual TLS, with files of PEM: { jti }
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -28,8 +28,9 @@ import { startRegistered } from './registered_client.mjs';
 
 const BACKEND = 'backend.example.org';
 
-// install(folder): returns { program, examples: { NAME: COMMAND }, variables, streamRepeats }. A command is a list. examples
-// buy a token: they take CLIENT_ID TOKEN_ENDPOINT. streamRepeats is false where a stream's requests are not repeated.
+// install(folder): returns { program, examples: { NAME: COMMAND }, variables, streamRepeats, tellsClosed }. A command is a list.
+// examples buy a token: they take CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]. streamRepeats is false where a stream's requests are not
+// repeated. tellsClosed: the package says of a socket that it may not open why.
 // more(context): further tests of this package alone.
 export function describeClient(name, install, more = () => {}) {
   describe(`the ${name} package`, () => {
@@ -66,10 +67,13 @@ export function describeClient(name, install, more = () => {}) {
 
     it('the examples buy an access token', async () => {
       for (const [example, command] of Object.entries(installed.examples)) {
-        const { status, stdout, stderr } = await runIn({}, command, 'orders', provider.tokenEndpoint);
-        assert.equal(status, 0, `${example}: ${stderr}`);
-        assert.ok(JSON.parse(stdout).access_token, `${example}: ${stdout}`);
-        assert.deepEqual(await provider.decision(), { event: 'grant.success', client_id: 'orders' });
+        for (const audience of [[], [provider.tokenEndpoint]]) {
+          const { status, stdout, stderr } = await runIn({}, command, 'orders', provider.tokenEndpoint, ...audience);
+          assert.equal(status, 0, `${example}: ${stderr}`);
+          assert.ok(JSON.parse(stdout).access_token, `${example}: ${stdout}`);
+          assert.deepEqual(await provider.decision(), { event: 'grant.success', client_id: 'orders' });
+          provider.forgetDecisions();
+        }
       }
     });
 
@@ -77,8 +81,8 @@ export function describeClient(name, install, more = () => {}) {
       for (const [example, command] of Object.entries(installed.examples)) {
         for (const [env, options, expected] of [
           [{}, ['foreign', provider.tokenEndpoint], /^assertiond: PERMISSION_DENIED: .*may not ask for assertions.*\n$/],
-          [{}, ['orders', `${provider.tokenEndpoint}/other`], /^assertiond: (INVALID_ARGUMENT|PERMISSION_DENIED): .*\n$/],
-          [{}, ['orders'], /^usage: \S+ CLIENT_ID TOKEN_ENDPOINT.*\n$/],
+          [{}, ['orders', provider.tokenEndpoint, `${provider.tokenEndpoint}/other`], /^assertiond: (INVALID_ARGUMENT|PERMISSION_DENIED): .*\n$/],
+          [{}, ['orders'], /^usage: \S+ CLIENT_ID TOKEN_ENDPOINT \[AUDIENCE\]\n/],
           [{ ASSERTIOND_SERVER: undefined }, ['orders', provider.tokenEndpoint], /^.*set ASSERTIOND_SERVER.*\n$/],
         ]) {
           const { status, stderr } = await runIn(env, command, ...options);
@@ -161,6 +165,28 @@ export function describeClient(name, install, more = () => {}) {
         { ASSERTIOND_SERVER: `unix:${path.join(deployment.folder, 'nobody.sock')}` }, 'down', '1');
       assert.deepEqual({ code, retryable }, { code: 'UNAVAILABLE', retryable: true });
       assert.ok(seconds > 0.4 && seconds < 5, `${seconds} s`);
+    });
+
+    // Of this user alone and without its write permission: root keeps out, too, once it may not override permissions.
+    it('says at once that the socket may not be opened, and by what right it may', async (test) => {
+      if (!installed.tellsClosed) return test.skip('the language does not tell');
+      const closed = path.join(deployment.folder, 'closed.sock');
+      const server = net.createServer(() => {}).listen(closed);
+      await once(server, 'listening');
+      chmodSync(closed, 0);
+      try {
+        for (const [example, command] of Object.entries(installed.examples)) {
+          const began = performance.now();
+          const limited = ['setpriv', '--bounding-set=-dac_override,-dac_read_search', ...command];
+          const { status, stderr } = await runIn({ ASSERTIOND_SERVER: `unix:${closed}` }, limited, 'orders', provider.tokenEndpoint);
+          assert.equal(status, 1, example);
+          assert.match(stderr, /^assertiond: PERMISSION_DENIED: you may not open \S+closed\.sock: (it needs|assertiond's) .*group/);
+          assert.ok(performance.now() - began < 3000, `${example} asked for ${performance.now() - began} ms`);
+        }
+      } finally {
+        server.close();
+      }
+      return undefined;
     });
 
     it('gives up on a server that does not answer at the deadline', async () => {

@@ -21,6 +21,7 @@ async function install(folder) {
     examples: { 'buy_token.py': [PYTHON, path.join(PACKAGE, 'examples/buy_token.py')] },
     variables: { PYTHONPATH: modules },
     streamRepeats: false,
+    tellsClosed: true,
   };
 }
 

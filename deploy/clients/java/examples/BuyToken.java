@@ -12,12 +12,16 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.stream.Collectors;
 
-/** Gets an access token with a client assertion, and prints the identity server's answer. */
+/**
+ * Gets an access token with a client assertion, and prints the identity server's answer. AUDIENCE: one of the client's;
+ * default: its first.
+ */
 public final class BuyToken {
   private BuyToken() {}
 
-  static String buyToken(Client assertiond, String clientId, String tokenEndpoint) throws IOException, InterruptedException {
-    var form = new HashMap<>(new PrivateKeyJwtSigner(assertiond).parameters(clientId, tokenEndpoint));
+  static String buyToken(Client assertiond, String clientId, String tokenEndpoint, String audience)
+      throws IOException, InterruptedException {
+    var form = new HashMap<>(new PrivateKeyJwtSigner(assertiond).parameters(clientId, audience));
     form.put("grant_type", "client_credentials");
     String body = form.entrySet().stream()
         .map(field -> field.getKey() + "=" + URLEncoder.encode(field.getValue(), StandardCharsets.UTF_8))
@@ -34,15 +38,15 @@ public final class BuyToken {
 
   public static void main(String[] arguments) {
     try {
-      if (arguments.length != 2) {
-        throw new IllegalArgumentException("usage: BuyToken CLIENT_ID TOKEN_ENDPOINT");
+      if (arguments.length != 2 && arguments.length != 3) {
+        throw new IllegalArgumentException("usage: BuyToken CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]");
       }
       String server = System.getenv("ASSERTIOND_SERVER");
       if (server == null) {
         throw new IllegalArgumentException("BuyToken: set ASSERTIOND_SERVER to unix:/path of assertiond's socket");
       }
       try (var assertiond = Client.connect(server)) {
-        System.out.println(buyToken(assertiond, arguments[0], arguments[1]));
+        System.out.println(buyToken(assertiond, arguments[0], arguments[1], arguments.length == 3 ? arguments[2] : ""));
       }
     } catch (AssertiondException | IllegalArgumentException | IOException | InterruptedException e) {
       System.err.println(e.getMessage());

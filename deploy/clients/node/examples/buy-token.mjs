@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // Gets an access token with a client assertion, and prints the identity server's answer.
 //
-//   node buy-token.mjs CLIENT_ID TOKEN_ENDPOINT      with $ASSERTIOND_SERVER unix:/path
+//   node buy-token.mjs CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]      with $ASSERTIOND_SERVER unix:/path
+//
+// AUDIENCE: one of the client's; default: its first.
 import process from 'node:process';
 import { AssertiondError, Client } from 'assertiond-client';
 
-async function buyToken(assertiond, clientId, tokenEndpoint) {
-  const made = await assertiond.createAssertion({ clientId, audience: tokenEndpoint });
+async function buyToken(assertiond, clientId, tokenEndpoint, audience) {
+  const made = await assertiond.createAssertion({ clientId, audience });
   const form = { grant_type: 'client_credentials', client_assertion_type: made.clientAssertionType,
     client_assertion: made.assertion };
   const answer = await fetch(tokenEndpoint,
@@ -16,12 +18,12 @@ async function buyToken(assertiond, clientId, tokenEndpoint) {
   return text;
 }
 
-async function main([clientId, tokenEndpoint, ...more], server) {
-  if (!tokenEndpoint || more.length > 0) throw new Error('usage: buy-token.mjs CLIENT_ID TOKEN_ENDPOINT');
+async function main([clientId, tokenEndpoint, audience, ...more], server) {
+  if (!tokenEndpoint || more.length > 0) throw new Error('usage: buy-token.mjs CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]');
   if (!server) throw new Error("buy-token.mjs: set ASSERTIOND_SERVER to unix:/path of assertiond's socket");
   const assertiond = new Client(server);
   try {
-    console.log(await buyToken(assertiond, clientId, tokenEndpoint));
+    console.log(await buyToken(assertiond, clientId, tokenEndpoint, audience));
   } finally {
     assertiond.close();
   }

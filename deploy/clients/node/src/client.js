@@ -1,8 +1,9 @@
 // Calls of assertiond's services with a deadline and with retries.
 import { setMaxListeners } from 'node:events';
 import grpc from '@grpc/grpc-js';
-import { fromCall } from './errors.js';
+import { AssertiondError, fromCall } from './errors.js';
 import { checkTimeout, retrying } from './retries.js';
+import { whyClosed } from './socket-access.js';
 import { AssertionStream } from './stream.js';
 import { checkRequest, methods } from './wire.js';
 
@@ -32,6 +33,7 @@ function credentialsOf(server, tls) {
 // One connection to assertiond. Keep one for the life of the process.
 export class Client {
   #channel;
+  #socket;  // undefined: it is no socket of this machine
   #timeoutMs;
   #calls = new Set();
   #closed = new AbortController();
@@ -42,6 +44,7 @@ export class Client {
     if (typeof server !== 'string') throw new TypeError('server must be unix:/path or HOST:PORT');
     checkTimeout(timeoutMs);
     this.#timeoutMs = timeoutMs;
+    this.#socket = tls === undefined ? server : undefined;
     this.#channel = new grpc.Client(server, credentialsOf(server, tls), CHANNEL_OPTIONS);
     setMaxListeners(0, this.#closed.signal);  // each call that waits to be repeated listens
   }
@@ -89,6 +92,12 @@ export class Client {
     return call.on('status', () => this.#calls.delete(call));
   }
 
+  // No retry opens a socket that this process may not open.
+  #failure(error) {
+    const closed = error.code === 'UNAVAILABLE' && this.#socket !== undefined ? whyClosed(this.#socket) : undefined;
+    return closed === undefined ? error : new AssertiondError('PERMISSION_DENIED', closed);
+  }
+
   async #call(method, request, { timeoutMs = this.#timeoutMs } = {}) {
     checkTimeout(timeoutMs);
     checkRequest(request, method.requestType.type);
@@ -96,7 +105,7 @@ export class Client {
     return retrying(timeoutMs, this.#closed.signal, (left) => new Promise((resolve, reject) => {
       this.#track(this.#channel.makeUnaryRequest(
         method.path, method.requestSerialize, method.responseDeserialize, request, { deadline: Date.now() + left },
-        (error, reply) => { if (error) reject(fromCall(error)); else resolve(reply); },
+        (error, reply) => { if (error) reject(this.#failure(fromCall(error))); else resolve(reply); },
       ));
     }));
   }

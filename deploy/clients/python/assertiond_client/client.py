@@ -8,6 +8,7 @@ import grpc
 from assertiond_client import errors
 from assertiond_client._wire.assertion.v1 import (
     access_token_pb2, access_token_pb2_grpc, assertion_pb2, assertion_pb2_grpc)
+from assertiond_client.socket_access import why_closed
 from assertiond_client.stream import AssertionStream
 
 DEFAULT_TIMEOUT = 5.0
@@ -38,6 +39,7 @@ class Client:
         if credentials is None and not server.startswith("unix:"):
             raise ValueError(f'server "{server}" needs credentials: without them only unix:/path is allowed')
         self._timeout = timeout
+        self._socket = server if credentials is None else None
         self._closed = threading.Event()
         self._channel = (
             grpc.insecure_channel(server, _CHANNEL_OPTIONS)  # the kernel tells the server who calls
@@ -99,6 +101,10 @@ class Client:
                 return method(request, timeout=left)
             except grpc.RpcError as call:
                 error = errors.from_call(call)
+            if error.code is grpc.StatusCode.UNAVAILABLE and self._socket is not None:
+                closed = why_closed(self._socket)
+                if closed is not None:  # no retry opens it
+                    raise errors.AssertiondError(grpc.StatusCode.PERMISSION_DENIED, closed)
             # Jitter, so that callers refused together do not come back together. Never earlier than the server asks.
             wait = pause * random.uniform(0.5, 1) if error.retry_after is None else error.retry_after * random.uniform(1, 1.2)
             left = deadline - time.monotonic() - wait

@@ -1,6 +1,8 @@
 // Gets an access token with a client assertion, and prints the identity server's answer.
 //
-//	buy_token CLIENT_ID TOKEN_ENDPOINT      with $ASSERTIOND_SERVER unix:/path
+//	buy_token CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]      with $ASSERTIOND_SERVER unix:/path
+//
+// AUDIENCE: one of the client's; default: its first.
 package main
 
 import (
@@ -10,14 +12,15 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	assertiond "assertiond/client"
 )
 
-func buyToken(client *assertiond.Client, clientID, tokenEndpoint string) (string, error) {
+func buyToken(client *assertiond.Client, clientID, tokenEndpoint, audience string) (string, error) {
 	made, err := client.CreateAssertion(context.Background(),
-		&assertiond.CreateAssertionRequest{ClientId: clientID, Audience: tokenEndpoint})
+		&assertiond.CreateAssertionRequest{ClientId: clientID, Audience: audience})
 	if err != nil {
 		return "", err
 	}
@@ -42,8 +45,8 @@ func buyToken(client *assertiond.Client, clientID, tokenEndpoint string) (string
 }
 
 func run(arguments []string, server string) error {
-	if len(arguments) != 2 {
-		return fmt.Errorf("usage: buy_token CLIENT_ID TOKEN_ENDPOINT")
+	if len(arguments) != 2 && len(arguments) != 3 {
+		return fmt.Errorf("usage: buy_token CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]")
 	}
 	if server == "" {
 		return fmt.Errorf("buy_token: set ASSERTIOND_SERVER to unix:/path of assertiond's socket")
@@ -53,7 +56,7 @@ func run(arguments []string, server string) error {
 		return err
 	}
 	defer client.Close()
-	token, err := buyToken(client, arguments[0], arguments[1])
+	token, err := buyToken(client, arguments[0], arguments[1], strings.Join(arguments[2:], ""))
 	if err == nil {
 		fmt.Println(token)
 	}
