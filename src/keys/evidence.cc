@@ -49,6 +49,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBehindAt
      {"SoftHSM", "the word of a program: the token's files and its PIN together are the key"},
      {"", "the token's word, through its module: see its vendor's certificate, or attestation, for what it is worth"}}};
 
+// That entry is no caveat about one kind of token: it holds for all of them.
+constexpr std::string_view kTokensWord = kBehindAttributes.back().second;
+
 std::string_view BehindAttributes(std::string_view module) {
   return std::ranges::find_if(kBehindAttributes, [&](const auto& entry) { return module.starts_with(entry.first); })
       ->second;
@@ -127,14 +130,46 @@ std::string TextOf(const ordered_json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// A member of another type than assertiond writes must not pass for one that is not there.
+void CheckTypes(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  const auto check = [&](const char* name, bool (ordered_json::*is)() const noexcept, const char* type) {
+    const auto member = report.find(name);
+    if (member != report.end() && !((*member).*is)()) {
+      findings.push_back({false, std::string(name) + ": must be " + type});
+    }
+  };
+  for (const auto* name : {"time", "issuer", "client_id", "origin", "attributes_are", "certificate"}) {
+    check(name, &ordered_json::is_string, "text");
+  }
+  check("attributes", &ordered_json::is_array, "a list");
+  check("token", &ordered_json::is_object, "an object");
+  check("custody", &ordered_json::is_object, "an object");
+}
+
+bool IsAccepted(const ordered_json& attribute) {
+  return attribute.value("accepted_by_operator", ordered_json()) == true;
+}
+
+std::vector<std::pair<std::string, std::string>> About(const ordered_json& report, const std::string& kid) {
+  const auto token = report.value("token", ordered_json());
+  const auto of_token = [&](const char* name) { return token.is_object() ? TextOf(token, name) : ""; };
+  return {{"client", TextOf(report, "client_id")},
+          {"kid", kid},
+          {"algorithm", TextOf(report, "algorithm")},
+          {"token", of_token("label") + ", serial " + of_token("serial")},
+          {"model", of_token("model") + " of " + of_token("manufacturer") + ", firmware " + of_token("firmware")},
+          {"module", of_token("module")},
+          {"made", TextOf(report, "time") + " by " + TextOf(report, "issuer")},
+          {"signed by", "the key that it is about, and nobody else"}};
+}
+
 // Signature and kid.
-void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key,
+void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key, const std::string& kid,
                     std::vector<EvidenceFinding>& findings) {
   if (!key) {
     findings.push_back({false, "jwk: " + key.error().message});
     return;
   }
-  const auto kid = jws::JwkThumbprint(*key);
   const bool same = TextOf(parsed.header, "kid") == kid && TextOf(parsed.claims, "kid") == kid;
   findings.push_back({same, same ? "kid: is the RFC 7638 thumbprint of the key" : "kid: belongs to another key"});
   const auto* algorithm = FindAlgorithm(TextOf(parsed.header, "alg"));
@@ -146,7 +181,7 @@ void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key,
 
 void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
   if (const auto behind = TextOf(report, "attributes_are"); !behind.empty()) {
-    findings.push_back({true, "attributes: " + behind});
+    findings.push_back({true, "attributes: " + behind, behind != kTokensWord});
   }
   const auto attributes = report.value("attributes", ordered_json::array());
   const bool imported = TextOf(report, "origin") == kImportedText;
@@ -160,16 +195,16 @@ void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& f
     });
     const bool shown = found != attributes.end() && found->contains("value") && (*found)["value"].is_boolean();
     const bool ok = shown && (*found)["value"].get<bool>() == required;
-    findings.push_back({ok, std::string(name) +
-                                (!shown                          ? ": not shown"
-                                 : (*found)["value"].get<bool>() ? ": true"
-                                                                 : ": false") +
-                                (ok         ? ", " + TextOf(*found, "proves")
-                                 : required ? ", must be true"
-                                            : ", must be false") +
-                                (!ok && shown && found->value("accepted_by_operator", false)
-                                     ? ": not vouched for, the operator accepts it (accept_unshown)"
-                                     : "")});
+    findings.push_back(
+        {ok, std::string(name) +
+                 (!shown                          ? ": not shown"
+                  : (*found)["value"].get<bool>() ? ": true"
+                                                  : ": false") +
+                 (ok         ? ", " + TextOf(*found, "proves")
+                  : required ? ", must be true"
+                             : ", must be false") +
+                 (!ok && shown && IsAccepted(*found) ? ": not vouched for, the operator accepts it (accept_unshown)"
+                                                     : "")});
   }
 }
 
@@ -177,10 +212,9 @@ void CheckUses(const ordered_json& report, std::vector<EvidenceFinding>& finding
   for (const auto& attribute : report.value("attributes", ordered_json::array())) {
     const auto name = attribute.is_object() ? TextOf(attribute, "name") : "";
     if (std::ranges::find(kUses, name) != kUses.end() && attribute.value("value", ordered_json()) == true) {
-      findings.push_back({false, name + ": true, must be false" +
-                                     (attribute.value("accepted_by_operator", false)
-                                          ? ": not vouched for, the operator accepts it (accept_unshown)"
-                                          : "")});
+      findings.push_back(
+          {false, name + ": true, must be false" +
+                      (IsAccepted(attribute) ? ": not vouched for, the operator accepts it (accept_unshown)" : "")});
     }
   }
 }
@@ -195,10 +229,12 @@ void CheckNotAsked(const ordered_json& report, std::vector<EvidenceFinding>& fin
   for (const auto& name : member->is_array() ? *member : ordered_json::array()) {
     names += (names.empty() ? "" : ", ") + (name.is_string() ? name.get<std::string>() : "?");
   }
-  findings.push_back({true, "attributes not asked for at the key's birth: " +
-                                (!member->is_array() ? "unknown, the ledger does not record them for this key"
-                                 : names.empty()     ? std::string("none, the token took the whole template")
-                                                     : names + "; the token refused them in a template")});
+  findings.push_back({true,
+                      "attributes not asked for at the key's birth: " +
+                          (!member->is_array() ? "unknown, the ledger does not record them for this key"
+                           : names.empty()     ? std::string("none, the token took the whole template")
+                                               : names + "; the token refused them in a template"),
+                      !member->is_array() || !names.empty()});
 }
 
 // A report of an older version has no trial.
@@ -215,12 +251,15 @@ void CheckCustodyTrial(const ordered_json& report, std::vector<EvidenceFinding>&
       ways += (ways.empty() ? "" : ", ") + TextOf(way, "way");
     }
   }
-  findings.push_back({trial == kHeld || (trial == kNotTried && !accepted),
-                      "custody: " +
-                          (trial == kHeld       ? "the token refused every way out that was tried on a throw-away key"
-                           : trial == kNotTried ? std::string("not tried since the server started")
-                                                : "unproven, the token let a throw-away key out by " + ways) +
-                          (accepted && trial != kHeld ? "; the operator accepts it (accept_unshown)" : "")});
+  findings.push_back(
+      {trial == kHeld || (trial == kNotTried && !accepted),
+       "custody: " +
+           (trial == kHeld       ? "the token refused every way out that was tried on a throw-away key"
+            : trial == kNotTried ? std::string("not tried between the server's start and this report: assertionctl "
+                                               "doctor --config FILE --try tries it")
+                                 : "unproven, the token let a throw-away key out by " + ways) +
+           (accepted && trial != kHeld ? "; the operator accepts it (accept_unshown)" : ""),
+       trial == kNotTried});
 }
 
 void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key,
@@ -283,15 +322,21 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   if (TextOf(parsed->header, "typ") != kType || !parsed->claims.contains("jwk")) {
     return Fail(Code::kInvalidArgument, "not evidence of a key: its typ is not " + std::string(kType));
   }
-  Evidence evidence{.report = Dump(parsed->claims, 2), .findings = {}};
-  const auto key = jws::ParseJwk(parsed->claims["jwk"]);
-  CheckSignature(*parsed, key, evidence.findings);
+  auto key = jws::ParseJwk(parsed->claims["jwk"]);
+  auto kid = key ? jws::JwkThumbprint(*key) : "";
+  Evidence evidence{.report = Dump(parsed->claims, 2),
+                    .about = About(parsed->claims, kid),
+                    .key = key ? std::optional(*key) : std::nullopt,
+                    .kid = kid,
+                    .findings = {}};
+  CheckSignature(*parsed, key, kid, evidence.findings);
+  CheckTypes(parsed->claims, evidence.findings);
   CheckAttributes(parsed->claims, evidence.findings);
   CheckUses(parsed->claims, evidence.findings);
   CheckNotAsked(parsed->claims, evidence.findings);
   CheckCustodyTrial(parsed->claims, evidence.findings);
   if (const auto origin = TextOf(parsed->claims, "origin"); !origin.empty()) {
-    evidence.findings.push_back({true, "origin: " + origin});
+    evidence.findings.push_back({true, "origin: " + origin, origin != OriginText(KeyOrigin::kGenerated)});
   }
   CheckCertificate(parsed->claims, key, evidence.findings);
   return evidence;

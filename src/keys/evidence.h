@@ -1,11 +1,14 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "assertion/clock.h"
 #include "assertion/error.h"
+#include "assertion/public_key.h"
 #include "assertion/token.h"
 #include "keys/key_ring.h"
 
@@ -21,17 +24,22 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
 struct EvidenceFinding {
   bool ok;
   std::string text;
+  bool warns = false;  // ok, and worth a look
 };
 
 struct Evidence {
-  std::string report;  // the payload, JSON, indented
+  std::string report;                                      // the payload, JSON, indented
+  std::vector<std::pair<std::string, std::string>> about;  // what the report says that it is about: label and text
+  std::optional<PublicKey> key;                            // the report's own, which made the signature if that is ok
+  std::string kid;                                         // that key's thumbprint
   std::vector<EvidenceFinding> findings;
 
   bool ok() const;
 };
 
 // Checks it offline: signature by the key that it is about, kid, certificate, and every attribute that custody asks
-// for. It proves what the signer of this report said; that the token tells the truth is for its vendor's attestation.
+// for. It proves what the signer of this report said. Anybody can sign one with a key of their own: only a comparison
+// of `key` with one that is known makes it evidence. That the token tells the truth is for its vendor's attestation.
 // INVALID_ARGUMENT when it is not evidence at all.
 Result<Evidence> VerifyEvidence(std::string_view text);
 

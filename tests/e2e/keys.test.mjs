@@ -1,10 +1,10 @@
 // assertionctl key: what an operator does with keys, from the first one to its end. Each test has a client of its own.
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { SignJWT, calculateJwkThumbprint, decodeJwt, decodeProtectedHeader } from 'jose';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
 import { Deadline, output, temporaryFolder } from './process.mjs';
@@ -521,6 +521,60 @@ describe('key evidence', () => {
     const json = await verify(at, '--json');
     assert.equal(json.status, 1);
     assert.equal(JSON.parse(json.stdout).ok, false);
+  });
+
+  // A report by whoever has a key in a file: it has all that a report of the token's has. `changed`: its members that differ.
+  async function forge(report, changed = {}) {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const jwk = publicKey.export({ format: 'jwk' });
+    const kid = await calculateJwkThumbprint(jwk);
+    return new SignJWT({ ...report, jwk, kid, certificate: '', ...changed })
+      .setProtectedHeader({ alg: 'RS256', kid, typ: 'assertiond-evidence+json' }).sign(privateKey);
+  }
+
+  it('says what it is about, and proves itself only against a key that is known', async () => {
+    const client = newClient();
+    const { kid } = await deployment.generateKey(client);
+    const evidence = (await key('evidence', client)).trimEnd();
+    const at = file('genuine', evidence);
+    const forged = file('forged', await forge(decodeJwt(evidence)));
+    const certificate = file('certificate.pem', await deployment.ctl('certificate', 'get', '--client-id', client));
+    const jwks = file('jwks.json', await deployment.ctl('jwks', 'get', '--client-id', client));
+    const genuine = (await verify(at)).stdout;
+    assert.match(genuine, new RegExp(`^client +${client}\nkid +${kid}\nalgorithm +RS256\ntoken +end-to-end, serial `));
+    assert.match(genuine, /^signed by +the key that it is about, and nobody else$/m);
+    assert.match(genuine, /^warn {3}attributes: the word of a program: the token's files and its PIN together are the key$/m);
+    const { status, stdout } = await verify(forged);
+    assert.equal(status, 0, stdout);
+    for (const text of [genuine, stdout]) {
+      assert.match(text, /^warn {3}known key: not compared with a known key; give --kid, --certificate or --jwks /m);
+      assert.match(text, /\nnot proven: that the key is yours, because anybody can sign such a report [^\n]*\n$/);
+    }
+    for (const known of [['--kid', kid], ['--certificate', certificate], ['--jwks', jwks]]) {
+      const right = await verify(at, ...known);
+      assert.equal(right.status, 0, right.stdout);
+      assert.match(right.stdout, /^ok {5}known key: the same as in /m);
+      assert.match(right.stdout, /\nnot proven: that the token tells the truth: [^\n]*\n$/);
+      const wrong = await verify(forged, ...known);
+      assert.equal(wrong.status, 1, wrong.stdout);
+      assert.match(wrong.stdout, /^wrong {2}known key: another key than in /m);
+    }
+    assert.equal(JSON.parse((await verify(at, '--json')).stdout).compared, false);
+    assert.equal(JSON.parse((await verify(at, '--json', '--jwks', jwks)).stdout).compared, true);
+    await refused(3, /certificate/, 'key', 'evidence', 'verify', at, '--certificate', jwks);
+    await refused(3, /cannot read/, 'key', 'evidence', 'verify', at, '--jwks', path.join(files, 'none'));
+  });
+
+  it('a member of the wrong type is wrong, not left out', async () => {
+    const client = newClient();
+    await deployment.generateKey(client);
+    const report = decodeJwt((await key('evidence', client)).trimEnd());
+    for (const [name, value, type] of [['attributes_are', 7, 'text'], ['custody', 'held', 'an object'],
+      ['certificate', null, 'text'], ['attributes', {}, 'a list'], ['token', [], 'an object']]) {
+      const { status, stdout } = await verify(file('typed', await forge(report, { [name]: value })));
+      assert.equal(status, 1, stdout);
+      assert.match(stdout, new RegExp(`^wrong {2}${name}: must be ${type}$`, 'm'));
+    }
   });
 
   it('what is none is told from what is wrong', async () => {

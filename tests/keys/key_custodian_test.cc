@@ -278,6 +278,40 @@ TEST_F(KeyCustodianTest, AnOrphanTakesNoKeyOfAnotherClientAlong) {
   EXPECT_EQ(hsm_.token().Read({"billing"})->public_keys.size(), 1U);
 }
 
+// As a server just started describes its token.
+class UntriedToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  TokenDescription Describe() const override {
+    auto description = WrappedToken::Describe();
+    description.trials.clear();
+    return description;
+  }
+};
+
+// What is ok and worth a look: the first words, up to the colon.
+std::string Warnings(const Evidence& evidence) {
+  std::string text;
+  for (const auto& finding : evidence.findings) {
+    if (finding.ok && finding.warns) {
+      text += (text.empty() ? "" : ", ") + finding.text.substr(0, finding.text.find(':'));
+    }
+  }
+  return text;
+}
+
+TEST_F(KeyCustodianTest, EvidenceWarnsOfCustodyThatWasNotTried) {
+  auto replica = Start();
+  const auto entry = *replica.ring().Find("orders", replica.Generate("orders"));
+  UntriedToken token(hsm_.token());
+  const auto evidence = VerifyEvidence(*MakeEvidence(token, "orders", entry, 1, now_));
+  ASSERT_TRUE(evidence && evidence->ok());
+  EXPECT_EQ(Warnings(*evidence), "attributes, custody");
+  EXPECT_TRUE(std::ranges::any_of(evidence->findings, [](const EvidenceFinding& finding) {
+    return finding.text.starts_with("custody: not tried ") && finding.text.contains("doctor --config FILE --try");
+  }));
+}
+
 TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   auto replica = Start();
   const auto kid = replica.Generate("orders");
@@ -292,6 +326,9 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   EXPECT_TRUE(std::ranges::any_of(evidence->findings, [](const EvidenceFinding& finding) {
     return finding.text.starts_with("attributes: the word of a program");
   })) << "of what the attributes below are worth on this token";
+  EXPECT_EQ(Warnings(*evidence), "attributes") << "custody was tried before the key was made";
+  EXPECT_EQ(evidence->kid, kid);
+  EXPECT_EQ(evidence->key, entry->key->public_key);
   auto forged = *made;
   forged.back() = forged.back() == 'A' ? 'Q' : 'A';
   const auto verdict = VerifyEvidence(forged);

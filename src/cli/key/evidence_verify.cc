@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/assertion/inspection.h"
 #include "cli/command.h"
 #include "cli/finding.h"
 #include "cli/flags.h"
@@ -16,8 +17,73 @@ namespace {
 
 struct VerifyEvidenceOptions {
   std::string file;
+  std::string kid;
+  std::string certificate_file;
+  std::string jwks_file;
   bool json = false;
 };
+
+// A column of labels as key show has it.
+std::string AboutText(const Evidence& evidence) {
+  constexpr std::size_t kColumn = 11;
+  std::string text;
+  for (const auto& [label, value] : evidence.about) {
+    text += label + std::string(kColumn - label.size(), ' ') + Printable(value) + "\n";
+  }
+  return text + "\n";
+}
+
+Finding Compared(bool same, const std::string& with) {
+  return {.name = "known key", .ok = same, .text = same ? "the same as in " + with : "another key than in " + with};
+}
+
+Result<bool> IsOfCertificate(const Evidence& evidence, const std::string& file) {
+  ASSIGN_OR_RETURN(const auto text, ReadText(file));
+  const auto key = KeyFromCertificate(text);
+  if (!key) {
+    return Fail(Code::kConfigInvalid, file + ": " + key.error().message, key.error().detail);
+  }
+  return evidence.key == *key;
+}
+
+Result<bool> IsInJwks(const Evidence& evidence, const std::string& file) {
+  ASSIGN_OR_RETURN(const auto text, ReadText(file));
+  const auto key = KeyFromJwks(text, {{"kid", evidence.kid}});
+  if (!key && key.error().code != Code::kNotFound) {
+    return Fail(Code::kConfigInvalid, file + ": " + key.error().message, key.error().detail);
+  }
+  return key && evidence.key == *key;
+}
+
+// The report holds its key itself: what else is known of the key must come from elsewhere.
+Result<std::vector<Finding>> CompareWithKnown(const Evidence& evidence, const VerifyEvidenceOptions& options) {
+  std::vector<Finding> findings;
+  if (!options.kid.empty()) {
+    findings.push_back(Compared(evidence.kid == options.kid, "--kid " + options.kid));
+  }
+  if (const auto& file = options.certificate_file; !file.empty()) {
+    ASSIGN_OR_RETURN(const auto same, IsOfCertificate(evidence, file));
+    findings.push_back(Compared(same, file));
+  }
+  if (const auto& file = options.jwks_file; !file.empty()) {
+    ASSIGN_OR_RETURN(const auto same, IsInJwks(evidence, file));
+    findings.push_back(Compared(same, file));
+  }
+  if (findings.empty()) {
+    findings.push_back({.name = "known key",
+                        .ok = true,
+                        .text = "not compared with a known key; give --kid, --certificate or --jwks of what the "
+                                "identity server has",
+                        .warns = true});
+  }
+  return findings;
+}
+
+std::string NotProvenText(bool compared) {
+  return std::string("\nnot proven: ") +
+         (compared ? "" : "that the key is yours, because anybody can sign such a report with a key of their own; ") +
+         "that the token tells the truth: see its vendor's certificate or attestation\n";
+}
 
 int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
   const auto text = ReadLine(options.file);
@@ -31,12 +97,20 @@ int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
   }
   std::vector<Finding> findings;
   for (const auto& finding : evidence->findings) {
-    findings.push_back({.name = {}, .ok = finding.ok, .text = finding.text});
+    findings.push_back({.name = {}, .ok = finding.ok, .text = finding.text, .warns = finding.warns});
   }
+  const auto compared = CompareWithKnown(*evidence, options);
+  if (!compared) {
+    return ReportFile(compared.error());
+  }
+  findings.insert(findings.end(), compared->begin(), compared->end());
   auto json = FindingsJson(findings);
+  json["compared"] = !compared->front().warns;
   json["report"] = nlohmann::ordered_json::parse(evidence->report);
-  const int status = options.json ? WriteJson(json) : Write("", FindingsText(findings));
-  return status != 0 || evidence->ok() ? status : kRefused;
+  const int status =
+      options.json ? WriteJson(json)
+                   : Write("", AboutText(*evidence) + FindingsText(findings) + NotProvenText(!compared->front().warns));
+  return status != 0 || AllOk(findings) ? status : kRefused;
 }
 
 // Flags of `key evidence` ask a server about a key: here they are neither needed nor allowed.
@@ -53,15 +127,22 @@ void AddKeyEvidenceVerify(Command& evidence) {
   const auto [verb, options] = evidence.AddVerb(
       {.name = "verify",
        .summary = "Check a report: signature, kid, certificate, every attribute that custody requires; needs no server",
-       .examples = "  assertionctl key evidence verify orders.evidence\n"
+       .examples = "  assertionctl key evidence verify orders.evidence --certificate orders.pem\n"
                    "  assertionctl key evidence verify orders.evidence --json",
+       .notes =
+           "A report proves itself only against a key that you know: name the kid, certificate or JWK Set that the "
+           "identity server has.",
        .statuses = {{0, "nothing is wrong"},
-                    {kRefused, "something is wrong"},
-                    {kFile, "the file cannot be read or is not evidence"}}},
+                    {kRefused, "something is wrong, or the key is another than the one named"},
+                    {kFile, "a file cannot be read or is no such thing"}}},
       RunVerifyEvidence);
   verb->add_option("file", options.file, "The report that key evidence wrote; -: standard input")
       ->required()
       ->type_name("FILE");
+  verb->add_option("--kid", options.kid, "The whole kid that the key must have")->type_name("KID");
+  verb->add_option("--certificate", options.certificate_file, "The key must be that of this PEM certificate")
+      ->type_name("FILE");
+  verb->add_option("--jwks", options.jwks_file, "The key must be in this JWK Set")->type_name("FILE");
   AddJson(verb, options.json);
   RefuseFlagsOf(evidence.app(), verb);
 }

@@ -157,6 +157,14 @@ std::string KeyText(const v1::Key& key, Time now) {
   return text;
 }
 
+std::string CustodyLines(const std::string& custody) {
+  return "custody          " + Printable(custody) + "\n" +
+         (custody.starts_with("not tried")
+              ? "  next           the server tries it before it makes the next key of this "
+                "type; assertionctl doctor --config FILE --try tries it now\n"
+              : "");
+}
+
 std::string KeyLine(const v1::Key& key, Time now) {
   return "key " + Printable(key.kid()) + " for client " + Printable(key.client_id()) + ": " +
          Printable(key.algorithm()) + ", " + std::to_string(key.key_bits()) + " bits, " + StateCell(key).text + ", " +

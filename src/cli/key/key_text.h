@@ -35,6 +35,9 @@ nlohmann::ordered_json KeyJson(const v1::Key& key);
 // The same for a person, one field per line.
 std::string KeyText(const v1::Key& key, Time now);
 
+// What the server knows of the custody of such keys, and how it is tried if it was not.
+std::string CustodyLines(const std::string& custody);
+
 // A key in one line: what it is, its state, its certificate.
 std::string KeyLine(const v1::Key& key, Time now);
 

@@ -27,8 +27,7 @@ int ShowKey(const ShowKeyOptions& options, const std::string& server) {
       json["custody"] = response.custody();
       return WriteJson(json);
     }
-    return Write("",
-                 KeyText(response.key(), SystemTime()) + "custody          " + Printable(response.custody()) + "\n");
+    return Write("", KeyText(response.key(), SystemTime()) + CustodyLines(response.custody()));
   });
 }
 

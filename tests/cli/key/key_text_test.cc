@@ -88,5 +88,13 @@ TEST(KeyText, AKeyWithoutACertificateSaysSo) {
   EXPECT_FALSE(KeyJson(key).contains("not_after"));
 }
 
+TEST(KeyText, CustodyThatWasNotTriedSaysHowItIs) {
+  EXPECT_EQ(CustodyLines("held: well"), "custody          held: well\n");
+  EXPECT_EQ(CustodyLines("not tried since the server started"),
+            "custody          not tried since the server started\n"
+            "  next           the server tries it before it makes the next key of this type; assertionctl doctor "
+            "--config FILE --try tries it now\n");
+}
+
 }  // namespace
 }  // namespace assertion::cli
