@@ -132,10 +132,16 @@ std::string AdviceOn(const Error& error) {
     case Code::kKeyAmbiguous:
       return "assertionctl doctor --config FILE shows what is wrong with the key";
     case Code::kUnavailable:
+      if (error.message.contains("the identity server refused the assertion")) {  // time alone mends nothing
+        return "compare with what the identity server has: assertionctl assertion create … | assertionctl assertion "
+               "inspect; assertionctl certificate get … writes the certificate to upload";
+      }
       // gRPC's own words, when the server ends within a call.
       return (delay.empty() ? "" : delay + "; ") +
              (error.message.contains("HSM") ? "assertionctl doctor --config FILE shows what is wrong with the HSM"
-                                            : "assertiond's log shows why it did not answer");
+              : error.message.contains("the identity server answered")
+                  ? "the identity server failed: its log says why"
+                  : "assertiond's log shows why it did not answer");
     default:
       break;
   }

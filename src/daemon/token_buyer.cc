@@ -32,6 +32,8 @@ constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-be
 constexpr std::string_view kUseDpopNonce = "use_dpop_nonce";
 constexpr std::size_t kMostOfType = 64;                         // octets
 constexpr std::size_t kMostOfAnswer = std::size_t{128} << 10U;  // octets: a token may have half of it
+constexpr std::string_view kInvalidClient = "invalid_client";
+constexpr std::string_view kInvalidGrant = "invalid_grant";
 constexpr std::string_view kUnauthorizedClient = "unauthorized_client";
 constexpr int kGranted = 200;
 constexpr int kUnauthorized = 401;
@@ -82,14 +84,24 @@ std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std
                          .by_credentials = true};
 }
 
+// The identity server did answer: who reads that it refused the assertion need not look for a server that is down.
+// `kid`: of the key that signed.
+std::string WhatWasAnswered(int status, const std::string& word, const std::string& kid) {
+  const bool of_assertion = word == kInvalidClient || word == kInvalidGrant;
+  return (of_assertion ? "the identity server refused the assertion: HTTP " : "the identity server answered HTTP ") +
+         std::to_string(status) + (word.empty() ? "" : ", " + word) +
+         (of_assertion
+              ? "; check that it knows the certificate or JWK Set of the kid " + kid + ", the audience and the clock"
+              : "");
+}
+
 // The meaning of the identity server's refusal, and of `word`, its error (RFC 6749 section 5.2, RFC 9449 section 5).
-tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer, const std::string& word) {
-  static constexpr std::array<std::string_view, 5> kOfCredentials = {
-      "invalid_client", kUnauthorizedClient, "invalid_grant", "invalid_dpop_proof", kUseDpopNonce};
+tokens::Refusal RefusalOf(const oauth::HttpAnswer& answer, const std::string& word, const std::string& kid) {
+  static constexpr std::array<std::string_view, 5> kOfCredentials = {kInvalidClient, kUnauthorizedClient, kInvalidGrant,
+                                                                     "invalid_dpop_proof", kUseDpopNonce};
   tokens::Refusal refusal;
   refusal.retry_after = oauth::RetryAfterOf(answer.retry_after, std::chrono::system_clock::now());
-  refusal.error.message =
-      "the identity server answered HTTP " + std::to_string(answer.status) + (word.empty() ? "" : ", " + word);
+  refusal.error.message = WhatWasAnswered(answer.status, word, kid);
   if (answer.status == kTooManyRequests) {
     refusal.error.code = Code::kResourceExhausted;
     refusal.of_client = true;
@@ -248,6 +260,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
     return Failed(buying, credentials.error());
   }
   buying.event.jti = credentials->jti;
+  auto kid = credentials->kid;
   buying.until = std::chrono::steady_clock::now() + kExchangeLimit;
   auto answer = Send(buying, *std::move(credentials));
   if (answer && MayRepeat(buying, *answer)) {
@@ -257,6 +270,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
       return Failed(buying, credentials.error());
     }
     buying.event.jti = credentials->jti;
+    kid = credentials->kid;
     answer = Send(buying, *std::move(credentials));
   }
   if (!answer) {
@@ -265,8 +279,11 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   KeepNonce(buying, *answer);
   if (answer->status != kGranted) {
     buying.event.error = oauth::ErrorOf(*answer);
-    auto failed = FailedByServer(buying, RefusalOf(*answer, buying.event.error));
-    failed.error().error.message += "; assertiond's audit log has it as BuyAccessToken";
+    auto failed = FailedByServer(buying, RefusalOf(*answer, buying.event.error, kid));
+    // Not before: the audit log has no text that an identity server chose.
+    const auto description = oauth::DescriptionOf(*answer);
+    failed.error().error.message +=
+        (description.empty() ? "" : "; it says: " + description) + "; assertiond's audit log has it as BuyAccessToken";
     return failed;
   }
   auto token = oauth::TakeToken(*answer);
@@ -374,7 +391,10 @@ std::expected<TokenBuyer::Credentials, tokens::Refusal> TokenBuyer::NewCredentia
   if (auto durable = recorded.get(); !durable) {
     return std::unexpected(OfClient(durable.error()));
   }
-  Credentials credentials{.assertion = std::move(made->assertion.jws), .proof = {}, .jti = std::move(made->event.jti)};
+  Credentials credentials{.assertion = std::move(made->assertion.jws),
+                          .proof = {},
+                          .jti = std::move(made->event.jti),
+                          .kid = std::move(made->event.kid)};
   if (!proof) {
     return credentials;
   }

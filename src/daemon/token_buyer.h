@@ -61,6 +61,7 @@ class TokenBuyer {
     std::string assertion;
     std::string proof;     // empty: none
     std::string jti = {};  // of the assertion; empty: it has none
+    std::string kid = {};  // of the assertion's key
   };
   // A JWS that must not leave before its line is durable.
   struct Signed {

@@ -37,6 +37,19 @@ TEST(AdviceOn, ADelayOfTheServerIsTold) {
   EXPECT_TRUE(advice(Code::kUnavailable, std::chrono::milliseconds(0)).starts_with("assertiond's log"));
 }
 
+TEST(AdviceOn, AnIdentityServerThatAnsweredIsNotAskedWhyItDidNot) {
+  const auto advice = [](std::string message) {
+    return AdviceOn({.code = Code::kUnavailable,
+                     .message = std::move(message),
+                     .detail = {},
+                     .retry_delay = std::chrono::milliseconds(999)});
+  };
+  EXPECT_TRUE(advice("the identity server refused the assertion: HTTP 401, invalid_client; check …")
+                  .starts_with("compare with what the identity server has"));
+  EXPECT_EQ(advice("the identity server answered HTTP 503"),
+            "try again in 1 s; the identity server failed: its log says why");
+}
+
 TEST(AdviceOn, AChangeThatDoesNotWaitIsLookedForAmongThoseThatDo) {
   EXPECT_TRUE(Advice(Code::kNotFound, "id: no such change waits").starts_with("assertionctl key pending "));
   EXPECT_TRUE(Advice(Code::kFailedPrecondition, "digest: is not that").starts_with("assertionctl key pending "));

@@ -219,6 +219,16 @@ describe('oidc login', () => {
     assert.match(result.failure, /refused the code: HTTP 400, invalid_grant, the code was used/);
   });
 
+  it('tells a refused assertion from a refused code', async () => {
+    const login = await atStandIn();
+    tokenAnswer = [401, { error: 'invalid_client', error_description: 'no such kid' }];
+    await login.back({ code: 'the-code', state: state(login) });
+    const result = await login.end();
+    assert.equal(result.status, 5);
+    assert.equal(result.failure, 'the provider refused the assertion: HTTP 401, invalid_client, no such kid');
+    assert.match(result.stderr, /^ {2}next: compare audience, certificate and clock: /m);
+  });
+
   it('does not use the userinfo of somebody else', async () => {
     const login = await atStandIn();
     userinfo = { sub: 'bob' };
@@ -233,6 +243,20 @@ describe('oidc login', () => {
       '--audience', provider.issuer, '--no-browser', '--redirect-uri', 'http://127.0.0.1:0/another');
     assert.equal(status, 5, stderr);
     assert.match(stderr, /refused the authorization request.*redirect_uri/);
+  });
+
+  it('is told that the provider refused the assertion of a pushed request', async () => {
+    const another = { ...await exportJWK((await generateKeyPair('RS256')).publicKey), kid: 'another', use: 'sig', alg: 'RS256' };
+    provider.register([{ client_id: 'orders', jwks: { keys: [another] }, ...NATIVE }]);
+    try {
+      const { status, stderr } = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', provider.issuer,
+        '--audience', provider.issuer, '--no-browser');
+      assert.equal(status, 5, stderr);
+      assert.match(stderr, /refused the authorization request: HTTP 401, invalid_client/);
+      assert.match(stderr, /^ {2}next: compare audience, certificate and clock: /m);
+    } finally {
+      provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders'), ...NATIVE }]);
+    }
   });
 
   it('ends when nobody comes', async () => {

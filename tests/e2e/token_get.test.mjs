@@ -22,13 +22,13 @@ describe('token get', () => {
     const scopes = ['orders.read', 'orders.write', { scope: 'admin', callers: [OTHER] }];
     deployment = await Deployment.start([
       client('orders', { scopes, resources: ['https://api.example.com/'] }, { callers: [ME, OTHER] }),
-      client('plain'), client('limited'), client('failing'), client('refused'), client('keyless'),
+      client('plain'), client('limited'), client('failing'), client('mistaken'), client('refused'), client('keyless'),
       client('foreign', { scopes: ['orders.read'] }, { callers: [OTHER] }),
       client('bound', { dpop_client: 'proofs' }),
       { client_id: 'proofs', purposes: ['dpop'], algorithm: 'ES256' },
       { client_id: 'without', audiences: [standIn.url] },
     ]);
-    for (const id of ['orders', 'plain', 'limited', 'failing', 'refused', 'bound', 'proofs']) await deployment.generateKey(id);
+    for (const id of ['orders', 'plain', 'limited', 'failing', 'mistaken', 'refused', 'bound', 'proofs']) await deployment.generateKey(id);
   });
 
   after(async () => {
@@ -103,7 +103,15 @@ describe('token get', () => {
     standIn.answer = [429, {}, { 'Retry-After': '2000' }];
     await isRefused(/HTTP 429/, /^ {2}next: try again in (1\d\d\d|2000) s$/m, 'limited');
     standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
-    await isRefused(/HTTP 503/, /^ {2}next: try again in (1\d\d\d|2000) s; assertiond's log /m, 'failing');
+    await isRefused(/HTTP 503/, /^ {2}next: try again in (1\d\d\d|2000) s; the identity server failed: its log says why$/m, 'failing');
+    // An assertion repeated in the description must not come out whole.
+    const description = `No key "x"\n for ${'e'.repeat(300)}`;
+    standIn.answer = [401, { error: 'invalid_client', error_description: description }];
+    const { kid } = await deployment.key('mistaken');
+    await isRefused(new RegExp('^assertionctl: the identity server refused the assertion: HTTP 401, invalid_client; '
+      + `check that it knows the certificate or JWK Set of the kid ${kid}, the audience and the clock; it says: No key "x"`
+      + "\\\\x0a for e{184}\\.\\.\\.; assertiond's audit log has it as BuyAccessToken$", 'm'),
+    /^ {2}next: compare with what the identity server has: assertionctl assertion create /m, 'mistaken');
     standIn.answer = [400, { error: 'invalid_scope' }];
     await isRefused(/HTTP 400, invalid_scope/, /^ {2}next: compare clients\[\]\.tokens .* with the client at the identity server/m, 'refused');
   });

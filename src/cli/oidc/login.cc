@@ -21,6 +21,7 @@
 #include "cli/oidc/redirect_query.h"
 #include "cli/output.h"
 #include "cli/text.h"
+#include "cli/token/advice.h"
 #include "cli/verbs.h"
 #include "config/duration.h"
 #include "jws/base64url.h"
@@ -29,6 +30,7 @@
 #include "oauth/id_token.h"
 #include "oauth/metadata.h"
 #include "oauth/pushed_request.h"
+#include "oauth/token_answer.h"
 #include "oauth/token_request.h"
 
 namespace assertion::cli {
@@ -227,7 +229,9 @@ class Login {
       if (!pushed) {
         return Fails(kRefusedByIdentityServer,
                      "the provider refused the authorization request: " + oauth::ReasonOf(*answer),
-                     "register the redirect URI " + listener_->redirect_uri() + " if that is what it names");
+                     oauth::ErrorOf(*answer) == "invalid_client"
+                         ? AdviceFor(*answer)
+                         : "register the redirect URI " + listener_->redirect_uri() + " if that is what it names");
       }
       fields = {{"client_id", options_.client_id}, {"request_uri", pushed->request_uri}};
       url = oauth::AuthorizationUrl(metadata_.authorization_endpoint, options_.client_id, pushed->request_uri);
@@ -299,8 +303,13 @@ class Login {
       return std::unexpected(answer.error());
     }
     if (!oauth::IsGranted(*answer)) {
-      return Fails(kRefusedByIdentityServer, "the provider refused the code: " + oauth::ReasonOf(*answer),
-                   "a code is taken once and soon expires; redirect URI and verifier must be those of the log-in");
+      const bool of_client = oauth::ErrorOf(*answer) == "invalid_client";
+      return Fails(kRefusedByIdentityServer,
+                   (of_client ? "the provider refused the assertion: " : "the provider refused the code: ") +
+                       oauth::ReasonOf(*answer),
+                   of_client ? AdviceFor(*answer)
+                             : "a code is taken once and soon expires; redirect URI and verifier must be those of the "
+                               "log-in");
     }
     tokens_ = jws::ParseForeign(answer->body);
     return tokens_.contains("id_token") && tokens_["id_token"].is_string()
