@@ -63,6 +63,9 @@ Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
   while (true) {
     struct stat info{};
     if (lstat(at.c_str(), &info) != 0) {
+      if (errno == ENOENT) {
+        return Fail(Code::kNotFound, at + " does not exist");
+      }
       return NotTrusted(at, std::string("cannot be looked at: ") + std::strerror(errno));
     }
     // Also of a link: in a sticky folder its owner could make it lead elsewhere.

@@ -14,7 +14,8 @@ enum class Sticky {
 
 // Checks that only root and this process's own user can replace `folder` or its contents: the folder and
 // every folder above it, through symbolic links, is owned by one of them and is not writable by a group or by others,
-// except as `sticky` says. FAILED_PRECONDITION names the folder and what to do. `folder` is absolute.
+// except as `sticky` says. FAILED_PRECONDITION names the folder and what to do; NOT_FOUND: it, or one
+// above it, does not exist. `folder` is absolute.
 Status CheckTrustedFolder(const std::string& folder, Sticky sticky = Sticky::kFolders);
 
 }  // namespace assertion

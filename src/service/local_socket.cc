@@ -24,7 +24,9 @@ std::unexpected<Error> UnusableSocket(const std::string& path, const std::string
 Status CheckFolder(const std::string& socket_path) {
   const auto folder = socket_path.substr(0, socket_path.rfind('/') + 1);
   if (const auto trusted = CheckTrustedFolder(folder); !trusted) {
-    return UnusableSocket(socket_path, trusted.error().message);
+    const bool missing = trusted.error().code == Code::kNotFound;
+    return UnusableSocket(socket_path,
+                          trusted.error().message + (missing ? "; make it: mkdir -p -m 755 " + folder : ""));
   }
   struct stat info{};
   if (lstat(socket_path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)) {

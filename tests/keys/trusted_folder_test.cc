@@ -28,6 +28,7 @@ TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
   EXPECT_EQ(why(folder), "");
   EXPECT_EQ(why(top / "." / "a" / ".." / "a" / "b" / ""), "");
   EXPECT_EQ(why("/"), "");
+  EXPECT_EQ(why(top / "none" / "c"), (top / "none").string() + " does not exist");
 
   std::filesystem::permissions(top, perms(0775));
   EXPECT_NE(why(folder).find((top.string() + " is writable by its group")), std::string::npos);

@@ -33,6 +33,10 @@ Status CheckPlace(const std::string& path, const std::string& folder) {
     return Fail(Code::kConfigInvalid, "cannot find the folder of --out " + path, error.message());
   }
   if (const auto trusted = CheckTrustedFolder(absolute, Sticky::kFoldersAndFiles); !trusted) {
+    if (trusted.error().code == Code::kNotFound) {
+      return Fail(Code::kConfigInvalid, "the folder of --out " + path + " is missing: " + trusted.error().message +
+                                            "; make it: mkdir -p -m 700 " + folder);
+    }
     return Fail(Code::kConfigInvalid,
                 "others can put another file in the place of --out " + path + ": " + trusted.error().message);
   }

@@ -44,6 +44,12 @@ TEST_F(KeptFileTest, AFolderAboveThatOthersMayWriteIsRefused) {
   EXPECT_EQ(Why(folder), "");
 }
 
+TEST_F(KeptFileTest, AFolderThatIsMissingIsToldAsThat) {
+  const auto folder = Folder("above", 0755) / "none";
+  EXPECT_EQ(Why(folder), "the folder of --out " + (folder / "assertion").string() + " is missing: " + folder.string() +
+                             " does not exist; make it: mkdir -p -m 700 " + folder.string() + "/");
+}
+
 TEST_F(KeptFileTest, AFolderOfTheWorkingDirectoryIsCheckedToo) {
   const auto open = Folder("open", 0777);
   const auto before = std::filesystem::current_path();
