@@ -280,10 +280,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   if (answer->status != kGranted) {
     buying.event.error = oauth::ErrorOf(*answer);
     auto failed = FailedByServer(buying, RefusalOf(*answer, buying.event.error, kid));
-    // Not before: the audit log has no text that an identity server chose.
-    const auto description = oauth::DescriptionOf(*answer);
-    failed.error().error.message +=
-        (description.empty() ? "" : "; it says: " + description) + "; assertiond's audit log has it as BuyAccessToken";
+    failed.error().error.message += "; assertiond's audit log has it as BuyAccessToken";
     return failed;
   }
   auto token = oauth::TakeToken(*answer);

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "assertion/foreign_text.h"
 #include "jws/foreign_json.h"
 
 namespace assertion::oauth {
@@ -116,15 +115,6 @@ std::string ErrorOf(const HttpAnswer& answer) {
   const auto body = jws::ParseForeign(answer.body);
   auto error = body.is_object() ? VisibleMember(body, "error", kLongestError) : std::string();
   return error.find_first_of("\"\\") == std::string::npos ? error : std::string();
-}
-
-std::string DescriptionOf(const HttpAnswer& answer) {
-  constexpr std::size_t kMostOfDescription = 200;
-  const auto body = jws::ParseForeign(answer.body);
-  const auto found = body.is_object() ? body.find("error_description") : body.end();
-  return body.is_object() && found != body.end() && found->is_string()
-             ? Shown(found->get_ref<const std::string&>(), kMostOfDescription)
-             : std::string();
 }
 
 std::optional<seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now) {

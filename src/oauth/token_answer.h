@@ -28,10 +28,6 @@ Result<TokenAnswer> TakeToken(HttpAnswer& answer);
 // forbids.
 std::string ErrorOf(const HttpAnswer& answer);
 
-// `error_description` of a refusal, with only visible ASCII; "" for none. Too short to hold an assertion that the
-// server repeats in it.
-std::string DescriptionOf(const HttpAnswer& answer);
-
 // Retry-After (RFC 9110 section 10.2.3) in seconds or as a date; nothing if it is neither. From 0 to a day.
 std::optional<std::chrono::seconds> RetryAfterOf(std::string_view text, std::chrono::system_clock::time_point now);
 

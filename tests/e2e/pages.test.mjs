@@ -53,7 +53,8 @@ async function helpOf(program, words) {
 
 // What is wrong with a command, if anything. The help of a noun that lacks the verb is the noun's.
 async function fault(program, words) {
-  const named = words.slice(0, words.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0).slice(0, 2);
+  const named = words.slice(0, words.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0)
+    .slice(0, words[2] === 'verify' ? 3 : 2);
   if (program === 'assertiond') named.length = 0;
   const { status, stdout } = await helpOf(program, named);
   const usage = /^Usage: (?:\S*\/)?(.*)$/m.exec(stdout)?.[1] ?? '';

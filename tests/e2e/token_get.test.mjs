@@ -104,13 +104,12 @@ describe('token get', () => {
     await isRefused(/HTTP 429/, /^ {2}next: try again in (1\d\d\d|2000) s$/m, 'limited');
     standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];
     await isRefused(/HTTP 503/, /^ {2}next: try again in (1\d\d\d|2000) s; the identity server failed: its log says why$/m, 'failing');
-    // An assertion repeated in the description must not come out whole.
-    const description = `No key "x"\n for ${'e'.repeat(300)}`;
-    standIn.answer = [401, { error: 'invalid_client', error_description: description }];
+    // The description is the server's own text, and the audit line of the call has the message.
+    standIn.answer = [401, { error: 'invalid_client', error_description: 'description of the server' }];
     const { kid } = await deployment.key('mistaken');
     await isRefused(new RegExp('^assertionctl: the identity server refused the assertion: HTTP 401, invalid_client; '
-      + `check that it knows the certificate or JWK Set of the kid ${kid}, the audience and the clock; it says: No key "x"`
-      + "\\\\x0a for e{184}\\.\\.\\.; assertiond's audit log has it as BuyAccessToken$", 'm'),
+      + `check that it knows the certificate or JWK Set of the kid ${kid}, the audience and the clock; `
+      + "assertiond's audit log has it as BuyAccessToken$", 'm'),
     /^ {2}next: compare with what the identity server has: assertionctl assertion create /m, 'mistaken');
     standIn.answer = [400, { error: 'invalid_scope' }];
     await isRefused(/HTTP 400, invalid_scope/, /^ {2}next: compare clients\[\]\.tokens .* with the client at the identity server/m, 'refused');

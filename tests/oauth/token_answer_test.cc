@@ -69,15 +69,6 @@ TEST(TokenAnswer, AnErrorHasTheCharactersOfTheRfcAlone) {
   EXPECT_EQ(error(std::string(65, 'e')), "");
 }
 
-TEST(TokenAnswer, ADescriptionIsShortAndHasVisibleCharactersAlone) {
-  EXPECT_EQ(DescriptionOf({.status = 401, .body = R"({"error_description":"no key\n"})"}), R"(no key\x0a)");
-  EXPECT_EQ(DescriptionOf({.status = 401, .body = R"({"error_description":")" + std::string(201, 'e') + R"("})"}),
-            std::string(200, 'e') + "...");
-  for (const auto* const none : {"", "[]", "{}", R"({"error_description":7})"}) {
-    EXPECT_EQ(DescriptionOf({.status = 401, .body = none}), "") << none;
-  }
-}
-
 TEST(TokenAnswer, RetryAfterIsADayAtMost) {
   using std::chrono::seconds;
   const auto now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 50));
