@@ -58,7 +58,7 @@ describe('the example clients', () => {
   }
 
   it('Python: a wrong argument is answered without a traceback', async () => {
-    for (const [options, expected] of [[['orders'], /usage: client\.py/], [['orders', 'nonsense'], /^assertiond: [A-Z_]+: /]]) {
+    for (const [options, expected] of [[['orders'], /usage: client\.py/], [['orders', provider.tokenEndpoint, 'nonsense'], /^assertiond: [A-Z_]+: /]]) {
       const { status, stderr } = await run('/usr/bin/python3', [example('client.py'), ...options],
         { env: { ...deployment.environment, PYTHONPATH: modules } });
       assert.equal(status, 1);

@@ -1,6 +1,8 @@
 // Gets an access token with a client assertion of assertiond's, and prints the identity server's answer.
 //
-//   example_client CLIENT_ID TOKEN_ENDPOINT      with $ASSERTIOND_SERVER unix:/path
+//   example_client CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]      with $ASSERTIOND_SERVER unix:/path
+//
+// AUDIENCE: one of the client's; default: its first.
 
 #include <grpcpp/grpcpp.h>
 #include <httplib.h>
@@ -32,8 +34,8 @@ grpc::Status CreateAssertion(assertion::v1::AssertionService::Stub& assertions, 
 
 int main(int argc, char** argv) {
   const char* server = std::getenv("ASSERTIOND_SERVER");
-  if (argc != 3 || server == nullptr) {
-    std::cerr << "usage: ASSERTIOND_SERVER=unix:/path example_client CLIENT_ID TOKEN_ENDPOINT\n";
+  if ((argc != 3 && argc != 4) || server == nullptr) {
+    std::cerr << "usage: ASSERTIOND_SERVER=unix:/path example_client CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]\n";
     return kWrongUsage;
   }
   const std::string token_endpoint = argv[2];
@@ -41,7 +43,7 @@ int main(int argc, char** argv) {
   const auto channel = grpc::CreateChannel(server, grpc::InsecureChannelCredentials());
   const auto assertions = assertion::v1::AssertionService::NewStub(channel);
   assertion::v1::CreateAssertionResponse answer;
-  if (const auto made = CreateAssertion(*assertions, argv[1], token_endpoint, answer); !made.ok()) {
+  if (const auto made = CreateAssertion(*assertions, argv[1], argc == 4 ? argv[3] : "", answer); !made.ok()) {
     std::cerr << "assertiond: " << made.error_message() << "\n";
     return kFailed;
   }
