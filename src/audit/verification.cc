@@ -91,6 +91,10 @@ std::string Sequences(std::uint64_t first, std::uint64_t last) {
                        : "sequences " + std::to_string(first) + " to " + std::to_string(last);
 }
 
+std::string Missing(std::uint64_t first, std::uint64_t last) {
+  return Sequences(first, last) + (first == last ? " is missing" : " are missing");
+}
+
 // Explains why `found` does not follow `before`. The lines before and after tell a changed line from an inserted one;
 // the rest of the log tells a removed line from a moved one.
 class Explanation {
@@ -162,7 +166,7 @@ class Explanation {
     if (later) {
       return At(found_, Tampering::kReordered, "is where sequence " + std::to_string(expected) + " belongs");
     }
-    return At(found_, Tampering::kRemoved, Sequences(expected, found_.line->sequence - 1) + " is missing before it");
+    return At(found_, Tampering::kRemoved, Missing(expected, found_.line->sequence - 1) + " before it");
   }
 
   const std::optional<Entry>& earlier_;
@@ -275,7 +279,7 @@ Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const E
     earlier = std::exchange(before, *std::move(entry));
   }
   if (result.last < extent.last) {
-    result.fault = At(before, Tampering::kRemoved, Sequences(result.last + 1, extent.last) + " is missing after it");
+    result.fault = At(before, Tampering::kRemoved, Missing(result.last + 1, extent.last) + " after it");
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/command_tree.h"
 #include "cli/output.h"
 
 namespace assertion::cli {
@@ -27,13 +28,31 @@ std::string ExitStatusText(const VerbHelp& help, bool asks_server) {
   return text + "\n";
 }
 
-// The lines of a verb's exit statuses.
-void AddStatusLines(const CLI::App& verb, std::set<std::pair<int, std::string>>& lines) {
+// What a status means in general, where verbs of a noun differ.
+std::string GeneralMeaning(int status) {
+  switch (status) {
+    case kRefused:
+      return "refused, or something is wrong";
+    case kUsage:
+      return "wrong command line";
+    case kFile:
+      return "a file or the configuration cannot be used";
+    case kUnreachable:
+      return "a server cannot be reached";
+    case kRefusedByIdentityServer:
+      return "the identity server refused";
+    default:
+      return "done";
+  }
+}
+
+// The lines of a verb's exit statuses, by status.
+void AddStatusLines(const CLI::App& verb, std::map<int, std::set<std::string>>& lines) {
   const auto footer = verb.get_footer();
   std::istringstream text(footer.substr(std::min(footer.find(kStatusHead), footer.size())));
   std::string line;
   for (std::getline(text, line); std::getline(text, line) && !line.empty();) {
-    lines.emplace(std::stoi(line), line);
+    lines[std::stoi(line)].insert(line);
   }
 }
 
@@ -54,17 +73,19 @@ std::string FirstExample(const CLI::App& verb) {
 
 // Of a noun: the exit statuses of its verbs, and an example of each.
 std::string NounFooter(const CLI::App& noun) {
-  std::set<std::pair<int, std::string>> statuses;
+  std::map<int, std::set<std::string>> statuses;
   std::string examples;
   for (const auto* verb : noun.get_subcommands([](const CLI::App*) { return true; })) {
     AddStatusLines(*verb, statuses);
     examples += FirstExample(*verb);
   }
   std::string text(kStatusHead);
-  for (const auto& [status, line] : statuses) {
-    text += line + "\n";
+  bool differ = false;
+  for (const auto& [status, lines] : statuses) {
+    differ = differ || lines.size() > 1;
+    text += (lines.size() == 1 ? *lines.begin() : "  " + std::to_string(status) + "  " + GeneralMeaning(status)) + "\n";
   }
-  return text + "\nExamples:" + examples;
+  return text + (differ ? PathOf(noun) + " VERB --help says what each means there\n" : "") + "\nExamples:" + examples;
 }
 
 }  // namespace

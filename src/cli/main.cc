@@ -104,6 +104,9 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error, std::span<con
     const std::string option = error.what();
     return Report(kUsage, option.substr(0, option.find(':')) + " needs a value", wrong.help);
   }
+  if (code == CLI::ExitCodes::RequiredError && wrong.message.empty()) {
+    return Report(kUsage, RequiredText(app, error.what()), wrong.help);
+  }
   const bool names_word = code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError;
   return Report(kUsage, names_word && !wrong.message.empty() ? wrong.message : error.what(), wrong.help);
 }
@@ -139,8 +142,10 @@ int Run(int argc, char** argv) {
           [](const std::string& address) {
             return address.starts_with("unix:")
                        ? std::string()
-                       : "(or $ASSERTIOND_SERVER) must be unix:/PATH, not \"" + Printable(address) + "\"" +
-                             (address.starts_with('/') ? "; did you mean \"unix:" + Printable(address) + "\"?" : "");
+                       : "must be unix:/PATH, and so must $ASSERTIOND_SERVER, not \"" + Printable(address) + "\"" +
+                             (address.starts_with('/')
+                                  ? "; did you mean \"unix:" + Printable(address) + "\"?"
+                                  : ": assertionctl speaks to the server's Unix socket only, on its machine");
           },
           ""))
       ->envname("ASSERTIOND_SERVER")
@@ -155,6 +160,9 @@ int Run(int argc, char** argv) {
   if (!words.empty() && words.front() == std::string_view("complete")) {  // its words are another line's
     const char* const server = std::getenv("ASSERTIOND_SERVER");
     return Complete(app, server != nullptr ? server : invocation.server, words.subspan(1));
+  }
+  if (const auto wrong = WithoutValue(words); !wrong.empty()) {
+    return Report(kUsage, wrong, FindWrongWord(app, words).help);
   }
   const auto ordered = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
   try {

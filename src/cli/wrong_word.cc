@@ -78,6 +78,13 @@ std::size_t ArgumentsOf(const CLI::App& command) {
   return count;
 }
 
+// A command line that runs another: its own options end where the other's begin.
+std::string DashesBefore(const CLI::App& command, std::string_view first) {
+  return command.get_option_no_throw("command") == nullptr
+             ? ""
+             : "; write -- before the command to run: -- " + std::string(first);
+}
+
 // The name in a word that begins with a hyphen: "--kid" of "--kid=x", "-o" of "-ojson".
 std::string OptionName(const std::string& word) {
   return word.starts_with("--") ? word.substr(0, word.find('=')) : word.substr(0, 2);
@@ -85,9 +92,32 @@ std::string OptionName(const std::string& word) {
 
 }  // namespace
 
+std::string WithoutValue(std::span<const char* const> words) {
+  for (const std::string_view word : words) {
+    if (word == "--") {
+      break;
+    }
+    if (word.starts_with("--") && word.ends_with('=') && std::ranges::count(word, '=') == 1) {
+      return std::string(word) + " has no value: a variable may be empty";
+    }
+  }
+  return "";
+}
+
+std::string RequiredText(const CLI::App& root, std::string_view message) {
+  const auto name = message.substr(0, message.find(' '));
+  const auto* app = &root;
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands().front();
+  }
+  const auto* option = name.starts_with('-') ? nullptr : app->get_option_no_throw(std::string(name));
+  return (option == nullptr ? std::string(name) : option->get_type_name()) + std::string(message.substr(name.size()));
+}
+
 WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words) {
   const auto* app = &root;
   std::size_t arguments = 0;  // of `app`
+  std::string first;          // of its arguments
   for (std::size_t at = 0; at < words.size(); ++at) {
     const std::string word = words[at];
     if (word == "--") {
@@ -97,7 +127,9 @@ WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words
       const auto name = OptionName(word);
       const auto* option = FindOption(*app, name);
       if (option == nullptr) {
-        return UnknownOption(*app, name);
+        auto wrong = UnknownOption(*app, name);
+        wrong.message += arguments == 0 ? "" : DashesBefore(*app, first);
+        return wrong;
       }
       if (name == word && option->get_items_expected_min() > 0) {
         ++at;  // its value
@@ -105,7 +137,7 @@ WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words
     } else if (const auto* command = FindCommand(*app, word)) {
       app = command;
       arguments = 0;
-    } else if (++arguments > ArgumentsOf(*app)) {
+    } else if (first = arguments == 0 ? word : first; ++arguments > ArgumentsOf(*app)) {
       return CommandsOf(*app).empty()
                  ? WrongWord{.message = "unexpected argument \"" + word + "\" for \"" + PathOf(*app) + "\"",
                              .help = PathOf(*app) + " --help"}

@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace CLI {
 class App;
@@ -18,5 +19,11 @@ struct WrongWord {
 // Finds the first word that is no command, option or argument of `root`, with the nearest one, or else the noun that no
 // verb follows. `words` leaves out the program's name. The message is empty when neither is found.
 WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words);
+
+// What is wrong with the first "--name=" of `words`; empty: there is none. CLI11 would take the next word as its value.
+std::string WithoutValue(std::span<const char* const> words);
+
+// CLI11's "files is required" with the name that --help has: "FILE is required".
+std::string RequiredText(const CLI::App& root, std::string_view message);
 
 }  // namespace assertion::cli

@@ -124,12 +124,15 @@ std::unexpected<Error> WrongKind(std::string_view text) {
     meant = std::string(near) + ':';
   }
   // A suggestion that would be refused as well is none.
-  const bool fits = meant == "uid:"   ? ParseNumber(rest).has_value()
-                    : meant == "dns:" ? IsHostName(LowerCase(rest))
-                                      : !meant.empty() && !rest.empty();
-  return Wrong(
-      why +
-      (fits ? "; did you mean \"" + meant + Shown(meant == "dns:" ? LowerCase(rest) : rest, kMostShown) + "\"?" : ""));
+  auto name = meant == "dns:" ? LowerCase(rest) : std::string(rest);
+  if (meant == "spiffe:") {
+    name = "//" + name.substr(std::min(name.find_first_not_of('/'), name.size()));
+  }
+  const bool fits = meant == "uid:"      ? ParseNumber(rest).has_value()
+                    : meant == "dns:"    ? IsHostName(name)
+                    : meant == "spiffe:" ? ParseSpiffe(meant + name).has_value()
+                                         : !meant.empty() && !rest.empty();
+  return Wrong(why + (fits ? "; did you mean \"" + meant + Shown(name, kMostShown) + "\"?" : ""));
 }
 
 }  // namespace

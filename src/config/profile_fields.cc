@@ -255,7 +255,7 @@ const Preset& ReadProfile(Fields& entry, Client& client) {
     std::vector<std::string_view> names;
     std::ranges::transform(Presets(), std::back_inserter(names),
                            [](const Preset& one) -> std::string_view { return one.profile.name; });
-    entry.Refuse("profile", "is none of: " + Joined(names) + DidYouMean(*name, names));
+    entry.Refuse("profile", "is none of: " + Joined(names) + NearestProfile(*name));
   }
   preset = preset == nullptr ? &Presets().front() : preset;
   client.profile = preset->profile;

@@ -15,4 +15,7 @@ std::optional<std::string> FindInvisible(std::string_view text);
 // DidYouMean for a name that is no JWS algorithm's.
 std::string NearestAlgorithm(std::string_view text);
 
+// The same for a name that is no profile's. A name's beginning will do: "entra" for "entra-id".
+std::string NearestProfile(std::string_view text);
+
 }  // namespace assertion

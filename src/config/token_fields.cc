@@ -74,7 +74,10 @@ void TakeScopes(Fields& tokens, Identities& identities, const Client& client, To
 
 void TakeEndpoint(Fields& tokens, TokenSource& source) {
   const auto* issuer = tokens.TakeString("issuer", false);
-  const auto* endpoint = tokens.TakeString("token_endpoint", issuer == nullptr);
+  const auto* endpoint = tokens.TakeString("token_endpoint", false);
+  if (tokens.Take("issuer", false) == nullptr && tokens.Take("token_endpoint", false) == nullptr) {
+    tokens.Refuse("token_endpoint", "is missing: give token_endpoint or issuer");
+  }
   if (issuer != nullptr) {
     source.issuer = *issuer;
     if (!oauth::ParseIssuer("it", *issuer)) {

@@ -388,10 +388,12 @@ Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::stri
     ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
     if (record->StateAt(draft.now) != KeyState::kWithdrawn && !change.forced) {
       const bool ends = record->StateAt(draft.now) == KeyState::kRetiring && record->publish_until != kNever;
-      return Fail(Code::kFailedPrecondition, "kid: the key is not withdrawn before " + Rfc3339(record->publish_until) +
-                                                 (ends ? ": wait until then, revoke it" : ": revoke it first") +
-                                                 ", or force its destruction by naming client '" + client.client_id +
-                                                 "'");
+      return Fail(
+          Code::kFailedPrecondition,
+          (record->publish_until == kNever ? std::string("kid: no time is set at which the key is withdrawn")
+                                           : "kid: the key is not withdrawn before " + Rfc3339(record->publish_until)) +
+              (ends ? ": wait until then, revoke it" : ": revoke it first") +
+              ", or force its destruction by naming client '" + client.client_id + "'");
     }
     draft.obsolete_keys.push_back(record->id);
     std::erase_if(draft.next.keys, [&](const auto& other) { return other.kid == kid; });

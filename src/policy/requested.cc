@@ -4,11 +4,21 @@
 #include <nlohmann/json.hpp>
 
 #include "assertion/foreign_text.h"
+#include "assertion/nearest_word.h"
 #include "jws/object_text.h"
 #include "policy/policy.h"
 
 namespace assertion {
 namespace {
+
+// Names the audience that a slip of the hand made `wanted` of; empty: there is none. A third of a URL, as NearestWord
+// takes, is no slip.
+std::string NearestAudience(const std::vector<std::string>& audiences, std::string_view wanted) {
+  constexpr std::size_t kSlip = 3;
+  const auto nearest = NearestWord(wanted, std::vector<std::string_view>(audiences.begin(), audiences.end()));
+  return nearest.empty() || EditDistance(wanted, nearest) > kSlip ? ""
+                                                                  : "; did you mean " + QuotedRequest(nearest) + "?";
+}
 
 std::unexpected<Error> TooManyOctets(const std::string& field) {
   return Fail(Code::kInvalidArgument,
@@ -39,9 +49,13 @@ Result<std::size_t> RequestedAudience(const Client& client, std::string_view wan
   }
   const auto found = std::ranges::find(client.audiences, wanted);
   if (found == client.audiences.end()) {
+    auto meant = SameButForSlashAndCase(client.audiences, wanted);
+    if (meant.empty()) {
+      meant = NearestAudience(client.audiences, wanted);
+    }
     return Fail(Code::kInvalidArgument, "audience: " + QuotedRequest(wanted) + " is not configured for client " +
                                             QuotedRequest(client.client_id) + "; it must match octet for octet" +
-                                            SameButForSlashAndCase(client.audiences, wanted));
+                                            meant);
   }
   return static_cast<std::size_t>(found - client.audiences.begin());
 }

@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/output.h"
+
 namespace assertion::cli {
 namespace {
 
@@ -100,6 +102,19 @@ TEST_F(CommandTest, HelpOfANounHasTheExitStatusesOfItsVerbsAndOneExampleOfEach) 
   EXPECT_EQ(app_.get_subcommand("other")->get_footer(),
             "Exit status:\n  0  done\n  2  wrong command line\n  3  standard output cannot be written\n  12  no one\n\n"
             "Examples:\n  other one\n  other two \\\n    more\n");
+}
+
+// A status of several meanings would stand there as often as verbs differ.
+TEST_F(CommandTest, HelpOfANounHasEachExitStatusOnce) {
+  auto noun = Command(app_, invocation_).AddNoun("other", "Another noun");
+  noun.AddVerb<EchoOptions>(
+      {.name = "one", .summary = "One", .examples = "  other one", .statuses = {{kRefused, "no one"}}}, EchoLocally);
+  noun.AddVerb<EchoOptions>(
+      {.name = "two", .summary = "Two", .examples = "  other two", .statuses = {{kRefused, "no two"}}}, EchoLocally);
+  EXPECT_EQ(app_.get_subcommand("other")->get_footer(),
+            "Exit status:\n  0  done\n  1  refused, or something is wrong\n  2  wrong command line\n"
+            "  3  standard output cannot be written\nassertionctl other VERB --help says what each means there\n\n"
+            "Examples:\n  other one\n  other two\n");
 }
 
 }  // namespace

@@ -22,9 +22,12 @@ class WrongWordTest : public testing::Test {
     generate->add_option("file", file_);
     auto* evidence = key->add_subcommand("evidence", "Evidence")->fallthrough();
     evidence->add_option("--client-id", client_id_);
-    evidence->add_subcommand("verify", "Verify")->fallthrough()->add_option("files", files_);
+    evidence->add_subcommand("verify", "Verify")->fallthrough()->add_option("files", files_)->type_name("FILE");
     auto* tls = app_.add_subcommand("tls", "TLS")->require_subcommand(1)->fallthrough();
     tls->add_subcommand("generate", "Generate")->fallthrough();
+    auto* refresh = tls->add_subcommand("refresh", "Refresh")->fallthrough();
+    refresh->add_option("--client-id", client_id_);
+    refresh->add_option("command", files_);
   }
 
   std::string MessageFor(const std::vector<const char*>& words) const { return FindWrongWord(app_, words).message; }
@@ -86,6 +89,31 @@ TEST_F(WrongWordTest, AMisspeltOptionIsToldAsTypedWithTheNearestOne) {
 TEST_F(WrongWordTest, ValuesAndPositionalArgumentsAreNoCommands) {
   EXPECT_EQ(MessageFor({"--server", "unix:/s", "key", "generate", "--client-id", "--odd", "--json", "file"}), "");
   EXPECT_EQ(MessageFor({"key", "generate", "--", "--clint-id"}), "");
+}
+
+TEST_F(WrongWordTest, AnOptionOfACommandToRunNeedsDashesBefore) {
+  EXPECT_EQ(MessageFor({"tls", "refresh", "--client-id", "o", "sh", "-c", "true"}),
+            "unknown option \"-c\" for \"assertionctl tls refresh\"; write -- before the command to run: -- sh");
+  EXPECT_EQ(MessageFor({"tls", "refresh", "-c"}), "unknown option \"-c\" for \"assertionctl tls refresh\"");
+  EXPECT_EQ(MessageFor({"tls", "refresh", "--", "sh", "-c", "true"}), "");
+}
+
+TEST_F(WrongWordTest, AnOptionWithAnEmptyValueIsNamed) {
+  const auto message = [](const std::vector<const char*>& words) { return WithoutValue(words); };
+  EXPECT_EQ(message({"key", "generate", "--kid=", "--sign-from", "now"}),
+            "--kid= has no value: a variable may be empty");
+  EXPECT_EQ(message({"key", "generate", "--param=a=", "-x=", "--", "--kid="}), "");
+}
+
+TEST_F(WrongWordTest, AMissingArgumentIsNamedAsInHelp) {
+  app_.get_subcommand("key")->get_subcommand("evidence")->get_subcommand("verify")->get_option("files")->required();
+  try {
+    app_.parse("key evidence verify");
+    FAIL();
+  } catch (const CLI::ParseError& error) {
+    EXPECT_EQ(RequiredText(app_, error.what()), "FILE is required");
+  }
+  EXPECT_EQ(RequiredText(app_, "--client-id is required"), "--client-id is required");
 }
 
 TEST_F(WrongWordTest, ANounWithoutAVerbIsNamed) {

@@ -664,6 +664,11 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"token=prod", "Tok=prod", "2: hsm: the URI has an attribute that is not known"},
         Wrong{"unix:/run/assertiond/assertiond.sock", "/run/assertiond/assertiond.sock",
               R"(3: listen: must begin with unix:; did you mean "unix:/run/assertiond/assertiond.sock"?)"},
+        Wrong{"pkcs11:token=prod?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/pin", "/a/b.so",
+              R"(2: hsm: must be a PKCS#11 URI, not a module's path; for example )"
+              R"("pkcs11:token=LABEL?module-path=/a/b.so&pin-source=file:/etc/assertiond/pin")"},
+        Wrong{R"("client_id")", R"("tokens": {}, "client_id")",
+              "6: clients[0].tokens.token_endpoint: is missing: give token_endpoint or issuer"},
         Wrong{"pkcs11:token", "pkcs12:token", "2: hsm: not a PKCS#11 URI"}));
 
 TEST(Config, AnErrorNeverRepeatsAPin) {

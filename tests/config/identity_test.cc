@@ -101,16 +101,18 @@ TEST(Identity, ATypingErrorIsToldWhatWasMeant) {
   for (const auto& [text, meant] :
        {std::pair{"usr:app", "user:app"}, std::pair{"User:app", "user:app"}, std::pair{"UID:7", "uid:7"},
         std::pair{"gid:0", "uid:0"}, std::pair{"group:root", "user:root"}, std::pair{"cn:x", "dns:x"},
-        std::pair{"dsn:x", "dns:x"}, std::pair{"spife://a/b", "spiffe://a/b"}, std::pair{"root", "user:root"},
-        std::pair{"1000", "uid:1000"}, std::pair{"user:1000", "uid:1000"},
-        std::pair{"dns:Orders.example", "dns:orders.example"}, std::pair{"cn:Orders", "dns:orders"}}) {
+        std::pair{"dsn:x", "dns:x"}, std::pair{"spife://a/b", "spiffe://a/b"}, std::pair{"spiffe:a/b", "spiffe://a/b"},
+        std::pair{"SPIFFE:/a/b", "spiffe://a/b"}, std::pair{"root", "user:root"}, std::pair{"1000", "uid:1000"},
+        std::pair{"user:1000", "uid:1000"}, std::pair{"dns:Orders.example", "dns:orders.example"},
+        std::pair{"cn:Orders", "dns:orders"}}) {
     const auto identity = Parse(text);
     ASSERT_FALSE(identity) << text;
     EXPECT_TRUE(identity.error().message.ends_with("; did you mean \"" + std::string(meant) + "\"?"))
         << identity.error().message;
   }
   // No suggestion that would be refused as well.
-  for (const auto* text : {"https://example.org/x", "ip:10.0.0.1", "gid:wheel", "cn:*.example", "group:", "*"}) {
+  for (const auto* text :
+       {"https://example.org/x", "ip:10.0.0.1", "gid:wheel", "cn:*.example", "group:", "*", "spiffe:x", "spiffe:"}) {
     EXPECT_EQ(Parse(text).error().message.find("did you mean"), std::string::npos) << text;
   }
 }

@@ -54,5 +54,12 @@ TEST(Text, NamesTheNearestWord) {
   EXPECT_EQ(DidYouMean(std::string(100'000, 'x'), kWords), "");
 }
 
+TEST(NearestProfile, TakesASlipAndABeginning) {
+  EXPECT_EQ(NearestProfile("entra"), "; did you mean \"entra-id\"?");
+  EXPECT_EQ(NearestProfile("Entra-di"), "; did you mean \"entra-id\"?");
+  EXPECT_EQ(NearestProfile("en"), "");
+  EXPECT_EQ(NearestProfile("nothing-of-the-kind"), "");
+}
+
 }  // namespace
 }  // namespace assertion

@@ -65,7 +65,7 @@ describe('advice', () => {
     const server = (address) => ['--server', address, 'key', 'list'];
     await isTold(4, server(`unix:${deployment.folder}`), /it is a folder, not a socket$/m, /^ {2}next: name assertiond's socket with --server/m);
     await isTold(4, server(`unix:${file('plain', '')}`), /it is a file, not a socket$/m);
-    await isTold(2, server(deployment.socket), new RegExp(`--server: \\(or \\$ASSERTIOND_SERVER\\) must be unix:/PATH, .*; did you mean "unix:${deployment.socket}"\\?`));
+    await isTold(2, server(deployment.socket), new RegExp(`--server: must be unix:/PATH, and so must \\$ASSERTIOND_SERVER, .*; did you mean "unix:${deployment.socket}"\\?`));
     if (process.getuid() === 0) {
       await output('chmod', ['711', path.dirname(deployment.folder), deployment.folder]);
       const { status, stderr } = await run('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', CTL, 'key', 'list'],

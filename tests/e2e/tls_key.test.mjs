@@ -161,4 +161,15 @@ describe('the TLS key', () => {
     const certificate = new X509Certificate(await deployment.ctl('certificate', 'get', '--client-id', 'orders'));
     assert.ok(createVerify('sha256').update('signed through libp11').verify(certificate.publicKey, signature));
   });
+
+  it('without a name is warned of', async () => {
+    const configuration = path.join(deployment.folder, 'nameless.json');
+    const certificate = path.join(deployment.folder, 'nameless.pem');
+    const { tls, ...others } = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    writeFileSync(configuration, JSON.stringify({ ...others, tls: { ...tls, certificate } }));
+    const { status, stderr } = await deployment.tryCtl('tls', 'generate', '--config', configuration);
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /^assertionctl: the certificate names no host: .*\n {2}next: generate another with --san DNS:HOST/m);
+    assert.equal(new X509Certificate(readFileSync(certificate)).subjectAltName, undefined);
+  });
 });

@@ -101,6 +101,16 @@ TEST_F(PolicyTest, AudienceHasNoSlashTolerance) {
                 "match octet for octet; did you mean \"https://localhost:9443/oauth2/token\"?");
 }
 
+TEST_F(PolicyTest, AMistypedAudienceIsToldTheOneThatIsMeant) {
+  const auto says = [&](const char* audience) {
+    request_.audience = audience;
+    return Approve().error().message;
+  };
+  EXPECT_TRUE(
+      says("https://localhost:9443/oauth2/tokne").ends_with("did you mean \"https://localhost:9443/oauth2/token\"?"));
+  EXPECT_FALSE(says("https://localhost:9443/oauth2/authorise").contains("did you mean"));
+}
+
 TEST_F(PolicyTest, WhatIsShownBackIsCutAndEscaped) {
   const auto text = "\x1b[2J\n" + std::string(500, 'a');
   request_.audience = text;

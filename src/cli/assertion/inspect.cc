@@ -69,6 +69,11 @@ int InspectAssertion(const InspectAssertionOptions& options) {
   if (!text) {
     return ReportFile(text.error());
   }
+  if (text->empty()) {
+    const bool standard = options.file.empty() || options.file == "-";
+    return Report(kRefused, (standard ? "standard input" : options.file) + std::string(" is empty"),
+                  "give a JWT: assertionctl assertion create … | assertionctl assertion inspect");
+  }
   const auto parsed = jws::ParseCompact(*text);
   if (!parsed) {
     return Report(kRefused, parsed.error().message, "");

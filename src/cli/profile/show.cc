@@ -1,11 +1,7 @@
 // assertionctl profile show
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <iterator>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "assertion/preset.h"
 #include "cli/command.h"
@@ -26,10 +22,7 @@ struct ShowProfileOptions {
 int ShowProfile(const ShowProfileOptions& options) {
   const auto* const preset = FindPreset(options.name);
   if (preset == nullptr) {
-    std::vector<std::string_view> names;
-    std::ranges::transform(Presets(), std::back_inserter(names),
-                           [](const Preset& one) -> std::string_view { return one.profile.name; });
-    return Report(kUsage, "there is no profile \"" + options.name + "\"" + DidYouMean(options.name, names),
+    return Report(kUsage, "there is no profile \"" + options.name + "\"" + NearestProfile(options.name),
                   "list them with: assertionctl profile list");
   }
   return options.json ? WriteJson(PresetJson(*preset)) : Write("", PresetText(*preset));

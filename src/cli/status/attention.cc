@@ -172,6 +172,22 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
   return found;
 }
 
+void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<Attention>& attention) {
+  for (auto& one : attention) {
+    const bool wants_key =
+        one.next.starts_with("assertionctl key generate ") || one.next.starts_with("assertionctl key rotate ");
+    const auto makes_it = [&](const v1::PendingChange& change) {
+      return change.client_id() == one.client_id &&
+             (change.method() == "GenerateKey" || change.method() == "RotateKey" || change.method() == "ImportKey");
+    };
+    const auto found = std::ranges::find_if(pending.changes(), makes_it);
+    if (wants_key && found != pending.changes().end()) {
+      one.next = "a key is requested already: assertionctl key approve " + QuotedForShell(Printable(found->id())) +
+                 " --digest=" + QuotedForShell(Printable(found->digest()));
+    }
+  }
+}
+
 Attention AttentionTo(const RolledBackLedger& ledger) {
   return {.wrong = true,
           .client_id = ledger.client_id,

@@ -26,6 +26,9 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
 // A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.
 Attention AttentionTo(const RolledBackLedger& ledger);
 
+// Where the key that the client lacks is requested already, the advice is to approve it, not to ask again.
+void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<Attention>& attention);
+
 // How many of the clients have a key that signs now and waits for nothing, on an HSM that is not one of `lost`.
 std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost = {});
 

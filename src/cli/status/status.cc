@@ -87,6 +87,9 @@ void AddKeys(Connection& connection, ServerStatus& status) {
     }
   }
   KeepAnswer(connection.ListPendingChanges({}), "ListPendingChanges", status.pending, status);
+  if (status.pending) {
+    ApproveRather(*status.pending, status.attention);
+  }
   auto head = connection.GetAuditHead({});
   if (head || head.error().code != Code::kFailedPrecondition) {  // it is turned off
     KeepAnswer(std::move(head), "GetAuditHead", status.audit, status);

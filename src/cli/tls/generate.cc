@@ -69,7 +69,15 @@ Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
          "\n";
 }
 
-int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) { return FinishTls(GenerateTlsKey(options)); }
+int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) {
+  const int status = FinishTls(GenerateTlsKey(options));
+  return status != 0 || !options.subject_alt_names.empty()
+             ? status
+             : Report(
+                   0, "the certificate names no host: clients that check the name refuse it",
+                   "generate another with --san DNS:HOST, or have an authority certify the key: assertionctl tls csr "
+                   "--san DNS:HOST");
+}
 
 }  // namespace
 

@@ -7,8 +7,27 @@
 #include "cli/output.h"
 #include "cli/text.h"
 #include "jws/thumbprint.h"
+#include "x509/general_name.h"
 
 namespace assertion::cli {
+
+namespace {
+
+// Empty: it is a name. Without its kind, the kind that fits is named.
+std::string WhyNoName(const std::string& name) {
+  const auto parsed = x509::ParseGeneralName(name);
+  if (parsed) {
+    return "";
+  }
+  for (const auto* kind : {"IP:", "DNS:"}) {
+    if (x509::ParseGeneralName(kind + name)) {
+      return "\"" + name + "\" lacks its kind; did you mean \"" + kind + name + "\"?";
+    }
+  }
+  return parsed.error().message;
+}
+
+}  // namespace
 
 Result<TlsSite> OpenTlsSite(const std::string& config_path) {
   auto config = ReadConfig(config_path);
@@ -54,6 +73,7 @@ void AddTlsConfig(CLI::App* verb, std::string& path) {
 
 void AddTlsSubjectAltNames(CLI::App* verb, std::vector<std::string>& names) {
   verb->add_option("--san", names, "A subject alternative name, DNS:… or IP:…; may be repeated; default: none")
+      ->check(CLI::Validator(WhyNoName, ""))
       ->type_name("NAME");
 }
 

@@ -189,6 +189,25 @@ TEST_F(AttentionTest, CommandsQuoteTheirWordsForAShell) {
       << coming->next;
 }
 
+TEST_F(AttentionTest, AKeyThatIsRequestedAlreadyIsToBeApproved) {
+  (*response_.mutable_versions())["billing"] = 1;
+  v1::ListPendingChangesResponse pending;
+  auto& change = *pending.add_changes();
+  change.set_client_id("orders");
+  change.set_method("DestroyKey");
+  const auto next = [&](std::size_t at) {
+    auto found = AttentionTo(response_, kMidday);
+    ApproveRather(pending, found);
+    return found.at(at).next;
+  };
+  EXPECT_EQ(next(1), "assertionctl key generate --client-id orders") << "another change does not make it";
+  change.set_method("GenerateKey");
+  change.set_id("the id");
+  change.set_digest("-d");
+  EXPECT_EQ(next(0), "assertionctl key generate --client-id billing");
+  EXPECT_EQ(next(1), "a key is requested already: assertionctl key approve 'the id' --digest=-d");
+}
+
 TEST(RolledBackLedgersTest, AreReadFromTheMetricsAndWrong) {
   const auto ledgers = RolledBackLedgers(
       ParseMetrics("assertiond_ledger_rolled_back{client_id=\"orders\",hsm=\"live\",which=\"found\"} 3\n"
