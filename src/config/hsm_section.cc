@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "assertion/foreign_text.h"
 #include "assertion/hsm_settings.h"
 #include "config/sections.h"
 
@@ -98,10 +97,10 @@ AttributeNames TakeAccepted(Fields& fields) {
 // `field` is the member of `fields` that holds `uri`.
 std::optional<HsmSettings> ParseHsm(Fields& fields, std::string_view field, const std::string& uri) {
   auto parsed = TokenUri::Parse(uri);
-  if (!parsed && uri.starts_with('/') && !uri.contains('?')) {  // else it may hold a PIN
-    constexpr std::size_t kMostOfPath = 200;
-    fields.Refuse(field, "must be a PKCS#11 URI, not a module's path; for example \"pkcs11:token=LABEL?module-path=" +
-                             Shown(uri, kMostOfPath, "\"\\") + "&pin-source=file:/etc/assertiond/pin\"");
+  if (!parsed && uri.starts_with('/')) {  // not repeated: it may hold a PIN
+    fields.Refuse(field,
+                  "must be a PKCS#11 URI, not a module's path; for example "
+                  "\"pkcs11:token=LABEL?module-path=/PATH&pin-source=file:/etc/assertiond/pin\"");
     return {};
   }
   if (!parsed) {

@@ -77,7 +77,10 @@ Result<ChangeResult> Approvals::Perform(const Caller& caller, const PendingChang
     return Fail(Code::kPermissionDenied, "who asked for this change may not change keys any more");
   }
   RETURN_IF_ERROR(change.change);
-  return administration_.Perform(*change.change);
+  auto approved = *change.change;
+  // Two requests in the same words, "now", may have other instants: an approval is no repetition of another change.
+  std::visit([&](auto& one) { one.change.digest = change.digest; }, approved);
+  return administration_.Perform(approved);
 }
 
 Approvals::Withdrawal Approvals::Withdraw(const Caller& caller, const std::string& id, bool is_approver) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "jws/compact.h"
@@ -146,11 +147,27 @@ void CheckTypes(const ordered_json& report, std::vector<EvidenceFinding>& findin
   check("custody", &ordered_json::is_object, "an object");
 }
 
+// One of each name, with a value that is true, false or not shown: else one reader takes one for another.
+void CheckAttributeTypes(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  std::set<std::string> names;
+  const auto is_boolean_or_null = [](const ordered_json& member) { return member.is_boolean() || member.is_null(); };
+  for (const auto& attribute : report.value("attributes", ordered_json::array())) {
+    const auto name = attribute.is_object() ? TextOf(attribute, "name") : "";
+    if (name.empty() || !names.insert(name).second) {
+      findings.push_back({false, "attributes: " + (name.empty() ? "one has no name" : name + " is there twice")});
+    } else if (!is_boolean_or_null(attribute.value("value", ordered_json())) ||
+               !is_boolean_or_null(attribute.value("accepted_by_operator", ordered_json()))) {
+      findings.push_back({false, name + ": must be true, false or null"});
+    }
+  }
+}
+
 bool IsAccepted(const ordered_json& attribute) {
   return attribute.value("accepted_by_operator", ordered_json()) == true;
 }
 
-std::vector<std::pair<std::string, std::string>> About(const ordered_json& report, const std::string& kid) {
+std::vector<std::pair<std::string, std::string>> About(const ordered_json& report, const std::string& kid,
+                                                       bool verified) {
   const auto token = report.value("token", ordered_json());
   const auto of_token = [&](const char* name) { return token.is_object() ? TextOf(token, name) : ""; };
   return {{"client", TextOf(report, "client_id")},
@@ -160,15 +177,15 @@ std::vector<std::pair<std::string, std::string>> About(const ordered_json& repor
           {"model", of_token("model") + " of " + of_token("manufacturer") + ", firmware " + of_token("firmware")},
           {"module", of_token("module")},
           {"made", TextOf(report, "time") + " by " + TextOf(report, "issuer")},
-          {"signed by", "the key that it is about, and nobody else"}};
+          {"signed by", verified ? "the key that it is about, and nobody else" : "nobody: the signature is wrong"}};
 }
 
-// Signature and kid.
-void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key, const std::string& kid,
+// Signature and kid. True: the signature is good.
+bool CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key, const std::string& kid,
                     std::vector<EvidenceFinding>& findings) {
   if (!key) {
     findings.push_back({false, "jwk: " + key.error().message});
-    return;
+    return false;
   }
   const bool same = TextOf(parsed.header, "kid") == kid && TextOf(parsed.claims, "kid") == kid;
   findings.push_back({same, same ? "kid: is the RFC 7638 thumbprint of the key" : "kid: belongs to another key"});
@@ -177,6 +194,7 @@ void CheckSignature(const jws::Unverified& parsed, const Result<PublicKey>& key,
       algorithm == nullptr ? Fail(Code::kInvalidArgument, "alg is not offered") : x509::Verifier::New(*key, *algorithm);
   const bool verified = verifier && verifier->Verify(parsed.signing_input, parsed.signature);
   findings.push_back({verified, verified ? "signature: made by the key that the report is about" : "signature: bad"});
+  return verified;
 }
 
 void CheckAttributes(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
@@ -325,12 +343,17 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   auto key = jws::ParseJwk(parsed->claims["jwk"]);
   auto kid = key ? jws::JwkThumbprint(*key) : "";
   Evidence evidence{.report = Dump(parsed->claims, 2),
-                    .about = About(parsed->claims, kid),
+                    .about = {},
                     .key = key ? std::optional(*key) : std::nullopt,
                     .kid = kid,
                     .findings = {}};
-  CheckSignature(*parsed, key, kid, evidence.findings);
+  const bool verified = CheckSignature(*parsed, key, kid, evidence.findings);
+  evidence.about = About(parsed->claims, kid, verified);
+  if (!ordered_json::accept(parsed->payload)) {
+    evidence.findings.push_back({false, "a member holds a number that no JSON reader takes: it is left out here"});
+  }
   CheckTypes(parsed->claims, evidence.findings);
+  CheckAttributeTypes(parsed->claims, evidence.findings);
   CheckAttributes(parsed->claims, evidence.findings);
   CheckUses(parsed->claims, evidence.findings);
   CheckNotAsked(parsed->claims, evidence.findings);

@@ -1,6 +1,7 @@
 #include "policy/requested.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "assertion/foreign_text.h"
@@ -15,7 +16,11 @@ namespace {
 // takes, is no slip.
 std::string NearestAudience(const std::vector<std::string>& audiences, std::string_view wanted) {
   constexpr std::size_t kSlip = 3;
-  const auto nearest = NearestWord(wanted, std::vector<std::string_view>(audiences.begin(), audiences.end()));
+  std::vector<std::string_view> close;  // others cost time, and cannot be meant
+  std::ranges::copy_if(audiences, std::back_inserter(close), [&](const std::string& audience) {
+    return audience.size() <= wanted.size() + kSlip && wanted.size() <= audience.size() + kSlip;
+  });
+  const auto nearest = NearestWord(wanted, close);
   return nearest.empty() || EditDistance(wanted, nearest) > kSlip ? ""
                                                                   : "; did you mean " + QuotedRequest(nearest) + "?";
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "assertion/foreign_text.h"
 #include "assertion/key_record.h"
 #include "assertion/secret.h"
 #include "jws/compact.h"
@@ -341,7 +342,8 @@ Result<v1::ListKeysResponse> KeyAdminService::ListKeys(const v1::ListKeysRequest
   ASSIGN_OR_RETURN(const auto list, administration_.List(request.hsm()));
   auto response = ToProto(list);
   if (reload_ != nullptr) {
-    response.set_refused_configuration(reload_->Read().refusal);
+    constexpr std::size_t kMostShown = 4096;
+    response.set_refused_configuration(Shown(reload_->Read().refusal, kMostShown));  // a path may be no UTF-8
   }
   return response;
 }

@@ -666,12 +666,18 @@ INSTANTIATE_TEST_SUITE_P(
               R"(3: listen: must begin with unix:; did you mean "unix:/run/assertiond/assertiond.sock"?)"},
         Wrong{"pkcs11:token=prod?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/pin", "/a/b.so",
               R"(2: hsm: must be a PKCS#11 URI, not a module's path; for example )"
-              R"("pkcs11:token=LABEL?module-path=/a/b.so&pin-source=file:/etc/assertiond/pin")"},
+              R"("pkcs11:token=LABEL?module-path=/PATH&pin-source=file:/etc/assertiond/pin")"},
         Wrong{R"("client_id")", R"("tokens": {}, "client_id")",
               "6: clients[0].tokens.token_endpoint: is missing: give token_endpoint or issuer"},
         Wrong{"pkcs11:token", "pkcs12:token", "2: hsm: not a PKCS#11 URI"}));
 
 TEST(Config, AnErrorNeverRepeatsAPin) {
+  const auto path =
+      ParseConfig(With("pkcs11:token=prod?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/pin",
+                       "/usr/lib/softhsm/libsofthsm2.so;pin-value=98765"),
+                  "/state");
+  ASSERT_FALSE(path);
+  EXPECT_EQ(path.error().front().find("98765"), std::string::npos) << path.error().front();
   for (const auto* wrong : {"pin-value=98765", "pin-value=98765&bogus%", "pin-value=98765\n"}) {
     const auto config = ParseConfig(With("pin-source=file:/run/pin", wrong), "/state");
     ASSERT_FALSE(config);

@@ -113,6 +113,27 @@ TEST_F(ApprovalsTest, ARepeatedRequestAnswersWithTheChangeThatWaits) {
   EXPECT_EQ(approvals_.List()->size(), 2U);
 }
 
+// Both were asked for "now": what the second person approves is an instant.
+TEST_F(ApprovalsTest, AnApprovedChangeIsNoRepetitionOfOneInTheSameWords) {
+  const auto decide = [&](Time sign_from) {
+    auto change = replica_.Change("orders");
+    change.request_id = "r1";
+    change.digest = "words";
+    const auto pending = approvals_.Propose(
+        ann_,
+        KeyRotation{
+            .change = std::move(change), .key = std::get<KeyGeneration>(Generation()).key, .sign_from = sign_from},
+        hours(1));
+    EXPECT_TRUE(pending) << pending.error().ToString();
+    return approvals_.Approve(ben_, pending->id, pending->digest, Allowed).result;
+  };
+  EXPECT_TRUE(decide(now_));
+  EXPECT_EQ(Keys(), 1U);
+  const auto second = decide(now_ + hours(1));
+  EXPECT_EQ(second ? "made" : second.error().message, "request_id: was used for another request; take a new one");
+  EXPECT_EQ(Keys(), 1U);
+}
+
 TEST_F(ApprovalsTest, AnApprovalCannotOutrunAnotherOrAWithdrawal) {
   const auto pending = Proposed();
   const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, [&](const Caller& /*requester*/) {

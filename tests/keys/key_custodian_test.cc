@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "jws/base64url.h"
 #include "keys/evidence.h"
 #include "keys/publication.h"
 #include "keys/stray.h"
@@ -333,6 +334,34 @@ TEST_F(KeyCustodianTest, EvidenceIsSignedByTheKeyAndSaysWhatItProves) {
   forged.back() = forged.back() == 'A' ? 'Q' : 'A';
   const auto verdict = VerifyEvidence(forged);
   EXPECT_TRUE(!verdict || !verdict->ok());
+}
+
+// What a signer of another program may write: each is told, none passes for something else.
+TEST_F(KeyCustodianTest, EvidenceThatIsWrittenOtherwiseIsWrong) {
+  const auto verdict = [](const std::string& claims) {
+    const auto encode = [](const std::string& text) { return jws::Base64UrlEncode(AsBytes(text)); };
+    return VerifyEvidence(encode(R"({"alg":"ES256","typ":"assertiond-evidence+json"})") + "." +
+                          encode(R"({"jwk":null,)" + claims + "}") + ".AA");
+  };
+  const auto tells = [&](const std::string& claims, std::string_view text) {
+    const auto evidence = verdict(claims);
+    return evidence && std::ranges::any_of(evidence->findings, [&](const EvidenceFinding& finding) {
+             return !finding.ok && finding.text == text;
+           });
+  };
+  EXPECT_TRUE(tells(R"("custody":{"trial":"unproven","x":1e400})",
+                    "a member holds a number that no JSON reader takes: it is left out here"));
+  EXPECT_TRUE(
+      tells(R"("attributes":[{"name":"CKA_EXTRACTABLE","value":false},{"name":"CKA_EXTRACTABLE","value":true}])",
+            "attributes: CKA_EXTRACTABLE is there twice"));
+  EXPECT_TRUE(tells(R"("attributes":[{"value":false}])", "attributes: one has no name"));
+  EXPECT_TRUE(tells(R"("attributes":[{"name":"CKA_DECRYPT","value":1}])", "CKA_DECRYPT: must be true, false or null"));
+  EXPECT_TRUE(tells(R"("attributes":[{"name":"CKA_SIGN","value":true,"accepted_by_operator":"yes"}])",
+                    "CKA_SIGN: must be true, false or null"));
+  EXPECT_FALSE(tells(R"("attributes":[{"name":"CKA_SIGN","value":true}])", "CKA_SIGN: must be true, false or null"));
+  const auto unsigned_one = verdict(R"("client_id":"orders")");
+  ASSERT_TRUE(unsigned_one);
+  EXPECT_EQ(unsigned_one->about.back().second, "nobody: the signature is wrong");
 }
 
 // Refuses CKA_COPYABLE in a template.

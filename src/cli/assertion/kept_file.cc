@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cli/command_line.h"
 #include "keys/trusted_folder.h"
 
 namespace assertion::cli {
@@ -35,7 +36,7 @@ Status CheckPlace(const std::string& path, const std::string& folder) {
   if (const auto trusted = CheckTrustedFolder(absolute, Sticky::kFoldersAndFiles); !trusted) {
     if (trusted.error().code == Code::kNotFound) {
       return Fail(Code::kConfigInvalid, "the folder of --out " + path + " is missing: " + trusted.error().message +
-                                            "; make it: mkdir -p -m 700 " + folder);
+                                            "; make it: mkdir -p -m 700 " + QuotedForShell(folder));
     }
     return Fail(Code::kConfigInvalid,
                 "others can put another file in the place of --out " + path + ": " + trusted.error().message);

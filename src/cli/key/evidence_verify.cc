@@ -139,10 +139,13 @@ void AddKeyEvidenceVerify(Command& evidence) {
   verb->add_option("file", options.file, "The report that key evidence wrote; -: standard input")
       ->required()
       ->type_name("FILE");
-  verb->add_option("--kid", options.kid, "The whole kid that the key must have")->type_name("KID");
+  // A script whose variable is empty would compare with nothing.
+  const CLI::Validator given([](const std::string& text) { return text.empty() ? "must not be empty" : ""; }, "");
+  verb->add_option("--kid", options.kid, "The whole kid that the key must have")->check(given)->type_name("KID");
   verb->add_option("--certificate", options.certificate_file, "The key must be that of this PEM certificate")
+      ->check(given)
       ->type_name("FILE");
-  verb->add_option("--jwks", options.jwks_file, "The key must be in this JWK Set")->type_name("FILE");
+  verb->add_option("--jwks", options.jwks_file, "The key must be in this JWK Set")->check(given)->type_name("FILE");
   AddJson(verb, options.json);
   RefuseFlagsOf(evidence.app(), verb);
 }

@@ -182,8 +182,7 @@ void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<At
     };
     const auto found = std::ranges::find_if(pending.changes(), makes_it);
     if (wants_key && found != pending.changes().end()) {
-      one.next = "a key is requested already: assertionctl key approve " + QuotedForShell(Printable(found->id())) +
-                 " --digest=" + QuotedForShell(Printable(found->digest()));
+      one.next = "a key is requested already, see it with: assertionctl key pending";
     }
   }
 }

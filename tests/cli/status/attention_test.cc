@@ -202,10 +202,8 @@ TEST_F(AttentionTest, AKeyThatIsRequestedAlreadyIsToBeApproved) {
   };
   EXPECT_EQ(next(1), "assertionctl key generate --client-id orders") << "another change does not make it";
   change.set_method("GenerateKey");
-  change.set_id("the id");
-  change.set_digest("-d");
   EXPECT_EQ(next(0), "assertionctl key generate --client-id billing");
-  EXPECT_EQ(next(1), "a key is requested already: assertionctl key approve 'the id' --digest=-d");
+  EXPECT_EQ(next(1), "a key is requested already, see it with: assertionctl key pending");
 }
 
 TEST(RolledBackLedgersTest, AreReadFromTheMetricsAndWrong) {
