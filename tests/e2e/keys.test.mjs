@@ -19,7 +19,7 @@ let files;
 
 // Clients that no test has used, by their binding.
 const unused = Object.fromEntries(['certificate', 'jwks'].map((binding) =>
-  [binding, Array.from({ length: 40 }, (nothing, at) => `${binding}-${at}`)]));
+  [binding, Array.from({ length: 60 }, (nothing, at) => `${binding}-${at}`)]));
 const CLIENTS = Object.entries(unused).flatMap(([binding, clients]) =>
   clients.map((client) => ({ client_id: client, audiences: AUDIENCES, binding })));
 
