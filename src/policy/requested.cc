@@ -80,11 +80,11 @@ Result<std::chrono::seconds> RequestedLifetime(const Client& client, std::option
 
 Result<std::string> RequestedClaims(
     const CallerClaims& claims, const std::function<Status(std::string_view name, const std::string& field)>& allow) {
-  if (claims.object == nullptr && claims.json.empty()) {
-    return std::string();
-  }
   std::string field(claims.field);
   if (claims.json.empty()) {
+    if (claims.object == nullptr) {
+      return std::string();
+    }
     for (const auto& [name, value] : claims.object->items()) {
       RETURN_IF_ERROR(allow(name, field));
     }
