@@ -58,7 +58,7 @@ Result<Extensions> ExtensionsOf(const UnaryCall& unary) {
   return std::move(*check.mutable_attributes()->mutable_context_extensions());
 }
 
-std::string ClientIn(const Extensions& extensions) {
+std::string ClientNamedIn(const Extensions& extensions) {
   const auto found = extensions.find("client_id");
   return found == extensions.end() ? std::string() : found->second;
 }
@@ -162,7 +162,7 @@ void EnvoyAuthorization::Check(UnaryCall& unary) const {
                .deadline = DeadlineOf(unary.context()),
                .ticket = unary.ticket(),
                .trace_id = TraceIdOf(unary.context()),
-               .client_id = extensions ? ClientIn(*extensions) : std::string(),
+               .client_id = extensions ? ClientNamedIn(*extensions) : std::string(),
                .release =
                    [&unary](const Result<grpc::ByteBuffer>& outcome) {
                      if (!unary.admitted()) {
