@@ -180,8 +180,7 @@ void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<At
       return change.client_id() == one.client_id &&
              (change.method() == "GenerateKey" || change.method() == "RotateKey" || change.method() == "ImportKey");
     };
-    const auto found = std::ranges::find_if(pending.changes(), makes_it);
-    if (wants_key && found != pending.changes().end()) {
+    if (wants_key && std::ranges::any_of(pending.changes(), makes_it)) {
       one.next = "a key is requested already, see it with: assertionctl key pending";
     }
   }
