@@ -12,34 +12,32 @@
 
 namespace assertion {
 
-// host[:port] of a URL (RFC 3986 section 3.2), without user information.
-struct Authority {
-  std::string_view host;  // a name, an IPv4 address, or an IPv6 address without its brackets
-  bool is_ipv6 = false;
-  std::optional<int> port = {};  // 1 to 65535
-
-  // 127.0.0.0/8 in digits only: the name of another host may begin with 127, too.
-  constexpr bool IsLoopback() const {
-    return host == "localhost" || (is_ipv6 && host == "::1") ||
-           (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
-  }
-};
-
 // `family` is AF_INET or AF_INET6; without brackets and zone.
 inline bool IsAddress(int family, std::string_view text) {
   in6_addr octets{};  // has room for either family
   return !text.contains('\0') && inet_pton(family, std::string(text).c_str(), &octets) == 1;
 }
 
+// host[:port] of a URL (RFC 3986 section 3.2), without user information.
+struct Authority {
+  std::string_view host;  // a name, an IPv4 address, or an IPv6 address without its brackets
+  bool is_ipv6 = false;
+  std::optional<int> port = {};  // 1 to 65535
+
+  // 127.0.0.0/8 as an address: 127.0.0.999 is a name, which a name service may send anywhere.
+  bool IsLoopback() const {
+    return host == "localhost" || (is_ipv6 && host == "::1") || (host.starts_with("127.") && IsAddress(AF_INET, host));
+  }
+};
+
 // 1 to 65535 in at most five digits.
 inline std::optional<int> ParsePort(std::string_view text) {
   constexpr std::size_t kMostDigits = 5;
   constexpr int kLast = 65'535;
   int port = 0;
-  const auto* const end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, port);
-  const bool is_port =
-      text.size() <= kMostDigits && parsed.ec == std::errc() && parsed.ptr == end && port >= 1 && port <= kLast;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  const bool is_port = text.size() <= kMostDigits && error == std::errc() && end == text.data() + text.size() &&
+                       port >= 1 && port <= kLast;
   return is_port ? std::optional(port) : std::nullopt;
 }
 

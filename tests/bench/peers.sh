@@ -49,8 +49,11 @@ build_go_peer() {
   fi
   mkdir -p "$go/src/go_peer"
   cp "$root/tests/bench/go_peer/main.go" "$go/src/go_peer"
-  protoc -I "$root/proto" --go_out="plugins=grpc,Mgoogle/rpc/status.proto=google.golang.org/genproto/googleapis/rpc/status:$go/src" \
-    assertion/v1/assertion.proto
+  local options=plugins=grpc,Mgoogle/rpc/status.proto=google.golang.org/genproto/googleapis/rpc/status name
+  for name in any duration struct timestamp; do   # Debian's golang/protobuf 1.3 has no successor's packages beside it
+    options+=,Mgoogle/protobuf/$name.proto=github.com/golang/protobuf/ptypes/$name
+  done
+  protoc -I "$root/proto" --go_out="$options:$go/src" assertion/v1/assertion.proto
   GO111MODULE=off GOPATH=$go:$packages GOCACHE=$go/cache go build -o "$go/go_peer" go_peer
   go_peer=$go/go_peer
 }

@@ -61,7 +61,8 @@ TEST(Authority, LoopbackHosts) {
   for (const auto* text : {"localhost", "localhost:80", "127.0.0.1", "127.1.2.3:8080", "[::1]", "[::1]:8080"}) {
     EXPECT_TRUE(ParseAuthority(text)->IsLoopback()) << text;
   }
-  for (const auto* text : {"127.0.0.1.example", "127.example", "localhost.example", "10.0.0.1", "[::2]", "[::]"}) {
+  for (const auto* text :
+       {"127.0.0.1.example", "127.example", "127.0.0.999", "127.1", "localhost.example", "10.0.0.1", "[::2]", "[::]"}) {
     EXPECT_FALSE(ParseAuthority(text)->IsLoopback()) << text;
   }
 }

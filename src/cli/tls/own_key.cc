@@ -21,7 +21,7 @@ std::string WhyNoName(const std::string& name) {
   }
   for (const auto* kind : {"IP:", "DNS:"}) {
     if (x509::ParseGeneralName(kind + name)) {
-      return "\"" + name + "\" lacks its kind; did you mean \"" + kind + name + "\"?";
+      return '"' + name + "\" lacks its kind; did you mean \"" + std::string(kind).append(name) + "\"?";
     }
   }
   return parsed.error().message;

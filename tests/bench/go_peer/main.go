@@ -19,10 +19,10 @@ import (
 	"time"
 
 	"github.com/ThalesIgnite/crypto11"
+	"github.com/golang/protobuf/ptypes/timestamp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	v1 "assertiond/proto/assertion/v1"
 )
@@ -98,7 +98,7 @@ func (s *server) CreateAssertion(_ context.Context, request *v1.CreateAssertionR
 	if err != nil {
 		return nil, err
 	}
-	expires := timestamppb.Timestamp{Seconds: time.Now().Add(lifetime).Unix()}
+	expires := timestamp.Timestamp{Seconds: time.Now().Add(lifetime).Unix()}
 	return &v1.CreateAssertionResponse{Assertion: assertion, ExpiresAt: &expires}, nil
 }
 
