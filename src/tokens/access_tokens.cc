@@ -49,6 +49,8 @@ Outcome OutcomeOf(const Purchase& bought) {
   return refusal.error.code == Code::kResourceExhausted ? Outcome::kLimited : Outcome::kFailed;
 }
 
+bool IsRecorded(const AccessToken& token) { return token.line == nullptr || token.line->CheckDurable(); }
+
 Instant BoughtAt(const AccessToken& token) { return token.expires - token.lifetime; }
 
 }  // namespace
@@ -220,8 +222,11 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
   entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
   entry.longest_asked = {};
   entry.pause = {};
-  const bool recorded = token->line == nullptr || token->line->CheckDurable();
-  Put(wanted.client_id, entry.before, recorded ? nullptr : entry.token);
+  if (IsRecorded(*token)) {
+    Put(wanted.client_id, entry.before, nullptr);
+  } else if (entry.before == nullptr || IsRecorded(*entry.token)) {  // else the one before serves on, not one as unsure
+    Put(wanted.client_id, entry.before, entry.token);
+  }
   Put(wanted.client_id, entry.token, std::move(token));
 }
 
@@ -256,7 +261,7 @@ void AccessTokens::DropUnrecorded(const Wanted& wanted, Entry& entry, Instant no
     Put(wanted.client_id, entry.before, nullptr);
     entry.renew_at = now;
     Note(wanted, entry, {.error = *std::move(why), .of_client = true}, now, calls);
-  } else if (entry.before != nullptr && entry.token->line->CheckDurable()) {
+  } else if (entry.before != nullptr && IsRecorded(*entry.token)) {
     Put(wanted.client_id, entry.before, nullptr);
   }
 }

@@ -109,6 +109,26 @@ TEST_F(PurchaseLineTest, ATokenServesOnWhenTheLineOfItsRenewalIsLost) {
   EXPECT_EQ(states_, (std::vector{false, true}));
 }
 
+// Two purchases while the log writes nothing: what is recorded stays, not the one between.
+TEST_F(PurchaseLineTest, ARecordedTokenServesOnWhenTheLinesOfTwoRenewalsAreLost) {
+  Get(seconds(30));
+  Answer(Token("old"));
+  Pass(seconds(270));
+  Get(seconds(10));
+  auto brief = Pending("between");
+  brief.lifetime = seconds(20);
+  Answer(std::move(brief));
+  Pass(seconds(12));
+  Get(seconds(5));
+  ASSERT_EQ(asked_.size(), 3U) << "the short one is renewed in its turn";
+  Answer(Pending("last"));
+  EXPECT_EQ(tokens_.Read().at("orders").held, 2U);
+  line_->End(Full());
+  Get(seconds(10));
+  EXPECT_EQ(TextOf(got_.back()), "old");
+  EXPECT_EQ(asked_.size(), 3U);
+}
+
 TEST_F(PurchaseLineTest, AReplacedTokenLeavesMemoryOnceTheLineOfItsRenewalIsDurable) {
   Get(seconds(30));
   Answer(Token("old"));
