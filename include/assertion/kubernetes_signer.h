@@ -27,6 +27,8 @@ struct KubernetesSigner {
   std::string caller;     // the one identity that is served: "uid:…"
   std::string issuer;     // iss of every token
   std::chrono::seconds max_lifetime = std::chrono::hours(24);
+
+  friend bool operator==(const KubernetesSigner&, const KubernetesSigner&) = default;
 };
 
 }  // namespace assertion

@@ -59,6 +59,8 @@ constexpr const ReservedClaim* FindReservedParameter(std::string_view name) {
 struct RequestObjectRules {
   std::set<std::string, std::less<>> claims = {kRequestParameters.begin(), kRequestParameters.end()};  // names
   std::vector<std::string> redirect_uris = {};  // what redirect_uri may be; empty: anything
+
+  friend bool operator==(const RequestObjectRules&, const RequestObjectRules&) = default;
 };
 
 }  // namespace assertion

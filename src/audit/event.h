@@ -25,6 +25,7 @@ struct Event {
   std::string htu;      // of a DPoP proof: the URL
   std::string jti;
   std::string kid;
+  std::string alg;          // of the key that an administrative act is about
   std::string token;        // SHA-256 of an access token, base64url
   std::string_view origin;  // of the key, unless assertiond generated it; see OriginNote
   std::optional<std::chrono::seconds> lifetime;
@@ -32,12 +33,17 @@ struct Event {
   std::string request_id;          // of an administrative act
   std::string change;              // the pending change that the act created, approves or withdraws
   bool pending = false;            // the act made nothing but that pending change
+  bool forced = false;             // the change may leave its client without a key that signs
+  std::string summary;             // what was asked for, see SummaryOf
+  std::string digest;              // of the pending change: what a second person approves
   std::string method;              // of the pending change that is approved or withdrawn
   std::string requested_by;        // who asked for it, as Caller::name
   struct Accepted {
     std::int64_t found = 0;
     std::int64_t seen = 0;
   };
+  std::string config_sha256;         // of the configuration file that counts since a start or reload, hexadecimal
+  std::string difference;            // what it changed, see DifferenceOf
   std::optional<Accepted> accepted;  // ledger versions: accepted although a later one was seen
   std::string outcome;               // the gRPC status code's name
   std::string reason;                // of a refusal, as the caller was told

@@ -19,6 +19,7 @@ using TimePoint = std::chrono::system_clock::time_point;
 
 constexpr std::size_t kLongestText = 256;
 constexpr std::size_t kLongestAudience = 1024;
+constexpr std::size_t kLongestSummary = 1024;
 constexpr std::size_t kLongestSubject = 512;  // a service account's name has at most 339 octets
 constexpr std::size_t kLongestNotEntitled = 64;
 constexpr std::size_t kLongestError = 64;
@@ -117,6 +118,7 @@ std::string Body(const Event& event, TimePoint now) {
   add("htu", event.htu, kLongestAudience);
   line.Add("jti", event.jti);
   add("kid", event.kid);
+  line.Add("alg", event.alg);
   line.Add("token_sha256", event.token);
   line.Add("origin", event.origin);
   if (event.lifetime) {
@@ -130,8 +132,15 @@ std::string Body(const Event& event, TimePoint now) {
   if (event.pending) {
     line.AddTrue("pending");
   }
+  if (event.forced) {
+    line.AddTrue("forced");
+  }
   line.Add("method", event.method);
   line.Add("requested_by", event.requested_by);
+  line.Add("summary", event.summary, kLongestSummary);
+  line.Add("digest", event.digest);
+  line.Add("config_sha256", event.config_sha256);
+  line.Add("difference", event.difference, kLongestSummary);
   if (event.accepted) {
     line.Add("found_version", event.accepted->found);
     line.Add("seen_version", event.accepted->seen);

@@ -252,6 +252,15 @@ std::optional<Fault> AddLine(const Entry& entry, const PublicKeys& keys, Uncover
   return std::nullopt;
 }
 
+// Nothing: the line has the hash that was noted, or none was.
+std::optional<Fault> CompareWithNoted(const Entry& entry, const Extent& extent) {
+  if (extent.last_hash.empty() || entry.line->hash == extent.last_hash) {
+    return std::nullopt;
+  }
+  return At(entry, Tampering::kReplaced,
+            "is another line than the one that was noted: the log was cut off and written on, or exchanged");
+}
+
 }  // namespace
 
 Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const Extent& extent) {
@@ -273,12 +282,18 @@ Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const E
       return result;
     }
     result.fault = AddLine(*entry, keys, uncovered, result);
+    if (!result.fault && entry->line->sequence == extent.last) {
+      result.fault = CompareWithNoted(*entry, extent);
+    }
     if (result.fault) {
       return result;
     }
     earlier = std::exchange(before, *std::move(entry));
   }
-  if (result.last < extent.last) {
+  if (!extent.last_hash.empty() && extent.last < result.first) {
+    result.fault = At(before, Tampering::kRemoved,
+                      Sequences(extent.last, extent.last) + ", which was noted, is before what these files have");
+  } else if (result.last < extent.last) {
     result.fault = At(before, Tampering::kRemoved, Missing(result.last + 1, extent.last) + " after it");
   }
   return result;

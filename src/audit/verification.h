@@ -11,7 +11,9 @@
 namespace assertion::audit {
 
 // kSignedByAnother: a checkpoint names a key that was not given, so nothing is known of the log.
-enum class Tampering { kChanged, kRemoved, kInserted, kDuplicated, kReordered, kCut, kSignedByAnother };
+// kReplaced: the line that was noted elsewhere is another one here, so the log was cut off and written on, or
+// exchanged.
+enum class Tampering { kChanged, kRemoved, kInserted, kDuplicated, kReordered, kCut, kSignedByAnother, kReplaced };
 
 // The first place where a log differs from what was written.
 struct Fault {
@@ -43,13 +45,14 @@ struct Source {
 };
 
 struct Extent {
-  std::uint64_t first = 1;  // the sequence that the log must begin with; 0: any
-  std::uint64_t last = 0;   // the sequence that it must reach; 0: unknown
+  std::uint64_t first = 1;     // the sequence that the log must begin with; 0: any
+  std::uint64_t last = 0;      // the sequence that it must reach; 0: unknown
+  std::string last_hash = {};  // of the line with the sequence `last`; empty: unknown
 };
 
 // Reads the files of one log in the order of their first lines and finds the first line that was changed, removed,
-// reordered or inserted. Lines after the last checkpoint can be cut off unnoticed unless `extent` tells how far the log
-// went.
+// reordered or inserted. Lines at the end can be cut off unnoticed unless `extent` tells how far the log went, and the
+// log written on or exchanged for another of the same key unless it tells the hash of that line, too.
 Verification Verify(std::vector<Source> sources, const PublicKeys& keys, const Extent& extent);
 
 }  // namespace assertion::audit

@@ -12,6 +12,7 @@
 #include "config/identity.h"
 #include "config/regular_file.h"
 #include "config/sections.h"
+#include "jws/thumbprint.h"
 
 namespace assertion {
 namespace {
@@ -63,6 +64,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
     return std::unexpected(errors.Take());
   }
   CutWarnings(config.warnings);
+  config.sha256 = jws::Sha256Hex(AsBytes(text));
   return config;
 }
 
@@ -111,7 +113,7 @@ std::vector<std::string> FieldsThatNeedARestart(const Config& before, const Conf
   const auto& [hsms, socket_path, socket_group, token_socket_path, token_socket_group, state_directory, lock_directory,
                sessions, ledger_path, refresh_interval, drain_limit, http_host, http_port, admin_host, admin_port,
                audit, tls, refusals, connections, operators, two_person_rule, key_limits, caller_rate, clients,
-               kubernetes, warnings] = before;
+               kubernetes, warnings, sha256] = before;
   compare("hsm", hsms == after.hsms);
   compare("listen", socket_path == after.socket_path);
   compare("listen_group", socket_group == after.socket_group);

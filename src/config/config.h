@@ -95,6 +95,8 @@ struct Config {
   std::optional<KubernetesConfig> kubernetes;  // unset: no kube-apiserver is served
   std::vector<std::string> warnings;           // allowed, but probably a mistake
 
+  std::string sha256;  // of the file's text, hexadecimal; empty: of no file
+
   // The index in `hsms` of the URI with this token attribute, as audit.hsm and tls.hsm name it; empty: the first.
   std::size_t RankOf(std::string_view hsm) const;
 

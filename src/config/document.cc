@@ -55,9 +55,33 @@ struct Habit {
   std::size_t at = 0;  // its octet in the text
 };
 
-// `read`: how many octets the parser had read when it gave up.
-std::optional<Habit> FindHabit(std::string_view text, std::size_t read) {
-  constexpr std::string_view kBlank = " \t\r\n";
+constexpr std::string_view kBlank = " \t\r\n";
+
+// The value at whose end the parser gave up, a text or the begin of a container, follows another without a comma.
+std::optional<Habit> FindMissingComma(std::string_view text, std::size_t at) {
+  auto begin = at;
+  const auto is_escaped = [&](std::size_t quote) {
+    const auto other = text.find_last_not_of('\\', quote - 1);
+    return (quote - 1 - (other == std::string_view::npos ? 0 : other)) % 2 == 1;
+  };
+  if (text[at] == '"') {
+    do {
+      begin = begin == 0 ? std::string_view::npos : text.rfind('"', begin - 1);
+    } while (begin != std::string_view::npos && begin != 0 && is_escaped(begin));
+  } else if (text[at] != '{' && text[at] != '[') {
+    return std::nullopt;
+  }
+  if (begin == std::string_view::npos || begin == 0) {
+    return std::nullopt;
+  }
+  const auto before = text.find_last_not_of(kBlank, begin - 1);
+  return before == std::string_view::npos || std::string_view(",:[{").contains(text[before])
+             ? std::nullopt
+             : std::optional(Habit{.why = "a comma is missing after this", .at = before});
+}
+
+// `read`: how many octets the parser had read when it gave up. `what`: its reason.
+std::optional<Habit> FindHabit(std::string_view text, std::size_t read, std::string_view what) {
   if (read == 0 || read > text.size()) {
     return std::nullopt;
   }
@@ -73,7 +97,7 @@ std::optional<Habit> FindHabit(std::string_view text, std::size_t read) {
   if ((text[at] == ']' || text[at] == '}') && before != std::string_view::npos && text[before] == ',') {
     return Habit{.why = "nothing follows this comma: remove it", .at = before};
   }
-  return std::nullopt;
+  return what.contains("expected '}'") || what.contains("expected ']'") ? FindMissingComma(text, at) : std::nullopt;
 }
 
 // Builds the tree from the parser's events. Open containers are kept by value and moved into their parent at the end.
@@ -100,7 +124,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override { return Close(); }
   bool parse_error(std::size_t position, const std::string& /*token*/,
                    const nlohmann::detail::exception& error) override {
-    if (const auto habit = FindHabit(text_, position)) {
+    if (const auto habit = FindHabit(text_, position, error.what())) {
       const auto line = 1 + std::ranges::count(text_.substr(0, habit->at), '\n');
       error_ = std::to_string(line) + ": " + std::string(habit->why);
       return false;

@@ -135,6 +135,9 @@ void ReadHttpListeners(Fields& fields, Config& config) {
         "identity servers trust; with tls it is HTTPS");
   }
   TakeHostPort(fields, "admin_listen", false, "127.0.0.1:8090", config.admin_host, config.admin_port);
+  if (serves && config.admin_port != 0 && config.admin_port == config.http_port && config.admin_host == host) {
+    fields.Refuse("admin_listen", "is the address of http_listen: leave it out, or take another port");
+  }
 }
 
 void ReadConnections(Fields& fields, Config& config) {

@@ -1,5 +1,6 @@
 #include "daemon/config_check.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,6 +119,12 @@ std::vector<std::string> HsmWarnings(const std::vector<HsmSettings>& hsms) {
         warnings.push_back(std::string("hsm: ") + what + " " + path +
                            ": this machine has no such file: a start fails with that");
       }
+    }
+    struct stat pin{};
+    if (stat(hsm.uri.pin_path().c_str(), &pin) == 0 && S_ISREG(pin.st_mode) &&
+        (pin.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+      warnings.push_back("hsm: PIN file " + hsm.uri.pin_path() +
+                         ": others than its owner may open it: a start fails with that; chmod 600 mends it");
     }
   }
   return warnings;

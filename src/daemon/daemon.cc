@@ -12,6 +12,7 @@
 #include "assertion/clients.h"
 #include "assertion/clock.h"
 #include "audit/checkpoint.h"
+#include "config/difference.h"
 #include "daemon/exit_status.h"
 #include "daemon/key_to_make.h"
 #include "keys/trusted_folder.h"
@@ -110,6 +111,7 @@ void WarnOfOpenFolders(const Config& config) {
 Daemon::Daemon(const Config& config, std::string path, Signals& signals, const Supervisor& supervisor,
                Reloading& reloading)
     : config_(config),
+      in_force_(config),
       path_(std::move(path)),
       signals_(signals),
       supervisor_(supervisor),
@@ -186,7 +188,7 @@ Status Daemon::OpenAuditLog() {
                                                .reserve = audit.reserve},
                                               signers, public_keys,
                                               [this](const Status& state) { SetAuditState(readiness_, state); }));
-    Record("Start", {});
+    Record("Start", {}, DifferenceOf(Config(), config_));
     hsms_.Remember(*audit_);
   }
   metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, reload_outcome_, tally_, access_tokens_,
@@ -289,7 +291,12 @@ void Daemon::Reload(const Reloading::Read& read) {
   const auto applied = Apply(read);
   server_->EndConnectionsOfRemoved();
   reload_outcome_.Set(applied);  // before the log tells it: an operator may look because of the line
-  Record("Reload", applied);
+  std::string difference;
+  if (applied) {
+    difference = DifferenceOf(in_force_, *read);
+    in_force_ = *read;
+  }
+  Record("Reload", applied, difference);
   reloading_.SetStep("reading the files of TLS");
   if (const auto refreshed = server_->RefreshTls(); !refreshed) {
     spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
@@ -358,7 +365,7 @@ void Daemon::Stop() {
   if (!reloading_.Close(kHangLimit)) {
     EndHung(reloading_);
   }
-  Record("Stop", {});
+  Record("Stop", {}, "");
   metrics_->ForgetLog();
   hsms_.ForgetLog();
   audit_.reset();
@@ -372,13 +379,15 @@ void Daemon::Stop() {
   spdlog::info("stopped");
 }
 
-// Writes an act of the process itself into the audit log.
-void Daemon::Record(const char* name, const Status& outcome) {
+// Writes an act of the process itself into the audit log, and the configuration that counts after it.
+void Daemon::Record(const char* name, const Status& outcome, const std::string& difference) {
   if (audit_) {
     audit::Event event;
     event.name = name;
     event.outcome = outcome ? "OK" : "FAILED";
     event.reason = outcome ? "" : outcome.error().message;
+    event.config_sha256 = in_force_.sha256;
+    event.difference = difference;
     audit_->Record(event, [](const Status&) {});
   }
 }

@@ -55,9 +55,10 @@ class Daemon {
   Status Apply(const Reloading::Read& read);
   void WaitForStop();
   void Stop();
-  void Record(const char* name, const Status& outcome);
+  void Record(const char* name, const Status& outcome, const std::string& difference);
 
   const Config& config_;
+  Config in_force_;  // config_ with what reloads took over
   const std::string path_;
   Signals& signals_;
   const Supervisor& supervisor_;

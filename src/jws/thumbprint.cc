@@ -32,6 +32,8 @@ std::string Sha1Thumbprint(BytesView bytes) {
 
 std::string Sha256Fingerprint(BytesView bytes) { return Base64Encode(Sha256(bytes)); }
 
+std::string Sha256Hex(BytesView bytes) { return Hex(Sha256(bytes)); }
+
 std::string JwkThumbprint(const PublicKey& key) {
   // RFC 7638 section 3: the required members only, in lexicographic order, without white space; so nlohmann::json
   // writes.

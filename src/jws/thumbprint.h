@@ -17,6 +17,9 @@ std::string Sha1Thumbprint(BytesView bytes);
 // base64(SHA-256(octets)), with padding.
 std::string Sha256Fingerprint(BytesView bytes);
 
+// SHA-256 in hexadecimal digits, as sha256sum prints it.
+std::string Sha256Hex(BytesView bytes);
+
 // The JWK thumbprint (RFC 7638): the kid of a key. Derived from the key, so that no kid is ever used again.
 std::string JwkThumbprint(const PublicKey& key);
 

@@ -55,20 +55,29 @@ bool Approvals::IsRevocation(std::string_view id) const {
 Approvals::Decision Approvals::Approve(const Caller& caller, const std::string& id, std::string_view digest,
                                        const MayChangeKeys& may_change_keys) {
   const Exclusive exclusive(*this, id);
-  if (auto taken = exclusive.taken(); !taken) {
-    return {.change = {}, .result = std::unexpected(taken.error()), .removed = {}};
+  if (const auto alone = exclusive.taken(); !alone) {
+    return {.change = {}, .result = std::unexpected(alone.error()), .kept = {}};
   }
   auto change = pending_.Find(id, digest);
   if (!change) {
-    return {.change = {}, .result = std::unexpected(change.error()), .removed = {}};
+    return {.change = {}, .result = std::unexpected(change.error()), .kept = {}};
   }
-  auto result = Perform(caller, *change, may_change_keys);
-  auto removed = result ? pending_.Remove(id) : Status();
-  return {.change = std::move(*change), .result = std::move(result), .removed = std::move(removed)};
+  const auto refuse = [&](const Error& error) {
+    return Decision{.change = *std::move(change), .result = std::unexpected(error), .kept = {}};
+  };
+  if (const auto may = MayApprove(caller, *change, may_change_keys); !may) {
+    return refuse(may.error());
+  }
+  const auto taken = pending_.Take(id);  // from here on no other server withdraws it or makes it as well
+  if (!taken) {
+    return refuse(taken.error());
+  }
+  auto result = Perform(*change);
+  auto kept = result ? Status() : pending_.PutBack(id, *taken);
+  return {.change = *std::move(change), .result = std::move(result), .kept = std::move(kept)};
 }
 
-Result<ChangeResult> Approvals::Perform(const Caller& caller, const PendingChange& change,
-                                        const MayChangeKeys& may_change_keys) const {
+Status Approvals::MayApprove(const Caller& caller, const PendingChange& change, const MayChangeKeys& may_change_keys) {
   if (IsRequester(caller, change)) {
     return Fail(Code::kPermissionDenied,
                 "you are known here as \"" + caller.name() + "\", who asked for this change: another must approve it");
@@ -76,7 +85,10 @@ Result<ChangeResult> Approvals::Perform(const Caller& caller, const PendingChang
   if (change.requested_by.empty() || !may_change_keys(Caller::Authenticated(change.requested_by))) {
     return Fail(Code::kPermissionDenied, "who asked for this change may not change keys any more");
   }
-  RETURN_IF_ERROR(change.change);
+  return change.change ? Status() : std::unexpected(change.change.error());
+}
+
+Result<ChangeResult> Approvals::Perform(const PendingChange& change) const {
   auto approved = *change.change;
   // Two requests in the same words, "now", may have other instants: an approval is no repetition of another change.
   std::visit([&](auto& one) { one.change.digest = change.digest; }, approved);
@@ -103,7 +115,8 @@ Approvals::Withdrawal Approvals::Withdraw(const Caller& caller, const std::strin
                            "you are known here as \"" + caller.name() +
                                "\": only who asked for this change, or an approver, may withdraw it")};
   }
-  return {.change = *change, .result = pending_.Remove(id)};
+  const auto taken = pending_.Take(id);
+  return {.change = *change, .result = taken ? Status() : std::unexpected(taken.error())};
 }
 
 }  // namespace assertion

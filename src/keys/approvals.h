@@ -31,7 +31,7 @@ class Approvals {
   struct Decision {
     std::optional<PendingChange> change;  // unset when no such change waits
     Result<ChangeResult> result;
-    Status removed;  // an error: the change was made, and still waits on the token
+    Status kept;  // an error: the change was not made, and does not wait any more either
   };
 
   // `administration` and `token` must outlive it. `pending_file`: see PendingChanges.
@@ -52,7 +52,8 @@ class Approvals {
   bool IsRevocation(std::string_view id) const;
 
   // Makes the change. PERMISSION_DENIED: the caller asked for it, or the operator that asked may not change keys any
-  // more. ABORTED: another call decides on it at this moment.
+  // more. ABORTED: another call decides on it at this moment. NOT_FOUND: another server did. A change that cannot be
+  // made waits on.
   Decision Approve(const Caller& caller, const std::string& id, std::string_view digest,
                    const MayChangeKeys& may_change_keys);
 
@@ -69,8 +70,8 @@ class Approvals {
  private:
   class Exclusive;
 
-  Result<ChangeResult> Perform(const Caller& caller, const PendingChange& change,
-                               const MayChangeKeys& may_change_keys) const;
+  static Status MayApprove(const Caller& caller, const PendingChange& change, const MayChangeKeys& may_change_keys);
+  Result<ChangeResult> Perform(const PendingChange& change) const;
 
   const KeyAdministration& administration_;
   PendingChanges pending_;

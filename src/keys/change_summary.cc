@@ -3,6 +3,7 @@
 #include <chrono>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "assertion/clock.h"
@@ -22,8 +23,7 @@ class Summary {
 
   void AddInstant(const char* name, std::optional<Time> time) {
     if (time) {
-      Add(std::string(name) + " " +
-          (*time == kNever ? "never" : Rfc3339(*time) + " (when approved, if that is later)"));
+      Add(std::string(name) + " " + (*time == kNever ? "never" : Rfc3339(*time) + " (when made, if that is later)"));
     }
   }
 
@@ -86,34 +86,37 @@ class Summary {
   std::string text_;
 };
 
+template <typename Change>
+std::string Summarize(const Change& one) {
+  Summary summary;
+  if constexpr (requires { one.cka_id; }) {
+    summary.Add("the pair on the token with CKA_ID " + Hex(one.cka_id) + ", made by other means");
+  }
+  if constexpr (requires { one.key; }) {
+    summary.AddNewKey(one.key);
+  }
+  if constexpr (requires { one.certificates; }) {
+    summary.AddCertificates(one.certificates);
+  }
+  if constexpr (requires { one.sign_from; }) {
+    summary.AddInstant("sign_from", one.sign_from);
+  }
+  if constexpr (requires { one.instants; }) {
+    summary.AddInstants(one.instants);
+  }
+  if constexpr (requires { one.hsm; }) {
+    summary.AddHsm(one.hsm);
+  }
+  summary.AddDecision(one.change, std::is_same_v<Change, LedgerAcceptance>);
+  return summary.text();
+}
+
 }  // namespace
 
 std::string SummaryOf(const KeyChange& change) {
-  Summary summary;
-  std::visit(
-      [&](const auto& one) {
-        if constexpr (requires { one.cka_id; }) {
-          summary.Add("the pair on the token with CKA_ID " + Hex(one.cka_id) + ", made by other means");
-        }
-        if constexpr (requires { one.key; }) {
-          summary.AddNewKey(one.key);
-        }
-        if constexpr (requires { one.certificates; }) {
-          summary.AddCertificates(one.certificates);
-        }
-        if constexpr (requires { one.sign_from; }) {
-          summary.AddInstant("sign_from", one.sign_from);
-        }
-        if constexpr (requires { one.instants; }) {
-          summary.AddInstants(one.instants);
-        }
-        if constexpr (requires { one.hsm; }) {
-          summary.AddHsm(one.hsm);
-        }
-      },
-      change);
-  summary.AddDecision(RequestOf(change), std::holds_alternative<LedgerAcceptance>(change));
-  return summary.text();
+  return std::visit([](const auto& one) { return Summarize(one); }, change);
 }
+
+std::string SummaryOf(const KeyImport& import) { return Summarize(import); }
 
 }  // namespace assertion

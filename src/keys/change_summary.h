@@ -6,8 +6,10 @@
 
 namespace assertion {
 
-// Describes the change to the second person: one line of visible ASCII, in the order of the request's
-// fields. It is made from the change that will be carried out, not from anything that the operator says about it.
+// Describes the change to the second person and in the audit log: one line of visible ASCII, in the order of the
+// request's fields. It is made from the change that will be carried out, not from anything that the operator says
+// about it. Nothing of a private key is in it.
 std::string SummaryOf(const KeyChange& change);
+std::string SummaryOf(const KeyImport& import);
 
 }  // namespace assertion

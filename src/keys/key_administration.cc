@@ -330,7 +330,17 @@ Status KeyAdministration::CheckOne(const Change& change) const {
   if constexpr (std::same_as<Change, KeyRescheduling>) {
     RETURN_IF_ERROR(CheckInstants(change.instants));
   }
-  RETURN_IF_ERROR(FindHolder(change.change.client_id, change.kid));
+  ASSIGN_OR_RETURN(const auto holder, FindHolder(change.change.client_id, change.kid));
+  const auto& custodian = holder.hsm.custodian;
+  if constexpr (std::same_as<Change, KeyRescheduling>) {
+    return custodian.CheckReschedule(change.change, change.kid, change.instants);
+  }
+  if constexpr (std::same_as<Change, KeyRevocation>) {
+    return custodian.CheckRevoke(change.change, change.kid);
+  }
+  if constexpr (std::same_as<Change, KeyDestruction>) {
+    return custodian.CheckDestroy(change.change, change.kid);
+  }
   return {};
 }
 

@@ -118,11 +118,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
     if (!kid) {
       return kid;
     }
-    RETURN_IF_ERROR(CheckAll(client, {.before = before.keys,
-                                      .after = draft.next.keys,
-                                      .now = draft.now,
-                                      .may_gap = change.forced,
-                                      .may_break_binding = change.forced || draft.revocation}));
+    RETURN_IF_ERROR(CheckSchedule(change, client, before.keys, draft));
     draft.next.version = std::max(hold.next_version(), seen + 1);
     draft.next.previous = before.version == 0 ? "" : HashOf(before);
     Remember(change, *kid, draft.next);
@@ -141,6 +137,15 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
   }
   Clear(before, draft);
   return kid;
+}
+
+Status KeyCustodian::CheckSchedule(const ChangeRequest& change, const Client& client, const Schedule& before,
+                                   const Draft& draft) {
+  return CheckAll(client, {.before = before,
+                           .after = draft.next.keys,
+                           .now = draft.now,
+                           .may_gap = change.forced,
+                           .may_break_binding = change.forced || draft.revocation});
 }
 
 // Whether the ledger took the draft although it said that it did not. When nobody can tell, the new objects must stay:
@@ -228,7 +233,14 @@ Status KeyCustodian::StoreChain(const Client& client, const PublicKey& key, std:
     // The leaf stands beside its key; an issuer has an id of its own.
     const bool is_leaf = record.certificates.size() == 1;
     ASSIGN_OR_RETURN(const auto id, is_leaf ? Result<Bytes>(record.id) : RandomId(random_));
-    RETURN_IF_ERROR(StoreCertificate(client, id, certificate, draft));
+    auto stored = StoreCertificate(client, id, certificate, draft);
+    if (!stored && !is_leaf && stored.error().code == Code::kInternal) {  // NSS: one label is for one subject
+      return Fail(Code::kFailedPrecondition,
+                  "certificates: the HSM does not store certificate " + std::to_string(record.certificates.size()) +
+                      ", the issuer's, beside the key's: give the key's certificate alone",
+                  stored.error().detail);
+    }
+    RETURN_IF_ERROR(stored);
   }
   return {};
 }
@@ -360,9 +372,8 @@ Result<std::string> KeyCustodian::ImportCertificate(const ChangeRequest& change,
   });
 }
 
-Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::string_view kid,
-                                             const Instants& instants) {
-  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+KeyCustodian::Edit KeyCustodian::Rescheduling(std::string_view kid, const Instants& instants) {
+  return [kid, instants](const Client& client, Draft& draft) -> Result<std::string> {
     ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
     if (instants.sign_from && *instants.sign_from != record->sign_from && record->sign_until <= draft.now) {
       return Fail(Code::kFailedPrecondition, "sign_from: the key stopped signing at " + Rfc3339(record->sign_until) +
@@ -370,23 +381,22 @@ Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::s
     }
     draft.next.keys = Rescheduled(client, std::move(draft.next.keys), kid, instants, draft.now);
     return std::string(kid);
-  });
+  };
 }
 
-Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::string_view kid) {
-  const auto edit = [&](const Client& client, Draft& draft) -> Result<std::string> {
+KeyCustodian::Edit KeyCustodian::Revocation(std::string_view kid) {
+  return [kid](const Client& client, Draft& draft) -> Result<std::string> {
     RETURN_IF_ERROR(FindRecord(draft.next, kid));
     draft.revocation = true;
     draft.next.keys = Revoked(client, std::move(draft.next.keys), kid, draft.now);
     return std::string(kid);
   };
-  return Change(change, edit, kBrake);
 }
 
-Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::string_view kid) {
-  return Change(change, [&](const Client& client, Draft& draft) -> Result<std::string> {
+KeyCustodian::Edit KeyCustodian::Destruction(std::string_view kid, bool forced) {
+  return [kid, forced](const Client& client, Draft& draft) -> Result<std::string> {
     ASSIGN_OR_RETURN(const auto record, FindRecord(draft.next, kid));
-    if (record->StateAt(draft.now) != KeyState::kWithdrawn && !change.forced) {
+    if (record->StateAt(draft.now) != KeyState::kWithdrawn && !forced) {
       const bool ends = record->StateAt(draft.now) == KeyState::kRetiring && record->publish_until != kNever;
       return Fail(
           Code::kFailedPrecondition,
@@ -398,7 +408,51 @@ Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::stri
     draft.obsolete_keys.push_back(record->id);
     std::erase_if(draft.next.keys, [&](const auto& other) { return other.kid == kid; });
     return std::string(kid);
-  });
+  };
+}
+
+Result<std::string> KeyCustodian::Reschedule(const ChangeRequest& change, std::string_view kid,
+                                             const Instants& instants) {
+  return Change(change, Rescheduling(kid, instants));
+}
+
+Result<std::string> KeyCustodian::Revoke(const ChangeRequest& change, std::string_view kid) {
+  return Change(change, Revocation(kid), kBrake);
+}
+
+Result<std::string> KeyCustodian::Destroy(const ChangeRequest& change, std::string_view kid) {
+  return Change(change, Destruction(kid, change.forced));
+}
+
+Status KeyCustodian::CheckReschedule(const ChangeRequest& change, std::string_view kid,
+                                     const Instants& instants) const {
+  return CheckEdit(change, Rescheduling(kid, instants));
+}
+
+Status KeyCustodian::CheckRevoke(const ChangeRequest& change, std::string_view kid) const {
+  return CheckEdit(change, Revocation(kid));
+}
+
+Status KeyCustodian::CheckDestroy(const ChangeRequest& change, std::string_view kid) const {
+  return CheckEdit(change, Destruction(kid, change.forced));
+}
+
+Status KeyCustodian::CheckEdit(const ChangeRequest& change, const Edit& edit) const {
+  const auto client = ring_.FindClient(change.client_id);
+  const auto snapshot = ring_.Snapshot();
+  const auto found = snapshot->find(change.client_id);
+  if (!client || found == snapshot->end()) {
+    return {};
+  }
+  const auto before = ScheduleOf(found->second);
+  Draft draft{.now = ring_.Now(),
+              .next = {.client_id = change.client_id, .version = 0, .previous = {}, .keys = before, .requests = {}},
+              .new_keys = {},
+              .new_certificates = {},
+              .obsolete_keys = {},
+              .adopted_keys = {}};
+  RETURN_IF_ERROR(edit(*client, draft));
+  return CheckSchedule(change, *client, before, draft);
 }
 
 Result<AcceptedLedger> KeyCustodian::AcceptLedger(const ChangeRequest& change) {

@@ -90,6 +90,12 @@ class KeyCustodian {
   // Only after publish_until, unless forced.
   Result<std::string> Destroy(const ChangeRequest& change, std::string_view kid);
 
+  // The refusal that these three would answer of the keys as this process sees them now, so that a change that waits
+  // for a second person is refused while its operator looks. Change nothing.
+  Status CheckReschedule(const ChangeRequest& change, std::string_view kid, const Instants& instants) const;
+  Status CheckRevoke(const ChangeRequest& change, std::string_view kid) const;
+  Status CheckDestroy(const ChangeRequest& change, std::string_view kid) const;
+
   // Makes a ledger count that is older than what was seen, as after a restore from a backup: what it says is written
   // once more under a version above both, so that every server takes it over, and one that is replayed later is older
   // again. Keys that were revoked since may sign again. `change.expected_version` names the version that was found, 0
@@ -112,6 +118,12 @@ class KeyCustodian {
     bool revocation = false;           // goes through whatever the binding asks for
   };
   using Edit = std::function<Result<std::string>(const Client&, Draft&)>;
+  static Edit Rescheduling(std::string_view kid, const Instants& instants);
+  static Edit Revocation(std::string_view kid);
+  static Edit Destruction(std::string_view kid, bool forced);
+  Status CheckEdit(const ChangeRequest& change, const Edit& edit) const;
+  static Status CheckSchedule(const ChangeRequest& change, const Client& client, const Schedule& before,
+                              const Draft& draft);
 
   Result<std::string> Change(const ChangeRequest& change, const Edit& edit, const Patience& patience = {});
   Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);

@@ -26,6 +26,10 @@ std::unexpected<Error> NotWhatWasShown() {
   return Fail(Code::kFailedPrecondition, "digest: is not that of what is kept on the token");
 }
 
+std::unexpected<Error> NotThere() {
+  return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
+}
+
 std::string Serialize(const PendingChange& change, const std::string& text) {
   return nlohmann::json{{"version", kVersion},
                         {"id", change.id},
@@ -185,7 +189,7 @@ Status PendingChanges::ReadToken(std::string_view id, Kept& kept) const {
     } else if (change->id != object.label) {
       refuse(object, "it is another change than its label says");
     } else {
-      kept.changes.emplace_back(Place{.object = object.handle, .entry = {}}, std::move(*change));
+      kept.changes.emplace_back(Place{.object = object.handle, .sealed = object.value}, std::move(*change));
     }
   }
   return {};
@@ -202,7 +206,7 @@ Status PendingChanges::ReadFile(std::string_view id, Kept& kept) const {
       kept.strays.push_back(
           {.name = "entry " + std::to_string(place + 1) + " of " + file_->path(), .reason = change.error().message});
     } else if (id.empty() || change->id == id) {
-      kept.changes.emplace_back(Place{.object = {}, .entry = entries[place]}, std::move(*change));
+      kept.changes.emplace_back(Place{.object = {}, .sealed = entries[place]}, std::move(*change));
     }
   }
   return {};
@@ -237,7 +241,7 @@ Status PendingChanges::Destroy(const Place& place) {
   }
   ASSIGN_OR_RETURN(const auto lock, file_->Lock());
   ASSIGN_OR_RETURN(auto entries, file_->Read());
-  return std::erase(entries, place.entry) == 0 ? Status() : file_->Write(entries);
+  return std::erase(entries, place.sealed) == 0 ? Status() : file_->Write(entries);
 }
 
 // Answers the changes that are left. Strays stay for an operator to see.
@@ -276,7 +280,7 @@ Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view
   ASSIGN_OR_RETURN(auto changes, List());
   const auto found = std::ranges::find(changes, id, &PendingChange::id);
   if (id.empty() || found == changes.end()) {
-    return Fail(Code::kNotFound, "id: no such change waits for approval, or its time is over");
+    return NotThere();
   }
   if (found->digest != digest) {
     return Fail(Code::kFailedPrecondition, "digest: is not that of the change; look at it again");
@@ -284,16 +288,21 @@ Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view
   return std::move(*found);
 }
 
-Status PendingChanges::Remove(std::string_view id) {
-  if (id.empty()) {
-    return Fail(Code::kNotFound, "id: must not be empty");
-  }
+Result<std::string> PendingChanges::Take(std::string_view id) {
   ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
-  ASSIGN_OR_RETURN(const auto kept, Read(id));
+  ASSIGN_OR_RETURN(auto kept, Read(id));
+  if (id.empty() || kept.changes.empty()) {
+    return NotThere();
+  }
   for (const auto& [place, change] : kept.changes) {
     RETURN_IF_ERROR(Destroy(place));
   }
-  return {};
+  return std::move(kept.changes.front().first.sealed);
+}
+
+Status PendingChanges::PutBack(const std::string& id, const std::string& sealed) {
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
+  return Store(id, sealed);
 }
 
 Result<std::size_t> DropUnsignedChanges(Token& token) {

@@ -71,8 +71,12 @@ class PendingChanges {
   // NOT_FOUND; FAILED_PRECONDITION when the digest is another.
   Result<PendingChange> Find(std::string_view id, std::string_view digest) const;
 
-  // OK when it is gone already.
-  Status Remove(std::string_view id);
+  // Takes the change off, for who makes or withdraws it: of several at the servers of one lock folder one gets it.
+  // Answers its sealed text, for PutBack. NOT_FOUND: it does not wait any more.
+  Result<std::string> Take(std::string_view id);
+
+  // Has the change wait again that Take took off, and that was not made.
+  Status PutBack(const std::string& id, const std::string& sealed);
 
   // Ordered by name.
   Result<std::vector<StrayText>> Strays() const;
@@ -80,8 +84,8 @@ class PendingChanges {
  private:
   // Where a change is kept: an object on the token, or an entry of the file.
   struct Place {
-    std::optional<ObjectHandle> object;
-    std::string entry;
+    std::optional<ObjectHandle> object;  // unset: in the file
+    std::string sealed;
   };
 
   // Changes, expired ones included, and strays.

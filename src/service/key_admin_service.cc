@@ -11,6 +11,7 @@
 #include "assertion/key_record.h"
 #include "assertion/secret.h"
 #include "jws/compact.h"
+#include "keys/change_summary.h"
 #include "observe/log.h"
 #include "service/key_request.h"
 #include "service/key_response.h"
@@ -30,6 +31,11 @@ void NoteAccepted(const v1::AcceptedLedger& ledger, audit::Event& event) {
   event.accepted = {.found = ledger.found(), .seen = ledger.seen()};
   spdlog::warn("client {}: the ledger of version {} counts again as version {}, although version {} was seen",
                event.client_id, ledger.found(), ledger.version(), ledger.seen());
+}
+
+void NoteRequest(const KeyChange& change, audit::Event& event) {
+  event.summary = SummaryOf(change);
+  event.forced = RequestOf(change).forced;
 }
 
 // The HSM may have made a change whose answer was lost.
@@ -113,7 +119,10 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
     return;
   }
   if constexpr (requires { reply->key().kid(); }) {
-    event.kid = reply->has_key() ? reply->key().kid() : event.kid;  // a change that waits has no key yet
+    if (reply->has_key()) {  // a change that waits has none yet
+      event.kid = reply->key().kid();
+      event.alg = reply->key().algorithm();
+    }
     NoteOrigin(event);
   }
   const LogTrace trace(event.trace_id);
@@ -130,6 +139,7 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
 template <typename Request, typename Response>
 Result<Response> KeyAdminService::Change(const Caller& caller, const Request& request, audit::Event& event) {
   ASSIGN_OR_RETURN(auto change, KeyChangeOf(request));
+  NoteRequest(change, event);
   const auto policy = policy_.load();
   if (policy->two_person_rule().methods.contains(event.name)) {
     ASSIGN_OR_RETURN(const auto pending,
@@ -176,6 +186,7 @@ void KeyAdminService::ImportKey(UnaryCall& unary) {
 
 void KeyAdminService::NoteProposed(const PendingChange& pending, audit::Event& event) const {
   event.change = pending.id;
+  event.digest = pending.digest;
   event.pending = true;
   if (const auto* acceptance = std::get_if<LedgerAcceptance>(&*pending.change)) {
     if (const auto ledger = administration_.LedgerToAccept(*acceptance)) {
@@ -252,6 +263,10 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
   if (decision.change) {
     NoteDecided(*decision.change, event);
   }
+  if (!decision.kept) {
+    spdlog::error("change {} was not made and does not wait any more, ask for it again: {}", request.id(),
+                  decision.kept.error().ToString());
+  }
   RETURN_IF_ERROR(decision.result);
   auto reply = ToResponse<v1::ApproveChangeResponse>(*decision.result);
   if (decision.result->destroyed) {
@@ -259,6 +274,7 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
   }
   if (reply.has_key()) {
     event.kid = reply.key().kid();
+    event.alg = reply.key().algorithm();
     NoteOrigin(event);
   }
   const LogTrace trace(event.trace_id);
@@ -266,9 +282,6 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
     NoteAccepted(reply.ledger(), event);
   }
   const auto& change = *decision.change;
-  if (!decision.removed) {
-    spdlog::error("change {} is done but stays in the list: {}", change.id, decision.removed.error().ToString());
-  }
   spdlog::info("change {} approved by {}: {} for {}, client {}, key {}", change.id, caller.name(), change.method,
                change.requested_by.front(), change.client_id, event.kid);
   return reply;
@@ -278,6 +291,10 @@ void KeyAdminService::NoteDecided(const PendingChange& change, audit::Event& eve
   event.client_id = change.client_id;
   event.kid = change.kid;
   event.method = change.method;
+  event.digest = change.digest;
+  if (change.change) {
+    NoteRequest(*change.change, event);
+  }
   event.requested_by = change.requested_by.empty() ? "" : change.requested_by.front();
   NoteOrigin(event);
 }

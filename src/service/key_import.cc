@@ -1,6 +1,8 @@
 // KeyAdminService's import of a private key that another party made.
 
 #include "service/key_admin_service.h"
+
+#include "keys/change_summary.h"
 #include "service/key_request.h"
 #include "service/key_response.h"
 #include "service/local_listener.h"
@@ -26,6 +28,7 @@ Result<KeyImport> KeyAdminService::TakeImport(UnaryCall& unary, v1::ImportKeyReq
   }
   ASSIGN_OR_RETURN(auto import, KeyImportOf(request));
   event.kid = request.private_key();
+  event.summary = SummaryOf(import);
   return import;
 }
 

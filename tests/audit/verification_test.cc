@@ -88,6 +88,38 @@ TEST(Verification, AnUntouchedLogIsProvenToItsEnd) {
   EXPECT_TRUE(found.doubtful.empty());
 }
 
+std::string HashOf(std::size_t sequence) { return ParseLine(Log().lines.at(sequence - 1))->hash; }
+
+TEST(Verification, TheLineThatWasNotedHasItsHash) {
+  EXPECT_FALSE(Check(Join(Log().lines), {.first = 1, .last = kLines - 5, .last_hash = HashOf(kLines - 5)}).fault);
+}
+
+// By who may write the log and have a server go on with it: all of it holds, and it is as long as it has to be.
+TEST(Verification, ALogThatWasCutOffAndWrittenOnIsAnotherThanTheNotedOne) {
+  constexpr std::size_t kLeft = kLines - kCheckpointEvery;
+  Texts lines(Log().lines.begin(), Log().lines.begin() + kLeft);
+  auto head = Head{.sequence = kLeft, .hash = HashOf(kLeft)};
+  for (std::size_t i = 0; i < 2 * kCheckpointEvery; ++i) {
+    Event event;
+    event.name = "CreateAssertion";
+    lines.push_back(Chain(head, Body(event, {})));
+  }
+  lines.push_back(Checkpoint(head, Log().signer));
+  EXPECT_FALSE(Check(Join(lines)).fault) << "its length alone says nothing";
+  const auto found = Check(Join(lines), {.first = 1, .last = kLines, .last_hash = HashOf(kLines)});
+  ASSERT_TRUE(found.fault);
+  EXPECT_EQ(found.fault->kind, Tampering::kReplaced);
+  EXPECT_EQ(found.fault->line, kLines);
+}
+
+TEST(Verification, ANotedLineBeforeTheFilesIsMissed) {
+  const auto tail = Join({Log().lines.begin() + 3000, Log().lines.end()});
+  EXPECT_FALSE(Check(tail, {.first = 0, .last = 3001, .last_hash = HashOf(3001)}).fault);
+  const auto found = Check(tail, {.first = 0, .last = 3000, .last_hash = HashOf(3000)});
+  ASSERT_TRUE(found.fault);
+  EXPECT_EQ(found.fault->kind, Tampering::kRemoved);
+}
+
 enum class Deed { kEdit, kDelete, kSwap, kInsert, kTruncate, kDuplicate };
 
 class TamperTest : public testing::TestWithParam<Deed> {

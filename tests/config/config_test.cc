@@ -598,6 +598,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("clients")", R"("http_listen": "h:65536", "clients")", "4: http_listen: must be HOST:PORT"},
         Wrong{R"("clients")", R"("http_listen": "h:-1", "clients")", "4: http_listen: must be HOST:PORT"},
         Wrong{R"("clients")", R"("admin_listen": "unix:/a", "clients")", "4: admin_listen: must be HOST:PORT"},
+        Wrong{R"("clients")", R"("http_listen": "h:80", "admin_listen": "h:80", "clients")",
+              "4: admin_listen: is the address of http_listen: leave it out, or take another port"},
         Wrong{R"("clients")", R"("admin_listen": 8090, "clients")", "4: admin_listen: must be a string"},
         Wrong{R"("client_id")", R"("binding": "pem", "client_id")", "6: clients[0].binding: must be"},
         Wrong{R"("client_id")", R"("publish_lead": "60s", "client_id")",
@@ -701,8 +703,13 @@ TEST(Config, WhatJsonHasNotIsSaidInPlainWordsWithItsLine) {
   EXPECT_EQ(error("{\n\"hsm\": [1,\n\n]}"), "2: nothing follows this comma: remove it");
   EXPECT_EQ(error("{\n\"hsm\": 1, \n }"), "2: nothing follows this comma: remove it");
   EXPECT_EQ(error("{\n'hsm': 1}"), "2: JSON has text between double quotes, not single ones");
-  for (const auto* other : {"", "{\"a\": 1/2}", "]", "{\"a\" 1}", "{\"a\": \"//", "[1 2]"}) {
+  EXPECT_EQ(error("{\n\"a\": \"x\\\"y\"\n\n\"b\\\\\": 1}"), "2: a comma is missing after this");
+  EXPECT_EQ(error("{\"a\": [\n{}\n\n{}]}"), "2: a comma is missing after this");
+  EXPECT_EQ(error("{\"a\": 1\n\"b\": [\"c\"]}"), "1: a comma is missing after this");
+  for (const auto* other :
+       {"", "{\"a\": 1/2}", "]", "{\"a\" 1}", "{\"a\" \"b\"}", "\"", "{\"", "{}\"a\"", "{\"a\": \"//", "[1 2]"}) {
     EXPECT_EQ(error(other).find("remove it"), std::string::npos) << other;
+    EXPECT_EQ(error(other).find("comma"), std::string::npos) << other << error(other);
   }
 }
 

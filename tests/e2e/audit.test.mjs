@@ -108,6 +108,9 @@ describe('audit log', () => {
     const acts = (await lines()).filter((entry) => entry.caller === ME);
     const generated = acts.find((entry) => entry.event === 'GenerateKey');
     assert.equal(generated.kid, (await deployment.key('orders')).kid);
+    assert.equal(generated.alg, 'RS256');
+    assert.match(generated.summary, /^algorithm as the client's configuration says.*, decided on version 0$/);
+    assert.ok(!('forced' in generated));
     assert.equal(acts.find((entry) => entry.event === 'CreateCsr').outcome, 'OK');
     assert.equal(acts.find((entry) => entry.event === 'RevokeKey').outcome, 'NOT_FOUND');
   });
@@ -122,6 +125,15 @@ describe('audit log', () => {
     const more = await verify('--last-sequence', String(head.sequence + 1000));
     assert.equal(more.status, 1);
     assert.match(more.stdout, /wrong +removed: /);
+    const noted = path.join(deployment.folder, 'head.json');
+    writeFileSync(noted, JSON.stringify(head));
+    assert.equal((await verify('--head', noted)).status, 0);
+    writeFileSync(noted, JSON.stringify({ ...head, hash: head.hash.replace(/^./, (c) => (c === 'A' ? 'B' : 'A')) }));
+    const other = await verify('--head', noted);
+    assert.equal(other.status, 1);
+    assert.match(other.stdout, /wrong +replaced: .*is another line than the one that was noted/);
+    writeFileSync(noted, 'sequence 3');
+    assert.equal((await verify('--head', noted)).status, 3);
   });
 
   it('names the first line that was changed', async () => {

@@ -1,5 +1,6 @@
 // Who may call: what the configuration lists by name, as it is now.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -46,6 +47,32 @@ describe('callers', () => {
     assert.match(stderr, new RegExp(`you are known here as "${ME}", who may not ask for assertions of this client`));
     // Having a role, it may read what the client publishes.
     await deployment.ctl('certificate', 'get', '--client-id', 'foreign');
+  });
+
+  it('the audit log says what a reload changed, and of which file', async () => {
+    const original = readFileSync(deployment.configuration, 'utf8');
+    const lines = () => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+      .map((line) => JSON.parse(line)).filter(({ event }) => event === 'Start' || event === 'Reload');
+    const reloaded = async (text) => {
+      const before = lines().length;
+      await reload(text);
+      await new Deadline(30, 'the line of the reload').until(() => lines().length > before);
+      return lines().at(-1);
+    };
+    const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+    assert.equal(lines()[0].config_sha256, sha256(original));
+    assert.match(lines()[0].difference, /\+operator "uid:\d+" .*\+client "orders"/);
+    const changed = configuration();
+    changed.operators.push({ caller: 'uid:4242', roles: ['approver'] });
+    changed.two_person_rule = { methods: ['DestroyKey'] };
+    changed.clients.find(({ client_id }) => client_id === 'orders').callers.push('uid:4243');
+    const text = JSON.stringify(changed);
+    const { outcome, config_sha256, difference } = await reloaded(text);
+    assert.deepEqual({ outcome, config_sha256, difference }, { outcome: 'OK', config_sha256: sha256(text),
+      difference: '+two_person_rule DestroyKey within 3600 s; +operator "uid:4242" approver; ~client "orders" callers' });
+    const refused = await reloaded('{');
+    assert.deepEqual([refused.outcome, refused.config_sha256, 'difference' in refused], ['FAILED', sha256(text), false]);
+    assert.match((await reloaded(original)).difference, /^-two_person_rule DestroyKey within 3600 s; -operator "uid:4242" approver; ~client/);
   });
 
   it('a reload takes effect without a call that fails', async () => {

@@ -70,8 +70,9 @@ describe('the two-person rule', () => {
   }
 
   // What the audit log's lines say of the change.
-  const recordOf = ({ id }) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
-    .map((line) => JSON.parse(line)).filter(({ change }) => change === id)
+  const linesOf = ({ id }) => readFileSync(path.join(deployment.folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+    .map((line) => JSON.parse(line)).filter(({ change }) => change === id);
+  const recordOf = (change) => linesOf(change)
     .map(({ event, outcome, caller, client_id, kid, pending, method, requested_by }) => JSON.parse(JSON.stringify(
       { event, outcome, caller, client_id, kid, pending, method, requested_by })));
 
@@ -182,13 +183,16 @@ describe('the two-person rule', () => {
     const said = await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--algorithm', 'ES256', '--sign-from',
       'now', '--force', 'orders', '--common-name', 'next');
     assert.match(said, /nothing has changed yet: RotateKey of client orders/);
-    assert.match(said, /algorithm ES256, common name "next", sign_from \S+ \(when approved, if that is later\)/);
+    assert.match(said, /algorithm ES256, common name "next", sign_from \S+ \(when made, if that is later\)/);
     assert.match(said, /FORCED/);
     const made = await deployment.ctl('key', 'generate', '--client-id', 'orders', '--bits', '3072');
     assert.match(made, /nothing has changed yet: GenerateKey of client orders[^]*3072 bits, decided on version \d+\n/);
     assert.deepEqual(await keys(), before);
     const { pending } = JSON.parse(await deployment.ctl('key', 'pending', '--json'));
     assert.deepEqual(pending.map(({ method, kid }) => [method, kid]).sort(), [['GenerateKey', ''], ['RotateKey', '']]);
+    const rotation = pending.find(({ method }) => method === 'RotateKey');
+    const asked = linesOf(rotation).map(({ forced, summary, digest }) => ({ forced, summary, digest }));
+    assert.deepEqual(asked, [{ forced: true, summary: rotation.summary, digest: rotation.digest }]);
     assert.match(await deployment.ctl('key', 'pending'), /algorithm ES256[^]*another operator may approve it/);
     for (const { id } of pending) await deployment.ctl('key', 'withdraw', id);
     const again = await deployment.tryCtl('key', 'withdraw', pending[0].id);

@@ -21,8 +21,12 @@ class ApprovalsTest : public testing::Test {
               return std::vector<AdministeredHsm>{
                   {.name = "test", .token = hsm_.token(), .keys = replica_.ring(), .custodian = replica_.custodian()}};
             },
-            [](std::string_view /*client_id*/) { return NewKeyRules{.algorithm = kAlgorithms.data(), .limits = {}}; }),
-        approvals_(administration_, hsm_.token(), RandomOctets, /*read_request=*/{}) {}
+            [this](std::string_view /*client_id*/) {
+              meanwhile_();
+              return NewKeyRules{.algorithm = kAlgorithms.data(), .limits = {}};
+            }),
+        approvals_(administration_, hsm_.token(), RandomOctets, /*read_request=*/{}),
+        of_another_server_(administration_, hsm_.token(), RandomOctets, /*read_request=*/{}) {}
 
   KeyChange Generation(const std::string& hsm = "") const {
     return KeyGeneration{
@@ -45,7 +49,9 @@ class ApprovalsTest : public testing::Test {
   Time now_{seconds(1'800'000'000)};
   Replica replica_;
   KeyAdministration administration_;
+  std::function<void()> meanwhile_ = [] {};  // called while a key is being made
   Approvals approvals_;
+  Approvals of_another_server_;
   const Caller ann_ = Caller::Authenticated({"uid:1", "dns:ann.example.org"});
   const Caller ben_ = Caller::Authenticated({"uid:2"});
 };
@@ -58,7 +64,7 @@ TEST_F(ApprovalsTest, TheSecondPersonMakesTheChangeOnce) {
   EXPECT_EQ(Keys(), 1U);
   EXPECT_EQ(decision.change->id, pending.id);
   EXPECT_EQ(decision.result->key->entry.record.kid, replica_.ring().Snapshot()->at("orders").keys.front().record.kid);
-  EXPECT_TRUE(decision.removed);
+  EXPECT_TRUE(decision.kept);
   const auto again = approvals_.Approve(ben_, pending.id, pending.digest, Allowed);
   EXPECT_EQ(again.result.error().code, Code::kNotFound);
   EXPECT_FALSE(again.change);
@@ -92,6 +98,30 @@ TEST_F(ApprovalsTest, AChangeThatCannotBeMadeIsNotProposed) {
   const KeyChange revocation = KeyRevocation{.change = replica_.Change("orders"), .kid = "none"};
   EXPECT_EQ(approvals_.Propose(ann_, revocation, hours(1)).error().code, Code::kNotFound);
   EXPECT_TRUE(approvals_.List()->empty());
+}
+
+// Its approver could not force it, only the operator who asks.
+TEST_F(ApprovalsTest, AChangeThatLacksForceIsRefusedWhenItIsAskedFor) {
+  const auto kid = replica_.Generate("orders");
+  const auto propose = [&](KeyChange change, bool forced) {
+    std::visit([&](auto& one) { one.change.forced = forced; }, change);
+    const auto pending = approvals_.Propose(ann_, std::move(change), hours(1));
+    return pending ? "waits" : pending.error().message;
+  };
+  const auto change = replica_.Change("orders");
+  EXPECT_TRUE(propose(KeyRevocation{.change = change, .kid = kid}, false).contains("without a signing key"));
+  EXPECT_TRUE(propose(KeyDestruction{.change = change, .kid = kid}, false).contains("revoke it first"));
+  EXPECT_TRUE(
+      propose(
+          KeyRescheduling{
+              .change = change,
+              .kid = kid,
+              .instants = {.publish_from = {}, .sign_from = {}, .sign_until = now_ + hours(1), .publish_until = {}}},
+          false)
+          .contains("without a signing key"));
+  EXPECT_TRUE(approvals_.List()->empty());
+  EXPECT_EQ(propose(KeyRevocation{.change = change, .kid = kid}, true), "waits");
+  EXPECT_EQ(propose(KeyDestruction{.change = change, .kid = kid}, true), "waits");
 }
 
 TEST_F(ApprovalsTest, ARepeatedRequestAnswersWithTheChangeThatWaits) {
@@ -146,6 +176,36 @@ TEST_F(ApprovalsTest, AnApprovalCannotOutrunAnotherOrAWithdrawal) {
   EXPECT_EQ(Keys(), 1U);
 }
 
+// The attacker's: one server makes a key of 4,096 bits for seconds, and another answers that the change is withdrawn.
+TEST_F(ApprovalsTest, AChangeThatIsBeingMadeIsNotWithdrawnAtAnotherServer) {
+  const auto pending = Proposed();
+  int tries = 0;
+  meanwhile_ = [&] {
+    ++tries;
+    EXPECT_EQ(of_another_server_.Withdraw(ann_, pending.id, /*is_approver=*/false).result.error().code,
+              Code::kNotFound);
+    EXPECT_EQ(of_another_server_.Approve(ben_, pending.id, pending.digest, Allowed).result.error().code,
+              Code::kNotFound);
+  };
+  const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, Allowed);
+  EXPECT_TRUE(decision.result) << decision.result.error().ToString();
+  EXPECT_EQ(tries, 1);
+  EXPECT_EQ(Keys(), 1U);
+}
+
+TEST_F(ApprovalsTest, AChangeThatCannotBeMadeWaitsOn) {
+  const auto pending = Proposed();
+  replica_.Generate("orders");
+  for (int i = 0; i < 2; ++i) {
+    const auto decision = of_another_server_.Approve(ben_, pending.id, pending.digest, Allowed);
+    EXPECT_EQ(decision.result.error().code, Code::kAborted);
+    EXPECT_TRUE(decision.kept);
+  }
+  EXPECT_EQ(approvals_.List()->at(0).digest, pending.digest);
+  EXPECT_TRUE(approvals_.Withdraw(ann_, pending.id, /*is_approver=*/false).result);
+  EXPECT_TRUE(approvals_.List()->empty());
+}
+
 TEST_F(ApprovalsTest, OnlyTheRequesterOrAnApproverWithdraws) {
   const auto first = Proposed();
   EXPECT_EQ(approvals_.Withdraw(ben_, first.id, /*is_approver=*/false).result.error().code, Code::kPermissionDenied);
@@ -157,8 +217,9 @@ TEST_F(ApprovalsTest, OnlyTheRequesterOrAnApproverWithdraws) {
 
 TEST_F(ApprovalsTest, ARevocationIsKnownBeforeItIsApproved) {
   const auto kid = replica_.Generate("orders");
-  const auto revocation =
-      approvals_.Propose(ann_, KeyRevocation{.change = replica_.Change("orders"), .kid = kid}, hours(1));
+  auto change = replica_.Change("orders");
+  change.forced = true;
+  const auto revocation = approvals_.Propose(ann_, KeyRevocation{.change = std::move(change), .kid = kid}, hours(1));
   ASSERT_TRUE(revocation) << revocation.error().ToString();
   EXPECT_TRUE(approvals_.IsRevocation(revocation->id));
   EXPECT_FALSE(approvals_.IsRevocation(Proposed().id));

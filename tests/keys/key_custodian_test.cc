@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "certificate_authority.h"
 #include "jws/base64url.h"
 #include "keys/evidence.h"
 #include "keys/publication.h"
@@ -241,6 +242,38 @@ class ForgetfulToken final : public WrappedToken {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "C_CreateObject");
   }
 };
+
+// NSS has one subject for each label.
+class OneSubjectToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+  Status StoreCertificate(std::string_view label, BytesView id, BytesView subject, BytesView der) override {
+    constexpr int kLeaves = 2;  // of the new key, and of the one that is imported
+    return ++stored_ <= kLeaves
+               ? WrappedToken::StoreCertificate(label, id, subject, der)
+               : Fail(Code::kInternal, "the HSM refused the operation", "C_CreateObject: CKR_ATTRIBUTE_VALUE_INVALID");
+  }
+
+ private:
+  int stored_ = 0;
+};
+
+TEST_F(KeyCustodianTest, AnIssuersCertificateThatTheTokenDoesNotStoreIsNamed) {
+  OneSubjectToken token(hsm_.token());
+  auto replica = Start(token);
+  const auto kid = replica.Generate("orders");
+  const auto csr = replica.custodian().CreateCsr("orders", kid, "CN=orders", {});
+  ASSERT_TRUE(csr) << csr.error().ToString();
+  CertificateAuthority authority("Test Root", CertificateAuthority::kEc);
+  const auto leaf = authority.Sign(*csr);
+  const auto with_issuer =
+      replica.custodian().ImportCertificate(replica.Change("orders"), kid, leaf + authority.certificate());
+  ASSERT_FALSE(with_issuer);
+  EXPECT_EQ(with_issuer.error().message,
+            "certificates: the HSM does not store certificate 2, the issuer's, beside the key's: give the key's "
+            "certificate alone");
+  EXPECT_EQ(with_issuer.error().code, Code::kFailedPrecondition);
+}
 
 TEST_F(KeyCustodianTest, AFailedGenerationLeavesNothingBehind) {
   ForgetfulToken token(hsm_.token());

@@ -56,7 +56,7 @@ TEST_F(PendingChangesTest, AnotherServerFindsItAsItWasAsked) {
   EXPECT_EQ(found->requested_by, (std::vector<std::string>{"uid:1"}));
   EXPECT_EQ(other.Find(added->id, "another").error().code, Code::kFailedPrecondition);
   EXPECT_TRUE(other.Strays()->empty());
-  ASSERT_TRUE(other.Remove(added->id));
+  ASSERT_TRUE(other.Take(added->id));
   EXPECT_EQ(Objects(), 0U);
 }
 
@@ -68,7 +68,7 @@ TEST_F(PendingChangesTest, OneWhoseDigestIsAnothersCannotBeMade) {
   auto other = std::get<KeyRevocation>(Revocation());
   other.kid = "another";
   json["change"] = TextOf(other);
-  ASSERT_TRUE(pending_.Remove(added.id));
+  ASSERT_TRUE(pending_.Take(added.id));
   ASSERT_TRUE(hsm_.token().StoreData(kPending, added.id, *seal.Sign(Seal::kPendingChange, json.dump())));
   const auto found = pending_.Find(added.id, added.digest);
   ASSERT_TRUE(found) << found.error().ToString();
@@ -80,7 +80,7 @@ TEST_F(PendingChangesTest, OneOfALaterFormatIsAStray) {
   const auto added = *Add();
   Seal seal(hsm_.token(), RandomOctets);
   const auto json = nlohmann::json::parse(*seal.Open(Seal::kPendingChange, Only().value));
-  ASSERT_TRUE(pending_.Remove(added.id));
+  ASSERT_TRUE(pending_.Take(added.id));
   auto later = json;
   later["version"] = 3;
   ASSERT_TRUE(hsm_.token().StoreData(kPending, added.id, *seal.Sign(Seal::kPendingChange, later.dump())));
@@ -106,7 +106,7 @@ TEST_F(PendingChangesTest, APublicObjectIsNoneWhateverItSays) {
 TEST_F(PendingChangesTest, AForgedOneIsNeitherListedNorFound) {
   const auto added = *Add();
   const auto text = Only().value;
-  ASSERT_TRUE(pending_.Remove(added.id));
+  ASSERT_TRUE(pending_.Take(added.id));
   const auto forged =
       std::string(R"({"id":"0a","method":"RevokeKey","client_id":"orders","kid":"k","request":"","digest":"d",)"
                   R"("requested_by":["uid:2"],"expires_at":1800000060})");
@@ -120,7 +120,7 @@ TEST_F(PendingChangesTest, AForgedOneIsNeitherListedNorFound) {
   ASSERT_EQ(strays.size(), 3U);
   EXPECT_EQ(std::ranges::count(strays, "0a", &StrayText::name), 2);  // in the order of names, and the other's is random
   // Nobody but an operator removes them.
-  ASSERT_TRUE(pending_.Remove("0a"));
+  EXPECT_EQ(pending_.Take("0a").error().code, Code::kNotFound);
   ASSERT_TRUE(Add());
   EXPECT_EQ(Objects(), 4U);
 }
@@ -129,7 +129,7 @@ TEST_F(PendingChangesTest, ALedgersSealIsNotAPendingChanges) {
   Seal seal(hsm_.token(), RandomOctets);
   const auto added = *Add();
   const auto payload = *seal.Open(Seal::kPendingChange, Only().value);
-  ASSERT_TRUE(pending_.Remove(added.id));
+  ASSERT_TRUE(pending_.Take(added.id));
   ASSERT_TRUE(hsm_.token().StoreData(kPending, added.id, *seal.Sign(Seal::kLedger, payload)));
   EXPECT_TRUE(pending_.List()->empty());
   ASSERT_TRUE(hsm_.token().StoreData(kPending, added.id, *seal.Sign(Seal::kPendingChange, payload)));
@@ -225,7 +225,7 @@ TEST_F(PendingFileTest, ChangesAreKeptInTheFileAndAnotherServerFindsThem) {
   const auto found = other.Find(second->id, second->digest);
   ASSERT_TRUE(found) << found.error().ToString();
   EXPECT_EQ(TextOf(*found->change), TextOf(another));
-  ASSERT_TRUE(other.Remove(second->id));
+  ASSERT_TRUE(other.Take(second->id));
   ASSERT_EQ(mine.List()->size(), 1U);
   EXPECT_EQ(mine.List()->front().id, first->id);
 }

@@ -199,7 +199,7 @@ TEST_F(AssertiondTest, WrongCommandLine) {
 TEST_F(AssertiondTest, CheckConfig) {
   Process correct({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())});
   EXPECT_EQ(correct.Wait(), 0);
-  EXPECT_EQ(correct.output().find("no such file"), std::string::npos) << correct.output();
+  EXPECT_EQ(correct.output().find("a start fails with that"), std::string::npos) << correct.output();
   Process wrong({ASSERTIOND, "--check-config", WriteConfig("pkcs11:token=x?pin-value=13579")});
   EXPECT_EQ(wrong.Wait(), 3);
   ExpectContains(wrong.output(), "assertiond.json:16: hsm: pin-value is refused");
@@ -213,6 +213,10 @@ TEST_F(AssertiondTest, CheckConfig) {
         ": warning: hsm: PIN file /nowhere/pin: this machine has no such file: a start fails with that\n"}) {
     ExpectContains(elsewhere.output(), warning);
   }
+  ASSERT_EQ(chmod(hsm_.pin_file().c_str(), 0640), 0);
+  Process exposed({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())});
+  EXPECT_EQ(exposed.Wait(), 0);
+  ExpectContains(exposed.output(), "others than its owner may open it: a start fails with that; chmod 600 mends it");
   Process absent({ASSERTIOND, "--check-config", hsm_.directory() / "absent.json"});
   EXPECT_EQ(absent.Wait(), 3);
 }

@@ -13,8 +13,8 @@ std::string Range(std::uint64_t first, std::uint64_t last) {
 }  // namespace
 
 const char* TamperingName(audit::Tampering kind) {
-  static constexpr std::array kNames = {"changed",   "removed", "inserted",         "duplicated",
-                                        "reordered", "cut",     "signed by another"};
+  static constexpr std::array kNames = {"changed",   "removed", "inserted",          "duplicated",
+                                        "reordered", "cut",     "signed by another", "replaced"};
   return kNames.at(static_cast<std::size_t>(kind));
 }
 

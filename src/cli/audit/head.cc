@@ -28,11 +28,12 @@ int ShowAuditHead(const AuditHeadOptions& options, const std::string& server) {
 }  // namespace
 
 void AddAuditHead(Command& audit) {
-  const auto [verb, options] = audit.AddVerb(
-      {.name = "head",
-       .summary = "Show how far the log goes. Keep the answer elsewhere, for audit verify --last-sequence",
-       .examples = "  assertionctl audit head"},
-      ShowAuditHead);
+  const auto [verb, options] =
+      audit.AddVerb({.name = "head",
+                     .summary = "Show how far the log goes. Keep the answer elsewhere, for audit verify --head",
+                     .examples = "  assertionctl audit head\n"
+                                 "  assertionctl audit head --json >head.json"},
+                    ShowAuditHead);
   AddJson(verb, options.json);
 }
 

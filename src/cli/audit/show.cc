@@ -32,6 +32,9 @@ struct ShowAuditOptions {
   std::string client_id;
   std::string caller;
   std::string jti;
+  std::string kid;
+  std::string event;
+  std::string outcome;
   std::string since;
   std::string until;
   bool follow = false;
@@ -54,6 +57,7 @@ class Filter {
       return wanted.empty() || (found != line.members.end() && *found == wanted);
     };
     return is("client_id", options_.client_id) && is("caller", options_.caller) && is("jti", options_.jti) &&
+           is("kid", options_.kid) && is("event", options_.event) && is("outcome", options_.outcome) &&
            IsWithin(line.members.value("time", nlohmann::json()));
   }
 
@@ -98,6 +102,9 @@ class LogReader {
   // Prints the complete lines that the file has now. A line that is still being written stays for the next call. True:
   // there was one.
   bool ShowLines();
+
+  // True: a line of an audit log was read, shown or not.
+  bool has_read() const { return last_ > 0; }
 
   // Opens the file with the line that follows: the one at `path`, or one that was rotated since.
   bool OpenNext(const std::string& path);
@@ -200,6 +207,12 @@ int ShowAudit(const ShowAuditOptions& options) {
   if (options.follow) {
     return Follow(files.back(), reader);
   }
+  if (!reader.has_read()) {
+    return Report(kFile,
+                  "no line of an audit log is in " + files.front() + (files.size() > 1 ? " or the other files" : ""),
+                  "name the file of audit.path in assertiond's configuration, for example "
+                  "/var/lib/assertiond/audit.log");
+  }
   if (!any && !options.jti.empty()) {
     return Report(kRefused, "no line with jti \"" + options.jti + "\" among those that the options ask for",
                   "name the rotated files too, in any order (audit.log*), and compare the jti with the assertion's: "
@@ -223,9 +236,11 @@ void AddAuditShow(Command& audit) {
                      .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
                      .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
                                  "  assertionctl audit show audit.log* --jti 2yQ…\n"
+                                 "  assertionctl audit show audit.log* --event RevokeKey --outcome OK\n"
                                  "  assertionctl audit show audit.log --since -10m\n"
                                  "  assertionctl audit show audit.log --follow",
-                     .statuses = {{kRefused, "no line has the jti of --jti"}, {kFile, "a file cannot be read"}}},
+                     .statuses = {{kRefused, "no line has the jti of --jti"},
+                                  {kFile, "a file cannot be read, or none is an audit log"}}},
                     ShowAudit);
   AddAuditFiles(verb, options.files);
   verb->add_option("--client-id", options.client_id, "Print only lines of this OAuth 2.0 client; default: of all")
@@ -234,6 +249,14 @@ void AddAuditShow(Command& audit) {
       ->type_name("IDENTITY");
   verb->add_option("--jti", options.jti, "Print only the line of the assertion with this jti; default: all lines")
       ->type_name("JTI");
+  verb->add_option("--kid", options.kid, "Print only lines about the key with this kid; default: about all")
+      ->type_name("KID");
+  verb->add_option("--event", options.event, "Print only lines of this event, for example RevokeKey; default: of all")
+      ->type_name("NAME");
+  verb->add_option("--outcome", options.outcome,
+                   "Print only lines with this outcome: OK or a gRPC status code, for example PERMISSION_DENIED; "
+                   "default: with any")
+      ->type_name("CODE");
   verb->add_option(
           "--since", options.since,
           "Print only lines from this time on: a span before now such as -15m, -2h or -1d, or RFC 3339 in UTC; "

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "jws/foreign_json.h"
 
 namespace assertion::cli {
 namespace {
@@ -21,6 +22,7 @@ struct VerifyAuditOptions {
   std::string key_file;
   std::uint64_t first_sequence = 1;
   std::uint64_t last_sequence = 0;
+  std::string head_file;
   bool json = false;
 };
 
@@ -36,18 +38,40 @@ nlohmann::ordered_json VerificationJson(const audit::Verification& found, const 
   return json;
 }
 
+// The head that audit head --json printed.
+Result<audit::Head> ReadHead(const std::string& file) {
+  ASSIGN_OR_RETURN(const auto text, ReadText(file));
+  const auto json = jws::ParseForeign(text);
+  const auto sequence = json.find("sequence");
+  const auto hash = json.find("hash");
+  if (!json.is_object() || sequence == json.end() || !sequence->is_number_unsigned() || hash == json.end() ||
+      !hash->is_string() || hash->get_ref<const std::string&>().empty()) {
+    return Fail(Code::kConfigInvalid, "is no JSON with sequence and hash");
+  }
+  return audit::Head{.sequence = sequence->get<std::uint64_t>(), .hash = hash->get<std::string>()};
+}
+
 int VerifyAudit(const VerifyAuditOptions& options) {
   const auto text = ReadText(options.key_file);
   const auto keys = text ? audit::ParsePublicKeys(*text) : std::unexpected(text.error());
   if (!keys) {
     return Report(kFile, options.key_file + ": " + keys.error().message, "take it with assertionctl audit key");
   }
+  audit::Extent extent{.first = options.first_sequence, .last = options.last_sequence};
+  if (!options.head_file.empty()) {
+    const auto head = ReadHead(options.head_file);
+    if (!head) {
+      return Report(kFile, options.head_file + ": " + head.error().message,
+                    "write it with assertionctl audit head --json");
+    }
+    extent.last = head->sequence;
+    extent.last_hash = head->hash;
+  }
   auto files = OpenAuditFiles(options.files);
   if (!files) {
     return Report(kFile, files.error().message, "name files of one audit log");
   }
-  const auto found =
-      audit::Verify(std::move(files->sources), *keys, {.first = options.first_sequence, .last = options.last_sequence});
+  const auto found = audit::Verify(std::move(files->sources), *keys, extent);
   const auto findings = FindingsOf(found);
   const int status = options.json ? WriteJson(VerificationJson(found, findings)) : Write("", FindingsText(findings));
   const bool good = !found.fault && found.proven != 0;
@@ -61,7 +85,7 @@ void AddAuditVerify(Command& audit) {
       {.name = "verify",
        .summary = "Check an audit log; needs no server. Names the first line that was changed, removed, "
                   "reordered or inserted, or says how far the log is proven",
-       .examples = "  assertionctl audit verify audit.log* --key audit.jwk --last-sequence 48210",
+       .examples = "  assertionctl audit verify audit.log* --key audit.jwk --head head.json",
        .statuses = {{0, "nothing is wrong"}, {kRefused, "something is wrong"}, {kFile, "a file cannot be read"}}},
       VerifyAudit);
   AddAuditFiles(verb, options.files);
@@ -72,8 +96,14 @@ void AddAuditVerify(Command& audit) {
       "--first-sequence", options.first_sequence,
       "Number of the line that the FILEs must begin with; default: 1; 0: any, when older files are not at hand");
   verb->add_option("--last-sequence", options.last_sequence,
-                   "Number of the line that the FILEs must reach, as audit head showed it. Without it, lines cut off "
-                   "at the end go unnoticed");
+                   "Number of the line that the FILEs must reach, as audit head showed it. Without it or --head, lines "
+                   "cut off at the end go unnoticed");
+  verb->add_option("--head", options.head_file,
+                   "What audit head --json printed earlier, kept where nobody who may write the log can change it. The "
+                   "FILEs must reach that line and have it unchanged: this alone shows that the log was cut off and "
+                   "written on since, or exchanged for another of the same key")
+      ->excludes("--last-sequence")
+      ->type_name("FILE");
   AddJson(verb, options.json);
 }
 

@@ -1,0 +1,158 @@
+#include "config/difference.h"
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "assertion/foreign_text.h"
+
+namespace assertion {
+namespace {
+
+constexpr std::size_t kMostOctets = 960;  // "; and 10000 more" comes after it
+constexpr std::size_t kMostOfName = 255;
+
+class Differences {
+ public:
+  void Add(char sign, const std::string& what) {
+    if (const std::string part = (text_.empty() ? "" : "; ") + (sign + what);
+        left_out_ == 0 && text_.size() + part.size() <= kMostOctets) {
+      text_ += part;
+    } else {
+      ++left_out_;
+    }
+  }
+
+  std::string Text() const {
+    return left_out_ == 0 ? text_ : text_ + (text_.empty() ? "" : "; and ") + std::to_string(left_out_) + " more";
+  }
+
+ private:
+  std::string text_;
+  std::size_t left_out_ = 0;
+};
+
+std::string RolesOf(const Operator& operator_) {
+  constexpr std::array kNames = {"viewer", "operator", "approver"};  // by Role
+  std::string roles;
+  for (const auto role : operator_.roles) {
+    roles.append(" ").append(kNames.at(static_cast<std::size_t>(role)));
+  }
+  return roles;
+}
+
+void AddOperators(const Config& before, const Config& after, Differences& differences) {
+  std::map<std::string_view, std::string> old;
+  for (const auto& one : before.operators) {
+    old[one.caller] = RolesOf(one);
+  }
+  for (const auto& one : after.operators) {
+    const auto roles = RolesOf(one);
+    const auto found = old.find(one.caller);
+    if (found == old.end() || found->second != roles) {
+      differences.Add(found == old.end() ? '+' : '~', "operator " + Quoted(one.caller, kMostOfName) + roles);
+    }
+    old.erase(one.caller);
+  }
+  for (const auto& [caller, roles] : old) {
+    differences.Add('-', "operator " + Quoted(caller, kMostOfName) + roles);
+  }
+}
+
+std::string TextOf(const TwoPersonRule& rule) {
+  std::string text = "two_person_rule";
+  for (const auto& method : rule.methods) {
+    text += " " + method;
+  }
+  return text + " within " + std::to_string(rule.window.count()) + " s";
+}
+
+void AddTwoPersonRule(const TwoPersonRule& before, const TwoPersonRule& after, Differences& differences) {
+  if (before != after && !(before.methods.empty() && after.methods.empty())) {
+    differences.Add(after.methods.empty()    ? '-'
+                    : before.methods.empty() ? '+'
+                                             : '~',
+                    TextOf(after.methods.empty() ? before : after));
+  }
+}
+
+// The fields of the configuration in which they differ, each after a blank. Names every member, so that a new one
+// cannot be forgotten.
+std::string ChangedFields(const Client& before, const Client& after) {
+  const auto& [client_id, purposes, profile, audiences, audience_as_list, default_lifetime, max_lifetime, clock_skew,
+               algorithm, callers, extra_claims, request_object, tokens, binding, publish_lead, imported_keys,
+               sign_with_expired_certificate] = before;
+  std::string fields;
+  const auto compare = [&](const char* field, bool same) {
+    if (!same) {
+      fields.append(" ").append(field);
+    }
+  };
+  compare("callers", callers == after.callers);
+  compare("purposes", purposes == after.purposes);
+  compare("profile", profile == after.profile);
+  compare("audiences", audiences == after.audiences);
+  compare("audience_as_list", audience_as_list == after.audience_as_list);
+  compare("default_lifetime", default_lifetime == after.default_lifetime);
+  compare("max_lifetime", max_lifetime == after.max_lifetime);
+  compare("clock_skew", clock_skew == after.clock_skew);
+  compare("algorithm", algorithm == after.algorithm);
+  compare("extra_claims", extra_claims == after.extra_claims);
+  compare("request_object", request_object == after.request_object);
+  compare("tokens", tokens == after.tokens || (tokens && after.tokens && *tokens == *after.tokens));
+  compare("binding", binding == after.binding);
+  compare("publish_lead", publish_lead == after.publish_lead);
+  compare("imported_keys", imported_keys == after.imported_keys);
+  compare("sign_with_expired_certificate", sign_with_expired_certificate == after.sign_with_expired_certificate);
+  return fields;
+}
+
+void AddClients(const Clients& before, const Clients& after, Differences& differences) {
+  std::map<std::string_view, const Client*> old;
+  for (const auto& client : before) {
+    old[client.client_id] = &client;
+  }
+  for (const auto& client : after) {
+    const auto name = "client " + Quoted(client.client_id, kMostOfName);
+    if (const auto found = old.find(client.client_id); found == old.end()) {
+      differences.Add('+', name);
+    } else {
+      if (const auto fields = ChangedFields(*found->second, client); !fields.empty()) {
+        differences.Add('~', name + fields);
+      }
+      old.erase(found);
+    }
+  }
+  for (const auto& [client_id, client] : old) {
+    differences.Add('-', "client " + Quoted(client_id, kMostOfName));
+  }
+}
+
+template <typename Value>
+void AddOptional(const char* name, const std::optional<Value>& before, const std::optional<Value>& after,
+                 Differences& differences) {
+  if (before != after) {
+    differences.Add(!after ? '-' : !before ? '+' : '~', name);
+  }
+}
+
+std::optional<KubernetesSigner> SignerOf(const Config& config) {
+  return config.kubernetes ? std::optional(config.kubernetes->signer) : std::nullopt;
+}
+
+}  // namespace
+
+std::string DifferenceOf(const Config& before, const Config& after) {
+  Differences differences;
+  AddTwoPersonRule(before.two_person_rule, after.two_person_rule, differences);
+  AddOperators(before, after, differences);
+  AddOptional("kubernetes_signer", SignerOf(before), SignerOf(after), differences);
+  AddOptional("caller_rate", before.caller_rate, after.caller_rate, differences);
+  AddOptional("key_limits", std::optional(before.key_limits), std::optional(after.key_limits), differences);
+  AddClients(before.clients, after.clients, differences);
+  return differences.Text();
+}
+
+}  // namespace assertion
