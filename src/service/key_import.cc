@@ -1,8 +1,7 @@
 // KeyAdminService's import of a private key that another party made.
 
-#include "service/key_admin_service.h"
-
 #include "keys/change_summary.h"
+#include "service/key_admin_service.h"
 #include "service/key_request.h"
 #include "service/key_response.h"
 #include "service/local_listener.h"
