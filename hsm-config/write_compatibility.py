@@ -22,7 +22,7 @@ version is not compared.
 
 - *keys*: the token makes a key that custody accepts. *not asked*: attributes of the template that the token refused, and that
   are left out from then on. *accepted*: attributes that it does not show as custody requires, accepted in `accept_unshown`.
-- *ledger*: where it is kept, on the token or only in a file. *certificates*: stored on the token.
+- *ledger*: where it is kept, on the token or only in a file. *certificates*: stored on the token. NSS stores that of a key and not that of its issuer beside it: one label is for one subject.
 - *provider*: OpenSSL signs through pkcs11-provider. Where it does not, certificates and requests are signed through our own session.
 - *sessions*: those that sign. *reload*: keys are found again after C_Finalize and C_Initialize.
 - *custody trial*: the ways out of the token that PKCS#11 closes for a key, tried on a throw-away key."""
