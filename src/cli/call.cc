@@ -119,6 +119,9 @@ std::string AdviceOn(const Error& error) {
     case Code::kPermissionDenied:
       return HintOfDenial(error.message);
     case Code::kResourceExhausted:
+      if (error.message.contains("key_limits")) {  // it names the field and the time
+        return "wait, or raise that limit in assertiond's configuration and reload it: systemctl reload assertiond";
+      }
       return delay.empty() ? "ask less often, or later" : delay;
     case Code::kDeadlineExceeded:
       return "the change may have been made: assertionctl key list shows it; assertiond's log and metrics show what "

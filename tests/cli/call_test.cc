@@ -37,6 +37,17 @@ TEST(AdviceOn, ADelayOfTheServerIsTold) {
   EXPECT_TRUE(advice(Code::kUnavailable, std::chrono::milliseconds(0)).starts_with("assertiond's log"));
 }
 
+TEST(AdviceOn, AKeyLimitCanBeRaisedAndItsTimeIsToldOnce) {
+  const auto advice = AdviceOn({.code = Code::kResourceExhausted,
+                                .message = "4 keys of client 'orders' were made in the last hour, as many as "
+                                           "key_limits.client_generations_per_hour allows: try again in 3597 s",
+                                .detail = {},
+                                .retry_delay = std::chrono::seconds(3597)});
+  EXPECT_TRUE(advice.starts_with("wait, or raise that limit")) << advice;
+  EXPECT_TRUE(advice.contains("reload")) << advice;
+  EXPECT_FALSE(advice.contains("3597")) << advice;
+}
+
 TEST(AdviceOn, AnIdentityServerThatAnsweredIsNotAskedWhyItDidNot) {
   const auto advice = [](std::string message) {
     return AdviceOn({.code = Code::kUnavailable,

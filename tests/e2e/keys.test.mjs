@@ -197,6 +197,11 @@ describe('key rotate', () => {
     assert.equal(await versionOf(client), 1);
     await keyRefused(1, /--force: must repeat the client id, not "another": --force /, 'rotate', client, '--sign-from',
       'now', '--force', 'another');
+    const forced = newClient('jwks');
+    await deployment.generateKey(forced);
+    const text = await key('rotate', forced, '--sign-from', 'now', '--force', forced);
+    assert.match(text, /^ {2}next: the identity server refuses the new key's assertions until it knows the key/m);
+    assert.ok(!text.includes('next: nothing'), text);
     const { key: fresh } = await keyJson('rotate', client, '--sign-from', 'now', '--force', client);
     assert.equal(fresh.state, 'signing');
   });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
 import { ROOT, blocksOf } from './page_blocks.mjs';
-import { output, temporaryFolder } from './process.mjs';
+import { Deadline, output, temporaryFolder } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 import { Wso2StandIn } from './wso2_stand_in.mjs';
 
@@ -282,6 +282,13 @@ async function auditLog() {
     await caller.call('GetAccessToken', { client_id: 'reports' });
     caller.close();
   }]);
+  world.before.push(['mkdir -p archive', async () => {
+    // A file of its own for what follows, and a checkpoint over its first lines: as after rotate_octets.
+    renameSync(path.join(world.folder, 'audit.log'), path.join(world.folder, 'audit.log.00000000000000000001'));
+    world.deployment.daemon.kill('SIGHUP');
+    await new Deadline(60, 'a checkpoint in the new file').until(() => existsSync(path.join(world.folder, 'audit.log')) &&
+      readFileSync(path.join(world.folder, 'audit.log'), 'utf8').includes('"event":"Checkpoint"'));
+  }]);
   world.closing.push(() => endpoint.close());
   world.before.push(['jti=', () => world.deployment.ctl('assertion', 'create', '--client-id', 'orders')]);
   return world;
@@ -291,6 +298,7 @@ async function auditLog() {
 const WORLDS = {
   'README.md': () => World.start([orders(), reports()], { keys: ['reports'] }),
   'deploy/rotation.md': rotation,
+  'deploy/rotation.md#the-emergency': () => World.start([reports()]),
   'deploy/runbook.md': runbook,
   'deploy/docs/access-tokens.md': accessTokens,
   'deploy/docs/add-a-client.md': addAClient,

@@ -121,30 +121,61 @@ class Reader {
   close() { this.#shell.kill('SIGKILL'); }
 }
 
+// Runs blocks in a world; returns the words of `places` and `before` that none of them has.
+async function runBlocks(world, blocks) {
+  const reader = new Reader(world);
+  const used = new Set();
+  try {
+    for (const block of blocks) {
+      for (const [text, act] of world.before.filter(([words]) => block.text.includes(words))) {
+        used.add(text);
+        await act();
+      }
+      let { text } = block;
+      for (const [there, here] of world.places) {
+        if (text.includes(there)) used.add(there);
+        text = text.replaceAll(there, here);
+      }
+      await reader.run({ ...block, text });
+    }
+  } finally {
+    reader.close();
+    await world.close();
+  }
+  return [...world.places, ...world.before].map(([text]) => text).filter((text) => !used.has(text));
+}
+
 for (const page of new Set(shell.filter(runs).map((block) => block.page))) {
   const own = shell.filter((block) => block.page === page && runs(block));
   it(`${page}: its ${own.length} blocks run`, async () => {
-    const world = await worldOf(page);
-    const reader = new Reader(world);
-    try {
-      const used = new Set();
-      for (const block of own) {
-        for (const [text, act] of world.before.filter(([words]) => block.text.includes(words))) {
-          used.add(text);
-          await act();
-        }
-        let { text } = block;
-        for (const [there, here] of world.places) {
-          if (text.includes(there)) used.add(there);
-          text = text.replaceAll(there, here);
-        }
-        await reader.run({ ...block, text });
-      }
-      const unused = [...world.places, ...world.before].map(([text]) => text).filter((text) => !used.has(text));
-      assert.deepEqual(unused, [], 'what the world has and the page does not mention');
-    } finally {
-      reader.close();
-      await world.close();
-    }
+    assert.deepEqual(await runBlocks(await worldOf(page), own), [], 'what the world has and the page does not mention');
   });
 }
+
+describe('the emergency of deploy/rotation.md', () => {
+  const page = 'deploy/rotation.md';
+  const line = (block) => Number(block.at.split(':').at(-1));
+  const heading = pageText(page).split('\n').indexOf('## The emergency');
+  const own = shell.filter((block) => block.page === page && runs(block) && line(block) > heading);
+
+  for (const next of [false, true]) {
+    it(next ? 'with a next key: that one takes over' : 'without a next key: one is made, and the old one is gone', async () => {
+      const world = await worldOf(`${page}#the-emergency`);
+      const { deployment } = world;
+      const keys = async () => JSON.parse(await deployment.ctl('key', 'list', '--json')).keys.filter(({ client_id: id }) => id === 'reports');
+      const [old] = await keys();
+      if (next) await deployment.ctl('key', 'rotate', '--client-id', 'reports');
+      const published = (await keys()).find(({ state }) => state === 'published')?.kid;
+      const end = world.close.bind(world);
+      let left;
+      world.close = async () => {
+        left = await keys();
+        await end();
+      };
+      await runBlocks(world, own);
+      assert.deepEqual(left.map(({ state }) => state), ['signing']);
+      assert.notEqual(left[0].kid, old.kid);
+      if (next) assert.equal(left[0].kid, published);
+    });
+  }
+});

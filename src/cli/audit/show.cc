@@ -231,17 +231,17 @@ int ShowAudit(const ShowAuditOptions& options) {
 }  // namespace
 
 void AddAuditShow(Command& audit) {
-  const auto [verb, options] =
-      audit.AddVerb({.name = "show",
-                     .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
-                     .examples = "  assertionctl audit show audit.log --client-id orders --since 2026-11-24T06:00:00Z\n"
-                                 "  assertionctl audit show audit.log* --jti 2yQ…\n"
-                                 "  assertionctl audit show audit.log* --event RevokeKey --outcome OK\n"
-                                 "  assertionctl audit show audit.log --since -10m\n"
-                                 "  assertionctl audit show audit.log --follow",
-                     .statuses = {{kRefused, "no line has the jti of --jti"},
-                                  {kFile, "a file cannot be read, or none is an audit log"}}},
-                    ShowAudit);
+  const auto [verb, options] = audit.AddVerb(
+      {.name = "show",
+       .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
+       .examples = "  assertionctl audit show audit.log* --client-id orders --since 2026-11-24T06:00:00Z\n"
+                   "  assertionctl audit show audit.log* --jti 2yQ…\n"
+                   "  assertionctl audit show audit.log* --event RevokeKey --outcome OK\n"
+                   "  assertionctl audit show audit.log* --since -10m\n"
+                   "  assertionctl audit show audit.log --follow",
+       .statuses = {{kRefused, "no line has the jti of --jti"},
+                    {kFile, "a file cannot be read, or none is an audit log"}}},
+      ShowAudit);
   AddAuditFiles(verb, options.files);
   verb->add_option("--client-id", options.client_id, "Print only lines of this OAuth 2.0 client; default: of all")
       ->type_name("ID");

@@ -19,8 +19,8 @@
 namespace assertion::cli {
 namespace {
 
-// Says which key takes over, when, and what is left to do if the identity server does not read the JWK Set.
-std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
+// Says which key takes over, when, and what is left to do. `forced`: the identity server may not know the key then.
+std::string RotationText(const v1::RotateKeyResponse& rotation, bool forced, Time now) {
   const auto& key = rotation.key();
   const auto named = KeyFlags(key.client_id(), key.kid());
   const auto sign_from = ToTime(key.sign_from());
@@ -45,6 +45,12 @@ std::string RotationText(const v1::RotateKeyResponse& rotation, Time now) {
           "\n";
   if (!HasReaders(key)) {
     return text + "  next: nothing: each DPoP proof carries its key\n";
+  }
+  if (forced) {
+    return text +
+           "  next: the identity server refuses the new key's assertions until it knows the key: have it read the JWK "
+           "Set again, or put the new certificate there: assertionctl certificate get " +
+           named + "\n";
   }
   return text +
          "  next: nothing where the identity server reads the JWK Set again and again; where it loads it with its "
@@ -94,9 +100,10 @@ int RotateKey(const RotateKeyOptions& options, const std::string& server) {
   if (options.sign_from) {
     *request.mutable_sign_from() = ToTimestamp(*options.sign_from);
   }
+  const bool forced = !options.change.force_client_id.empty();
   return Change(server, &Connection::RotateKey, request, options.change, options.json, [&](const auto& rotation) {
     return options.json ? WriteJson(RotationJson(rotation))
-                        : Write("", RotationText(rotation, SystemTime()) + StagedText(server, rotation.key()));
+                        : Write("", RotationText(rotation, forced, SystemTime()) + StagedText(server, rotation.key()));
   });
 }
 
