@@ -28,7 +28,10 @@ constexpr std::array kMeanings{
     Meaning{15, Code::kPinRefused,
             "the token refused the PIN (one attempt; not repeated until the PIN file holds another)"},
     Meaning{16, Code::kPinLocked, "the user PIN is locked, or one attempt away from it"},
-    Meaning{17, Code::kKeyForbidden, "the token made a key for the audit log that does not show what custody asks for"},
+    Meaning{
+        17, Code::kKeyForbidden,
+        "the token's key for the ledger or the audit log does not show what custody asks for, or the token lets such "
+        "keys out"},
     Meaning{18, Code::kKeyAmbiguous, ""},
     Meaning{19, Code::kKeyUnproven, "one of assertiond's own keys on the token does not prove itself by a signature"},
     Meaning{20, Code::kAddressUnusable, "the address cannot be listened on"},
