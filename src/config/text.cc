@@ -43,7 +43,7 @@ std::string NearestProfile(std::string_view text) {
       meant = "; did you mean \"" + std::string(*found) + "\"?";
     }
   }
-  return meant;
+  return meant.empty() ? "; for a server without one take \"wso2\": every field may differ from it" : meant;
 }
 
 }  // namespace assertion
