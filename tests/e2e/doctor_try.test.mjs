@@ -52,6 +52,15 @@ describe('doctor --try on SoftHSM2', () => {
     for (const { client_id: client } of CLIENTS) await deployment.createAssertion(client);
   });
 
+  it('tells a person what is wrong and warnings alone; with --verbose each check', async () => {
+    const text = async (...options) => (await run(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ['doctor', '--config',
+      deployment.configuration, '--try', ...options], { env: deployment.environment })).stdout;
+    const short = await text();
+    assert.match(short, /^\d+ (?:warnings?|ok).*; --verbose shows each check$/m);
+    assert.doesNotMatch(short, /^ok /m);
+    assert.match(await text('--verbose'), /^ok +try RS256: .*a signature takes/m);
+  });
+
   it('leaves out of its report what is secret', async () => {
     assert.ok(!JSON.stringify(await attempt(deployment)).includes(deployment.pin));
   });

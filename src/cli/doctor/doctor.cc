@@ -42,13 +42,13 @@ std::string UnknownClient(const Config& config, const DoctorOptions& options) {
   return is_known ? "" : "no client " + options.client_id + " is configured" + DidYouMean(options.client_id, known);
 }
 
-// The summary, then the lines. What a trial or a removal did is always told.
+// The summary, then the lines. What a removal did is always told.
 std::string DiagnosisText(const DoctorOptions& options, const std::vector<std::string>& warnings,
                           std::vector<Finding> findings) {
   for (const auto& warning : warnings) {
     findings.push_back({.name = "configuration", .ok = true, .text = warning, .warns = true, .group = "configuration"});
   }
-  const bool all = options.verbose || options.tries || options.remove_orphans;
+  const bool all = options.verbose || options.remove_orphans;
   return SummaryText(findings) + (all ? "" : "; --verbose shows each check") + "\n" +
          FindingsText(findings, all ? Detail::kAll : Detail::kFaults);
 }
@@ -98,7 +98,10 @@ void AddDoctor(Command& assertionctl) {
                  "out, then make a key pair, sign, verify, read back and destroy it; store and destroy a data object; "
                  "measure a signature; open as many sessions as the server. Safe beside a running server; the report "
                  "holds no secret");
-  verb->add_flag("--verbose", options.verbose, "Show each check; without it, only what is wrong and warnings");
+  verb->add_flag(
+      "--verbose", options.verbose,
+      "Show each check, and what --try measured; without it, only what is wrong and warnings. --remove-orphans "
+      "shows all, too");
   auto* client_id = verb->add_option("--client-id", options.client_id,
                                      "Check only this client's keys; with --remove-orphans, the client whose orphans "
                                      "are removed (assertiond-trial: what an interrupted trial left)")
