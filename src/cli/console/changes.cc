@@ -33,8 +33,8 @@ struct KeyChange {
 constexpr std::array<KeyChange, 3> kKeyChanges = {
     {{.path = "generate",
       .title = "Generate a key",
-      .explanation = "Generates a key pair in the token, and a self-signed certificate. A client's first key signs at "
-                     "once; any other waits for its schedule.",
+      .explanation = "Generates a key pair in the token, and a self-signed certificate. It signs at once if no other "
+                     "key of the client signs or has a time to; else it waits for its schedule.",
       .forcing = nullptr,
       .done = "The key is generated"},
      {.path = "rotate",

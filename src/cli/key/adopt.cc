@@ -81,7 +81,9 @@ void AddKeyAdopt(Command& key) {
        .examples = "  assertionctl key adopt --client-id orders --cka-id 0a1b2c\n"
                    "  assertionctl key adopt --client-id orders --cka-id 0a1b2c --kid=h3Mk…\n"
                    "  assertionctl key adopt --client-id orders --cka-id 0a1b2c --kid=h3Mk… --certificate chain.pem",
-       .notes = "A client's first key signs at once; any other is staged: key schedule sets its sign_from.",
+       .notes =
+           "It signs at once if no other key of the client signs or has a time to; else it is staged: key schedule "
+           "sets its sign_from.",
        .statuses = {{kRefused, "the server refused, or without --kid: the client cannot adopt the key"},
                     {kFile, "the certificate cannot be read"}}},
       AdoptKey);

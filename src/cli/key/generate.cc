@@ -51,8 +51,8 @@ int GenerateKey(const GenerateKeyOptions& options, const std::string& server) {
 void AddKeyGenerate(Command& key) {
   const auto [verb, options] =
       key.AddVerb({.name = "generate",
-                   .summary = "Generate a key pair in the token, and a self-signed certificate. A client's first key "
-                              "signs at once, a later one when key schedule says so",
+                   .summary = "Generate a key pair in the token, and a self-signed certificate. It signs at once if no "
+                              "other key of the client signs or has a time to; else when key schedule says so",
                    .examples = "  assertionctl key generate --client-id orders\n"
                                "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730\n"
                                "  assertionctl key generate --client-id orders --algorithm ES256"},

@@ -89,7 +89,8 @@ void AddKeyImport(Command& key) {
            "The key is read as PEM (PKCS#8, PKCS#1 or SEC 1; at most 16 KiB) from a pipe or a socket, never from a "
            "file, an argument or a terminal. An encrypted key's passphrase is asked for on the terminal, or read "
            "from --passphrase-fd.\n"
-           "A client's first key signs at once; any other is staged: key schedule sets its sign_from.\n"
+           "It signs at once if no other key of the client signs or has a time to; else it is staged: key schedule "
+           "sets its sign_from.\n"
            "Other copies of the key may exist: destroy them, and rotate to a generated key where the party lets "
            "you."},
       ImportKey);
