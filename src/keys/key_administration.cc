@@ -80,17 +80,6 @@ Status CheckKind(const Algorithm& present, const Algorithm& next) {
                                                    ": that is another kind of key, so name the algorithm");
 }
 
-// A key that signs no more waits for nothing.
-std::string WaitsFor(const AdministeredHsm& hsm, const std::optional<Client>& client, const ScheduledKey& entry) {
-  const auto now = hsm.keys.Now();
-  if (!client || !entry.key || entry.record.sign_until <= now) {
-    return "";
-  }
-  const auto& chain = entry.key->chain;
-  const bool expired = !chain.empty() && chain.front().not_after < now && !client->sign_with_expired_certificate;
-  return expired ? "a certificate that has not expired" : WaitsFor(*entry.key, client->profile);
-}
-
 std::vector<Purpose> PurposesOf(const std::optional<Client>& client) {
   return client ? client->purposes : std::vector<Purpose>();
 }
@@ -98,8 +87,7 @@ std::vector<Purpose> PurposesOf(const std::optional<Client>& client) {
 Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client_id, const std::string& kid) {
   ASSIGN_OR_RETURN(auto entry, hsm.keys.Find(client_id, kid));
   auto custody = hsm.token.Describe().CustodyText(entry.record.algorithm->key_type());
-  const auto client = hsm.keys.FindClient(client_id);
-  auto waits_for = WaitsFor(hsm, client, entry);
+  auto waits_for = hsm.keys.WaitsFor(client_id, entry);
   return KeyStatus{.hsm = hsm.name,
                    .client_id = client_id,
                    .entry = std::move(entry),
@@ -107,7 +95,7 @@ Result<KeyStatus> StatusOf(const AdministeredHsm& hsm, const std::string& client
                    .now = hsm.keys.Now(),
                    .custody = std::move(custody),
                    .waits_for = std::move(waits_for),
-                   .purposes = PurposesOf(client)};
+                   .purposes = PurposesOf(hsm.keys.FindClient(client_id))};
 }
 
 // The result that shows the key as it is after the change.
@@ -135,7 +123,7 @@ void AddKeys(const AdministeredHsm& hsm, const std::string& client_id, KeyList& 
                            .entry = entry,
                            .version = keys.version,
                            .now = hsm.keys.Now(),
-                           .waits_for = WaitsFor(hsm, client, entry),
+                           .waits_for = hsm.keys.WaitsFor(client_id, entry),
                            .purposes = PurposesOf(client)});
     }
   }
@@ -472,6 +460,12 @@ Result<KeyList> KeyAdministration::List(const std::string& hsm) const {
     list.versions[client_id] = keys.version;
     for (const auto& one : hsms) {
       AddKeys(one, client_id, list);
+    }
+  }
+  for (const auto& one : hsms) {
+    const auto left = one.keys.KeysLeftBehind();
+    for (const auto& [client_id, keys] : *left) {
+      list.left.push_back({.hsm = one.name, .client_id = client_id, .keys = keys});
     }
   }
   return list;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -35,13 +36,21 @@ struct KeyStatus {
   std::int64_t version = 0;  // of the client's keys on this HSM
   Time now;
   std::string custody = {};            // see TokenDescription::CustodyText
-  std::string waits_for = {};          // see WaitsFor
+  std::string waits_for = {};          // see KeyRing::WaitsFor
   std::vector<Purpose> purposes = {};  // of the client; empty: it is not configured any more
+};
+
+// A client that is not configured, and keys of it that are in the ledger nevertheless.
+struct LeftClient {
+  std::string hsm;  // its token's label
+  std::string client_id;
+  std::size_t keys = 0;
 };
 
 struct KeyList {
   std::vector<KeyStatus> keys;                   // by client id, then by HSM, then by sign_from
   std::map<std::string, std::int64_t> versions;  // by client id, of every client
+  std::vector<LeftClient> left;                  // by HSM, then by client id
 };
 
 // The result of a change. Each change sets the members that it has.

@@ -32,6 +32,28 @@ std::unexpected<Error> Flawed(std::string_view client_id, const Error& flaw) {
               "client '" + std::string(client_id) + "' cannot sign: " + flaw.message + ": see assertionctl doctor");
 }
 
+bool HasExpired(const SigningKey& key, Time now) { return !key.chain.empty() && key.chain.front().not_after < now; }
+
+// What the key waits for before it can sign; empty: nothing, or it signs no more.
+std::string WhatLacks(const Client& client, const ScheduledKey& entry, Time now) {
+  if (!entry.key || entry.record.sign_until <= now) {
+    return "";
+  }
+  return HasExpired(*entry.key, now) && !client.sign_with_expired_certificate ? "a certificate that has not expired"
+                                                                              : WaitsFor(*entry.key, client.profile);
+}
+
+// `configured`: has the keys of clients that are configured, perhaps not of all.
+KeyRing::LeftKeys LeftBehind(const Ledgers& ledgers, const KeySet& configured, const Clients& clients) {
+  KeyRing::LeftKeys left;
+  for (const auto& [client_id, ledger] : ledgers) {
+    if (!ledger.keys.empty() && !configured.contains(client_id) && clients.Find(client_id) == nullptr) {
+      left.emplace(client_id, ledger.keys.size());
+    }
+  }
+  return left;
+}
+
 bool IsOutdated(const ClientKeys& keys) { return keys.counts_until <= std::chrono::steady_clock::now(); }
 
 std::unexpected<Error> Outdated(std::string_view client_id) {
@@ -205,6 +227,7 @@ Status KeyRing::Update(const Clients& clients, bool whole) {
                                                                    : std::chrono::steady_clock::time_point::max();
     }
   }
+  left_keys_.store(std::make_shared<const LeftKeys>(LeftBehind(refreshed.ledgers.ledgers, *refreshed.after, clients)));
   Adopt(refreshed.ledgers.ledgers, refreshed.rolled_back, std::move(refreshed.after));  // a client may have gone
   return refreshed.status;
 }
@@ -421,16 +444,35 @@ Result<SigningKeyPtr> KeyRing::SigningKeyOf(std::string_view client_id) const {
     const auto why = WhyNoLedger(client_id);
     return why ? std::unexpected(*why) : NoSigningKey(client_id);
   }
-  const auto& chain = entry->key->chain;
-  if (!chain.empty() && chain.front().not_after < now) {
+  if (HasExpired(*entry->key, now)) {
     const auto client = FindClient(client_id);
     if (!client || !client->sign_with_expired_certificate) {
       return Fail(Code::kFailedPrecondition, "the certificate of client '" + std::string(client_id) + "' expired on " +
-                                                 Rfc3339(chain.front().not_after) +
+                                                 Rfc3339(entry->key->chain.front().not_after) +
                                                  ": import a new one, or rotate the key");
     }
   }
   return entry->key;
+}
+
+std::string KeyRing::WaitsFor(std::string_view client_id, const ScheduledKey& entry) const {
+  const auto client = FindClient(client_id);
+  return client ? WhatLacks(*client, entry, clock_()) : "";
+}
+
+std::map<std::string, std::string, std::less<>> KeyRing::WaitingClients() const {
+  const auto keys = keys_.load();
+  const auto clients = clients_.load();
+  const auto now = clock_();
+  std::map<std::string, std::string, std::less<>> waiting;
+  for (const auto& client : *clients) {
+    const auto found = keys->find(client.client_id);
+    const auto* entry = found == keys->end() ? nullptr : SigningAt(client.client_id, found->second, now);
+    if (auto lacks = entry == nullptr ? "" : WhatLacks(client, *entry, now); !lacks.empty()) {
+      waiting.emplace(client.client_id, std::move(lacks));
+    }
+  }
+  return waiting;
 }
 
 std::chrono::steady_clock::time_point KeyRing::CountsUntil(std::string_view client_id) const {

@@ -92,6 +92,13 @@ class KeyRing {
   // and the client's binding does not allow for that.
   Result<SigningKeyPtr> SigningKeyOf(std::string_view client_id) const;
 
+  // What the client's key waits for before it can sign, for example "a certificate that has not expired". Empty:
+  // nothing, or it signs no more.
+  std::string WaitsFor(std::string_view client_id, const ScheduledKey& entry) const;
+
+  // The same of the key that signs now, by client id; without those clients whose key waits for nothing.
+  std::map<std::string, std::string, std::less<>> WaitingClients() const;
+
   // True if the key may have signed what is released now: it may sign no more, but is not withdrawn.
   bool IsGood(const SigningKey& key) const;
 
@@ -120,6 +127,10 @@ class KeyRing {
   // Whether a key or a ledger that should be on the token was not found at the last refresh, or a key was found twice.
   // Some modules go on saying so after it is back, until they are reloaded.
   bool LacksObjects() const { return lacks_objects_; }
+
+  // How many keys the ledgers of clients have that are not configured, by client id, at the last refresh.
+  using LeftKeys = std::map<std::string, std::size_t, std::less<>>;
+  std::shared_ptr<const LeftKeys> KeysLeftBehind() const { return left_keys_.load(); }
 
   // Objects that looked like ledgers at the last refresh and are none.
   std::shared_ptr<const std::vector<StrayText>> StrayLedgers() const { return stray_ledgers_.load(); }
@@ -170,6 +181,7 @@ class KeyRing {
   std::atomic<bool> lacks_objects_ = false;
   std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
   std::atomic<std::shared_ptr<const OlderLedgers>> rolled_back_{std::make_shared<const OlderLedgers>()};
+  std::atomic<std::shared_ptr<const LeftKeys>> left_keys_{std::make_shared<const LeftKeys>()};
   mutable Mutex refreshing_;
   std::map<std::string, std::int64_t, std::less<>> floor_ GUARDED_BY(refreshing_);
   std::map<std::string, std::int64_t, std::less<>> reported_ GUARDED_BY(refreshing_);

@@ -74,6 +74,19 @@ void KeyLog::LogCopies(const std::string& client_id, const ClientKeys& client, T
   }
 }
 
+// Once for each client, until it is configured again.
+void KeyLog::LogLeftKeys(const KeyRing::LeftKeys& left) {
+  for (const auto& [client_id, keys] : left) {
+    if (!left_.contains(client_id)) {
+      spdlog::warn(
+          "client {} is not in the configuration{}, and its ledger has keys nevertheless ({}): configure it "
+          "again to destroy them, or keep them",
+          Shown(client_id), where_, keys);
+    }
+  }
+  left_ = left;
+}
+
 // One line per change, because others may create any number of stray ledgers.
 void KeyLog::LogStrayLedgers(const std::vector<StrayText>& strays) {
   if (std::exchange(stray_ledgers_, strays) == strays) {
@@ -117,6 +130,7 @@ void KeyLog::LogStrays(const std::vector<Stray>& strays) {
 void KeyLog::LogChanges(const KeyRing& keys) {
   const auto now = keys.Now();
   const auto snapshot = keys.Snapshot();
+  const auto waiting = keys.WaitingClients();
   for (const auto& [client_id, client] : *snapshot) {
     if (client.copies) {
       LogCopies(client_id, client, now);
@@ -125,7 +139,9 @@ void KeyLog::LogChanges(const KeyRing& keys) {
     const auto* signing = client.SigningAt(now);
     const auto kid = signing == nullptr ? "" : signing->record.kid;
     const auto flaws = FlawsOf(client);
-    if (!(flaws.empty() ? IsNews(client_id, kid) : IsDue(client_id, kid + flaws))) {
+    const auto waits = waiting.find(client_id);
+    const auto waits_for = signing == nullptr || waits == waiting.end() ? "" : waits->second;
+    if (!(flaws.empty() ? IsNews(client_id, kid + '\n' + waits_for) : IsDue(client_id, kid + flaws))) {
       continue;
     }
     if (!flaws.empty()) {
@@ -133,6 +149,9 @@ void KeyLog::LogChanges(const KeyRing& keys) {
                     signing != nullptr && !signing->key ? " cannot sign" : "", flaws);
     } else if (kid.empty()) {
       spdlog::warn("client {} has no key that signs now{}", client_id, where_);
+    } else if (!waits_for.empty()) {
+      spdlog::warn("client {} cannot sign{}: key {} waits for {}: see assertionctl status", client_id, where_, kid,
+                   waits_for);
     } else {
       spdlog::info("client {} signs with key {}{}", client_id, kid, where_);
     }
@@ -149,6 +168,7 @@ void KeyLog::LogChanges(const KeyRing& keys) {
       spdlog::info("client {}{}: its ledger counts again", client_id, where_);
     }
   }
+  LogLeftKeys(*keys.KeysLeftBehind());
   LogStrayLedgers(*keys.StrayLedgers());
   LogStrays(*keys.Strays());
   if (now >= next_warning_) {

@@ -213,10 +213,12 @@ Families OfKeys(const HsmGroup& hsms) {
       Add(rolled_back, {{"client_id", client_id}, {"hsm", hsm->name}, {"which", "seen"}}, older.seen);
     }
     const auto snapshot = hsm->keys.Snapshot();
+    const auto waiting = hsm->keys.WaitingClients();
     for (const auto& [client_id, client] : *snapshot) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
-      Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, signing_key != nullptr && signing_key->key ? 1 : 0);
+      const bool can_sign = signing_key != nullptr && signing_key->key && !waiting.contains(client_id);
+      Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, can_sign ? 1 : 0);
       if (const auto* last = LastToSign(client, now); last != nullptr) {
         Add(signs_until, {{"client_id", client_id}, {"hsm", hsm->name}, {"kid", last->record.kid}},
             last->record.sign_until.time_since_epoch().count());

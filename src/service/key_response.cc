@@ -95,6 +95,12 @@ v1::ListKeysResponse ToProto(const KeyList& list) {
   for (const auto& key : list.keys) {
     *proto.add_keys() = ToProto(key);
   }
+  for (const auto& left : list.left) {
+    auto& added = *proto.add_left_clients();
+    added.set_hsm(left.hsm);
+    added.set_client_id(Shown(left.client_id));  // from the ledger: no configuration has checked it
+    added.set_keys(static_cast<std::int32_t>(left.keys));
+  }
   return proto;
 }
 

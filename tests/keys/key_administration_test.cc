@@ -52,6 +52,18 @@ TEST_F(KeyAdministrationTest, AKeyWithAnExpiredCertificateWaitsForAnotherUnlessI
             "a certificate that has not expired");
 }
 
+TEST_F(KeyAdministrationTest, KeysOfAClientThatIsNotConfiguredAnyMoreAreCounted) {
+  replica_.Generate("orders");
+  replica_.Generate("orders");
+  EXPECT_TRUE(administration_.List("")->left.empty());
+  ASSERT_TRUE(replica_.ring().Reconfigure({Named("billing")}));
+  const auto left = administration_.List("test")->left;
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left.front().hsm, "test");
+  EXPECT_EQ(left.front().client_id, "orders");
+  EXPECT_EQ(left.front().keys, 2U);
+}
+
 TEST_F(KeyAdministrationTest, AnUnknownHsmIsNamedWithThoseThatThereAre) {
   EXPECT_EQ(administration_.List("a\"b\x01").error().message, "hsm: no HSM named \"a\\x22b\\x01\" (available: test)");
 }

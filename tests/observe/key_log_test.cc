@@ -62,7 +62,53 @@ TEST_F(KeyLogTest, WarnsOfExpiryOnceADay) {
   now_ += std::chrono::hours(23);
   EXPECT_EQ(LinesOf(replica), "");
   now_ += days(30);
-  EXPECT_EQ(LinesOf(replica), "warning client orders: the certificate of key " + kid + " expired on " + expiry + "\n");
+  EXPECT_TRUE(LinesOf(replica).ends_with("warning client orders: the certificate of key " + kid + " expired on " +
+                                         expiry + "\n"));
+}
+
+TEST_F(KeyLogTest, TellsAtTheExpiryThatTheClientCannotSign) {
+  Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
+  const auto kid = replica.Generate("orders");  // certified for 30 days
+  now_ += days(30);
+  static_cast<void>(LinesOf(replica));
+  now_ += std::chrono::seconds(1);
+  EXPECT_EQ(LinesOf(replica), "warning client orders cannot sign: key " + kid +
+                                  " waits for a certificate that has not expired: see assertionctl status\n");
+  EXPECT_EQ(LinesOf(replica), "");
+}
+
+TEST_F(KeyLogTest, TellsWhatAKeyWaitsFor) {
+  auto client = Named("orders");
+  client.profile.kid = KidForm::kAssigned;
+  Replica replica(hsm_.token(), *certifier_, {client}, now_);
+  const auto kid = replica.Generate("orders");
+  EXPECT_EQ(LinesOf(replica), "warning client orders cannot sign: key " + kid +
+                                  " waits for a kid in clients[].kids: see assertionctl status\n");
+  client.profile.kids[kid] = "theirs";
+  ASSERT_TRUE(replica.ring().Reconfigure({client}));
+  EXPECT_EQ(LinesOf(replica), "info client orders signs with key " + kid + "\n");
+}
+
+TEST_F(KeyLogTest, TellsOnceOfKeysThatARemovedClientLeaves) {
+  Replica replica(hsm_.token(), *certifier_, {Named("orders"), Named("billing")}, now_);
+  replica.Generate("orders");
+  static_cast<void>(LinesOf(replica));
+  const auto reconfigure = [&](std::vector<Client> clients) {
+    EXPECT_TRUE(replica.ring().Reconfigure(std::move(clients)));
+  };
+  reconfigure({Named("billing")});
+  const std::string left =
+      "warning client orders is not in the configuration, and its ledger has keys nevertheless (1): configure it again "
+      "to destroy them, or keep them\n";
+  EXPECT_EQ(LinesOf(replica), left);
+  EXPECT_EQ(LinesOf(replica), "");
+  Replica restarted(hsm_.token(), *certifier_, {Named("billing")}, now_, "restarted");
+  KeyLog log;
+  lines_.str("");
+  log.LogChanges(restarted.ring());
+  EXPECT_TRUE(lines_.str().contains(left)) << lines_.str();
+  reconfigure({Named("billing"), Named("orders")});
+  EXPECT_TRUE(replica.ring().KeysLeftBehind()->empty());
 }
 
 }  // namespace
