@@ -12,7 +12,7 @@ namespace assertion::audit {
 
 // The record of one assertion or one administrative act. Empty fields are left out of the line.
 struct Event {
-  std::string name;    // the gRPC method, or an act of assertiond itself: Start, Reload, Stop
+  std::string name;    // the gRPC method, or an act of assertiond itself: Start, Reload, Stop, ChangeExpired
   std::string caller;  // as Caller::name
   std::string client_id;
   std::string audience;
@@ -36,7 +36,7 @@ struct Event {
   bool forced = false;             // the change may leave its client without a key that signs
   std::string summary;             // what was asked for, see SummaryOf
   std::string digest;              // of the pending change: what a second person approves
-  std::string method;              // of the pending change that is approved or withdrawn
+  std::string method;              // of the pending change that is approved or withdrawn, or expired
   std::string requested_by;        // who asked for it, as Caller::name
   struct Accepted {
     std::int64_t found = 0;

@@ -80,6 +80,9 @@ std::string HintOfDenial(std::string_view message) {
     return "clients[].tokens.scopes in assertiond's configuration says what may be asked for; without --scope you "
            "ask for all that you may have";
   }
+  if (message.contains("may not change keys any more")) {  // of the requester, not of this caller
+    return "withdraw the change, and have an operator ask again: assertionctl key withdraw ID";
+  }
   if (message.contains("purposes do not include")) {
     return "name a client with this purpose, or add it to clients[].purposes and reload assertiond: systemctl reload "
            "assertiond";

@@ -80,7 +80,9 @@ Approvals::Decision Approvals::Approve(const Caller& caller, const std::string& 
 Status Approvals::MayApprove(const Caller& caller, const PendingChange& change, const MayChangeKeys& may_change_keys) {
   if (IsRequester(caller, change)) {
     return Fail(Code::kPermissionDenied,
-                "you are known here as \"" + caller.name() + "\", who asked for this change: another must approve it");
+                "you are known here as \"" + caller.name() +
+                    "\", who asked for this change: another person with the role approver must "
+                    "approve it");
   }
   if (change.requested_by.empty() || !may_change_keys(Caller::Authenticated(change.requested_by))) {
     return Fail(Code::kPermissionDenied, "who asked for this change may not change keys any more");
@@ -117,6 +119,18 @@ Approvals::Withdrawal Approvals::Withdraw(const Caller& caller, const std::strin
   }
   const auto taken = pending_.Take(id);
   return {.change = *change, .result = taken ? Status() : std::unexpected(taken.error())};
+}
+
+Result<std::vector<PendingChange>> Approvals::RemoveExpired() {
+  ASSIGN_OR_RETURN(auto expired, pending_.Expired());
+  std::vector<PendingChange> removed;
+  for (auto& change : expired) {
+    const Exclusive exclusive(*this, change.id);          // an approval that began in time goes on
+    if (exclusive.taken() && pending_.Take(change.id)) {  // else another server took it, or the next call tries again
+      removed.push_back(std::move(change));
+    }
+  }
+  return removed;
 }
 
 }  // namespace assertion

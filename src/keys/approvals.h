@@ -48,6 +48,9 @@ class Approvals {
   // Ordered by expires_at.
   Result<std::vector<PendingChange>> List() const { return pending_.List(); }
 
+  // Removes the changes whose time is over and answers those that it removed: each is answered once, on one server.
+  Result<std::vector<PendingChange>> RemoveExpired();
+
   // True if the waiting change is an emergency revocation.
   bool IsRevocation(std::string_view id) const;
 

@@ -115,7 +115,7 @@ Result<PendingChange> PendingChanges::Add(KeyChange change, std::vector<std::str
                         .expires_at = expires_at};
   ASSIGN_OR_RETURN(const auto sealed, seal_.Sign(Seal::kPendingChange, Serialize(pending, text)));
   ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
-  ASSIGN_OR_RETURN(const auto waiting, RemoveExpired());
+  ASSIGN_OR_RETURN(const auto waiting, List());
   ASSIGN_OR_RETURN(auto repeated, FindRepeated(waiting, pending));
   if (repeated) {
     return std::move(*repeated);
@@ -244,32 +244,23 @@ Status PendingChanges::Destroy(const Place& place) {
   return std::erase(entries, place.sealed) == 0 ? Status() : file_->Write(entries);
 }
 
-// Answers the changes that are left. Strays stay for an operator to see.
-Result<std::vector<PendingChange>> PendingChanges::RemoveExpired() {
-  ASSIGN_OR_RETURN(auto kept, Read(""));
-  std::vector<PendingChange> left;
-  for (auto& [place, change] : kept.changes) {
-    if (change.expires_at > clock_()) {
-      left.push_back(std::move(change));
-    } else if (auto destroyed = Destroy(place); !destroyed) {
-      return std::unexpected(destroyed.error());
-    }
-  }
-  return left;
-}
-
-Result<std::vector<PendingChange>> PendingChanges::List() const {
+// Those whose time is over, or those whose time is not. Strays stay for an operator to see.
+Result<std::vector<PendingChange>> PendingChanges::Listed(bool expired) const {
   ASSIGN_OR_RETURN(auto kept, Read(""));
   const auto now = clock_();
   std::vector<PendingChange> changes;
   for (auto& [place, change] : kept.changes) {
-    if (change.expires_at > now) {
+    if ((change.expires_at <= now) == expired) {
       changes.push_back(std::move(change));
     }
   }
   std::ranges::sort(changes, {}, &PendingChange::expires_at);
   return changes;
 }
+
+Result<std::vector<PendingChange>> PendingChanges::List() const { return Listed(/*expired=*/false); }
+
+Result<std::vector<PendingChange>> PendingChanges::Expired() const { return Listed(/*expired=*/true); }
 
 Result<std::vector<StrayText>> PendingChanges::Strays() const {
   ASSIGN_OR_RETURN(auto kept, Read(""));

@@ -32,8 +32,9 @@ struct PendingChange {
 
 // Changes that wait, each a private data object on the token (CKA_APPLICATION "assertiond pending", CKA_VALUE its
 // sealed JSON, see Seal): they survive a restart, and every server of the token sees them. Expired changes are not
-// listed, and the next Add removes them. An object that does not verify is a stray: it is not listed, cannot be
-// approved, and takes no place. Where the token stores no data objects, changes are kept in a file.
+// listed and take no place until Approvals::RemoveExpired removes them. An object that does not verify is a stray: it
+// is not listed, cannot be approved, and takes no place. Where the token stores no data objects, changes are kept in a
+// file.
 //
 // The JSON has {version: 2, id, change, digest, requested_by, expires_at}; `change` is the text of key_change_text.h.
 // Versions of assertiond before that format stored {id, method, client_id, kid, request, digest, requested_by,
@@ -67,6 +68,7 @@ class PendingChanges {
 
   // Ordered by expires_at.
   Result<std::vector<PendingChange>> List() const;
+  Result<std::vector<PendingChange>> Expired() const;
 
   // NOT_FOUND; FAILED_PRECONDITION when the digest is another.
   Result<PendingChange> Find(std::string_view id, std::string_view digest) const;
@@ -100,7 +102,7 @@ class PendingChanges {
   Result<PendingChange> Unseal(const std::string& sealed) const;
   Status Store(const std::string& id, const std::string& sealed);
   Status Destroy(const Place& place);
-  Result<std::vector<PendingChange>> RemoveExpired();
+  Result<std::vector<PendingChange>> Listed(bool expired) const;
   static Result<std::optional<PendingChange>> FindRepeated(const std::vector<PendingChange>& waiting,
                                                            const PendingChange& next);
   static Status CheckRoom(const std::vector<PendingChange>& waiting, const PendingChange& next);

@@ -131,7 +131,8 @@ void KeyAdminService::Perform(AuditedCall& call, const Caller& caller, const Req
       NoteAccepted(reply->ledger(), event);
     }
   }
-  spdlog::info("{} by {}: client {}, key {}{}{}", event.name, event.caller, event.client_id, event.kid,
+  spdlog::info("{} by {}: client {}{}{}{}{}", event.name, event.caller, event.client_id,
+               event.kid.empty() ? "" : ", key ", event.kid,
                event.change.empty() ? "" : ": not done yet, waits as change ", event.change);
   call.Finish(Serialize(*reply));
 }
@@ -257,9 +258,8 @@ void KeyAdminService::Approve(UnaryCall& unary) {
 Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& caller,
                                                                  const v1::ApproveChangeRequest& request,
                                                                  audit::Event& event) {
-  const auto decision = approvals_.Approve(caller, request.id(), request.digest(), [this](const Caller& requester) {
-    return policy_.load()->Allow(requester, Role::kOperator).has_value();
-  });
+  const auto decision = approvals_.Approve(caller, request.id(), request.digest(),
+                                           [this](const Caller& requester) { return MayChangeKeys(requester); });
   if (decision.change) {
     NoteDecided(*decision.change, event);
   }
@@ -282,9 +282,42 @@ Result<v1::ApproveChangeResponse> KeyAdminService::ApproveChange(const Caller& c
     NoteAccepted(reply.ledger(), event);
   }
   const auto& change = *decision.change;
-  spdlog::info("change {} approved by {}: {} for {}, client {}, key {}", change.id, caller.name(), change.method,
-               change.requested_by.front(), change.client_id, event.kid);
+  spdlog::info("change {} approved by {}: {} for {}, client {}{}{}", change.id, caller.name(), change.method,
+               change.requested_by.front(), change.client_id, event.kid.empty() ? "" : ", key ", event.kid);
   return reply;
+}
+
+bool KeyAdminService::MayChangeKeys(const Caller& caller) const {
+  return policy_.load()->Allow(caller, Role::kOperator).has_value();
+}
+
+void KeyAdminService::RemoveExpiredChanges() {
+  {
+    const MutexLock lock(recording_);
+    if (ended_ || (audit_.log != nullptr && !audit_.log->state())) {
+      return;  // what cannot be recorded is not removed
+    }
+  }
+  const auto removed = approvals_.RemoveExpired();
+  const MutexLock lock(recording_);
+  for (std::size_t i = 0; removed && i < removed->size() && !ended_; ++i) {
+    const auto& change = (*removed)[i];
+    audit::Event event;
+    event.name = "ChangeExpired";
+    event.change = change.id;
+    event.outcome = "OK";
+    NoteDecided(change, event);
+    spdlog::warn("change {} expired, nobody approved it: {} for {}, client {}{}{}", change.id, change.method,
+                 event.requested_by, change.client_id, change.kid.empty() ? "" : ", key ", change.kid);
+    if (audit_.log != nullptr) {
+      audit_.log->Record(event, [](const Status&) {});
+    }
+  }
+}
+
+void KeyAdminService::EndRecording() {
+  const MutexLock lock(recording_);
+  ended_ = true;
 }
 
 void KeyAdminService::NoteDecided(const PendingChange& change, audit::Event& event) const {
@@ -370,7 +403,10 @@ Result<v1::ListPendingChangesResponse> KeyAdminService::ListPendingChanges(
   ASSIGN_OR_RETURN(const auto changes, approvals_.List());
   v1::ListPendingChangesResponse response;
   for (const auto& change : changes) {
-    *response.add_changes() = ToProto(change);
+    auto& shown = *response.add_changes();
+    shown = ToProto(change);
+    shown.set_requester_lost_role(change.requested_by.empty() ||
+                                  !MayChangeKeys(Caller::Authenticated(change.requested_by)));
   }
   return response;
 }

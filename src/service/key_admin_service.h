@@ -4,6 +4,7 @@
 
 #include "assertion/caller.h"
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/v1/key_admin.grpc.pb.h"
 #include "keys/administered_hsm.h"
 #include "keys/approvals.h"
@@ -30,6 +31,11 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   ~KeyAdminService() override = default;
   KeyAdminService(const KeyAdminService&) = delete;
   KeyAdminService& operator=(const KeyAdminService&) = delete;
+
+  // Removes the pending changes whose time is over, and records each. Calls the token.
+  void RemoveExpiredChanges();
+  // From now on RemoveExpiredChanges records nothing: the audit log may end.
+  void EndRecording();
 
  private:
   template <typename Request, typename Response>
@@ -74,6 +80,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
                                                   audit::Event& event);
   void Withdraw(UnaryCall& unary);
   void NoteDecided(const PendingChange& change, audit::Event& event) const;
+  bool MayChangeKeys(const Caller& caller) const;
   Status MayWithdraw(const Caller& caller) const;
 
   // Answers any viewer at once and records nothing.
@@ -95,6 +102,8 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   Peers& peers_;
   Records audit_;
   const ReloadOutcome* const reload_;
+  Mutex recording_;
+  bool ended_ GUARDED_BY(recording_) = false;  // see EndRecording
   const KeyAdministration administration_;
   Approvals approvals_;
   Worker changes_;

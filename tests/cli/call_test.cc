@@ -94,6 +94,8 @@ TEST(AdviceOn, ADenialNamesItsCause) {
   const auto of_role = advice(
       R"(you are known here as "uid:7", who may not change keys: the role operator is needed; ask those who run assertiond to list you)");
   EXPECT_TRUE(of_role.contains("operators")) << of_role;
+  EXPECT_EQ(advice("who asked for this change may not change keys any more"),
+            "withdraw the change, and have an operator ask again: assertionctl key withdraw ID");
   const auto of_scope = advice(R"(scope: the client's configuration names no scope "raed"; did you mean "read"?)");
   EXPECT_TRUE(of_scope.starts_with("clients[].tokens.scopes in assertiond's configuration")) << of_scope;
 }

@@ -170,6 +170,10 @@ describe('the two-person rule', () => {
     const answer = await ask('ben', 'ApproveChange', pending);
     assert.equal(answer.code, 'PERMISSION_DENIED');
     assert.match(answer.details, /may not change keys any more/);
+    const approval = await deployment.tryCtl('key', 'approve', pending.id, `--digest=${pending.digest}`);
+    assert.match(approval.stderr, /^ {2}next: withdraw the change, and have an operator ask again/m);
+    assert.match(await deployment.ctl('key', 'pending'), new RegExp(`its requester may not change keys any more.*key withdraw ${pending.id}`));
+    assert.match((await deployment.tryCtl('status')).stdout, /^ {2}waits .*RevokeKey cannot be approved: its requester may not change keys any more/m);
     await deployment.ctl('key', 'withdraw', pending.id);
   });
 
@@ -193,7 +197,7 @@ describe('the two-person rule', () => {
     const rotation = pending.find(({ method }) => method === 'RotateKey');
     const asked = linesOf(rotation).map(({ forced, summary, digest }) => ({ forced, summary, digest }));
     assert.deepEqual(asked, [{ forced: true, summary: rotation.summary, digest: rotation.digest }]);
-    assert.match(await deployment.ctl('key', 'pending'), /algorithm ES256[^]*another operator may approve it/);
+    assert.match(await deployment.ctl('key', 'pending'), /algorithm ES256[^]*another operator with the role approver may approve it/);
     for (const { id } of pending) await deployment.ctl('key', 'withdraw', id);
     const again = await deployment.tryCtl('key', 'withdraw', pending[0].id);
     assert.match(again.stderr, /no such change waits/);

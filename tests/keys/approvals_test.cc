@@ -92,6 +92,28 @@ TEST_F(ApprovalsTest, ARequesterThatMayNotChangeKeysAnyMoreGetsNothing) {
   EXPECT_EQ(approvals_.List()->size(), 1U);
 }
 
+TEST_F(ApprovalsTest, AChangeThatExpiresIsAnsweredOnce) {
+  const auto pending = Proposed();
+  EXPECT_TRUE(approvals_.RemoveExpired()->empty());
+  now_ += hours(1);
+  const auto removed = *approvals_.RemoveExpired();
+  ASSERT_EQ(removed.size(), 1U);
+  EXPECT_EQ(removed.front().id, pending.id);
+  EXPECT_EQ(removed.front().requested_by, ann_.identities());
+  EXPECT_TRUE(approvals_.RemoveExpired()->empty());
+}
+
+TEST_F(ApprovalsTest, AChangeWhoseTimeEndsDuringItsApprovalIsNotExpired) {
+  const auto pending = Proposed();
+  const auto decision = approvals_.Approve(ben_, pending.id, pending.digest, [&](const Caller& /*requester*/) {
+    now_ += hours(1);
+    EXPECT_TRUE(approvals_.RemoveExpired()->empty());
+    return true;
+  });
+  ASSERT_TRUE(decision.result) << decision.result.error().ToString();
+  EXPECT_TRUE(approvals_.RemoveExpired()->empty());
+}
+
 TEST_F(ApprovalsTest, AChangeThatCannotBeMadeIsNotProposed) {
   EXPECT_EQ(approvals_.Propose(ann_, Generation("nowhere"), hours(1)).error().message,
             "hsm: no HSM named \"nowhere\" (available: test)");

@@ -173,12 +173,18 @@ TEST_F(PendingChangesTest, OneOperatorLeavesRoomForOthersAndAllForARevocation) {
   EXPECT_EQ(Add(revocation, {"uid:9"}).error().code, Code::kResourceExhausted);
 }
 
-TEST_F(PendingChangesTest, TheNextProposalRemovesExpiredChangesAndNothingElse) {
-  ASSERT_TRUE(Add());
+TEST_F(PendingChangesTest, AnExpiredChangeTakesNoPlaceAndIsThereUntilItIsRemoved) {
+  const auto first = *Add();
   ASSERT_TRUE(hsm_.token().StoreData(kPending, "left", "by somebody"));
   now_ += seconds(61);
   EXPECT_TRUE(pending_.List()->empty());
   ASSERT_TRUE(Add());
+  EXPECT_EQ(Objects(), 3U);
+  const auto expired = *pending_.Expired();
+  ASSERT_EQ(expired.size(), 1U);
+  EXPECT_EQ(expired.front().id, first.id);
+  EXPECT_TRUE(pending_.Take(first.id));
+  EXPECT_FALSE(pending_.Take(first.id)) << "it was gone already";
   EXPECT_EQ(Objects(), 2U);
 }
 
@@ -241,11 +247,15 @@ TEST_F(PendingFileTest, AnEntryThatDoesNotVerifyIsAStrayAndTheOthersCount) {
   EXPECT_TRUE(Open().Strays()->front().name.contains("entry 2 of")) << Open().Strays()->front().name;
 }
 
-TEST_F(PendingFileTest, AnExpiredEntryGoesWithTheNextThatIsAdded) {
+TEST_F(PendingFileTest, AnExpiredEntryIsThereUntilItIsRemoved) {
   ASSERT_TRUE(Open().Add(Revocation(), {"uid:1"}, now_ + seconds(60)));
   now_ += seconds(61);
   EXPECT_TRUE(Open().List()->empty());
   ASSERT_TRUE(Open().Add(Revocation(), {"uid:1"}, now_ + seconds(60)));
+  const auto expired = *Open().Expired();
+  ASSERT_EQ(expired.size(), 1U);
+  EXPECT_LE(expired.front().expires_at, now_);
+  EXPECT_TRUE(Open().Take(expired.front().id));
   EXPECT_EQ(EntriesFile(file_).Read()->size(), 1U);
 }
 

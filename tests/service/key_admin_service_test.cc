@@ -1,12 +1,17 @@
 // KeyAdminService over a Unix socket, with SoftHSM2.
 
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <future>
 #include <latch>
+#include <memory>
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,6 +22,7 @@
 #include "server_fixture.h"
 #include "service/worker.h"
 #include "wrapped_token.h"
+#include "x509/openssl.h"
 
 namespace assertion::service {
 namespace {
@@ -247,6 +253,75 @@ TEST_F(KeyAdminServiceTest, GenerateKeyRefusesValuesOutOfRange) {
   expect([](auto& r) { r.mutable_change()->set_force_client_id("keyless"); }, StatusCode::INVALID_ARGUMENT,
          "change.force_client_id:");
   EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
+}
+
+class PendingChangeServiceTest : public KeyAdminServiceTest {
+ protected:
+  PendingChangeServiceTest() {
+    auto log = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines_));
+    log->set_pattern("%l %v");
+    spdlog::set_default_logger(std::move(log));
+  }
+  ~PendingChangeServiceTest() override { spdlog::set_default_logger(before_); }
+
+  void SetRoles(std::vector<Role> roles, std::chrono::seconds window) {
+    policy_.store(std::make_shared<const Policy>(
+        Clients(), std::vector<Operator>{{.caller = OwnIdentity(), .roles = std::move(roles)}}, SystemTime,
+        x509::RandomOctets, TwoPersonRule{.methods = {"GenerateKey"}, .window = window}));
+  }
+
+  std::string Propose() {
+    v1::GenerateKeyRequest request;
+    request.set_client_id("orders");
+    request.mutable_change()->set_expected_version(0);
+    v1::GenerateKeyResponse response;
+    grpc::ClientContext context;
+    const auto status = key_admin_.GenerateKey(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.pending().id();
+  }
+
+  v1::ListPendingChangesResponse Pending() {
+    v1::ListPendingChangesResponse response;
+    grpc::ClientContext context;
+    EXPECT_TRUE(key_admin_.ListPendingChanges(&context, {}, &response).ok());
+    return response;
+  }
+
+  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  std::ostringstream lines_;
+};
+
+TEST_F(PendingChangeServiceTest, AChangeThatExpiresIsRecordedOnceAndLogged) {
+  SetRoles({Role::kOperator}, std::chrono::seconds(0));
+  const auto id = Propose();
+  server_->RemoveExpiredChanges();
+  server_->RemoveExpiredChanges();
+  static_cast<void>(Create());  // its line is durable when it is answered, and so are those before
+  const auto lines = Audited("ChangeExpired");
+  ASSERT_EQ(lines.size(), 1U);
+  const auto& line = lines.front();
+  EXPECT_EQ(line.at("change"), id);
+  EXPECT_EQ(line.at("client_id"), "orders");
+  EXPECT_EQ(line.at("method"), "GenerateKey");
+  EXPECT_EQ(line.at("requested_by"), OwnIdentity());
+  EXPECT_FALSE(line.contains("caller"));
+  const auto log = lines_.str();
+  EXPECT_TRUE(log.contains("warning change " + id + " expired, nobody approved it: GenerateKey for " + OwnIdentity() +
+                           ", client orders\n"))
+      << log;
+  EXPECT_TRUE(log.contains(": client orders: not done yet, waits as change " + id + "\n")) << log;
+  server_->Stop(std::chrono::seconds(0));
+  server_->RemoveExpiredChanges();  // on a thread that outlives the audit log: nothing happens
+}
+
+TEST_F(PendingChangeServiceTest, AChangeWhoseRequesterLostTheRoleIsMarked) {
+  SetRoles({Role::kOperator}, std::chrono::hours(1));
+  Propose();
+  ASSERT_EQ(Pending().changes_size(), 1);
+  EXPECT_FALSE(Pending().changes(0).requester_lost_role());
+  SetRoles({Role::kApprover}, std::chrono::hours(1));
+  EXPECT_TRUE(Pending().changes(0).requester_lost_role());
 }
 
 TEST_F(KeyAdminServiceTest, ProveKeyRefusesAKeyThatAlreadySigns) {

@@ -16,8 +16,11 @@ std::string PendingFacts(const v1::PendingChange& change, Time now) {
     html += "<p>Key <code>" + Escaped(change.kid()) + "</code></p>\n";
   }
   return html + Paragraph(change.summary()) +
-         Paragraph("Requested by " + change.requested_by() + ". It may be approved until " + Rfc3339(until) + " (" +
-                       Relative(until, now) + ").",
+         Paragraph("Requested by " + change.requested_by() + ". " +
+                       (change.requester_lost_role()
+                            ? "Its requester may not change keys any more, so nobody can "
+                              "approve it: refuse it and ask again."
+                            : "It may be approved until " + Rfc3339(until) + " (" + Relative(until, now) + ")."),
                    "quiet") +
          "<p>Digest <code class=\"digest\">" + Escaped(change.digest()) + "</code></p>\n";
 }
@@ -29,7 +32,8 @@ std::string PendingPart(const v1::ListPendingChangesResponse& pending, Time now)
   std::string html;
   for (const auto& change : pending.changes()) {
     const std::vector<Parameter> named = {{.name = "id", .value = change.id()}};
-    html += PendingFacts(change, now) + "<p class=\"actions\">" + Link("approve", named, "Approve") +
+    html += PendingFacts(change, now) + "<p class=\"actions\">" +
+            (change.requester_lost_role() ? "" : Link("approve", named, "Approve")) +
             Link("withdraw", named, "Refuse") + "</p>\n";
   }
   return html;
