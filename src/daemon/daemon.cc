@@ -131,7 +131,15 @@ int Daemon::Run(bool wait_for_token) {
     spdlog::warn("{}", warning);
   }
   WarnOfOpenFolders(config_);
-  if (const auto started = Start(wait_for_token); !started) {
+  auto started = Start(wait_for_token);
+  Record("Start", started, DifferenceOf(Config(), config_));  // in the log before the line of any call
+  if (started) {
+    started = Serve();
+    if (!started) {
+      Record("Start", started, "");
+    }
+  }
+  if (!started) {
     if (started.error().code == Code::kCancelled) {
       spdlog::info("{}", started.error().message);
       return 0;
@@ -151,8 +159,17 @@ int Daemon::Run(bool wait_for_token) {
 Status Daemon::Start(bool wait_for_token) {
   RETURN_IF_ERROR(hsms_.Attach(wait_for_token, signals_));
   RETURN_IF_ERROR(OpenAuditLog());
-  RETURN_IF_ERROR(StartServer());
+  RETURN_IF_ERROR(BindServer());
   ASSIGN_OR_RETURN(http_, HttpListeners::Start(config_, hsms_.group(), readiness_, *metrics_, *server_));
+  return {};
+}
+
+Status Daemon::Serve() {
+  RETURN_IF_ERROR(server_->Accept());
+  readiness_.Watch([this](bool ready) {
+    server_->SetServing(ready);
+    supervisor_.Notify(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
+  });
   WatchHsms();
   if (config_.tls) {
     spdlog::info("serving on {}:{} with TLS", InBrackets(config_.tls->host), server_->tls_port());
@@ -188,7 +205,6 @@ Status Daemon::OpenAuditLog() {
                                                .reserve = audit.reserve},
                                               signers, public_keys,
                                               [this](const Status& state) { SetAuditState(readiness_, state); }));
-    Record("Start", {}, DifferenceOf(Config(), config_));
     hsms_.Remember(*audit_);
   }
   metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, reload_outcome_, tally_, access_tokens_,
@@ -227,16 +243,12 @@ service::Addresses Daemon::ServerAddresses() {
   return addresses;
 }
 
-Status Daemon::StartServer() {
+Status Daemon::BindServer() {
   buyer_.Start(audit_.get());
   ASSIGN_OR_RETURN(server_,
-                   service::Server::Start(
+                   service::Server::Bind(
                        ServerAddresses(), policy_, hsms_.group(), [this] { return hsms_.administered(); }, audit_.get(),
                        &tally_, {.refresh_interval = config_.refresh_interval}, &access_tokens_, &reload_outcome_));
-  readiness_.Watch([this](bool ready) {
-    server_->SetServing(ready);
-    supervisor_.Notify(ready ? "STATUS=serving" : "STATUS=not ready: see the log");
-  });
   return {};
 }
 
@@ -254,9 +266,12 @@ AttachedHsm::Watchers Daemon::WatchersOf(std::size_t rank, const std::string& na
                 hsm_states_.Set(name, state);
               },
           .refreshed =
-              [this, rank](const Status& /*refreshed*/) {
+              [this, rank](const Status& refreshed) {
                 RefreshTlsOf(rank);
                 ledger_states_.Update();
+                if (rank == 0 && refreshed) {  // the first HSM has the pending changes
+                  server_->RemoveExpiredChanges();
+                }
               },
           .may_reload = {},
           .hung = [this] { EndHungForRestart(); }};

@@ -43,9 +43,10 @@ class Daemon {
   [[noreturn]] static void EndHung(const Reloading& reloading);
 
  private:
-  Status Start(bool wait_for_token);
+  Status Start(bool wait_for_token);  // binds all addresses
+  Status Serve();
   Status OpenAuditLog();
-  Status StartServer();
+  Status BindServer();
   void WatchHsms();
   AttachedHsm::Watchers WatchersOf(std::size_t rank, const std::string& name);
   [[noreturn]] void EndHungForRestart() const;

@@ -183,12 +183,23 @@ struct Server::Parts {
   std::jthread watch;
 };
 
-Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::Server(std::unique_ptr<Parts> parts, ConnectionLimits connections, const Limits& limits)
+    : connections_(connections), limits_(limits), parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                               const AdministeredHsms& administered, audit::Log* audit,
                                               AssertionTally* tally, Limits limits, tokens::AccessTokens* tokens,
                                               const ReloadOutcome* reload) {
+  ASSIGN_OR_RETURN(auto server,
+                   Bind(std::move(addresses), policy, hsms, administered, audit, tally, limits, tokens, reload));
+  RETURN_IF_ERROR(server->Accept());
+  return server;
+}
+
+Result<std::unique_ptr<Server>> Server::Bind(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
+                                             const AdministeredHsms& administered, audit::Log* audit,
+                                             AssertionTally* tally, Limits limits, tokens::AccessTokens* tokens,
+                                             const ReloadOutcome* reload) {
   gpr_set_log_function(LogForGrpc);
 #if GOOGLE_PROTOBUF_VERSION < 4022000
   google::protobuf::SetLogHandler(LogForProtobuf);
@@ -233,17 +244,20 @@ Result<std::unique_ptr<Server>> Server::Start(Addresses addresses, const Current
   if (!parts->server) {
     return Fail(Code::kInternal, "gRPC does not start", "ServerBuilder::BuildAndStart");
   }
-  RETURN_IF_ERROR(parts->Accept(addresses.connections));
-  parts->server->GetHealthCheckService()->SetServingStatus(true);
-  std::unique_ptr<Server> server(new Server(std::move(parts)));
-  server->Watch(limits);
-  return server;
+  return std::unique_ptr<Server>(new Server(std::move(parts), addresses.connections, limits));
+}
+
+Status Server::Accept() {
+  RETURN_IF_ERROR(parts_->Accept(connections_));
+  parts_->server->GetHealthCheckService()->SetServingStatus(true);
+  Watch();
+  return {};
 }
 
 // Periodically ends streams and calls that exceed their time limits, and connections of removed peers.
-void Server::Watch(const Limits& limits) {
+void Server::Watch() {
   parts_->Sweep();  // remembers trust and policy before the first change
-  parts_->watch = std::jthread([this, limits, at_start = Resident()](const std::stop_token& stop) {
+  parts_->watch = std::jthread([this, limits = limits_, at_start = Resident()](const std::stop_token& stop) {
     // Limited, because records of closed connections accumulate until the next sweep.
     const auto interval = std::min<std::chrono::milliseconds>(limits.refresh_interval, kLongestSweepInterval);
     const auto wake = std::min({interval, limits.stream_age, limits.message_wait, kTick});
@@ -288,6 +302,8 @@ int Server::tls_port() const { return parts_->tls_listener ? parts_->tls_listene
 
 void Server::EndConnectionsOfRemoved() { parts_->Sweep(); }
 
+void Server::RemoveExpiredChanges() { parts_->key_admin_service.RemoveExpiredChanges(); }
+
 void Server::SetServing(bool serving) { parts_->server->GetHealthCheckService()->SetServingStatus(serving); }
 
 void Server::Stop(std::chrono::seconds grace) {
@@ -313,6 +329,7 @@ void Server::Stop(std::chrono::seconds grace) {
       parts_->listener.reset();
     }
     parts_->refusals.Stop();
+    parts_->key_admin_service.EndRecording();
   }
 }
 

@@ -42,9 +42,19 @@ struct Addresses {
 // peer that may connect. Beside it, if configured, the server for kube-apiserver and the HTTP front.
 class Server {
  public:
-  // Accepts calls when it returns. All that is passed by reference or pointer must outlive the server. `audit` null:
-  // nothing is recorded. `tally` null: nothing is counted. `tokens`
-  // null: no access tokens are handed out. `reload` null: ListKeys tells of no reload. kAddressUnusable, kTlsUnusable.
+  // Binds all addresses, and answers nobody before Accept. All that is passed by reference or pointer must outlive the
+  // server. `audit` null: nothing is recorded. `tally` null: nothing is counted. `tokens` null: no access tokens are
+  // handed out. `reload` null: ListKeys tells of no reload. kAddressUnusable, kTlsUnusable.
+  static Result<std::unique_ptr<Server>> Bind(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
+                                              const AdministeredHsms& administered, audit::Log* audit,
+                                              AssertionTally* tally = nullptr, Limits limits = {},
+                                              tokens::AccessTokens* tokens = nullptr,
+                                              const ReloadOutcome* reload = nullptr);
+
+  // Accepts calls from now on; called once.
+  Status Accept();
+
+  // Bind and Accept.
   static Result<std::unique_ptr<Server>> Start(Addresses addresses, const CurrentPolicy& policy, const HsmGroup& hsms,
                                                const AdministeredHsms& administered, audit::Log* audit,
                                                AssertionTally* tally = nullptr, Limits limits = {},
@@ -69,7 +79,10 @@ class Server {
   // this every refresh_interval.
   void EndConnectionsOfRemoved();
 
-  // The status of grpc.health.v1 for the server as a whole; SERVING after Start.
+  // KeyAdminService::RemoveExpiredChanges.
+  void RemoveExpiredChanges();
+
+  // The status of grpc.health.v1 for the server as a whole; SERVING after Accept.
   void SetServing(bool serving);
 
   // Refuses new calls, waits for running ones for at most `grace`, then cancels them. Removes the socket.
@@ -78,9 +91,11 @@ class Server {
  private:
   struct Parts;  // keeps gRPC's headers out of main
 
-  explicit Server(std::unique_ptr<Parts> parts);
-  void Watch(const Limits& limits);
+  Server(std::unique_ptr<Parts> parts, ConnectionLimits connections, const Limits& limits);
+  void Watch();
 
+  const ConnectionLimits connections_;
+  const Limits limits_;
   std::unique_ptr<Parts> parts_;
 };
 

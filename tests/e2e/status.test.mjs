@@ -1,6 +1,6 @@
 // What an operator sees at a glance, and as it happens: status, key list, key watch, --version, and their forms.
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -178,5 +178,73 @@ describe('assertionctl at a glance', () => {
     assert.match(stdout, new RegExp(`^ {2}wrong {2}billing +- +its ledger on HSM end-to-end was rolled back or lost: version ${version - 1}, and ${version} was seen before; next: `, 'm'));
     const { attention } = JSON.parse((await deployment.tryCtl('status', '--monitor', deployment.adminOrigin, '--json')).stdout);
     assert.deepEqual([attention[0].level, attention[0].client_id], ['wrong', 'billing']);
+  });
+});
+
+describe('status, metrics, log, doctor and audit log agree', () => {
+  let deployment;
+  const client = (client_id) => ({ client_id, audiences: ['https://idp.example/token'] });
+
+  before(async () => {
+    deployment = await Deployment.start([client('orders'), client('billing'),
+      { client_id: 'waiting', audiences: ['https://appleid.apple.com'], algorithm: 'ES256', profile: 'apple', issuer: 'A1B2C3D4E5', kids: {} }],
+    { admin_listen: '127.0.0.1:0', refresh_interval: '1s' });
+    for (const { client_id } of [client('orders'), client('waiting')]) await deployment.generateKey(client_id);
+  });
+
+  after(() => deployment.close());
+
+  const logged = (pattern) => new Deadline(30, `${pattern} in the log`).until(() => pattern.test(readFileSync(deployment.log, 'utf8')));
+  const canSign = async (id) => new RegExp(`^assertiond_client_signing_keys\\{client_id="${id}",hsm="[^"]+"\\} (\\d)$`, 'm')
+    .exec(await (await fetch(`${deployment.adminOrigin}/metrics`)).text())[1];
+
+  it('a client whose key waits for something cannot sign, also after a restart', async () => {
+    for (const restart of [false, true]) {
+      if (restart) {
+        await deployment.stopDaemon();
+        writeFileSync(deployment.log, '');
+        await deployment.startDaemon();
+      }
+      assert.deepEqual([await canSign('orders'), await canSign('waiting'), await canSign('billing')], ['1', '0', '0']);
+      await logged(/client waiting cannot sign: key \S+ waits for a kid in clients\[\]\.kids: see assertionctl status/);
+      assert.doesNotMatch(readFileSync(deployment.log, 'utf8'), /client waiting signs with key/);
+    }
+    assert.match((await deployment.tryCtl('status')).stdout, /^clients +1 of 3 clients can sign$/m);
+  });
+
+  it('keys of a client that the configuration lacks are told, also after a restart', async () => {
+    const before = readFileSync(deployment.configuration, 'utf8');
+    const changed = JSON.parse(before);
+    changed.clients = changed.clients.filter(({ client_id }) => client_id !== 'orders');
+    writeFileSync(deployment.configuration, JSON.stringify(changed));
+    deployment.daemon.kill('SIGHUP');
+    await logged(/client orders is not in the configuration, and its ledger has keys nevertheless \(1\)/);
+    for (const restart of [false, true]) {
+      if (restart) {
+        await deployment.stopDaemon();
+        await deployment.startDaemon();
+      }
+      assert.match((await deployment.tryCtl('status')).stdout,
+        /^ {2}soon +orders +- +is not in the configuration, and its ledger on HSM end-to-end has 1 key; next: put the client back/m);
+      assert.match((await deployment.tryCtl('doctor', '--config', deployment.configuration)).stdout,
+        /^ *warn +ledger: client orders is not in the configuration, and its ledger has 1 key: put the client back/m);
+    }
+    writeFileSync(deployment.configuration, before);
+    await deployment.stopDaemon();
+    await deployment.startDaemon();
+    assert.doesNotMatch((await deployment.tryCtl('status')).stdout, /is not in the configuration/);
+  });
+
+  it('a start that fails has no line that says it did not, and one that succeeds has its line before any call', async () => {
+    const taken = new URL(deployment.adminOrigin).host;
+    const name = 'failed';
+    await assert.rejects(deployment.startReplica({ admin_listen: taken }, { name }), /ended with 20/);
+    const lines = readFileSync(path.join(deployment.folder, `${name}.audit`), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    const starts = lines.filter(({ event }) => event === 'Start');
+    assert.deepEqual(starts.map(({ outcome }) => outcome), ['FAILED']);
+    assert.match(starts[0].reason, /admin_listen/);
+
+    const ok = deployment.auditLines().filter(({ event, caller }) => event === 'Start' || caller);
+    assert.deepEqual([ok[0].event, ok[0].outcome], ['Start', 'OK']);
   });
 });
