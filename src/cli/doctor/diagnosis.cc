@@ -154,7 +154,7 @@ void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const Clients& clients
 
 // Lists the ledgers that verify, and the objects named like a ledger or a pending change that do not.
 // `pending_file`: see PendingChanges.
-void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, const std::string& pending_file,
+void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, const Clients& clients, const std::string& pending_file,
                      std::vector<Finding>& findings) {
   const auto contents = ledger.Read();
   if (!contents) {
@@ -169,6 +169,14 @@ void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, const std::string& pe
                         .text = "client " + Shown(client_id) + ": version " + std::to_string(kept.version) +
                                 (is_signed ? ", signed by key " + signer->second
                                            : ", not signed: assertiond takes it over at its next start")});
+    if (const auto count = kept.keys.size(); count > 0 && clients.Find(client_id) == nullptr) {
+      findings.push_back({.name = "ledger",
+                          .ok = true,
+                          .text = "client " + Shown(client_id) + " is not in the configuration, and its ledger has " +
+                                  std::to_string(count) + (count == 1 ? " key" : " keys") +
+                                  ": put the client back and destroy them (assertionctl key destroy), or keep them",
+                          .warns = true});
+    }
   }
   for (const auto& [client_id, error] : contents->errors) {
     findings.push_back({.name = "ledger", .ok = false, .text = error.ToString()});
@@ -413,7 +421,8 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
     if (config.tls && config.RankOf(config.tls->hsm) == rank) {
       DiagnoseTls(*config.tls, *hsm->token, now, findings);
     }
-    DiagnoseLedgers(*hsm->token, *hsm->ledger, config.PendingPath(rank, hsm->token->info().serial), findings);
+    DiagnoseLedgers(*hsm->token, *hsm->ledger, config.clients, config.PendingPath(rank, hsm->token->info().serial),
+                    findings);
     DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
     DiagnoseLeftOvers(*hsm->token, findings);
     if (request.tries) {

@@ -142,14 +142,20 @@ std::string KeyText(const v1::Key& key, Time now) {
     const auto time = ToTime(timestamp);
     return InstantText(time) + (time == kNever ? "" : " (" + Relative(time, now) + ")");
   };
+  // A key that was revoked first has empty spans: the instant says when it was withdrawn, not when it began.
+  const bool withdrawn = key.state() == v1::KEY_STATE_WITHDRAWN;
+  const bool published = !withdrawn || ToTime(key.publish_from()) < ToTime(key.publish_until());
+  const bool signed_once = !withdrawn || ToTime(key.sign_from()) < ToTime(key.sign_until());
   const auto size = key.key_bits() == 0 ? "not on the token any more" : std::to_string(key.key_bits()) + " bits";
   auto text = "client           " + key.client_id() + "\nversion          " + std::to_string(key.version()) +
               "\nkid              " + key.kid() + "\nHSM              " + Printable(key.hsm()) + "\nCKA_ID           " +
               Hex(AsBytes(key.cka_id())) + "\norigin           " + OriginText(key.origin()) + "\nalgorithm        " +
               key.algorithm() + ", " + size + "\nstate            " + StateCell(key).text + "\npublished from   " +
-              instant(key.publish_from()) + "\nsigns from       " + instant(key.sign_from()) + "\nsigns until      " +
-              instant(key.sign_until()) + "\npublished until  " + instant(key.publish_until()) + "\ncertificate      " +
-              ExpiryCell(key, now).text + "\n";
+              (published ? instant(key.publish_from()) : "never") + "\nsigns from       " +
+              (signed_once ? instant(key.sign_from()) : "never") + "\nsigns until      " +
+              (signed_once ? instant(key.sign_until()) : "-") +
+              (published ? "\npublished until  " : "\nwithdrawn        ") + instant(key.publish_until()) +
+              "\ncertificate      " + ExpiryCell(key, now).text + "\n";
   if (!key.x5t_s256().empty()) {
     text += "  valid from     " + Rfc3339(ToTime(key.not_before())) + "\n  valid until    " +
             Rfc3339(ToTime(key.not_after())) + "\n  x5t#S256       " + key.x5t_s256() + "\n";

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
+#include "assertion/algorithm.h"
 #include "assertion/key_record.h"
 #include "cli/command_line.h"
 #include "cli/instant.h"
@@ -85,6 +87,8 @@ class ClientAttention {
     return publish + Command("schedule", key.kid()) + " --sign-from " + sign_from;
   }
 
+  bool HasExpired(const v1::Key& key) const { return !key.x5t_s256().empty() && ToTime(key.not_after()) < now_; }
+
   void FindKeyless() {
     const auto is_signing = [](const auto* key) { return key->state() == v1::KEY_STATE_SIGNING; };
     if (std::ranges::any_of(keys_, is_signing)) {
@@ -99,7 +103,10 @@ class ClientAttention {
 
   void FindOfSigning(const v1::Key& key) {
     if (!key.waits_for().empty()) {
-      Add(true, key, "cannot sign: waits for " + key.waits_for(), Command("show", key.kid()));
+      Add(true, key, "cannot sign: waits for " + key.waits_for(),
+          HasExpired(key) ? "once there is a certificate for this key: " + Command("import-certificate", key.kid()) +
+                                " --certificate FILE, and it signs again at once"
+                          : Command("show", key.kid()));
     } else if (std::ranges::none_of(keys_, [&](const auto* one) { return one->kid() == key.kid() && CanSign(*one); })) {
       Add(true, key, "cannot sign: it is not on the HSM, or is not what the ledger says", "assertionctl doctor");
     }
@@ -121,7 +128,9 @@ class ClientAttention {
       Add(false, key, "certificate until " + expiry.text + ", and signs all the same: sign_with_expired_certificate",
           "");
     } else if (expiry.shade != Shade::kPlain) {
-      Add(expiry.shade == Shade::kBad, key, "certificate until " + expiry.text, Command("rotate"));
+      Add(expiry.shade == Shade::kBad, key, "certificate until " + expiry.text,
+          Command("rotate") +
+              (HasExpired(key) ? ": a new key, which with a JWK Set signs only after publish_lead" : ""));
     }
   }
 
@@ -168,6 +177,15 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
   for (const auto& [client_id, keys] : KeysByClient(response)) {
     ClientAttention(client_id, keys, now, found).Find();
   }
+  for (const auto& left : response.left_clients()) {
+    found.push_back({.wrong = false,
+                     .client_id = left.client_id(),
+                     .kid = {},
+                     .text = "is not in the configuration, and its ledger on HSM " + left.hsm() + " has " +
+                             std::to_string(left.keys()) + (left.keys() == 1 ? " key" : " keys"),
+                     .next = "put the client back and destroy its keys (assertionctl key destroy --help), or keep them",
+                     .hsm = left.hsm()});
+  }
   std::ranges::stable_partition(found, &Attention::wrong);
   return found;
 }
@@ -184,6 +202,33 @@ void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<At
       one.next = "a key is requested already, see it with: assertionctl key pending";
     }
   }
+}
+
+std::vector<KeysOfType> ByType(const v1::ListKeysResponse& response) {
+  std::map<std::pair<std::string, std::string>, Keys> types;
+  for (const auto& key : response.keys()) {
+    if (key.state() != v1::KEY_STATE_WITHDRAWN) {
+      const auto* algorithm = FindAlgorithm(key.algorithm());
+      const auto type = algorithm == nullptr ? key.algorithm() : std::string(algorithm->key_type().name);
+      types[{key.hsm(), type}].push_back(&key);
+    }
+  }
+  std::vector<KeysOfType> listed;
+  for (auto& [kind, keys] : types) {
+    listed.push_back({.hsm = kind.first, .type = kind.second, .keys = std::move(keys)});
+  }
+  return listed;
+}
+
+Attention AttentionTo(const KeysOfType& keys, const std::string& custody) {
+  const auto count = keys.keys.size();
+  return {.wrong = false,
+          .client_id = {},
+          .kid = {},
+          .text = "custody of " + keys.type + " keys " + custody + "; it has " + std::to_string(count) + " such key" +
+                  (count == 1 ? "" : "s"),
+          .next = "assertionctl doctor --config FILE --try",
+          .hsm = keys.hsm};
 }
 
 Attention AttentionTo(const RolledBackLedger& ledger) {

@@ -13,15 +13,29 @@ namespace assertion::cli {
 // Something that an operator should know of, or do.
 struct Attention {
   bool wrong;             // calls fail already; else they will unless somebody acts, or a change is under way
-  std::string client_id;  // empty: the configuration
+  std::string client_id;  // empty: the HSM, or the configuration
   std::string kid;        // empty: the client as a whole
   std::string text;
-  std::string next;  // what to do; empty: nothing
+  std::string next;      // what to do; empty: nothing
+  std::string hsm = {};  // NOLINT(readability-redundant-member-init): empty: all
 };
 
 // What needs attention in the configuration and among the clients and keys of `response`: what is wrong first, else in
 // the answer's order.
 std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time now);
+
+// Keys of one HSM and one type, which share their custody: see TokenDescription.
+struct KeysOfType {
+  std::string hsm;
+  std::string type;
+  std::vector<const v1::Key*> keys;  // never empty
+};
+
+// All keys of `response` but those that are withdrawn.
+std::vector<KeysOfType> ByType(const v1::ListKeysResponse& response);
+
+// `custody`: unproven, as GetKey tells it of one of them.
+Attention AttentionTo(const KeysOfType& keys, const std::string& custody);
 
 // A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.
 Attention AttentionTo(const RolledBackLedger& ledger);

@@ -143,6 +143,12 @@ std::vector<v1::PendingChange> ChangesOf(const ServerStatus& status) {
                         : std::vector<v1::PendingChange>();
 }
 
+std::string SubjectOf(const Attention& attention) {
+  return !attention.client_id.empty() ? attention.client_id
+         : attention.hsm.empty()      ? "configuration"
+                                      : "HSM " + attention.hsm;
+}
+
 std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
   std::vector<Row> rows;
   for (const auto& [method, error] : status.failed) {
@@ -150,8 +156,8 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
     rows.push_back({{"wrong", Shade::kBad}, method, "-", error.message + (advice.empty() ? "" : "; next: " + advice)});
   }
   for (const auto& attention : status.attention) {
-    rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting),
-                    attention.client_id.empty() ? "configuration" : attention.client_id, KidCell(status, attention.kid),
+    rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting), SubjectOf(attention),
+                    KidCell(status, attention.kid),
                     attention.text + (attention.next.empty() ? "" : "; next: " + attention.next)});
   }
   if (status.monitored) {
@@ -162,11 +168,15 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
     }
   }
   for (const auto& change : ChangesOf(status)) {
-    rows.push_back({{"waits", Shade::kWaiting},
-                    change.client_id(),
-                    KidCell(status, change.kid()),
-                    change.method() + " for a second person, " + Relative(ToTime(change.expires_at()), now) +
-                        " at the latest; next: assertionctl key pending"});
+    rows.push_back(
+        {{"waits", Shade::kWaiting},
+         change.client_id(),
+         KidCell(status, change.kid()),
+         change.method() +
+             (change.requester_lost_role()
+                  ? " cannot be approved: its requester may not change keys any more"
+                  : " for a second person, " + Relative(ToTime(change.expires_at()), now) + " at the latest") +
+             "; next: assertionctl key pending"});
   }
   if (rows.empty()) {
     return "nothing needs attention\n";
@@ -232,6 +242,7 @@ ordered_json StatusJson(const ServerStatus& status) {
     json["attention"].push_back({{"level", attention.wrong ? "wrong" : "soon"},
                                  {"client_id", attention.client_id},
                                  {"kid", attention.kid},
+                                 {"hsm", attention.hsm},
                                  {"text", attention.text},
                                  {"next", attention.next}});
   }

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,25 +35,15 @@ bool IsRefusal(const Error& error) {
   return error.code == Code::kPermissionDenied || error.code == Code::kUnauthenticated;
 }
 
-// The custody of one key for each HSM and kind of key: the server tries no more than that.
+// Asks for the custody of one key for each HSM and type of key: the server tries no more than that.
 Status AddCustody(Connection& connection, ServerStatus& status) {
-  std::map<std::string, const v1::Key*> kinds;
-  for (const auto& key : status.keys->keys()) {
-    if (key.state() != v1::KEY_STATE_WITHDRAWN) {
-      kinds.emplace(key.hsm() + '\n' + key.algorithm().substr(0, 1), &key);  // R and P: RSA. E: EC or Ed25519
-    }
-  }
-  for (const auto& [kind, key] : kinds) {
+  for (const auto& keys : ByType(*status.keys)) {
     v1::GetKeyRequest request;
-    request.set_client_id(key->client_id());
-    request.set_kid(key->kid());
+    request.set_client_id(keys.keys.front()->client_id());
+    request.set_kid(keys.keys.front()->kid());
     const auto answer = connection.GetKey(request);
     if (answer && answer->custody().starts_with("unproven")) {
-      status.attention.push_back({.wrong = false,
-                                  .client_id = key->client_id(),
-                                  .kid = key->kid(),
-                                  .text = "custody " + answer->custody(),
-                                  .next = "assertionctl doctor --config FILE --try"});
+      status.attention.push_back(AttentionTo(keys, answer->custody()));
     } else if (!answer && answer.error().code != Code::kNotFound) {  // it may be destroyed meanwhile
       return std::unexpected(answer.error());
     }

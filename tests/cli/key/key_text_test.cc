@@ -52,6 +52,26 @@ TEST(KeyText, TheTableSaysWhatEachKeyDoesSinceWhenAndUntilWhen) {
       "d       5       RS256      withdrawn  never                 -                     2028-01-15 (365 days left)\n");
 }
 
+TEST(KeyText, AKeyThatWasRevokedFirstWasNeverPublishedAndNeverSigned) {
+  auto key = KeyOf("a", "1", v1::KEY_STATE_WITHDRAWN, kNow + days(365));
+  const auto revoked = ToTimestamp(kNow - hours(1));
+  for (auto* instant : {key.mutable_sign_from(), key.mutable_sign_until(), key.mutable_publish_until()}) {
+    *instant = revoked;
+  }
+  *key.mutable_publish_from() = ToTimestamp(kNow - hours(2));
+  const auto published = KeyText(key, kNow);
+  EXPECT_TRUE(
+      published.contains("\npublished from   2027-01-15T06:00:00Z (2 h ago)\nsigns from       never\n"
+                         "signs until      -\npublished until  2027-01-15T07:00:00Z (60 min ago)\n"))
+      << published;
+  *key.mutable_publish_from() = revoked;
+  const auto staged = KeyText(key, kNow);
+  EXPECT_TRUE(
+      staged.contains("\npublished from   never\nsigns from       never\nsigns until      -\n"
+                      "withdrawn        2027-01-15T07:00:00Z (60 min ago)\n"))
+      << staged;
+}
+
 TEST(KeyText, ShortKidsTellTheKeysApart) {
   v1::ListKeysResponse response;
   for (const auto* kid : {"abcdefgh-1-long", "abcdefgh-2-long", "b"}) {

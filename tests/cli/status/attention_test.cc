@@ -84,6 +84,60 @@ TEST_F(AttentionTest, AKeyThatTheHsmLacksCannotSignUnlessAnotherHsmHasIt) {
   EXPECT_EQ(SigningClients(response_), 1);
 }
 
+TEST_F(AttentionTest, WhereACertificateExpiredTheKeysNextOneComesBeforeANewKey) {
+  auto& key = AddSigning();
+  key.set_waits_for("a certificate that has not expired");
+  *key.mutable_not_after() = ToTimestamp(kMidday - hours(1));
+  const auto found = AttentionTo(response_, kMidday);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found.front().next,
+            "once there is a certificate for this key: assertionctl key import-certificate --client-id orders --kid=1 "
+            "--certificate FILE, and it signs again at once");
+  EXPECT_EQ(
+      found.back().next,
+      "assertionctl key rotate --client-id orders: a new key, which with a JWK Set signs only after publish_lead");
+}
+
+TEST_F(AttentionTest, AClientThatTheConfigurationLacksIsNamedWithItsKeys) {
+  AddSigning();
+  auto& left = *response_.add_left_clients();
+  left.set_hsm("east");
+  left.set_client_id("gone");
+  left.set_keys(1);
+  const auto found = AttentionTo(response_, kMidday);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_FALSE(found.front().wrong);
+  EXPECT_EQ(found.front().client_id, "gone");
+  EXPECT_EQ(found.front().text, "is not in the configuration, and its ledger on HSM east has 1 key");
+  EXPECT_TRUE(found.front().next.contains("assertionctl key destroy")) << found.front().next;
+}
+
+TEST_F(AttentionTest, CustodyIsSaidOnceForAllKeysOfOneHsmAndType) {
+  const auto add = [&](const char* kid, const char* algorithm, const char* hsm) {
+    auto& key = Add(kid, v1::KEY_STATE_SIGNING, kMidday - hours(1), kNever);
+    key.set_algorithm(algorithm);
+    key.set_hsm(hsm);
+    return &key;
+  };
+  add("1", "RS256", "east");
+  add("2", "PS256", "east");
+  add("3", "ES256", "east");
+  add("4", "RS256", "west");
+  add("5", "RS256", "west")->set_state(v1::KEY_STATE_WITHDRAWN);
+  const auto types = ByType(response_);
+  ASSERT_EQ(types.size(), 3U);
+  std::string text;
+  for (const auto& keys : types) {
+    const auto attention = AttentionTo(keys, "unproven");
+    EXPECT_EQ(attention.client_id + attention.kid, "");
+    text += attention.hsm + ": " + attention.text + "\n";
+  }
+  EXPECT_EQ(text,
+            "east: custody of EC keys unproven; it has 1 such key\n"
+            "east: custody of RSA keys unproven; it has 2 such keys\n"
+            "west: custody of RSA keys unproven; it has 1 such key\n");
+}
+
 TEST_F(AttentionTest, ACertificateThatEndsSoonIsNamed) {
   auto& key = AddSigning();
   *key.mutable_not_after() = ToTimestamp(kMidday + days(2));
