@@ -10,9 +10,9 @@
 #include "config/document.h"
 #include "config/fields.h"
 #include "config/identity.h"
-#include "config/regular_file.h"
 #include "config/sections.h"
 #include "jws/thumbprint.h"
+#include "x509/regular_file.h"
 
 namespace assertion {
 namespace {
@@ -69,7 +69,7 @@ std::expected<Config, std::vector<std::string>> ParseConfig(std::string_view tex
 }
 
 std::expected<Config, std::vector<std::string>> ReadConfig(const std::string& path) {
-  const auto text = ReadRegularFile(path, kMaxFileSize);
+  const auto text = x509::ReadRegularFile(path, kMaxFileSize);
   if (!text) {
     return std::unexpected(std::vector{path + ": " + text.error().message});
   }

@@ -16,9 +16,10 @@
 #include <vector>
 
 #include "config/config.h"
-#include "config/regular_file.h"
 #include "daemon/exit_status.h"
+#include "oauth/authorities.h"
 #include "x509/certificate.h"
+#include "x509/regular_file.h"
 #include "x509/trust.h"
 
 namespace assertion {
@@ -28,35 +29,16 @@ namespace {
 std::vector<std::string> TlsWarnings(const TlsConfig& tls) {
   constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
   std::vector<std::string> warnings;
-  const auto chain = ReadRegularFile(tls.certificate, kMostOctets);
+  const auto chain = x509::ReadRegularFile(tls.certificate, kMostOctets);
   const auto leaf = chain ? x509::ParsePem(*chain) : std::unexpected(chain.error());
   if (!leaf) {
     warnings.push_back(tls.certificate + ": " + leaf.error().ToString());
   }
-  const auto authorities = ReadRegularFile(tls.client_ca, kMostOctets);
+  const auto authorities = x509::ReadRegularFile(tls.client_ca, kMostOctets);
   const auto trust =
       authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
   if (!trust) {
     warnings.push_back(tls.client_ca + ": " + trust.error().ToString());
-  }
-  return warnings;
-}
-
-// A purchase fails on these files.
-std::vector<std::string> TokenWarnings(const Clients& clients) {
-  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;  // the system's authorities have a quarter of a MiB
-  std::vector<std::string> warnings;
-  for (const auto& client : clients) {
-    if (!client.tokens || client.tokens->ca_file.empty()) {
-      continue;
-    }
-    const auto& file = client.tokens->ca_file;
-    const auto text = ReadRegularFile(file, kMostOctets);
-    const auto first = text ? x509::ParsePem(*text) : std::unexpected(text.error());
-    if (!first) {
-      warnings.push_back("client '" + client.client_id + "': tokens.ca_file: " + file + ": " +
-                         first.error().ToString());
-    }
   }
   return warnings;
 }
@@ -150,7 +132,7 @@ std::vector<std::string> AccessWarnings(const Config& config) {
 // The line of each value that a shipped file leaves to its user.
 void WarnOfPlaceholders(const std::string& path) {
   constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
-  std::istringstream text(ReadRegularFile(path, kMostOctets).value_or(""));
+  std::istringstream text(x509::ReadRegularFile(path, kMostOctets).value_or(""));
   std::string line;
   for (int number = 1; std::getline(text, line); ++number) {
     if (line.contains("CHANGE-ME")) {
@@ -165,10 +147,35 @@ void Warn(const std::string& path, const std::vector<std::string>& warnings) {
   }
 }
 
+// Many clients may name one file: it is read once.
+void AppendAuthorityWarnings(const Clients& clients, std::vector<std::string>& warnings) {
+  std::map<std::string, std::vector<std::string>> clients_of;  // by file
+  for (const auto& client : clients) {
+    if (client.tokens && !client.tokens->ca_file.empty()) {
+      clients_of[client.tokens->ca_file].push_back(client.client_id);
+    }
+  }
+  for (const auto& [file, ids] : clients_of) {
+    if (const auto authorities = oauth::ReadAuthorities(file); !authorities) {
+      const auto others = ids.size() == 1 ? "" : " and " + std::to_string(ids.size() - 1) + " more";
+      warnings.push_back("client '" + ids.front() + "'" + others + ": tokens.ca_file: " +
+                         authorities.error().ToString() + ": no access token can be bought with that");
+    }
+  }
+}
+
 }  // namespace
 
+std::expected<Config, std::vector<std::string>> ReadConfigAndAuthorities(const std::string& path) {
+  auto config = ReadConfig(path);
+  if (config) {
+    AppendAuthorityWarnings(config->clients, config->warnings);
+  }
+  return config;
+}
+
 int CheckConfig(const std::string& path) {
-  const auto config = ReadConfig(path);
+  const auto config = ReadConfigAndAuthorities(path);
   if (!config) {
     for (const auto& error : config.error()) {
       std::fprintf(stderr, "%s\n", error.c_str());
@@ -184,9 +191,6 @@ int CheckConfig(const std::string& path) {
     for (const auto& warning : TlsWarnings(*config->tls)) {
       std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), warning.c_str());
     }
-  }
-  for (const auto& warning : TokenWarnings(config->clients)) {
-    std::fprintf(stderr, "%s: warning: %s: no access token can be bought with that\n", path.c_str(), warning.c_str());
   }
   const auto clients = CallableClients(*config);
   std::printf("%s: correct, with %zu client%s\n", path.c_str(), clients, clients == 1 ? "" : "s");

@@ -13,6 +13,7 @@
 #include "assertion/clock.h"
 #include "audit/checkpoint.h"
 #include "config/difference.h"
+#include "daemon/config_check.h"
 #include "daemon/exit_status.h"
 #include "daemon/key_to_make.h"
 #include "keys/trusted_folder.h"
@@ -150,7 +151,7 @@ int Daemon::Run(bool wait_for_token) {
   signals_.SetLimit(config_.drain_limit + kHangLimit);
   supervisor_.Notify("READY=1");
   reloading_.Start(
-      path_, [path = path_] { return ReadConfig(path); }, [this](const Reloading::Read& read) { Reload(read); });
+      path_, [path = path_] { return ReadConfigAndAuthorities(path); }, [this](const Reloading::Read& read) { Reload(read); });
   WaitForStop();
   Stop();
   return 0;

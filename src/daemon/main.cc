@@ -209,7 +209,7 @@ int Serve(const CommandLine& line) {
         descriptors, kFewestDescriptors);
     return kExitInternal;
   }
-  const auto config = ReadConfig(line.serve);
+  const auto config = ReadConfigAndAuthorities(line.serve);
   if (!config) {
     for (const auto& error : config.error()) {
       spdlog::critical("{}", error);

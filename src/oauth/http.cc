@@ -14,6 +14,7 @@
 #include "assertion/authority.h"
 #include "assertion/secret.h"
 #include "oauth/addresses.h"
+#include "oauth/authorities.h"
 #include "oauth/exchange_limit.h"
 
 namespace assertion::oauth {
@@ -41,8 +42,8 @@ bool IsVisible(std::string_view text) {
 struct Server {
   const std::string& origin;
   std::string host;
-  std::optional<int> port;  // unset: the scheme's
-  const std::string& ca_file;
+  std::optional<int> port;     // unset: the scheme's
+  AuthoritiesPtr authorities;  // null: the system's
 };
 
 // The ends of one attempt.
@@ -58,6 +59,12 @@ std::unique_ptr<httplib::ClientImpl> NewClient(const Server& server) {
   if (IsHttps(server.origin)) {
     auto tls = std::make_unique<httplib::SSLClient>(server.host, server.port.value_or(kTlsPort));
     SSL_CTX_set_options(tls->ssl_context(), SSL_OP_CLEANSE_PLAINTEXT);  // answers hold tokens
+    if (server.authorities) {
+      // OpenSSL prefers it to the store that httplib fills with the system's authorities. The path keeps httplib from
+      // reading those: nothing is ever found below /dev/null.
+      SSL_CTX_set1_verify_cert_store(tls->ssl_context(), server.authorities.get());
+      tls->set_ca_cert_path("", "/dev/null");
+    }
     client = std::move(tls);
   } else {
     client = std::make_unique<httplib::ClientImpl>(server.host, server.port.value_or(kPlainPort));
@@ -66,9 +73,6 @@ std::unique_ptr<httplib::ClientImpl> NewClient(const Server& server) {
   client->set_write_timeout(kLimit);
   client->set_follow_location(false);
   client->enable_server_certificate_verification(true);
-  if (!server.ca_file.empty()) {
-    client->set_ca_cert_path(server.ca_file);
-  }
   return client;
 }
 
@@ -122,8 +126,7 @@ std::string FaultOf(const httplib::ClientImpl& client, httplib::Error error, con
     case httplib::Error::SSLServerVerification:
       return "TLS with " + origin + ": " + CertificateFault(tls == nullptr ? 0 : tls->get_openssl_verify_result());
     case httplib::Error::SSLLoadingCerts:
-      return "TLS with " + origin + ": cannot read PEM certificates from " +
-             (server.ca_file.empty() ? "the system's store" : server.ca_file);
+      return "TLS with " + origin + ": cannot read PEM certificates from the system's store";
     case httplib::Error::SSLConnection:
       return "TLS with " + origin +
              " failed: it ended the handshake, or speaks plain HTTP (http://), which is for "
@@ -198,8 +201,16 @@ Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& 
   if (!authority) {
     return Fail(Code::kInvalidArgument, "the URL's host or port is none");
   }
-  const Server server{
-      .origin = origin, .host = std::string(authority->host), .port = authority->port, .ca_file = ca_file};
+  Server server{
+      .origin = origin, .host = std::string(authority->host), .port = authority->port, .authorities = nullptr};
+  if (IsHttps(origin) && !ca_file.empty()) {
+    auto authorities = ReadAuthorities(ca_file);
+    if (!authorities) {
+      return Fail(Code::kUnavailable, "TLS with " + origin + ": the file of authorities " + authorities.error().message,
+                  authorities.error().detail);
+    }
+    server.authorities = *std::move(authorities);
+  }
   const auto addresses = AddressesOf(server.host, end, request.given_up);
   if (!addresses) {
     return Fail(Code::kUnavailable, "no answer from " + origin + ": " + addresses.error().message);

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AccessTokenService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
-import { Deadline, run } from './process.mjs';
+import { Deadline, run, temporaryFolder } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -21,6 +21,7 @@ describe('access tokens', () => {
   let standIn;
   let hanging;
   let caller;
+  let fifo;
 
   const refusal = (request) => caller.call('GetAccessToken', request).then(
     ({ scope }) => assert.fail(`a token with scope "${scope}" was handed out`), (error) => error);
@@ -42,6 +43,8 @@ describe('access tokens', () => {
     provider = await OpenIdProvider.start();
     const client = (client_id, tokens) => ({ client_id, audiences: [endpoint], callers: [ME, OTHER],
       tokens: { token_endpoint: endpoint, ...tokens } });
+    fifo = path.join(mkdtempSync(path.join(temporaryFolder(), 'fifo-')), 'fifo.pem');
+    await run('mkfifo', [fifo]);
     deployment = await Deployment.start([
       { client_id: 'real', audiences: [provider.issuer], tokens: { token_endpoint: provider.tokenEndpoint } },
       client('many'),
@@ -55,9 +58,10 @@ describe('access tokens', () => {
       client('late'),
       client('large'),
       client('lost'),
+      client('waiting', { token_endpoint: endpoint.replace('http:', 'https:'), ca_file: fifo }),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late', 'large', 'lost']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'nested', 'nested-error', 'late', 'large', 'lost', 'waiting']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -202,6 +206,12 @@ describe('access tokens', () => {
     assert.ok(!text.includes('stand-in-token'));
   });
 
+  it('whose file of authorities is a FIFO are refused at once', async () => {
+    const { code, details } = await refusal({ client_id: 'waiting' });
+    assert.equal(code, grpc.status.UNAVAILABLE);
+    assert.match(details, /the file of authorities \S+fifo\.pem: cannot be read: it is a FIFO, not a regular file/);
+  });
+
   it('--check-config reads the file of authorities', async () => {
     const empty = path.join(deployment.folder, 'empty.pem');
     writeFileSync(empty, 'no certificate');
@@ -212,7 +222,11 @@ describe('access tokens', () => {
     };
     assert.match(await check(empty), /warning: client 'many': tokens\.ca_file: \S+empty\.pem: .*no access token can be bought/);
     assert.match(await check('/nonexistent/ca.pem'), /tokens\.ca_file: \/nonexistent\/ca\.pem/);
-    assert.doesNotMatch(await check('/etc/ssl/certs/ca-certificates.crt'), /ca_file/);
+    assert.match(await check(deployment.folder), /ca_file: \S+: cannot be read: it is a folder/);
+    assert.match(await check(fifo), /ca_file: \S+fifo\.pem: cannot be read: it is a FIFO, not a regular file/);
+    // A start warns in the same words, and a reload: this one's client is 'waiting'.
+    assert.match(readFileSync(deployment.log, 'utf8'), /client 'waiting': tokens\.ca_file: \S+fifo\.pem: cannot be read: it is a FIFO/);
+    assert.doesNotMatch(await check('/etc/ssl/certs/ca-certificates.crt'), /'many'.*ca_file/);
   });
 
   it('--check-config warns of an audience that was chosen for want of a better one', async () => {

@@ -1,10 +1,13 @@
 // A real OpenID provider gives tokens to clients that authenticate with our assertions.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { calculateJwkThumbprint } from 'jose';
+import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
+import { run } from './process.mjs';
 
 // One client is registered by its JWK Set, the other by its certificate's public key.
 const CLIENTS = ['by-jwks', 'by-certificate'];
@@ -91,6 +94,32 @@ describe('tokens from a real OpenID provider', () => {
 
   it('a server whose certificate nobody vouches for gets nothing', () =>
     assertNothingSent('--token-endpoint', providers.https.tokenEndpoint));
+
+  // The system's authorities are this file here; --ca-file stands for them, not beside them.
+  it('a server for which only the system vouches gets nothing when there is a --ca-file', async () => {
+    const other = await CertificateAuthority.found('other');
+    deployment.environment.SSL_CERT_FILE = providers.https.caFile;
+    try {
+      const { tokenEndpoint } = providers.https;
+      const asked = ['token', 'request', '--client-id', 'by-jwks', '--audience', tokenEndpoint, '--token-endpoint', tokenEndpoint];
+      assert.match((await deployment.tryCtl(...asked)).stdout, /access_token/);
+      await providers.https.decision();
+      await assertNothingSent('--token-endpoint', tokenEndpoint, '--ca-file', path.join(other.folder, 'ca.pem'));
+    } finally {
+      delete deployment.environment.SSL_CERT_FILE;
+    }
+  });
+
+  it('a file of authorities that is none is named, and not waited for', async () => {
+    const fifo = path.join(deployment.folder, 'fifo.pem');
+    await run('mkfifo', [fifo]);
+    for (const file of [fifo, deployment.folder, '/nonexistent/ca.pem', '/etc/hostname']) {
+      const { status, stderr } = await deployment.tryCtl('token', 'request', '--client-id', 'by-jwks',
+        '--audience', providers.https.tokenEndpoint, '--token-endpoint', providers.https.tokenEndpoint, '--ca-file', file);
+      assert.notEqual(status, 0);
+      assert.ok(stderr.includes(file), stderr);
+    }
+  });
 
   it('a server whose certificate is for another name gets nothing', () =>
     assertNothingSent('--token-endpoint', providers.https.tokenEndpoint.replace('127.0.0.1', 'localhost'),

@@ -12,7 +12,6 @@
 #include "cli/doctor/hsm_trial.h"
 #include "cli/opened_hsm.h"
 #include "cli/text.h"
-#include "config/regular_file.h"
 #include "jws/thumbprint.h"
 #include "keys/file_ledger.h"
 #include "keys/key_ring.h"
@@ -23,6 +22,7 @@
 #include "p11/hsm_token.h"
 #include "x509/certificate.h"
 #include "x509/openssl.h"
+#include "x509/regular_file.h"
 #include "x509/trust.h"
 
 namespace assertion::cli {
@@ -243,7 +243,7 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
     findings.push_back(
         {.name = "tls", .ok = well.has_value(), .text = file + ": " + (well ? text : well.error().ToString())});
   };
-  const auto chain = ReadRegularFile(tls.certificate, kLargestFile);
+  const auto chain = x509::ReadRegularFile(tls.certificate, kLargestFile);
   const auto key = chain ? FindTlsKey(token, *chain) : std::unexpected(chain.error());
   add(tls.certificate, key ? Status() : std::unexpected(key.error()),
       key ? "key " + jws::JwkThumbprint(key->public_key) + " of this certificate is on the token" : "");
@@ -261,7 +261,7 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
       }
     }
   }
-  const auto authorities = ReadRegularFile(tls.client_ca, kLargestFile);
+  const auto authorities = x509::ReadRegularFile(tls.client_ca, kLargestFile);
   const auto trust =
       authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
   add(tls.client_ca, trust ? Status() : std::unexpected(trust.error()), "these authorities can vouch for callers");

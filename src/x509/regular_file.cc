@@ -1,4 +1,4 @@
-#include "config/regular_file.h"
+#include "x509/regular_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,18 +12,30 @@
 
 #include "assertion/descriptor.h"
 
-namespace assertion {
+namespace assertion::x509 {
 namespace {
 
 std::unexpected<Error> CannotBeRead(const std::string& why) {
   return Fail(Code::kConfigInvalid, "cannot be read: " + why);
 }
 
-const char* KindOf(mode_t mode) {
-  return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket" : "a device";
+std::unexpected<Error> NotRegular(mode_t mode) {
+  const char* const kind = S_ISDIR(mode)    ? "a folder"
+                           : S_ISFIFO(mode) ? "a FIFO"
+                           : S_ISSOCK(mode) ? "a socket"
+                                            : "a device";
+  return CannotBeRead(std::string("it is ") + kind + ", not a regular file");
 }
 
 }  // namespace
+
+Status CheckRegularFile(const std::string& path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0) {
+    return CannotBeRead(std::strerror(errno));
+  }
+  return S_ISREG(info.st_mode) ? Status() : NotRegular(info.st_mode);
+}
 
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t most) {
   struct stat info{};
@@ -40,7 +52,7 @@ Result<std::string> ReadRegularFile(const std::string& path, std::size_t most) {
     }
   }
   if (!S_ISREG(info.st_mode)) {
-    return CannotBeRead(std::string("it is ") + KindOf(info.st_mode) + ", not a regular file");
+    return NotRegular(info.st_mode);
   }
   constexpr std::size_t kPiece = std::size_t{64} << 10U;
   std::string text;
@@ -62,4 +74,4 @@ Result<std::string> ReadRegularFile(const std::string& path, std::size_t most) {
   return Fail(Code::kConfigInvalid, "larger than " + std::to_string(most >> 20U) + " MiB");
 }
 
-}  // namespace assertion
+}  // namespace assertion::x509

@@ -1,4 +1,4 @@
-#include "config/regular_file.h"
+#include "x509/regular_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -12,7 +12,7 @@
 
 #include "assertion/descriptor.h"
 
-namespace assertion {
+namespace assertion::x509 {
 namespace {
 
 class RegularFileTest : public testing::Test {
@@ -70,4 +70,4 @@ TEST_F(RegularFileTest, NothingElseIsReadOrWaitedFor) {
 }
 
 }  // namespace
-}  // namespace assertion
+}  // namespace assertion::x509
