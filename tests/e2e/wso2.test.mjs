@@ -197,6 +197,14 @@ describe('wso2 publish', () => {
       await refusal(5, /not a JSON object/);
     });
 
+    it('its answer is nested 200,000 deep', async () => {
+      const body = `{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
+      standIn.faults.push({ method: 'GET' }, { method: 'GET' }, { method: 'GET', status: 200, body });
+      await refusal(5, /not a JSON object/, {}, '--configure');
+      standIn.faults.push({ method: 'PATCH', status: 400, body });
+      await refusal(5, /HTTP 400$/m);
+    });
+
     for (const [status, remedy] of [[403, /scopes/], [409, /run it again/], [500, /traceId/]]) {
       it(`it answers ${status}, and its reason is told without its control characters`, async () => {
         const body = JSON.stringify({ code: 'APP-1', message: 'no\x1b[2J', description: 'why', traceId: 't-1' });

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <utility>
 
+#include "jws/foreign_json.h"
 #include "x509/certificate.h"
 
 namespace assertion::cli {
@@ -47,7 +48,7 @@ Code CodeOf(int http_status) {
 // The server's reasons: code, message, description and traceId, as far as the answer has them.
 std::string Reasons(const std::string& body) {
   constexpr std::size_t kMost = 300;
-  const auto error = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  const auto error = jws::ParseForeign<Json>(body);
   std::string reasons;
   for (const auto* name : {"code", "message", "description", "traceId"}) {
     if (const auto text = Text(error, name); !text.empty()) {
@@ -109,7 +110,7 @@ Result<Json> Wso2Application::Call(const std::string& method, const std::string&
     return Fail(CodeOf(answer.status),
                 "WSO2 answers " + what + " with HTTP " + std::to_string(answer.status) + Reasons(answer.body));
   }
-  auto json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  auto json = jws::ParseForeign<Json>(answer.body);
   if (method == "GET" && !json.is_object()) {
     return Fail(Code::kInternal, "WSO2 answers " + what + " with something that is not a JSON object");
   }
