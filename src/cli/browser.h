@@ -1,13 +1,15 @@
 #pragma once
 
+#include <optional>
 #include <string>
+
+#include "assertion/error.h"
+#include "cli/entrance_file.h"
 
 namespace assertion::cli {
 
-// False: OpenBrowser does nothing.
-bool HasDesktop();
-
-// Opens the URL in the person's browser if there is a desktop. Other users can read it in the list of processes.
-void OpenBrowser(const std::string& url);
+// Opens the address in the person's browser, by way of a file: other users can read the browser's command line. The
+// file must stay until the browser has read it. Nothing: there is no desktop.
+Result<std::optional<EntranceFile>> OpenBrowser(const std::string& address);
 
 }  // namespace assertion::cli

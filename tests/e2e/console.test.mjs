@@ -7,7 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
-import { exchange, launchChromium } from './browsing.mjs';
+import { desktop, exchange, launchChromium } from './browsing.mjs';
 import { KeyAdminService } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
@@ -292,22 +292,9 @@ describe('console', () => {
     await assert.rejects(stopped.get(), { code: 'ECONNREFUSED' });
   });
 
-  // A desktop whose xdg-open keeps its argument.
-  function desktop() {
-    const folder = mkdtempSync(path.join(temporaryFolder(), 'desktop-'));
-    const opened = path.join(folder, 'opened');
-    writeFileSync(path.join(folder, 'xdg-open'), `#!/bin/sh\nprintf %s "$1" >${opened}.new && mv ${opened}.new ${opened}\n`,
-      { mode: 0o755 });
-    const env = { ...deployment.environment, DISPLAY: ':9', XDG_RUNTIME_DIR: folder, PATH: `${folder}:${process.env.PATH}` };
-    return { env, opened: async () => {
-      await new Deadline(30, 'xdg-open').until(() => existsSync(opened));
-      return readFileSync(opened, 'utf8');
-    } };
-  }
-
   it('opens the browser by a file that others cannot read, and removes it', async () => {
     for (const enters of [true, false]) {
-      const { env, opened } = desktop();
+      const { env, opened } = desktop(deployment.environment);
       const page = await RunningConsole.launch(env);
       const file = new URL(await opened()).pathname;
       assert.equal(statSync(file).mode & 0o777, 0o600);
@@ -345,7 +332,7 @@ describe('console', () => {
 
     before(async () => {
       browser = await launchChromium();
-      const { env, opened } = desktop();
+      const { env, opened } = desktop(deployment.environment);
       running = await RunningConsole.launch(env, '--monitor', deployment.adminOrigin, '--audit-log', auditCopy);
       const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 900, height: 1000 } });
       page = await context.newPage();

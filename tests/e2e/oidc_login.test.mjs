@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { exchange, launchChromium } from './browsing.mjs';
+import { desktop, exchange, launchChromium } from './browsing.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
 import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
@@ -18,11 +19,15 @@ const ALERT = '<script>alert(1)</script>';
 
 // A log-in that waits for its browser.
 class RunningLogin {
-  static async start(deployment, issuer, ...options) {
+  static start(deployment, issuer, ...options) {
+    return RunningLogin.launch(deployment.environment, issuer, '--no-browser', ...options);
+  }
+
+  static async launch(env, issuer, ...options) {
     const login = new RunningLogin();
     login.child = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
-      ['oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--no-browser', '--json', ...options],
-      { env: deployment.environment, log: path.join(temporaryFolder(), 'login.log') });
+      ['oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--json', ...options],
+      { env, log: path.join(temporaryFolder(), 'login.log') });
     login.stdout = '';
     login.stderr = '';
     login.child.stdout.on('data', (chunk) => { login.stdout += chunk; });
@@ -71,7 +76,7 @@ describe('oidc login', () => {
   let deployment;
   let standIn;
   let issuer;
-  let tokenAnswer;  // what the stand-in's token endpoint answers: [status, body]
+  let tokenAnswer;  // what the stand-in's token endpoint answers: [status, body], or a function of the form that came
   let userinfo;
   let keys;
   let metadata;
@@ -84,11 +89,13 @@ describe('oidc login', () => {
       const answers = {
         '/.well-known/openid-configuration': () => [200, metadata],
         '/jwks': () => [200, { keys: [jwk] }],
-        '/token': () => tokenAnswer,
+        '/token': (form) => (typeof tokenAnswer === 'function' ? tokenAnswer(form) : tokenAnswer),
         '/userinfo': () => [200, userinfo],
       };
-      request.resume().on('end', () => {
-        const [status, body] = answers[request.url]?.() ?? [404, {}];
+      const chunks = [];
+      request.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
+        const form = new URLSearchParams(Buffer.concat(chunks).toString());
+        const [status, body] = answers[request.url]?.(form) ?? [404, {}];
         response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
       });
     }).listen(0, '127.0.0.1');
@@ -106,12 +113,13 @@ describe('oidc login', () => {
 
   // A log-in at the stand-in, up to where the browser comes back. claims: of the ID token that differ; signer: its key; clock:
   // by how many seconds the provider's is ahead; published: metadata that differs.
-  async function atStandIn({ claims = {}, signer = keys.privateKey, clock = 0, published = {} } = {}, ...options) {
+  async function atStandIn({ claims = {}, signer = keys.privateKey, clock = 0, published = {}, env } = {}, ...options) {
     metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`,
       jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo`,
       token_endpoint_auth_methods_supported: ['private_key_jwt'], ...published };
     userinfo = { sub: 'ann' };
-    const login = await RunningLogin.start(deployment, issuer, '--audience', issuer, ...options);
+    const login = env ? await RunningLogin.launch(env, issuer, '--audience', issuer, ...options)
+      : await RunningLogin.start(deployment, issuer, '--audience', issuer, ...options);
     const asked = new URL(login.url).searchParams;
     const accessToken = 'the-access-token';
     const now = Date.now() / 1000 + clock;
@@ -227,6 +235,19 @@ describe('oidc login', () => {
     assert.equal(result.status, 5);
     assert.equal(result.failure, 'the provider refused the assertion: HTTP 401, invalid_client, no such kid');
     assert.match(result.stderr, /^ {2}next: compare audience, certificate and clock: /m);
+  });
+
+  it('opens the browser by a file that others cannot read, and removes it', async () => {
+    const { env, opened } = desktop(deployment.environment);
+    const login = await atStandIn({ env });
+    const named = await opened();
+    assert.doesNotMatch(named, new RegExp(state(login)));
+    const file = new URL(named).pathname;
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.ok(readFileSync(file, 'utf8').includes(login.url.replaceAll('&', '&amp;')));
+    await login.back({ error: 'access_denied', state: state(login) });
+    await login.end();
+    assert.ok(!existsSync(file));
   });
 
   it('does not use the userinfo of somebody else', async () => {

@@ -15,7 +15,6 @@
 #include "cli/console/changes.h"
 #include "cli/console/condition_part.h"
 #include "cli/console/door.h"
-#include "cli/console/entrance_file.h"
 #include "cli/console/form.h"
 #include "cli/console/keys_part.h"
 #include "cli/console/login_part.h"
@@ -174,16 +173,8 @@ int RunConsole(const ConsoleOptions& options, const std::string& server) {
   std::fprintf(stdout, "Open this address, which is good for one time. Ctrl-C ends the console.\n%s\n",
                address.c_str());
   std::fflush(stdout);
-  std::optional<EntranceFile> file;
-  if (!options.no_browser && HasDesktop()) {
-    auto written = EntranceFile::Write(address);
-    if (!written) {
-      return ReportFile(written.error());
-    }
-    file.emplace(*std::move(written));
-    OpenBrowser(file->url());
-  }
-  return ServePerson(*listener, door, console, std::move(file));
+  auto file = options.no_browser ? Result<std::optional<EntranceFile>>() : OpenBrowser(address);
+  return file ? ServePerson(*listener, door, console, *std::move(file)) : ReportFile(file.error());
 }
 
 }  // namespace

@@ -245,8 +245,15 @@ class Login {
                              .sent = WithoutSecrets(std::move(fields)),
                              .received = ""});
     std::fprintf(stderr, "Log in at this address:\n%s\n", Printable(url).c_str());
-    if (!options_.no_browser) {
-      OpenBrowser(url);
+    if (options_.no_browser) {
+      return {};
+    }
+    auto opened = OpenBrowser(url);
+    if (!opened) {
+      return Fails(kFile, opened.error().ToString());
+    }
+    if (*opened) {
+      file_.emplace(**std::move(opened));
     }
     return {};
   }
@@ -254,6 +261,7 @@ class Login {
   // Checks what the browser brings. Before the state is right, nothing else in it is believed.
   LoginResult Redirected() {
     const auto query = listener_->Wait(options_.timeout);
+    file_.reset();
     if (!query) {
       return Fails(kUnreachable, query.error().message,
                    "if the provider showed an error in the browser, register the redirect URI " +
@@ -385,6 +393,7 @@ class Login {
   const std::string nonce_ = Unguessable();
   const std::string verifier_ = Unguessable();
   std::optional<RedirectListener> listener_;
+  std::optional<EntranceFile> file_;  // takes the browser to the provider
   oauth::ServerMetadata metadata_;
   LoginRecord record_;
   std::string code_;
@@ -409,7 +418,7 @@ void AddOidcLogin(Command& oidc) {
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
            "The tokens are dropped.",
        .statuses = {{kRefused, "assertiond refused, or a check failed: state, iss, ID token, userinfo"},
-                    {kFile, "--ca-file cannot be read"},
+                    {kFile, "--ca-file cannot be read, or no file can be made for the browser"},
                     {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},
                     {kRefusedByIdentityServer, "the provider refused"}}},
       LogIn);

@@ -1,4 +1,4 @@
-#include "cli/console/entrance_file.h"
+#include "cli/entrance_file.h"
 
 #include <unistd.h>
 

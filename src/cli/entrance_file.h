@@ -6,9 +6,9 @@
 
 namespace assertion::cli {
 
-// A file of mode 0600 that takes the browser to the one-time address. A browser's command line, which other users can
-// read, names the file in place of the address. It is removed with the object, and when SIGINT, SIGTERM or SIGHUP ends
-// the process. There is one at a time.
+// A file of mode 0600 that takes the browser to an address that is for one person. The browser's command line, which
+// other users can read, names the file in place of the address. It is removed with the object, and when SIGINT, SIGTERM
+// or SIGHUP ends the process. There is one at a time.
 class EntranceFile {
  public:
   static Result<EntranceFile> Write(const std::string& address);
