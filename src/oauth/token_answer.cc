@@ -44,6 +44,12 @@ std::string VisibleMember(const json& body, const char* name, std::size_t longes
   return visible && text.size() <= longest ? text : std::string();
 }
 
+// RFC 6749 section 3.3, of printable ASCII.
+bool IsScope(const std::string& scope) {
+  return scope.find_first_of("\"\\") == std::string::npos && !scope.starts_with(' ') && !scope.ends_with(' ') &&
+         !scope.contains("  ");
+}
+
 std::optional<std::int64_t> Number(std::string_view digits) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
@@ -79,6 +85,11 @@ Result<TokenAnswer> Take(const json& body) {
       !std::ranges::all_of(token, [](char c) { return c >= ' ' && c <= '~'; })) {
     return Fail(Code::kUnavailable, "the identity server's access_token is empty, too long, or not printable ASCII");
   }
+  if (token.find_first_of(" ,\"") != std::string::npos) {
+    return Fail(Code::kUnavailable,
+                "the identity server's access_token has a blank, a comma or a quotation mark: a header field would be "
+                "read otherwise (RFC 6750 section 2.1)");
+  }
   const auto lifetime = LifetimeOf(body);
   if (!lifetime) {
     return Fail(Code::kUnavailable, "the identity server's expires_in is no number of seconds from 1 on");
@@ -91,6 +102,11 @@ Result<TokenAnswer> Take(const json& body) {
   const bool is_stated = scope != body.end() && !scope->is_null();
   if (is_stated && answer.scope.empty() && *scope != json("")) {
     return Fail(Code::kUnavailable, "the identity server's scope is no printable ASCII text of at most 4096 octets");
+  }
+  if (!answer.scope.empty() && !IsScope(answer.scope)) {
+    return Fail(Code::kUnavailable,
+                "the identity server's scope is malformed: it must be names without quotation mark and backslash, a "
+                "blank between each two (RFC 6749 section 3.3)");
   }
   if (answer.token_type.empty()) {
     return Fail(Code::kUnavailable, "the identity server's answer has no token_type");

@@ -237,6 +237,21 @@ describe('oidc login', () => {
     assert.match(result.stderr, /^ {2}next: compare audience, certificate and clock: /m);
   });
 
+  for (const [name, changed, message] of [
+    ['that ends a header line', { access_token: 'x\r\nX-Evil: 1' }, /access_token is empty, too long, or not printable/],
+    ['with a NUL', { access_token: 'x\0' }, /access_token is empty, too long, or not printable/],
+    ['of two words', { access_token: 'x y' }, /RFC 6750/],
+    ['without its type', { token_type: undefined }, /no token_type/]]) {
+    it(`refuses an access token ${name}`, async () => {
+      const login = await atStandIn();
+      tokenAnswer[1] = { ...tokenAnswer[1], ...changed };
+      await login.back({ code: 'the-code', state: state(login) });
+      const result = await login.end();
+      assert.equal(result.status, 5, result.stderr);
+      assert.match(result.failure, message);
+    });
+  }
+
   it('opens the browser by a file that others cannot read, and removes it', async () => {
     const { env, opened } = desktop(deployment.environment);
     const login = await atStandIn({ env });

@@ -55,6 +55,39 @@ TEST(TokenAnswer, ScopeIsTextOrAbsent) {
   EXPECT_EQ(scope_of('"' + std::string(5000, 'a') + '"'), "refused");
 }
 
+// RFC 6749 section 3.3: names, a blank between each two.
+TEST(TokenAnswer, ScopeHasTheSyntaxOfTheRfc) {
+  const auto is_taken = [](const std::string& scope) {
+    auto answer = Granted(R"({"access_token":"t","token_type":"Bearer","scope":")" + scope + "\"}");
+    return TakeToken(answer).has_value();
+  };
+  for (const auto* const right : {"read", "read write", "!#[]~ https://api.example.com/x?y", "a,b;c"}) {
+    EXPECT_TRUE(is_taken(right)) << right;
+  }
+  for (const auto* const wrong : {" ", " read", "read ", "read  write", R"(\"read\")", R"(re\\ad)", R"(read\twrite)",
+                                  R"(read\u0000)", "h\u00f6he"}) {
+    EXPECT_FALSE(is_taken(wrong)) << wrong;
+  }
+}
+
+// Sent as "Authorization: Bearer TOKEN", another token would be read, or two.
+TEST(TokenAnswer, ATokenIsOneWordOfAHeaderField) {
+  const auto fault = [](const std::string& token) {
+    auto answer = Granted(R"({"token_type":"Bearer","access_token":")" + token + "\"}");
+    const auto taken = TakeToken(answer);
+    return taken ? "" : taken.error().message;
+  };
+  for (const auto* const right : {"t", "eyJ.a-b_c~d+e/f==", "1|of:another.kind!"}) {
+    EXPECT_EQ(fault(right), "");
+  }
+  for (const auto* const wrong : {" t", "t ", "t t", "t,Basic", R"(t\"t)"}) {
+    EXPECT_TRUE(fault(wrong).contains("RFC 6750")) << wrong;
+  }
+  for (const auto* const wrong : {"", R"(t\r\nX: 1)", R"(t\u0000)"}) {
+    EXPECT_TRUE(fault(wrong).contains("not printable ASCII")) << wrong;
+  }
+}
+
 // RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E. It goes into the audit log.
 TEST(TokenAnswer, AnErrorHasTheCharactersOfTheRfcAlone) {
   const auto error = [](const std::string& text) {

@@ -319,6 +319,10 @@ class Login {
                              : "a code is taken once and soon expires; redirect URI and verifier must be those of the "
                                "log-in");
     }
+    auto checked = *answer;
+    if (const auto token = oauth::TakeToken(checked); !token) {
+      return Fails(kRefusedByIdentityServer, token.error().message);
+    }
     tokens_ = jws::ParseForeign(answer->body);
     return tokens_.contains("id_token") && tokens_["id_token"].is_string()
                ? LoginResult{}
