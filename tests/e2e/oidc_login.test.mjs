@@ -237,6 +237,25 @@ describe('oidc login', () => {
     assert.match(result.stderr, /^ {2}next: compare audience, certificate and clock: /m);
   });
 
+  it('shows no secret that the provider sends back, wherever it stands', async () => {
+    const login = await atStandIn();
+    const sent = [state(login), login.asked.get('nonce'), 'code-of-this-log-in'];
+    tokenAnswer = (form) => {
+      sent.push(form.get('client_assertion'), form.get('code_verifier'));
+      return [400, { error: 'invalid_client', error_description: `got ${form.get('client_assertion')}`,
+        details: [{ text: sent.join(' | '), form: Object.fromEntries(form) }] }];
+    };
+    const page = await login.back({ code: 'code-of-this-log-in', state: state(login) });
+    const result = await login.end();
+    assert.equal(result.status, 5);
+    assert.match(result.failure, /refused the assertion: HTTP 400, invalid_client, got eyJ/);
+    assert.equal(sent.length, 5);
+    const told = login.stderr.replace(login.url, '');
+    for (const secret of sent) {
+      for (const text of [page.body, login.stdout, told]) assert.ok(!text.includes(secret.slice(0, 12)), `${secret} in ${text}`);
+    }
+  });
+
   for (const [name, changed, message] of [
     ['that ends a header line', { access_token: 'x\r\nX-Evil: 1' }, /access_token is empty, too long, or not printable/],
     ['with a NUL', { access_token: 'x\0' }, /access_token is empty, too long, or not printable/],

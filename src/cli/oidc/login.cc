@@ -98,15 +98,15 @@ class Login {
       ended = Converse();
       record_.failure = ended ? "" : ended.error().what;
       if (came_back_) {
-        listener_->Answer(LoginPage(record_));
+        listener_->Answer(LoginPage(secrets_.CutFrom(record_)));
       }
     }
     record_.failure = ended ? "" : ended.error().what;
     if (options_.json) {
-      WriteJson(LoginJson(record_));
+      WriteJson(LoginJson(secrets_.CutFrom(record_)));
     }
     if (!ended) {
-      return Report(ended.error().status, ended.error().what, ended.error().next);
+      return Report(ended.error().status, secrets_.CutFrom(ended.error().what), ended.error().next);
     }
     return options_.json ? 0
                          : Write("", "logged in as " + Shown(record_.claims["sub"].get<std::string>(), kMostOfAnswer) +
@@ -123,6 +123,9 @@ class Login {
     listener_ = *std::move(listener);
     if (state_.empty() || nonce_.empty() || verifier_.empty()) {
       return Fails(kRefused, "the random number generator failed");
+    }
+    for (const auto* secret : {&state_, &nonce_, &verifier_}) {
+      secrets_.Add(*secret);
     }
     auto metadata = oauth::FetchMetadata("--issuer", options_.issuer, options_.ca_file);
     if (!metadata) {
@@ -188,6 +191,7 @@ class Login {
     if (assertion->client_assertion_type().empty()) {
       return Fails(kRefused, "the client's assertions do not authenticate it: its grant must be client-authentication");
     }
+    secrets_.Add(assertion->assertion());
     const oauth::PlannedRequest planned{
         .client_id = options_.client_id, .grant_type = "authorization_code", .authenticates = true, .endpoint = url};
     if (const auto fits = oauth::Compare(metadata_, planned, assertion->assertion()); !fits) {
@@ -201,8 +205,8 @@ class Login {
     auto answer = oauth::PostForm(*endpoint, options_.ca_file, fields);
     record_.steps.push_back({.title = title,
                              .request = "POST " + url,
-                             .sent = WithoutSecrets(std::move(fields)),
-                             .received = answer ? WithoutSecrets(*answer) : answer.error().message});
+                             .sent = secrets_.CutFrom(std::move(fields)),
+                             .received = answer ? AnswerText(secrets_.CutFrom(*answer)) : answer.error().message});
     if (!answer) {
       return Fails(kUnreachable, answer.error().message);
     }
@@ -228,7 +232,7 @@ class Login {
       const auto pushed = oauth::PushedAnswerOf(*answer);
       if (!pushed) {
         return Fails(kRefusedByIdentityServer,
-                     "the provider refused the authorization request: " + oauth::ReasonOf(*answer),
+                     "the provider refused the authorization request: " + oauth::ReasonOf(secrets_.CutFrom(*answer)),
                      oauth::ErrorOf(*answer) == "invalid_client"
                          ? AdviceFor(*answer)
                          : "register the redirect URI " + listener_->redirect_uri() + " if that is what it names");
@@ -242,7 +246,7 @@ class Login {
     }
     record_.steps.push_back({.title = "Log-in in the browser",
                              .request = "GET " + metadata_.authorization_endpoint,
-                             .sent = WithoutSecrets(std::move(fields)),
+                             .sent = secrets_.CutFrom(std::move(fields)),
                              .received = ""});
     std::fprintf(stderr, "Log in at this address:\n%s\n", Printable(url).c_str());
     if (options_.no_browser) {
@@ -272,9 +276,10 @@ class Login {
     if (!fields) {
       return Fails(kRefused, "the redirect's query is malformed or repeats a parameter");
     }
+    secrets_.Add(FieldOf(*fields, "code"));
     record_.steps.push_back({.title = "Redirect",
                              .request = "GET " + listener_->redirect_uri(),
-                             .sent = WithoutSecrets(*fields),
+                             .sent = secrets_.CutFrom(*fields),
                              .received = ""});
     const auto iss = FieldOf(*fields, "iss");
     const auto check = [&](const char* name, const char* wrong, bool good) {
@@ -294,7 +299,7 @@ class Login {
       const auto description = FieldOf(*fields, "error_description");
       return Fails(kRefusedByIdentityServer,
                    "the provider refused the log-in: " + Shown(error, kMostOfAnswer) +
-                       (description.empty() ? "" : ", " + Shown(description, kMostOfAnswer)),
+                       (description.empty() ? "" : ", " + Shown(secrets_.CutFrom(description), kMostOfAnswer)),
                    error == "access_denied" ? "the person, or the provider's rules, said no" : "");
     }
     code_ = FieldOf(*fields, "code");
@@ -314,7 +319,7 @@ class Login {
       const bool of_client = oauth::ErrorOf(*answer) == "invalid_client";
       return Fails(kRefusedByIdentityServer,
                    (of_client ? "the provider refused the assertion: " : "the provider refused the code: ") +
-                       oauth::ReasonOf(*answer),
+                       oauth::ReasonOf(secrets_.CutFrom(*answer)),
                    of_client ? AdviceFor(*answer)
                              : "a code is taken once and soon expires; redirect URI and verifier must be those of the "
                                "log-in");
@@ -346,10 +351,11 @@ class Login {
         {.title = title,
          .request = "GET " + url,
          .sent = bearer.empty() ? oauth::FormFields{} : oauth::FormFields{{"Authorization", "Bearer " + Cut(bearer)}},
-         .received = WithoutSecrets(*answer)});
+         .received = AnswerText(secrets_.CutFrom(*answer))});
     auto body = jws::ParseForeign(answer->body);
     if (answer->status != kOk || !body.is_object()) {
-      return Fails(kRefusedByIdentityServer, std::string(name) + " answers: " + oauth::ReasonOf(*answer));
+      return Fails(kRefusedByIdentityServer,
+                   std::string(name) + " answers: " + oauth::ReasonOf(secrets_.CutFrom(*answer)));
     }
     return body;
   }
@@ -400,6 +406,7 @@ class Login {
   std::optional<EntranceFile> file_;  // takes the browser to the provider
   oauth::ServerMetadata metadata_;
   LoginRecord record_;
+  LoginSecrets secrets_;
   std::string code_;
   json tokens_;
   bool came_back_ = false;

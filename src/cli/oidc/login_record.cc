@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <functional>
 #include <utility>
 
 #include "cli/html.h"
@@ -51,6 +53,31 @@ std::string TableRow(std::string_view name, std::string_view value, const char* 
 
 std::string Dumped(const ordered_json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace); }
 
+bool IsSecretName(std::string_view name) { return std::ranges::find(kSecretNames, name) != kSecretNames.end(); }
+
+std::string Replaced(const std::string& text, std::string_view what, std::string_view by) {
+  std::string replaced;
+  std::size_t from = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, from)) {
+    replaced.append(text, from, at - from).append(by);
+    from = at + what.size();
+  }
+  return replaced.append(text, from);
+}
+
+// The value as it is, in JSON, and in a URL, whose escapes have digits of either case.
+std::array<std::string, 4> FormsOf(const std::string& value) {
+  const auto quoted = Dumped(value);
+  const auto lower = oauth::EncodeForm({{"", value}}).substr(1);
+  auto upper = lower;
+  for (auto at = upper.find('%'); at != std::string::npos; at = upper.find('%', at + 1)) {
+    for (auto digit = at + 1; digit <= at + 2; ++digit) {
+      upper[digit] = static_cast<char>(std::toupper(static_cast<unsigned char>(upper[digit])));
+    }
+  }
+  return {value, quoted.substr(1, quoted.size() - 2), lower, upper};
+}
+
 }  // namespace
 
 std::string Cut(std::string_view secret) {
@@ -58,28 +85,95 @@ std::string Cut(std::string_view secret) {
   return std::string(secret.substr(0, shown)) + "… (" + std::to_string(secret.size()) + " characters)";
 }
 
-oauth::FormFields WithoutSecrets(oauth::FormFields fields) {
-  for (auto& [name, value] : fields) {
-    if (std::ranges::find(kSecretNames, name) != kSecretNames.end()) {
-      value = Cut(value);
+void LoginSecrets::Add(const std::string& value) {
+  constexpr std::size_t kShortest = 8;
+  if (value.size() >= kShortest && std::ranges::find(values_, value) == values_.end()) {
+    values_.push_back(value);
+    std::ranges::stable_sort(values_, std::ranges::greater(), &std::string::size);
+  }
+}
+
+std::string LoginSecrets::CutFrom(std::string text) const {
+  for (const auto& value : values_) {
+    for (const auto& form : FormsOf(value)) {
+      text = Replaced(text, form, Cut(value));
     }
+  }
+  return text;
+}
+
+oauth::FormFields LoginSecrets::CutFrom(oauth::FormFields fields) const {
+  for (auto& [name, value] : fields) {
+    value = IsSecretName(name) ? Cut(value) : CutFrom(std::move(value));
   }
   return fields;
 }
 
-std::string WithoutSecrets(const oauth::HttpAnswer& answer) {
+// Recurses: only for what ParseForeign returned.
+void LoginSecrets::CutMembers(ordered_json& value) const {
+  if (value.is_string()) {
+    value = CutFrom(value.get<std::string>());
+  } else if (value.is_array()) {
+    for (auto& element : value) {
+      CutMembers(element);
+    }
+  } else if (value.is_object()) {
+    for (auto& [name, member] : value.items()) {
+      if (!IsSecretName(name)) {
+        CutMembers(member);
+      } else {
+        member = member.is_string() ? Cut(member.get_ref<const std::string&>()) : "…";
+      }
+    }
+  }
+}
+
+void LoginSecrets::AddMembers(const ordered_json& value) {
+  if (value.is_structured()) {
+    for (const auto& [name, member] : value.items()) {
+      if (member.is_string() && IsSecretName(name)) {
+        Add(member.get<std::string>());
+      }
+      AddMembers(member);
+    }
+  }
+}
+
+oauth::HttpAnswer LoginSecrets::CutFrom(oauth::HttpAnswer answer) {
+  constexpr int kFirstRedirect = 300;
   auto body = jws::ParseForeign<ordered_json>(answer.body);
+  if (body.is_object()) {
+    if (answer.status < kFirstRedirect) {
+      AddMembers(body);
+    }
+    CutMembers(body);
+    answer.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  return answer;
+}
+
+LoginRecord LoginSecrets::CutFrom(LoginRecord record) const {
+  for (auto& step : record.steps) {
+    step.request = CutFrom(std::move(step.request));
+    step.sent = CutFrom(std::move(step.sent));
+    step.received = CutFrom(std::move(step.received));
+  }
+  for (auto& [name, wrong] : record.checks) {
+    wrong = CutFrom(std::move(wrong));
+  }
+  CutMembers(record.header);
+  CutMembers(record.claims);
+  record.failure = CutFrom(std::move(record.failure));
+  return record;
+}
+
+std::string AnswerText(const oauth::HttpAnswer& answer) {
+  const auto body = jws::ParseForeign<ordered_json>(answer.body);
   auto text = "HTTP " + std::to_string(answer.status);
   if (!body.is_object()) {
     return text + ", " + std::to_string(answer.body.size()) +
            " octets that are no JSON object or are nested more than " + std::to_string(jws::ObjectText::kMaxDepth) +
            " deep";
-  }
-  for (const auto name : kSecretNames) {
-    const auto found = body.find(name);
-    if (found != body.end()) {
-      *found = found->is_string() ? Cut(found->get_ref<const std::string&>()) : "…";
-    }
   }
   return text + "\n" + Dumped(body);
 }

@@ -10,7 +10,7 @@
 
 namespace assertion::cli {
 
-// One request of a log-in: what was sent and what came back, secrets cut.
+// One request of a log-in: what was sent and what came back.
 struct LoginStep {
   std::string title;
   std::string request;  // GET or POST, and the URL
@@ -32,11 +32,34 @@ struct LoginRecord {
 // The first octets of a secret and its size.
 std::string Cut(std::string_view secret);
 
-// The fields with code, assertion, verifier, state and nonce cut.
-oauth::FormFields WithoutSecrets(oauth::FormFields fields);
+// The secrets of one log-in: whatever a person sees of it is cut here first. A provider may send each of them back, in
+// any member, in an error_description too.
+class LoginSecrets {
+ public:
+  // A value that is cut wherever it stands. One of less than 8 octets is not looked for: ordinary words contain it.
+  void Add(const std::string& value);
 
-// A JSON answer with its tokens cut; of any other answer only the status.
-std::string WithoutSecrets(const oauth::HttpAnswer& answer);
+  // The text without any of the values, as they are or escaped for JSON or a URL.
+  std::string CutFrom(std::string text) const;
+
+  // Members with a secret's name are cut whatever they hold.
+  oauth::FormFields CutFrom(oauth::FormFields fields) const;
+
+  // The same in a JSON object, at any depth. Adds the values of such members if the answer is a success. A body that is
+  // none stays: AnswerText does not show it.
+  oauth::HttpAnswer CutFrom(oauth::HttpAnswer answer);
+
+  LoginRecord CutFrom(LoginRecord record) const;
+
+ private:
+  void CutMembers(nlohmann::ordered_json& value) const;
+  void AddMembers(const nlohmann::ordered_json& value);
+
+  std::vector<std::string> values_;  // the longest first: one may contain another
+};
+
+// A JSON object with its status; of any other answer only the status.
+std::string AnswerText(const oauth::HttpAnswer& answer);
 
 // Static HTML without script; all text from elsewhere is escaped.
 std::string LoginPage(const LoginRecord& record);
