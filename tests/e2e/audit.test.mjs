@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { AssertionService, Caller, Health, KeyAdminService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
-import { asRoot, Deadline, Lines, run, startProcess, temporaryFolder, wholeLines } from './process.mjs';
+import { asRoot, Deadline, Lines, output, run, startProcess, temporaryFolder, wholeLines } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
 const ME = `uid:${process.getuid()}`;
@@ -229,6 +229,21 @@ describe('audit log', () => {
     assert.equal(await next(), 4);
     follower.kill();
     await deadline.limit(follower.ended);
+  });
+
+  // Each at once: a test that hangs here has failed.
+  it('is not looked for in a FIFO among the files', async () => {
+    const fifo = path.join(deployment.folder, 'audit.log.fifo');
+    await run('mkfifo', [fifo]);
+    for (const command of [['verify', '--key', key], ['show']]) {
+      const { status, stderr } = await deployment.tryCtl('audit', ...command, ...files(), fifo);
+      assert.equal(status, 3, stderr);
+      assert.ok(stderr.includes(`${fifo} cannot be read: it is a FIFO, not a regular file`), stderr);
+    }
+    unlinkSync(fifo);
+    const piped = await output('sh', ['-c', 'cat "$1" | "$0" audit show /dev/stdin',
+      path.join(process.env.E2E_BIN_DIR, 'assertionctl'), files()[0]]);
+    assert.match(piped, /"seq":/);
   });
 
   it('is left alone by SIGHUP unless somebody moved it', async () => {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "audit/line.h"
+#include "x509/regular_file.h"
 
 namespace assertion::cli {
 namespace {
@@ -45,11 +46,22 @@ std::vector<std::string> InOrder(const std::vector<std::string>& names) {
   return {sorted.begin(), sorted.end()};
 }
 
+Status CheckAuditFile(const std::string& name) {
+  if (name == "/dev/stdin" || name.starts_with("/dev/fd/")) {
+    return {};
+  }
+  const auto regular = x509::CheckRegularFile(name);
+  return regular ? Status() : Fail(Code::kConfigInvalid, name + " " + regular.error().message);
+}
+
 Result<AuditFiles> OpenAuditFiles(const std::vector<std::string>& names) {
   AuditFiles files;
   for (const auto& name : names) {
     if (IsBesideALog(name)) {
       continue;
+    }
+    if (const auto regular = x509::CheckRegularFile(name); !regular) {
+      return Fail(Code::kConfigInvalid, name + " " + regular.error().message);
     }
     auto& stream = files.streams.emplace_back(std::make_unique<std::ifstream>(name, std::ios::binary));
     if (!stream->is_open() || stream->peek() == std::ifstream::traits_type::eof()) {

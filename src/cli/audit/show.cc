@@ -124,7 +124,7 @@ class LogReader {
 bool LogReader::Open(const std::string& path) {
   struct stat before{};
   struct stat after{};
-  while (stat(path.c_str(), &before) == 0) {
+  while (stat(path.c_str(), &before) == 0 && CheckAuditFile(path)) {
     std::ifstream stream(path, std::ios::binary);
     if (!stream.is_open() || stat(path.c_str(), &after) != 0) {
       return false;
@@ -197,8 +197,10 @@ int ShowAudit(const ShowAuditOptions& options) {
   bool any = false;
   const auto files = InOrder(options.files);
   for (const auto& file : files) {
-    if (!reader.Open(file)) {
-      return Report(kFile, "cannot read " + file + ": " + std::strerror(errno),
+    const auto may_be_read = CheckAuditFile(file);
+    if (!may_be_read || !reader.Open(file)) {
+      return Report(kFile,
+                    may_be_read ? "cannot read " + file + ": " + std::strerror(errno) : may_be_read.error().message,
                     "name the file of audit.path in assertiond's configuration, for example "
                     "/var/lib/assertiond/audit.log, as a user who may read it");
     }

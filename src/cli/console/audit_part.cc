@@ -22,6 +22,9 @@ constexpr std::size_t kShownLines = 25;
 // The last complete lines of a file.
 std::deque<std::string> LastLines(const std::string& file) {
   constexpr std::streamoff kMost = static_cast<std::streamoff>(kShownLines) * (audit::kLongestLine + 1);
+  if (!CheckAuditFile(file)) {
+    return {};
+  }
   std::ifstream stream(file, std::ios::binary | std::ios::ate);
   const auto size = static_cast<std::streamoff>(stream.tellg());
   stream.seekg(std::max<std::streamoff>(0, size - kMost));
