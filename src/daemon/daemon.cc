@@ -89,9 +89,10 @@ std::string Joined(const std::vector<std::string>& errors, const std::string& pa
   return all;
 }
 
-// A user who can write to one of these folders can remove what is remembered of PINs, keys and signatures. It is only
-// a warning because a Kubernetes volume is writable by its group.
-void WarnOfOpenFolders(const Config& config) {
+// A user who can write to one of these folders can remove what is remembered of PINs, keys and signatures; one who can
+// replace the configuration or the module decides who may sign. It is only a warning because a Kubernetes volume is
+// writable by its group.
+void WarnOfOpenFolders(const Config& config, const std::string& path) {
   const auto warn = [](const char* field, const std::string& folder) {
     if (const auto trusted = CheckTrustedFolder(folder); !trusted) {
       spdlog::warn("{}: {}", field, trusted.error().message);
@@ -104,6 +105,15 @@ void WarnOfOpenFolders(const Config& config) {
   }
   if (!config.ledger_path.empty()) {
     warn("ledger", config.ledger_path.substr(0, config.ledger_path.rfind('/')));
+  }
+  const auto warn_of_file = [](const char* field, const std::string& file) {
+    if (const auto trusted = CheckTrustedFile(file); !trusted) {
+      spdlog::warn("{}: {}", field, trusted.error().message);
+    }
+  };
+  warn_of_file("configuration", path);
+  for (const auto& hsm : config.hsms) {
+    warn_of_file("module", hsm.module_path());
   }
 }
 
@@ -131,7 +141,7 @@ int Daemon::Run(bool wait_for_token) {
   for (const auto& warning : config_.warnings) {
     spdlog::warn("{}", warning);
   }
-  WarnOfOpenFolders(config_);
+  WarnOfOpenFolders(config_, path_);
   auto started = Start(wait_for_token);
   Record("Start", started, DifferenceOf(Config(), config_));  // in the log before the line of any call
   if (started) {
@@ -151,7 +161,8 @@ int Daemon::Run(bool wait_for_token) {
   signals_.SetLimit(config_.drain_limit + kHangLimit);
   supervisor_.Notify("READY=1");
   reloading_.Start(
-      path_, [path = path_] { return ReadConfigAndAuthorities(path); }, [this](const Reloading::Read& read) { Reload(read); });
+      path_, [path = path_] { return ReadConfigAndAuthorities(path); },
+      [this](const Reloading::Read& read) { Reload(read); });
   WaitForStop();
   Stop();
   return 0;

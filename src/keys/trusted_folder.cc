@@ -1,6 +1,7 @@
 #include "keys/trusted_folder.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,8 +9,10 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <filesystem>
 #include <ranges>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace assertion {
@@ -98,6 +101,27 @@ Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
       at += (at == "/" ? "" : "/") + next;
     }
   }
+}
+
+Status CheckTrustedFile(const std::string& file) {
+  std::error_code failed;
+  const auto absolute = std::filesystem::absolute(file, failed);
+  const auto target = std::filesystem::canonical(file, failed);
+  struct stat info{};
+  struct statvfs mount{};
+  if (failed || stat(target.c_str(), &info) != 0 || statvfs(target.c_str(), &mount) != 0) {
+    return NotTrusted(file, "cannot be looked at");
+  }
+  if ((mount.f_flag & ST_RDONLY) != 0) {
+    return {};
+  }
+  if (IsShared(info)) {
+    const auto path = target.string();
+    return NotTrusted(path, std::string("is writable by ") +
+                                ((info.st_mode & S_IWOTH) != 0 ? "everybody" : "its group") + ": chmod go-w " + path);
+  }
+  RETURN_IF_ERROR(CheckTrustedFolder(absolute.parent_path(), Sticky::kFoldersAndFiles));
+  return CheckTrustedFolder(target.parent_path(), Sticky::kFoldersAndFiles);
 }
 
 }  // namespace assertion

@@ -1,7 +1,10 @@
 // assertionctl doctor: what is on the token and in no ledger, and what is in the ledger and not on the token.
 import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
+import { run, temporaryFolder } from './process.mjs';
 
 const AUDIENCES = ['https://localhost:9443/oauth2/token'];
 const CLIENTS = ['orders', 'billing', 'before-the-ledger'];
@@ -85,6 +88,37 @@ describe('doctor', () => {
     const { status: refused, stderr } = await doctor('--client-id', 'ordes');
     assert.equal(refused, 1);
     assert.match(stderr, /no client ordes is configured; did you mean "orders"\?/);
+  });
+
+  it('warns of a configuration and a module that others may change, and so does a start', async () => {
+    const { configuration, folder } = deployment;
+    const warned = async () => JSON.parse((await doctor('--json')).stdout).findings.filter(({ name }) => name === 'files')
+      .map(({ warns, text }) => [warns, text]);
+    assert.deepEqual(await warned(), []);
+    const elsewhere = mkdtempSync(path.join(temporaryFolder(), 'shared-'));  // a copy of a module looks like a leaked key
+    const module = path.join(elsewhere, 'module.so');
+    const { hsm, ...rest } = JSON.parse(readFileSync(configuration, 'utf8'));
+    const ca = path.join(folder, 'ca.pem');
+    copyFileSync('/etc/ssl/certs/ca-certificates.crt', ca);
+    const [, original] = /module-path=([^;?&]*)/.exec(hsm.uri ?? hsm);
+    copyFileSync(decodeURIComponent(original), module);
+    const changed = path.join(folder, 'changed.json');
+    const [orders] = rest.clients;
+    const uri = (hsm.uri ?? hsm).replace(original, module);
+    writeFileSync(changed, JSON.stringify({ ...rest, hsm: hsm.uri ? { ...hsm, uri } : uri, listen: `unix:${folder}/other.sock`,
+      clients: [{ ...orders, tokens: { token_endpoint: AUDIENCES[0], ca_file: ca } }] }));
+    chmodSync(changed, 0o666);
+    chmodSync(elsewhere, 0o777);
+    chmodSync(ca, 0o664);
+    const { stdout } = await deployment.tryCtl('doctor', '--config', changed, '--verbose');
+    const start = await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--config', changed],
+      { env: { ...deployment.environment, SOFTHSM2_CONF: '/nonexistent' } });
+    for (const [field, what] of [['configuration', `${changed} is writable by everybody: chmod go-w`],
+      ['module', `${elsewhere} is writable by everybody`]]) {
+      assert.ok(stdout.includes(`files: ${field}: ${what}`), stdout);
+      assert.ok(start.stderr.includes(`${field}: ${what}`), start.stderr);
+    }
+    assert.ok(stdout.includes(`tokens.ca_file of client orders: ${ca} is writable by its group`), stdout);
   });
 
   it('leaves the orphans of other clients', async () => {

@@ -19,6 +19,7 @@
 #include "keys/pending_changes.h"
 #include "keys/stray.h"
 #include "keys/token_ledger.h"
+#include "keys/trusted_folder.h"
 #include "p11/hsm_token.h"
 #include "x509/certificate.h"
 #include "x509/openssl.h"
@@ -320,6 +321,34 @@ std::vector<KeyRecord> RecordsIn(const KeyRing& ring, const std::string& client_
   return keys == snapshot->end() ? std::vector<KeyRecord>() : ScheduleOf(keys->second);
 }
 
+// What others can change decides who may sign, with what, and whom the server believes.
+void DiagnoseFiles(const Config& config, const std::string& path, std::vector<Finding>& findings) {
+  std::vector<std::pair<std::string, std::string>> files = {{"configuration", path}};
+  for (const auto& hsm : config.hsms) {
+    files.emplace_back("module", hsm.module_path());
+    for (const auto& [name, value] : hsm.environment) {
+      files.emplace_back(name, value);
+    }
+  }
+  for (const auto& client : config.clients) {
+    if (client.tokens) {
+      files.emplace_back("tokens.ca_file of client " + client.client_id, client.tokens->ca_file);
+    }
+  }
+  if (config.tls) {
+    files.emplace_back("tls.client_ca", config.tls->client_ca);
+  }
+  std::set<std::string> looked_at;
+  for (const auto& [name, file] : files) {
+    if (!x509::CheckRegularFile(file) || !looked_at.insert(file).second) {
+      continue;  // others tell of a file that is not there
+    }
+    if (const auto trusted = CheckTrustedFile(file); !trusted) {
+      findings.push_back({.name = "files", .ok = true, .text = name + ": " + trusted.error().message, .warns = true});
+    }
+  }
+}
+
 // Puts findings without a heading under that of their client, of TLS, or `heading`.
 void Group(std::vector<Finding>& findings, const std::string& heading) {
   for (auto& finding : findings) {
@@ -395,6 +424,7 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
 std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisRequest& request) {
   const auto& removal = request.removal;
   std::vector<Finding> findings = {DiagnoseClock(now)};
+  DiagnoseFiles(config, request.config_path, findings);
   Group(findings, "machine");
   p11::Modules modules;
   std::vector<std::unique_ptr<DiagnosedHsm>> opened;

@@ -18,6 +18,7 @@ struct OrphanRemoval {
 };
 
 struct DiagnosisRequest {
+  std::string config_path;
   OrphanRemoval removal;
   bool tries = false;     // uses the HSMs as well, see TryHsm
   std::string client_id;  // checks only this client's keys; empty: those of all

@@ -70,7 +70,8 @@ int RunDoctor(const DoctorOptions& options) {
   }
   const auto findings =
       Diagnose(*config, SystemTime(),
-               {.removal = {.client_id = options.remove_orphans ? options.client_id : "", .without_ledger = forced},
+               {.config_path = options.config,
+                .removal = {.client_id = options.remove_orphans ? options.client_id : "", .without_ledger = forced},
                 .tries = options.tries,
                 .client_id = options.remove_orphans ? "" : options.client_id});
   const int status =
