@@ -1,7 +1,6 @@
 #include "cli/console/condition_part.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -15,7 +14,7 @@ constexpr int kReady = 200;
 constexpr int kNotReady = 503;
 constexpr std::chrono::seconds kProbeLimit{5};
 
-std::string Number(std::optional<double> value) { return value ? std::to_string(std::llround(*value)) : "-"; }
+std::string Number(std::optional<double> value) { return value ? std::to_string(WholeNumber(*value)) : "-"; }
 
 }  // namespace
 
@@ -26,7 +25,7 @@ std::string ConditionPart::RateOf(const std::string& counter, double value, std:
     constexpr double kTenths = 10;
     constexpr double kShortest = 0.1;
     const auto seconds = std::chrono::duration<double>(now - before->second.when).count();
-    const auto tenths = std::llround((value - before->second.value) / std::max(seconds, kShortest) * kTenths);
+    const auto tenths = WholeNumber((value - before->second.value) / std::max(seconds, kShortest) * kTenths);
     text = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " /s";
   }
   seen_.insert_or_assign(counter, Seen{.value = value, .when = now});

@@ -90,6 +90,11 @@ std::optional<double> SumOf(const std::vector<MetricSample>& samples, std::strin
   return sum;
 }
 
+std::int64_t WholeNumber(double value) {
+  constexpr double kMost = 9'007'199'254'740'992;
+  return std::llround(std::clamp(value, -kMost, kMost));
+}
+
 std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples) {
   std::set<std::string> hsms;
   for (const auto& sample : samples) {

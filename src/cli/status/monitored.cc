@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <sstream>
 
 namespace assertion::cli {
@@ -54,7 +53,7 @@ std::vector<RolledBackLedger> RolledBackLedgers(const std::vector<MetricSample>&
     if (ledger == ledgers.end()) {
       ledger = ledgers.insert(ledgers.end(), {.client_id = client_id, .hsm = hsm, .found = 0, .seen = 0});
     }
-    (label(sample, "which") == "seen" ? ledger->seen : ledger->found) = std::lround(sample.value);
+    (label(sample, "which") == "seen" ? ledger->seen : ledger->found) = WholeNumber(sample.value);
   }
   return ledgers;
 }
@@ -67,7 +66,7 @@ Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_fi
   const auto samples = ParseMetrics(metrics.body);
   monitored.rolled_back = RolledBackLedgers(samples);
   for (const auto& label : HsmsOf(samples)) {
-    const auto value = [&](const char* name) { return std::lround(SumOf(samples, name, label).value_or(0)); };
+    const auto value = [&](const char* name) { return WholeNumber(SumOf(samples, name, label).value_or(0)); };
     monitored.hsms.push_back({.label = label,
                               .usable = value("assertiond_token_usable") != 0,
                               .waiting = value("assertiond_queue_jobs"),

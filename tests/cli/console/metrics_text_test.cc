@@ -23,5 +23,12 @@ TEST(MetricsText, SumsOneHsmOrAll) {
   EXPECT_EQ(SumOf(samples, "jobs", "two"), std::nullopt);
 }
 
+// A foreign listener may say anything; as an integer it would be the smallest of all.
+TEST(MetricsText, AValueBeyondIntegersIsTheLargestThatIsExact) {
+  EXPECT_EQ(WholeNumber(2.6), 3);
+  EXPECT_EQ(WholeNumber(1e308), std::int64_t{1} << 53U);
+  EXPECT_EQ(WholeNumber(-1e308), -(std::int64_t{1} << 53U));
+}
+
 }  // namespace
 }  // namespace assertion::cli
