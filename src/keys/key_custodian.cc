@@ -25,7 +25,11 @@ Result<std::optional<std::string>> PastOutcome(const ChangeRequest& change, cons
     return std::nullopt;
   }
   if (past->digest != change.digest) {
-    return Fail(Code::kInvalidArgument, "request_id: was used for another request; take a new one");
+    return Fail(
+        Code::kInvalidArgument,
+        "request_id: was used for another request for client '" + ledger.client_id + "'" +
+            (past->kid.empty() ? "" : ", about key " + past->kid) +
+            ": leave it out, or choose another (operators share a client's ids; the audit log says who used it)");
   }
   return past->kid;
 }

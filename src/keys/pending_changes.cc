@@ -138,7 +138,8 @@ Result<std::optional<PendingChange>> PendingChanges::FindRepeated(const std::vec
     return std::nullopt;
   }
   if (found->method != next.method || RequestOf(*found->change).digest != request.digest) {
-    return Fail(Code::kInvalidArgument, "request_id: was used for another request; take a new one");
+    return Fail(Code::kInvalidArgument, "request_id: was used for another request, your change " + found->id + " (" +
+                                            found->method + "), which waits: leave it out, or choose another");
   }
   return *found;
 }

@@ -356,8 +356,9 @@ describe('every change', () => {
     const end = [`--kid=${fresh.kid}`, '--force', client, '--request-id', 'c'];
     assert.deepEqual(await keyJson('destroy', client, ...end), await keyJson('destroy', client, ...end));
     assert.equal(await versionOf(client), 3);
-    await keyRefused(1, /request_id: was used for another request/, 'revoke', client, `--kid=${made.kid}`,
-      '--request-id', 'c');
+    const refused = new RegExp(`request_id: was used for another request for client '${client}', about key ${fresh.kid}: leave it out, ` +
+      'or choose another \\(operators share a client\'s ids; the audit log says who used it\\)');
+    await keyRefused(1, refused, 'revoke', client, `--kid=${made.kid}`, '--request-id', 'c');
   });
 
   it('repeated under its request id in the same words acts once, though "+1h" is another instant by then', async () => {
