@@ -4,7 +4,7 @@ cmake_minimum_required(VERSION 3.25)
 #
 # Every arrow between folders of src/ is listed: one that is missing here fails the test, and so does one that is listed
 # and not used. include/assertion is for all.
-set(may_config oauth x509)
+set(may_config jws oauth x509)
 set(may_jws "")
 set(may_oauth jws x509)
 set(may_p11 "")
