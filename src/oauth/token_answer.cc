@@ -85,9 +85,9 @@ Result<TokenAnswer> Take(const json& body) {
       !std::ranges::all_of(token, [](char c) { return c >= ' ' && c <= '~'; })) {
     return Fail(Code::kUnavailable, "the identity server's access_token is empty, too long, or not printable ASCII");
   }
-  if (token.find_first_of(" ,\"") != std::string::npos) {
+  if (token.find_first_of(" ,") != std::string::npos) {
     return Fail(Code::kUnavailable,
-                "the identity server's access_token has a blank, a comma or a quotation mark: a header field would be "
+                "the identity server's access_token has a blank or a comma: a header field would be "
                 "read otherwise (RFC 6750 section 2.1)");
   }
   const auto lifetime = LifetimeOf(body);

@@ -26,7 +26,7 @@ for _ in range(4):
 class Tokens(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        answer = json.dumps({"access_token": "from the second", "token_type": "Bearer", "expires_in": 300}).encode()
+        answer = json.dumps({"access_token": "from-the-second", "token_type": "Bearer", "expires_in": 300}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
@@ -60,6 +60,6 @@ describeInNamespaces('an identity server of two addresses', () => {
     });
     await deployment.generateKey('orders');
     const token = await caller.call('GetAccessToken', { client_id: 'orders' }, 30);
-    assert.equal(token.access_token, 'from the second');
+    assert.equal(token.access_token, 'from-the-second');
   });
 });

@@ -107,12 +107,12 @@ describe('DPoP-bound access tokens', () => {
 
   it('a token whose key was replaced while it was bought is not handed out', async () => {
     let release;
-    standIn.reset({ access_token: 'of the old key', token_type: 'DPoP', expires_in: 300 });
+    standIn.reset({ access_token: 'of-the-old-key', token_type: 'DPoP', expires_in: 300 });
     standIn.held = new Promise((resolve) => { release = resolve; });
     const refused = refusal({ client_id: 'held' });
     while (standIn.forms.length === 0) await once(standIn, 'form');
     await deployment.ctl('key', 'rotate', '--client-id', 'held', '--sign-from', 'now', '--force', 'held');
-    standIn.answer = [200, { access_token: 'of the new key', token_type: 'DPoP', expires_in: 300 }];
+    standIn.answer = [200, { access_token: 'of-the-new-key', token_type: 'DPoP', expires_in: 300 }];
     const other = get({ client_id: 'held' });  // does not wait for the first purchase
     while (standIn.forms.length === 1) await once(standIn, 'form');
     release();

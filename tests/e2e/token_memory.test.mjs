@@ -50,9 +50,9 @@ describe('an access token in the memory of the service', () => {
   // The most copies of any piece.
   async function copies(pieces) {
     const counted = await asRoot('python3', ['memory_holds.py', '--count', String(deployment.daemon.pid)],
-      { input: [...pieces, 'token_endpoint'].join('\n') });
+      { input: [...pieces, endpoints.http.url].join('\n') });
     const counts = new Map(counted.trim().split('\n').map((line) => line.split(' ')));
-    assert.ok(Number(counts.get('token_endpoint')) > 0, 'the search does not find what is there');
+    assert.ok(Number(counts.get(endpoints.http.url)) > 0, 'the search does not find what the configuration has');
     return Math.max(...pieces.map((piece) => Number(counts.get(piece) ?? 0)));
   }
   // Replies leave after their answers came: the last ones are wiped a moment later.

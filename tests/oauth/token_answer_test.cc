@@ -80,7 +80,7 @@ TEST(TokenAnswer, ATokenIsOneWordOfAHeaderField) {
   for (const auto* const right : {"t", "eyJ.a-b_c~d+e/f==", "1|of:another.kind!"}) {
     EXPECT_EQ(fault(right), "");
   }
-  for (const auto* const wrong : {" t", "t ", "t t", "t,Basic", R"(t\"t)"}) {
+  for (const auto* const wrong : {" t", "t ", "t t", "t,Basic"}) {
     EXPECT_TRUE(fault(wrong).contains("RFC 6750")) << wrong;
   }
   for (const auto* const wrong : {"", R"(t\r\nX: 1)", R"(t\u0000)"}) {
