@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <ranges>
+#include <string_view>
 #include <utility>
 
 #include "jws/foreign_json.h"
@@ -44,10 +46,15 @@ std::string VisibleMember(const json& body, const char* name, std::size_t longes
   return visible && text.size() <= longest ? text : std::string();
 }
 
-// RFC 6749 section 3.3, of printable ASCII.
-bool IsScope(const std::string& scope) {
-  return scope.find_first_of("\"\\") == std::string::npos && !scope.starts_with(' ') && !scope.ends_with(' ') &&
-         !scope.contains("  ");
+// The names with one blank between each two, as RFC 6749 section 3.3 has it: some servers write more.
+std::string WithSingleBlanks(std::string_view scope) {
+  std::string names;
+  for (const auto name : std::views::split(scope, ' ')) {
+    if (!name.empty()) {
+      names.append(names.empty() ? "" : " ").append(std::string_view(name));
+    }
+  }
+  return names;
 }
 
 std::optional<std::int64_t> Number(std::string_view digits) {
@@ -103,11 +110,12 @@ Result<TokenAnswer> Take(const json& body) {
   if (is_stated && answer.scope.empty() && *scope != json("")) {
     return Fail(Code::kUnavailable, "the identity server's scope is no printable ASCII text of at most 4096 octets");
   }
-  if (!answer.scope.empty() && !IsScope(answer.scope)) {
+  if (answer.scope.find_first_of("\"\\") != std::string::npos) {
     return Fail(Code::kUnavailable,
-                "the identity server's scope is malformed: it must be names without quotation mark and backslash, a "
-                "blank between each two (RFC 6749 section 3.3)");
+                "the identity server's scope has a quotation mark or a backslash, which no name may have (RFC 6749 "
+                "section 3.3)");
   }
+  answer.scope = WithSingleBlanks(answer.scope);
   if (answer.token_type.empty()) {
     return Fail(Code::kUnavailable, "the identity server's answer has no token_type");
   }

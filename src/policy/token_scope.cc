@@ -1,7 +1,7 @@
 #include "policy/token_scope.h"
 
 #include <algorithm>
-#include <ranges>
+#include <cstddef>
 #include <set>
 #include <vector>
 
@@ -33,6 +33,17 @@ std::unexpected<Error> NoSuchScope(const Caller& caller, const TokenSource& sour
   return own.empty() ? Denied(caller, "ask for the scope " + QuotedRequest(name))
                      : Fail(Code::kPermissionDenied, "scope: the client's configuration names no scope " +
                                                          QuotedRequest(name) + DidYouMean(name, own));
+}
+
+bool HasName(std::string_view names, std::string_view separators, std::string_view name) {
+  for (std::size_t at = 0; at <= names.size();) {
+    const auto end = std::min(names.find_first_of(separators, at), names.size());
+    if (names.substr(at, end - at) == name) {
+      return true;
+    }
+    at = end + 1;
+  }
+  return false;
 }
 
 }  // namespace
@@ -71,15 +82,15 @@ Result<std::string> AllowedTokenScope(const Caller& caller, const TokenSource& s
 }
 
 Status CheckGrantedScope(const Caller& caller, const TokenSource& source, std::string_view granted) {
-  for (const auto name : std::views::split(granted, ' ')) {
-    const auto found = std::ranges::find(source.scopes, std::string_view(name), &TokenSource::Scope::name);
-    if (found != source.scopes.end() && !MayHave(caller, *found)) {
-      return Fail(Code::kFailedPrecondition,
-                  "scope: the identity server granted a scope that was not asked and that the caller may not have; "
-                  "have it grant what is asked");
-    }
-  }
-  return {};
+  const bool grants_others = std::ranges::any_of(source.scopes, [&](const auto& scope) {
+    // Some servers put commas between names; a name may have commas, too.
+    return !MayHave(caller, scope) && (HasName(granted, " ", scope.name) || HasName(granted, " ,", scope.name));
+  });
+  return grants_others
+             ? Fail(Code::kFailedPrecondition,
+                    "scope: the identity server granted a scope that was not asked and that the caller may not have; "
+                    "have it grant what is asked")
+             : Status();
 }
 
 }  // namespace assertion

@@ -15,10 +15,12 @@ const TokenSource kSource{.token_endpoint = "https://is.example.com/token",
 
 TEST(TokenScope, AGrantedScopeOfOthersIsRefused) {
   const auto caller = Caller::Authenticated({"uid:1000"});
-  for (const auto* granted : {"", "read", "read openid profile", "openid", "administrator", "read  openid"}) {
+  for (const auto* granted :
+       {"", "read", "read openid profile", "openid", "administrator", "read  openid", "read,openid"}) {
     EXPECT_TRUE(CheckGrantedScope(caller, kSource, granted)) << granted;
   }
-  for (const auto* granted : {"admin", "read admin", "admin read", "read  admin", " admin "}) {
+  for (const auto* granted :
+       {"admin", "read admin", "admin read", "read  admin", " admin ", "read,admin", "admin, openid"}) {
     const auto checked = CheckGrantedScope(caller, kSource, granted);
     ASSERT_FALSE(checked) << granted;
     EXPECT_EQ(checked.error().code, Code::kFailedPrecondition);
