@@ -120,7 +120,7 @@ describe('a ledger that is older than what was seen', () => {
     assert.match(pending.summary, /decided on version 1, ACCEPTED although a later version was seen/);
     await isRefused(1, 5);
     const own = await deployment.tryCtl('key', 'approve', pending.id, `--digest=${pending.digest}`);
-    assert.match(own.stderr, /another must approve it/);
+    assert.match(own.stderr, /another person with the role approver must approve it/);
     const roots = readFileSync(path.join(deployment.folder, 'tls.pem'));
     const client = new KeyAdminService(`127.0.0.1:${deployment.tlsPort}`,
       grpc.credentials.createSsl(roots, Buffer.from(anna.key), Buffer.from(anna.cert)), { 'grpc.ssl_target_name_override': 'localhost' });

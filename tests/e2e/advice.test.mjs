@@ -124,7 +124,7 @@ describe('advice', () => {
 
   it('files: the reason, and for the audit log that nothing was found', async () => {
     const missing = path.join(deployment.folder, 'none');
-    await isTold(3, ['audit', 'show', missing], /cannot read \S+none: No such file or directory/, /^ {2}next: name the file of audit\.path/m);
+    await isTold(3, ['audit', 'show', missing], /\S+none cannot be read: No such file or directory/, /^ {2}next: name the file of audit\.path/m);
     await isTold(3, ['assertion', 'inspect', missing], /cannot read \S+none: No such file or directory/);
     await isTold(3, ['assertion', 'inspect', deployment.folder], /cannot read \S+: Is a directory/);
     await isTold(3, ['jwks', 'get', '--client-id', 'orders', '--out', '/nonexistent/x'], /cannot write \/nonexistent\/x: No such file or directory/);

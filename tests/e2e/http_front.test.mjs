@@ -46,7 +46,7 @@ describe('the HTTP front', () => {
   });
 
   beforeEach(() => {
-    standIn.reset({ access_token: 'stand-in "token\\', token_type: 'Bearer', expires_in: 300 });
+    standIn.reset({ access_token: 'stand-in"token\\', token_type: 'Bearer', expires_in: 300 });
   });
 
   // Resolves to { status, headers, body } of one request.
@@ -74,7 +74,7 @@ describe('the HTTP front', () => {
     const [body, status] = stdout.trim().split('\n');
     assert.equal(status, '200', stdout);
     const { expires_in: left, ...rest } = JSON.parse(body);
-    assert.deepEqual(rest, { access_token: 'stand-in "token\\', token_type: 'Bearer', scope: 'read write' });
+    assert.deepEqual(rest, { access_token: 'stand-in"token\\', token_type: 'Bearer', scope: 'read write' });
     assert.ok(left > 250 && left <= 300, `${left}`);
     const again = await ask('/clients/orders/token?scope=read+write');
     assert.deepEqual([again.status, again.headers['cache-control'], again.headers['content-type']],
