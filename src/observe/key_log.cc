@@ -141,7 +141,8 @@ void KeyLog::LogChanges(const KeyRing& keys) {
     const auto flaws = FlawsOf(client);
     const auto waits = waiting.find(client_id);
     const auto waits_for = signing == nullptr || waits == waiting.end() ? "" : waits->second;
-    if (!(flaws.empty() ? IsNews(client_id, kid + '\n' + waits_for) : IsDue(client_id, kid + flaws))) {
+    const auto state = std::string(kid).append("\n").append(waits_for);
+    if (!(flaws.empty() ? IsNews(client_id, state) : IsDue(client_id, kid + flaws))) {
       continue;
     }
     if (!flaws.empty()) {

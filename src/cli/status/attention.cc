@@ -214,6 +214,7 @@ std::vector<KeysOfType> ByType(const v1::ListKeysResponse& response) {
     }
   }
   std::vector<KeysOfType> listed;
+  listed.reserve(types.size());
   for (auto& [kind, keys] : types) {
     listed.push_back({.hsm = kind.first, .type = kind.second, .keys = std::move(keys)});
   }
