@@ -1,5 +1,6 @@
 cmake_minimum_required(VERSION 3.25)
-# Reads the includes of every source file and compares them with the order of the folders below.
+# Reads the includes of every source file and compares them with the order of the folders below; and what names its files
+# give to things of their own.
 # Run as: cmake -D SOURCE_DIR=… -P layering_test.cmake
 #
 # Every arrow between folders of src/ is listed: one that is missing here fails the test, and so does one that is listed
@@ -28,6 +29,7 @@ set(may_destroy keys service daemon)
 file(GLOB_RECURSE sources RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/src/*.h ${SOURCE_DIR}/src/*.cc
   ${SOURCE_DIR}/include/*.h)
 set(wrong "")
+set(names "")
 foreach(source IN LISTS sources)
   string(REGEX REPLACE "^(src|include)/([^/]*).*" "\\2" folder ${source})
   # Until C++23's P2718, which g++ 12 has not, such a loop runs over what may be gone: another thread replaces it.
@@ -35,6 +37,20 @@ foreach(source IN LISTS sources)
   foreach(loop IN LISTS dangling)
     list(APPEND wrong "${source}: give the shared_ptr of this loop a name: ${loop}")
   endforeach()
+  # The quick start compiles a folder as one file, so what its files keep to themselves has one name in all of them.
+  if(source MATCHES "\\.cc$")
+    file(STRINGS ${SOURCE_DIR}/${source} definitions REGEX "^(constexpr [^=({]*[ &*]k[A-Z]|(struct|class|enum class) [A-Za-z0-9]+[^;:]*{$)")
+    foreach(definition IN LISTS definitions)
+      if(NOT definition MATCHES "^constexpr [^=({]*[ &*](k[A-Za-z0-9]+)")
+        string(REGEX MATCH "^[a-z ]+ ([A-Z][A-Za-z0-9]*)" unused "${definition}")
+      endif()
+      set(name ${CMAKE_MATCH_1})
+      if("${folder}/${name}" IN_LIST names)
+        list(APPEND wrong "${source}: another file of ${folder} has its own ${name}, too")
+      endif()
+      list(APPEND names "${folder}/${name}")
+    endforeach()
+  endif()
   file(STRINGS ${SOURCE_DIR}/${source} includes REGEX "^#include ")
   foreach(include IN LISTS includes)
     string(REGEX REPLACE "^#include [<\"]([^>\"]*)[>\"].*" "\\1" path "${include}")
@@ -74,6 +90,10 @@ endif()
 list(LENGTH sources count)
 if(count LESS 40)
   message(FATAL_ERROR "only ${count} source files found in ${SOURCE_DIR}")
+endif()
+list(LENGTH names count_names)
+if(count_names LESS 300)
+  message(FATAL_ERROR "only ${count_names} names found")
 endif()
 if(wrong)
   list(JOIN wrong "\n  " text)

@@ -11,14 +11,14 @@
 namespace assertion {
 namespace {
 
-constexpr std::size_t kMostOctets = 960;  // "; and 10000 more" comes after it
+constexpr std::size_t kMostOfLine = 960;  // "; and 10000 more" comes after it
 constexpr std::size_t kMostOfName = 255;
 
 class Differences {
  public:
   void Add(char sign, const std::string& what) {
     if (const std::string part = (text_.empty() ? "" : "; ") + (sign + what);
-        left_out_ == 0 && text_.size() + part.size() <= kMostOctets) {
+        left_out_ == 0 && text_.size() + part.size() <= kMostOfLine) {
       text_ += part;
     } else {
       ++left_out_;

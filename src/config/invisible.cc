@@ -31,7 +31,7 @@ constexpr std::array<CodePoints, 17> kHidden = {{
     {.first = 0xE0000, .last = 0xE0FFF},
 }};
 
-constexpr std::array<CodePoints, 8> kBlank = {{
+constexpr std::array<CodePoints, 8> kSpaces = {{
     {.first = 0x20, .last = 0x20},
     {.first = 0xA0, .last = 0xA0},
     {.first = 0x1680, .last = 0x1680},
@@ -63,6 +63,6 @@ char32_t CodePointOf(std::string_view character) {
 
 bool IsHidden(char32_t point) { return Contains(kHidden, point); }
 
-bool IsBlank(char32_t point) { return Contains(kBlank, point); }
+bool IsBlank(char32_t point) { return Contains(kSpaces, point); }
 
 }  // namespace assertion
