@@ -13,6 +13,7 @@
 #include "faulty_hsm/faulty_hsm.h"
 #include "p11/attribute.h"
 #include "p11/session.h"
+#include "places.h"
 
 namespace assertion {
 namespace {
@@ -131,7 +132,7 @@ TokenUnderTest OfScript(const std::string& name, const std::string& folder) {
 std::vector<TokenUnderTest> TokensUnderTest() {
   const auto name = Variable("CONTRACT_TOKEN");
   const auto folder = Variable("CONTRACT_FOLDER");
-  return {folder.empty() ? OfPersonality(name, std::string(PERSONALITIES) + "/" + name + ".json")
+  return {folder.empty() ? OfPersonality(name, ProjectPath("tests/faulty_hsm/personalities/" + name + ".json"))
                          : OfScript(name, folder)};
 }
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "places.h"
 #include "softhsm.h"
 
 namespace assertion {
@@ -24,7 +25,7 @@ class FaultyHsm : public LoggedInSoftHsm {
   // The module's path. It wraps SoftHSM2 from now on.
   static const char* Module() {
     setenv("FAULTY_HSM_MODULE", SOFTHSM2_MODULE, 1);
-    return FAULTY_HSM;
+    return kFaultyHsmModule;
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include "assertion/algorithm.h"
 #include "faulty_hsm/faulty_hsm.h"
+#include "places.h"
 
 namespace assertion {
 namespace {
@@ -22,7 +23,7 @@ class PersonalityTest : public testing::Test {
 
   // From the next C_Initialize on.
   static void Become(const std::string& name) {
-    setenv("FAULTY_HSM_PERSONALITY", (std::string(PERSONALITIES) + "/" + name + ".json").c_str(), 1);
+    setenv("FAULTY_HSM_PERSONALITY", ProjectPath("tests/faulty_hsm/personalities/" + name + ".json").c_str(), 1);
   }
 
   // Logs in to the personality with this PIN.

@@ -2,18 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "jws/base64url.h"
 #include "jws/jwk.h"
 #include "jws/thumbprint.h"
+#include "places.h"
 #include "x509/verifier.h"
 
 namespace assertion::jws {
 namespace {
 
 nlohmann::json Vector(const std::string& name) {
-  std::ifstream file(std::string(ASSERTION_VECTORS) + "/" + name);
+  auto file = ProjectFile("tests/vectors/" + name);
   return nlohmann::json::parse(file);
 }
 

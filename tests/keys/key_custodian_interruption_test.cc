@@ -21,6 +21,7 @@
 #include "certificate_authority.h"
 #include "keys/file_ledger.h"
 #include "keys/stray.h"
+#include "places.h"
 #include "replica.h"
 #include "softhsm.h"
 
@@ -379,7 +380,7 @@ class TwoProcessesTest : public InterruptionTest, public testing::WithParamInter
     auto arguments = Arguments("token", command, holder);
     auto& uri = arguments.front();
     if (GetParam() == Between::kToken) {
-      uri.replace(uri.find(SOFTHSM2_MODULE), std::string_view(SOFTHSM2_MODULE).size(), FAULTY_HSM);
+      uri.replace(uri.find(SOFTHSM2_MODULE), std::string_view(SOFTHSM2_MODULE).size(), kFaultyHsmModule);
     }
     return arguments;
   }

@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <string>
 
 #include "config/config.h"
 #include "jws/base64url.h"
+#include "places.h"
 #include "policy/policy.h"
 #include "policy/profiled_assertion.h"
 
@@ -16,7 +16,7 @@ namespace assertion {
 namespace {
 
 std::string FileText(const std::string& path) {
-  std::ifstream file(std::string(ASSERTION_VECTORS "/../../") + path);
+  auto file = ProjectFile(path);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

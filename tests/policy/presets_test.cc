@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -12,6 +11,7 @@
 
 #include "assertion/preset.h"
 #include "config/config.h"
+#include "places.h"
 #include "policy/profiled_assertion.h"
 
 namespace assertion {
@@ -23,7 +23,7 @@ constexpr std::int64_t kNow = 1'700'000'000;
 
 const json& Vectors() {
   static const json vectors = [] {
-    std::ifstream file(ASSERTION_VECTORS "/profiles.json");
+    auto file = ProjectFile("tests/vectors/profiles.json");
     return json::parse(file);
   }();
   return vectors;
@@ -94,7 +94,7 @@ TEST_P(PresetTest, AssertionsHaveTheseOctets) {
   const auto made =
       ProfiledAssertion(client, {.client_id = client.client_id, .audience = {}, .lifetime = {}, .subject = subject});
   ASSERT_TRUE(made) << made.error().message;
-  std::ifstream file(ASSERTION_VECTORS "/profiles.json");
+  auto file = ProjectFile("tests/vectors/profiles.json");
   const auto written = nlohmann::ordered_json::parse(file)[GetParam()];  // the order of members counts
   EXPECT_EQ(made->header, written["header"].dump());
   EXPECT_EQ(made->claims, written["claims"].dump());
@@ -165,7 +165,7 @@ TEST(PresetsTest, EachHasVectorsAndASource) {
 
 // deploy/docs/profiles.md has one row for each preset; it is written by hand and compared here.
 TEST(PresetsTest, TheirPageHasTheirRows) {
-  std::ifstream file(ASSERTION_VECTORS "/../../deploy/docs/profiles.md");
+  auto file = ProjectFile("deploy/docs/profiles.md");
   std::map<std::string, std::string> rows;
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with("| `")) {

@@ -23,7 +23,7 @@ constexpr seconds kPatience{20};  // a test that waits in vain fails; none needs
 class RecoveryTest : public testing::Test {
  protected:
   RecoveryTest()
-      : certifier_(*x509::Certifier::New(FAULTY_HSM)),
+      : certifier_(*x509::Certifier::New(kFaultyHsmModule)),
         replica_(hsm_.token(), *certifier_, {Named("orders"), Named("billing"), Named("late")}, now_) {
     replica_.Generate("orders");
     replica_.Generate("billing");

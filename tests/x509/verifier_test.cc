@@ -4,10 +4,10 @@
 #include <openssl/rsa.h>
 
 #include <cstring>
-#include <fstream>
 
 #include "jws/base64url.h"
 #include "jws/jwk.h"
+#include "places.h"
 
 namespace assertion::x509 {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 // A JWS and the key that made it, as an RFC prints them.
 struct Example {
   explicit Example(const std::string& file) {
-    std::ifstream stream(std::string(ASSERTION_VECTORS) + "/" + file);
+    auto stream = ProjectFile("tests/vectors/" + file);
     const auto vector = nlohmann::json::parse(stream);
     const auto text = vector["jws"].get<std::string>();
     const auto header = *jws::Base64UrlDecode(text.substr(0, text.find('.')));

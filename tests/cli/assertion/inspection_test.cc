@@ -2,17 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "certificate_authority.h"
 #include "jws/base64url.h"
 #include "jws/jwk.h"
+#include "places.h"
 
 namespace assertion::cli {
 namespace {
 
 nlohmann::json Rfc7515A2() {
-  std::ifstream file(std::string(ASSERTION_VECTORS) + "/rfc7515_a2.json");
+  auto file = ProjectFile("tests/vectors/rfc7515_a2.json");
   return nlohmann::json::parse(file);
 }
 
