@@ -1,12 +1,12 @@
 #include "config/difference.h"
 
-#include <array>
 #include <cstddef>
 #include <map>
 #include <optional>
 #include <string_view>
 
 #include "assertion/foreign_text.h"
+#include "config/sections.h"
 
 namespace assertion {
 namespace {
@@ -34,31 +34,45 @@ class Differences {
   std::size_t left_out_ = 0;
 };
 
-std::string RolesOf(const Operator& operator_) {
-  constexpr std::array kNames = {"viewer", "operator", "approver"};  // by Role
+// What two lists have of a kind, by name: `shown` is the text after the name of one that came or went, `changed` that
+// of one that is in both; empty: it is the same.
+template <typename List, typename Item>
+void AddEach(std::string_view kind, const List& before, const List& after, std::string Item::* name,
+             std::string (*shown)(const Item&), std::string (*changed)(const Item&, const Item&),
+             Differences& differences) {
+  std::map<std::string_view, const Item*> old;
+  for (const auto& item : before) {
+    old[item.*name] = &item;
+  }
+  const auto add = [&](char sign, const Item& item, const std::string& text) {
+    differences.Add(sign, std::string(kind) + " " + Quoted(item.*name, kMostOfName) + text);
+  };
+  for (const auto& item : after) {
+    const auto found = old.find(item.*name);
+    if (found == old.end()) {
+      add('+', item, shown(item));
+      continue;
+    }
+    if (const auto text = changed(*found->second, item); !text.empty()) {
+      add('~', item, text);
+    }
+    old.erase(found);
+  }
+  for (const auto& [unused, item] : old) {
+    add('-', *item, shown(*item));
+  }
+}
+
+std::string RolesOf(const Operator& person) {
   std::string roles;
-  for (const auto role : operator_.roles) {
-    roles.append(" ").append(kNames.at(static_cast<std::size_t>(role)));
+  for (const auto role : person.roles) {
+    roles.append(" ").append(kRoleNames.at(static_cast<std::size_t>(role)));
   }
   return roles;
 }
 
-void AddOperators(const Config& before, const Config& after, Differences& differences) {
-  std::map<std::string_view, std::string> old;
-  for (const auto& one : before.operators) {
-    old[one.caller] = RolesOf(one);
-  }
-  for (const auto& one : after.operators) {
-    const auto roles = RolesOf(one);
-    const auto found = old.find(one.caller);
-    if (found == old.end() || found->second != roles) {
-      differences.Add(found == old.end() ? '+' : '~', "operator " + Quoted(one.caller, kMostOfName) + roles);
-    }
-    old.erase(one.caller);
-  }
-  for (const auto& [caller, roles] : old) {
-    differences.Add('-', "operator " + Quoted(caller, kMostOfName) + roles);
-  }
+std::string ChangedRoles(const Operator& before, const Operator& after) {
+  return before.roles == after.roles ? "" : RolesOf(after);
 }
 
 std::string TextOf(const TwoPersonRule& rule) {
@@ -109,26 +123,7 @@ std::string ChangedFields(const Client& before, const Client& after) {
   return fields;
 }
 
-void AddClients(const Clients& before, const Clients& after, Differences& differences) {
-  std::map<std::string_view, const Client*> old;
-  for (const auto& client : before) {
-    old[client.client_id] = &client;
-  }
-  for (const auto& client : after) {
-    const auto name = "client " + Quoted(client.client_id, kMostOfName);
-    if (const auto found = old.find(client.client_id); found == old.end()) {
-      differences.Add('+', name);
-    } else {
-      if (const auto fields = ChangedFields(*found->second, client); !fields.empty()) {
-        differences.Add('~', name + fields);
-      }
-      old.erase(found);
-    }
-  }
-  for (const auto& [client_id, client] : old) {
-    differences.Add('-', "client " + Quoted(client_id, kMostOfName));
-  }
-}
+std::string NothingMore(const Client& /*client*/) { return ""; }
 
 template <typename Value>
 void AddOptional(const char* name, const std::optional<Value>& before, const std::optional<Value>& after,
@@ -147,11 +142,11 @@ std::optional<KubernetesSigner> SignerOf(const Config& config) {
 std::string DifferenceOf(const Config& before, const Config& after) {
   Differences differences;
   AddTwoPersonRule(before.two_person_rule, after.two_person_rule, differences);
-  AddOperators(before, after, differences);
+  AddEach("operator", before.operators, after.operators, &Operator::caller, RolesOf, ChangedRoles, differences);
   AddOptional("kubernetes_signer", SignerOf(before), SignerOf(after), differences);
   AddOptional("caller_rate", before.caller_rate, after.caller_rate, differences);
   AddOptional("key_limits", std::optional(before.key_limits), std::optional(after.key_limits), differences);
-  AddClients(before.clients, after.clients, differences);
+  AddEach("client", before.clients, after.clients, &Client::client_id, NothingMore, ChangedFields, differences);
   return differences.Text();
 }
 

@@ -2,7 +2,6 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,23 +16,15 @@ namespace {
 
 constexpr std::size_t kMostOperators = 1000;
 
-std::optional<Role> ParseRole(std::string_view name) {
-  return name == "viewer"     ? std::optional(Role::kViewer)
-         : name == "operator" ? std::optional(Role::kOperator)
-         : name == "approver" ? std::optional(Role::kApprover)
-                              : std::nullopt;
-}
-
 std::vector<Role> TakeRoles(Fields& entry) {
-  static constexpr std::array<std::string_view, 3> kRoles = {"viewer", "operator", "approver"};
   std::vector<Role> roles;
   for (const auto& name : entry.TakeStrings("roles", true)) {
-    const auto role = ParseRole(name);
-    if (!role) {
-      entry.Refuse("roles", "must be some of: viewer, operator, approver" + DidYouMean(name, kRoles));
+    const auto* const known = std::ranges::find(kRoleNames, name);
+    if (known == kRoleNames.end()) {
+      entry.Refuse("roles", "must be some of: viewer, operator, approver" + DidYouMean(name, kRoleNames));
       break;
     }
-    roles.push_back(*role);
+    roles.push_back(static_cast<Role>(known - kRoleNames.begin()));
   }
   return roles;
 }

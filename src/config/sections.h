@@ -2,8 +2,10 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "assertion/preset.h"
@@ -42,6 +44,7 @@ void ReadConnections(Fields& fields, Config& config);
 void ReadAudit(Fields& fields, Config& config);
 
 // operator_section.cc
+inline constexpr std::array<std::string_view, 3> kRoleNames = {"viewer", "operator", "approver"};  // by Role
 void ReadOperators(Fields& fields, Identities& identities, Config& config);
 void ReadTwoPersonRule(Fields& fields, Config& config);
 

@@ -1,6 +1,5 @@
 #include "daemon/config_check.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "config/config.h"
 #include "daemon/exit_status.h"
 #include "oauth/authorities.h"
+#include "p11/private_file.h"
 #include "x509/certificate.h"
 #include "x509/regular_file.h"
 #include "x509/trust.h"
@@ -102,9 +102,7 @@ std::vector<std::string> HsmWarnings(const std::vector<HsmSettings>& hsms) {
                            ": this machine has no such file: a start fails with that");
       }
     }
-    struct stat pin{};
-    if (stat(hsm.uri.pin_path().c_str(), &pin) == 0 && S_ISREG(pin.st_mode) &&
-        (pin.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (p11::IsOpenToOthers(hsm.uri.pin_path())) {
       warnings.push_back("hsm: PIN file " + hsm.uri.pin_path() +
                          ": others than its owner may open it: a start fails with that; chmod 600 mends it");
     }

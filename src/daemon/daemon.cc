@@ -93,27 +93,22 @@ std::string Joined(const std::vector<std::string>& errors, const std::string& pa
 // replace the configuration or the module decides who may sign. It is only a warning because a Kubernetes volume is
 // writable by its group.
 void WarnOfOpenFolders(const Config& config, const std::string& path) {
-  const auto warn = [](const char* field, const std::string& folder) {
-    if (const auto trusted = CheckTrustedFolder(folder); !trusted) {
+  const auto warn = [](const char* field, const Status& trusted) {
+    if (!trusted) {
       spdlog::warn("{}: {}", field, trusted.error().message);
     }
   };
-  warn("state_directory", config.state_directory);
+  warn("state_directory", CheckTrustedFolder(config.state_directory));
   if (const auto folder = config.audit.path.substr(0, config.audit.path.rfind('/'));
       config.audit.enabled && folder != config.state_directory) {
-    warn("audit.path", folder);
+    warn("audit.path", CheckTrustedFolder(folder));
   }
   if (!config.ledger_path.empty()) {
-    warn("ledger", config.ledger_path.substr(0, config.ledger_path.rfind('/')));
+    warn("ledger", CheckTrustedFolder(config.ledger_path.substr(0, config.ledger_path.rfind('/'))));
   }
-  const auto warn_of_file = [](const char* field, const std::string& file) {
-    if (const auto trusted = CheckTrustedFile(file); !trusted) {
-      spdlog::warn("{}: {}", field, trusted.error().message);
-    }
-  };
-  warn_of_file("configuration", path);
+  warn("configuration", CheckTrustedFile(path));
   for (const auto& hsm : config.hsms) {
-    warn_of_file("module", hsm.module_path());
+    warn("module", CheckTrustedFile(hsm.module_path()));
   }
 }
 
@@ -352,7 +347,7 @@ Status Daemon::Apply(const Reloading::Read& read) {
   for (const auto& warning : read->warnings) {
     spdlog::warn("{}", warning);
   }
-  RETURN_IF_ERROR(Reconfigure(hsms_.group(), hsms_.group().First()->keys.clients(), read->clients));
+  RETURN_IF_ERROR(Reconfigure(hsms_.group(), in_force_.clients, read->clients));
   const auto before = policy_.load();
   policy_.store(PolicyOf(*read));
   const auto now = policy_.load();

@@ -44,9 +44,16 @@ bool IsForThisUserOnly(std::span<const posix_acl_xattr_entry> list) {
   });
 }
 
+constexpr const char* kAccessControlList = "system.posix_acl_access";
+
+// For a file without an access control list. The group of a process that is not root may read one of root: Kubernetes
+// passes secrets this way.
+bool HasOpenMode(const struct stat& info) {
+  const auto group = info.st_mode & S_IRWXG;
+  return (info.st_mode & S_IRWXO) != 0 || (group != 0 && (group != S_IRGRP || info.st_uid != 0));
+}
+
 // For a file that root or this process's user owns. With an access control list its group bits are the list's mask.
-// Without one, a file of root may be readable by the group of a process that is not root: Kubernetes passes secrets
-// this way.
 bool IsOpenToOthers(int fd, const struct stat& info) {
   if ((info.st_mode & S_IRWXO) != 0) {
     return true;
@@ -58,14 +65,14 @@ bool IsOpenToOthers(int fd, const struct stat& info) {
     posix_acl_xattr_header header;
     std::array<posix_acl_xattr_entry, 16> entries;
   } list{};
-  const auto size = fgetxattr(fd, "system.posix_acl_access", &list, sizeof list);
+  const auto size = fgetxattr(fd, kAccessControlList, &list, sizeof list);
   if (size > static_cast<ssize_t>(sizeof list.header)) {
     const auto count = (static_cast<std::size_t>(size) - sizeof list.header) / sizeof list.entries[0];
     return le32toh(list.header.a_version) != POSIX_ACL_XATTR_VERSION ||
            !IsForThisUserOnly(std::span(list.entries).first(count));
   }
   const bool has_none = size < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
-  return !has_none || (info.st_mode & S_IRWXG) != S_IRGRP || info.st_uid == geteuid() || info.st_gid != getegid();
+  return !has_none || HasOpenMode(info) || info.st_uid == geteuid() || info.st_gid != getegid();
 }
 
 // Reads to the end, or until `into` is full.
@@ -107,6 +114,12 @@ Result<std::size_t> ReadPrivateFile(const std::string& name, const std::string& 
     return unreadable(std::strerror(errno));
   }
   return static_cast<std::size_t>(size);
+}
+
+bool IsOpenToOthers(const std::string& path) {
+  struct stat info{};
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && HasOpenMode(info) &&
+         ((info.st_mode & S_IRWXO) != 0 || getxattr(path.c_str(), kAccessControlList, nullptr, 0) < 0);
 }
 
 }  // namespace assertion::p11

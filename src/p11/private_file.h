@@ -13,4 +13,8 @@ namespace assertion::p11 {
 // is neither this user nor root.
 Result<std::size_t> ReadPrivateFile(const std::string& name, const std::string& path, std::span<unsigned char> into);
 
+// Whether the file's mode lets others open it whoever runs this, so that ReadPrivateFile refuses it to every user.
+// False for a file that this user cannot see, and for one with an access control list.
+bool IsOpenToOthers(const std::string& path);
+
 }  // namespace assertion::p11

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "p11/private_file.h"
 #include "softhsm.h"
 
 namespace assertion::p11 {
@@ -77,6 +78,18 @@ TEST_F(PinTest, RefusesAFileThatOthersCanOpen) {
   }
 }
 
+// --check-config may run as another user than the service.
+TEST_F(PinTest, TellsAFileThatIsOpenWhoeverStarts) {
+  for (const unsigned mode : {0604U, 0620U, 0602U, 0644U, 0660U, 0666U}) {
+    EXPECT_TRUE(IsOpenToOthers(hsm_.Write("pin" + std::to_string(mode), "1234", mode))) << mode;
+  }
+  EXPECT_FALSE(IsOpenToOthers(hsm_.Write("own", "1234", 0600)));
+  EXPECT_FALSE(IsOpenToOthers(hsm_.directory() / "absent"));
+  EXPECT_FALSE(IsOpenToOthers(hsm_.directory()));
+  // The service's group may read one of root.
+  EXPECT_EQ(IsOpenToOthers(hsm_.Write("group", "1234", 0640)), geteuid() != 0);
+}
+
 // systemd sets such a list for a service's user; the mode's group bits are then the list's mask. The list is a version
 // and then entries of tag, permissions and user or group number, all little endian (acl(5), Linux's xattr).
 TEST_F(PinTest, ReadsWhatAnAccessControlListOpensToThisUserAlone) {
@@ -102,6 +115,7 @@ TEST_F(PinTest, ReadsWhatAnAccessControlListOpensToThisUserAlone) {
   };
   open_to({{kUser, 4, geteuid()}}, 0);
   EXPECT_TRUE(Pin::ReadFile(file));
+  EXPECT_FALSE(IsOpenToOthers(file));
   open_to({{kUser, 4, geteuid()}, {kUser, 4, geteuid() + 1}}, 0);
   ExpectError(file, Code::kPinExposed);
   open_to({{kNamedGroup, 4, getegid() + 1}}, 0);

@@ -213,7 +213,7 @@ TEST_F(AssertiondTest, CheckConfig) {
         ": warning: hsm: PIN file /nowhere/pin: this machine has no such file: a start fails with that\n"}) {
     ExpectContains(elsewhere.output(), warning);
   }
-  ASSERT_EQ(chmod(hsm_.pin_file().c_str(), 0640), 0);
+  ASSERT_EQ(chmod(hsm_.pin_file().c_str(), 0660), 0);
   Process exposed({ASSERTIOND, "--check-config", WriteConfig(hsm_.UriText())});
   EXPECT_EQ(exposed.Wait(), 0);
   ExpectContains(exposed.output(), "others than its owner may open it: a start fails with that; chmod 600 mends it");
