@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -94,7 +95,7 @@ Result<Verification> Check(const std::string& path, const PublicKeys& keys) {
 
 // Appends the ledger versions of a verified file. False: its first line promises more of them, so a crash interrupted
 // the file's begin.
-bool ReadLedgerVersions(const std::string& path, std::vector<LedgerVersion>& versions) {
+bool AddLedgerVersions(const std::string& path, std::vector<LedgerVersion>& versions) {
   std::ifstream file(path, std::ios::binary);
   std::size_t promised = 0;
   std::size_t count = 0;
@@ -123,6 +124,21 @@ bool ReadLedgerVersions(const std::string& path, std::vector<LedgerVersion>& ver
 
 }  // namespace
 
+Result<std::vector<LedgerVersion>> ReadLedgerVersions(const std::string& path) {
+  std::vector<LedgerVersion> versions;
+  std::error_code failed;
+  const auto status = std::filesystem::status(path, failed);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    return versions;
+  }
+  if (!std::filesystem::is_regular_file(status) || access(path.c_str(), R_OK) != 0) {
+    return Fail(Code::kAuditUnusable, "the audit log " + path + " cannot be read",
+                std::filesystem::is_regular_file(status) ? std::strerror(errno) : "it is no regular file");
+  }
+  AddLedgerVersions(path, versions);
+  return versions;
+}
+
 std::string RotatedName(const std::string& path, std::uint64_t first_sequence) {
   std::array<char, 24> digits{};
   std::snprintf(digits.data(), digits.size(), ".%020llu", static_cast<unsigned long long>(first_sequence));
@@ -149,9 +165,9 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
   if (!source->empty()) {
     ASSIGN_OR_RETURN(const auto checked, Check(*source, keys));
     found.head = checked.head;
-    if (!ReadLedgerVersions(*source, found.ledger_versions)) {
+    if (!AddLedgerVersions(*source, found.ledger_versions)) {
       ASSIGN_OR_RETURN(const auto before, FindYoungest(path));
-      ReadLedgerVersions(before, found.ledger_versions);
+      AddLedgerVersions(before, found.ledger_versions);
     }
     found.kid = checked.kid;
     found.unproven = checked.last - (checked.proven != 0 ? checked.proven : checked.first - 1);

@@ -17,6 +17,10 @@ namespace assertion::audit {
 // The name that the file of the log at `path` gets when another takes its place. `first_sequence`: of its first line.
 std::string RotatedName(const std::string& path, std::uint64_t first_sequence);
 
+// The ledger versions that the current file of the log at `path` tells, the oldest line first, not verified. Empty:
+// there is no file. kAuditUnusable: it cannot be read, or is no regular file.
+Result<std::vector<LedgerVersion>> ReadLedgerVersions(const std::string& path);
+
 // The current file of a log. Lines that Append accepted are on the disk; lines that it refused are not in the file.
 // Files have mode 0640, so that a group may read them; a file that others may write is refused. One process writes it.
 class LogFile {

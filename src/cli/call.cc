@@ -55,6 +55,9 @@ std::string HintOfPrecondition(std::string_view message) {
     return "assertionctl key list shows the client's keys; key_limits in assertiond's configuration sets how many it "
            "may have";
   }
+  if (message.contains("key accept-ledger")) {
+    return "assertionctl status shows the versions; assertionctl key accept-ledger --help";
+  }
   if (message.contains("does not start again")) {
     return "assertionctl key rotate makes the client's next key";
   }
@@ -132,7 +135,9 @@ std::string AdviceOn(const Error& error) {
     case Code::kInternal:
       return "assertiond's log has the failing call";
     case Code::kLedgerUnusable:
-      return "assertionctl doctor --config FILE shows which ledger cannot be read, and why";
+      return "assertionctl status shows a ledger that was rolled back, assertionctl doctor --config FILE one that "
+             "cannot "
+             "be read";
     case Code::kKeyForbidden:
     case Code::kKeyUnproven:
     case Code::kKeyAmbiguous:

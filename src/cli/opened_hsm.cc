@@ -44,8 +44,8 @@ Result<OpenedHsm> OpenHsm(const Config& config, std::size_t rank, p11::Modules& 
     on_step(step, TokenText(info));
     step = "login";
   };
-  auto token = modules.LogIn(settings, config.state_directory, config.lock_directory, is_first,
-                             {.loaded = loaded, .found = found});
+  auto token = modules.LogIn(settings, config.state_directory, config.lock_directory,
+                             is_first ? p11::Module::kMostReloads : 0, {.loaded = loaded, .found = found});
   if (!token) {
     on_step(step, std::unexpected(token.error()));
     return std::unexpected(std::move(token).error());

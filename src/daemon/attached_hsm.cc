@@ -87,7 +87,6 @@ Result<std::unique_ptr<AttachedHsm>> AttachedHsm::Attach(std::unique_ptr<p11::Hs
       *hsm->token_,
       SigningQueue::Options{.sessions = config.sessions.value_or(LeastSessions()), .capacity = kQueueCapacity});
   hsm->key_log_.emplace(config.hsms.size() > 1 ? " on HSM '" + hsm->name_ + "'" : "");
-  hsm->key_log_->LogChanges(*hsm->keys_);
   return hsm;
 }
 
@@ -111,6 +110,7 @@ void AttachedHsm::Remember(const std::vector<audit::LedgerVersion>& seen,
 }
 
 void AttachedHsm::Watch(Watchers watchers) {
+  key_log_->LogChanges(*keys_);  // not before Remember, which may refuse a ledger
   queue_->OnHang(watchers.hung);
   MeasureSessions();
   keys_->KeepFresh(refresh_interval_,

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "p11/known_faults.h"
+#include "p11/module.h"
+#include "signing/recovery.h"
 
 namespace assertion {
 namespace {
@@ -22,9 +24,9 @@ bool MayComeLater(const Error& error) { return error.code == Code::kTokenAbsent 
 
 }  // namespace
 
-Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
-  ASSIGN_OR_RETURN(auto token, modules_.LogIn(config_.hsms[rank], config_.state_directory, config_.lock_directory,
-                                              !ServesAnother(rank), {}));
+Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank, int reloads) {
+  ASSIGN_OR_RETURN(auto token,
+                   modules_.LogIn(config_.hsms[rank], config_.state_directory, config_.lock_directory, reloads, {}));
   const auto info = token->info();
   spdlog::info("token '{}' of {}, model {}, serial {}", info.label, info.manufacturer, info.model, info.serial);
   if (p11::IsSoftHsmBehind(config_.hsms[rank].module_path(), info.manufacturer)) {
@@ -39,7 +41,7 @@ Result<AttachedHsms::Token> AttachedHsms::LogIn(std::size_t rank) {
 Result<AttachedHsms::Token> AttachedHsms::WaitFor(std::size_t rank, Signals& signals) {
   bool logged = false;
   for (auto delay = kFirstDelay;; delay = std::min(2 * delay, kLongestDelay)) {
-    auto token = LogIn(rank);
+    auto token = LogIn(rank, p11::Module::kMostReloads);
     if (token || !MayComeLater(token.error())) {
       return token;
     }
@@ -109,11 +111,6 @@ std::vector<AdministeredHsm> AttachedHsms::administered() const {
   return administered;
 }
 
-Status AttachedHsms::TryToAttach(std::size_t rank) {
-  auto token = LogIn(rank);
-  return token ? Attach(rank, std::move(*token)) : std::unexpected(token.error());
-}
-
 bool AttachedHsms::IsNeededToStart(std::size_t rank) const {
   return rank == 0 || (config_.tls && config_.RankOf(config_.tls->hsm) == rank) ||
          (config_.audit.enabled && config_.RankOf(config_.audit.hsm) == rank);
@@ -122,19 +119,19 @@ bool AttachedHsms::IsNeededToStart(std::size_t rank) const {
 Status AttachedHsms::Attach(bool wait, Signals& signals) {
   for (std::size_t rank = 0; rank < config_.hsms.size(); ++rank) {
     const bool needed = IsNeededToStart(rank);
-    auto token = needed && wait ? WaitFor(rank, signals) : LogIn(rank);
+    auto token = needed && wait ? WaitFor(rank, signals) : LogIn(rank, p11::Module::kMostReloads);
     if (auto attached = token ? Attach(rank, std::move(*token)) : std::unexpected(token.error()); !attached) {
       if (needed || !MayComeLater(attached.error())) {
         return attached;
       }
-      missing_[rank] = attached.error().ToString();
-      spdlog::error("HSM {} is not there, it will be looked for: {}", rank + 1, missing_[rank]);
+      missing_[rank].logged = attached.error().ToString();
+      spdlog::error("HSM {} is not there, it will be looked for: {}", rank + 1, missing_[rank].logged);
     }
   }
   return {};
 }
 
-// A reload ends the sessions on all tokens of a module, so a module that serves another token is not reloaded.
+// A reload ends the sessions on all tokens of a module: while another of them signs, it is rare.
 bool AttachedHsms::ServesAnother(std::size_t rank) const {
   const MutexLock lock(mutex_);
   return std::ranges::any_of(attached_, [&](const auto& other) {
@@ -149,8 +146,12 @@ AttachedHsm::Watchers AttachedHsms::WatchersOf(std::size_t rank) {
   return watchers;
 }
 
-void AttachedHsms::Watch(Watchers watchers) {
+void AttachedHsms::Watch(Watchers watchers, Absence absence) {
   watchers_ = std::move(watchers);
+  absence_ = std::move(absence);
+  for (const auto& [rank, missing] : missing_) {
+    absence_(rank, missing.logged);
+  }
   for (const auto& [rank, hsm] : attached_) {
     hsm->Watch(WatchersOf(rank));
   }
@@ -159,14 +160,34 @@ void AttachedHsms::Watch(Watchers watchers) {
   }
 }
 
-bool AttachedHsms::AttachMissing(std::size_t rank, std::string& logged) {
-  if (const auto attached = TryToAttach(rank); !attached) {
-    if (std::exchange(logged, attached.error().ToString()) != logged) {
-      spdlog::error("HSM {} cannot be used yet: {}", rank + 1, logged);
+int AttachedHsms::ReloadsFor(std::size_t rank, Missing& missing) const {
+  const auto now = std::chrono::steady_clock::now();
+  if (!ServesAnother(rank)) {
+    return p11::Module::kMostReloads;
+  }
+  if (now - missing.reloaded_at < ReloadPause(now - missing.since, /*signs=*/true)) {
+    return 0;
+  }
+  missing.reloaded_at = now;
+  return 1;
+}
+
+// Logs why it cannot be used when that is news, and once a minute.
+bool AttachedHsms::AttachMissing(std::size_t rank, Missing& missing) {
+  constexpr std::chrono::minutes kTellAgain{1};
+  auto token = LogIn(rank, ReloadsFor(rank, missing));
+  if (const auto attached = token ? Attach(rank, std::move(*token)) : std::unexpected(token.error()); !attached) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto why = attached.error().ToString();
+    if (std::exchange(missing.logged, why) != why || now - missing.logged_at >= kTellAgain) {
+      missing.logged_at = now;
+      spdlog::error("HSM {} cannot be used yet: {}", rank + 1, why);
+      absence_(rank, why);
     }
     return false;
   }
   attached_.at(rank)->Watch(WatchersOf(rank));
+  absence_(rank, "");
   spdlog::info("HSM {} is there now", rank + 1);
   return true;
 }

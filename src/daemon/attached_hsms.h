@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -26,6 +27,9 @@ class AttachedHsms {
  public:
   using Watchers = std::function<AttachedHsm::Watchers(std::size_t rank, const std::string& name)>;
 
+  // Says why the HSM of this rank cannot be used yet; an empty text: it can be used now. On any thread.
+  using Absence = std::function<void(std::size_t rank, const std::string& why)>;
+
   // Both must outlive it.
   AttachedHsms(const Config& config, const Supervisor& supervisor) : config_(config), supervisor_(supervisor) {}
   ~AttachedHsms() { StopWatching(); }
@@ -46,8 +50,9 @@ class AttachedHsms {
   void Remember(audit::Log& log);
   void ForgetLog();
 
-  // Watches each HSM from now on, and looks for the absent ones.
-  void Watch(Watchers watchers);
+  // Watches each HSM from now on, and looks for the absent ones: at least every 5 s, and where that takes a reload of a
+  // module whose other token signs, as rarely as for missing objects (see ReloadPause).
+  void Watch(Watchers watchers, Absence absence);
 
   // Ends the threads that Watch started. Waits for their calls into the HSMs.
   void StopWatching();
@@ -55,14 +60,22 @@ class AttachedHsms {
  private:
   using Token = std::unique_ptr<p11::HsmToken>;
 
-  Result<Token> LogIn(std::size_t rank);
+  // An HSM that a start does not need and that was not there.
+  struct Missing {
+    std::string logged;  // why, as it was logged last
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point logged_at = since;
+    std::chrono::steady_clock::time_point reloaded_at = {};
+  };
+
+  Result<Token> LogIn(std::size_t rank, int reloads);
   Result<Token> WaitFor(std::size_t rank, Signals& signals);
   bool IsNeededToStart(std::size_t rank) const;
   Status Attach(std::size_t rank, Token token);
-  Status TryToAttach(std::size_t rank);
   bool ServesAnother(std::size_t rank) const;
   AttachedHsm::Watchers WatchersOf(std::size_t rank);
-  bool AttachMissing(std::size_t rank, std::string& logged);
+  int ReloadsFor(std::size_t rank, Missing& missing) const;
+  bool AttachMissing(std::size_t rank, Missing& missing);
   void LookForMissing(const std::stop_token& stop);
 
   // The audit log, for threads that may outlive it.
@@ -83,7 +96,8 @@ class AttachedHsms {
   HsmGroup group_;
   const std::shared_ptr<Witness> witness_ = std::make_shared<Witness>();
   Watchers watchers_;
-  std::map<std::size_t, std::string> missing_;  // by rank: the reason that was logged last
+  Absence absence_;
+  std::map<std::size_t, Missing> missing_;  // by rank
   std::jthread seeker_;
 };
 

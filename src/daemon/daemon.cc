@@ -130,7 +130,7 @@ Daemon::Daemon(const Config& config, std::string path, Signals& signals, const S
                                     tokens::AccessTokens::Receive receive) { buyer_.Buy(wanted, std::move(receive)); },
                       .changed = LogTokenState}),
       hsm_states_(readiness_, hsms_.group()),
-      ledger_states_(readiness_, hsms_.group()) {}
+      token_states_(readiness_, hsms_.group()) {}
 
 int Daemon::Run(bool wait_for_token) {
   for (const auto& warning : config_.warnings) {
@@ -213,6 +213,11 @@ Status Daemon::OpenAuditLog() {
                                               signers, public_keys,
                                               [this](const Status& state) { SetAuditState(readiness_, state); }));
     hsms_.Remember(*audit_);
+    for (const auto& key : keys) {
+      if (key.Jwk() == audit_->jwk()) {
+        hsm->keys.Need(kAuditKeyLabel, key.id());
+      }
+    }
   }
   metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, reload_outcome_, tally_, access_tokens_,
                    audit_.get());
@@ -260,8 +265,12 @@ Status Daemon::BindServer() {
 }
 
 void Daemon::WatchHsms() {
-  hsms_.Watch([this](std::size_t rank, const std::string& name) { return WatchersOf(rank, name); });
-  ledger_states_.Update();
+  hsms_.Watch([this](std::size_t rank, const std::string& name) { return WatchersOf(rank, name); },
+              [this](std::size_t rank, const std::string& why) {
+                const auto part = "HSM " + std::to_string(rank + 1);
+                why.empty() ? readiness_.SetReady(part) : readiness_.SetWarning(part, why);
+              });
+  token_states_.Update();
 }
 
 AttachedHsm::Watchers Daemon::WatchersOf(std::size_t rank, const std::string& name) {
@@ -275,7 +284,7 @@ AttachedHsm::Watchers Daemon::WatchersOf(std::size_t rank, const std::string& na
           .refreshed =
               [this, rank](const Status& refreshed) {
                 RefreshTlsOf(rank);
-                ledger_states_.Update();
+                token_states_.Update();
                 if (rank == 0 && refreshed) {  // the first HSM has the pending changes
                   server_->RemoveExpiredChanges();
                 }

@@ -79,7 +79,7 @@ class Daemon {
   HttpListeners http_;
   TlsState tls_state_;
   HsmStates hsm_states_;
-  LedgerStates ledger_states_;
+  TokenStates token_states_;
 };
 
 }  // namespace assertion

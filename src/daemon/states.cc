@@ -27,29 +27,47 @@ void HsmStates::Set(const std::string& name, const Status& state) {
   }
 }
 
-void LedgerStates::Update() {
+void TokenStates::Update() {
   constexpr int kMostNamed = 5;
-  std::string state;
-  int count = 0;
+  const auto add = [](std::string& text, int& count, const std::string& what) {
+    if (++count <= kMostNamed) {
+      text += (text.empty() ? "" : "; ") + what;
+    }
+  };
+  const auto close = [](std::string& text, int count) {
+    if (count > kMostNamed) {
+      text += "; and " + std::to_string(count - kMostNamed) + " more, see the log";
+    }
+  };
+  std::string ledgers;
+  std::string own_keys;
+  int older = 0;
+  int missing = 0;
   for (const auto& hsm : hsms_.All()) {
     const auto rolled_back = hsm->keys.RolledBack();
-    for (const auto& [client_id, older] : *rolled_back) {
-      if (++count <= kMostNamed) {
-        state += (state.empty() ? "" : "; ") + TooOld(client_id, older.found, older.seen).message;
-      }
+    for (const auto& [client_id, versions] : *rolled_back) {
+      add(ledgers, older, TooOld(client_id, versions.found, versions.seen).message);
+    }
+    const auto own = hsm->keys.MissingOwnKeys();
+    for (const auto& key : *own) {
+      add(own_keys, missing, "assertiond's own key " + key + " is not on the token '" + hsm->name + "'");
     }
   }
-  if (count > kMostNamed) {
-    state += "; and " + std::to_string(count - kMostNamed) + " more, see the log";
-  }
+  close(ledgers, older);
+  close(own_keys, missing);
   const MutexLock lock(mutex_);
-  if (std::exchange(state_, state) == state) {
+  Warn("ledgers", ledgers);
+  Warn("own keys", own_keys);
+}
+
+void TokenStates::Warn(const std::string& part, const std::string& warning) {
+  if (std::exchange(warnings_[part], warning) == warning) {
     return;
   }
-  if (state.empty()) {
-    readiness_.SetReady("ledgers");
+  if (warning.empty()) {
+    readiness_.SetReady(part);
   } else {
-    readiness_.SetWarning("ledgers", state);
+    readiness_.SetWarning(part, warning);
   }
 }
 

@@ -27,9 +27,9 @@ class HsmStates {
 };
 
 // Which clients' ledgers are older than a version seen before. It is a warning: other clients are served.
-class LedgerStates {
+class TokenStates {
  public:
-  LedgerStates(Readiness& readiness, const HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
+  TokenStates(Readiness& readiness, const HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
 
   // Reads the key rings' present state.
   void Update();
@@ -37,8 +37,10 @@ class LedgerStates {
  private:
   Readiness& readiness_;
   const HsmGroup& hsms_;
+  void Warn(const std::string& part, const std::string& warning) REQUIRES(mutex_);
+
   Mutex mutex_;
-  std::string state_ GUARDED_BY(mutex_);
+  std::map<std::string, std::string> warnings_ GUARDED_BY(mutex_);  // by part of readiness
 };
 
 // Tracks whether the files of TLS could be read again; while they cannot, TLS goes on with those read before.

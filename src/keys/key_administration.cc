@@ -463,9 +463,14 @@ Result<KeyList> KeyAdministration::List(const std::string& hsm) const {
     }
   }
   for (const auto& one : hsms) {
+    list.hsms.push_back(one.name);
     const auto left = one.keys.KeysLeftBehind();
     for (const auto& [client_id, keys] : *left) {
       list.left.push_back({.hsm = one.name, .client_id = client_id, .keys = keys});
+    }
+    const auto rolled_back = one.keys.RolledBack();
+    for (const auto& [client_id, versions] : *rolled_back) {
+      list.rolled_back.push_back({.hsm = one.name, .client_id = client_id, .versions = versions});
     }
   }
   return list;

@@ -47,10 +47,19 @@ struct LeftClient {
   std::size_t keys = 0;
 };
 
+// A client's ledger that does not count, because a later one was seen.
+struct RolledBackLedger {
+  std::string hsm;  // its token's label
+  std::string client_id;
+  KeyRing::OlderLedger versions;
+};
+
 struct KeyList {
   std::vector<KeyStatus> keys;                   // by client id, then by HSM, then by sign_from
   std::map<std::string, std::int64_t> versions;  // by client id, of every client
   std::vector<LeftClient> left;                  // by HSM, then by client id
+  std::vector<RolledBackLedger> rolled_back;     // by HSM, then by client id
+  std::vector<std::string> hsms;                 // the labels of the tokens that were asked, also without keys
 };
 
 // The result of a change. Each change sets the members that it has.

@@ -96,12 +96,10 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
                                          const Edit& edit) {
   const auto& before = hold.current();
   const auto seen = ring_.SeenVersionOf(client.client_id);
-  const bool as_expected = before.version == change.expected_version;
   if (before.version < seen && !change.accepts_older) {
-    return Fail(as_expected ? Code::kFailedPrecondition : Code::kAborted,
-                TooOld(client.client_id, before.version, seen).message);
+    return Fail(Code::kFailedPrecondition, TooOld(client.client_id, before.version, seen).message);
   }
-  if (!as_expected) {
+  if (before.version != change.expected_version) {
     return Fail(Code::kAborted, "expected_version: the keys of client '" + client.client_id + "' are at version " +
                                     std::to_string(before.version) + " now, not " +
                                     std::to_string(change.expected_version) + ": read them again and decide again");

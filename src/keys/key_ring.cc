@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "assertion/client.h"
 #include "keys/inventory.h"
 #include "keys/key_reading.h"
 #include "keys/proof.h"
@@ -38,6 +39,9 @@ bool HasExpired(const SigningKey& key, Time now) { return !key.chain.empty() && 
 std::string WhatLacks(const Client& client, const ScheduledKey& entry, Time now) {
   if (!entry.key || entry.record.sign_until <= now) {
     return "";
+  }
+  if (entry.flaw) {  // it was well before
+    return "its return: " + entry.flaw->message;
   }
   return HasExpired(*entry.key, now) && !client.sign_with_expired_certificate ? "a certificate that has not expired"
                                                                               : WaitsFor(*entry.key, client.profile);
@@ -177,8 +181,34 @@ void KeyRing::ReconfigureAtNextRefresh(Clients clients) {
 
 void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys) {
   ReportVersions(ledgers, *keys);
-  lacks_objects_ = LacksLedger(rolled_back) || LacksKey(*keys);
+  lacks_objects_ = LacksLedger(rolled_back) || LacksKey(*keys) || !missing_own_keys_.load()->empty();
   keys_.store(std::move(keys));
+}
+
+void KeyRing::Need(std::string_view label, Bytes id) {
+  const MutexLock lock(refreshing_);
+  std::erase_if(own_keys_, [&](const auto& key) { return key.second == label && label != kLedgerKeyLabel; });
+  own_keys_.emplace(std::move(id), label);
+}
+
+// Nobody but a token's own tool destroys such a key.
+void KeyRing::LookForOwnKeys(const std::vector<ListedObject>& listed) {
+  std::set<Bytes> present;
+  for (const auto& object : listed) {
+    if (object.kind == ObjectKind::kPrivateKey && object.is_private) {
+      present.insert(object.id);
+      if (object.label == kLedgerKeyLabel) {
+        own_keys_.emplace(object.id, object.label);
+      }
+    }
+  }
+  std::vector<std::string> missing;
+  for (const auto& [id, label] : own_keys_) {
+    if (!present.contains(id)) {
+      missing.push_back("'" + label + "' with CKA_ID " + Hex(id));
+    }
+  }
+  missing_own_keys_.store(std::make_shared<const std::vector<std::string>>(std::move(missing)));
 }
 
 // The findings of a refresh before it reads keys from the token.
@@ -212,6 +242,7 @@ Status KeyRing::Update(const Clients& clients, bool whole) {
   ASSIGN_OR_RETURN(const auto listed, token_.List(kStrayApplications));
   const Inventory inventory(listed);
   inventory_ = inventory.all();
+  LookForOwnKeys(listed);
   refreshed.before = keys_.load();
   refreshed.originals = originals_ == nullptr ? nullptr : originals_->Snapshot();
   for (const auto& client : clients) {

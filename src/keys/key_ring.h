@@ -128,6 +128,13 @@ class KeyRing {
   // Some modules go on saying so after it is back, until they are reloaded.
   bool LacksObjects() const { return lacks_objects_; }
 
+  // From now on the absence of this private key of assertiond itself counts as a missing object, as that of each ledger
+  // key does that was seen.
+  void Need(std::string_view label, Bytes id);
+
+  // Those that were not found at the last refresh, as text: the label and the CKA_ID.
+  std::shared_ptr<const std::vector<std::string>> MissingOwnKeys() const { return missing_own_keys_.load(); }
+
   // How many keys the ledgers of clients have that are not configured, by client id, at the last refresh.
   using LeftKeys = std::map<std::string, std::size_t, std::less<>>;
   std::shared_ptr<const LeftKeys> KeysLeftBehind() const { return left_keys_.load(); }
@@ -166,6 +173,7 @@ class KeyRing {
   void Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys)
       REQUIRES(refreshing_);
   std::optional<Error> WhyNoLedger(std::string_view client_id) const;
+  void LookForOwnKeys(const std::vector<ListedObject>& listed) REQUIRES(refreshing_);
   void ReportVersions(const Ledgers& ledgers, const KeySet& keys) REQUIRES(refreshing_);
   void FindStraysTwice();
   std::chrono::milliseconds NextPause(std::chrono::milliseconds interval, std::chrono::milliseconds& retry) const;
@@ -182,7 +190,10 @@ class KeyRing {
   std::atomic<std::shared_ptr<const LedgerErrors>> broken_ledgers_{std::make_shared<const LedgerErrors>()};
   std::atomic<std::shared_ptr<const OlderLedgers>> rolled_back_{std::make_shared<const OlderLedgers>()};
   std::atomic<std::shared_ptr<const LeftKeys>> left_keys_{std::make_shared<const LeftKeys>()};
+  std::atomic<std::shared_ptr<const std::vector<std::string>>> missing_own_keys_{
+      std::make_shared<const std::vector<std::string>>()};
   mutable Mutex refreshing_;
+  std::map<Bytes, std::string> own_keys_ GUARDED_BY(refreshing_);  // needed: the label by CKA_ID
   std::map<std::string, std::int64_t, std::less<>> floor_ GUARDED_BY(refreshing_);
   std::map<std::string, std::int64_t, std::less<>> reported_ GUARDED_BY(refreshing_);
   OnVersion seen_ GUARDED_BY(refreshing_);

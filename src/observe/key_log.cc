@@ -74,6 +74,20 @@ void KeyLog::LogCopies(const std::string& client_id, const ClientKeys& client, T
   }
 }
 
+void KeyLog::LogOwnKeys(const std::vector<std::string>& missing) {
+  for (const auto& key : missing) {
+    if (IsDue("own key " + key, "missing")) {
+      spdlog::error("assertiond's own key {} is not on the token{}: what it signs fails until it is back", key, where_);
+    }
+  }
+  for (const auto& key : std::exchange(missing_own_, missing)) {
+    if (std::ranges::find(missing, key) == missing.end()) {
+      static_cast<void>(IsNews("own key " + key, ""));
+      spdlog::info("assertiond's own key {} is on the token{} again", key, where_);
+    }
+  }
+}
+
 // Once for each client, until it is configured again.
 void KeyLog::LogLeftKeys(const KeyRing::LeftKeys& left) {
   for (const auto& [client_id, keys] : left) {
@@ -169,6 +183,7 @@ void KeyLog::LogChanges(const KeyRing& keys) {
       spdlog::info("client {}{}: its ledger counts again", client_id, where_);
     }
   }
+  LogOwnKeys(*keys.MissingOwnKeys());
   LogLeftKeys(*keys.KeysLeftBehind());
   LogStrayLedgers(*keys.StrayLedgers());
   LogStrays(*keys.Strays());

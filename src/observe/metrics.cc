@@ -196,6 +196,8 @@ Families OfKeys(const HsmGroup& hsms) {
   auto stray_ledgers =
       Gauge("assertiond_ledger_strays",
             "Objects or entries stored as ledgers that do not verify and are ignored: see assertionctl doctor.");
+  auto own = Gauge("assertiond_own_keys_missing",
+                   "Keys of assertiond itself (TLS, audit log, ledger) that it uses and that are not on the token.");
   auto flawed = Gauge("assertiond_client_flawed_keys",
                       "Keys in a client's ledger that are missing on the token or have wrong attributes there.");
   auto strays =
@@ -205,6 +207,7 @@ Families OfKeys(const HsmGroup& hsms) {
                       "Expiry of the certificate of a published key, in seconds since 1970-01-01T00:00:00Z.");
   for (const auto& hsm : hsms.All()) {
     const auto now = hsm->keys.Now();
+    Add(own, {{"hsm", hsm->name}}, hsm->keys.MissingOwnKeys()->size());
     Add(stray_ledgers, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.StrayLedgers()->size()));
     Add(strays, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.Strays()->size()));
     const auto older_ledgers = hsm->keys.RolledBack();
@@ -233,8 +236,8 @@ Families OfKeys(const HsmGroup& hsms) {
       }
     }
   }
-  return {std::move(versions), std::move(rolled_back), std::move(signing),       std::move(signs_until),
-          std::move(flawed),   std::move(strays),      std::move(stray_ledgers), std::move(expiry)};
+  return {std::move(versions), std::move(rolled_back),   std::move(signing), std::move(signs_until), std::move(flawed),
+          std::move(strays),   std::move(stray_ledgers), std::move(expiry),  std::move(own)};
 }
 
 Families OfAudit(const audit::Log& log) {

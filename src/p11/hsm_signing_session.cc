@@ -51,8 +51,8 @@ Result<CK_OBJECT_HANDLE> HsmSigningSession::HandleOf(const Bytes& id) {
   }
   if (found.empty()) {
     RETURN_IF_ERROR(session_.CheckLogin());  // without a login the token shows no private key
-    return Fail(Code::kLedgerUnusable, "the key is not on the token any more: see assertionctl doctor",
-                "C_FindObjects: no private key with CKA_ID " + Hex(id));
+    // Without a detail, which would be logged for each call: the log tells of a missing key once and each minute.
+    return Fail(Code::kLedgerUnusable, "the key is not on the token any more: see assertionctl doctor");
   }
   if (found.size() > 1) {
     return Fail(Code::kKeyAmbiguous, "the token holds several keys with one CKA_ID: see assertionctl doctor",

@@ -49,8 +49,8 @@ std::string HsmToken::MechanismOf(const Algorithm& algorithm) const {
 }
 
 Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) {
-  const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(0));
+  const auto epoch = login_->epoch();
   auto contents = RetryWhileObjectsVanish([&] { return ReadTokenContents(session, labels, ids); });
   if (contents) {
     for (auto& key : contents->keys) {
@@ -65,8 +65,8 @@ Result<TokenContents> HsmToken::Read(const std::set<std::string, std::less<>>& l
 }
 
 Result<std::vector<ListedObject>> HsmToken::List(std::span<const std::string_view> applications) {
-  const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(0));
+  const auto epoch = login_->epoch();
   auto objects = RetryWhileObjectsVanish([&] { return ListObjectsAndPublicData(session, applications); });
   if (objects) {
     SetEpoch(*objects, epoch);
@@ -80,8 +80,8 @@ Result<TokenKey> HsmToken::GenerateKeyPair(const NewKey& key) {
                                                "; it makes them for " + mechanisms_->Names());
   }
   RETURN_IF_ERROR(CheckCustody(*key.algorithm));
-  const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
+  const auto epoch = login_->epoch();
   const auto& type = key.algorithm->key_type();
   ASSIGN_OR_RETURN(auto birth, GenerateTokenKey(session, key, LearntOf(type).left_out, accept_unshown_));
   birth.key.not_asked = CustodyAttributeNames(birth.left_out);
@@ -100,8 +100,8 @@ Result<TokenKey> HsmToken::ImportKeyPair(const NewKey& key, const PrivateKey& pr
   }
   ASSIGN_OR_RETURN(const auto trial, TryCustody(*key.algorithm));
   RETURN_IF_ERROR(CheckTrial(trial, accept_unshown_));
-  const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(CKF_RW_SESSION));
+  const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto birth, ImportTokenKey(session, key, private_key, accept_unshown_));
   birth.key.not_asked = CustodyAttributeNames(birth.left_out);
   birth.key.private_key.epoch = epoch;
@@ -169,8 +169,8 @@ Status HsmToken::DestroyObject(ObjectHandle object) {
 }
 
 Result<std::vector<TokenData>> HsmToken::FindData(std::string_view application, std::string_view label) {
-  const auto epoch = login_->epoch();
   ASSIGN_OR_RETURN(auto session, login_->OpenSession(0));
+  const auto epoch = login_->epoch();
   auto objects = RetryWhileObjectsVanish([&] { return FindDataObjects(session, application, label); });
   if (objects) {
     SetEpoch(*objects, epoch);

@@ -82,13 +82,31 @@ std::shared_ptr<Login::Connection> Login::Connected() const {
   return connection_;
 }
 
-Result<Session> Login::OpenSession(CK_FLAGS flags) const {
+Result<Session> Login::OpenSession(CK_FLAGS flags) {
   constexpr std::chrono::seconds kPatience{1};  // the HSM may hang at the login: then the session tells
-  MutexLock lock(mutex_);
-  reloaded_.wait_for(lock, kPatience, [this]() REQUIRES(mutex_) { return !reloading_; });
-  const auto slot = connection_->info.slot;
-  lock.unlock();
-  return Session::Open(module_, slot, flags);
+  constexpr int kMostReloads = 3;               // that come in between
+  for (int reloads = 0;; ++reloads) {
+    MutexLock lock(mutex_);
+    const bool settled = reloaded_.wait_for(lock, kPatience, [this]() REQUIRES(mutex_) { return !reloading_; });
+    lock.unlock();
+    if (settled) {
+      RETURN_IF_ERROR(FollowReload());
+    }
+    const auto connection = Connected();
+    auto session = Session::Open(module_, connection->info.slot, flags);
+    if (!session || !settled || session->generation() == connection->generation || reloads == kMostReloads) {
+      return session;
+    }
+  }
+}
+
+// Logs in again if the module was reloaded for another token.
+Status Login::FollowReload() {
+  if (!IsOutdated()) {
+    return {};
+  }
+  const MutexLock one(reconnecting_);
+  return IsOutdated() ? LogInAgain() : Status();
 }
 
 void Login::SetReloading(bool reloading) {
@@ -100,6 +118,11 @@ void Login::SetReloading(bool reloading) {
 }
 
 Status Login::Check() {
+  RETURN_IF_ERROR(FollowReload());
+  return CheckStanding();
+}
+
+Status Login::CheckStanding() {
   const auto connection = Connected();
   const MutexLock lock(connection->mutex);
   return connection->login.CheckLogin();
@@ -107,7 +130,7 @@ Status Login::Check() {
 
 Status Login::Reconnect(Reconnection how) {
   const MutexLock one(reconnecting_);
-  if (how == Reconnection::kLogIn && Check()) {
+  if (how == Reconnection::kLogIn && CheckStanding()) {
     return {};
   }
   Status reloaded;

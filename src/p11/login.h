@@ -29,9 +29,9 @@ class Login {
   // How often the login was renewed: object handles are valid in one epoch.
   unsigned epoch() const { return Connected()->epoch; }
 
-  // Opens a session under the login. Waits up to a second for a reload that is not logged in again: a session that is
-  // opened in between shows no private key.
-  Result<Session> OpenSession(CK_FLAGS flags) const;
+  // Opens a session under the login. Waits up to a second for a reload that is not logged in again, and logs in again
+  // after a reload for another token of the module: a session that is opened in between shows no private key.
+  Result<Session> OpenSession(CK_FLAGS flags);
 
   // See Token::Check and Token::Reconnect.
   Status Check();
@@ -40,11 +40,12 @@ class Login {
  private:
   struct Connection {
     Connection(TokenInfo token, Session session, unsigned count)
-        : info(std::move(token)), epoch(count), login(std::move(session)) {}
+        : info(std::move(token)), epoch(count), generation(session.generation()), login(std::move(session)) {}
 
     const TokenInfo info;
     const unsigned epoch;
-    Mutex mutex;  // a session belongs to one thread at a time
+    const unsigned generation;  // of the module: the login ends with it
+    Mutex mutex;                // a session belongs to one thread at a time
     Session login GUARDED_BY(mutex);
   };
 
@@ -57,6 +58,9 @@ class Login {
 
   std::shared_ptr<Connection> Connected() const;
   void SetReloading(bool reloading);
+  bool IsOutdated() const { return Connected()->generation != module_->generation(); }
+  Status FollowReload();
+  Status CheckStanding();
   Status LogInAgain();
 
   const std::shared_ptr<Module> module_;
@@ -66,7 +70,7 @@ class Login {
   mutable Mutex mutex_;
   std::shared_ptr<Connection> connection_ GUARDED_BY(mutex_);
   bool reloading_ GUARDED_BY(mutex_) = false;  // from a reload until the login that follows it has been tried
-  mutable ConditionVariable reloaded_;
+  ConditionVariable reloaded_;
 };
 
 }  // namespace assertion::p11

@@ -267,14 +267,13 @@ Result<std::vector<TokenInfo>> Module::ListTokens() const {
   return tokens;
 }
 
-Result<TokenInfo> Module::FindToken(const TokenUri& uri, bool may_reload) {
+Result<TokenInfo> Module::FindToken(const TokenUri& uri, int reloads) {
   // SoftHSM can miss a token at C_Initialize while another process logs in to it, and does not search again.
-  constexpr int kAttempts = 4;
   constexpr std::chrono::milliseconds kPause{50};
   std::string seen;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int attempt = 0; attempt <= reloads; ++attempt) {
     if (attempt > 0) {
-      if (!initialized_here_ || !may_reload) {
+      if (!initialized_here_) {
         break;  // C_Finalize would end it for other users
       }
       std::this_thread::sleep_for(kPause);

@@ -98,9 +98,10 @@ class Module {
   // Manufacturer, description and version of the library; empty when C_GetInfo fails.
   std::string Name() const;
 
-  // Finds the one token that the URI names. kTokenAbsent, kTokenAmbiguous. `may_reload`: nothing else uses the module
-  // yet, so it may be reloaded to find a token that it missed.
-  Result<TokenInfo> FindToken(const TokenUri& uri, bool may_reload = true);
+  // Finds the one token that the URI names. kTokenAbsent, kTokenAmbiguous. `reloads`: how often the module may be
+  // reloaded to find a token that it missed; each time all other users of the module have to log in again.
+  static constexpr int kMostReloads = 3;
+  Result<TokenInfo> FindToken(const TokenUri& uri, int reloads = kMostReloads);
 
   // Finds the same token again, perhaps in another slot. kTokenAbsent.
   Result<TokenInfo> FindAgain(const TokenInfo& token) const;

@@ -5,8 +5,7 @@
 namespace assertion::p11 {
 
 Result<std::unique_ptr<HsmToken>> Modules::LogIn(const HsmSettings& settings, const std::string& state_directory,
-                                                 const std::string& lock_directory, bool may_reload,
-                                                 const Steps& steps) {
+                                                 const std::string& lock_directory, int reloads, const Steps& steps) {
   auto& module = modules_[settings.module_path()];
   if (!module) {
     ASSIGN_OR_RETURN(module, Module::Load(settings.module_path(), settings.init_args));
@@ -14,7 +13,7 @@ Result<std::unique_ptr<HsmToken>> Modules::LogIn(const HsmSettings& settings, co
   if (steps.loaded) {
     steps.loaded(*module);
   }
-  ASSIGN_OR_RETURN(auto info, module->FindToken(settings.uri, may_reload));
+  ASSIGN_OR_RETURN(auto info, module->FindToken(settings.uri, reloads));
   if (steps.found) {
     steps.found(info);
   }

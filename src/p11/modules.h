@@ -27,10 +27,10 @@ class Modules {
     return found != modules_.end() && found->second != nullptr;
   }
 
-  // Loads the module unless it is loaded, finds the token and logs in, once. `may_reload`: see Module::FindToken;
+  // Loads the module unless it is loaded, finds the token and logs in, once. `reloads`: see Module::FindToken;
   // `state_directory` and `lock_directory`: see HsmToken::LogIn. Does not set the module's environment.
   Result<std::unique_ptr<HsmToken>> LogIn(const HsmSettings& settings, const std::string& state_directory,
-                                          const std::string& lock_directory, bool may_reload, const Steps& steps);
+                                          const std::string& lock_directory, int reloads, const Steps& steps);
 
  private:
   std::map<std::string, std::shared_ptr<Module>> modules_;  // by path

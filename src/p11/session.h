@@ -59,6 +59,9 @@ class Session {
   // UNAVAILABLE when the session is not logged in as CKU_USER.
   Status CheckLogin();
 
+  // Of the module when the session was opened: see Module::generation.
+  unsigned generation() const { return generation_; }
+
   // Makes one call that the token is expected to refuse, and returns its CK_RV. An error when the session, the login or
   // the token is gone. The call passes the gate as one that changes objects.
   using Call = std::function<CK_RV(CK_FUNCTION_LIST& functions, CK_SESSION_HANDLE session)>;

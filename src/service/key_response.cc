@@ -101,6 +101,14 @@ v1::ListKeysResponse ToProto(const KeyList& list) {
     added.set_client_id(Shown(left.client_id));  // from the ledger: no configuration has checked it
     added.set_keys(static_cast<std::int32_t>(left.keys));
   }
+  proto.mutable_hsms()->Assign(list.hsms.begin(), list.hsms.end());
+  for (const auto& ledger : list.rolled_back) {
+    auto& added = *proto.add_rolled_back_ledgers();
+    added.set_hsm(ledger.hsm);
+    added.set_client_id(ledger.client_id);  // configured, and so checked
+    added.set_found(ledger.versions.found);
+    added.set_seen(ledger.versions.seen);
+  }
   return proto;
 }
 

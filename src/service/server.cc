@@ -214,7 +214,7 @@ Result<std::unique_ptr<Server>> Server::Bind(Addresses addresses, const CurrentP
                                        addresses.refusals, tokens, reload);
   if (addresses.tls) {
     ASSIGN_OR_RETURN(const auto hsm, hsms.ByName(addresses.tls->hsm));
-    ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), hsm->token, hsm->queue, parts->peers));
+    ASSIGN_OR_RETURN(auto tls, TlsListener::New(std::move(*addresses.tls), *hsm, parts->peers));
     parts->tls_listener = std::move(tls);
   }
   if (addresses.kubernetes) {  // before the next two lines, which would add health and reflection to it

@@ -113,9 +113,9 @@ class TlsListener::Verifier final : public grpc::experimental::ExternalCertifica
   std::shared_ptr<const Peers> peers_;
 };
 
-Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, Token& token, SigningQueue& queue,
+Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, const Hsm& hsm,
                                                       std::shared_ptr<Peers> peers) {
-  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), token, queue, std::move(peers)));
+  std::unique_ptr<TlsListener> listener(new TlsListener(std::move(options), hsm, std::move(peers)));
   if (mkdir(listener->options_.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
@@ -181,11 +181,11 @@ Status TlsListener::RefreshOwn() {
   const MutexLock lock(refresh_);
   ASSIGN_OR_RETURN(const auto chain, ReadFile(options_.certificate));
   // Finding the key searches the whole token.
-  const auto epoch = token_.Epoch();
+  const auto epoch = hsm_.token.Epoch();
   if (chain == chain_ && epoch == epoch_) {
     return {};
   }
-  const auto found = FindTlsKey(token_, chain);
+  const auto found = FindTlsKey(hsm_.token, chain);
   if (!found) {
     return found.error().code == Code::kTlsUnusable ? Unusable(options_.certificate, found.error())
                                                     : std::unexpected(found.error());
@@ -201,7 +201,7 @@ Status TlsListener::RefreshOwn() {
 
 // gRPC reads key and chain from files; the key file holds only a name that OpenSSL resolves.
 Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
-  const auto made = TlsKey::New(found, queue_);
+  const auto made = TlsKey::New(found, hsm_.queue);
   if (!made) {
     return Unusable(options_.certificate, made.error());
   }
@@ -222,6 +222,7 @@ Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
   }
   chain_ = chain;
   keys_.push_back(key);
+  hsm_.keys.Need(kTlsKeyLabel, found.id);
   server_context_.store(*context);
   if (const auto leaf = x509::ParsePem(chain)) {
     spdlog::info("TLS: the certificate is now {}", x509::DescriptionOf(*leaf));

@@ -18,6 +18,7 @@
 #include "service/tcp_sockets.h"
 #include "service/tls_key.h"
 #include "service/tls_options.h"
+#include "signing/hsm_group.h"
 #include "x509/server_context.h"
 
 namespace assertion::service {
@@ -28,10 +29,9 @@ namespace assertion::service {
 // of the configured authorities fails.
 class TlsListener {
  public:
-  // Sets the trust of `peers`. `queue` belongs to the token; both must outlive the listener. kTlsUnusable: a file
+  // Sets the trust of `peers`. The parts of `hsm`, which holds the key, must outlive the listener. kTlsUnusable: a file
   // cannot be used, or the token holds no key for the certificate.
-  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, Token& token, SigningQueue& queue,
-                                                  std::shared_ptr<Peers> peers);
+  static Result<std::unique_ptr<TlsListener>> New(TlsOptions options, const Hsm& hsm, std::shared_ptr<Peers> peers);
 
   // Stops.
   ~TlsListener();
@@ -68,8 +68,8 @@ class TlsListener {
   class Verifier;
   using Instant = std::chrono::steady_clock::time_point;
 
-  TlsListener(TlsOptions options, Token& token, SigningQueue& queue, std::shared_ptr<Peers> peers)
-      : options_(std::move(options)), token_(token), queue_(queue), peers_(std::move(peers)) {}
+  TlsListener(TlsOptions options, const Hsm& hsm, std::shared_ptr<Peers> peers)
+      : options_(std::move(options)), hsm_(hsm), peers_(std::move(peers)) {}
 
   Status RefreshOwn();
   void ReportCrls(const Status& readable) REQUIRES(refresh_trust_);
@@ -77,8 +77,7 @@ class TlsListener {
   std::string Own(const char* name) const { return options_.folder + "/" + name; }
 
   const TlsOptions options_;
-  Token& token_;
-  SigningQueue& queue_;
+  const Hsm hsm_;
   const std::shared_ptr<Peers> peers_;  // gRPC's verifier may outlive this object
   int port_ = 0;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;

@@ -32,7 +32,8 @@ class JwsKey {
 
   const PublicKey& public_key() const { return key_->public_key; }
   const std::string& kid() const { return key_->kid; }
-  std::string Jwk() const;  // public (RFC 7517)
+  const Bytes& id() const { return key_->id; }  // CKA_ID
+  std::string Jwk() const;                      // public (RFC 7517)
 
  private:
   JwsKey(SigningKeyPtr key, std::string header) : key_(std::move(key)), header_(std::move(header)) {}

@@ -54,7 +54,7 @@ milliseconds ReloadPause(steady_clock::duration missing, bool signs) {
   return missing < std::chrono::minutes(10) ? std::chrono::seconds(10) : std::chrono::seconds(60);
 }
 
-Recovery::Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung,
+Recovery::Recovery(Token& token, KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung,
                    std::function<bool()> may_reload)
     : token_(token),
       keys_(keys),
@@ -191,6 +191,9 @@ void Recovery::Watch(const std::stop_token& stop) {
     }
     if (const auto proven = Prove(); proven) {
       Regain();
+      if (suspected) {
+        LookForMissingObjects();
+      }
       ReloadForMissingObjects(milliseconds(0));
     } else {
       Lose(proven.error());
@@ -226,8 +229,21 @@ void Recovery::ReloadForMissingObjects(milliseconds lasting) {
     }
   }
   if (IsReloadDue(/*signs=*/true)) {
-    static_cast<void>(
-        Ask([this] { return token_.Reconnect(Reconnection::kReload); }));  // the next proof tells whether it helped
+    if (Ask([this] { return token_.Reconnect(Reconnection::kReload); })) {
+      keys_.RepeatRefresh({});  // which tells whether it helped
+    } else {
+      reloaded_at_ = {};  // a change of keys was under way: at the next look
+    }
+  }
+}
+
+// A job failed although the token signs: its key may be gone.
+void Recovery::LookForMissingObjects() {
+  constexpr std::chrono::seconds kPause{1};
+  const auto now = steady_clock::now();
+  if (!keys_.LacksObjects() && now - looked_at_ >= kPause) {
+    looked_at_ = now;
+    keys_.RepeatRefresh({});
   }
 }
 

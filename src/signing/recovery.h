@@ -31,7 +31,7 @@ class Recovery {
   // when the token has not answered for a minute: this process cannot go on. `may_reload` returns false while the
   // module serves another token that signs: a reload ends the sessions of both, so it is then as rare as for missing
   // objects.
-  Recovery(Token& token, const KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung = {},
+  Recovery(Token& token, KeyRing& keys, SigningQueue& queue, Changed changed, std::function<void()> hung = {},
            std::function<bool()> may_reload = {});
 
   ~Recovery();
@@ -45,6 +45,7 @@ class Recovery {
   Status ProveWith(SigningKeyPtr key);
   void Guard(const std::stop_token& stop);
   void ReloadForMissingObjects(std::chrono::milliseconds lasting);
+  void LookForMissingObjects();
   bool MayReload(const Status& proven);
   bool IsReloadDue(bool signs);
   void Lose(const Error& why);
@@ -59,7 +60,7 @@ class Recovery {
   bool Wait(const std::stop_token& stop, std::chrono::milliseconds time);
 
   Token& token_;
-  const KeyRing& keys_;
+  KeyRing& keys_;
   SigningQueue& queue_;
   const Changed changed_;
   const std::function<void()> hung_;
@@ -74,6 +75,7 @@ class Recovery {
   // Used by the watcher alone: since when objects are missing, and when the module was last reloaded for them.
   std::optional<std::chrono::steady_clock::time_point> missing_since_;
   std::chrono::steady_clock::time_point reloaded_at_;
+  std::chrono::steady_clock::time_point looked_at_;  // the same: when it last asked for a refresh
   std::jthread guard_;
   std::jthread watcher_;  // ends first
 };

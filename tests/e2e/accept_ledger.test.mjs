@@ -68,6 +68,21 @@ describe('a ledger that is older than what was seen', () => {
     assert.deepEqual(await versions(), { found, seen });
     assert.match(readFileSync(deployment.log, 'utf8'), said);
     await deployment.createAssertion('other');
+    await isToldToOperators(found, seen);
+  }
+
+  async function isToldToOperators(found, seen) {
+    const { status, stdout } = await deployment.tryCtl('status', '--json');
+    const { attention } = JSON.parse(stdout);
+    assert.deepEqual([status, attention.map((one) => [one.level, one.client_id, one.text])],
+      [1, [['wrong', 'orders', `its ledger on HSM ${attention[0].hsm} was rolled back or lost: version ${found}, and ${seen} was seen before`]]]);
+    assert.match(attention[0].next, /key accept-ledger/);
+    const doctor = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    assert.equal(doctor.status, 1);
+    assert.match(doctor.stdout, new RegExp(`^wrong {2}ledger: .*client 'orders' is of version ${found} now, but version ${seen} was seen before`, 'm'));
+    const list = JSON.parse((await deployment.tryCtl('key', 'list', '--json')).stdout);
+    assert.deepEqual(list.rolled_back_ledgers, [{ hsm: attention[0].hsm, client_id: 'orders', found, seen }]);
+    assert.match((await deployment.tryCtl('key', 'list')).stdout, /^orders +ledger rolled back: see status /m);
   }
 
   async function signsWithFirst() {
@@ -80,6 +95,9 @@ describe('a ledger that is older than what was seen', () => {
   it('stops its client alone, and says both versions in /readyz, metrics and the log', async () => {
     await restore();
     await isRefused(1, 3);
+    const refused = await deployment.tryCtl('key', 'generate', '--client-id', 'orders');
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /was seen before.*\n +next: assertionctl status shows the versions; assertionctl key accept-ledger --help\n/);
   });
 
   it('no other version is accepted, and none without the client id once more', async () => {

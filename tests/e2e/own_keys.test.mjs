@@ -1,11 +1,12 @@
 // The keys of assertiond itself, assertiond-audit and assertiond-ledger: another is made only where there is none.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { describe, it } from 'node:test';
-import { Deployment } from './deployment.mjs';
+import { after, before, describe, it } from 'node:test';
+import { CertificateAuthority } from './certificate_authority.mjs';
+import { Deployment, mutualTls } from './deployment.mjs';
 import { FaultyHsm } from './faulty_hsm.mjs';
-import { Deadline, wholeLines } from './process.mjs';
+import { Deadline, run, wholeLines } from './process.mjs';
 
 const CLIENTS = [{ client_id: 'orders', audiences: ['https://is.example/token'] }];
 
@@ -105,4 +106,70 @@ describe('own keys', () => {
       await first.close();
     });
   }
+});
+
+// SoftHSM2 finds an object that was away again only after a reload.
+describe('an own key whose object is away for a moment', () => {
+  let deployment;
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('own keys');
+    deployment = await Deployment.start(CLIENTS, (folder) => ({
+      refresh_interval: '1s', http_listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0',
+      audit: { checkpoint_lines: 1, checkpoint_interval: '1s' },
+      tls: mutualTls(folder, authority.certificate),
+    }), (made) => made.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', made.configuration));
+    await deployment.generateKey('orders');
+  });
+
+  after(() => deployment?.close());
+
+  const log = () => readFileSync(deployment.log, 'utf8');
+  const status = async () => JSON.parse((await deployment.tryCtl('status', '--json')).stdout);
+  const USES = {
+    'assertiond-tls': async () => /Peer signature type: rsa/i.test((await run('openssl',
+      ['s_client', '-connect', new URL(deployment.httpOrigin).host])).stdout),
+    'assertiond-ledger': async () => (await deployment.tryCtl('key', 'generate', '--client-id', 'orders')).status === 0,
+    'assertiond-audit': async () => {
+      await deployment.createAssertion('orders');
+      const { audit } = await status();
+      return audit.checkpoint_sequence >= audit.sequence - 2;
+    },
+  };
+
+  // The files of RSA private keys are the largest.
+  function privateKeys() {
+    const tokens = path.join(deployment.folder, 'tokens');
+    const folder = path.join(tokens, readdirSync(tokens)[0]);
+    return readdirSync(folder).filter((name) => name.endsWith('.object')).map((name) => path.join(folder, name))
+      .sort((one, other) => statSync(other).size - statSync(one).size).slice(0, 4);
+  }
+
+  it('is told by log and readiness, and serves again once it is back', async () => {
+    const seen = new Set();
+    for (const file of privateKeys()) {
+      const from = log().length;
+      const missing = () => /own key '(assertiond-\w+)' with CKA_ID \w+ is not on the token/.exec(log().slice(from))?.[1];
+      const clients = () => /client orders.* is in the ledger but not on the token/.test(log().slice(from));
+      renameSync(file, `${file}.away`);
+      await new Deadline(30, 'the loss to be logged').until(() => missing() ?? clients());
+      const label = missing();
+      if (label) {
+        seen.add(label);
+        await new Deadline(30, 'readiness to tell it').until(async () =>
+          new RegExp(`^ready\nwarning: own keys: assertiond's own key '${label}' .*is not on the token`, 'm')
+            .test((await run('curl', ['-s', `${deployment.adminOrigin}/readyz`])).stdout));
+      }
+      renameSync(`${file}.away`, file);
+      for (const [name, works] of Object.entries(USES)) {
+        await new Deadline(40, `${name} to work after ${label ?? 'the client'}'s key was away; the log is ${deployment.log}`).until(works);
+      }
+      if (label) {
+        await new Deadline(30, 'the return to be logged').until(() =>
+          new RegExp(`own key '${label}' with CKA_ID \\w+ is on the token again`).test(log().slice(from)));
+      }
+      await deployment.createAssertion('orders');
+    }
+    assert.deepEqual([...seen].sort(), Object.keys(USES).sort());
+  });
 });

@@ -86,7 +86,7 @@ describe('assertionctl at a glance', () => {
     assert.equal(await deployment.ctl('key', 'list', '-o', 'table'), await deployment.ctl('key', 'list'));
     const yaml = await deployment.ctl('key', 'list', '-o', 'yaml');
     assert.match(yaml, /^keys:\n {2}- client_id: "billing"\n {4}kid: "[\w-]{43}"\n/);
-    assert.match(yaml, /^versions:\n {2}billing: \d+\n {2}orders: \d+\n$/m);
+    assert.match(yaml, /^versions:\n {2}billing: \d+\n {2}orders: \d+\nrolled_back_ledgers: \[\]\n$/m);
     assert.equal((await deployment.tryCtl('key', 'list', '--json', '-o', 'yaml')).status, 2);
     assert.match((await deployment.tryCtl('--json', 'key', 'lst')).stderr, /unknown command "lst"/);
     assert.equal((await deployment.tryCtl('--json', 'jwks', 'get', '--client-id', 'orders')).status, 2);

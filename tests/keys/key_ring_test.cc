@@ -61,6 +61,50 @@ TEST_F(KeyRingTest, AKeyWhoseProofFailedIsTriedAgainSoon) {
   ring->StopRefreshing();
 }
 
+TEST_F(KeyRingTest, AnOwnKeyThatIsNeededAndGoneIsAMissingObject) {
+  const auto make = [&](std::string_view label, Bytes id) {
+    const auto& algorithm = kAlgorithms.front();
+    ASSERT_TRUE(hsm_.token().GenerateKeyPair(
+        {.label = std::string(label), .id = std::move(id), .algorithm = &algorithm, .bits = 2048}));
+  };
+  make(kTlsKeyLabel, {1});
+  make(kTlsKeyLabel, {2});
+  make(kTlsKeyLabel, {3});
+  make(kLedgerKeyLabel, {4});
+  const auto ring = *Load();
+  ring->Need(kTlsKeyLabel, {1});
+  ring->Need(kTlsKeyLabel, {2});  // in place of the first
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_FALSE(ring->LacksObjects());
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{1}));
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{3}));
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_FALSE(ring->LacksObjects());
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{2}));
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{4}));  // each ledger key that was seen is needed
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_TRUE(ring->LacksObjects());
+  EXPECT_EQ(*ring->MissingOwnKeys(),
+            (std::vector<std::string>{"'assertiond-tls' with CKA_ID 02", "'assertiond-ledger' with CKA_ID 04"}));
+  make(kTlsKeyLabel, {2});
+  make(kLedgerKeyLabel, {4});
+  ASSERT_TRUE(ring->Refresh());
+  EXPECT_FALSE(ring->LacksObjects());
+}
+
+TEST_F(KeyRingTest, AKeyThatWasWellAndIsNotFoundWaitsForItsReturn) {
+  Replica replica(hsm_.token(), *certifier_, clients_, now_);
+  const auto kid = replica.Generate("orders");
+  const auto waits = [&] { return replica.ring().WaitsFor("orders", *replica.ring().Find("orders", kid)); };
+  EXPECT_EQ(waits(), "");
+  const auto id = replica.ring().Find("orders", kid)->record.id;
+  ASSERT_TRUE(hsm_.token().DestroyKey(id));
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_TRUE(waits().starts_with("its return: ")) << waits();
+  EXPECT_TRUE(waits().ends_with("is in the ledger but not on the token")) << waits();
+  EXPECT_TRUE(replica.ring().WaitingClients().contains("orders"));
+}
+
 TEST_F(KeyRingTest, AKeyThatIsInNoLedgerIsNotUsed) {
   hsm_.MakeKey("orders", {1}, true, true);
   const auto ring = Load();

@@ -52,6 +52,25 @@ TEST_F(KeyLogTest, TellsEachChangeOfTheSigningKeyOnce) {
   EXPECT_TRUE(LinesOf(replica).starts_with("info client orders signs with key " + *second + "\n"));
 }
 
+TEST_F(KeyLogTest, TellsAMissingOwnKeyOnceAndItsReturn) {
+  Replica replica(hsm_.token(), *certifier_, {}, now_);
+  const auto& algorithm = kAlgorithms.front();
+  const NewKey key{.label = std::string(kTlsKeyLabel), .id = {7}, .algorithm = &algorithm, .bits = 2048};
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(key));
+  replica.ring().Need(kTlsKeyLabel, {7});
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_EQ(LinesOf(replica), "");
+  ASSERT_TRUE(hsm_.token().DestroyKey(Bytes{7}));
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_EQ(LinesOf(replica),
+            "error assertiond's own key 'assertiond-tls' with CKA_ID 07 is not on the token: what it signs fails until "
+            "it is back\n");
+  EXPECT_EQ(LinesOf(replica), "");
+  ASSERT_TRUE(hsm_.token().GenerateKeyPair(key));
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_EQ(LinesOf(replica), "info assertiond's own key 'assertiond-tls' with CKA_ID 07 is on the token again\n");
+}
+
 TEST_F(KeyLogTest, WarnsOfExpiryOnceADay) {
   Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
   const auto kid = replica.Generate("orders");  // certified for 30 days

@@ -10,6 +10,7 @@
 
 #include "p11/module.h"
 #include "softhsm.h"
+#include "two_tokens.h"
 
 namespace assertion::p11 {
 namespace {
@@ -101,6 +102,24 @@ TEST_F(LogInTest, TheLastTryBeforeTheLockIsNotUsed) {
   const auto locked = LogIn(CKF_USER_PIN_LOCKED);
   ASSERT_FALSE(locked);
   EXPECT_EQ(locked.error().code, Code::kPinLocked);
+}
+
+// What ends the sessions on one token of a module ends those on the others.
+TEST(SharedModuleTest, AReloadForOneTokenIsFollowedByTheOther) {
+  TwoTokens hsms;
+  auto& west = hsms.west();
+  const auto& algorithm = kAlgorithms.front();
+  ASSERT_TRUE(west.GenerateKeyPair({.label = "orders", .id = {1}, .algorithm = &algorithm, .bits = 2048}));
+  ASSERT_TRUE(hsms.east().Reconnect(Reconnection::kReload));
+  EXPECT_TRUE(west.Check());
+  ASSERT_TRUE(hsms.east().Reconnect(Reconnection::kReload));
+  const auto contents = west.Read({"orders"});
+  ASSERT_TRUE(contents) << contents.error().ToString();
+  EXPECT_EQ(contents->keys.size(), 1U);
+  ASSERT_TRUE(hsms.east().Reconnect(Reconnection::kReload));
+  const auto session = west.OpenSigningSession();
+  ASSERT_TRUE(session) << session.error().ToString();
+  EXPECT_TRUE((*session)->Sign({1}, algorithm, "input"));
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ TEST_F(ModuleTest, EveryAttributeOfTheUriMustMatch) {
   const auto find = [&](const std::string& attributes) -> Result<TokenInfo> {
     const auto places = hsm_.UriText().substr(hsm_.UriText().find('?'));
     ASSIGN_OR_RETURN(const auto uri, TokenUri::Parse("pkcs11:" + attributes + places));
-    return module->FindToken(uri, false);
+    return module->FindToken(uri, 0);
   };
   const auto token = *find("token=test");
   const auto slot = std::to_string(token.slot);

@@ -3,11 +3,14 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
 
 #include "assertion/clients.h"
+#include "audit/log_file.h"
 #include "cli/command_line.h"
 #include "cli/doctor/hsm_trial.h"
 #include "cli/opened_hsm.h"
@@ -194,6 +197,35 @@ void DiagnoseLedgers(p11::HsmToken& token, Ledger& ledger, const Clients& client
   const auto pending = PendingChanges(token, SystemTime, x509::RandomOctets, {}, pending_file).Strays();
   for (std::size_t i = 0; pending && i < pending->size(); ++i) {
     add((*pending)[i], "pending change");
+  }
+}
+
+// Compares the token's ledgers with the versions that the audit log has seen, as assertiond does at its start.
+void DiagnoseRollback(p11::HsmToken& token, Ledger& ledger, const AuditConfig& audit, std::vector<Finding>& findings) {
+  const auto contents = ledger.Read();
+  if (!contents || !audit.enabled) {
+    return;
+  }
+  const auto versions = audit::ReadLedgerVersions(audit.path);
+  if (!versions) {
+    findings.push_back({.name = "ledger",
+                        .ok = true,
+                        .text = "whether it was rolled back is unknown: " + versions.error().ToString(),
+                        .warns = true});
+    return;
+  }
+  std::map<std::string, std::int64_t> seen;
+  for (const auto& version : *versions) {
+    if (version.hsm == token.info().label && version.serial == token.info().serial) {
+      seen[version.client_id] = std::max(seen[version.client_id], version.version);
+    }
+  }
+  for (const auto& [client_id, version] : seen) {
+    const auto kept = contents->ledgers.find(client_id);
+    const auto found = kept == contents->ledgers.end() ? 0 : kept->second.version;
+    if (found < version && !contents->errors.contains(client_id)) {
+      findings.push_back({.name = "ledger", .ok = false, .text = TooOld(client_id, found, version).message});
+    }
   }
 }
 
@@ -453,6 +485,7 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
     }
     DiagnoseLedgers(*hsm->token, *hsm->ledger, config.clients, config.PendingPath(rank, hsm->token->info().serial),
                     findings);
+    DiagnoseRollback(*hsm->token, *hsm->ledger, config.audit, findings);
     DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
     DiagnoseLeftOvers(*hsm->token, findings);
     if (request.tries) {

@@ -203,9 +203,14 @@ std::string KeyTable(const v1::ListKeysResponse& response, Time now, const Table
     waiting.insert(client_id);
   }
   std::vector<Row> rows = {{"CLIENT", "KID", "ALGORITHM", "STATE", "SINCE", "UNTIL", "CERTIFICATE UNTIL", "HSM"}};
+  const auto is_lost = [&](const std::string& client_id) {
+    return std::ranges::find(response.rolled_back_ledgers(), client_id, &v1::RolledBackLedger::client_id) !=
+           response.rolled_back_ledgers().end();
+  };
   const auto add_keyless = [&](auto end) {
     for (auto client = waiting.begin(); client != end; client = waiting.erase(client)) {
-      rows.push_back({*client, {"no key", Shade::kBad}, "-", "-", "-", "-", "-", "-"});
+      const auto* const what = is_lost(*client) ? "ledger rolled back: see status" : "no key";
+      rows.push_back({*client, {what, Shade::kBad}, "-", "-", "-", "-", "-", "-"});
     }
   };
   const auto kid_length = look.short_kids ? ShortKidLength(response) : std::string::npos;

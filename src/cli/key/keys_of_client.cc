@@ -27,6 +27,12 @@ Status KeepClient(v1::ListKeysResponse& response, const std::string& client_id) 
       *kept.add_keys() = key;
     }
   }
+  for (const auto& ledger : response.rolled_back_ledgers()) {
+    if (ledger.client_id() == client_id) {
+      *kept.add_rolled_back_ledgers() = ledger;
+    }
+  }
+  *kept.mutable_hsms() = response.hsms();
   response = std::move(kept);
   return {};
 }

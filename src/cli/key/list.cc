@@ -35,6 +35,11 @@ nlohmann::ordered_json KeysJson(const v1::ListKeysResponse& response) {
   for (const auto& [client_id, version] : versions) {  // in order
     json["versions"][client_id] = version;
   }
+  json["rolled_back_ledgers"] = nlohmann::ordered_json::array();
+  for (const auto& ledger : response.rolled_back_ledgers()) {
+    json["rolled_back_ledgers"].push_back(
+        {{"hsm", ledger.hsm()}, {"client_id", ledger.client_id()}, {"found", ledger.found()}, {"seen", ledger.seen()}});
+  }
   return json;
 }
 

@@ -150,6 +150,22 @@ class ClientAttention {
   std::vector<Attention>& found_;
 };
 
+Attention AttentionTo(const v1::RolledBackLedger& ledger) {
+  return {.wrong = true,
+          .client_id = ledger.client_id(),
+          .kid = {},
+          .text = "its ledger on HSM " + ledger.hsm() + " was rolled back or lost: version " +
+                  std::to_string(ledger.found()) + ", and " + std::to_string(ledger.seen()) + " was seen before",
+          .next = "restore the later one, or see assertionctl key accept-ledger --help",
+          .hsm = ledger.hsm()};
+}
+
+// Whether the client has no key because its ledger does not count: no new key is what it needs.
+bool LacksItsLedger(const v1::ListKeysResponse& response, const std::string& client_id, const Keys& keys) {
+  return keys.empty() && std::ranges::find(response.rolled_back_ledgers(), client_id,
+                                           &v1::RolledBackLedger::client_id) != response.rolled_back_ledgers().end();
+}
+
 std::map<std::string, Keys> KeysByClient(const v1::ListKeysResponse& response) {
   std::map<std::string, Keys> clients;
   for (const auto& [client_id, version] : response.versions()) {
@@ -174,8 +190,13 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
          .next = "correct the file, check it with assertiond --check-config FILE, and reload; a field that "
                  "takes a restart needs one"});
   }
+  for (const auto& ledger : response.rolled_back_ledgers()) {
+    found.push_back(AttentionTo(ledger));
+  }
   for (const auto& [client_id, keys] : KeysByClient(response)) {
-    ClientAttention(client_id, keys, now, found).Find();
+    if (!LacksItsLedger(response, client_id, keys)) {
+      ClientAttention(client_id, keys, now, found).Find();
+    }
   }
   for (const auto& left : response.left_clients()) {
     found.push_back({.wrong = false,
@@ -230,15 +251,6 @@ Attention AttentionTo(const KeysOfType& keys, const std::string& custody) {
                   (count == 1 ? "" : "s"),
           .next = "assertionctl doctor --config FILE --try",
           .hsm = keys.hsm};
-}
-
-Attention AttentionTo(const RolledBackLedger& ledger) {
-  return {.wrong = true,
-          .client_id = ledger.client_id,
-          .kid = {},
-          .text = "its ledger on HSM " + ledger.hsm + " was rolled back or lost: version " +
-                  std::to_string(ledger.found) + ", and " + std::to_string(ledger.seen) + " was seen before",
-          .next = "restore the later one, or see assertionctl key accept-ledger --help"};
 }
 
 std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost) {

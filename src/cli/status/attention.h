@@ -6,7 +6,6 @@
 
 #include "assertion/clock.h"
 #include "assertion/v1/key_admin.pb.h"
-#include "cli/status/monitored.h"
 
 namespace assertion::cli {
 
@@ -36,9 +35,6 @@ std::vector<KeysOfType> ByType(const v1::ListKeysResponse& response);
 
 // `custody`: unproven, as GetKey tells it of one of them.
 Attention AttentionTo(const KeysOfType& keys, const std::string& custody);
-
-// A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.
-Attention AttentionTo(const RolledBackLedger& ledger);
 
 // Where the key that the client lacks is requested already, the advice is to approve it, not to ask again.
 void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<Attention>& attention);

@@ -36,35 +36,11 @@ std::vector<std::string> ReadinessLines(const std::string& body) {
   return lines;
 }
 
-std::vector<RolledBackLedger> RolledBackLedgers(const std::vector<MetricSample>& samples) {
-  std::vector<RolledBackLedger> ledgers;
-  const auto label = [](const MetricSample& sample, const char* name) {
-    const auto found = sample.labels.find(name);
-    return found == sample.labels.end() ? std::string() : found->second;
-  };
-  for (const auto& sample : samples) {
-    if (sample.name != "assertiond_ledger_rolled_back") {
-      continue;
-    }
-    const auto client_id = label(sample, "client_id");
-    const auto hsm = label(sample, "hsm");
-    auto ledger =
-        std::ranges::find_if(ledgers, [&](const auto& one) { return one.client_id == client_id && one.hsm == hsm; });
-    if (ledger == ledgers.end()) {
-      ledger = ledgers.insert(ledgers.end(), {.client_id = client_id, .hsm = hsm, .found = 0, .seen = 0});
-    }
-    (label(sample, "which") == "seen" ? ledger->seen : ledger->found) = WholeNumber(sample.value);
-  }
-  return ledgers;
-}
-
 Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_file) {
   ASSIGN_OR_RETURN(const auto readiness, GetFrom(origin, ca_file, "/readyz"));
   ASSIGN_OR_RETURN(const auto metrics, GetFrom(origin, ca_file, "/metrics"));
-  Monitored monitored{
-      .ready = readiness.status == kOkStatus, .reasons = ReadinessLines(readiness.body), .hsms = {}, .rolled_back = {}};
+  Monitored monitored{.ready = readiness.status == kOkStatus, .reasons = ReadinessLines(readiness.body), .hsms = {}};
   const auto samples = ParseMetrics(metrics.body);
-  monitored.rolled_back = RolledBackLedgers(samples);
   for (const auto& label : HsmsOf(samples)) {
     const auto value = [&](const char* name) { return WholeNumber(SumOf(samples, name, label).value_or(0)); };
     monitored.hsms.push_back({.label = label,

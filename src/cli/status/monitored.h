@@ -20,27 +20,15 @@ struct MonitoredHsm {
   long failures;
 };
 
-// A client's ledger that is older than one that the server saw before.
-struct RolledBackLedger {
-  std::string client_id;
-  std::string hsm;
-  long found;  // 0: no ledger
-  long seen;
-};
-
 // What the server's probe listener tells: /readyz and /metrics.
 struct Monitored {
   bool ready;
   std::vector<std::string> reasons;  // why it is not ready, or warnings
   std::vector<MonitoredHsm> hsms;
-  std::vector<RolledBackLedger> rolled_back;
 };
 
 // Asks the listener at `origin`, each time for at most 5 s. `ca_file`: see oauth::Exchange.
 Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_file);
-
-// Those that assertiond_ledger_rolled_back names.
-std::vector<RolledBackLedger> RolledBackLedgers(const std::vector<MetricSample>& samples);
 
 // The parts that /readyz answers, without the line that says no more than "ready".
 std::vector<std::string> ReadinessLines(const std::string& body);

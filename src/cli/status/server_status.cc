@@ -34,6 +34,9 @@ std::map<std::string, std::size_t> KeysByHsm(const ServerStatus& status) {
     }
   }
   if (status.keys) {
+    for (const auto& hsm : status.keys->hsms()) {
+      hsms[hsm];
+    }
     for (const auto& key : status.keys->keys()) {
       ++hsms[key.hsm()];
     }

@@ -118,9 +118,6 @@ int ShowStatus(const StatusOptions& options, const std::string& server) {
   if (monitor) {
     if (auto monitored = AskMonitor(monitor->origin, options.ca_file)) {
       status->monitored = *std::move(monitored);
-      for (const auto& ledger : status->monitored->rolled_back) {
-        status->attention.insert(status->attention.begin(), AttentionTo(ledger));
-      }
     } else {
       unmonitored = monitored.error().message;
     }

@@ -6,7 +6,6 @@
 
 #include "assertion/key_record.h"
 #include "cli/instant.h"
-#include "cli/status/monitored.h"
 
 namespace assertion::cli {
 namespace {
@@ -260,19 +259,24 @@ TEST_F(AttentionTest, AKeyThatIsRequestedAlreadyIsToBeApproved) {
   EXPECT_EQ(next(1), "a key is requested already, see it with: assertionctl key pending");
 }
 
-TEST(RolledBackLedgersTest, AreReadFromTheMetricsAndWrong) {
-  const auto ledgers = RolledBackLedgers(
-      ParseMetrics("assertiond_ledger_rolled_back{client_id=\"orders\",hsm=\"live\",which=\"found\"} 3\n"
-                   "assertiond_ledger_rolled_back{client_id=\"billing\",hsm=\"live\",which=\"seen\"} 2\n"
-                   "assertiond_ledger_rolled_back{client_id=\"orders\",hsm=\"live\",which=\"seen\"} 5\n"
-                   "assertiond_ledger_version{client_id=\"orders\",hsm=\"live\"} 3\n"));
-  ASSERT_EQ(ledgers.size(), 2U);
-  const auto attention = AttentionTo(ledgers.front());
-  EXPECT_TRUE(attention.wrong);
-  EXPECT_EQ(attention.client_id, "orders");
-  EXPECT_EQ(attention.text, "its ledger on HSM live was rolled back or lost: version 3, and 5 was seen before");
-  EXPECT_EQ(AttentionTo(ledgers.back()).text,
-            "its ledger on HSM live was rolled back or lost: version 0, and 2 was seen before");
+TEST_F(AttentionTest, ALedgerThatWasRolledBackIsWrongAndNoNewKeyIsAdvised) {
+  AddSigning();
+  (*response_.mutable_versions())["billing"] = 0;
+  (*response_.mutable_versions())["new"] = 0;
+  for (const auto* client : {"billing", "orders"}) {
+    auto& ledger = *response_.add_rolled_back_ledgers();
+    ledger.set_hsm("live");
+    ledger.set_client_id(client);
+    ledger.set_found(3);
+    ledger.set_seen(5);
+  }
+  const std::string lost = "wrong : its ledger on HSM live was rolled back or lost: version 3, and 5 was seen before\n";
+  EXPECT_EQ(Found(), lost + lost + "wrong : has no key\n");
+  const auto found = AttentionTo(response_, kMidday);
+  EXPECT_EQ(found.at(0).client_id, "billing");
+  EXPECT_EQ(found.at(0).next, "restore the later one, or see assertionctl key accept-ledger --help");
+  EXPECT_EQ(found.at(1).client_id, "orders");
+  EXPECT_EQ(found.at(2).client_id, "new");
 }
 
 }  // namespace
