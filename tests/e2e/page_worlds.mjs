@@ -183,16 +183,6 @@ async function mutualTlsPage() {
   return world;
 }
 
-async function softhsm2() {
-  const world = await World.start([orders()]);
-  // Types both PINs at the prompt, as the page says.
-  world.program('softhsm2-util', `case $1 in
-    --init-token) exec /usr/bin/softhsm2-util "$@" --so-pin ${randomBytes(8).toString('hex')} --pin "$(cat pin)" ;;
-    *) exec /usr/bin/softhsm2-util "$@" ;;
-  esac`);
-  return world;
-}
-
 async function runbook() {
   const world = await World.start([orders(), reports()]);
   world.places.push(['unix:/run/assertiond/assertiond.sock', world.environment.ASSERTIOND_SERVER],
@@ -219,6 +209,18 @@ async function dpop() {
 async function wso2() {
   const world = await World.start([orders()]);
   await world.wso2();
+  return world;
+}
+
+// The page buys a token with its example.
+async function calling() {
+  const endpoint = await TokenEndpoint.start();
+  endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+  const world = await World.start([orders({ audiences: [endpoint.url] })]);
+  world.cwd = mkdtempSync(path.join(temporaryFolder(), 'clone-'));
+  for (const folder of ['proto', 'tests']) symlinkSync(path.join(ROOT, folder), path.join(world.cwd, folder));
+  world.places.push([AUDIENCE, endpoint.url]);
+  world.closing.push(() => endpoint.close());
   return world;
 }
 
@@ -325,6 +327,7 @@ const WORLDS = {
   'deploy/docs/add-a-client.md': addAClient,
   'deploy/docs/audit-log.md': auditLog,
   'deploy/docs/callers-and-operators.md': callersAndOperators,
+  'deploy/docs/calling.md': calling,
   'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
   'deploy/docs/identity-servers.md': identityServers,
@@ -334,6 +337,5 @@ const WORLDS = {
   'deploy/clients/go/README.md': repository,
   'deploy/clients/java/README.md': repository,
   'deploy/clients/python/README.md': repository,
-  'hsm-config/softhsm2.md': softhsm2,
 };
 export const worldOf = (page) => (WORLDS[page] ?? (() => World.start([orders(), reports()])))();
