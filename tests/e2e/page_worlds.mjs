@@ -95,6 +95,14 @@ const orders = (changed = {}) => ({ client_id: 'orders', audiences: [AUDIENCE], 
 const reports = (changed = {}) => ({ client_id: 'reports', audiences: ['https://is.example.com/token'], binding: 'jwks',
   ...changed });
 
+// What gives a command the user, PIN and environment of the package's service, which here are those of this user.
+// tests/package_test.sh runs it with systemd.
+function offlineCommands(world) {
+  world.program('sudo', 'exec "$@"');
+  world.program('systemctl', '[ "$*" = "show --property=Environment --value assertiond" ]');
+  world.program('systemd-run', 'while [[ $1 == -* ]]; do [ "$1" != -p ] || shift; shift; done\nexec "$@"');
+}
+
 // Where the package keeps the audit log.
 function auditFolder(world) {
   world.program('sudo', 'exec "$@"');
@@ -177,7 +185,7 @@ async function mutualTlsPage() {
   const { certificate } = await CertificateAuthority.found('callers');
   const configuration = JSON.parse(readFileSync(world.deployment.configuration, 'utf8'));
   world.write('with-tls.json', JSON.stringify({ ...configuration, tls: mutualTls(world.folder, certificate) }));
-  world.program('sudo', '[ "$1 $2" = "-u assertiond" ]\nshift 2\nexec "$@"');
+  offlineCommands(world);
   world.places.push(['/etc/assertiond/assertiond.json', path.join(world.folder, 'with-tls.json')]);
   world.before.push(['tls import-certificate', await world.authority('signer.csr')]);
   return world;
@@ -189,6 +197,7 @@ async function runbook() {
     ['http://127.0.0.1:8090', world.environment.ASSERTIOND_HTTP],
     ['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
   auditFolder(world);
+  offlineCommands(world);
   await world.deployment.ctl('audit', 'key', '--out', path.join(world.folder, 'audit.jwk'));   // the page takes it from elsewhere
   world.program('journalctl', `[ "$*" = "--unit assertiond --output cat" ]\nexec cat '${world.deployment.log}'`);
   return world;
