@@ -83,6 +83,14 @@ told() { grep -qE "\`(assertiond_)?$1\`" deploy/docs/metrics.md || grep -qF "\`_
 metrics() { grep -ohE '"assertiond_[a-z_]+"' src/observe/metrics.cc | sed -E 's/"assertiond_(.*)"/\1/' | sort -u; }
 check "metrics.md describes each metric" each told < <(metrics)
 
+check "log-lines.md has the words of each warning and error that src logs" /usr/bin/python3 tests/log_lines.py src deploy/docs/log-lines.md
+
+offline_of() { sed -n '/^offline() {/,/^}/p' "$1"; }
+same_offline() { [ -n "$(offline_of deploy/docs/install.md)" ] && diff <(offline_of deploy/docs/install.md) <(offline_of "$1"); }
+for document in "$runbook" deploy/docs/mutual-tls.md; do
+  check "$document: offline is that of install.md, which tests/package_test.sh runs" same_offline "$document"
+done
+
 # To update: assertiond --config-reference >deploy/docs/configuration.md
 reference_is_fresh() { diff deploy/docs/configuration.md <("$bin/assertiond" --config-reference); }
 check "configuration.md is what assertiond --config-reference prints" reference_is_fresh

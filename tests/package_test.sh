@@ -45,7 +45,7 @@ bootstrap() {
 in_root() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 install_package() {
   cp "$deb" "$root/root/assertiond.deb" && in_root apt-get -q update &&
-    in_root apt-get -q install -y --no-install-recommends /root/assertiond.deb
+    in_root apt-get -q install -y --no-install-recommends /root/assertiond.deb dbus   # dbus: for systemd-run
 }
 bootstrap >"$work/bootstrap.log" 2>&1 ||
   { tail -n 25 "$work/bootstrap.log"; echo "package_test: no bare $suite system can be made"; exit 1; }
@@ -164,6 +164,29 @@ secret_is_nowhere() {
   refused inside grep -qF "$pin" "/proc/$(show MainPID)/cmdline" "/proc/$(show MainPID)/environ" && refused grep -qF "$pin" <(journal)
 }
 check "the PIN is in no command line, environment or journal" secret_is_nowhere
+
+# ---- doctor and tls, which open the token themselves: as the page of the installation says ----
+sed -n '/^offline() {/,/^}/s/sudo //; /^offline() {/,/^}/p' "$(dirname "${BASH_SOURCE[0]}")/../deploy/docs/install.md" >"$root/root/offline.sh"
+offline() { inside bash -c '. /root/offline.sh; offline "$@"' - "$@"; }
+doctor_is_content() { offline assertionctl doctor --config /etc/assertiond/assertiond.json; }
+with_tls() {   # the folder of the certificate is one that the service's user may write
+  local tls='{ "listen": "127.0.0.1:8443", "certificate": "/var/lib/assertiond/certificate.pem", "client_ca": "/etc/assertiond/client-ca.pem" }'
+  inside openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=callers -keyout /dev/null -out /etc/assertiond/client-ca.pem &&
+    chmod 644 "$root/etc/assertiond/client-ca.pem" &&
+    sed -i.plain "s|\"operators\"|\"tls\": $tls, &|" "$root/etc/assertiond/assertiond.json"
+}
+fails_with() {   # STATUS
+  refused inside systemctl restart assertiond.service && is ExecMainStatus "$1"
+}
+plain_again() { mv "$root/etc/assertiond/assertiond.json.plain" "$root/etc/assertiond/assertiond.json" && inside systemctl restart assertiond.service; }
+check "doctor finds all well while the service runs" doctor_is_content
+check "TLS is configured" with_tls
+check "without a certificate: status 23" fails_with 23
+check "tls generate makes it, though no service runs" offline assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:localhost
+check "doctor finds all well while no service runs" doctor_is_content
+check "then the service starts with TLS" inside systemctl restart assertiond.service
+check "and without it again" plain_again
+check "systemd forgets these starts" inside systemctl reset-failed assertiond.service
 
 # ---- reload, kill, watchdog, stop ----
 reloaded() { inside systemctl reload assertiond.service && within 10 grep -q 'SIGHUP: clients and operators' <(journal); }

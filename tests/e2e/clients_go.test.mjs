@@ -48,6 +48,13 @@ describeClient('Go', install, ({ program, installed }) => {
       after: 'assertiond: the stream is closed' });
   });
 
+  it('refuses a request that cannot be encoded, and others of its stream go on', async () => {
+    const { failures, jti } = await program('wrong');
+    assert.deepEqual(failures.map((failure) => failure.replace(/^(assertiond: the request cannot be encoded: ).*(nil|UTF-8).*$/s, '$1$2')),
+      ['nil', 'nil', 'UTF-8', 'UTF-8'].map((what) => `assertiond: the request cannot be encoded: ${what}`));
+    assert.match(jti, /^[0-9a-f-]{36}$/);
+  });
+
   it('refuses TLS without a client certificate', async () => {
     assert.match((await program('misuse')).anonymous, /no client certificate/);
   });

@@ -32,6 +32,10 @@ describeClient('Java', install, ({ program, installed }) => {
       { stream: 'CANCELLED', next: 'the client is closed', submit: 'the client is closed' });
   });
 
+  it('refuses a missing request, and others of its stream go on', async () => {
+    assert.deepEqual(await program('missing'), { call: 'the request is null', stream: 'the request is null', parts: 3 });
+  });
+
   it('the signer gives the form parameters and the JWT', async () => {
     assert.deepEqual(await program('signer'), { names: '[client_assertion, client_assertion_type, client_id]',
       type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer', parts: 3 });

@@ -55,6 +55,14 @@ describeClient('Node.js', install, ({ program, installed }) => {
     ]);
   });
 
+  it('refuses a duration or a Struct that would be dropped, changed or not encoded', async () => {
+    const { refusals, jtis } = await program('messages');
+    const messages = [...Array(16).fill('lifetime must be a duration of whole seconds such as { seconds: 60 }'),
+      ...Array(10).fill('extraClaims must be a google.protobuf.Struct; the field whose name ends with Json takes JSON text')];
+    assert.deepEqual(refusals, messages.map((message) => `TypeError: CreateAssertionRequest.${message}`));
+    assert.equal(jtis, 4);
+  });
+
   it('close() ends calls, waits and streams', async () => {
     assert.deepEqual(await program('close'), { call: 'CANCELLED', stream: 'CANCELLED', next: 'the client is closed' });
   });

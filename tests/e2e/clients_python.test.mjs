@@ -1,6 +1,8 @@
 // deploy/clients/python: the wheel is built and installed, and programs that use it buy tokens and make assertions.
+import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { describeClient } from './client_contract.mjs';
 import { output } from './process.mjs';
@@ -25,4 +27,12 @@ async function install(folder) {
   };
 }
 
-describeClient('Python', install);
+describeClient('Python', install, ({ program }) => {
+  it('takes a lifetime as seconds or timedelta, and says so of other forms', async () => {
+    const { made, refused, token } = await program('lifetimes');
+    const text = (value) => `lifetime must be whole seconds or a datetime.timedelta, not ${value}`;
+    assert.deepEqual(made, [...Array(8).fill(60), 300, 300]);
+    assert.deepEqual(refused, Array(3).fill([text("'60s'"), text('60.5'), text('True')]).flat());
+    assert.ok(token);
+  });
+});

@@ -66,4 +66,11 @@ describe('the example clients', () => {
       assert.doesNotMatch(stderr, /Traceback/);
     }
   });
+
+  it('Python: without the modules of the protos it shows the command that makes them', async () => {
+    const { status, stderr } = await run('/usr/bin/python3', [example('client.py'), 'orders', provider.tokenEndpoint],
+      { env: deployment.environment });
+    assert.equal(status, 1);
+    assert.match(stderr, /^client\.py: No module named 'assertion[^\n]*\n[^]*\n    protoc -I proto /);
+  });
 });

@@ -30,6 +30,7 @@ describe('the HTTP front', () => {
       client('orders', { scopes: ['read', 'write', { scope: 'admin', callers: ['uid:4242'] }] }),
       client('slow'), client('failing'), client('limited'), client('left'),
       { client_id: 'a/b?', audiences: [endpoint], callers: [ME] },
+      { client_id: 'keyless', audiences: [endpoint], callers: [ME] },
       { client_id: 'theirs', audiences: [endpoint], callers: [`uid:${OTHER}`, 'uid:60004'] },
     ].map((one) => (one.client_id === 'left' ? { ...one, callers: [ME, `uid:${OTHER}`] } : one)),
     (folder) => ({ token_listen: `unix:${folder}/tokens.sock`, token_listen_group: 'nogroup', http_listen: '127.0.0.1:0',
@@ -95,6 +96,7 @@ describe('the HTTP front', () => {
   });
 
   it('refuses what the policy refuses, by the same words, and asks nobody', async () => {
+    const page = readFileSync(path.join(process.env.E2E_PROTO_DIR, '../deploy/docs/access-tokens.md'), 'utf8');
     for (const [target, status, error] of [
       ['/clients/orders/token?scope=admin', 403, 'unauthorized_client'],
       ['/clients/theirs/assertion', 403, 'unauthorized_client'],
@@ -109,10 +111,12 @@ describe('the HTTP front', () => {
       ['/clients//token', 404, 'invalid_request'],
       ['/', 404, 'invalid_request'],
       ['/metrics', 404, 'invalid_request'],
+      ['/clients/keyless/assertion', 409, 'invalid_request'],
     ]) {
       const answered = await ask(target);
       assert.deepEqual([answered.status, answered.body.error], [status, error], `${target}: ${JSON.stringify(answered.body)}`);
       assert.ok(answered.body.error_description, target);
+      assert.ok(page.includes(`| ${status} | \`${error}\` |`), `access-tokens.md: ${status} ${error}`);
     }
     assert.equal(standIn.forms.length, 0);
     const { stdout } = await curl('/clients/orders/token', OTHER);

@@ -95,6 +95,20 @@ const orders = (changed = {}) => ({ client_id: 'orders', audiences: [AUDIENCE], 
 const reports = (changed = {}) => ({ client_id: 'reports', audiences: ['https://is.example.com/token'], binding: 'jwks',
   ...changed });
 
+// What gives a command the user, PIN and environment of the package's service, which here are those of this user.
+// tests/package_test.sh runs it with systemd.
+function offlineCommands(world) {
+  world.program('sudo', 'exec "$@"');
+  world.program('systemctl', '[ "$*" = "show --property=Environment --value assertiond" ]');
+  world.program('systemd-run', 'while [[ $1 == -* ]]; do [ "$1" != -p ] || shift; shift; done\nexec "$@"');
+}
+
+// Where the package keeps the audit log.
+function auditFolder(world) {
+  world.program('sudo', 'exec "$@"');
+  world.places.push(['/var/lib/assertiond', world.folder]);
+}
+
 async function rotation() {
   const provider = await OpenIdProvider.start();
   const world = await World.start([orders({ audiences: [provider.tokenEndpoint] }), reports()]);
@@ -107,13 +121,27 @@ async function rotation() {
     '--base-url', origin, '--token-file', path.join(world.folder, 'token'));
   await world.ceremony('reports', '0a1b2c');
   const answer = await world.authority('orders.csr');
+  auditFolder(world);
   world.before.push(['old=$(assertionctl key show --client-id reports', async () => {
     // The page shows two ways to the next key. The key of the ceremony is given up before the other begins.
     const { keys } = JSON.parse(await deployment.ctl('key', 'list', '--json'));
     const { kid } = keys.find(({ client_id: id, state }) => id === 'reports' && state === 'published');
     await deployment.ctl('key', 'destroy', '--client-id', 'reports', `--kid=${kid}`, '--force', 'reports');
   }], ['import-certificate --client-id orders --kid="$next"', answer],
-  ['import-certificate --client-id orders --kid="$kid"', answer]);
+  ['import-certificate --client-id orders --kid="$kid"', answer],
+  ['key destroy --client-id reports --kid="$old"', async () => {
+    // The page waits until the old key is withdrawn, hours after the next one signs.
+    const { keys } = JSON.parse(await deployment.ctl('key', 'list', '--json'));
+    const kid = (state) => keys.find((key) => key.client_id === 'reports' && key.state === state).kid;
+    await deployment.ctl('key', 'schedule', '--client-id', 'reports', `--kid=${kid('published')}`, '--sign-from', 'now', '--force', 'reports');
+    await deployment.ctl('key', 'revoke', '--client-id', 'reports', `--kid=${kid('signing')}`);
+  }]);
+  return world;
+}
+
+async function theEmergency() {
+  const world = await World.start([reports()]);
+  auditFolder(world);
   return world;
 }
 
@@ -157,19 +185,9 @@ async function mutualTlsPage() {
   const { certificate } = await CertificateAuthority.found('callers');
   const configuration = JSON.parse(readFileSync(world.deployment.configuration, 'utf8'));
   world.write('with-tls.json', JSON.stringify({ ...configuration, tls: mutualTls(world.folder, certificate) }));
-  world.program('sudo', '[ "$1 $2" = "-u assertiond" ]\nshift 2\nexec "$@"');
+  offlineCommands(world);
   world.places.push(['/etc/assertiond/assertiond.json', path.join(world.folder, 'with-tls.json')]);
   world.before.push(['tls import-certificate', await world.authority('signer.csr')]);
-  return world;
-}
-
-async function softhsm2() {
-  const world = await World.start([orders()]);
-  // Types both PINs at the prompt, as the page says.
-  world.program('softhsm2-util', `case $1 in
-    --init-token) exec /usr/bin/softhsm2-util "$@" --so-pin ${randomBytes(8).toString('hex')} --pin "$(cat pin)" ;;
-    *) exec /usr/bin/softhsm2-util "$@" ;;
-  esac`);
   return world;
 }
 
@@ -178,6 +196,9 @@ async function runbook() {
   world.places.push(['unix:/run/assertiond/assertiond.sock', world.environment.ASSERTIOND_SERVER],
     ['http://127.0.0.1:8090', world.environment.ASSERTIOND_HTTP],
     ['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
+  auditFolder(world);
+  offlineCommands(world);
+  await world.deployment.ctl('audit', 'key', '--out', path.join(world.folder, 'audit.jwk'));   // the page takes it from elsewhere
   world.program('journalctl', `[ "$*" = "--unit assertiond --output cat" ]\nexec cat '${world.deployment.log}'`);
   return world;
 }
@@ -197,6 +218,18 @@ async function dpop() {
 async function wso2() {
   const world = await World.start([orders()]);
   await world.wso2();
+  return world;
+}
+
+// The page buys a token with its example.
+async function calling() {
+  const endpoint = await TokenEndpoint.start();
+  endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+  const world = await World.start([orders({ audiences: [endpoint.url] })]);
+  world.cwd = mkdtempSync(path.join(temporaryFolder(), 'clone-'));
+  for (const folder of ['proto', 'tests']) symlinkSync(path.join(ROOT, folder), path.join(world.cwd, folder));
+  world.places.push([AUDIENCE, endpoint.url]);
+  world.closing.push(() => endpoint.close());
   return world;
 }
 
@@ -275,8 +308,7 @@ async function auditLog() {
   const endpoint = await TokenEndpoint.start();
   endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
   const world = await World.start([orders(), reports({ audiences: [endpoint.url], tokens: { token_endpoint: endpoint.url } })]);
-  world.program('sudo', 'exec "$@"');
-  world.places.push(['/var/lib/assertiond', world.folder]);
+  auditFolder(world);
   world.before.push(['lines() {', async () => {
     const caller = new Caller(AccessTokenService, world.deployment.socket);
     await caller.call('GetAccessToken', { client_id: 'reports' });
@@ -298,12 +330,13 @@ async function auditLog() {
 const WORLDS = {
   'README.md': () => World.start([orders(), reports()], { keys: ['reports'] }),
   'deploy/rotation.md': rotation,
-  'deploy/rotation.md#the-emergency': () => World.start([reports()]),
+  'deploy/rotation.md#the-emergency': theEmergency,
   'deploy/runbook.md': runbook,
   'deploy/docs/access-tokens.md': accessTokens,
   'deploy/docs/add-a-client.md': addAClient,
   'deploy/docs/audit-log.md': auditLog,
   'deploy/docs/callers-and-operators.md': callersAndOperators,
+  'deploy/docs/calling.md': calling,
   'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
   'deploy/docs/identity-servers.md': identityServers,
@@ -313,6 +346,5 @@ const WORLDS = {
   'deploy/clients/go/README.md': repository,
   'deploy/clients/java/README.md': repository,
   'deploy/clients/python/README.md': repository,
-  'hsm-config/softhsm2.md': softhsm2,
 };
 export const worldOf = (page) => (WORLDS[page] ?? (() => World.start([orders(), reports()])))();

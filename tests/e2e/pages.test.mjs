@@ -179,3 +179,21 @@ describe('the emergency of deploy/rotation.md', () => {
     });
   }
 });
+
+it('deploy/runbook.md: its blocks do not say "nobody" of a log that they cannot read', async () => {
+  const world = await worldOf('deploy/runbook.md');
+  const own = shell.filter((block) => block.page === 'deploy/runbook.md' && runs(block));
+  const reading = own.filter(({ text }) => /audit_show --/.test(text));
+  assert.ok(reading.length >= 3, 'blocks that read the log are found');
+  try {
+    const [first] = own;
+    assert.match(first.text, /^audit_show\(\) /m);
+    for (const { at, text } of reading) {
+      const script = `${first.text.replace('/var/lib/assertiond', `${world.folder}/nowhere`)}\n${text}`;
+      const { status, stdout } = await run('bash', ['-c', script], { env: world.environment });
+      assert.deepEqual({ failed: status !== 0, stdout }, { failed: true, stdout: '' }, at);
+    }
+  } finally {
+    await world.close();
+  }
+});

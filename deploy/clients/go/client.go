@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/golang/protobuf/proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -139,9 +140,22 @@ func (c *Client) GetJwks(ctx context.Context, request *GetJwksRequest) (*GetJwks
 
 func call[Request, Reply any](ctx context.Context, c *Client,
 	method func(context.Context, *Request, ...grpc.CallOption) (*Reply, error), request *Request) (*Reply, error) {
+	if err := checkEncoding(request); err != nil {
+		return nil, err
+	}
 	ctx, cancel := c.withDeadline(ctx)
 	defer cancel()
 	return retrying(ctx, c.closed, func() (*Reply, error) { return method(ctx, request) })
+}
+
+// checkEncoding refuses nil and text that is not UTF-8. gRPC would call it INTERNAL, as a defect of the server, and end a
+// stream for its other requests.
+func checkEncoding(request any) error {
+	message, _ := request.(proto.Message)
+	if _, err := proto.Marshal(message); err != nil {
+		return fmt.Errorf("assertiond: the request cannot be encoded: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {

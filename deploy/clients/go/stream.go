@@ -157,6 +157,9 @@ func (c *Client) Stream() *Stream {
 
 // Submit sends a request and waits for its assertion. At most 256 requests are in flight; others wait for a place.
 func (s *Stream) Submit(ctx context.Context, request *CreateAssertionRequest) (*CreateAssertionResponse, error) {
+	if err := checkEncoding(request); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	if s.closed || s.client.closed.Err() != nil {
 		s.mu.Unlock()

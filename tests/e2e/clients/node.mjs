@@ -135,6 +135,24 @@ const verbs = {
     return refusals.map(({ message }) => message);
   },
 
+  // Of requests with a field that protobuf would drop, change or not encode: the name and message of each error.
+  async messages() {
+    const client = new Client(SERVER);
+    const stream = client.stream();
+    const wrong = [
+      ...['60s', 60, [60], {}, { secs: 60 }, { seconds: 'x' }, { seconds: 1.5 }, new Date()].map((lifetime) => ({ lifetime })),
+      ...['{}', { account: 17 }, { fields: { account: 17 } }, { fields: { account: { number: 17 } } },
+        { fields: { list: { listValue: { values: [17] } } } }].map((extraClaims) => ({ extraClaims })),
+    ];
+    const refusals = await Promise.all(wrong.flatMap((field) =>
+      [client.createAssertion({ ...orders, ...field }), stream.submit({ ...orders, ...field })].map(refusalOf)));
+    const right = await Promise.all([{ seconds: 60 }, { seconds: '60', nanos: 0 }, null, undefined].map((lifetime) =>
+      stream.submit({ ...orders, lifetime })));
+    await stream.close();
+    client.close();
+    return { refusals: refusals.map((error) => `${error.name}: ${error.message}`), jtis: right.map(({ jti }) => jti).length };
+  },
+
   async close() {
     const silent = net.createServer((socket) => socket.unref()).listen(`${SERVER.slice('unix:'.length)}.silent`);
     await once(silent, 'listening');

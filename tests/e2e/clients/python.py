@@ -3,9 +3,11 @@ import json
 import os
 import sys
 import time
+from datetime import timedelta
 
 import grpc
 from assertiond_client import AssertiondError, Client
+from google.protobuf.duration_pb2 import Duration
 
 SERVER = os.environ["ASSERTIOND_SERVER"]
 
@@ -74,6 +76,24 @@ def misuse():
     return messages
 
 
+def lifetimes():
+    """For clients_python.test.mjs: the lifetimes of assertions asked for in each form, and what is refused."""
+    made, refused = [], []
+    with Client(SERVER) as client, client.stream() as stream:
+        for lifetime in (60, timedelta(minutes=1), Duration(seconds=60), {"seconds": 60}, None):
+            for reply in (client.create_assertion("orders", lifetime=lifetime),
+                          stream.submit("orders", lifetime=lifetime).result(timeout=20)):
+                made.append(reply.expires_at.ToSeconds() - reply.issued_at.ToSeconds())
+        for call in (client.create_assertion, client.create_request_object, stream.submit):
+            for lifetime in ("60s", 60.5, True):
+                try:
+                    call("orders", lifetime=lifetime)
+                except TypeError as error:
+                    refused.append(str(error))
+        token = client.get_access_token("orders", minimum_validity=timedelta(seconds=1)).access_token
+    return {"made": made, "refused": refused, "token": bool(token)}
+
+
 def tls(address, timeout, *files):
     ca, certificate, key = (open(file, "rb").read() for file in files)
     with Client(address, credentials=grpc.ssl_channel_credentials(ca, key, certificate), timeout=float(timeout)) as client:
@@ -81,7 +101,7 @@ def tls(address, timeout, *files):
 
 
 VERBS = {"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token, "others": others,
-         "misuse": misuse, "tls": tls}
+         "misuse": misuse, "lifetimes": lifetimes, "tls": tls}
 verb, *arguments = sys.argv[1:]
 try:
     print(json.dumps(VERBS[verb](*arguments)))

@@ -3,10 +3,13 @@
 
 usage: client.py CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]
 
-AUDIENCE is one of the client's; default: its first. $ASSERTIOND_SERVER is unix:/path. The modules assertion.v1.* are made from proto/ by
+AUDIENCE is one of the client's; default: its first. $ASSERTIOND_SERVER is unix:/path. Needs python3-grpcio. The
+modules assertion.v1.* are made from proto/ by
 
-    protoc -I proto --python_out=OUT --grpc_python_out=OUT --plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin \\
+    protoc -I proto --python_out=. --grpc_python_out=. --plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin \\
         proto/assertion/v1/assertion.proto proto/google/rpc/status.proto
+
+and found by PYTHONPATH=. then.
 """
 import os
 import sys
@@ -14,8 +17,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-import grpc
-from assertion.v1 import assertion_pb2, assertion_pb2_grpc
+try:
+    import grpc
+    from assertion.v1 import assertion_pb2, assertion_pb2_grpc
+except ModuleNotFoundError as missing:
+    sys.exit(f"client.py: {missing}\n\n{__doc__}")
 
 
 def request_token(assertions, client_id, token_endpoint, audience):

@@ -16,7 +16,25 @@ export const methods = Object.fromEntries(
     .flatMap((service) => Object.values(service)).map((method) => [method.originalName, method]),
 );
 
-// Protobuf would drop a misspelt field and turn any value into a string: both could sign what nobody meant.
+// An object with no other fields than these, and at least one of them.
+const hasSome = (value, names) => value !== null && typeof value === 'object' && !Array.isArray(value) &&
+  Object.keys(value).length > 0 && Object.keys(value).every((key) => names.includes(key));
+const isWhole = (value) => value === undefined || /^-?\d{1,15}$/.test(String(value));
+const isDuration = (value) => hasSome(value, ['seconds', 'nanos']) && isWhole(value.seconds) && isWhole(value.nanos);
+const isStruct = (value) => hasSome(value, ['fields']) && Object.values(value.fields ?? {}).every(isValue);
+
+function isValue(value) {
+  return hasSome(value, ['nullValue', 'numberValue', 'stringValue', 'boolValue', 'structValue', 'listValue', 'kind']) &&
+    isStruct(value.structValue ?? { fields: {} }) && [...value.listValue?.values ?? []].every(isValue);
+}
+
+const MESSAGES = {
+  'google.protobuf.Duration': [isDuration, 'a duration of whole seconds such as { seconds: 60 }'],
+  'google.protobuf.Struct': [isStruct, 'a google.protobuf.Struct; the field whose name ends with Json takes JSON text'],
+};
+
+// Protobuf would drop a misspelt field and turn any value into a string: both could sign what nobody meant. What it cannot
+// encode would look like a failure of the server, and end the stream for other requests.
 export function checkRequest(request, { name, field: fields }) {
   if (request === null || typeof request !== 'object' || Array.isArray(request)) {
     throw new TypeError(`${name} must be an object such as { clientId: 'orders' }`);
@@ -29,6 +47,8 @@ export function checkRequest(request, { name, field: fields }) {
     if (field.type === 'TYPE_STRING' && value !== undefined && typeof value !== 'string') {
       throw new TypeError(`${name}.${key} must be a string`);
     }
+    const [holds, form] = MESSAGES[field.typeName] ?? [];
+    if (holds && value !== undefined && value !== null && !holds(value)) throw new TypeError(`${name}.${key} must be ${form}`);
   }
   if (!request.clientId) throw new TypeError(`${name}.clientId is required`);
 }

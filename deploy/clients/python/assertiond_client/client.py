@@ -8,6 +8,7 @@ import grpc
 from assertiond_client import errors
 from assertiond_client._wire.assertion.v1 import (
     access_token_pb2, access_token_pb2_grpc, assertion_pb2, assertion_pb2_grpc)
+from assertiond_client.fields import request_of
 from assertiond_client.socket_access import why_closed
 from assertiond_client.stream import AssertionStream
 
@@ -58,23 +59,23 @@ class Client:
         self._channel.close()
 
     def create_assertion(self, client_id, *, timeout=None, **fields):
-        """Returns a CreateAssertionResponse. fields: of CreateAssertionRequest, such as audience or scope."""
-        request = assertion_pb2.CreateAssertionRequest(client_id=client_id, **fields)
+        """Returns a CreateAssertionResponse. fields: of CreateAssertionRequest, such as audience or lifetime."""
+        request = request_of(assertion_pb2.CreateAssertionRequest, client_id, fields)
         return self._call(self._stub.CreateAssertion, request, timeout)
 
     def create_dpop_proof(self, client_id, *, timeout=None, **fields):
         """Returns a CreateDpopProofResponse. fields: of CreateDpopProofRequest: htm, htu, ath, nonce."""
-        request = assertion_pb2.CreateDpopProofRequest(client_id=client_id, **fields)
+        request = request_of(assertion_pb2.CreateDpopProofRequest, client_id, fields)
         return self._call(self._stub.CreateDpopProof, request, timeout)
 
     def create_request_object(self, client_id, *, timeout=None, **fields):
         """Returns a CreateRequestObjectResponse. fields: of CreateRequestObjectRequest, such as claims_json."""
-        request = assertion_pb2.CreateRequestObjectRequest(client_id=client_id, **fields)
+        request = request_of(assertion_pb2.CreateRequestObjectRequest, client_id, fields)
         return self._call(self._stub.CreateRequestObject, request, timeout)
 
     def get_access_token(self, client_id, *, timeout=None, **fields):
         """Returns a GetAccessTokenResponse. fields: of GetAccessTokenRequest, such as scope or resource."""
-        request = access_token_pb2.GetAccessTokenRequest(client_id=client_id, **fields)
+        request = request_of(access_token_pb2.GetAccessTokenRequest, client_id, fields)
         return self._call(self._tokens.GetAccessToken, request, timeout)
 
     def get_certificate(self, client_id, *, kid="", timeout=None):

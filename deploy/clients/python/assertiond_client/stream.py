@@ -7,6 +7,7 @@ import grpc
 
 from assertiond_client import errors
 from assertiond_client._wire.assertion.v1 import assertion_pb2
+from assertiond_client.fields import request_of
 
 IN_FLIGHT = 256  # what the server takes on one stream
 LONGEST_WAIT = 30  # seconds that the server lets a request wait
@@ -88,7 +89,7 @@ class AssertionStream:
         AssertiondError.retryable says so.
         """
         request = assertion_pb2.CreateAssertionsRequest(
-            assertion=assertion_pb2.CreateAssertionRequest(client_id=client_id, **fields))
+            assertion=request_of(assertion_pb2.CreateAssertionRequest, client_id, fields))
         request.timeout.FromNanoseconds(int(min(self._timeout, LONGEST_WAIT) * 1e9))
         if not self._places.acquire(timeout=self._timeout):
             raise errors.AssertiondError(

@@ -218,6 +218,21 @@ func abandoned([]string) object {
 	return object{"cancelled": cancelled, "late": codeOf(late), "closed": closed, "after": after.Error()}
 }
 
+// wrong asks with what Protobuf cannot encode; other requests of the stream go on.
+func wrong([]string) object {
+	client := dial("5")
+	defer client.Close()
+	stream := client.Stream()
+	defer stream.Close()
+	var failures []string
+	for _, request := range []*assertiond.CreateAssertionRequest{nil, {ClientId: "orders", Audience: "\xff"}} {
+		_, call := client.CreateAssertion(always, request)
+		_, streamed := stream.Submit(always, request)
+		failures = append(failures, call.Error(), streamed.Error())
+	}
+	return object{"failures": failures, "jti": or(stream.Submit(always, orders)).Jti}
+}
+
 func main() {
 	defer func() {
 		var refusal *assertiond.Error
@@ -229,6 +244,6 @@ func main() {
 		}
 	}()
 	verbs := map[string]func([]string) object{"stream": stream, "rate": rate, "patience": patience, "restart": restart, "down": down, "token": token,
-		"others": others, "misuse": misuse, "tls": overTLS, "abandoned": abandoned}
+		"others": others, "misuse": misuse, "tls": overTLS, "abandoned": abandoned, "wrong": wrong}
 	fmt.Println(string(or(json.Marshal(verbs[os.Args[1]](os.Args[2:])))))
 }

@@ -178,6 +178,14 @@ public final class Contract {
     }
   }
 
+  private static String missing() {
+    try (var client = Client.connect(SERVER, Duration.ofSeconds(5)); var stream = client.stream()) {
+      return "{\"call\":" + quoted(messageOf(() -> client.createAssertion(null))) + ",\"stream\":"
+          + quoted(messageOf(() -> stream.submit(null))) + ",\"parts\":"
+          + stream.submit(ORDERS).join().getAssertion().split("\\.").length + "}";
+    }
+  }
+
   private static String signer() {
     try (var client = Client.connect(SERVER)) {
       var signer = new PrivateKeyJwtSigner(client);
@@ -199,6 +207,7 @@ public final class Contract {
       case "misuse" -> misuse();
       case "tls" -> tls(arguments[1], seconds(arguments[2]), arguments[3], arguments[4], arguments[5]);
       case "close" -> close();
+      case "missing" -> missing();
       case "signer" -> signer();
       default -> throw new IllegalArgumentException(arguments[0]);
     };

@@ -50,6 +50,7 @@ public final class AssertionStream implements AutoCloseable {
 
   /** The future fails with {@link AssertiondException}. A request is repeated as a call is, until its deadline. */
   public CompletableFuture<CreateAssertionResponse> submit(CreateAssertionRequest request) {
+    Client.checkThere(request);
     synchronized (this) {
       if (closed) {
         throw new IllegalStateException("the stream is closed");

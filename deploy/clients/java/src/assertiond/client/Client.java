@@ -155,8 +155,16 @@ public final class Client implements AutoCloseable {
     }
   }
 
+  /** gRPC would send null as an empty message. */
+  static void checkThere(Object request) {
+    if (request == null) {
+      throw new IllegalArgumentException("the request is null");
+    }
+  }
+
   private <Request, Reply> Reply call(MethodDescriptor<Request, Reply> method, Request request, Duration timeout) {
     check(timeout);
+    checkThere(request);
     try {
       return retries.repeat(timeout, left -> {
         var answer = new CompletableFuture<Reply>();
