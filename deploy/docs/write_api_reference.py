@@ -32,9 +32,10 @@ is for all purposes. It fails when an answer has another form than here.
 
 `deploy/docs/call.py` calls a method with JSON, over the Unix socket or with mutual TLS; `--help` lists its options. The JSON is
 [Protobuf's](https://protobuf.dev/programming-guides/json/): a 64-bit integer and `bytes` (base64) are strings, a `Duration` is
-`"300s"`, a `Timestamp` is RFC 3339 in UTC, and an answer omits fields that are unset, empty or 0. Words in capitals such as
-`KID_1` stand for values that differ from run to run. A word stands for one value on the whole page; only `TIME` and `SEQUENCE`
-stand for any instant and any number."""
+`"300s"`, a `Timestamp` is RFC 3339 in UTC, and an answer omits fields that are unset, empty or 0. assertionctl prints
+[JSON of its own](scripts.md#not-the-json-of-the-api), with other names and forms. Words in capitals such as `KID_1` stand for values
+that differ from run to run. A word stands for one value on the whole page; only `TIME`, `SEQUENCE` and `HASH` stand for any instant,
+number and hash."""
 
 
 def escape(text):
@@ -138,10 +139,15 @@ def show_example(example):
     request = json.dumps(example['request'], indent=2, ensure_ascii=False).replace("'", "'\\''")
     call = ' '.join(['deploy/docs/call.py', *example.get('options', ['"$ASSERTIOND_SERVER"']), example['method']])
     out = ['', f'**Example.** {example["note"]}' if 'note' in example else '**Example**', '']
-    if 'command' in example:
-        out += ['```sh', example['command'], '```', '']
-    return out + ['```sh', f"{call} '{request}'", '```', '', '```json',
-                  json.dumps(example['answer'], indent=2, ensure_ascii=False), '```', '']
+    if 'printed' in example:
+        out += ['With assertionctl, and what it prints:', '', '```sh', example['command'], '```', '', *show_json(example['printed'])]
+    elif 'command' in example:
+        out += ['With assertionctl, which prints [a form of its own](scripts.md):', '', '```sh', example['command'], '```', '']
+    return out + ['Over the API, and its answer:', '', '```sh', f"{call} '{request}'", '```', '', *show_json(example['answer'])]
+
+
+def show_json(value):
+    return ['```json', json.dumps(value, indent=2, ensure_ascii=False), '```', '']
 
 
 def describe_method(protos, service, method, examples):

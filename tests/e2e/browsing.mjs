@@ -20,6 +20,30 @@ export function exchange(url, { method = 'GET', headers = {}, form } = {}) {
   });
 }
 
+// What a person does in the provider's forms, without a browser. Returns the last page.
+export async function fillForms(url) {
+  const cookies = new Map();
+  let next = { url };
+  for (let hop = 0; hop < 20; ++hop) {
+    const reply = await exchange(next.url, { method: next.form ? 'POST' : 'GET', form: next.form,
+      headers: cookies.size > 0 ? { cookie: [...cookies].map((pair) => pair.join('=')).join('; ') } : {} });
+    for (const cookie of reply.headers['set-cookie'] ?? []) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie);
+      if (value) cookies.set(name, value); else cookies.delete(name);
+    }
+    if (reply.headers.location) {
+      next = { url: new URL(reply.headers.location, next.url).href };
+    } else if (reply.body.includes('<form')) {
+      const [, action] = /<form[^>]* action="([^"]*)"/.exec(reply.body);
+      const [, prompt] = /name="prompt" value="([^"]*)"/.exec(reply.body);
+      next = { url: new URL(action, next.url).href, form: { prompt, login: 'ann', password: 'secret' } };
+    } else {
+      return reply;
+    }
+  }
+  throw new Error(`the provider redirects without end, last to ${next.url}`);
+}
+
 // A desktop whose xdg-open keeps its argument.
 export function desktop(environment) {
   const folder = mkdtempSync(path.join(temporaryFolder(), 'desktop-'));

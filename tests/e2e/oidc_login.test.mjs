@@ -9,7 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { desktop, exchange, launchChromium } from './browsing.mjs';
+import { desktop, exchange, fillForms, launchChromium } from './browsing.mjs';
 import { Deployment } from './deployment.mjs';
 import { OpenIdProvider } from './openid_provider.mjs';
 import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
@@ -45,30 +45,6 @@ class RunningLogin {
     const { status } = await new Deadline(60, 'the end of the log-in').limit(this.child.ended);
     return { status, stderr: this.stderr, ...JSON.parse(this.stdout) };
   }
-}
-
-// What a person does in the provider's forms, without a browser. Returns the last page.
-async function fillForms(url) {
-  const cookies = new Map();
-  let next = { url };
-  for (let hop = 0; hop < 20; ++hop) {
-    const reply = await exchange(next.url, { method: next.form ? 'POST' : 'GET', form: next.form,
-      headers: cookies.size > 0 ? { cookie: [...cookies].map((pair) => pair.join('=')).join('; ') } : {} });
-    for (const cookie of reply.headers['set-cookie'] ?? []) {
-      const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie);
-      if (value) cookies.set(name, value); else cookies.delete(name);
-    }
-    if (reply.headers.location) {
-      next = { url: new URL(reply.headers.location, next.url).href };
-    } else if (reply.body.includes('<form')) {
-      const [, action] = /<form[^>]* action="([^"]*)"/.exec(reply.body);
-      const [, prompt] = /name="prompt" value="([^"]*)"/.exec(reply.body);
-      next = { url: new URL(action, next.url).href, form: { prompt, login: 'ann', password: 'secret' } };
-    } else {
-      return reply;
-    }
-  }
-  throw new Error(`the provider redirects without end, last to ${next.url}`);
 }
 
 describe('oidc login', () => {

@@ -326,6 +326,36 @@ async function auditLog() {
   return world;
 }
 
+// After the backup of the page its client changes keys. The page stops and starts the server around the restore.
+async function operations() {
+  const world = await World.start([orders(), reports()]);
+  const { deployment } = world;
+  world.cwd = mkdtempSync(path.join(temporaryFolder(), 'operator-'));
+  world.program('sudo', 'exec "$@"');
+  world.program('systemctl', '[[ "$*" == st@(op|art)" assertiond" ]]');
+  const probes = ['http://127.0.0.1:8090', ''];
+  world.places.push(['/var/lib/softhsm/tokens', path.join(world.folder, 'tokens')], ['/var/lib/assertiond', world.folder], probes);
+  const { kid: first } = await deployment.key('orders');
+  const signing = async () => JSON.parse(await deployment.ctl('key', 'list', '--client-id', 'orders', '--json')).keys
+    .filter(({ state }) => state === 'signing').map(({ kid }) => kid);
+  world.before.push(['systemctl stop assertiond', async () => {
+    const { key } = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--json'));
+    await deployment.ctl('key', 'schedule', '--client-id', 'orders', `--kid=${key.kid}`, '--sign-from', 'now');
+    await deployment.ctl('key', 'revoke', '--client-id', 'orders', `--kid=${first}`);
+    await deployment.stopDaemon();
+  }], ['systemctl start assertiond', async () => {
+    await deployment.startDaemon();
+    probes[1] = deployment.httpOrigin;
+    assert.deepEqual(await signing(), [], 'the older ledger is refused');
+  }]);
+  world.closing.push(async () => {
+    const kids = await signing();
+    assert.equal(kids.length, 1);
+    assert.notEqual(kids[0], first, 'what was revoked is revoked again');
+  });
+  return world;
+}
+
 // By page. A page with blocks that run and without a world of its own gets the usual one.
 const WORLDS = {
   'README.md': () => World.start([orders(), reports()], { keys: ['reports'] }),
@@ -342,6 +372,7 @@ const WORLDS = {
   'deploy/docs/identity-servers.md': identityServers,
   'deploy/docs/keys.md': keys,
   'deploy/docs/mutual-tls.md': mutualTlsPage,
+  'deploy/docs/operations.md': operations,
   'deploy/docs/wso2.md': wso2,
   'deploy/clients/go/README.md': repository,
   'deploy/clients/java/README.md': repository,
