@@ -6,6 +6,7 @@
 
 #include "assertion/key_record.h"
 #include "cli/instant.h"
+#include "cli/status/monitored.h"
 
 namespace assertion::cli {
 namespace {
