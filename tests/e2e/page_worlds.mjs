@@ -122,6 +122,7 @@ async function rotation() {
   await world.ceremony('reports', '0a1b2c');
   const answer = await world.authority('orders.csr');
   auditFolder(world);
+  world.places.push(['/usr/local/sbin/rotate-assertiond-key', path.join(world.home, 'bin/rotate-assertiond-key')]);
   world.before.push(['old=$(assertionctl key show --client-id reports', async () => {
     // The page shows two ways to the next key. The key of the ceremony is given up before the other begins.
     const { keys } = JSON.parse(await deployment.ctl('key', 'list', '--json'));

@@ -6,10 +6,10 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { ROOT, blocksOf, commandsOf, isShell, pageText, pages } from './page_blocks.mjs';
 import { worldOf } from './page_worlds.mjs';
-import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
+import { Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
 
 const BIN = process.env.E2E_BIN_DIR;
-const MOST_NOT_RUN = 4;   // blocks that nothing here can run: what raises this number needs a reason as good as theirs
+const MOST_NOT_RUN = 5;   // blocks that nothing here can run: what raises this number needs a reason as good as theirs
 
 const blocks = pages().flatMap((page) => blocksOf(page).map((block) => ({ ...block, page })));
 const shell = blocks.filter(isShell);
@@ -177,6 +177,35 @@ describe('the emergency of deploy/rotation.md', () => {
       assert.notEqual(left[0].kid, old.kid);
       if (next) assert.equal(left[0].kid, published);
     });
+  }
+});
+
+it('deploy/rotation.md: the script of the schedule makes one key a month, and destroys withdrawn ones alone', async () => {
+  const world = await worldOf('deploy/rotation.md#the-emergency');
+  const { deployment } = world;
+  const [, script] = /<<'SCRIPT'\n([^]*?)^SCRIPT$/m.exec(pageText('deploy/rotation.md'));
+  const file = path.join(world.home, 'rotate');
+  writeFileSync(file, script, { mode: 0o755 });
+  const rotateIn = async (month) => {
+    world.program('date', `[ "$*" = "--utc +%Y-%m" ]\necho ${month}`);
+    await output(file, ['reports'], { env: { ...world.environment, STATE_DIRECTORY: world.home } });
+    return JSON.parse(await deployment.ctl('key', 'list', '--json')).keys.filter(({ client_id: id }) => id === 'reports');
+  };
+  const states = (keys) => keys.map(({ state }) => state).sort();
+  try {
+    const [old] = JSON.parse(await deployment.ctl('key', 'list', '--json')).keys;
+    assert.deepEqual(states(await rotateIn('2026-11')), ['published', 'signing']);
+    const [next] = (await rotateIn('2026-11')).filter(({ kid }) => kid !== old.kid);
+    assert.deepEqual(states(await rotateIn('2026-12')), ['published', 'signing'], 'one waits already');
+    await deployment.ctl('key', 'schedule', '--client-id', 'reports', `--kid=${next.kid}`, '--sign-from', 'now', '--force', 'reports');
+    assert.deepEqual(states(await rotateIn('2026-11')), ['retiring', 'signing'], 'made this month already');
+    await deployment.ctl('key', 'revoke', '--client-id', 'reports', `--kid=${old.kid}`);
+    const left = await rotateIn('2026-12');
+    assert.deepEqual(states(left), ['published', 'signing']);
+    assert.ok(left.every(({ kid }) => kid !== old.kid), 'the withdrawn one is destroyed');
+    await deployment.ctl('key', 'evidence', 'verify', path.join(world.home, `${old.kid}.evidence`));
+  } finally {
+    await world.close();
   }
 });
 

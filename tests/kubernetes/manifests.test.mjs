@@ -10,7 +10,9 @@ import { parse, parseAllDocuments } from 'yaml';
 const FOLDER = process.env.KUBERNETES_MANIFESTS;
 const read = (file) => readFileSync(path.join(FOLDER, file), 'utf8');
 const { resources, namespace } = parse(read('kustomization.yaml'));
-const objects = resources.flatMap((file) => parseAllDocuments(read(file), { merge: true }).map((document) => {
+const JOB = 'tls-key';   // a base of its own, which runs once
+const jobs = parse(read(`${JOB}/kustomization.yaml`));
+const objects = [...resources, ...jobs.resources.map((file) => `${JOB}/${file}`)].flatMap((file) => parseAllDocuments(read(file), { merge: true }).map((document) => {
   assert.deepEqual(document.errors, [], file);
   return document.toJS();
 }));
@@ -18,6 +20,7 @@ const find = (kind, name = 'assertiond') =>
   objects.find((object) => object.kind === kind && object.metadata.name === name);
 const pod = find('StatefulSet').spec.template;
 const container = pod.spec.containers[0];
+const job = find('Job', 'assertiond-tls-key').spec.template;
 const matches = (selector) => Object.entries(selector).every(([key, value]) => pod.metadata.labels[key] === value);
 
 // A program with each object as a literal of its type: the compiler refuses what Kubernetes does not know.
@@ -36,7 +39,9 @@ function compile(all) {
 
 describe('deploy/kubernetes', () => {
   it('lists every file that is there', () => {
-    assert.deepEqual([...resources, 'kustomization.yaml'].sort(), readdirSync(FOLDER).sort());
+    assert.deepEqual([...resources, 'kustomization.yaml', JOB].sort(), readdirSync(FOLDER).sort());
+    assert.deepEqual([...jobs.resources, 'kustomization.yaml'].sort(), readdirSync(path.join(FOLDER, JOB)).sort());
+    assert.equal(jobs.namespace, namespace);
   });
 
   for (const object of objects) {
@@ -63,11 +68,12 @@ describe('deploy/kubernetes', () => {
     const selectors = objects.flatMap(({ kind, spec }) => ({
       Service: () => [spec.selector],
       PodDisruptionBudget: () => [spec.selector.matchLabels],
-      NetworkPolicy: () => [spec.podSelector.matchLabels],
       StatefulSet: () => [spec.selector.matchLabels,
         ...spec.template.spec.topologySpreadConstraints.map((constraint) => constraint.labelSelector.matchLabels)],
     }[kind] ?? (() => []))());
-    assert.equal(selectors.length, 7);
+    assert.equal(selectors.length, 6);
+    const { key, operator, values } = find('NetworkPolicy').spec.podSelector.matchExpressions[0];
+    assert.deepEqual([operator, values], ['In', [pod, job].map(({ metadata }) => metadata.labels[key])]);
     for (const selector of selectors) assert.ok(matches(selector), JSON.stringify(selector));
     const { kind, name } = find('HorizontalPodAutoscaler').spec.scaleTargetRef;
     assert.ok(find(kind, name));
@@ -93,10 +99,29 @@ describe('deploy/kubernetes', () => {
     }
   });
 
+  it('the job makes the key of TLS once, where the pods find all but a folder for its own certificate read only', () => {
+    assert.equal(find('Job', 'assertiond-tls-key').spec.backoffLimit, 0, 'or a wrong PIN is tried again');
+    assert.equal(job.spec.restartPolicy, 'Never');
+    const [client, generate] = job.spec.initContainers;
+    const [csr] = job.spec.containers;
+    assert.deepEqual([client.image, generate.image], [pod.spec.initContainers[0].image, container.image]);
+    const { tls } = JSON.parse(find('ConfigMap').data['assertiond.json']);
+    const names = (mounts) => mounts.map(({ name, mountPath }) => `${name} ${mountPath}`).sort();
+    for (const { command, args, volumeMounts } of [generate, csr]) {
+      const { status, stderr } = spawnSync(path.join(process.env.KUBERNETES_BIN_DIR, command[0]), [...command.slice(1), ...args, '--help']);
+      assert.equal(status, 0, stderr);
+      assert.equal(volumeMounts.find(({ mountPath }) => mountPath === path.posix.dirname(tls.certificate)).readOnly, undefined);
+      assert.deepEqual(names(volumeMounts), names(container.volumeMounts).filter((name) => !name.startsWith('socket ')));
+      for (const { name } of volumeMounts) assert.ok(job.spec.volumes.some((volume) => volume.name === name), name);
+    }
+  });
+
   it('runs as nobody in particular, confined', () => {
-    assert.equal(pod.spec.securityContext.runAsNonRoot, true);
-    assert.equal(pod.spec.securityContext.fsGroup, pod.spec.securityContext.runAsGroup, 'or the PIN is not its own');
-    for (const { securityContext } of [container, ...pod.spec.initContainers]) {
+    for (const { spec } of [pod, job]) {
+      assert.equal(spec.securityContext.runAsNonRoot, true);
+      assert.equal(spec.securityContext.fsGroup, spec.securityContext.runAsGroup, 'or the PIN is not its own');
+    }
+    for (const { securityContext } of [pod, job].flatMap(({ spec }) => [...spec.containers, ...spec.initContainers])) {
       assert.equal(securityContext.readOnlyRootFilesystem, true);
       assert.equal(securityContext.allowPrivilegeEscalation, false);
       assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
@@ -109,8 +134,8 @@ describe('deploy/kubernetes', () => {
     execFileSync(path.join(process.env.KUBERNETES_BIN_DIR, 'assertiond'), ['--check-config', 'assertiond.json']);
     const { tls, http_listen: http, admin_listen: admin, hsm } = JSON.parse(text);
     assert.deepEqual([tls.listen, http, admin], container.ports.map(({ containerPort }) => `0.0.0.0:${containerPort}`));
-    const files = pod.spec.volumes.find(({ name }) => name === 'secrets').projected.sources
-      .flatMap((source) => Object.values(source)[0].items.map((item) => `/run/secrets/assertiond/${item.path}`));
+    const files = pod.spec.volumes.flatMap(({ name, secret, configMap }) => ((secret ?? configMap)?.items ?? []).map((item) =>
+      path.posix.join(container.volumeMounts.find((mount) => mount.name === name).mountPath, item.path)));
     for (const file of [tls.certificate, tls.client_ca, /pin-source=file:(.*)$/.exec(hsm)[1]]) {
       assert.ok(files.includes(file), file);
     }
