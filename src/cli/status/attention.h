@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -39,6 +40,9 @@ Attention AttentionTo(const KeysOfType& keys, const std::string& custody);
 
 // A rolled-back ledger is wrong: calls of its client fail, at the latest after a restart.
 Attention AttentionTo(const RolledBackLedger& ledger);
+
+// A file of TLS that has expired or will within 30 days; nothing: it is valid longer.
+std::optional<Attention> AttentionTo(const TlsEnd& end, Time now);
 
 // Where the key that the client lacks is requested already, the advice is to approve it, not to ask again.
 void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<Attention>& attention);

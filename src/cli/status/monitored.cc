@@ -23,6 +23,11 @@ Result<oauth::HttpAnswer> GetFrom(const std::string& origin, const std::string& 
   return answer;
 }
 
+std::string LabelOf(const MetricSample& sample, const char* name) {
+  const auto found = sample.labels.find(name);
+  return found == sample.labels.end() ? std::string() : found->second;
+}
+
 }  // namespace
 
 std::vector<std::string> ReadinessLines(const std::string& body) {
@@ -36,24 +41,30 @@ std::vector<std::string> ReadinessLines(const std::string& body) {
   return lines;
 }
 
+std::vector<TlsEnd> TlsEnds(const std::vector<MetricSample>& samples) {
+  std::vector<TlsEnd> ends;
+  for (const auto& sample : samples) {
+    if (sample.name == "assertiond_tls_certificate_not_after_seconds") {
+      ends.push_back({.file = LabelOf(sample, "file"), .end = Time(std::chrono::seconds(WholeNumber(sample.value)))});
+    }
+  }
+  return ends;
+}
+
 std::vector<RolledBackLedger> RolledBackLedgers(const std::vector<MetricSample>& samples) {
   std::vector<RolledBackLedger> ledgers;
-  const auto label = [](const MetricSample& sample, const char* name) {
-    const auto found = sample.labels.find(name);
-    return found == sample.labels.end() ? std::string() : found->second;
-  };
   for (const auto& sample : samples) {
     if (sample.name != "assertiond_ledger_rolled_back") {
       continue;
     }
-    const auto client_id = label(sample, "client_id");
-    const auto hsm = label(sample, "hsm");
+    const auto client_id = LabelOf(sample, "client_id");
+    const auto hsm = LabelOf(sample, "hsm");
     auto ledger =
         std::ranges::find_if(ledgers, [&](const auto& one) { return one.client_id == client_id && one.hsm == hsm; });
     if (ledger == ledgers.end()) {
       ledger = ledgers.insert(ledgers.end(), {.client_id = client_id, .hsm = hsm, .found = 0, .seen = 0});
     }
-    (label(sample, "which") == "seen" ? ledger->seen : ledger->found) = WholeNumber(sample.value);
+    (LabelOf(sample, "which") == "seen" ? ledger->seen : ledger->found) = WholeNumber(sample.value);
   }
   return ledgers;
 }
@@ -65,6 +76,7 @@ Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_fi
       .ready = readiness.status == kOkStatus, .reasons = ReadinessLines(readiness.body), .hsms = {}, .rolled_back = {}};
   const auto samples = ParseMetrics(metrics.body);
   monitored.rolled_back = RolledBackLedgers(samples);
+  monitored.tls_ends = TlsEnds(samples);
   for (const auto& label : HsmsOf(samples)) {
     const auto value = [&](const char* name) { return WholeNumber(SumOf(samples, name, label).value_or(0)); };
     monitored.hsms.push_back({.label = label,

@@ -121,6 +121,12 @@ int ShowStatus(const StatusOptions& options, const std::string& server) {
       for (const auto& ledger : status->monitored->rolled_back) {
         status->attention.insert(status->attention.begin(), AttentionTo(ledger));
       }
+      for (const auto& end : status->monitored->tls_ends) {
+        if (auto attention = AttentionTo(end, SystemTime())) {
+          status->attention.insert(attention->wrong ? status->attention.begin() : status->attention.end(),
+                                   *std::move(attention));
+        }
+      }
     } else {
       unmonitored = monitored.error().message;
     }
