@@ -239,3 +239,41 @@ describe('a certificate of TLS that soon expires', () => {
     assert.equal(warnings(), before);
   });
 });
+
+describe('a verb of tls that fails', () => {
+  let deployment;
+  let bare;
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('failing');
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: AUDIENCES }]);
+    bare = path.join(deployment.folder, 'bare.json');
+    writeFileSync(bare, JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')),
+      tls: mutualTls(deployment.folder, authority.certificate) }));
+  });
+
+  after(() => deployment?.close());
+
+  async function isTold(status, next, ...words) {
+    const told = await deployment.tryCtl('tls', ...words);
+    assert.equal(told.status, status, told.stderr);
+    assert.match(told.stderr, next);
+  }
+
+  it('says what helps: another file, a key, another PIN file', async () => {
+    await isTold(3, /^ {2}next: assertiond --check-config \S+assertiond\.json lists all that is wrong with it$/m,
+      'generate', '--config', deployment.configuration);
+    await isTold(1, /^ {2}next: assertionctl tls generate --config \S+bare\.json --san DNS:HOST$/m,
+      'csr', '--subject', 'CN=x', '--config', bare);
+    await deployment.ctl('tls', 'generate', '--san', 'DNS:localhost', '--config', bare);
+    await isTold(1, /^ {2}next: assertionctl tls csr --config \S+bare\.json --san DNS:HOST$/m, 'generate', '--config', bare);
+    await isTold(1, /^ {2}next: assertionctl doctor --config \S+bare\.json shows the kids of TLS keys$/m,
+      'csr', '--kid=none', '--subject', 'CN=x', '--config', bare);
+    await isTold(3, /^ {2}next: correct what the message names, or give another file$/m,
+      'import-certificate', '--certificate', path.join(deployment.folder, 'none'), '--config', bare);
+    const unreadable = path.join(deployment.folder, 'no_pin.json');
+    writeFileSync(unreadable, readFileSync(bare, 'utf8').replace(/(pin-source=file:)[^"&?]*/, '$1/none'));
+    await isTold(3, /^ {2}next: run this as the server's user, who alone may read the PIN file: pin-source in /m,
+      'csr', '--subject', 'CN=x', '--config', unreadable);
+  });
+});
