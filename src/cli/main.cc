@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -97,7 +98,9 @@ void AddVerbs(Command& assertionctl) {
 int ReportUsage(const CLI::App& app, const CLI::ParseError& error, std::span<const char* const> words) {
   const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
   if (code == CLI::ExitCodes::Success) {  // --help or --version
-    return app.exit(error);
+    std::ostringstream text;
+    app.exit(error, text, text);
+    return WriteOctets("", text.str());
   }
   const auto wrong = FindWrongWord(app, words);
   if (code == CLI::ExitCodes::ArgumentMismatch) {  // "--client-id: 1 required ID missing"
@@ -164,7 +167,8 @@ int Run(int argc, char** argv) {
   if (const auto wrong = WithoutValue(words); !wrong.empty()) {
     return Report(kUsage, wrong, FindWrongWord(app, words).help);
   }
-  const auto ordered = OutputOptionsLast(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
+  const auto asked = HelpAsOption(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
+  const auto ordered = OutputOptionsLast(app, asked);
   try {
     app.parse(static_cast<int>(ordered.size()), ordered.data());
   } catch (const CLI::ParseError& error) {

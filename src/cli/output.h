@@ -15,12 +15,14 @@ inline constexpr int kFile = 3;
 inline constexpr int kUnreachable = 4;
 inline constexpr int kRefusedByIdentityServer = 5;
 inline constexpr const char* kExitStatusHelp = R"(Exit status:
-  0  done
-  1  the server refused, or doctor, assertion inspect, key evidence verify or audit verify found something wrong
+  0  done, or a change waits for a second person
+  1  the server refused, or status, doctor, assertion inspect, audit show --jti, audit verify, key adopt,
+     key evidence verify, token request --issuer or oidc login found something wrong
   2  wrong command line
   3  a file or the configuration is wrong, or cannot be read
-  4  the server cannot be reached
-  5  the identity server refused)";
+  4  the server cannot be reached; console, oidc login: nobody came in time
+  5  the identity server refused: token request, oidc login, wso2 publish, key rotate --publish
+  127  assertion refresh: the command cannot be started; its other statuses are the command's)";
 
 // Says on standard error what happened and what to do next ("": nothing); returns `status`.
 int Report(int status, const std::string& what, const std::string& next);

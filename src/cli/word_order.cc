@@ -20,6 +20,22 @@ std::size_t OutputWords(std::span<const char* const> words, std::size_t at) {
 
 }  // namespace
 
+std::vector<const char*> HelpAsOption(const CLI::App& root, std::span<const char* const> words) {
+  std::vector<const char*> as_option(words.begin(), words.end());
+  if (words.size() < 2 || std::string_view(words[1]) != "help") {
+    return as_option;
+  }
+  as_option.erase(as_option.begin() + 1);
+  const auto* app = &root;
+  for (std::size_t at = 2; at < words.size() && app != nullptr && !std::string_view(words[at]).starts_with('-'); ++at) {
+    app = FindCommand(*app, words[at]);
+  }
+  if (app != nullptr) {
+    as_option.push_back("--help");
+  }
+  return as_option;
+}
+
 std::vector<const char*> OutputOptionsLast(const CLI::App& root, std::span<const char* const> words) {
   std::vector<const char*> ordered;
   std::vector<const char*> moved;

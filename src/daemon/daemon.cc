@@ -219,7 +219,7 @@ Status Daemon::OpenAuditLog() {
       }
     }
   }
-  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, reload_outcome_, tally_, access_tokens_,
+  metrics_.emplace(hsms_.group(), config_.hsms.size(), readiness_, reload_outcome_, tally_, access_tokens_, tls_expiry_,
                    audit_.get());
   return {};
 }
@@ -250,7 +250,8 @@ service::Addresses Daemon::ServerAddresses() {
         .crl_directory = tls.crl_directory,
         .crl_grace = tls.crl_grace,
         .folder = config_.state_directory + "/tls",
-        .crls_noted = [this](const Status& readable, bool closed) { SetCrlState(readiness_, readable, closed); }};
+        .crls_noted = [this](const Status& readable, bool closed) { SetCrlState(readiness_, readable, closed); },
+        .expiry = &tls_expiry_};
   }
   return addresses;
 }
@@ -261,6 +262,7 @@ Status Daemon::BindServer() {
                    service::Server::Bind(
                        ServerAddresses(), policy_, hsms_.group(), [this] { return hsms_.administered(); }, audit_.get(),
                        &tally_, {.refresh_interval = config_.refresh_interval}, &access_tokens_, &reload_outcome_));
+  tls_expiry_.WarnOfNews(SystemTime());
   return {};
 }
 
@@ -297,6 +299,7 @@ AttachedHsm::Watchers Daemon::WatchersOf(std::size_t rank, const std::string& na
 void Daemon::RefreshTlsOf(std::size_t rank) {
   if (config_.tls && config_.RankOf(config_.tls->hsm) == rank) {
     tls_state_.Set(server_->RefreshTls());
+    tls_expiry_.WarnOfNews(SystemTime());
   }
 }
 
@@ -332,6 +335,7 @@ void Daemon::Reload(const Reloading::Read& read) {
   if (const auto refreshed = server_->RefreshTls(); !refreshed) {
     spdlog::error("SIGHUP: TLS goes on with what it had: {}", refreshed.error().ToString());
   }
+  tls_expiry_.Warn(SystemTime());
   reloading_.SetStep("opening the audit log again");
   if (audit_) {
     audit_->Reopen();

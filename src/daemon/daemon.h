@@ -20,6 +20,7 @@
 #include "observe/readiness.h"
 #include "observe/reload_outcome.h"
 #include "observe/supervisor.h"
+#include "observe/tls_expiry.h"
 #include "policy/policy.h"
 #include "service/server.h"
 #include "tokens/access_tokens.h"
@@ -71,6 +72,7 @@ class Daemon {
   Readiness readiness_;
   ReloadOutcome reload_outcome_;
   AssertionTally tally_;
+  TlsExpiry tls_expiry_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;
   TokenBuyer buyer_;

@@ -91,7 +91,15 @@ std::string UnexpectedWord(const CLI::App& app, std::span<char* const> words) {
 
 int ReportWrongLine(const CLI::App& app, const CLI::ParseError& error, std::span<char* const> words) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {  // --help or --version
-    return app.exit(error);
+    app.exit(error);
+    return std::cout.flush().good() ? 0 : kExitWrongCommandLine;
+  }
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch)) {  // "--config: 1 required TEXT …"
+    const std::string text = error.what();
+    const auto name = text.substr(0, text.find(':'));
+    std::cerr << "assertiond: " << name << " needs a value: " << app.get_option(name)->get_option_text()
+              << "\n  next: assertiond --help\n";
+    return kExitWrongCommandLine;
   }
   const auto word = UnexpectedWord(app, words);
   std::cerr << "assertiond: " << (word.empty() ? error.what() : word) << "\n  next: assertiond --help\n";

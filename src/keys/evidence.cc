@@ -350,7 +350,8 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   const bool verified = CheckSignature(*parsed, key, kid, evidence.findings);
   evidence.about = About(parsed->claims, kid, verified);
   if (!ordered_json::accept(parsed->payload)) {
-    evidence.findings.push_back({false, "a member holds a number that no JSON reader takes: it is left out here"});
+    evidence.findings.push_back(
+        {false, "report: a member holds a number that no JSON reader takes: it is left out here"});
   }
   CheckTypes(parsed->claims, evidence.findings);
   CheckAttributeTypes(parsed->claims, evidence.findings);

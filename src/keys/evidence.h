@@ -23,7 +23,7 @@ Result<std::string> MakeEvidence(Token& token, const std::string& client_id, con
 // One thing that evidence shows, or fails to.
 struct EvidenceFinding {
   bool ok;
-  std::string text;
+  std::string text;    // what it is about, ": " and what was found
   bool warns = false;  // ok, and worth a look
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -65,6 +66,24 @@ Families OfProcess(double started, std::size_t configured_hsms, const Readiness&
                  "no peer with a certificate is served."),
            readiness.warnings().contains(kCrls) || readiness.reasons().contains(kCrls) ? 0 : 1),
       With(Gauge("assertiond_hsms_configured", "HSMs in the configuration, available or not."), configured_hsms)};
+}
+
+Families OfTls(const TlsExpiry::Ends& ends) {
+  auto certificates = Gauge("assertiond_tls_certificate_not_after_seconds",
+                            "Expiry of the certificate in tls.certificate, and of the first authority in tls.client_ca "
+                            "to expire, in seconds since 1970-01-01T00:00:00Z.");
+  auto crl = Gauge("assertiond_tls_crl_next_update_seconds",
+                   "When the first authority in tls.crl_directory has no current CRL any more, in seconds since "
+                   "1970-01-01T00:00:00Z. Callers that it certified are refused from then on.");
+  const auto add = [](MetricFamily& family, Labels labels, std::optional<Time> end) {
+    if (end) {
+      Add(family, std::move(labels), end->time_since_epoch().count());
+    }
+  };
+  add(certificates, {{"file", "certificate"}}, ends.certificate);
+  add(certificates, {{"file", "client_ca"}}, ends.client_ca);
+  add(crl, {}, ends.crl);
+  return {std::move(certificates), std::move(crl)};
 }
 
 Families OfReload(const ReloadOutcome::State& reload) {
@@ -267,6 +286,7 @@ Families Metrics::Collect() const {
   };
   take(OfProcess(started_, configured_hsms_, readiness_));
   take(OfReload(reload_.Read()));
+  take(OfTls(tls_expiry_.Read()));
   take(OfAssertions(tally_));
   take(OfTokens(tokens_));
   take(OfHsms(hsms_));

@@ -11,6 +11,7 @@
 #include "observe/assertion_tally.h"
 #include "observe/readiness.h"
 #include "observe/reload_outcome.h"
+#include "observe/tls_expiry.h"
 #include "signing/hsm_group.h"
 #include "tokens/access_tokens.h"
 
@@ -21,13 +22,15 @@ class Metrics {
  public:
   // `log` null: there is no audit log. The other arguments must outlive this object.
   Metrics(const HsmGroup& hsms, std::size_t configured_hsms, const Readiness& readiness, const ReloadOutcome& reload,
-          const AssertionTally& tally, const tokens::AccessTokens& tokens, const audit::Log* log)
+          const AssertionTally& tally, const tokens::AccessTokens& tokens, const TlsExpiry& tls_expiry,
+          const audit::Log* log)
       : hsms_(hsms),
         configured_hsms_(configured_hsms),
         readiness_(readiness),
         reload_(reload),
         tally_(tally),
         tokens_(tokens),
+        tls_expiry_(tls_expiry),
         log_(log) {}
 
   // Call it before the audit log is destroyed.
@@ -48,6 +51,7 @@ class Metrics {
   const ReloadOutcome& reload_;
   const AssertionTally& tally_;
   const tokens::AccessTokens& tokens_;
+  const TlsExpiry& tls_expiry_;
   mutable Mutex mutex_;
   const audit::Log* log_ GUARDED_BY(mutex_);
 };

@@ -37,6 +37,8 @@ std::unexpected<Error> Unusable(const std::string& what, const Error& error) {
   return Fail(Code::kTlsUnusable, what + ": " + error.message, error.detail);
 }
 
+Time FromSeconds(std::time_t seconds) { return Time(std::chrono::seconds(seconds)); }
+
 // Does not wait for a FIFO or a device, which would delay revocations.
 Result<std::string> ReadFile(const std::string& path) {
   constexpr off_t kMostOctets = off_t{8} << 20U;
@@ -140,6 +142,11 @@ Status TlsListener::RefreshTrust() {
     authorities_ = std::move(*authorities);
   }
   auto trust = x509::Trust::Load(authorities_, options_.crl_directory);
+  if (trust && options_.expiry != nullptr) {
+    const auto crls_until = trust->crls_until();
+    options_.expiry->SetTrust(FromSeconds(trust->authorities_until()),
+                              crls_until ? std::optional(FromSeconds(*crls_until)) : std::nullopt);
+  }
   ReportCrls(trust ? Status() : std::unexpected(trust.error()));
   if (trust && !peers_->trust()->SameAs(*trust)) {
     peers_->SetTrust(std::make_shared<const x509::Trust>(std::move(*trust)));
@@ -226,6 +233,9 @@ Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
   server_context_.store(*context);
   if (const auto leaf = x509::ParsePem(chain)) {
     spdlog::info("TLS: the certificate is now {}", x509::DescriptionOf(*leaf));
+    if (options_.expiry != nullptr) {
+      options_.expiry->SetCertificate(leaf->not_after);
+    }
   }
   return {};
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "assertion/error.h"
+#include "observe/tls_expiry.h"
 
 namespace assertion::service {
 
@@ -19,6 +20,7 @@ struct TlsOptions {
   // Told when CRLs cannot all be read, when crl_grace has passed since (`closed`: no certificate is accepted any more),
   // and when all can be read again. On any thread.
   std::function<void(const Status& readable, bool closed)> crls_noted = [](const Status&, bool) {};
+  TlsExpiry* expiry = nullptr;  // told until when the files are valid; null: nobody asks
 };
 
 }  // namespace assertion::service

@@ -1,7 +1,9 @@
 #include "x509/private_key.h"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/descriptor.h"
 #include "x509/openssl.h"
 
 namespace assertion::x509 {
@@ -186,6 +189,21 @@ int GivePassphrase(char* buffer, int size, int /*for_writing*/, void* given) {
   return static_cast<int>(passphrase.size());
 }
 
+// As OpenSSL, which without a terminal would write its question to standard error and read the answer from standard
+// input, where the key comes from.
+bool MayAskOnTerminal() {
+  const Descriptor terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  return terminal.get() >= 0 || isatty(STDIN_FILENO) == 1;
+}
+
+int AskForPassphrase(char* buffer, int size, int for_writing, void* lacks_terminal) {
+  if (!MayAskOnTerminal()) {
+    *static_cast<bool*>(lacks_terminal) = true;
+    return -1;
+  }
+  return PEM_def_callback(buffer, size, for_writing, nullptr);
+}
+
 }  // namespace
 
 Result<PrivateKey> ParsePkcs8(Secret der) {
@@ -215,13 +233,18 @@ Result<Secret> ReadPemKey(BytesView pem, const std::optional<Secret>& passphrase
   ERR_clear_error();
   const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   auto* const given = passphrase ? const_cast<Secret*>(&*passphrase) : nullptr;
+  bool lacks_terminal = false;
   const auto read = [&] {
-    return KeyPtr(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, given == nullptr ? nullptr : GivePassphrase, given)
-                      : nullptr);
+    return KeyPtr(!bio               ? nullptr
+                  : given == nullptr ? PEM_read_bio_PrivateKey(bio.get(), nullptr, AskForPassphrase, &lacks_terminal)
+                                     : PEM_read_bio_PrivateKey(bio.get(), nullptr, GivePassphrase, given));
   };
   const auto key = read();
   if (key && read()) {
     return Fail(Code::kInvalidArgument, "there is more than one private key: give one alone");
+  }
+  if (lacks_terminal) {
+    return Fail(Code::kUnavailable, "the key is encrypted and there is no terminal to ask for its passphrase");
   }
   ERR_clear_error();  // the second attempt has found none
   const PkeyInfoPtr info(key ? EVP_PKEY2PKCS8(key.get()) : nullptr);

@@ -18,7 +18,7 @@ Result<PrivateKey> ParsePkcs8(Secret der);
 
 // The first private key of a PEM text as PKCS#8 in DER, without encryption: PKCS#8, PKCS#1 or RFC 5915. `passphrase` is
 // for an encrypted key; unset: OpenSSL asks on the terminal. OpenSSL leaves copies of the key in freed memory, so this
-// is for processes that end soon. INVALID_ARGUMENT.
+// is for processes that end soon. INVALID_ARGUMENT; UNAVAILABLE: there is no terminal to ask on.
 Result<Secret> ReadPemKey(BytesView pem, const std::optional<Secret>& passphrase);
 
 }  // namespace assertion::x509

@@ -54,10 +54,20 @@ Result<std::string> ReadWhole(const std::filesystem::path& path) {
   return text;
 }
 
-// Adds CRLs to the store, and what they say of their own validity to `boundaries`.
+std::string DerOf(const X509_NAME* name) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_NAME(name, &der);
+  std::string octets(reinterpret_cast<const char*>(der), static_cast<std::size_t>(std::max(size, 0)));
+  OPENSSL_free(der);
+  return octets;
+}
+
+// Adds CRLs to the store, what they say of their own validity to `boundaries`, and the last end of each issuer's to
+// `until`.
 class CrlReader {
  public:
-  CrlReader(X509_STORE* store, std::vector<std::time_t>& boundaries) : store_(store), boundaries_(boundaries) {}
+  CrlReader(X509_STORE* store, std::vector<std::time_t>& boundaries, std::map<std::string, std::time_t>& until)
+      : store_(store), boundaries_(boundaries), until_(until) {}
 
   // PEM may hold several; an unreadable one fails the whole.
   Status Add(const std::string& text, const std::filesystem::path& path) {
@@ -83,11 +93,14 @@ class CrlReader {
   bool Add(X509_CRL* crl) {
     boundaries_.push_back(Seconds(X509_CRL_get0_lastUpdate(crl), 0));
     boundaries_.push_back(Seconds(X509_CRL_get0_nextUpdate(crl), kNever));
+    auto& until = until_[DerOf(X509_CRL_get_issuer(crl))];
+    until = std::max(until, boundaries_.back());
     return X509_STORE_add_crl(store_, crl) == 1;
   }
 
   X509_STORE* store_;
   std::vector<std::time_t>& boundaries_;
+  std::map<std::string, std::time_t>& until_;
 };
 
 bool SelfIssued(X509* certificate) { return X509_check_issued(certificate, certificate) == X509_V_OK; }
@@ -148,6 +161,10 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
   if (!added) {
     return Fail(Code::kInvalidArgument, "an authority's certificate cannot be used", TakeErrors());
   }
+  trust.authorities_until_ = kNever;
+  for (const auto& certificate : certificates) {
+    trust.authorities_until_ = std::min(trust.authorities_until_, Seconds(X509_get0_notAfter(certificate.get()), 0));
+  }
   trust.text_ = DigestOf(std::string(authorities));
   if (!crl_directory.empty()) {
     std::error_code failed;
@@ -163,7 +180,7 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
       return Fail(Code::kInvalidArgument, crl_directory + ": " + failed.message());
     }
     std::ranges::sort(files);
-    CrlReader crls(store, trust.boundaries_);
+    CrlReader crls(store, trust.boundaries_, trust.crls_until_);
     for (const auto& path : files) {
       ASSIGN_OR_RETURN(const auto text, ReadWhole(path));
       RETURN_IF_ERROR(crls.Add(text, path));
@@ -174,6 +191,11 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
     X509_STORE_set_verify_cb(store, AcceptTheEndWithoutCrl);
   }
   return trust;
+}
+
+std::optional<std::time_t> Trust::crls_until() const {
+  const auto first = std::ranges::min_element(crls_until_, {}, [](const auto& of_issuer) { return of_issuer.second; });
+  return first == crls_until_.end() ? std::nullopt : std::optional(first->second);
 }
 
 Trust Trust::Nobody(std::string reason) {

@@ -3,7 +3,9 @@
 #include <openssl/types.h>
 
 #include <ctime>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +32,12 @@ class Trust {
   // CRLs stay as they are: the first time at which a certificate of the chain or a CRL expires.
   Result<std::time_t> Verify(std::string_view certificate) const;
 
+  // When the first authority expires.
+  std::time_t authorities_until() const { return authorities_until_; }
+
+  // When the first authority's CRL ends to be current, by the latest CRL of each. Unset: there is no CRL.
+  std::optional<std::time_t> crls_until() const;
+
   // True if both were loaded from the same text.
   bool SameAs(const Trust& other) const { return text_ == other.text_; }
 
@@ -42,6 +50,8 @@ class Trust {
   std::string reason_;                   // then
   std::string text_;                     // a digest of what it was loaded from
   std::vector<std::time_t> boundaries_;  // of the CRLs' validity, sorted
+  std::time_t authorities_until_ = 0;
+  std::map<std::string, std::time_t> crls_until_;  // by the issuer's name, DER
 };
 
 }  // namespace assertion::x509

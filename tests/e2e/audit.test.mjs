@@ -182,6 +182,15 @@ describe('audit log', () => {
     await deadline.limit(follower.ended);
   });
 
+  it('is not shown, nor followed, into a standard output that cannot be written', async () => {
+    const program = path.join(process.env.E2E_BIN_DIR, 'assertionctl');
+    for (const options of [[], ['--follow']]) {
+      const { status, stderr } = await run('sh', ['-c', 'exec "$@" >/dev/full', 'sh', program, 'audit', 'show', log, ...options]);
+      assert.deepEqual([status, stderr.split('\n')[0]],
+        [3, 'assertionctl: cannot write standard output: No space left on device'], options.join());
+    }
+  });
+
   it('is followed over files that came and went between two looks', async () => {
     const folder = mkdtempSync(path.join(deployment.folder, 'followed-'));
     const at = path.join(folder, 'audit.log');

@@ -55,6 +55,9 @@ describe('a mistyped command line', () => {
         '--san: "signer.example" lacks its kind; did you mean "DNS:signer.example"?'],
       [['tls', 'csr', '--config', '/none', '--san', '192.0.2.7'], 2,
         '--san: "192.0.2.7" lacks its kind; did you mean "IP:192.0.2.7"?'],
+      [['tls', 'csr', '--config', '/none'], 2, '--subject or --san is required'],
+      [['profile', 'show'], 2, 'NAME is required'],
+      [['help', 'key', 'rotat'], 2, 'unknown command "rotat" for "assertionctl key"; did you mean "rotate"?'],
       [['profile', 'show', 'entra'], 2, 'there is no profile "entra"; did you mean "entra-id"?'],
       [['assertion', 'inspect', '/dev/null'], 1, '/dev/null is empty'],
     );
@@ -93,6 +96,8 @@ describe('a mistyped command line', () => {
       return [status, stderr.split('\n')[0]];
     };
     assert.deepEqual(await told('--chek-config', 'x'), [2, 'assertiond: unknown option "--chek-config"; did you mean "--check-config"?']);
+    assert.deepEqual(await told('--config'), [2, 'assertiond: --config needs a value: FILE']);
+    assert.deepEqual(await told('--log-format'), [2, 'assertiond: --log-format needs a value: FORMAT']);
     assert.deepEqual(await told('serve'), [2, 'assertiond: unexpected argument "serve"']);
     assert.deepEqual(await told('--log-format', 'jsn', '--check-config', 'x'),
       [2, 'assertiond: --log-format: "jsn" is none of: text, json; did you mean "json"?']);
@@ -116,13 +121,39 @@ describe('a mistyped command line', () => {
     assert.doesNotMatch(await deployment.ctl('jwks', '--help'), /^ {2}5 /m);
   });
 
+  it('help in front of a command is its --help', async () => {
+    for (const words of [[], ['key'], ['key', 'rotate'], ['status'], ['key', 'evidence', 'verify']]) {
+      assert.equal(await deployment.ctl('help', ...words), await deployment.ctl(...words, '--help'), words.join(' '));
+    }
+  });
+
+  it('--help and --version say when standard output cannot be written', async () => {
+    for (const words of [['--help'], ['--version'], ['key', 'rotate', '--help'], ['help']]) {
+      const { status, stderr } = await run('sh', ['-c', 'exec "$@" >/dev/full', 'sh',
+        path.join(process.env.E2E_BIN_DIR, 'assertionctl'), ...words], { env: deployment.environment });
+      assert.deepEqual([status, stderr.split('\n')[0]],
+        [3, 'assertionctl: cannot write standard output: No space left on device'], words.join(' '));
+    }
+    for (const option of ['--help', '--version']) {
+      assert.equal((await run('sh', ['-c', 'exec "$@" >/dev/full', 'sh', DAEMON, option])).status, 2, option);
+    }
+  });
+
+  it('--help of each change that may wait for a second person says so', async () => {
+    for (const verb of ['generate', 'adopt', 'import-certificate', 'rotate', 'schedule', 'revoke', 'destroy', 'accept-ledger']) {
+      assert.match(await deployment.ctl('key', verb, '--help'),
+        /^ {2}0 {2}done; or it waits for a second person: .* --json prints \{"pending": \{"id": …\}\}$/m, verb);
+    }
+    assert.match(await deployment.ctl('key', 'import', '--help'), /^ {2}3 {2}the key or its passphrase cannot be read/m);
+  });
+
   it('--help tells what an option takes without the names of CLI11\'s types and checks', async () => {
     assert.match(await deployment.ctl('key', 'rotate', '--help'), /--validity-days N \(1 to 3650\).*\n? +Validity/);
     assert.match(await deployment.ctl('key', 'list', '--help'), /--output json\|yaml\|table \(not with --json\)/);
     assert.match(await deployment.ctl('key', 'list', '--help'), /--server unix:\/PATH/);
     for (const words of [['key', 'rotate'], ['key', 'import'], ['assertion', 'create'], ['assertion', 'refresh'], ['audit', 'verify'],
       ['dpop', 'create'], ['oidc', 'login'], ['console'], ['status'], ['tls', 'generate'], ['profile', 'show'], ['token', 'get'], ['token', 'request']]) {
-      assert.doesNotMatch(await deployment.ctl(...words, '--help'), /\bU?INT\b|\bTEXT REQ|NONNEGATIVE|:FILE|:\{| in \[|REQUIRED|Excludes|Needs:/, words.join(' '));
+      assert.doesNotMatch(await deployment.ctl(...words, '--help'), /\bU?INT\b|\bTEXT\b|NONNEGATIVE|:FILE|:\{| in \[|REQUIRED|Excludes|Needs:/, words.join(' '));
     }
   });
 });

@@ -119,6 +119,11 @@ describe('key import', () => {
       + '4< <(echo "$2")', '-', encrypted, word], { env: deployment.environment });
     await assert.rejects(unlock('wrong'), /ended with 3: .*passphrase is wrong/s);
     assert.equal(JSON.parse(await unlock('open sesame')).state, 'staged');
+    const detached = await run('setsid', ['--wait', 'bash', '-c', `${importer} < <(printf %s "$1")`, '-', encrypted],
+      { env: deployment.environment });
+    assert.deepEqual([detached.status, detached.stderr.split('\n').slice(0, 2)], [3,
+      ['assertionctl: the key is encrypted and there is no terminal to ask for its passphrase',
+        '  next: give --passphrase-fd, for example --passphrase-fd 3 3< <(fetch-the-passphrase)']]);
   });
 
   it('refuses a file, an argument, nonsense, too much, and a key that does not fit', async () => {

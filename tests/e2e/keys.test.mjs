@@ -499,6 +499,10 @@ describe('key evidence', () => {
     assert.equal(status, 0, stderr);
     const { ok, findings, report } = JSON.parse(stdout);
     assert.ok(ok && findings.length > 8);
+    const named = new Map(findings.map(({ name, text }) => [name, text]));
+    assert.ok(!named.has('') && !named.has(undefined), stdout);
+    assert.equal(named.get('kid'), 'is the RFC 7638 thumbprint of the key');
+    assert.match(named.get('CKA_EXTRACTABLE'), /^false, /);
     assert.deepEqual([report.kid, report.token.label], [kid, 'end-to-end']);
     const text = (await deployment.tryCtl('--server', 'unix:/nowhere', 'key', 'evidence', 'verify', at)).stdout;
     assert.match(text, /^ok {5}signature: made by the key/m);

@@ -68,6 +68,19 @@ describe('assertionctl at a glance', () => {
     assert.match(stderr, /--monitor must be an origin/);
   });
 
+  it('says in each form that the listener did not answer', async () => {
+    const words = ['status', '--monitor', 'http://127.0.0.1:1'];
+    const { status, stdout, stderr } = await deployment.tryCtl(...words, '--json');
+    assert.equal(status, 1);
+    const { ready, failed } = JSON.parse(stdout);
+    assert.equal(ready, null);
+    assert.deepEqual(failed.map(({ call, next }) => [call, next]), [['--monitor', 'correct --monitor, or leave it out']]);
+    assert.match(stderr, /^ {2}next: correct --monitor, or leave it out$/m);
+    const text = (await deployment.tryCtl(...words)).stdout;
+    assert.match(text, /^readiness +ready as gRPC tells it; \/readyz was not read$/m);
+    assert.match(text, /^ {2}wrong {2}--monitor +- +.*; next: correct --monitor, or leave it out$/m);
+  });
+
   it('lists the keys of one client, and names the nearest one for a misspelt client', async () => {
     const { keys, versions } = JSON.parse(await deployment.ctl('key', 'list', '--client-id', 'orders', '--json'));
     assert.deepEqual(keys.map(({ client_id }) => client_id), ['orders']);

@@ -1,7 +1,7 @@
 // The server's TLS key is found by its own identity, whatever else is on the token, and signs through every loss.
 import assert from 'node:assert/strict';
 import { createVerify, X509Certificate } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CertificateAuthority } from './certificate_authority.mjs';
@@ -171,5 +171,109 @@ describe('the TLS key', () => {
     assert.equal(status, 0, stderr);
     assert.match(stderr, /^assertionctl: the certificate names no host: .*\n {2}next: generate another with --san DNS:HOST/m);
     assert.equal(new X509Certificate(readFileSync(certificate)).subjectAltName, undefined);
+  });
+});
+
+describe('a certificate of TLS that soon expires', () => {
+  let deployment;
+  let certificate;
+  let metrics;
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('expiry');
+    const crl = await authority.crl();
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: AUDIENCES }], (folder) => {
+      const crl_directory = path.join(folder, 'crls');
+      mkdirSync(crl_directory);
+      writeFileSync(path.join(crl_directory, 'ca.crl'), crl);
+      return { tls: mutualTls(folder, authority.certificate, { crl_directory }), admin_listen: '127.0.0.1:0' };
+    }, async (made) => {
+      await made.ctl('tls', 'generate', '--san', 'DNS:localhost', '--validity-days', '5', '--config', made.configuration);
+    });
+    certificate = new X509Certificate(readFileSync(path.join(deployment.folder, 'tls.pem')));
+    metrics = async () => (await fetch(`${deployment.adminOrigin}/metrics`)).text();
+  });
+
+  after(() => deployment?.close());
+
+  const WARNING = /TLS: the certificate of tls\.certificate expires on \d{4}-\S+Z/g;
+  const warnings = () => readFileSync(deployment.log, 'utf8').match(WARNING)?.length ?? 0;
+  const ends = async (file) => Number(new RegExp(
+    `^assertiond_tls_certificate_not_after_seconds{file="${file}"} (\\S+)$`, 'm').exec(await metrics())?.[1]);
+
+  it('is told by the log at the start and at each reload, and not at each refresh', async () => {
+    assert.equal(warnings(), 1);
+    const size = readFileSync(deployment.log, 'utf8').length;
+    deployment.daemon.kill('SIGHUP');
+    await new Deadline(30, 'the reload').until(() =>
+      readFileSync(deployment.log, 'utf8').slice(size).includes('SIGHUP: clients and operators'));
+    assert.equal(warnings(), 2);
+  });
+
+  it('is told by a metric, and so are the ends of the authorities and of the CRL', async () => {
+    assert.equal(await ends('certificate'), Date.parse(certificate.validTo) / 1000);
+    const authorities = new X509Certificate(readFileSync(path.join(deployment.folder, 'authorities.pem')));
+    assert.equal(await ends('client_ca'), Date.parse(authorities.validTo) / 1000);
+    const [, nextUpdate] = /nextUpdate=(.*)/.exec(await output('openssl', ['crl', '-noout', '-nextupdate', '-in',
+      path.join(deployment.folder, 'crls', 'ca.crl')]));
+    assert.equal(Number(/^assertiond_tls_crl_next_update_seconds (\S+)$/m.exec(await metrics())?.[1]), Date.parse(nextUpdate) / 1000);
+  });
+
+  it('is told by doctor, which stays at 0', async () => {
+    const { status, stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+    assert.match(stdout, /^warn {3}tls: certificate valid from \S+ to \S+Z \(.*\)$/m);
+    assert.equal(status, 1, 'the client has no key');
+    assert.doesNotMatch(stdout, /^wrong {2}tls/m);
+  });
+
+  it('is told by status --monitor', async () => {
+    const { stdout } = await deployment.tryCtl('status', '--monitor', deployment.adminOrigin);
+    assert.match(stdout, /^ {2}soon +configuration +- +the certificate of tls\.certificate expires in \d days?; next: .*$/m);
+  });
+
+  it('is not told any more once another is read', async () => {
+    const before = warnings();
+    await deployment.ctl('tls', 'generate', '--san', 'DNS:localhost', '--force', '--config', deployment.configuration);
+    const renewed = new X509Certificate(readFileSync(path.join(deployment.folder, 'tls.pem')));
+    await new Deadline(30, 'the new certificate').until(async () => await ends('certificate') === Date.parse(renewed.validTo) / 1000);
+    assert.equal(warnings(), before);
+  });
+});
+
+describe('a verb of tls that fails', () => {
+  let deployment;
+  let bare;
+
+  before(async () => {
+    const authority = await CertificateAuthority.found('failing');
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: AUDIENCES }]);
+    bare = path.join(deployment.folder, 'bare.json');
+    writeFileSync(bare, JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')),
+      tls: mutualTls(deployment.folder, authority.certificate) }));
+  });
+
+  after(() => deployment?.close());
+
+  async function isTold(status, next, ...words) {
+    const told = await deployment.tryCtl('tls', ...words);
+    assert.equal(told.status, status, told.stderr);
+    assert.match(told.stderr, next);
+  }
+
+  it('says what helps: another file, a key, another PIN file', async () => {
+    await isTold(3, /^ {2}next: assertiond --check-config \S+assertiond\.json lists all that is wrong with it$/m,
+      'generate', '--config', deployment.configuration);
+    await isTold(1, /^ {2}next: assertionctl tls generate --config \S+bare\.json --san DNS:HOST$/m,
+      'csr', '--subject', 'CN=x', '--config', bare);
+    await deployment.ctl('tls', 'generate', '--san', 'DNS:localhost', '--config', bare);
+    await isTold(1, /^ {2}next: assertionctl tls csr --config \S+bare\.json --san DNS:HOST$/m, 'generate', '--config', bare);
+    await isTold(1, /^ {2}next: assertionctl doctor --config \S+bare\.json shows the kids of TLS keys$/m,
+      'csr', '--kid=none', '--subject', 'CN=x', '--config', bare);
+    await isTold(3, /^ {2}next: correct what the message names, or give another file$/m,
+      'import-certificate', '--certificate', path.join(deployment.folder, 'none'), '--config', bare);
+    const unreadable = path.join(deployment.folder, 'no_pin.json');
+    writeFileSync(unreadable, readFileSync(bare, 'utf8').replace(/(pin-source=file:)[^"&?]*/, '$1/none'));
+    await isTold(3, /^ {2}next: run this as the server's user, who alone may read the PIN file: pin-source in /m,
+      'csr', '--subject', 'CN=x', '--config', unreadable);
   });
 });

@@ -383,7 +383,7 @@ TEST_F(KeyCustodianTest, EvidenceThatIsWrittenOtherwiseIsWrong) {
            });
   };
   EXPECT_TRUE(tells(R"("custody":{"trial":"unproven","x":1e400})",
-                    "a member holds a number that no JSON reader takes: it is left out here"));
+                    "report: a member holds a number that no JSON reader takes: it is left out here"));
   EXPECT_TRUE(
       tells(R"("attributes":[{"name":"CKA_EXTRACTABLE","value":false},{"name":"CKA_EXTRACTABLE","value":true}])",
             "attributes: CKA_EXTRACTABLE is there twice"));

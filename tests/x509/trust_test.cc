@@ -95,6 +95,26 @@ TEST_F(TrustTest, NorDoesOneWhoseCrlIsOutOfDate) {
   ExpectRefused(Trust::Load(authority_.certificate(), crls()), Issue(), "CRL has expired");
 }
 
+TEST_F(TrustTest, TellsTheFirstEndOfAnAuthorityAndOfItsLatestCrl) {
+  const auto at = [](const char* time) {
+    std::tm parts{};
+    strptime(time, "%Y%m%d%H%M%SZ", &parts);
+    return timegm(&parts);
+  };
+  WriteCrl("-crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z");
+  EXPECT_EQ(Trust::Load(authority_.certificate(), crls())->crls_until(), at("20200201000000Z"));
+  OpensslCa(authority_, "-gencrl -out crls/newer.crl -crl_lastupdate 20200115000000Z -crl_nextupdate 20300201000000Z");
+  EXPECT_EQ(Trust::Load(authority_.certificate(), crls())->crls_until(), at("20300201000000Z"));
+  CertificateAuthority other("others", CertificateAuthority::kRsa);
+  OpensslCa(other, "-gencrl -crl_lastupdate 20200115000000Z -crl_nextupdate 20290201000000Z -out " + crls() + "/o.crl");
+  const auto sooner = other.SignItself({.extensions = CertificateAuthority::kCa, .not_after = "20350101000000Z"});
+  const auto trust = Trust::Load(authority_.certificate() + sooner, crls());
+  ASSERT_TRUE(trust) << trust.error().ToString();
+  EXPECT_EQ(trust->crls_until(), at("20290201000000Z"));
+  EXPECT_EQ(trust->authorities_until(), at("20350101000000Z"));
+  EXPECT_EQ(Trust::Load(sooner, "")->crls_until(), std::nullopt);
+}
+
 TEST_F(TrustTest, ACrlOfAnotherKeyDoesNotCount) {
   WriteCrl();
   CertificateAuthority other("callers", CertificateAuthority::kRsa);

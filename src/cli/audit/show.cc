@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -100,8 +99,11 @@ class LogReader {
   bool IsAt(const std::string& path) const;
 
   // Prints the complete lines that the file has now. A line that is still being written stays for the next call. True:
-  // there was one.
+  // there was one, or status() is not 0.
   bool ShowLines();
+
+  // Not 0: standard output cannot be written, which is reported already.
+  int status() const { return status_; }
 
   // True: a line of an audit log was read, shown or not.
   bool has_read() const { return last_ > 0; }
@@ -114,7 +116,13 @@ class LogReader {
     return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
   }
 
+  void Print(std::string& lines) {
+    status_ = status_ != 0 || lines.empty() ? status_ : WriteOctets("", lines);
+    lines.clear();
+  }
+
   const Filter& filter_;
+  int status_ = 0;
   std::ifstream stream_;
   struct stat file_{};
   std::uint64_t last_ = 0;  // the sequence of the last line that was read; 0: none was
@@ -144,8 +152,10 @@ bool LogReader::IsAt(const std::string& path) const {
 }
 
 bool LogReader::ShowLines() {
+  constexpr std::size_t kAtOnce = 65'536;
   bool any = false;
-  for (std::string text;;) {
+  std::string lines;
+  for (std::string text; status_ == 0;) {
     const auto begin = stream_.tellg();
     if (!std::getline(stream_, text) || stream_.eof()) {
       stream_.clear();
@@ -155,11 +165,14 @@ bool LogReader::ShowLines() {
     const auto line = audit::ParseLine(text);
     last_ = line ? line->sequence : last_;
     if (line && filter_.Lets(*line)) {
-      std::cout << PrintableJson(text) << '\n';
+      lines.append(PrintableJson(text)).append("\n");
       any = true;
     }
+    if (lines.size() >= kAtOnce) {
+      Print(lines);
+    }
   }
-  std::cout.flush();
+  Print(lines);
   return any;
 }
 
@@ -173,19 +186,20 @@ bool LogReader::OpenNext(const std::string& path) {
   return open_rotated() || opened;  // it may have been rotated in between
 }
 
-// Runs until standard output is closed or a signal ends the process. Reads a file that was rotated to its end first.
+// Runs until standard output cannot be written or a signal ends the process. Reads a file that was rotated to its end
+// first.
 int Follow(const std::string& path, LogReader& reader) {
-  while (std::cout) {
-    while (std::cout && reader.IsAt(path)) {
+  while (reader.status() == 0) {
+    while (reader.status() == 0 && reader.IsAt(path)) {
       reader.ShowLines();
       std::this_thread::sleep_for(kFollowPause);
     }
     reader.ShowLines();
-    while (std::cout && !reader.OpenNext(path)) {
+    while (reader.status() == 0 && !reader.OpenNext(path)) {
       std::this_thread::sleep_for(kFollowPause);
     }
   }
-  return 0;
+  return reader.status();
 }
 
 int ShowAudit(const ShowAuditOptions& options) {
@@ -205,6 +219,9 @@ int ShowAudit(const ShowAuditOptions& options) {
                     "/var/lib/assertiond/audit.log, as a user who may read it");
     }
     any |= reader.ShowLines();
+    if (reader.status() != 0) {
+      return reader.status();
+    }
   }
   if (options.follow) {
     return Follow(files.back(), reader);
@@ -242,7 +259,7 @@ void AddAuditShow(Command& audit) {
                    "  assertionctl audit show audit.log* --since -10m\n"
                    "  assertionctl audit show audit.log --follow",
        .statuses = {{kRefused, "no line has the jti of --jti"},
-                    {kFile, "a file cannot be read, or none is an audit log"}}},
+                    {kFile, "a file cannot be read, none is an audit log, or standard output cannot be written"}}},
       ShowAudit);
   AddAuditFiles(verb, options.files);
   verb->add_option("--client-id", options.client_id, "Print only lines of this OAuth 2.0 client; default: of all")

@@ -190,7 +190,7 @@ void AddConsole(Command& assertionctl) {
            "time;\n"
            "its browser then has the session, which ends after --idle without a request and after 8 hours. The page "
            "has\n"
-           "no script.",
+           "no script. Ctrl-C and SIGTERM end it with status 130 and 143.",
        .statuses = {{0, "the session ended"},
                     {kUnreachable, "the server cannot be reached, or nobody opened the address in time"}}},
       RunConsole);

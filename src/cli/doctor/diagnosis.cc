@@ -13,6 +13,7 @@
 #include "audit/log_file.h"
 #include "cli/command_line.h"
 #include "cli/doctor/hsm_trial.h"
+#include "cli/key/key_text.h"
 #include "cli/opened_hsm.h"
 #include "cli/text.h"
 #include "jws/thumbprint.h"
@@ -269,6 +270,23 @@ Finding UnusedTlsKey(const TokenKey& key) {
           .warns = true};
 }
 
+// Authorities that expire within 30 days or have expired, and CRLs that are out of date. Not a fault: others may still
+// vouch for callers.
+void DiagnoseExpiryOfTrust(const TlsConfig& tls, const x509::Trust& trust, Time now, std::vector<Finding>& findings) {
+  const auto warn = [&](const std::string& text) {
+    findings.push_back({.name = "tls", .ok = true, .text = text, .warns = true});
+  };
+  const Time expiry{std::chrono::seconds(trust.authorities_until())};
+  if (expiry - now < kExpiryWarning) {
+    warn(tls.client_ca + ": an authority " + (expiry < now ? "expired" : "expires") + " on " + Rfc3339(expiry) + " (" +
+         Relative(expiry, now) + "): its callers are refused from then on");
+  }
+  if (const auto until = trust.crls_until(); until && Time(std::chrono::seconds(*until)) < now) {
+    warn(tls.crl_directory + ": an authority's CRL is out of date since " +
+         Rfc3339(Time(std::chrono::seconds(*until))) + ": callers that it certified are refused");
+  }
+}
+
 // Checks TLS as a start of the server does. `token` is that of tls.hsm.
 void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Finding>& findings) {
   constexpr std::size_t kLargestFile = std::size_t{8} << 20U;
@@ -282,10 +300,11 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
       key ? "key " + jws::JwkThumbprint(key->public_key) + " of this certificate is on the token" : "");
   if (const auto leaf = chain ? x509::ParsePem(*chain) : std::unexpected(chain.error()); leaf) {
     const bool valid = leaf->not_before <= now && now <= leaf->not_after;
-    findings.push_back(
-        {.name = "tls",
-         .ok = valid,
-         .text = "certificate valid from " + Rfc3339(leaf->not_before) + " to " + Rfc3339(leaf->not_after)});
+    findings.push_back({.name = "tls",
+                        .ok = valid,
+                        .text = "certificate valid from " + Rfc3339(leaf->not_before) + " to " +
+                                Rfc3339(leaf->not_after) + " (" + Relative(leaf->not_after, now) + ")",
+                        .warns = leaf->not_after - now < kExpiryWarning});
   }
   if (const auto keys = key ? FindTlsKeys(token) : std::unexpected(key.error()); keys) {
     for (const auto& each : *keys) {
@@ -298,6 +317,9 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
   const auto trust =
       authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
   add(tls.client_ca, trust ? Status() : std::unexpected(trust.error()), "these authorities can vouch for callers");
+  if (trust) {
+    DiagnoseExpiryOfTrust(tls, *trust, now, findings);
+  }
 }
 
 void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::string& client_id, const std::string& name,

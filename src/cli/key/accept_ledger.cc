@@ -34,7 +34,8 @@ void AddKeyAcceptLedger(Command& key) {
       key.AddVerb({.name = "accept-ledger",
                    .summary = "Accept a client's ledger although a newer one was seen, for example after the token was "
                               "restored from a backup; keys that were revoked since may sign again",
-                   .examples = "  assertionctl key accept-ledger --client-id orders --version 3 --force orders"},
+                   .examples = "  assertionctl key accept-ledger --client-id orders --version 3 --force orders",
+                   .statuses = {{0, kDoneOrWaits}}},
                   AcceptLedger);
   AddClientId(verb, options.client_id);
   AddHsm(verb, options.hsm, "Label of the token that holds the ledger; default: that of the first configured HSM");

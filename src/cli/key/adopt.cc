@@ -84,7 +84,8 @@ void AddKeyAdopt(Command& key) {
        .notes =
            "It signs at once if no other key of the client signs or has a time to; else it is staged: key schedule "
            "sets its sign_from.",
-       .statuses = {{kRefused, "the server refused, or without --kid: the client cannot adopt the key"},
+       .statuses = {{0, kDoneOrWaits},
+                    {kRefused, "the server refused, or without --kid: the client cannot adopt the key"},
                     {kFile, "the certificate cannot be read"}}},
       AdoptKey);
   AddClientId(verb, options.client_id);

@@ -26,6 +26,10 @@ struct ChangeFlags {
   bool takes_force = false;
 };
 
+// What status 0 of a change means, for --help.
+inline constexpr const char* kDoneOrWaits =
+    "done; or it waits for a second person: then nothing has changed, and --json prints {\"pending\": {\"id\": …}}";
+
 // `forcing` says what --force goes through with; null: the verb has no --force.
 void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing);
 void AddRequestId(CLI::App* verb, ChangeFlags& change);

@@ -39,7 +39,8 @@ void AddKeyDestroy(Command& key) {
   const auto [verb, options] =
       key.AddVerb({.name = "destroy",
                    .summary = "Remove a withdrawn key pair and its certificate from the token, permanently",
-                   .examples = "  assertionctl key destroy --client-id orders --kid=h3Mk…"},
+                   .examples = "  assertionctl key destroy --client-id orders --kid=h3Mk…",
+                   .statuses = {{0, kDoneOrWaits}}},
                   DestroyKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "cli/assertion/inspection.h"
 #include "cli/command.h"
@@ -31,6 +32,16 @@ std::string AboutText(const Evidence& evidence) {
     text += label + std::string(kColumn - label.size(), ' ') + Printable(value) + "\n";
   }
   return text + "\n";
+}
+
+// The text of a finding begins with what it is about.
+Finding Named(const EvidenceFinding& finding) {
+  constexpr std::string_view kEnd = ": ";
+  const auto end = finding.text.find(kEnd);
+  return {.name = finding.text.substr(0, end),
+          .ok = finding.ok,
+          .text = end == std::string::npos ? finding.text : finding.text.substr(end + kEnd.size()),
+          .warns = finding.warns};
 }
 
 Finding Compared(bool same, const std::string& with) {
@@ -97,7 +108,7 @@ int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
   }
   std::vector<Finding> findings;
   for (const auto& finding : evidence->findings) {
-    findings.push_back({.name = {}, .ok = finding.ok, .text = finding.text, .warns = finding.warns});
+    findings.push_back(Named(finding));
   }
   const auto compared = CompareWithKnown(*evidence, options);
   if (!compared) {

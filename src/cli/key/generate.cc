@@ -55,7 +55,8 @@ void AddKeyGenerate(Command& key) {
                               "other key of the client signs or has a time to; else when key schedule says so",
                    .examples = "  assertionctl key generate --client-id orders\n"
                                "  assertionctl key generate --client-id orders --bits 3072 --validity-days 730\n"
-                               "  assertionctl key generate --client-id orders --algorithm ES256"},
+                               "  assertionctl key generate --client-id orders --algorithm ES256",
+                   .statuses = {{0, kDoneOrWaits}}},
                   GenerateKey);
   AddClientId(verb, options.client_id);
   AddHsm(verb, options.hsm, kNewKeyHsm);

@@ -60,8 +60,10 @@ int ImportKey(const ImportKeyOptions& options, const std::string& server) {
   const auto key = ReadKey(options);
   if (!key) {
     return Report(kFile, key.error().ToString(),
-                  "assertionctl key import --help shows how to pipe a key; the client needs imported_keys true in "
-                  "assertiond's configuration");
+                  key.error().code == Code::kUnavailable
+                      ? "give --passphrase-fd, for example --passphrase-fd 3 3< <(fetch-the-passphrase)"
+                      : "assertionctl key import --help shows how to pipe a key; the client needs imported_keys true "
+                        "in assertiond's configuration");
   }
   v1::ImportKeyRequest request;
   request.set_client_id(options.client_id);
@@ -92,7 +94,8 @@ void AddKeyImport(Command& key) {
            "It signs at once if no other key of the client signs or has a time to; else it is staged: key schedule "
            "sets its sign_from.\n"
            "Other copies of the key may exist: destroy them, and rotate to a generated key where the party lets "
-           "you."},
+           "you.",
+       .statuses = {{kFile, "the key or its passphrase cannot be read, or standard output cannot be written"}}},
       ImportKey);
   AddClientId(verb, options.client_id);
   verb->add_option("--key-fd", options.key_fd, "Descriptor to read the private key from; default: 0, standard input")

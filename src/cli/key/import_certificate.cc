@@ -45,7 +45,7 @@ void AddKeyImportCertificate(Command& key) {
        .summary = "Replace a key's certificate with one that a certification authority issued",
        .examples =
            "  assertionctl key import-certificate --client-id orders --kid=h3Mk… --certificate orders-chain.pem",
-       .statuses = {{kFile, "a file cannot be read"}}},
+       .statuses = {{0, kDoneOrWaits}, {kFile, "a file cannot be read"}}},
       ImportCertificate);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);

@@ -33,7 +33,8 @@ void AddKeyRevoke(Command& key) {
       key.AddVerb({.name = "revoke",
                    .summary = "Stop signing with a key and publishing it, now: the emergency brake",
                    .examples = "  assertionctl key revoke --client-id orders --kid=h3Mk…\n"
-                               "  assertionctl key revoke --client-id orders --kid=h3Mk… --force orders"},
+                               "  assertionctl key revoke --client-id orders --kid=h3Mk… --force orders",
+                   .statuses = {{0, kDoneOrWaits}}},
                   RevokeKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);

@@ -153,7 +153,8 @@ void AddKeyRotate(Command& key) {
                    "    --application 394b8adc-ce24-4c64-8a09-a0d80abf8c33 --token-file token \\\n"
                    "    --token-endpoint https://localhost:9443/oauth2/token",
        .notes = kInstantHelp,
-       .statuses = {{kFile, "a file of --publish cannot be read"},
+       .statuses = {{0, kDoneOrWaits},
+                    {kFile, "a file of --publish cannot be read"},
                     {kUnreachable, "assertiond or the identity server cannot be reached"},
                     {kRefusedByIdentityServer, "the identity server of --publish refused"}}},
       RotateKey);

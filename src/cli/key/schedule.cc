@@ -84,7 +84,8 @@ void AddKeySchedule(Command& key) {
                               "stops then and is withdrawn when its last assertion has expired",
                    .examples = "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-from now\n"
                                "  assertionctl key schedule --client-id orders --kid=h3Mk… --sign-until +1d",
-                   .notes = kInstantHelp},
+                   .notes = kInstantHelp,
+                   .statuses = {{0, kDoneOrWaits}}},
                   ScheduleKey);
   AddClientId(verb, options.client_id);
   AddRequiredKid(verb, options.kid);

@@ -427,7 +427,7 @@ void AddOidcLogin(Command& oidc) {
            "The provider's address is printed, and opened where there is a desktop. The browser comes back to a\n"
            "loopback port (RFC 8252), which must be registered for the client. Its last page shows the exchange,\n"
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
-           "The tokens are dropped.",
+           "The tokens are dropped. Ctrl-C and SIGTERM end it with status 130 and 143.",
        .statuses = {{kRefused, "assertiond refused, or a check failed: state, iss, ID token, userinfo"},
                     {kFile, "--ca-file cannot be read, or no file can be made for the browser"},
                     {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},

@@ -155,7 +155,9 @@ oauth::HttpAnswer LoginSecrets::CutFrom(oauth::HttpAnswer answer) {
 LoginRecord LoginSecrets::CutFrom(LoginRecord record) const {
   for (auto& step : record.steps) {
     step.request = CutFrom(std::move(step.request));
-    step.sent = CutFrom(std::move(step.sent));
+    for (auto& [name, value] : step.sent) {
+      value = CutFrom(std::move(value));  // it was cut by its name already: its size is that of the whole
+    }
     step.received = CutFrom(std::move(step.received));
   }
   for (auto& [name, wrong] : record.checks) {

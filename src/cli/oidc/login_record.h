@@ -49,6 +49,7 @@ class LoginSecrets {
   // none stays: AnswerText does not show it.
   oauth::HttpAnswer CutFrom(oauth::HttpAnswer answer);
 
+  // For secrets that came after a step. What the steps sent must be cut by name already.
   LoginRecord CutFrom(LoginRecord record) const;
 
  private:

@@ -39,7 +39,7 @@ void AddProfileShow(Command& profile) {
                                    "  assertionctl profile show snowflake --json",
                        .statuses = {{kUsage, "wrong command line, or no such profile"}}},
                       ShowProfile);
-  verb->add_option("NAME", options.name, "The profile's name")->required();
+  verb->add_option("name", options.name, "The profile's name")->required()->type_name("NAME");
   AddJson(verb, options.json);
 }
 

@@ -253,6 +253,18 @@ Attention AttentionTo(const KeysOfType& keys, const std::string& custody) {
           .hsm = keys.hsm};
 }
 
+std::optional<Attention> AttentionTo(const TlsEnd& end, Time now) {
+  if (end.end - now >= kExpiryWarning) {
+    return std::nullopt;
+  }
+  return Attention{.wrong = end.end < now,
+                   .client_id = {},
+                   .kid = {},
+                   .text = (end.file == "client_ca" ? "an authority of tls." : "the certificate of tls.") + end.file +
+                           (end.end < now ? " expired " : " expires ") + Relative(end.end, now),
+                   .next = "the runbook's section AssertiondTlsCertificateExpires"};
+}
+
 std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost) {
   std::set<std::string> clients;
   for (const auto& key : response.keys()) {

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "assertion/clock.h"
 #include "assertion/v1/key_admin.pb.h"
+#include "cli/status/monitored.h"
 
 namespace assertion::cli {
 
@@ -35,6 +37,9 @@ std::vector<KeysOfType> ByType(const v1::ListKeysResponse& response);
 
 // `custody`: unproven, as GetKey tells it of one of them.
 Attention AttentionTo(const KeysOfType& keys, const std::string& custody);
+
+// A file of TLS that has expired or will within 30 days; nothing: it is valid longer.
+std::optional<Attention> AttentionTo(const TlsEnd& end, Time now);
 
 // Where the key that the client lacks is requested already, the advice is to approve it, not to ask again.
 void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<Attention>& attention);

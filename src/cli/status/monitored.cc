@@ -23,6 +23,11 @@ Result<oauth::HttpAnswer> GetFrom(const std::string& origin, const std::string& 
   return answer;
 }
 
+std::string LabelOf(const MetricSample& sample, const char* name) {
+  const auto found = sample.labels.find(name);
+  return found == sample.labels.end() ? std::string() : found->second;
+}
+
 }  // namespace
 
 std::vector<std::string> ReadinessLines(const std::string& body) {
@@ -36,11 +41,22 @@ std::vector<std::string> ReadinessLines(const std::string& body) {
   return lines;
 }
 
+std::vector<TlsEnd> TlsEnds(const std::vector<MetricSample>& samples) {
+  std::vector<TlsEnd> ends;
+  for (const auto& sample : samples) {
+    if (sample.name == "assertiond_tls_certificate_not_after_seconds") {
+      ends.push_back({.file = LabelOf(sample, "file"), .end = Time(std::chrono::seconds(WholeNumber(sample.value)))});
+    }
+  }
+  return ends;
+}
+
 Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_file) {
   ASSIGN_OR_RETURN(const auto readiness, GetFrom(origin, ca_file, "/readyz"));
   ASSIGN_OR_RETURN(const auto metrics, GetFrom(origin, ca_file, "/metrics"));
   Monitored monitored{.ready = readiness.status == kOkStatus, .reasons = ReadinessLines(readiness.body), .hsms = {}};
   const auto samples = ParseMetrics(metrics.body);
+  monitored.tls_ends = TlsEnds(samples);
   for (const auto& label : HsmsOf(samples)) {
     const auto value = [&](const char* name) { return WholeNumber(SumOf(samples, name, label).value_or(0)); };
     monitored.hsms.push_back({.label = label,

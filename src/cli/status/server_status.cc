@@ -24,6 +24,14 @@ std::string Counted(std::size_t count, const char* noun) {
   return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
 }
 
+bool HasFailed(const ServerStatus& status, std::string_view method) {
+  return std::ranges::find(status.failed, method, &FailedCall::method) != status.failed.end();
+}
+
+std::string NextOfFailed(const FailedCall& failed) {
+  return failed.next.empty() ? AdviceOn(failed.error) : failed.next;
+}
+
 bool IsReady(const ServerStatus& status) { return status.ready && (!status.monitored || status.monitored->ready); }
 
 std::map<std::string, std::size_t> KeysByHsm(const ServerStatus& status) {
@@ -62,7 +70,10 @@ void AddReadiness(const ServerStatus& status, std::vector<Row>& rows) {
   rows.push_back({"server", status.server + (status.version.empty() ? "" : ", assertiond " + status.version)});
   const bool ready = IsReady(status);
   rows.push_back({"readiness", ready ? Cell("ready", Shade::kGood) : Cell("not ready", Shade::kBad)});
-  if (status.monitored) {
+  if (HasFailed(status, kMonitorCall)) {
+    rows.back().back() = ready ? Cell("ready as gRPC tells it; /readyz was not read", Shade::kWaiting)
+                               : Cell("not ready; /readyz was not read", Shade::kBad);
+  } else if (status.monitored) {
     for (const auto& reason : status.monitored->reasons) {
       rows.push_back({"", {reason, ready ? Shade::kWaiting : Shade::kBad}});
     }
@@ -79,10 +90,6 @@ void AddHsms(const ServerStatus& status, std::vector<Row>& rows) {
       row.back().shade = hsm->usable ? Shade::kPlain : Shade::kBad;
     }
   }
-}
-
-bool HasFailed(const ServerStatus& status, std::string_view method) {
-  return std::ranges::find(status.failed, method, &FailedCall::method) != status.failed.end();
 }
 
 // None while the server is not ready, as without its HSM: it refuses all calls then.
@@ -154,9 +161,10 @@ std::string SubjectOf(const Attention& attention) {
 
 std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
   std::vector<Row> rows;
-  for (const auto& [method, error] : status.failed) {
-    const auto advice = AdviceOn(error);
-    rows.push_back({{"wrong", Shade::kBad}, method, "-", error.message + (advice.empty() ? "" : "; next: " + advice)});
+  for (const auto& failed : status.failed) {
+    const auto next = NextOfFailed(failed);
+    rows.push_back(
+        {{"wrong", Shade::kBad}, failed.method, "-", failed.error.message + (next.empty() ? "" : "; next: " + next)});
   }
   for (const auto& attention : status.attention) {
     rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting), SubjectOf(attention),
@@ -188,6 +196,19 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
   rows.resize(rows.size() - left);
   return "needs attention\n" + TableText(rows, coloured, 2) +
          (left == 0 ? "" : "  and " + std::to_string(left) + " more: assertionctl status --json lists all\n");
+}
+
+// Null: the listener that was named did not answer, so nobody knows all of it.
+ordered_json ReadyJson(const ServerStatus& status) {
+  return IsReady(status) && HasFailed(status, kMonitorCall) ? ordered_json() : ordered_json(IsReady(status));
+}
+
+ordered_json FailedJson(const ServerStatus& status) {
+  auto json = ordered_json::array();
+  for (const auto& failed : status.failed) {
+    json.push_back({{"call", failed.method}, {"text", failed.error.message}, {"next", NextOfFailed(failed)}});
+  }
+  return json;
 }
 
 ordered_json HsmsJson(const ServerStatus& status) {
@@ -222,12 +243,13 @@ std::string StatusText(const ServerStatus& status, Time now, bool coloured) {
 }
 
 ordered_json StatusJson(const ServerStatus& status) {
-  ordered_json json = {{"server", status.server}, {"ready", IsReady(status)}};
+  ordered_json json = {{"server", status.server}, {"ready", ReadyJson(status)}};
   if (status.monitored) {
     json["reasons"] = status.monitored->reasons;
   }
   if (!status.refusal.empty()) {
     json["refusal"] = status.refusal;
+    json["failed"] = FailedJson(status);
     return json;
   }
   json["version"] = status.version;
@@ -236,10 +258,7 @@ ordered_json StatusJson(const ServerStatus& status) {
   if (status.keys) {
     json["clients"] = {{"configured", status.keys->versions().size()}, {"can_sign", CountSigning(status)}};
   }
-  json["failed"] = ordered_json::array();
-  for (const auto& [method, error] : status.failed) {
-    json["failed"].push_back({{"call", method}, {"text", error.message}, {"next", AdviceOn(error)}});
-  }
+  json["failed"] = FailedJson(status);
   json["attention"] = ordered_json::array();
   for (const auto& attention : status.attention) {
     json["attention"].push_back({{"level", attention.wrong ? "wrong" : "soon"},

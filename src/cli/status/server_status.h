@@ -17,10 +17,14 @@ namespace assertion::cli {
 struct FailedCall {
   std::string method;
   Error error;
+  std::string next = {};  // NOLINT(readability-redundant-member-init): what to do; empty: what AdviceOn says
 };
 
 // The call that tells the readiness.
 inline constexpr const char* kReadinessCall = "Health/Check";
+
+// Stands for the requests to the listener of --monitor.
+inline constexpr const char* kMonitorCall = "--monitor";
 
 // What assertionctl status found out.
 struct ServerStatus {

@@ -23,6 +23,7 @@ namespace assertion::cli {
 namespace {
 
 constexpr const char* kStatusHelp = "assertionctl status --help";
+constexpr const char* kMonitorAdvice = "correct --monitor, or leave it out";
 constexpr Connection::Limits kStatusLimits{.connect = std::chrono::seconds(5), .call = std::chrono::seconds(10)};
 
 struct StatusOptions {
@@ -114,18 +115,23 @@ int ShowStatus(const StatusOptions& options, const std::string& server) {
   if (!status) {
     return ReportCall(status.error());
   }
-  std::string unmonitored;
   if (monitor) {
     if (auto monitored = AskMonitor(monitor->origin, options.ca_file)) {
       status->monitored = *std::move(monitored);
+      for (const auto& end : status->monitored->tls_ends) {
+        if (auto attention = AttentionTo(end, SystemTime())) {
+          status->attention.insert(attention->wrong ? status->attention.begin() : status->attention.end(),
+                                   *std::move(attention));
+        }
+      }
     } else {
-      unmonitored = monitored.error().message;
+      status->failed.push_back({.method = kMonitorCall, .error = monitored.error(), .next = kMonitorAdvice});
     }
   }
   const int written =
       options.json ? WriteJson(StatusJson(*status)) : WriteOctets("", StatusText(*status, SystemTime(), TakesColour()));
-  if (written == 0 && !unmonitored.empty()) {
-    return Report(kRefused, unmonitored, "correct --monitor, or leave it out");
+  if (const auto& failed = status->failed; written == 0 && !failed.empty() && failed.back().method == kMonitorCall) {
+    return Report(kRefused, failed.back().error.message, kMonitorAdvice);
   }
   return written != 0 || AllWell(*status) ? written : kRefused;
 }

@@ -44,7 +44,11 @@ Result<std::string> CreateTlsCsr(const TlsCsrOptions& options) {
       {.key = CertifiedTlsKey(site, key), .subject = options.subject, .subject_alt_names = options.subject_alt_names});
 }
 
-int RunTlsCsr(const TlsCsrOptions& options) { return FinishTls(CreateTlsCsr(options), options.out); }
+int RunTlsCsr(const TlsCsrOptions& options) {
+  return options.subject.empty() && options.subject_alt_names.empty()
+             ? Report(kUsage, "--subject or --san is required", "assertionctl tls csr --help")
+             : FinishTls(CreateTlsCsr(options), options.config, options.out);
+}
 
 }  // namespace
 
@@ -54,11 +58,13 @@ void AddTlsCsr(Command& tls) {
        .summary = "Create a certificate signing request (PKCS#10) for the key",
        .examples = "  assertionctl tls csr --config /etc/assertiond/assertiond.json --subject CN=signer.example "
                    "--san DNS:signer.example --out signer.csr",
-       .statuses = {{kRefused, "the token refused"}, {kFile, "the configuration or a file cannot be used"}}},
+       .statuses = {{kRefused, "the token refused"},
+                    {kFile, "the configuration, the PIN file or another file cannot be used"}}},
       RunTlsCsr);
   AddTlsConfig(verb, options.config);
   verb->add_option("--subject", options.subject,
-                   "Distinguished name as in RFC 4514, for example CN=signer.example,O=Example")
+                   "Distinguished name as in RFC 4514, for example CN=signer.example,O=Example; this or --san is "
+                   "required")
       ->type_name("NAME");
   AddTlsSubjectAltNames(verb, options.subject_alt_names);
   verb->add_option(

@@ -70,7 +70,7 @@ Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
 }
 
 int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) {
-  const int status = FinishTls(GenerateTlsKey(options));
+  const int status = FinishTls(GenerateTlsKey(options), options.config);
   return status != 0 || !options.subject_alt_names.empty()
              ? status
              : Report(
@@ -87,7 +87,7 @@ void AddTlsGenerate(Command& tls) {
        .summary = "Generate a key pair on the token, and a self-signed certificate",
        .examples = "  assertionctl tls generate --config /etc/assertiond/assertiond.json --san DNS:signer.example",
        .statuses = {{kRefused, "the token refused, or tls.certificate holds a certificate already"},
-                    {kFile, "the configuration or a file cannot be used"}}},
+                    {kFile, "the configuration, the PIN file or another file cannot be used"}}},
       RunGenerateTlsKey);
   AddTlsConfig(verb, options.config);
   verb->add_option("--common-name", options.common_name, "Common name of the certificate; default: assertiond")

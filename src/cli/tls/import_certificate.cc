@@ -38,19 +38,20 @@ Result<std::string> ImportTlsCertificate(const ImportTlsCertificateOptions& opti
 }
 
 int RunImportTlsCertificate(const ImportTlsCertificateOptions& options) {
-  return FinishTls(ImportTlsCertificate(options));
+  return FinishTls(ImportTlsCertificate(options), options.config);
 }
 
 }  // namespace
 
 void AddTlsImportCertificate(Command& tls) {
-  const auto [verb, options] = tls.AddVerb(
-      {.name = "import-certificate",
-       .summary = "Install the certificate that an authority issued for the key",
-       .examples = "  assertionctl tls import-certificate --config /etc/assertiond/assertiond.json "
-                   "--certificate chain.pem",
-       .statuses = {{kRefused, "the token refused"}, {kFile, "the configuration or a file cannot be used"}}},
-      RunImportTlsCertificate);
+  const auto [verb, options] =
+      tls.AddVerb({.name = "import-certificate",
+                   .summary = "Install the certificate that an authority issued for the key",
+                   .examples = "  assertionctl tls import-certificate --config /etc/assertiond/assertiond.json "
+                               "--certificate chain.pem",
+                   .statuses = {{kRefused, "the token refused"},
+                                {kFile, "the configuration, the PIN file or another file cannot be used"}}},
+                  RunImportTlsCertificate);
   AddTlsConfig(verb, options.config);
   verb->add_option("--certificate", options.certificate_file, "The chain in PEM, the leaf first")
       ->required()

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "cli/command_line.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "jws/thumbprint.h"
@@ -25,6 +26,31 @@ std::string WhyNoName(const std::string& name) {
     }
   }
   return parsed.error().message;
+}
+
+std::string AdviceOnTls(const Error& error, const std::string& config) {
+  const auto file = QuotedForShell(config);
+  switch (error.code) {
+    case Code::kConfigInvalid:
+      return error.message.starts_with(config)
+                 ? "assertiond --check-config " + file + " lists all that is wrong with it"
+                 : "correct what the message names, or give another file";
+    case Code::kPinUnreadable:
+    case Code::kPinExposed:
+      return "run this as the server's user, who alone may read the PIN file: pin-source in " + config + " names it";
+    case Code::kFailedPrecondition:  // the message names the verbs
+      return "assertionctl tls csr --config " + file + " --san DNS:HOST";
+    case Code::kNotFound:
+      return error.message.contains("--kid") ? "assertionctl doctor --config " + file + " shows the kids of TLS keys"
+                                             : "assertionctl tls generate --config " + file + " --san DNS:HOST";
+    case Code::kInvalidArgument:
+      return error.message.starts_with("certificate")
+                 ? "name the authority's answer to this key's request, the leaf first: "
+                   "assertionctl tls csr makes a request"
+                 : "correct what the message names: assertionctl tls --help";
+    default:
+      return "assertionctl doctor --config " + file + " checks module, token and login";
+  }
 }
 
 }  // namespace
@@ -55,10 +81,11 @@ x509::CertifiedKey CertifiedTlsKey(const TlsSite& site, const TokenKey& key) {
   return {.token = site.hsm.token.get(), .id = key.id, .public_key = key.public_key, .algorithm = kAlgorithms.data()};
 }
 
-int FinishTls(const Result<std::string>& text, const std::string& out) {
+int FinishTls(const Result<std::string>& text, const std::string& config, const std::string& out) {
   if (!text) {
-    const bool file = text.error().code == Code::kConfigInvalid;
-    return Report(file ? kFile : kRefused, text.error().ToString(), "assertionctl tls --help");
+    const auto code = text.error().code;
+    const bool file = code == Code::kConfigInvalid || code == Code::kPinUnreadable || code == Code::kPinExposed;
+    return Report(file ? kFile : kRefused, text.error().ToString(), AdviceOnTls(text.error(), config));
   }
   return Write(out, *text);
 }

@@ -33,8 +33,9 @@ std::string KidOf(const TokenKey& key);
 
 x509::CertifiedKey CertifiedTlsKey(const TlsSite& site, const TokenKey& key);
 
-// Prints the text to the file, or to standard output for "", or reports the error; returns the exit status.
-int FinishTls(const Result<std::string>& text, const std::string& out = "");
+// Prints the text to the file, or to standard output for "", or reports the error of a verb that read the configuration
+// at `config`; returns the exit status.
+int FinishTls(const Result<std::string>& text, const std::string& config, const std::string& out = "");
 
 // Flags of several of the verbs.
 void AddTlsConfig(CLI::App* verb, std::string& path);

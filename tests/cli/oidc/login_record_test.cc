@@ -67,5 +67,19 @@ TEST(LoginSecrets, OfAGrantAreCutFromTheWholeRecord) {
   }
 }
 
+TEST(LoginSecrets, AreCountedWholeThoughTheyAreCutTwice) {
+  LoginSecrets secrets;
+  const std::string state = "a-state-of-twenty-seven-oct";
+  secrets.Add(state);
+  LoginRecord record;
+  record.steps.push_back({.title = "t",
+                          .request = "POST /par",
+                          .sent = secrets.CutFrom(oauth::FormFields{{"state", state}, {"client_assertion", "e.y.J"}}),
+                          .received = ""});
+  const auto cut = secrets.CutFrom(record);
+  EXPECT_EQ(cut.steps.front().sent,
+            (oauth::FormFields{{"state", "a-stat… (27 characters)"}, {"client_assertion", "e… (5 characters)"}}));
+}
+
 }  // namespace
 }  // namespace assertion::cli

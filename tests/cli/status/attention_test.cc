@@ -280,5 +280,23 @@ TEST_F(AttentionTest, ALedgerThatWasRolledBackIsWrongAndNoNewKeyIsAdvised) {
   EXPECT_EQ(found.at(2).client_id, "new");
 }
 
+TEST(TlsEndsTest, AreReadFromTheMetricsAndNeedAttentionFromThirtyDaysBefore) {
+  const auto ends = TlsEnds(
+      ParseMetrics("assertiond_tls_certificate_not_after_seconds{file=\"certificate\"} 1800000000\n"
+                   "assertiond_tls_certificate_not_after_seconds{file=\"client_ca\"} 1800000001\n"
+                   "assertiond_certificate_not_after_seconds{client_id=\"orders\",hsm=\"live\",kid=\"k\"} 5\n"));
+  ASSERT_EQ(ends.size(), 2U);
+  const Time end{std::chrono::seconds(1'800'000'000)};
+  EXPECT_FALSE(AttentionTo(ends.front(), end - days(30)));
+  const auto soon = AttentionTo(ends.front(), end - days(5));
+  ASSERT_TRUE(soon);
+  EXPECT_FALSE(soon->wrong);
+  EXPECT_EQ(soon->text, "the certificate of tls.certificate expires in 5 days");
+  const auto over = AttentionTo(ends.back(), end + days(3));
+  ASSERT_TRUE(over);
+  EXPECT_TRUE(over->wrong);
+  EXPECT_TRUE(over->text.starts_with("an authority of tls.client_ca expired ")) << over->text;
+}
+
 }  // namespace
 }  // namespace assertion::cli

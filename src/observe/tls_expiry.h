@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assertion/clock.h"
+#include "assertion/mutex.h"
+
+namespace assertion {
+
+// Until when the files of TLS are valid, for metrics and the log. All methods may be called from any thread.
+class TlsExpiry {
+ public:
+  // Unset: not read yet, or there are none.
+  struct Ends {
+    std::optional<Time> certificate;  // of the server itself
+    std::optional<Time> client_ca;    // the first authority to expire
+    std::optional<Time> crl;          // the first authority without a current CRL
+  };
+
+  void SetCertificate(Time end);
+  void SetTrust(Time client_ca, std::optional<Time> crl);
+
+  Ends Read() const;
+
+  // Logs each certificate that expires within 30 days, and CRLs that are out of date.
+  void Warn(Time now);
+
+  // The same, once a day and when there is something new to say.
+  void WarnOfNews(Time now);
+
+ private:
+  void Write(const std::vector<std::string>& lines, Time now) REQUIRES(mutex_);
+
+  mutable Mutex mutex_;
+  Ends ends_ GUARDED_BY(mutex_);
+  std::vector<std::string> written_ GUARDED_BY(mutex_);  // at the last time
+  Time next_warning_ GUARDED_BY(mutex_);
+};
+
+}  // namespace assertion
