@@ -16,6 +16,7 @@
 
 #include "config/config.h"
 #include "daemon/exit_status.h"
+#include "keys/own_key.h"
 #include "oauth/authorities.h"
 #include "p11/private_file.h"
 #include "x509/certificate.h"
@@ -30,9 +31,9 @@ std::vector<std::string> TlsWarnings(const TlsConfig& tls) {
   constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
   std::vector<std::string> warnings;
   const auto chain = x509::ReadRegularFile(tls.certificate, kMostOctets);
-  const auto leaf = chain ? x509::ParsePem(*chain) : std::unexpected(chain.error());
-  if (!leaf) {
-    warnings.push_back(tls.certificate + ": " + leaf.error().ToString());
+  const auto key = chain ? TlsPublicKey(*chain) : std::unexpected(chain.error());
+  if (!key) {
+    warnings.push_back(tls.certificate + ": " + key.error().ToString());
   }
   const auto authorities = x509::ReadRegularFile(tls.client_ca, kMostOctets);
   const auto trust =

@@ -117,7 +117,7 @@ Result<std::vector<TokenKey>> FindTlsKeys(Token& token) {
   return std::move(found.proven);
 }
 
-Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
+Result<PublicKey> TlsPublicKey(const std::string& chain) {
   const auto leaf = x509::ParsePem(chain);
   if (!leaf) {
     return Fail(Code::kTlsUnusable, leaf.error().message, leaf.error().detail);
@@ -125,9 +125,13 @@ Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
   if (!leaf->public_key || !std::holds_alternative<RsaPublicKey>(*leaf->public_key)) {
     return Fail(Code::kTlsUnusable, "the key of TLS must be RSA");
   }
+  return *leaf->public_key;
+}
+
+Result<TokenKey> FindTlsKey(Token& token, const std::string& chain) {
+  ASSIGN_OR_RETURN(const auto public_key, TlsPublicKey(chain));
   ASSIGN_OR_RETURN(auto keys, Look(token, kTlsKeyLabel));
-  const auto found =
-      std::ranges::find_if(keys.proven, [&](const auto& key) { return key.public_key == leaf->public_key; });
+  const auto found = std::ranges::find_if(keys.proven, [&](const auto& key) { return key.public_key == public_key; });
   if (found == keys.proven.end()) {
     return Fail(Code::kTlsUnusable,
                 "the token holds no key for this certificate: make both with assertionctl tls generate, or tls csr "

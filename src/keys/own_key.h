@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/public_key.h"
 #include "assertion/random.h"
 #include "assertion/token.h"
 
@@ -29,8 +30,11 @@ Result<TokenKey> FindOrGenerateOwnKey(Token& token, std::string_view label, cons
 // The TLS keys that prove themselves, by CKA_ID. Others are left out: `assertionctl tls generate` replaces them.
 Result<std::vector<TokenKey>> FindTlsKeys(Token& token);
 
-// The server's TLS key for the first certificate of the chain (PEM, leaf first), which must be RSA. kTlsUnusable says
-// what is wrong with the chain, or that the token holds no such key.
+// The public key of the first certificate of the chain (PEM, leaf first). kTlsUnusable: there is none, or it is not
+// RSA.
+Result<PublicKey> TlsPublicKey(const std::string& chain);
+
+// The server's TLS key for the chain, as TlsPublicKey reads it. kTlsUnusable also when the token holds no such key.
 Result<TokenKey> FindTlsKey(Token& token, const std::string& chain);
 
 Result<TokenKey> GenerateOwnKey(Token& token, std::string_view label, const Random& random);

@@ -189,7 +189,7 @@ Status TlsListener::RefreshOwn() {
   ASSIGN_OR_RETURN(const auto chain, ReadFile(options_.certificate));
   // Finding the key searches the whole token.
   const auto epoch = hsm_.token.Epoch();
-  if (chain == chain_ && epoch == epoch_) {
+  if (!keys_.empty() && chain == chain_ && epoch == epoch_) {
     return {};
   }
   const auto found = FindTlsKey(hsm_.token, chain);

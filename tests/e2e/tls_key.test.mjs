@@ -64,6 +64,10 @@ describe('the TLS key', () => {
     writeFileSync(file, 'no certificate');
     assert.match(await check(), /warning: tls: \S+tls\.pem: .*a start fails with that/);
     assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: /m);
+    writeFileSync(file, await output('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+      '-keyout', '/dev/null', '-subj', '/CN=not RSA']));
+    assert.match(await check(), /warning: tls: \S+tls\.pem: the key of TLS must be RSA: a start fails with that$/m);
+    assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: the key of TLS must be RSA$/m);
     writeFileSync(file, certificate);
   });
 
@@ -104,6 +108,39 @@ describe('the TLS key', () => {
     const { level, message } = JSON.parse(readFileSync(deployment.log, 'utf8').trim().split('\n').at(-1));
     assert.deepEqual([level, message], ['critical', `${file}: cannot be read: No such file or directory`]);
     await deployment.startDaemon();
+  });
+
+  it('a start with an empty certificate fails; a reload with one, or with a wrong one, keeps the old', async () => {
+    const file = path.join(deployment.folder, 'tls.pem');
+    const first = readFileSync(file, 'utf8');
+    await deployment.stopDaemon();
+    for (const unusable of ['', '\n']) {
+      writeFileSync(file, unusable);
+      const { status, signal } = await new Deadline(30, 'the start to fail').limit(deployment.launchDaemon().ended);
+      assert.deepEqual([status, signal], [23, null], JSON.stringify(unusable));
+    }
+    writeFileSync(file, first);
+    await deployment.startDaemon();
+    const served = async (port) => new X509Certificate((await run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`,
+      '-showcerts'])).stdout).fingerprint256;
+    const inBoth = async (certificate) => (await Promise.all([httpPort(), deployment.tlsPort].map(served)))
+      .every((fingerprint) => fingerprint === new X509Certificate(certificate).fingerprint256);
+    const reload = async (answer) => {
+      const size = readFileSync(deployment.log, 'utf8').length;
+      deployment.daemon.kill('SIGHUP');
+      await new Deadline(30, `the log to tell ${answer}`).until(() =>
+        readFileSync(deployment.log, 'utf8').slice(size).includes(answer));
+    };
+    for (const unusable of ['', await deployment.ctl('certificate', 'get', '--client-id', 'orders')]) {
+      writeFileSync(file, unusable);
+      await reload('TLS goes on with what it had: ');
+      assert.ok(await inBoth(first));
+    }
+    await deployment.ctl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', deployment.configuration, '--force');
+    const another = readFileSync(file, 'utf8');
+    await reload('TLS: the certificate is now ');
+    // gRPC reads its files once a second.
+    await new Deadline(5, 'the next certificate in both').until(() => inBoth(another));
   });
 
   it('hangs for nobody: handshakes end while the token does not answer', async () => {
