@@ -33,10 +33,11 @@ AccessTokenRequest Asked(const v1::GetAccessTokenRequest& request) {
   return {.client_id = request.client_id(), .scope = request.scope(), .resource = request.resource()};
 }
 
-// The wall clock's instant: validity itself is counted by a clock that nobody sets.
+// The wall clock's instant: validity itself is counted by a clock that nobody sets. It is a whole second but for the
+// time between the two readings, so it is not rounded down.
 Time ExpiryOf(const tokens::AccessToken& token) {
   const auto left = token.expires - std::chrono::steady_clock::now();
-  return std::chrono::floor<seconds>(std::chrono::system_clock::now() + left);
+  return std::chrono::round<seconds>(std::chrono::system_clock::now() + left);
 }
 
 // A proof of the caller would be signed with another key than the token's.

@@ -216,7 +216,7 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
   token->scope = std::move(bought.scope);
   token->line = std::move(bought.line);
   token->lifetime = bought.lifetime;
-  token->expires = began + bought.lifetime;  // the server counts from a later instant
+  token->expires = ToldExpiry(began + bought.lifetime);  // the server counts from a later instant
   // Early enough for the asker that wants most, while that leaves a token half of its life.
   const auto asked = std::min<milliseconds>(entry.longest_asked + lifetime / 10, lifetime / 2);
   entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
@@ -228,6 +228,13 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
     Put(wanted.client_id, entry.before, entry.token);
   }
   Put(wanted.client_id, entry.token, std::move(token));
+}
+
+// Callers read whole seconds. Without this a token would be handed out with up to a second less than was asked for.
+Instant AccessTokens::ToldExpiry(Instant expires) const {
+  const auto wall =
+      options_.wall() + std::chrono::duration_cast<std::chrono::system_clock::duration>(expires - options_.now());
+  return expires - (wall - std::chrono::floor<seconds>(wall));
 }
 
 // Every token comes and goes here, so that a reader of the figures need not look at all of them.

@@ -63,7 +63,7 @@ struct AccessToken {
   std::string scope;
   std::string digest;  // SHA-256, base64url: all that a log may say
   std::chrono::seconds lifetime{};
-  Instant expires;
+  Instant expires;  // a whole second of the wall clock, so that the instant that callers read is this one
   PurchaseLinePtr line;
 };
 using AccessTokenPtr = std::shared_ptr<const AccessToken>;
@@ -96,6 +96,7 @@ class AccessTokens {
 
   struct Options {
     std::function<Instant()> now = std::chrono::steady_clock::now;
+    std::function<std::chrono::system_clock::time_point()> wall = std::chrono::system_clock::now;
     Random random;
     // Starts a purchase and returns. `receive` is called exactly once, on any thread, also before the return.
     std::function<void(const Wanted& wanted, Receive receive)> buy;
@@ -199,6 +200,7 @@ class AccessTokens {
   void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
   void Put(const std::string& client_id, AccessTokenPtr& place, AccessTokenPtr token) REQUIRES(mutex_);
   void Clear(const std::string& client_id, Entry& entry) REQUIRES(mutex_);
+  Instant ToldExpiry(Instant expires) const;
   void Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) REQUIRES(mutex_);
   std::chrono::milliseconds Jitter(std::chrono::milliseconds most) const;
 

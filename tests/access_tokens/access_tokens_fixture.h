@@ -41,6 +41,7 @@ class AccessTokensTest : public ::testing::Test {
 
   AccessTokens::Options Options() {
     return {.now = [this] { return now_.load(); },
+            .wall = [this] { return std::chrono::system_clock::time_point(now_.load().time_since_epoch()); },
             .random =
                 [](std::span<std::uint8_t> octets) {
                   std::ranges::fill(octets, std::uint8_t{0});

@@ -198,6 +198,21 @@ TEST_F(AccessTokensTest, NobodyWaitsForTheRenewalAndNobodyGetsLess) {
   EXPECT_LE(asked_.size(), 15U);
 }
 
+// What callers read is the whole second before the expiry.
+TEST_F(AccessTokensTest, NobodyReadsAnExpirySoonerThanAsked) {
+  Pass(milliseconds(700));
+  Get(seconds(6));
+  Answer(Token("one", seconds(10)));
+  const auto wall = [](Instant instant) { return instant.time_since_epoch(); };
+  EXPECT_EQ(wall((*got_.at(0))->expires), std::chrono::floor<seconds>(wall(now_.load() + seconds(10))));
+  Pass(milliseconds(3300));
+  Get(seconds(6));
+  EXPECT_EQ(TextOf(got_.back()), "one");
+  Pass(milliseconds(1));  // 6.699 s are left, of which callers read 5.999 s
+  Get(seconds(6));
+  EXPECT_EQ(got_.size(), 2U) << "a token with less than was asked for";
+}
+
 TEST_F(AccessTokensTest, ATokenTooShortForTheAskerIsReplaced) {
   Get(seconds(30));
   Answer(Token("old"));

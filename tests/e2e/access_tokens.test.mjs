@@ -263,6 +263,16 @@ describe('access tokens', () => {
     }
   });
 
+  it('are valid for as long as was asked when the call was sent, by the expiry that is told', async () => {
+    standIn.answer = [200, { access_token: 'brief', token_type: 'Bearer', expires_in: 4 }];
+    for (const end = Date.now() + 3000; Date.now() < end;) {
+      const sent = Date.now() / 1000;
+      const { expires_at } = await caller.call('GetAccessToken', { client_id: 'beside', scope: '', minimum_validity: { seconds: 2 } });
+      assert.ok(expires_at.seconds - sent >= 2, `${expires_at.seconds - sent} s are left`);
+    }
+    assert.ok(standIn.forms.length > 1, 'no token was renewed');
+  });
+
   it('whose purchase the audit log does not hold is handed to nobody, and is bought again', async () => {
     const log = path.join(deployment.folder, 'audit.log');
     let answer;
