@@ -281,6 +281,24 @@ describe('console', () => {
     }
   });
 
+  it('tells a last line that the server did not write, though it follows the others', async () => {
+    const forged = path.join(deployment.folder, 'forged.log');
+    copyFileSync(auditCopy, forged);
+    const page = await entered('--audit-log', forged);
+    // Once more if the server wrote a line meanwhile, such as a checkpoint.
+    await new Deadline(60, 'the server to write nothing between the copy and the page').until(async () => {
+      const lines = readFileSync(auditCopy, 'utf8').trimEnd().split('\n');
+      const last = JSON.parse(lines.pop());
+      writeFileSync(forged, `${[...lines, JSON.stringify({ ...last, event: 'GenerateKey', caller: 'uid:666' })].join('\n')}\n`);
+      const { body } = await page.get('audit');
+      if (!body.includes(`Sequence ${last.seq}, `)) return false;
+      assert.match(body, /class="bad"><strong>replaced<\/strong>: \S+forged\.log:\d+: is another line than/);
+      assert.match(body, new RegExp(`<td>${last.seq}</td><td>${last.time}</td><td>GenerateKey</td><td>uid:666</td>`));
+      return true;
+    });
+    await page.end();
+  });
+
   it('ends when idle, when nobody comes and with Ctrl-C, and hears nobody then', async () => {
     const idle = await entered('--idle', '1');
     assert.deepEqual(await new Deadline(30, 'the idle session to end').limit(idle.child.ended), { status: 0, signal: null });

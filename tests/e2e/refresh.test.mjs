@@ -1,6 +1,6 @@
 // assertionctl assertion refresh: a fresh assertion in a file, for programs that know no gRPC.
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import grpc from '@grpc/grpc-js';
@@ -84,6 +84,54 @@ describe('assertion refresh', () => {
     await until('is fresh again');
     assert.ok(existsSync(file));
     await stop(child);
+  });
+
+  it('writes the file again, soon after it, or its folder, was removed, moved or replaced', async () => {
+    const child = start('--lifetime', '300s');
+    const lines = new Lines(child, 'stderr');
+    const told = async (wanted) => {
+      for (const deadline = new Deadline(30, wanted); !(await lines.next(deadline)).includes(wanted););
+    };
+    await kept();
+    const first = jti();
+    rmSync(file);
+    await kept();
+    writeFileSync(`${file}.other`, 'another', { mode: 0o600 });
+    renameSync(`${file}.other`, file);
+    await new Deadline(30, 'another assertion').until(() => readFileSync(file, 'utf8').startsWith('ey') && jti() !== first);
+    const moved = `${folder}.moved`;
+    renameSync(folder, moved);
+    await told('no fresh assertion: the folder of --out');
+    mkdirSync(folder, { mode: 0o700 });
+    await told('is fresh again');
+    assert.equal(statSync(file).mode & 0o7777, 0o600);
+    assert.deepEqual(readdirSync(moved), []);
+    rmSync(folder, { recursive: true });
+    mkdirSync(folder, { mode: 0o700 });
+    await kept();
+    assert.deepEqual(await stop(child), { status: 0, signal: null });
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it('refuses a file that another keeps, and at its end leaves one that is not its own', async () => {
+    const child = start();
+    await kept();
+    const { status, stderr } = await deployment.tryCtl(...options());
+    assert.equal(status, 3);
+    assert.match(stderr, /another assertionctl keeps --out /);
+    child.kill('SIGKILL');
+    await new Deadline(30, 'the end of refresh').limit(child.ended);
+    const left = jti();
+    const second = start();  // what was left is no obstacle
+    await new Deadline(30, 'the next assertion').until(() => jti() !== left);
+    await stop(second);
+    assert.ok(!existsSync(file));
+    writeFileSync(file, 'my notes', { mode: 0o600 });
+    const refused = await deployment.tryCtl(...options());
+    assert.equal(refused.status, 3);
+    assert.match(refused.stderr, /is there already, and is no assertion of mode 0600/);
+    assert.equal(readFileSync(file, 'utf8'), 'my notes');
+    rmSync(file);
   });
 
   it('refuses an assertion whose life would have it call without end, and waits longer after each', async () => {

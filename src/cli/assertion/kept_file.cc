@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -11,16 +12,20 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "cli/command_line.h"
+#include "jws/compact.h"
 #include "keys/trusted_folder.h"
 
 namespace assertion::cli {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0600;
+constexpr mode_t kPermissions = 07777;
 constexpr std::size_t kEventRoom = 4096;
+constexpr std::size_t kLongestLeft = 65536;  // of a file that an earlier run left
 
 std::unexpected<Error> CallFailed(const std::string& path, const char* call) {
   return Fail(Code::kConfigInvalid, "cannot write " + path, std::string(call) + ": " + std::strerror(errno));
@@ -44,36 +49,89 @@ Status CheckPlace(const std::string& path, const std::string& folder) {
   return {};
 }
 
+// A name in a folder; nothing: there is none, or errno has the reason.
+std::optional<struct stat> Look(const Descriptor& folder, const std::string& name) {
+  struct stat info{};
+  return fstatat(folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 ? std::optional(info) : std::nullopt;
+}
+
+bool IsSame(const Descriptor& file, const std::optional<struct stat>& other) {
+  struct stat info{};
+  return file.get() >= 0 && other && fstat(file.get(), &info) == 0 && info.st_dev == other->st_dev &&
+         info.st_ino == other->st_ino;
+}
+
+// Opens a regular file to read. Any other could hold who opens it.
+Descriptor OpenRegular(const Descriptor& folder, const std::string& name) {
+  const auto info = Look(folder, name);
+  return Descriptor(info && S_ISREG(info->st_mode)
+                        ? openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+                        : -1);
+}
+
+// Nothing is overwritten but what an earlier run may have left. A person may have mistaken the name.
+Status CheckLeft(const std::string& path, const Descriptor& folder, const std::string& name) {
+  const auto info = Look(folder, name);
+  if (!info && errno == ENOENT) {
+    return {};
+  }
+  const auto file = OpenRegular(folder, name);
+  std::string text(kLongestLeft, '\0');
+  const auto size =
+      file.get() < 0 ? std::nullopt : ReadAll(file.get(), {reinterpret_cast<unsigned char*>(text.data()), text.size()});
+  if (size && info->st_uid == geteuid() && (info->st_mode & kPermissions) == kOwnerOnly &&
+      (*size == 0 || jws::ParseCompact(std::string_view(text).substr(0, *size)))) {
+    return {};
+  }
+  return Fail(Code::kConfigInvalid, "--out " + path +
+                                        " is there already, and is no assertion of mode 0600 that belongs to "
+                                        "you: it is not overwritten; remove it or name another file");
+}
+
 }  // namespace
 
 Result<KeptFile> KeptFile::In(const std::string& path) {
   KeptFile file;
   const auto slash = path.rfind('/');
-  const auto folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   file.path_ = path;
+  file.folder_path_ = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   file.name_ = slash == std::string::npos ? path : path.substr(slash + 1);
   if (file.name_.empty() || file.name_ == "." || file.name_ == "..") {
     return Fail(Code::kConfigInvalid, "--out must name a file, not a folder");
   }
-  RETURN_IF_ERROR(CheckPlace(path, folder));
-  file.folder_ = Descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct statfs system{};
-  if (file.folder_.get() < 0 || fstatfs(file.folder_.get(), &system) != 0) {
-    return Fail(Code::kConfigInvalid, "cannot open the folder of --out " + path, std::strerror(errno));
-  }
-  file.in_memory_ = system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC;
   file.inotify_ = Descriptor(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (file.inotify_.get() < 0) {
     return CallFailed(path, "inotify_init1");
   }
+  RETURN_IF_ERROR(file.Find());
+  RETURN_IF_ERROR(CheckLeft(path, file.folder_, file.name_));
   return file;
+}
+
+Status KeptFile::Find() {
+  RETURN_IF_ERROR(CheckPlace(path_, folder_path_));
+  Descriptor folder(open(folder_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct statfs system{};
+  if (folder.get() < 0 || fstatfs(folder.get(), &system) != 0) {
+    return Fail(Code::kConfigInvalid, "cannot open the folder of --out " + path_, std::strerror(errno));
+  }
+  const auto present = Look(folder, name_);
+  if (!IsSame(kept_, present)) {
+    const auto other = OpenRegular(folder, name_);
+    if (other.get() >= 0 && flock(other.get(), LOCK_SH | LOCK_NB) != 0) {
+      return Fail(Code::kConfigInvalid, "another assertionctl keeps --out " + path_ + ": name another file");
+    }
+    Remove();
+  }
+  folder_ = std::move(folder);
+  in_memory_ = system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC;
+  return {};
 }
 
 Status KeptFile::Replace(std::string_view text) {
   const auto next = "." + name_ + ".next";
   unlinkat(folder_.get(), next.c_str(), 0);  // left by a run that was killed
-  const Descriptor out(
-      openat(folder_.get(), next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kOwnerOnly));
+  Descriptor out(openat(folder_.get(), next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kOwnerOnly));
   if (out.get() < 0) {
     return CallFailed(path_, "openat");
   }
@@ -82,16 +140,19 @@ Status KeptFile::Replace(std::string_view text) {
     unlinkat(folder_.get(), next.c_str(), 0);
     return failed;
   };
-  struct stat info{};
+  if (flock(out.get(), LOCK_EX | LOCK_NB) != 0) {
+    return give_up("flock");
+  }
   if (fchmod(out.get(), kOwnerOnly) != 0 || !WriteAll(out, text)) {
     return give_up("write");
   }
-  if (fsync(out.get()) != 0 || fstat(out.get(), &info) != 0) {
+  if (fsync(out.get()) != 0) {
     return give_up("fsync");
   }
   // The watch is on the inode and set before the name, so that no reader is missed.
   const auto beside = "/proc/self/fd/" + std::to_string(out.get());
-  const int watch = inotify_add_watch(inotify_.get(), beside.c_str(), IN_OPEN | IN_CLOSE_NOWRITE);
+  const int watch =
+      inotify_add_watch(inotify_.get(), beside.c_str(), IN_OPEN | IN_CLOSE_NOWRITE | IN_ATTRIB | IN_MOVE_SELF);
   if (watch < 0) {
     return give_up("inotify_add_watch");
   }
@@ -102,19 +163,20 @@ Status KeptFile::Replace(std::string_view text) {
     inotify_rm_watch(inotify_.get(), watch_);
   }
   watch_ = watch;
-  device_ = info.st_dev;
-  inode_ = info.st_ino;
+  kept_ = std::move(out);
   fsync(folder_.get());  // not all file systems can; the file itself is whole
   return {};
 }
 
-void KeptFile::Remove() {
+bool KeptFile::IsThere() const {
   struct stat info{};
-  if (inode_ != 0 && fstatat(folder_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_dev == device_ &&
-      info.st_ino == inode_) {
-    unlinkat(folder_.get(), name_.c_str(), 0);
-  }
-  inode_ = 0;
+  return lstat(path_.c_str(), &info) == 0 && IsSame(kept_, info);
+}
+
+bool KeptFile::Remove() {
+  const bool removed = IsSame(kept_, Look(folder_, name_)) && unlinkat(folder_.get(), name_.c_str(), 0) == 0;
+  kept_ = Descriptor();
+  return removed;
 }
 
 int KeptFile::TakeOpens() {

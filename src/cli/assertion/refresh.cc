@@ -19,6 +19,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "assertion/descriptor.h"
@@ -39,8 +40,8 @@ using Steady = std::chrono::steady_clock;
 constexpr const char* kRefreshHelp = "assertionctl assertion refresh --help";
 constexpr milliseconds kFirstDelay{500};
 constexpr milliseconds kLongestDelay{30'000};
-constexpr milliseconds kLongestWait{60'000};
-constexpr int kShellSignal = 128;  // how shells tell that a signal ended a command
+constexpr milliseconds kLook{1'000};  // between looks whether the file is there
+constexpr int kShellSignal = 128;     // how shells tell that a signal ended a command
 constexpr int kCommandNotFound = 127;
 constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
@@ -139,6 +140,7 @@ class Refreshing {
       : options_(options), server_(server), request_(std::move(request)), file_(std::move(file)) {}
 
   int Run() {
+    WarnOfDisk();
     if (const auto first = Renew(); !first) {
       return first.error().code == Code::kConfigInvalid ? ReportFile(first.error()) : ReportCall(first.error());
     }
@@ -173,6 +175,7 @@ class Refreshing {
     ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::CreateAssertion, request_));
     ASSIGN_OR_RETURN(const auto life, LifeOf(response));
     RETURN_IF_ERROR(file_.Replace(response.assertion()));
+    written_ = Steady::now();
     // From when it was asked for, which is before it was issued. 2/5 leaves room for the call before half of its life.
     next_ = asked + std::chrono::duration_cast<Steady::duration>(life * 2) / 5;
     expiry_ = asked + life;
@@ -180,44 +183,70 @@ class Refreshing {
     return {};
   }
 
+  // Changes of the file itself wake it at once, those of its folder do not.
   void Wait() {
-    const auto until = std::min(next_, expiry_.value_or(next_));
+    const auto until = std::min({next_, expiry_.value_or(next_), Steady::now() + kLook});
     const auto left = std::chrono::ceil<milliseconds>(until - Steady::now());
     std::array<pollfd, 2> wait = {{{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0},
-                                   {.fd = file_.opened(), .events = POLLIN, .revents = 0}}};
-    poll(wait.data(), wait.size(), static_cast<int>(std::clamp(left, milliseconds(0), kLongestWait).count()));
+                                   {.fd = file_.changed(), .events = POLLIN, .revents = 0}}};
+    poll(wait.data(), wait.size(), static_cast<int>(std::max(left, milliseconds(0)).count()));
   }
 
   void Tick() {
     uses_ += file_.TakeOpens();
-    if (options_.max_uses > 0 && uses_ >= options_.max_uses && !away_) {
+    if (!away_ && options_.max_uses > 0 && uses_ >= options_.max_uses) {
       next_ = Steady::now();
     }
+    LookForFile();
     if (Steady::now() >= next_) {
-      if (const auto renewed = Renew(); !renewed) {
-        Postpone(renewed.error());
+      // No assertion is asked for that has no place.
+      if (const auto found = file_.Find(); !found) {
+        Tell(found.error(), "assertionctl looks again each second");
+        next_ = Steady::now() + kLook;
+      } else if (const auto renewed = Renew(); !renewed) {
+        Tell(renewed.error(), "nothing; the old one stays until it expires, and assertionctl goes on asking");
+        next_ = Steady::now() + std::max(delay_, renewed.error().retry_delay);
+        delay_ = std::min(delay_ * 2, kLongestDelay);
       } else if (away_) {
         away_ = false;
         delay_ = kFirstDelay;
         Report(0, file_.path() + " is fresh again", "");
       }
+      WarnOfDisk();
     }
     if (expiry_ && Steady::now() >= *expiry_) {
       expiry_.reset();
-      file_.Remove();
-      Report(0, "the assertion expired before another came: " + file_.path() + " is removed", "");
+      if (file_.Remove()) {
+        Report(0, "the assertion expired before another came: " + file_.path() + " is removed", "");
+      }
     }
   }
 
-  // Says the first failure of a row, and waits longer after each.
-  void Postpone(const Error& error) {
-    if (!away_) {
-      away_ = true;
-      Report(0, "no fresh assertion: " + error.ToString(),
-             "nothing; the old one stays until it expires, and assertionctl goes on asking");
+  // The file is renewed once it is no longer there: removed, replaced by another, or moved with its folder. A program
+  // that removes it again and again does not make assertionctl ask without pause.
+  void LookForFile() {
+    if (away_ || file_.IsThere()) {
+      return;
     }
-    next_ = Steady::now() + std::max(delay_, error.retry_delay);
-    delay_ = std::min(delay_ * 2, kLongestDelay);
+    const auto next = std::max(Steady::now(), written_ + kLook);
+    if (next < next_) {
+      Report(0, file_.path() + " was removed or replaced by another program", "nothing; it is written again");
+      next_ = next;
+    }
+  }
+
+  void WarnOfDisk() {
+    if (!std::exchange(on_disk_, !file_.in_memory()) && on_disk_) {
+      Report(0, options_.out + " is not in memory: assertions may reach a disk and its backups",
+             "name a file on tmpfs, for example below /run or /dev/shm");
+    }
+  }
+
+  // Says the first failure of a row.
+  void Tell(const Error& error, const char* next) {
+    if (!std::exchange(away_, true)) {
+      Report(0, "no fresh assertion: " + error.ToString(), next);
+    }
   }
 
   // The exit status, once this must end.
@@ -244,8 +273,10 @@ class Refreshing {
   KeptFile file_;
   pid_t child_ = 0;
   int uses_ = 0;
-  bool away_ = false;
+  bool away_ = false;     // the server, or the file's folder
+  bool on_disk_ = false;  // and it was said
   milliseconds delay_ = kFirstDelay;
+  Steady::time_point written_;
   Steady::time_point next_;
   std::optional<Steady::time_point> expiry_;
 };
@@ -258,10 +289,6 @@ int RefreshAssertion(const RefreshOptions& options, const std::string& server) {
   auto file = KeptFile::In(options.out);
   if (!file) {
     return ReportFile(file.error());
-  }
-  if (!file->in_memory()) {
-    Report(0, options.out + " is not in memory: assertions may reach a disk and its backups",
-           "name a file on tmpfs, for example below /run or /dev/shm");
   }
   return Refreshing(options, server, *std::move(request), *std::move(file)).Run();
 }
@@ -278,8 +305,12 @@ void AddAssertionRefresh(Command& assertion) {
        .notes =
            "The file has mode 0600 and is replaced whole, before half of the assertion's life is over. It is removed\n"
            "when this ends (SIGTERM, SIGINT, or the command's end) and when the assertion expires while the server is\n"
-           "away. Programs that read an assertion from a file find it by their own variable, which is for you to set:\n"
-           "AZURE_FEDERATED_TOKEN_FILE (Azure SDKs). A service manager is told READY=1 ($NOTIFY_SOCKET).\n"
+           "away. It is written again within a second once it, or its folder, was removed or replaced. An existing\n"
+           "FILE is replaced if it is empty or a JWT, belongs to you and has mode 0600; anything else is refused, as "
+           "is\n"
+           "the file of another refresh. Programs that read an assertion from a file find it by their own variable,\n"
+           "which is for you to set: AZURE_FEDERATED_TOKEN_FILE (Azure SDKs). A service manager is told READY=1\n"
+           "($NOTIFY_SOCKET).\n"
            "FILE's folder and each folder above it must belong to root or to you and be writable by nobody else; "
            "sticky\n"
            "folders of root such as /dev/shm are taken.\n"
@@ -288,7 +319,7 @@ void AddAssertionRefresh(Command& assertion) {
            "WSO2 and others take each assertion once. A reader that sends the same one again is refused: let it read\n"
            "the file before each token request, give --max-uses 1, and reuse access tokens.",
        .statuses = {{0, "ended by SIGTERM or SIGINT, or the command ended so"},
-                    {kFile, "the file cannot be written"},
+                    {kFile, "the file cannot be written, or another refresh keeps it"},
                     {127, "the command cannot be started; any other status is the command's"}}},
       RefreshAssertion);
   AddAssertionFlags(verb, options.assertion);

@@ -55,7 +55,7 @@ std::vector<std::string> AuditRow(const std::string& text) {
   }
   auto& members = line->members;
   std::vector<std::string> row;
-  for (const auto* name : {"sequence", "time", "event", "caller", "client_id"}) {
+  for (const auto* name : {"seq", "time", "event", "caller", "client_id"}) {
     row.push_back(Escaped(TakeText(members, name)));
   }
   members.erase("prev");
@@ -74,12 +74,18 @@ std::string Verified(const std::vector<std::string>& files, const v1::GetAuditHe
                          ". The log is the server's own; start the console as a user who may read it.",
                      "bad");
   }
+  const auto last = static_cast<std::uint64_t>(head.sequence());
   const auto found = audit::Verify(std::move(opened->sources), *keys,
-                                   {.first = 0, .last = static_cast<std::uint64_t>(head.sequence())});
+                                   {.first = 0, .last = last, .last_hash = last == 0 ? "" : head.hash()});
   std::string html;
   for (const auto& finding : FindingsOf(found)) {
     html += "<p class=\"" + std::string(finding.ok ? "good" : "bad") + "\"><strong>" + Escaped(finding.name) +
             "</strong>: " + Escaped(finding.text) + "</p>\n";
+  }
+  if (!found.fault && found.last > last) {
+    html += Paragraph("The lines after sequence " + std::to_string(last) +
+                          " are newer than what the server said above: load the page again to compare them.",
+                      "warn");
   }
   return html;
 }
