@@ -19,7 +19,6 @@
 #include "keys/own_key.h"
 #include "oauth/authorities.h"
 #include "p11/private_file.h"
-#include "x509/certificate.h"
 #include "x509/regular_file.h"
 #include "x509/trust.h"
 
