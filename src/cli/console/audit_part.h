@@ -7,8 +7,8 @@
 
 namespace assertion::cli {
 
-// The last lines of the audit log, and whether its files are what the server wrote: verified with the key of `head`, and
-// with its hash at its sequence.
+// The last lines of the audit log, and whether its files are what the server wrote: verified with the key of `head`,
+// and with its hash at its sequence.
 std::string AuditPart(const std::vector<std::string>& files, const v1::GetAuditHeadResponse& head);
 
 }  // namespace assertion::cli
