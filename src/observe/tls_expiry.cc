@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace assertion {
@@ -10,21 +11,17 @@ namespace {
 constexpr std::chrono::days kTlsWarning{30};
 constexpr std::chrono::days kTlsInterval{1};
 
-void AddCertificate(const char* what, std::optional<Time> end, Time now, std::vector<std::string>& lines) {
-  if (end && *end - now < kTlsWarning) {
-    lines.push_back(std::string("TLS: ") + what + (*end < now ? " expired on " : " expires on ") + Rfc3339(*end));
+// Those to warn of.
+TlsExpiry::Ends DueAt(TlsExpiry::Ends ends, Time now) {
+  for (auto* end : {&ends.certificate, &ends.client_ca}) {
+    if (*end && **end - now >= kTlsWarning) {
+      end->reset();
+    }
   }
-}
-
-std::vector<std::string> TlsWarnings(const TlsExpiry::Ends& ends, Time now) {
-  std::vector<std::string> lines;
-  AddCertificate("the certificate of tls.certificate", ends.certificate, now, lines);
-  AddCertificate("an authority of tls.client_ca", ends.client_ca, now, lines);
-  if (ends.crl && *ends.crl < now) {
-    lines.push_back("TLS: an authority's CRL in tls.crl_directory is out of date since " + Rfc3339(*ends.crl) +
-                    ": callers that it certified are refused");
+  if (ends.crl && *ends.crl >= now) {  // the usual life of a CRL is shorter than a warning's time
+    ends.crl.reset();
   }
-  return lines;
+  return ends;
 }
 
 }  // namespace
@@ -47,22 +44,36 @@ TlsExpiry::Ends TlsExpiry::Read() const {
 
 void TlsExpiry::Warn(Time now) {
   const MutexLock lock(mutex_);
-  Write(TlsWarnings(ends_, now), now);
+  Write(DueAt(ends_, now), now);
 }
 
 void TlsExpiry::WarnOfNews(Time now) {
   const MutexLock lock(mutex_);
-  if (const auto lines = TlsWarnings(ends_, now); lines != written_ || now >= next_warning_) {
-    Write(lines, now);
+  if (const auto due = DueAt(ends_, now); due != warned_ || now >= next_warning_) {
+    Write(due, now);
   }
 }
 
-void TlsExpiry::Write(const std::vector<std::string>& lines, Time now) {
-  for (const auto& line : lines) {
-    spdlog::warn("{}", line);
-  }
-  written_ = lines;
+void TlsExpiry::Write(const Ends& due, Time now) {
+  const auto verb = [now](Time end) { return end < now ? "expired" : "expires"; };
+  warned_ = due;
   next_warning_ = now + kTlsInterval;
+  if (due.certificate) {
+    spdlog::warn("TLS: the certificate of tls.certificate {} on {}", verb(*due.certificate), Rfc3339(*due.certificate));
+  }
+  if (due.client_ca) {
+    spdlog::warn("TLS: an authority of tls.client_ca {} on {}", verb(*due.client_ca), Rfc3339(*due.client_ca));
+  }
+  if (due.crl) {
+    spdlog::warn(
+        "TLS: an authority's CRL in tls.crl_directory is out of date since {}: callers that it certified are refused",
+        Rfc3339(*due.crl));
+  }
+  for (const auto& end : {due.certificate, due.client_ca}) {
+    if (end && *end >= now) {  // that it is over is told at once
+      next_warning_ = std::min(next_warning_, *end + std::chrono::seconds(1));
+    }
+  }
 }
 
 }  // namespace assertion

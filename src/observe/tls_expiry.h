@@ -1,8 +1,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "assertion/clock.h"
 #include "assertion/mutex.h"
@@ -17,6 +15,8 @@ class TlsExpiry {
     std::optional<Time> certificate;  // of the server itself
     std::optional<Time> client_ca;    // the first authority to expire
     std::optional<Time> crl;          // the first authority without a current CRL
+
+    bool operator==(const Ends&) const = default;
   };
 
   void SetCertificate(Time end);
@@ -31,11 +31,11 @@ class TlsExpiry {
   void WarnOfNews(Time now);
 
  private:
-  void Write(const std::vector<std::string>& lines, Time now) REQUIRES(mutex_);
+  void Write(const Ends& due, Time now) REQUIRES(mutex_);
 
   mutable Mutex mutex_;
   Ends ends_ GUARDED_BY(mutex_);
-  std::vector<std::string> written_ GUARDED_BY(mutex_);  // at the last time
+  Ends warned_ GUARDED_BY(mutex_);  // those that the last lines were about
   Time next_warning_ GUARDED_BY(mutex_);
 };
 

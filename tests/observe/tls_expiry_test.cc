@@ -57,6 +57,22 @@ TEST_F(TlsExpiryTest, WarnsThirtyDaysBeforeOnceADayAndAfterAChange) {
   EXPECT_EQ(News(), "");
 }
 
+TEST_F(TlsExpiryTest, ThatACertificateHasExpiredIsToldAtOnce) {
+  expiry_.SetCertificate(now_ + hours(2));
+  EXPECT_EQ(News(), "warning TLS: the certificate of tls.certificate expires on 2027-01-15T10:00:00Z\n");
+  now_ += hours(2);
+  EXPECT_EQ(News(), "");
+  now_ += std::chrono::seconds(1);
+  EXPECT_EQ(News(), "warning TLS: the certificate of tls.certificate expired on 2027-01-15T10:00:00Z\n");
+}
+
+TEST_F(TlsExpiryTest, ACrlThatIsRenewedIsNoNews) {
+  expiry_.SetTrust(now_ + days(5), now_ + hours(1));
+  EXPECT_NE(News(), "");
+  expiry_.SetTrust(now_ + days(5), now_ + hours(2));
+  EXPECT_EQ(News(), "");
+}
+
 TEST_F(TlsExpiryTest, AReloadTellsItEachTime) {
   expiry_.SetCertificate(now_ + days(5));
   const auto news = News();
