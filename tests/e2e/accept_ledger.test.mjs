@@ -121,7 +121,11 @@ describe('a ledger that is older than what was seen', () => {
     assert.match((await accept(4)).stderr, /^assertionctl: --version: the HSM holds no ledger of this version/);
     const { pending } = JSON.parse((await accept(1, '--json')).stdout);
     assert.equal(pending.method, 'AcceptLedger');
-    assert.match(pending.summary, /decided on version 1, ACCEPTED although a later version was seen/);
+    assert.match(pending.summary, /decided on version 1, TO BE ACCEPTED although version 5 was seen: /);
+    assert.equal(JSON.parse(await deployment.ctl('key', 'pending', '--json')).pending[0].summary, pending.summary);
+    const summaries = deployment.auditLines().filter(({ event, outcome }) => event === 'AcceptLedger' && outcome !== 'OK');
+    assert.ok(summaries.length > 0);
+    for (const { summary } of summaries) assert.match(summary, /, TO BE ACCEPTED although a later version was seen: /);
     await isRefused(1, 5);
     const own = await deployment.tryCtl('key', 'approve', pending.id, `--digest=${pending.digest}`);
     assert.match(own.stderr, /another person with the role approver must approve it/);
