@@ -117,8 +117,18 @@ std::string AdviceOn(const Error& error) {
       if (error.message.contains("not a socket") || error.message.contains("must begin with unix:")) {
         return "name assertiond's socket with --server unix:/path, as listen in its configuration does";
       }
+      if (error.message.contains("a process listens there")) {
+        return "if that is assertiond, its log and systemctl status assertiond show what holds it up; if not, name "
+               "assertiond's socket with --server unix:/path";
+      }
+      if (error.message.contains("the path is too long")) {
+        return "name a shorter path with --server unix:/path, for example that of a symbolic link to the folder";
+      }
       return "start it with assertiond --config FILE, or name its socket with --server unix:/path";
     case Code::kAborted:
+      if (error.message.starts_with("--version: ")) {
+        return "nothing was changed: if the ledger of that version is the one to accept, name it with --version";
+      }
       return "nothing was changed; assertionctl key list shows the present keys: if the change is still wanted, run it "
              "again, with the present version if it has --expected-version";
     case Code::kUnauthenticated:

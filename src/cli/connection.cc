@@ -31,6 +31,7 @@ using std::chrono::seconds;
 using std::chrono::system_clock;
 
 constexpr int kReconnectMs = 20;
+constexpr std::size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
 
 Code CodeOf(grpc::StatusCode code) {
   switch (code) {
@@ -72,10 +73,7 @@ Status Knock(const std::string& path, milliseconds limit) {
   const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const auto whole = std::chrono::floor<seconds>(limit);
   const timeval patience{.tv_sec = whole.count(), .tv_usec = std::chrono::microseconds(limit - whole).count()};
-  if (path.size() >= sizeof address.sun_path) {
-    return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": the path is too long");
-  }
-  path.copy(address.sun_path, path.size());
+  path.copy(address.sun_path, kLongestPath);
   if (socket.get() < 0 || setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
       connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return Fail(Code::kAddressUnusable, "no server answers at unix:" + path + ": " + WhyUnreachable(errno, path));
@@ -220,6 +218,12 @@ Result<Connection> Connection::Open(const std::string& address, const Limits& li
   if (!address.starts_with("unix:")) {
     return Fail(Code::kAddressUnusable, "the server's address must begin with unix:, not be '" + address + "'");
   }
+  const auto path = address.substr(address.find(':') + 1);
+  if (path.size() > kLongestPath) {  // gRPC would write lines of its own
+    return Fail(Code::kAddressUnusable, "no server answers at " + address +
+                                            ": the path is too long: " + std::to_string(path.size()) +
+                                            " octets, and a socket's has at most " + std::to_string(kLongestPath));
+  }
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMs);
@@ -228,11 +232,12 @@ Result<Connection> Connection::Open(const std::string& address, const Limits& li
   const auto deadline = system_clock::now() + limits.connect;
   for (auto state = channel->GetState(true); state != GRPC_CHANNEL_READY; state = channel->GetState(true)) {
     if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-      RETURN_IF_ERROR(Knock(address.substr(address.find(':') + 1), limits.connect));
+      RETURN_IF_ERROR(Knock(path, limits.connect));
     }
     if (!channel->WaitForStateChange(state, deadline)) {
-      return Fail(Code::kAddressUnusable,
-                  "no server answers at " + address + " within " + std::to_string(limits.connect.count()) + " ms");
+      return Fail(Code::kAddressUnusable, "no server answers at " + address + " within " +
+                                              std::to_string(limits.connect.count()) +
+                                              " ms: a process listens there and does not answer");
     }
   }
   return Connection(std::unique_ptr<Stubs>(new Stubs{.channel = channel, .limits = limits, .version = {}}));

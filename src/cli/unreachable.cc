@@ -89,7 +89,7 @@ std::string WhyUnreachable(int error, const std::string& path) {
       return WhyNotSearched(folder);
     }
   }
-  return error == EAGAIN ? "its backlog is full" : std::strerror(error);
+  return error == EAGAIN ? "a process listens there and accepts no connection" : std::strerror(error);
 }
 
 }  // namespace assertion::cli

@@ -71,13 +71,17 @@ class Summary {
         Rfc3339(chain->front().not_after));
   }
 
-  void AddDecision(const ChangeRequest& change, bool accepts) {
+  void AddDecision(const ChangeRequest& change) {
     Add("decided on version " + std::to_string(change.expected_version));
-    if (accepts) {
-      Add("ACCEPTED although a later version was seen: keys that were revoked since may sign again");
-    } else if (change.forced) {
+    if (change.forced) {
       Add("FORCED: though the client is left without a key that signs, or its binding's times are broken");
     }
+  }
+
+  void AddAcceptance(const ChangeRequest& change, std::int64_t seen) {
+    Add("decided on version " + std::to_string(change.expected_version));
+    Add("TO BE ACCEPTED although " + (seen == 0 ? "a later version" : "version " + std::to_string(seen)) +
+        " was seen: keys that were revoked since may sign again");
   }
 
   const std::string& text() const { return text_; }
@@ -87,7 +91,7 @@ class Summary {
 };
 
 template <typename Change>
-std::string Summarize(const Change& one) {
+std::string Summarize(const Change& one, std::int64_t seen = 0) {
   Summary summary;
   if constexpr (requires { one.cka_id; }) {
     summary.Add("the pair on the token with CKA_ID " + Hex(one.cka_id) + ", made by other means");
@@ -107,14 +111,18 @@ std::string Summarize(const Change& one) {
   if constexpr (requires { one.hsm; }) {
     summary.AddHsm(one.hsm);
   }
-  summary.AddDecision(one.change, std::is_same_v<Change, LedgerAcceptance>);
+  if constexpr (std::is_same_v<Change, LedgerAcceptance>) {
+    summary.AddAcceptance(one.change, seen);
+  } else {
+    summary.AddDecision(one.change);
+  }
   return summary.text();
 }
 
 }  // namespace
 
-std::string SummaryOf(const KeyChange& change) {
-  return std::visit([](const auto& one) { return Summarize(one); }, change);
+std::string SummaryOf(const KeyChange& change, std::int64_t seen) {
+  return std::visit([seen](const auto& one) { return Summarize(one, seen); }, change);
 }
 
 std::string SummaryOf(const KeyImport& import) { return Summarize(import); }

@@ -71,6 +71,12 @@ std::unexpected<Error> NoSigningKey(std::string_view client_id) {
                                              std::string(client_id));
 }
 
+// Whatever their handles, which are others after the module was loaded again.
+bool AreOneObject(const Stray& one, Stray other) {
+  other.handle = one.handle;
+  return one == other;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, Clients clients, Clock clock,
@@ -356,9 +362,17 @@ void KeyRing::FindStraysTwice() {
     return;  // the refresh says what is wrong with the token
   }
   looked_at_ = looked_at;
+  const auto among = [](const std::vector<Stray>& strays) {
+    return [&strays](const Stray& one) {
+      return std::ranges::any_of(strays, [&](const Stray& other) { return AreOneObject(one, other); });
+    };
+  };
+  if (lacks_objects_) {  // what hides keys hides strays, too
+    const auto present = *found;
+    std::ranges::remove_copy_if(seen_once_, std::back_inserter(*found), among(present));
+  }
   std::vector<Stray> twice;
-  std::ranges::copy_if(*found, std::back_inserter(twice),
-                       [this](const auto& stray) { return std::ranges::find(seen_once_, stray) != seen_once_.end(); });
+  std::ranges::copy_if(*found, std::back_inserter(twice), among(seen_once_));
   seen_once_ = std::move(*found);
   strays_.store(std::make_shared<const std::vector<Stray>>(std::move(twice)));
 }

@@ -8,6 +8,7 @@
 #include "jws/thumbprint.h"
 #include "service/deadline.h"
 #include "service/message.h"
+#include "service/open_calls.h"
 #include "service/signing_request.h"
 #include "service/status.h"
 #include "signing/publications.h"
@@ -103,22 +104,23 @@ void AssertionService::Create(TranslatedCall translated, const Result<v1::Create
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
     grpc::CallbackServerContext* context) {
   auto caller = peers_.Authenticate(*context);  // 1 caller (deploy/docs/data-way.md)
-  auto stream = AssertionStream::Open(
-      [this, context, caller](const v1::CreateAssertionsRequest& wanted, Ticket ticket, AuditedCall::Release release) {
-        const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
-        call->tallied().tally = tally_;
-        call->event().caller = caller->name();
-        auto accepted = peers_.CheckCertificate(*context);
-        if (accepted) {
-          accepted = policy_.load()->Admit(*caller);  // again: a reload may have changed the lists
-        }
-        if (accepted) {
-          accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
-        }
-        if (!accepted) {
-          call->Finish(std::unexpected(accepted.error()));
-        }
-      });
+  const auto place = std::make_shared<OpenCalls::Place>(OpenCalls::OfProcess(), context->peer());
+  auto stream = AssertionStream::Open([this, context, caller, place](const v1::CreateAssertionsRequest& wanted,
+                                                                     Ticket ticket, AuditedCall::Release release) {
+    const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
+    call->tallied().tally = tally_;
+    call->event().caller = caller->name();
+    auto accepted = peers_.CheckCertificate(*context);
+    if (accepted) {
+      accepted = policy_.load()->Admit(*caller);  // again: a reload may have changed the lists
+    }
+    if (accepted) {
+      accepted = CreateOne(*caller, DeadlineOf(*context), wanted, call, std::move(ticket));
+    }
+    if (!accepted) {
+      call->Finish(std::unexpected(accepted.error()));
+    }
+  });
   const auto admitted = caller ? policy_.load()->Admit(*caller) : std::unexpected(caller.error());
   if (caller && !admitted) {
     // Every message would be refused: the stream is not kept open.

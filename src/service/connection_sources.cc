@@ -45,9 +45,4 @@ std::size_t ConnectionSources::TriesOf(const std::string& source, const Greed& g
   return entry.greed() == greed ? entry.tried : 0;
 }
 
-void ConnectionSources::Clear() {
-  sources_.clear();
-  total_ = 0;
-}
-
 }  // namespace assertion::service

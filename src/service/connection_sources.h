@@ -32,8 +32,6 @@ class ConnectionSources {
   // How often the source has tried since it last had no connection, if it is as greedy as that; else 0.
   std::size_t TriesOf(const std::string& source, const Greed& greed) const;
 
-  void Clear();
-
  private:
   struct Source {
     std::size_t count = 0;

@@ -49,7 +49,13 @@ Connections::Connections(ConnectionLimits limits, Acceptor acceptor)
       coming_(RateOfStrangers(limits.per_peer)),
       turns_(limits.handshakes) {}
 
-Connections::~Connections() { Stop(); }
+Connections::~Connections() {
+  Stop();
+  const MutexLock lock(mutex_);
+  for (const auto& [fd, connection] : connections_) {
+    close(fd);
+  }
+}
 
 Status Connections::Start() {
   RETURN_IF_ERROR(poll_.Open());
@@ -67,11 +73,21 @@ void Connections::Stop() {
     thread_.join();
   }
   const MutexLock lock(mutex_);
-  for (const auto& [fd, connection] : connections_) {
-    close(fd);
+  std::erase_if(connections_, [](const auto& entry) {
+    const auto& [fd, connection] = entry;
+    return connection.handed_over < 0 && close(fd) == 0;
+  });
+}
+
+void Connections::EndIdle(const std::function<bool(const std::string& name)>& busy) {
+  const MutexLock lock(mutex_);
+  for (auto& [fd, connection] : connections_) {
+    // gRPC names a connection by its descriptor or by its address: see LocalListener, TcpSockets.
+    if (!busy("fd:" + std::to_string(connection.handed_over)) && !busy(connection.origin.peer) &&
+        !std::exchange(connection.ended, true)) {
+      shutdown(fd, SHUT_RDWR);
+    }
   }
-  connections_.clear();
-  sources_.Clear();
 }
 
 void Connections::Work() {

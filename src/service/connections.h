@@ -72,8 +72,11 @@ class Connections {
   // Begins to accept. kInternal.
   Status Start();
 
-  // Accepts no more. Connections that gRPC has go on.
+  // Accepts no more. Connections that gRPC has go on; others are closed.
   void Stop();
+
+  // After Stop: shuts down each open connection that is not `busy`, asked by the name that gRPC has for it.
+  void EndIdle(const std::function<bool(const std::string& name)>& busy);
 
   // The peer has called, so its handshake is over. May be called from any thread.
   void CompleteHandshake(const std::string& peer);

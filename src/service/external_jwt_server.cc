@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "assertion/mutex.h"
+#include "service/drain.h"
 #include "service/external_jwt_service.h"
 #include "service/local_listener.h"
+#include "service/open_calls.h"
 #include "service/peers.h"
 
 namespace assertion::service {
@@ -18,6 +20,14 @@ struct ExternalJwtServer::Parts {
 
   bool Admits(const std::string& peer) const {
     return policy_in_force.load()->AdmitKubernetes(Caller::Authenticated({peer})).has_value();
+  }
+
+  // After the listener has stopped.
+  void EndIdle() {
+    const MutexLock lock(listening);
+    if (auto* const connections = listener ? listener->connections() : nullptr) {
+      connections->EndIdle([](const std::string& name) { return OpenCalls::OfProcess().HasAny(name); });
+    }
   }
 
   Mutex listening;  // held while the listener's connections are used or end
@@ -78,8 +88,7 @@ void ExternalJwtServer::StopListening() {
 
 void ExternalJwtServer::Stop(std::chrono::system_clock::time_point deadline) {
   if (parts_->server) {
-    parts_->server->Shutdown(deadline);
-    parts_->server->Wait();
+    Drain(*parts_->server, deadline, [this] { parts_->EndIdle(); });
     parts_->server.reset();
     const MutexLock lock(parts_->listening);
     parts_->listener.reset();

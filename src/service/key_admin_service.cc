@@ -147,7 +147,7 @@ Result<Response> KeyAdminService::Change(const Caller& caller, const Request& re
                      approvals_.Propose(caller, std::move(change), policy->two_person_rule().window));
     NoteProposed(pending, event);
     Response response;
-    *response.mutable_pending() = ToProto(pending);
+    *response.mutable_pending() = ToProto(pending, SeenVersionFor(pending));
     return response;
   }
   ASSIGN_OR_RETURN(const auto result, administration_.Perform(change));
@@ -194,6 +194,13 @@ void KeyAdminService::NoteProposed(const PendingChange& pending, audit::Event& e
       event.accepted = {.found = ledger->found, .seen = ledger->seen};
     }
   }
+}
+
+// The later version that was seen of the ledger that the change would accept; 0: it accepts none, or none can be told.
+std::int64_t KeyAdminService::SeenVersionFor(const PendingChange& pending) const {
+  const auto* const acceptance = pending.change ? std::get_if<LedgerAcceptance>(&*pending.change) : nullptr;
+  const auto ledger = acceptance == nullptr ? std::nullopt : administration_.LedgerToAccept(*acceptance);
+  return ledger ? ledger->seen : 0;
 }
 
 Result<v1::CreateCsrResponse> KeyAdminService::CreateCsr(const Caller& /*caller*/, const v1::CreateCsrRequest& request,
@@ -404,7 +411,7 @@ Result<v1::ListPendingChangesResponse> KeyAdminService::ListPendingChanges(
   v1::ListPendingChangesResponse response;
   for (const auto& change : changes) {
     auto& shown = *response.add_changes();
-    shown = ToProto(change);
+    shown = ToProto(change, SeenVersionFor(change));
     shown.set_requester_lost_role(change.requested_by.empty() ||
                                   !MayChangeKeys(Caller::Authenticated(change.requested_by)));
   }

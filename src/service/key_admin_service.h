@@ -59,6 +59,7 @@ class KeyAdminService final : public UnaryService<v1::KeyAdminService, v1::KeyAd
   template <typename Request, typename Response>
   Result<Response> Change(const Caller& caller, const Request& request, audit::Event& event);
   void NoteProposed(const PendingChange& pending, audit::Event& event) const;
+  std::int64_t SeenVersionFor(const PendingChange& pending) const;
 
   // Like Administer, for the one call that brings a private key: it is wiped wherever it passed.
   void ImportKey(UnaryCall& unary);

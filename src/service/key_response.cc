@@ -75,7 +75,7 @@ v1::AcceptedLedger ToProto(const AcceptedLedger& ledger) {
   return proto;
 }
 
-v1::PendingChange ToProto(const PendingChange& change) {
+v1::PendingChange ToProto(const PendingChange& change, std::int64_t seen) {
   v1::PendingChange proto;
   proto.set_id(change.id);
   proto.set_digest(change.digest);
@@ -84,7 +84,7 @@ v1::PendingChange ToProto(const PendingChange& change) {
   proto.set_kid(change.kid);
   proto.set_requested_by(change.requested_by.empty() ? "" : change.requested_by.front());
   SetTime(proto.mutable_expires_at(), change.expires_at);
-  proto.set_summary(change.change ? SummaryOf(*change.change)
+  proto.set_summary(change.change ? SummaryOf(*change.change, seen)
                                   : "a change that cannot be made: " + change.change.error().message);
   return proto;
 }

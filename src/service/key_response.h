@@ -9,7 +9,8 @@ namespace assertion::service {
 
 v1::Key ToProto(const KeyStatus& key);
 v1::AcceptedLedger ToProto(const AcceptedLedger& ledger);
-v1::PendingChange ToProto(const PendingChange& change);
+// `seen`: see SummaryOf.
+v1::PendingChange ToProto(const PendingChange& change, std::int64_t seen);
 v1::ListKeysResponse ToProto(const KeyList& list);
 v1::ExamineKeyResponse ToProto(const KeyAdministration::Examined& examined);
 

@@ -60,7 +60,9 @@ Status LocalListener::Start(grpc::Server& server, ConnectionLimits limits,
 }
 
 void LocalListener::Stop() {
-  connections_.reset();
+  if (connections_) {
+    connections_->Stop();
+  }
   // So that a new connection is refused at once instead of waiting until the process ends.
   socket_->Remove();
 }

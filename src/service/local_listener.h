@@ -42,7 +42,7 @@ class LocalListener {
   // example "uid:1000". kAddressUnusable.
   Status Start(grpc::Server& server, ConnectionLimits limits, std::function<bool(const std::string&)> listed);
 
-  // Null before Start and after Stop.
+  // Null before Start.
   Connections* connections() { return connections_.get(); }
 
   // Accepts no more connections and removes the socket.

@@ -17,6 +17,11 @@ OpenCalls::Place::~Place() {
   }
 }
 
+bool OpenCalls::HasAny(const std::string& connection) const {
+  const MutexLock lock(mutex_);
+  return open_.contains(connection);
+}
+
 OpenCalls& OpenCalls::OfProcess() {
   static OpenCalls calls;
   return calls;

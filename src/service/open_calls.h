@@ -8,8 +8,9 @@
 
 namespace assertion::service {
 
-// How many unary calls each connection has at work. gRPC 1.51 holds only those clients to its limit of 100 streams on a
-// connection that acknowledge its settings; one that does not could open thousands, which delay the calls of everybody.
+// How many calls of our services each connection has at work. gRPC 1.51 holds only those clients to its limit of 100
+// streams on a connection that acknowledge its settings; one that does not could open thousands, which delay the calls
+// of everybody. A stop ends the connections that have none.
 // All methods may be called from any thread.
 class OpenCalls {
  public:
@@ -34,11 +35,13 @@ class OpenCalls {
     bool within_limit_ = false;
   };
 
+  bool HasAny(const std::string& connection) const;
+
   // The calls of all servers of this process.
   static OpenCalls& OfProcess();
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, std::size_t, std::less<>> open_ GUARDED_BY(mutex_);
 };
 

@@ -22,6 +22,7 @@
 #include "observe/log.h"
 #include "service/access_token_service.h"
 #include "service/assertion_service.h"
+#include "service/drain.h"
 #include "service/envoy_authorization.h"
 #include "service/external_jwt_server.h"
 #include "service/grpc_limits.h"
@@ -29,6 +30,7 @@
 #include "service/http_front.h"
 #include "service/key_admin_service.h"
 #include "service/local_listener.h"
+#include "service/open_calls.h"
 #include "service/peers.h"
 #include "service/tls_listener.h"
 
@@ -160,6 +162,14 @@ struct Server::Parts {
     }
     if (kubernetes) {
       kubernetes->StopListening();
+    }
+  }
+
+  // After StopListening.
+  void EndIdle() {
+    const MutexLock lock(listening);
+    for (auto* const connections : AllConnections()) {
+      connections->EndIdle([](const std::string& name) { return OpenCalls::OfProcess().HasAny(name); });
     }
   }
 
@@ -317,8 +327,7 @@ void Server::Stop(std::chrono::seconds grace) {
       parts_->access_tokens->Close();
     }
     const auto deadline = std::chrono::system_clock::now() + grace;
-    parts_->server->Shutdown(deadline);
-    parts_->server->Wait();
+    Drain(*parts_->server, deadline, [this] { parts_->EndIdle(); });
     parts_->server.reset();
     parts_->front.reset();
     if (parts_->kubernetes) {

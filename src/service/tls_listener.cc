@@ -285,7 +285,9 @@ Status TlsListener::Start(ConnectionLimits limits) {
 
 void TlsListener::Stop() {
   peers_->OnFirstCall({});
-  connections_.reset();
+  if (connections_) {
+    connections_->Stop();
+  }
   sockets_.reset();  // so that a new connection is refused at once
 }
 

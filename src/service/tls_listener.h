@@ -44,10 +44,10 @@ class TlsListener {
   // Call it when the server runs. kInternal.
   Status Start(ConnectionLimits limits);
 
-  // Null before Start and after Stop.
+  // Null before Start.
   Connections* connections() { return connections_.get(); }
 
-  // Closes the sockets and all connections.
+  // Accepts no more connections and closes the sockets.
   void Stop();
 
   // The port, from AddTo on.

@@ -113,6 +113,7 @@ Result<Certificate> FromOpenSsl(X509* certificate) {
 }  // namespace
 
 X509Ptr FromDer(BytesView der) {
+  ERR_clear_error();  // what other code left behind would be told as the cause
   const auto* position = der.data();
   X509Ptr certificate(d2i_X509(nullptr, &position, static_cast<long>(der.size())));
   return position == der.data() + der.size() ? std::move(certificate) : nullptr;
@@ -127,6 +128,7 @@ Result<Certificate> ParseCertificate(BytesView der) {
 }
 
 Result<Certificate> ParsePem(std::string_view pem) {
+  ERR_clear_error();
   const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   const X509Ptr certificate(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
   if (!certificate) {

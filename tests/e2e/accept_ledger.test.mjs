@@ -104,8 +104,12 @@ describe('a ledger that is older than what was seen', () => {
     for (const other of [0, 2, 3, 4]) {
       const { status, stderr } = await accept(other);
       assert.notEqual(status, 0);
-      assert.match(stderr, /are at version 1 now/);
+      assert.match(stderr, new RegExp(`^assertionctl: --version: .*are at version 1 now, not ${other}: `));
+      assert.match(stderr, /^ {2}next: nothing was changed: .* name it with --version$/m);
     }
+    const negative = await accept(-1);
+    assert.equal(negative.status, 2);
+    assert.match(negative.stderr, /^assertionctl: --version: must be a whole number that is not negative, not "-1"$/m);
     assert.equal((await deployment.tryCtl('key', 'accept-ledger', '--client-id', 'orders', '--version', '1')).status, 2);
     assert.equal((await deployment.tryCtl('key', 'accept-ledger', '--client-id', 'orders', '--version', '1', '--force', 'other')).status === 0, false);
     const { stderr } = await deployment.tryCtl('key', 'accept-ledger', '--client-id', 'other', '--version', '1', '--force', 'other');
@@ -132,10 +136,14 @@ describe('a ledger that is older than what was seen', () => {
     }));
     await restore();
     await isRefused(1, 5);
-    assert.match((await accept(4)).stderr, /the HSM holds no ledger of this version/);
+    assert.match((await accept(4)).stderr, /^assertionctl: --version: the HSM holds no ledger of this version/);
     const { pending } = JSON.parse((await accept(1, '--json')).stdout);
     assert.equal(pending.method, 'AcceptLedger');
-    assert.match(pending.summary, /decided on version 1, ACCEPTED although a later version was seen/);
+    assert.match(pending.summary, /decided on version 1, TO BE ACCEPTED although version 5 was seen: /);
+    assert.equal(JSON.parse(await deployment.ctl('key', 'pending', '--json')).pending[0].summary, pending.summary);
+    const summaries = deployment.auditLines().filter(({ event, outcome }) => event === 'AcceptLedger' && outcome !== 'OK');
+    assert.ok(summaries.length > 0);
+    for (const { summary } of summaries) assert.match(summary, /, TO BE ACCEPTED although a later version was seen: /);
     await isRefused(1, 5);
     const own = await deployment.tryCtl('key', 'approve', pending.id, `--digest=${pending.digest}`);
     assert.match(own.stderr, /another person with the role approver must approve it/);

@@ -1,7 +1,9 @@
 // What a refusal says was wrong, and what to do next.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer as connections } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -75,6 +77,22 @@ describe('advice', () => {
       assert.match(stderr, /you may not open it/);
       assert.match(stderr, /^ {2}next: run this as root or as a member of that group/m);
     }
+  });
+
+  it('a socket whose process does not answer, and a path that no socket can have', async () => {
+    const server = (socket) => ['--server', `unix:${socket}`, 'key', 'list'];
+    for (const [name, answer] of [['mute', (connection) => connection.unref()], ['closing', (connection) => connection.destroy()]]) {
+      const socket = path.join(deployment.folder, `${name}.sock`);
+      const listener = connections(answer).listen(socket).unref();
+      await once(listener, 'listening');
+      await isTold(4, server(socket), new RegExp(`no server answers at unix:${socket} within 5000 ms: a process listens there and does not answer$`, 'm'),
+        /^ {2}next: if that is assertiond, its log and systemctl status assertiond show what holds it up; /m);
+      listener.close();
+    }
+    const long = path.join(deployment.folder, 'x'.repeat(107));
+    const told = await isTold(4, server(long), /: the path is too long: \d+ octets, and a socket's has at most 107$/m,
+      /^ {2}next: name a shorter path with --server/m);
+    assert.match(told, /^assertionctl: /);
   });
 
   it('a folder above the socket that may not be searched, and who may', async () => {

@@ -38,5 +38,16 @@ TEST(ChangeSummaryTest, ANameCannotLookLikeAnotherField) {
             R"(algorithm RS256, common name "x\x22, decided on version 9", decided on version 7)");
 }
 
+TEST(ChangeSummaryTest, AnAcceptanceIsStillToCome) {
+  const LedgerAcceptance acceptance{
+      .change = {.client_id = "orders", .expected_version = 1, .request_id = {}, .digest = {}, .forced = true},
+      .hsm = {}};
+  EXPECT_EQ(
+      SummaryOf(acceptance, 5),
+      "decided on version 1, TO BE ACCEPTED although version 5 was seen: keys that were revoked since may sign again");
+  EXPECT_TRUE(SummaryOf(acceptance).contains("TO BE ACCEPTED although a later version was seen"))
+      << SummaryOf(acceptance);
+}
+
 }  // namespace
 }  // namespace assertion

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <future>
 #include <map>
+#include <set>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "key_ring_fixture.h"
 #include "keys/seal.h"
@@ -103,6 +107,62 @@ TEST_F(KeyRingTest, AKeyThatWasWellAndIsNotFoundWaitsForItsReturn) {
   EXPECT_TRUE(waits().starts_with("its return: ")) << waits();
   EXPECT_TRUE(waits().ends_with("is in the ledger but not on the token")) << waits();
   EXPECT_TRUE(replica.ring().WaitingClients().contains("orders"));
+}
+
+// A token that shows no object for a while, as some do until their module is loaded again, which changes the handles.
+class AwayToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+
+  void GoAway() { away_ = true; }
+  void Return() {
+    ++loads_;
+    away_ = false;
+  }
+
+  Result<TokenContents> Read(const std::set<std::string, std::less<>>& labels, const std::set<Bytes>& ids) override {
+    auto contents = away_ ? TokenContents() : WrappedToken::Read(labels, ids);
+    for (std::size_t i = 0; contents && i < contents->keys.size(); ++i) {
+      contents->keys[i].private_key.epoch += loads_;
+    }
+    return contents;
+  }
+  Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override {
+    return away_ ? std::vector<ListedObject>() : WrappedToken::List(applications);
+  }
+
+ private:
+  std::atomic<bool> away_ = false;
+  std::atomic<unsigned> loads_ = 0;
+};
+
+TEST_F(KeyRingTest, StraysAreNotGoneWhileTheTokenHidesItsObjects) {
+  hsm_.MakeKey("orders", {1}, true, true);
+  Enter("orders", Bytes{1});
+  hsm_.MakeKey("orders", {2}, true, true);
+  AwayToken token(hsm_.token());
+  const auto ring = *Load(token);
+  std::promise<void> over;
+  bool kept = true;
+  ring->KeepFresh(std::chrono::milliseconds(5), [&, looks = 0](const Status&) mutable {
+    constexpr int kLeaves = 1;
+    constexpr int kReturns = 4;
+    constexpr int kEnds = 8;
+    if (looks > 0 || !ring->Strays()->empty()) {
+      ++looks;
+      kept = kept && !ring->Strays()->empty();
+    }
+    if (looks == kLeaves) {
+      token.GoAway();
+    } else if (looks == kReturns) {
+      token.Return();
+    } else if (looks == kEnds) {
+      over.set_value();
+    }
+  });
+  EXPECT_EQ(over.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+  ring->StopRefreshing();
+  EXPECT_TRUE(kept);
 }
 
 TEST_F(KeyRingTest, AKeyThatIsInNoLedgerIsNotUsed) {

@@ -1,19 +1,25 @@
 // Server: socket, health, reflection, limits of connections, stop.
 
 #include <grpcpp/generic/generic_stub.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "assertion/descriptor.h"
 #include "client_stream.h"
 #include "held_server_fixture.h"
 #include "partial_call.h"
@@ -128,6 +134,74 @@ TEST_F(HeldServerTest, StopAnswersEveryAcceptedCall) {
   }
   stopping.join();
   EXPECT_FALSE(std::filesystem::exists(PathOf("held.sock")));
+}
+
+// A connection that reads nothing unless it is asked to, as a Python client between its calls.
+class MuteClient {
+ public:
+  explicit MuteClient(const std::string& path) : socket_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    constexpr std::string_view kPrefaceAndSettings("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+    constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    EXPECT_EQ(connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(send(socket_.get(), kPrefaceAndSettings.data(), kPrefaceAndSettings.size(), MSG_NOSIGNAL), 33);
+    EXPECT_GT(Read(), 0);  // gRPC's settings: it has the connection
+  }
+
+  // Whether the connection ends within 10 s.
+  bool Ends() {
+    auto count = Read();
+    while (count > 0) {
+      count = Read();
+    }
+    return count == 0;
+  }
+
+  // Whether a frame of this type (RFC 9113 section 6) was read.
+  bool Got(char type) const {
+    constexpr std::size_t kHead = 9;
+    for (std::size_t at = 0; at + kHead <= read_.size();) {
+      const auto octet = [&](std::size_t i) {
+        return static_cast<std::size_t>(static_cast<unsigned char>(read_[at + i]));
+      };
+      if (read_[at + 3] == type) {
+        return true;
+      }
+      at += kHead + (octet(0) << 16U) + (octet(1) << 8U) + octet(2);
+    }
+    return false;
+  }
+
+ private:
+  ssize_t Read() {
+    std::array<char, 4096> piece{};
+    const auto count = recv(socket_.get(), piece.data(), piece.size(), 0);
+    read_.append(piece.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    return count;
+  }
+
+  const Descriptor socket_;
+  std::string read_;
+};
+
+TEST_F(HeldServerTest, AStopEndsConnectionsWithoutACallAndNoOthers) {
+  constexpr char kGoAway = 7;
+  MuteClient idle(PathOf("held.sock"));
+  auto call = CallLater();
+  const auto stub = v1::AssertionService::NewStub(ChannelTo(PathOf("held.sock")));
+  ClientStream stream(*stub, Requests(1), /*close=*/false);
+  AwaitTaken(2);
+  std::jthread stopping([&] { held_server_->Stop(std::chrono::seconds(30)); });
+  EXPECT_TRUE(idle.Ends());
+  EXPECT_TRUE(idle.Got(kGoAway));
+  Release();
+  const auto status = call.get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  const auto answer = stream.Next();
+  EXPECT_TRUE(answer && answer->has_assertion());
 }
 
 // The number of gRPC's threads that wait for calls, and how many of them sleep.

@@ -13,6 +13,7 @@
 #include "cli/instant.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/whole_number.h"
 #include "jws/thumbprint.h"
 
 namespace assertion::cli {
@@ -81,7 +82,7 @@ void AddDpopCreate(Command& dpop) {
   verb->add_option("--access-token-fd", options.access_token_fd,
                    "Read that access token from this descriptor, 0 for standard input, and send only its hash")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber())
       ->excludes(ath);
   verb->add_option("--nonce", options.nonce, "The server's last DPoP-Nonce; default: none")->type_name("NONCE");
   AddJson(verb, options.json);

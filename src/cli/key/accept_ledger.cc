@@ -1,6 +1,7 @@
 // assertionctl key accept-ledger
 
 #include <CLI/CLI.hpp>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/flags.h"
@@ -8,6 +9,7 @@
 #include "cli/key/change.h"
 #include "cli/key/flags.h"
 #include "cli/verbs.h"
+#include "cli/whole_number.h"
 
 namespace assertion::cli {
 namespace {
@@ -19,12 +21,26 @@ struct AcceptLedgerOptions {
   bool json = false;
 };
 
+// The error, with this verb's --version in place of the field of the request that it begins with.
+Error NamingVersion(Error error) {
+  for (const std::string_view field : {"change.expected_version: ", "expected_version: "}) {
+    if (error.message.starts_with(field)) {
+      error.message.replace(0, field.size(), "--version: ");
+    }
+  }
+  return error;
+}
+
 int AcceptLedger(const AcceptLedgerOptions& options, const std::string& server) {
   v1::AcceptLedgerRequest request;
   request.set_client_id(options.client_id);
   request.set_hsm(options.hsm);
-  return Change(server, &Connection::AcceptLedger, request, options.change, options.json,
-                [&](const auto& response) { return WriteAcceptedLedger(response.ledger(), options.json); });
+  const auto response = SendChange(server, &Connection::AcceptLedger, request, options.change);
+  if (!response) {
+    return ReportCall(NamingVersion(response.error()));
+  }
+  return response->has_pending() ? WritePending(response->pending(), options.json)
+                                 : WriteAcceptedLedger(response->ledger(), options.json);
 }
 
 }  // namespace
@@ -43,7 +59,7 @@ void AddKeyAcceptLedger(Command& key) {
                    "Version of the ledger that is on the token now, which /readyz and the log show; 0: the ledger is "
                    "lost, start without keys")
       ->required()
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber())
       ->type_name("N");
   AddRequestId(verb, options.change);
   verb->add_option("--force", options.change.force_client_id, "Confirm by repeating the client id")

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "cli/whole_number.h"
+
 namespace assertion::cli {
 
 void AddRequestId(CLI::App* verb, ChangeFlags& change) {
@@ -16,7 +18,7 @@ void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing) {
   verb->add_option("--expected-version", change.expected_version,
                    "Act only if the client's keys are at this version, which key list --json shows; default: the "
                    "present version")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber())
       ->type_name("N");
   AddRequestId(verb, change);
   if (forcing != nullptr) {

@@ -17,6 +17,7 @@
 #include "cli/key/secret_input.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/whole_number.h"
 #include "p11/pin.h"
 #include "x509/private_key.h"
 
@@ -99,12 +100,12 @@ void AddKeyImport(Command& key) {
       ImportKey);
   AddClientId(verb, options.client_id);
   verb->add_option("--key-fd", options.key_fd, "Descriptor to read the private key from; default: 0, standard input")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber())
       ->type_name("N");
   verb->add_option("--passphrase-fd", options.passphrase_fd,
                    "Descriptor to read the passphrase from, one line of at most 1024 octets, a pipe or a socket; "
                    "default: ask on the terminal")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber())
       ->type_name("N");
   AddHsm(verb, options.hsm, "Label of the token that takes the key; default: the first configured HSM");
   AddAlgorithm(verb, options.new_key);
