@@ -12,10 +12,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// An asker that wants more gets a token only in the instant after its purchase.
-seconds LongestValidity(seconds lifetime) {
+// What can be asked for of tokens of this lifetime. An asker of more would get a token only in the moments after its
+// purchase, and have one bought at nearly every call. A second of the life may go with rounding.
+seconds LongestOf(seconds lifetime, milliseconds took) {
   constexpr int kTenths = 10;
-  return lifetime - lifetime / kTenths;
+  return std::max(seconds(0),
+                  std::min(lifetime - lifetime / kTenths, std::chrono::floor<seconds>(lifetime - took - seconds(1))));
 }
 
 Error Paused(Error error, Instant until, Instant now) {
@@ -23,11 +25,20 @@ Error Paused(Error error, Instant until, Instant now) {
   return error;
 }
 
-Error TooShort(seconds lifetime, seconds wanted) {
+std::string InSeconds(milliseconds time) {
+  constexpr int kPerTenth = 100;
+  const auto tenths = (time.count() + kPerTenth / 2) / kPerTenth;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
+Error TooShort(seconds lifetime, milliseconds took, seconds wanted) {
+  const auto longest = LongestOf(lifetime, took);
   return {.code = Code::kFailedPrecondition,
           .message = "minimum_validity: the identity server's tokens are valid for " +
-                     std::to_string(lifetime.count()) + " s, so " + std::to_string(wanted.count()) +
-                     " s cannot be had; ask for at most " + std::to_string(LongestValidity(lifetime).count()) + " s",
+                     std::to_string(lifetime.count()) + " s, and its answer took " + InSeconds(took) + ", so " +
+                     std::to_string(wanted.count()) + " s cannot be had; " +
+                     (longest.count() > 0 ? "ask for at most " + std::to_string(longest.count()) + " s"
+                                          : "no token can be handed out"),
           .detail = {}};
 }
 
@@ -70,14 +81,14 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
     } else {
       auto& entry = **found;
       DropUnrecorded(wanted, entry, now, calls);
-      entry.longest_asked = std::max(entry.longest_asked, ask.minimum_validity);
       auto held = Held(wanted, entry, ask, now);
       if (!held) {
         NoteTurnedAway(wanted.client_id, ask.caller);
         outcome = std::move(held);
       } else if (*held != nullptr) {
         ++clients_[wanted.client_id].counted.handed_out;
-        if (now >= entry.renew_at && entry.purchase == 0 && !PauseOf(wanted, entry, ask.caller, now)) {
+        NoteHad(entry, ask.minimum_validity, now);
+        if (now >= RenewAt(entry) && entry.purchase == 0 && !PauseOf(wanted, entry, ask.caller, now)) {
           Begin(wanted, entry, ask.caller, now, calls);  // nobody waits for it
         }
         outcome = std::move(held);
@@ -98,16 +109,41 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
 
 // The token that the asker gets now, null if it has to wait, or why it gets none.
 Result<AccessTokenPtr> AccessTokens::Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const {
+  if (entry.token != nullptr && ask.minimum_validity > LongestValidity(entry) && now < RenewAt(entry)) {
+    return std::unexpected(TooShort(entry.token->lifetime, entry.took, ask.minimum_validity));  // so would a new one be
+  }
   if (entry.token != nullptr && entry.token->expires - now >= ask.minimum_validity) {
     return entry.token;
-  }
-  if (entry.token != nullptr && LongestValidity(entry.token->lifetime) < ask.minimum_validity && now < entry.renew_at) {
-    return std::unexpected(TooShort(entry.token->lifetime, ask.minimum_validity));  // a new one would soon be as short
   }
   if (auto paused = PauseOf(wanted, entry, ask.caller, now); paused && entry.purchase == 0) {
     return std::unexpected(*std::move(paused));
   }
   return AccessTokenPtr();
+}
+
+seconds AccessTokens::LongestValidity(const Entry& entry) { return LongestOf(entry.token->lifetime, entry.took); }
+
+// When a caller has the next token bought, so that it is there before this one is too short for the asker who wanted
+// most lately. Not before half of the time in which this one serves that asker, lest it be bought again and again.
+Instant AccessTokens::RenewAt(const Entry& entry) {
+  constexpr int kTenths = 10;
+  constexpr int kThousandths = 1000;
+  const milliseconds life = entry.token->lifetime;
+  const auto serves = life - std::min(std::max(entry.longest, entry.longest_before), LongestValidity(entry));
+  const auto ahead = std::max(serves / kTenths, 2 * entry.took);
+  const auto after = std::min(std::max(serves - ahead, serves / 2), life - life / 5);
+  return BoughtAt(*entry.token) + after - serves / kTenths * entry.jitter / kThousandths;
+}
+
+// Remembered for one to two lives of a token: who asks once in a life finds a token that is valid long enough.
+void AccessTokens::NoteHad(Entry& entry, seconds minimum_validity, Instant now) {
+  const auto life = entry.token->lifetime;
+  if (const auto since = now - entry.longest_since; since >= life) {
+    entry.longest_before = since < 2 * life ? entry.longest : seconds(0);
+    entry.longest = {};
+    entry.longest_since = now;
+  }
+  entry.longest = std::max(entry.longest, minimum_validity);
 }
 
 Result<AccessTokens::Entry*> AccessTokens::FindOrAdd(const Wanted& wanted, Instant now) {
@@ -193,8 +229,10 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
     for (auto& waiter : entry.waiters) {
       auto outcome = Held(wanted, entry, waiter.ask, now);
       if (outcome && *outcome == nullptr) {
-        outcome = std::unexpected(
-            TooShort(entry.token == nullptr ? seconds(0) : entry.token->lifetime, waiter.ask.minimum_validity));
+        outcome = std::unexpected(TooShort(entry.token == nullptr ? seconds(0) : entry.token->lifetime, entry.took,
+                                           waiter.ask.minimum_validity));
+      } else if (outcome) {
+        NoteHad(entry, waiter.ask.minimum_validity, now);
       }
       clients_[wanted.client_id].counted.handed_out += outcome ? 1 : 0;
       calls.emplace_back(
@@ -208,7 +246,6 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
 }
 
 void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) {
-  const auto lifetime = milliseconds(bought.lifetime);
   auto token = std::make_shared<AccessToken>();
   token->digest = DigestOf(bought.token);
   token->value = std::move(bought.token);
@@ -217,10 +254,8 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
   token->line = std::move(bought.line);
   token->lifetime = bought.lifetime;
   token->expires = ToldExpiry(began + bought.lifetime);  // the server counts from a later instant
-  // Early enough for the asker that wants most, while that leaves a token half of its life.
-  const auto asked = std::min<milliseconds>(entry.longest_asked + lifetime / 10, lifetime / 2);
-  entry.renew_at = token->expires - std::max(lifetime / 5, asked) - Jitter(lifetime / 10);
-  entry.longest_asked = {};
+  entry.took = std::chrono::ceil<milliseconds>(options_.now() - began);
+  entry.jitter = Jitter();
   entry.pause = {};
   if (IsRecorded(*token)) {
     Put(wanted.client_id, entry.before, nullptr);
@@ -266,7 +301,6 @@ void AccessTokens::DropUnrecorded(const Wanted& wanted, Entry& entry, Instant no
   if (auto why = entry.token->line->WhyLost()) {
     Put(wanted.client_id, entry.token, entry.before);
     Put(wanted.client_id, entry.before, nullptr);
-    entry.renew_at = now;
     Note(wanted, entry, {.error = *std::move(why), .of_client = true}, now, calls);
   } else if (entry.before != nullptr && IsRecorded(*entry.token)) {
     Put(wanted.client_id, entry.before, nullptr);
@@ -398,17 +432,18 @@ std::map<std::string, Figures> AccessTokens::Read() const {
   return all;
 }
 
-// No jitter when the generator fails: replicas then renew together.
-milliseconds AccessTokens::Jitter(milliseconds most) const {
+// In thousandths. No jitter when the generator fails: replicas then renew together.
+std::int64_t AccessTokens::Jitter() const {
+  constexpr std::uint64_t kThousandths = 1000;
   std::array<std::uint8_t, 4> octets{};
-  if (most.count() <= 0 || !options_.random(octets)) {
-    return milliseconds(0);
+  if (!options_.random(octets)) {
+    return 0;
   }
   std::uint64_t number = 0;
   for (const auto octet : octets) {
     number = number << 8U | octet;
   }
-  return milliseconds(static_cast<std::int64_t>(number % static_cast<std::uint64_t>(most.count())));
+  return static_cast<std::int64_t>(number % kThousandths);
 }
 
 }  // namespace assertion::tokens

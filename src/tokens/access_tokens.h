@@ -154,9 +154,12 @@ class AccessTokens {
   };
   struct Entry {
     AccessTokenPtr token;
-    AccessTokenPtr before;  // what `token` replaced, until the audit log holds the purchase of `token`
-    Instant renew_at;
-    std::chrono::seconds longest_asked{};
+    AccessTokenPtr before;                  // what `token` replaced, until the audit log holds the purchase of `token`
+    std::int64_t jitter = 0;                // of the renewal of `token`, in thousandths
+    std::chrono::milliseconds took{};       // by the purchase of `token`
+    std::chrono::seconds longest{};         // minimum validity of an ask that got a token, since `longest_since`
+    std::chrono::seconds longest_before{};  // the same, of the life of a token before that
+    Instant longest_since;
     std::uint64_t purchase = 0;  // the running one; 0: none
     std::string buyer;           // the caller who had it begin
     std::vector<Waiter> waiters;
@@ -192,6 +195,9 @@ class AccessTokens {
       REQUIRES(mutex_);
   Result<AccessTokenPtr> Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const
       REQUIRES(mutex_);
+  static std::chrono::seconds LongestValidity(const Entry& entry);
+  static Instant RenewAt(const Entry& entry);
+  static void NoteHad(Entry& entry, std::chrono::seconds minimum_validity, Instant now);
   void NoteTurnedAway(const std::string& client_id, const std::string& caller) REQUIRES(mutex_);
   void Begin(const Wanted& wanted, Entry& entry, const std::string& caller, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropUnrecorded(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
@@ -202,7 +208,7 @@ class AccessTokens {
   void Clear(const std::string& client_id, Entry& entry) REQUIRES(mutex_);
   Instant ToldExpiry(Instant expires) const;
   void Note(const Wanted& wanted, Entry& entry, const Refusal& refusal, Instant now, Calls& calls) REQUIRES(mutex_);
-  std::chrono::milliseconds Jitter(std::chrono::milliseconds most) const;
+  std::int64_t Jitter() const;
 
   const Options options_;
   mutable Mutex mutex_;

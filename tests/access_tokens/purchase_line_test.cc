@@ -118,7 +118,7 @@ TEST_F(PurchaseLineTest, ARecordedTokenServesOnWhenTheLinesOfTwoRenewalsAreLost)
   auto brief = Pending("between");
   brief.lifetime = seconds(20);
   Answer(std::move(brief));
-  Pass(seconds(12));
+  Pass(seconds(14));
   Get(seconds(5));
   ASSERT_EQ(asked_.size(), 3U) << "the short one is renewed in its turn";
   Answer(Pending("last"));
