@@ -278,7 +278,7 @@ void AddFormFlags(CLI::App* verb, RequestTokenOptions& options) {
       ->type_name("URL");
   verb->add_option("--code-verifier", options.token.code_verifier,
                    "PKCE (RFC 7636); --par sends its S256 challenge; default: none")
-      ->type_name("TEXT");
+      ->type_name("VERIFIER");
   verb->add_flag("--par", options.par,
                  "Push an authorization request (RFC 9126) instead, and print request_uri, expires_in in seconds and, "
                  "with --issuer, authorization_url");
