@@ -145,7 +145,10 @@ std::string WrongHash(const ordered_json& claims, const char* name, const Algori
   if (!claims.contains(name)) {
     return "";
   }
-  const auto hash = algorithm == nullptr ? "" : HalfHash(*algorithm, text);
+  if (algorithm == nullptr) {
+    return std::string(name) + " is not checked: alg is refused";
+  }
+  const auto hash = HalfHash(*algorithm, text);
   return !hash.empty() && claims[name] == hash
              ? ""
              : std::string(name) + " is of another " + (std::string_view(name) == "c_hash" ? "code" : "access token");
@@ -175,7 +178,8 @@ CheckedIdToken CheckIdToken(std::string_view text, const json& jwks, const Expec
   check("alg", algorithm != nullptr ? ""
                                     : "alg is " + ShownMember(token->header, "alg") +
                                           ": only signatures by a private key are taken (" + AlgorithmNames() + ")");
-  check("signature", algorithm == nullptr ? "not verified: alg is refused" : WrongSignature(*token, jwks, *algorithm));
+  check("signature", algorithm == nullptr ? "the signature is not checked: alg is refused"
+                                          : WrongSignature(*token, jwks, *algorithm));
   equal("iss", expected.issuer, "the token is another provider's");
   check("aud", WrongAudience(claims, expected.client_id));
   check("azp", !claims.contains("azp") || claims["azp"] == expected.client_id

@@ -53,7 +53,8 @@ describe('oidc login', () => {
   let standIn;
   let issuer;
   let tokenAnswer;  // what the stand-in's token endpoint answers: [status, body], or a function of the form that came
-  let userinfo;
+  let userinfo;  // an object, or [status, body]
+  let parAnswer;
   let keys;
   let metadata;
 
@@ -66,13 +67,14 @@ describe('oidc login', () => {
         '/.well-known/openid-configuration': () => [200, metadata],
         '/jwks': () => [200, { keys: [jwk] }],
         '/token': (form) => (typeof tokenAnswer === 'function' ? tokenAnswer(form) : tokenAnswer),
-        '/userinfo': () => [200, userinfo],
+        '/userinfo': () => (Array.isArray(userinfo) ? userinfo : [200, userinfo]),
+        '/par': () => parAnswer,
       };
       const chunks = [];
       request.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
         const form = new URLSearchParams(Buffer.concat(chunks).toString());
         const [status, body] = answers[request.url]?.(form) ?? [404, {}];
-        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+        response.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body));
       });
     }).listen(0, '127.0.0.1');
     await once(standIn, 'listening');
@@ -87,22 +89,27 @@ describe('oidc login', () => {
     await deployment?.close();
   });
 
-  // A log-in at the stand-in, up to where the browser comes back. claims: of the ID token that differ; signer: its key; clock:
-  // by how many seconds the provider's is ahead; published: metadata that differs.
-  async function atStandIn({ claims = {}, signer = keys.privateKey, clock = 0, published = {}, env } = {}, ...options) {
+  // What the stand-in says of itself.
+  function publish(changed) {
     metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`,
       jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo`,
-      token_endpoint_auth_methods_supported: ['private_key_jwt'], ...published };
+      token_endpoint_auth_methods_supported: ['private_key_jwt'], ...changed };
+  }
+
+  // A log-in at the stand-in, up to where the browser comes back. claims: of the ID token that differ; signer: its key; clock:
+  // by how many seconds the provider's is ahead; published: metadata that differs; accessToken: what it gives.
+  async function atStandIn({ claims = {}, signer = keys.privateKey, clock = 0, published = {}, alg = 'RS256', accessToken = 'the-access-token', env } = {},
+    ...options) {
+    publish(published);
     userinfo = { sub: 'ann' };
     const login = env ? await RunningLogin.launch(env, issuer, '--audience', issuer, ...options)
       : await RunningLogin.start(deployment, issuer, '--audience', issuer, ...options);
     const asked = new URL(login.url).searchParams;
-    const accessToken = 'the-access-token';
     const now = Date.now() / 1000 + clock;
     const half = (text) => createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url');
     const idToken = await new SignJWT({ iss: issuer, aud: 'orders', sub: 'ann', nonce: asked.get('nonce'), iat: Math.floor(now),
       exp: Math.floor(now) + 3600, at_hash: half(accessToken), c_hash: half('the-code'), ...claims })
-      .setProtectedHeader({ alg: 'RS256', kid: 'one' }).sign(signer);
+      .setProtectedHeader({ alg, kid: 'one' }).sign(signer);
     tokenAnswer = [200, { access_token: accessToken, token_type: 'Bearer', id_token: idToken }];
     login.asked = asked;
     login.back = (answer) => exchange(`${asked.get('redirect_uri')}?${new URLSearchParams(answer)}`);
@@ -160,18 +167,23 @@ describe('oidc login', () => {
   });
 
   const mistakes = {
-    'another state': [{}, { code: 'the-code', state: 'another' }, 1, /another state/],
-    'no state': [{}, { code: 'the-code' }, 1, /another state/],
-    'access_denied': [{}, { error: 'access_denied', error_description: ALERT }, 5, /refused the log-in: access_denied/],
+    'another state': [{}, { code: 'the-code', state: 'another' }, 11, /another state/],
+    'no state': [{}, { code: 'the-code' }, 11, /another state/],
+    'access_denied': [{}, { error: 'access_denied', error_description: ALERT }, 12, /refused the log-in: access_denied/],
     'another issuer in the redirect': [{}, { code: 'the-code', iss: 'https://evil.example' }, 1, /mix-up/],
     'no issuer in the redirect of a provider that sends one':
-      [{ published: { authorization_response_iss_parameter_supported: true } }, { code: 'the-code' }, 1, /mix-up/],
+      [{ published: { authorization_response_iss_parameter_supported: true } }, { code: 'the-code' }, 1,
+        /iss is missing in the redirect, though .*mix-up/],
+    'another error': [{}, { error: 'server_error' }, 5, /refused the log-in: server_error/],
     'no code': [{}, {}, 5, /no code/],
     'another nonce': [{ claims: { nonce: 'another' } }, { code: 'the-code' }, 1, /nonce is "another"/],
     'another audience': [{ claims: { aud: 'others' } }, { code: 'the-code' }, 1, /for another client/],
     'another access token': [{ claims: { at_hash: 'AAAA' } }, { code: 'the-code' }, 1, /at_hash is of another access token/],
-    'a clock ten minutes slow': [{ clock: -600 }, { code: 'the-code' }, 1, /issued 60\d s ago.*clock/],
-    'a clock ten minutes fast': [{ clock: 600 }, { code: 'the-code' }, 1, /in the future.*clock/],
+    'a clock ten minutes slow': [{ clock: -600 }, { code: 'the-code' }, 15, /issued 60\d s ago.*clock/],
+    'a clock ten minutes fast': [{ clock: 600 }, { code: 'the-code' }, 15, /in the future.*clock/],
+    'another audience, and a clock ten minutes slow': [{ clock: -600, claims: { aud: 'others' } }, { code: 'the-code' }, 1, /clock/],
+    'a symmetric signature': [{ alg: 'HS256', signer: new Uint8Array(32) }, { code: 'the-code' }, 1,
+      /alg is "HS256".*; the signature is not checked: alg is refused; at_hash is not checked: alg is refused; c_hash is not checked/],
   };
   for (const [name, [changed, answer, status, message]] of Object.entries(mistakes)) {
     it(`refuses ${name}`, async () => {
@@ -190,7 +202,7 @@ describe('oidc login', () => {
     const login = await atStandIn({ signer: (await generateKeyPair('RS256')).privateKey });
     await login.back({ code: 'the-code', state: state(login) });
     const result = await login.end();
-    assert.equal(result.status, 1);
+    assert.equal(result.status, 14);
     assert.match(result.failure, /not by this key of the provider/);
   });
 
@@ -199,8 +211,73 @@ describe('oidc login', () => {
     tokenAnswer = [400, { error: 'invalid_grant', error_description: 'the code was used' }];
     await login.back({ code: 'the-code', state: state(login) });
     const result = await login.end();
-    assert.equal(result.status, 5);
+    assert.equal(result.status, 13);
     assert.match(result.failure, /refused the code: HTTP 400, invalid_grant, the code was used/);
+  });
+
+  for (const [answer, message] of [
+    [[500, { error: 'server_error' }], /^the provider failed: HTTP 500, server_error$/],
+    [[503, 'busy'], /^the provider failed: HTTP 503$/],
+    [[200, {}], /^the provider answered HTTP 200 without an access token$/],
+    [[400, { error: 'invalid_request' }], /^the provider refused the token request: HTTP 400, invalid_request$/]]) {
+    it(`does not blame the code for ${JSON.stringify(answer)}`, async () => {
+      const login = await atStandIn();
+      tokenAnswer = answer;
+      await login.back({ code: 'the-code', state: state(login) });
+      const result = await login.end();
+      assert.equal(result.status, 5);
+      assert.match(result.failure, message);
+    });
+  }
+
+  for (const [answer, status, message] of [
+    [[400, { error: 'invalid_request', error_description: 'Registered callback does not match' }], 10, /callback does not match/],
+    [[400, { error: 'invalid_redirect_uri' }], 10, /invalid_redirect_uri/],
+    [[400, { error: 'invalid_scope' }], 5, /refused the authorization request: HTTP 400, invalid_scope/],
+    [[502, 'bad gateway'], 5, /the provider failed: HTTP 502/],
+    [[201, {}], 5, /the provider answered HTTP 201 without a request_uri/]]) {
+    it(`tells what the answer ${JSON.stringify(answer)} to a pushed request means`, async () => {
+      publish({ pushed_authorization_request_endpoint: `${issuer}/par` });
+      parAnswer = answer;
+      const result = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--audience', issuer,
+        '--no-browser');
+      assert.equal(result.status, status, result.stderr);
+      assert.match(result.stderr, message);
+    });
+  }
+
+  it('shows what was sent and received as JWTs, without their signatures', async () => {
+    const accessToken = await new SignJWT({ scope: 'all', sub: 'ann' }).setProtectedHeader({ alg: 'RS256', typ: 'at+jwt' })
+      .sign(keys.privateKey);
+    const login = await atStandIn({ accessToken });
+    const page = await login.back({ code: 'the-code', state: state(login) });
+    const result = await login.end();
+    assert.equal(result.status, 0, result.stderr);
+    const named = Object.fromEntries(result.decoded.map(({ token, ...parts }) => [token, parts]));
+    assert.deepEqual(Object.keys(named), ['Client assertion of: Token request', 'Access token', 'ID token']);
+    assert.deepEqual(named['Access token'], { header: { alg: 'RS256', typ: 'at+jwt' }, claims: { scope: 'all', sub: 'ann' } });
+    const sent = named['Client assertion of: Token request'];
+    assert.equal(sent.header.alg, 'RS256');
+    assert.deepEqual([sent.claims.iss, sent.claims.sub, sent.claims.aud], ['orders', 'orders', issuer]);
+    assert.match(page.body, /<h2>Client assertion of: Token request, decoded<\/h2><pre>\{[^<]*&quot;kid&quot;/);
+    assert.match(page.body, /<h2>Access token, decoded<\/h2><pre>\{[^<]*at\+jwt/);
+    const signature = accessToken.split('.')[2].slice(0, 12);
+    for (const text of [page.body, login.stdout]) assert.ok(!text.includes(signature), text);
+  });
+
+  it('refuses a scope without openid, and an endpoint that it may not send to, before anybody logs in', async () => {
+    const options = ['oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--audience', issuer, '--no-browser'];
+    publish({});
+    const scope = await deployment.tryCtl(...options, '--scope', 'email openid2');
+    assert.equal(scope.status, 2, scope.stderr);
+    assert.match(scope.stderr, /--scope must contain openid/);
+    for (const name of ['token_endpoint', 'jwks_uri', 'userinfo_endpoint', 'pushed_authorization_request_endpoint']) {
+      publish({ [name]: 'http://is.example.com/x' });
+      const { status, stderr } = await deployment.tryCtl(...options, '--timeout', '1');
+      assert.equal(status, 5, stderr);
+      assert.match(stderr, new RegExp(name));
+      assert.doesNotMatch(stderr, /Log in at this address/);
+    }
   });
 
   it('tells a refused assertion from a refused code', async () => {
@@ -269,10 +346,22 @@ describe('oidc login', () => {
     assert.match(result.failure, /another sub/);
   });
 
+  it('says that userinfo is a JWT, or no JSON', async () => {
+    for (const [body, message] of [[await new SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'RS256' }).sign(keys.privateKey),
+      /^userinfo_endpoint answers with a JWT/], ['hello', /^userinfo_endpoint answers HTTP 200 without a JSON object$/]]) {
+      const login = await atStandIn();
+      userinfo = [200, body];
+      await login.back({ code: 'the-code', state: state(login) });
+      const result = await login.end();
+      assert.equal(result.status, 5);
+      assert.match(result.failure, message);
+    }
+  });
+
   it('is told by the provider that the redirect URI is not registered', async () => {
     const { status, stderr } = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', provider.issuer,
       '--audience', provider.issuer, '--no-browser', '--redirect-uri', 'http://127.0.0.1:0/another');
-    assert.equal(status, 5, stderr);
+    assert.equal(status, 10, stderr);
     assert.match(stderr, /refused the authorization request.*redirect_uri/);
   });
 

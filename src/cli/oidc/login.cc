@@ -3,12 +3,17 @@
 #include <openssl/rand.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "assertion/clock.h"
 #include "assertion/foreign_text.h"
@@ -25,6 +30,7 @@
 #include "cli/verbs.h"
 #include "config/duration.h"
 #include "jws/base64url.h"
+#include "jws/compact.h"
 #include "jws/foreign_json.h"
 #include "oauth/form.h"
 #include "oauth/id_token.h"
@@ -41,6 +47,16 @@ using nlohmann::json;
 constexpr const char* kLoginHelp = "assertionctl oidc login --help";
 constexpr std::size_t kMostOfAnswer = 300;
 constexpr int kOk = 200;
+constexpr int kFirstRedirect = 300;
+constexpr int kServerError = 500;
+
+// Exit statuses of this verb alone: mistakes that a script may want to tell apart.
+constexpr int kRedirectUriRefused = 10;
+constexpr int kOtherState = 11;
+constexpr int kAccessDenied = 12;
+constexpr int kCodeRefused = 13;
+constexpr int kOtherKey = 14;
+constexpr int kClockDiffers = 15;
 
 struct LoginOptions {
   std::string client_id;
@@ -65,6 +81,25 @@ using LoginResult = std::expected<void, LoginFailure>;
 
 std::unexpected<LoginFailure> Fails(int status, std::string what, std::string next = "") {
   return std::unexpected(LoginFailure{.status = status, .what = std::move(what), .next = std::move(next)});
+}
+
+// True if a provider's reason is about the redirect URI. RFC 9126 has no error code for it.
+bool NamesRedirectUri(std::string reason) {
+  std::ranges::transform(reason, reason.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return reason.contains("redirect") || reason.contains("callback");
+}
+
+// The exit status after an ID token of which something is wrong.
+int StatusAfter(const std::vector<oauth::Check>& checks) {
+  const auto is_wrong = [&](std::string_view name) {
+    return std::ranges::any_of(checks, [&](const auto& check) { return check.name == name && !check.wrong.empty(); });
+  };
+  if (is_wrong("signature")) {
+    return is_wrong("alg") ? kRefused : kOtherKey;
+  }
+  const bool only_times = std::ranges::all_of(
+      checks, [](const auto& check) { return check.wrong.empty() || check.name == "exp" || check.name == "iat"; });
+  return only_times ? kClockDiffers : kRefused;
 }
 
 // 256 bits in base64url: a state, a nonce, a code verifier.
@@ -115,6 +150,9 @@ class Login {
 
  private:
   LoginResult Prepare() {
+    if (!(" " + options_.scope + " ").contains(" openid ")) {
+      return Fails(kUsage, "--scope must contain openid: without it the provider gives no ID token", kLoginHelp);
+    }
     auto listener = RedirectListener::Open(options_.redirect_uri);
     if (!listener) {
       return Fails(listener.error().code == Code::kInvalidArgument ? kUsage : kUnreachable, listener.error().ToString(),
@@ -142,6 +180,26 @@ class Login {
                              .sent = {},
                              .received = "token_endpoint " + metadata_.token_endpoint + "\nauthorization_endpoint " +
                                          metadata_.authorization_endpoint + "\njwks_uri " + metadata_.jwks_uri});
+    return CheckEndpoints();
+  }
+
+  // All at once: the person shall not log in for nothing.
+  LoginResult CheckEndpoints() const {
+    const auto& pushed = metadata_.pushed_authorization_request_endpoint;
+    const auto& userinfo = metadata_.userinfo_endpoint;
+    for (const auto& [name, url, optional] :
+         {std::tuple{"authorization_endpoint", metadata_.authorization_endpoint, false},
+          {"token_endpoint", metadata_.token_endpoint, false},
+          {"jwks_uri", metadata_.jwks_uri, false},
+          {"pushed_authorization_request_endpoint", pushed, true},
+          {"userinfo_endpoint", userinfo, true}}) {
+      if (optional && url.empty()) {
+        continue;
+      }
+      if (const auto endpoint = Endpoint(name, url); !endpoint) {
+        return std::unexpected(endpoint.error());
+      }
+    }
     return {};
   }
 
@@ -192,6 +250,7 @@ class Login {
       return Fails(kRefused, "the client's assertions do not authenticate it: its grant must be client-authentication");
     }
     secrets_.Add(assertion->assertion());
+    Decode(std::string("Client assertion of: ") + title, assertion->assertion());
     const oauth::PlannedRequest planned{
         .client_id = options_.client_id, .grant_type = "authorization_code", .authenticates = true, .endpoint = url};
     if (const auto fits = oauth::Compare(metadata_, planned, assertion->assertion()); !fits) {
@@ -213,11 +272,31 @@ class Login {
     return *std::move(answer);
   }
 
+  // Shows what a JWT says. A token in another form is the provider's own matter.
+  void Decode(std::string name, const std::string& token) {
+    if (auto parts = jws::ParseCompact(token)) {
+      record_.decoded.push_back(
+          {.name = std::move(name), .header = std::move(parts->header), .claims = std::move(parts->claims)});
+    }
+  }
+
+  // The failure for an answer that is no refusal of what was sent, if it is one.
+  std::optional<LoginFailure> FailureOfProvider(const oauth::HttpAnswer& answer, const char* missing) {
+    if (answer.status >= kServerError) {
+      return LoginFailure{.status = kRefusedByIdentityServer,
+                          .what = "the provider failed: " + oauth::ReasonOf(secrets_.CutFrom(answer)),
+                          .next = AdviceFor(answer)};
+    }
+    if (answer.status < kFirstRedirect) {
+      return LoginFailure{.status = kRefusedByIdentityServer,
+                          .what = "the provider answered HTTP " + std::to_string(answer.status) + " without " + missing,
+                          .next = ""};
+    }
+    return std::nullopt;
+  }
+
   // Sends the person to the provider: by a pushed request where it takes one.
   LoginResult Ask() {
-    if (const auto endpoint = Endpoint("authorization_endpoint", metadata_.authorization_endpoint); !endpoint) {
-      return std::unexpected(endpoint.error());
-    }
     auto fields = oauth::PushedFields(verifier_);
     fields.insert(
         fields.end(),
@@ -231,11 +310,7 @@ class Login {
       }
       const auto pushed = oauth::PushedAnswerOf(*answer);
       if (!pushed) {
-        return Fails(kRefusedByIdentityServer,
-                     "the provider refused the authorization request: " + oauth::ReasonOf(secrets_.CutFrom(*answer)),
-                     oauth::ErrorOf(*answer) == "invalid_client"
-                         ? AdviceFor(*answer)
-                         : "register the redirect URI " + listener_->redirect_uri() + " if that is what it names");
+        return RefusedRequest(*answer);
       }
       fields = {{"client_id", options_.client_id}, {"request_uri", pushed->request_uri}};
       url = oauth::AuthorizationUrl(metadata_.authorization_endpoint, options_.client_id, pushed->request_uri);
@@ -260,6 +335,20 @@ class Login {
       file_.emplace(**std::move(opened));
     }
     return {};
+  }
+
+  // Why there is no pushed request.
+  std::unexpected<LoginFailure> RefusedRequest(const oauth::HttpAnswer& answer) {
+    if (auto failure = FailureOfProvider(answer, "a request_uri")) {
+      return std::unexpected(*std::move(failure));
+    }
+    const auto reason = oauth::ReasonOf(secrets_.CutFrom(answer));
+    const bool of_client = oauth::ErrorOf(answer) == "invalid_client";
+    const bool of_redirect = !of_client && NamesRedirectUri(reason);
+    return Fails(
+        of_redirect ? kRedirectUriRefused : kRefusedByIdentityServer,
+        "the provider refused the authorization request: " + reason,
+        of_redirect ? "register the redirect URI " + listener_->redirect_uri() + " for the client" : AdviceFor(answer));
   }
 
   // Checks what the browser brings. Before the state is right, nothing else in it is believed.
@@ -287,23 +376,46 @@ class Login {
       return good;
     };
     if (!check("state", "state is another", FieldOf(*fields, "state") == state_)) {
-      return Fails(kRefused, "the redirect has another state: it belongs to another log-in, or another page forged it",
+      return Fails(kOtherState,
+                   "the redirect has another state: it belongs to another log-in, or another page forged it",
                    "nothing was sent to the token endpoint; run it again");
     }
-    if (!check("iss of the redirect (RFC 9207)", "iss is another, or missing",
+    if (!check("iss of the redirect (RFC 9207)", iss.empty() ? "iss is missing" : "iss is another",
                iss.empty() ? !metadata_.names_issuer_in_responses : iss == metadata_.issuer)) {
-      return Fails(kRefused, "the redirect names the issuer " + Quoted(iss, kMostOfAnswer) +
-                                 ", and the log-in was at " + Quoted(metadata_.issuer, kMostOfAnswer) + " (mix-up)");
+      return Fails(kRefused, iss.empty()
+                                 ? "iss is missing in the redirect, though the provider announces that it sends "
+                                   "it (RFC 9207): another provider may have answered (mix-up)"
+                                 : "the redirect names the issuer " + Quoted(iss, kMostOfAnswer) +
+                                       ", and the log-in was at " + Quoted(metadata_.issuer, kMostOfAnswer) +
+                                       " (mix-up)");
     }
     if (const auto error = FieldOf(*fields, "error"); !error.empty()) {
       const auto description = FieldOf(*fields, "error_description");
-      return Fails(kRefusedByIdentityServer,
+      return Fails(error == "access_denied" ? kAccessDenied : kRefusedByIdentityServer,
                    "the provider refused the log-in: " + Shown(error, kMostOfAnswer) +
                        (description.empty() ? "" : ", " + Shown(secrets_.CutFrom(description), kMostOfAnswer)),
                    error == "access_denied" ? "the person, or the provider's rules, said no" : "");
     }
     code_ = FieldOf(*fields, "code");
     return code_.empty() ? Fails(kRefusedByIdentityServer, "the redirect has no code") : LoginResult{};
+  }
+
+  // Why there are no tokens.
+  std::unexpected<LoginFailure> RefusedCode(const oauth::HttpAnswer& answer) {
+    if (auto failure = FailureOfProvider(answer, "an access token")) {
+      return std::unexpected(*std::move(failure));
+    }
+    const auto reason = oauth::ReasonOf(secrets_.CutFrom(answer));
+    const auto error = oauth::ErrorOf(answer);
+    if (error == "invalid_grant") {
+      return Fails(kCodeRefused, "the provider refused the code: " + reason,
+                   "a code is taken once and soon expires; redirect URI and verifier must be those of the log-in");
+    }
+    return Fails(kRefusedByIdentityServer,
+                 (error == "invalid_client" ? "the provider refused the assertion: "
+                                            : "the provider refused the token request: ") +
+                     reason,
+                 AdviceFor(answer));
   }
 
   LoginResult Redeem() {
@@ -316,22 +428,18 @@ class Login {
       return std::unexpected(answer.error());
     }
     if (!oauth::IsGranted(*answer)) {
-      const bool of_client = oauth::ErrorOf(*answer) == "invalid_client";
-      return Fails(kRefusedByIdentityServer,
-                   (of_client ? "the provider refused the assertion: " : "the provider refused the code: ") +
-                       oauth::ReasonOf(secrets_.CutFrom(*answer)),
-                   of_client ? AdviceFor(*answer)
-                             : "a code is taken once and soon expires; redirect URI and verifier must be those of the "
-                               "log-in");
+      return RefusedCode(*answer);
     }
     auto checked = *answer;
     if (const auto token = oauth::TakeToken(checked); !token) {
       return Fails(kRefusedByIdentityServer, token.error().message);
     }
     tokens_ = jws::ParseForeign(answer->body);
+    Decode("Access token", tokens_["access_token"].get<std::string>());
     return tokens_.contains("id_token") && tokens_["id_token"].is_string()
                ? LoginResult{}
-               : Fails(kRefusedByIdentityServer, "the answer has no id_token", "--scope must contain openid");
+               : Fails(kRefusedByIdentityServer, "the answer has no id_token",
+                       "allow the client the scope openid at the provider");
   }
 
   // A JSON document of the provider.
@@ -353,7 +461,14 @@ class Login {
          .sent = bearer.empty() ? oauth::FormFields{} : oauth::FormFields{{"Authorization", "Bearer " + Cut(bearer)}},
          .received = AnswerText(secrets_.CutFrom(*answer))});
     auto body = jws::ParseForeign(answer->body);
-    if (answer->status != kOk || !body.is_object()) {
+    if (answer->status == kOk && !body.is_object()) {
+      return Fails(kRefusedByIdentityServer,
+                   std::string(name) + (jws::ParseCompact(answer->body)
+                                            ? " answers with a JWT (application/jwt), which is not read here"
+                                            : " answers HTTP 200 without a JSON object"),
+                   "have the provider answer this client with JSON");
+    }
+    if (answer->status != kOk) {
       return Fails(kRefusedByIdentityServer,
                    std::string(name) + " answers: " + oauth::ReasonOf(secrets_.CutFrom(*answer)));
     }
@@ -373,13 +488,17 @@ class Login {
                                         .code = code_,
                                         .now = SystemTime()});
     record_.checks.insert(record_.checks.end(), checked.checks.begin(), checked.checks.end());
-    record_.header = std::move(checked.header);
-    record_.claims = std::move(checked.claims);
+    record_.claims = checked.claims;
+    if (!checked.header.is_null()) {
+      record_.decoded.push_back(
+          {.name = "ID token", .header = std::move(checked.header), .claims = std::move(checked.claims)});
+    }
     std::string wrong;
     for (const auto& check : checked.checks) {
       wrong += check.wrong.empty() ? "" : (wrong.empty() ? "" : "; ") + check.wrong;
     }
-    return wrong.empty() ? LoginResult{} : Fails(kRefused, "the ID token is not to be believed: " + wrong);
+    return wrong.empty() ? LoginResult{}
+                         : Fails(StatusAfter(checked.checks), "the ID token is not to be believed: " + wrong);
   }
 
   // OpenID Connect Core 1.0 section 5.3.2: a sub that differs is somebody else.
@@ -428,10 +547,16 @@ void AddOidcLogin(Command& oidc) {
            "loopback port (RFC 8252), which must be registered for the client. Its last page shows the exchange,\n"
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
            "The tokens are dropped. Ctrl-C and SIGTERM end it with status 130 and 143.",
-       .statuses = {{kRefused, "assertiond refused, or a check failed: state, iss, ID token, userinfo"},
+       .statuses = {{kRefused, "assertiond refused, or another check failed: iss, ID token, userinfo"},
                     {kFile, "--ca-file cannot be read, or no file can be made for the browser"},
                     {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},
-                    {kRefusedByIdentityServer, "the provider refused"}}},
+                    {kRefusedByIdentityServer, "the provider refused something else, or failed"},
+                    {kRedirectUriRefused, "the provider refused the redirect URI of a pushed request"},
+                    {kOtherState, "the redirect has another state"},
+                    {kAccessDenied, "the person or the provider's rules said no: error=access_denied"},
+                    {kCodeRefused, "the provider refused the code: used before, expired, or of another request"},
+                    {kOtherKey, "the ID token's signature is by no key of the provider"},
+                    {kClockDiffers, "only the ID token's times are wrong: the clocks differ"}}},
       LogIn);
   AddClientId(verb, options.client_id);
   verb->add_option("--issuer", options.issuer, "The provider's issuer, octet for octet")->required()->type_name("URL");

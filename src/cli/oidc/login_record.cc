@@ -81,7 +81,10 @@ std::array<std::string, 4> FormsOf(const std::string& value) {
 }  // namespace
 
 std::string Cut(std::string_view secret) {
-  const auto shown = std::min(kShownOfSecret, secret.size() / 4);
+  auto shown = std::min(kShownOfSecret, secret.size() / 4);
+  while (shown > 0 && (static_cast<unsigned char>(secret[shown]) & 0xC0U) == 0x80U) {
+    --shown;  // the rest of a character
+  }
   return std::string(secret.substr(0, shown)) + "… (" + std::to_string(secret.size()) + " characters)";
 }
 
@@ -163,7 +166,10 @@ LoginRecord LoginSecrets::CutFrom(LoginRecord record) const {
   for (auto& [name, wrong] : record.checks) {
     wrong = CutFrom(std::move(wrong));
   }
-  CutMembers(record.header);
+  for (auto& token : record.decoded) {
+    CutMembers(token.header);
+    CutMembers(token.claims);
+  }
   CutMembers(record.claims);
   record.failure = CutFrom(std::move(record.failure));
   return record;
@@ -205,9 +211,9 @@ std::string LoginPage(const LoginRecord& record) {
     }
     page += "</section>\n";
   }
-  if (!record.header.is_null()) {
-    page += "<section><h2>The ID token, decoded</h2><pre>" + Escaped(Dumped(record.header)) + "</pre><pre>" +
-            Escaped(Dumped(record.claims)) + "</pre></section>\n";
+  for (const auto& token : record.decoded) {
+    page += "<section><h2>" + Escaped(token.name) + ", decoded</h2><pre>" + Escaped(Dumped(token.header)) +
+            "</pre><pre>" + Escaped(Dumped(token.claims)) + "</pre></section>\n";
   }
   page += "<section><h2>Checks</h2><table>";
   for (const auto& [name, wrong] : record.checks) {
@@ -233,11 +239,16 @@ ordered_json LoginJson(const LoginRecord& record) {
     }
     steps.push_back({{"step", step.title}, {"request", step.request}, {"sent", sent}, {"received", step.received}});
   }
+  auto decoded = ordered_json::array();
+  for (const auto& token : record.decoded) {
+    decoded.push_back({{"token", token.name}, {"header", token.header}, {"claims", token.claims}});
+  }
   return {{"logged_in", record.failure.empty()},
           {"failure", record.failure},
           {"client_id", record.client_id},
           {"issuer", record.issuer},
           {"claims", record.claims},
+          {"decoded", decoded},
           {"checks", checks},
           {"steps", steps}};
 }

@@ -18,18 +18,25 @@ struct LoginStep {
   std::string received;
 };
 
+// What a JWT of a log-in says; its signature is left out.
+struct DecodedToken {
+  std::string name;
+  nlohmann::ordered_json header;
+  nlohmann::ordered_json claims;
+};
+
 // All that a log-in did, for the browser's last page and for --json.
 struct LoginRecord {
   std::string client_id;
   std::string issuer;
   std::vector<LoginStep> steps;
   std::vector<oauth::Check> checks;
-  nlohmann::ordered_json header;  // of the ID token
-  nlohmann::ordered_json claims;
-  std::string failure;  // empty: logged in
+  std::vector<DecodedToken> decoded;
+  nlohmann::ordered_json claims;  // of the ID token
+  std::string failure;            // empty: logged in
 };
 
-// The first octets of a secret and its size.
+// The first octets of a secret, whole characters of UTF-8, and its size.
 std::string Cut(std::string_view secret);
 
 // The secrets of one log-in: whatever a person sees of it is cut here first. A provider may send each of them back, in

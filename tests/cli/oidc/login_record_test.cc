@@ -22,6 +22,13 @@ TEST(LoginRecord, AnAnswerIsShownDownToThirtyTwoLevels) {
             "HTTP 200, 104 octets that are no JSON object or are nested more than 32 deep");
 }
 
+TEST(LoginSecrets, AreCutBetweenCharacters) {
+  EXPECT_EQ(Cut("the-code-of-22-octets!"), "the-c… (22 characters)");
+  EXPECT_EQ(Cut("abcdéééééééééééééééééé"), "abcdé… (40 characters)");
+  EXPECT_EQ(Cut("abcdeééééééééééééééééé"), "abcde… (39 characters)");
+  EXPECT_EQ(Cut("ééé"), "… (6 characters)");
+}
+
 TEST(LoginSecrets, AreCutByNameAtAnyDepth) {
   LoginSecrets secrets;
   const auto shown = AnswerText(secrets.CutFrom(oauth::HttpAnswer{
