@@ -396,6 +396,7 @@ describe('console', () => {
       const before = await keys();
       await page.locator('.actions', { has: page.locator('a[href="generate?client_id=reports"]') }).getByText('Rotate').click();
       assert.equal(await page.textContent('h1'), 'Rotate: reports');
+      assert.match(await page.textContent('main'), /takes this from callers with the role operator/);
       await page.fill('input[name=confirmation]', 'orders');
       await page.click('button');
       assert.equal(await page.textContent('h1'), 'Not confirmed');
@@ -450,7 +451,8 @@ describe('console', () => {
       assert.equal((await keys()).find((key) => key.kid === kid).state, 'signing');
       await page.goBack();
       assert.ok((await page.textContent('main')).includes(`Requested by dns:anna.example.org`));
-      await page.fill('input[name=digest]', pending.digest);
+      assert.match(await page.textContent('main'), /takes this from callers with the role approver, but not from its requester/);
+      await page.fill('input[name=digest]', `  ${pending.digest} `);  // as pasted
       await page.click('button');
       assert.equal(await page.textContent('h1'), 'The change is made');
       assert.equal((await keys()).find((key) => key.kid === kid).state, 'withdrawn');
@@ -468,6 +470,7 @@ describe('console', () => {
       const digest = await page.textContent('.digest');
       await page.click('text=Back to the keys');
       await page.getByRole('link', { name: 'Approve', exact: true }).click();
+      assert.match(await page.textContent('main'), /You, uid:\d+, requested it/);
       await page.fill('input[name=digest]', digest);
       await page.click('button');
       assert.match(await page.textContent('main'), /who asked for this change/);

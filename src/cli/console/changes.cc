@@ -1,5 +1,7 @@
 #include "cli/console/changes.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -72,6 +74,14 @@ Result<ChangeFlags> FlagsOf(const oauth::FormFields& fields) {
   return flags;
 }
 
+// What was pasted, without the blanks around it.
+std::string Trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const auto from = text.find_first_not_of(kBlanks);
+  return from == std::string_view::npos ? ""
+                                        : std::string(text.substr(from, text.find_last_not_of(kBlanks) - from + 1));
+}
+
 Result<v1::PendingChange> FindPending(const std::string& server, const std::string& id) {
   ASSIGN_OR_RETURN(auto connection, Connection::Open(server));
   ASSIGN_OR_RETURN(const auto pending, connection.ListPendingChanges({}));
@@ -79,6 +89,19 @@ Result<v1::PendingChange> FindPending(const std::string& server, const std::stri
   return found == pending.changes().end()
              ? Fail(Code::kNotFound, "no such change waits: it was made, withdrawn, or has expired")
              : Result<v1::PendingChange>(*found);
+}
+
+// Who may decide, before anybody fills a form for nothing. Only the server knows who asks: behind a forwarded socket
+// it is another user than the console's.
+std::string WhoDecides(const v1::PendingChange& change, bool approves) {
+  if (!approves) {
+    return Paragraph("The server takes this from its requester, and from callers with the role approver.", "quiet");
+  }
+  return change.requested_by() == "uid:" + std::to_string(geteuid())
+             ? Paragraph("You, " + change.requested_by() + ", requested it: the server takes the approval of another.",
+                         "warn")
+             : Paragraph("The server takes this from callers with the role approver, but not from its requester.",
+                         "quiet");
 }
 
 }  // namespace
@@ -143,7 +166,9 @@ LoopbackAnswer ConsoleChanges::AskForKeys(const ConsoleVisit& visit) const {
   if (!request_id) {
     return Refused(request_id.error());
   }
-  auto html = Paragraph(change.explanation) + Paragraph("Client: " + client_id, "state");
+  auto html = Paragraph(change.explanation) +
+              Paragraph("The server takes this from callers with the role operator.", "quiet") +
+              Paragraph("Client: " + client_id, "state");
   if (!kid.empty()) {
     html += "<pre>" + Escaped(KeyText(*named, SystemTime())) + "</pre>\n";
   }
@@ -210,7 +235,7 @@ LoopbackAnswer ConsoleChanges::AskForDecision(const ConsoleVisit& visit) const {
   if (!change) {
     return Refused(change.error());
   }
-  const auto facts = PendingFacts(*change, SystemTime());
+  const auto facts = PendingFacts(*change, SystemTime()) + WhoDecides(*change, visit.path == "approve");
   ConsoleForm form(visit.path, session_);
   form.Hidden("id", change->id());
   if (visit.path == "withdraw") {
@@ -236,7 +261,7 @@ LoopbackAnswer ConsoleChanges::Decide(const ConsoleVisit& visit) const {
   }
   v1::ApproveChangeRequest request;
   request.set_id(FieldOf(visit.fields, "id"));
-  request.set_digest(FieldOf(visit.fields, "digest"));
+  request.set_digest(Trimmed(FieldOf(visit.fields, "digest")));
   const auto approved = connection->ApproveChange(request);
   if (!approved) {
     return Refused(approved.error());
