@@ -89,8 +89,8 @@ Result<Session> Login::OpenSession(CK_FLAGS flags) {
     MutexLock lock(mutex_);
     const bool settled = reloaded_.wait_for(lock, kPatience, [this]() REQUIRES(mutex_) { return !reloading_; });
     lock.unlock();
-    if (settled) {
-      RETURN_IF_ERROR(FollowReload());
+    if (const auto followed = settled ? FollowReload() : Status(); !followed) {
+      return Fail(Code::kUnavailable, "the HSM is not available; try again", followed.error().ToString());
     }
     const auto connection = Connected();
     auto session = Session::Open(module_, connection->info.slot, flags);
