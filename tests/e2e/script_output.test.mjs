@@ -258,6 +258,7 @@ describe('the output for scripts', () => {
     const asStranger = (...options) => run(CTL, ['status', '--json', ...options], { env: stranger.environment });
     keep('status of a caller without a role', (await asStranger()).stdout);
     keep('status of a caller without a role', (await asStranger('--monitor', stranger.adminOrigin)).stdout);
+    keep('status of a caller without a role', (await asStranger('--monitor', 'http://127.0.0.1:1')).stdout);
     await stranger.stopDaemon();
 
     // A token that is restored from a backup, and lost a certificate
