@@ -109,25 +109,44 @@ Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenReques
   if (tokens_ == nullptr) {
     return Fail(Code::kFailedPrecondition, "this server buys no access tokens");
   }
+  return Ask(std::make_shared<const Asking>(Asking{.caller = caller,
+                                                   .request = std::move(request),
+                                                   .minimum_validity = minimum_validity,
+                                                   .deadline = deadline,
+                                                   .ticket = std::move(ticket),
+                                                   .fits = fits}),
+             std::move(approved), call);
+}
+
+Status AccessTokenService::Ask(const AskingPtr& asking, ApprovedAccessToken approved, const Call& call) const {
   ASSIGN_OR_RETURN(auto kid, KidFor(approved));
   call->event().scope = approved.scope;
   call->event().kid = kid;
-  const tokens::Wanted wanted{.client_id = request.client_id(),
+  const tokens::Wanted wanted{.client_id = asking->request.client_id(),
                               .scope = std::move(approved.scope),
                               .resource = std::move(approved.resource),
                               .kid = kid};
   tokens_->Get(wanted,
-               {.caller = caller.name(),
-                .minimum_validity = minimum_validity,
-                .deadline = deadline,
-                .gone = [ticket = std::move(ticket)] { return IsCancelled(*ticket); }},
-               [this, caller, request = std::move(request), kid = std::move(kid), fits,
-                call](const Result<tokens::AccessTokenPtr>& token) {
-                 call->Finish(HandOut({.caller = caller, .request = request, .kid = kid, .fits = fits}, token, *call));
+               {.caller = asking->caller.name(),
+                .minimum_validity = asking->minimum_validity,
+                .deadline = asking->deadline,
+                .gone = [ticket = asking->ticket] { return IsCancelled(*ticket); }},
+               [this, asking, kid = std::move(kid), call](const Result<tokens::AccessTokenPtr>& token) {
+                 if (!token || *token != nullptr) {
+                   call->Finish(HandOut(*asking, kid, token, *call));
+                 } else if (const auto again = AskAgain(asking, call); !again) {
+                   call->Finish(std::unexpected(again.error()));
+                 }
                });
   constexpr std::size_t kStackOfHandOut = std::size_t{16} << 10U;
   WipeStack<kStackOfHandOut>();  // the first call into a library saves registers, which may hold octets of the token
   return {};
+}
+
+// A reload dropped the purchase. Its policy may allow less, or buy elsewhere.
+Status AccessTokenService::AskAgain(const AskingPtr& asking, const Call& call) const {
+  ASSIGN_OR_RETURN(auto approved, policy_.load()->Recheck(asking->caller, Asked(asking->request)));
+  return Ask(asking, std::move(approved), call);
 }
 
 // Of the key that a token for it is bound to; empty: a bearer token.
@@ -139,7 +158,7 @@ Result<std::string> AccessTokenService::KidFor(const ApprovedAccessToken& approv
   return key->kid;
 }
 
-Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Handing& handing,
+Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Asking& asking, const std::string& kid,
                                                      const Result<tokens::AccessTokenPtr>& token,
                                                      AuditedCall& call) const {
   if (!token) {
@@ -147,13 +166,12 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Handing& handing,
   }
   const auto& held = **token;
   call.event().scope = held.scope;
-  const auto& [caller, request, kid, fits] = handing;
   // Again: a reload may have taken the scope from the caller while it waited, and more may be granted than was asked.
   const auto policy = policy_.load();
-  ASSIGN_OR_RETURN(const auto approved, policy->Recheck(caller, Asked(request)));
-  ASSIGN_OR_RETURN(const auto* client, policy->FindClient(request.client_id()));
-  RETURN_IF_ERROR(CheckGrantedScope(caller, *client->tokens, held.scope));
-  RETURN_IF_ERROR(fits(held));
+  ASSIGN_OR_RETURN(const auto approved, policy->Recheck(asking.caller, Asked(asking.request)));
+  ASSIGN_OR_RETURN(const auto* client, policy->FindClient(asking.request.client_id()));
+  RETURN_IF_ERROR(CheckGrantedScope(asking.caller, *client->tokens, held.scope));
+  RETURN_IF_ERROR(asking.fits(held));
   ASSIGN_OR_RETURN(const auto kid_now, KidFor(approved));
   if (kid_now != kid) {
     return std::unexpected(OtherKey());

@@ -32,13 +32,16 @@ class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1:
   using Instant = std::chrono::steady_clock::time_point;
   using Call = std::shared_ptr<AuditedCall>;
 
-  // A token in memory, and who wants it.
-  struct Handing {
-    const Caller& caller;
-    const v1::GetAccessTokenRequest& request;
-    const std::string& kid;  // as tokens::Wanted::kid
+  // A call that was admitted.
+  struct Asking {
+    Caller caller;
+    v1::GetAccessTokenRequest request;
+    std::chrono::seconds minimum_validity;
+    Instant deadline;
+    std::shared_ptr<AssertionTicket> ticket;
     Fits fits;
   };
+  using AskingPtr = std::shared_ptr<const Asking>;
 
   static Status FitsAlways(const tokens::AccessToken& /*token*/) { return {}; }
 
@@ -46,8 +49,10 @@ class AccessTokenService final : public UnaryService<v1::AccessTokenService, v1:
   Status GetFor(const Caller& caller, v1::GetAccessTokenRequest request, Instant deadline,
                 std::shared_ptr<AssertionTicket> ticket, Fits fits, const Call& call) const;
   Result<std::string> KidFor(const ApprovedAccessToken& approved) const;
-  Result<grpc::ByteBuffer> HandOut(const Handing& handing, const Result<tokens::AccessTokenPtr>& token,
-                                   AuditedCall& call) const;
+  Status Ask(const AskingPtr& asking, ApprovedAccessToken approved, const Call& call) const;
+  Status AskAgain(const AskingPtr& asking, const Call& call) const;
+  Result<grpc::ByteBuffer> HandOut(const Asking& asking, const std::string& kid,
+                                   const Result<tokens::AccessTokenPtr>& token, AuditedCall& call) const;
 
   const CurrentPolicy& policy_;
   const HsmGroup& hsms_;

@@ -367,15 +367,9 @@ void AccessTokens::Sweep() {
   }
 }
 
-void AccessTokens::Forget(const IsOne& changed, const IsOne& removed) {
-  End(changed, removed,
-      {.code = Code::kUnavailable,
-       .message = "the client's configuration changed; try again",
-       .detail = {},
-       .retry_delay = milliseconds(1)});
-}
+void AccessTokens::Forget(const IsOne& changed, const IsOne& removed) { End(changed, removed, AccessTokenPtr()); }
 
-void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Error& why) {
+void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Result<AccessTokenPtr>& outcome) {
   Calls calls;
   {
     const MutexLock lock(mutex_);
@@ -386,7 +380,7 @@ void AccessTokens::End(const IsOne& changed, const IsOne& removed, const Error& 
       }
       EndWaiting(one->first.client_id, one->second.waiters.size());
       for (auto& waiter : one->second.waiters) {
-        calls.emplace_back([done = std::move(waiter.done), why]() mutable { done(std::unexpected(why)); });
+        calls.emplace_back([done = std::move(waiter.done), outcome]() mutable { done(outcome); });
       }
       Clear(one->first.client_id, one->second);
       one = Erase(one);
@@ -407,7 +401,7 @@ void AccessTokens::Close() {
     closed_ = true;
   }
   End([](const std::string& /*client_id*/) { return true; }, [](const std::string& /*client_id*/) { return false; },
-      Stopping());
+      std::unexpected(Stopping()));
 }
 
 std::size_t AccessTokens::size() const {

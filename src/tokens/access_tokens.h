@@ -118,17 +118,17 @@ class AccessTokens {
 
   explicit AccessTokens(Options options);
 
-  // Calls `done` once: at once if a token is there, else when the purchase ends or the deadline passes.
-  // RESOURCE_EXHAUSTED or UNAVAILABLE with retry_delay: purchases pause. FAILED_PRECONDITION: the identity server's
-  // tokens are too short for the asker.
+  // Calls `done` once: at once if a token is there, else when the purchase ends or the deadline passes. Null: Forget
+  // dropped the purchase; ask again by the configuration in force. RESOURCE_EXHAUSTED or UNAVAILABLE with retry_delay:
+  // purchases pause. FAILED_PRECONDITION: the identity server's tokens are too short for the asker.
   void Get(const Wanted& wanted, Ask ask, Done done);
 
   // Ends the asks whose deadline has passed or whose asker left, and drops tokens that expired or whose purchase the
   // audit log does not hold; a token that such a one replaced serves on. Call it every 250 ms.
   void Sweep();
 
-  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks. Drops the figures of those
-  // for which `removed` is true, too.
+  // Drops tokens and pauses of the clients for which `changed` is true, and ends their asks without a token. Drops the
+  // figures of those for which `removed` is true, too.
   using IsOne = std::function<bool(const std::string& client_id)>;
   void Forget(const IsOne& changed, const IsOne& removed);
 
@@ -190,7 +190,7 @@ class AccessTokens {
   Entries::iterator Erase(Entries::iterator one) REQUIRES(mutex_);
   Status Wait(const std::string& client_id, Entry& entry, Ask& ask, Done& done) REQUIRES(mutex_);
   void EndWaiting(const std::string& client_id, std::size_t count) REQUIRES(mutex_);
-  void End(const IsOne& changed, const IsOne& removed, const Error& why);
+  void End(const IsOne& changed, const IsOne& removed, const Result<AccessTokenPtr>& outcome);
   std::optional<Error> PauseOf(const Wanted& wanted, const Entry& entry, const std::string& caller, Instant now) const
       REQUIRES(mutex_);
   Result<AccessTokenPtr> Held(const Wanted& wanted, const Entry& entry, const Ask& ask, Instant now) const
