@@ -26,7 +26,7 @@ constexpr std::size_t kMostEscape = 6;  // octets that one octet takes in JSON
 HttpAnswer Json(int status, std::string body) {
   return {.status = status,
           .body = std::move(body),
-          .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}}};
+          .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"Pragma", "no-cache"}}};
 }
 
 // Writes one JSON object in octets that are reserved before, so that no copy of a secret is left behind.

@@ -7,9 +7,11 @@
 #include <atomic>
 #include <deque>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "service/large_message.h"
 #include "service/open_calls.h"
 
 namespace assertion::service {
@@ -67,6 +69,13 @@ Result<Caller> CallerOf(const UnaryCall::Method& method, const AssertionTicket& 
   return method.authenticate(context);
 }
 
+// Why gRPC itself ends a call whose message arrives: nothing is decompressed (grpc_limits.cc), so there is no other
+// reason. Such a call does not know its peer any more.
+Status TooLarge() {
+  return Fail(Code::kResourceExhausted,
+              "the message is larger than " + std::to_string(kLargestMessage >> 10U) + " KiB");
+}
+
 }  // namespace
 
 // Starts gRPC's own handler of unary calls without a message.
@@ -106,8 +115,10 @@ UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext& context,
       caller_(CallerOf(method, *ticket_, context)) {  // 1 caller (deploy/docs/data-way.md)
   arrival_.call = this;
   arrival_.inlineable = 1;
-  arrival_.functor_run = [](grpc_completion_queue_functor* arrival, int /*ok*/) {
-    static_cast<Arrival*>(arrival)->call->Receive(/*at_once=*/false);
+  arrival_.functor_run = [](grpc_completion_queue_functor* arrival, int ok) {
+    auto& call = *static_cast<Arrival*>(arrival)->call;
+    call.admitted_ = ok != 0 ? Status() : TooLarge();
+    call.Receive(/*at_once=*/false);
   };
 }
 
@@ -140,6 +151,9 @@ bool UnaryCall::Read(grpc_completion_queue* queue) {
   if (taken && !arrived) {
     taken_events.Add(tag, ok);
   }
+  if (arrived && ok == 0) {
+    admitted_ = TooLarge();
+  }
   return arrived || started != GRPC_CALL_OK;
 }
 
@@ -147,7 +161,7 @@ bool UnaryCall::Read(grpc_completion_queue* queue) {
 void UnaryCall::Receive(bool at_once) {
   auto* const message = std::exchange(message_, nullptr);
   if (method_.awaited.Remove(*this)) {
-    if (!at_once) {
+    if (!at_once && admitted_) {
       caller_ = method_.authenticate(context_);  // 1 caller, again: its certificate may have been revoked meanwhile
       CheckAdmission();
     }

@@ -78,8 +78,8 @@ describe('the HTTP front', () => {
     assert.deepEqual(rest, { access_token: 'stand-in"token\\', token_type: 'Bearer', scope: 'read write' });
     assert.ok(left > 250 && left <= 300, `${left}`);
     const again = await ask('/clients/orders/token?scope=read+write');
-    assert.deepEqual([again.status, again.headers['cache-control'], again.headers['content-type']],
-      [200, 'no-store', 'application/json']);
+    assert.deepEqual([again.status, again.headers['cache-control'], again.headers.pragma, again.headers['content-type']],
+      [200, 'no-store', 'no-cache', 'application/json']);
     assert.equal(standIn.forms.length, 1, 'bought twice');
     assert.deepEqual(auditLines('GetAccessToken').map((line) => [line.caller, line.outcome]), [[ME, 'OK'], [ME, 'OK']]);
     assert.equal(statSync(socket).mode & 0o777, 0o660);

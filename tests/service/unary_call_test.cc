@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "assertion/v1/access_token.grpc.pb.h"
@@ -215,6 +216,23 @@ TEST_F(UnaryCallTest, AnInvalidMessageIsRefused) {
 TEST_F(UnaryCallTest, ARequestOver64KiBIsRefused) {
   request_.set_audience(std::string(65536, 'a'));
   EXPECT_EQ(Create().error_code(), StatusCode::RESOURCE_EXHAUSTED);
+}
+
+// gRPC answers it before the handler does; the line has the true caller and reason.
+TEST_F(UnaryCallTest, AMessageThatGrpcRefusesHasItsCallerInTheLine) {
+  for (const auto* method :
+       {"/assertion.v1.AccessTokenService/GetAccessToken", "/envoy.service.auth.v3.Authorization/Check"}) {
+    const auto before = Audited("GetAccessToken").size();
+    const auto status = CallRaw(method, std::string(300'000, '\x0a'));
+    EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
+    while (Audited("GetAccessToken").size() == before) {
+      std::this_thread::yield();
+    }
+    const auto line = Audited("GetAccessToken").back();
+    EXPECT_EQ(line.value("caller", ""), OwnIdentity()) << line;
+    EXPECT_EQ(line["outcome"], "RESOURCE_EXHAUSTED") << line;
+    EXPECT_EQ(line["reason"], "the message is larger than 256 KiB") << line;
+  }
 }
 
 TEST_F(LimitedUnaryCallTest, ACallWithoutAMessageEndsAfterTheWait) {
