@@ -109,7 +109,7 @@ describe('a ledger in a file', () => {
       assert.deepEqual(await signing(deployment, id), [kid]);
       await deployment.createAssertion(id);
     }
-    assert.equal(await readiness(deployment), 'ready');
+    await new Deadline(30, 'readiness to warn of nothing').until(async () => await readiness(deployment) === 'ready');
     assert.equal((await deployment.key('orders')).origin, 'adopted');
   });
 });
