@@ -273,8 +273,8 @@ Result<TokenInfo> Module::FindToken(const TokenUri& uri, int reloads) {
   std::string seen;
   for (int attempt = 0; attempt <= reloads; ++attempt) {
     if (attempt > 0) {
-      if (!initialized_here_) {
-        break;  // C_Finalize would end it for other users
+      if (!initialized_here_ || held_ > 0) {
+        break;  // C_Finalize would end it for other users, or in the middle of a change
       }
       std::this_thread::sleep_for(kPause);
       RETURN_IF_ERROR(Reload());
