@@ -150,7 +150,7 @@ class ClientAttention {
   std::vector<Attention>& found_;
 };
 
-Attention AttentionTo(const v1::RolledBackLedger& ledger) {
+Attention RolledBack(const v1::RolledBackLedger& ledger) {
   return {.wrong = true,
           .client_id = ledger.client_id(),
           .kid = {},
@@ -191,7 +191,7 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
                  "takes a restart needs one"});
   }
   for (const auto& ledger : response.rolled_back_ledgers()) {
-    found.push_back(AttentionTo(ledger));
+    found.push_back(RolledBack(ledger));
   }
   for (const auto& [client_id, keys] : KeysByClient(response)) {
     if (!LacksItsLedger(response, client_id, keys)) {
