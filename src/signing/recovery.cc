@@ -191,9 +191,6 @@ void Recovery::Watch(const std::stop_token& stop) {
     }
     if (const auto proven = Prove(); proven) {
       Regain();
-      if (suspected) {
-        LookForMissingObjects();
-      }
       ReloadForMissingObjects(milliseconds(0));
     } else {
       Lose(proven.error());
@@ -234,16 +231,6 @@ void Recovery::ReloadForMissingObjects(milliseconds lasting) {
     } else {
       reloaded_at_ = {};  // a change of keys was under way: at the next look
     }
-  }
-}
-
-// A job failed although the token signs: its key may be gone.
-void Recovery::LookForMissingObjects() {
-  constexpr std::chrono::seconds kPause{1};
-  const auto now = steady_clock::now();
-  if (!keys_.LacksObjects() && now - looked_at_ >= kPause) {
-    looked_at_ = now;
-    keys_.RepeatRefresh({});
   }
 }
 

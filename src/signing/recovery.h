@@ -45,7 +45,6 @@ class Recovery {
   Status ProveWith(SigningKeyPtr key);
   void Guard(const std::stop_token& stop);
   void ReloadForMissingObjects(std::chrono::milliseconds lasting);
-  void LookForMissingObjects();
   bool MayReload(const Status& proven);
   bool IsReloadDue(bool signs);
   void Lose(const Error& why);
@@ -75,7 +74,6 @@ class Recovery {
   // Used by the watcher alone: since when objects are missing, and when the module was last reloaded for them.
   std::optional<std::chrono::steady_clock::time_point> missing_since_;
   std::chrono::steady_clock::time_point reloaded_at_;
-  std::chrono::steady_clock::time_point looked_at_;  // the same: when it last asked for a refresh
   std::jthread guard_;
   std::jthread watcher_;  // ends first
 };
