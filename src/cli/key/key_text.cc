@@ -196,6 +196,11 @@ std::size_t ShortKidLength(const v1::ListKeysResponse& response) {
   return length;
 }
 
+bool LacksItsLedger(const v1::ListKeysResponse& response, const std::string& client_id) {
+  return std::ranges::find(response.rolled_back_ledgers(), client_id, &v1::RolledBackLedger::client_id) !=
+         response.rolled_back_ledgers().end();
+}
+
 std::string KeyTable(const v1::ListKeysResponse& response, Time now, const TableLook& look) {
   // Clients without a key have their rows in the order by client id, too.
   std::set<std::string, std::less<>> waiting;
@@ -203,13 +208,9 @@ std::string KeyTable(const v1::ListKeysResponse& response, Time now, const Table
     waiting.insert(client_id);
   }
   std::vector<Row> rows = {{"CLIENT", "KID", "ALGORITHM", "STATE", "SINCE", "UNTIL", "CERTIFICATE UNTIL", "HSM"}};
-  const auto is_lost = [&](const std::string& client_id) {
-    return std::ranges::find(response.rolled_back_ledgers(), client_id, &v1::RolledBackLedger::client_id) !=
-           response.rolled_back_ledgers().end();
-  };
   const auto add_keyless = [&](auto end) {
     for (auto client = waiting.begin(); client != end; client = waiting.erase(client)) {
-      const auto* const what = is_lost(*client) ? "ledger rolled back: see status" : "no key";
+      const auto* const what = LacksItsLedger(response, *client) ? "ledger rolled back: see status" : "no key";
       rows.push_back({*client, {what, Shade::kBad}, "-", "-", "-", "-", "-", "-"});
     }
   };

@@ -26,6 +26,9 @@ inline constexpr std::chrono::days kExpiryWarning{30};
 // because a kid may begin with a hyphen.
 std::string KeyFlags(const std::string& client_id, const std::string& kid);
 
+// Whether a ledger of the client was rolled back or lost, so that its keys do not count: no new key is what it needs.
+bool LacksItsLedger(const v1::ListKeysResponse& response, const std::string& client_id);
+
 // False for a key that signs DPoP proofs alone: each proof carries it, and nobody reads its certificate or JWK Set.
 bool HasReaders(const v1::Key& key);
 

@@ -160,12 +160,6 @@ Attention RolledBack(const v1::RolledBackLedger& ledger) {
           .hsm = ledger.hsm()};
 }
 
-// Whether the client has no key because its ledger does not count: no new key is what it needs.
-bool LacksItsLedger(const v1::ListKeysResponse& response, const std::string& client_id, const Keys& keys) {
-  return keys.empty() && std::ranges::find(response.rolled_back_ledgers(), client_id,
-                                           &v1::RolledBackLedger::client_id) != response.rolled_back_ledgers().end();
-}
-
 std::map<std::string, Keys> KeysByClient(const v1::ListKeysResponse& response) {
   std::map<std::string, Keys> clients;
   for (const auto& [client_id, version] : response.versions()) {
@@ -194,7 +188,7 @@ std::vector<Attention> AttentionTo(const v1::ListKeysResponse& response, Time no
     found.push_back(RolledBack(ledger));
   }
   for (const auto& [client_id, keys] : KeysByClient(response)) {
-    if (!LacksItsLedger(response, client_id, keys)) {
+    if (!keys.empty() || !LacksItsLedger(response, client_id)) {
       ClientAttention(client_id, keys, now, found).Find();
     }
   }
