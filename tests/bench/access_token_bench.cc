@@ -45,11 +45,13 @@ struct Turn {
   double caller_us = 0;
 };
 
-// One kind of call on one connection, answered on the calling thread. Answers are not parsed.
+using Channels = std::vector<std::shared_ptr<grpc::Channel>>;
+
+// One kind of call, answered on the calling thread. The connections take turns. Answers are not parsed.
 class Caller {
  public:
-  Caller(const std::shared_ptr<grpc::Channel>& channel, Method method)
-      : stub_(channel), method_(std::move(method)), request_(Buffer(method_.request)) {}
+  Caller(const Channels& channels, Method method)
+      : stubs_(channels.begin(), channels.end()), method_(std::move(method)), request_(Buffer(method_.request)) {}
 
   // Keeps so many in flight until the time is up.
   Turn Keep(std::size_t in_flight, Seconds time, pid_t server) {
@@ -100,7 +102,7 @@ class Caller {
     auto call = std::make_unique<Call>();
     call->context.set_deadline(std::chrono::system_clock::now() + kDeadline);
     call->context.set_wait_for_ready(true);
-    call->reader = stub_.PrepareUnaryCall(&call->context, method_.path, request_, &queue_);
+    call->reader = stubs_[next_++ % stubs_.size()].PrepareUnaryCall(&call->context, method_.path, request_, &queue_);
     call->reader->StartCall();
     auto* const started = call.release();  // Take owns it
     started->reader->Finish(&started->answer, &started->status, started);
@@ -118,7 +120,8 @@ class Caller {
     }
   }
 
-  grpc::GenericStub stub_;
+  std::vector<grpc::GenericStub> stubs_;
+  std::size_t next_ = 0;  // of stubs_
   grpc::CompletionQueue queue_;
   const Method method_;
   const grpc::ByteBuffer request_;
@@ -142,6 +145,7 @@ struct Options {
   std::string listen;
   std::string client_id = "orders";
   std::size_t in_flight = 64;
+  std::size_t connections = 1;
   int rounds = 7;
   double seconds = 1;
   pid_t server = 0;  // 0: its processor time is not looked at
@@ -159,9 +163,9 @@ double Median(const std::function<double()>& call) {
 }
 
 void RunFirst(const Options& options) {
-  const auto first = Caller(OpenLocally(options.listen), GetAccessToken(options.client_id)).Once();
-  const auto connection = Median([&] { return Caller(OpenLocally(options.listen), Empty()).Once(); });
-  Caller assertions(OpenLocally(options.listen), CreateAssertion(options.client_id));
+  const auto first = Caller({OpenLocally(options.listen)}, GetAccessToken(options.client_id)).Once();
+  const auto connection = Median([&] { return Caller({OpenLocally(options.listen)}, Empty()).Once(); });
+  Caller assertions({OpenLocally(options.listen)}, CreateAssertion(options.client_id));
   assertions.Once();  // connects
   std::printf("%.2f %.2f %.2f\n", first, Median([&] { return assertions.Once(); }), connection);
 }
@@ -176,9 +180,15 @@ double Middle(const std::vector<Turn>& turns, double Turn::* figure) {
 }
 
 void RunRounds(const Options& options) {
-  const auto channel = OpenLocally(options.listen);
-  Caller tokens(channel, GetAccessToken(options.client_id));
-  Caller empty(channel, Empty());
+  Channels channels;
+  for (std::size_t i = 0; i < options.connections; ++i) {
+    channels.push_back(OpenLocally(options.listen));
+  }
+  Caller tokens(channels, GetAccessToken(options.client_id));
+  Caller empty(channels, Empty());
+  for (std::size_t i = 0; i < options.connections; ++i) {
+    empty.Once();  // connects
+  }
   tokens.Once();  // buys it
   std::vector<Turn> turns;
   std::vector<Turn> empty_turns;
@@ -188,9 +198,10 @@ void RunRounds(const Options& options) {
     empty_turns.push_back(empty.Keep(options.in_flight, Seconds(options.seconds), options.server));
     ratios.push_back(turns.back().per_second / empty_turns.back().per_second);
   }
-  std::printf("%zu in flight: GetAccessToken %.0f/s, an empty call %.0f/s, ratio %.2f (%.2f to %.2f)\n",
-              options.in_flight, Middle(turns, &Turn::per_second), Middle(empty_turns, &Turn::per_second),
-              Quantile(ratios, 0.5), Quantile(ratios, 0), Quantile(ratios, 1));
+  std::printf(
+      "%zu in flight on %zu connections: GetAccessToken %.0f/s, an empty call %.0f/s, ratio %.2f (%.2f to %.2f)\n",
+      options.in_flight, options.connections, Middle(turns, &Turn::per_second), Middle(empty_turns, &Turn::per_second),
+      Quantile(ratios, 0.5), Quantile(ratios, 0), Quantile(ratios, 1));
   if (options.server != 0) {
     std::printf(
         "processor time of a call: GetAccessToken %.1f us in the server, %.1f us in the caller; an empty call "
@@ -220,6 +231,7 @@ int main(int argc, char** argv) {
   app.add_option("--listen", options.listen, "unix:/PATH of assertiond")->required();
   app.add_option("--client-id", options.client_id, "whose token to ask for")->capture_default_str();
   app.add_option("--in-flight", options.in_flight, "calls under way")->capture_default_str();
+  app.add_option("--connections", options.connections, "that they share")->capture_default_str();
   app.add_option("--rounds", options.rounds, "how often the two take turns")->capture_default_str();
   app.add_option("--seconds", options.seconds, "length of a turn")->capture_default_str();
   app.add_option("--server", options.server, "process id of assertiond: prints the processor time of a call as well");
