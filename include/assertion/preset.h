@@ -36,6 +36,7 @@ struct Preset {
   std::chrono::seconds max_lifetime{300};       // the party refuses more
   std::vector<std::string_view> overrides;      // fields of a client that may differ from `profile`
   std::vector<std::string_view> required = {};  // fields of a client that must be set; "subject" may be `subjects`
+  bool certificate_has_kid = true;              // false: it finds no uploaded certificate by a kid
 
   bool Allows(std::string_view field) const {
     return std::ranges::find(overrides, field) != overrides.end() || Requires(field);

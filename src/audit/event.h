@@ -19,10 +19,11 @@ struct Event {
   std::string profile;  // of the client, unless it is the default
   // jwt-bearer or bearer-token of an assertion, dpop, request_object, kubernetes; empty: client authentication
   std::string purpose;
-  std::string subject;  // that the caller named
-  std::string scope;    // that the caller named
-  std::string htm;      // of a DPoP proof: the HTTP method
-  std::string htu;      // of a DPoP proof: the URL
+  std::string subject;   // that the caller named
+  std::string scope;     // that the caller named
+  std::string resource;  // of an access token (RFC 8707)
+  std::string htm;       // of a DPoP proof: the HTTP method
+  std::string htu;       // of a DPoP proof: the URL
   std::string jti;
   std::string kid;
   std::string alg;          // of the key that an administrative act is about

@@ -20,6 +20,8 @@ using TimePoint = std::chrono::system_clock::time_point;
 constexpr std::size_t kLongestText = 256;
 constexpr std::size_t kLongestAudience = 1024;
 constexpr std::size_t kLongestSummary = 1024;
+constexpr std::size_t kLongestScope = 4096;   // of what an identity server grants
+constexpr std::size_t kLongestUrl = 2048;     // of an htu
 constexpr std::size_t kLongestSubject = 512;  // a service account's name has at most 339 octets
 constexpr std::size_t kLongestNotEntitled = 64;
 constexpr std::size_t kLongestError = 64;
@@ -48,6 +50,7 @@ class Members {
     if (text.empty()) {
       return;
     }
+    NoteIfCut(name, text.size(), longest);
     text = text.substr(0, longest);
     Begin(name);
     if (IsPlain(text)) {
@@ -59,11 +62,16 @@ class Members {
 
   // Cuts the text so that it has at most `longest` octets after escaping.
   void AddShort(std::string_view name, std::string_view text, std::size_t longest) {
+    constexpr std::size_t kLongestEscape = 6;
+    constexpr std::size_t kQuotes = 2;
+    const auto whole = text.size();
     text = text.substr(0, longest);
-    while (!IsPlain(text) && Dump(text).size() - 2 > longest) {
-      text.remove_suffix(1);
+    for (auto written = IsPlain(text) ? 0 : Dump(text).size() - kQuotes; written > longest;
+         written = Dump(text).size() - kQuotes) {
+      text.remove_suffix((written - longest + kLongestEscape - 1) / kLongestEscape);
     }
-    Add(name, text);
+    NoteIfCut(name, whole, text.size());
+    Add(name, text, text.size());
   }
 
   void Add(std::string_view name, std::int64_t number) {
@@ -76,7 +84,9 @@ class Members {
     text_ += "true";
   }
 
+  // A reader of a text that was cut must not take it for all of it.
   std::string Finish() && {
+    Add("cut", std::exchange(cut_, {}));
     text_ += '}';
     return std::move(text_);
   }
@@ -86,9 +96,16 @@ class Members {
     return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
   }
 
+  void NoteIfCut(std::string_view name, std::size_t whole, std::size_t longest) {
+    if (whole > longest) {
+      cut_.append(cut_.empty() ? "" : " ").append(name);
+    }
+  }
+
   void Begin(std::string_view name) { text_.append(text_.empty() ? "\"" : ",\"").append(name).append("\":"); }
 
   std::string text_;
+  std::string cut_;  // the names of members whose text was cut
 };
 
 }  // namespace
@@ -113,9 +130,13 @@ std::string Body(const Event& event, TimePoint now) {
   add("profile", event.profile);
   add("purpose", event.purpose);
   add("subject", event.subject, kLongestSubject);
-  add("scope", event.scope, kLongestAudience);
+  const auto add_long = [&](std::string_view name, std::string_view text, std::size_t longest) {
+    line.AddShort(name, text, event.entitled ? longest : kLongestNotEntitled);
+  };
+  add_long("scope", event.scope, kLongestScope);
+  add_long("resource", event.resource, kLongestUrl);
   add("htm", event.htm);
-  add("htu", event.htu, kLongestAudience);
+  add_long("htu", event.htu, kLongestUrl);
   line.Add("jti", event.jti);
   add("kid", event.kid);
   line.Add("alg", event.alg);

@@ -37,7 +37,8 @@ constexpr auto kRows = std::to_array<FieldRow>({
      "Where the schedule of the keys is kept: `token` (private data objects) or `file:/path`. With several HSMs the "
      "file of each further HSM is `/path.SERIAL`."},
     {"state_directory", kPath, "`$STATE_DIRECTORY`, else the file's folder", "",
-     "Where a refused PIN is remembered. The server warns if others can write there."},
+     "Folder of the audit log, of the lock, and of what is remembered of refused PINs. The server warns if others can "
+     "write there."},
     {"lock_directory", kPath, "`lock` in the state directory", "",
      "Folder of the lock that all processes of a machine take before they change a token. It is made with mode 0700. "
      "Servers that share a SoftHSM2 token need the same; if they cannot, change keys through one of them."},

@@ -295,8 +295,15 @@ void WarnOfRefusals(const Client& client, const Preset& preset, const std::strin
                          std::string(client.algorithm->name) + " by " + (pss ? "x5t#S256" : "x5t"));
     }
   }
+  if (!preset.certificate_has_kid && client.binding == Binding::kCertificate && client.profile.kid != KidForm::kNone) {
+    warnings.push_back(
+        path + ".kid: " + party +
+        " finds an uploaded certificate by no kid: set \"kid\": \"none\", or \"binding\": \"jwks\" if it "
+        "reads the JWK Set");
+  }
   if (client.max_lifetime > preset.max_lifetime) {
-    warnings.push_back(path + ".max_lifetime: " + party + " refuses assertions of more than " +
+    const auto* const field = client.default_lifetime > preset.max_lifetime ? ".default_lifetime: " : ".max_lifetime: ";
+    warnings.push_back(path + field + party + " refuses assertions of more than " +
                        std::to_string(preset.max_lifetime.count()) + "s");
   }
   for (const auto& audience : client.audiences) {

@@ -97,7 +97,8 @@ std::string UnknownAttributeText(std::string_view text) {
       return quoted + " belongs behind a question mark: pkcs11:token=...?module-path=...&pin-source=...";
     }
     if (plain && std::ranges::find(kPathAttributes, name) == kPathAttributes.end()) {
-      return quoted + " is not known" + DidYouMean(name, kPathAttributes);
+      return quoted + " is not known" +
+             (name == "label" ? ": a token's label is token=" : DidYouMean(name, kPathAttributes));
     }
     begin = end + 1;
   }

@@ -238,6 +238,7 @@ tokens::Purchase TokenBuyer::BuyOne(const tokens::Wanted& wanted, std::optional<
   event.client_id = wanted.client_id;
   event.audience = (*client)->tokens->audience;
   event.scope = wanted.scope;
+  event.resource = wanted.resource;
   event.kid = wanted.kid;
   auto endpoint = EndpointOf(*(*client)->tokens);
   if (!endpoint) {

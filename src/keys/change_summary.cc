@@ -74,7 +74,7 @@ class Summary {
   void AddDecision(const ChangeRequest& change) {
     Add("decided on version " + std::to_string(change.expected_version));
     if (change.forced) {
-      Add("FORCED: though the client is left without a key that signs, or its binding's times are broken");
+      Add("FORCED: also if that leaves the client without a key that signs, or breaks its binding's times");
     }
   }
 

@@ -163,7 +163,7 @@ void KeyLog::LogChanges(const KeyRing& keys) {
       spdlog::error("client {}{}{}: {}: see assertionctl doctor", client_id, where_,
                     signing != nullptr && !signing->key ? " cannot sign" : "", flaws);
     } else if (kid.empty()) {
-      spdlog::warn("client {} has no key that signs now{}", client_id, where_);
+      spdlog::warn("client {} has no key that signs now{}: assertionctl status says what it needs", client_id, where_);
     } else if (!waits_for.empty()) {
       spdlog::warn("client {} cannot sign{}: key {} waits for {}: see assertionctl status", client_id, where_, kid,
                    waits_for);

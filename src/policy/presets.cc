@@ -56,12 +56,13 @@ Preset Keycloak() {
               "iss and sub the client id; aud the realm's issuer, alone; kid of the registered JWK Set, or none; "
               "refused when older than the client's Max expiration, 60 s by default; each jti once.",
           .audience_form = AudienceForm::kString,
-          .audience = kHttps,
+          .audience = kIssuer,
           .client_id = kAnything,
           .algorithms = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
           .default_lifetime = seconds(60),
           .max_lifetime = seconds(60),
-          .overrides = {"typ", "kid", "kids", "backdate", "nbf"}};
+          .overrides = {"typ", "kid", "kids", "backdate", "nbf"},
+          .certificate_has_kid = false};
 }
 
 Preset Okta() {

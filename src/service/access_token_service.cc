@@ -103,6 +103,7 @@ Status AccessTokenService::GetFor(const Caller& caller, v1::GetAccessTokenReques
                                   std::shared_ptr<AssertionTicket> ticket, Fits fits, const Call& call) const {
   call->event().client_id = request.client_id();
   call->event().scope = request.scope();
+  call->event().resource = request.resource();
   ASSIGN_OR_RETURN(auto approved, policy_.load()->Approve(caller, Asked(request)));
   ASSIGN_OR_RETURN(const auto minimum_validity, MinimumValidity(request));
   RETURN_IF_ERROR(call->CanFinish());  // the token could not be released: nothing is asked

@@ -33,6 +33,9 @@ constexpr const char* kKey = "key";
 constexpr const char* kChain = "chain.pem";
 constexpr const char* kAuthorities = "authorities.pem";
 
+constexpr const char* kAuthoritiesField = "tls.client_ca: ";
+constexpr const char* kCertificateField = "tls.certificate: ";
+
 std::unexpected<Error> Unusable(const std::string& what, const Error& error) {
   return Fail(Code::kTlsUnusable, what + ": " + error.message, error.detail);
 }
@@ -45,10 +48,10 @@ Result<std::string> ReadFile(const std::string& path) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   struct stat info{};
   if (file.get() < 0 || fstat(file.get(), &info) != 0) {
-    return Fail(Code::kTlsUnusable, path + ": cannot be read: " + std::strerror(errno));
+    return Fail(Code::kTlsUnusable, std::string("cannot be read: ") + std::strerror(errno));
   }
   if (!S_ISREG(info.st_mode) || info.st_size > kMostOctets) {
-    return Fail(Code::kTlsUnusable, path + ": is not a file of at most 8 MiB");
+    return Fail(Code::kTlsUnusable, "is not a file of at most 8 MiB");
   }
   std::string text(static_cast<std::size_t>(info.st_size), '\0');
   std::size_t got = 0;
@@ -58,7 +61,7 @@ Result<std::string> ReadFile(const std::string& path) {
     count = read(file.get(), text.data() + got, text.size() - got);
   }
   if (got < text.size()) {
-    return Fail(Code::kTlsUnusable, path + ": became shorter while it was read");
+    return Fail(Code::kTlsUnusable, "became shorter while it was read");
   }
   return text;
 }
@@ -122,9 +125,12 @@ Result<std::unique_ptr<TlsListener>> TlsListener::New(TlsOptions options, const 
     return Fail(Code::kTlsUnusable, listener->options_.folder + ": cannot be made", std::strerror(errno));
   }
   // A running server tolerates unreadable CRLs for crl_grace; a starting one does not.
-  ASSIGN_OR_RETURN(const auto authorities, ReadFile(listener->options_.client_ca));
-  if (const auto readable = x509::Trust::Load(authorities, listener->options_.crl_directory); !readable) {
-    return Unusable(listener->options_.client_ca, readable.error());
+  const auto authorities = ReadFile(listener->options_.client_ca);
+  if (!authorities) {
+    return Unusable(kAuthoritiesField + listener->options_.client_ca, authorities.error());
+  }
+  if (const auto readable = x509::Trust::Load(*authorities, listener->options_.crl_directory); !readable) {
+    return Unusable(kAuthoritiesField + listener->options_.client_ca, readable.error());
   }
   RETURN_IF_ERROR(listener->Refresh());
   return listener;
@@ -135,9 +141,9 @@ Status TlsListener::RefreshTrust() {
   auto authorities = ReadFile(options_.client_ca);
   Status usable;
   if (!authorities) {
-    usable = std::unexpected(authorities.error());
+    usable = Unusable(kAuthoritiesField + options_.client_ca, authorities.error());
   } else if (const auto loaded = x509::Trust::Load(*authorities, ""); !loaded) {
-    usable = Unusable(options_.client_ca, loaded.error());
+    usable = Unusable(kAuthoritiesField + options_.client_ca, loaded.error());
   } else {
     authorities_ = std::move(*authorities);
   }
@@ -186,7 +192,11 @@ Status TlsListener::Refresh() {
 
 Status TlsListener::RefreshOwn() {
   const MutexLock lock(refresh_);
-  ASSIGN_OR_RETURN(const auto chain, ReadFile(options_.certificate));
+  auto read = ReadFile(options_.certificate);
+  if (!read) {
+    return Unusable(kCertificateField + options_.certificate, read.error());
+  }
+  const auto chain = *std::move(read);
   // Finding the key searches the whole token.
   const auto epoch = hsm_.token.Epoch();
   if (!keys_.empty() && chain == chain_ && epoch == epoch_) {
@@ -194,7 +204,7 @@ Status TlsListener::RefreshOwn() {
   }
   const auto found = FindTlsKey(hsm_.token, chain);
   if (!found) {
-    return found.error().code == Code::kTlsUnusable ? Unusable(options_.certificate, found.error())
+    return found.error().code == Code::kTlsUnusable ? Unusable(kCertificateField + options_.certificate, found.error())
                                                     : std::unexpected(found.error());
   }
   if (chain != chain_ || keys_.empty() || keys_.back()->id() != found->id) {
@@ -210,7 +220,7 @@ Status TlsListener::RefreshOwn() {
 Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
   const auto made = TlsKey::New(found, hsm_.queue);
   if (!made) {
-    return Unusable(options_.certificate, made.error());
+    return Unusable(kCertificateField + options_.certificate, made.error());
   }
   const auto& key = *made;
   const auto remote = x509::NewRemoteKey(
@@ -220,7 +230,7 @@ Status TlsListener::UseKey(const std::string& chain, const TokenKey& found) {
       remote ? x509::NewServerContext(chain, *remote) : Result<x509::ServerContext>(std::unexpected(remote.error()));
   const auto reference = context ? x509::PublishKey(*remote) : std::unexpected(context.error());
   if (!reference) {
-    return Unusable(options_.certificate, reference.error());
+    return Unusable(kCertificateField + options_.certificate, reference.error());
   }
   for (const auto& [name, text] : {std::pair(kKey, &*reference), {kChain, &chain}}) {
     if (auto published = Publish(Own(name), *text); !published) {

@@ -332,7 +332,8 @@ void AccessTokens::Note(const Wanted& wanted, Entry& entry, const Refusal& refus
   }
   length = std::max(length, std::min<milliseconds>(refusal.retry_after.value_or(milliseconds(0)), kMostRetryAfter));
   pause.until = now + length;
-  if (refusal.of_client && failing_.emplace(wanted.client_id, true).second && options_.changed) {
+  if (refusal.of_client && std::exchange(failing_[wanted.client_id], refusal.error.message) != refusal.error.message &&
+      options_.changed) {
     calls.emplace_back(
         [this, wanted, error = refusal.error] { options_.changed(wanted.client_id, std::unexpected(error)); });
   }

@@ -100,7 +100,7 @@ class AccessTokens {
     Random random;
     // Starts a purchase and returns. `receive` is called exactly once, on any thread, also before the return.
     std::function<void(const Wanted& wanted, Receive receive)> buy;
-    // Called when purchases for the client begin to fail and when they succeed again.
+    // Called when purchases for the client begin to fail, fail for another reason, and succeed again.
     std::function<void(const std::string& client_id, const Status& state)> changed;
     // Of all clients. One client gets an eighth of each, so that its callers cannot shut out those of others.
     std::size_t most_tokens = 10'000;
@@ -214,8 +214,8 @@ class AccessTokens {
   mutable Mutex mutex_;
   Entries entries_ GUARDED_BY(mutex_);
   std::map<std::string, Client> clients_ GUARDED_BY(mutex_);
-  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);  // of whole clients
-  std::map<std::string, bool> failing_ GUARDED_BY(mutex_);  // clients whose last purchase failed
+  std::map<std::string, Pause> pauses_ GUARDED_BY(mutex_);         // of whole clients
+  std::map<std::string, std::string> failing_ GUARDED_BY(mutex_);  // why the last purchase failed, by client
   bool closed_ GUARDED_BY(mutex_) = false;
   std::size_t waiting_ GUARDED_BY(mutex_) = 0;
   std::size_t octets_ GUARDED_BY(mutex_) = 0;  // of all tokens in memory

@@ -394,6 +394,17 @@ TEST_F(AccessTokensTest, TheEndOfAFailureIsToldAfterAReloadToo) {
   EXPECT_EQ(states_, (std::vector<bool>{false, true}));
 }
 
+TEST_F(AccessTokensTest, AnotherReasonOfAFailureIsToldToo) {
+  auto refused = Down();
+  refused.error.message = "invalid_client";
+  for (const auto& refusal : {refused, refused, Down()}) {
+    Get(seconds(30));
+    Answer(std::unexpected(refusal));
+    Pass(seconds(10));
+  }
+  EXPECT_EQ(states_, (std::vector{false, false})) << "one line for each reason, not one for each try";
+}
+
 TEST_F(AccessTokensTest, ExpiredTokensAreDropped) {
   Get(seconds(30));
   Answer(Token("one"));

@@ -34,6 +34,36 @@ TEST(Line, AnIdentityServersErrorIsWrittenAndCut) {
   EXPECT_EQ(parsed->members["error"], std::string(64, 'e'));
 }
 
+TEST(Line, WhatPolicyAcceptsIsWrittenWhole) {
+  Event event;
+  event.name = "GetAccessToken";
+  event.scope = std::string(4088, 's') + " payments";
+  event.scope.resize(4096);
+  event.resource = "https://api.example/" + std::string(2000, 'r');
+  event.htu = "https://api.example/" + std::string(2000, 'a') + "/transfer";
+  auto head = Genesis();
+  const auto parsed = ParseLine(Chain(head, Body(event, {})));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->members["scope"], event.scope);
+  EXPECT_EQ(parsed->members["resource"], event.resource);
+  EXPECT_EQ(parsed->members["htu"], event.htu);
+  EXPECT_FALSE(parsed->members.contains("cut"));
+}
+
+TEST(Line, NamesTheMembersWhoseTextIsCut) {
+  Event event;
+  event.name = "GetAccessToken";
+  event.client_id = std::string(256, 'x');
+  event.scope = std::string(5000, '\x01');
+  event.reason = std::string(257, 'r');
+  auto head = Genesis();
+  const auto line = Chain(head, Body(event, {}));
+  const auto parsed = ParseLine(line);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->members["cut"], "scope reason");
+  EXPECT_LE(line.size(), 5200U) << "the text is cut as it is written";
+}
+
 TEST(Line, AServiceAccountTokenIsWrittenWhole) {
   Event event;
   event.name = "Sign";

@@ -168,6 +168,15 @@ TEST_P(ProfileWarnings, SayWhatThePartyWillRefuse) {
       << (config->warnings.empty() ? "no warning" : config->warnings.front());
 }
 
+TEST(ProfileFields, AKeycloakClientAsItsPageSaysGetsNoWarning) {
+  for (const auto* way : {R"("kid": "none")", R"("binding": "jwks")"}) {
+    const auto config =
+        Parse(way, R"("profile": "keycloak", "client_id": "a", "audiences": ["https://a.example/realms/shop"])");
+    ASSERT_TRUE(config) << config.error().front();
+    EXPECT_TRUE(config->warnings.empty()) << config->warnings.front();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     ProfileFields, ProfileWarnings,
     testing::Values(
@@ -181,6 +190,19 @@ INSTANTIATE_TEST_SUITE_P(
                           "clients[0].audiences: The successor of RFC 7523, strict (OpenIddict 7, Duende strict, "
                           "Authelia) will refuse \"https://a.example/token\"; it asks for the server's issuer, an "
                           "https URL that is no endpoint"},
+        RefusedByTheParty{R"("profile": "singpass", "client_id": "a", "audiences": ["https://a.example"],
+                             "default_lifetime": "5m")",
+                          "clients[0].default_lifetime: Singpass refuses assertions of more than 120s"},
+        RefusedByTheParty{
+            R"("profile": "keycloak", "client_id": "a", "binding": "jwks",
+                             "audiences": ["https://a.example/realms/shop/protocol/openid-connect/token"])",
+            "clients[0].audiences: Keycloak 26 will refuse "
+            "\"https://a.example/realms/shop/protocol/openid-connect/token\"; it asks for the server's issuer, an "
+            "https "
+            "URL that is no endpoint"},
+        RefusedByTheParty{R"("profile": "keycloak", "client_id": "a", "audiences": ["https://a.example/realms/shop"])",
+                          "clients[0].kid: Keycloak 26 finds an uploaded certificate by no kid: set \"kid\": \"none\", "
+                          "or \"binding\": \"jwks\" if it reads the JWK Set"},
         RefusedByTheParty{R"("profile": "auth0", "client_id": "a", "audiences": ["https://a.auth0.com"])",
                           "clients[0].audiences: Auth0 will refuse \"https://a.auth0.com\"; it asks for the tenant's "
                           "https URL with a slash at the end"},

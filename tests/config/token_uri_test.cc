@@ -42,5 +42,12 @@ TEST(TokenUri, AnEmptyLabelIsGivenAndMatchesAnEmptyLabelOnly) {
   EXPECT_EQ(uri->attributes().label, "");
 }
 
+TEST(TokenUri, ALabelIsNamedTokenAndTheMessageSaysSo) {
+  const auto uri = TokenUri::Parse(std::string("pkcs11:label=orders") + kPlaces);
+  ASSERT_FALSE(uri);
+  EXPECT_NE(uri.error().message.find("\"label\" is not known: a token's label is token="), std::string::npos)
+      << uri.error().message;
+}
+
 }  // namespace
 }  // namespace assertion

@@ -117,6 +117,7 @@ describe('access tokens', () => {
     assert.equal(standIn.forms.length, 0);
     await caller.call('GetAccessToken', { client_id: 'scoped', resource: 'https://api.example.com/' });
     assert.deepEqual([standIn.forms[0].get('scope'), standIn.forms[0].get('resource')], ['read write', 'https://api.example.com/']);
+    for (const event of ['BuyAccessToken', 'GetAccessToken']) assert.equal(auditLines(event).at(-1).resource, 'https://api.example.com/');
     await caller.call('GetAccessToken', { client_id: 'scoped', scope: 'write read', resource: 'https://api.example.com/' });
     assert.equal(standIn.forms.length, 1, 'the order of scopes matters');
   });

@@ -106,7 +106,7 @@ describe('the TLS key', () => {
     renameSync(`${file}.away`, file);
     assert.deepEqual([status, signal], [23, null]);
     const { level, message } = JSON.parse(readFileSync(deployment.log, 'utf8').trim().split('\n').at(-1));
-    assert.deepEqual([level, message], ['critical', `${file}: cannot be read: No such file or directory`]);
+    assert.deepEqual([level, message], ['critical', `tls.client_ca: ${file}: cannot be read: No such file or directory`]);
     await deployment.startDaemon();
   });
 
@@ -254,6 +254,15 @@ describe('a certificate of TLS that soon expires', () => {
     const [, nextUpdate] = /nextUpdate=(.*)/.exec(await output('openssl', ['crl', '-noout', '-nextupdate', '-in',
       path.join(deployment.folder, 'crls', 'ca.crl')]));
     assert.equal(Number(/^assertiond_tls_crl_next_update_seconds (\S+)$/m.exec(await metrics())?.[1]), Date.parse(nextUpdate) / 1000);
+  });
+
+  it('whose file is missing is told by its field', async () => {
+    for (const field of ['certificate', 'client_ca']) {
+      const { tls } = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+      await assert.rejects(deployment.startReplica({ tls: { ...tls, [field]: '/nowhere/none.pem' } }), /ended with 23/);
+      assert.match(readFileSync(path.join(deployment.folder, 'replica.log'), 'utf8'),
+        new RegExp(`tls\\.${field}: /nowhere/none\\.pem: cannot be read: No such file`));
+    }
   });
 
   it('is told by doctor, which stays at 0', async () => {

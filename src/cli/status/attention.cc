@@ -256,7 +256,7 @@ std::optional<Attention> AttentionTo(const TlsEnd& end, Time now) {
                    .kid = {},
                    .text = (end.file == "client_ca" ? "an authority of tls." : "the certificate of tls.") + end.file +
                            (end.end < now ? " expired " : " expires ") + Relative(end.end, now),
-                   .next = "the runbook's section AssertiondTlsCertificateExpires"};
+                   .next = "deploy/runbook.md, section AssertiondTlsCertificateExpires"};
 }
 
 std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost) {
