@@ -22,6 +22,12 @@ inline constexpr const char* kExitStatusHelp = R"(Exit status:
   3  a file or the configuration is wrong, or cannot be read
   4  the server cannot be reached; console, oidc login: nobody came in time
   5  the identity server refused: token request, oidc login, wso2 publish, key rotate --publish
+  10  oidc login: the provider refused the redirect URI
+  11  oidc login: the redirect has another state
+  12  oidc login: access_denied
+  13  oidc login: the provider refused the code
+  14  oidc login: another key signed the ID token
+  15  oidc login: the clocks differ
   127  assertion refresh: the command cannot be started; its other statuses are the command's)";
 
 // Says on standard error what happened and what to do next ("": nothing); returns `status`.

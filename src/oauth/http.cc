@@ -192,7 +192,8 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const Server& server, const std::
   return HttpAnswer{.status = answer->status,
                     .body = std::move(body),
                     .retry_after = answer->get_header_value("Retry-After"),
-                    .dpop_nonce = answer->get_header_value("DPoP-Nonce")};
+                    .dpop_nonce = answer->get_header_value("DPoP-Nonce"),
+                    .location = answer->get_header_value("Location")};
 }
 
 Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {

@@ -34,6 +34,7 @@ struct HttpAnswer {
   std::string body;
   std::string retry_after = {};  // the header field of that name (RFC 9110 section 10.2.3); empty: none
   std::string dpop_nonce = {};   // the header field of that name (RFC 9449 section 8); empty: none
+  std::string location = {};     // the header field of that name (RFC 9110 section 10.2.2); empty: none
 };
 
 // Sends one request to `origin`, whose certificate must chain to `ca_file` (PEM; empty: the system's authorities). Does

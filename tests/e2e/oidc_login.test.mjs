@@ -7,7 +7,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { desktop, exchange, fillForms, launchChromium } from './browsing.mjs';
 import { Deployment } from './deployment.mjs';
@@ -49,17 +49,21 @@ class RunningLogin {
 
 describe('oidc login', () => {
   let provider;
+  let plain;  // the same without pushed requests
   let deployment;
   let standIn;
   let issuer;
   let tokenAnswer;  // what the stand-in's token endpoint answers: [status, body], or a function of the form that came
   let userinfo;  // an object, or [status, body]
   let parAnswer;
+  let beforehand;  // what the authorization endpoint answers without a person: [status, body, header], or nothing at all
+  let asked;  // the query of that request
   let keys;
   let metadata;
 
   before(async () => {
     provider = await OpenIdProvider.start({ logInForm: true });
+    plain = await OpenIdProvider.start({ logInForm: true, pushedRequests: false });
     keys = await generateKeyPair('RS256');
     const jwk = { ...await exportJWK(keys.publicKey), kid: 'one', use: 'sig', alg: 'RS256' };
     standIn = http.createServer((request, response) => {
@@ -69,19 +73,23 @@ describe('oidc login', () => {
         '/token': (form) => (typeof tokenAnswer === 'function' ? tokenAnswer(form) : tokenAnswer),
         '/userinfo': () => (Array.isArray(userinfo) ? userinfo : [200, userinfo]),
         '/par': () => parAnswer,
+        '/authorize': () => beforehand,
       };
+      const { pathname, searchParams } = new URL(request.url, issuer);
+      if (pathname === '/authorize') asked = searchParams;
+      if (pathname === '/authorize' && !beforehand) return;
       const chunks = [];
       request.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
         const form = new URLSearchParams(Buffer.concat(chunks).toString());
-        const [status, body] = answers[request.url]?.(form) ?? [404, {}];
-        response.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body));
+        const [status, body, headers] = answers[pathname]?.(form) ?? [404, {}];
+        response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(typeof body === 'string' ? body : JSON.stringify(body));
       });
     }).listen(0, '127.0.0.1');
     await once(standIn, 'listening');
     issuer = `http://127.0.0.1:${standIn.address().port}`;
-    deployment = await Deployment.start([{ client_id: 'orders', audiences: [provider.issuer, issuer] }]);
+    deployment = await Deployment.start([{ client_id: 'orders', audiences: [provider.issuer, plain.issuer, issuer] }]);
     await deployment.generateKey('orders');
-    provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders'), ...NATIVE }]);
+    for (const one of [provider, plain]) one.register([{ client_id: 'orders', jwks: await deployment.jwks('orders'), ...NATIVE }]);
   });
 
   after(async () => {
@@ -95,6 +103,8 @@ describe('oidc login', () => {
       jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo`,
       token_endpoint_auth_methods_supported: ['private_key_jwt'], ...changed };
   }
+
+  beforeEach(() => { beforehand = [404, {}]; });
 
   // A log-in at the stand-in, up to where the browser comes back. claims: of the ID token that differ; signer: its key; clock:
   // by how many seconds the provider's is ahead; published: metadata that differs; accessToken: what it gives.
@@ -363,6 +373,63 @@ describe('oidc login', () => {
       '--audience', provider.issuer, '--no-browser', '--redirect-uri', 'http://127.0.0.1:0/another');
     assert.equal(status, 10, stderr);
     assert.match(stderr, /refused the authorization request.*redirect_uri/);
+  });
+
+  it('asks a provider that takes no pushed request whether it knows the redirect URI, before anybody logs in', async () => {
+    const { status, stderr } = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', plain.issuer,
+      '--audience', plain.issuer, '--no-browser', '--redirect-uri', 'http://127.0.0.1:0/another');
+    assert.equal(status, 10, stderr);
+    assert.match(stderr, /refused the redirect URI: HTTP 400, .*redirect_uri/);
+    assert.match(stderr, /next: register the redirect URI http:\/\/127\.0\.0\.1:\d+\/another for the client/);
+    assert.doesNotMatch(stderr, /Log in at this address/);
+    // One that it knows: it says login_required, and the person logs in.
+    const login = await RunningLogin.start(deployment, plain.issuer, '--audience', plain.issuer);
+    await fillForms(login.url);
+    const result = await login.end();
+    assert.deepEqual([result.status, result.failure], [0, ''], result.stderr);
+    const [{ sent, received }] = result.steps.filter(({ step }) => step === 'Redirect URI asked beforehand');
+    assert.equal(sent.prompt, 'none');
+    assert.match(received, /^HTTP 30\d, Location: http:\/\/127\.0\.0\.1:\d+\/callback\nerror login_required\n/);
+  });
+
+  const refusals = {
+    'an error page as WSO2\'s': [[302, '', { location: '/error.do?oauthErrorCode=invalid_callback&oauthErrorMsg=callback.not.match' }],
+      /error page says "invalid_callback, callback\.not\.match"/],
+    'a page as Keycloak\'s': [[400, '<p>Invalid parameter: redirect_uri</p>'], /HTTP 400, its page says " Invalid parameter: redirect_uri "/],
+  };
+  for (const [name, [answer, message]] of Object.entries(refusals)) {
+    it(`reads from ${name} that the redirect URI is not registered`, async () => {
+      publish({});
+      beforehand = answer;
+      const { status, stderr } = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--no-browser');
+      assert.equal(status, 10, stderr);
+      assert.match(stderr, message);
+    });
+  }
+
+  it('goes on after any other answer to that question, or none', async () => {
+    for (const answer of [[500, 'oops'], [200, '<form>Log in</form>'], [400, { error: 'invalid_request' }], undefined,
+      [302, '', { location: '/login?redirect_uri=x' }], [200, 'x'.repeat(1_000_000)]]) {
+      beforehand = answer;
+      const login = await atStandIn();
+      await login.back({ code: 'the-code', state: state(login) });
+      const { status, stderr } = await login.end();
+      assert.equal(status, 0, `${JSON.stringify(answer)} ${stderr}`);
+    }
+  });
+
+  it('drops a code that comes unasked, and has other secrets in that question than in the log-in', async () => {
+    publish({});
+    beforehand = [302, '', { location: 'http://127.0.0.1/x?code=code-that-came-unasked&state=y' }];
+    const login = await atStandIn();
+    for (const name of ['state', 'nonce', 'code_challenge']) assert.notEqual(asked.get(name), login.asked.get(name), name);
+    for (const name of ['redirect_uri', 'client_id', 'scope', 'response_type']) assert.equal(asked.get(name), login.asked.get(name), name);
+    const page = await login.back({ error: 'access_denied', state: state(login) });
+    const { steps } = await login.end();
+    assert.match(steps.find(({ step }) => step === 'Redirect URI asked beforehand').received, /\ncode \(dropped\)\nstate … \(1 characters\)$/);
+    for (const text of [page.body, login.stdout]) {
+      for (const secret of ['code-that', asked.get('state'), asked.get('nonce')]) assert.ok(!text.includes(secret), `${secret} in ${text}`);
+    }
   });
 
   it('is told that the provider refused the assertion of a pushed request', async () => {

@@ -17,13 +17,15 @@ export class OpenIdProvider {
   #lines;
   #certificate;
 
-  static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false, logInForm = false } = {}) {
+  static async start({ tls = false, clockRate = 1, strict = false, signedRequests = false, logInForm = false,
+    pushedRequests = true } = {}) {
     const provider = new OpenIdProvider();
     const folder = mkdtempSync(path.join(temporaryFolder(), 'provider-'));
     provider.#clientsFile = path.join(folder, 'clients.json');
     provider.register([]);
     const options = ['--clients', provider.#clientsFile, '--clock-rate', String(clockRate), ...strict ? ['--strict'] : [],
-      ...signedRequests ? ['--signed-requests'] : [], ...logInForm ? ['--log-in-form'] : []];
+      ...signedRequests ? ['--signed-requests'] : [], ...logInForm ? ['--log-in-form'] : [],
+      ...pushedRequests ? [] : ['--no-pushed-requests']];
     if (tls) {
       provider.caFile = path.join(folder, 'ca.pem');
       options.push('--tls-certificate', provider.caFile);

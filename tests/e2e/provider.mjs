@@ -1,6 +1,6 @@
 // A real OpenID provider (oidc-provider) on a port of 127.0.0.1 that the system chooses.
 //
-//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict] [--signed-requests] [--log-in-form]
+//   node provider.mjs --clients FILE [--tls-certificate FILE] [--clock-rate N] [--strict] [--signed-requests] [--log-in-form] [--no-pushed-requests]
 //
 // FILE of --clients is a JSON list of client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2),
 // read anew at each look-up: clients can be registered once the provider's own URL is known.
@@ -14,6 +14,8 @@
 // have a nonce (RFC 9449 section 8); stale_nonce in the first line is one that it gave three minutes ago.
 //
 // With --log-in-form a person logs in and consents in oidc-provider's own forms; without it everybody is let in.
+//
+// With --no-pushed-requests it takes authorization requests from the browser alone.
 //
 // Standard output, one JSON value a line: first {"issuer", "token_endpoint"}, then what the token endpoint decided:
 // {"event": "grant.success", "client_id"} or {"event": "grant.error", "client_id", "error", "error_detail"}.
@@ -32,6 +34,7 @@ const { values: options } = parseArgs({
     clients: { type: 'string' }, 'tls-certificate': { type: 'string' }, 'clock-rate': { type: 'string', default: '1' },
     strict: { type: 'boolean', default: false }, 'signed-requests': { type: 'boolean', default: false },
     'log-in-form': { type: 'boolean', default: false },
+    'no-pushed-requests': { type: 'boolean', default: false },
   },
 });
 
@@ -148,6 +151,7 @@ const provider = new Provider(issuer, {
       accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }) },
     ...options.strict ? { fapi: { enabled: true, profile: '2.0' } } : {},
     ...options['signed-requests'] ? signedRequests : {},
+    ...options['no-pushed-requests'] ? { pushedAuthorizationRequests: { enabled: false } } : {},
   },
   async assertJwtClientAuthClaimsAndHeader(context, claims, header) {
     if (!options.strict) return;

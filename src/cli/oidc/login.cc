@@ -24,6 +24,7 @@
 #include "cli/oidc/listener.h"
 #include "cli/oidc/login_record.h"
 #include "cli/oidc/redirect_query.h"
+#include "cli/oidc/redirect_uri_refusal.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/token/advice.h"
@@ -49,6 +50,8 @@ constexpr std::size_t kMostOfAnswer = 300;
 constexpr int kOk = 200;
 constexpr int kFirstRedirect = 300;
 constexpr int kServerError = 500;
+constexpr std::chrono::seconds kBeforehand{5};
+constexpr std::size_t kMostBeforehand = std::size_t{256} << 10U;  // octets
 
 // Exit statuses of this verb alone: mistakes that a script may want to tell apart.
 constexpr int kRedirectUriRefused = 10;
@@ -83,12 +86,6 @@ std::unexpected<LoginFailure> Fails(int status, std::string what, std::string ne
   return std::unexpected(LoginFailure{.status = status, .what = std::move(what), .next = std::move(next)});
 }
 
-// True if a provider's reason is about the redirect URI. RFC 9126 has no error code for it.
-bool NamesRedirectUri(std::string reason) {
-  std::ranges::transform(reason, reason.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return reason.contains("redirect") || reason.contains("callback");
-}
-
 // The exit status after an ID token of which something is wrong.
 int StatusAfter(const std::vector<oauth::Check>& checks) {
   const auto is_wrong = [&](std::string_view name) {
@@ -106,6 +103,10 @@ int StatusAfter(const std::vector<oauth::Check>& checks) {
 std::string Unguessable() {
   Bytes octets(32);
   return RAND_bytes(octets.data(), static_cast<int>(octets.size())) == 1 ? jws::Base64UrlEncode(octets) : "";
+}
+
+std::string WithQuery(const std::string& url, const oauth::FormFields& fields) {
+  return url + (url.contains('?') ? "&" : "?") + oauth::EncodeForm(fields);
 }
 
 // The value of --timeout.
@@ -295,12 +296,70 @@ class Login {
     return std::nullopt;
   }
 
-  // Sends the person to the provider: by a pushed request where it takes one.
-  LoginResult Ask() {
-    auto fields = oauth::PushedFields(verifier_);
+  // Those of an authorization request that each has, but client_id.
+  oauth::FormFields RequestFields(const std::string& verifier, const std::string& state,
+                                  const std::string& nonce) const {
+    auto fields = oauth::PushedFields(verifier);
     fields.insert(
         fields.end(),
-        {{"redirect_uri", listener_->redirect_uri()}, {"scope", options_.scope}, {"state", state_}, {"nonce", nonce_}});
+        {{"redirect_uri", listener_->redirect_uri()}, {"scope", options_.scope}, {"state", state}, {"nonce", nonce}});
+    return fields;
+  }
+
+  // A provider that does not know the redirect URI tells the person alone (RFC 6749 section 4.1.2.1). So it is asked
+  // once from here, where nobody is logged in (OpenID Connect Core 1.0 section 3.1.2.1). Only a clear refusal counts:
+  // a provider may not know prompt=none. The secrets of this request are used for nothing else.
+  LoginResult AskBeforehand() {
+    const auto endpoint = Endpoint("authorization_endpoint", metadata_.authorization_endpoint);
+    if (!endpoint) {
+      return std::unexpected(endpoint.error());
+    }
+    const auto state = Unguessable();
+    const auto nonce = Unguessable();
+    auto fields = RequestFields(Unguessable(), state, nonce);
+    fields.insert(fields.end(), {{"client_id", options_.client_id}, {"prompt", "none"}});
+    secrets_.Add(state);
+    secrets_.Add(nonce);
+    auto answer = oauth::Exchange(endpoint->origin, options_.ca_file,
+                                  {.method = "GET",
+                                   .path = WithQuery(endpoint->path, fields),
+                                   .content_type = {},
+                                   .body = {},
+                                   .bearer_token = {},
+                                   .limit = kBeforehand,
+                                   .most_octets = kMostBeforehand});
+    record_.steps.push_back({.title = "Redirect URI asked beforehand",
+                             .request = "GET " + metadata_.authorization_endpoint,
+                             .sent = secrets_.CutFrom(std::move(fields)),
+                             .received = answer ? AuthorizationText(*answer) : answer.error().message});
+    const auto refusal = answer ? RedirectUriRefusal(*answer, listener_->redirect_uri()) : "";
+    return refusal.empty()
+               ? LoginResult{}
+               : Fails(kRedirectUriRefused, "the provider refused the redirect URI: " + refusal, RegisterRedirectUri());
+  }
+
+  // What an authorization endpoint answers. A code that it sends is not even shown.
+  std::string AuthorizationText(const oauth::HttpAnswer& answer) {
+    if (answer.location.empty()) {
+      return AnswerText(secrets_.CutFrom(answer));
+    }
+    const auto mark = std::min(answer.location.find_first_of("?#"), answer.location.size());
+    auto text = "HTTP " + std::to_string(answer.status) + ", Location: " + answer.location.substr(0, mark);
+    const auto fields = QueryOf(answer.location.substr(std::min(mark + 1, answer.location.size())));
+    secrets_.Add(FieldOf(fields.value_or(oauth::FormFields()), "code"));
+    for (const auto& [name, value] : secrets_.CutFrom(fields.value_or(oauth::FormFields()))) {
+      text.append("\n").append(name).append(" ").append(name == "code" ? "(dropped)" : value);
+    }
+    return text;
+  }
+
+  std::string RegisterRedirectUri() const {
+    return "register the redirect URI " + listener_->redirect_uri() + " for the client";
+  }
+
+  // Sends the person to the provider: by a pushed request where it takes one.
+  LoginResult Ask() {
+    auto fields = RequestFields(verifier_, state_, nonce_);
     std::string url;
     if (!metadata_.pushed_authorization_request_endpoint.empty()) {
       const auto answer = PostAsClient("Pushed authorization request", "pushed_authorization_request_endpoint",
@@ -315,9 +374,11 @@ class Login {
       fields = {{"client_id", options_.client_id}, {"request_uri", pushed->request_uri}};
       url = oauth::AuthorizationUrl(metadata_.authorization_endpoint, options_.client_id, pushed->request_uri);
     } else {
+      if (auto known = AskBeforehand(); !known) {
+        return known;
+      }
       fields.emplace_back("client_id", options_.client_id);
-      url = metadata_.authorization_endpoint + (metadata_.authorization_endpoint.contains('?') ? "&" : "?") +
-            oauth::EncodeForm(fields);
+      url = WithQuery(metadata_.authorization_endpoint, fields);
     }
     record_.steps.push_back({.title = "Log-in in the browser",
                              .request = "GET " + metadata_.authorization_endpoint,
@@ -344,11 +405,10 @@ class Login {
     }
     const auto reason = oauth::ReasonOf(secrets_.CutFrom(answer));
     const bool of_client = oauth::ErrorOf(answer) == "invalid_client";
-    const bool of_redirect = !of_client && NamesRedirectUri(reason);
-    return Fails(
-        of_redirect ? kRedirectUriRefused : kRefusedByIdentityServer,
-        "the provider refused the authorization request: " + reason,
-        of_redirect ? "register the redirect URI " + listener_->redirect_uri() + " for the client" : AdviceFor(answer));
+    const bool of_redirect = !of_client && NamesRedirectUri(reason, listener_->redirect_uri());
+    return Fails(of_redirect ? kRedirectUriRefused : kRefusedByIdentityServer,
+                 "the provider refused the authorization request: " + reason,
+                 of_redirect ? RegisterRedirectUri() : AdviceFor(answer));
   }
 
   // Checks what the browser brings. Before the state is right, nothing else in it is believed.
@@ -357,8 +417,7 @@ class Login {
     file_.reset();
     if (!query) {
       return Fails(kUnreachable, query.error().message,
-                   "if the provider showed an error in the browser, register the redirect URI " +
-                       listener_->redirect_uri() + " for the client");
+                   "if the provider showed an error in the browser, " + RegisterRedirectUri());
     }
     came_back_ = true;
     const auto fields = QueryOf(*query);
@@ -551,7 +610,7 @@ void AddOidcLogin(Command& oidc) {
                     {kFile, "--ca-file cannot be read, or no file can be made for the browser"},
                     {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},
                     {kRefusedByIdentityServer, "the provider refused something else, or failed"},
-                    {kRedirectUriRefused, "the provider refused the redirect URI of a pushed request"},
+                    {kRedirectUriRefused, "the provider refused the redirect URI"},
                     {kOtherState, "the redirect has another state"},
                     {kAccessDenied, "the person or the provider's rules said no: error=access_denied"},
                     {kCodeRefused, "the provider refused the code: used before, expired, or of another request"},
