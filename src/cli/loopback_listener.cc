@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -204,9 +205,17 @@ void LoopbackListener::Accept(const Descriptor& socket) {
   visitors_.push_back({.socket = std::move(came), .end = Steady::now() + kVisit, .text = {}});
 }
 
-Result<LoopbackRequest> LoopbackListener::Next(Steady::time_point end) {
+Result<LoopbackRequest> LoopbackListener::Next(Steady::time_point end, const std::stop_token& given_up) {
+  const Descriptor wake(given_up.stop_possible() ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1);
+  if (given_up.stop_possible() && wake.get() < 0) {
+    return Fail(Code::kAddressUnusable, "this process may open no more files", std::strerror(errno));
+  }
+  const std::stop_callback waker(given_up, [&wake] { eventfd_write(wake.get(), 1); });
   Result<LoopbackRequest> request = Fail(Code::kDeadlineExceeded, "no request came");
   for (auto now = Steady::now(); now < end && !request; now = Steady::now()) {
+    if (given_up.stop_requested()) {
+      return Fail(Code::kCancelled, "it was given up");
+    }
     std::erase_if(visitors_, [&](const Visitor& visitor) { return visitor.end < now; });
     std::vector<pollfd> wait;
     auto until = end;
@@ -217,6 +226,7 @@ Result<LoopbackRequest> LoopbackListener::Next(Steady::time_point end) {
     for (const auto& socket : sockets_) {
       wait.push_back({.fd = socket.get(), .events = POLLIN, .revents = 0});
     }
+    wait.push_back({.fd = wake.get(), .events = POLLIN, .revents = 0});  // -1 is left out
     poll(wait.data(), wait.size(), MillisecondsUntil(until));
     const auto seen = visitors_.size();
     // The oldest first: newer requests, however many, do not delay it.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,7 +58,9 @@ class LoopbackListener {
   bool HearLocalhost();
 
   // The next whole request. Answers those that are wrong by themselves. kDeadlineExceeded: there is none until `end`.
-  Result<LoopbackRequest> Next(Steady::time_point end);
+  // kCancelled: it was given up, at which it returns at once. kAddressUnusable: it cannot be given up, for want of a
+  // descriptor.
+  Result<LoopbackRequest> Next(Steady::time_point end, const std::stop_token& given_up = {});
 
   // Hears nobody any more.
   void Close();

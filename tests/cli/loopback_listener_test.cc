@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace assertion::cli {
@@ -65,6 +67,18 @@ TEST_F(LoopbackListenerTest, IsNotKeptByThoseThatOnlyHoldConnections) {
   const auto browser = Connect();
   Ask(browser, "/browser");
   EXPECT_EQ(NextPath(), "/browser");
+}
+
+TEST_F(LoopbackListenerTest, IsGivenUpAtOnceWhileItWaitsAndBefore) {
+  std::stop_source source;
+  const std::jthread other([&source] { source.request_stop(); });
+  for (int i = 0; i < 2; ++i) {
+    const auto began = LoopbackListener::Steady::now();
+    const auto request = listener_.Next(began + seconds(60), source.get_token());
+    ASSERT_FALSE(request);
+    EXPECT_EQ(request.error().code, Code::kCancelled);
+    EXPECT_LT(LoopbackListener::Steady::now() - began, seconds(20));
+  }
 }
 
 // A connection that this end closed first keeps the port for a minute (TIME_WAIT).

@@ -11,6 +11,7 @@ import { desktop, exchange, launchChromium } from './browsing.mjs';
 import { KeyAdminService } from './caller.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
+import { OpenIdProvider } from './openid_provider.mjs';
 import { Deadline, Lines, startProcess, temporaryFolder } from './process.mjs';
 
 const ME = `uid:${process.getuid()}`;
@@ -72,14 +73,16 @@ class RunningConsole {
 
 describe('console', () => {
   let deployment;
+  let provider;  // takes authorization requests from the browser, so that its address has the redirect URI
   let anna;
   let auditCopy;
 
   before(async () => {
     const authority = await CertificateAuthority.found('people');
     anna = await authority.identity('DNS:anna.example.org');
+    provider = await OpenIdProvider.start({ logInForm: true, pushedRequests: false });
     deployment = await Deployment.start(['orders', 'reports', STRANGE].map((client_id) =>
-      ({ client_id, audiences: ['https://is.example/token'] })), (folder) => {
+      ({ client_id, audiences: [provider.issuer] })), (folder) => {
       const client_ca = path.join(folder, 'people.pem');
       writeFileSync(client_ca, authority.certificate);
       return {
@@ -98,6 +101,8 @@ describe('console', () => {
       const { pending } = await ask('GenerateKey', { client_id, change: { expected_version: 0 } });
       await deployment.ctl('key', 'approve', pending.id, `--digest=${pending.digest}`);
     }
+    provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders'), application_type: 'native',
+      redirect_uris: ['http://127.0.0.1/callback'] }]);
     auditCopy = path.join(deployment.folder, 'audit.log');
   });
 
@@ -343,6 +348,190 @@ describe('console', () => {
     await page.end();
   });
 
+  describe('tries a log-in', () => {
+    const unescaped = (html) => html.replaceAll('&amp;', '&');
+    const refused = (uri) => assert.rejects(exchange(uri), { code: 'ECONNREFUSED' });
+
+    // Sends the form of a trial.
+    async function begin(page, changed = {}, headers = {}) {
+      const form = { ...await page.form('login'), do: 'log-in', client_id: 'orders', issuer: provider.issuer, ...changed };
+      return page.post('login', form, headers);
+    }
+
+    // The provider's address on the page, once it is there, and where the browser would come back to.
+    async function waiting(page) {
+      let url;
+      await new Deadline(30, 'the link to the provider').until(async () => {
+        const { body } = await page.get('login');
+        url = /<a class="provider" href="([^"]+)" target="_blank" rel="noopener noreferrer">/.exec(body)?.[1];
+        return url;
+      });
+      url = unescaped(url);
+      return { url, redirectUri: new URL(url).searchParams.get('redirect_uri') };
+    }
+
+    async function ended(page) {
+      let body;
+      await new Deadline(30, 'the end of the trial').until(async () => {
+        const answer = await page.get('login');
+        body = answer.body;
+        assert.equal(answer.headers.refresh, body.includes('The last trial') ? undefined : '2');
+        return body.includes('The last trial');
+      });
+      return body;
+    }
+
+    it('begins one for its own form alone, and shows it to its own session alone', async () => {
+      const page = await entered();
+      for (const headers of [{ origin: 'http://evil.example' }, { origin: 'null' }, { cookie: '' }, { 'sec-fetch-site': 'cross-site' }]) {
+        assert.equal((await begin(page, {}, headers)).status, 403, JSON.stringify(headers));
+      }
+      assert.equal((await begin(page, { form: 'A'.repeat(43) })).status, 403);
+      assert.equal((await begin(page, { issuer: '' })).status, 400);
+      const query = new URLSearchParams({ ...await page.form('login'), do: 'log-in', client_id: 'orders', issuer: provider.issuer });
+      assert.equal((await page.get(`login?${query}`)).status, 200);
+      assert.doesNotMatch((await page.get('login')).body, /trial<\/h2>/);
+      const { status, headers } = await begin(page);
+      assert.deepEqual([status, headers.location], [303, `${page.place}login`]);
+      const { url } = await waiting(page);
+      for (const cookie of ['', `${page.cookie}x`]) {
+        const { body } = await page.get('login', { cookie });
+        assert.ok(!body.includes(new URL(url).searchParams.get('state')), body);
+      }
+      await page.end();
+    });
+
+    it('ends it when it is given up', async () => {
+      const page = await entered();
+      await begin(page);
+      const { redirectUri } = await waiting(page);
+      assert.equal((await exchange(redirectUri)).status, 404);  // it is heard
+      assert.equal((await page.post('login', { ...await page.form('login'), do: 'give-up' })).status, 303);
+      await refused(redirectUri);
+      assert.match(await ended(page), /Not logged in: it was given up/);
+      await page.end();
+    });
+
+    it('has one at a time: a second ends the first', async () => {
+      const page = await entered();
+      await begin(page);
+      const first = await waiting(page);
+      const { port } = new URL(first.redirectUri);
+      // Both want the same port.
+      await begin(page, { redirect_uri: first.redirectUri });
+      const second = await waiting(page);
+      assert.equal(second.redirectUri, first.redirectUri);
+      assert.notEqual(new URL(second.url).searchParams.get('state'), new URL(first.url).searchParams.get('state'));
+      await begin(page);
+      await refused(`http://127.0.0.1:${port}/callback`);
+      await waiting(page);
+      await page.end();
+    });
+
+    it('ends it with the session, however that ends', async () => {
+      for (const [options, end] of [
+        [['--idle', '1'], () => {}],
+        [[], async (page) => page.post('end', await page.form(''))],
+        [[], (page) => page.child.kill('SIGINT')]]) {
+        const page = await entered(...options);
+        await begin(page);
+        const { redirectUri } = await waiting(page);
+        await end(page);
+        await new Deadline(30, 'the end of the console').limit(page.child.ended);
+        await refused(redirectUri);
+      }
+    });
+
+    it('makes no link of an address that is none', async () => {
+      const evil = http.createServer((request, response) => {
+        const issuer = `http://127.0.0.1:${evil.address().port}`;
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks`,
+          token_endpoint: `${issuer}/token`, authorization_endpoint: `javascript:alert(1)//${SCRIPT}` }));
+      }).listen(0, '127.0.0.1');
+      await once(evil, 'listening');
+      const page = await entered();
+      await begin(page, { issuer: `http://127.0.0.1:${evil.address().port}` });
+      const body = await ended(page);
+      assert.match(body, /Not logged in: .*authorization_endpoint/);
+      assert.match(body, /authorization_endpoint javascript:alert\(1\)\/\/&lt;script/);
+      assert.doesNotMatch(body, /<script|href="javascript/);
+      await page.end();
+      evil.close();
+    });
+
+    describe('in Chromium without JavaScript', () => {
+      let browser;
+      let running;
+      let context;
+      let page;
+
+      before(async () => {
+        browser = await launchChromium();
+        running = await start();
+        context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 900, height: 1000 } });
+        page = await context.newPage();
+        await page.goto(running.entrance);
+        await page.waitForURL(`${running.origin}/*/`);
+      });
+
+      after(async () => {
+        await browser?.close();
+        await running?.end();
+      });
+
+      // Begins a trial on the page and follows its link to the provider's form.
+      async function toProvider() {
+        await page.click('text=Try a log-in');
+        await page.fill('input[name=client_id]', 'orders');
+        await page.fill('input[name=issuer]', provider.issuer);
+        await page.getByRole('button', { name: 'Begin the log-in' }).click();
+        const link = page.locator('a.provider');  // the page loads itself again until it is there
+        await link.waitFor();
+        const url = new URL(await link.getAttribute('href'));
+        const [tab] = await Promise.all([context.waitForEvent('page'), link.click()]);
+        await tab.locator('input[name=login]').waitFor();
+        return { tab, url };
+      }
+
+      it('and tells that the person said no', async () => {
+        const { tab } = await toProvider();
+        await tab.click('text=Cancel');
+        await tab.waitForURL('http://127.0.0.1:*/callback?*');
+        await tab.close();
+        await page.locator('.exchange').waitFor();
+        assert.match(await page.textContent('main'), /Not logged in: the provider refused the log-in: access_denied.*Next: the person, or/s);
+      });
+
+      it('to its end, and shows requests, answers and checks with their secrets cut', async () => {
+        const { tab, url } = await toProvider();
+        await tab.fill('input[name=login]', 'ann');
+        await tab.fill('input[name=password]', 'secret');
+        await tab.click('button[type=submit]');
+        await tab.click('button[type=submit]');
+        await tab.waitForURL('http://127.0.0.1:*/callback?*');
+        assert.equal(await tab.textContent('h1'), 'Logged in');
+        const code = new URL(tab.url()).searchParams.get('code');
+        await tab.close();
+        await page.locator('.exchange').waitFor();
+        const text = await page.textContent('main');
+        assert.match(text, /Logged in; all \d+ checks are good/);
+        for (const shown of ['Redirect URI asked beforehand', 'Token request', 'ID token, decoded', 'at_hash', 'Userinfo', '"sub": "ann"']) {
+          assert.ok(text.includes(shown), shown);
+        }
+        for (const secret of [code, url.searchParams.get('state'), url.searchParams.get('nonce')]) {
+          assert.ok(secret.length > 20 && !text.includes(secret), secret);
+        }
+        assert.doesNotMatch(await page.content(), /eyJ[\w-]{20,}/);
+        await page.setViewportSize({ width: 360, height: 740 });
+        for (const part of await page.locator('section, .exchange table').all()) {
+          const { x, width } = await part.boundingBox();
+          assert.ok(x + width <= 360, `${x} + ${width}`);
+        }
+        await page.setViewportSize({ width: 900, height: 1000 });
+      });
+    });
+  });
+
   describe('in Chromium without JavaScript', () => {
     let browser;
     let running;
@@ -482,7 +671,7 @@ describe('console', () => {
       await page.click('text=Try a log-in');
       await page.fill('input[name=client_id]', 'orders');
       await page.fill('input[name=issuer]', 'https://is.example/$(id)');
-      await page.click('button');
+      await page.getByRole('button', { name: 'Show the command' }).click();
       assert.ok((await page.textContent('pre')).endsWith('oidc login --client-id=orders \'--issuer=https://is.example/$(id)\''));
     });
 

@@ -17,7 +17,7 @@
 #include "cli/console/door.h"
 #include "cli/console/form.h"
 #include "cli/console/keys_part.h"
-#include "cli/console/login_part.h"
+#include "cli/console/login.h"
 #include "cli/console/page.h"
 #include "cli/console/pending_part.h"
 #include "cli/console/session.h"
@@ -56,11 +56,15 @@ class Console {
         server_(std::move(server)),
         session_(session),
         condition_(std::move(monitor), options.ca_file),
-        changes_(server_, session) {}
+        changes_(server_, session),
+        login_(server_, options.ca_file, session) {}
 
   LoopbackAnswer Answer(const ConsoleVisit& visit) {
     if (ConsoleChanges::Has(visit.path)) {
       return changes_.Answer(visit);
+    }
+    if (ConsoleLogin::Has(visit.path)) {
+      return login_.Answer(visit);
     }
     if (visit.changes && visit.path == "end") {
       ended_ = true;
@@ -72,11 +76,7 @@ class Console {
     if (visit.path.empty()) {
       return KeysPage(FieldOf(visit.fields, "span"));
     }
-    if (visit.path == "audit") {
-      return AuditPage();
-    }
-    return visit.path == "login" ? ConsolePage(session_.place(), "Try a log-in", LoginPart(visit.fields, server_))
-                                 : NotFound();
+    return visit.path == "audit" ? AuditPage() : NotFound();
   }
 
   // The person ended it.
@@ -122,6 +122,7 @@ class Console {
   const ConsoleSession& session_;
   ConditionPart condition_;
   ConsoleChanges changes_;
+  ConsoleLogin login_;
   bool ended_ = false;
 };
 
@@ -182,7 +183,8 @@ int RunConsole(const ConsoleOptions& options, const std::string& server) {
 void AddConsole(Command& assertionctl) {
   const auto [verb, options] = assertionctl.AddVerb(
       {.name = "console",
-       .summary = "Show keys, pending changes, HSMs and the audit log in the browser, and change keys there",
+       .summary =
+           "Show keys, pending changes, HSMs and the audit log in the browser, change keys and try log-ins there",
        .examples = "  assertionctl console\n"
                    "  assertionctl console --monitor http://127.0.0.1:8090 --audit-log /var/lib/assertiond/audit.log",
        .notes =
@@ -190,7 +192,8 @@ void AddConsole(Command& assertionctl) {
            "time;\n"
            "its browser then has the session, which ends after --idle without a request and after 8 hours. The page "
            "has\n"
-           "no script. Ctrl-C and SIGTERM end it with status 130 and 143.",
+           "no script. A log-in that it tries waits 5 minutes at most, and ends with the session. --ca-file is for\n"
+           "--monitor and for the provider of that log-in. Ctrl-C and SIGTERM end it with status 130 and 143.",
        .statuses = {{0, "the session ended"},
                     {kUnreachable, "the server cannot be reached, or nobody opened the address in time"}}},
       RunConsole);

@@ -58,6 +58,9 @@ tbody tr:last-child td { border-bottom: 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; color: var(--quiet); font-size: .85rem; padding: 0; margin: .5rem 0; list-style: none; }
 .legend span { display: inline-block; width: .9rem; height: .7rem; margin-right: .4rem; border-radius: 2px; }
 .legend .now, .legend .end { width: .2rem; }
+.exchange th { white-space: normal; }
+.exchange td { overflow-wrap: anywhere; }
+.provider { font-weight: 600; }
 form { display: grid; gap: .75rem; max-width: 36rem; margin-top: .75rem; }
 label { display: grid; gap: .2rem; font-weight: 600; }
 label.choice { display: flex; gap: .5rem; align-items: baseline; font-weight: 400; }

@@ -46,9 +46,10 @@ Result<RedirectListener> RedirectListener::Open(const std::string& redirect_uri)
   return RedirectListener(*std::move(listener), redirect_uri.substr(slash));
 }
 
-Result<std::string> RedirectListener::Wait(std::chrono::seconds limit) {
+Result<std::string> RedirectListener::Wait(std::chrono::seconds limit, const std::stop_token& given_up) {
   const auto end = LoopbackListener::Steady::now() + limit;
-  for (auto request = listener_.Next(end); request; request = listener_.Next(end)) {
+  auto request = listener_.Next(end, given_up);
+  for (; request; request = listener_.Next(end, given_up)) {
     LoopbackAnswer refusal{.type = "text/plain; charset=utf-8", .body = {}};
     if (request->method != "GET") {
       refusal.status = "405 Method Not Allowed";
@@ -60,6 +61,10 @@ Result<std::string> RedirectListener::Wait(std::chrono::seconds limit) {
       return std::move(request->query);
     }
     cli::Answer(request->browser, refusal);
+  }
+  listener_.Close();
+  if (request.error().code != Code::kDeadlineExceeded) {
+    return std::unexpected(std::move(request).error());
   }
   return Fail(Code::kDeadlineExceeded,
               "nobody came back from the log-in within " + std::to_string(limit.count()) + " s");

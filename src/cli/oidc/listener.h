@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 
 #include "assertion/descriptor.h"
@@ -19,7 +20,8 @@ class RedirectListener {
   const std::string& redirect_uri() const { return redirect_uri_; }
 
   // Waits for the browser and returns the query. Refuses all but GET of the one path. kDeadlineExceeded: nobody came.
-  Result<std::string> Wait(std::chrono::seconds limit);
+  // Errors of LoopbackListener::Next.
+  Result<std::string> Wait(std::chrono::seconds limit, const std::stop_token& given_up);
 
   // Answers the browser and closes.
   void Answer(const std::string& page);

@@ -186,15 +186,9 @@ std::string AnswerText(const oauth::HttpAnswer& answer) {
   return text + "\n" + Dumped(body);
 }
 
-std::string LoginPage(const LoginRecord& record) {
-  const bool good = record.failure.empty();
+std::string LoginSections(const LoginRecord& record) {
   std::string page =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>assertionctl oidc login"
-      "</title><style>" +
-      std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
-      (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
-      Escaped(good ? "All checks are good. You can close this window." : record.failure) + "</p>\n<table>" +
-      TableRow("client", record.client_id) + TableRow("provider", record.issuer) + "</table>\n";
+      "<table>" + TableRow("client", record.client_id) + TableRow("provider", record.issuer) + "</table>\n";
   for (std::size_t i = 0; i < record.steps.size(); ++i) {
     const auto& step = record.steps[i];
     page += "<section><h2>" + std::to_string(i + 1) + ". " + Escaped(step.title) + "</h2><p><code>" +
@@ -223,7 +217,17 @@ std::string LoginPage(const LoginRecord& record) {
   for (const auto& [mistake, answer] : kWso2Answers) {
     page += TableRow(mistake, answer);
   }
-  return page + "</table></section>\n</body></html>\n";
+  return page + "</table></section>\n";
+}
+
+std::string LoginPage(const LoginRecord& record) {
+  const bool good = record.failure.empty();
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>assertionctl oidc login"
+         "</title><style>" +
+         std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
+         (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
+         Escaped(good ? "All checks are good. You can close this window." : record.failure) + "</p>\n" +
+         LoginSections(record) + "</body></html>\n";
 }
 
 ordered_json LoginJson(const LoginRecord& record) {

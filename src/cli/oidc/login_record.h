@@ -69,7 +69,11 @@ class LoginSecrets {
 // A JSON object with its status; of any other answer only the status.
 std::string AnswerText(const oauth::HttpAnswer& answer);
 
-// Static HTML without script; all text from elsewhere is escaped.
+// The sections of what was done, sent, received and checked, as HTML without script; all text from elsewhere is
+// escaped.
+std::string LoginSections(const LoginRecord& record);
+
+// A whole page of them.
 std::string LoginPage(const LoginRecord& record);
 
 nlohmann::ordered_json LoginJson(const LoginRecord& record);
