@@ -113,20 +113,21 @@ std::string_view LoopbackRequest::Field(const std::string& name) const {
   return found == fields.end() ? std::string_view() : found->second;
 }
 
-Result<LoopbackListener> LoopbackListener::Open(std::uint16_t port, std::size_t most_content) {
+Result<LoopbackListener> LoopbackListener::Open(std::uint16_t port, std::size_t most_content, std::string host) {
   LoopbackListener listener;
+  listener.host_ = std::move(host);
   listener.most_content_ = most_content;
   Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  if (socket.get() < 0 || !ReuseAddress(socket) ||
+  if (socket.get() < 0 || inet_pton(AF_INET, listener.host_.c_str(), &address.sin_addr) != 1 || !ReuseAddress(socket) ||
       bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
       listen(socket.get(), SOMAXCONN) != 0 ||
       getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return Fail(Code::kAddressUnusable, "cannot listen on 127.0.0.1:" + std::to_string(port), std::strerror(errno));
+    return Fail(Code::kAddressUnusable, "cannot listen on " + listener.host_ + ":" + std::to_string(port),
+                std::strerror(errno));
   }
   listener.port_ = ntohs(address.sin_port);
   listener.sockets_.push_back(std::move(socket));

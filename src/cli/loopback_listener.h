@@ -37,21 +37,21 @@ struct LoopbackAnswer {
   std::vector<std::string> fields = {};  // more lines of the head
 };
 
-// An HTTP server on 127.0.0.1 for one person's browser. Its callers are every program of the machine and every page of
-// the browser: it hears requests with its own Host alone, which a page that rebinds its name to 127.0.0.1 does not have
-// (RFC 9110 section 7.2), and of bounded size and time. Those that only hold connections cannot keep the browser out:
-// the newest replaces the oldest. Nor can those that ask without end: the oldest whole request is answered first.
+// An HTTP server on a loopback address for one person's browser. Its callers are every program of the machine and every
+// page of the browser: it hears requests with its own Host alone, which a page that rebinds its name to it does not
+// have (RFC 9110 section 7.2), and of bounded size and time. Those that only hold connections cannot keep the browser
+// out: the newest replaces the oldest. Nor can those that ask without end: the oldest whole request is answered first.
 class LoopbackListener {
  public:
   using Steady = std::chrono::steady_clock;
 
-  // Port 0: one that the system chooses. Requests with more content than `most_content` octets get 413.
-  // kAddressUnusable.
-  static Result<LoopbackListener> Open(std::uint16_t port, std::size_t most_content);
+  // Port 0: one that the system chooses. Requests with more content than `most_content` octets get 413. `host` is an
+  // address of 127.0.0.0/8. kAddressUnusable.
+  static Result<LoopbackListener> Open(std::uint16_t port, std::size_t most_content, std::string host = "127.0.0.1");
 
   std::uint16_t port() const { return port_; }
-  // 127.0.0.1:PORT
-  std::string authority() const { return "127.0.0.1:" + std::to_string(port_); }
+  // HOST:PORT
+  std::string authority() const { return host_ + ":" + std::to_string(port_); }
 
   // Also hears requests to localhost:PORT, on [::1] too, which a browser may try first. Does nothing if another program
   // has that port of [::1]: the browser would give it what it gives this one. Returns whether it hears them.
@@ -79,10 +79,11 @@ class LoopbackListener {
   // The answer of a request that is not heard; empty: it is.
   std::string RefusalOf(const LoopbackRequest& request) const;
 
+  std::string host_;
   std::uint16_t port_ = 0;
   std::size_t most_content_ = 0;
   bool hears_localhost_ = false;
-  std::vector<Descriptor> sockets_;  // 127.0.0.1, and [::1] if it hears localhost there
+  std::vector<Descriptor> sockets_;  // that of the host, and [::1] if it hears localhost there
   std::vector<Visitor> visitors_;    // in order of coming
 };
 

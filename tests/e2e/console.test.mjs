@@ -33,6 +33,7 @@ class RunningConsole {
     const deadline = new Deadline(30, 'the console\'s address');
     while (!made.entrance) {
       const line = await lines.next(deadline);
+      made.told = `${made.told ?? ''}${line}\n`;
       if (line.startsWith('http:')) made.entrance = line;
     }
     made.origin = new URL(made.entrance).origin;
@@ -132,12 +133,38 @@ describe('console', () => {
     before(async () => { page = await entered(); });
     after(() => page?.end());
 
-    it('listens on 127.0.0.1 alone', async () => {
+    it('listens on one loopback address alone, which nobody foresees', async () => {
       const { hostname, port } = new URL(page.origin);
-      assert.equal(hostname, '127.0.0.1');
-      const socket = net.connect(Number(port), '127.0.0.2');
-      const [error] = await once(socket, 'error');
-      assert.equal(error.code, 'ECONNREFUSED');
+      assert.match(hostname, /^127(\.[1-9]\d*){3}$/);
+      for (const other of ['127.0.0.1', '127.0.0.2', '::1']) {
+        const [error] = await once(net.connect(Number(port), other), 'error');
+        assert.equal(error.code, 'ECONNREFUSED', other);
+      }
+      const another = await start();
+      assert.notEqual(new URL(another.origin).hostname, hostname);
+      await another.end();
+    });
+
+    it('has its style sheet at its secret place alone: a cached one of another server is not taken', async () => {
+      assert.match((await page.get()).body, new RegExp(`href="${page.place}style\\.css"`));
+      assert.match((await page.get('style.css')).headers['content-type'], /^text\/css/);
+      assert.notEqual((await exchange(`${page.origin}/style.css`, { headers: { cookie: page.cookie } })).status, 200);
+    });
+
+    it('says to open a port that was named in a private window, and opens no browser for it', async () => {
+      const taken = net.createServer().listen(0, '127.0.0.1');
+      await once(taken, 'listening');
+      const { port } = taken.address();
+      taken.close();
+      await once(taken, 'close');
+      const { env } = desktop(deployment.environment);
+      const named = await RunningConsole.launch(env, '--port', `${port}`);
+      assert.equal(named.origin, `http://127.0.0.1:${port}`);
+      assert.equal((await named.enter()).place.length, 45);
+      assert.equal((await named.get('', { host: `localhost:${port}` })).status, 200);
+      assert.match(named.told, /in a new private window/);
+      assert.equal(existsSync(path.join(env.XDG_RUNTIME_DIR, 'opened')), false);
+      await named.end();
     });
 
     it('gives the session once for its address, to a cookie that no script, other site or other port\'s path gets', async () => {
@@ -176,12 +203,11 @@ describe('console', () => {
     });
 
     it('hears its own names alone: a page that rebinds its name has another Host', async () => {
-      const { port } = new URL(page.origin);
-      for (const host of [`evil.example:${port}`, '127.0.0.1', 'localhost', `127.0.0.1:1${port}`, `127.0.0.1.:${port}`,
-        `localhost.evil.example:${port}`, `user@127.0.0.1:${port}`]) {
+      const { port, hostname } = new URL(page.origin);
+      for (const host of [`evil.example:${port}`, hostname, 'localhost', `${hostname}:1${port}`, `${hostname}.:${port}`,
+        `localhost.evil.example:${port}`, `user@${hostname}:${port}`, `127.0.0.1:${port}`, `localhost:${port}`]) {
         assert.equal((await page.get('', { host })).status, 421, host);
       }
-      assert.equal((await page.get('', { host: `localhost:${port}` })).status, 200);
     });
 
     it('takes a form from its own pages alone', async () => {
@@ -189,7 +215,7 @@ describe('console', () => {
       const before = await keys();
       for (const headers of [{ origin: 'http://evil.example' }, { origin: 'null' }, { origin: '' }, { cookie: '' },
         { origin: page.origin.replace('http:', 'https:') }, { origin: page.origin.replace(/\d$/, '') },
-        { origin: page.origin.replace('127.0.0.1', 'localhost') },
+        { origin: page.origin.replace(new URL(page.origin).hostname, 'localhost') },
         { 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { 'content-type': 'text/plain' }]) {
         assert.equal((await page.post('rotate', form, headers)).status, 403, JSON.stringify(headers));
       }
@@ -221,7 +247,8 @@ describe('console', () => {
 
     // Sends octets as they are; returns the answer's first line, or '' when the connection just ends.
     async function raw(text) {
-      const socket = net.connect(Number(new URL(page.origin).port), '127.0.0.1');
+      const { port, hostname } = new URL(page.origin);
+      const socket = net.connect(Number(port), hostname);
       socket.on('error', () => {});
       socket.write(text);
       let answer = '';
@@ -248,7 +275,8 @@ describe('console', () => {
     });
 
     it('is not kept from its person by those who only hold connections', async () => {
-      const idle = Array.from({ length: 64 }, () => net.connect(Number(new URL(page.origin).port), '127.0.0.1'));
+      const { port, hostname } = new URL(page.origin);
+      const idle = Array.from({ length: 64 }, () => net.connect(Number(port), hostname));
       for (const socket of idle) socket.on('error', () => {});
       await Promise.all(idle.map((socket) => once(socket, 'connect')));
       assert.equal((await page.get()).status, 200);

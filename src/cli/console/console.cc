@@ -159,22 +159,26 @@ int RunConsole(const ConsoleOptions& options, const std::string& server) {
   if (const int status = Call(server, &Connection::ListKeys, {}, [](const auto&) { return 0; }); status != 0) {
     return status;
   }
-  auto listener = LoopbackListener::Open(static_cast<std::uint16_t>(options.port), kMostOfForm);
-  if (!listener) {
-    return Report(kUnreachable, listener.error().ToString(), "choose another --port, or none");
-  }
-  listener->HearLocalhost();
   auto session = ConsoleSession::New(x509::RandomOctets, std::chrono::seconds(options.idle), Steady::now());
   if (!session) {
     return Report(kRefused, session.error().message, "");
   }
+  const bool foreseen = options.port != 0;
+  auto listener = foreseen ? LoopbackListener::Open(static_cast<std::uint16_t>(options.port), kMostOfForm)
+                           : LoopbackListener::Open(0, kMostOfForm, session->host());
+  if (!listener) {
+    return Report(kUnreachable, listener.error().ToString(), "choose another --port");
+  }
+  if (foreseen) {
+    listener->HearLocalhost();
+  }
   ConsoleDoor door(*std::move(session), listener->port());
   Console console(options, server, std::move(monitor), door.session());
   const auto address = "http://" + listener->authority() + door.EntrancePath();
-  std::fprintf(stdout, "Open this address, which is good for one time. Ctrl-C ends the console.\n%s\n",
-               address.c_str());
+  std::fprintf(stdout, "Open this address%s, which is good for one time. Ctrl-C ends the console.\n%s\n",
+               foreseen ? " in a new private window" : "", address.c_str());
   std::fflush(stdout);
-  auto file = options.no_browser ? Result<std::optional<EntranceFile>>() : OpenBrowser(address);
+  auto file = options.no_browser || foreseen ? Result<std::optional<EntranceFile>>() : OpenBrowser(address);
   return file ? ServePerson(*listener, door, console, *std::move(file)) : ReportFile(file.error());
 }
 
@@ -188,7 +192,8 @@ void AddConsole(Command& assertionctl) {
        .examples = "  assertionctl console\n"
                    "  assertionctl console --monitor http://127.0.0.1:8090 --audit-log /var/lib/assertiond/audit.log",
        .notes =
-           "A web page on 127.0.0.1 with the rights of who runs the command. The printed address is good for one "
+           "A web page on a loopback address with the rights of who runs the command. The printed address is good for "
+           "one "
            "time;\n"
            "its browser then has the session, which ends after --idle without a request and after 8 hours. The page "
            "has\n"
@@ -197,10 +202,11 @@ void AddConsole(Command& assertionctl) {
        .statuses = {{0, "the session ended"},
                     {kUnreachable, "the server cannot be reached, or nobody opened the address in time"}}},
       RunConsole);
-  verb->add_option("--port", options.port, "Port on 127.0.0.1; 0: the system chooses one")
+  verb->add_option("--port", options.port,
+                   "Port on 127.0.0.1, to forward it; the browser is not opened then. Default: any port of a random "
+                   "loopback address")
       ->type_name("PORT")
-      ->check(CLI::Range(0, kMostPort))
-      ->capture_default_str();
+      ->check(CLI::Range(1, kMostPort));
   verb->add_option("--idle", options.idle, "Seconds without a request after which the session ends")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, kMostIdle))

@@ -63,9 +63,6 @@ std::variant<ConsoleVisit, LoopbackAnswer> ConsoleDoor::Admit(const LoopbackRequ
   if (!changes && request.path == "/enter") {
     return Enter(request, now);
   }
-  if (!changes && request.path == "/style.css") {  // the same for all, and no secret
-    return LoopbackAnswer{.type = "text/css; charset=utf-8", .body = kConsoleStyle};
-  }
   // Fetch Metadata: what another site's page causes, a frame included, is "cross-site" or "same-site".
   const auto site = request.Field("sec-fetch-site");
   if (!site.empty() && site != "none" && site != "same-origin") {
@@ -83,6 +80,9 @@ std::variant<ConsoleVisit, LoopbackAnswer> ConsoleDoor::Admit(const LoopbackRequ
   }
   if (const auto wrong = changes ? WrongOf(request) : ""; !wrong.empty()) {
     return Refusal("403 Forbidden", wrong);
+  }
+  if (!changes && request.path == place + kStylePath) {  // not at an address that another server may have had before
+    return LoopbackAnswer{.type = "text/css; charset=utf-8", .body = kConsoleStyle};
   }
   auto fields = QueryOf(changes ? request.body : request.query);
   if (!fields) {

@@ -1,5 +1,6 @@
 #include "cli/console/page.h"
 
+#include "cli/console/style.h"
 #include "cli/html.h"
 #include "oauth/form.h"
 
@@ -28,7 +29,8 @@ LoopbackAnswer ConsolePage(const std::string& place, const std::string& title, c
   LoopbackAnswer answer;
   answer.policy = kConsolePolicy;
   answer.body = std::string(kHead) + "<title>" + Escaped(title) +
-                " - assertiond</title><link rel=\"stylesheet\" href=\"/style.css\"></head>\n<body>\n"
+                " - assertiond</title><link rel=\"stylesheet\" href=\"/" + place + "/" + kStylePath +
+                "\"></head>\n<body>\n"
                 "<header><p class=\"brand\">assertiond</p><nav aria-label=\"Pages\">" +
                 link("", "Keys") + link("audit", "Audit log") + link("login", "Try a log-in") +
                 "</nav></header>\n<main>\n<h1>" + Escaped(title) + "</h1>\n" + html + "</main>\n</body></html>\n";

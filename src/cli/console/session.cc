@@ -11,6 +11,8 @@ namespace assertion::cli {
 namespace {
 
 constexpr std::size_t kSecretOctets = 32;
+constexpr std::size_t kRandomOctetsOfHost = 3;
+constexpr int kMostOfOctet = 254;
 constexpr std::chrono::hours kLongest{8};
 
 // Takes as long for every wrong secret.
@@ -28,6 +30,13 @@ Result<ConsoleSession> ConsoleSession::New(const Random& random, std::chrono::se
       return Fail(Code::kInternal, "the random number generator failed");
     }
     *secret = jws::Base64UrlEncode(octets);
+  }
+  Bytes octets(kRandomOctetsOfHost);
+  if (!random(octets)) {
+    return Fail(Code::kInternal, "the random number generator failed");
+  }
+  for (const auto octet : octets) {
+    session.host_ += "." + std::to_string(1 + octet % kMostOfOctet);  // no network's own address, and no broadcast
   }
   return session;
 }

@@ -17,6 +17,9 @@ namespace assertion::cli {
 //   path
 //             alone, so that another user's server on 127.0.0.1 does not get it
 //   form      in every form, so that no other page can send one
+//
+// Its host is as unforeseen: a service worker that another user's server on the same host and port has planted in the
+// browser before would answer for the console.
 class ConsoleSession {
  public:
   using Moment = std::chrono::steady_clock::time_point;
@@ -28,6 +31,8 @@ class ConsoleSession {
   const std::string& cookie() const { return cookie_; }
   const std::string& place() const { return place_; }
   const std::string& form() const { return form_; }
+  // An address of 127.0.0.0/8, 24 bits of it random.
+  const std::string& host() const { return host_; }
 
   // True for the right secret, once.
   bool Enter(std::string_view secret, Moment now);
@@ -52,6 +57,7 @@ class ConsoleSession {
   std::string cookie_;
   std::string place_;
   std::string form_;
+  std::string host_ = "127";
 };
 
 }  // namespace assertion::cli

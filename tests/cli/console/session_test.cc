@@ -1,9 +1,13 @@
 #include "cli/console/session.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <span>
 
+#include "cli/loopback_listener.h"
 #include "x509/openssl.h"
 
 namespace assertion::cli {
@@ -25,6 +29,27 @@ TEST_F(ConsoleSessionTest, ItsSecretsHave256BitsAndDiffer) {
   EXPECT_EQ(secrets.size(), 4);
   for (const auto& secret : secrets) {
     EXPECT_EQ(secret.size(), 43);
+  }
+}
+
+TEST_F(ConsoleSessionTest, ItsHostIsALoopbackAddressThatNobodyForesees) {
+  std::set<std::string> hosts;
+  for (int i = 0; i < 100; ++i) {
+    const auto host = ConsoleSession::New(x509::RandomOctets, 30min, now_)->host();
+    in_addr address{};
+    ASSERT_EQ(inet_pton(AF_INET, host.c_str(), &address), 1) << host;
+    EXPECT_TRUE(host.starts_with("127.")) << host;
+    EXPECT_TRUE(LoopbackListener::Open(0, 0, host)) << host;
+    hosts.insert(host);
+  }
+  EXPECT_GT(hosts.size(), 90U);
+  for (const int least_or_most : {0, 255}) {
+    const auto random = [least_or_most](std::span<unsigned char> octets) {
+      std::ranges::fill(octets, static_cast<unsigned char>(least_or_most));
+      return true;
+    };
+    const auto host = ConsoleSession::New(random, 30min, now_)->host();
+    EXPECT_TRUE(LoopbackListener::Open(0, 0, host)) << host;
   }
 }
 
