@@ -369,11 +369,12 @@ describe('console', () => {
   it('says in the terminal that no server answers, and what is wrong with an option', async () => {
     assert.equal((await deployment.tryCtl('--server', 'unix:/nowhere', 'console')).status, 4);
     assert.equal((await deployment.tryCtl('console', '--monitor', 'http://192.0.2.1:9464')).status, 2);
-    const page = await start();
-    const { status, stderr } = await deployment.tryCtl('console', '--port', new URL(page.origin).port);
+    const taken = net.createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { status, stderr } = await deployment.tryCtl('console', '--port', `${taken.address().port}`);
     assert.equal(status, 4);
     assert.match(stderr, /Address already in use/);
-    await page.end();
+    taken.close();
   });
 
   describe('tries a log-in', () => {

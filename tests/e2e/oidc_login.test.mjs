@@ -205,6 +205,8 @@ describe('oidc login', () => {
       assert.match(result.failure, message);
       assert.match(page.body, /<h1 class="bad">Not logged in/);
       assert.ok(!page.body.includes('<script'), 'text from elsewhere is escaped');
+      // Any program of the machine can come without the state, and is told nothing of the exchange.
+      assert.equal(/Discovery|client_assertion|orders/.test(page.body), !name.endsWith('state'));
     });
   }
 

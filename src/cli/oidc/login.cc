@@ -99,7 +99,12 @@ LoginResult Login::Await() {
 
 LoginResult Login::Finish() {
   auto ended = Ended(Converse());
-  listener_->Answer(LoginPage(Record()));
+  auto shown = Record();
+  if (!is_expected_) {  // any program of the machine can come without the state
+    shown = {};
+    shown.failure = talk_.secrets().CutFrom(talk_.record().failure);
+  }
+  listener_->Answer(LoginPage(shown));
   return ended;
 }
 
@@ -227,6 +232,7 @@ LoginResult Login::CheckRedirect() {
     return Fails(kOtherState, "the redirect has another state: it belongs to another log-in, or another page forged it",
                  "nothing was sent to the token endpoint; run it again");
   }
+  is_expected_ = true;
   if (!check("iss of the redirect (RFC 9207)", iss.empty() ? "iss is missing" : "iss is another",
              iss.empty() ? !talk_.metadata().names_issuer_in_responses : iss == talk_.metadata().issuer)) {
     return Fails(kRefused, iss.empty() ? "iss is missing in the redirect, though the provider announces that it sends "

@@ -61,7 +61,8 @@ class Login {
   std::string verifier_;
   std::optional<RedirectListener> listener_;
   ProviderTalk talk_;
-  std::string query_;  // of the redirect
+  std::string query_;         // of the redirect
+  bool is_expected_ = false;  // whoever came back has the state
   std::string code_;
   nlohmann::json tokens_;
 };

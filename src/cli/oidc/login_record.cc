@@ -90,16 +90,20 @@ std::string Cut(std::string_view secret) {
 
 void LoginSecrets::Add(const std::string& value) {
   constexpr std::size_t kShortest = 8;
-  if (value.size() >= kShortest && std::ranges::find(values_, value) == values_.end()) {
-    values_.push_back(value);
-    std::ranges::stable_sort(values_, std::ranges::greater(), &std::string::size);
+  const auto is_same = [&](const Secret& secret) { return secret.front() == value; };
+  if (value.size() >= kShortest && std::ranges::none_of(secrets_, is_same)) {
+    secrets_.push_back(FormsOf(value));
+    std::ranges::stable_sort(secrets_, std::ranges::greater(),
+                             [](const Secret& secret) { return secret.front().size(); });
   }
 }
 
 std::string LoginSecrets::CutFrom(std::string text) const {
-  for (const auto& value : values_) {
-    for (const auto& form : FormsOf(value)) {
-      text = Replaced(text, form, Cut(value));
+  for (const auto& secret : secrets_) {
+    for (const auto& form : secret) {
+      if (text.contains(form)) {
+        text = Replaced(text, form, Cut(secret.front()));
+      }
     }
   }
   return text;
@@ -131,10 +135,13 @@ void LoginSecrets::CutMembers(ordered_json& value) const {
   }
 }
 
+// Each is looked for in each text, so there is an end to them. No answer has as many; others are still cut by their
+// names.
 void LoginSecrets::AddMembers(const ordered_json& value) {
+  constexpr std::size_t kMost = 64;
   if (value.is_structured()) {
     for (const auto& [name, member] : value.items()) {
-      if (member.is_string() && IsSecretName(name)) {
+      if (member.is_string() && IsSecretName(name) && secrets_.size() < kMost) {
         Add(member.get<std::string>());
       }
       AddMembers(member);
@@ -227,7 +234,7 @@ std::string LoginPage(const LoginRecord& record) {
          std::string(kStyle) + "</style></head><body>\n<h1 class=\"" + (good ? "good" : "bad") + "\">" +
          (good ? "Logged in" : "Not logged in") + "</h1>\n<p>" +
          Escaped(good ? "All checks are good. You can close this window." : record.failure) + "</p>\n" +
-         LoginSections(record) + "</body></html>\n";
+         (record.steps.empty() ? "" : LoginSections(record)) + "</body></html>\n";
 }
 
 ordered_json LoginJson(const LoginRecord& record) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -63,7 +64,10 @@ class LoginSecrets {
   void CutMembers(nlohmann::ordered_json& value) const;
   void AddMembers(const nlohmann::ordered_json& value);
 
-  std::vector<std::string> values_;  // the longest first: one may contain another
+  // A value with its forms.
+  using Secret = std::array<std::string, 4>;
+
+  std::vector<Secret> secrets_;  // the longest first: one may contain another
 };
 
 // A JSON object with its status; of any other answer only the status.
@@ -73,7 +77,7 @@ std::string AnswerText(const oauth::HttpAnswer& answer);
 // escaped.
 std::string LoginSections(const LoginRecord& record);
 
-// A whole page of them.
+// A whole page of them; of a record without steps the failure alone.
 std::string LoginPage(const LoginRecord& record);
 
 nlohmann::ordered_json LoginJson(const LoginRecord& record);

@@ -74,6 +74,20 @@ TEST(LoginSecrets, OfAGrantAreCutFromTheWholeRecord) {
   }
 }
 
+TEST(LoginSecrets, OfAHostileAnswerAreBounded) {
+  auto answer = nlohmann::json::object();
+  for (int i = 0; i < 5000; ++i) {
+    answer["x" + std::to_string(i)] = {{"code", std::to_string(100'000 + i) + std::string(80, '%')}};
+    answer["y" + std::to_string(i)] = "text";
+  }
+  LoginSecrets secrets;
+  const auto cut = secrets.CutFrom({.status = 201, .body = answer.dump()});
+  EXPECT_FALSE(cut.body.contains(std::string(20, '%'))) << "members are cut by their names all the same";
+  EXPECT_EQ(secrets.CutFrom(std::string("100000") + std::string(80, '%')), Cut("100000" + std::string(80, '%')));
+  const auto last = "104999" + std::string(80, '%');
+  EXPECT_EQ(secrets.CutFrom(last), last) << "so many are not looked for in each text";
+}
+
 TEST(LoginSecrets, AreCountedWholeThoughTheyAreCutTwice) {
   LoginSecrets secrets;
   const std::string state = "a-state-of-twenty-seven-oct";
