@@ -36,7 +36,8 @@ Result<ConsoleSession> ConsoleSession::New(const Random& random, std::chrono::se
     return Fail(Code::kInternal, "the random number generator failed");
   }
   for (const auto octet : octets) {
-    session.host_.append(".").append(std::to_string(1 + octet % kMostOfOctet));  // no network's own address, and no broadcast
+    session.host_.append(".").append(
+        std::to_string(1 + octet % kMostOfOctet));  // no network's own address, and no broadcast
   }
   return session;
 }
