@@ -32,16 +32,16 @@ export class World {
   static async start(clients, { configuration = {}, keys = clients.map(({ client_id: id }) => id) } = {}) {
     const world = new World();
     world.deployment = await Deployment.start(clients, (folder) => ({
-      http_listen: '127.0.0.1:0', refresh_interval: '1s', audit: { checkpoint_lines: 1 },
+      http_listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', refresh_interval: '1s', audit: { checkpoint_lines: 1 },
       ...(typeof configuration === 'function' ? configuration(folder) : configuration),
     }));
     for (const client of keys) await world.deployment.generateKey(client);
-    const { folder, environment, httpOrigin } = world.deployment;
+    const { folder, environment, httpOrigin, adminOrigin } = world.deployment;
     world.folder = folder;
     world.cwd = folder;
     // Outside the deployment's folder, where no private key may be.
     world.home = mkdtempSync(path.join(temporaryFolder(), 'home-'));
-    world.environment = { ...environment, HOME: world.home, ASSERTIOND_HTTP: httpOrigin,
+    world.environment = { ...environment, HOME: world.home, ASSERTIOND_HTTP: httpOrigin, ASSERTIOND_MONITOR: adminOrigin,
       ASSERTIOND_CONFIG: path.join(folder, 'assertiond.json'), PATH: `${world.home}/bin:${BIN}:${process.env.PATH}` };
     mkdirSync(path.join(world.home, 'bin'));
     return world;
@@ -192,10 +192,24 @@ async function mutualTlsPage() {
   return world;
 }
 
+// Two servers: one of them has TLS, and with it a certificate of an authority.
+async function http() {
+  const world = await World.start([orders()]);
+  world.places.push(['http://127.0.0.1:8080', world.environment.ASSERTIOND_HTTP], ['http://127.0.0.1:8090', world.environment.ASSERTIOND_MONITOR]);
+  const authority = await CertificateAuthority.found('Example authority');
+  const secure = await Deployment.start([orders()],
+    (folder) => ({ http_listen: '127.0.0.1:0', tls: mutualTls(folder, authority.certificate) }), (made) => made.makeTlsKey(authority));
+  world.closing.push(() => secure.close());
+  await secure.generateKey('orders');
+  world.places.push(['https://signer.example:8080', secure.httpOrigin],
+    ['/var/lib/assertiond/certificate.pem', path.join(secure.folder, 'authorities.pem')]);
+  return world;
+}
+
 async function runbook() {
   const world = await World.start([orders(), reports()]);
   world.places.push(['unix:/run/assertiond/assertiond.sock', world.environment.ASSERTIOND_SERVER],
-    ['http://127.0.0.1:8090', world.environment.ASSERTIOND_HTTP],
+    ['http://127.0.0.1:8090', world.environment.ASSERTIOND_MONITOR],
     ['/etc/assertiond/assertiond.json', world.environment.ASSERTIOND_CONFIG]);
   auditFolder(world);
   offlineCommands(world);
@@ -346,7 +360,7 @@ async function operations() {
     await deployment.stopDaemon();
   }], ['systemctl start assertiond', async () => {
     await deployment.startDaemon();
-    probes[1] = deployment.httpOrigin;
+    probes[1] = deployment.adminOrigin;
     assert.deepEqual(await signing(), [], 'the older ledger is refused');
   }]);
   world.closing.push(async () => {
@@ -370,6 +384,7 @@ const WORLDS = {
   'deploy/docs/calling.md': calling,
   'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
+  'deploy/docs/http.md': http,
   'deploy/docs/identity-servers.md': identityServers,
   'deploy/docs/keys.md': keys,
   'deploy/docs/mutual-tls.md': mutualTlsPage,

@@ -158,12 +158,22 @@ describe('the emergency of deploy/rotation.md', () => {
   const heading = pageText(page).split('\n').indexOf('## The emergency');
   const own = shell.filter((block) => block.page === page && runs(block) && line(block) > heading);
 
-  for (const next of [false, true]) {
-    it(next ? 'with a next key: that one takes over' : 'without a next key: one is made, and the old one is gone', async () => {
+  const keysOf = async (deployment) => JSON.parse(await deployment.ctl('key', 'list', '--json')).keys
+    .filter(({ client_id: id }) => id === 'reports');
+
+  for (const [what, next, algorithm] of [
+    ['with a next key: that one takes over', true, 'RS256'],
+    ['without a next key: one is made, and the old one is gone', false, 'RS256'],
+    ['with a key of another kind than the configuration names: one of that kind is made', false, 'ES256'],
+  ]) {
+    it(what, async () => {
       const world = await worldOf(`${page}#the-emergency`);
       const { deployment } = world;
-      const keys = async () => JSON.parse(await deployment.ctl('key', 'list', '--json')).keys.filter(({ client_id: id }) => id === 'reports');
-      const [old] = await keys();
+      const keys = () => keysOf(deployment);
+      if (algorithm !== 'RS256') {
+        await deployment.ctl('key', 'rotate', '--client-id', 'reports', '--algorithm', algorithm, '--sign-from', 'now', '--force', 'reports');
+      }
+      const old = await keys();
       if (next) await deployment.ctl('key', 'rotate', '--client-id', 'reports');
       const published = (await keys()).find(({ state }) => state === 'published')?.kid;
       const end = world.close.bind(world);
@@ -173,11 +183,34 @@ describe('the emergency of deploy/rotation.md', () => {
         await end();
       };
       await runBlocks(world, own);
-      assert.deepEqual(left.map(({ state }) => state), ['signing']);
-      assert.notEqual(left[0].kid, old.kid);
+      assert.deepEqual(left.map((key) => [key.state, key.algorithm]), [['signing', algorithm]]);
+      assert.ok(old.every(({ kid }) => kid !== left[0].kid));
       if (next) assert.equal(left[0].kid, published);
     });
   }
+
+  it('its look at the JWK Set says nothing good of a bad key, and of a set that it did not get', async () => {
+    const world = await worldOf(`${page}#the-emergency`);
+    const { deployment, environment } = world;
+    const { text } = own.find((block) => block.text.includes('published now:'));
+    try {
+      const [{ kid }] = await keysOf(deployment);
+      // Without pipefail, as a reader's shell; nothing is revoked.
+      const look = (bad, changed) => run('bash', ['-c', `assertionctl() { :; }\nbad=${bad}\n${text}`],
+        { env: { ...environment, ...changed } });
+      assert.equal((await look('another')).stdout, `published now: ${kid}\n`);
+      for (const [bad, changed, said] of [
+        [kid, {}, /NOT DONE: a bad key is published/],
+        ['another', { ASSERTIOND_HTTP: environment.ASSERTIOND_MONITOR }, /404/],
+      ]) {
+        const { stdout, stderr } = await look(bad, changed);
+        assert.equal(stdout, '');
+        assert.match(stderr, said);
+      }
+    } finally {
+      await world.close();
+    }
+  });
 });
 
 it('deploy/rotation.md: the script of the schedule makes one key a month, and destroys withdrawn ones alone', async () => {
