@@ -25,6 +25,7 @@ import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
 import { startRegistered } from './registered_client.mjs';
+import { TokenEndpoint } from './token_endpoint.mjs';
 
 const BACKEND = 'backend.example.org';
 
@@ -74,6 +75,21 @@ export function describeClient(name, install, more = () => {}) {
           assert.deepEqual(await provider.decision(), { event: 'grant.success', client_id: 'orders' });
           provider.forgetDecisions();
         }
+      }
+    });
+
+    // Optional by RFC 7521 section 4.2; Entra ID and Auth0 ask for it.
+    it('the examples name the client in the form as well', async () => {
+      const endpoint = await TokenEndpoint.start();
+      endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+      try {
+        for (const [example, command] of Object.entries(installed.examples)) {
+          const { status, stderr } = await runIn({}, command, 'orders', endpoint.url);
+          assert.equal(status, 0, `${example}: ${stderr}`);
+          assert.deepEqual(endpoint.forms.pop().getAll('client_id'), ['orders'], example);
+        }
+      } finally {
+        endpoint.close();
       }
     });
 

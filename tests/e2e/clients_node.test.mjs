@@ -37,7 +37,7 @@ async function install(folder) {
   };
 }
 
-describeClient('Node.js', install, ({ program, installed }) => {
+describeClient('Node.js', install, ({ program, installed, runIn }) => {
   it('has its files and nothing else in it', async () => {
     assert.equal(installed.archive, 'assertiond-client-0.1.0.tgz');
     assert.deepEqual(readdirSync(installed.root).sort(), ['README.md', 'examples', 'package.json', 'proto', 'src', 'types']);
@@ -61,6 +61,11 @@ describeClient('Node.js', install, ({ program, installed }) => {
       ...Array(10).fill('extraClaims must be a google.protobuf.Struct; the field whose name ends with Json takes JSON text')];
     assert.deepEqual(refusals, messages.map((message) => `TypeError: CreateAssertionRequest.${message}`));
     assert.equal(jtis, 4);
+  });
+
+  it('says of a server that is down what gRPC says, without its empty note', async () => {
+    const { stdout } = await runIn({ ASSERTIOND_SERVER: `unix:${installed.app}/nobody.sock` }, installed.program, 'down', '1');
+    assert.match(JSON.parse(stdout).message, /ENOENT.*nobody\.sock$/);
   });
 
   it('close() ends calls, waits and streams', async () => {

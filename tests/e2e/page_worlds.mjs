@@ -11,7 +11,7 @@ import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { OpenIdProvider, REDIRECT_URI } from './openid_provider.mjs';
 import { ROOT, blocksOf } from './page_blocks.mjs';
-import { Deadline, output, temporaryFolder } from './process.mjs';
+import { Deadline, output, run, temporaryFolder } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
 import { Wso2StandIn } from './wso2_stand_in.mjs';
 
@@ -27,6 +27,7 @@ export class World {
   // What somebody else does before a block: [text of the block, function]. Each block must exist.
   before = [];
   closing = [];
+  seconds = 60;   // for one block
 
   // clients, configuration: as of Deployment.start; keys: clients that have one.
   static async start(clients, { configuration = {}, keys = clients.map(({ client_id: id }) => id) } = {}) {
@@ -171,6 +172,37 @@ async function identityServers() {
   return world;
 }
 
+// The page's clients: Keycloak is an OpenID provider here, the other two are endpoints that grant everything.
+async function firstToken() {
+  const [{ text }] = blocksOf('deploy/docs/first-token.md').filter(({ language }) => language === 'json');
+  const { clients } = JSON.parse(text.replaceAll('"uid:1000"', `"uid:${process.getuid()}"`));
+  const provider = await OpenIdProvider.start();
+  const endpoints = [await TokenEndpoint.start(), await TokenEndpoint.start()];
+  for (const endpoint of endpoints) endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
+  const world = await World.start([{ ...clients[0], audiences: [provider.issuer] }, ...clients.slice(1)],
+    { keys: clients.slice(1).map(({ client_id: id }) => id) });
+  const { deployment } = world;
+  world.write('assertiond.pid', `${deployment.daemon.pid} 1:1\n`);
+  // As the page has them, the profiles have nothing to say of the entries.
+  world.write('page.json', JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')), clients }));
+  const { status, stdout, stderr } = await run(path.join(BIN, 'assertiond'), ['--check-config', path.join(world.folder, 'page.json')],
+    { env: world.environment });
+  assert.equal(status, 0, stderr);
+  assert.doesNotMatch(stdout + stderr, /warning: clients/);
+  world.places.push(['https://keycloak.example.com/realms/shop', provider.issuer],
+    ['https://shop.eu.auth0.com/oauth/token', endpoints[0].url],
+    ['https://login.microsoftonline.com/shop.example/oauth2/v2.0/token', endpoints[1].url]);
+  world.before.push(['token request --client-id orders', async () =>
+    provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders') }])]);
+  world.closing.push(() => {
+    const sent = endpoints.map(({ forms }) => Object.fromEntries(['client_id', 'audience', 'scope'].map((name) => [name, forms[0].get(name)])));
+    assert.deepEqual(sent, [{ client_id: clients[1].client_id, audience: 'https://api.example.com', scope: null },
+      { client_id: clients[2].client_id, audience: null, scope: 'https://graph.microsoft.com/.default' }]);
+    for (const endpoint of endpoints) endpoint.close();
+  });
+  return world;
+}
+
 async function accessTokens() {
   const endpoint = await TokenEndpoint.start();
   endpoint.reset({ access_token: 't', token_type: 'Bearer', expires_in: 300 });
@@ -258,7 +290,8 @@ async function repository() {
 shift 2
 for package; do dpkg-query --show --showformat '\${Package} \${db:Status-Status}\\n' "$package"; done |
   { ! grep -v ' installed$'; }`);
-  world.program('python3', 'exec /usr/bin/python3 "$@"');   // Debian's, whatever else is in PATH
+  world.program('python3', 'echo "another Python, without the packages of Debian" >&2\nexit 1');
+  world.seconds = 240;   // a compiler's
   return world;
 }
 
@@ -384,6 +417,7 @@ const WORLDS = {
   'deploy/docs/calling.md': calling,
   'deploy/docs/try-oidc-provider.md': tryOidcProvider,
   'deploy/docs/dpop.md': dpop,
+  'deploy/docs/first-token.md': firstToken,
   'deploy/docs/http.md': http,
   'deploy/docs/identity-servers.md': identityServers,
   'deploy/docs/keys.md': keys,

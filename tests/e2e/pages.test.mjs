@@ -112,7 +112,7 @@ class Reader {
     writeFileSync(file, text);
     this.#shell.stdin.write(`${file}\n`);
     try {
-      await this.#lines.next(new Deadline(60, `the block ${at}`));
+      await this.#lines.next(new Deadline(this.world.seconds, `the block ${at}`));
     } catch (error) {
       throw new Error(`${at}: ${error.message}\n${readFileSync(this.written, 'utf8').slice(-3000)}`);
     }

@@ -81,9 +81,9 @@ const verbs = {
   async down(timeout) {
     const client = new Client(SERVER, { timeoutMs: Number(timeout) * 1000 });
     const started = performance.now();
-    const { code, retryable } = await refusalOf(client.createAssertion(orders));
+    const { code, retryable, message } = await refusalOf(client.createAssertion(orders));
     client.close();
-    return { code, retryable, seconds: seconds(started) };
+    return { code, retryable, message, seconds: seconds(started) };
   },
 
   async token() {

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   httplib::Client identity_server(token_endpoint.substr(0, path));
   const auto response = identity_server.Post(token_endpoint.substr(path),
                                              httplib::Params{{"grant_type", "client_credentials"},
+                                                             {"client_id", argv[1]},
                                                              {"client_assertion_type", answer.client_assertion_type()},
                                                              {"client_assertion", answer.assertion()}});
   if (!response || response->status != 200) {

@@ -30,6 +30,7 @@ def request_token(assertions, client_id, token_endpoint, audience):
         assertion_pb2.CreateAssertionRequest(client_id=client_id, audience=audience), timeout=5)
     form = urllib.parse.urlencode({
         "grant_type": "client_credentials",
+        "client_id": client_id,
         "client_assertion_type": answer.client_assertion_type,
         "client_assertion": answer.assertion,
     })

@@ -9,7 +9,7 @@ import { AssertiondError, Client } from 'assertiond-client';
 
 async function buyToken(assertiond, clientId, tokenEndpoint, audience) {
   const made = await assertiond.createAssertion({ clientId, audience });
-  const form = { grant_type: 'client_credentials', client_assertion_type: made.clientAssertionType,
+  const form = { grant_type: 'client_credentials', client_id: clientId, client_assertion_type: made.clientAssertionType,
     client_assertion: made.assertion };
   const answer = await fetch(tokenEndpoint,
     { method: 'POST', body: new URLSearchParams(form), redirect: 'error', signal: AbortSignal.timeout(10_000) });

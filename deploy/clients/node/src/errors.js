@@ -3,6 +3,7 @@ import grpc from '@grpc/grpc-js';
 import { RetryInfo, Status } from './wire.js';
 
 const RETRYABLE = new Set(['RESOURCE_EXHAUSTED', 'UNAVAILABLE']);
+const EMPTY_NOTE = /\. Resolution note: $/;  // how grpc-js ends a message when it has no note
 
 // assertiond refused the request or could not be reached.
 // code: the name of a gRPC status code. retryAfterMs: how long the server asks to wait, or undefined.
@@ -30,7 +31,7 @@ export function fromCall({ code, details, metadata }) {
   } catch {
     // Details that are no google.rpc.Status say nothing; the code and the message still do.
   }
-  return new AssertiondError(named(code), details, delay);
+  return new AssertiondError(named(code), details?.replace(EMPTY_NOTE, ''), delay);
 }
 
 // The error of a google.rpc.Status on the stream.

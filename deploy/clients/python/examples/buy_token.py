@@ -18,8 +18,8 @@ client_id, token_endpoint = sys.argv[1:3]
 try:
     with Client(os.environ["ASSERTIOND_SERVER"]) as assertiond:
         made = assertiond.create_assertion(client_id, audience="".join(sys.argv[3:]))
-    form = {"grant_type": "client_credentials", "client_assertion_type": made.client_assertion_type,
-            "client_assertion": made.assertion}
+    form = {"grant_type": "client_credentials", "client_id": client_id,
+            "client_assertion_type": made.client_assertion_type, "client_assertion": made.assertion}
     with urllib.request.urlopen(token_endpoint, urllib.parse.urlencode(form).encode(), timeout=10) as answer:
         print(answer.read().decode())
 except AssertiondError as error:

@@ -24,8 +24,8 @@ func buyToken(client *assertiond.Client, clientID, tokenEndpoint, audience strin
 	if err != nil {
 		return "", err
 	}
-	form := url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {made.ClientAssertionType},
-		"client_assertion": {made.Assertion}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID},
+		"client_assertion_type": {made.ClientAssertionType}, "client_assertion": {made.Assertion}}
 	// A redirect would take the assertion to another server.
 	identityServer := http.Client{Timeout: 10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
