@@ -87,8 +87,11 @@ export class World {
   }
 
   async close() {
-    for (const close of this.closing) await close();
-    await this.deployment.close();
+    try {
+      for (const close of this.closing) await close();
+    } finally {
+      await this.deployment.close();
+    }
   }
 }
 
@@ -183,22 +186,23 @@ async function firstToken() {
     { keys: clients.slice(1).map(({ client_id: id }) => id) });
   const { deployment } = world;
   world.write('assertiond.pid', `${deployment.daemon.pid} 1:1\n`);
-  // As the page has them, the profiles have nothing to say of the entries.
-  world.write('page.json', JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')), clients }));
-  const { status, stdout, stderr } = await run(path.join(BIN, 'assertiond'), ['--check-config', path.join(world.folder, 'page.json')],
-    { env: world.environment });
-  assert.equal(status, 0, stderr);
-  assert.doesNotMatch(stdout + stderr, /warning: clients/);
   world.places.push(['https://keycloak.example.com/realms/shop', provider.issuer],
     ['https://shop.eu.auth0.com/oauth/token', endpoints[0].url],
     ['https://login.microsoftonline.com/shop.example/oauth2/v2.0/token', endpoints[1].url]);
-  world.before.push(['token request --client-id orders', async () =>
+  world.before.push(['assertiond --check-config', async () => {
+    // As the page has them, the profiles have nothing to say of the entries.
+    world.write('page.json', JSON.stringify({ ...JSON.parse(readFileSync(deployment.configuration, 'utf8')), clients }));
+    const { status, stdout, stderr } = await run(path.join(BIN, 'assertiond'), ['--check-config', path.join(world.folder, 'page.json')],
+      { env: world.environment });
+    assert.equal(status, 0, stderr);
+    assert.doesNotMatch(stdout + stderr, /warning: clients/);
+  }], ['token request --client-id orders', async () =>
     provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders') }])]);
   world.closing.push(() => {
+    for (const endpoint of endpoints) endpoint.close();
     const sent = endpoints.map(({ forms }) => Object.fromEntries(['client_id', 'audience', 'scope'].map((name) => [name, forms[0].get(name)])));
     assert.deepEqual(sent, [{ client_id: clients[1].client_id, audience: 'https://api.example.com', scope: null },
       { client_id: clients[2].client_id, audience: null, scope: 'https://graph.microsoft.com/.default' }]);
-    for (const endpoint of endpoints) endpoint.close();
   });
   return world;
 }
