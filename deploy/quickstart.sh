@@ -3,7 +3,8 @@
 set -euo pipefail
 export LC_ALL=C   # lengths in bytes, messages as documented
 
-readonly client=orders audience=https://localhost:9443/oauth2/token module=/usr/lib/softhsm/libsofthsm2.so
+readonly module=/usr/lib/softhsm/libsofthsm2.so
+client=orders audience=https://localhost:9443/oauth2/token   # those of assertiond.json, once that names others
 readonly socket_path_limit=107   # sockaddr_un.sun_path, less its final zero
 readonly log_limit=1048576        # bytes: a longer log is put aside when a server starts
 
@@ -12,14 +13,16 @@ usage() {
 usage: deploy/quickstart.sh [--state DIR] [--package FILE] [--keep]
 
 Builds assertiond for a first look (not optimised), makes a SoftHSM2 token in DIR, generates a key in it for the client
-"$client", creates one assertion for $audience and verifies it with openssl. Again: reuses DIR.
+"$client", creates one assertion for $audience and verifies it with openssl. Again: reuses DIR,
+with the client of DIR/assertiond.json (the first, unless one is "$client") and its first audience.
 
   --state DIR   where everything lives: token, PIN, configuration, log, results
                 (default: \${XDG_STATE_HOME:-~/.local/state}/assertiond)
   --package FILE
                 take the programs from this Debian package (deploy/package.sh) instead of building them. It is unpacked
                 in DIR, not installed; the libraries that it depends on are installed
-  --keep        leave the server running, and say how to stop it
+  --keep        leave the server running, and say how to stop it. One that runs already starts anew if its
+                configuration was edited since
   --help        this text
 
 Needs Debian 12 or 13, and root or sudo when packages are missing. To start anew, remove DIR: its keys are gone then.
@@ -66,7 +69,7 @@ die() {   # MESSAGE [FILE [LINES [FROM_OCTET]]]
   exit 1
 }
 
-server=''   # the process that this run started, and ends
+server='' serving=''   # the process that this run started, and ends; one that serves, whoever started it
 stop() {   # PID: asks a server to end and waits until it has
   kill -TERM "$1" 2>/dev/null || return 0
   local deadline=$((SECONDS + 15))
@@ -76,7 +79,12 @@ stop() {   # PID: asks a server to end and waits until it has
   done
 }
 at_exit() {
+  local status=$?
   [ -z "$line_open" ] || printf '\n'
+  if [ $status = 1 ] && [ -n "$keep" ] && [ -n "$serving" ]; then   # it serves, whatever a key or an assertion lacks
+    server=''
+    echo "quickstart: the server stays: process $serving on unix:$socket; stop it with: kill $serving" >&2
+  fi
   [ -z "$server" ] || { stop "$server" && rm -f "$state/assertiond.pid"; } || true
 }
 trap at_exit EXIT
@@ -236,6 +244,8 @@ elif ! grep -qF -- "\"unix:$socket\"" assertiond.json; then
   die "$state/assertiond.json does not listen on unix:$socket: was the folder moved or the file edited?
             Mend it, or remove it to have it written again"
 fi
+mapfile -t clients < <(tr '\n' ' ' <assertiond.json | grep -oE '"client_id" *: *"[^"\]+"' | sed -E 's/^.*: *"(.*)"$/\1/')
+printf '%s\n' "${clients[@]}" | grep -qxF -- "$client" || client=${clients[0]:-$client}
 finish "$made"
 
 # ---- 4 server ----
@@ -247,7 +257,8 @@ if read -r running started_program 2>/dev/null <assertiond.pid &&
    tr '\0' '\n' 2>/dev/null <"/proc/$running/cmdline" |
    cmp -s - <(printf '%s\n' "$bin/assertiond" --config "$state/assertiond.json"); then
   kept=1
-  if [ "$started_program" != "$program" ]; then   # built anew since
+  if [ "$started_program" != "$program" ] || [ assertiond.json -nt assertiond.pid ]; then   # built anew, or edited, since
+    said=$("$bin/assertiond" --check-config "$state/assertiond.json" 2>&1 9>&-) || { serving=$running; die "$said"; }
     stop "$running" || die "stop it, then run this again"
     running=
   fi
@@ -278,16 +289,17 @@ else
   [ -z "$kept" ] || server=   # it replaces one that was to be kept
   finish "process $running on unix:$socket"
 fi
+serving=$running
 
 # ---- 5 key, certificate, JWK Set ----
 begin "key"
 export ASSERTIOND_SERVER=unix:$socket
 ctl() { "$bin/assertionctl" "$@" 9>&- || die "this failed: assertionctl $*"; }
 key_made="reused"
-keys=$(ctl key list --json)
-if ! grep -Eq "\"client_id\": *\"$client\"" <<<"$keys"; then
+keys=$(ctl key list --client-id "$client" --json)
+if ! grep -q '"kid"' <<<"$keys"; then
   ctl key generate --client-id "$client" >/dev/null
-  key_made="RSA-2048, generated in the token"
+  key_made="generated in the token"
 fi
 ctl certificate get --client-id "$client" >certificate.pem
 ctl jwks get --client-id "$client" >jwks.json
@@ -295,7 +307,7 @@ finish "$key_made"
 
 # ---- 6 assertion, verified by a program that is not ours ----
 begin "assertion"
-jwt=$(ctl assertion create --client-id "$client" --audience "$audience")
+jwt=$(ctl assertion create --client-id "$client")
 printf '%s' "$jwt" >assertion.jwt   # no line end: a form value of it must not have one either
 IFS=. read -r header claims signature <<<"$jwt"
 from_base64url() {
@@ -303,14 +315,21 @@ from_base64url() {
   while [ $((${#text} % 4)) != 0 ]; do text+='='; done
   basenc --base64url -d <<<"$text"
 }
-said=$(printf '%s' "$header.$claims" | openssl dgst -sha256 -verify <(openssl x509 -in certificate.pem -noout -pubkey) \
-  -signature <(from_base64url "$signature") 2>&1) || die "openssl does not verify the assertion: $said"
-finish "openssl says: signature verified with certificate.pem"
+case $(from_base64url "$header") in
+  *'"alg":"RS256"'*)
+    said=$(printf '%s' "$header.$claims" | openssl dgst -sha256 -verify <(openssl x509 -in certificate.pem -noout -pubkey) \
+      -signature <(from_base64url "$signature") 2>&1) || die "openssl does not verify the assertion: $said"
+    finish "openssl says: signature verified with certificate.pem" ;;
+  *)   # openssl's command line would need the options, and for ECDSA the form, of each algorithm
+    ctl assertion inspect assertion.jwt --certificate certificate.pem >/dev/null
+    finish "assertionctl says: signature verified with certificate.pem" ;;
+esac
+aud=$(from_base64url "$claims" | sed -nE 's/.*"aud":"([^"]+)".*/\1/p')
 
-report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" --verbose 9>&-) ||
+report=$("$bin/assertionctl" doctor --config "$state/assertiond.json" --client-id "$client" --verbose 9>&-) ||
   die "assertionctl doctor is not content: $report"
-kid=$(from_base64url "$header" | sed -nE 's/.*"kid":"([A-Za-z0-9_-]+)".*/\1/p')   # a later run may find several keys
-proof=$(sed -nE "s/^ok +client $client: key ($kid): (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\2/p" \
+kid=$(ctl key show --client-id "$client" --json | sed -nE 's/.*"kid": *"([A-Za-z0-9_-]+)".*/\1/p' | head -n 1)   # of several
+proof=$(sed -nE "s/^ok +client .*: key ($kid): (CKA_((ALWAYS_)?SENSITIVE|(NEVER_)?EXTRACTABLE|LOCAL) (true|false))\$/\2/p" \
   <<<"$report" | paste -sd, | sed 's/,/, /g')
 [ -n "$proof" ] || die "assertionctl doctor says nothing of the key: $report"
 quoted() { printf '%q' "$1"; }
@@ -322,6 +341,17 @@ key     $proof
 
 Files in $state
   certificate.pem  jwks.json  assertion.jwt  assertiond.json  assertiond.log  pin  softhsm2.conf  tokens/
+REPORT
+request="--token-endpoint $audience"
+if [ "$aud" != "$audience" ]; then
+  request="--issuer URL"
+  cat <<EDITED
+
+The client is that of assertiond.json. $root/deploy/docs/first-token.md says for several identity servers
+what to register, and how to ask for a token.
+EDITED
+else
+  cat <<REGISTER
 
 WSO2 Identity Server (the application's client id must be "$client", or change clients[].client_id in assertiond.json)
   Console: Applications > the application > Protocol: Private Key JWT as client authentication, certificate.pem as
@@ -335,7 +365,8 @@ Ask for a token with this assertion (identity servers accept each one once, and 
     --data grant_type=client_credentials --data client_id=$client \\
     --data client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \\
     --data-urlencode client_assertion@$(quoted "$state/assertion.jwt")
-REPORT
+REGISTER
+fi
 
 if [ -n "$keep" ] || [ -z "$server" ]; then
   server=
@@ -344,7 +375,7 @@ if [ -n "$keep" ] || [ -z "$server" ]; then
 The server is still running. Try next:
   export PATH=$(quoted "$bin"):\$PATH ASSERTIOND_SERVER=$(quoted "unix:$socket")
   assertionctl assertion create --client-id $client | tr -d '\\n' >$(quoted "$state/assertion.jwt")   # then curl
-  assertionctl token request --client-id $client --token-endpoint $audience
+  assertionctl token request --client-id $client $request
   assertionctl --help
 Start it again later, with the same key:
   $(quoted "$root/deploy/quickstart.sh") --keep$again

@@ -324,6 +324,47 @@ rm -f "$state/assertiond.log.old"
 check "with the same key" cmp "$state/certificate.pem" "$work/first.pem"
 check "no file has a secret but the PIN's" nothing_left_behind
 
+# ---- with the configuration that a newcomer edits next ----
+cp "$state/assertiond.json" "$work/assertiond.json" || true
+edit() { sed -i "$1" "$state/assertiond.json"; }
+says_claims() { grep -q "^claims  {\"iss\":\"$2\",\"sub\":\"$2\",\"aud\":\"$3\"" "$work/out.$1" || { cat "$work/out.$1"; return 1; }; }
+renamed() {
+  edit 's/"client_id": "orders"/"client_id": "shop"/' && run renamed --keep && says_claims renamed shop https://localhost:9443/oauth2/token &&
+    grep -q 'Start it again' "$work/out.renamed"
+}
+check "with another client_id, --keep runs" renamed
+check "one server is running" is_one "$(servers)"
+moved() {   # while that server runs: it starts anew
+  edit 's#"audiences": \[[^]]*\]#"audiences": ["https://is.example.com"], "profile": "keycloak", "kid": "none", "algorithm": "PS256"#' &&
+    edit 's/"300s"/"60s"/' && run moved --keep && says_claims moved shop https://is.example.com &&
+    grep -q 'first-token.md' "$work/out.moved" && refused grep -q 9443 "$work/out.moved"
+}
+check "with another audience, profile and algorithm, too" moved
+kept=$(servers)
+not_a_caller() {
+  edit 's/"callers": \["uid:[0-9]*"\]/"callers": ["uid:4242"]/' && refused run stranger --keep &&
+    grep -q "this failed: assertionctl assertion create" "$work/out.stranger"
+}
+check "where this user may not ask, it fails" not_a_caller
+check "and the server stays, as another process" test "$(servers)" != "$kept"
+kept=$(servers)
+check "one server is running" is_one "$kept"
+says_kill() { grep -q "kill $kept\$" "$work/out.stranger"; }
+check "and a line says how to stop it" says_kill
+broken() { edit 's/"listen"/"lisen"/' && refused run broken --keep && grep -q lisen "$work/out.broken" && [ "$(servers)" = "$kept" ]; }
+check "a configuration with an error stops nobody" broken
+check "it is stopped" bash -c "kill $kept"
+check "and ends" ends "${kept:-none}"
+kept=''
+edit 's/"lisen"/"listen"/' || true
+fresh_stranger() { refused run fresh --keep && [ "$(servers | wc -l)" = 1 ]; }
+check "a server that this run started stays as well" fresh_stranger
+kept=$(servers)
+check "it is stopped" bash -c "kill $kept"
+check "and ends" ends "${kept:-none}"
+kept=''
+cp "$work/assertiond.json" "$state/assertiond.json" || true
+
 readme_commands() { awk '/^```sh$/ && !seen { inside = seen = 1; next } /^```$/ { inside = 0 } inside' "$root/README.md"; }
 as_readme_says() {   # its first block, then everyday commands where that leads
   readme_commands >"$work/readme.sh" && grep -q quickstart.sh "$work/readme.sh" || return 1
