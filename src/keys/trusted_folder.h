@@ -9,7 +9,7 @@ namespace assertion {
 // What a sticky folder like /tmp, in which everybody can create files but replace only his own, may hold.
 enum class Sticky {
   kFolders,          // folders of root and of this user, as parts of the path
-  kFoldersAndFiles,  // it may be the last of the path, too: for a program that replaces a file there by its own name
+  kFoldersAndFiles,  // it may be the last of the path, too: for a file that stays, which others cannot replace
 };
 
 // Checks that only root and this process's own user can replace `folder` or its contents: the folder and

@@ -31,14 +31,16 @@ std::unexpected<Error> CallFailed(const std::string& path, const char* call) {
   return Fail(Code::kConfigInvalid, "cannot write " + path, std::string(call) + ": " + std::strerror(errno));
 }
 
-// Readers open the file by its path, so nobody else may replace a part of that path.
+// Readers open the file by its path, so nobody else may replace a part of that path. A sticky folder is not enough for
+// the file itself: the name is free before the first assertion, after the last, and when one has expired, and then
+// anybody may take it.
 Status CheckPlace(const std::string& path, const std::string& folder) {
   std::error_code error;
   const auto absolute = std::filesystem::absolute(folder, error);
   if (error) {
     return Fail(Code::kConfigInvalid, "cannot find the folder of --out " + path, error.message());
   }
-  if (const auto trusted = CheckTrustedFolder(absolute, Sticky::kFoldersAndFiles); !trusted) {
+  if (const auto trusted = CheckTrustedFolder(absolute); !trusted) {
     if (trusted.error().code == Code::kNotFound) {
       return Fail(Code::kConfigInvalid, "the folder of --out " + path + " is missing: " + trusted.error().message +
                                             "; make it: mkdir -p -m 700 " + QuotedForShell(folder));

@@ -20,8 +20,8 @@ class KeptFile {
   static Result<KeptFile> In(const std::string& path);
 
   // Opens the folder that the path leads to now, for the next Replace. A file that was written into another one is
-  // removed there. kConfigInvalid: the folder does not exist, or somebody else than root and this user can replace the
-  // file, the folder or one above it, or another program keeps the file.
+  // removed there. kConfigInvalid: the folder does not exist, or somebody else than root and this user can write to the
+  // folder or replace one above it, or another program keeps the file.
   Status Find();
 
   // True when the folder is in memory (tmpfs, ramfs): nothing of the file reaches a disk.

@@ -238,7 +238,7 @@ class Refreshing {
   void WarnOfDisk() {
     if (!std::exchange(on_disk_, !file_.in_memory()) && on_disk_) {
       Report(0, options_.out + " is not in memory: assertions may reach a disk and its backups",
-             "name a file on tmpfs, for example below /run or /dev/shm");
+             "name a file on tmpfs, for example in a folder of your own below /run or /dev/shm");
     }
   }
 
@@ -311,9 +311,8 @@ void AddAssertionRefresh(Command& assertion) {
            "the file of another refresh. Programs that read an assertion from a file find it by their own variable,\n"
            "which is for you to set: AZURE_FEDERATED_TOKEN_FILE (Azure SDKs). A service manager is told READY=1\n"
            "($NOTIFY_SOCKET).\n"
-           "FILE's folder and each folder above it must belong to root or to you and be writable by nobody else; "
-           "sticky\n"
-           "folders of root such as /dev/shm are taken.\n"
+           "FILE's folder and each folder above it must belong to root or to you and be writable by nobody else. One\n"
+           "above it may be a sticky folder of root: make a folder of your own below /dev/shm.\n"
            "With a command the exit status is the command's: 128 and the signal's number if a signal ended it, 127 if\n"
            "it could not be started.\n"
            "WSO2 and others take each assertion once. A reader that sends the same one again is refused: let it read\n"
