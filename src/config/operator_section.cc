@@ -81,6 +81,27 @@ TwoPersonRule TakeRule(Fields section) {
   return rule;
 }
 
+// One person does by `other` what the rule would have two do by `method`.
+struct WayRound {
+  std::string_view method;
+  std::string_view other;
+};
+
+// By force, ScheduleKey ends a key's signing and publication at once, or has another key sign at once.
+constexpr std::array<WayRound, 4> kWaysRound = {{{"RevokeKey", "ScheduleKey"},
+                                                 {"RevokeKey", "DestroyKey"},
+                                                 {"RotateKey", "ScheduleKey"},
+                                                 {"GenerateKey", "RotateKey"}}};
+
+void WarnOfWaysRound(const TwoPersonRule& rule, std::vector<std::string>& warnings) {
+  for (const auto& [method, other] : kWaysRound) {
+    if (rule.methods.contains(method) && !rule.methods.contains(other)) {
+      warnings.push_back("two_person_rule.methods: " + std::string(method) + " is listed and " + std::string(other) +
+                         " is not: by that, one operator alone can do the same: list both, or \"all\"");
+    }
+  }
+}
+
 bool CanAgree(const std::vector<Operator>& operators) {
   const auto has = [](const Operator& entry, Role role) {
     return std::ranges::find(entry.roles, role) != entry.roles.end();
@@ -110,6 +131,7 @@ void ReadTwoPersonRule(Fields& fields, Config& config) {
   if (auto section = fields.TakeObject("two_person_rule")) {
     config.two_person_rule = TakeRule(*std::move(section));
   }
+  WarnOfWaysRound(config.two_person_rule, config.warnings);
   if (!config.two_person_rule.methods.empty() && !CanAgree(config.operators)) {
     config.warnings.emplace_back(
         "two_person_rule: no two operators can agree on a change: one needs the role operator, another approver");

@@ -119,9 +119,10 @@ TEST(Config, TheTwoPersonRule) {
                                                 fields + R"(}, "clients")"),
                        "/state");
   };
-  const auto config = rule(R"("methods": ["RevokeKey", "DestroyKey"], "window": "2h")");
+  const auto config = rule(R"("methods": ["ImportCertificate", "DestroyKey"], "window": "2h")");
   ASSERT_TRUE(config) << config.error().front();
-  EXPECT_EQ(config->two_person_rule, (TwoPersonRule{.methods = {"DestroyKey", "RevokeKey"}, .window = seconds(7200)}));
+  EXPECT_EQ(config->two_person_rule,
+            (TwoPersonRule{.methods = {"DestroyKey", "ImportCertificate"}, .window = seconds(7200)}));
   EXPECT_TRUE(config->warnings.empty());
   const std::set<std::string, std::less<>> all = {"AcceptLedger", "AdoptKey",          "DestroyKey",
                                                   "GenerateKey",  "ImportCertificate", "ImportKey",
@@ -149,10 +150,34 @@ TEST(Config, TheTwoPersonRule) {
   EXPECT_FALSE(rule(R"("window": "2h")"));
   EXPECT_FALSE(rule(R"("methods": ["RevokeKey"], "window": "59s")"));
   const auto alone = ParseConfig(With(R"("clients")", R"("operators": [{"caller": "uid:1", "roles":
-      ["operator", "approver"]}], "two_person_rule": {"methods": ["RevokeKey"]}, "clients")"),
+      ["operator", "approver"]}], "two_person_rule": {"methods": ["DestroyKey"]}, "clients")"),
                                  "/state");
   ASSERT_TRUE(alone);
   EXPECT_EQ(alone->warnings.size(), 1U);
+}
+
+// By force, a key that is rescheduled, rotated out or destroyed is as good as revoked.
+TEST(Config, ATwoPersonRuleThatOnePersonGoesRoundIsWarnedOf) {
+  const auto warnings = [](const std::string& fields) {
+    const auto config = ParseConfig(With(R"("clients")", R"("operators": [{"caller": "uid:1", "roles": ["operator"]},
+        {"caller": "uid:2", "roles": ["approver"]}], "two_person_rule": {)" +
+                                                             fields + R"(}, "clients")"),
+                                    "/state");
+    return config ? config->warnings : config.error();
+  };
+  const auto warning = [](const std::string& method, const std::string& other) {
+    return "two_person_rule.methods: " + method + " is listed and " + other +
+           " is not: by that, one operator alone can do the same: list both, or \"all\"";
+  };
+  using Warnings = std::vector<std::string>;
+  EXPECT_EQ(warnings(R"("methods": ["RevokeKey", "DestroyKey", "ImportCertificate"])"),
+            (Warnings{warning("RevokeKey", "ScheduleKey")}));
+  EXPECT_EQ(warnings(R"("methods": ["RevokeKey", "ScheduleKey"])"), (Warnings{warning("RevokeKey", "DestroyKey")}));
+  EXPECT_EQ(warnings(R"("methods": ["RotateKey"])"), (Warnings{warning("RotateKey", "ScheduleKey")}));
+  EXPECT_EQ(warnings(R"("methods": ["GenerateKey"])"), (Warnings{warning("GenerateKey", "RotateKey")}));
+  EXPECT_EQ(warnings(R"("methods": ["RevokeKey", "DestroyKey", "ScheduleKey"])"), Warnings());
+  EXPECT_EQ(warnings(R"("methods": "all")"), Warnings());
+  EXPECT_EQ(warnings(R"("methods": "all", "revoke_by_one_person": true)"), Warnings());
 }
 
 TEST(Config, TheLimitsOfKeys) {
