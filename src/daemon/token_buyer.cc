@@ -31,6 +31,7 @@ constexpr std::string_view kBuyer = "assertiond";                 // the caller,
 constexpr const char* kJwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 constexpr std::string_view kUseDpopNonce = "use_dpop_nonce";
 constexpr std::size_t kMostOfType = 64;                         // octets
+constexpr std::size_t kMostOfError = 64;                        // octets
 constexpr std::size_t kMostOfAnswer = std::size_t{128} << 10U;  // octets: a token may have half of it
 constexpr std::string_view kInvalidClient = "invalid_client";
 constexpr std::string_view kInvalidGrant = "invalid_grant";
@@ -89,7 +90,7 @@ std::optional<tokens::Refusal> CheckType(const tokens::Wanted& wanted, const std
 std::string WhatWasAnswered(int status, const std::string& word, const std::string& kid) {
   const bool of_assertion = word == kInvalidClient || word == kInvalidGrant;
   return (of_assertion ? "the identity server refused the assertion: HTTP " : "the identity server answered HTTP ") +
-         std::to_string(status) + (word.empty() ? "" : ", " + word) +
+         std::to_string(status) + (word.empty() ? "" : ", " + Quoted(word, kMostOfError)) +
          (of_assertion
               ? "; check that it knows the certificate or JWK Set of the kid " + kid + ", the audience and the clock"
               : "");

@@ -1,6 +1,7 @@
 #include "oauth/token_answer.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdint>
 #include <ctime>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "assertion/foreign_text.h"
 #include "jws/foreign_json.h"
 
 namespace assertion::oauth {
@@ -44,6 +46,17 @@ std::string VisibleMember(const json& body, const char* name, std::size_t longes
   const auto& text = found->get_ref<const std::string&>();
   const bool visible = std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
   return visible && text.size() <= longest ? text : std::string();
+}
+
+// RFC 6749 appendix A.13, a name or a URI, but no comma: the type begins a header field, where others would read two.
+bool IsTokenType(std::string_view text) {
+  constexpr std::string_view kOfNames = "-._";
+  constexpr std::string_view kOfUris = "~:/?#[]@!$&'()*+;=%";
+  const bool is_uri = text.contains(':');
+  return std::ranges::all_of(text, [&](unsigned char c) {
+    return std::isalnum(c) != 0 || kOfNames.contains(static_cast<char>(c)) ||
+           (is_uri && kOfUris.contains(static_cast<char>(c)));
+  });
 }
 
 // The names with one blank between each two, as RFC 6749 section 3.3 has it: some servers write more.
@@ -118,6 +131,10 @@ Result<TokenAnswer> Take(const json& body) {
   answer.scope = WithSingleBlanks(answer.scope);
   if (answer.token_type.empty()) {
     return Fail(Code::kUnavailable, "the identity server's answer has no token_type");
+  }
+  if (!IsTokenType(answer.token_type)) {
+    return Fail(Code::kUnavailable, "the identity server's token_type is " + Quoted(answer.token_type, kLongestType) +
+                                        ", which is neither a name nor a URI (RFC 6749 appendix A.13)");
   }
   return answer;
 }

@@ -55,7 +55,7 @@ TEST(AdviceOn, AnIdentityServerThatAnsweredIsNotAskedWhyItDidNot) {
                      .detail = {},
                      .retry_delay = std::chrono::milliseconds(999)});
   };
-  EXPECT_TRUE(advice("the identity server refused the assertion: HTTP 401, invalid_client; check …")
+  EXPECT_TRUE(advice(R"(the identity server refused the assertion: HTTP 401, "invalid_client"; check …)")
                   .starts_with("compare with what the identity server has"));
   EXPECT_EQ(advice("the identity server answered HTTP 503"),
             "try again in 1 s; the identity server failed: its log says why");

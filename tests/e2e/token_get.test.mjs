@@ -107,12 +107,12 @@ describe('token get', () => {
     // The description is the server's own text, and the audit line of the call has the message.
     standIn.answer = [401, { error: 'invalid_client', error_description: 'description of the server' }];
     const { kid } = await deployment.key('mistaken');
-    await isRefused(new RegExp('^assertionctl: the identity server refused the assertion: HTTP 401, invalid_client; '
+    await isRefused(new RegExp('^assertionctl: the identity server refused the assertion: HTTP 401, "invalid_client"; '
       + `check that it knows the certificate or JWK Set of the kid ${kid}, the audience and the clock; `
       + "assertiond's audit log has it as BuyAccessToken$", 'm'),
     /^ {2}next: compare with what the identity server has: assertionctl assertion create /m, 'mistaken');
     standIn.answer = [400, { error: 'invalid_scope' }];
-    await isRefused(/HTTP 400, invalid_scope/, /^ {2}next: compare clients\[\]\.tokens .* with the client at the identity server/m, 'refused');
+    await isRefused(/HTTP 400, "invalid_scope"/, /^ {2}next: compare clients\[\]\.tokens .* with the client at the identity server/m, 'refused');
   });
 
   it('a wrong span is wrong usage, and a missing server exit status 4', async () => {

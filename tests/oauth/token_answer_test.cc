@@ -88,6 +88,25 @@ TEST(TokenAnswer, ATokenIsOneWordOfAHeaderField) {
   }
 }
 
+// RFC 6749 appendix A.13. Callers write it before the token: "Authorization: TYPE TOKEN".
+TEST(TokenAnswer, ATokenTypeIsANameOrAUri) {
+  const auto fault = [](const std::string& type) {
+    auto answer = Granted(R"({"access_token":"t","token_type":")" + type + "\"}");
+    const auto taken = TakeToken(answer);
+    return taken ? "" : taken.error().message;
+  };
+  for (const auto* const right : {"Bearer", "bearer", "DPoP", "N_A", "x-1.0", "urn:ietf:params:oauth:token-type:jwt",
+                                  "https://example.com/types?a=1#b%20c"}) {
+    EXPECT_EQ(fault(right), "") << right;
+  }
+  for (const auto* const wrong : {"Bearer stolen,", "Bearer ", " ", "Bearer,", "<script>", R"(\"Bearer\")",
+                                  "https://example.com/a b", "urn:a,b", R"(urn:a\\b)", "urn:<a>"}) {
+    EXPECT_TRUE(fault(wrong).contains("token_type")) << wrong << fault(wrong);
+  }
+  EXPECT_TRUE(fault("").contains("has no token_type"));
+  EXPECT_TRUE(fault(R"(Bearer\u000d\u000aX: 1)").contains("has no token_type"));
+}
+
 // RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E. It goes into the audit log.
 TEST(TokenAnswer, AnErrorHasTheCharactersOfTheRfcAlone) {
   const auto error = [](const std::string& text) {
