@@ -12,6 +12,7 @@
 
 #include "assertion/descriptor.h"
 #include "cli/html.h"
+#include "keys/trusted_folder.h"
 
 namespace assertion::cli {
 namespace {
@@ -25,11 +26,22 @@ extern "C" void RemoveAndEnd(int signal) {
   std::raise(signal);
 }
 
+// The browser opens the file by its path, so nobody else may replace it. After su(1), $XDG_RUNTIME_DIR may be another
+// user's.
+Result<std::string> EntranceFolder() {
+  const char* const own = std::getenv("XDG_RUNTIME_DIR");
+  if (own != nullptr && *own == '/' && CheckTrustedFolder(own)) {
+    return own;
+  }
+  RETURN_IF_ERROR(CheckTrustedFolder("/tmp", Sticky::kFoldersAndFiles));
+  return "/tmp";
+}
+
 }  // namespace
 
 Result<EntranceFile> EntranceFile::Write(const std::string& address) {
-  const char* folder = std::getenv("XDG_RUNTIME_DIR");
-  std::string path = std::string(folder == nullptr || *folder != '/' ? "/tmp" : folder) + "/assertiond-XXXXXX.html";
+  ASSIGN_OR_RETURN(const auto folder, EntranceFolder());
+  std::string path = folder + "/assertiond-XXXXXX.html";
   constexpr int kSuffix = 5;
   if (path.size() >= removed_at_signal.size()) {
     return Fail(Code::kConfigInvalid, "$XDG_RUNTIME_DIR is too long");
