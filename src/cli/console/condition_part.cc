@@ -35,8 +35,8 @@ std::string ConditionPart::RateOf(const std::string& counter, double value, std:
 std::string ConditionPart::HsmTable(const std::vector<MetricSample>& samples,
                                     std::chrono::steady_clock::time_point now) {
   std::vector<std::vector<std::string>> rows;
-  for (const auto& hsm : HsmsOf(samples)) {
-    const auto value = [&](const char* name) { return SumOf(samples, name, hsm); };
+  for (const auto& [hsm, figures] : HsmsOf(samples)) {
+    const auto value = [&](const char* name) { return figures.Find(name); };
     const bool usable = value("assertiond_token_usable").value_or(0) != 0;
     const auto signatures = value("assertiond_hsm_signatures_total").value_or(0);
     rows.push_back(
@@ -82,11 +82,12 @@ std::string ConditionPart::Html(std::chrono::steady_clock::time_point now) {
     return html + Paragraph("No metrics: " + metrics.error().message, "bad");
   }
   const auto samples = ParseMetrics(metrics->body);
-  const auto assertions = SumOf(samples, "assertiond_assertions_total", "").value_or(0);
-  return html +
-         Paragraph("Assertions since the server's start: " + Number(assertions) +
-                   ", rate: " + RateOf("assertions", assertions, now) + ".") +
-         HsmTable(samples, now);
+  const auto assertions = SumOf(samples, "assertiond_assertions_total").value_or(0);
+  html += Paragraph("Assertions since the server's start: " + Number(assertions) +
+                    ", rate: " + RateOf("assertions", assertions, now) + ".") +
+          HsmTable(samples, now);
+  std::erase_if(seen_, [now](const auto& counter) { return counter.second.when != now; });  // HSMs that are gone
+  return html;
 }
 
 }  // namespace assertion::cli

@@ -79,15 +79,21 @@ std::vector<MetricSample> ParseMetrics(std::string_view text) {
   return samples;
 }
 
-std::optional<double> SumOf(const std::vector<MetricSample>& samples, std::string_view name, const std::string& hsm) {
+std::optional<double> SumOf(const std::vector<MetricSample>& samples, std::string_view name) {
   std::optional<double> sum;
   for (const auto& sample : samples) {
-    const auto label = sample.labels.find("hsm");
-    if (sample.name == name && (hsm.empty() || (label != sample.labels.end() && label->second == hsm))) {
+    if (sample.name == name) {
       sum = sum.value_or(0) + sample.value;
     }
   }
   return sum;
+}
+
+void HsmFigures::Add(const MetricSample& sample) { sums_[sample.name] += sample.value; }
+
+std::optional<double> HsmFigures::Find(std::string_view name) const {
+  const auto found = sums_.find(name);
+  return found == sums_.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::int64_t WholeNumber(double value) {
@@ -95,14 +101,14 @@ std::int64_t WholeNumber(double value) {
   return std::llround(std::clamp(value, -kMost, kMost));
 }
 
-std::set<std::string> HsmsOf(const std::vector<MetricSample>& samples) {
-  std::set<std::string> hsms;
+std::map<std::string, HsmFigures> HsmsOf(const std::vector<MetricSample>& samples) {
+  std::map<std::string, HsmFigures> hsms;
   for (const auto& sample : samples) {
-    if (const auto label = sample.labels.find("hsm");
-        sample.name == "assertiond_token_usable" && label != sample.labels.end()) {
-      hsms.insert(label->second);
+    if (const auto label = sample.labels.find("hsm"); label != sample.labels.end()) {
+      hsms[label->second].Add(sample);
     }
   }
+  std::erase_if(hsms, [](const auto& hsm) { return !hsm.second.Find("assertiond_token_usable"); });
   return hsms;
 }
 

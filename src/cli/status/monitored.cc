@@ -57,8 +57,8 @@ Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_fi
   Monitored monitored{.ready = readiness.status == kOkStatus, .reasons = ReadinessLines(readiness.body), .hsms = {}};
   const auto samples = ParseMetrics(metrics.body);
   monitored.tls_ends = TlsEnds(samples);
-  for (const auto& label : HsmsOf(samples)) {
-    const auto value = [&](const char* name) { return WholeNumber(SumOf(samples, name, label).value_or(0)); };
+  for (const auto& [label, figures] : HsmsOf(samples)) {
+    const auto value = [&](const char* name) { return WholeNumber(figures.Find(name).value_or(0)); };
     monitored.hsms.push_back({.label = label,
                               .usable = value("assertiond_token_usable") != 0,
                               .waiting = value("assertiond_queue_jobs"),
