@@ -195,6 +195,7 @@ Result<grpc::ByteBuffer> AccessTokenService::HandOut(const Asking& asking, const
   reply.set_kid(kid);
   auto wire = SerializeSecret(reply);
   WipeOctets(*reply.mutable_access_token());
+  tokens_->CountHandOut(asking.request.client_id());
   return wire;
 }
 

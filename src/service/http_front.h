@@ -36,9 +36,9 @@ struct FrontAddress {
 //   GET /clients/{client_id}/assertion?audience=…
 //
 // It only translates: callers, policy, budgets and audit lines are those of the services. The caller is the process
-// that connected, as the kernel knows it. A request that is neither of the two, and what is no HTTP/1.1, is refused as
-// one of them would be: it takes from the same budget and has an audit line. Users that the configuration does not list
-// have budgets (Strangers) and make room for those that it lists (Visitors).
+// that connected, as the kernel knows it. A request that is neither of the two, and what is neither HTTP/1.1 nor
+// HTTP/1.0, is refused as one of them would be: it takes from the same budget and has an audit line. Users that the
+// configuration does not list have budgets (Strangers) and make room for those that it lists (Visitors).
 class HttpFront {
  public:
   // What it translates for. All must outlive it.

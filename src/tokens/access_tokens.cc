@@ -86,7 +86,6 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
         NoteTurnedAway(wanted.client_id, ask.caller);
         outcome = std::move(held);
       } else if (*held != nullptr) {
-        ++clients_[wanted.client_id].counted.handed_out;
         NoteHad(entry, ask.minimum_validity, now);
         if (now >= RenewAt(entry) && entry.purchase == 0 && !PauseOf(wanted, entry, ask.caller, now)) {
           Begin(wanted, entry, ask.caller, now, calls);  // nobody waits for it
@@ -104,6 +103,13 @@ void AccessTokens::Get(const Wanted& wanted, Ask ask, Done done) {
   }
   if (outcome) {
     done(*std::move(outcome));
+  }
+}
+
+void AccessTokens::CountHandOut(const std::string& client_id) {
+  const MutexLock lock(mutex_);
+  if (const auto found = clients_.find(client_id); found != clients_.end()) {  // a reload may have removed it
+    ++found->second.counted.handed_out;
   }
 }
 
@@ -234,7 +240,6 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
       } else if (outcome) {
         NoteHad(entry, waiter.ask.minimum_validity, now);
       }
-      clients_[wanted.client_id].counted.handed_out += outcome ? 1 : 0;
       calls.emplace_back(
           [done = std::move(waiter.done), outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
     }

@@ -123,6 +123,9 @@ class AccessTokens {
   // purchases pause. FAILED_PRECONDITION: the identity server's tokens are too short for the asker.
   void Get(const Wanted& wanted, Ask ask, Done done);
 
+  // Counts a token that `done` got and that leaves: who got it may still refuse the caller.
+  void CountHandOut(const std::string& client_id);
+
   // Ends the asks whose deadline has passed or whose asker left, and drops tokens that expired or whose purchase the
   // audit log does not hold; a token that such a one replaced serves on. Call it every 250 ms.
   void Sweep();

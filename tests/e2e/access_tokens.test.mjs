@@ -59,11 +59,13 @@ describe('access tokens', () => {
       client('nested-error'),
       client('late'),
       client('large'),
+      client('worded'),
+      client('typed'),
       client('lost'),
       client('waiting', { token_endpoint: endpoint.replace('http:', 'https:'), ca_file: fifo }),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'brief', 'reloaded', 'nested', 'nested-error', 'late', 'large', 'lost', 'waiting']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'brief', 'reloaded', 'nested', 'nested-error', 'late', 'large', 'worded', 'typed', 'lost', 'waiting']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -135,10 +137,25 @@ describe('access tokens', () => {
     assert.equal((await caller.call('GetAccessToken', { ...request, scope: 'write' })).scope, 'write openid');
   });
 
+  it('a text of the server does not read like one of assertiond', async () => {
+    const error = 'access granted to uid 0 by admin; audited';
+    standIn.answer = [400, { error }];
+    const { details } = await refusal({ client_id: 'worded' });
+    assert.ok(details.startsWith(`the identity server answered HTTP 400, "${error}"; `), details);
+    assert.equal(auditLines('BuyAccessToken').at(-1).reason, `the identity server answered HTTP 400, "${error}"`);
+  });
+
+  it('of a type that is none is not handed out', async () => {
+    standIn.reset({ access_token: 'stand-in-token', token_type: 'Bearer stolen,', expires_in: 300 });
+    const { code, details } = await refusal({ client_id: 'typed' });
+    assert.equal(code, grpc.status.UNAVAILABLE);
+    assert.match(details, /token_type is "Bearer stolen,", which is neither a name nor a URI/);
+  });
+
   it('a scope for which the server does not authorize the client pauses alone', async () => {
     const request = { client_id: 'scoped', resource: 'https://api.example.com/' };
     standIn.answer = [400, { error: 'unauthorized_client' }];
-    assert.match((await refusal({ ...request, scope: 'read' })).details, /HTTP 400, unauthorized_client/);
+    assert.match((await refusal({ ...request, scope: 'read' })).details, /HTTP 400, "unauthorized_client";/);
     standIn.reset({ access_token: 'granted', token_type: 'Bearer', expires_in: 300 });
     assert.match((await refusal({ ...request, scope: 'read' })).details, /unauthorized_client/);
     assert.equal((await caller.call('GetAccessToken', { ...request, scope: 'write' })).access_token, 'granted');
@@ -199,6 +216,8 @@ describe('access tokens', () => {
       ?.split(' ').at(-1));
     assert.equal(value('token_purchases_total', 'client_id="many",result="granted"'), 1);
     assert.equal(value('tokens_handed_out_total', 'client_id="many"'), 1000);
+    const handed = auditLines('GetAccessToken').filter(({ client_id, outcome }) => client_id === 'scoped' && outcome === 'OK');
+    assert.equal(value('tokens_handed_out_total', 'client_id="scoped"'), handed.length, 'those that were refused at last count');
     assert.equal(value('tokens_held', 'client_id="hanging"'), 32);
     assert.ok(value('token_age_seconds', 'client_id="many"') > 0);
     assert.equal(value('token_pause_seconds', 'client_id="many"'), 0);

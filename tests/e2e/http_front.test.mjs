@@ -222,6 +222,10 @@ for _ in range(50000):
     assert.match(await exchange('\x16\x03\x01\x00garbage\r\n\r\n'), /^(HTTP\/1\.1 400 |$)/);
     const one = 'GET /clients/orders/assertion HTTP/1.1\r\nHost: x\r\n\r\n';
     assert.equal((await exchange(one + one)).match(/HTTP\/1\.1 /g).length, 1);
+    // Neither is garbage: RFC 9112 section 6.3 lets equal lengths be one.
+    assert.match(await exchange('GET /clients/orders/assertion HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /);
+    assert.match(await exchange(one.replace('\r\n\r\n', '\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n')), /^HTTP\/1\.1 200 /);
+    assert.match(await exchange(one.replace('\r\n\r\n', '\r\nContent-Length: 0\r\nContent-Length: 1\r\n\r\n')), /^HTTP\/1\.1 400 /);
   });
 
   it('a reload that removes the caller holds at once', async () => {
