@@ -65,16 +65,20 @@ Result<Time> ParseInstant(std::string_view text, Time now) {
   return *time;
 }
 
-Result<Time> ParsePastInstant(std::string_view text, Time now) {
+Result<Time> ParsePastInstant(std::string_view text, Time now, EdgeOfDay edge) {
   if (text == "now") {
     return now;
+  }
+  if (const auto day = ParseRfc3339(std::string(text) + "T00:00:00Z")) {
+    return *day + (edge == EdgeOfDay::kBegin ? days(0) : days(1));
   }
   const auto span = text.starts_with('-') ? ParseSpan(text.substr(1)) : std::nullopt;
   const auto time = span ? now - *span : ParseRfc3339(text);
   if (!time) {
-    return Fail(Code::kInvalidArgument, "'" + std::string(text) +
-                                            "' is none of: now, a span before now such as -90s, -15m, -2h or -1d, or a "
-                                            "time in UTC such as 2026-11-24T12:00:00Z");
+    return Fail(Code::kInvalidArgument,
+                "'" + std::string(text) +
+                    "' is none of: now, a span before now such as -90s, -15m, -2h or -1d, a "
+                    "day in UTC such as 2026-11-24, or a time in UTC such as 2026-11-24T12:00:00Z");
   }
   return *time;
 }

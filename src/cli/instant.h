@@ -3,6 +3,7 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -25,8 +26,12 @@ inline google::protobuf::Timestamp ToTimestamp(Time time) {
 // in UTC, for example 2026-11-24T12:00:00Z. INVALID_ARGUMENT for anything else.
 Result<Time> ParseInstant(std::string_view text, Time now);
 
-// The same of what has happened: "now"; a span before now such as -90s, -15m, -2h or -1d; or RFC 3339 in UTC.
-Result<Time> ParsePastInstant(std::string_view text, Time now);
+// Which moment a whole day stands for: its first, or the first after it.
+enum class EdgeOfDay : std::uint8_t { kBegin, kEnd };
+
+// The same of what has happened: "now"; a span before now such as -90s, -15m, -2h or -1d; a UTC day such as 2026-11-24;
+// or RFC 3339 in UTC.
+Result<Time> ParsePastInstant(std::string_view text, Time now, EdgeOfDay edge);
 
 // RFC 3339, or "never".
 std::string InstantText(Time time);

@@ -52,15 +52,18 @@ TEST(Instant, AnythingElseIsRefused) {
 }
 
 TEST(Instant, OfThePastIsASpanBeforeNowOrATime) {
-  EXPECT_EQ(ParsePastInstant("now", kNow), kNow);
-  EXPECT_EQ(ParsePastInstant("-90s", kNow), kNow - seconds(90));
-  EXPECT_EQ(ParsePastInstant("-15m", kNow), kNow - seconds(900));
-  EXPECT_EQ(ParsePastInstant("-2h", kNow), kNow - seconds(7200));
-  EXPECT_EQ(ParsePastInstant("-1d", kNow), kNow - seconds(86400));
-  EXPECT_LT(ParsePastInstant("-4294967295d", kNow).value(), Time());
-  EXPECT_EQ(ParsePastInstant("2027-01-15T08:00:00Z", kNow), kNow);
-  for (const auto* text : {"", "1h", "+1h", "-", "-1", "--1h", "-+1h", "-1w", "1h ago", "never", "yesterday"}) {
-    const auto time = ParsePastInstant(text, kNow);
+  EXPECT_EQ(ParsePastInstant("now", kNow, EdgeOfDay::kBegin), kNow);
+  EXPECT_EQ(ParsePastInstant("-90s", kNow, EdgeOfDay::kBegin), kNow - seconds(90));
+  EXPECT_EQ(ParsePastInstant("-15m", kNow, EdgeOfDay::kBegin), kNow - seconds(900));
+  EXPECT_EQ(ParsePastInstant("-2h", kNow, EdgeOfDay::kBegin), kNow - seconds(7200));
+  EXPECT_EQ(ParsePastInstant("-1d", kNow, EdgeOfDay::kBegin), kNow - seconds(86400));
+  EXPECT_LT(ParsePastInstant("-4294967295d", kNow, EdgeOfDay::kBegin).value(), Time());
+  EXPECT_EQ(ParsePastInstant("2027-01-15T08:00:00Z", kNow, EdgeOfDay::kBegin), kNow);
+  EXPECT_EQ(ParsePastInstant("2027-01-15", kNow, EdgeOfDay::kBegin), kNow - seconds(8 * 3600));
+  EXPECT_EQ(ParsePastInstant("2027-01-15", kNow, EdgeOfDay::kEnd), kNow + seconds(16 * 3600));
+  for (const auto* text :
+       {"", "2027-02-29", "2027-1-15", "1h", "+1h", "-", "-1", "--1h", "-+1h", "-1w", "1h ago", "never", "yesterday"}) {
+    const auto time = ParsePastInstant(text, kNow, EdgeOfDay::kBegin);
     ASSERT_FALSE(time) << text;
     EXPECT_TRUE(time.error().message.contains("a span before now such as -90s")) << time.error().message;
   }

@@ -149,6 +149,30 @@ describe('audit log', () => {
     unlinkSync(copy);
   });
 
+  it('is shown by the beginning of a kid, by a day and by a user; a word that no line can have is refused', async () => {
+    const tried = (...options) => settled((all) => deployment.tryCtl('audit', 'show', ...all, ...options));
+    const { kid } = await deployment.key('orders');
+    const jti = jtiOf(await deployment.createAssertion('orders'));
+    const shown = async (...options) => parse((await tried(...options)).stdout).some((line) => line.jti === jti);
+    assert.ok(await shown(`--kid=${kid}`) && await shown(`--kid=${kid.slice(0, 8)}`));
+    const short = await tried(`--kid=${kid.slice(0, 5)}`);
+    assert.deepEqual([short.status, short.stdout], [2, '']);
+    assert.match(short.stderr, /--kid: "\S{5}" is too short: type at least the first 6 characters of the kid/);
+    const day = (await lines()).find((line) => line.jti === jti).time.slice(0, 10);
+    assert.ok(await shown('--since', day, '--until', day), day);
+    assert.ok(!await shown('--until', '2026-11-01'));
+    assert.ok(await shown('--caller', `user:${(await output('id', ['--user', '--name'])).trim()}`));
+    for (const [options, told] of [
+      [['--event', 'CreateAsertion'], '--event: no line can have "CreateAsertion"; did you mean "CreateAssertion"?'],
+      [['--outcome', 'ok'], '--outcome: no line can have "ok"; did you mean "OK"?']]) {
+      const { status, stderr } = await tried(...options);
+      assert.deepEqual([status, stderr.split('\n')[0]], [2, `assertionctl: ${told}`]);
+    }
+    for (const event of new Set((await lines()).map((line) => line.event))) {
+      assert.equal((await tried('--event', event)).status, 0, `the log has the event ${event}`);
+    }
+  });
+
   it('is shown by client, caller, jti and time, and followed', async () => {
     const jti = jtiOf(await deployment.createAssertion('orders'));
     const show = async (...options) => parse(await settled((all) => deployment.ctl('audit', 'show', ...all, ...options)));
@@ -163,7 +187,7 @@ describe('audit log', () => {
     assert.equal((await show('--until', '-1h')).length, 0);
     const refused = await deployment.tryCtl('audit', 'show', path.join(deployment.folder, 'audit.log'), '--since', '1h ago');
     assert.equal(refused.status, 2);
-    assert.match(refused.stderr, /--since: '1h ago' is none of: now, a span before now such as -90s, -15m, -2h or -1d, or /);
+    assert.match(refused.stderr, /--since: '1h ago' is none of: now, a span before now such as -90s, -15m, -2h or -1d, a day in UTC such as 2026-11-24, or /);
     assert.ok((await show('--until', '2100-01-01T00:00:00Z')).length > 30);
     const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
       ['audit', 'show', log, '--follow', '--caller', ME], { log: path.join(deployment.folder, 'follower.log') });

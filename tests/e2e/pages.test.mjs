@@ -242,6 +242,23 @@ it('deploy/rotation.md: the script of the schedule makes one key a month, and de
   }
 });
 
+it('deploy/docs/audit-log.md: who used a key on a day has those who got a token that was bought with it', async () => {
+  const page = 'deploy/docs/audit-log.md';
+  const world = await worldOf(page);
+  const { text } = shell.find((block) => block.page === page && block.text.includes('day=$(date'));
+  try {
+    await world.before.find(([words]) => words === 'lines() {')[1]();
+    const { status, stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', text.replaceAll('/var/lib/assertiond', world.folder)],
+      { env: world.environment });
+    assert.equal(status, 0, stderr);
+    const used = stdout.trimEnd().split('\n').map((line) => line.split('\t').slice(1).join(' '));
+    assert.deepEqual(used.filter((line) => !line.startsWith('GenerateKey')),
+      ['CreateAssertion assertiond', `GetAccessToken uid:${process.getuid()}`]);
+  } finally {
+    await world.close();
+  }
+});
+
 it('deploy/runbook.md: its blocks do not say "nobody" of a log that they cannot read', async () => {
   const world = await worldOf('deploy/runbook.md');
   const own = shell.filter((block) => block.page === 'deploy/runbook.md' && runs(block));

@@ -8,15 +8,16 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "audit/line.h"
 #include "audit/log_file.h"
 #include "cli/audit/files.h"
+#include "cli/audit/filter.h"
 #include "cli/command.h"
-#include "cli/instant.h"
+#include "cli/kid.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -28,69 +29,14 @@ constexpr std::chrono::milliseconds kFollowPause{200};
 
 struct ShowAuditOptions {
   std::vector<std::string> files;
-  std::string client_id;
-  std::string caller;
-  std::string jti;
-  std::string kid;
-  std::string event;
-  std::string outcome;
-  std::string since;
-  std::string until;
+  WantedLines wanted;
   bool follow = false;
-};
-
-// Lets the lines through that the options ask for.
-class Filter {
- public:
-  // INVALID_ARGUMENT: --since or --until is not a moment.
-  static Result<Filter> New(const ShowAuditOptions& options) {
-    Filter filter(options);
-    ASSIGN_OR_RETURN(filter.since_, Instant("--since", options.since));
-    ASSIGN_OR_RETURN(filter.until_, Instant("--until", options.until));
-    return filter;
-  }
-
-  bool Lets(const audit::Line& line) const {
-    const auto is = [&](const char* member, const std::string& wanted) {
-      const auto found = line.members.find(member);
-      return wanted.empty() || (found != line.members.end() && *found == wanted);
-    };
-    return is("client_id", options_.client_id) && is("caller", options_.caller) && is("jti", options_.jti) &&
-           is("kid", options_.kid) && is("event", options_.event) && is("outcome", options_.outcome) &&
-           IsWithin(line.members.value("time", nlohmann::json()));
-  }
-
- private:
-  explicit Filter(const ShowAuditOptions& options) : options_(options) {}
-
-  static Result<std::optional<Time>> Instant(const std::string& flag, const std::string& text) {
-    if (text.empty()) {
-      return std::nullopt;
-    }
-    const auto instant = ParsePastInstant(text, SystemTime());
-    return instant ? Result<std::optional<Time>>(*instant)
-                   : Fail(instant.error().code, flag + ": " + instant.error().message);
-  }
-
-  bool IsWithin(const nlohmann::json& text) const {
-    if (!since_ && !until_) {
-      return true;
-    }
-    constexpr std::size_t kToSeconds = 19;
-    const auto time = text.is_string() ? ParseInstant(text.get<std::string>().substr(0, kToSeconds) + "Z", Time())
-                                       : Fail(Code::kInvalidArgument, "no time");
-    return time && (!since_ || *time >= *since_) && (!until_ || *time < *until_);
-  }
-
-  const ShowAuditOptions& options_;
-  std::optional<Time> since_;
-  std::optional<Time> until_;
 };
 
 // Prints the lines of one file of a log after the other.
 class LogReader {
  public:
-  explicit LogReader(const Filter& filter) : filter_(filter) {}
+  explicit LogReader(LineFilter& filter) : filter_(filter) {}
 
   // False: errno says why, and the file before stays open.
   bool Open(const std::string& path);
@@ -121,7 +67,7 @@ class LogReader {
     lines.clear();
   }
 
-  const Filter& filter_;
+  LineFilter& filter_;
   int status_ = 0;
   std::ifstream stream_;
   struct stat file_{};
@@ -202,8 +148,40 @@ int Follow(const std::string& path, LogReader& reader) {
   return reader.status();
 }
 
+// After all lines: says what the printed ones, or their absence, do not.
+int Conclude(const ShowAuditOptions& options, const LineFilter& filter, bool any) {
+  const auto& wanted = options.wanted;
+  if (!any && !wanted.jti.empty()) {
+    return Report(kRefused, "no line with jti \"" + wanted.jti + "\" among those that the options ask for",
+                  "name the rotated files too, in any order (audit.log*), and compare the jti with the assertion's: "
+                  "assertionctl assertion inspect FILE");
+  }
+  if (!any && !wanted.kid.empty() && wanted.kid.size() < kShortestKid) {  // "no line" would be no answer
+    return Report(kUsage,
+                  "--kid: \"" + wanted.kid + "\" is too short: type at least the first " +
+                      std::to_string(kShortestKid) + " characters of the kid",
+                  "assertionctl key list shows the kids of each client");
+  }
+  if (!any) {  // an answer, so the exit status is 0; but an empty one may come of a wrong file or a word misspelt
+    Report(0,
+           "no line of an audit log that the options ask for in " + options.files.front() +
+               (options.files.size() > 1 ? " and the other files" : ""),
+           "compare with the whole log: assertionctl audit show FILE. A caller stands there as uid:NUMBER, or as the "
+           "dns: or spiffe: name in its certificate");
+  }
+  if (filter.kids().size() > 1) {
+    std::string kids;
+    for (const auto& kid : filter.kids()) {
+      kids.append(kids.empty() ? "" : ", ").append(kid);
+    }
+    Report(0, "these are lines of several keys that begin with \"" + wanted.kid + "\": " + kids,
+           "type more of the kid");
+  }
+  return 0;
+}
+
 int ShowAudit(const ShowAuditOptions& options) {
-  const auto filter = Filter::New(options);
+  auto filter = LineFilter::New(options.wanted);
   if (!filter) {
     return Report(kUsage, filter.error().message, "assertionctl audit show --help");
   }
@@ -232,19 +210,22 @@ int ShowAudit(const ShowAuditOptions& options) {
                   "name the file of audit.path in assertiond's configuration, for example "
                   "/var/lib/assertiond/audit.log");
   }
-  if (!any && !options.jti.empty()) {
-    return Report(kRefused, "no line with jti \"" + options.jti + "\" among those that the options ask for",
-                  "name the rotated files too, in any order (audit.log*), and compare the jti with the assertion's: "
-                  "assertionctl assertion inspect FILE");
+  return Conclude(options, *filter, any);
+}
+
+// Names in one text, with a blank between them.
+std::string Listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kWidth = 110;
+  std::string text;
+  std::size_t begin = 0;
+  for (const auto& name : names) {
+    if (text.size() + name.size() > begin + kWidth) {
+      begin = text.size() + 1;
+      text.append("\n ");
+    }
+    text.append(" ").append(name);
   }
-  if (!any) {  // an answer, so the exit status is 0; but an empty one may come of a wrong file or a word misspelt
-    Report(0,
-           "no line of an audit log that the options ask for in " + options.files.front() +
-               (options.files.size() > 1 ? " and the other files" : ""),
-           "compare with the whole log: assertionctl audit show FILE. A caller is written as in clients[].callers, for "
-           "example uid:1000");
-  }
-  return 0;
+  return text;
 }
 
 }  // namespace
@@ -254,34 +235,45 @@ void AddAuditShow(Command& audit) {
       {.name = "show",
        .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
        .examples = "  assertionctl audit show audit.log* --client-id orders --since 2026-11-24T06:00:00Z\n"
+                   "  assertionctl audit show audit.log* --kid=h3Mkk8 --since 2026-11-24 --until 2026-11-24\n"
                    "  assertionctl audit show audit.log* --jti 2yQ…\n"
-                   "  assertionctl audit show audit.log* --event RevokeKey --outcome OK\n"
+                   "  assertionctl audit show audit.log* --event RevokeKey --outcome OK | jq 'select(.pending | not)'\n"
                    "  assertionctl audit show audit.log* --since -10m\n"
                    "  assertionctl audit show audit.log --follow",
+       .notes = "Events:\n " + Listed(EventNames()) + "\nOutcomes:\n " + Listed(OutcomeNames()) +
+                "\nA line with \"pending\":true is a request that waits for a second person: nothing was changed. The "
+                "approval,\nApproveChange, makes the change.",
        .statuses = {{kRefused, "no line has the jti of --jti"},
                     {kFile, "a file cannot be read, none is an audit log, or standard output cannot be written"}}},
       ShowAudit);
   AddAuditFiles(verb, options.files);
-  verb->add_option("--client-id", options.client_id, "Print only lines of this OAuth 2.0 client; default: of all")
+  auto& wanted = options.wanted;
+  verb->add_option("--client-id", wanted.client_id, "Print only lines of this OAuth 2.0 client; default: of all")
       ->type_name("ID");
-  verb->add_option("--caller", options.caller, "Print only lines of this caller, for example uid:1000; default: of all")
+  verb->add_option("--caller", wanted.caller,
+                   "Print only lines of this caller, for example uid:1000, or user:NAME for that user's uid on this "
+                   "machine; default: of all")
       ->type_name("IDENTITY");
-  verb->add_option("--jti", options.jti, "Print only the line of the assertion with this jti; default: all lines")
+  verb->add_option("--jti", wanted.jti, "Print only the line of the assertion with this jti; default: all lines")
       ->type_name("JTI");
-  verb->add_option("--kid", options.kid, "Print only lines about the key with this kid; default: about all")
+  verb->add_option("--kid", wanted.kid,
+                   "Print only lines about the key with this kid, or with at least its first 6 characters; default: "
+                   "about all")
       ->type_name("KID");
-  verb->add_option("--event", options.event, "Print only lines of this event, for example RevokeKey; default: of all")
+  verb->add_option("--event", wanted.event,
+                   "Print only lines of this event, for example RevokeKey, and of the approvals of such a change; "
+                   "default: of all")
       ->type_name("NAME");
-  verb->add_option("--outcome", options.outcome,
+  verb->add_option("--outcome", wanted.outcome,
                    "Print only lines with this outcome: OK or a gRPC status code, for example PERMISSION_DENIED; "
                    "default: with any")
       ->type_name("CODE");
-  verb->add_option(
-          "--since", options.since,
-          "Print only lines from this time on: a span before now such as -15m, -2h or -1d, or RFC 3339 in UTC; "
-          "default: from the first")
+  verb->add_option("--since", wanted.since,
+                   "Print only lines from this time on: a span before now such as -15m, -2h or -1d, a UTC day such as "
+                   "2026-11-24, from its begin, or RFC 3339 in UTC; default: from the first")
       ->type_name("TIME");
-  verb->add_option("--until", options.until, "Print only lines before this time, written alike; default: to the last")
+  verb->add_option("--until", wanted.until,
+                   "Print only lines before this time, written alike, or to the end of that day; default: to the last")
       ->type_name("TIME");
   verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the newest FILE");
 }
