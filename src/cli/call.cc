@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string_view>
 
+#include "assertion/algorithm.h"
 #include "cli/command_line.h"
 #include "cli/output.h"
 
@@ -79,6 +80,10 @@ std::string HintOfDelay(std::chrono::milliseconds delay) {
 
 // A caller in no list of a client hears the same whether the client is configured or not.
 std::string HintOfDenial(std::string_view message) {
+  if (message.starts_with("resource: the client's configuration names no resource")) {
+    return "clients[].tokens.resources in assertiond's configuration says what may be asked for; without --resource "
+           "you ask for a token that names none";
+  }
   if (message.starts_with("scope: the client's configuration names no scope")) {
     return "clients[].tokens.scopes in assertiond's configuration says what may be asked for; without --scope you "
            "ask for all that you may have";
@@ -96,6 +101,19 @@ std::string HintOfDenial(std::string_view message) {
   }
   return "assertiond's configuration says who may do what: clients[].callers and operators; id -un and id -Gn show who "
          "you are";
+}
+
+// The server's refusal of a next key of another kind than the present one ends in the command for one of the same kind.
+std::string HintOfKind(std::string_view message) {
+  constexpr std::string_view kBegin = "algorithm: the client signs with a key for ";
+  if (!message.starts_with(kBegin)) {
+    return "";
+  }
+  const auto rest = message.substr(kBegin.size());
+  const auto* const present = FindAlgorithm(rest.substr(0, rest.find(',')));
+  return present == nullptr ? ""
+                            : "for another key of this kind: " +
+                                  CommandLineWith("--algorithm " + std::string(present->name), "--algorithm");
 }
 
 }  // namespace
@@ -185,6 +203,9 @@ int ReportChange(const Error& error, const std::string& client_id, bool takes_fo
                   std::string(by_waiting ? "wait until that time, then repeat the command; if it cannot wait: "
                                          : "if that is meant: ") +
                       CommandLineWith("--force " + client_id, "--force"));
+  }
+  if (const auto hint = HintOfKind(error.message); !hint.empty()) {
+    return Report(kRefused, error.message, hint);
   }
   return ReportCall(error);
 }

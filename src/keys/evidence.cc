@@ -145,6 +145,7 @@ void CheckTypes(const ordered_json& report, std::vector<EvidenceFinding>& findin
   check("attributes", &ordered_json::is_array, "a list");
   check("token", &ordered_json::is_object, "an object");
   check("custody", &ordered_json::is_object, "an object");
+  check("schedule", &ordered_json::is_object, "an object");
 }
 
 // One of each name, with a value that is true, false or not shown: else one reader takes one for another.
@@ -280,6 +281,23 @@ void CheckCustodyTrial(const ordered_json& report, std::vector<EvidenceFinding>&
        trial == kNotTried});
 }
 
+// What the key did when the report was made. A revoked key's report is good evidence too, but not of a key in use.
+void CheckState(const ordered_json& report, std::vector<EvidenceFinding>& findings) {
+  const auto schedule = report.value("schedule", ordered_json());
+  if (!schedule.is_object()) {
+    return;
+  }
+  const auto state = TextOf(schedule, "state");
+  const auto at = [&](const char* name) { return TextOf(schedule, name); };
+  const auto text = state == "staged"      ? "staged when the report was made, neither published nor signing"
+                    : state == "published" ? "published when the report was made, signs from " + at("sign_from")
+                    : state == "signing"   ? "signing when the report was made, since " + at("sign_from")
+                    : state == "retiring"  ? "retiring when the report was made, published until " + at("publish_until")
+                    : state == "withdrawn" ? "withdrawn when the report was made, since " + at("publish_until")
+                                           : "unknown";
+  findings.push_back({text != "unknown", "state: " + text, state == "withdrawn"});
+}
+
 void CheckCertificate(const ordered_json& report, const Result<PublicKey>& key,
                       std::vector<EvidenceFinding>& findings) {
   const auto pem = TextOf(report, "certificate");
@@ -362,6 +380,7 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   if (const auto origin = TextOf(parsed->claims, "origin"); !origin.empty()) {
     evidence.findings.push_back({true, "origin: " + origin, origin != OriginText(KeyOrigin::kGenerated)});
   }
+  CheckState(parsed->claims, evidence.findings);
   CheckCertificate(parsed->claims, key, evidence.findings);
   return evidence;
 }

@@ -98,6 +98,9 @@ TEST(AdviceOn, ADenialNamesItsCause) {
             "withdraw the change, and have an operator ask again: assertionctl key withdraw ID");
   const auto of_scope = advice(R"(scope: the client's configuration names no scope "raed"; did you mean "read"?)");
   EXPECT_TRUE(of_scope.starts_with("clients[].tokens.scopes in assertiond's configuration")) << of_scope;
+  const auto of_resource =
+      advice(R"(resource: the client's configuration names no resources: ask without "https://a")");
+  EXPECT_TRUE(of_resource.starts_with("clients[].tokens.resources in assertiond's configuration")) << of_resource;
 }
 
 }  // namespace

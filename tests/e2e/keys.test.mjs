@@ -266,7 +266,9 @@ describe('key revoke and destroy', () => {
     const stderr = await keyRefused(1, /would be without a signing key/, 'revoke', client, `--kid=${kid}`);
     assert.ok(stderr.endsWith(` key revoke --client-id ${client} --kid=${kid} --force ${client}\n`), stderr);
     assert.equal(await stateOf(client, kid), 'signing');
-    assert.match(await key('revoke', client, `--kid=${kid}`, '--force', client), /^state +withdrawn$/m);
+    const revoked = await key('revoke', client, `--kid=${kid}`, '--force', client);
+    assert.match(revoked, /^state +withdrawn$/m);
+    assert.match(revoked, /^revoked: it neither signs nor is published from now on\n {2}next: have the identity server forget the key: /m);
     await refused(1, /has no key that signs now/, 'assertion', 'create', '--client-id', client);
     assert.deepEqual((await deployment.jwks(client)).keys, []);
   });
@@ -284,10 +286,14 @@ describe('key revoke and destroy', () => {
     await keyRefused(1, /has no such key/, 'show', client, '--kid=nothing-like-it');
   });
 
-  it('a key that another has taken over from is revoked at once', async () => {
+  it('a key that another has taken over from is revoked at once; once more changes nothing, and says so', async () => {
     const [client, first, second] = await clientOfTwo();
     await key('schedule', client, `--kid=${second.kid}`, '--sign-from', 'now');
-    assert.equal((await keyJson('revoke', client, `--kid=${first.kid}`)).state, 'withdrawn');
+    const revoked = await keyJson('revoke', client, `--kid=${first.kid}`);
+    assert.equal(revoked.state, 'withdrawn');
+    assert.deepEqual(await keyJson('revoke', client, `--kid=${first.kid}`), revoked);
+    assert.match(await key('revoke', client, `--kid=${first.kid}`), /^this key was withdrawn before: nothing has changed\n {2}next: /m);
+    assert.equal(await versionOf(client), revoked.version);
     assert.equal((await keyJson('show', client)).kid, second.kid);
   });
 
@@ -477,6 +483,13 @@ describe('key csr and import-certificate', () => {
     });
   }
 
+  it('a request of a wrong name is told how a name is written', async () => {
+    const client = newClient();
+    await deployment.generateKey(client);
+    assert.match(await keyRefused(1, /^assertionctl: subject: /, 'csr', client, '--subject', 'orders'),
+      /^ {2}next: write --subject as in RFC 4514, for example 'CN=orders,O=Example Ltd,C=DE', /m);
+  });
+
   it('a file that is not there', async () => {
     const client = newClient();
     await keyRefused(3, /cannot read .*none\.pem/, 'import-certificate', client, '--kid', 'x', '--certificate',
@@ -507,6 +520,7 @@ describe('key evidence', () => {
     const text = (await deployment.tryCtl('--server', 'unix:/nowhere', 'key', 'evidence', 'verify', at)).stdout;
     assert.match(text, /^ok {5}signature: made by the key/m);
     assert.match(text, /^ok {5}CKA_EXTRACTABLE: false, /m);
+    assert.match(text, /^ok {5}state: signing when the report was made, since \S+Z$/m);
     assert.doesNotMatch(text, /wrong/);
   });
 
@@ -514,6 +528,15 @@ describe('key evidence', () => {
     const [client, , second] = await clientOfTwo();
     const evidence = await key('evidence', client, `--kid=${second.kid}`);
     assert.equal(decodeProtectedHeader(evidence.trimEnd()).kid, second.kid);
+  });
+
+  it('of a key that is revoked says so', async () => {
+    const client = newClient();
+    const { kid } = await deployment.generateKey(client);
+    await key('revoke', client, `--kid=${kid}`, '--force', client);
+    const { status, stdout } = await verify(file('revoked', await key('evidence', client, `--kid=${kid}`)));
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /^warn {3}state: withdrawn when the report was made, since \S+Z$/m);
   });
 
   it('is found out when somebody changed it', async () => {
@@ -570,6 +593,13 @@ describe('key evidence', () => {
       assert.match(wrong.stdout, /^wrong {2}known key: another key than in /m);
     }
     assert.equal(JSON.parse((await verify(at, '--json')).stdout).compared, false);
+    const strict = await verify(at, '--json', '--require-known-key');
+    assert.equal(strict.status, 1, strict.stdout);
+    const verdict = JSON.parse(strict.stdout);
+    assert.deepEqual([verdict.ok, verdict.compared], [false, false]);
+    assert.equal((await verify(at, '--require-known-key', '--jwks', jwks)).status, 0);
+    await refused(2, /--kid: "\S{8}" is no whole kid: the comparison needs all 43 characters/, 'key', 'evidence', 'verify', at,
+      `--kid=${kid.slice(0, 8)}`);
     assert.equal(JSON.parse((await verify(at, '--json', '--jwks', jwks)).stdout).compared, true);
     await refused(3, /certificate/, 'key', 'evidence', 'verify', at, '--certificate', jwks);
     await refused(3, /cannot read/, 'key', 'evidence', 'verify', at, '--jwks', path.join(files, 'none'));
@@ -580,7 +610,7 @@ describe('key evidence', () => {
     await deployment.generateKey(client);
     const report = decodeJwt((await key('evidence', client)).trimEnd());
     for (const [name, value, type] of [['attributes_are', 7, 'text'], ['custody', 'held', 'an object'],
-      ['certificate', null, 'text'], ['attributes', {}, 'a list'], ['token', [], 'an object']]) {
+      ['certificate', null, 'text'], ['attributes', {}, 'a list'], ['token', [], 'an object'], ['schedule', 1, 'an object']]) {
       const { status, stdout } = await verify(file('typed', await forge(report, { [name]: value })));
       assert.equal(status, 1, stdout);
       assert.match(stdout, new RegExp(`^wrong {2}${name}: must be ${type}$`, 'm'));

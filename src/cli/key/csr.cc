@@ -37,6 +37,11 @@ Result<v1::CreateCsrResponse> CreateKeyCsr(const KeyCsrOptions& options, const s
 
 int RunKeyCsr(const KeyCsrOptions& options, const std::string& server) {
   const auto response = CreateKeyCsr(options, server);
+  if (!response && response.error().message.starts_with("subject")) {  // of the certificate, not of assertions
+    return Report(kRefused, response.error().message,
+                  "write --subject as in RFC 4514, for example 'CN=orders,O=Example Ltd,C=DE', and --san as DNS:…, "
+                  "URI:…, email:… or IP:…");
+  }
   return response ? Write(options.out, response->csr_pem()) : ReportCall(response.error());
 }
 

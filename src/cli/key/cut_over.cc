@@ -58,7 +58,7 @@ class CutOver {
   int Run() {
     const auto certificate = PrepareKey();
     if (!certificate) {
-      return ReportCall(certificate.error());
+      return ReportChange(certificate.error(), options_.client_id, false);
     }
     const Uninterrupted uninterrupted;
     const auto began = std::chrono::steady_clock::now();

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/finding.h"
 #include "cli/flags.h"
+#include "cli/kid.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -21,6 +22,7 @@ struct VerifyEvidenceOptions {
   std::string kid;
   std::string certificate_file;
   std::string jwks_file;
+  bool needs_known_key = false;
   bool json = false;
 };
 
@@ -82,10 +84,10 @@ Result<std::vector<Finding>> CompareWithKnown(const Evidence& evidence, const Ve
   }
   if (findings.empty()) {
     findings.push_back({.name = "known key",
-                        .ok = true,
+                        .ok = !options.needs_known_key,
                         .text = "not compared with a known key; give --kid, --certificate or --jwks of what the "
                                 "identity server has",
-                        .warns = true});
+                        .warns = !options.needs_known_key});
   }
   return findings;
 }
@@ -97,6 +99,12 @@ std::string NotProvenText(bool compared) {
 }
 
 int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
+  if (!options.kid.empty() && options.kid.size() < kKidLength) {  // another key's kid may begin alike
+    return Report(kUsage,
+                  "--kid: \"" + options.kid + "\" is no whole kid: the comparison needs all " +
+                      std::to_string(kKidLength) + " characters",
+                  "assertionctl key list --wide shows whole kids");
+  }
   const auto text = ReadLine(options.file);
   if (!text) {
     return ReportFile(text.error());
@@ -116,11 +124,12 @@ int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
   }
   findings.insert(findings.end(), compared->begin(), compared->end());
   auto json = FindingsJson(findings);
-  json["compared"] = !compared->front().warns;
+  const bool has_known_key = !options.kid.empty() || !options.certificate_file.empty() || !options.jwks_file.empty();
+  json["compared"] = has_known_key;
   json["report"] = nlohmann::ordered_json::parse(evidence->report);
-  const int status =
-      options.json ? WriteJson(json)
-                   : Write("", AboutText(*evidence) + FindingsText(findings) + NotProvenText(!compared->front().warns));
+  const int status = options.json
+                         ? WriteJson(json)
+                         : Write("", AboutText(*evidence) + FindingsText(findings) + NotProvenText(has_known_key));
   return status != 0 || AllOk(findings) ? status : kRefused;
 }
 
@@ -139,12 +148,14 @@ void AddKeyEvidenceVerify(Command& evidence) {
       {.name = "verify",
        .summary = "Check a report: signature, kid, certificate, every attribute that custody requires; needs no server",
        .examples = "  assertionctl key evidence verify orders.evidence --certificate orders.pem\n"
-                   "  assertionctl key evidence verify orders.evidence --json",
+                   "  assertionctl key evidence verify orders.evidence --jwks jwks.json --require-known-key --json",
        .notes =
            "A report proves itself only against a key that you know: name the kid, certificate or JWK Set that the "
            "identity server has.",
        .statuses = {{0, "nothing is wrong"},
-                    {kRefused, "something is wrong, or the key is another than the one named"},
+                    {kRefused,
+                     "something is wrong, the key is another than the one named, or none is named with "
+                     "--require-known-key"},
                     {kFile, "a file cannot be read or is no such thing"}}},
       RunVerifyEvidence);
   verb->add_option("file", options.file, "The report that key evidence wrote; -: standard input")
@@ -157,6 +168,9 @@ void AddKeyEvidenceVerify(Command& evidence) {
       ->check(given)
       ->type_name("FILE");
   verb->add_option("--jwks", options.jwks_file, "The key must be in this JWK Set")->check(given)->type_name("FILE");
+  verb->add_flag("--require-known-key", options.needs_known_key,
+                 "Fail unless the key is compared with --kid, --certificate or --jwks: for a script, because a report "
+                 "that anybody signed is else in order");
   AddJson(verb, options.json);
   RefuseFlagsOf(evidence.app(), verb);
 }

@@ -161,6 +161,10 @@ void AddKeyRotate(Command& key) {
   AddClientId(verb, options.client_id);
   AddHsm(verb, options.hsm, kNewKeyHsm);
   AddNewKey(verb, options.new_key);
+  verb->get_option("--algorithm")
+      ->description(
+          "JWS algorithm of the new key; default: the client's in the configuration. Required when that takes another "
+          "kind of key than the one that signs now");
   auto* publish = AddPublish(verb, options.publish);
   auto* alone = verb->add_option_group("Without --publish");
   AddInstant(alone, "--sign-from", options.sign_from, options.change,
