@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "assertion/nearest_word.h"
 #include "assertion/reserved_claims.h"
 #include "policy/jti.h"
 #include "policy/listed.h"
@@ -124,6 +125,16 @@ Status CheckPurpose(const Client& client, Purpose purpose) {
              : Fail(Code::kPermissionDenied, "client_id: client " + Quoted(client.client_id) + " is not for " +
                                                  PluralOf(purpose) + ": its configured purposes do not include \"" +
                                                  std::string(NameOf(kPurposes, purpose)) + '"');
+}
+
+std::unexpected<Error> NoSuchResource(const TokenSource& source, std::string_view resource) {
+  const std::string none = "resource: the client's configuration names no resource";
+  return Fail(
+      Code::kPermissionDenied,
+      source.resources.empty()
+          ? none + "s: ask without " + Quoted(resource)
+          : none + " " + Quoted(resource) +
+                DidYouMean(resource, std::vector<std::string_view>(source.resources.begin(), source.resources.end())));
 }
 
 }  // namespace
@@ -261,7 +272,7 @@ Result<ApprovedAccessToken> Policy::Recheck(const Caller& caller, const AccessTo
   }
   ASSIGN_OR_RETURN(auto scope, AllowedTokenScope(caller, *source, request.scope));
   if (!request.resource.empty() && std::ranges::find(source->resources, request.resource) == source->resources.end()) {
-    return Denied(caller, "ask for tokens for the resource " + Quoted(request.resource));
+    return NoSuchResource(*source, request.resource);
   }
   return ApprovedAccessToken{
       .scope = std::move(scope), .resource = std::string(request.resource), .dpop_client = source->dpop_client};

@@ -94,6 +94,11 @@ describe('token get', () => {
     await isRefused(/scope: the client's configuration names no scope "orders\.raed"; did you mean "orders\.read"\?/,
       /^ {2}next: clients\[\]\.tokens\.scopes in /m, 'orders', '--scope', 'orders.read orders.raed');
     await isRefused(/the client's configuration names no scope "admim"$/m, /next: /, 'orders', '--scope', 'admim');
+    const resources = /^ {2}next: clients\[\]\.tokens\.resources in /m;
+    await isRefused(/resource: the client's configuration names no resources: ask without "https:\/\/api"$/m, resources,
+      'plain', '--resource', 'https://api');
+    await isRefused(/names no resource "https:\/\/api\.example\.com"; did you mean "https:\/\/api\.example\.com\/"\?/, resources,
+      'orders', '--resource', 'https://api.example.com');
     await isRefused(/has no field tokens in the configuration/, /^ {2}next: add clients\[\]\.tokens to /m, 'without');
     await isRefused(/keyless/, /^ {2}next: assertionctl key list /m, 'keyless');
     await isRefused(/no client "ordes" is configured; did you mean "orders"\?/, /next: /, 'ordes');

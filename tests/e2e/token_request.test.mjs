@@ -155,6 +155,10 @@ describe('token request', () => {
       answers[wellKnown] = metadata(changed);
       await assertRefused(options, 1, message);
     }
+    answers[wellKnown] = metadata({ issuer: `${origin}/` });
+    assert.ok((await ask(...options)).stderr.endsWith(`\n  next: no request was sent; give --issuer ${origin}/\n`));
+    answers[wellKnown] = metadata({ issuer: 'https://is.example.com' });
+    await assertRefused(options, 1, /^ {2}next: no request was sent; if that is the server you mean, give its issuer as --issuer$/m);
     answers[wellKnown] = metadata();
     await assertRefused(['orders', '--issuer', origin, '--audience', providers.http.issuer], 1,
       /takes as audience http\S+, http\S+\/token; the assertion of client "orders" has "http[^"]+": give --audience http/);

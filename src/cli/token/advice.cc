@@ -31,13 +31,14 @@ constexpr std::array<Advice, 7> kAdvice = {{
 
 std::string AdviceFor(const oauth::HttpAnswer& answer) {
   constexpr int kNotFound = 404;
+  constexpr int kMethodNotAllowed = 405;
   constexpr int kServerError = 500;
+  if (answer.status == kNotFound || answer.status == kMethodNotAllowed) {  // whatever its body calls the error
+    return "check the path of the endpoint's URL: is it the token endpoint? token request --issuer URL finds that";
+  }
   const auto* const advice = std::ranges::find(kAdvice, oauth::ErrorOf(answer), &Advice::error);
   if (advice != kAdvice.end()) {
     return advice->next;
-  }
-  if (answer.status == kNotFound) {
-    return "check the path of the endpoint's URL";
   }
   return answer.status >= kServerError ? "the identity server failed: its log says why"
                                        : "the identity server's log says why";

@@ -95,7 +95,21 @@ Result<oauth::FormFields> MoreFieldsOf(const RequestTokenOptions& options) {
   return fields;
 }
 
-int ReportMetadata(const Error& error) {
+// What helps when the metadata are another issuer's; empty: they are not.
+std::string HintOfIssuer(std::string_view message, const std::string& issuer) {
+  if (!message.contains("says that its issuer is")) {
+    return "";
+  }
+  const auto other = issuer.ends_with('/') ? issuer.substr(0, issuer.size() - 1) : issuer + '/';
+  return message.contains("its issuer is \"" + other + "\"")
+             ? "no request was sent; give --issuer " + other
+             : "no request was sent; if that is the server you mean, give its issuer as --issuer";
+}
+
+int ReportMetadata(const Error& error, const std::string& issuer) {
+  if (const auto hint = HintOfIssuer(error.message, issuer); !hint.empty()) {
+    return Report(kRefused, error.message, hint);
+  }
   switch (error.code) {
     case Code::kInvalidArgument:
       return Report(kUsage, error.message, kRequestHelp);
@@ -167,7 +181,7 @@ class RequestedToken {
                                             .authenticates = authenticates,
                                             .endpoint = endpoint_};
         if (const auto fits = Compare(*metadata_, planned, response.assertion()); !fits) {
-          return ReportMetadata(fits.error());
+          return ReportMetadata(fits.error(), options_.issuer);
         }
       }
       // An assertion that is the grant names the client itself (RFC 7521 section 4.1).
@@ -263,7 +277,7 @@ int RequestToken(const RequestTokenOptions& options, const std::string& server) 
   }
   RequestedToken request(options, server, *std::move(more));
   if (const auto discovered = request.Discover(); !discovered) {
-    return ReportMetadata(discovered.error());
+    return ReportMetadata(discovered.error(), options.issuer);
   }
   return request.Run();
 }

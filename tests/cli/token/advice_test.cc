@@ -18,7 +18,13 @@ TEST(Advice, FollowsTheErrorCode) {
 }
 
 TEST(Advice, FollowsTheStatusWhereNoErrorCodeIsKnown) {
-  EXPECT_EQ(AdviceFor({.status = 404, .body = "not found"}), "check the path of the endpoint's URL");
+  for (const auto status : {404, 405}) {
+    for (const auto* body : {"not found", R"({"error":"invalid_request"})"}) {
+      EXPECT_EQ(
+          AdviceFor({.status = status, .body = body}),
+          "check the path of the endpoint's URL: is it the token endpoint? token request --issuer URL finds that");
+    }
+  }
   EXPECT_EQ(AdviceFor({.status = 503, .body = ""}), "the identity server failed: its log says why");
   EXPECT_EQ(AdviceFor({.status = 400, .body = R"({"error":7})"}), "the identity server's log says why");
 }
