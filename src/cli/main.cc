@@ -168,6 +168,10 @@ int Run(int argc, char** argv) {
     return Report(kUsage, wrong, FindWrongWord(app, words).help);
   }
   const auto asked = HelpAsOption(app, std::span<char* const>(argv, static_cast<std::size_t>(argc)));
+  const auto asked_words = std::span(asked).subspan(asked.empty() ? 0 : 1);
+  if (const auto wrong = WrongWordOfHelp(app, asked_words); !wrong.message.empty()) {
+    return Report(kUsage, wrong.message, wrong.help);
+  }
   const auto ordered = OutputOptionsLast(app, asked);
   try {
     app.parse(static_cast<int>(ordered.size()), ordered.data());

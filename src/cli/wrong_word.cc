@@ -150,4 +150,13 @@ WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words
   return {.message = "", .help = PathOf(*app) + " --help"};
 }
 
+WrongWord WrongWordOfHelp(const CLI::App& root, std::span<const char* const> words) {
+  const auto is = [](std::string_view wanted) { return [wanted](std::string_view word) { return word == wanted; }; };
+  const auto end = std::find_if(words.begin(), words.end(), is("--"));
+  auto wrong = std::any_of(words.begin(), end, is("--help")) || std::any_of(words.begin(), end, is("-h"))
+                   ? FindWrongWord(root, words)
+                   : WrongWord();
+  return wrong.message.starts_with("unknown command ") ? wrong : WrongWord();
+}
+
 }  // namespace assertion::cli

@@ -20,6 +20,9 @@ struct WrongWord {
 // verb follows. `words` leaves out the program's name. The message is empty when neither is found.
 WrongWord FindWrongWord(const CLI::App& root, std::span<const char* const> words);
 
+// The same for a line with --help of an unknown command: CLI11 would give the help of the command before it.
+WrongWord WrongWordOfHelp(const CLI::App& root, std::span<const char* const> words);
+
 // What is wrong with the first "--name=" of `words`; empty: there is none. CLI11 would take the next word as its value.
 std::string WithoutValue(std::span<const char* const> words);
 

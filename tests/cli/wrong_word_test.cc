@@ -105,6 +105,16 @@ TEST_F(WrongWordTest, AnOptionWithAnEmptyValueIsNamed) {
   EXPECT_EQ(message({"key", "generate", "--param=a=", "-x=", "--", "--kid="}), "");
 }
 
+TEST_F(WrongWordTest, HelpOfAnUnknownCommandIsThatOfNone) {
+  const auto message = [&](const std::vector<const char*>& words) { return WrongWordOfHelp(app_, words).message; };
+  EXPECT_EQ(message({"key", "genrate", "--help"}),
+            "unknown command \"genrate\" for \"assertionctl key\"; did you mean \"generate\"?");
+  EXPECT_EQ(message({"-h", "kye"}), "unknown command \"kye\" for \"assertionctl\"; did you mean \"key\"?");
+  EXPECT_EQ(message({"key", "--help"}), "");
+  EXPECT_EQ(message({"key", "generate", "--help", "x", "y"}), "");
+  EXPECT_EQ(message({"key", "genrate", "--", "--help"}), "") << "the line is refused without help too";
+}
+
 TEST_F(WrongWordTest, AMissingArgumentIsNamedAsInHelp) {
   app_.get_subcommand("key")->get_subcommand("evidence")->get_subcommand("verify")->get_option("files")->required();
   try {

@@ -36,6 +36,8 @@ describe('a mistyped command line', () => {
     [['key', 'evidence', 'verfy', 'x'], 2, 'unknown command "verfy" for "assertionctl key evidence"; did you mean "verify"?'],
     [['completion', 'bsh'], 2, 'unknown command "bsh" for "assertionctl completion"; did you mean "bash"?'],
     [['key'], 2, '"assertionctl key" needs a command'],
+    [['key', 'rotat', '--help'], 2, 'unknown command "rotat" for "assertionctl key"; did you mean "rotate"?'],
+    [['access-token', '-h'], 2, 'unknown command "access-token" for "assertionctl"'],
   ));
 
   it('an unknown option, a missing one and a word too many', async () => {

@@ -311,7 +311,15 @@ describe('a verb of tls that fails', () => {
       'generate', '--config', deployment.configuration);
     await isTold(1, /^ {2}next: assertionctl tls generate --config \S+bare\.json --san DNS:HOST$/m,
       'csr', '--subject', 'CN=x', '--config', bare);
-    await deployment.ctl('tls', 'generate', '--san', 'DNS:localhost', '--config', bare);
+    const first = await deployment.tryCtl('tls', 'generate', '--san', 'DNS:localhost', '--config', bare);
+    assert.deepEqual([first.status, first.stderr], [0, '']);
+    const [, kid] = /^key (\S+) is on the token/.exec(first.stdout);
+    const other = path.join(deployment.folder, 'other_host.json');
+    writeFileSync(other, readFileSync(bare, 'utf8').replace('tls.pem', 'other_host.pem'));
+    const second = await deployment.tryCtl('tls', 'generate', '--san', 'DNS:localhost', '--config', other);
+    assert.equal(second.status, 0, second.stderr);
+    assert.ok(second.stderr.startsWith(`assertionctl: the token held another TLS key of assertiond already: ${kid}\n`), second.stderr);
+    assert.match(second.stderr, /^ {2}next: if another server of this token uses that key, /m);
     await isTold(1, /^ {2}next: assertionctl tls csr --config \S+bare\.json --san DNS:HOST$/m, 'generate', '--config', bare);
     await isTold(1, /^ {2}next: assertionctl doctor --config \S+bare\.json shows the kids of TLS keys$/m,
       'csr', '--kid=none', '--subject', 'CN=x', '--config', bare);

@@ -132,7 +132,7 @@ std::string AdoptionHint(const Stray& stray, bool is_clients) {
 
 // Finds objects on the token that have a name of assertiond's and that assertiond does not use.
 void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const Clients& clients, bool copies,
-                    std::vector<Finding>& findings) {
+                    const std::string& config_path, std::vector<Finding>& findings) {
   const auto ledgers = ledger.Read();
   std::vector<std::string> client_ids;
   for (const auto& client : clients) {
@@ -152,7 +152,8 @@ void DiagnoseStrays(p11::HsmToken& token, Ledger& ledger, const Clients& clients
     findings.push_back({.name = named ? "client " + stray.label : "token",
                         .ok = false,
                         .text = stray.ToString() + (named ? "" : " under " + stray.ShownLabel()) + " " +
-                                stray.Meaning() + AdoptionHint(stray, named) + "; --remove-orphans --client-id " +
+                                stray.Meaning() + AdoptionHint(stray, named) + "; assertionctl doctor --config " +
+                                QuotedForShell(config_path) + " --remove-orphans --client-id " +
                                 (named ? stray.label : "ID, of any client,") + " destroys it permanently"});
   }
 }
@@ -508,8 +509,8 @@ std::vector<Finding> Diagnose(const Config& config, Time now, const DiagnosisReq
     DiagnoseLedgers(*hsm->token, *hsm->ledger, config.clients, config.PendingPath(rank, hsm->token->info().serial),
                     findings);
     DiagnoseRollback(*hsm->token, *hsm->ledger, config.audit, findings);
-    DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, findings);
-    DiagnoseLeftOvers(*hsm->token, findings);
+    DiagnoseStrays(*hsm->token, *hsm->ledger, config.clients, !first, request.config_path, findings);
+    DiagnoseLeftOvers(*hsm->token, request.config_path, findings);
     if (request.tries) {
       TryHsm(*hsm->token, *hsm->certifier, config, findings);
     }

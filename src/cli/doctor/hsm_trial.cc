@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "assertion/client.h"
+#include "cli/command_line.h"
 #include "keys/data_trial.h"
 #include "keys/machine_lock.h"
 #include "keys/proof.h"
@@ -19,8 +20,6 @@
 
 namespace assertion::cli {
 namespace {
-
-constexpr std::string_view kRemoval = "doctor --remove-orphans --client-id assertiond-trial";
 
 // Adds the findings of one subject.
 class Subject {
@@ -226,7 +225,7 @@ void TryHsm(p11::HsmToken& token, const x509::Certifier& certifier, const Config
   TrySessions(token, config, findings);
 }
 
-void DiagnoseLeftOvers(p11::HsmToken& token, std::vector<Finding>& findings) {
+void DiagnoseLeftOvers(p11::HsmToken& token, const std::string& config_path, std::vector<Finding>& findings) {
   Subject subject("left-overs", findings);
   const auto found = FindLeftOvers(token);
   if (!found) {
@@ -234,7 +233,8 @@ void DiagnoseLeftOvers(p11::HsmToken& token, std::vector<Finding>& findings) {
     return;
   }
   const std::string fate =
-      ": an interrupted trial left it, or one is going on right now; " + std::string(kRemoval) + " destroys it";
+      ": an interrupted trial left it, or one is going on right now; assertionctl doctor --config " +
+      QuotedForShell(config_path) + " --remove-orphans --client-id " + std::string(kTrialKeyLabel) + " destroys it";
   for (const auto& id : found->keys) {
     subject.Add(false, "throw-away key pair with CKA_ID " + Hex(id) + fate);
   }

@@ -16,8 +16,8 @@ namespace assertion::cli {
 void TryHsm(p11::HsmToken& token, const x509::Certifier& certifier, const Config& config,
             std::vector<Finding>& findings);
 
-// Names the throw-away objects that an interrupted trial left.
-void DiagnoseLeftOvers(p11::HsmToken& token, std::vector<Finding>& findings);
+// Names the throw-away objects that an interrupted trial left, and the command that destroys them.
+void DiagnoseLeftOvers(p11::HsmToken& token, const std::string& config_path, std::vector<Finding>& findings);
 
 // Destroys them, and names each.
 void RemoveLeftOvers(p11::HsmToken& token, std::vector<Finding>& findings);

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include "assertion/client.h"
 #include "cli/command.h"
@@ -51,11 +53,27 @@ Status CertifyTlsKey(const GenerateTlsKeyOptions& options, const TlsSite& site, 
   return WriteTlsCertificate(site.config, x509::ToPem({&made.certificate, 1}));
 }
 
-Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
+// The kids of the token's TLS keys but that of tls.certificate, which another server of this token may use.
+std::string OtherTlsKids(const TlsSite& site) {
+  const auto keys = FindTlsKeys(*site.hsm.token);
+  const auto text = ReadText(site.config.tls->certificate);
+  const auto present = text ? x509::ParsePem(*text) : std::unexpected(text.error());
+  std::string kids;
+  for (const auto& key : keys ? *keys : std::vector<TokenKey>()) {
+    if (!present || present->public_key != key.public_key) {
+      kids += (kids.empty() ? "" : ", ") + KidOf(key);
+    }
+  }
+  return kids;
+}
+
+// `others`: the TLS keys that were there before, and are not replaced.
+Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options, std::string& others) {
   ASSIGN_OR_RETURN(const auto site, OpenTlsSite(options.config));
   if (!options.forced) {
     RETURN_IF_ERROR(CheckReplacement(site.config.tls->certificate));
   }
+  others = OtherTlsKids(site);
   ASSIGN_OR_RETURN(const auto key, GenerateOwnKey(*site.hsm.token, kTlsKeyLabel, x509::RandomOctets));
   if (const auto certified = CertifyTlsKey(options, site, key); !certified) {
     // A key without a certificate is useless.
@@ -70,7 +88,14 @@ Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options) {
 }
 
 int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) {
-  const int status = FinishTls(GenerateTlsKey(options), options.config);
+  std::string others;
+  const int status = FinishTls(GenerateTlsKey(options, others), options.config);
+  if (status == 0 && !others.empty()) {
+    Report(
+        0, "the token held another TLS key of assertiond already: " + others,
+        "if another server of this token uses that key, use it here too: copy that server's tls.certificate to this "
+        "host, with the names of both hosts in it. assertionctl doctor shows how to remove the key that is left over");
+  }
   return status != 0 || !options.subject_alt_names.empty()
              ? status
              : Report(
