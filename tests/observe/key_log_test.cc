@@ -41,7 +41,8 @@ class KeyLogTest : public testing::Test {
 
 TEST_F(KeyLogTest, TellsEachChangeOfTheSigningKeyOnce) {
   Replica replica(hsm_.token(), *certifier_, {Named("orders")}, now_);
-  EXPECT_EQ(LinesOf(replica), "warning client orders has no key that signs now: assertionctl status says what it needs\n");
+  EXPECT_EQ(LinesOf(replica),
+            "warning client orders has no key that signs now: assertionctl status says what it needs\n");
   EXPECT_EQ(LinesOf(replica), "");
   const auto first = replica.Generate("orders");
   EXPECT_EQ(LinesOf(replica), "info client orders signs with key " + first + "\n");
