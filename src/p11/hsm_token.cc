@@ -248,11 +248,12 @@ Result<PrivateKeyReference> HsmToken::PrivateKeyOf(BytesView id) {
     return Fail(Code::kInternal, "the key's PKCS#11 URI cannot be written", "p11_kit_uri_format");
   }
   struct Hold {
-    explicit Hold(const Module& module) : use(module.Enter()), reading(module.objects()) {}
+    Hold(const Module& module, CK_SLOT_ID slot) : use(module.Enter()), reading(module.ObjectsOf(slot)) {}
     Module::Use use;
     ObjectGate::Reader reading;
   };
-  auto hold = std::make_shared<Hold>(*module_);  // before the generation is read, which cannot change from here on
+  auto hold = std::make_shared<Hold>(
+      *module_, login_->info().slot);  // before the generation is read, which cannot change from here on
   PrivateKeyReference reference{.uri = text, .generation = module_->generation(), .hold = std::move(hold)};
   std::free(text);
   return reference;

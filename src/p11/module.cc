@@ -125,11 +125,12 @@ Result<std::shared_ptr<Module>> Module::Load(const std::string& path, std::strin
 }
 
 Module::Module(std::string path, std::string init_args, CK_FUNCTION_LIST* functions)
-    : path_(std::move(path)),
-      init_args_(std::move(init_args)),
-      functions_(functions),
-      faults_(KnownFaultsOf(path_)),
-      objects_(faults_.patience) {}
+    : path_(std::move(path)), init_args_(std::move(init_args)), functions_(functions), faults_(KnownFaultsOf(path_)) {}
+
+ObjectGate& Module::ObjectsOf(CK_SLOT_ID slot) const {
+  const MutexLock lock(gates_mutex_);
+  return gates_.try_emplace(slot, faults_.patience).first->second;
+}
 
 void Module::SetEnvironment(const std::map<std::string, std::string>& variables) {
   for (const auto& [name, value] : variables) {

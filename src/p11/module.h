@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "assertion/error.h"
+#include "assertion/mutex.h"
 #include "assertion/token_uri.h"
 #include "p11/known_faults.h"
 #include "p11/object_gate.h"
@@ -68,8 +69,8 @@ class Module {
   };
   Call operator->() const;
 
-  // Every call that searches for objects, reads, creates or destroys them passes this gate.
-  ObjectGate& objects() const { return objects_; }
+  // Every call that searches a token for objects, reads, creates or destroys them passes the gate of its slot.
+  ObjectGate& ObjectsOf(CK_SLOT_ID slot) const;
 
   // Hold it from C_FindObjectsInit to C_FindObjectsFinal; empty for modules that search on several threads at once.
   std::unique_lock<std::mutex> SearchTurn() const;
@@ -119,7 +120,8 @@ class Module {
   // Taken only if faults_.one_call_at_a_time, which the analysis of Mutex cannot follow; it guards no member.
   mutable std::mutex turn_;
   mutable std::mutex search_turn_;  // taken only if faults_.one_search_at_a_time
-  mutable ObjectGate objects_;
+  mutable Mutex gates_mutex_;
+  mutable std::map<CK_SLOT_ID, ObjectGate> gates_ GUARDED_BY(gates_mutex_);
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
   std::atomic<unsigned> generation_ = 0;

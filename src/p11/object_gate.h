@@ -6,7 +6,8 @@
 
 namespace assertion::p11 {
 
-// Keeps calls that search for objects or read them (readers) apart from calls that create or destroy one (writers).
+// Keeps calls that search a token for objects or read them (readers) apart from calls that create or destroy one
+// (writers).
 // PKCS#11 lets threads do both at once, but SoftHSM2 2.6.1 caches an object that it reads half written as invalid:
 // C_CreateObject or C_GenerateKeyPair fails with CKR_GENERAL_ERROR, or the finished object stays invisible until
 // C_Finalize. It is not a lock: no one waits longer than `patience`, because a network HSM that takes seconds to

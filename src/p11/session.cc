@@ -65,7 +65,7 @@ Result<Session> Session::Open(std::shared_ptr<Module> module, CK_SLOT_ID slot, C
   if (rv != CKR_OK) {
     return std::unexpected(CryptokiError("C_OpenSession", rv));
   }
-  return Session(module, handle, generation);
+  return Session(module, slot, handle, generation);
 }
 
 Session::~Session() {
@@ -136,7 +136,7 @@ Status Session::LogIn(const Pin& pin) {
 
 Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> pattern) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_FindObjectsInit"));
-  const ObjectGate::Reader reading(module_->objects());
+  const ObjectGate::Reader reading(objects_);
   const auto turn = module_->SearchTurn();
   auto rv = (*module_)->C_FindObjectsInit(handle_, pattern.data(), pattern.size());
   if (rv != CKR_OK) {
@@ -161,7 +161,7 @@ Result<std::vector<CK_OBJECT_HANDLE>> Session::Find(std::span<CK_ATTRIBUTE> patt
 
 Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_GetAttributeValue"));
-  const ObjectGate::Reader reading(module_->objects());
+  const ObjectGate::Reader reading(objects_);
   CK_ATTRIBUTE attribute{.type = type, .pValue = nullptr, .ulValueLen = 0};
   auto rv = (*module_)->C_GetAttributeValue(handle_, object, &attribute, 1);
   if (rv == CKR_ATTRIBUTE_TYPE_INVALID || attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION) {
@@ -190,7 +190,7 @@ Result<std::optional<Bytes>> Session::Read(CK_OBJECT_HANDLE object, CK_ATTRIBUTE
 
 Status Session::Write(CK_OBJECT_HANDLE object, CK_ATTRIBUTE attribute) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_SetAttributeValue"));
-  const ObjectGate::Writer writing(module_->objects());
+  const ObjectGate::Writer writing(objects_);
   if (const auto rv = (*module_)->C_SetAttributeValue(handle_, object, &attribute, 1); rv != CKR_OK) {
     return Failed("C_SetAttributeValue", rv);
   }
@@ -199,7 +199,7 @@ Status Session::Write(CK_OBJECT_HANDLE object, CK_ATTRIBUTE attribute) {
 
 Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_CreateObject"));
-  const ObjectGate::Writer writing(module_->objects());
+  const ObjectGate::Writer writing(objects_);
   CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
   const auto rv = (*module_)->C_CreateObject(handle_, attributes.data(), attributes.size(), &object);
   if (rv != CKR_OK) {
@@ -210,7 +210,7 @@ Result<CK_OBJECT_HANDLE> Session::Create(std::span<CK_ATTRIBUTE> attributes) {
 
 Status Session::Destroy(CK_OBJECT_HANDLE object) {
   ASSIGN_OR_RETURN(const auto use, Enter("C_DestroyObject"));
-  const ObjectGate::Writer writing(module_->objects());
+  const ObjectGate::Writer writing(objects_);
   if (const auto rv = (*module_)->C_DestroyObject(handle_, object); rv != CKR_OK && !IsGone(rv)) {
     return Failed("C_DestroyObject", rv);
   }
@@ -238,7 +238,7 @@ Status Session::Make(const char* function, const Call& call) {
 
 Result<CK_RV> Session::Ask(const char* function, const Call& call) {
   ASSIGN_OR_RETURN(const auto use, Enter(function));
-  const ObjectGate::Writer writing(module_->objects());
+  const ObjectGate::Writer writing(objects_);
   const auto rv = call(*module_->operator->().operator->(), handle_);
   switch (rv) {
     case CKR_CRYPTOKI_NOT_INITIALIZED:

@@ -25,6 +25,7 @@ class Session {
 
   Session(Session&& other) noexcept
       : module_(std::move(other.module_)),
+        objects_(other.objects_),
         handle_(std::exchange(other.handle_, CK_INVALID_HANDLE)),
         generation_(other.generation_) {}
   Session& operator=(Session&&) = delete;
@@ -74,14 +75,15 @@ class Session {
   Result<Bytes> Sign(const SigningMechanism& mechanism, CK_OBJECT_HANDLE key, BytesView data);
 
  private:
-  Session(std::shared_ptr<Module> module, CK_SESSION_HANDLE handle, unsigned generation)
-      : module_(std::move(module)), handle_(handle), generation_(generation) {}
+  Session(std::shared_ptr<Module> module, CK_SLOT_ID slot, CK_SESSION_HANDLE handle, unsigned generation)
+      : module_(std::move(module)), objects_(module_->ObjectsOf(slot)), handle_(handle), generation_(generation) {}
 
   // Called before each use of the handle: after a reload the same value may mean another session.
   Result<Module::Use> Enter(const char* function) const;
   std::unexpected<Error> Failed(const char* function, CK_RV rv);
 
   std::shared_ptr<Module> module_;
+  ObjectGate& objects_;       // of the module
   CK_SESSION_HANDLE handle_;  // CK_INVALID_HANDLE: moved from, or ended by the module
   unsigned generation_;
 };

@@ -49,11 +49,13 @@ describe('two HSMs behind one module', () => {
 
   it('one that was not there at the start is told by readiness, found when it comes, and disturbs nobody', async () => {
     assert.match(await ready(), /^ready\nwarning: HSM 2: no token matches the PKCS#11 URI/m);
+    hsm.tell('C_GenerateKeyPair take=1500');   // the key of the second's ledger: the first must find its keys meanwhile
     bring(SECOND);
     await new Deadline(40, 'the second HSM to be found').until(async () => {
       await deployment.createAssertion('orders');
       return log().includes('HSM 2 is there now');
     });
+    hsm.tell();
     assert.doesNotMatch(await ready(), /HSM 2/);
     const { hsms } = JSON.parse(await deployment.ctl('status', '--json'));
     assert.deepEqual(hsms.map(({ hsm }) => hsm).sort(), [FIRST, SECOND].sort());
@@ -76,6 +78,7 @@ describe('two HSMs behind one module', () => {
     caller.close();
     bring(FIRST);
     await new Deadline(40, 'the first to sign again').until(() => log().slice(from).includes(`the token '${FIRST}' signs again`));
-    assert.doesNotMatch(log().slice(from), new RegExp(`the token '${SECOND}' (does not sign|signs again)|rolled back`));
+    // Of the first it may be told: SoftHSM2 shows a token without its folder as empty for a while.
+    assert.doesNotMatch(log().slice(from), new RegExp(`the token '${SECOND}' (does not sign|signs again)|'${SECOND}'.*rolled back`));
   });
 });

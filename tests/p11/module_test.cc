@@ -44,6 +44,13 @@ TEST_F(ModuleTest, EveryAttributeOfTheUriMustMatch) {
   EXPECT_EQ(too_long.error().code, Code::kConfigInvalid);
 }
 
+// While a key is made on one token, which may take seconds, another of the module must go on.
+TEST_F(ModuleTest, EachTokenHasAGateOfItsOwn) {
+  const auto module = *Module::Load(SOFTHSM2_MODULE);
+  EXPECT_EQ(&module->ObjectsOf(1), &module->ObjectsOf(1));
+  EXPECT_NE(&module->ObjectsOf(1), &module->ObjectsOf(2));
+}
+
 TEST_F(ModuleTest, AnAbsentTokenIsSaidWithWhatIsThere) {
   const auto module = *Module::Load(SOFTHSM2_MODULE);
   const auto found = module->FindToken(*TokenUri::Parse(hsm_.UriText("prod")));
