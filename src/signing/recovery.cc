@@ -21,7 +21,8 @@ constexpr std::chrono::minutes kTellAgain{1};
 constexpr milliseconds kFirstWait{25};
 constexpr milliseconds kLongestWait{400};  // it must sign again within 1 s after the token does
 constexpr milliseconds kBelievedLoss{1000};
-constexpr milliseconds kPinWait{2000};  // an operator must change the PIN; comparing it with refused ones is slow
+constexpr milliseconds kBetweenLooks{1000};  // reading all keys costs the token some time
+constexpr milliseconds kPinWait{2000};       // an operator must change the PIN; comparing it with refused ones is slow
 
 bool NeedsOperator(const Status& connected) {
   if (connected) {
@@ -62,10 +63,11 @@ Recovery::Recovery(Token& token, KeyRing& keys, SigningQueue& queue, Changed cha
       changed_(std::move(changed)),
       hung_(std::move(hung)),
       may_reload_(std::move(may_reload)) {
-  queue_.OnFailure([this] {
+  queue_.OnFailure([this](const Error& why) {
     {
       const MutexLock lock(mutex_);
       suspected_ = true;
+      key_missed_ = key_missed_ || why.code == Code::kLedgerUnusable;
     }
     woken_.notify_all();
   });
@@ -180,6 +182,7 @@ void Recovery::Watch(const std::stop_token& stop) {
       const MutexLock lock(mutex_);
       suspected = std::exchange(suspected_, false);
     }
+    LookForMissingKey();
     const auto count = queue_.signed_count();
     if (!suspected && std::exchange(known, count) != count) {
       proven_at = steady_clock::now();  // callers' signatures are proof enough
@@ -211,6 +214,24 @@ bool Recovery::IsReloadDue(bool signs) {
   }
   reloaded_at_ = now;
   return true;
+}
+
+// What the last refresh saw missing needs no look: reloads for it are under way.
+void Recovery::LookForMissingKey() {
+  const auto now = steady_clock::now();
+  if (now - looked_at_ < kBetweenLooks) {
+    return;
+  }
+  {
+    const MutexLock lock(mutex_);
+    if (!std::exchange(key_missed_, false)) {
+      return;
+    }
+  }
+  if (!keys_.LacksObjects()) {
+    looked_at_ = now;
+    keys_.RepeatRefresh({});
+  }
 }
 
 // Called while other keys sign. Does nothing before objects have been missing for `lasting`.

@@ -21,7 +21,8 @@ namespace assertion {
 //
 // Objects that are missing while the token answers may have come back unseen: SoftHSM2 2.6.1 finds them again only
 // after a reload. A reload interrupts other signatures, and the key may be gone for good, so reloads for missing
-// objects become rarer with time: see ReloadPause.
+// objects become rarer with time: see ReloadPause. A call that misses its key has the keys read again at once, not at
+// the next refresh.
 class Recovery {
  public:
   using Changed = std::function<void(const Status&)>;
@@ -44,6 +45,7 @@ class Recovery {
   Status Prove();
   Status ProveWith(SigningKeyPtr key);
   void Guard(const std::stop_token& stop);
+  void LookForMissingKey();
   void ReloadForMissingObjects(std::chrono::milliseconds lasting);
   bool MayReload(const Status& proven);
   bool IsReloadDue(bool signs);
@@ -69,11 +71,13 @@ class Recovery {
   std::chrono::steady_clock::time_point told_at_ GUARDED_BY(lost_mutex_);
   Mutex mutex_;
   std::condition_variable_any woken_;
-  bool suspected_ GUARDED_BY(mutex_) = false;  // a job has failed since the last proof
+  bool suspected_ GUARDED_BY(mutex_) = false;   // a job has failed since the last proof
+  bool key_missed_ GUARDED_BY(mutex_) = false;  // a job did not find its key since the last look for it
   std::optional<std::chrono::steady_clock::time_point> asked_ GUARDED_BY(mutex_);  // begin of the call into the token
   // Used by the watcher alone: since when objects are missing, and when the module was last reloaded for them.
   std::optional<std::chrono::steady_clock::time_point> missing_since_;
   std::chrono::steady_clock::time_point reloaded_at_;
+  std::chrono::steady_clock::time_point looked_at_;  // when the keys were last read again for a call that missed one
   std::jthread guard_;
   std::jthread watcher_;  // ends first
 };

@@ -183,7 +183,7 @@ void SigningQueue::Resume() {
   paused_.reset();
 }
 
-void SigningQueue::OnFailure(std::function<void()> failed) {
+void SigningQueue::OnFailure(std::function<void(const Error&)> failed) {
   const MutexLock lock(mutex_);
   failed_ = std::move(failed);
 }
@@ -303,7 +303,7 @@ bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
     const Seconds took = steady_clock::now() - self.began;
     service_ = service_.count() > 0 ? service_ * 0.875 + took * 0.125 : took;
   } else if (!job.urgent && failed_) {
-    failed_();
+    failed_(signature.error());
   }
   const bool stuck = self.stuck;
   busy_ -= stuck ? 0 : 1;
@@ -351,7 +351,7 @@ void SigningQueue::AbandonWorker(Worker& worker, Instant now, std::vector<Failur
     }
   }
   if (failed_ && !job.urgent) {
-    failed_();
+    failed_(TooLate("the HSM does not answer"));
   }
 }
 

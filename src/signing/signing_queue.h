@@ -69,9 +69,9 @@ class SigningQueue {
   // process that would delay jobs.
   void AwaitLull(std::chrono::milliseconds lull, std::chrono::milliseconds longest, const std::stop_token& stop);
 
-  // `failed` is called when a job fails after its retry, or its call hangs; on a queue thread, must not call this
-  // object.
-  void OnFailure(std::function<void()> failed);
+  // `failed` is called with the reason when a job fails after its retry, or its call hangs; on a queue thread, must not
+  // call this object.
+  void OnFailure(std::function<void(const Error&)> failed);
 
   // `hung` is called once, when more calls hang than there are sessions: this process cannot continue.
   void OnHang(std::function<void()> hung);
@@ -126,7 +126,7 @@ class SigningQueue {
   std::size_t sessions_ GUARDED_BY(mutex_);
   bool closing_ GUARDED_BY(mutex_) = false;
   std::optional<Error> paused_ GUARDED_BY(mutex_);
-  std::function<void()> failed_ GUARDED_BY(mutex_);
+  std::function<void(const Error&)> failed_ GUARDED_BY(mutex_);
   std::function<void()> hung_ GUARDED_BY(mutex_);
   Seconds service_ GUARDED_BY(mutex_){0};
   std::size_t busy_ GUARDED_BY(mutex_) = 0;  // without stuck workers
