@@ -12,7 +12,6 @@
 #include "assertion/algorithm.h"
 #include "assertion/profile.h"
 #include "assertion/request_object.h"
-#include "assertion/token_source.h"
 
 namespace assertion {
 
@@ -30,6 +29,8 @@ inline constexpr std::array kOwnKeyLabels = {kAuditKeyLabel, kTlsKeyLabel, kLedg
 // How the identity server learns a client's keys. kCertificate: it stores one certificate, so a new key needs a staged
 // cut-over. kJwks: it reads a JWK Set from a URL, in which the old and the new key overlap.
 enum class Binding { kCertificate, kJwks };
+
+struct TokenSource;
 
 // An OAuth 2.0 client as the operator configured it, and the limits of its assertions.
 struct Client {

@@ -33,10 +33,11 @@ struct Preset {
   TextShape client_id;
   std::vector<std::string_view> algorithms;  // the default first
   std::chrono::seconds default_lifetime{300};
-  std::chrono::seconds max_lifetime{300};       // the party refuses more
-  std::vector<std::string_view> overrides;      // fields of a client that may differ from `profile`
-  std::vector<std::string_view> required = {};  // fields of a client that must be set; "subject" may be `subjects`
-  bool certificate_has_kid = true;              // false: it finds no uploaded certificate by a kid
+  std::chrono::seconds max_lifetime{300};            // the party refuses more
+  std::vector<std::string_view> overrides;           // fields of a client that may differ from `profile`
+  std::vector<std::string_view> required = {};       // fields of a client that must be set; "subject" may be `subjects`
+  bool certificate_has_kid = true;                   // false: it finds no uploaded certificate by a kid
+  std::string_view resource_parameter = "resource";  // of its token request, as TokenSource::resource_parameter
 
   bool Allows(std::string_view field) const {
     return std::ranges::find(overrides, field) != overrides.end() || Requires(field);

@@ -20,6 +20,7 @@ struct TokenSource {
   std::string audience;                // of the assertion; one of the client's
   std::vector<Scope> scopes;           // empty: callers name none, and the identity server decides
   std::vector<std::string> resources;  // RFC 8707; empty: callers name none
+  std::string resource_parameter;      // of the token request, holds the caller's resource: "resource" or "audience"
   std::string dpop_client;             // whose key the tokens are bound to (RFC 9449 section 5); empty: bearer tokens
 
   friend bool operator==(const TokenSource&, const TokenSource&) = default;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "assertion/foreign_text.h"
+#include "assertion/token_source.h"
 #include "config/sections.h"
 
 namespace assertion {

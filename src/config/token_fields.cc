@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "assertion/foreign_text.h"
+#include "assertion/preset.h"
 #include "assertion/token_source.h"
 #include "config/sections.h"
 #include "config/text.h"
@@ -18,6 +19,9 @@
 
 namespace assertion {
 namespace {
+
+constexpr std::string_view kResource = "resource";
+constexpr std::string_view kAudience = "audience";
 
 // scope-token of RFC 6749 section 3.3.
 bool IsScope(std::string_view text) {
@@ -120,12 +124,28 @@ void TakeAudience(Fields& tokens, const Client& client, TokenSource& source, std
   }
 }
 
+// Default: as the profile's party wants it.
+void TakeResourceParameter(Fields& tokens, const Client& client, TokenSource& source) {
+  const auto* const preset = FindPreset(client.profile.name);
+  source.resource_parameter = preset == nullptr ? kResource : preset->resource_parameter;
+  if (const auto* name = tokens.TakeString("resource_parameter", false); name != nullptr) {
+    source.resource_parameter = *name;
+    if (*name != kResource && *name != kAudience) {
+      tokens.Refuse("resource_parameter", "must be \"resource\" (RFC 8707) or \"audience\"");
+    }
+  }
+}
+
+// An audience may be any name that the identity server knows; a resource is a URI.
 void TakeResources(Fields& tokens, TokenSource& source) {
+  const bool any_name = source.resource_parameter == kAudience;
   for (auto& resource : tokens.TakeEntries("resources", false)) {
     const bool absolute = resource.text.find(':') != std::string::npos && resource.text.find('#') == std::string::npos;
-    if (!absolute || !std::ranges::all_of(resource.text, [](char c) { return c > ' ' && c <= '~'; })) {
+    const bool visible = std::ranges::all_of(resource.text, [](char c) { return c > ' ' && c <= '~'; });
+    if (!visible || (any_name ? resource.text.empty() : !absolute)) {
       tokens.errors().Add(resource.line, resource.path,
-                          "must be an absolute URI without fragment (RFC 8707 section 2)");
+                          any_name ? "must be visible ASCII without spaces, and not empty"
+                                   : "must be an absolute URI without fragment (RFC 8707 section 2)");
     }
     source.resources.push_back(std::move(resource.text));
   }
@@ -199,6 +219,7 @@ void ReadTokens(Fields& entry, Identities& identities, Client& client, std::vect
   source->ca_file = tokens->TakePath("ca_file", false);
   TakeAudience(*tokens, client, *source, warnings);
   TakeScopes(*tokens, identities, client, *source);
+  TakeResourceParameter(*tokens, client, *source);
   TakeResources(*tokens, *source);
   if (const auto* dpop_client = tokens->TakeString("dpop_client", false); dpop_client != nullptr) {
     source->dpop_client = *dpop_client;

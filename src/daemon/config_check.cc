@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "assertion/token_source.h"
 #include "config/config.h"
 #include "daemon/exit_status.h"
 #include "keys/own_key.h"

@@ -12,6 +12,7 @@
 
 #include "assertion/foreign_text.h"
 #include "assertion/profile.h"
+#include "assertion/token_source.h"
 #include "assertion/wiped_stack.h"
 #include "config/text.h"
 #include "oauth/form.h"
@@ -54,7 +55,7 @@ oauth::FormFields Form(const Client& client, const tokens::Wanted& wanted, std::
             {"client_assertion", std::move(assertion)}};
   }
   form.emplace_back("scope", wanted.scope);
-  form.emplace_back("resource", wanted.resource);
+  form.emplace_back(client.tokens->resource_parameter, wanted.resource);
   return form;
 }
 

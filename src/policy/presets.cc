@@ -93,14 +93,16 @@ Preset Auth0() {
                             "authenticate-with-private-key-jwt"},
           .rules =
               "iss and sub the client id; aud the tenant's URL with its last slash; kid optional, the one that "
-              "Auth0 generated; exp at most 5 minutes ahead; iss, sub and jti at most 64 characters; each jti once.",
+              "Auth0 generated; exp at most 5 minutes ahead; iss, sub and jti at most 64 characters; each jti once. A "
+              "token request names the API by audience.",
           .audience_form = AudienceForm::kString,
           .audience = {.fits = [](std::string_view text) { return IsHttps(text) && text.ends_with('/'); },
                        .wanted = "the tenant's https URL with a slash at the end"},
           .client_id = kAnything,
           .algorithms = {"RS256", "RS384", "PS256"},
           .default_lifetime = seconds(60),
-          .overrides = {"kid", "kids", "backdate"}};
+          .overrides = {"kid", "kids", "backdate"},
+          .resource_parameter = "audience"};
 }
 
 Preset Ping() {

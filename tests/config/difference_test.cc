@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "assertion/token_source.h"
+
 namespace assertion {
 namespace {
 

@@ -49,6 +49,8 @@ describe('access tokens', () => {
       { client_id: 'real', audiences: [provider.issuer], tokens: { token_endpoint: provider.tokenEndpoint } },
       client('many'),
       client('scoped', { scopes: ['read', 'write', { scope: 'admin', callers: [OTHER] }], resources: ['https://api.example.com/'] }),
+      client('named', { resource_parameter: 'audience', resources: ['orders-api'] }),
+      { ...client('auth0', { resources: ['https://api.example.com/'] }), audiences: ['https://shop.eu.auth0.com/'], profile: 'auth0' },
       client('failing'),
       client('limited'),
       client('hanging', { token_endpoint: hanging.url, scopes: ['a', 'b', 'c', 'd', 'e', 'f'] }),
@@ -65,7 +67,7 @@ describe('access tokens', () => {
       client('waiting', { token_endpoint: endpoint.replace('http:', 'https:'), ca_file: fifo }),
       { client_id: 'without', audiences: [endpoint] },
     ], { http_listen: '127.0.0.1:0' });
-    for (const id of ['real', 'many', 'scoped', 'failing', 'limited', 'hanging', 'beside', 'brief', 'reloaded', 'nested', 'nested-error', 'late', 'large', 'worded', 'typed', 'lost', 'waiting']) await deployment.generateKey(id);
+    for (const id of ['real', 'many', 'scoped', 'named', 'auth0', 'failing', 'limited', 'hanging', 'beside', 'brief', 'reloaded', 'nested', 'nested-error', 'late', 'large', 'worded', 'typed', 'lost', 'waiting']) await deployment.generateKey(id);
     provider.register([{ client_id: 'real', jwks: await deployment.jwks('real') }]);
     caller = new Caller(AccessTokenService, deployment.socket);
   });
@@ -122,6 +124,15 @@ describe('access tokens', () => {
     for (const event of ['BuyAccessToken', 'GetAccessToken']) assert.equal(auditLines(event).at(-1).resource, 'https://api.example.com/');
     await caller.call('GetAccessToken', { client_id: 'scoped', scope: 'write read', resource: 'https://api.example.com/' });
     assert.equal(standIn.forms.length, 1, 'the order of scopes matters');
+  });
+
+  it('the resource is sent under the name that the identity server reads', async () => {
+    for (const [client_id, resource] of [['named', 'orders-api'], ['auth0', 'https://api.example.com/']]) {
+      standIn.forms.length = 0;
+      await caller.call('GetAccessToken', { client_id, resource });
+      assert.deepEqual([standIn.forms[0].get('audience'), standIn.forms[0].get('resource')], [resource, null]);
+      assert.equal(auditLines('GetAccessToken').at(-1).resource, resource);
+    }
   });
 
   it('with a scope that the caller may not have is not handed out, though the server granted it', async () => {
@@ -278,6 +289,8 @@ describe('access tokens', () => {
       [{ tokens: { token_endpoint: standIn.url, scopes: [{ scope: 'a', callers: ['uid:1'] }] } }, /is not one of the client's callers/],
       [{ tokens: { token_endpoint: standIn.url, scopes: [{ scope: 'a', callers: [] }] } }, /must name at least one caller/],
       [{ tokens: { token_endpoint: standIn.url, resources: ['api'] } }, /resources\[0\]: must be an absolute URI/],
+      [{ tokens: { token_endpoint: standIn.url, resource_parameter: 'audience', resources: ['an api'] } }, /resources\[0\]: must be visible ASCII/],
+      [{ tokens: { token_endpoint: standIn.url, resource_parameter: 'scope' } }, /resource_parameter: must be "resource" .* or "audience"/],
     ]) {
       const { status, stdout, stderr } = await checkConfig((client) => ({ ...client, ...changed }));
       assert.notEqual(status, 0, JSON.stringify(changed));

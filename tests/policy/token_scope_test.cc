@@ -11,6 +11,7 @@ const TokenSource kSource{.token_endpoint = "https://is.example.com/token",
                           .audience = {},
                           .scopes = {{.name = "read", .callers = {}}, {.name = "admin", .callers = {"uid:2000"}}},
                           .resources = {},
+                          .resource_parameter = {},
                           .dpop_client = {}};
 
 TEST(TokenScope, AGrantedScopeOfOthersIsRefused) {

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "assertion/clients.h"
+#include "assertion/token_source.h"
 #include "audit/log_file.h"
 #include "cli/command_line.h"
 #include "cli/doctor/hsm_trial.h"
