@@ -1,8 +1,10 @@
 #include "config/document.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 
 #include "assertion/foreign_text.h"
 #include "config/text.h"
@@ -197,6 +199,22 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   std::string error_;
 };
 
+// Null: `node` has no such member or element. `step`: a name, or an index after its opening bracket.
+const Node* Below(const Node& node, std::string_view step) {
+  if (step.starts_with('[')) {
+    const auto* const array = std::get_if<Node::Array>(&node.value);
+    std::size_t index = 0;
+    const auto read = std::from_chars(step.data() + 1, step.data() + step.size(), index);
+    return array != nullptr && read.ec == std::errc() && index < array->size() ? &(*array)[index] : nullptr;
+  }
+  const auto* const members = std::get_if<Node::Object>(&node.value);
+  if (members == nullptr) {
+    return nullptr;
+  }
+  const auto member = std::ranges::find(*members, step, &Node::Member::name);
+  return member == members->end() ? nullptr : &member->value;
+}
+
 }  // namespace
 
 std::expected<Node, std::string> ParseDocument(std::string_view text) {
@@ -209,6 +227,18 @@ std::expected<Node, std::string> ParseDocument(std::string_view text) {
     return std::unexpected(builder.error());
   }
   return builder.TakeRoot();
+}
+
+int LineOf(const Node& root, std::string_view path) {
+  const Node* found = nullptr;
+  for (const auto* next = &root; next != nullptr && !path.empty();) {
+    path.remove_prefix(path.front() == '.' ? 1 : 0);
+    const auto end = std::min(path.find_first_of(".[", 1), path.size());
+    next = Below(*next, path.substr(0, end));
+    found = next == nullptr ? found : next;
+    path.remove_prefix(end);
+  }
+  return found == nullptr ? 0 : found->line;
 }
 
 }  // namespace assertion

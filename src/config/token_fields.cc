@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <initializer_list>
 #include <memory>
 #include <set>
 #include <span>
@@ -12,6 +11,7 @@
 #include "assertion/foreign_text.h"
 #include "assertion/preset.h"
 #include "assertion/token_source.h"
+#include "config/document.h"
 #include "config/sections.h"
 #include "config/text.h"
 #include "oauth/http.h"
@@ -117,7 +117,7 @@ void TakeAudience(Fields& tokens, const Client& client, TokenSource& source, std
   } else if (!client.audiences.empty()) {
     source.audience = client.audiences.front();
     if (client.audiences.size() > 1) {
-      warnings.push_back("client '" + client.client_id + "': tokens.audience: assertions for " + server +
+      warnings.push_back(tokens.PathOf("audience") + ": assertions for " + server +
                          " have the client's first audience, " + source.audience +
                          ", because none of its audiences is that URL: name the right one");
     }
@@ -165,23 +165,6 @@ void CheckClient(Fields& entry, const Client& client) {
   }
 }
 
-// Of the member that the names lead to, or of the nearest object above it that there is.
-int LineOf(const Node& node, std::initializer_list<std::string_view> names) {
-  const auto* found = &node;
-  for (const auto name : names) {
-    const auto* const members = std::get_if<Node::Object>(&found->value);
-    if (members == nullptr) {
-      break;
-    }
-    const auto member = std::ranges::find(*members, name, &Node::Member::name);
-    if (member == members->end()) {
-      break;
-    }
-    found = &member->value;
-  }
-  return found->line;
-}
-
 }  // namespace
 
 void CheckDpopClients(const Node::Array& entries, std::span<const Client> clients, Errors& errors) {
@@ -202,7 +185,7 @@ void CheckDpopClients(const Node::Array& entries, std::span<const Client> client
       continue;
     }
     const auto& named = tokens->dpop_client;
-    errors.Add(LineOf(entries[i], {"tokens", "dpop_client"}), "clients[" + std::to_string(i) + "].tokens.dpop_client",
+    errors.Add(LineOf(entries[i], "tokens.dpop_client"), "clients[" + std::to_string(i) + "].tokens.dpop_client",
                all.contains(named)
                    ? "names a client without the purpose \"dpop\": add it to the client's purposes"
                    : Quoted(named, kMostOctets) + " is no client_id here" + DidYouMean(named, for_proofs));

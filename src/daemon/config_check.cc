@@ -16,6 +16,7 @@
 
 #include "assertion/token_source.h"
 #include "config/config.h"
+#include "config/document.h"
 #include "daemon/exit_status.h"
 #include "keys/own_key.h"
 #include "oauth/authorities.h"
@@ -26,9 +27,10 @@
 namespace assertion {
 namespace {
 
+constexpr std::size_t kMostOctets = std::size_t{8} << 20U;  // of a file
+
 // A start fails on these files of TLS. They may still come before it, so they are warnings here.
 std::vector<std::string> TlsWarnings(const TlsConfig& tls) {
-  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
   std::vector<std::string> warnings;
   const auto chain = x509::ReadRegularFile(tls.certificate, kMostOctets);
   const auto key = chain ? TlsPublicKey(*chain) : std::unexpected(chain.error());
@@ -57,6 +59,11 @@ bool MayBeListed(std::string_view caller, const std::vector<std::string>& listed
   });
 }
 
+// `client`: one of `clients`.
+std::string PathOf(const Client& client, const Clients& clients) {
+  return "clients[" + std::to_string(&client - clients.begin()) + "]";
+}
+
 // Callers who may have tokens that are bound to another client's key, and no proofs by this key to use them with.
 std::vector<std::string> ProofWarnings(const Clients& clients) {
   constexpr std::size_t kMostNamed = 3;
@@ -81,9 +88,9 @@ std::vector<std::string> ProofWarnings(const Clients& clients) {
       if (lacking > kMostNamed) {
         named.append(" and ").append(std::to_string(lacking - kMostNamed)).append(" more");
       }
-      warnings.push_back("client '" + client.client_id + "': tokens.dpop_client: client '" +
-                         client.tokens->dpop_client +
-                         "' does not list all callers of this one, and a bound token is of no use without its proofs: "
+      warnings.push_back(PathOf(client, clients) + ".tokens.dpop_client: client '" + client.tokens->dpop_client +
+                         "' does not list all callers of client '" + client.client_id +
+                         "', and a bound token is of no use without its proofs: "
                          "add to its callers: " +
                          named);
     }
@@ -122,43 +129,47 @@ std::vector<std::string> AccessWarnings(const Config& config) {
   }
   for (const auto& client : std::span(config.clients).first(CallableClients(config))) {
     if (client.callers.empty()) {
-      warnings.push_back("client '" + client.client_id + "': callers: there is none: nobody gets an assertion");
+      warnings.push_back(PathOf(client, config.clients) +
+                         ".callers: there is none: nobody gets an assertion of client '" + client.client_id + "'");
     }
   }
   return warnings;
 }
 
 // The line of each value that a shipped file leaves to its user.
-void WarnOfPlaceholders(const std::string& path) {
-  constexpr std::size_t kMostOctets = std::size_t{8} << 20U;
-  std::istringstream text(x509::ReadRegularFile(path, kMostOctets).value_or(""));
+void WarnOfPlaceholders(const std::string& path, const std::string& text) {
+  std::istringstream lines(text);
   std::string line;
-  for (int number = 1; std::getline(text, line); ++number) {
+  for (int number = 1; std::getline(lines, line); ++number) {
     if (line.contains("CHANGE-ME")) {
       std::fprintf(stderr, "%s:%d: warning: CHANGE-ME stands for a value of yours\n", path.c_str(), number);
     }
   }
 }
 
-void Warn(const std::string& path, const std::vector<std::string>& warnings) {
+// Each with the line of the field that it begins with.
+void Warn(const std::string& path, const Node& document, const std::vector<std::string>& warnings) {
   for (const auto& warning : warnings) {
-    std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), warning.c_str());
+    const auto line = LineOf(document, std::string_view(warning).substr(0, warning.find(": ")));
+    std::fprintf(stderr, "%s:%s warning: %s\n", path.c_str(), line == 0 ? "" : (std::to_string(line) + ":").c_str(),
+                 warning.c_str());
   }
 }
 
 // Many clients may name one file: it is read once.
 void AppendAuthorityWarnings(const Clients& clients, std::vector<std::string>& warnings) {
-  std::map<std::string, std::vector<std::string>> clients_of;  // by file
+  std::map<std::string, std::vector<const Client*>> clients_of;  // by file
   for (const auto& client : clients) {
     if (client.tokens && !client.tokens->ca_file.empty()) {
-      clients_of[client.tokens->ca_file].push_back(client.client_id);
+      clients_of[client.tokens->ca_file].push_back(&client);
     }
   }
-  for (const auto& [file, ids] : clients_of) {
+  for (const auto& [file, users] : clients_of) {
     if (const auto authorities = oauth::ReadAuthorities(file); !authorities) {
-      const auto others = ids.size() == 1 ? "" : " and " + std::to_string(ids.size() - 1) + " more";
-      warnings.push_back("client '" + ids.front() + "'" + others + ": tokens.ca_file: " +
-                         authorities.error().ToString() + ": no access token can be bought with that");
+      const auto others = users.size() == 1 ? "" : " and " + std::to_string(users.size() - 1) + " more";
+      warnings.push_back(PathOf(*users.front(), clients) + ".tokens.ca_file: " + authorities.error().ToString() +
+                         ": no access token of client '" + users.front()->client_id + "'" + others +
+                         " can be bought with that");
     }
   }
 }
@@ -181,11 +192,13 @@ int CheckConfig(const std::string& path) {
     }
     return ExitStatus(Code::kConfigInvalid);
   }
-  WarnOfPlaceholders(path);
-  Warn(path, config->warnings);
-  Warn(path, HsmWarnings(config->hsms));
-  Warn(path, AccessWarnings(*config));
-  Warn(path, ProofWarnings(config->clients));
+  const auto text = x509::ReadRegularFile(path, kMostOctets).value_or("");
+  WarnOfPlaceholders(path, text);
+  const auto document = ParseDocument(text).value_or(Node());
+  for (const auto& warnings :
+       {config->warnings, HsmWarnings(config->hsms), AccessWarnings(*config), ProofWarnings(config->clients)}) {
+    Warn(path, document, warnings);
+  }
   if (config->tls) {
     for (const auto& warning : TlsWarnings(*config->tls)) {
       std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), warning.c_str());

@@ -253,12 +253,12 @@ describe('access tokens', () => {
       assert.equal(checked.status, 0, checked.stderr);
       return checked.stderr;
     };
-    assert.match(await check(empty), /warning: client 'many': tokens\.ca_file: \S+empty\.pem: .*no access token can be bought/);
+    assert.match(await check(empty), /:\d+: warning: clients\[1\]\.tokens\.ca_file: \S+empty\.pem: .*no access token of client 'many' can be bought/);
     assert.match(await check('/nonexistent/ca.pem'), /tokens\.ca_file: \/nonexistent\/ca\.pem/);
     assert.match(await check(deployment.folder), /ca_file: \S+: cannot be read: it is a folder/);
     assert.match(await check(fifo), /ca_file: \S+fifo\.pem: cannot be read: it is a FIFO, not a regular file/);
     // A start warns in the same words, and a reload: this one's client is 'waiting'.
-    assert.match(readFileSync(deployment.log, 'utf8'), /client 'waiting': tokens\.ca_file: \S+fifo\.pem: cannot be read: it is a FIFO/);
+    assert.match(readFileSync(deployment.log, 'utf8'), /clients\[\d+\]\.tokens\.ca_file: \S+fifo\.pem: cannot be read: it is a FIFO.*client 'waiting'/);
     assert.doesNotMatch(await check('/etc/ssl/certs/ca-certificates.crt'), /'many'.*ca_file/);
   });
 
@@ -266,7 +266,7 @@ describe('access tokens', () => {
     const check = async (audiences, tokens) => (await checkConfig((client) => ({ ...client, audiences,
       tokens: { ...client.tokens, ...tokens } }))).stderr;
     const others = ['https://one.example.com', 'https://two.example.com'];
-    assert.match(await check(others, {}), /client 'many': tokens\.audience: .*first audience, https:\/\/one\.example\.com/);
+    assert.match(await check(others, {}), /: warning: clients\[1\]\.tokens\.audience: .*first audience, https:\/\/one\.example\.com/);
     assert.doesNotMatch(await check(others, { audience: others[1] }), /tokens\.audience/);
     assert.doesNotMatch(await check([...others, standIn.url], {}), /tokens\.audience/);
     assert.doesNotMatch(await check([others[0]], {}), /tokens\.audience/);

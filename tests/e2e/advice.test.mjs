@@ -180,8 +180,8 @@ describe('advice', () => {
     assert.deepEqual(correct, { status: 0, stdout: `${at}: correct, with 3 clients\n`, stderr: '' });
     const [, lonely] = await check({ operators: [], clients: [{ client_id: 'orders', audiences: [AUDIENCE], callers: [] }] });
     assert.deepEqual([lonely.status, lonely.stdout], [0, `${at}: correct, with 1 client\n`]);
-    assert.equal(lonely.stderr, `${at}: warning: operators: there is none: nobody can generate or rotate keys\n` +
-      `${at}: warning: client 'orders': callers: there is none: nobody gets an assertion\n`);
+    assert.equal(lonely.stderr, `${at}:1: warning: operators: there is none: nobody can generate or rotate keys\n` +
+      `${at}:1: warning: clients[0].callers: there is none: nobody gets an assertion of client 'orders'\n`);
   });
 
   it('a start without its state folder', async () => {

@@ -205,7 +205,7 @@ describe('DPoP-bound access tokens', () => {
     };
     const lacking = await checked([ME, 'uid:4001', 'uid:4002', 'uid:4003', 'uid:4004'], [ME]);
     assert.equal(lacking.length, 1);
-    assert.match(lacking[0], /client 'shop': tokens\.dpop_client: client 'shop-dpop' .*: uid:4001, uid:4002, uid:4003 and 1 more$/);
+    assert.match(lacking[0], /: warning: clients\[\d+\]\.tokens\.dpop_client: client 'shop-dpop' .* client 'shop', .*: uid:4001, uid:4002, uid:4003 and 1 more$/);
     assert.deepEqual(await checked([ME], [ME, 'uid:4001']), []);
     assert.deepEqual(await checked(['spiffe://td/ns/a/x', 'spiffe://td/ns/b/*'], ['spiffe://td/ns/*']), []);
     assert.match((await checked(['spiffe://td/other'], ['spiffe://td/ns/*'])).join(), /: spiffe:\/\/td\/other$/);

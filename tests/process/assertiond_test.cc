@@ -209,8 +209,8 @@ TEST_F(AssertiondTest, CheckConfig) {
   EXPECT_EQ(elsewhere.Wait(), 0);
   for (const auto* warning :
        {"assertiond.json:16: warning: CHANGE-ME stands for a value of yours\n",
-        ": warning: hsm: module /nowhere/p11.so: this machine has no such file: a start fails with that\n",
-        ": warning: hsm: PIN file /nowhere/pin: this machine has no such file: a start fails with that\n"}) {
+        "assertiond.json:16: warning: hsm: module /nowhere/p11.so: this machine has no such file: a start fails with that\n",
+        "assertiond.json:16: warning: hsm: PIN file /nowhere/pin: this machine has no such file: a start fails with that\n"}) {
     ExpectContains(elsewhere.output(), warning);
   }
   ASSERT_EQ(chmod(hsm_.pin_file().c_str(), 0660), 0);
