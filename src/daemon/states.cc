@@ -13,18 +13,28 @@ void HsmStates::Set(const std::string& name, const Status& state) {
   const MutexLock lock(mutex_);
   const auto hsms = hsms_.All();
   const auto which = hsms.size() > 1 ? " '" + name + "'" : "";
-  const bool news = state ? lost_.erase(name) > 0 : lost_.insert(name).second;
+  const bool news = state ? lost_.erase(name) > 0 : lost_.insert_or_assign(name, state.error().message).second;
   // Before the log tells it: an operator may look at readiness because of the line.
   if (std::ranges::all_of(hsms, [this](const auto& hsm) REQUIRES(mutex_) { return lost_.contains(hsm->name); })) {
     readiness_.SetNotReady("token", state ? "" : state.error().message);
-  } else {
+  } else if (lost_.empty()) {
     readiness_.SetReady("token");
+  } else {
+    readiness_.SetWarning("token", TextOfLost());
   }
   if (state) {
     spdlog::info("the token{} signs again", which);
   } else {
     spdlog::error("the token{} {}does not sign: {}", which, news ? "" : "still ", state.error().ToString());
   }
+}
+
+std::string HsmStates::TextOfLost() const {
+  std::string text;
+  for (const auto& [name, why] : lost_) {
+    text.append(text.empty() ? "HSM '" : "; HSM '").append(name).append("' does not sign: ").append(why);
+  }
+  return text;
 }
 
 void TokenStates::Update() {

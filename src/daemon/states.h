@@ -1,6 +1,6 @@
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 
 #include "assertion/error.h"
@@ -12,7 +12,7 @@ namespace assertion {
 
 // The state of a part, for the log and /readyz. The log has one line for each change, not for each check.
 
-// Which HSMs sign. The process is ready while at least one does.
+// Which HSMs sign. The process is ready while at least one does, with a warning while another does not.
 class HsmStates {
  public:
   HsmStates(Readiness& readiness, const HsmGroup& hsms) : readiness_(readiness), hsms_(hsms) {}
@@ -20,10 +20,12 @@ class HsmStates {
   void Set(const std::string& name, const Status& state);
 
  private:
+  std::string TextOfLost() const REQUIRES(mutex_);
+
   Readiness& readiness_;
   const HsmGroup& hsms_;
   Mutex mutex_;
-  std::set<std::string> lost_ GUARDED_BY(mutex_);
+  std::map<std::string, std::string> lost_ GUARDED_BY(mutex_);  // why, by name
 };
 
 // Which clients' ledgers are older than a version seen before. It is a warning: other clients are served.

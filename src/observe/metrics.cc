@@ -207,7 +207,8 @@ Families OfKeys(const HsmGroup& hsms) {
                            "which=\"found\" (0: no ledger) and the version which=\"seen\".");
   auto signing = Gauge(
       "assertiond_client_signing_keys",
-      "1 when a key of the HSM can sign for the client now, if necessary in place of an HSM that is away; else 0.");
+      "1 when a key of the HSM can sign for the client now, if necessary in place of an HSM that is away; else 0, also "
+      "while the HSM itself does not sign.");
   auto signs_until =
       Gauge("assertiond_client_signs_until_seconds",
             "When signing for the client ends, in seconds since 1970-01-01T00:00:00Z: the key kid stops and no other "
@@ -226,6 +227,7 @@ Families OfKeys(const HsmGroup& hsms) {
                       "Expiry of the certificate of a published key, in seconds since 1970-01-01T00:00:00Z.");
   for (const auto& hsm : hsms.All()) {
     const auto now = hsm->keys.Now();
+    const bool signs = !hsm->queue.IsPaused();
     Add(own, {{"hsm", hsm->name}}, hsm->keys.MissingOwnKeys()->size());
     Add(stray_ledgers, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.StrayLedgers()->size()));
     Add(strays, {{"hsm", hsm->name}}, static_cast<double>(hsm->keys.Strays()->size()));
@@ -239,7 +241,7 @@ Families OfKeys(const HsmGroup& hsms) {
     for (const auto& [client_id, client] : *snapshot) {
       const auto* signing_key = client.SigningAt(now);
       Add(versions, {{"client_id", client_id}, {"hsm", hsm->name}}, client.version);
-      const bool can_sign = signing_key != nullptr && signing_key->key && !waiting.contains(client_id);
+      const bool can_sign = signs && signing_key != nullptr && signing_key->key && !waiting.contains(client_id);
       Add(signing, {{"client_id", client_id}, {"hsm", hsm->name}}, can_sign ? 1 : 0);
       if (const auto* last = LastToSign(client, now); last != nullptr) {
         Add(signs_until, {{"client_id", client_id}, {"hsm", hsm->name}, {"kid", last->record.kid}},

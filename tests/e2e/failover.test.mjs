@@ -63,6 +63,7 @@ describe('failover', () => {
       { client_id: 'orders', audiences: [AUDIENCE], binding: 'jwks' },
       { client_id: 'billing', audiences: [AUDIENCE] },
       { client_id: 'late', audiences: [AUDIENCE] },
+      { client_id: 'spare', audiences: [AUDIENCE], binding: 'jwks' },
     ], { http_listen: '127.0.0.1:0', refresh_interval: '1s' });
     await deployment.generateKey('billing');
     await deployment.stopDaemon();
@@ -149,7 +150,25 @@ describe('failover', () => {
     assert.notEqual(status, 0);
     assert.match(stdout, new RegExp(`token: '${FIRST}'[^]*token: '${SECOND}'`));
     assert.match(stdout, /^ok +client billing: the copy of key \S+ signed, and its signature verified$/m);
-    assert.match(stdout, /^wrong +client late: no copy of key/m);
+    assert.match(stdout, new RegExp(`^wrong +client late: HSM '${SECOND}' has no copy of key`, 'm'));
+    assert.match(stdout, new RegExp(`^wrong +client spare: HSM '${SECOND}' has no key .*: assertionctl key generate --client-id spare --hsm ${SECOND}$`, 'm'));
+  });
+
+  it('while the first is away, readiness, metrics and status say who is not served', async () => {
+    const page = async (name) => (await fetch(`${deployment.httpOrigin}/${name}`)).text();
+    await tell(['* removed'], 'does not sign');
+    assert.match(await page('readyz'), new RegExp(`^ready\nwarning: token: HSM '${FIRST}' does not sign: `));
+    const metrics = await page('metrics');
+    for (const [client, holder, signs] of [['late', FIRST, 0], ['late', SECOND, 0], ['billing', FIRST, 0], ['billing', SECOND, 1]]) {
+      assert.match(metrics, new RegExp(`^assertiond_client_signing_keys\\{client_id="${client}",hsm="${holder}"\\} ${signs}$`, 'm'));
+    }
+    const { status, stdout } = await deployment.tryCtl('status', '--monitor', deployment.httpOrigin);
+    assert.equal(status, 1, stdout);
+    assert.match(stdout, new RegExp(`^ *wrong +HSM ${FIRST} .*next: assertionctl doctor --config FILE$`, 'm'));
+    assert.match(stdout, new RegExp(`^ *wrong +late .*cannot sign while HSM ${FIRST} does not`, 'm'));
+    assert.doesNotMatch(stdout, /wrong +billing/);
+    await tell([], 'signs again');
+    assert.equal(await page('readyz'), 'ready\n');
   });
 
   it('a start without the second serves, and has it when it comes', async () => {

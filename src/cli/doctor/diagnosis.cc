@@ -324,8 +324,8 @@ void DiagnoseTls(const TlsConfig& tls, Token& token, Time now, std::vector<Findi
   }
 }
 
-void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::string& client_id, const std::string& name,
-                  std::vector<Finding>& findings) {
+void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::string& client_id, const std::string& hsm,
+                  const std::string& name, std::vector<Finding>& findings) {
   const auto original = originals.SigningKeyOf(client_id);
   const auto entry = original ? ring.Find(client_id, (*original)->kid) : std::unexpected(original.error());
   const bool whole = entry && entry->key;
@@ -334,7 +334,7 @@ void DiagnoseCopy(const KeyRing& ring, const KeyRing& originals, const std::stri
                       .text = !entry  ? entry.error().ToString()
                               : whole ? "the copy of key " + entry->key->kid + " signed, and its signature verified"
                               : entry->flaw ? entry->flaw->ToString()
-                                            : "no copy of key " + (*original)->kid +
+                                            : "HSM '" + hsm + "' has no copy of key " + (*original)->kid +
                                                   ": no HSM signs for this client while the first HSM is away"});
 }
 
@@ -432,7 +432,7 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
     const auto ring = originals ? KeyRing::Load(token, ledger, {client}, clock, x509::RandomOctets, originals->get())
                                 : std::unexpected(originals.error());
     if (ring) {
-      DiagnoseCopy(**ring, **originals, client.client_id, name, findings);
+      DiagnoseCopy(**ring, **originals, client.client_id, token.info().label, name, findings);
     } else {
       findings.push_back({.name = name, .ok = false, .text = ring.error().ToString()});
     }
@@ -457,10 +457,16 @@ void DiagnoseClient(const DiagnosedHsm& hsm, const DiagnosedHsm* first, const Cl
   if (ring) {
     DiagnoseFlaws(**ring, client.client_id, name, findings);
   }
+  const bool keyless = ring && !(*ring)->Find(client.client_id, {}) && (*ring)->BrokenLedgers()->empty();
   findings.push_back({.name = name,
                       .ok = key.has_value(),
                       .text = key ? "key " + (*key)->kid + " (" + std::string((*key)->algorithm->name) +
                                         ") signed, and its signature verified"
+                              : first != nullptr && keyless
+                                  ? "HSM '" + token.info().label +
+                                        "' has no key that signs for it: assertionctl key generate --client-id " +
+                                        QuotedForShell(client.client_id) + " --hsm " +
+                                        QuotedForShell(token.info().label)
                                   : key.error().ToString(),
                       .kid = key ? (*key)->kid : ""});
   if (const auto waits_for = key ? WaitsFor(**key, client.profile) : ""; !waits_for.empty()) {

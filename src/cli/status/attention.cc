@@ -108,7 +108,8 @@ class ClientAttention {
                                 " --certificate FILE, and it signs again at once"
                           : Command("show", key.kid()));
     } else if (std::ranges::none_of(keys_, [&](const auto* one) { return one->kid() == key.kid() && CanSign(*one); })) {
-      Add(true, key, "cannot sign: it is not on the HSM, or is not what the ledger says", "assertionctl doctor");
+      Add(true, key, "cannot sign: it is not on the HSM, or is not what the ledger says",
+          "assertionctl doctor --config FILE");
     }
     FindExpiry(key);
     const auto until = ToTime(key.sign_until());
@@ -257,6 +258,23 @@ std::optional<Attention> AttentionTo(const TlsEnd& end, Time now) {
                    .text = (end.file == "client_ca" ? "an authority of tls." : "the certificate of tls.") + end.file +
                            (end.end < now ? " expired " : " expires ") + Relative(end.end, now),
                    .next = "deploy/runbook.md, section AssertiondTlsCertificateExpires"};
+}
+
+std::vector<Attention> AttentionToLost(const v1::ListKeysResponse& response, const std::set<std::string>& lost) {
+  std::vector<Attention> found;
+  for (const auto& [client_id, keys] : KeysByClient(response)) {
+    const auto signs = [](const v1::Key* key) { return CanSign(*key); };
+    const auto first = std::ranges::find_if(keys, signs);
+    if (first != keys.end() &&
+        std::ranges::none_of(keys, [&](const v1::Key* key) { return CanSign(*key) && !lost.contains(key->hsm()); })) {
+      found.push_back({.wrong = true,
+                       .client_id = client_id,
+                       .kid = (*first)->kid(),
+                       .text = "cannot sign while HSM " + (*first)->hsm() + " does not: no other HSM has a key for it",
+                       .next = {}});
+    }
+  }
+  return found;
 }
 
 std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost) {

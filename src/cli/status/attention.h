@@ -44,6 +44,9 @@ std::optional<Attention> AttentionTo(const TlsEnd& end, Time now);
 // Where the key that the client lacks is requested already, the advice is to approve it, not to ask again.
 void ApproveRather(const v1::ListPendingChangesResponse& pending, std::vector<Attention>& attention);
 
+// The clients whose keys could sign now, all on HSMs of `lost`, which do not.
+std::vector<Attention> AttentionToLost(const v1::ListKeysResponse& response, const std::set<std::string>& lost);
+
 // How many of the clients have a key that signs now and waits for nothing, on an HSM that is not one of `lost`.
 std::size_t SigningClients(const v1::ListKeysResponse& response, const std::set<std::string>& lost = {});
 

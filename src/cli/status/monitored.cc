@@ -30,6 +30,16 @@ std::string LabelOf(const MetricSample& sample, const char* name) {
 
 }  // namespace
 
+std::set<std::string> LostHsms(const Monitored& monitored) {
+  std::set<std::string> lost;
+  for (const auto& hsm : monitored.hsms) {
+    if (!hsm.usable) {
+      lost.insert(hsm.label);
+    }
+  }
+  return lost;
+}
+
 std::vector<std::string> ReadinessLines(const std::string& body) {
   std::vector<std::string> lines;
   std::istringstream text(body);

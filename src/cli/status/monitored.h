@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ Result<Monitored> AskMonitor(const std::string& origin, const std::string& ca_fi
 
 // Those that assertiond_tls_certificate_not_after_seconds tells.
 std::vector<TlsEnd> TlsEnds(const std::vector<MetricSample>& samples);
+
+// The labels of those that do not sign.
+std::set<std::string> LostHsms(const Monitored& monitored);
 
 // The parts that /readyz answers, without the line that says no more than "ready".
 std::vector<std::string> ReadinessLines(const std::string& body);

@@ -97,15 +97,7 @@ std::size_t CountSigning(const ServerStatus& status) {
   if (!IsReady(status) && !HasFailed(status, kReadinessCall)) {
     return 0;
   }
-  std::set<std::string> lost;
-  if (status.monitored) {
-    for (const auto& hsm : status.monitored->hsms) {
-      if (!hsm.usable) {
-        lost.insert(hsm.label);
-      }
-    }
-  }
-  return SigningClients(*status.keys, lost);
+  return SigningClients(*status.keys, status.monitored ? LostHsms(*status.monitored) : std::set<std::string>());
 }
 
 std::string ClientsText(const ServerStatus& status) {
@@ -166,17 +158,16 @@ std::string AttentionText(const ServerStatus& status, Time now, bool coloured) {
     rows.push_back(
         {{"wrong", Shade::kBad}, failed.method, "-", failed.error.message + (next.empty() ? "" : "; next: " + next)});
   }
+  if (status.monitored) {
+    for (const auto& hsm : LostHsms(*status.monitored)) {
+      rows.push_back(
+          {{"wrong", Shade::kBad}, "HSM " + hsm, "-", "does not sign; next: assertionctl doctor --config FILE"});
+    }
+  }
   for (const auto& attention : status.attention) {
     rows.push_back({attention.wrong ? Cell("wrong", Shade::kBad) : Cell("soon", Shade::kWaiting), SubjectOf(attention),
                     KidCell(status, attention.kid),
                     attention.text + (attention.next.empty() ? "" : "; next: " + attention.next)});
-  }
-  if (status.monitored) {
-    for (const auto& hsm : status.monitored->hsms) {
-      if (!hsm.usable) {
-        rows.push_back({{"wrong", Shade::kBad}, "HSM " + hsm.label, "-", "does not sign; next: assertionctl doctor"});
-      }
-    }
   }
   for (const auto& change : ChangesOf(status)) {
     rows.push_back(

@@ -118,6 +118,10 @@ int ShowStatus(const StatusOptions& options, const std::string& server) {
   if (monitor) {
     if (auto monitored = AskMonitor(monitor->origin, options.ca_file)) {
       status->monitored = *std::move(monitored);
+      if (status->keys && status->monitored->ready) {
+        const auto stopped = AttentionToLost(*status->keys, LostHsms(*status->monitored));
+        status->attention.insert(status->attention.begin(), stopped.begin(), stopped.end());
+      }
       for (const auto& end : status->monitored->tls_ends) {
         if (auto attention = AttentionTo(end, SystemTime())) {
           status->attention.insert(attention->wrong ? status->attention.begin() : status->attention.end(),
