@@ -51,6 +51,26 @@ void HandBack(const Client& client, Schedule& schedule, const KeyRecord& success
   }
 }
 
+// A DPoP key is registered nowhere: each proof carries it.
+bool HasReaders(const Client& client) {
+  return std::ranges::any_of(client.purposes, [](Purpose purpose) { return purpose != Purpose::kDpop; });
+}
+
+// The identity server cannot have the certificate of a key that is made at this moment.
+Status CheckCertificateIsThere(const Client& client, const Schedule& before, const Schedule& after) {
+  for (const auto& record : after) {
+    const bool at_once = record.sign_from < record.sign_until && record.sign_from <= record.publish_from;
+    if (FindId(before, record.id) == nullptr && at_once && SigningKeyAt(before, record.sign_from) != nullptr &&
+        HasReaders(client)) {
+      return Fail(
+          Code::kFailedPrecondition,
+          "sign_from: the identity server does not have the new key's certificate yet and would refuse its "
+          "assertions: leave sign_from out, put the certificate there, and have the key sign then; or force it");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 const KeyRecord* FindKid(std::span<const KeyRecord> schedule, std::string_view kid) {
@@ -135,7 +155,7 @@ Status CheckNoGap(const std::string& client_id, const Schedule& before, const Sc
 
 Status CheckBinding(const Client& client, const Schedule& before, const Schedule& after) {
   if (client.binding != Binding::kJwks) {
-    return {};
+    return CheckCertificateIsThere(client, before, after);
   }
   for (const auto& record : after) {
     const auto* old = FindId(before, record.id);

@@ -43,7 +43,8 @@ Status CheckPast(const Schedule& before, const Schedule& after, Time now);
 Status CheckNoGap(const std::string& client_id, const Schedule& before, const Schedule& after, Time now);
 
 // FAILED_PRECONDITION when a change breaks the times that the client's binding asks for: with kJwks a key that takes
-// over is published publish_lead before it signs, and stays published for publish_overlap after it stopped.
+// over is published publish_lead before it signs, and stays published for publish_overlap after it stopped; with
+// kCertificate a new key does not take over at once, without its certificate at the identity server.
 Status CheckBinding(const Client& client, const Schedule& before, const Schedule& after);
 
 // True: a key signs now or will.

@@ -196,5 +196,21 @@ TEST(ScheduleTest, RandomChangesNeverLetTwoSignNorRewriteThePast) {
   EXPECT_GT(accepted, 1000);
 }
 
+TEST(ScheduleTest, TheBindingByCertificateAsksForItBeforeAKeyTakesOver) {
+  const auto client = WithBinding(Binding::kCertificate);
+  const Schedule before = {Key(1, kNow - seconds(10), kNow - seconds(10), kNever, kNever)};
+  const Schedule at_once = {Key(1, kNow - seconds(10), kNow - seconds(10), kNow, kNow + seconds(330)),
+                            Key(2, kNow, kNow, kNever, kNever)};
+  EXPECT_NE(Reason(CheckBinding(client, before, at_once)).find("certificate"), std::string::npos);
+  // Not of the first key, nor of one that was there before, nor of one that nobody knows by a certificate.
+  EXPECT_EQ(Reason(CheckBinding(client, {}, {at_once[1]})), "");
+  const Schedule staged = {before[0], Key(2, kNow, kNever, kNever, kNever)};
+  EXPECT_EQ(Reason(CheckBinding(client, before, staged)), "");
+  EXPECT_EQ(Reason(CheckBinding(client, staged, at_once)), "");
+  auto for_proofs = client;
+  for_proofs.purposes = {Purpose::kDpop};
+  EXPECT_EQ(Reason(CheckBinding(for_proofs, before, at_once)), "");
+}
+
 }  // namespace
 }  // namespace assertion

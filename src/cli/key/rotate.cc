@@ -169,7 +169,9 @@ void AddKeyRotate(Command& key) {
   auto* alone = verb->add_option_group("Without --publish");
   AddInstant(alone, "--sign-from", options.sign_from, options.change,
              "When the new key takes over; default: after publish_lead with the binding jwks, else never");
-  AddChange(alone, options.change, "the new key takes over after less than publish_lead of publication");
+  AddChange(alone, options.change,
+            "the new key takes over before the identity server can know it: at once, or with the binding jwks after "
+            "less than publish_lead of publication");
   for (auto* option : alone->get_options(kOwn)) {
     option->excludes(publish);
   }
