@@ -145,6 +145,16 @@ std::string RotatedName(const std::string& path, std::uint64_t first_sequence) {
   return path + digits.data();
 }
 
+Status CheckUnsigned(const std::string& path) {
+  std::error_code failed;
+  const auto size = std::filesystem::is_regular_file(path, failed) ? std::filesystem::file_size(path, failed) : 0;
+  ASSIGN_OR_RETURN(const auto source, size > 0 ? Result<std::string>(path) : FindYoungest(path));
+  if (!source.empty()) {
+    RETURN_IF_ERROR(Check(source, {}));
+  }
+  return {};
+}
+
 Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, Found& found) {
   const auto lock_path = path + ".lock";
   Descriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

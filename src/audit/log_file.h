@@ -21,6 +21,10 @@ std::string RotatedName(const std::string& path, std::uint64_t first_sequence);
 // there is no file. kAuditUnusable: it cannot be read, or is no regular file.
 Result<std::vector<LedgerVersion>> ReadLedgerVersions(const std::string& path);
 
+// kAuditUnusable: the log at `path` is signed already, or was changed: it can be continued by the key that signed it
+// alone, and another is of no use.
+Status CheckUnsigned(const std::string& path);
+
 // The current file of a log. Lines that Append accepted are on the disk; lines that it refused are not in the file.
 // Files have mode 0640, so that a group may read them; a file that others may write is refused. One process writes it.
 class LogFile {

@@ -53,7 +53,7 @@ constexpr auto kRows = std::to_array<FieldRow>({
     {"audit.enabled", kBool, "`true`", "", "`false`: no audit log, and a warning at every start."},
     {"audit.hsm", kText, "the first", "",
      "HSM whose key signs checkpoints, by its token's label, which its URI must give as `token=`. A start needs this "
-     "HSM."},
+     "HSM. A log goes on with the key that signed it alone: to change this, move all its files elsewhere."},
     {"audit.path", kPath, "`audit.log` in the state directory", "", "The file; each server needs its own."},
     {"audit.rotate_octets", kCount, "67108864", "", "Size at which a new file begins.", 4096, 4294967296},
     {"audit.checkpoint_lines", kCount, "1000", "", "Most lines without a checkpoint.", 1, 1000000},

@@ -195,6 +195,9 @@ Status Daemon::OpenAuditLog() {
   const auto& audit = config_.audit;
   if (audit.enabled) {
     ASSIGN_OR_RETURN(const auto hsm, hsms_.group().ByName(audit.hsm));
+    if (const auto own = hsm->token.Read({std::string(kAuditKeyLabel)}); own && own->keys.empty()) {
+      RETURN_IF_ERROR(audit::CheckUnsigned(audit.path));
+    }
     LogKeyToMake(hsm->token, hsm->name, kAuditKeyLabel, "signs the audit log");
     ASSIGN_OR_RETURN(const auto keys,
                      JwsKey::FindOrGenerate(hsm->token, kAuditKeyLabel, audit::kCheckpointType, x509::RandomOctets));

@@ -74,6 +74,26 @@ describe('own keys', () => {
     await deployment.close();
   });
 
+  // As after audit.hsm was set to another token.
+  it('a signed log on a token without its key stops the start, and no key is made', async () => {
+    const deployment = await Deployment.start(CLIENTS, { audit: { checkpoint_lines: 1 } });
+    await new Deadline(30, 'a checkpoint').until(() => deployment.auditLines().some(({ event }) => event === 'Checkpoint'));
+    await deployment.stopDaemon();
+    for (const type of ['privkey', 'pubkey']) {
+      await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--delete-object', '--type', type, '--label', 'assertiond-audit']);
+    }
+    const { length } = readFileSync(deployment.log, 'utf8');
+    assert.equal(await failedStart(deployment), 22, deployment.log);
+    assert.match(readFileSync(deployment.log, 'utf8').slice(length), /signed by a key that is not on the token of audit\.hsm/);
+    assert.deepEqual((await ownKeys(deployment)).map((key) => key.split(' ')[0]), ['assertiond-ledger']);
+    for (const name of readdirSync(deployment.folder).filter((file) => file.startsWith('audit.log'))) {
+      renameSync(path.join(deployment.folder, name), path.join(deployment.folder, `old-${name}`));
+    }
+    await deployment.startDaemon();
+    assert.deepEqual((await ownKeys(deployment)).map((key) => key.split(' ')[0]), ['assertiond-audit', 'assertiond-ledger']);
+    await deployment.close();
+  });
+
   // Servers on two machines: each has a lock of its own. The first has seen that there is no key, and waits. The first
   // generation of a process is the custody trial's.
   for (const [which, rule, both] of [['ledger', 'C_GenerateKeyPair hang skip=2', true], ['audit', 'C_GenerateKeyPair hang skip=3', false]]) {
