@@ -301,7 +301,8 @@ void AddAssertionRefresh(Command& assertion) {
        .summary = "Keep a fresh client assertion in a file, as a service or while a command runs",
        .examples = "  assertionctl assertion refresh --client-id orders --out /run/orders/assertion\n"
                    "  AZURE_FEDERATED_TOKEN_FILE=/run/orders/assertion \\\n"
-                   "    assertionctl assertion refresh --client-id orders --out /run/orders/assertion -- ./backend",
+                   "    assertionctl assertion refresh --client-id orders --lifetime 10m --out /run/orders/assertion "
+                   "-- ./backend",
        .notes =
            "The file has mode 0600 and is replaced whole, before half of the assertion's life is over. It is removed\n"
            "when this ends (SIGTERM, SIGINT, or the command's end) and when the assertion expires while the server is\n"
@@ -309,8 +310,8 @@ void AddAssertionRefresh(Command& assertion) {
            "FILE is replaced if it is empty or a JWT, belongs to you and has mode 0600; anything else is refused, as "
            "is\n"
            "the file of another refresh. Programs that read an assertion from a file find it by their own variable,\n"
-           "which is for you to set: AZURE_FEDERATED_TOKEN_FILE (Azure SDKs). A service manager is told READY=1\n"
-           "($NOTIFY_SOCKET).\n"
+           "which is for you to set: AZURE_FEDERATED_TOKEN_FILE (Azure SDKs: that for Node.js goes on with what it\n"
+           "read for 5 minutes, so let an assertion last 10). A service manager is told READY=1 ($NOTIFY_SOCKET).\n"
            "FILE's folder and each folder above it must belong to root or to you and be writable by nobody else. One\n"
            "above it may be a sticky folder of root: make a folder of your own below /dev/shm.\n"
            "With a command the exit status is the command's: 128 and the signal's number if a signal ended it, 127 if\n"
