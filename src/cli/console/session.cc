@@ -20,24 +20,25 @@ bool IsSame(std::string_view given, const std::string& secret) {
   return given.size() == secret.size() && CRYPTO_memcmp(given.data(), secret.data(), secret.size()) == 0;
 }
 
+std::string LoopbackHost(const Bytes& octets) {
+  std::string host = "127";
+  for (const auto octet : octets) {
+    host.append(".").append(std::to_string(1 + octet % kMostOfOctet));  // no network's own address, and no broadcast
+  }
+  return host;
+}
+
 }  // namespace
 
 Result<ConsoleSession> ConsoleSession::New(const Random& random, std::chrono::seconds idle, Moment now) {
   ConsoleSession session(idle, now);
-  for (auto* secret : {&session.entrance_, &session.cookie_, &session.place_, &session.form_}) {
-    Bytes octets(kSecretOctets);
+  for (auto* random_text : {&session.entrance_, &session.cookie_, &session.place_, &session.form_, &session.host_}) {
+    const bool is_host = random_text == &session.host_;
+    Bytes octets(is_host ? kRandomOctetsOfHost : kSecretOctets);
     if (!random(octets)) {
       return Fail(Code::kInternal, "the random number generator failed");
     }
-    *secret = jws::Base64UrlEncode(octets);
-  }
-  Bytes octets(kRandomOctetsOfHost);
-  if (!random(octets)) {
-    return Fail(Code::kInternal, "the random number generator failed");
-  }
-  for (const auto octet : octets) {
-    session.host_.append(".").append(
-        std::to_string(1 + octet % kMostOfOctet));  // no network's own address, and no broadcast
+    *random_text = is_host ? LoopbackHost(octets) : jws::Base64UrlEncode(octets);
   }
   return session;
 }

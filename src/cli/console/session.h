@@ -57,7 +57,7 @@ class ConsoleSession {
   std::string cookie_;
   std::string place_;
   std::string form_;
-  std::string host_ = "127";
+  std::string host_;
 };
 
 }  // namespace assertion::cli
