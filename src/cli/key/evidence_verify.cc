@@ -68,8 +68,13 @@ Result<bool> IsInJwks(const Evidence& evidence, const std::string& file) {
   return key && evidence.key == *key;
 }
 
+struct Comparison {
+  std::vector<Finding> findings;
+  bool made = false;
+};
+
 // The report holds its key itself: what else is known of the key must come from elsewhere.
-Result<std::vector<Finding>> CompareWithKnown(const Evidence& evidence, const VerifyEvidenceOptions& options) {
+Result<Comparison> CompareWithKnown(const Evidence& evidence, const VerifyEvidenceOptions& options) {
   std::vector<Finding> findings;
   if (!options.kid.empty()) {
     findings.push_back(Compared(evidence.kid == options.kid, "--kid " + options.kid));
@@ -82,14 +87,15 @@ Result<std::vector<Finding>> CompareWithKnown(const Evidence& evidence, const Ve
     ASSIGN_OR_RETURN(const auto same, IsInJwks(evidence, file));
     findings.push_back(Compared(same, file));
   }
-  if (findings.empty()) {
+  const bool made = !findings.empty();
+  if (!made) {
     findings.push_back({.name = "known key",
                         .ok = !options.needs_known_key,
                         .text = "not compared with a known key; give --kid, --certificate or --jwks of what the "
                                 "identity server has",
                         .warns = !options.needs_known_key});
   }
-  return findings;
+  return Comparison{.findings = std::move(findings), .made = made};
 }
 
 std::string NotProvenText(bool compared) {
@@ -122,14 +128,13 @@ int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
   if (!compared) {
     return ReportFile(compared.error());
   }
-  findings.insert(findings.end(), compared->begin(), compared->end());
+  findings.insert(findings.end(), compared->findings.begin(), compared->findings.end());
   auto json = FindingsJson(findings);
-  const bool has_known_key = !options.kid.empty() || !options.certificate_file.empty() || !options.jwks_file.empty();
-  json["compared"] = has_known_key;
+  json["compared"] = compared->made;
   json["report"] = nlohmann::ordered_json::parse(evidence->report);
   const int status = options.json
                          ? WriteJson(json)
-                         : Write("", AboutText(*evidence) + FindingsText(findings) + NotProvenText(has_known_key));
+                         : Write("", AboutText(*evidence) + FindingsText(findings) + NotProvenText(compared->made));
   return status != 0 || AllOk(findings) ? status : kRefused;
 }
 
