@@ -17,12 +17,13 @@ struct Url {
 // `option` is the flag that gave the URL; messages name it. INVALID_ARGUMENT.
 Result<Url> ParseUrl(const std::string& option, const std::string& url);
 
+// A plain GET, unless its fields say more.
 struct HttpRequest {
-  std::string method;
-  std::string path;
-  std::string content_type;
-  std::string body;
-  std::string bearer_token;                                    // RFC 6750; empty: not sent
+  std::string method = "GET";
+  std::string path = "/";
+  std::string content_type = {};
+  std::string body = {};
+  std::string bearer_token = {};                               // RFC 6750; empty: not sent
   std::string dpop_proof = {};                                 // RFC 9449 section 4.1; empty: not sent
   std::chrono::milliseconds limit = std::chrono::seconds(60);  // from the connection to the answer's last octet
   std::stop_token given_up = {};                               // ends it before that

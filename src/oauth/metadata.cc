@@ -162,14 +162,8 @@ Result<ServerMetadata> FetchMetadata(const std::string& option, const std::strin
   ASSIGN_OR_RETURN(const auto url, ParseIssuer(option, issuer));
   for (const auto& path : MetadataPaths(url.path)) {
     const auto left = std::chrono::floor<std::chrono::milliseconds>(end - Clock::now());
-    ASSIGN_OR_RETURN(const auto answer, Exchange(url.origin, ca_file,
-                                                 {.method = "GET",
-                                                  .path = path,
-                                                  .content_type = {},
-                                                  .body = {},
-                                                  .bearer_token = {},
-                                                  .limit = left,
-                                                  .given_up = given_up}));
+    ASSIGN_OR_RETURN(const auto answer,
+                     Exchange(url.origin, ca_file, {.path = path, .limit = left, .given_up = given_up}));
     auto metadata = ParseMetadata(option, issuer, answer);
     if (metadata || metadata.error().code != Code::kNotFound) {
       return metadata;

@@ -72,8 +72,7 @@ TEST_F(AuthoritiesTest, AFileThatMayNotBeReadIsNamed) {
 // The file is read before the server is called.
 TEST_F(AuthoritiesTest, AnExchangeDoesNotWaitForThem) {
   ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
-  const auto answer = Exchange("https://127.0.0.1:1", Path("fifo"),
-                               {.method = "GET", .path = "/", .content_type = {}, .body = {}, .bearer_token = {}});
+  const auto answer = Exchange("https://127.0.0.1:1", Path("fifo"), {});
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Code::kUnavailable);
   EXPECT_EQ(answer.error().message, "TLS with https://127.0.0.1:1: the file of authorities " + Path("fifo") +

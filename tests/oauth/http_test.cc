@@ -55,9 +55,7 @@ class HostileServer {
   std::jthread thread_;
 };
 
-HttpRequest Get(milliseconds limit) {
-  return {.method = "GET", .path = "/", .content_type = {}, .body = {}, .bearer_token = {}, .limit = limit};
-}
+HttpRequest Get(milliseconds limit) { return {.limit = limit}; }
 
 std::function<std::string()> Once(std::string first, std::string_view then) {
   return [first = std::move(first), then, begun = false]() mutable {

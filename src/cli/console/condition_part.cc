@@ -58,9 +58,7 @@ std::string ConditionPart::Html(std::chrono::steady_clock::time_point now) {
         "quiet");
   }
   const auto get = [&](const char* path) {
-    return oauth::Exchange(
-        monitor_->origin, ca_file_,
-        {.method = "GET", .path = path, .content_type = {}, .body = {}, .bearer_token = {}, .limit = kProbeLimit});
+    return oauth::Exchange(monitor_->origin, ca_file_, {.path = path, .limit = kProbeLimit});
   };
   const auto readiness = get("/readyz");
   if (!readiness) {

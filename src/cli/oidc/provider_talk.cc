@@ -156,11 +156,7 @@ LoginOutcome<std::string> ProviderTalk::AskBeforehand(oauth::FormFields fields, 
     secrets_.Add(FieldOf(fields, name));
   }
   const auto answer = oauth::Exchange(endpoint->origin, request_.ca_file,
-                                      {.method = "GET",
-                                       .path = WithQuery(endpoint->path, fields),
-                                       .content_type = {},
-                                       .body = {},
-                                       .bearer_token = {},
+                                      {.path = WithQuery(endpoint->path, fields),
                                        .limit = kBeforehand,
                                        .given_up = given_up_,
                                        .most_octets = kMostBeforehand});
@@ -193,12 +189,7 @@ LoginOutcome<nlohmann::json> ProviderTalk::Get(const char* title, const char* na
     return std::unexpected(endpoint.error());
   }
   const auto answer = oauth::Exchange(endpoint->origin, request_.ca_file,
-                                      {.method = "GET",
-                                       .path = endpoint->path,
-                                       .content_type = {},
-                                       .body = {},
-                                       .bearer_token = bearer,
-                                       .given_up = given_up_});
+                                      {.path = endpoint->path, .bearer_token = bearer, .given_up = given_up_});
   if (!answer) {
     return Fails(kUnreachable, answer.error().message);
   }

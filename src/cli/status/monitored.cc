@@ -12,9 +12,7 @@ constexpr int kUnavailableStatus = 503;
 constexpr std::chrono::seconds kMonitorLimit{5};
 
 Result<oauth::HttpAnswer> GetFrom(const std::string& origin, const std::string& ca_file, const char* path) {
-  auto answer = oauth::Exchange(
-      origin, ca_file,
-      {.method = "GET", .path = path, .content_type = {}, .body = {}, .bearer_token = {}, .limit = kMonitorLimit});
+  auto answer = oauth::Exchange(origin, ca_file, {.path = path, .limit = kMonitorLimit});
   if (answer && answer->status != kOkStatus && answer->status != kUnavailableStatus) {
     return Fail(Code::kInvalidArgument,
                 origin + path + " answers with status " + std::to_string(answer->status) +
