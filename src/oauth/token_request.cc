@@ -43,7 +43,7 @@ std::string ReasonOf(const HttpAnswer& answer) {
   const auto body = jws::ParseForeign(answer.body);
   for (const auto* name : {"error", "error_description"}) {
     if (body.is_object() && body.contains(name) && body[name].is_string()) {
-      reason += ", " + Shown(body[name].get_ref<const std::string&>(), kMostOfReason);
+      reason += ", " + Quoted(body[name].get_ref<const std::string&>(), kMostOfReason);
     }
   }
   return reason;

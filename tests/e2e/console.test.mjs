@@ -528,7 +528,7 @@ describe('console', () => {
         await tab.waitForURL('http://127.0.0.1:*/callback?*');
         await tab.close();
         await page.locator('.exchange').waitFor();
-        assert.match(await page.textContent('main'), /Not logged in: the provider refused the log-in: access_denied.*Next: the person, or/s);
+        assert.match(await page.textContent('main'), /Not logged in: the provider refused the log-in: "access_denied".*Next: the person, or/s);
       });
 
       it('to its end, and shows requests, answers and checks with their secrets cut', async () => {

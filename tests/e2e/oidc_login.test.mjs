@@ -179,12 +179,12 @@ describe('oidc login', () => {
   const mistakes = {
     'another state': [{}, { code: 'the-code', state: 'another' }, 11, /another state/],
     'no state': [{}, { code: 'the-code' }, 11, /another state/],
-    'access_denied': [{}, { error: 'access_denied', error_description: ALERT }, 12, /refused the log-in: access_denied/],
+    'access_denied': [{}, { error: 'access_denied', error_description: ALERT }, 12, /refused the log-in: "access_denied"/],
     'another issuer in the redirect': [{}, { code: 'the-code', iss: 'https://evil.example' }, 1, /mix-up/],
     'no issuer in the redirect of a provider that sends one':
       [{ published: { authorization_response_iss_parameter_supported: true } }, { code: 'the-code' }, 1,
         /iss is missing in the redirect, though .*mix-up/],
-    'another error': [{}, { error: 'server_error' }, 5, /refused the log-in: server_error/],
+    'another error': [{}, { error: 'server_error' }, 5, /refused the log-in: "server_error"/],
     'no code': [{}, {}, 5, /no code/],
     'another nonce': [{ claims: { nonce: 'another' } }, { code: 'the-code' }, 1, /nonce is "another"/],
     'another audience': [{ claims: { aud: 'others' } }, { code: 'the-code' }, 1, /for another client/],
@@ -232,14 +232,14 @@ describe('oidc login', () => {
     await login.back({ code: 'the-code', state: state(login) });
     const result = await login.end();
     assert.equal(result.status, 13);
-    assert.match(result.failure, /refused the code: HTTP 400, invalid_grant, the code was used/);
+    assert.match(result.failure, /refused the code: HTTP 400, "invalid_grant", "the code was used/);
   });
 
   for (const [answer, message] of [
-    [[500, { error: 'server_error' }], /^the provider failed: HTTP 500, server_error$/],
+    [[500, { error: 'server_error' }], /^the provider failed: HTTP 500, "server_error"$/],
     [[503, 'busy'], /^the provider failed: HTTP 503$/],
     [[200, {}], /^the provider answered HTTP 200 without an access token$/],
-    [[400, { error: 'invalid_request' }], /^the provider refused the token request: HTTP 400, invalid_request$/]]) {
+    [[400, { error: 'invalid_request' }], /^the provider refused the token request: HTTP 400, "invalid_request"$/]]) {
     it(`does not blame the code for ${JSON.stringify(answer)}`, async () => {
       const login = await atStandIn();
       tokenAnswer = answer;
@@ -253,7 +253,7 @@ describe('oidc login', () => {
   for (const [answer, status, message] of [
     [[400, { error: 'invalid_request', error_description: 'Registered callback does not match' }], 10, /callback does not match/],
     [[400, { error: 'invalid_redirect_uri' }], 10, /invalid_redirect_uri/],
-    [[400, { error: 'invalid_scope' }], 5, /refused the authorization request: HTTP 400, invalid_scope/],
+    [[400, { error: 'invalid_scope' }], 5, /refused the authorization request: HTTP 400, "invalid_scope"/],
     [[502, 'bad gateway'], 5, /the provider failed: HTTP 502/],
     [[201, {}], 5, /the provider answered HTTP 201 without a request_uri/]]) {
     it(`tells what the answer ${JSON.stringify(answer)} to a pushed request means`, async () => {
@@ -306,7 +306,7 @@ describe('oidc login', () => {
     await login.back({ code: 'the-code', state: state(login) });
     const result = await login.end();
     assert.equal(result.status, 5);
-    assert.equal(result.failure, 'the provider refused the assertion: HTTP 401, invalid_client, no such kid');
+    assert.equal(result.failure, 'the provider refused the assertion: HTTP 401, "invalid_client", "no such kid"');
     assert.match(result.stderr, /^ {2}next: compare audience, certificate and clock: /m);
   });
 
@@ -321,7 +321,7 @@ describe('oidc login', () => {
     const page = await login.back({ code: 'code-of-this-log-in', state: state(login) });
     const result = await login.end();
     assert.equal(result.status, 5);
-    assert.match(result.failure, /refused the assertion: HTTP 400, invalid_client, got eyJ/);
+    assert.match(result.failure, /refused the assertion: HTTP 400, "invalid_client", "got eyJ/);
     assert.equal(sent.length, 5);
     const told = login.stderr.replace(login.url, '');
     for (const secret of sent) {
@@ -449,7 +449,7 @@ describe('oidc login', () => {
       const { status, stderr } = await deployment.tryCtl('oidc', 'login', '--client-id', 'orders', '--issuer', provider.issuer,
         '--audience', provider.issuer, '--no-browser');
       assert.equal(status, 5, stderr);
-      assert.match(stderr, /refused the authorization request: HTTP 401, invalid_client/);
+      assert.match(stderr, /refused the authorization request: HTTP 401, "invalid_client"/);
       assert.match(stderr, /^ {2}next: compare audience, certificate and clock: /m);
     } finally {
       provider.register([{ client_id: 'orders', jwks: await deployment.jwks('orders'), ...NATIVE }]);

@@ -124,7 +124,7 @@ describe('key rotate --publish wso2', () => {
     const { status, stdout, stderr } = await rotate('--audience', ELSEWHERE);
     assert.equal(status, 5, stderr);
     assert.equal(stdout, '');
-    assert.match(stderr, /the token endpoint refused the new key: HTTP 401, invalid_client.*rolled back/);
+    assert.match(stderr, /the token endpoint refused the new key: HTTP 401, "invalid_client".*rolled back/);
     assert.equal(standIn.slot(application).value, certificate);
     assert.equal(await signing(), old);
     assert.equal(await request(), 0);

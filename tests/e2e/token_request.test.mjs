@@ -132,7 +132,7 @@ describe('token request', () => {
 
     const elsewhere = await ask(...options.map((option) => option === REDIRECT_URI ? 'https://elsewhere.example/' : option));
     assert.equal(elsewhere.status, 5);
-    assert.match(elsewhere.stderr, /the identity server refused: HTTP 400, invalid_re/);
+    assert.match(elsewhere.stderr, /the identity server refused: HTTP 400, "invalid_re/);
     // Without metadata the browser's URL is not known.
     const direct = await ask('orders', '--par', '--par-endpoint', `${issuer}/request`, '--audience', issuer,
       '--redirect-uri', REDIRECT_URI, '--scope', 'openid', '--code-verifier', VERIFIER);

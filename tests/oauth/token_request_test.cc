@@ -27,8 +27,8 @@ TEST(TokenRequest, OnlyAnAccessTokenIsASuccess) {
 }
 
 TEST(TokenRequest, ARefusalIsOneLine) {
-  EXPECT_EQ(ReasonOf({.status = 401, .body = R"({"error":"invalid_client","error_description":"a\nb"})"}),
-            "HTTP 401, invalid_client, a\\x0ab");
+  EXPECT_EQ(ReasonOf({.status = 401, .body = R"({"error":"invalid_client","error_description":"a\n\"b\u202e"})"}),
+            R"(HTTP 401, "invalid_client", "a\x0a\x22b\xe2\x80\xae")");
   EXPECT_EQ(ReasonOf({.status = 502, .body = "<html>"}), "HTTP 502");
 }
 

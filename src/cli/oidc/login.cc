@@ -244,8 +244,8 @@ LoginResult Login::CheckRedirect() {
   if (const auto error = FieldOf(*fields, "error"); !error.empty()) {
     const auto description = FieldOf(*fields, "error_description");
     return Fails(error == "access_denied" ? kAccessDenied : kRefusedByIdentityServer,
-                 "the provider refused the log-in: " + Shown(error, kMostOfAnswer) +
-                     (description.empty() ? "" : ", " + Shown(talk_.secrets().CutFrom(description), kMostOfAnswer)),
+                 "the provider refused the log-in: " + Quoted(error, kMostOfAnswer) +
+                     (description.empty() ? "" : ", " + Quoted(talk_.secrets().CutFrom(description), kMostOfAnswer)),
                  error == "access_denied" ? "the person, or the provider's rules, said no" : "");
   }
   code_ = FieldOf(*fields, "code");

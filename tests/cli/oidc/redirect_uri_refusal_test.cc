@@ -34,7 +34,7 @@ TEST(RedirectUriRefusal, IsReadFromPagesOfEachProvider) {
 
 TEST(RedirectUriRefusal, IsReadFromJson) {
   EXPECT_EQ(RefusalOfPage(400, R"({"error":"invalid_redirect_uri","error_description":"not registered"})"),
-            "HTTP 400, invalid_redirect_uri, not registered");
+            R"(HTTP 400, "invalid_redirect_uri", "not registered")");
   EXPECT_EQ(RefusalOfPage(400, R"({"error":"invalid_request","redirect_uri":"http://127.0.0.1:8400/callback"})"), "");
   EXPECT_EQ(RefusalOfPage(400, R"({"error":"invalid_scope","error_description":"for http://127.0.0.1:8400/callback"})"),
             "");
