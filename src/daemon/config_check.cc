@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <expected>
 #include <map>
+#include <optional>
 #include <span>
 #include <sstream>
 #include <string_view>
@@ -30,18 +31,22 @@ namespace {
 constexpr std::size_t kMostOctets = std::size_t{8} << 20U;  // of a file
 
 // A start fails on these files of TLS. They may still come before it, so they are warnings here.
-std::vector<std::string> TlsWarnings(const TlsConfig& tls) {
+std::vector<std::string> TlsWarnings(const std::optional<TlsConfig>& tls) {
+  constexpr const char* kStartFails = ": a start fails with that";
   std::vector<std::string> warnings;
-  const auto chain = x509::ReadRegularFile(tls.certificate, kMostOctets);
+  if (!tls) {
+    return warnings;
+  }
+  const auto chain = x509::ReadRegularFile(tls->certificate, kMostOctets);
   const auto key = chain ? TlsPublicKey(*chain) : std::unexpected(chain.error());
   if (!key) {
-    warnings.push_back(tls.certificate + ": " + key.error().ToString());
+    warnings.push_back("tls.certificate: " + tls->certificate + ": " + key.error().ToString() + kStartFails);
   }
-  const auto authorities = x509::ReadRegularFile(tls.client_ca, kMostOctets);
+  const auto authorities = x509::ReadRegularFile(tls->client_ca, kMostOctets);
   const auto trust =
-      authorities ? x509::Trust::Load(*authorities, tls.crl_directory) : std::unexpected(authorities.error());
+      authorities ? x509::Trust::Load(*authorities, tls->crl_directory) : std::unexpected(authorities.error());
   if (!trust) {
-    warnings.push_back(tls.client_ca + ": " + trust.error().ToString());
+    warnings.push_back("tls.client_ca: " + tls->client_ca + ": " + trust.error().ToString() + kStartFails);
   }
   return warnings;
 }
@@ -195,14 +200,9 @@ int CheckConfig(const std::string& path) {
   const auto text = x509::ReadRegularFile(path, kMostOctets).value_or("");
   WarnOfPlaceholders(path, text);
   const auto document = ParseDocument(text).value_or(Node());
-  for (const auto& warnings :
-       {config->warnings, HsmWarnings(config->hsms), AccessWarnings(*config), ProofWarnings(config->clients)}) {
+  for (const auto& warnings : {config->warnings, HsmWarnings(config->hsms), AccessWarnings(*config),
+                               ProofWarnings(config->clients), TlsWarnings(config->tls)}) {
     Warn(path, document, warnings);
-  }
-  if (config->tls) {
-    for (const auto& warning : TlsWarnings(*config->tls)) {
-      std::fprintf(stderr, "%s: warning: tls: %s: a start fails with that\n", path.c_str(), warning.c_str());
-    }
   }
   const auto clients = CallableClients(*config);
   std::printf("%s: correct, with %zu client%s\n", path.c_str(), clients, clients == 1 ? "" : "s");

@@ -62,11 +62,11 @@ describe('the TLS key', () => {
     writeFileSync(file, await deployment.ctl('certificate', 'get', '--client-id', 'orders'));
     assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: the token holds no key for this certificate/m);
     writeFileSync(file, 'no certificate');
-    assert.match(await check(), /warning: tls: \S+tls\.pem: .*a start fails with that/);
+    assert.match(await check(), /:\d+: warning: tls\.certificate: \S+tls\.pem: .*a start fails with that/);
     assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: not a PEM certificate \(PEM_read_bio_X509: error:[^;]*:no start line\)$/m);
     writeFileSync(file, await output('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
       '-keyout', '/dev/null', '-subj', '/CN=not RSA']));
-    assert.match(await check(), /warning: tls: \S+tls\.pem: the key of TLS must be RSA: a start fails with that$/m);
+    assert.match(await check(), /:\d+: warning: tls\.certificate: \S+tls\.pem: the key of TLS must be RSA: a start fails with that$/m);
     assert.match(await doctor(), /^wrong {2}tls: \S+tls\.pem: the key of TLS must be RSA$/m);
     writeFileSync(file, certificate);
   });
