@@ -75,8 +75,12 @@ describe('the TLS key', () => {
     const file = path.join(deployment.folder, 'tls.pem');
     const before = readFileSync(file, 'utf8');
     const generate = (...options) => deployment.tryCtl('tls', 'generate', '--san', 'IP:127.0.0.1', '--config', deployment.configuration, ...options);
-    const leftKeys = async () => [...(await deployment.tryCtl('doctor', '--config', deployment.configuration)).stdout
-      .matchAll(/^warn +tls: key \S+ on the token is not that of tls\.certificate; .*--type pubkey --id (\w+)$/gm)].map(([, id]) => id);
+    // The key may be another server's: nothing offers to delete it.
+    const leftKeys = async () => {
+      const { stdout } = await deployment.tryCtl('doctor', '--config', deployment.configuration);
+      assert.doesNotMatch(stdout, /pkcs11-tool|--delete-object/);
+      return [...stdout.matchAll(/^warn +tls: key \S+ \(CKA_ID (\w+)\) on the token is not that of tls\.certificate: it may be the key of another server .*$/gm)].map(([, id]) => id);
+    };
     const refused = await generate();
     assert.equal(refused.status, 1);
     assert.match(refused.stderr, /tls\.pem holds a certificate already \(subject CN=assertiond, until \S+, SHA-256 [0-9a-f]{64}\)/);

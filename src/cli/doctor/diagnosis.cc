@@ -256,18 +256,15 @@ std::unique_ptr<DiagnosedHsm> DiagnoseHsm(const Config& config, std::size_t rank
   return std::make_unique<DiagnosedHsm>(std::move(hsm->token), std::move(hsm->certifier), std::move(*ledger));
 }
 
-// Each server of the token may have a certificate of its own, so no key is removed here.
+// Each server of the token may have a certificate of its own, so nothing here invites to remove a key.
 Finding UnusedTlsKey(const TokenKey& key) {
-  const auto remove = [&](const char* type) {
-    return std::string("pkcs11-tool --module MODULE --login --delete-object --type ") + type + " --id " + Hex(key.id);
-  };
   const auto kid = jws::JwkThumbprint(key.public_key);
   return {.name = "tls",
           .ok = true,
-          .text = "key " + kid +
-                  " on the token is not that of tls.certificate; unless another server of this token "
-                  "uses it, remove it: " +
-                  remove("privkey") + " and " + remove("pubkey"),
+          .text = "key " + kid + " (CKA_ID " + Hex(key.id) +
+                  ") on the token is not that of tls.certificate: it may be the key of another server of this token, "
+                  "whose TLS fails without it, or one that this server had before: ask those who run the others "
+                  "before you remove it",
           .kid = kid,
           .warns = true};
 }

@@ -91,10 +91,9 @@ int RunGenerateTlsKey(const GenerateTlsKeyOptions& options) {
   std::string others;
   const int status = FinishTls(GenerateTlsKey(options, others), options.config);
   if (status == 0 && !others.empty()) {
-    Report(
-        0, "the token held another TLS key of assertiond already: " + others,
-        "if another server of this token uses that key, use it here too: copy that server's tls.certificate to this "
-        "host, with the names of both hosts in it. assertionctl doctor shows how to remove the key that is left over");
+    Report(0, "the token held another TLS key of assertiond already: " + others,
+           "if another server of this token uses that key, use it here too: copy that server's tls.certificate to this "
+           "host, with the names of both hosts in it. assertionctl doctor shows the key that is left over");
   }
   return status != 0 || !options.subject_alt_names.empty()
              ? status
