@@ -29,21 +29,26 @@ Result<std::string> MatchKid(const std::vector<std::string>& kids, const std::st
   return found.front();
 }
 
-Result<std::string> WholeKid(Connection& connection, const std::string& client_id, const std::string& typed) {
-  if (typed.empty() || typed.size() >= kKidLength) {
-    return typed;
-  }
-  const auto list = connection.ListKeys({});
-  if (!list) {
+Result<std::string> WholeKidIn(const v1::ListKeysResponse& list, const std::string& client_id,
+                               const std::string& typed) {
+  if (!IsShortKid(typed)) {
     return typed;
   }
   std::vector<std::string> kids;
-  for (const auto& key : list->keys()) {
+  for (const auto& key : list.keys()) {
     if (key.client_id() == client_id) {
       kids.push_back(key.kid());
     }
   }
   return MatchKid(kids, typed);
+}
+
+Result<std::string> WholeKid(Connection& connection, const std::string& client_id, const std::string& typed) {
+  if (!IsShortKid(typed)) {
+    return typed;
+  }
+  const auto list = connection.ListKeys({});
+  return list ? WholeKidIn(*list, client_id, typed) : typed;
 }
 
 }  // namespace assertion::cli

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "cli/kid.h"
 #include "cli/whole_number.h"
 
 namespace assertion::cli {
@@ -29,18 +30,35 @@ void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing) {
   }
 }
 
-Result<std::int64_t> PresentVersion(Connection& connection, const std::string& hsm, const std::string& client_id,
-                                    const std::string& kid) {
-  v1::ListKeysRequest request;
-  request.set_hsm(hsm);
-  ASSIGN_OR_RETURN(const auto response, connection.ListKeys(request));
+namespace {
+
+std::int64_t VersionIn(const v1::ListKeysResponse& list, const std::string& client_id, const std::string& kid) {
   const auto named = std::ranges::find_if(
-      response.keys(), [&](const v1::Key& key) { return key.client_id() == client_id && key.kid() == kid; });
-  if (named != response.keys().end()) {
+      list.keys(), [&](const v1::Key& key) { return key.client_id() == client_id && key.kid() == kid; });
+  if (named != list.keys().end()) {
     return named->version();
   }
-  const auto version = response.versions().find(client_id);
-  return version == response.versions().end() ? 0 : version->second;
+  const auto version = list.versions().find(client_id);
+  return version == list.versions().end() ? 0 : version->second;
+}
+
+}  // namespace
+
+Result<ChangedKey> FindChangedKey(Connection& connection, const std::string& hsm, const std::string& client_id,
+                                  const std::string& typed, std::optional<std::int64_t> expected) {
+  if (expected && !IsShortKid(typed)) {
+    return ChangedKey{.kid = typed, .version = *expected};
+  }
+  v1::ListKeysRequest request;
+  request.set_hsm(hsm);
+  const auto list = connection.ListKeys(request);
+  if (!list) {
+    return expected ? Result<ChangedKey>(ChangedKey{.kid = typed, .version = *expected})
+                    : std::unexpected(list.error());
+  }
+  ASSIGN_OR_RETURN(auto kid, WholeKidIn(*list, client_id, typed));
+  const auto version = expected ? *expected : VersionIn(*list, client_id, kid);
+  return ChangedKey{.kid = std::move(kid), .version = version};
 }
 
 }  // namespace assertion::cli

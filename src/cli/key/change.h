@@ -34,9 +34,17 @@ inline constexpr const char* kDoneOrWaits =
 void AddChange(CLI::App* verb, ChangeFlags& change, const char* forcing);
 void AddRequestId(CLI::App* verb, ChangeFlags& change);
 
-// The version of the ledger that has the key or, without such a key, of the client's on that HSM; 0: it has none.
-Result<std::int64_t> PresentVersion(Connection& connection, const std::string& hsm, const std::string& client_id,
-                                    const std::string& kid);
+// The key that a change is of, and the version that it expects.
+struct ChangedKey {
+  std::string kid;
+  std::int64_t version = 0;
+};
+
+// Completes `typed` (see WholeKid) and finds the version: `expected`, or by default that of the ledger that has the key
+// or, without such a key, of the client's on that HSM; 0: it has none. One listing of the keys tells both, where
+// either is missing. Errors of ListKeys, if there is no `expected`.
+Result<ChangedKey> FindChangedKey(Connection& connection, const std::string& hsm, const std::string& client_id,
+                                  const std::string& typed, std::optional<std::int64_t> expected);
 
 // The refusal of a change that is asked for by a caller who may not list keys. `unlisted` is the refusal of ListKeys,
 // which names the role that reading needs, not the one that the change needs. The server makes no change without the
@@ -67,30 +75,28 @@ Result<Response> SendUnwiped(const std::string& server, Result<Response> (Connec
                                             "\": --force " + request.client_id());
   }
   ASSIGN_OR_RETURN(auto connection, Connection::Open(server));
-  RETURN_IF_ERROR(FillKid(connection, request));
   auto& change = *request.mutable_change();
   change.set_request_id(flags.request_id);
   change.set_instants_as_given(flags.request_id.empty() ? "" : flags.instants_as_given);
   change.set_force_client_id(flags.force_client_id);
-  if (flags.expected_version) {
-    change.set_expected_version(*flags.expected_version);
-  } else {
-    std::string hsm;
-    std::string kid;
-    if constexpr (requires { request.hsm(); }) {
-      hsm = request.hsm();
-    }
-    if constexpr (requires { request.kid(); }) {
-      kid = request.kid();
-    }
-    auto version = PresentVersion(connection, hsm, request.client_id(), kid);
-    if (!version) {
-      return std::unexpected(version.error().code == Code::kPermissionDenied
-                                 ? RefusalOfChange(connection, method, std::move(request), version.error())
-                                 : version.error());
-    }
-    change.set_expected_version(*version);
+  std::string hsm;
+  std::string kid;
+  if constexpr (requires { request.hsm(); }) {
+    hsm = request.hsm();
   }
+  if constexpr (requires { request.kid(); }) {
+    kid = request.kid();
+  }
+  const auto key = FindChangedKey(connection, hsm, request.client_id(), kid, flags.expected_version);
+  if (!key) {
+    return std::unexpected(key.error().code == Code::kPermissionDenied
+                               ? RefusalOfChange(connection, method, std::move(request), key.error())
+                               : key.error());
+  }
+  if constexpr (requires { request.set_kid(kid); }) {
+    request.set_kid(key->kid);
+  }
+  change.set_expected_version(key->version);
   return Ask(connection, method, request);
 }
 
@@ -106,8 +112,8 @@ Result<Response> SendChange(const std::string& server, Result<Response> (Connect
   return response;
 }
 
-// Sends a change and hands its answer to `use`. A change that waits for a second operator is shown as such instead.
-// Returns the exit status.
+// Sends a change and hands its answer to `use`, and the request as it was sent if `use` takes it. A change that waits
+// for a second operator is shown as such instead. Returns the exit status.
 template <typename Request, typename Response, typename Use>
 int Change(const std::string& server, Result<Response> (Connection::*method)(const Request&), Request request,
            const ChangeFlags& flags, bool json, const Use& use) {
@@ -121,7 +127,11 @@ int Change(const std::string& server, Result<Response> (Connection::*method)(con
       return WritePending(response->pending(), json);
     }
   }
-  return use(*response);
+  if constexpr (requires { use(*response, request); }) {
+    return use(*response, request);
+  } else {
+    return use(*response);
+  }
 }
 
 }  // namespace assertion::cli
