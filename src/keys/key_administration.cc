@@ -332,6 +332,23 @@ Status KeyAdministration::CheckOne(const Change& change) const {
   return {};
 }
 
+std::optional<ChangeResult> KeyAdministration::Settled(const KeyChange& change) const {
+  const auto* const revocation = std::get_if<KeyRevocation>(&change);
+  const auto holder = revocation == nullptr ? Fail(Code::kNotFound, "no revocation")
+                                            : FindHolder(revocation->change.client_id, revocation->kid);
+  if (!holder) {
+    return std::nullopt;
+  }
+  const auto status = StatusOf(holder->hsm, revocation->change.client_id, revocation->kid);
+  if (!status || status->version != revocation->change.expected_version ||
+      status->entry.record.StateAt(status->now) != KeyState::kWithdrawn) {
+    return std::nullopt;
+  }
+  ChangeResult result;
+  result.key = *status;
+  return result;
+}
+
 Result<ChangeResult> KeyAdministration::Perform(const KeyChange& change) const {
   return std::visit([this](const auto& one) { return PerformOne(one); }, change);
 }

@@ -85,6 +85,10 @@ class KeyAdministration {
   // Checks in advance, as far as possible, that the change can be made.
   Status Check(const KeyChange& change) const;
 
+  // The result of a change that is made already, so that nobody needs to approve it: the revocation of a key that is
+  // withdrawn at the expected version. Unset: it is another change.
+  std::optional<ChangeResult> Settled(const KeyChange& change) const;
+
   // Makes the change. Errors as of KeyCustodian.
   Result<ChangeResult> Perform(const KeyChange& change) const;
 

@@ -120,6 +120,9 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
     if (!kid) {
       return kid;
     }
+    if (draft.revocation && draft.next.keys == before.keys) {
+      return kid;  // the key is withdrawn already: there is nothing to store
+    }
     RETURN_IF_ERROR(CheckSchedule(change, client, before.keys, draft));
     draft.next.version = std::max(hold.next_version(), seen + 1);
     draft.next.previous = before.version == 0 ? "" : HashOf(before);

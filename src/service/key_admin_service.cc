@@ -143,6 +143,9 @@ Result<Response> KeyAdminService::Change(const Caller& caller, const Request& re
   NoteRequest(change, event);
   const auto policy = policy_.load();
   if (policy->two_person_rule().methods.contains(event.name)) {
+    if (const auto settled = administration_.Settled(change)) {
+      return ToResponse<Response>(*settled);
+    }
     ASSIGN_OR_RETURN(const auto pending,
                      approvals_.Propose(caller, std::move(change), policy->two_person_rule().window));
     NoteProposed(pending, event);

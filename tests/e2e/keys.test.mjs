@@ -295,6 +295,8 @@ describe('key revoke and destroy', () => {
     assert.match(await key('revoke', client, `--kid=${first.kid}`), /^this key was withdrawn before: nothing has changed\n {2}next: /m);
     assert.equal(await versionOf(client), revoked.version);
     assert.equal((await keyJson('show', client)).kid, second.kid);
+    const recorded = deployment.auditLines().filter(({ event, kid }) => event === 'RevokeKey' && kid === first.kid);
+    assert.deepEqual(recorded.map(({ outcome }) => outcome), ['OK', 'OK', 'OK']);
   });
 
   const onToken = async (id) => (await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--list-objects']))

@@ -145,6 +145,17 @@ describe('the two-person rule', () => {
       { event: 'ApproveChange', outcome: 'OK', caller: 'dns:ben.example.org', client_id: 'orders', kid: true, ...REVOKED_BY_ANNA }]);
   });
 
+  it('the revocation of a withdrawn key asks nobody, and the audit log tells of it', async () => {
+    const { kid } = (await keys()).find((key) => key.state === 'withdrawn');
+    const before = await version();
+    assert.match(await deployment.ctl('key', 'revoke', '--client-id', 'orders', `--kid=${kid}`),
+      /^this key was withdrawn before: nothing has changed\n {2}next: have the identity server forget the key/m);
+    assert.equal(await version(), before);
+    assert.match(await deployment.ctl('key', 'pending'), /no change waits/);
+    const { outcome, caller, pending } = deployment.auditLines().findLast(({ event }) => event === 'RevokeKey');
+    assert.deepEqual({ outcome, caller, pending }, { outcome: 'OK', caller: ME, pending: undefined });
+  });
+
   it('a withdrawn key is destroyed by two, with assertionctl as one of them', async () => {
     const { kid } = (await keys()).find((key) => key.state === 'withdrawn');
     const said = await deployment.ctl('key', 'destroy', '--client-id', 'orders', `--kid=${kid}`);
@@ -162,6 +173,10 @@ describe('the two-person rule', () => {
     const again = await propose('anna');
     await deployment.ctl('key', 'withdraw', again.id);
     assert.match(await deployment.ctl('key', 'pending'), /no change waits/);
+    await deployment.generateKey('orders');
+    const revocation = await propose('anna');
+    assert.match(await deployment.ctl('key', 'approve', revocation.id, `--digest=${revocation.digest}`),
+      /^revoked: it neither signs nor is published from now on\n {2}next: have the identity server forget the key/m);
   });
 
   it('who has lost the role asks in vain', async () => {

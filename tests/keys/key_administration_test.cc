@@ -64,6 +64,25 @@ TEST_F(KeyAdministrationTest, KeysOfAClientThatIsNotConfiguredAnyMoreAreCounted)
   EXPECT_EQ(left.front().keys, 2U);
 }
 
+TEST_F(KeyAdministrationTest, OnlyTheRevocationOfAWithdrawnKeyIsSettled) {
+  const auto kid = replica_.Generate("orders");
+  const auto settled = [&](bool of_destruction = false, std::int64_t later = 0) {
+    auto change = replica_.Change("orders", true);
+    change.expected_version += later;
+    return administration_.Settled(of_destruction ? KeyChange(KeyDestruction{.change = change, .kid = kid})
+                                                  : KeyChange(KeyRevocation{.change = change, .kid = kid}));
+  };
+  EXPECT_FALSE(settled());
+  ASSERT_TRUE(administration_.Perform(KeyRevocation{.change = replica_.Change("orders", true), .kid = kid}));
+  const auto again = settled();
+  ASSERT_TRUE(again && again->key);
+  EXPECT_EQ(again->key->entry.record.kid, kid);
+  EXPECT_EQ(again->key->version, replica_.VersionOf("orders"));
+  EXPECT_FALSE(settled(false, 1)) << "decided on another version";
+  EXPECT_FALSE(settled(true));
+  EXPECT_FALSE(administration_.Settled(KeyRevocation{.change = replica_.Change("orders"), .kid = "none"}));
+}
+
 TEST_F(KeyAdministrationTest, AnUnknownHsmIsNamedWithThoseThatThereAre) {
   EXPECT_EQ(administration_.List("a\"b\x01").error().message, "hsm: no HSM named \"a\\x22b\\x01\" (available: test)");
 }

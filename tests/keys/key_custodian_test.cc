@@ -198,6 +198,21 @@ TEST_F(KeyCustodianTest, TheLastSigningKeyGoesOnlyByForce) {
   EXPECT_EQ(replica.Record("orders", kid).StateAt(now_), KeyState::kWithdrawn);
 }
 
+TEST_F(KeyCustodianTest, RevokedOnceMoreAKeyStaysAsItIsAndSoDoesTheVersion) {
+  auto replica = Start();
+  const auto kid = replica.Generate("orders");
+  ASSERT_TRUE(replica.custodian().Revoke(replica.Change("orders", true), kid));
+  const auto record = replica.Record("orders", kid);
+  const auto version = replica.VersionOf("orders");
+  now_ += seconds(60);
+  EXPECT_EQ(replica.custodian().Revoke(replica.Change("orders"), kid), kid);
+  EXPECT_EQ(replica.Record("orders", kid), record);
+  EXPECT_EQ(replica.VersionOf("orders"), version);
+  auto outdated = replica.Change("orders");
+  --outdated.expected_version;
+  EXPECT_EQ(replica.custodian().Revoke(outdated, kid).error().code, Code::kAborted);
+}
+
 TEST_F(KeyCustodianTest, OnlyAWithdrawnKeyIsDestroyed) {
   auto replica = Start();
   const auto kid = replica.Generate("orders");

@@ -30,7 +30,12 @@ int ApproveChange(const ApproveOptions& options, const std::string& server) {
     if (options.json) {
       return WriteJson({{"key", response.has_key() ? KeyJson(response.key()) : nlohmann::ordered_json()}});
     }
-    return Write("", response.has_key() ? KeyText(response.key(), SystemTime()) : "the key is destroyed\n");
+    if (!response.has_key()) {
+      return Write("", "the key is destroyed\n");
+    }
+    const auto& key = response.key();
+    return Write("",
+                 KeyText(key, SystemTime()) + (key.state() == v1::KEY_STATE_WITHDRAWN ? TextOfRevocation(key) : ""));
   });
 }
 

@@ -163,6 +163,16 @@ std::string KeyText(const v1::Key& key, Time now) {
   return text;
 }
 
+std::string TextOfRevocation(const v1::Key& key, bool changed) {
+  const std::string done = changed ? "revoked: it neither signs nor is published from now on\n"
+                                   : "this key was withdrawn before: nothing has changed\n";
+  return done + (HasReaders(key)
+                     ? "  next: have the identity server forget the key: until then it accepts whatever the key signs. "
+                       "Where it holds the certificate, remove that there; where it reads the JWK Set, have it read "
+                       "the set again\n"
+                     : "  next: nothing: access tokens that are bound to the key end by themselves\n");
+}
+
 std::string CustodyLines(const std::string& custody) {
   return "custody          " + Printable(custody) + "\n" +
          (custody.starts_with("not tried")

@@ -38,6 +38,10 @@ nlohmann::ordered_json KeyJson(const v1::Key& key);
 // The same for a person, one field per line.
 std::string KeyText(const v1::Key& key, Time now);
 
+// What a revocation of the key did, and what it leaves to do: assertiond stops no one who has the key itself.
+// `changed`: the key was not withdrawn before.
+std::string TextOfRevocation(const v1::Key& key, bool changed = true);
+
 // What the server knows of the custody of such keys, and how it is tried if it was not.
 std::string CustodyLines(const std::string& custody);
 

@@ -116,5 +116,18 @@ TEST(KeyText, CustodyThatWasNotTriedSaysHowItIs) {
             "--config FILE --try tries it now\n");
 }
 
+TEST(KeyText, ARevocationSaysWhatItDidAndWhatItLeavesToDo) {
+  auto key = KeyOf("orders", "1", v1::KEY_STATE_WITHDRAWN, kNow + days(365));
+  EXPECT_TRUE(TextOfRevocation(key).starts_with(
+      "revoked: it neither signs nor is published from now on\n  next: have the identity server forget the key: "));
+  EXPECT_TRUE(
+      TextOfRevocation(key, false)
+          .starts_with(
+              "this key was withdrawn before: nothing has changed\n  next: have the identity server forget the key: "));
+  key.add_purposes("dpop");
+  EXPECT_TRUE(TextOfRevocation(key).ends_with(
+      "\n  next: nothing: access tokens that are bound to the key end by themselves\n"));
+}
+
 }  // namespace
 }  // namespace assertion::cli
