@@ -72,19 +72,24 @@ bool IsServiceAccount(std::string_view subject) {
          is_name(subject.substr(colon + 1), kLongestName);
 }
 
-// The audience of a token for one, else the JSON array.
+// The audience of a token for one, else the JSON array. The line of a token for the one audience ["a","b"] must not
+// read like that of a token for a and b, so a text that could be taken for JSON is a list of one.
+std::string AudienceText(const std::string& only) {
+  return only.starts_with('[') || only.starts_with('"') ? nlohmann::json::array({only}).dump() : only;
+}
+
 Result<std::string> AudienceOf(const jws::ObjectText& claims) {
   const auto json = nlohmann::json::parse(claims.Find("aud").value_or("null"), nullptr, /*allow_exceptions=*/false);
   const auto is_audience = [](const nlohmann::json& one) {
     return one.is_string() && !one.get_ref<const std::string&>().empty();
   };
   if (is_audience(json)) {
-    return json.get<std::string>();
+    return AudienceText(json.get<std::string>());
   }
   if (!json.is_array() || json.empty() || !std::ranges::all_of(json, is_audience)) {
     return WrongClaims("aud must be a text, or a list of texts, and none of them empty");
   }
-  return json.size() == 1 ? json.front().get<std::string>() : json.dump();
+  return json.size() == 1 ? AudienceText(json.front().get<std::string>()) : json.dump();
 }
 
 Status CheckLifetime(const KubernetesSigner& signer, Time issued_at, Time expires_at, Time now) {

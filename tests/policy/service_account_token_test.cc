@@ -77,6 +77,10 @@ TEST(ServiceAccountToken, IsTakenAsItIsWritten) {
 TEST(ServiceAccountToken, MayHaveSeveralAudiencesAndNoJti) {
   EXPECT_EQ(VetWith("aud", "vault")->audience, "vault");
   EXPECT_EQ(VetWith("aud", {"vault", "sts"})->audience, R"(["vault","sts"])");
+  for (const auto& only : {nlohmann::json(R"(["vault","sts"])"), nlohmann::json::array({R"(["vault","sts"])"})}) {
+    EXPECT_EQ(VetWith("aud", only)->audience, R"(["[\"vault\",\"sts\"]"])") << "one audience is not two";
+  }
+  EXPECT_EQ(VetWith("aud", R"("vault")")->audience, R"(["\"vault\""])");
   EXPECT_EQ(VetWith("jti", nullptr)->jti, "");
 }
 
