@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <deque>
-#include <limits>
+#include <iterator>
 #include <utility>
+
+#include "audit/raw_line.h"
 
 namespace assertion::audit {
 namespace {
@@ -38,23 +40,14 @@ class Lines {
   }
 
  private:
-  // Reads a line to its end; of a line longer than kLongestLine only the begin is kept.
   std::optional<Entry> ReadLine(std::istream& stream) {
-    Entry entry;
-    stream.getline(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
-    auto count = static_cast<std::size_t>(stream.gcount());
-    if (count == 0 && !stream.good()) {
+    auto raw = ReadRawLine(stream, buffer_);
+    if (!raw) {
       return std::nullopt;
     }
-    if (stream.eof()) {
-      entry.ended = false;
-    } else if (stream.fail()) {
-      stream.clear();
-      stream.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-    } else {
-      --count;  // the line feed
-    }
-    entry.text.assign(buffer_.data(), count);
+    Entry entry;
+    entry.text = std::move(raw->text);
+    entry.ended = raw->ended;
     if (auto line = ParseLine(entry.text)) {
       entry.line = std::move(*line);
     }
@@ -77,7 +70,7 @@ class Lines {
   }
 
   std::vector<Source> sources_;
-  std::string buffer_ = std::string(kLongestLine + 2, '\0');
+  std::string buffer_;
   std::size_t at_ = 0;
   std::size_t number_ = 0;
 };
@@ -187,12 +180,23 @@ bool Follows(const Entry& before, const Entry& entry) {
   return entry.ended && entry.Links(before.line->hash) && entry.line->sequence == before.line->sequence + 1;
 }
 
-// The hashes of the lines that no checkpoint covers yet, and of the line before them.
+// The hashes of the lines that no checkpoint covers yet, of the line before them, and what a LogOpened among them says.
 class Uncovered {
  public:
   explicit Uncovered(Head before) : first_(before.sequence), hashes_{std::move(before.hash)} {}
 
   void Add(std::string hash) { hashes_.push_back(std::move(hash)); }
+
+  // A LogOpened says that the process before it left these lines unproven.
+  void Doubt(Span span) { doubted_.push_back(span); }
+
+  // What the lines up to `proven` say. A LogOpened that no checkpoint covers may be anybody's.
+  std::vector<Span> TakeDoubted(std::uint64_t proven) {
+    const auto covered = std::ranges::partition_point(doubted_, [&](const Span& span) { return span.last < proven; });
+    std::vector<Span> spans(doubted_.begin(), covered);
+    doubted_.erase(doubted_.begin(), covered);
+    return spans;
+  }
 
   // True when the line at `head` has that hash; the lines up to it are then covered and dropped. Lines before the first
   // one that was read are unknown and stay unproven.
@@ -213,6 +217,7 @@ class Uncovered {
  private:
   std::uint64_t first_;
   std::deque<std::string> hashes_;
+  std::vector<Span> doubted_;
   bool covered_ = false;  // a checkpoint that was read covers the first hash
 };
 
@@ -234,6 +239,7 @@ std::optional<Fault> AddLine(const Entry& entry, const PublicKeys& keys, Uncover
     }
     if (const auto proven = ProvenBy(covered.sequence, line.sequence); proven >= first) {
       result.proven = proven;
+      std::ranges::copy(uncovered.TakeDoubted(proven), std::back_inserter(result.doubtful));
     }
     result.kid = checkpoint->kid;
     ++result.checkpoints;
@@ -242,8 +248,9 @@ std::optional<Fault> AddLine(const Entry& entry, const PublicKeys& keys, Uncover
   const auto unproven = line.members.find("unproven");
   if (line.event == kOpened && unproven != line.members.end() && unproven->is_number_unsigned()) {
     const auto count = unproven->get<std::uint64_t>();
-    if (count > 0 && count < line.sequence) {
-      result.doubtful.push_back({.first = line.sequence - count, .last = line.sequence - 1});
+    const auto last = line.sequence - 1;
+    if (count > 0 && count < line.sequence && result.proven < last) {  // what a checkpoint covers is beyond doubt
+      uncovered.Doubt({.first = std::max(line.sequence - count, result.proven + 1), .last = last});
     }
   }
   result.first = first;

@@ -35,7 +35,7 @@ struct Verification {
   std::uint64_t proven = 0;  // last sequence that a checkpoint proves; 0: none
   std::uint64_t checkpoints = 0;
   std::string kid;             // of the key that signed the last checkpoint; empty: there is none
-  std::vector<Span> doubtful;  // lines of a process that ended before its checkpoint: linked, but not proven by it
+  std::vector<Span> doubtful;  // left by a process that ended before its checkpoint, as a proven LogOpened says
   Head head;                   // after the last line
 };
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <sstream>
@@ -306,6 +307,27 @@ TEST(Verification, LinesAfterTheLastCheckpointAreNotProven) {
   EXPECT_FALSE(found.fault);
   EXPECT_EQ(found.proven, 1000U);
   EXPECT_EQ(found.last, 1200U);
+}
+
+// Anybody who may write the file can add a LogOpened that says of proven lines that they are not.
+TEST(Verification, NoLineIsDoubtfulThatACheckpointCovers) {
+  const auto opened = [](std::uint64_t unproven) {
+    Texts lines(Log().lines.begin(), Log().lines.begin() + 1200);  // proven up to 1000
+    Head head{.sequence = 1200, .hash = ParseLine(lines.back())->hash};
+    lines.push_back(Chain(head, Body({{"version", 2}, {"unproven", unproven}}, kOpened, {})));
+    return std::pair(lines, head);
+  };
+  for (const std::uint64_t unproven : {1U, 200U, 1200U}) {
+    auto [lines, head] = opened(unproven);
+    const auto forged = Check(Join(lines), {});
+    EXPECT_FALSE(forged.fault);
+    EXPECT_TRUE(forged.doubtful.empty()) << "no checkpoint covers what says so";
+    lines.push_back(Checkpoint(head, Log().signer));
+    const auto doubtful = Check(Join(lines), {}).doubtful;
+    ASSERT_EQ(doubtful.size(), 1U);
+    EXPECT_EQ(doubtful.front().first, std::max<std::uint64_t>(1201 - unproven, 1001));
+    EXPECT_EQ(doubtful.front().last, 1200U);
+  }
 }
 
 TEST(Verification, OfLinesThatCameWhileACheckpointWasSignedTheNextOneProves) {
