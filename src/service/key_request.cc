@@ -1,10 +1,12 @@
 #include "service/key_request.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
 #include <utility>
 
+#include "assertion/foreign_text.h"
 #include "assertion/key_record.h"
 #include "assertion/secret.h"
 #include "jws/thumbprint.h"
@@ -67,6 +69,10 @@ Result<ChangeRequest> ChangeRequestOf(const Request& request) {
   }
   if (change.request_id().size() > kMaxRequestId) {
     return Fail(Code::kInvalidArgument, "change.request_id: must be at most 64 octets");
+  }
+  if (!std::ranges::all_of(change.request_id(), [](char c) { return c > ' ' && c <= '~'; })) {
+    return Fail(Code::kInvalidArgument,
+                "change.request_id: must be visible ASCII, not " + Quoted(change.request_id(), kMaxRequestId));
   }
   if (change.instants_as_given().size() > kMaxInstantsAsGiven) {
     return Fail(Code::kInvalidArgument, "change.instants_as_given: must be at most 200 octets");

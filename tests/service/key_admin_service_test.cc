@@ -250,6 +250,11 @@ TEST_F(KeyAdminServiceTest, GenerateKeyRefusesValuesOutOfRange) {
          "change.expected_version:");
   expect([](auto& r) { r.mutable_change()->set_request_id(std::string(65, 'a')); }, StatusCode::INVALID_ARGUMENT,
          "change.request_id:");
+  // A second person reads it before approving, and whoever investigates finds it in the audit log.
+  for (const auto* hidden : {"a\x1b[2J", "a\u202e", "a b", "a\n"}) {
+    expect([&](auto& r) { r.mutable_change()->set_request_id(hidden); }, StatusCode::INVALID_ARGUMENT,
+           "change.request_id: must be visible ASCII, not \"a");
+  }
   expect([](auto& r) { r.mutable_change()->set_force_client_id("keyless"); }, StatusCode::INVALID_ARGUMENT,
          "change.force_client_id:");
   EXPECT_TRUE(hsm_.token().Read({"orders"})->keys.empty());
