@@ -12,6 +12,7 @@ std::string FindingLine(const Finding& finding) {
   const bool names_key = finding.kid.empty() || finding.text.contains(finding.kid);
   return (!finding.ok     ? "wrong  "
           : finding.warns ? "warn   "
+          : finding.said  ? "says   "
                           : "ok     ") +
          Printable((finding.name.empty() ? "" : finding.name + ": ") + (names_key ? "" : "key " + finding.kid + ": ") +
                    finding.text) +
@@ -66,6 +67,9 @@ nlohmann::ordered_json FindingsJson(const std::vector<Finding>& findings) {
     }
     if (finding.ok && finding.warns) {
       member["warning"] = true;
+    }
+    if (finding.said) {
+      member["said"] = true;
     }
     if (!finding.group.empty()) {
       member["group"] = finding.group;

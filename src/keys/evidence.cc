@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -373,6 +374,7 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
   }
   CheckTypes(parsed->claims, evidence.findings);
   CheckAttributeTypes(parsed->claims, evidence.findings);
+  const auto proven = evidence.findings.size();
   CheckAttributes(parsed->claims, evidence.findings);
   CheckUses(parsed->claims, evidence.findings);
   CheckNotAsked(parsed->claims, evidence.findings);
@@ -381,6 +383,7 @@ Result<Evidence> VerifyEvidence(std::string_view text) {
     evidence.findings.push_back({true, "origin: " + origin, origin != OriginText(KeyOrigin::kGenerated)});
   }
   CheckState(parsed->claims, evidence.findings);
+  std::ranges::for_each(evidence.findings | std::views::drop(proven), [](auto& finding) { finding.said = true; });
   CheckCertificate(parsed->claims, key, evidence.findings);
   return evidence;
 }

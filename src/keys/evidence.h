@@ -25,6 +25,7 @@ struct EvidenceFinding {
   bool ok;
   std::string text;    // what it is about, ": " and what was found
   bool warns = false;  // ok, and worth a look
+  bool said = false;   // the report's word: a signer with the key in a file can write the same
 };
 
 struct Evidence {
@@ -38,9 +39,10 @@ struct Evidence {
 };
 
 // Checks it offline: signature by the key that it is about, kid, certificate, and every attribute that custody asks
-// for. It proves what the signer of this report said. Anybody can sign one with a key of their own: only a comparison
-// of `key` with one that is known makes it evidence. That the token tells the truth is for its vendor's attestation.
-// INVALID_ARGUMENT when it is not evidence at all.
+// for. It proves what the signer of this report said. Anybody can sign one with a key of their own: a comparison of
+// `key` with one that is known shows that the known key's holder signed it. That a token holds that key, and that the
+// token tells the truth, is for the vendor's attestation: no report of ours can show either. INVALID_ARGUMENT when it
+// is not evidence at all.
 Result<Evidence> VerifyEvidence(std::string_view text);
 
 }  // namespace assertion

@@ -521,8 +521,8 @@ describe('key evidence', () => {
     assert.deepEqual([report.kid, report.token.label], [kid, 'end-to-end']);
     const text = (await deployment.tryCtl('--server', 'unix:/nowhere', 'key', 'evidence', 'verify', at)).stdout;
     assert.match(text, /^ok {5}signature: made by the key/m);
-    assert.match(text, /^ok {5}CKA_EXTRACTABLE: false, /m);
-    assert.match(text, /^ok {5}state: signing when the report was made, since \S+Z$/m);
+    assert.match(text, /^says {3}CKA_EXTRACTABLE: false, /m);
+    assert.match(text, /^says {3}state: signing when the report was made, since \S+Z$/m);
     assert.doesNotMatch(text, /wrong/);
   });
 
@@ -589,7 +589,7 @@ describe('key evidence', () => {
       const right = await verify(at, ...known);
       assert.equal(right.status, 0, right.stdout);
       assert.match(right.stdout, /^ok {5}known key: the same as in /m);
-      assert.match(right.stdout, /\nnot proven: that the token tells the truth: [^\n]*\n$/);
+      assert.match(right.stdout, /\nnot proven: that there is a token at all; [^\n]*\n$/);
       const wrong = await verify(forged, ...known);
       assert.equal(wrong.status, 1, wrong.stdout);
       assert.match(wrong.stdout, /^wrong {2}known key: another key than in /m);
@@ -605,6 +605,24 @@ describe('key evidence', () => {
     assert.equal(JSON.parse((await verify(at, '--json', '--jwks', jwks)).stdout).compared, true);
     await refused(3, /certificate/, 'key', 'evidence', 'verify', at, '--certificate', jwks);
     await refused(3, /cannot read/, 'key', 'evidence', 'verify', at, '--jwks', path.join(files, 'none'));
+  });
+
+  // The comparison holds for a key in a file, too: what such a report says of a token is never "ok".
+  it('of a key in a file is no proof of a token, though the key is the known one', async () => {
+    const client = newClient();
+    await deployment.generateKey(client);
+    const forged = await forge(decodeJwt((await key('evidence', client)).trimEnd()));
+    const { status, stdout } = await verify(file('forged', forged), '--kid', decodeProtectedHeader(forged).kid, '--require-known-key');
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /^ok {5}known key: the same as in /m);
+    assert.match(stdout, /^says {3}CKA_LOCAL: true, /m);
+    assert.match(stdout, /^(says|warn) {3}custody: /m);
+    assert.doesNotMatch(stdout, /^ok {5}(CKA_|custody|attributes|origin|state)/m);
+    assert.match(stdout, /\nnot proven: that there is a token at all; anyone who has this key in a file can write the same report/);
+    const json = JSON.parse((await verify(file('forged', forged), '--json', `--kid=${decodeProtectedHeader(forged).kid}`)).stdout);
+    assert.match(json.not_proven, /^that there is a token at all/);
+    assert.equal(json.findings.find(({ name }) => name === 'CKA_LOCAL').said, true);
+    assert.equal(json.findings.find(({ name }) => name === 'signature').said, undefined);
   });
 
   it('a member of the wrong type is wrong, not left out', async () => {

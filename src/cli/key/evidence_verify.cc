@@ -43,7 +43,8 @@ Finding Named(const EvidenceFinding& finding) {
   return {.name = finding.text.substr(0, end),
           .ok = finding.ok,
           .text = end == std::string::npos ? finding.text : finding.text.substr(end + kEnd.size()),
-          .warns = finding.warns};
+          .warns = finding.warns,
+          .said = finding.said};
 }
 
 Finding Compared(bool same, const std::string& with) {
@@ -99,9 +100,12 @@ Result<Comparison> CompareWithKnown(const Evidence& evidence, const VerifyEviden
 }
 
 std::string NotProvenText(bool compared) {
-  return std::string("\nnot proven: ") +
-         (compared ? "" : "that the key is yours, because anybody can sign such a report with a key of their own; ") +
-         "that the token tells the truth: see its vendor's certificate or attestation\n";
+  return std::string(compared
+                         ? ""
+                         : "that the key is yours, because anybody can sign such a report with a key of their own; ") +
+         "that there is a token at all; anyone who has this key in a file can write the same report. Lines with "
+         "\"says\" "
+         "and \"warn\" are the report's word alone: see the vendor's attestation of this key";
 }
 
 int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
@@ -131,10 +135,11 @@ int RunVerifyEvidence(const VerifyEvidenceOptions& options) {
   findings.insert(findings.end(), compared->findings.begin(), compared->findings.end());
   auto json = FindingsJson(findings);
   json["compared"] = compared->made;
+  json["not_proven"] = NotProvenText(compared->made);
   json["report"] = nlohmann::ordered_json::parse(evidence->report);
-  const int status = options.json
-                         ? WriteJson(json)
-                         : Write("", AboutText(*evidence) + FindingsText(findings) + NotProvenText(compared->made));
+  const int status = options.json ? WriteJson(json)
+                                  : Write("", AboutText(*evidence) + FindingsText(findings) +
+                                                  "\nnot proven: " + NotProvenText(compared->made) + "\n");
   return status != 0 || AllOk(findings) ? status : kRefused;
 }
 
@@ -154,9 +159,9 @@ void AddKeyEvidenceVerify(Command& evidence) {
        .summary = "Check a report: signature, kid, certificate, every attribute that custody requires; needs no server",
        .examples = "  assertionctl key evidence verify orders.evidence --certificate orders.pem\n"
                    "  assertionctl key evidence verify orders.evidence --jwks jwks.json --require-known-key --json",
-       .notes =
-           "A report proves itself only against a key that you know: name the kid, certificate or JWK Set that the "
-           "identity server has.",
+       .notes = "Name the kid, certificate or JWK Set that the identity server has: the comparison shows that this key "
+                "signed "
+                "the report, not that a token holds the key.",
        .statuses = {{0, "nothing is wrong"},
                     {kRefused,
                      "something is wrong, the key is another than the one named, or none is named with "
