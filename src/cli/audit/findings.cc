@@ -18,7 +18,7 @@ const char* TamperingName(audit::Tampering kind) {
   return kNames.at(static_cast<std::size_t>(kind));
 }
 
-std::vector<Finding> FindingsOf(const audit::Verification& found) {
+std::vector<Finding> FindingsOf(const audit::Verification& found, Unproven tail) {
   std::vector<Finding> findings;
   if (found.fault) {
     const auto& fault = *found.fault;
@@ -35,10 +35,11 @@ std::vector<Finding> FindingsOf(const audit::Verification& found) {
                                                       std::to_string(found.checkpoints) + " checkpoints"});
   if (!found.fault && found.proven != 0 && found.proven < found.last) {
     findings.push_back({.name = "not yet proven",
-                        .ok = true,
+                        .ok = tail == Unproven::kWarns,
                         .text = Range(found.proven + 1, found.last) +
-                                ": no checkpoint covers these lines yet; lines may have been cut off there",
-                        .warns = true});
+                                ": no checkpoint covers these lines yet; anyone able to write the file can cut off, "
+                                "change or invent lines there",
+                        .warns = tail == Unproven::kWarns});
   }
   for (const auto& span : found.doubtful) {
     findings.push_back({.name = "doubtful",
