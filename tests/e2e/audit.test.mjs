@@ -1,5 +1,6 @@
 // The audit log: what was signed and done stands there before anybody learns of it, whatever happens.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, writeFileSync,
 } from 'node:fs';
@@ -134,6 +135,56 @@ describe('audit log', () => {
     assert.match(other.stdout, /wrong +replaced: .*is another line than the one that was noted/);
     writeFileSync(noted, 'sequence 3');
     assert.equal((await verify('--head', noted)).status, 3);
+  });
+
+  it('a script can ask for a log that is proven to its last line', async () => {
+    while (files().length < 2) await create();  // a file ends with a checkpoint before the log goes on in another
+    const proven = readFileSync(files().find((name) => name !== log), 'utf8').trimEnd().split('\n');
+    const copy = path.join(deployment.folder, 'tail.log');
+    const strict = () => deployment.tryCtl('audit', 'verify', copy, '--key', key, '--first-sequence', '0', '--require-proven');
+    writeFileSync(copy, `${proven.join('\n')}\n`);
+    assert.equal((await strict()).status, 0);
+    const invented = { seq: JSON.parse(proven.at(-1)).seq + 1, prev: createHash('sha256').update(proven.at(-1)).digest('base64url'), event: 'LogOpened', version: 2, unproven: 2 };
+    writeFileSync(copy, `${[...proven, JSON.stringify(invented)].join('\n')}\n`);
+    const lax = await deployment.tryCtl('audit', 'verify', copy, '--key', key, '--first-sequence', '0');
+    assert.equal(lax.status, 0, lax.stdout);
+    assert.match(lax.stdout, /^warn +not yet proven: .*can cut off, change or invent lines there$/m);
+    assert.doesNotMatch(lax.stdout, /doubtful/);
+    const { status, stdout } = await strict();
+    assert.equal(status, 1, stdout);
+    assert.match(stdout, /^wrong +not yet proven: /m);
+  });
+
+  it('a key or a head that is a FIFO is refused, not waited for', async () => {
+    const fifo = path.join(deployment.folder, 'fifo');
+    await run('mkfifo', [fifo]);
+    for (const options of [['--key', fifo], ['--key', key, '--head', fifo]]) {
+      const { status, stderr } = await deployment.tryCtl('audit', 'verify', log, ...options);
+      assert.equal(status, 3, stderr);
+      assert.match(stderr, /fifo cannot be read: it is a FIFO, not a regular file/);
+    }
+  });
+
+  it('show says where a line is none, or follows no line', async () => {
+    const whole = readFileSync(log, 'utf8').trimEnd().split('\n').slice(0, 3);
+    const copy = path.join(deployment.folder, 'shown.log');
+    const shown = async (lines) => {
+      writeFileSync(copy, `${lines.join('\n')}\n`);
+      const { status, stdout, stderr } = await deployment.tryCtl('audit', 'show', copy);
+      assert.equal(status, 0, stderr);
+      return { seqs: stdout.trimEnd().split('\n').map((line) => JSON.parse(line).seq - JSON.parse(whole[0]).seq), stderr };
+    };
+    const [first, second, third] = whole;
+    const fault = (line, text) => new RegExp(`shown\\.log:${line} ${text}.*\\n  next: assertionctl audit verify`);
+    assert.equal((await shown(whole)).stderr, '');
+    assert.match((await shown([first, third])).stderr, fault(2, 'does not follow the line before it'));
+    assert.match((await shown([first, second.replace(/"time":"./, '"time":"3'), third])).stderr, fault(3, 'does not follow the line before it'));
+    const twice = await shown([first, second.replace(/}$/, ',"caller":"uid:1","caller":"uid:2"}'), third]);
+    assert.match(twice.stderr, fault(2, 'is no line of an audit log'));
+    assert.deepEqual(twice.seqs, [0, 2]);
+    const long = await shown([first, second.replace(/}$/, `,"x":"${'x'.repeat(20_000)}"}`), third]);
+    assert.match(long.stderr, fault(2, 'is no line of an audit log: it has more than 16384 octets'));
+    assert.deepEqual(long.seqs, [0, 2]);
   });
 
   it('names the first line that was changed', async () => {

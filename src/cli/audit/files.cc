@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "audit/line.h"
+#include "audit/raw_line.h"
 #include "x509/regular_file.h"
 
 namespace assertion::cli {
@@ -25,8 +26,9 @@ std::uint64_t FirstSequence(const std::string& name) {
     return 0;
   }
   std::ifstream stream(name, std::ios::binary);
-  for (std::string text; std::getline(stream, text);) {
-    if (const auto line = audit::ParseLine(text)) {
+  std::string buffer;
+  while (const auto raw = audit::ReadRawLine(stream, buffer)) {
+    if (const auto line = audit::ParseLine(raw->text)) {
       return line->sequence;
     }
   }

@@ -14,6 +14,7 @@
 
 #include "audit/line.h"
 #include "audit/log_file.h"
+#include "audit/raw_line.h"
 #include "cli/audit/files.h"
 #include "cli/audit/filter.h"
 #include "cli/command.h"
@@ -21,6 +22,7 @@
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "jws/object_text.h"
 
 namespace assertion::cli {
 namespace {
@@ -67,11 +69,21 @@ class LogReader {
     lines.clear();
   }
 
+  // Looks at a line whether it is shown or not. Says once on standard error where the first one stands that is no line
+  // of a log or does not follow the line before it: what is printed from there on may be anybody's.
+  void Examine(std::string_view text, const Result<audit::Line>& line);
+
   LineFilter& filter_;
   int status_ = 0;
   std::ifstream stream_;
   struct stat file_{};
-  std::uint64_t last_ = 0;  // the sequence of the last line that was read; 0: none was
+  std::uint64_t last_ = 0;                    // the sequence of the last line that was read; 0: none was
+  std::string hash_ = audit::Genesis().hash;  // of that line
+  std::string name_;                          // of the open file
+  std::size_t number_ = 0;                    // of the last line in it
+  bool begun_ = false;                        // a line of a log was read from it
+  bool warned_ = false;
+  std::string buffer_;
 };
 
 // A rotation may come in between: the stream must be that of the file that `file_` tells of.
@@ -86,6 +98,9 @@ bool LogReader::Open(const std::string& path) {
     if (IsSame(before, after)) {
       stream_ = std::move(stream);
       file_ = after;
+      name_ = path;
+      number_ = 0;
+      begun_ = false;
       return true;
     }
   }
@@ -97,21 +112,53 @@ bool LogReader::IsAt(const std::string& path) const {
   return stat(path.c_str(), &now) != 0 || IsSame(now, file_);
 }
 
+void LogReader::Examine(std::string_view text, const Result<audit::Line>& line) {
+  ++number_;
+  // Older files may not be at hand, so another file may begin with a later line.
+  const bool is_next = line && line->sequence == last_ + 1;
+  const bool follows = is_next ? line->prev == hash_ : !begun_;
+  if (!warned_ && (!line || !follows)) {
+    warned_ = true;
+    Report(0,
+           name_ + ":" + std::to_string(number_) +
+               (line ? " does not follow the line before it"
+                : text.size() > audit::kLongestLine
+                    ? " is no line of an audit log: it has more than " + std::to_string(audit::kLongestLine) + " octets"
+                    : std::string(" is no line of an audit log")),
+           "assertionctl audit verify says what was done to the log; until then trust nothing from there on");
+  }
+  if (line) {
+    last_ = line->sequence;
+    hash_ = line->hash;
+    begun_ = true;
+  }
+}
+
+// A member that is there twice means one thing to one reader and another to the next.
+Result<audit::Line> ParseShownLine(std::string_view text) {
+  ASSIGN_OR_RETURN(auto line, audit::ParseLine(text));
+  if (const auto members = jws::ParseObjectText(text); !members) {
+    return std::unexpected(members.error());
+  }
+  return line;
+}
+
 bool LogReader::ShowLines() {
   constexpr std::size_t kAtOnce = 65'536;
   bool any = false;
   std::string lines;
-  for (std::string text; status_ == 0;) {
+  while (status_ == 0) {
     const auto begin = stream_.tellg();
-    if (!std::getline(stream_, text) || stream_.eof()) {
+    const auto raw = audit::ReadRawLine(stream_, buffer_);
+    if (!raw || !raw->ended) {
       stream_.clear();
       stream_.seekg(begin);
       break;
     }
-    const auto line = audit::ParseLine(text);
-    last_ = line ? line->sequence : last_;
+    const auto line = ParseShownLine(raw->text);
+    Examine(raw->text, line);
     if (line && filter_.Lets(*line)) {
-      lines.append(PrintableJson(text)).append("\n");
+      lines.append(PrintableJson(raw->text)).append("\n");
       any = true;
     }
     if (lines.size() >= kAtOnce) {
