@@ -116,6 +116,11 @@ std::string HintOfKind(std::string_view message) {
                                   CommandLineWith("--algorithm " + std::string(present->name), "--algorithm");
 }
 
+// gRPC's own words for an answer that it does not take, which have the status of a limit of the server's.
+bool IsTooLarge(std::string_view message) {
+  return message.contains("metadata size exceeds") || message.contains("message larger than max");
+}
+
 }  // namespace
 
 std::string AdviceOn(const Error& error) {
@@ -155,6 +160,11 @@ std::string AdviceOn(const Error& error) {
     case Code::kResourceExhausted:
       if (error.message.contains("key_limits")) {  // it names the field and the time
         return "wait, or raise that limit in assertiond's configuration and reload it: systemctl reload assertiond";
+      }
+      if (IsTooLarge(error.message)) {
+        return "the server's answer is too large for assertionctl: check that --server names assertiond; if it does, "
+               "its "
+               "log says what it answered";
       }
       return delay.empty() ? "ask less often, or later" : delay;
     case Code::kDeadlineExceeded:

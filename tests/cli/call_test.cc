@@ -37,6 +37,15 @@ TEST(AdviceOn, ADelayOfTheServerIsTold) {
   EXPECT_TRUE(advice(Code::kUnavailable, std::chrono::milliseconds(0)).starts_with("assertiond's log"));
 }
 
+TEST(AdviceOn, AnAnswerThatIsTooLargeIsNoMatterOfWaiting) {
+  for (const auto* words :
+       {"received initial metadata size exceeds limit", "received trailing metadata size exceeds hard limit",
+        "CLIENT: Received message larger than max (5000000 vs. 4194304)"}) {
+    const auto advice = Advice(Code::kResourceExhausted, words);
+    EXPECT_TRUE(advice.starts_with("the server's answer is too large")) << advice;
+  }
+}
+
 TEST(AdviceOn, AKeyLimitCanBeRaisedAndItsTimeIsToldOnce) {
   const auto advice = AdviceOn({.code = Code::kResourceExhausted,
                                 .message = "4 keys of client 'orders' were made in the last hour, as many as "

@@ -29,7 +29,7 @@ const NOGROUP = 65534;
 const MIB = 1 << 20;
 const isRoot = process.getuid() === 0;
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f\x9b]/;
-const TERMINAL = '\u001b]0;owned\u0007\u001b[2J\rOK\u009b31m';  // a title, an empty screen, a line of its own
+const TERMINAL = '\u001b]0;owned\u0007\u001b[2J\rOK\u009b31m\nok     forged';  // a title, an empty screen, lines of its own
 
 const resident = (deployment) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${deployment.daemon.pid}/status`, 'utf8'))[1]) / 1024;
@@ -332,7 +332,8 @@ describe('attempts on assertionctl', () => {
         requested_by: LURE, summary: LURE }] }),
       RotateKey: (call, done) => done(null, { key: lure, predecessor: { ...lure, algorithm: 'RS256' } }),
       GetAuditHead: (call, done) => done(null, { path: TERMINAL, hash: TERMINAL }),
-      RevokeKey: fail, GenerateKey: fail, DestroyKey: fail,
+      RevokeKey: fail, GenerateKey: fail,
+      DestroyKey: (call, done) => done({ code: grpc.status.PERMISSION_DENIED, details: 'x'.repeat(20_000) }),
     });
     await new Promise((resolve, reject) => {
       hostile.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
@@ -350,7 +351,23 @@ describe('attempts on assertionctl', () => {
       ['jwks', 'get', '--client-id', 'orders'], ['key', 'list', '--json']]) {
       const { stdout, stderr } = await ctl(...options);
       assert.doesNotMatch(stdout + stderr, CONTROL, options.join(' '));
+      if (options[0] !== 'jwks') assert.doesNotMatch(stdout + stderr, /^ok {5}forged/m, options.join(' '));  // JSON has lines
     }
+  });
+
+  it('what is no word is handed on as no assertion, to a script neither', async () => {
+    for (const options of [[], ['--json'], ['--count', '2']]) {
+      const { status, stdout, stderr } = await ctl('assertion', 'create', '--client-id', 'orders', ...options);
+      assert.equal(status, 1, stdout);
+      assert.equal(stdout, '');
+      assert.match(stderr, options[0] === '--count' ? /^assertionctl: / : /the server's assertion is none: it holds \\x1b at octet 1\n {2}next: check that --server names assertiond/);
+    }
+  });
+
+  it('an error that is too large is no matter of waiting', async () => {
+    const { status, stderr } = await ctl('key', 'destroy', '--client-id', 'orders', '--kid=x', '--expected-version', '1', '--force', 'orders');
+    assert.equal(status, 1);
+    assert.match(stderr, /size exceeds.*\n {2}next: the server's answer is too large for assertionctl/);
   });
 
   it('a command to paste runs nothing that a hostile server has put into it', async () => {

@@ -17,6 +17,7 @@
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/output.h"
+#include "cli/received_token.h"
 #include "cli/verbs.h"
 #include "cli/yaml.h"
 
@@ -89,7 +90,10 @@ int CreateMany(const CreateAssertionOptions& options, const std::string& server,
   int status = 0;
   const auto ended = connection->CreateAssertions(request, options.count, [&](const auto& outcome) {
     progress.Count(outcome.has_value());
-    if (outcome) {
+    const auto received = outcome ? CheckReceived("assertion", outcome->assertion()) : Status();
+    if (!received) {
+      status = ReportReceived(received.error());
+    } else if (outcome) {
       status = Write("", options.json ? DocumentLine(AssertionJson(*outcome)) : outcome->assertion() + "\n");
     } else if (!refusal) {
       refusal = outcome.error();
@@ -125,6 +129,9 @@ int CreateAssertion(const CreateAssertionOptions& options, const std::string& se
     return CreateMany(options, server, *request);
   }
   return Call(server, &Connection::CreateAssertion, *request, [&](const auto& response) {
+    if (const auto received = CheckReceived("assertion", response.assertion()); !received) {
+      return ReportReceived(received.error());
+    }
     return options.json ? WriteJson(AssertionJson(response)) : Write("", response.assertion() + "\n");
   });
 }

@@ -29,6 +29,7 @@
 #include "cli/command.h"
 #include "cli/instant.h"
 #include "cli/output.h"
+#include "cli/received_token.h"
 #include "cli/verbs.h"
 
 namespace assertion::cli {
@@ -174,6 +175,7 @@ class Refreshing {
     ASSIGN_OR_RETURN(auto connection, Connection::Open(server_));
     ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::CreateAssertion, request_));
     ASSIGN_OR_RETURN(const auto life, LifeOf(response));
+    RETURN_IF_ERROR(CheckReceived("assertion", response.assertion()));
     RETURN_IF_ERROR(file_.Replace(response.assertion()));
     written_ = Steady::now();
     // From when it was asked for, which is before it was issued. 2/5 leaves room for the call before half of its life.

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/output.h"
+#include "cli/table.h"
 #include "cli/verbs.h"
 
 namespace assertion::cli {
@@ -20,8 +21,10 @@ int ShowAuditHead(const AuditHeadOptions& options, const std::string& server) {
     return options.json ? WriteJson({{"sequence", head.sequence()},
                                      {"hash", head.hash()},
                                      {"checkpoint_sequence", head.checkpoint_sequence()}})
-                        : Write("", "sequence    " + std::to_string(head.sequence()) + "\nhash        " + head.hash() +
-                                        "\ncheckpoint  " + std::to_string(head.checkpoint_sequence()) + "\n");
+                        : Write("", TableText({{"sequence", std::to_string(head.sequence())},
+                                               {"hash", head.hash()},
+                                               {"checkpoint", std::to_string(head.checkpoint_sequence())}},
+                                              false));
   });
 }
 

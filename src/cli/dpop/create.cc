@@ -12,6 +12,7 @@
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/output.h"
+#include "cli/received_token.h"
 #include "cli/verbs.h"
 #include "cli/whole_number.h"
 #include "jws/thumbprint.h"
@@ -53,6 +54,9 @@ int CreateDpopProof(const CreateDpopProofOptions& options, const std::string& se
     request.set_ath(jws::Sha256Thumbprint(AsBytes(*token)));
   }
   return Call(server, &Connection::CreateDpopProof, request, [&](const auto& response) {
+    if (const auto received = CheckReceived("proof", response.proof()); !received) {
+      return ReportReceived(received.error());
+    }
     return options.json ? WriteJson(ProofJson(response)) : Write("", response.proof() + "\n");
   });
 }

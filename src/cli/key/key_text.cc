@@ -147,20 +147,26 @@ std::string KeyText(const v1::Key& key, Time now) {
   const bool published = !withdrawn || ToTime(key.publish_from()) < ToTime(key.publish_until());
   const bool signed_once = !withdrawn || ToTime(key.sign_from()) < ToTime(key.sign_until());
   const auto size = key.key_bits() == 0 ? "not on the token any more" : std::to_string(key.key_bits()) + " bits";
-  auto text = "client           " + key.client_id() + "\nversion          " + std::to_string(key.version()) +
-              "\nkid              " + key.kid() + "\nHSM              " + Printable(key.hsm()) + "\nCKA_ID           " +
-              Hex(AsBytes(key.cka_id())) + "\norigin           " + OriginText(key.origin()) + "\nalgorithm        " +
-              key.algorithm() + ", " + size + "\nstate            " + StateCell(key).text + "\npublished from   " +
-              (published ? instant(key.publish_from()) : "never") + "\nsigns from       " +
-              (signed_once ? instant(key.sign_from()) : "never") + "\nsigns until      " +
-              (signed_once ? instant(key.sign_until()) : "-") +
-              (published ? "\npublished until  " : "\nwithdrawn        ") + instant(key.publish_until()) +
-              "\ncertificate      " + ExpiryCell(key, now).text + "\n";
+  // TableText keeps a field to its line, whatever the server says. The first label is as wide as that of CustodyLines.
+  std::vector<Row> rows = {{"client         ", key.client_id()},
+                           {"version", std::to_string(key.version())},
+                           {"kid", key.kid()},
+                           {"HSM", key.hsm()},
+                           {"CKA_ID", Hex(AsBytes(key.cka_id()))},
+                           {"origin", OriginText(key.origin())},
+                           {"algorithm", key.algorithm() + ", " + size},
+                           {"state", StateCell(key).text},
+                           {"published from", published ? instant(key.publish_from()) : "never"},
+                           {"signs from", signed_once ? instant(key.sign_from()) : "never"},
+                           {"signs until", signed_once ? instant(key.sign_until()) : "-"},
+                           {published ? "published until" : "withdrawn", instant(key.publish_until())},
+                           {"certificate", ExpiryCell(key, now).text}};
   if (!key.x5t_s256().empty()) {
-    text += "  valid from     " + Rfc3339(ToTime(key.not_before())) + "\n  valid until    " +
-            Rfc3339(ToTime(key.not_after())) + "\n  x5t#S256       " + key.x5t_s256() + "\n";
+    rows.push_back({"  valid from", Rfc3339(ToTime(key.not_before()))});
+    rows.push_back({"  valid until", Rfc3339(ToTime(key.not_after()))});
+    rows.push_back({"  x5t#S256", key.x5t_s256()});
   }
-  return text;
+  return TableText(rows, false);
 }
 
 std::string TextOfRevocation(const v1::Key& key, bool changed) {

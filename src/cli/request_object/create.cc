@@ -11,6 +11,7 @@
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/output.h"
+#include "cli/received_token.h"
 #include "cli/verbs.h"
 
 namespace assertion::cli {
@@ -42,6 +43,9 @@ int CreateRequestObject(const CreateRequestObjectOptions& options, const std::st
     *request.mutable_lifetime() = wanted->lifetime();
   }
   return Call(server, &Connection::CreateRequestObject, request, [&](const auto& response) {
+    if (const auto received = CheckReceived("request object", response.request_object()); !received) {
+      return ReportReceived(received.error());
+    }
     return options.json ? WriteJson(RequestObjectJson(response)) : Write("", response.request_object() + "\n");
   });
 }

@@ -13,6 +13,7 @@
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/output.h"
+#include "cli/received_token.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -110,6 +111,10 @@ int GetToken(const GetTokenOptions& options, const std::string& server) {
   auto token = Ask(*connection, &Connection::GetAccessToken, request);
   if (!token) {
     return Report(kRefused, token.error().message, AdviceOnToken(token.error()));
+  }
+  if (const auto received = CheckReceived("access token", token->access_token()); !received) {
+    WipeOctets(*token->mutable_access_token());
+    return ReportReceived(received.error());
   }
   const auto now = SystemTime();
   const int status = options.json ? WriteTokenJson(*token, now) : Write("", token->access_token() + "\n");
