@@ -1,9 +1,17 @@
 #include "cli/tls/own_key.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
+#include "assertion/descriptor.h"
 #include "cli/command_line.h"
 #include "cli/output.h"
 #include "cli/text.h"
@@ -69,10 +77,19 @@ Result<TlsSite> OpenTlsSite(const std::string& config_path) {
 }
 
 Status WriteTlsCertificate(const Config& config, const std::string& pem) {
+  constexpr mode_t kPublic = 0644;
   const auto& path = config.tls->certificate;
-  RETURN_IF_ERROR(WriteText(path + ".new", pem));
-  return std::rename((path + ".new").c_str(), path.c_str()) == 0 ? Status()
-                                                                 : Fail(Code::kConfigInvalid, "cannot write " + path);
+  auto draft = path + ".XXXXXX";
+  const Descriptor file(mkostemp(draft.data(), O_CLOEXEC));
+  if (file.get() >= 0 && fchmod(file.get(), kPublic) == 0 && WriteAll(file, pem) && fsync(file.get()) == 0 &&
+      rename(draft.c_str(), path.c_str()) == 0) {
+    return {};
+  }
+  auto failed = Fail(Code::kConfigInvalid, "cannot write " + path + ": " + std::strerror(errno));
+  if (file.get() >= 0) {
+    unlink(draft.c_str());
+  }
+  return failed;
 }
 
 std::string KidOf(const TokenKey& key) { return jws::JwkThumbprint(key.public_key); }

@@ -27,6 +27,7 @@ struct TlsSite {
 Result<TlsSite> OpenTlsSite(const std::string& config_path);
 
 // Writes tls.certificate beside the file and renames it, so that a server that reads it now sees the old or the new.
+// The draft has a fresh name: a file or link that another user has put there is neither written nor followed.
 Status WriteTlsCertificate(const Config& config, const std::string& pem);
 
 std::string KidOf(const TokenKey& key);
