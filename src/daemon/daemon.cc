@@ -20,6 +20,7 @@
 #include "observe/log.h"
 #include "signing/jws_key.h"
 #include "x509/openssl.h"
+#include "x509/regular_file.h"
 
 namespace assertion {
 namespace {
@@ -109,6 +110,11 @@ void WarnOfOpenFolders(const Config& config, const std::string& path) {
   warn("configuration", CheckTrustedFile(path));
   for (const auto& hsm : config.hsms) {
     warn("module", CheckTrustedFile(hsm.module_path()));
+    for (const auto& [name, value] : hsm.environment) {
+      if (x509::CheckRegularFile(value)) {  // as SOFTHSM2_CONF, which names the token's folder
+        warn(name.c_str(), CheckTrustedFile(value));
+      }
+    }
   }
 }
 
@@ -324,6 +330,8 @@ void Daemon::EndHung(const Reloading& reloading) {
 
 void Daemon::Reload(const Reloading::Read& read) {
   supervisor_.NotifyReloading();
+  reloading_.SetStep("looking at who can change its files");
+  WarnOfOpenFolders(read ? *read : in_force_, path_);
   reloading_.SetStep("asking the HSMs for the clients' keys");
   const auto applied = Apply(read);
   server_->EndConnectionsOfRemoved();

@@ -38,10 +38,20 @@ bool IsOurs(const struct stat& info) { return info.st_uid == 0 || info.st_uid ==
 bool IsShared(const struct stat& info) { return (info.st_mode & (S_IWGRP | S_IWOTH)) != 0; }
 
 Status CheckOwner(const std::string& path, const struct stat& info) {
-  return IsOurs(info) ? Status()
-                      : NotTrusted(path, "belongs to user " + std::to_string(info.st_uid) +
-                                             ", who could put something else there: it must belong to root or to the "
-                                             "user that runs this program");
+  constexpr uid_t kOverflow = 65534;  // user_namespaces(7): of a user whom this container does not map
+  return IsOurs(info)
+             ? Status()
+             : NotTrusted(path, "belongs to user " + std::to_string(info.st_uid) +
+                                    (info.st_uid == kOverflow ? " (nobody, or one outside of this container)" : "") +
+                                    ", who could put something else there: it must belong to root or to the "
+                                    "user that runs this program");
+}
+
+Status CheckFileMode(const std::string& path, const struct stat& info) {
+  return !IsShared(info) ? Status()
+                         : NotTrusted(path, std::string("is writable by ") +
+                                                ((info.st_mode & S_IWOTH) != 0 ? "everybody" : "its group") +
+                                                ": chmod go-w " + path);
 }
 
 Status CheckMode(const std::string& path, const struct stat& info, bool sticky_will_do) {
@@ -55,12 +65,14 @@ Status CheckMode(const std::string& path, const struct stat& info, bool sticky_w
   return NotTrusted(path, std::string("is writable by ") + whom + " could put something else there" + what_to_do);
 }
 
-}  // namespace
+// What stands at the end of a path.
+enum class Last { kFolder, kFile };
 
-Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
+// Checks each component of `path`, and of what a link leads to.
+Status Walk(const std::string& path, Sticky sticky, Last last) {
   constexpr int kMostLinks = 40;  // path_resolution(7)
   std::vector<std::string> left;
-  Push(left, folder);
+  Push(left, path);
   std::string at = "/";
   int links = 0;
   while (true) {
@@ -72,9 +84,7 @@ Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
       return NotTrusted(at, std::string("cannot be looked at: ") + std::strerror(errno));
     }
     // Also of a link: in a sticky folder its owner could make it lead elsewhere.
-    if (auto owner = CheckOwner(at, info); !owner) {
-      return owner;
-    }
+    RETURN_IF_ERROR(CheckOwner(at, info));
     if (S_ISLNK(info.st_mode)) {
       std::array<char, PATH_MAX> target{};
       const auto size = readlink(at.c_str(), target.data(), target.size());
@@ -85,6 +95,9 @@ Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
       Push(left, text);
       at = text.front() == '/' ? "/" : at.substr(0, std::max<std::size_t>(at.rfind('/'), 1));
       continue;
+    }
+    if (left.empty() && last == Last::kFile) {
+      return CheckFileMode(at, info);
     }
     if (!S_ISDIR(info.st_mode)) {
       return NotTrusted(at, "is no folder");
@@ -103,25 +116,18 @@ Status CheckTrustedFolder(const std::string& folder, Sticky sticky) {
   }
 }
 
+}  // namespace
+
+Status CheckTrustedFolder(const std::string& folder, Sticky sticky) { return Walk(folder, sticky, Last::kFolder); }
+
 Status CheckTrustedFile(const std::string& file) {
   std::error_code failed;
   const auto absolute = std::filesystem::absolute(file, failed);
-  const auto target = std::filesystem::canonical(file, failed);
-  struct stat info{};
   struct statvfs mount{};
-  if (failed || stat(target.c_str(), &info) != 0 || statvfs(target.c_str(), &mount) != 0) {
+  if (failed || statvfs(absolute.c_str(), &mount) != 0) {
     return NotTrusted(file, "cannot be looked at");
   }
-  if ((mount.f_flag & ST_RDONLY) != 0) {
-    return {};
-  }
-  if (IsShared(info)) {
-    const auto path = target.string();
-    return NotTrusted(path, std::string("is writable by ") +
-                                ((info.st_mode & S_IWOTH) != 0 ? "everybody" : "its group") + ": chmod go-w " + path);
-  }
-  RETURN_IF_ERROR(CheckTrustedFolder(absolute.parent_path(), Sticky::kFoldersAndFiles));
-  return CheckTrustedFolder(target.parent_path(), Sticky::kFoldersAndFiles);
+  return (mount.f_flag & ST_RDONLY) != 0 ? Status() : Walk(absolute, Sticky::kFoldersAndFiles, Last::kFile);
 }
 
 }  // namespace assertion

@@ -18,9 +18,9 @@ enum class Sticky {
 // above it, does not exist. `folder` is absolute.
 Status CheckTrustedFolder(const std::string& folder, Sticky sticky = Sticky::kFolders);
 
-// Checks that only its owner can write to `file`, which exists, and that CheckTrustedFolder holds for the folders of
-// its name and of what a link leads to. A file system that is mounted read-only is trusted, as a ConfigMap's is.
-// FAILED_PRECONDITION names what others can change.
+// Checks that only root and this process's own user can write to `file`, which exists, or put another in its place: it,
+// each link that leads to it and the folders of both. A file system that is mounted read-only is trusted, as a
+// ConfigMap's is. FAILED_PRECONDITION names what others can change.
 Status CheckTrustedFile(const std::string& file);
 
 }  // namespace assertion

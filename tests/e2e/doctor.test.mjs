@@ -1,6 +1,6 @@
 // assertionctl doctor: what is on the token and in no ledger, and what is in the ledger and not on the token.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { Deployment } from './deployment.mjs';
@@ -8,6 +8,7 @@ import { run, temporaryFolder } from './process.mjs';
 
 const AUDIENCES = ['https://localhost:9443/oauth2/token'];
 const CLIENTS = ['orders', 'billing', 'before-the-ledger'];
+const OTHER = 60001;  // a user of nothing
 
 describe('doctor', () => {
   let deployment;
@@ -119,6 +120,25 @@ describe('doctor', () => {
       assert.ok(start.stderr.includes(`${field}: ${what}`), start.stderr);
     }
     assert.ok(stdout.includes(`tokens.ca_file of client orders: ${ca} is writable by its group`), stdout);
+  });
+
+  it('warns of files that belong to another user, and so does a start', { skip: process.getuid() !== 0 && 'only root can give files away' }, async () => {
+    const { configuration, folder } = deployment;
+    const { hsm, ...rest } = JSON.parse(readFileSync(configuration, 'utf8'));
+    const theirs = path.join(folder, 'theirs.conf');
+    const given = path.join(folder, 'given.json');
+    writeFileSync(theirs, '');
+    writeFileSync(given, JSON.stringify({ ...rest, listen: `unix:${folder}/other.sock`,
+      hsm: { ...hsm.uri ? hsm : { uri: hsm }, environment: { E2E_FILE: theirs, E2E_WORD: 'no file' } } }));
+    for (const file of [theirs, given]) chownSync(file, OTHER, 0);
+    const { stdout } = await deployment.tryCtl('doctor', '--config', given, '--verbose');
+    const start = await run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--config', given],
+      { env: { ...deployment.environment, SOFTHSM2_CONF: '/nonexistent' } });
+    for (const [field, file] of [['configuration', given], ['E2E_FILE', theirs]]) {
+      assert.ok(stdout.includes(`files: ${field}: ${file} belongs to user ${OTHER}, who could`), stdout);
+      assert.ok(start.stderr.includes(`${field}: ${file} belongs to user ${OTHER}, who could`), start.stderr);
+    }
+    assert.ok(!start.stderr.includes('E2E_WORD'), start.stderr);
   });
 
   it('leaves the orphans of other clients', async () => {

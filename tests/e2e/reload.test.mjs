@@ -2,7 +2,7 @@
 // none is lost.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
@@ -93,6 +93,18 @@ describe('a reload', () => {
       caller.close();
     }
     assert.ok(calls > hostile.length);
+  });
+
+  it('warns again of a configuration that others may change', async () => {
+    const warnings = () => log().match(/configuration: \S+ is writable by everybody: chmod go-w/g)?.length ?? 0;
+    const from = warnings();
+    await reload();
+    assert.equal(warnings(), from);
+    chmodSync(deployment.configuration, 0o666);
+    await reload();
+    await reload();
+    assert.equal(warnings(), from + 2);
+    chmodSync(deployment.configuration, 0o644);
   });
 
   it('that is refused is told by status and by the metrics, until one succeeds', async () => {

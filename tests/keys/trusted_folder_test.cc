@@ -60,5 +60,39 @@ TEST(TrustedFolderTest, EveryFolderAboveTheSocketMustBeTrusted) {
   }
 }
 
+TEST(TrustedFolderTest, AFileAndEachLinkToItBelongToRootOrThisUser) {
+  const SoftHsm hsm;
+  const std::filesystem::path file = hsm.Write("file", "");
+  const auto link = hsm.directory() / "link";
+  std::filesystem::permissions(hsm.directory(), std::filesystem::perms(0700));
+  std::filesystem::create_symlink(file, link);
+  std::filesystem::create_symlink("link", hsm.directory() / "far");
+  const auto why = [](const std::filesystem::path& path) {
+    const auto trusted = CheckTrustedFile(path);
+    return trusted ? "" : trusted.error().message;
+  };
+  EXPECT_EQ(why(file), "");
+  EXPECT_EQ(why(hsm.directory() / "far"), "");
+  EXPECT_NE(why(hsm.directory() / "none"), "");
+  std::filesystem::permissions(file, std::filesystem::perms(0620));
+  EXPECT_EQ(why(link), file.string() + " is writable by its group: chmod go-w " + file.string());
+  std::filesystem::permissions(file, std::filesystem::perms(0644));
+
+  if (geteuid() == 0) {  // only root can give a file away
+    constexpr uid_t kOther = 60001;
+    constexpr uid_t kOverflow = 65534;
+    ASSERT_EQ(chown(file.c_str(), kOther, 0), 0);
+    EXPECT_TRUE(why(file).starts_with(file.string() + " belongs to user 60001, who")) << why(file);
+    EXPECT_TRUE(why(link).starts_with(file.string() + " belongs to user 60001, who")) << why(link);
+    ASSERT_EQ(chown(file.c_str(), kOverflow, 0), 0);
+    EXPECT_NE(why(file).find("user 65534 (nobody, or one outside of this container), who"), std::string::npos);
+    ASSERT_EQ(chown(file.c_str(), 0, 0), 0);
+    EXPECT_EQ(why(file), "");
+    ASSERT_EQ(lchown(link.c_str(), kOther, 0), 0);
+    EXPECT_TRUE(why(link).starts_with(link.string() + " belongs to user 60001, who")) << why(link);
+    EXPECT_TRUE(why(hsm.directory() / "far").starts_with(link.string() + " belongs to user 60001, who"));
+  }
+}
+
 }  // namespace
 }  // namespace assertion
