@@ -218,6 +218,11 @@ const Node* Below(const Node& node, std::string_view step) {
 }  // namespace
 
 std::expected<Node, std::string> ParseDocument(std::string_view text) {
+  // nlohmann's parser takes a NUL for the end of the text: what follows would not count, but be read by a person.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    return std::unexpected(std::to_string(1 + std::ranges::count(text.substr(0, nul), '\n')) +
+                           ": an octet NUL, which JSON does not have: save the file as UTF-8");
+  }
   const char* const begin = text.data();
   Reached reached;
   Builder builder(text, reached);

@@ -1,5 +1,7 @@
 #include "jws/compact.h"
 
+#include <utility>
+
 #include "jws/base64url.h"
 #include "jws/foreign_json.h"
 #include "jws/object_text.h"
@@ -33,12 +35,16 @@ Result<Decoded> DecodeObject(std::string_view part, const std::string& name) {
   if (!octets) {
     return Fail(Code::kInvalidArgument, "the " + name + " is " + octets.error().message);
   }
-  if (IsNestedTooDeeply({reinterpret_cast<const char*>(octets->data()), octets->size()})) {
+  std::string text(octets->begin(), octets->end());
+  if (IsNestedTooDeeply(text)) {
     return Fail(Code::kInvalidArgument,
                 "the " + name + " is nested more than " + std::to_string(ObjectText::kMaxDepth) + " deep");
   }
-  Decoded decoded{.object = nlohmann::ordered_json::parse(*octets, nullptr, /*allow_exceptions=*/false),
-                  .text = {octets->begin(), octets->end()}};
+  if (HasNul(text)) {
+    return Fail(Code::kInvalidArgument, "the " + name + " is not a JSON object: it holds an octet NUL");
+  }
+  Decoded decoded{.object = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false),
+                  .text = std::move(text)};
   if (decoded.object.is_discarded()) {
     decoded.object = ReadableMembers(decoded.text);
   }

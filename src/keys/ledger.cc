@@ -48,7 +48,7 @@ AttributeNames NotAskedOf(std::string_view text) {
 // Discarded when it is not JSON, is nested too deeply, or an object has a member twice: nlohmann/json would silently
 // keep the last.
 json ParseStrictly(std::string_view text) {
-  if (jws::IsNestedTooDeeply(text)) {
+  if (jws::HasNul(text) || jws::IsNestedTooDeeply(text)) {
     return json::value_t::discarded;
   }
   std::vector<std::set<std::string>> names;

@@ -738,6 +738,18 @@ TEST(Config, WhatJsonHasNotIsSaidInPlainWordsWithItsLine) {
   }
 }
 
+// The parser takes a NUL for the end: a person would read what follows, and assertiond would not.
+TEST(Config, ANulIsRefusedWithItsLine) {
+  const std::string nul(1, '\0');
+  for (const auto& after : {nul, nul + "\n{}", nul + "garbage"}) {
+    const auto config = ParseConfig("{\n}" + after, "/state");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error(),
+              std::vector<std::string>{"2: an octet NUL, which JSON does not have: save the file as UTF-8"});
+  }
+  EXPECT_EQ(ParseConfig("{" + nul + "\n" + nul + "}", "/state").error().front().substr(0, 15), "1: an octet NUL");
+}
+
 TEST(Config, CommentsTrailingTextAndDeepNestingAreRefused) {
   EXPECT_FALSE(ParseConfig(std::string(kValid) + "{}", "/state"));
   EXPECT_FALSE(ParseConfig("// c\n" + std::string(kValid), "/state"));

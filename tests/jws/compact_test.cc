@@ -153,6 +153,8 @@ INSTANTIATE_TEST_SUITE_P(Compact, MalformedCompact,
                                          Broken{"e30=.e30.AA", "header is not base64url"},
                                          Broken{"W10.e30.AA", "header is not a JSON object"},
                                          Broken{"e30.bm90.AA", "claims set is not a JSON object"},
+                                         Broken{"e30A.e30.AA", "header is not a JSON object: it holds an octet NUL"},
+                                         Broken{"e30.e30A.AA", "claims set is not a JSON object"},
                                          Broken{"e30.e30.A\nA", "signature is not base64url"}));
 
 }  // namespace

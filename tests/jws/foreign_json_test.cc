@@ -48,5 +48,14 @@ TEST(ForeignJson, ManyNeighboursAreNoLevels) {
   EXPECT_TRUE(ParseForeign(text + "1]").is_array());
 }
 
+// nlohmann's parser takes a NUL for the end, so that its reader and another may read two texts.
+TEST(ForeignJson, HasNoNul) {
+  using std::string_view_literals::operator""sv;
+  for (const auto text : {"{}\0"sv, "{}\0{\"a\":1}"sv, "{}\n\0"sv, "\0{}"sv, "{\"a\":\0 1}"sv, "{\"a\":\"\0\"}"sv}) {
+    EXPECT_TRUE(ParseForeign(text).is_discarded()) << text;
+  }
+  EXPECT_TRUE(ParseForeign(R"({"a":"\u0000"})").is_object());
+}
+
 }  // namespace
 }  // namespace assertion::jws

@@ -121,6 +121,12 @@ TEST(Ledger, NoKeyStandsThereTwiceAndNoTwoSignAtOnce) {
   EXPECT_FALSE(ParseLedger(ToJson(ledger)));
 }
 
+TEST(Ledger, HasNoNul) {
+  ASSERT_TRUE(ParseLedger(kLedger));
+  EXPECT_FALSE(ParseLedger(std::string(kLedger) + '\0'));
+  EXPECT_FALSE(ParseLedger(std::string(kLedger) + '\0' + std::string(kLedger)));
+}
+
 TEST(Ledger, AnUnsignedOneNamesNoVersionBefore) {
   EXPECT_FALSE(ParseUnsignedLedger(kLedger));
   const auto ledger = ParseUnsignedLedger(With(R"("previous":"p",)", ""));
