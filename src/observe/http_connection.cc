@@ -212,6 +212,7 @@ void HttpConnection::HandleRequest() {
   request_.accept = List(header, http::field::accept);
   request_.if_none_match = OwnText(header[http::field::if_none_match]);
   request_.has_content = parser_.chunked() || parser_.content_length().value_or(0) > 0;
+  request_.misdirected = !loop_.IsAskedAs(List(header, http::field::host));
   request_.traceparent = OwnText(header["traceparent"]);
   if (loop_.pages() == nullptr) {
     Continue(&HttpConnection::GiveToHandler);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "assertion/descriptor.h"
 #include "observe/http_message.h"
@@ -39,6 +40,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     virtual boost::asio::io_context& context() = 0;
     // Null: a handler answers.
     virtual const HttpPages* pages() const = 0;
+
+    // False: see HttpRequest::misdirected. `host`: the field as it came; empty: there was none.
+    virtual bool IsAskedAs(std::string_view host) const = 0;
 
     // Gives the request to the handler. Take gets the answer; the returned function, if any, tells the handler that
     // nobody waits for it.

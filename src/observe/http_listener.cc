@@ -28,6 +28,7 @@
 #include "assertion/descriptor.h"
 #include "assertion/scheduling.h"
 #include "observe/http_connection.h"
+#include "observe/http_host.h"
 #include "observe/log.h"
 #include "observe/wiped_answer.h"
 #include "observe/wire.h"
@@ -96,6 +97,9 @@ class HttpListener::Loop final : public HttpConnection::Loop {
 
   asio::io_context& context() override { return *context_; }
   const HttpPages* pages() const override { return pages_ ? &*pages_ : nullptr; }
+  bool IsAskedAs(std::string_view host) const override {
+    return !judges_host_ || NamesThisMachine(host, options_.host);
+  }
   std::function<void()> Handle(Visitors::Number number, const HttpRequest& request) override;
   bool Charge(std::optional<uid_t> user) override { return !user || local_.charge(*user); }
   void NoteAnswered(Visitors::Number number) override { visitors_.SetAnswering(number, false); }
@@ -120,6 +124,7 @@ class HttpListener::Loop final : public HttpConnection::Loop {
   asio::ip::tcp::acceptor acceptor_{*context_};  // only watches the socket: AcceptOne accepts
   asio::steady_timer pause_{*context_};
   int port_ = 0;
+  bool judges_host_ = false;
   bool stopping_ = false;
   Visitors visitors_;
   std::map<Visitors::Number, std::shared_ptr<HttpConnection>> connections_;
@@ -152,6 +157,7 @@ Status HttpListener::Loop::Listen() {
     if (!error) {
       static_cast<void>(acceptor_.non_blocking(true, error));
       port_ = acceptor_.local_endpoint().port();
+      judges_host_ = endpoint.address().is_loopback() && !options_.tls;  // no page has a certificate for its name here
       fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
       break;
     }

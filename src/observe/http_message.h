@@ -18,6 +18,9 @@ struct HttpRequest {
   bool has_content = false;
   std::string traceparent = {};    // NOLINT(readability-redundant-member-init): empty: none
   std::optional<uid_t> user = {};  // of the peer, as the kernel knows it; over a Unix domain socket alone
+  // The listener is for this machine alone, and Host names another: a web page has given its name this machine's
+  // address (DNS rebinding), or a proxy passes on what it was asked as.
+  bool misdirected = false;
   // Set: what came is no request of HTTP/1.1, and all else but `user` is empty. Only handlers get such.
   struct Fault {
     int status;

@@ -23,6 +23,7 @@ constexpr int kNotModified = 304;
 constexpr int kBadRequest = 400;
 constexpr int kNotFound = 404;
 constexpr int kMethodNotAllowed = 405;
+constexpr int kMisdirected = 421;
 constexpr int kServiceUnavailable = 503;
 constexpr std::chrono::seconds kLongestAge{300};
 constexpr const char* kContentType = "Content-Type";
@@ -146,6 +147,12 @@ HttpAnswer HttpPages::Answer(const HttpRequest& request) const {
     if (const auto certificate_of = ClientIn(target->path, "/certificate.pem")) {
       return AnswerCertificate(*certificate_of, target->kid, request);
     }
+  }
+  // What is published is for everybody; health tells nothing.
+  if (request.misdirected && part_ != Part::kPublications && target->path != kHealth) {
+    return Plain(kMisdirected,
+                 "this page is for this machine alone, and Host names another: ask for it at localhost or 127.0.0.1; a "
+                 "proxy must send such a Host");
   }
   if (target->path == kStatus && NamesMediaType(request.accept, kHtmlType)) {
     return AnswerStatus();

@@ -23,6 +23,8 @@ namespace assertion {
 //   /healthz                              200 as long as the process answers
 //   /readyz                               200, or 503 and the reasons
 //   /metrics                              in Prometheus' text format
+//
+// A misdirected request gets no page that names clients or tells what fails.
 class HttpPages {
  public:
   enum class Part { kAll, kPublications, kProbes };

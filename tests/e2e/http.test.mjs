@@ -197,6 +197,27 @@ describe('the HTTP listener', () => {
     }
   });
 
+  // A page of evil.example, whose name leads to 127.0.0.1 now, asks in its own name: with no Origin, and over plain HTTP with no
+  // Sec-Fetch-Site either.
+  it('on loopback tells a page that rebinds its name nothing but what is published', async () => {
+    const asked = async (page, Host, headers = {}) => (await ask(page, { headers: { Host, ...headers } })).status;
+    const { port } = new URL(deployment.httpOrigin);
+    for (const page of ['/metrics', '/readyz', '/readyz?x', '/%6Detrics', '/none']) {
+      const { status, body } = await ask(page, { headers: { Host: `evil.example:${port}` } });
+      assert.equal(status, 421, page);
+      assert.equal(body, 'this page is for this machine alone, and Host names another: ask for it at localhost or 127.0.0.1; a '
+        + 'proxy must send such a Host\n');
+    }
+    assert.equal(await asked('/', 'evil.example', { Accept: 'text/html' }), 421);
+    for (const host of ['evil.example', `localhost:${port}`, '127.0.0.1']) {
+      assert.equal(await asked('/healthz', host), 200, host);
+      assert.equal(await asked('/clients/orders/jwks.json', host), 200, host);
+      assert.equal(await asked('/metrics', host), host === 'evil.example' ? 421 : 200, host);
+    }
+    assert.match(await sendRaw(`GET /readyz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n`), /^HTTP\/1\.1 4/);
+    assert.match(await sendRaw('GET /readyz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /);
+  });
+
   it('answers HEAD without content, and no other method', async () => {
     const { status, headers, body } = await ask('/clients/orders/jwks.json', { method: 'HEAD' });
     assert.deepEqual([status, body], [200, '']);
