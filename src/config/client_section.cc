@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "assertion/authority.h"
 #include "assertion/reserved_claims.h"
 #include "config/sections.h"
 #include "config/text.h"
@@ -39,6 +40,14 @@ std::string TakeClientId(Fields& entry) {
   return *id;
 }
 
+// A stand-in on this machine, as in a trial, has no TLS.
+bool IsLoopbackUrl(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  const auto after = url.starts_with(kScheme) ? url.substr(kScheme.size()) : std::string_view();
+  const auto authority = ParseAuthority(after.substr(0, after.find_first_of("/?#")));
+  return authority && authority->IsLoopback();
+}
+
 // Identity servers compare audiences octet for octet, so an invisible character is a typing error.
 std::vector<std::string> TakeAudiences(Fields& entry, const Preset& preset, std::vector<std::string>& warnings) {
   std::vector<std::string> audiences;
@@ -58,7 +67,7 @@ std::vector<std::string> TakeAudiences(Fields& entry, const Preset& preset, std:
       entry.errors().Add(audience.line, audience.path,
                          "has " + *invisible + ": no audience has white space or a character that cannot be seen");
     } else if (preset.profile.name == kDefaultProfile && !audience.text.starts_with("https://") &&
-               !audience.text.starts_with("urn:")) {
+               !audience.text.starts_with("urn:") && !IsLoopbackUrl(audience.text)) {
       warnings.push_back(audience.path + ": is neither an https URL nor a URN, as identity servers' audiences are");
     }
     audiences.push_back(std::move(audience.text));

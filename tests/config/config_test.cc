@@ -534,6 +534,21 @@ TEST(Config, AShorterMaximumShortensTheDefault) {
   EXPECT_EQ(config->clients.front().default_lifetime, seconds(60));
 }
 
+TEST(Config, WarnsOfAnAudienceInTheClear) {
+  const auto warnings = [](const std::string& audience) {
+    const auto config = ParseConfig(With("https://is.example.com/oauth2/token", audience), "/state");
+    EXPECT_TRUE(config) << config.error().front();
+    return config ? config->warnings.size() : 0;
+  };
+  for (const auto* fine : {"https://is.example.com", "urn:is", "http://localhost:8080/realms/demo",
+                           "http://127.0.0.1:8080/token", "http://[::1]/token", "http://localhost"}) {
+    EXPECT_EQ(warnings(fine), 0U) << fine;
+  }
+  for (const auto* doubtful : {"http://is.example.com/token", "http://localhost.example.com", "orders", "http://"}) {
+    EXPECT_EQ(warnings(doubtful), 1U) << doubtful;
+  }
+}
+
 TEST(Config, WarnsOfALifetimeThatTheSkewEats) {
   const auto config =
       ParseConfig(With(R"("client_id")", R"("default_lifetime": "300s", "clock_skew": "300s", "client_id")"), "/state");
