@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "assertion/foreign_text.h"
 #include "config/sections.h"
 
 namespace assertion {
@@ -76,6 +77,7 @@ std::string TakeSocketPath(Fields& section, const char* field, bool required) {
 }
 
 std::optional<gid_t> TakeGroup(Fields& section, const char* field) {
+  constexpr std::size_t kMostOfGroup = 64;  // octets that a message shows
   const auto* name = section.TakeString(field, false);
   if (name == nullptr) {
     return std::nullopt;
@@ -87,7 +89,8 @@ std::optional<gid_t> TakeGroup(Fields& section, const char* field) {
     getgrnam_r(name->c_str(), &entry, buffer.data(), buffer.size(), &found);
   }
   if (found == nullptr) {
-    section.Refuse(field, "this machine has no such group");
+    section.Refuse(field, "this machine has no group " + Quoted(*name, kMostOfGroup) +
+                              ": make it first (groupadd --system NAME), or name another");
     return std::nullopt;
   }
   return found->gr_gid;

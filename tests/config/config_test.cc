@@ -628,7 +628,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("clients")", R"("operators": [{"caller": "uid:0", "roles": ["root"]}], "clients")",
               "4: operators[0].roles: must be some of: viewer, operator, approver"},
         Wrong{R"("clients")", R"("listen_group": "nobody-has-this", "clients")",
-              "4: listen_group: this machine has no such group"},
+              "4: listen_group: this machine has no group \"nobody-has-this\": make it first (groupadd --system NAME)"},
         Wrong{R"("clients")", R"("ledger": "/ledger", "clients")", "4: ledger: must be"},
         Wrong{R"("clients")", R"("ledger": "file:ledger", "clients")", "4: ledger: must be"},
         Wrong{R"("clients")", R"("refresh_interval": "0s", "clients")", "4: refresh_interval: must be a duration"},
