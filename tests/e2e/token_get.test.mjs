@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment } from './deployment.mjs';
 import { run } from './process.mjs';
 import { TokenEndpoint } from './token_endpoint.mjs';
@@ -14,25 +15,29 @@ const TOKEN = 'stand-in.token-~+/=';
 describe('token get', () => {
   let deployment;
   let standIn;
+  let withTls;
 
   before(async () => {
     standIn = await TokenEndpoint.start();
+    withTls = await TokenEndpoint.start(await (await CertificateAuthority.found('nobody trusts it')).identity('IP:127.0.0.1'));
     const client = (client_id, tokens, fields) => ({ client_id, audiences: [standIn.url],
       tokens: { token_endpoint: standIn.url, ...tokens }, ...fields });
     const scopes = ['orders.read', 'orders.write', { scope: 'admin', callers: [OTHER] }];
     deployment = await Deployment.start([
       client('orders', { scopes, resources: ['https://api.example.com/'] }, { callers: [ME, OTHER] }),
       client('plain'), client('limited'), client('failing'), client('mistaken'), client('refused'), client('keyless'),
+      client('untrusted', { token_endpoint: withTls.url }),
       client('foreign', { scopes: ['orders.read'] }, { callers: [OTHER] }),
       client('bound', { dpop_client: 'proofs' }),
       { client_id: 'proofs', purposes: ['dpop'], algorithm: 'ES256' },
       { client_id: 'without', audiences: [standIn.url] },
     ]);
-    for (const id of ['orders', 'plain', 'limited', 'failing', 'mistaken', 'refused', 'bound', 'proofs']) await deployment.generateKey(id);
+    for (const id of ['orders', 'plain', 'limited', 'failing', 'mistaken', 'refused', 'untrusted', 'bound', 'proofs']) await deployment.generateKey(id);
   });
 
   after(async () => {
     standIn?.close();
+    withTls?.close();
     await deployment?.close();
   });
 
@@ -105,6 +110,8 @@ describe('token get', () => {
     await isRefused(/minimum_validity: must be whole seconds/, /next: /, 'plain', '--minimum-validity', '2h');
     await isRefused(/minimum_validity: the identity server's tokens are valid for/, /^ {2}next: ask for less with --minimum-validity$/m,
       'plain', '--minimum-validity', '1h');
+    await isRefused(/TLS with https:\S+: its certificate is /, /^ {2}next: name a PEM file with .* as clients\[\]\.tokens\.ca_file /m,
+      'untrusted');
     standIn.answer = [429, {}, { 'Retry-After': '2000' }];
     await isRefused(/HTTP 429/, /^ {2}next: try again in (1\d\d\d|2000) s$/m, 'limited');
     standIn.answer = [503, { error: 'temporarily_unavailable' }, { 'Retry-After': '2000' }];

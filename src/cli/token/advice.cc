@@ -44,4 +44,22 @@ std::string AdviceFor(const oauth::HttpAnswer& answer) {
                                        : "the identity server's log says why";
 }
 
+std::string AdviceOnCertificate(std::string_view message) {
+  if (!message.contains("TLS with ")) {
+    return "";
+  }
+  if (message.contains("for another host name")) {
+    return "name the host in clients[].tokens as the certificate does, or have the identity server's certificate "
+           "renewed with this name";
+  }
+  if (message.contains("expired") || message.contains("not yet valid")) {
+    return "have the identity server's certificate renewed, and compare the clocks of both machines";
+  }
+  return message.contains("its certificate is") || message.contains("the file of authorities") ||
+                 message.contains("the system's store")
+             ? "name a PEM file with the authority of the identity server's certificate as clients[].tokens.ca_file in "
+               "assertiond's configuration, and reload it: systemctl reload assertiond"
+             : "";
+}
+
 }  // namespace assertion::cli

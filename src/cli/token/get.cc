@@ -16,6 +16,7 @@
 #include "cli/received_token.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
+#include "cli/token/advice.h"
 #include "cli/verbs.h"
 #include "config/duration.h"
 #include "p11/pin.h"
@@ -82,6 +83,10 @@ std::string AdviceOnToken(const Error& error) {
                "assertiond's audit log has the purchase: the event BuyAccessToken";
       }
       return AdviceOn(error);
+    case Code::kUnavailable: {
+      const auto of_certificate = AdviceOnCertificate(error.message);
+      return of_certificate.empty() ? AdviceOn(error) : of_certificate;
+    }
     default:
       return AdviceOn(error);
   }

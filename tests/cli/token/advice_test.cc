@@ -29,5 +29,19 @@ TEST(Advice, FollowsTheStatusWhereNoErrorCodeIsKnown) {
   EXPECT_EQ(AdviceFor({.status = 400, .body = R"({"error":7})"}), "the identity server's log says why");
 }
 
+TEST(Advice, ACertificateThatIsRefusedIsNotWaitedFor) {
+  const std::string begin = "TLS with https://is.example.com: ";
+  for (const auto* why : {"its certificate is self-signed or of an authority that is not trusted here",
+                          "its certificate is refused: unable to get local issuer certificate",
+                          "cannot read PEM certificates from the system's store",
+                          "the file of authorities /ca.pem: no PEM certificate of an authority"}) {
+    EXPECT_TRUE(AdviceOnCertificate(begin + why).contains("clients[].tokens.ca_file")) << why;
+  }
+  EXPECT_TRUE(AdviceOnCertificate(begin + "its certificate is refused: certificate has expired").contains("clocks"));
+  EXPECT_TRUE(AdviceOnCertificate(begin + "its certificate is for another host name").contains("name the host"));
+  EXPECT_EQ(AdviceOnCertificate(begin + "it ended the handshake, or speaks plain HTTP (http://)"), "");
+  EXPECT_EQ(AdviceOnCertificate("no answer from https://is.example.com: connection refused, or no way to it"), "");
+}
+
 }  // namespace
 }  // namespace assertion::cli
