@@ -161,18 +161,22 @@ void Warn(const std::string& path, const Node& document, const std::vector<std::
   }
 }
 
-// Many clients may name one file: it is read once.
+bool BuysOverTls(const TokenSource& source) {
+  return (source.issuer.empty() ? source.token_endpoint : source.issuer).starts_with("https://");
+}
+
+// Many clients may name one file, or none and so the system's: it is read once.
 void AppendAuthorityWarnings(const Clients& clients, std::vector<std::string>& warnings) {
   std::map<std::string, std::vector<const Client*>> clients_of;  // by file
   for (const auto& client : clients) {
-    if (client.tokens && !client.tokens->ca_file.empty()) {
+    if (client.tokens && (!client.tokens->ca_file.empty() || BuysOverTls(*client.tokens))) {
       clients_of[client.tokens->ca_file].push_back(&client);
     }
   }
   for (const auto& [file, users] : clients_of) {
-    if (const auto authorities = oauth::ReadAuthorities(file); !authorities) {
+    if (const auto usable = oauth::CheckAuthorities(file); !usable) {
       const auto others = users.size() == 1 ? "" : " and " + std::to_string(users.size() - 1) + " more";
-      warnings.push_back(PathOf(*users.front(), clients) + ".tokens.ca_file: " + authorities.error().ToString() +
+      warnings.push_back(PathOf(*users.front(), clients) + ".tokens.ca_file: " + usable.error().ToString() +
                          ": no access token of client '" + users.front()->client_id + "'" + others +
                          " can be bought with that");
     }

@@ -16,4 +16,9 @@ using AuthoritiesPtr = std::unique_ptr<X509_STORE, x509::Deleter<X509_STORE_free
 // nothing is waited for: a FIFO would hold the thread for ever. kConfigInvalid names the file.
 Result<AuthoritiesPtr> ReadAuthorities(const std::string& file);
 
+// Whether ReadAuthorities takes the file. "": whether OpenSSL finds authorities where it looks by default,
+// SSL_CERT_FILE and SSL_CERT_DIR or the places that it was built with; without any, no certificate of an https server
+// is trusted.
+Status CheckAuthorities(const std::string& file);
+
 }  // namespace assertion::oauth

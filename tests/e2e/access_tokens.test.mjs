@@ -28,12 +28,12 @@ describe('access tokens', () => {
   const auditLines = (event) => deployment.auditLines().filter((line) => line.event === event);
 
   // Of the deployment's configuration with the client "many" changed.
-  const checkConfig = (change) => {
+  const checkConfig = (change, environment = {}) => {
     const configuration = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
     const clients = configuration.clients.map((client) => (client.client_id === 'many' ? change(client) : client));
     const file = path.join(deployment.folder, 'other.json');
     writeFileSync(file, JSON.stringify({ ...configuration, clients }));
-    return run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--check-config', file], { env: deployment.environment });
+    return run(path.join(process.env.E2E_BIN_DIR, 'assertiond'), ['--check-config', file], { env: { ...deployment.environment, ...environment } });
   };
 
   before(async () => {
@@ -260,6 +260,17 @@ describe('access tokens', () => {
     // A start warns in the same words, and a reload: this one's client is 'waiting'.
     assert.match(readFileSync(deployment.log, 'utf8'), /clients\[\d+\]\.tokens\.ca_file: \S+fifo\.pem: cannot be read: it is a FIFO.*client 'waiting'/);
     assert.doesNotMatch(await check('/etc/ssl/certs/ca-certificates.crt'), /'many'.*ca_file/);
+  });
+
+  it('--check-config warns of a machine without authorities', async () => {
+    const nowhere = { SSL_CERT_FILE: '/nonexistent', SSL_CERT_DIR: mkdtempSync(path.join(deployment.folder, 'certs-')) };
+    const check = async (url, environment) => (await checkConfig(({ tokens, ...client }) => (
+      { ...client, tokens: { ...tokens, token_endpoint: url } }), environment)).stderr;
+    assert.match(await check('https://is.example.com/token', nowhere),
+      /:\d+: warning: clients\[1\]\.tokens\.ca_file: is absent, and this machine trusts no authority \(\/nonexistent and .*client 'many' can be bought/);
+    for (const [url, environment] of [['https://is.example.com/token', { ...nowhere, SSL_CERT_DIR: '/etc/ssl/certs' }], [standIn.url, nowhere]]) {
+      assert.doesNotMatch(await check(url, environment), /trusts no authority/);
+    }
   });
 
   it('--check-config warns of an audience that was chosen for want of a better one', async () => {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -37,6 +38,41 @@ TEST_F(AuthoritiesTest, AreReadFromPemWithTextAroundIt) {
       ReadAuthorities(Write("servers:\n" + authority_.certificate() + "others:\n" + other.certificate() + "end\n"));
   ASSERT_TRUE(authorities) << authorities.error().ToString();
   EXPECT_EQ(sk_X509_OBJECT_num(X509_STORE_get0_objects(authorities->get())), 2);
+}
+
+class SystemAuthoritiesTest : public AuthoritiesTest {
+ protected:
+  SystemAuthoritiesTest() {
+    setenv("SSL_CERT_FILE", Path("absent.pem").c_str(), 1);
+    setenv("SSL_CERT_DIR", (Path("none") + ":" + Path("certs")).c_str(), 1);
+    std::filesystem::create_directory(Path("certs"));
+  }
+  ~SystemAuthoritiesTest() override {
+    unsetenv("SSL_CERT_FILE");
+    unsetenv("SSL_CERT_DIR");
+  }
+  SystemAuthoritiesTest(const SystemAuthoritiesTest&) = delete;
+  SystemAuthoritiesTest& operator=(const SystemAuthoritiesTest&) = delete;
+};
+
+TEST_F(SystemAuthoritiesTest, AreMissingWhereNeitherFileNorFolderHasAny) {
+  std::ofstream(Path("certs/authority.pem")) << authority_.certificate();  // OpenSSL does not find it by this name
+  std::ofstream(Path("certs/0123abcd.")) << authority_.certificate();
+  const auto checked = CheckAuthorities("");
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().message, "is absent, and this machine trusts no authority (" + Path("absent.pem") +
+                                         " and " + Path("none") + ":" + Path("certs") +
+                                         " have none): install ca-certificates, or name a file");
+}
+
+TEST_F(SystemAuthoritiesTest, AreThereInAFile) {
+  setenv("SSL_CERT_FILE", Write(authority_.certificate()).c_str(), 1);
+  EXPECT_TRUE(CheckAuthorities(""));
+}
+
+TEST_F(SystemAuthoritiesTest, AreThereInAFolder) {
+  std::ofstream(Path("certs/0123abcd.0")) << authority_.certificate();
+  EXPECT_TRUE(CheckAuthorities(""));
 }
 
 // Each at once: a test that hangs here has failed.
