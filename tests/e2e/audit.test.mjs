@@ -315,6 +315,76 @@ describe('audit log', () => {
     await deadline.limit(follower.ended);
   });
 
+  // A log of one line a file: `firsts` of the rotated ones, then `last` in the current one.
+  const logOf = (name, firsts, last) => {
+    const folder = mkdtempSync(path.join(deployment.folder, name));
+    const at = path.join(folder, 'audit.log');
+    const line = (seq) => `${JSON.stringify({ seq, prev: '', time: '2026-11-30T00:00:00.000000Z', event: 'Start' })}\n`;
+    const rotated = (first) => `${at}.${`${first}`.padStart(20, '0')}`;
+    for (const first of firsts) writeFileSync(rotated(first), line(first));
+    writeFileSync(at, line(last));
+    return { folder, at, line, rotated };
+  };
+
+  it('is shown and verified by its folder, and a pattern that matched nothing is told as such', async () => {
+    const { folder, at } = logOf('folder-', [2, 10], 11);
+    for (const other of ['audit.log.lock', 'audit.log.torn', 'audit.log.gz', 'other.log']) {
+      writeFileSync(path.join(folder, other), readFileSync(at));
+    }
+    assert.deepEqual(parse(await deployment.ctl('audit', 'show', folder)).map(({ seq }) => seq), [2, 10, 11]);
+    const { status, stdout } = await settled(() => deployment.tryCtl('audit', 'verify', deployment.folder, '--key', key));
+    assert.equal(status, 0, stdout);
+    const empty = mkdtempSync(path.join(deployment.folder, 'empty-'));
+    for (const command of [['show'], ['verify', '--key', key]]) {
+      for (const [named, told] of [[path.join(empty, 'audit.log*'), /no file matches \S+audit\.log\*: the shell found none$/m],
+        [empty, /empty-\w+: no file audit\.log or audit\.log\.SEQUENCE is in this folder$/m]]) {
+        const refused = await deployment.tryCtl('audit', ...command, named);
+        assert.equal(refused.status, 3);
+        assert.match(refused.stderr, told);
+        assert.match(refused.stderr, /^ {2}next: name the folder of the log, .* who may list it$/m);
+      }
+    }
+  });
+
+  it('is shown after a line that its reader has, with what is missing since', async () => {
+    const { folder, at, rotated } = logOf('after-', [1, 2, 3], 4);
+    const show = async (...options) => {
+      const { status, stdout, stderr } = await deployment.tryCtl('audit', 'show', ...options);
+      return [status, parse(stdout).map(({ seq }) => seq), stderr.split('\n')[0]];
+    };
+    assert.deepEqual(await show(folder, '--after-sequence', '0'), [0, [1, 2, 3, 4], '']);
+    assert.deepEqual(await show(folder, '--after-sequence', '2'), [0, [3, 4], '']);
+    assert.deepEqual(await show(folder, '--after-sequence', '4'), [0, [], '']);
+    assert.deepEqual(await show(folder, '--after-sequence', '9'),
+      [0, [], 'assertionctl: the log ends at line 4, before line 9: this is another log, or its end was cut off']);
+    unlinkSync(rotated(2));
+    unlinkSync(rotated(3));
+    assert.deepEqual(await show(folder, '--after-sequence', '1'), [0, [4], 'assertionctl: lines 2 to 3 are in none of the files']);
+    assert.deepEqual(await show(folder, '--after-sequence', '0'), [0, [1, 4], 'assertionctl: lines 2 to 3 are in none of the files']);
+    assert.deepEqual(await show(at, '--after-sequence', '3'), [0, [4], '']);
+    assert.deepEqual(await show(at, '--after-sequence', '2'), [0, [4], 'assertionctl: line 3 is in none of the files']);
+    assert.deepEqual(await show(folder), [0, [1, 4], '']);
+    assert.equal((await show(folder, '--after-sequence', '-1'))[0], 2);
+  });
+
+  it('is followed after a line that its reader has, over a rotation', async () => {
+    const { folder, at, line, rotated } = logOf('resumed-', [1, 2], 3);
+    const follower = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
+      ['audit', 'show', folder, '--after-sequence', '1', '--follow'], { log: path.join(folder, 'follower.log') });
+    const printed = new Lines(follower, 'stdout');
+    const deadline = new Deadline(30, 'the follower to show a line');
+    const next = async () => JSON.parse(await printed.next(deadline)).seq;
+    assert.deepEqual([await next(), await next()], [2, 3]);
+    renameSync(at, rotated(3));
+    writeFileSync(at, line(4));
+    assert.equal(await next(), 4);
+    appendFileSync(at, line(7));
+    assert.equal(await next(), 7);
+    follower.kill();
+    await deadline.limit(follower.ended);
+    assert.match(readFileSync(path.join(folder, 'follower.log'), 'utf8'), /^assertionctl: lines 5 to 6 are in none of the files$/m);
+  });
+
   // Each at once: a test that hangs here has failed.
   it('is not looked for in a FIFO among the files', async () => {
     const fifo = path.join(deployment.folder, 'audit.log.fifo');

@@ -18,6 +18,33 @@ namespace {
 // Files that assertiond keeps beside a log: `audit.log*` matches them, too.
 bool IsBesideALog(const std::string& file) { return file.ends_with(".lock") || file.ends_with(".torn"); }
 
+bool IsNumber(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// The names that assertiond gives the files of a log when audit.path says nothing else.
+bool IsNameOfLog(std::string_view name) {
+  constexpr std::string_view kCurrent = "audit.log";
+  constexpr std::string_view kRotated = "audit.log.";
+  return name == kCurrent || (name.starts_with(kRotated) && IsNumber(name.substr(kRotated.size())));
+}
+
+Status AppendFilesOf(const std::string& folder, std::vector<std::string>& files) {
+  const auto before = files.size();
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
+    if (IsNameOfLog(at->path().filename().native())) {
+      files.push_back(at->path());
+    }
+  }
+  if (failed) {
+    return Fail(Code::kConfigInvalid, folder + " cannot be listed: " + failed.message());
+  }
+  return files.size() > before
+             ? Status()
+             : Fail(Code::kConfigInvalid, folder + ": no file audit.log or audit.log.SEQUENCE is in this folder");
+}
+
 // The sequence of the file's first line; the highest for one without lines, which is new. 0 for what is not a log's,
 // and for a pipe, which can be read only once.
 std::uint64_t FirstSequence(const std::string& name) {
@@ -36,6 +63,29 @@ std::uint64_t FirstSequence(const std::string& name) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> FilesNamed(const std::vector<std::string>& names) {
+  std::vector<std::string> files;
+  for (const auto& name : names) {
+    std::error_code failed;
+    if (std::filesystem::is_directory(name, failed)) {
+      RETURN_IF_ERROR(AppendFilesOf(name, files));
+    } else if (failed && name.find_first_of("*?[") != std::string::npos) {
+      return Fail(Code::kConfigInvalid, "no file matches " + name + ": the shell found none");
+    } else {
+      files.push_back(name);
+    }
+  }
+  return files;
+}
+
+std::string CurrentName(const std::string& file) {
+  constexpr std::size_t kDigits = 20;
+  const auto dot = file.rfind('.');
+  return dot != std::string::npos && file.size() - dot == kDigits + 1 && IsNumber(file.substr(dot + 1))
+             ? file.substr(0, dot)
+             : file;
+}
 
 std::vector<std::string> InOrder(const std::vector<std::string>& names) {
   std::vector<std::pair<std::uint64_t, std::string>> ordered;
@@ -78,7 +128,9 @@ Result<AuditFiles> OpenAuditFiles(const std::vector<std::string>& names) {
 }
 
 void AddAuditFiles(CLI::App* verb, std::vector<std::string>& files) {
-  verb->add_option("files", files, "Files of one audit log, in any order")->required()->type_name("FILE...");
+  verb->add_option("files", files, "Files of one audit log, in any order, or its folder")
+      ->required()
+      ->type_name("FILE...");
 }
 
 }  // namespace assertion::cli

@@ -14,6 +14,14 @@ class App;
 
 namespace assertion::cli {
 
+// The files that these names lead to. For a folder: its audit.log and the rotated files beside it. kConfigInvalid: a
+// folder cannot be listed or has none, or a name is a pattern that the shell matched with nothing; kWhereTheLogIs
+// helps.
+Result<std::vector<std::string>> FilesNamed(const std::vector<std::string>& names);
+
+inline constexpr const char* kWhereTheLogIs =
+    "name the folder of the log, for example /var/lib/assertiond, as root or as the server's user, who may list it";
+
 // A log's files, open. The sources refer to the streams.
 struct AuditFiles {
   std::vector<std::unique_ptr<std::ifstream>> streams;
@@ -30,6 +38,9 @@ Status CheckAuditFile(const std::string& name);
 
 // The files of one log as they were written: `audit.log*` has the newest first.
 std::vector<std::string> InOrder(const std::vector<std::string>& names);
+
+// The file that the log went on in when this one was rotated; the same for one that was not.
+std::string CurrentName(const std::string& file);
 
 // The positional FILEs of the verbs that read an audit log.
 void AddAuditFiles(CLI::App* verb, std::vector<std::string>& files);

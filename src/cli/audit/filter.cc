@@ -105,7 +105,8 @@ Result<LineFilter> LineFilter::New(WantedLines wanted) {
 }
 
 bool LineFilter::Lets(const audit::Line& line) {
-  return HasMember(line, "client_id", wanted_.client_id) && HasMember(line, "caller", wanted_.caller) &&
+  return (!wanted_.after_sequence || line.sequence > *wanted_.after_sequence) &&
+         HasMember(line, "client_id", wanted_.client_id) && HasMember(line, "caller", wanted_.caller) &&
          HasMember(line, "jti", wanted_.jti) && IsOfEvent(line) && HasMember(line, "outcome", wanted_.outcome) &&
          IsWithin(line) && IsOfKid(line);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -21,6 +22,7 @@ struct WantedLines {
   std::string outcome;
   std::string since;
   std::string until;  // the first moment that is not wanted, or the last day that is
+  std::optional<std::uint64_t> after_sequence = {};
 };
 
 // Lets the lines of an audit log through that are wanted.

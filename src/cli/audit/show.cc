@@ -3,11 +3,14 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <expected>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +25,7 @@
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/whole_number.h"
 #include "jws/object_text.h"
 
 namespace assertion::cli {
@@ -38,7 +42,8 @@ struct ShowAuditOptions {
 // Prints the lines of one file of a log after the other.
 class LogReader {
  public:
-  explicit LogReader(LineFilter& filter) : filter_(filter) {}
+  // `after`: the reader has all lines up to this one, and hears on standard error of those that are missing after it.
+  LogReader(LineFilter& filter, std::optional<std::uint64_t> after) : filter_(filter), has_(after) {}
 
   // False: errno says why, and the file before stays open.
   bool Open(const std::string& path);
@@ -53,8 +58,8 @@ class LogReader {
   // Not 0: standard output cannot be written, which is reported already.
   int status() const { return status_; }
 
-  // True: a line of an audit log was read, shown or not.
-  bool has_read() const { return last_ > 0; }
+  // The sequence of the last line that was read, shown or not; 0: none was.
+  std::uint64_t last() const { return last_; }
 
   // Opens the file with the line that follows: the one at `path`, or one that was rotated since.
   bool OpenNext(const std::string& path);
@@ -72,8 +77,10 @@ class LogReader {
   // Looks at a line whether it is shown or not. Says once on standard error where the first one stands that is no line
   // of a log or does not follow the line before it: what is printed from there on may be anybody's.
   void Examine(std::string_view text, const Result<audit::Line>& line);
+  void TellGapBefore(std::uint64_t sequence);
 
   LineFilter& filter_;
+  std::optional<std::uint64_t> has_;
   int status_ = 0;
   std::ifstream stream_;
   struct stat file_{};
@@ -143,6 +150,18 @@ Result<audit::Line> ParseShownLine(std::string_view text) {
   return line;
 }
 
+void LogReader::TellGapBefore(std::uint64_t sequence) {
+  if (has_ && sequence > *has_ + 1) {
+    const auto first = std::to_string(*has_ + 1);
+    const auto last = std::to_string(sequence - 1);
+    Report(
+        0,
+        (first == last ? "line " + first + " is" : "lines " + first + " to " + last + " are") + " in none of the files",
+        "name the folder of the log, and the files that were moved elsewhere since");
+  }
+  has_ = has_ ? std::max(*has_, sequence) : has_;
+}
+
 bool LogReader::ShowLines() {
   constexpr std::size_t kAtOnce = 65'536;
   bool any = false;
@@ -156,6 +175,9 @@ bool LogReader::ShowLines() {
       break;
     }
     const auto line = ParseShownLine(raw->text);
+    if (line) {
+      TellGapBefore(line->sequence);
+    }
     Examine(raw->text, line);
     if (line && filter_.Lets(*line)) {
       lines.append(PrintableJson(raw->text)).append("\n");
@@ -199,9 +221,10 @@ int Follow(const std::string& path, LogReader& reader) {
 int Conclude(const ShowAuditOptions& options, const LineFilter& filter, bool any) {
   const auto& wanted = options.wanted;
   if (!any && !wanted.jti.empty()) {
-    return Report(kRefused, "no line with jti \"" + wanted.jti + "\" among those that the options ask for",
-                  "name the rotated files too, in any order (audit.log*), and compare the jti with the assertion's: "
-                  "assertionctl assertion inspect FILE");
+    return Report(
+        kRefused, "no line with jti \"" + wanted.jti + "\" among those that the options ask for",
+        "name the folder of the log, which has the rotated files too, and compare the jti with the assertion's: "
+        "assertionctl assertion inspect FILE");
   }
   if (!any && !wanted.kid.empty() && wanted.kid.size() < kShortestKid) {  // "no line" would be no answer
     return Report(kUsage,
@@ -209,7 +232,9 @@ int Conclude(const ShowAuditOptions& options, const LineFilter& filter, bool any
                       std::to_string(kShortestKid) + " characters of the kid",
                   "assertionctl key list shows the kids of each client");
   }
-  if (!any) {  // an answer, so the exit status is 0; but an empty one may come of a wrong file or a word misspelt
+  // An answer, so the exit status is 0; but an empty one may come of a wrong file or a word misspelt. It is the usual
+  // one for a reader who has all lines.
+  if (!any && !wanted.after_sequence) {
     Report(0,
            "no line of an audit log that the options ask for in " + options.files.front() +
                (options.files.size() > 1 ? " and the other files" : ""),
@@ -227,37 +252,64 @@ int Conclude(const ShowAuditOptions& options, const LineFilter& filter, bool any
   return 0;
 }
 
+// True: a line was shown. An exit status, when what is wrong was reported. `whole`: with the files into which the log
+// was rotated since they were listed.
+std::expected<bool, int> ShowFiles(const std::vector<std::string>& files, bool whole, LogReader& reader) {
+  bool any = false;
+  for (const auto& file : files) {
+    do {
+      const auto may_be_read = CheckAuditFile(file);
+      if (!may_be_read || !((whole && reader.OpenNext(file)) || reader.Open(file))) {
+        return std::unexpected(Report(
+            kFile, may_be_read ? "cannot read " + file + ": " + std::strerror(errno) : may_be_read.error().message,
+            "name the file of audit.path in assertiond's configuration, for example "
+            "/var/lib/assertiond/audit.log, as a user who may read it"));
+      }
+      any |= reader.ShowLines();
+      if (reader.status() != 0) {
+        return std::unexpected(reader.status());
+      }
+    } while (whole && !reader.IsAt(file));
+  }
+  return any;
+}
+
+// A log that is shorter than its reader knows it.
+void TellEndBefore(const std::optional<std::uint64_t>& after, std::uint64_t last) {
+  if (after && last != 0 && last < *after) {
+    Report(0,
+           "the log ends at line " + std::to_string(last) + ", before line " + std::to_string(*after) +
+               ": this is another log, or its end was cut off",
+           "assertionctl audit verify FILE... --key FILE --head FILE tells which");
+  }
+}
+
 int ShowAudit(const ShowAuditOptions& options) {
   auto filter = LineFilter::New(options.wanted);
   if (!filter) {
     return Report(kUsage, filter.error().message, "assertionctl audit show --help");
   }
-  LogReader reader(*filter);
-  bool any = false;
-  const auto files = InOrder(options.files);
-  for (const auto& file : files) {
-    const auto may_be_read = CheckAuditFile(file);
-    if (!may_be_read || !reader.Open(file)) {
-      return Report(kFile,
-                    may_be_read ? "cannot read " + file + ": " + std::strerror(errno) : may_be_read.error().message,
-                    "name the file of audit.path in assertiond's configuration, for example "
-                    "/var/lib/assertiond/audit.log, as a user who may read it");
-    }
-    any |= reader.ShowLines();
-    if (reader.status() != 0) {
-      return reader.status();
-    }
+  const auto named = FilesNamed(options.files);
+  if (!named) {
+    return Report(kFile, named.error().message, kWhereTheLogIs);
   }
+  const auto files = InOrder(*named);
+  LogReader reader(*filter, options.wanted.after_sequence);
+  const auto any = ShowFiles(files, options.wanted.after_sequence.has_value(), reader);
+  if (!any) {
+    return any.error();
+  }
+  TellEndBefore(options.wanted.after_sequence, reader.last());
   if (options.follow) {
-    return Follow(files.back(), reader);
+    return Follow(CurrentName(files.back()), reader);
   }
-  if (!reader.has_read()) {
+  if (reader.last() == 0) {
     return Report(kFile,
                   "no line of an audit log is in " + files.front() + (files.size() > 1 ? " or the other files" : ""),
                   "name the file of audit.path in assertiond's configuration, for example "
                   "/var/lib/assertiond/audit.log");
   }
-  return Conclude(options, *filter, any);
+  return Conclude(options, *filter, *any);
 }
 
 // Names in one text, with a blank between them.
@@ -281,12 +333,13 @@ void AddAuditShow(Command& audit) {
   const auto [verb, options] = audit.AddVerb(
       {.name = "show",
        .summary = "Print lines of an audit log as they are in the file, JSON; needs no server",
-       .examples = "  assertionctl audit show audit.log* --client-id orders --since 2026-11-24T06:00:00Z\n"
+       .examples = "  assertionctl audit show /var/lib/assertiond --client-id orders --since 2026-11-24T06:00:00Z\n"
                    "  assertionctl audit show audit.log* --kid=h3Mkk8 --since 2026-11-24 --until 2026-11-24\n"
                    "  assertionctl audit show audit.log* --jti 2yQ…\n"
                    "  assertionctl audit show audit.log* --event RevokeKey --outcome OK | jq 'select(.pending | not)'\n"
                    "  assertionctl audit show audit.log* --since -10m\n"
-                   "  assertionctl audit show audit.log --follow",
+                   "  assertionctl audit show audit.log --follow\n"
+                   "  assertionctl audit show /var/lib/assertiond --after-sequence 4711 --follow",
        .notes = "Events:\n " + Listed(EventNames()) + "\nOutcomes:\n " + Listed(OutcomeNames()) +
                 "\nA line with \"pending\":true is a request that waits for a second person: nothing was changed. The "
                 "approval,\nApproveChange, makes the change.",
@@ -322,6 +375,12 @@ void AddAuditShow(Command& audit) {
   verb->add_option("--until", wanted.until,
                    "Print only lines before this time, written alike, or to the end of that day; default: to the last")
       ->type_name("TIME");
+  verb->add_option(
+          "--after-sequence", wanted.after_sequence,
+          "Print only lines whose seq is larger, for a program that has all up to this one; lines that are in no "
+          "FILE are told on standard error; default: from the first")
+      ->check(WholeNumber())
+      ->type_name("N");
   verb->add_flag("--follow", options.follow, "Keep printing lines that are added to the newest FILE");
 }
 

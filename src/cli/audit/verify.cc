@@ -80,7 +80,11 @@ int VerifyAudit(const VerifyAuditOptions& options) {
     extent.last = head->sequence;
     extent.last_hash = head->hash;
   }
-  auto files = OpenAuditFiles(options.files);
+  const auto named = FilesNamed(options.files);
+  if (!named) {
+    return Report(kFile, named.error().message, kWhereTheLogIs);
+  }
+  auto files = OpenAuditFiles(*named);
   if (!files) {
     return Report(kFile, files.error().message, "name files of one audit log");
   }
@@ -97,7 +101,8 @@ void AddAuditVerify(Command& audit) {
       audit.AddVerb({.name = "verify",
                      .summary = "Check an audit log; needs no server. Names the first line that was changed, removed, "
                                 "reordered or inserted, or says how far the log is proven",
-                     .examples = "  assertionctl audit verify audit.log* --key audit.jwk --head head.json",
+                     .examples = "  assertionctl audit verify /var/lib/assertiond --key audit.jwk --head head.json\n"
+                                 "  assertionctl audit verify audit.log* --key audit.jwk --first-sequence 0",
                      .statuses = {{0, "nothing is wrong"},
                                   {kRefused, "something is wrong, or lines are not proven yet with --require-proven"},
                                   {kFile, "a file cannot be read"}}},

@@ -87,6 +87,14 @@ TEST(LineFilter, TakesAWholeDay) {
       RefusalOf(With(&WantedLines::since, "2026-11-31")).starts_with("--since: '2026-11-31' is none of: now, "));
 }
 
+TEST(LineFilter, LetsOnlyLinesAfterASequenceThrough) {
+  for (const auto& [after, lets] : {std::pair{std::uint64_t{0}, true}, {1, false}, {2, false}}) {
+    WantedLines wanted;
+    wanted.after_sequence = after;
+    EXPECT_EQ(Lets(wanted, {}), lets) << after;
+  }
+}
+
 TEST(LineFilter, KnowsTheEventsOfAllServices) {
   const auto names = EventNames();
   for (const auto* name : {"CreateAssertion", "GetAccessToken", "RevokeKey", "Sign", "Reload", "LedgerVersion"}) {
