@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "audit/verification.h"
+#include "x509/lock_holder.h"
 
 namespace assertion::audit {
 namespace {
@@ -24,6 +25,14 @@ std::unexpected<Error> Unusable(const std::string& what, const std::string& why)
 }
 
 std::unexpected<Error> Unusable(const std::string& what) { return Unusable(what, std::strerror(errno)); }
+
+std::unexpected<Error> WrittenByAnother(const std::string& path, const Descriptor& lock) {
+  return Fail(Code::kAuditUnusable,
+              "the audit log is in use by " + x509::HolderOfLock(lock.get()) +
+                  ": if that is assertiond with this configuration, it runs already; each further server needs an "
+                  "audit.path and a listen of its own",
+              path + ": another process writes it");
+}
 
 // Reads at most the last `longest` octets before `end`.
 Result<std::string> ReadBefore(int fd, std::uint64_t end, std::size_t longest) {
@@ -162,7 +171,7 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
     return Unusable(lock_path);
   }
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return errno == EWOULDBLOCK ? Unusable(path, "another process writes it") : Unusable(lock_path);
+    return errno == EWOULDBLOCK ? WrittenByAnother(path, lock) : Unusable(lock_path);
   }
   LogFile log(path, std::move(lock));
   RETURN_IF_ERROR(log.OpenFile());

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "keys/trusted_folder.h"
+#include "x509/lock_holder.h"
 
 namespace assertion::service {
 namespace {
@@ -77,7 +78,7 @@ Status LocalSocket::Open(std::optional<gid_t> group) {
     return UnusableSocket(path_, lock_path + ": " + std::strerror(errno));
   }
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    return UnusableSocket(path_, "another server is listening there");
+    return UnusableSocket(path_, "another server is listening there: " + x509::HolderOfLock(lock_));
   }
   unlink(path_.c_str());
   socket_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

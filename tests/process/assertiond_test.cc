@@ -76,6 +76,7 @@ class Process {
   }
 
   void Signal(int signal) const { kill(pid_, signal); }
+  pid_t pid() const { return pid_; }
 
   // Exit status; -1 when a signal ended it.
   int Wait() {
@@ -207,10 +208,11 @@ TEST_F(AssertiondTest, CheckConfig) {
   Process elsewhere({ASSERTIOND, "--check-config",
                      WriteConfig("pkcs11:token=CHANGE-ME?module-path=/nowhere/p11.so&pin-source=file:/nowhere/pin")});
   EXPECT_EQ(elsewhere.Wait(), 0);
-  for (const auto* warning :
-       {"assertiond.json:16: warning: CHANGE-ME stands for a value of yours\n",
-        "assertiond.json:16: warning: hsm: module /nowhere/p11.so: this machine has no such file: a start fails with that\n",
-        "assertiond.json:16: warning: hsm: PIN file /nowhere/pin: this machine has no such file: a start fails with that\n"}) {
+  for (const auto* warning : {"assertiond.json:16: warning: CHANGE-ME stands for a value of yours\n",
+                              "assertiond.json:16: warning: hsm: module /nowhere/p11.so: this machine has no such "
+                              "file: a start fails with that\n",
+                              "assertiond.json:16: warning: hsm: PIN file /nowhere/pin: this machine has no such file: "
+                              "a start fails with that\n"}) {
     ExpectContains(elsewhere.output(), warning);
   }
   ASSERT_EQ(chmod(hsm_.pin_file().c_str(), 0660), 0);
@@ -331,7 +333,8 @@ TEST_F(AssertiondTest, AddressInUse) {
   Process first({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
   ASSERT_TRUE(first.WaitForLine("serving on unix:"));
   audit_name_ = "second.log";
-  ExpectContains(ExpectExit(20, hsm_.UriText()), "another server is listening there");
+  ExpectContains(ExpectExit(20, hsm_.UriText()),
+                 "another server is listening there: assertiond with the pid " + std::to_string(first.pid()));
   first.Signal(SIGTERM);
   EXPECT_EQ(first.Wait(), 0);
 }
@@ -339,7 +342,10 @@ TEST_F(AssertiondTest, AddressInUse) {
 TEST_F(AssertiondTest, AuditLogOfAnotherProcess) {
   Process first({ASSERTIOND, "--config", WriteConfig(hsm_.UriText())});
   ASSERT_TRUE(first.WaitForLine("serving on unix:"));
-  ExpectContains(ExpectExit(22, hsm_.UriText()), "another process writes it");
+  const auto output = ExpectExit(22, hsm_.UriText());
+  ExpectContains(output, "another process writes it");
+  ExpectContains(output, "the audit log is in use by assertiond with the pid " + std::to_string(first.pid()) +
+                             ": if that is assertiond with this configuration, it runs already");
   first.Signal(SIGTERM);
   EXPECT_EQ(first.Wait(), 0);
 }
