@@ -40,6 +40,10 @@ std::string AdviceOnTls(const Error& error, const std::string& config) {
   const auto file = QuotedForShell(config);
   switch (error.code) {
     case Code::kConfigInvalid:
+      if (error.message.contains("has no field tls")) {
+        return "add tls with listen, certificate and client_ca to it, as deploy/docs/mutual-tls.md does, then run this "
+               "again";
+      }
       return error.message.starts_with(config)
                  ? "assertiond --check-config " + file + " lists all that is wrong with it"
                  : "correct what the message names, or give another file";
