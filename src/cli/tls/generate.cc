@@ -74,6 +74,7 @@ Result<std::string> GenerateTlsKey(const GenerateTlsKeyOptions& options, std::st
     RETURN_IF_ERROR(CheckReplacement(site.config.tls->certificate));
   }
   others = OtherTlsKids(site);
+  Report(0, "making the key of TLS on the token; this may take a minute", "");
   ASSIGN_OR_RETURN(const auto key, GenerateOwnKey(*site.hsm.token, kTlsKeyLabel, x509::RandomOctets));
   if (const auto certified = CertifyTlsKey(options, site, key); !certified) {
     // A key without a certificate is useless.
