@@ -88,6 +88,12 @@ describe('key adopt', () => {
     assert.deepEqual(await labelsOf(id), ['vendor', 'vendor']);
   });
 
+  it('says where the CKA_IDs are when the token has no such key', async () => {
+    const { status, stdout, stderr } = await tryAdopt('orders', nextId());
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /: cka_id: the token holds no private key with CKA_ID [0-9a-f]{4}\n {2}next: pkcs11-tool .*assertionctl doctor --config FILE/);
+  });
+
   it('takes it over: it signs, evidence and key show say adopted, it outlives a restart', async () => {
     const id = await makeKey();
     const key = await adopt('orders', id);

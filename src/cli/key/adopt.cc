@@ -19,6 +19,11 @@
 namespace assertion::cli {
 namespace {
 
+// No call of the server lists what is on a token.
+constexpr const char* kWhereIdsAre =
+    "pkcs11-tool --module MODULE --login --list-objects --type privkey shows the CKA_ID of each private key; "
+    "assertionctl doctor --config FILE those under a client's name that are in no ledger. --hsm names another HSM";
+
 struct AdoptKeyOptions {
   std::string client_id;
   std::string cka_id;  // hexadecimal
@@ -41,11 +46,19 @@ int ShowCandidate(const AdoptKeyOptions& options, const std::string& server) {
   request.set_cka_id(OctetsOf(options.cka_id));
   request.set_hsm(options.hsm);
   request.set_algorithm(options.new_key.algorithm);
-  return Call(server, &Connection::ExamineKey, request, [&](const auto& key) {
-    const int written =
-        options.json ? WriteJson(ExaminedKeyJson(key)) : Write("", ExaminedKeyText(key, options.client_id));
-    return written == 0 && !key.obstacles().empty() ? kRefused : written;
-  });
+  auto connection = Connection::Open(server);
+  if (!connection) {
+    return ReportCall(connection.error());
+  }
+  const auto key = Ask(*connection, &Connection::ExamineKey, request);
+  if (!key) {
+    return key.error().code == Code::kNotFound && key.error().message.starts_with("cka_id:")
+               ? Report(kRefused, key.error().message, kWhereIdsAre)
+               : ReportCall(key.error());
+  }
+  const int written =
+      options.json ? WriteJson(ExaminedKeyJson(*key)) : Write("", ExaminedKeyText(*key, options.client_id));
+  return written == 0 && !key->obstacles().empty() ? kRefused : written;
 }
 
 int AdoptKey(const AdoptKeyOptions& options, const std::string& server) {
