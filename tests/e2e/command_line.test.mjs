@@ -48,6 +48,8 @@ describe('a mistyped command line', () => {
       [['key', 'generate'], 2, '--client-id is required'],
       [['key', 'list', '--client-id'], 2, '--client-id needs a value'],
       [['key', 'schedule', '--client-id', 'orders', '--kid=', '--sign-from', 'now'], 2, '--kid= has no value: a variable may be empty'],
+      [['key', 'generate', '--client-id', 'orders', '--common-name', ''], 2, '--common-name: must not be empty'],
+      [['tls', 'generate', '--config', '/none', '--common-name', ''], 2, '--common-name: must not be empty'],
       [['audit', 'verify'], 2, 'FILE... is required'],
       [['assertion', 'refresh', '--client-id', 'orders', '--out', '/x', 'sh', '-c', 'true'], 2,
         'unknown option "-c" for "assertionctl assertion refresh"; write -- before the command to run: -- sh'],
@@ -153,6 +155,9 @@ describe('a mistyped command line', () => {
     assert.match(await deployment.ctl('key', 'rotate', '--help'), /--validity-days N \(1 to 3650\).*\n? +Validity/);
     assert.match(await deployment.ctl('key', 'list', '--help'), /--output json\|yaml\|table \(not with --json\)/);
     assert.match(await deployment.ctl('key', 'list', '--help'), /--server unix:\/PATH/);
+    assert.match(await deployment.ctl('request-object', 'create', '--help'), /How long the request object is valid/);
+    assert.match(await deployment.ctl('assertion', 'create', '--help'), /How long the assertion is valid/);
+    assert.match(await deployment.ctl('tls', 'import-certificate', '--help'), /leaf first; -: standard input/);
     for (const words of [['key', 'rotate'], ['key', 'import'], ['assertion', 'create'], ['assertion', 'refresh'], ['audit', 'verify'],
       ['dpop', 'create'], ['oidc', 'login'], ['console'], ['status'], ['tls', 'generate'], ['profile', 'show'], ['token', 'get'], ['token', 'request']]) {
       assert.doesNotMatch(await deployment.ctl(...words, '--help'), /\bU?INT\b|\bTEXT\b|NONNEGATIVE|:FILE|:\{| in \[|REQUIRED|Excludes|Needs:/, words.join(' '));

@@ -60,6 +60,9 @@ void AddRequestObjectCreate(Command& request_object) {
                    "    --claim 'scope=\"openid\"' --claim 'redirect_uri=\"https://client.example/callback\"'"},
       CreateRequestObject);
   AddAssertionFlags(verb, options.claims);
+  verb->get_option("--lifetime")
+      ->description(
+          "How long the request object is valid, for example 300s, 5m or 1h; default: the client's default_lifetime");
   AddJson(verb, options.json);
 }
 

@@ -53,7 +53,7 @@ void AddTlsImportCertificate(Command& tls) {
                                 {kFile, "the configuration, the PIN file or another file cannot be used"}}},
                   RunImportTlsCertificate);
   AddTlsConfig(verb, options.config);
-  verb->add_option("--certificate", options.certificate_file, "The chain in PEM, the leaf first")
+  verb->add_option("--certificate", options.certificate_file, "The chain in PEM, the leaf first; -: standard input")
       ->required()
       ->type_name("FILE");
 }
