@@ -21,6 +21,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import tls from 'node:tls';
+import { BoundResource } from './bound_resource.mjs';
 import { CertificateAuthority } from './certificate_authority.mjs';
 import { Deployment, mutualTls } from './deployment.mjs';
 import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
@@ -29,8 +30,10 @@ import { TokenEndpoint } from './token_endpoint.mjs';
 
 const BACKEND = 'backend.example.org';
 
-// install(folder): returns { program, examples: { NAME: COMMAND }, variables, streamRepeats, tellsClosed }. A command is a list.
-// examples buy a token: they take CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]. streamRepeats is false where a stream's requests are not
+// install(folder): returns { program, examples: { NAME: COMMAND }, boundExample, variables, streamRepeats, tellsClosed }. A command
+// is a list.
+// examples buy a token: they take CLIENT_ID TOKEN_ENDPOINT [AUDIENCE]. boundExample uses one that DPoP binds, where a package has
+// it: it takes CLIENT_ID DPOP_CLIENT_ID URL. streamRepeats is false where a stream's requests are not
 // repeated. tellsClosed: the package says of a socket that it may not open why.
 // more(context): further tests of this package alone.
 export function describeClient(name, install, more = () => {}) {
@@ -120,6 +123,41 @@ export function describeClient(name, install, more = () => {}) {
       } finally {
         provider.register(registered);
       }
+    });
+
+    it('the example uses a token that DPoP binds, at a resource that wants a nonce of its own', async (test) => {
+      if (!installed.boundExample) return test.skip('the package has no such example');
+      const endpoint = await TokenEndpoint.start();
+      endpoint.reset({ access_token: 'bound-token', token_type: 'DPoP', expires_in: 300 });
+      const dpop = { purposes: ['dpop'], algorithm: 'ES256' };
+      const bound = await Deployment.start([
+        { client_id: 'shop', audiences: [endpoint.url], tokens: { token_endpoint: endpoint.url, dpop_client: 'shop-dpop' } },
+        { client_id: 'shop-dpop', ...dpop }, { client_id: 'other-dpop', ...dpop },
+      ]);
+      let resource;
+      try {
+        for (const client of ['shop', 'shop-dpop', 'other-dpop']) await bound.generateKey(client);
+        resource = await BoundResource.start('bound-token', (await bound.key('shop-dpop')).kid);
+        const use = (...options) => runIn(bound.environment, installed.boundExample, ...options);
+        const { status, stdout, stderr } = await use('shop', 'shop-dpop', `${resource.url}?page=2`);
+        assert.deepEqual([status, stdout], [0, 'the resource\n'], stderr);
+        assert.deepEqual(resource.answers, ['use_dpop_nonce', 'ok']);
+        for (const [options, expected] of [
+          [['shop', 'other-dpop', resource.url], /^.*bound to another key: name tokens\.dpop_client.*\n$/],
+          [['nobody', 'shop-dpop', resource.url], /^assertiond: [A-Z_]+: .*\n$/],
+          [['shop', 'shop-dpop', new URL('/other', resource.url).href], /^resource: 401 .*invalid_dpop_proof.*\n$/],
+          [['shop', 'shop-dpop'], /^usage: \S+ CLIENT_ID DPOP_CLIENT_ID URL\n/],
+        ]) {
+          const refused = await use(...options);
+          assert.match(refused.stderr, expected);
+          assert.equal(refused.status, 1, `${options}`);
+        }
+      } finally {
+        resource?.close();
+        endpoint.close();
+        await bound.close();
+      }
+      return undefined;
     });
 
     it('matches the replies of one stream to their requests', async () => {

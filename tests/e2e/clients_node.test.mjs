@@ -33,6 +33,7 @@ async function install(folder) {
     app, root, archive,
     program: [process.execPath, path.join(app, 'node.mjs')],
     examples: { 'buy-token': example('buy-token.mjs'), 'openid-client': example('openid-client.mjs') },
+    boundExample: example('use-bound-token.mjs'),
     tellsClosed: true,
   };
 }

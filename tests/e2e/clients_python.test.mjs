@@ -21,6 +21,7 @@ async function install(folder) {
   return {
     program: [PYTHON, PROGRAM],
     examples: { 'buy_token.py': [PYTHON, path.join(PACKAGE, 'examples/buy_token.py')] },
+    boundExample: [PYTHON, path.join(PACKAGE, 'examples/use_bound_token.py')],
     variables: { PYTHONPATH: modules },
     streamRepeats: false,
     tellsClosed: true,
@@ -34,5 +35,21 @@ describeClient('Python', install, ({ program }) => {
     assert.deepEqual(made, [...Array(8).fill(60), 300, 300]);
     assert.deepEqual(refused, Array(3).fill([text("'60s'"), text('60.5'), text('True')]).flat());
     assert.ok(token);
+  });
+
+  it('tells the fields of a request whose field it does not know', async () => {
+    assert.deepEqual(await program('fields'), [
+      'CreateAssertionRequest has no field "audiense" (known: audience, lifetime, extra_claims, extra_claims_json, subject, scope)',
+      'CreateDpopProofRequest has no field "access_token" (known: htm, htu, ath, nonce)',
+      'GetAccessTokenRequest has no field "scopes" (known: scope, resource, minimum_validity)',
+      'CreateAssertionRequest has no field "audiense" (known: audience, lifetime, extra_claims, extra_claims_json, subject, scope)',
+    ]);
+  });
+
+  it('takes claims as a dict, and says so of what is none', async () => {
+    const { claims, refused } = await program('claims');
+    const given = { acr: 'high', amr: ['hwk', { nested: true }], level: 2, nothing: null };
+    assert.deepEqual(claims, [given, given, given]);
+    assert.deepEqual(refused, Array(4).fill('extra_claims must be a dict of values that JSON has; extra_claims_json takes JSON text'));
   });
 });

@@ -8,7 +8,7 @@ export async function startRegistered({ callers = [], configuration, prepare } =
   const provider = await OpenIdProvider.start();
   const deployment = await Deployment.start([
     { client_id: 'orders', audiences: [provider.tokenEndpoint], callers: [`uid:${process.getuid()}`, ...callers],
-      tokens: { token_endpoint: provider.tokenEndpoint } },
+      extra_claims: ['acr', 'amr', 'level', 'nothing'], tokens: { token_endpoint: provider.tokenEndpoint } },
     { client_id: 'shop', audiences: [provider.tokenEndpoint], purposes: ['dpop', 'request_object'] },
     { client_id: 'foreign', audiences: [provider.tokenEndpoint], callers: ['uid:4294967294'] },
   ], configuration, prepare);

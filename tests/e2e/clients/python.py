@@ -1,4 +1,5 @@
 """Uses assertiond_client as a program would: ../client_contract.mjs describes the verbs."""
+import base64
 import json
 import os
 import sys
@@ -8,6 +9,7 @@ from datetime import timedelta
 import grpc
 from assertiond_client import AssertiondError, Client
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
 
 SERVER = os.environ["ASSERTIOND_SERVER"]
 
@@ -94,6 +96,39 @@ def lifetimes():
     return {"made": made, "refused": refused, "token": bool(token)}
 
 
+def fields():
+    """For clients_python.test.mjs: what is said of fields that do not exist."""
+    refused = []
+    with Client(SERVER) as client, client.stream() as stream:
+        for call, wrong in ((client.create_assertion, {"audiense": "a"}), (client.create_dpop_proof, {"access_token": "t"}),
+                            (client.get_access_token, {"scopes": "s"}), (stream.submit, {"audiense": "a"})):
+            try:
+                call("orders", **wrong)
+            except TypeError as error:
+                refused.append(str(error))
+    return refused
+
+
+def claims():
+    """For clients_python.test.mjs: the claims of assertions that were given some, and what is refused."""
+    given = {"acr": "high", "amr": ["hwk", {"nested": True}], "level": 2, "nothing": None}
+    made, refused = Struct(), []
+    made.update(given)
+    with Client(SERVER) as client, client.stream() as stream:
+        replies = [client.create_assertion("orders", extra_claims=given), client.create_assertion("orders", extra_claims=made),
+                   stream.submit("orders", extra_claims=given).result(timeout=20)]
+        for wrong in ("acr", [1], {"acr": b"octets"}, {7: "acr"}):
+            try:
+                client.create_assertion("orders", extra_claims=wrong)
+            except TypeError as error:
+                refused.append(str(error))
+    signed = []
+    for reply in replies:
+        payload = reply.assertion.split(".")[1]
+        signed.append(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
+    return {"claims": [{name: each[name] for name in given} for each in signed], "refused": refused}
+
+
 def tls(address, timeout, *files):
     ca, certificate, key = (open(file, "rb").read() for file in files)
     with Client(address, credentials=grpc.ssl_channel_credentials(ca, key, certificate), timeout=float(timeout)) as client:
@@ -101,7 +136,7 @@ def tls(address, timeout, *files):
 
 
 VERBS = {"stream": stream, "rate": rate, "restart": restart, "down": down, "token": token, "others": others,
-         "misuse": misuse, "lifetimes": lifetimes, "tls": tls}
+         "misuse": misuse, "lifetimes": lifetimes, "fields": fields, "claims": claims, "tls": tls}
 verb, *arguments = sys.argv[1:]
 try:
     print(json.dumps(VERBS[verb](*arguments)))
