@@ -35,7 +35,11 @@ is for all purposes. It fails when an answer has another form than here.
 `"300s"`, a `Timestamp` is RFC 3339 in UTC, and an answer omits fields that are unset, empty or 0. assertionctl prints
 [JSON of its own](scripts.md#not-the-json-of-the-api), with other names and forms. Words in capitals such as `KID_1` stand for values
 that differ from run to run. A word stands for one value on the whole page; only `TIME`, `SEQUENCE` and `HASH` stand for any instant,
-number and hash."""
+number and hash.
+
+assertiond answers gRPC reflection as `grpc.reflection.v1alpha`, so grpcurl needs no protos. Since version 1.8.8 it asks for `v1` first
+and falls back. Not run by a test, as it is in no package of Debian:
+`grpcurl -plaintext -unix -d '{"client_id": "orders"}' /run/assertiond/assertiond.sock assertion.v1.AssertionService/CreateAssertion`."""
 
 
 def escape(text):
