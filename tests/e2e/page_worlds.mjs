@@ -375,6 +375,15 @@ async function auditLog() {
   }]);
   world.closing.push(() => endpoint.close());
   world.before.push(['jti=', () => world.deployment.ctl('assertion', 'create', '--client-id', 'orders')]);
+  // pages.test.mjs runs what the page installs; a pod is this deployment.
+  world.program('systemctl', '[ "$*" = "enable --now assertiond-to-siem" ] || [[ "$*" == st@(op|art)" assertiond" ]]');
+  world.program('kubectl', '[ "$1 $2 $3 $4 $5" = "-n assertiond exec assertiond-0 --" ]\nshift 5\nexec "$@"');
+  for (const [there, here] of [['/usr/local/sbin/assertiond-to-siem', 'bin/to-siem'],
+    ['/etc/systemd/system/assertiond-to-siem.service', 'to-siem.service']]) {
+    world.places.push([there, path.join(world.home, here)]);
+  }
+  world.before.push(['systemctl stop assertiond', () => world.deployment.stopDaemon()],
+    ['systemctl start assertiond', () => world.deployment.startDaemon()]);
   return world;
 }
 

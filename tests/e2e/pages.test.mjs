@@ -1,6 +1,7 @@
 // Every command on every page: the shell blocks run, in order, in the world of their page (page_worlds.mjs), or the page says
 // which other test runs them or why nothing can (page_blocks.mjs). Commands in a sentence are checked against --help.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -254,6 +255,45 @@ it('deploy/docs/audit-log.md: who used a key on a day has those who got a token 
     const used = stdout.trimEnd().split('\n').map((line) => line.split('\t').slice(1).join(' '));
     assert.deepEqual(used.filter((line) => !line.startsWith('GenerateKey')),
       ['CreateAssertion assertiond', `GetAccessToken uid:${process.getuid()}`]);
+  } finally {
+    await world.close();
+  }
+});
+
+it('deploy/docs/audit-log.md: what it installs for a SIEM sends each line once, also after one was refused', async () => {
+  const page = 'deploy/docs/audit-log.md';
+  const world = await worldOf(page);
+  const [, script] = /<<'SCRIPT'\n([^]*?)^SCRIPT$/m.exec(pageText(page));
+  const file = path.join(world.home, 'to-siem');
+  writeFileSync(file, script.replaceAll('/var/lib/assertiond', world.folder), { mode: 0o755 });
+  const siem = path.join(world.home, 'siem');
+  writeFileSync(siem, '');
+  world.program('logger', `[ -z "\${MOST:-}" ] || [ "$(wc -l <"$HOME/siem")" -lt "$MOST" ]\nprintf '%s\\n' "\${@: -1}" >>"$HOME/siem"`);
+  const sent = () => readFileSync(siem, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line).seq);
+  const start = (changed) => startProcess('setsid', [file],
+    { env: { ...world.environment, STATE_DIRECTORY: world.home, ...changed }, log: path.join(world.home, 'to-siem.log') });
+  const arrived = (count) => new Deadline(60, `${count} lines at the SIEM`).until(() => sent().length >= count);
+  // With all that it has started, as systemd does.
+  const end = (child) => {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch (error) {
+      assert.equal(error.code, 'ESRCH');
+    }
+    return new Deadline(60, 'the end of the script').limit(child.ended);
+  };
+  try {
+    const first = start({ MOST: '3' });
+    await arrived(3);
+    await new Deadline(60, 'the script to stop').limit(once(first, 'exit'));
+    assert.equal((await end(first)).status, 1);
+    const second = start({});
+    const lines = world.deployment.auditLines().length;
+    await arrived(lines);
+    await world.deployment.ctl('assertion', 'create', '--client-id', 'orders');
+    await arrived(lines + 1);
+    await end(second);
+    assert.deepEqual(sent(), sent().map((_, i) => i + 1));
   } finally {
     await world.close();
   }
