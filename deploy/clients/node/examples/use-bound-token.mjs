@@ -11,14 +11,19 @@ async function get(assertiond, clientId, dpopClientId, url) {
   const ath = createHash('sha256').update(accessToken).digest('base64url');
   const { origin, pathname } = new URL(url);
   for (let nonce; ;) {   // a program that runs on keeps the last nonce for its next request
-    const made = await assertiond.createDpopProof({ clientId: dpopClientId, htm: 'GET', htu: origin + pathname, ath, nonce });
-    if (made.kid !== kid) throw new Error('the token is bound to another key: name tokens.dpop_client, or try again after a rotation');
+    const made = await assertiond.createDpopProof(
+      { clientId: dpopClientId, htm: 'GET', htu: origin + pathname, ath, nonce });
+    if (made.kid !== kid) {
+      throw new Error('the token is bound to another key: name tokens.dpop_client, or try again after a rotation');
+    }
     const answer = await fetch(url, { headers: { authorization: `DPoP ${accessToken}`, dpop: made.proof },
       redirect: 'error', signal: AbortSignal.timeout(10_000) });   // another URL needs a proof of its own
     const text = await answer.text();
     if (answer.ok) return text;
     const challenge = answer.headers.get('WWW-Authenticate') ?? '';
-    if (nonce || !challenge.includes('use_dpop_nonce')) throw new Error(`resource: ${answer.status} ${challenge} ${text}`);
+    if (nonce || !challenge.includes('use_dpop_nonce')) {
+      throw new Error(`resource: ${answer.status} ${challenge} ${text}`);
+    }
     nonce = answer.headers.get('DPoP-Nonce');   // RFC 9449 section 9: once more, with the server's nonce
   }
 }

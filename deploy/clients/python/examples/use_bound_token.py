@@ -29,7 +29,8 @@ def get(assertiond, client_id, dpop_client_id, url):
     while True:
         made = assertiond.create_dpop_proof(dpop_client_id, nonce=nonce, **proof_of)
         if made.kid != bought.kid:
-            raise ValueError("the token is bound to another key: name tokens.dpop_client, or try again after a rotation")
+            raise ValueError("the token is bound to another key: "
+                             "name tokens.dpop_client, or try again after a rotation")
         request = urllib.request.Request(
             url, headers={"Authorization": f"DPoP {bought.access_token}", "DPoP": made.proof})
         try:
