@@ -315,11 +315,17 @@ describe('audit log', () => {
     await deadline.limit(follower.ended);
   });
 
-  // A log of one line a file: `firsts` of the rotated ones, then `last` in the current one.
+  // A log of one line a file: `firsts` of the rotated ones, then `last` in the current one. The lines are chained.
   const logOf = (name, firsts, last) => {
     const folder = mkdtempSync(path.join(deployment.folder, name));
     const at = path.join(folder, 'audit.log');
-    const line = (seq) => `${JSON.stringify({ seq, prev: '', time: '2026-11-30T00:00:00.000000Z', event: 'Start' })}\n`;
+    const chained = [''];
+    for (let prev = Buffer.alloc(32).toString('base64url'); chained.length < last + 10;) {
+      const text = JSON.stringify({ seq: chained.length, prev, time: '2026-11-30T00:00:00.000000Z', event: 'Start' });
+      prev = createHash('sha256').update(text).digest('base64url');
+      chained.push(`${text}\n`);
+    }
+    const line = (seq) => chained[seq];
     const rotated = (first) => `${at}.${`${first}`.padStart(20, '0')}`;
     for (const first of firsts) writeFileSync(rotated(first), line(first));
     writeFileSync(at, line(last));

@@ -60,7 +60,8 @@ describe('a reload', () => {
       ['8 MiB of brackets', write('['.repeat(8 << 20)), /nested too deeply/],
       ['8 MiB of values', write(`[${'0,'.repeat((4 << 20) - 2)}0]`), /more than 500000 values/],
       ['8 MiB of members', write(`{${'"":0,'.repeat(400000)}"":0}`), /is repeated/],
-      ['garbage', write(Buffer.from(Array.from({ length: 100000 }, (_, i) => (i * 7919) % 256))), /syntax error/],
+      ['garbage', write(Buffer.from(Array.from({ length: 100000 }, (_, i) => (i * 7919) % 255 + 1))), /syntax error/],
+      ['a NUL', write(`${original}\0`), /:\d+: an octet NUL, which JSON does not have/],
       ['lines of a log', write('{"listen\\n{\\"level\\":\\"info\\"}": 1}'), /listen\\\\x0a/],
     ];
     const caller = new Caller(AssertionService, deployment.socket);
