@@ -116,7 +116,7 @@ describe('key adopt', () => {
     assert.match((await deployment.tryCtl('doctor', '--config', deployment.configuration, '--verbose')).stdout,
       /^ok +client orders: key \S+ \(RS256\) signed/m);
     // Its successor is generated, and the adopted key goes for good.
-    const next = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now', '--json'));
+    const next = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now', '--force', 'orders', '--json'));
     assert.equal(await verify('orders'), next.key.kid);
     await remove('orders', key);
     assert.deepEqual(await labelsOf(id), []);

@@ -6,6 +6,7 @@ import http from 'node:http';
 import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
 
 export class BoundResource {
+  withholdsNonce = false;   // breaks section 8
   answers = [];   // to each request: 'ok', or the error of RFC 6750 section 3.1 and RFC 9449
   #nonce = randomBytes(9).toString('base64url');
   #jtis = new Set();
@@ -16,7 +17,7 @@ export class BoundResource {
     made.server = http.createServer(async (request, response) => {
       const error = await made.#decide(request).catch(() => 'invalid_dpop_proof');
       made.answers.push(error ?? 'ok');
-      const refusal = { 'WWW-Authenticate': `DPoP error="${error}"`, 'DPoP-Nonce': made.#nonce };
+      const refusal = { 'WWW-Authenticate': `DPoP error="${error}"`, ...made.withholdsNonce ? {} : { 'DPoP-Nonce': made.#nonce } };
       response.writeHead(error ? 401 : 200, error ? refusal : {}).end(error ?? 'the resource');
     }).listen(0, '127.0.0.1');
     await once(made.server, 'listening');

@@ -152,6 +152,11 @@ export function describeClient(name, install, more = () => {}) {
           assert.match(refused.stderr, expected);
           assert.equal(refused.status, 1, `${options}`);
         }
+        resource.answers.length = 0;
+        resource.withholdsNonce = true;
+        const unable = await use('shop', 'shop-dpop', resource.url);
+        assert.match(unable.stderr, /^resource: 401 .*use_dpop_nonce/);
+        assert.equal(resource.answers.length, 2, 'it asks once more, not for ever');
       } finally {
         resource?.close();
         endpoint.close();

@@ -93,7 +93,7 @@ describe('key import', () => {
     const attributes = await deployment.askToken(['--login', '--pin', 'env:E2E_PIN', '--list-objects', '--type', 'privkey',
       '--id', key.cka_id]);
     assert.match(attributes, /Access: +sensitive$/m, 'neither extractable nor ever so');
-    const next = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', 'github', '--sign-from', 'now', '--json'));
+    const next = JSON.parse(await deployment.ctl('key', 'rotate', '--client-id', 'github', '--sign-from', 'now', '--force', 'github', '--json'));
     assert.equal(next.key.origin, 'generated');
     await assert.rejects(verify, /signature verification failed/, 'their public key is of no use any more');
     await remove('github', key);

@@ -36,7 +36,7 @@ async function doTheMainJob(deployment, name) {
   const evidence = await deployment.ctl('key', 'evidence', '--client-id', 'orders', '--kid', first);
   assert.equal(evidence.trim().split('.').length, 3);
 
-  await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now');
+  await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now', '--force', 'orders');
   const second = await signer(deployment);
   assert.notEqual(second, first);
 
@@ -60,7 +60,7 @@ async function diagnose(deployment) {
 
 // After a key was made by this server.
 async function custodyIsSaid(deployment, isUnproven) {
-  await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now');
+  await deployment.ctl('key', 'rotate', '--client-id', 'orders', '--sign-from', 'now', '--force', 'orders');
   const { kid, custody } = JSON.parse(await deployment.ctl('key', 'show', '--client-id', 'orders', '--json'));
   assert.match(custody, isUnproven ? /^unproven: .*C_WrapKey.*the operator accepts it \(accept_unshown\)$/ : /^held/);
   const evidence = path.join(deployment.folder, 'orders.evidence');

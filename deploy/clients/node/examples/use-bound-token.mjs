@@ -21,10 +21,10 @@ async function get(assertiond, clientId, dpopClientId, url) {
     const text = await answer.text();
     if (answer.ok) return text;
     const challenge = answer.headers.get('WWW-Authenticate') ?? '';
-    if (nonce || !challenge.includes('use_dpop_nonce')) {
+    if (nonce !== undefined || !challenge.includes('use_dpop_nonce')) {
       throw new Error(`resource: ${answer.status} ${challenge} ${text}`);
     }
-    nonce = answer.headers.get('DPoP-Nonce');   // RFC 9449 section 9: once more, with the server's nonce
+    nonce = answer.headers.get('DPoP-Nonce') ?? '';   // RFC 9449 section 9: once more, with the server's nonce
   }
 }
 

@@ -25,7 +25,7 @@ def get(assertiond, client_id, dpop_client_id, url):
     proof_of = {"htm": "GET", "htu": urllib.parse.urlsplit(url)._replace(query="", fragment="").geturl(),
                 "ath": base64.urlsafe_b64encode(digest).decode().rstrip("=")}
     opener = urllib.request.build_opener(NoRedirects)
-    nonce = ""  # a program that runs on keeps the last one for its next request
+    nonce = None  # a program that runs on keeps the last one for its next request
     while True:
         made = assertiond.create_dpop_proof(dpop_client_id, nonce=nonce, **proof_of)
         if made.kid != bought.kid:
@@ -37,9 +37,9 @@ def get(assertiond, client_id, dpop_client_id, url):
             with opener.open(request, timeout=10) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as error:
-            if nonce or "use_dpop_nonce" not in error.headers.get("WWW-Authenticate", ""):
+            if nonce is not None or "use_dpop_nonce" not in error.headers.get("WWW-Authenticate", ""):
                 raise
-            nonce = error.headers["DPoP-Nonce"]  # RFC 9449 section 9: once more, with the server's nonce
+            nonce = error.headers.get("DPoP-Nonce", "")  # RFC 9449 section 9: once more, with the server's nonce
 
 
 if len(sys.argv) != 4:
