@@ -28,8 +28,8 @@ struct Node::Member {
 // error is "LINE: reason".
 std::expected<Node, std::string> ParseDocument(std::string_view text);
 
-// The line of what a path such as `clients[2].tokens.audience` leads to, or of the nearest value above it that there is;
-// 0: not even its first step is there.
+// The line of what a path such as `clients[2].tokens.audience` leads to, or of the nearest value above it that there
+// is; 0: not even its first step is there.
 int LineOf(const Node& root, std::string_view path);
 
 }  // namespace assertion
