@@ -9,6 +9,7 @@
 #include "cli/finding.h"
 #include "cli/flags.h"
 #include "cli/kid.h"
+#include "cli/not_empty.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -172,7 +173,7 @@ void AddKeyEvidenceVerify(Command& evidence) {
       ->required()
       ->type_name("FILE");
   // A script whose variable is empty would compare with nothing.
-  const CLI::Validator given([](const std::string& text) { return text.empty() ? "must not be empty" : ""; }, "");
+  const auto given = NotEmpty();
   verb->add_option("--kid", options.kid, "The whole kid that the key must have")->check(given)->type_name("KID");
   verb->add_option("--certificate", options.certificate_file, "The key must be that of this PEM certificate")
       ->check(given)
