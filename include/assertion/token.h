@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -223,6 +224,10 @@ class Token {
 
   // Checks the login. UNAVAILABLE when the token is logged out, or does not answer.
   virtual Status Check() = 0;
+
+  // The latest moment at which a change of objects on the token kept searches of this process waiting: now while one
+  // does. A session that signs with a key for the first time searches for it.
+  virtual std::chrono::steady_clock::time_point SearchesHeldUntil() const = 0;
 
   // The number of times that the token has been connected. Handles are invalid when it has changed.
   virtual unsigned Epoch() const = 0;

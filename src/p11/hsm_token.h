@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -64,6 +65,9 @@ class HsmToken final : public Token {
   std::string MechanismOf(const Algorithm& algorithm) const override;
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
   Status Check() override;
+  std::chrono::steady_clock::time_point SearchesHeldUntil() const override {
+    return module_->ObjectsOf(login_->info().slot).HeldReadersUntil();
+  }
   unsigned Epoch() const override { return login_->epoch(); }
   std::shared_ptr<void> Hold() override;
   Status Reconnect(Reconnection how) override;

@@ -1,8 +1,15 @@
 #include "p11/object_gate.h"
 
+#include <algorithm>
+
 namespace assertion::p11 {
 
 using std::chrono::steady_clock;
+
+steady_clock::time_point ObjectGate::HeldReadersUntil() const {
+  const MutexLock lock(mutex_);
+  return writers_ == 0 ? held_until_ : std::min(steady_clock::now(), latest_write_ + patience_);
+}
 
 ObjectGate::Reader::Reader(ObjectGate& gate) : gate_(gate) {
   MutexLock lock(gate_.mutex_);
@@ -32,6 +39,7 @@ ObjectGate::Writer::Writer(ObjectGate& gate) : gate_(gate) {
 ObjectGate::Writer::~Writer() {
   const MutexLock lock(gate_.mutex_);
   --gate_.writers_;
+  gate_.held_until_ = std::min(steady_clock::now(), gate_.latest_write_ + gate_.patience_);
   gate_.changed_.notify_all();
 }
 

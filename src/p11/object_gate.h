@@ -17,6 +17,9 @@ class ObjectGate {
   static constexpr std::chrono::milliseconds kPatience{1000};
   explicit ObjectGate(std::chrono::milliseconds patience = kPatience) : patience_(patience) {}
 
+  // The latest moment at which a reader would have had to wait: now while a writer holds readers back.
+  std::chrono::steady_clock::time_point HeldReadersUntil() const;
+
   // Any number at a time. Waits for a writer until that writer is older than the patience.
   class [[nodiscard]] Reader {
    public:
@@ -43,11 +46,12 @@ class ObjectGate {
 
  private:
   const std::chrono::milliseconds patience_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   ConditionVariable changed_;
   int readers_ GUARDED_BY(mutex_) = 0;
   int writers_ GUARDED_BY(mutex_) = 0;
   std::chrono::steady_clock::time_point latest_write_ GUARDED_BY(mutex_);  // when the latest writer began
+  std::chrono::steady_clock::time_point held_until_ GUARDED_BY(mutex_);    // by the writers that have ended
 };
 
 }  // namespace assertion::p11

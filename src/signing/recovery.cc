@@ -176,6 +176,7 @@ Status Recovery::Prove() {
 void Recovery::Watch(const std::stop_token& stop) {
   auto known = queue_.signed_count();
   auto proven_at = steady_clock::now();
+  bool held_up = false;  // the last proof was
   while (Wait(stop, kWatchTick)) {
     bool suspected = false;
     {
@@ -192,7 +193,16 @@ void Recovery::Watch(const std::stop_token& stop) {
       ReloadForMissingObjects(kBelievedLoss);
       continue;
     }
-    if (const auto proven = Prove(); proven) {
+    const auto began = steady_clock::now();
+    if (held_up && token_.SearchesHeldUntil() >= began) {
+      continue;
+    }
+    const auto proven = Prove();
+    held_up = !proven && proven.error().code == Code::kDeadlineExceeded && token_.SearchesHeldUntil() >= began;
+    if (held_up) {
+      continue;  // by a change of keys of this process, which tells nothing of the token: again when it is over
+    }
+    if (proven) {
       Regain();
       ReloadForMissingObjects(milliseconds(0));
     } else {

@@ -67,5 +67,26 @@ TEST(ObjectGateTest, AnOldWriterDelaysNoReader) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, 100 * kPatience);
 }
 
+TEST(ObjectGateTest, TellsUntilWhenItHeldReadersBack) {
+  using std::chrono::steady_clock;
+  ObjectGate gate{hours(1)};
+  EXPECT_EQ(gate.HeldReadersUntil(), steady_clock::time_point());
+  {
+    const auto began = steady_clock::now();
+    const ObjectGate::Writer writer(gate);
+    EXPECT_GE(gate.HeldReadersUntil(), began);
+    const auto later = steady_clock::now();
+    EXPECT_GE(gate.HeldReadersUntil(), later) << "it still does";
+  }
+  const auto ended = gate.HeldReadersUntil();
+  EXPECT_LE(ended, steady_clock::now());
+  EXPECT_EQ(gate.HeldReadersUntil(), ended);
+
+  ObjectGate impatient{milliseconds(0)};
+  const ObjectGate::Writer hangs(impatient);
+  const auto now = steady_clock::now();
+  EXPECT_LE(impatient.HeldReadersUntil(), now) << "readers go on beside a writer that is older than the patience";
+}
+
 }  // namespace
 }  // namespace assertion::p11

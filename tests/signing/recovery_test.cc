@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 #include "faulty_hsm/faulty_hsm.h"
 #include "replica.h"
@@ -35,16 +36,18 @@ class RecoveryTest : public testing::Test {
     });
   }
 
-  Result<Signed> Sign(const std::string& client = "orders") {
+  Result<Signed> Sign(const std::string& client = "orders") { return Sign(queue_, client); }
+
+  Result<Signed> Sign(SigningQueue& queue, const std::string& client) {
     std::promise<Result<Signed>> promise;
     auto result = promise.get_future();
     const auto key = *replica_.ring().SigningKeyOf(client);
     const auto accepted =
-        queue_.Submit({.key = key,
-                       .input = TestInput::Of("input"),
-                       .caller = {},
-                       .deadline = steady_clock::now() + kPatience,
-                       .done = [&promise](Result<Signed> made) { promise.set_value(std::move(made)); }});
+        queue.Submit({.key = key,
+                      .input = TestInput::Of("input"),
+                      .caller = {},
+                      .deadline = steady_clock::now() + kPatience,
+                      .done = [&promise](Result<Signed> made) { promise.set_value(std::move(made)); }});
     if (!accepted) {
       return std::unexpected(accepted.error());
     }
@@ -354,6 +357,28 @@ TEST_F(RecoveryTest, ATokenThatDoesNotAnswerIsLostUntilItDoes) {
     ASSERT_TRUE(WaitUntilUsable(true)) << function;
     EXPECT_TRUE(Sign());
   }
+}
+
+// A session that has not signed with the key before searches for it, which waits for the change.
+TEST_F(RecoveryTest, AProofThatAChangeOfKeysHoldsUpIsNoLoss) {
+  recovery_.reset();
+  hsm_.Tell("C_GenerateKeyPair hang");
+  const std::jthread change([this] {
+    EXPECT_TRUE(
+        hsm_.token().GenerateKeyPair({.label = "other", .id = {1}, .algorithm = FindAlgorithm("RS256"), .bits = 2048}));
+  });
+  for (auto now = steady_clock::now(); hsm_.token().SearchesHeldUntil() < now; now = steady_clock::now()) {
+    std::this_thread::yield();
+  }
+  SigningQueue fresh(hsm_.token(), {.sessions = 2, .capacity = 100, .call_limit = kPatience});
+  recovery_.emplace(hsm_.token(), replica_.ring(), fresh, [this](const Status& state) {
+    const std::lock_guard lock(mutex_);
+    lost_ += state ? 0 : 1;
+  });
+  EXPECT_TRUE(Sign(fresh, "orders")) << "when the search has waited for its patience";
+  EXPECT_EQ(lost(), 0);
+  recovery_.reset();
+  hsm_.Tell("");
 }
 
 TEST_F(RecoveryTest, TheEndDoesNotWaitForTheToken) {

@@ -60,6 +60,7 @@ class MemoryToken final : public Token {
   std::string MechanismOf(const Algorithm&) const override { return {}; }
   Result<PrivateKeyReference> PrivateKeyOf(BytesView) override { return Unused(); }
   Status Check() override { return Unused(); }
+  std::chrono::steady_clock::time_point SearchesHeldUntil() const override { return {}; }
   unsigned Epoch() const override { return 0; }
   std::shared_ptr<void> Hold() override { return nullptr; }
   Status Reconnect(Reconnection) override { return Unused(); }
