@@ -166,7 +166,8 @@ describe('audit log', () => {
   });
 
   it('show says where a line is none, or follows no line', async () => {
-    const whole = readFileSync(log, 'utf8').trimEnd().split('\n').slice(0, 3);
+    // A file that was just begun has two lines.
+    const whole = readFileSync(files().find((name) => name !== log), 'utf8').trimEnd().split('\n').slice(0, 3);
     const copy = path.join(deployment.folder, 'shown.log');
     const shown = async (lines) => {
       writeFileSync(copy, `${lines.join('\n')}\n`);
@@ -234,7 +235,8 @@ describe('audit log', () => {
     assert.ok((await show('--client-id', 'orders', '--caller', ME)).length > 30);
     assert.equal((await show('--client-id', 'nobody')).length, 0);
     assert.equal((await show('--since', '2100-01-01T00:00:00Z')).length, 0);
-    assert.deepEqual(await show('--since', '-1h'), await show());
+    const recent = await show('--since', '-1h');
+    assert.deepEqual((await show()).slice(0, recent.length), recent);  // a checkpoint may have come since
     assert.equal((await show('--until', '-1h')).length, 0);
     const refused = await deployment.tryCtl('audit', 'show', path.join(deployment.folder, 'audit.log'), '--since', '1h ago');
     assert.equal(refused.status, 2);
@@ -491,17 +493,19 @@ describe('a full disk', () => {
     }
     assert.match(refused.stderr, /audit log cannot be written/);
     assert.equal(refused.stdout, '');
-    const ready = await fetch(`${deployment.httpOrigin}/readyz`);
-    assert.equal(ready.status, 503);
-    assert.match(await ready.text(), /audit/);
     const health = new Caller(Health, deployment.socket);
-    assert.equal((await health.call('Check', {})).status, 'NOT_SERVING');
+    const serving = async () => (await health.call('Check', {})).status;
+    // The first lines that are tried again may still fit.
+    await new Deadline(30, 'no readiness').until(async () => {
+      const ready = await fetch(`${deployment.httpOrigin}/readyz`);
+      return /audit/.test(await ready.text()) && ready.status === 503 && await serving() === 'NOT_SERVING';
+    });
 
     unlinkSync(filler);
     const answers = async () => (await fetch(`${deployment.httpOrigin}/readyz`)).status === 200;
     const end = new Deadline(60, 'readiness');
     await end.until(answers);
-    assert.equal((await health.call('Check', {})).status, 'SERVING');
+    await end.until(async () => await serving() === 'SERVING');
     health.close();
     const later = jtiOf(await deployment.createAssertion('orders'));
     const logged = parse(readFileSync(path.join(disk, 'audit.log'), 'utf8'));

@@ -34,7 +34,7 @@ describe('callers', () => {
     writeFileSync(deployment.configuration, text);
     const before = readFileSync(deployment.log, 'utf8').length;
     deployment.daemon.kill('SIGHUP');
-    const line = () => /^.*SIGHUP: .*$/m.exec(readFileSync(deployment.log, 'utf8').slice(before))?.[0];
+    const line = () => /^.*SIGHUP: (?!another reload follows).*$/m.exec(readFileSync(deployment.log, 'utf8').slice(before))?.[0];
     await new Deadline(30, `assertiond to have read its configuration; its log is ${deployment.log}`).until(line);
     return line();
   }

@@ -1,7 +1,6 @@
 // Every command on every page: the shell blocks run, in order, in the world of their page (page_worlds.mjs), or the page says
 // which other test runs them or why nothing can (page_blocks.mjs). Commands in a sentence are checked against --help.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -285,7 +284,7 @@ it('deploy/docs/audit-log.md: what it installs for a SIEM sends each line once, 
   try {
     const first = start({ MOST: '3' });
     await arrived(3);
-    await new Deadline(60, 'the script to stop').limit(once(first, 'exit'));
+    await new Deadline(60, 'the script to stop').until(() => first.exitCode !== null);
     assert.equal((await end(first)).status, 1);
     const second = start({});
     const lines = world.deployment.auditLines().length;

@@ -18,7 +18,7 @@ export function temporaryFolder() {
 process.on('exit', (status) => {
   for (const child of running) child.kill('SIGKILL');
   if (!folder) return;
-  if (status === 0) rmSync(folder, { recursive: true });
+  if (status === 0) rmSync(folder, { recursive: true, maxRetries: 5, retryDelay: 20 });
   else process.stderr.write(`e2e: failed; logs and state are kept in ${folder}\n`);
 });
 

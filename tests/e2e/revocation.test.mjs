@@ -17,7 +17,7 @@ const ROTATE = 'assertion.v1.KeyAdminService/RotateKey';
 const REQUEST = message({ 1: 'orders' });
 const ON_STREAM = message({ 2: REQUEST });
 const ROTATION = message({ 1: 'orders', 6: message({ 1: 1 }) });
-const GRACE = 3;
+const GRACE = 8;
 const IPV6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
 // refresh_interval is 1 s; the rest is for a busy machine.
 const ENDS = 15;

@@ -56,7 +56,7 @@ describe('an access token in the memory of the service', () => {
     return Math.max(...pieces.map((piece) => Number(counts.get(piece) ?? 0)));
   }
   // Replies leave after their answers came: the last ones are wiped a moment later.
-  const becomes = (wanted, pieces) => new Deadline(20, `${wanted} copies`).until(async () => await copies(pieces) === wanted);
+  const becomes = (wanted, pieces) => new Deadline(30, `${wanted} copies`).until(async () => await copies(pieces) === wanted);
 
   async function handOut(client_id, scope, token, validity = 30) {
     const request = { client_id, scope, minimum_validity: { seconds: validity } };
@@ -69,7 +69,7 @@ describe('an access token in the memory of the service', () => {
 
   // gRPC keeps what it encrypts in a buffer of the connection, and frees it as it is.
   it('is at most once in what gRPC used for a caller with TLS', async () => {
-    const { token, pieces, answer } = newToken(900, 3);
+    const { token, pieces, answer } = newToken(900, 6);
     endpoints.http.reset(answer);
     const { key, cert } = await authority.identity('DNS:backend.example.org');
     const client = new AccessTokenService(`127.0.0.1:${deployment.tlsPort}`, grpc.credentials.createSsl(
@@ -86,7 +86,7 @@ describe('an access token in the memory of the service', () => {
   for (const client_id of ['http', 'https']) {
     it(`by ${client_id}: leaves nothing after it expired`, async () => {
       for (const size of [40, 900, 5000]) {
-        const { token, pieces, answer } = newToken(size, 3);
+        const { token, pieces, answer } = newToken(size, 6);
         endpoints[client_id].reset(answer);
         await handOut(client_id, 'read', token, 1);
         await becomes(0, pieces);

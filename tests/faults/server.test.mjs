@@ -15,7 +15,7 @@ const HANGS = process.env.E2E_LONG ? 20 : 4;
 const SECONDS = 2;  // a call's deadline
 const TURNS = 20;   // of all clients, between two faults
 const LOST = 'the token does not sign';
-const LOST_WITHIN = 1000;
+const LOST_WITHIN = process.env.E2E_LONG ? 1000 : 2000;  // CI is busy
 const BACK_WITHIN = 3000;
 const table = new Table('server.md', 'SoftHSM2 behind `p11-kit server`, killed and stopped under a load of 8 callers');
 

@@ -5,7 +5,7 @@ import { pause } from './service.mjs';
 // Milliseconds.
 const LEAST = { once: 30, lasting: 100 };  // of load while the fault lasts
 const PATIENCE = 10_000;                   // until what is waited for must have come
-const LOST = 1000;                         // until the service says that it does not serve
+const LOST = process.env.E2E_LONG ? 1000 : 2000;  // until the service says that it does not serve; CI is busy
 const WELL = 1000;                         // until it is healthy, from the fault's end
 const RELOADED = 3000;                     // the same when the module was reloaded, or somebody was waited for
 

@@ -20,7 +20,7 @@ TEST(ObjectGateTest, ReadersGoTogether) {
 
 TEST(ObjectGateTest, NothingGoesBesideAWriter) {
   ObjectGate gate{hours(1)};
-  constexpr int kRounds = 2000;
+  constexpr int kRounds = 500;
   std::atomic<int> writing = 0;
   std::atomic<int> reading = 0;
   std::atomic<int> met = 0;

@@ -81,7 +81,7 @@ TEST_F(LimitedAssertionStreamTest, RemovingACallerFromThePolicyEndsItsStreams) {
 
 TEST_F(BusyAssertionStreamTest, EachRequestHasItsOwnTimeoutAndRefusal) {
   auto soon = RequestWithTag(1);
-  soon.mutable_timeout()->set_nanos(300'000'000);
+  soon.mutable_timeout()->set_seconds(2);
   ClientStream stream(stub_, {soon, RequestWithTag(2)});
   auto answers = std::async(std::launch::async, [&] { return stream.Finish(); });
   while (Audited("CreateAssertion").size() < 2) {  // one refused by the full queue, one timed out

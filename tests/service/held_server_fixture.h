@@ -103,7 +103,8 @@ class HeldServerFixture : public ServerFixture {
 // The server's queue has one session, which is busy with a first call until Release, and one place.
 class BusyServerFixture : public HeldServerFixture {
  protected:
-  BusyServerFixture() : HeldServerFixture({.sessions = 1, .capacity = 1}), first_(CallLater()) {
+  BusyServerFixture()
+      : HeldServerFixture({.sessions = 1, .capacity = 1, .call_limit = std::chrono::seconds(60)}), first_(CallLater()) {
     while (held_.signing() == 0) {
       std::this_thread::yield();
     }

@@ -237,7 +237,7 @@ TEST_F(UnaryCallTest, AMessageThatGrpcRefusesHasItsCallerInTheLine) {
 
 TEST_F(LimitedUnaryCallTest, ACallWithoutAMessageEndsAfterTheWait) {
   GenerateOrdersKey();
-  const auto stub = Start({.message_wait = std::chrono::milliseconds(200)});
+  const auto stub = Start({.message_wait = std::chrono::milliseconds(1000)});
   for (const char* method : {"AssertionService/CreateAssertion", "AssertionService/GetCertificate",
                              "AssertionService/GetJwks", "KeyAdminService/RotateKey", "KeyAdminService/GetKey",
                              "KeyAdminService/ApproveChange", "KeyAdminService/ProveKey"}) {

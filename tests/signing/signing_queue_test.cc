@@ -60,7 +60,8 @@ class MemoryToken final : public Token {
   std::string MechanismOf(const Algorithm&) const override { return {}; }
   Result<PrivateKeyReference> PrivateKeyOf(BytesView) override { return Unused(); }
   Status Check() override { return Unused(); }
-  std::chrono::steady_clock::time_point SearchesHeldUntil() const override { return {}; }
+  std::chrono::steady_clock::time_point HeldUntil() const override { return {}; }
+  bool IsChanging() const override { return false; }
   unsigned Epoch() const override { return 0; }
   std::shared_ptr<void> Hold() override { return nullptr; }
   Status Reconnect(Reconnection) override { return Unused(); }
@@ -89,8 +90,9 @@ class MemoryToken final : public Token {
   }
 
   Result<Bytes> Sign(std::string_view input) {
+    auto* hold = hold_.load();  // before it counts: who waits for the count may end the holding
     ++signatures_;
-    if (auto* hold = hold_.load()) {
+    if (hold != nullptr) {
       hold->wait();
     }
     auto fault = Fault::kNone;
@@ -391,7 +393,7 @@ TEST(DurationHistogram, CountsWhatIsNotLongerThanABound) {
 TEST_F(SigningQueueTest, ACallThatHangsCostsItsSessionOnly) {
   std::latch hold(1);
   token_.HoldUntil(hold);
-  SigningQueue queue(token_, {.sessions = 1, .capacity = 100, .call_limit = std::chrono::milliseconds(50)});
+  SigningQueue queue(token_, {.sessions = 1, .capacity = 100, .call_limit = std::chrono::seconds(1)});
   auto moved = Occupy(queue);
   token_.HoldNoMore();
   EXPECT_TRUE(moved.get()) << "by another session";
