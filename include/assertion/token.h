@@ -225,9 +225,14 @@ class Token {
   // Checks the login. UNAVAILABLE when the token is logged out, or does not answer.
   virtual Status Check() = 0;
 
-  // The latest moment at which a change of objects on the token kept searches of this process waiting: now while one
-  // does. A session that signs with a key for the first time searches for it.
-  virtual std::chrono::steady_clock::time_point SearchesHeldUntil() const = 0;
+  // The latest moment at which this process itself kept its calls into the token waiting: now while it does. A change
+  // of objects holds back searches, and a session that signs with a key for the first time searches for it; a reload of
+  // the module, for another of its tokens perhaps, holds back every call.
+  virtual std::chrono::steady_clock::time_point HeldUntil() const = 0;
+
+  // True while the token makes or destroys an object for this process, for two minutes at most: an HSM that does one
+  // thing at a time signs when it is done.
+  virtual bool IsChanging() const = 0;
 
   // The number of times that the token has been connected. Handles are invalid when it has changed.
   virtual unsigned Epoch() const = 0;

@@ -170,7 +170,7 @@ void AttachedHsm::TellWhatWasLearnt() {
   }
 }
 
-// Measures once, when there is a key, on a thread of its own: a network HSM takes a second for it.
+// Measures once with success, when there is a key, on a thread of its own: a network HSM takes a second for it.
 void AttachedHsm::MeasureSessions() {
   if (!measures_sessions_) {
     return;
@@ -188,6 +188,8 @@ void AttachedHsm::MeasureSessions() {
           queue_->GrowTo(found->sessions);
           spdlog::info("HSM '{}' signs with {} sessions: {:.0f} {} signatures a second, more sessions make no more",
                        name_, found->sessions, found->rate, key->algorithm->name);
+        } else {
+          measures_sessions_ = true;  // it was lost meanwhile, or reloaded: after the next refresh
         }
       });
 }

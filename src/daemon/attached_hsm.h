@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -70,7 +71,7 @@ class AttachedHsm {
   std::optional<KeyLog> key_log_;
   std::set<std::string, std::less<>> told_;  // what the log has said of templates and custody
   std::optional<Recovery> recovery_;
-  bool measures_sessions_ = false;  // read by the thread of KeepFresh alone
+  std::atomic<bool> measures_sessions_ = false;  // once more
   std::jthread measuring_;
 };
 

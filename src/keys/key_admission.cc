@@ -157,7 +157,9 @@ Result<ScheduledKey> AdmitKey(Token& token, const std::string& client_id, const 
                                                           .verifier = std::move(*verifier),
                                                           .origin = record.origin});
   if (!withdrawn) {
+    const auto asked = std::chrono::steady_clock::now();
     RETURN_IF_ERROR(Prove(token, *admitted, name, random));
+    admitted->first_signature = std::chrono::steady_clock::now() - asked;
   }
   entry.key = std::move(admitted);
   return entry;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct SigningKey {
   x509::Verifier verifier;
   KeyOrigin origin = KeyOrigin::kGenerated;
   KeptKeyUnderProfile under_profile = {};
+  std::chrono::steady_clock::duration first_signature{};  // how long the proof took, on a session that searched for it
 
   int bits() const { return KeyBits(public_key); }
 };

@@ -2,6 +2,7 @@
 
 #include <p11-kit/uri.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <utility>
@@ -42,6 +43,12 @@ std::shared_ptr<void> HsmToken::Hold() { return Module::Hold(module_); }
 Status HsmToken::Check() { return login_->Check(); }
 
 Status HsmToken::Reconnect(Reconnection how) { return login_->Reconnect(how); }
+
+std::chrono::steady_clock::time_point HsmToken::HeldUntil() const {
+  return std::max(module_->ObjectsOf(login_->info().slot).HeldReadersUntil(), login_->HeldUntil());
+}
+
+bool HsmToken::IsChanging() const { return module_->ObjectsOf(login_->info().slot).IsWriting(); }
 
 std::string HsmToken::MechanismOf(const Algorithm& algorithm) const {
   const auto* found = mechanisms_->Find(algorithm);

@@ -65,9 +65,8 @@ class HsmToken final : public Token {
   std::string MechanismOf(const Algorithm& algorithm) const override;
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override;
   Status Check() override;
-  std::chrono::steady_clock::time_point SearchesHeldUntil() const override {
-    return module_->ObjectsOf(login_->info().slot).HeldReadersUntil();
-  }
+  std::chrono::steady_clock::time_point HeldUntil() const override;
+  bool IsChanging() const override;
   unsigned Epoch() const override { return login_->epoch(); }
   std::shared_ptr<void> Hold() override;
   Status Reconnect(Reconnection how) override;

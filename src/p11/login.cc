@@ -105,6 +105,7 @@ Status Login::FollowReload() {
   if (!IsOutdated()) {
     return {};
   }
+  const HeldTime::Span following(following_);
   const MutexLock one(reconnecting_);
   return IsOutdated() ? LogInAgain() : Status();
 }

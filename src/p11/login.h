@@ -2,6 +2,8 @@
 
 #include <p11-kit/pkcs11.h>
 
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "assertion/error.h"
 #include "assertion/mutex.h"
 #include "assertion/token.h"
+#include "p11/held_time.h"
 #include "p11/module.h"
 #include "p11/session.h"
 
@@ -32,6 +35,11 @@ class Login {
   // Opens a session under the login. Waits up to a second for a reload that is not logged in again, and logs in again
   // after a reload for another token of the module: a session that is opened in between shows no private key.
   Result<Session> OpenSession(CK_FLAGS flags);
+
+  // The latest moment at which a reload, or the login after one for another token, kept calls waiting.
+  std::chrono::steady_clock::time_point HeldUntil() const {
+    return std::max(module_->reloading().Until(), following_.Until());
+  }
 
   // See Token::Check and Token::Reconnect.
   Status Check();
@@ -71,6 +79,7 @@ class Login {
   std::shared_ptr<Connection> connection_ GUARDED_BY(mutex_);
   bool reloading_ GUARDED_BY(mutex_) = false;  // from a reload until the login that follows it has been tried
   ConditionVariable reloaded_;
+  HeldTime following_;  // the login after a reload for another token
 };
 
 }  // namespace assertion::p11

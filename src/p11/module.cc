@@ -181,6 +181,7 @@ Status Module::Reload(const std::function<void()>& alone_now) {
   if (held_ > 0) {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "a change of keys is under way");
   }
+  const HeldTime::Span reloading(reloading_);
   const std::unique_lock alone(lifetime_, kDrainLimit);
   if (!alone) {
     return Fail(Code::kUnavailable, "the HSM is not available; try again", "a call into the module does not return");

@@ -16,6 +16,7 @@
 #include "assertion/error.h"
 #include "assertion/mutex.h"
 #include "assertion/token_uri.h"
+#include "p11/held_time.h"
 #include "p11/known_faults.h"
 #include "p11/object_gate.h"
 
@@ -84,6 +85,9 @@ class Module {
   // it. `alone_now` is called once no other thread is in the module.
   Status Reload(const std::function<void()>& alone_now = {});
 
+  // When a reload kept the calls for all tokens of the module waiting.
+  const HeldTime& reloading() const { return reloading_; }
+
   // True once the module has refused a read-only session and given a read-write one (see Session::Open).
   bool refuses_read_only() const { return refuses_read_only_; }
   void FoundToRefuseReadOnly() { refuses_read_only_ = true; }
@@ -124,6 +128,7 @@ class Module {
   mutable std::map<CK_SLOT_ID, ObjectGate> gates_ GUARDED_BY(gates_mutex_);
   bool initialized_here_ = false;
   mutable std::shared_timed_mutex lifetime_;
+  HeldTime reloading_;
   std::atomic<unsigned> generation_ = 0;
   std::atomic<int> held_ = 0;
   std::atomic<bool> refuses_read_only_ = false;

@@ -20,6 +20,9 @@ class ObjectGate {
   // The latest moment at which a reader would have had to wait: now while a writer holds readers back.
   std::chrono::steady_clock::time_point HeldReadersUntil() const;
 
+  // True while a writer that began in the last two minutes is at work: an RSA key takes that long on a slow HSM.
+  bool IsWriting() const;
+
   // Any number at a time. Waits for a writer until that writer is older than the patience.
   class [[nodiscard]] Reader {
    public:

@@ -124,8 +124,10 @@ Status Session::LogIn(const Pin& pin) {
     case CKR_PIN_INVALID:
     case CKR_PIN_LEN_RANGE:
     case CKR_PIN_EXPIRED:
-    case CKR_USER_PIN_NOT_INITIALIZED:
       return Fail(Code::kPinRefused, "the token refused the PIN", CryptokiError("C_Login", rv).detail);
+    case CKR_USER_PIN_NOT_INITIALIZED:  // no PIN was judged: who initialises the token may be about to set it
+      return Fail(Code::kTokenAbsent, "the token has no user PIN yet: set it with the token's own tool (C_InitPIN)",
+                  CryptokiError("C_Login", rv).detail);
     case CKR_PIN_LOCKED:
       return Fail(Code::kPinLocked, "the token has locked its user PIN: the security officer must unlock it",
                   CryptokiError("C_Login", rv).detail);

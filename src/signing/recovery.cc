@@ -16,6 +16,7 @@ constexpr milliseconds kWatchTick{50};
 constexpr milliseconds kBetweenProofs{300};
 constexpr milliseconds kAnswerLimit{500};
 constexpr milliseconds kGuardTick{50};
+constexpr std::chrono::seconds kHeldLimit{10};  // this process does not hold its own calls up for longer
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
 constexpr std::chrono::minutes kTellAgain{1};
 constexpr milliseconds kFirstWait{25};
@@ -104,13 +105,14 @@ void Recovery::Guard(const std::stop_token& stop) {
   MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
     woken_.wait_for(lock, stop, kGuardTick, [] { return false; });
-    const auto waited = asked_ ? steady_clock::now() - *asked_ : steady_clock::duration(0);
-    if (waited < kAnswerLimit) {
+    const auto asked = asked_.value_or(steady_clock::now());
+    const auto waited = steady_clock::now() - asked;
+    if (waited < kAnswerLimit || (waited < kHeldLimit && token_.HeldUntil() >= asked)) {
       continue;
     }
     lock.unlock();
     Lose({Code::kUnavailable, "the HSM is not available; try again", "it does not answer"});
-    if (waited >= kHungLimit && hung_) {
+    if (waited >= kHungLimit && hung_ && !token_.IsChanging()) {
       hung_();
     }
     lock.lock();
@@ -176,7 +178,7 @@ Status Recovery::Prove() {
 void Recovery::Watch(const std::stop_token& stop) {
   auto known = queue_.signed_count();
   auto proven_at = steady_clock::now();
-  bool held_up = false;  // the last proof was
+  std::optional<steady_clock::time_point> held_up;  // since then proofs have been held up
   while (Wait(stop, kWatchTick)) {
     bool suspected = false;
     {
@@ -194,14 +196,17 @@ void Recovery::Watch(const std::stop_token& stop) {
       continue;
     }
     const auto began = steady_clock::now();
-    if (held_up && token_.SearchesHeldUntil() >= began) {
+    const bool waits = held_up && began < *held_up + kHeldLimit;
+    if (waits && token_.HeldUntil() >= began) {
       continue;
     }
     const auto proven = Prove();
-    held_up = !proven && proven.error().code == Code::kDeadlineExceeded && token_.SearchesHeldUntil() >= began;
-    if (held_up) {
-      continue;  // by a change of keys of this process, which tells nothing of the token: again when it is over
+    if (!proven && proven.error().code == Code::kDeadlineExceeded && token_.HeldUntil() >= began &&
+        (waits || !held_up)) {
+      held_up = held_up.value_or(began);
+      continue;  // by this process, which tells nothing of the token: again when that is over
     }
+    held_up.reset();
     if (proven) {
       Regain();
       ReloadForMissingObjects(milliseconds(0));

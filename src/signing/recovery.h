@@ -17,8 +17,8 @@ namespace assertion {
 // Watches whether the token signs, and reconnects it when it does not. The proof is a verified signature: a caller's,
 // or one of its own when no caller signs, so that an idle session or connection cannot die unnoticed. When a proof
 // fails or is late, the queue is paused and the token is reconnected until a proof succeeds: by a login and by a reload
-// of the module in turns. A proof that a change of keys of this process held up (Token::SearchesHeldUntil) is no late
-// one: it is repeated after the change.
+// of the module in turns. A proof that this process itself held up (Token::HeldUntil) is no late one: it is
+// repeated afterwards.
 //
 // Objects that are missing while the token answers may have come back unseen: SoftHSM2 2.6.1 finds them again only
 // after a reload. A reload interrupts other signatures, and the key may be gone for good, so reloads for missing

@@ -133,6 +133,7 @@ void SigningQueue::SignNow(SigningKeyPtr key, SigningInput input, SigningJob::Do
     const MutexLock lock(mutex_);
     limit = std::max(limit, std::chrono::duration_cast<steady_clock::duration>(4 * service_));
   }
+  limit = std::max(limit, std::min<steady_clock::duration>(2 * key->first_signature, options_.call_limit));
   const auto shared = std::make_shared<SigningJob::Done>(std::move(done));  // Submit destroys a job that it refuses
   auto accepted = Submit({.key = std::move(key),
                           .input = std::move(input),
@@ -281,7 +282,9 @@ bool SigningQueue::NextJob(Worker& self) {
     if (!job.urgent && !job.retried) {
       statistics_.queue_time.Add(now - job.submitted);
     }
-    if (now + std::chrono::duration_cast<steady_clock::duration>(service_ / 2) < job.deadline) {
+    // An urgent job's limit is of an older estimate, which one slow call may have raised since.
+    const auto needed = job.urgent ? Seconds(0) : service_ / 2;
+    if (now + std::chrono::duration_cast<steady_clock::duration>(needed) < job.deadline) {
       self.job.emplace(std::move(job));
       self.began = now;
       ++busy_;
@@ -301,7 +304,9 @@ bool SigningQueue::Finish(Worker& self, Result<Bytes> signature) {
   if (signature) {
     ++signed_;
     const Seconds took = steady_clock::now() - self.began;
-    service_ = service_.count() > 0 ? service_ * 0.875 + took * 0.125 : took;
+    if (!self.stuck) {  // a hang says nothing about the next call
+      service_ = service_.count() > 0 ? service_ * 0.875 + took * 0.125 : took;
+    }
   } else if (!job.urgent && failed_) {
     failed_(signature.error());
   }
@@ -355,7 +360,8 @@ void SigningQueue::AbandonWorker(Worker& worker, Instant now, std::vector<Failur
   }
 }
 
-// Answers expired jobs and replaces workers whose call hangs. True: more calls hang than there are sessions.
+// Answers expired jobs and replaces workers whose call hangs. True: more calls hang than there are sessions, and not
+// because the token changes an object meanwhile.
 bool SigningQueue::CheckWorkers(Instant now, std::vector<Failure>& failures) {
   for (auto& job : line_.RemoveExpired(now)) {
     failures.emplace_back(std::move(job.done), TooLate("the deadline passed before the HSM was free"));
@@ -383,7 +389,7 @@ bool SigningQueue::CheckWorkers(Instant now, std::vector<Failure>& failures) {
   for (; working < sessions_ && !hopeless && (!closing_ || line_.size() > 0); ++working) {
     StartWorker();
   }
-  return hopeless;
+  return hopeless && !token_.IsChanging();
 }
 
 void SigningQueue::Watch(const std::stop_token& stop) {

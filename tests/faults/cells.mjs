@@ -65,7 +65,7 @@ const ACTS = {
 // was refused (C_SignUpdate, C_SignFinal), is met there.
 const DISPENSABLE = ['C_GetSlotInfo', 'C_SignUpdate', 'C_SignFinal', 'C_CloseSession', 'C_DestroyObject', 'C_GenerateRandom'];
 
-const PIN_CODES = ['CKR_PIN_INCORRECT', 'CKR_USER_PIN_NOT_INITIALIZED', 'CKR_PIN_INVALID', 'CKR_PIN_LEN_RANGE', 'CKR_PIN_EXPIRED'];
+const PIN_CODES = ['CKR_PIN_INCORRECT', 'CKR_PIN_INVALID', 'CKR_PIN_LEN_RANGE', 'CKR_PIN_EXPIRED'];
 // After these the session is not used again.
 const SESSION_GONE_CODES = ['CKR_CRYPTOKI_NOT_INITIALIZED', 'CKR_DEVICE_REMOVED', 'CKR_SESSION_CLOSED', 'CKR_SESSION_HANDLE_INVALID'];
 
@@ -145,7 +145,7 @@ const OTHERS = [
 // Every function that the table knows, with the codes that it is made to answer.
 export function codesOf(name) {
   // Not in the standard's list of C_Login, and answered by tokens all the same.
-  return [...functions[name], ...(name === 'C_Login' ? PIN_CODES.slice(2) : [])];
+  return [...functions[name], ...(name === 'C_Login' ? PIN_CODES.slice(1) : [])];
 }
 
 export const FUNCTIONS = Object.keys(functions);

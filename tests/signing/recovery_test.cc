@@ -61,6 +61,12 @@ class RecoveryTest : public testing::Test {
     return changed_.wait_for(lock, kPatience, [&] { return usable_ == usable; });
   }
 
+  // Also when it is usable again by now.
+  bool WaitUntilLost() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return lost_ > 0; });
+  }
+
   int lost() {
     const std::lock_guard lock(mutex_);
     return lost_;
@@ -137,7 +143,7 @@ TEST_F(RecoveryTest, AModuleThatWantsToBeInitialisedAgainIs) {
   hsm_.Tell("C_Sign wedged times=1");
   static_cast<void>(Sign());
   hsm_.Tell("");
-  ASSERT_TRUE(WaitUntilUsable(false));
+  ASSERT_TRUE(WaitUntilLost());
   ASSERT_TRUE(WaitUntilUsable(true));
   EXPECT_TRUE(Sign());
   EXPECT_TRUE(replica_.custodian().Generate(replica_.Change("orders"), Replica::NewKey())) << "the provider, too";
@@ -149,7 +155,7 @@ TEST_F(RecoveryTest, SessionsThatHaveTimedOutComeBack) {
   hsm_.Tell("idle CKR_SESSION_CLOSED\nC_SignInit idle times=1");
   static_cast<void>(Sign());
   hsm_.Tell("");
-  ASSERT_TRUE(WaitUntilUsable(false));
+  ASSERT_TRUE(WaitUntilLost());
   ASSERT_TRUE(WaitUntilUsable(true));
   EXPECT_TRUE(Sign());
 }
@@ -158,7 +164,7 @@ TEST_F(RecoveryTest, AModuleThatDoesNotEndIsAskedAgain) {
   ASSERT_TRUE(Sign());
   hsm_.Tell("C_Finalize fail=0x5 times=2\nC_Sign wedged times=1");
   static_cast<void>(Sign());
-  ASSERT_TRUE(WaitUntilUsable(false));
+  ASSERT_TRUE(WaitUntilLost());
   ASSERT_TRUE(WaitUntilUsable(true));
   EXPECT_TRUE(Sign());
 }
@@ -367,7 +373,7 @@ TEST_F(RecoveryTest, AProofThatAChangeOfKeysHoldsUpIsNoLoss) {
     EXPECT_TRUE(
         hsm_.token().GenerateKeyPair({.label = "other", .id = {1}, .algorithm = FindAlgorithm("RS256"), .bits = 2048}));
   });
-  for (auto now = steady_clock::now(); hsm_.token().SearchesHeldUntil() < now; now = steady_clock::now()) {
+  for (auto now = steady_clock::now(); hsm_.token().HeldUntil() < now; now = steady_clock::now()) {
     std::this_thread::yield();
   }
   SigningQueue fresh(hsm_.token(), {.sessions = 2, .capacity = 100, .call_limit = kPatience});
@@ -385,6 +391,53 @@ TEST_F(RecoveryTest, TheEndDoesNotWaitForTheToken) {
   hsm_.Tell("* removed");
   ASSERT_TRUE(WaitUntilUsable(false));
   recovery_.reset();
+}
+
+TEST_F(RecoveryTest, ACallThatAReloadHoldsUpIsNoLoss) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("C_Initialize delay=1500");
+  ASSERT_TRUE(hsm_.token().Reconnect(Reconnection::kReload));  // as for another token of the module
+  EXPECT_TRUE(Sign());
+  EXPECT_EQ(lost(), 0);
+}
+
+// An HSM that does one thing at a time.
+TEST_F(RecoveryTest, CallsThatHangBehindAChangeOfKeysEndTheProcessAfterItAtMost) {
+  recovery_.reset();
+  hsm_.Tell("C_GenerateKeyPair hang\nC_Sign delay=4000");
+  std::jthread change([this] {
+    EXPECT_TRUE(
+        hsm_.token().GenerateKeyPair({.label = "other", .id = {1}, .algorithm = FindAlgorithm("RS256"), .bits = 2048}));
+  });
+  while (!hsm_.token().IsChanging()) {
+    std::this_thread::yield();
+  }
+  SigningQueue fresh(hsm_.token(), {.sessions = 1, .capacity = 100, .call_limit = std::chrono::milliseconds(100)});
+  std::promise<bool> hung;
+  fresh.OnHang([&] { hung.set_value(hsm_.token().IsChanging()); });
+  auto call = std::async(std::launch::async, [&] { return Sign(fresh, "orders"); });
+  while (fresh.Occupancy().hung < 2) {  // it is tried on another session, too
+    std::this_thread::yield();
+  }
+  auto told = hung.get_future();
+  hsm_.Tell("");
+  change.join();
+  hsm_.Tell("C_Sign hang");
+  auto another = std::async(std::launch::async, [&] { return Sign(fresh, "orders"); });
+  ASSERT_EQ(told.wait_for(kPatience), std::future_status::ready) << "then they hang for themselves";
+  EXPECT_FALSE(told.get());
+  hsm_.Tell("");
+}
+
+// The PIN was not judged, so it is tried again once it is set.
+TEST_F(RecoveryTest, ATokenWithoutAUserPinWaitsForIt) {
+  ASSERT_TRUE(Sign());
+  hsm_.Tell("C_Login fail=0x102\nC_SignInit dropped times=1");
+  static_cast<void>(Sign());
+  ASSERT_TRUE(WaitUntilUsable(false));
+  hsm_.Tell("");
+  ASSERT_TRUE(WaitUntilUsable(true));
+  EXPECT_TRUE(Sign());
 }
 
 }  // namespace

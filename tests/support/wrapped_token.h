@@ -39,7 +39,8 @@ class WrappedToken : public Token {
   std::string MechanismOf(const Algorithm& algorithm) const override { return real_.MechanismOf(algorithm); }
   Result<std::unique_ptr<SigningSession>> OpenSigningSession() override { return real_.OpenSigningSession(); }
   Status Check() override { return real_.Check(); }
-  std::chrono::steady_clock::time_point SearchesHeldUntil() const override { return real_.SearchesHeldUntil(); }
+  std::chrono::steady_clock::time_point HeldUntil() const override { return real_.HeldUntil(); }
+  bool IsChanging() const override { return real_.IsChanging(); }
   unsigned Epoch() const override { return real_.Epoch(); }
   std::shared_ptr<void> Hold() override { return real_.Hold(); }
   Status Reconnect(Reconnection how) override { return real_.Reconnect(how); }
