@@ -125,8 +125,9 @@ Result<std::vector<PendingChange>> Approvals::RemoveExpired() {
   ASSIGN_OR_RETURN(auto expired, pending_.Expired());
   std::vector<PendingChange> removed;
   for (auto& change : expired) {
-    const Exclusive exclusive(*this, change.id);          // an approval that began in time goes on
-    if (exclusive.taken() && pending_.Take(change.id)) {  // else another server took it, or the next call tries again
+    const Exclusive exclusive(*this, change.id);  // an approval that began in time goes on
+    if (exclusive.taken() &&
+        pending_.Take(change.id, kAtOnce)) {  // else another server took it, or the next call tries again
       removed.push_back(std::move(change));
     }
   }

@@ -10,6 +10,8 @@
 namespace assertion {
 namespace {
 
+constexpr std::chrono::seconds kBrakeRefresh{2};  // the next revocation waits for it
+
 Result<KeyRecord*> FindRecord(ClientLedger& ledger, std::string_view kid) {
   const auto found = std::ranges::find(ledger.keys, kid, &KeyRecord::kid);
   if (found == ledger.keys.end()) {
@@ -81,11 +83,10 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
     kid = *past ? Result<std::string>(**past) : Edited(change, *client, *hold, edit);
   }
   // Also when it failed because the version was another: then this process should see that one.
-  const auto refreshed = ring_.Refresh();
-  const auto broken = ring_.BrokenLedgers();
-  const bool anothers = !refreshed && refreshed.error().code == Code::kLedgerUnusable && !broken->empty() &&
-                        !broken->contains(change.client_id);
-  if (kid && !refreshed && !anothers) {
+  const auto refreshed = patience.takes_over ? ring_.RefreshWithin(kBrakeRefresh) : ring_.Refresh();
+  const bool seen =
+      !ring_.BrokenLedgers()->contains(change.client_id) && ring_.VersionOf(change.client_id) > change.expected_version;
+  if (kid && !refreshed && !seen) {  // else the trouble is another client's
     return std::unexpected(Unseen(change, refreshed.error()));
   }
   return kid;
@@ -133,7 +134,13 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
       draft.new_certificates.clear();
       return std::unexpected(committed.error());
     }
-    return committed || IsStored(draft) ? kid : std::unexpected(committed.error());
+    if (!committed && !IsStored(draft)) {
+      return std::unexpected(committed.error());
+    }
+    if (draft.revocation) {
+      ring_.Withdraw(client.client_id, *kid);
+    }
+    return kid;
   };
   auto kid = made();
   if (!kid) {

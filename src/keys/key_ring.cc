@@ -71,6 +71,17 @@ std::unexpected<Error> NoSigningKey(std::string_view client_id) {
                                              std::string(client_id));
 }
 
+// The keys as they were known, but for those that sign no more by the ledger as it is now.
+ClientKeys WithoutWithdrawn(ClientKeys known, const ClientLedger& ledger, Time now) {
+  if (!known.copies) {  // copies follow the original's schedule
+    std::erase_if(known.keys, [&](const ScheduledKey& key) {
+      const auto record = std::ranges::find(ledger.keys, key.record.kid, &KeyRecord::kid);
+      return record == ledger.keys.end() || record->StateAt(now) == KeyState::kWithdrawn;
+    });
+  }
+  return known;
+}
+
 // Whatever their handles, which are others after the module was loaded again.
 bool AreOneObject(const Stray& one, Stray other) {
   other.handle = one.handle;
@@ -97,11 +108,16 @@ Result<std::unique_ptr<KeyRing>> KeyRing::Load(Token& token, Ledger& ledger, Cli
   return ring;
 }
 
+std::map<std::string, std::int64_t, std::less<>> KeyRing::Floor() const {
+  const MutexLock lock(floor_mutex_);
+  return floor_;
+}
+
 // The ledgers as they are at least as new as what was seen. A look at the token may miss a version that has just come.
 // `rolled_back`: the clients whose newest ledger is older than that; their keys as they were known stay in use.
 Result<LedgerContents> KeyRing::ReadLedgers(OlderLedgers& rolled_back) const {
   constexpr int kLooks = 5;
-  auto seen = floor_;
+  auto seen = Floor();
   for (const auto known = keys_.load(); const auto& [client_id, keys] : *known) {
     if (!keys.copies) {
       seen[client_id] = std::max(seen[client_id], keys.version);
@@ -131,21 +147,24 @@ Result<LedgerContents> KeyRing::ReadLedgers(OlderLedgers& rolled_back) const {
 
 void KeyRing::Remember(std::map<std::string, std::int64_t, std::less<>> floor, OnVersion seen) {
   const MutexLock lock(refreshing_);
-  floor_ = std::move(floor);
   seen_ = std::move(seen);
   auto kept = std::make_shared<KeySet>(*keys_.load());
   for (auto& [client_id, keys] : *kept) {
-    const auto least = floor_.find(client_id);
-    if (!keys.copies && least != floor_.end() && keys.version < least->second) {
+    const auto least = floor.find(client_id);
+    if (!keys.copies && least != floor.end() && keys.version < least->second) {
       keys = {};
     }
+  }
+  {
+    const MutexLock floor_lock(floor_mutex_);
+    floor_ = std::move(floor);
   }
   keys_.store(std::move(kept));
   static_cast<void>(Update(*clients_.load(), /*whole=*/false));  // the next refresh says what is wrong
 }
 
 std::int64_t KeyRing::SeenVersionOf(std::string_view client_id) const {
-  const MutexLock lock(refreshing_);
+  const MutexLock lock(floor_mutex_);
   const auto found = floor_.find(client_id);
   return std::max(found == floor_.end() ? 0 : found->second, VersionOf(client_id));
 }
@@ -167,7 +186,25 @@ void KeyRing::ReportVersions(const Ledgers& ledgers, const KeySet& keys) {
 
 Status KeyRing::Refresh() {
   const MutexLock lock(refreshing_);
+  if (originals_ != nullptr) {
+    clients_.store(originals_->clients_.load());  // an HSM that was being attached at a reload has missed it
+  }
   return Update(*clients_.load(), /*whole=*/false);
+}
+
+Status KeyRing::RefreshWithin(std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds kPause{10};
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (!refreshing_.try_lock()) {
+    if (std::chrono::steady_clock::now() >= end) {
+      RepeatRefresh({});
+      return {};
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+  auto status = Update(*clients_.load(), /*whole=*/false);
+  refreshing_.unlock();
+  return status;
 }
 
 Status KeyRing::Reconfigure(Clients clients) {
@@ -185,9 +222,39 @@ void KeyRing::ReconfigureAtNextRefresh(Clients clients) {
   clients_.store(std::make_shared<const Clients>(std::move(clients)));
 }
 
-void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys) {
+// Withdraws the key in `keys`. True: it is not there, or was withdrawn there already.
+bool KeyRing::WithdrawIn(KeySet& keys, const std::pair<std::string, std::string>& client_and_kid) const {
+  const auto client = keys.find(client_and_kid.first);
+  if (client == keys.end()) {
+    return true;
+  }
+  auto& entries = client->second.keys;
+  const auto entry = std::ranges::find(entries, client_and_kid.second, [](const auto& one) { return one.record.kid; });
+  const auto now = clock_();
+  if (entry == entries.end() || entry->record.StateAt(now) == KeyState::kWithdrawn) {
+    return true;
+  }
+  auto& record = entry->record;
+  for (auto* instant : {&record.publish_from, &record.sign_from, &record.sign_until, &record.publish_until}) {
+    *instant = std::min(*instant, now);
+  }
+  return false;
+}
+
+void KeyRing::Withdraw(std::string_view client_id, std::string_view kid) {
+  const MutexLock lock(adopting_);
+  const auto withdrawn = withdrawn_.emplace(client_id, kid).first;
+  auto keys = std::make_shared<KeySet>(*keys_.load());
+  WithdrawIn(*keys, *withdrawn);
+  keys_.store(std::move(keys));
+}
+
+// A refresh that read the ledgers before a key was withdrawn does not bring it back.
+void KeyRing::Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<KeySet> keys) {
   ReportVersions(ledgers, *keys);
   lacks_objects_ = LacksLedger(rolled_back) || LacksKey(*keys) || !missing_own_keys_.load()->empty();
+  const MutexLock lock(adopting_);
+  std::erase_if(withdrawn_, [&](const auto& client_and_kid) { return WithdrawIn(*keys, client_and_kid); });
   keys_.store(std::move(keys));
 }
 
@@ -323,8 +390,8 @@ Status KeyRing::ReadStale(bool whole, Refreshed& refreshed) const {
     }
     refreshed.status = std::unexpected(keys.error());
     refreshed.unread.insert(stale.client.client_id);
-    if (is_known) {
-      refreshed.after->insert(*known);  // one client's trouble is not another's
+    if (is_known) {  // one client's trouble is not another's
+      refreshed.after->emplace(stale.client.client_id, WithoutWithdrawn(known->second, stale.ledger, now));
     }
   }
   return {};

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -56,6 +57,9 @@ class KeyRing {
   // Takes over what others changed. On an error the keys that could not be looked at stay as they are.
   Status Refresh();
 
+  // The same, unless another refresh is not over within that time: then KeepFresh repeats it, and this says OK.
+  Status RefreshWithin(std::chrono::milliseconds patience);
+
   // Serves these clients from now on, or, on an error as of Load, those of before.
   Status Reconfigure(Clients clients);
 
@@ -77,8 +81,13 @@ class KeyRing {
   using OlderLedgers = std::map<std::string, OlderLedger, std::less<>>;  // by client id
   std::shared_ptr<const OlderLedgers> RolledBack() const { return rolled_back_.load(); }
 
-  // The highest version of the client's ledger that was seen, by this process or before it; 0: none.
+  // The highest version of the client's ledger that was seen, by this process or before it; 0: none. Does not wait for
+  // a refresh.
   std::int64_t SeenVersionOf(std::string_view client_id) const;
+
+  // From now on the key counts as withdrawn, as the ledger says already: the next refresh may be long, or wait for a
+  // token that does not answer.
+  void Withdraw(std::string_view client_id, std::string_view kid);
 
   // Refreshes after each interval, after RepeatRefresh, and sooner while a key did not make a good signature, until the
   // ring is gone. Reports how each refresh went.
@@ -166,11 +175,13 @@ class KeyRing {
 
   struct Refreshed;
 
+  std::map<std::string, std::int64_t, std::less<>> Floor() const;
   Status Update(const Clients& clients, bool whole) REQUIRES(refreshing_);
   Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const REQUIRES(refreshing_);
   void Compare(const Client& client, const Inventory& inventory, bool whole, Refreshed& refreshed) const;
   Status ReadStale(bool whole, Refreshed& refreshed) const;
-  void Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<const KeySet> keys)
+  bool WithdrawIn(KeySet& keys, const std::pair<std::string, std::string>& client_and_kid) const;
+  void Adopt(const Ledgers& ledgers, const OlderLedgers& rolled_back, std::shared_ptr<KeySet> keys)
       REQUIRES(refreshing_);
   std::optional<Error> WhyNoLedger(std::string_view client_id) const;
   void LookForOwnKeys(const std::vector<ListedObject>& listed) REQUIRES(refreshing_);
@@ -194,7 +205,10 @@ class KeyRing {
       std::make_shared<const std::vector<std::string>>()};
   mutable Mutex refreshing_;
   std::map<Bytes, std::string> own_keys_ GUARDED_BY(refreshing_);  // needed: the label by CKA_ID
-  std::map<std::string, std::int64_t, std::less<>> floor_ GUARDED_BY(refreshing_);
+  mutable Mutex floor_mutex_;                                      // held for a moment
+  std::map<std::string, std::int64_t, std::less<>> floor_ GUARDED_BY(floor_mutex_);
+  Mutex adopting_;  // taken after refreshing_, held for a moment
+  std::set<std::pair<std::string, std::string>> withdrawn_ GUARDED_BY(adopting_);  // client id, kid: see Withdraw
   std::map<std::string, std::int64_t, std::less<>> reported_ GUARDED_BY(refreshing_);
   OnVersion seen_ GUARDED_BY(refreshing_);
   std::size_t inventory_ GUARDED_BY(refreshing_) = 0;  // changes with the objects on the token

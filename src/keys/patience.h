@@ -18,4 +18,7 @@ inline constexpr Patience kBrake{.longest = std::chrono::seconds(1), .takes_over
 // For work that takes no client: it runs beside a change of this process, and waits for other processes.
 inline constexpr Patience kBeside{.takes_over = true};
 
+// The same, and never waits: for work that may as well be done later.
+inline constexpr Patience kAtOnce{.longest = std::chrono::seconds(0), .takes_over = true};
+
 }  // namespace assertion

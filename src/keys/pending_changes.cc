@@ -280,8 +280,8 @@ Result<PendingChange> PendingChanges::Find(std::string_view id, std::string_view
   return std::move(*found);
 }
 
-Result<std::string> PendingChanges::Take(std::string_view id) {
-  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, kBeside));
+Result<std::string> PendingChanges::Take(std::string_view id, const Patience& patience) {
+  ASSIGN_OR_RETURN(const auto lock, MachineLock::TakeFor(token_, patience));
   ASSIGN_OR_RETURN(auto kept, Read(id));
   if (id.empty() || kept.changes.empty()) {
     return NotThere();

@@ -14,6 +14,7 @@
 #include "keys/entries_file.h"
 #include "keys/key_change.h"
 #include "keys/ledger.h"
+#include "keys/patience.h"
 #include "keys/seal.h"
 
 namespace assertion {
@@ -75,7 +76,7 @@ class PendingChanges {
 
   // Takes the change off, for who makes or withdraws it: of several at the servers of one lock folder one gets it.
   // Answers its sealed text, for PutBack. NOT_FOUND: it does not wait any more.
-  Result<std::string> Take(std::string_view id);
+  Result<std::string> Take(std::string_view id, const Patience& patience = kBeside);
 
   // Has the change wait again that Take took off, and that was not made.
   Status PutBack(const std::string& id, const std::string& sealed);

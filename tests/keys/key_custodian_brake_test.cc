@@ -5,6 +5,7 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -275,6 +276,119 @@ TEST_F(BrakeTest, AnOvertakenChangeDestroysNothing) {
   Replica restarted(hsm_.token(), *certifier_, {Named("orders")}, now_, "restarted");
   EXPECT_EQ(restarted.Record("orders", kid).StateAt(now_), KeyState::kWithdrawn);
   EXPECT_TRUE(restarted.ring().Find("orders", staged)->key) << "named, so it must be there";
+}
+
+// A token that answers a search for objects only when it is told to.
+class SlowToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+
+  Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override {
+    if (auto* wait = wait_.load()) {
+      asked_.count_down();
+      wait->wait();
+    }
+    return WrappedToken::List(applications);
+  }
+
+  void WaitFor(std::latch& answer) { wait_ = &answer; }
+  void AwaitSearch() { asked_.wait(); }
+
+ private:
+  std::atomic<std::latch*> wait_ = nullptr;
+  std::latch asked_{1};
+};
+
+TEST_F(BrakeTest, ARevokedKeySignsNoMoreWhileTheKeysAreRead) {
+  SlowToken token(hsm_.token());
+  Replica replica(token, *certifier_, {Named("orders")}, now_);
+  const auto kid = replica.Generate("orders");
+  const auto key = *replica.ring().SigningKeyOf("orders");
+  std::latch answer(1);
+  token.WaitFor(answer);
+  auto refresh = std::async(std::launch::async, [&] { return replica.ring().Refresh(); });
+  token.AwaitSearch();
+  const auto revoked = replica.custodian().Revoke(replica.Change("orders", /*forced=*/true), kid);
+  EXPECT_TRUE(revoked) << revoked.error().ToString();
+  EXPECT_FALSE(replica.ring().IsGood(*key));
+  EXPECT_FALSE(replica.ring().SigningKeyOf("orders"));
+  answer.count_down();
+  EXPECT_TRUE(refresh.get());
+  EXPECT_FALSE(replica.ring().IsGood(*key)) << "what was read before does not bring it back";
+  ASSERT_TRUE(replica.ring().Refresh());
+  EXPECT_FALSE(replica.ring().IsGood(*key));
+}
+
+// The HSM fails when it signs with one key.
+class KeyFailsToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+
+  void FailWith(Bytes id) { id_ = std::move(id); }
+
+  Result<std::unique_ptr<SigningSession>> OpenSigningSession() override {
+    return std::make_unique<Session>(*WrappedToken::OpenSigningSession(), id_);
+  }
+
+ private:
+  class Session final : public SigningSession {
+   public:
+    Session(std::unique_ptr<SigningSession> real, Bytes id) : real_(std::move(real)), id_(std::move(id)) {}
+    Result<Bytes> Sign(const Bytes& id, const Algorithm& algorithm, std::string_view input) override {
+      return id == id_ ? Fail(Code::kUnavailable, "the HSM is not available; try again")
+                       : real_->Sign(id, algorithm, input);
+    }
+
+   private:
+    std::unique_ptr<SigningSession> real_;
+    const Bytes id_;
+  };
+
+  Bytes id_;
+};
+
+TEST_F(BrakeTest, ARevokedKeySignsNoMoreWhereAnotherOfItsClientFails) {
+  Replica here(hsm_.token(), *certifier_, {Named("orders"), Named("billing")}, now_, "here");
+  const auto kid = here.Generate("orders");
+  const auto staged = here.Record("orders", here.Generate("orders")).id;
+  KeyFailsToken token(hsm_.token());
+  Replica there(token, *certifier_, {Named("orders"), Named("billing")}, now_, "there");
+  const auto key = *there.ring().SigningKeyOf("orders");
+  ASSERT_EQ(key->kid, kid);
+  token.FailWith(staged);
+  ASSERT_TRUE(here.custodian().Revoke(here.Change("orders", /*forced=*/true), kid));
+  EXPECT_FALSE(there.ring().Refresh());
+  EXPECT_FALSE(there.ring().IsGood(*key));
+  EXPECT_FALSE(there.ring().SigningKeyOf("orders"));
+  const auto made = there.custodian().Generate(there.Change("billing"), Replica::NewKey());
+  EXPECT_TRUE(made) << "another client's change: " << made.error().ToString();
+}
+
+// An answer that fails says nothing about the claim.
+class StutteringToken final : public WrappedToken {
+ public:
+  using WrappedToken::WrappedToken;
+
+  Status StoreData(std::string_view application, std::string_view label, std::string_view value) override {
+    fails_ = fails_ || application == kLedgers;
+    return WrappedToken::StoreData(application, label, value);
+  }
+  Result<std::vector<TokenData>> FindData(std::string_view application, std::string_view label) override {
+    if (application == kClaims && std::exchange(fails_, false)) {
+      return Fail(Code::kUnavailable, "the HSM is not available; try again");
+    }
+    return WrappedToken::FindData(application, label);
+  }
+
+ private:
+  bool fails_ = false;
+};
+
+TEST_F(BrakeTest, ASearchForTheClaimThatFailsOnceUndoesNothing) {
+  StutteringToken token(hsm_.token());
+  Replica replica(token, *certifier_, {Named("orders")}, now_);
+  const auto made = replica.custodian().Generate(replica.Change("orders"), Replica::NewKey());
+  EXPECT_TRUE(made) << made.error().ToString();
 }
 
 }  // namespace

@@ -188,11 +188,23 @@ TEST_F(CopiesTest, WithAJwkSetEachTokenHasItsOwn) {
 TEST_F(CopiesTest, WhoIsAwayGetsItsClientsWhenItIsBack) {
   OpenFirst();
   auto second = Second(hsm_.west());
-  second.ring().ReconfigureAtNextRefresh(
-      {Named("orders"), Named("billing", Binding::kJwks), Named("new", Binding::kJwks)});
+  clients_.push_back(Named("new", Binding::kJwks));
+  for (auto* ring : {&first_->ring(), &second.ring()}) {
+    ring->ReconfigureAtNextRefresh(clients_);
+  }
   EXPECT_FALSE(second.ring().Snapshot()->contains("new"));
   EXPECT_TRUE(second.ring().Refresh());
   EXPECT_TRUE(second.ring().Snapshot()->contains("new"));
+}
+
+// It may have been attached while a reload of the configuration went over the others.
+TEST_F(CopiesTest, TheClientsAreThoseOfTheFirstHsm) {
+  OpenFirst();
+  auto second = Second(hsm_.west());
+  clients_.push_back(Named("late"));
+  ASSERT_TRUE(first_->ring().Reconfigure(clients_));
+  ASSERT_TRUE(second.ring().Refresh());
+  EXPECT_TRUE(second.ring().FindClient("late"));
 }
 
 }  // namespace
