@@ -13,6 +13,9 @@ using Clock = std::chrono::steady_clock;
 // Time between attempts to write a log that cannot be written.
 constexpr std::chrono::milliseconds kRetry{250};
 
+// A rotation that keeps failing is reported once in this time.
+constexpr std::chrono::hours kReportAgain{1};
+
 std::chrono::system_clock::time_point Now() { return std::chrono::system_clock::now(); }
 
 std::string LedgerBody(const LedgerVersion& seen) {
@@ -42,12 +45,13 @@ Log::Together::~Together() {
 }
 
 Result<std::unique_ptr<Log>> Log::Open(LogOptions options, const std::vector<Signer>& signers, const PublicKeys& keys,
-                                       OnState on_state) {
+                                       OnState on_state, OnRotation on_rotation) {
   LogFile::Found found;
   ASSIGN_OR_RETURN(auto file, LogFile::Open(options.path, keys, found));
   const auto last = std::ranges::find(signers, found.kid, &Signer::kid);
   const auto& signer = last == signers.end() ? signers.front() : *last;
-  std::unique_ptr<Log> log(new Log(std::move(options), signer, std::move(on_state), std::move(file), found.head));
+  std::unique_ptr<Log> log(
+      new Log(std::move(options), signer, std::move(on_state), std::move(on_rotation), std::move(file), found.head));
   log->checkpoint_ = found.head.sequence - found.unproven;  // a file that was rotated ends with a checkpoint
   for (const auto& seen : found.ledger_versions) {
     log->RememberIfHigher(seen);
@@ -59,10 +63,11 @@ Result<std::unique_ptr<Log>> Log::Open(LogOptions options, const std::vector<Sig
   return log;
 }
 
-Log::Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head)
+Log::Log(LogOptions options, Signer signer, OnState on_state, OnRotation on_rotation, LogFile file, Head head)
     : options_(std::move(options)),
       signer_(std::move(signer)),
       on_state_(std::move(on_state)),
+      on_rotation_(std::move(on_rotation)),
       file_(std::move(file)),
       head_(std::move(head)),
       next_checkpoint_(std::chrono::steady_clock::now() + options_.checkpoint_interval) {}
@@ -235,16 +240,16 @@ void Log::Work() {
       Checkpoint();
       return;
     }
-    const bool full = file_.size() >= options_.rotate_octets + begun_;
+    const bool ends = NeedsAnotherFile();
     // Not while the log cannot be written: the token would sign one useless checkpoint after the other.
     if (IsDue() && state()) {
-      if (full) {
+      if (ends) {
         Checkpoint();  // so that the file ends with all its lines proven
       } else if (!proving_) {
         BeginCheckpoint();
       }
     }
-    if (full && since_checkpoint_ == 0) {
+    if (ends && since_checkpoint_ == 0 && state()) {  // a file that others changed is theirs to move away
       Rotate();
     }
   }
@@ -270,6 +275,11 @@ void Log::Gather(MutexLock& lock) {
   if (together_ > 0) {
     filled_.wait_for(lock, options_.gather, [this]() REQUIRES(mutex_) { return closing_ || together_ == 0; });
   }
+}
+
+bool Log::NeedsAnotherFile() const {
+  return Clock::now() >= next_rotation_ &&
+         (file_.size() >= options_.rotate_octets + begun_ || (!rotation_failed_.empty() && file_.IsElsewhere()));
 }
 
 bool Log::IsDue() const {
@@ -417,10 +427,27 @@ void Log::Checkpoint() {
 
 void Log::Rotate() {
   const auto rotated = file_.Rotate();
+  ReportRotation(rotated);
+  if (!rotated) {  // lines still go to the old file
+    next_rotation_ = Clock::now() + options_.checkpoint_interval;
+    return;
+  }
   const auto beginning = BeginningOfFile(0, 0);
-  const auto opened = rotated ? Write(beginning) : rotated;
+  const auto opened = Write(beginning);
   begun_ = opened && beginning.size() > 1 ? file_.size() : 0;
   SetState(opened);
+}
+
+void Log::ReportRotation(const Status& rotated) {
+  const auto before = std::exchange(rotation_failed_, rotated ? "" : rotated.error().detail);
+  const auto now = Clock::now();
+  const bool again = !rotated && now - rotation_reported_ >= kReportAgain;
+  if (before != rotation_failed_ || again) {
+    rotation_reported_ = now;
+    if (on_rotation_) {
+      on_rotation_(rotated);
+    }
+  }
 }
 
 }  // namespace assertion::audit

@@ -70,11 +70,14 @@ class Log {
   using Done = std::move_only_function<void(const Status&)>;
   // Called on the writing thread when the log can no longer be written, and when it can again.
   using OnState = std::function<void(const Status&)>;
+  // Called on the writing thread when the log cannot begin another file, for each new reason and once an hour, and when
+  // it could again. Meanwhile the log goes on in the file that it has.
+  using OnRotation = std::function<void(const Status&)>;
 
   // Continues an existing log after it has verified the log's last file against `keys`. Of the signers, at least one,
   // the one that signed the log's last checkpoint goes on; else the first. kAuditUnusable.
   static Result<std::unique_ptr<Log>> Open(LogOptions options, const std::vector<Signer>& signers,
-                                           const PublicKeys& keys, OnState on_state);
+                                           const PublicKeys& keys, OnState on_state, OnRotation on_rotation = {});
 
   // Writes all recorded lines and a last checkpoint.
   ~Log();
@@ -133,7 +136,7 @@ class Log {
     Result<std::string> jws;
   };
 
-  Log(LogOptions options, Signer signer, OnState on_state, LogFile file, Head head);
+  Log(LogOptions options, Signer signer, OnState on_state, OnRotation on_rotation, LogFile file, Head head);
 
   bool RememberIfHigher(const LedgerVersion& seen);
   std::vector<std::string> BeginningOfFile(std::uint64_t unproven, std::size_t torn) const;
@@ -150,17 +153,23 @@ class Log {
   Proof AwaitProof();
   void Checkpoint();
   void Rotate();
+  void ReportRotation(const Status& rotated);
+  bool NeedsAnotherFile() const;
   bool IsDue() const;
   std::string OpenedBody(std::uint64_t unproven, std::size_t torn, std::size_t ledgers) const;
 
   const LogOptions options_;
   const Signer signer_;
   const OnState on_state_;
+  const OnRotation on_rotation_;
 
   // Used by the writing thread alone; others read the atomic one.
   LogFile file_;
   Head head_;
   std::uint64_t begun_ = 0;  // octets of the ledger versions at the file's begin: they do not count towards rotation
+  std::string rotation_failed_;  // why the last rotation failed; empty: it did not
+  std::chrono::steady_clock::time_point rotation_reported_;
+  std::chrono::steady_clock::time_point next_rotation_;  // no attempt before
   std::uint64_t checkpoint_ = 0;
   std::atomic<std::uint64_t> since_checkpoint_ = 0;
   std::chrono::steady_clock::time_point next_checkpoint_;

@@ -191,6 +191,10 @@ Result<LogFile> LogFile::Open(const std::string& path, const PublicKeys& keys, F
     found.kid = checked.kid;
     found.unproven = checked.last - (checked.proven != 0 ? checked.proven : checked.first - 1);
     log.first_sequence_ = checked.first;
+    // A crash within Rename left the file two names, and its lines would count twice.
+    if (const auto second = RotatedName(path, checked.first); log.IsAt(second) && unlink(second.c_str()) != 0) {
+      return Unusable(second);
+    }
   }
   return log;
 }
@@ -279,21 +283,37 @@ Status LogFile::Append(std::string_view lines) {
   return {};
 }
 
-bool LogFile::IsElsewhere() const {
+bool LogFile::IsAt(const std::string& name) const {
   struct stat here{};
   struct stat named{};
-  return fstat(file_.get(), &here) != 0 || stat(path_.c_str(), &named) != 0 || here.st_ino != named.st_ino ||
-         here.st_dev != named.st_dev;
+  return fstat(file_.get(), &here) == 0 && stat(name.c_str(), &named) == 0 && here.st_ino == named.st_ino &&
+         here.st_dev == named.st_dev;
+}
+
+Status LogFile::Rename(const std::string& name) {
+  if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) == 0) {
+    return {};
+  }
+  if (errno != EINVAL && errno != ENOSYS) {
+    return Unusable(name);
+  }
+  if (link(path_.c_str(), name.c_str()) != 0) {
+    if (const auto failed = Unusable(name); !IsAt(name)) {  // else NFS made it twice, because the first answer was lost
+      return failed;
+    }
+  }
+  if (unlink(path_.c_str()) != 0 && errno != ENOENT) {
+    const auto failed = Unusable(path_);
+    unlink(name.c_str());
+    return failed;
+  }
+  return {};
 }
 
 Status LogFile::Rotate() {
   if (!IsElsewhere()) {
-    const auto name = RotatedName(path_, first_sequence_);
-    if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) != 0) {
-      return Unusable(name);
-    }
+    RETURN_IF_ERROR(Rename(RotatedName(path_, first_sequence_)));
   }
-  // When this fails, the log continues in the old file under its new name.
   return OpenFile();
 }
 

@@ -49,10 +49,10 @@ class LogFile {
   std::uint64_t size() const { return size_; }
 
   // True when the file was moved or removed.
-  bool IsElsewhere() const;
+  bool IsElsewhere() const { return !IsAt(path_); }
 
   // Renames the file to "PATH.FIRST" (its first sequence in 20 digits) unless it was moved already, and begins a new
-  // one.
+  // one. After an error the log continues in the old file, under its old name or the new one.
   Status Rotate();
 
  private:
@@ -63,6 +63,9 @@ class LogFile {
   // Moves an unfinished last line to "PATH.torn".
   Status CutTorn(std::size_t& octets);
   Status Repair();
+  // Gives the file another name that nothing has. NFS, CephFS, Gluster and 9p refuse RENAME_NOREPLACE: by a link.
+  Status Rename(const std::string& name);
+  bool IsAt(const std::string& name) const;
 
   std::string path_;
   Descriptor lock_;  // of "PATH.lock"

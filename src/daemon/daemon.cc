@@ -214,13 +214,14 @@ Status Daemon::OpenAuditLog() {
       ASSIGN_OR_RETURN(auto public_key, audit::ToPublicKeys(key.public_key()));
       public_keys.merge(public_key);
     }
-    ASSIGN_OR_RETURN(audit_, audit::Log::Open({.path = audit.path,
-                                               .rotate_octets = audit.rotate_octets,
-                                               .checkpoint_lines = audit.checkpoint_lines,
-                                               .checkpoint_interval = audit.checkpoint_interval,
-                                               .reserve = audit.reserve},
-                                              signers, public_keys,
-                                              [this](const Status& state) { SetAuditState(readiness_, state); }));
+    ASSIGN_OR_RETURN(audit_, audit::Log::Open(
+                                 {.path = audit.path,
+                                  .rotate_octets = audit.rotate_octets,
+                                  .checkpoint_lines = audit.checkpoint_lines,
+                                  .checkpoint_interval = audit.checkpoint_interval,
+                                  .reserve = audit.reserve},
+                                 signers, public_keys,
+                                 [this](const Status& state) { SetAuditState(readiness_, state); }, LogAuditRotation));
     hsms_.Remember(*audit_);
     for (const auto& key : keys) {
       if (key.Jwk() == audit_->jwk()) {

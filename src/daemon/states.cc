@@ -100,6 +100,14 @@ void SetAuditState(Readiness& readiness, const Status& state) {
   }
 }
 
+void LogAuditRotation(const Status& rotated) {
+  if (rotated) {
+    spdlog::info("the audit log has begun another file");
+  } else {
+    spdlog::error("the audit log goes on in its old file, another cannot be begun: {}", rotated.error().detail);
+  }
+}
+
 void SetCrlState(Readiness& readiness, const Status& readable, bool closed) {
   if (readable) {
     spdlog::info("all CRLs can be read again");

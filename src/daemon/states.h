@@ -58,6 +58,9 @@ class TlsState {
 // Sets whether audit lines can be written. Nothing is released while they cannot.
 void SetAuditState(Readiness& readiness, const Status& state);
 
+// Says why the audit log cannot begin another file, or that it could again. Lines can be written meanwhile.
+void LogAuditRotation(const Status& rotated);
+
 // Sets whether all CRLs can be read. `closed`: they could not for longer than tls.crl_grace.
 void SetCrlState(Readiness& readiness, const Status& readable, bool closed);
 

@@ -3,22 +3,53 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "log_fixture.h"
+
+namespace {
+
+std::atomic<int> renames = 0;              // attempts
+std::atomic<bool> takes_no_flags = false;  // as NFS does
+
+}  // namespace
+
+// In place of the C library's.
+extern "C" int RenameAsTold(int from_folder, const char* from, int to_folder, const char* to,
+                            unsigned flags) asm("renameat2");
+
+int RenameAsTold(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
+  ++renames;
+  if (takes_no_flags && flags != 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_renameat2, from_folder, from, to_folder, to, flags));
+}
 
 namespace assertion::audit {
 namespace {
 
 namespace fs = std::filesystem;
 
-class LogFileTest : public LogFixture {};
+class LogFileTest : public LogFixture {
+ protected:
+  static void ExpectNoChange(const Status& state) {
+    ADD_FAILURE() << (state ? "it can be written again" : state.error().ToString());
+  }
+};
 
 TEST_F(LogFileTest, TheFileIsForNobodyElseToWrite) {
   {
@@ -64,6 +95,101 @@ TEST_F(LogFileTest, AFileThatWasMovedGoesOnUntilItIsReopened) {
     ASSERT_TRUE(Record(*log, "after"));
     EXPECT_NE(Read(path()).find("after"), std::string::npos);
   }
+  ExpectProven();
+}
+
+// Renames as NFS, CephFS, Gluster and 9p do.
+class OldRenameTest : public LogFileTest {
+ protected:
+  OldRenameTest() { takes_no_flags = true; }
+  ~OldRenameTest() override { takes_no_flags = false; }
+};
+
+TEST_F(OldRenameTest, AFullFileIsFollowedByAnother) {
+  {
+    const auto log = *Open({.path = {}, .rotate_octets = 600, .checkpoint_lines = 2}, ExpectNoChange);
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(Record(*log, std::to_string(i)));
+    }
+  }
+  EXPECT_GT(Files().size(), 2U);
+  for (const auto& file : Files()) {
+    EXPECT_EQ(fs::hard_link_count(file), 1U) << file;
+  }
+  ExpectProven();
+}
+
+TEST_F(OldRenameTest, AFileThatIsThereIsNotReplaced) {
+  const auto taken = RotatedName(path(), 1);
+  std::ofstream(taken) << "evidence";
+  {
+    const auto log = *Open({.path = {}, .rotate_octets = 600, .checkpoint_lines = 2});
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(Record(*log, std::to_string(i)));
+    }
+  }
+  EXPECT_EQ(Read(taken), "evidence");
+}
+
+// The state after a crash between the two steps of such a renaming.
+TEST_F(LogFileTest, AFileWithTwoNamesLosesTheSecond) {
+  {
+    ASSERT_TRUE(Record(**Open(), "before"));
+  }
+  fs::create_hard_link(path(), RotatedName(path(), 1));
+  ASSERT_TRUE(Verified().fault);
+  {
+    ASSERT_TRUE(Record(**Open(), "after"));
+  }
+  EXPECT_EQ(Files(), std::vector<std::string>{path()});
+  ExpectProven();
+}
+
+TEST_F(LogFileTest, WithoutANameForTheFullFileTheLogGoesOnInIt) {
+  const auto taken = RotatedName(path(), 1);
+  std::ofstream(taken) << "evidence";
+  std::vector<std::string> told;
+  {
+    const auto log =
+        *Open({.path = {}, .rotate_octets = 600, .checkpoint_interval = std::chrono::seconds(0)}, ExpectNoChange,
+              [&](const Status& rotated) { told.push_back(rotated ? "" : rotated.error().detail); });
+    renames = 0;
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(Record(*log, std::to_string(i)));
+    }
+    fs::remove(taken);
+    ASSERT_TRUE(Record(*log, "renamed after this"));
+  }
+  EXPECT_GT(renames, 2);
+  EXPECT_EQ(told, (std::vector<std::string>{taken + ": File exists", ""})) << "once, and that it is over";
+  EXPECT_GT(Files().size(), 1U);
+  ExpectProven();
+}
+
+TEST_F(LogFileTest, AFailedRotationIsNotTriedAgainForEachCheckpoint) {
+  std::ofstream(RotatedName(path(), 1)) << "evidence";
+  const auto log =
+      *Open({.path = {}, .rotate_octets = 600, .checkpoint_lines = 2, .checkpoint_interval = std::chrono::hours(1)});
+  renames = 0;
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(Record(*log, std::to_string(i)));
+  }
+  EXPECT_EQ(renames, 1);
+}
+
+TEST_F(LogFileTest, AFileThatWasMovedGoesOnUntilAnotherCanBeOpened) {
+  {
+    const auto log = *Open({.path = {}, .checkpoint_interval = std::chrono::seconds(0)}, ExpectNoChange);
+    ASSERT_TRUE(Record(*log, "before"));
+    fs::rename(path(), path() + ".1");
+    fs::create_directory(path());
+    log->Reopen();
+    ASSERT_TRUE(Record(*log, "still there"));
+    fs::remove(path());
+    ASSERT_TRUE(Record(*log, "after"));
+  }
+  EXPECT_NE(Read(path() + ".1").find("still there"), std::string::npos);
+  EXPECT_NE(Read(path()).find("LogOpened"), std::string::npos);
   ExpectProven();
 }
 

@@ -27,9 +27,11 @@ class LogFixture : public testing::Test {
 
   std::string path() const { return folder_ / "audit.log"; }
 
-  Result<std::unique_ptr<Log>> Open(LogOptions options = {}, Log::OnState on_state = {}) {
+  Result<std::unique_ptr<Log>> Open(LogOptions options = {}, Log::OnState on_state = {},
+                                    Log::OnRotation on_rotation = {}) {
     options.path = options.path.empty() ? path() : options.path;
-    return Log::Open(std::move(options), {signer_.signer()}, signer_.keys(), std::move(on_state));
+    return Log::Open(std::move(options), {signer_.signer()}, signer_.keys(), std::move(on_state),
+                     std::move(on_rotation));
   }
 
   static Event Named(const std::string& jti) {
