@@ -250,7 +250,10 @@ std::optional<Fault> AddLine(const Entry& entry, const PublicKeys& keys, Uncover
     const auto count = unproven->get<std::uint64_t>();
     const auto last = line.sequence - 1;
     if (count > 0 && count < line.sequence && result.proven < last) {  // what a checkpoint covers is beyond doubt
-      uncovered.Doubt({.first = std::max(line.sequence - count, result.proven + 1), .last = last});
+      // The server counts in its last file only, and what that began with may be forged. Lines that were not read here
+      // are known by the count alone.
+      uncovered.Doubt(
+          {.first = result.proven != 0 ? result.proven + 1 : std::min(first, line.sequence - count), .last = last});
     }
   }
   result.first = first;

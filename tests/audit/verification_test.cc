@@ -8,6 +8,7 @@
 #include <array>
 #include <random>
 #include <sstream>
+#include <utility>
 
 #include "audit_signer.h"
 
@@ -325,9 +326,35 @@ TEST(Verification, NoLineIsDoubtfulThatACheckpointCovers) {
     lines.push_back(Checkpoint(head, Log().signer));
     const auto doubtful = Check(Join(lines), {}).doubtful;
     ASSERT_EQ(doubtful.size(), 1U);
-    EXPECT_EQ(doubtful.front().first, std::max<std::uint64_t>(1201 - unproven, 1001));
+    EXPECT_EQ(doubtful.front().first, 1001U) << "whatever it counts";
     EXPECT_EQ(doubtful.front().last, 1200U);
   }
+}
+
+// After a crash, all lines that no checkpoint covers but the last are put into a file that was rotated: the next start
+// reads the last file alone, and counts one.
+TEST(Verification, LinesThatWereMovedOutOfTheLastFileAreDoubtful) {
+  const Texts lines(Log().lines.begin(), Log().lines.begin() + 1199);  // proven up to 1000
+  Head head{.sequence = 1199, .hash = HashOf(1199)};
+  Texts last = {Chain(head, R"("event":"CreateAssertion","jti":"forged"})"),
+                Chain(head, Body({{"version", 2}, {"unproven", 1}}, kOpened, {}))};
+  last.push_back(Checkpoint(head, Log().signer));
+  const auto doubtful_of = [](const std::vector<std::string>& files) {
+    std::vector<std::istringstream> streams(files.begin(), files.end());
+    std::vector<Source> sources;
+    for (auto& stream : streams) {
+      sources.push_back({.name = "log", .stream = &stream});
+    }
+    const auto found = Verify(std::move(sources), Log().signer.keys(), {.first = 0});
+    EXPECT_FALSE(found.fault) << found.fault->text;
+    EXPECT_EQ(found.doubtful.size(), 1U);
+    return found.doubtful.empty() ? std::pair<std::uint64_t, std::uint64_t>()
+                                  : std::pair(found.doubtful.front().first, found.doubtful.front().last);
+  };
+  EXPECT_EQ(doubtful_of({Join(lines), Join(last)}), std::pair(1001UL, 1200UL));
+  EXPECT_EQ(doubtful_of({Join({lines.begin() + 1100, lines.end()}), Join(last)}), std::pair(1101UL, 1200UL));
+  EXPECT_EQ(doubtful_of({Join(last)}), std::pair(1200UL, 1200UL)) << "older lines are elsewhere";
+  EXPECT_EQ(doubtful_of({Join({last.begin() + 1, last.end()})}), std::pair(1200UL, 1200UL)) << "known by the count";
 }
 
 TEST(Verification, OfLinesThatCameWhileACheckpointWasSignedTheNextOneProves) {
