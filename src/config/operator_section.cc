@@ -2,6 +2,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -121,9 +122,17 @@ void ReadOperators(Fields& fields, Identities& identities, Config& config) {
     fields.Refuse("operators", "must not have more than " + std::to_string(kMostOperators) + " entries");
     return;
   }
+  std::map<std::string, std::size_t> places;  // by caller
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
-    config.operators.push_back(
-        ReadOperator(Fields((*list)[i], "operators[" + std::to_string(i) + "]", fields.errors()), identities));
+    const auto path = "operators[" + std::to_string(i) + "]";
+    auto person = ReadOperator(Fields((*list)[i], path, fields.errors()), identities);
+    const auto [place, is_new] = places.try_emplace(person.caller, i);
+    if (!is_new && !person.caller.empty()) {
+      fields.errors().Add((*list)[i].line, path + ".caller",
+                          "is the caller of operators[" + std::to_string(place->second) + "], " + person.caller +
+                              ": list all roles of a caller in one entry");
+    }
+    config.operators.push_back(std::move(person));
   }
 }
 

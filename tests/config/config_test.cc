@@ -627,6 +627,10 @@ INSTANTIATE_TEST_SUITE_P(
               "4: operators[0].caller: must be uid:NUMBER"},
         Wrong{R"("clients")", R"("operators": [{"caller": "uid:0", "roles": ["root"]}], "clients")",
               "4: operators[0].roles: must be some of: viewer, operator, approver"},
+        Wrong{R"("clients")",
+              "\"operators\": [{\"caller\": \"uid:0\", \"roles\": [\"operator\"]},\n"
+              "{\"caller\": \"user:root\", \"roles\": [\"approver\"]}], \"clients\"",
+              "5: operators[1].caller: is the caller of operators[0], uid:0: list all roles of a caller in one entry"},
         Wrong{R"("clients")", R"("listen_group": "nobody-has-this", "clients")",
               "4: listen_group: this machine has no group \"nobody-has-this\": make it first (groupadd --system NAME)"},
         Wrong{R"("clients")", R"("ledger": "/ledger", "clients")", "4: ledger: must be"},
