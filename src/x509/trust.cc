@@ -147,9 +147,14 @@ Result<Trust> Trust::Load(std::string_view authorities, const std::string& crl_d
   while (X509Ptr certificate{PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr)}) {
     certificates.push_back(std::move(certificate));
   }
+  const bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;  // the reader's end
   const auto errors = TakeErrors();
   if (certificates.empty()) {
     return Fail(Code::kInvalidArgument, "no PEM certificate of an authority", errors);
+  }
+  if (!whole) {
+    return Fail(Code::kInvalidArgument,
+                "the PEM block after certificate " + std::to_string(certificates.size()) + " cannot be read", errors);
   }
   if (certificates.size() > kMostAuthorities) {
     return Fail(Code::kInvalidArgument, "more than " + std::to_string(kMostAuthorities) + " authorities");

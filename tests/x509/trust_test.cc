@@ -213,6 +213,21 @@ TEST_F(TrustTest, ACrlCutShortFailsTheWhole) {
   EXPECT_FALSE(Trust::Load(authority_.certificate(), crls()));
 }
 
+// Else nobody notices that the authorities after it are gone.
+TEST_F(TrustTest, AnAuthorityThatCannotBeReadFailsTheWhole) {
+  const auto whole = authority_.certificate();
+  auto damaged = whole;
+  damaged.insert(damaged.find('\n') + 20, "!");
+  EXPECT_TRUE(Trust::Load("first\n" + whole + "second\n" + whole + "\n# the end\n", ""));
+  for (const auto& bad : {damaged, whole.substr(0, whole.size() / 2)}) {
+    const auto trust = Trust::Load(whole + bad + "\n" + whole, "");
+    ASSERT_FALSE(trust);
+    EXPECT_EQ(trust.error().message, "the PEM block after certificate 1 cannot be read");
+    EXPECT_FALSE(trust.error().detail.empty());
+    EXPECT_FALSE(Trust::Load(bad, ""));
+  }
+}
+
 TEST_F(TrustTest, TheCauseIsNoErrorThatOtherCodeLeftBehind) {
   ERR_raise(ERR_LIB_ENGINE, ERR_R_PASSED_INVALID_ARGUMENT);
   const auto trust = Trust::Load("nothing", "");
