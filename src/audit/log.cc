@@ -287,18 +287,18 @@ bool Log::IsDue() const {
          (since_checkpoint_ > 0 && std::chrono::steady_clock::now() >= next_checkpoint_);
 }
 
-// Writes the lines and tells each caller whether its line is durable. While the log is broken, a LogResumed line goes
-// first: it makes an attempt even when no caller waits.
+// Writes the lines and tells each caller whether its line is durable. While the log is broken, or events were refused
+// that no LogResumed line counts, such a line goes first: it makes an attempt even when no caller waits.
 void Log::WriteBatch(std::vector<Entry>& batch) {
   std::vector<std::string> bodies;
-  bool broken = false;
+  bool resumes = false;
   std::uint64_t lost = 0;
   {
     const MutexLock lock(mutex_);
-    broken = !state_;
     lost = lost_;
+    resumes = !state_ || lost > 0;
   }
-  if (broken) {
+  if (resumes) {
     bodies.push_back(Body(nlohmann::ordered_json{{"refused", lost}}, kResumed, Now()));
     for (const auto& seen : ledger_versions()) {
       bodies.push_back(LedgerBody(seen));  // a refused one may be among them
@@ -321,11 +321,12 @@ void Log::WriteBatch(std::vector<Entry>& batch) {
   if (!written) {
     withheld_ += withheld;
   }
-  SetState(written);
+  SetState(written, lost);
   const auto now = std::chrono::steady_clock::now();
   {
     const MutexLock lock(mutex_);
     in_hand_ = 0;
+    lost_ += written ? 0 : batch.size();
     callers_ = batch.size() + waiting_.size();
   }
   const auto outcome = written ? Status() : std::unexpected(Unavailable(written.error()));
@@ -361,14 +362,14 @@ Status Log::Commit(std::string_view lines, const Head& head) {
   return appended;
 }
 
-void Log::SetState(const Status& state) {
+void Log::SetState(const Status& state, std::uint64_t told) {
   bool changed = false;
   {
     const MutexLock lock(mutex_);
     changed = state_.has_value() != state.has_value();
     state_ = state ? Status() : std::unexpected(Unavailable(state.error()));
     if (state) {
-      lost_ = 0;
+      lost_ -= told;  // more were refused meanwhile, or since another file was begun: the next batch tells those
     }
   }
   if (changed && on_state_) {

@@ -147,7 +147,8 @@ class Log {
   Status Write(const std::vector<std::string>& bodies);
   Status Commit(std::string_view lines, const Head& head);
   void WriteBatch(std::vector<Entry>& batch);
-  void SetState(const Status& state);
+  // `told`: events that were refused, which a LogResumed line counts.
+  void SetState(const Status& state, std::uint64_t told = 0);
   void BeginCheckpoint();
   void EndCheckpoint(const Proof& proof);
   Proof AwaitProof();
@@ -194,7 +195,7 @@ class Log {
   // The highest of each, by serial, HSM and client.
   std::map<std::string, LedgerVersion, std::less<>> ledger_versions_ GUARDED_BY(mutex_);
   Status state_ GUARDED_BY(mutex_);
-  std::uint64_t lost_ GUARDED_BY(mutex_) = 0;      // events refused since the log could not be written
+  std::uint64_t lost_ GUARDED_BY(mutex_) = 0;      // events refused that no LogResumed line counts yet
   std::optional<Proof> proof_ GUARDED_BY(mutex_);  // signed, not written yet
   bool reopen_ GUARDED_BY(mutex_) = false;
   bool closing_ GUARDED_BY(mutex_) = false;

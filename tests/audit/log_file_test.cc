@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <map>
 #include <string>
@@ -23,12 +24,14 @@ namespace {
 
 std::atomic<int> renames = 0;              // attempts
 std::atomic<bool> takes_no_flags = false;  // as NFS does
+std::function<int()> syncing;              // called before each fdatasync, which fails when it is not 0
 
 }  // namespace
 
 // In place of the C library's.
 extern "C" int RenameAsTold(int from_folder, const char* from, int to_folder, const char* to,
                             unsigned flags) asm("renameat2");
+extern "C" int SyncAsTold(int file) asm("fdatasync");
 
 int RenameAsTold(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
   ++renames;
@@ -38,6 +41,8 @@ int RenameAsTold(int from_folder, const char* from, int to_folder, const char* t
   }
   return static_cast<int>(syscall(SYS_renameat2, from_folder, from, to_folder, to, flags));
 }
+
+int SyncAsTold(int file) { return syncing && syncing() != 0 ? -1 : static_cast<int>(syscall(SYS_fdatasync, file)); }
 
 namespace assertion::audit {
 namespace {
@@ -341,6 +346,53 @@ TEST_F(LogFileTest, AFullDiskReleasesNothingAndRoomBringsItBack) {
   EXPECT_EQ(Read(path()).find("no room"), std::string::npos);
   EXPECT_NE(Read(path()).find(R"("event":"LogResumed","refused":)"), std::string::npos);
   EXPECT_FALSE(Verified().fault);
+}
+
+// What the LogResumed lines of `text` count.
+int RefusedIn(const std::string& text) {
+  const std::string key = R"("event":"LogResumed","refused":)";
+  int sum = 0;
+  for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at + 1)) {
+    sum += std::stoi(text.substr(at + key.size()));
+  }
+  return sum;
+}
+
+TEST_F(LogFileTest, WhatIsRefusedWhileTheLogResumesIsCountedLater) {
+  std::promise<void> resumed;
+  const auto log = *Open({}, [&](const Status& state) { state ? resumed.set_value() : void(); });
+  ASSERT_TRUE(Record(*log, "before"));
+  syncing = [&, calls = 0]() mutable {
+    ++calls;
+    if (calls == 3) {  // of LogResumed; the second is of the repair
+      log->Record(Named("meanwhile"), [](const Status& status) { EXPECT_FALSE(status); });
+    }
+    errno = EIO;
+    return calls == 1 ? -1 : 0;
+  };
+  EXPECT_FALSE(Record(*log, "not synced"));
+  resumed.get_future().wait();
+  syncing = nullptr;
+  EXPECT_EQ(RefusedIn(Read(path())), 1);
+  ASSERT_TRUE(Record(*log, "after"));
+  EXPECT_EQ(RefusedIn(Read(path())), 2);
+  ASSERT_TRUE(Record(*log, "once"));
+  EXPECT_EQ(RefusedIn(Read(path())), 2);
+}
+
+TEST_F(LogFileTest, WhatWasRefusedBeforeAnotherFileWasBegunIsCountedInIt) {
+  const auto log = *Open();
+  ASSERT_TRUE(Record(*log, "before"));
+  fs::remove(path());
+  int refused = 0;
+  for (; refused < 3; ++refused) {
+    ASSERT_FALSE(Record(*log, "nowhere"));
+  }
+  log->Reopen();
+  while (!Record(*log, "after")) {
+    ++refused;
+  }
+  EXPECT_EQ(RefusedIn(Read(path())), refused);
 }
 
 }  // namespace
