@@ -101,7 +101,7 @@ check "the service is not started before it is configured" test ! -e "$root/etc/
 # ---- configured as the README says, on a token of SoftHSM2 ----
 pin=$(openssl rand -hex 12)
 configure() {
-  sed -i 's/token=CHANGE-ME/token=prod/; s/CHANGE-ME/orders/; s/"callers": \[/&"user:games", /' "$root/etc/assertiond/assertiond.json"
+  sed -i 's/token=CHANGE-ME/token=prod/; s/CHANGE-ME/orders/; s/"callers": \[/&"user:games", /; s/"operators"/"listen_group": "assertiond", &/' "$root/etc/assertiond/assertiond.json"
   install -m 600 <(echo "$pin") "$root/etc/assertiond/pin"
   printf 'directories.tokendir = /var/lib/assertiond/tokens\nobjectstore.backend = file\nlog.level = ERROR\n' \
     >"$root/etc/assertiond/softhsm2.conf"
@@ -160,6 +160,20 @@ known_callers() {   # another user is known as itself: a user namespace would ma
   inside setpriv --reuid games --regid games --groups "$socket_group" assertionctl assertion create --client-id orders
 }
 check "another user is known by its own number" known_callers
+group_of_its_own() {   # as the page of the callers says
+  local page; page=$(dirname "${BASH_SOURCE[0]}")/../deploy/docs/callers-and-operators.md
+  sed -n '/^```ini$/,/^```$/{/^```/d; s/backends/games/; p}' "$page" >"$root/etc/systemd/system/assertiond.service.d/group.conf"
+  sed -i.group 's/"listen_group": "assertiond"/"listen_group": "games"/' "$root/etc/assertiond/assertiond.json"
+  inside systemctl daemon-reload && inside systemctl restart assertiond.service &&
+    inside setpriv --reuid games --regid games --clear-groups assertionctl assertion create --client-id orders
+}
+own_group_again() {
+  rm "$root/etc/systemd/system/assertiond.service.d/group.conf"
+  mv "$root/etc/assertiond/assertiond.json.group" "$root/etc/assertiond/assertiond.json"
+  inside systemctl daemon-reload && inside systemctl restart assertiond.service && inside systemctl reset-failed assertiond.service
+}
+check "listen_group: a group that is not the server's own, with the page's drop-in" group_of_its_own
+check "and the server's own again" own_group_again
 secret_is_nowhere() {
   refused inside grep -qF "$pin" "/proc/$(show MainPID)/cmdline" "/proc/$(show MainPID)/environ" && refused grep -qF "$pin" <(journal)
 }

@@ -92,10 +92,22 @@ Status LocalSocket::Open(std::optional<gid_t> group) {
   if (!bound) {
     return UnusableSocket(path_, std::strerror(error));
   }
-  if (group && chown(path_.c_str(), static_cast<uid_t>(-1), *group) != 0) {
-    return UnusableSocket(path_, std::string("chown to the configured group: ") + std::strerror(errno));
+  return group ? GiveTo(*group) : Status();
+}
+
+Status LocalSocket::GiveTo(gid_t group) {
+  // deploy/systemd/assertiond.service refuses every chown, also one that changes nothing.
+  if (struct stat info{}; lstat(path_.c_str(), &info) == 0 && info.st_gid == group) {
+    return {};
   }
-  return {};
+  if (chown(path_.c_str(), static_cast<uid_t>(-1), group) == 0) {
+    return {};
+  }
+  const int error = errno;
+  return UnusableSocket(path_, std::string("chown to the configured group: ") + std::strerror(error) +
+                                   (error == EPERM ? "; the server must be in that group, and under systemd a drop-in "
+                                                     "needs SupplementaryGroups= and SystemCallFilter=@chown"
+                                                   : ""));
 }
 
 LocalSocket::~LocalSocket() {

@@ -43,6 +43,7 @@ class LocalSocket {
   explicit LocalSocket(std::string path) : path_(std::move(path)) {}
 
   Status Open(std::optional<gid_t> group);
+  Status GiveTo(gid_t group);
 
   const std::string path_;
   int lock_ = -1;
