@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # container_test.sh BIN_DIR: what deploy/container/Dockerfile's last stage holds, made by the same script and run in a
-# chroot as its user, with SoftHSM2's module mounted: no Docker engine is asked.
+# chroot as its user, with SoftHSM2's module and what the kubelet mounts for deploy/kubernetes: neither Docker nor a cluster
+# is asked.
 # Last line: "N passed, N failed". Exit status 1 when a check failed. Needs root, and what install-deps.sh test installs.
 set -euo pipefail
 export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -31,8 +32,9 @@ check "and nothing that changes its user" nothing_set_user
 
 # ---- what is mounted ----
 module=$(find /usr/lib -name libsofthsm2.so -print -quit)
-install -D "$module" "$root/opt/hsm/pkcs11.so"
-mkdir -p "$root/dev" "$root/proc" "$root/var/lib/assertiond/tokens" "$root/run/secrets"
+base=$here/../deploy/kubernetes
+install -D "$module" "$root/opt/hsm/lib/pkcs11.so"
+mkdir -p "$root/dev" "$root/proc" "$root/var/lib/assertiond/tokens" "$root/run/secrets/assertiond" "$root/run/tls"
 for device in null zero random urandom; do : >"$root/dev/$device"; done
 echo '127.0.0.1 localhost' >"$root/etc/hosts"   # every engine mounts one
 softhsm() { printf 'directories.tokendir = %s/var/lib/assertiond/tokens\nobjectstore.backend = file\nlog.level = ERROR\n' "$1"; }
@@ -41,18 +43,23 @@ softhsm "$root" >"$work/softhsm2.conf"
 pin=$(openssl rand -hex 12)
 SOFTHSM2_CONF=$work/softhsm2.conf softhsm2-util --init-token --free --label try --pin "$pin" --so-pin "$(openssl rand -hex 12)" \
   >"$work/softhsm2-util.log" 2>&1
-install -m 440 -g 65532 <(echo "$pin") "$root/run/secrets/pin"   # as Kubernetes mounts it: root's, and its group's
+install -m 440 -g 65532 <(echo "$pin") "$root/run/secrets/assertiond/pin"   # with fsGroup: root's, and its group's
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=callers -keyout /dev/null -out "$root/run/tls/client-ca.pem" 2>/dev/null
 chown -R 65532:65532 "$root/var/lib/assertiond"
-cat >"$root/etc/assertiond/assertiond.json" <<'JSON'
-{
-  "hsm": "pkcs11:token=try?module-path=/opt/hsm/pkcs11.so&pin-source=file:/run/secrets/pin",
-  "listen": "unix:/run/assertiond/assertiond.sock",
-  "state_directory": "/var/lib/assertiond",
-  "http_listen": "localhost:8080",
-  "operators": [{ "caller": "uid:65532", "roles": ["operator"] }],
-  "clients": [{ "client_id": "orders", "callers": ["uid:65532"], "audiences": ["https://localhost:9443/oauth2/token"] }]
+chown 0:65532 "$root/var/lib/assertiond" "$root/run/tls" "$root/run/assertiond"   # volumes with fsGroup, by the kubelet
+chmod 2775 "$root/var/lib/assertiond"   # a claim
+chmod 2777 "$root/run/tls"   # an emptyDir, that of the job tls-key
+chmod 3777 "$root/run/assertiond"   # an emptyDir of medium Memory
+# The base's own configuration, with a name of a host in it.
+sed '1,/assertiond.json: |/d; s/^    //; s/token=CHANGE-ME/token=try/; s/CHANGE-ME/orders/
+  s/"callers": \[/&"uid:65532", /; s/"http_listen": "0.0.0.0/"http_listen": "localhost/' "$base/configuration.yaml" \
+  >"$root/etc/assertiond/assertiond.json"
+server_address=$(sed -n 's/.*name: ASSERTIOND_SERVER, value: "\(.*\)" }$/\1/p' "$base/stateful-set.yaml")
+ctl() {
+  env -i SOFTHSM2_CONF=/etc/assertiond/softhsm2.conf ASSERTIOND_SERVER="$server_address" PATH="$PATH" \
+    chroot --userspec=65532:65532 --groups= "$root" /usr/bin/assertionctl "$@"
 }
-JSON
+check "the key of TLS is made" ctl tls generate --config /etc/assertiond/assertiond.json --san DNS:assertiond.assertiond
 
 # In namespaces of its own, so that the port is free and the mounts end with it.
 inside='root=$1; shift
@@ -71,9 +78,6 @@ serves() {
     sleep 0.05
   done
 }
-ctl() {
-  env -i SOFTHSM2_CONF=/etc/assertiond/softhsm2.conf PATH="$PATH" chroot --userspec=65532:65532 --groups= "$root" /usr/bin/assertionctl "$@"
-}
 verified() {
   local header claims signature
   ctl certificate get --client-id orders | openssl x509 -noout -pubkey >"$work/key"
@@ -82,7 +86,7 @@ verified() {
   printf %s "$header.$claims" |
     openssl dgst -sha256 -verify "$work/key" -signature <(basenc --base64url -d <<<"$signature")
 }
-check "it serves, without a privilege, by names of hosts, too" serves
+check "it serves with the configuration of deploy/kubernetes, without a privilege, by names of hosts, too" serves
 check "a key is made" ctl key generate --client-id orders
 check "an assertion is made, and openssl verifies it" verified
 check "doctor is content" ctl doctor --config /etc/assertiond/assertiond.json

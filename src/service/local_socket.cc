@@ -22,12 +22,21 @@ std::unexpected<Error> UnusableSocket(const std::string& path, const std::string
   return Fail(Code::kAddressUnusable, "cannot listen on unix:" + path + ": " + why);
 }
 
+bool IsMissing(const Status& trusted) { return !trusted && trusted.error().code == Code::kNotFound; }
+
+// A volume of Kubernetes is everybody's, so the socket needs a folder in it that nobody else has made yet.
 Status CheckFolder(const std::string& socket_path) {
   const auto folder = socket_path.substr(0, socket_path.rfind('/') + 1);
-  if (const auto trusted = CheckTrustedFolder(folder); !trusted) {
-    const bool missing = trusted.error().code == Code::kNotFound;
+  auto trusted = CheckTrustedFolder(folder);
+  if (IsMissing(trusted)) {
+    const auto before = umask(022);
+    mkdir(folder.c_str(), 0755);
+    umask(before);
+    trusted = CheckTrustedFolder(folder);  // another user may have made it first
+  }
+  if (!trusted) {
     return UnusableSocket(socket_path,
-                          trusted.error().message + (missing ? "; make it: mkdir -p -m 755 " + folder : ""));
+                          trusted.error().message + (IsMissing(trusted) ? "; make it: mkdir -p -m 755 " + folder : ""));
   }
   struct stat info{};
   if (lstat(socket_path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)) {

@@ -21,8 +21,9 @@ uid_t OverflowUser();
 // A Unix domain socket with a name, for one server alone.
 class LocalSocket {
  public:
-  // Makes the socket with mode 0660 and, if given, `group`. Nobody can connect before Listen. kAddressUnusable: another
-  // server uses it, or permissions of its folder or one above let others replace it (CheckTrustedFolder).
+  // Makes the socket with mode 0660 and, if given, `group`; its folder, too, with mode 0755, if only that is missing.
+  // Nobody can connect before Listen. kAddressUnusable: another server uses it, or permissions of its folder or one
+  // above let others replace it (CheckTrustedFolder).
   static Result<std::unique_ptr<LocalSocket>> Bind(const std::string& path, std::optional<gid_t> group);
 
   // Removes it.

@@ -99,6 +99,14 @@ describe('deploy/kubernetes', () => {
     }
   });
 
+  it('listens in a folder of its own in the volume of the socket, where assertionctl looks for it', () => {
+    const { listen } = JSON.parse(find('ConfigMap').data['assertiond.json']);
+    const { name, mountPath } = container.volumeMounts.find((mount) => mount.name === 'socket');
+    assert.equal(path.posix.dirname(path.posix.dirname(listen)), `unix:${mountPath}`);
+    assert.deepEqual(pod.spec.volumes.find((volume) => volume.name === name).emptyDir, { medium: 'Memory' }, 'or it is not sticky');
+    assert.deepEqual(container.env, [{ name: 'ASSERTIOND_SERVER', value: listen }]);
+  });
+
   it('the job makes the key of TLS once, where the pods find all but a folder for its own certificate read only', () => {
     assert.equal(find('Job', 'assertiond-tls-key').spec.backoffLimit, 0, 'or a wrong PIN is tried again');
     assert.equal(job.spec.restartPolicy, 'Never');

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +23,7 @@
 namespace assertion::service {
 namespace {
 
+constexpr uid_t kOtherUser = 60001;
 constexpr gid_t kOtherGroup = 60001;
 
 // Runs `what` in a thread in which every chown fails with EPERM, as in the sandbox of
@@ -89,6 +91,57 @@ TEST(LocalSocketTest, AnotherGroupIsGivenTheSocketOrTheErrorSaysWhatToDo) {
     ASSERT_TRUE(socket) << socket.error().message;
     EXPECT_EQ(GroupOf(path), kOtherGroup);
   }
+}
+
+// As the kubelet makes a volume in memory with fsGroup.
+std::filesystem::path Volume(const SoftHsm& hsm) {
+  auto volume = hsm.directory() / "volume";
+  std::filesystem::create_directory(volume);
+  EXPECT_EQ(chmod(volume.c_str(), 03777), 0);
+  return volume;
+}
+
+TEST(LocalSocketTest, MakesItsFolderInAFolderOfEverybody) {
+  const SoftHsm hsm;
+  const auto folder = Volume(hsm) / "own";
+  const auto before = umask(0077);
+  const auto socket = LocalSocket::Bind(folder / "s", std::nullopt);
+  EXPECT_EQ(umask(before), 0077U);
+  ASSERT_TRUE(socket) << socket.error().message;
+  struct stat info{};
+  ASSERT_EQ(stat(folder.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0755U);
+  EXPECT_TRUE(LocalSocket::Bind(folder / "t", std::nullopt));  // a second start finds it
+}
+
+TEST(LocalSocketTest, MakesNoMoreThanTheLastFolder) {
+  const SoftHsm hsm;
+  const auto folder = Volume(hsm) / "one" / "two";
+  const auto refused = LocalSocket::Bind(folder / "s", std::nullopt);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("/one does not exist; make it: mkdir -p -m 755 " + folder.string() + "/"),
+            std::string::npos)
+      << refused.error().message;
+  EXPECT_FALSE(std::filesystem::exists(folder.parent_path()));
+}
+
+TEST(LocalSocketTest, AFolderOrALinkOfAnotherUserIsNotTaken) {
+  if (geteuid() != 0) {
+    GTEST_SKIP() << "only root can give a folder away";
+  }
+  const SoftHsm hsm;
+  const auto volume = Volume(hsm);
+  std::filesystem::create_directory(volume / "theirs");
+  ASSERT_EQ(chown((volume / "theirs").c_str(), kOtherUser, 0), 0);
+  std::filesystem::create_symlink(hsm.directory() / "away", volume / "link");
+  ASSERT_EQ(lchown((volume / "link").c_str(), kOtherUser, 0), 0);
+  for (const auto* name : {"theirs", "link"}) {
+    const auto refused = LocalSocket::Bind(volume / name / "s", std::nullopt);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_NE(refused.error().message.find(std::string(name) + " belongs to user 60001"), std::string::npos)
+        << refused.error().message;
+  }
+  EXPECT_FALSE(std::filesystem::exists(hsm.directory() / "away"));
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ TEST_F(ServerTest, AFileOrAWritableFolderIsNoPlaceForTheSocket) {
   std::filesystem::create_directory(hsm_.directory() / "open");
   std::filesystem::permissions(hsm_.directory() / "open", std::filesystem::perms::all);
   expect(hsm_.directory() / "open" / "s", "writable by everybody");
-  expect(hsm_.directory() / "absent" / "s", "/absent does not exist; make it: mkdir -p -m 755 ");
+  expect(hsm_.directory() / "absent" / "folder" / "s", "/absent does not exist; make it: mkdir -p -m 755 ");
   std::filesystem::permissions(hsm_.directory() / "open", std::filesystem::perms(0770));
   expect(hsm_.directory() / "open" / "s", "writable by its group, whose members could put something else there: chmod");
 }
