@@ -9,6 +9,7 @@ import { parse, parseAllDocuments } from 'yaml';
 
 const FOLDER = process.env.KUBERNETES_MANIFESTS;
 const read = (file) => readFileSync(path.join(FOLDER, file), 'utf8');
+const source = (file) => readFileSync(path.join(process.env.KUBERNETES_SOURCES, file), 'utf8');
 const { resources, namespace } = parse(read('kustomization.yaml'));
 const JOB = 'tls-key';   // a base of its own, which runs once
 const jobs = parse(read(`${JOB}/kustomization.yaml`));
@@ -89,7 +90,7 @@ describe('deploy/kubernetes', () => {
       ...objects.filter(({ kind }) => kind === 'Service').flatMap(({ spec }) => spec.ports.map((port) => port.targetPort)),
       ...find('NetworkPolicy').spec.ingress.flatMap((rule) => rule.ports.map(({ port }) => port))];
     for (const port of named) assert.ok(ports.has(port), port);
-    const listener = readFileSync(process.env.KUBERNETES_HTTP, 'utf8');
+    const listener = source('observe/http_pages.cc');
     for (const probe of probes) assert.deepEqual([probe.port, probe.scheme], ['admin', undefined], 'waits for no handshake');
     for (const probe of probes) assert.ok(listener.includes(`"${probe.path}"`), probe.path);
     const volumes = [...pod.spec.volumes, ...find('StatefulSet').spec.volumeClaimTemplates.map((claim) => claim.metadata)]
@@ -105,6 +106,13 @@ describe('deploy/kubernetes', () => {
     assert.equal(path.posix.dirname(path.posix.dirname(listen)), `unix:${mountPath}`);
     assert.deepEqual(pod.spec.volumes.find((volume) => volume.name === name).emptyDir, { medium: 'Memory' }, 'or it is not sticky');
     assert.deepEqual(container.env, [{ name: 'ASSERTIOND_SERVER', value: listen }]);
+  });
+
+  it('has memory for what assertiond uses before it disconnects unlisted peers', () => {
+    const [, growth] = /kMostMoreMemory = (\d+) \* kMib/.exec(source('service/server.cc'));
+    const mebibytes = (text) => Number(/^(\d+)Mi$/.exec(text)[1]);
+    const { limits, requests } = container.resources;
+    assert.ok(mebibytes(limits.memory) >= mebibytes(requests.memory) + Number(growth), limits.memory);
   });
 
   it('the job makes the key of TLS once, where the pods find all but a folder for its own certificate read only', () => {

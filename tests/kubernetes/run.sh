@@ -14,5 +14,5 @@ if ! cmp -s "$here/package-lock.json" node_modules/.installed-from; then
   cp "$here/package-lock.json" node_modules/.installed-from   # last: an interrupted installation is made again
 fi
 cp "$here"/*.mjs .   # Node looks for packages beside the importing file
-KUBERNETES_BIN_DIR=$bin KUBERNETES_MANIFESTS=$here/../../deploy/kubernetes KUBERNETES_HTTP=$here/../../src/observe/http_pages.cc \
+KUBERNETES_BIN_DIR=$bin KUBERNETES_MANIFESTS=$here/../../deploy/kubernetes KUBERNETES_SOURCES=$here/../../src \
   node --test --test-reporter=spec manifests.test.mjs
