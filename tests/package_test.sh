@@ -202,6 +202,19 @@ check "then the service starts with TLS" inside systemctl restart assertiond.ser
 check "and without it again" plain_again
 check "systemd forgets these starts" inside systemctl reset-failed assertiond.service
 
+# ---- the audit log in a folder that the unit keeps read-only, then as the page of the installation says ----
+log_elsewhere() { inside install -d -m 700 -o assertiond /srv/audit && sed -i.plain 's|"operators"|"audit": { "path": "/srv/audit/audit.log" }, &|' "$root/etc/assertiond/assertiond.json"; }
+read_write() {
+  printf '[Service]\n%s\n' "$(grep -oE 'ReadWritePaths=/[a-z/]+' "$(dirname "${BASH_SOURCE[0]}")/../deploy/docs/install.md")" \
+    >"$root/etc/systemd/system/assertiond.service.d/folder.conf" &&
+    inside systemctl daemon-reload && inside systemctl restart assertiond.service && test -s "$root/srv/audit/audit.log"
+}
+check "the audit log is to be in /srv/audit" log_elsewhere
+check "it may not be written: status 22" fails_with 22
+check "it is, with the page's drop-in" read_write
+check "and in its own folder again" plain_again
+check "systemd forgets these starts, too" inside systemctl reset-failed assertiond.service
+
 # ---- reload, kill, watchdog, stop ----
 reloaded() { inside systemctl reload assertiond.service && within 10 grep -q 'SIGHUP: clients and operators' <(journal); }
 before=$(show MainPID)
