@@ -105,7 +105,8 @@ void AssertionStream::Proceed() {
       }
       if (write || read) {
         ++starting_;
-      } else if (!writing_ && starting_ == 0 && (cancelled_ || (end_ && unanswered_.empty()))) {
+      } else if (!writing_ && starting_ == 0 && (cancelled_ || end_) && unanswered_.empty()) {
+        // A cancelled stream, too, waits for what the HSM has of it: a stop destroys the audit log after the last call.
         finished_ = true;
         finish = end_.value_or(grpc::Status(grpc::StatusCode::CANCELLED, "the caller has cancelled the stream"));
       }

@@ -147,6 +147,22 @@ TEST_F(HeldAssertionStreamTest, ReadingPausesAtTheLimitOfUnansweredRequests) {
   EXPECT_EQ(found.by_tag.size(), 2 * kMost);
 }
 
+// The HSM holds the request until its timeout. A stop that does not wait for it destroys the log before its line.
+TEST_F(HeldAssertionStreamTest, ACancelledStreamEndsAfterTheLineOfWhatTheHsmHas) {
+  auto request = RequestWithTag(1);
+  request.mutable_timeout()->set_seconds(1);
+  ClientStream stream(stub_, {request}, /*close=*/false);
+  while (held_.signing() == 0) {
+    std::this_thread::yield();
+  }
+  stream.context().TryCancel();
+  EXPECT_EQ(stream.Finish().status.error_code(), StatusCode::CANCELLED);
+  held_server_->Stop(std::chrono::seconds(0));
+  const auto audited = Audited("CreateAssertion");
+  ASSERT_EQ(audited.size(), 1U);
+  EXPECT_EQ(audited.front()["outcome"], "DEADLINE_EXCEEDED");
+}
+
 // We look for the last answer in the audit log: gRPC's client may drop unread answers when an error ends the stream.
 TEST_F(HeldAssertionStreamTest, StopEndsStreamsAfterTheirAnswers) {
   constexpr std::size_t kTaken = 40;
