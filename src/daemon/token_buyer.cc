@@ -265,6 +265,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
   buying.event.jti = credentials->jti;
   auto kid = credentials->kid;
   buying.until = std::chrono::steady_clock::now() + kExchangeLimit;
+  auto asked = std::chrono::steady_clock::now();
   auto answer = Send(buying, *std::move(credentials));
   if (answer && MayRepeat(buying, *answer)) {
     KeepNonce(buying, *answer);
@@ -274,6 +275,7 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
     }
     buying.event.jti = credentials->jti;
     kid = credentials->kid;
+    asked = std::chrono::steady_clock::now();
     answer = Send(buying, *std::move(credentials));
   }
   if (!answer) {
@@ -311,7 +313,8 @@ tokens::Purchase TokenBuyer::BuyFrom(Buying& buying) {
                         .type = std::move(token->token_type),
                         .scope = std::move(token->scope),
                         .lifetime = token->expires_in,
-                        .line = std::move(line)};
+                        .line = std::move(line),
+                        .asked = asked};
 }
 
 tokens::Purchase TokenBuyer::Failed(Buying& buying, tokens::Refusal refusal) const {

@@ -136,7 +136,7 @@ Instant AccessTokens::RenewAt(const Entry& entry) {
   constexpr int kThousandths = 1000;
   const milliseconds life = entry.token->lifetime;
   const auto serves = life - std::min(std::max(entry.longest, entry.longest_before), LongestValidity(entry));
-  const auto ahead = std::max(serves / kTenths, 2 * entry.took);
+  const auto ahead = std::max(serves / kTenths, 2 * entry.waited);
   const auto after = std::min(std::max(serves - ahead, serves / 2), life - life / 5);
   return BoughtAt(*entry.token) + after - serves / kTenths * entry.jitter / kThousandths;
 }
@@ -202,7 +202,7 @@ void AccessTokens::Begin(const Wanted& wanted, Entry& entry, const std::string& 
   });
 }
 
-void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought) {
+void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant ordered, Purchase bought) {
   Calls calls;
   {
     const MutexLock lock(mutex_);
@@ -223,7 +223,7 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
       }
     }
     if (bought) {
-      Keep(wanted, entry, began, *std::move(bought));
+      Keep(wanted, entry, ordered, *std::move(bought));
       pauses_.erase(wanted.client_id);
       if (failing_.erase(wanted.client_id) > 0 && options_.changed) {
         calls.emplace_back([this, wanted] { options_.changed(wanted.client_id, {}); });
@@ -250,7 +250,10 @@ void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant 
   }
 }
 
-void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) {
+// The wait for the request's turn takes nothing of the token's life.
+void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant ordered, Bought bought) {
+  const auto now = options_.now();
+  const auto asked = bought.asked.value_or(ordered);
   auto token = std::make_shared<AccessToken>();
   token->digest = DigestOf(bought.token);
   token->value = std::move(bought.token);
@@ -258,8 +261,9 @@ void AccessTokens::Keep(const Wanted& wanted, Entry& entry, Instant began, Bough
   token->scope = std::move(bought.scope);
   token->line = std::move(bought.line);
   token->lifetime = bought.lifetime;
-  token->expires = ToldExpiry(began + bought.lifetime);  // the server counts from a later instant
-  entry.took = std::chrono::ceil<milliseconds>(options_.now() - began);
+  token->expires = ToldExpiry(asked + bought.lifetime);  // the server counts from a later instant
+  entry.took = std::chrono::ceil<milliseconds>(now - asked);
+  entry.waited = std::chrono::ceil<milliseconds>(now - ordered);
   entry.jitter = Jitter();
   entry.pause = {};
   if (IsRecorded(*token)) {

@@ -40,6 +40,7 @@ struct Bought {
   std::string scope;  // granted
   std::chrono::seconds lifetime{};
   PurchaseLinePtr line = {};
+  std::optional<Instant> asked = {};  // when its request was sent; unset: when it was ordered
 };
 
 // Why there is no token.
@@ -159,7 +160,8 @@ class AccessTokens {
     AccessTokenPtr token;
     AccessTokenPtr before;                  // what `token` replaced, until the audit log holds the purchase of `token`
     std::int64_t jitter = 0;                // of the renewal of `token`, in thousandths
-    std::chrono::milliseconds took{};       // by the purchase of `token`
+    std::chrono::milliseconds took{};       // by the request for `token`
+    std::chrono::milliseconds waited{};     // from the order of `token` on
     std::chrono::seconds longest{};         // minimum validity of an ask that got a token, since `longest_since`
     std::chrono::seconds longest_before{};  // the same, of the life of a token before that
     Instant longest_since;
@@ -205,8 +207,8 @@ class AccessTokens {
   void Begin(const Wanted& wanted, Entry& entry, const std::string& caller, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropUnrecorded(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropExpired(Instant now) REQUIRES(mutex_);
-  void Finish(const Wanted& wanted, std::uint64_t purchase, Instant began, Purchase bought);
-  void Keep(const Wanted& wanted, Entry& entry, Instant began, Bought bought) REQUIRES(mutex_);
+  void Finish(const Wanted& wanted, std::uint64_t purchase, Instant ordered, Purchase bought);
+  void Keep(const Wanted& wanted, Entry& entry, Instant ordered, Bought bought) REQUIRES(mutex_);
   void Put(const std::string& client_id, AccessTokenPtr& place, AccessTokenPtr token) REQUIRES(mutex_);
   void Clear(const std::string& client_id, Entry& entry) REQUIRES(mutex_);
   Instant ToldExpiry(Instant expires) const;

@@ -480,6 +480,22 @@ TEST_F(AccessTokensTest, AnAskForMoreThanASlowServerLeavesIsToldHowMuchAndBuysOn
   EXPECT_EQ(TextOf(got_.back()), "brief") << "what was told cannot be had";
 }
 
+// The order waits for its turn longer than the token lives.
+TEST_F(AccessTokensTest, TheWaitForTheRequestTakesNothingOfTheTokensLife) {
+  Get(seconds(30));
+  Pass(seconds(65));
+  auto bought = Token("one", seconds(60));
+  bought.asked = now_.load();
+  Pass(seconds(2));
+  Answer(std::move(bought));
+  ASSERT_TRUE(got_.back()) << TextOf(got_.back());
+  EXPECT_EQ((*got_.back())->expires - now_.load(), seconds(58));
+  Pass(seconds(14));
+  Get(seconds(30));
+  EXPECT_EQ(TextOf(got_.back()), "one");
+  EXPECT_EQ(asked_.size(), 2U) << "the next order, which will wait as long, is late";
+}
+
 TEST_F(AccessTokensTest, OneSlowAnswerRefusesNobody) {
   Get(seconds(30));
   Answer(Token("one", seconds(60)));
