@@ -221,7 +221,14 @@ Status Daemon::OpenAuditLog() {
                                   .checkpoint_interval = audit.checkpoint_interval,
                                   .reserve = audit.reserve},
                                  signers, public_keys,
-                                 [this](const Status& state) { SetAuditState(readiness_, state); }, LogAuditRotation));
+                                 [this](const Status& state) {
+                                   SetAuditState(readiness_, state);
+                                   if (state) {
+                                     acts_.RecordKept();
+                                   }
+                                 },
+                                 LogAuditRotation));
+    acts_.SetLog(audit_.get());
     hsms_.Remember(*audit_);
     for (const auto& key : keys) {
       if (key.Jwk() == audit_->jwk()) {
@@ -413,6 +420,7 @@ void Daemon::Stop() {
     EndHung(reloading_);
   }
   Record("Stop", {}, "");
+  acts_.ForgetLog();
   metrics_->ForgetLog();
   hsms_.ForgetLog();
   audit_.reset();
@@ -428,15 +436,13 @@ void Daemon::Stop() {
 
 // Writes an act of the process itself into the audit log, and the configuration that counts after it.
 void Daemon::Record(const char* name, const Status& outcome, const std::string& difference) {
-  if (audit_) {
-    audit::Event event;
-    event.name = name;
-    event.outcome = outcome ? "OK" : "FAILED";
-    event.reason = outcome ? "" : outcome.error().message;
-    event.config_sha256 = in_force_.sha256;
-    event.difference = difference;
-    audit_->Record(event, [](const Status&) {});
-  }
+  audit::Event event;
+  event.name = name;
+  event.outcome = outcome ? "OK" : "FAILED";
+  event.reason = outcome ? "" : outcome.error().message;
+  event.config_sha256 = in_force_.sha256;
+  event.difference = difference;
+  acts_.Record(event);
 }
 
 }  // namespace assertion

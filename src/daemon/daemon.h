@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "daemon/attached_hsms.h"
 #include "daemon/http_listeners.h"
+#include "daemon/own_acts.h"
 #include "daemon/reloading.h"
 #include "daemon/signals.h"
 #include "daemon/states.h"
@@ -73,6 +74,7 @@ class Daemon {
   ReloadOutcome reload_outcome_;
   AssertionTally tally_;
   TlsExpiry tls_expiry_;
+  OwnActs acts_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;
   TokenBuyer buyer_;
