@@ -103,8 +103,10 @@ void AssertionService::Create(TranslatedCall translated, const Result<v1::Create
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::CreateAssertions(
     grpc::CallbackServerContext* context) {
-  auto caller = peers_.Authenticate(*context);  // 1 caller (deploy/docs/data-way.md)
   const auto place = std::make_shared<OpenCalls::Place>(OpenCalls::OfProcess(), context->peer());
+  const auto within_limit = place->CheckLimit();
+  const auto caller = within_limit ? peers_.Authenticate(*context)  // 1 caller (deploy/docs/data-way.md)
+                                   : std::unexpected(within_limit.error());
   auto stream = AssertionStream::Open([this, context, caller, place](const v1::CreateAssertionsRequest& wanted,
                                                                      Ticket ticket, AuditedCall::Release release) {
     const auto call = std::make_shared<AuditedCall>(audit_, "CreateAssertion", *context, std::move(release));
@@ -122,18 +124,17 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AssertionService::C
     }
   });
   const auto admitted = caller ? policy_.load()->Admit(*caller) : std::unexpected(caller.error());
-  if (caller && !admitted) {
-    // Every message would be refused: the stream is not kept open.
+  if (admitted) {
+    Keep(stream);
+    stream->Begin();
+  } else {  // every message would be refused: the stream is not kept open
     const auto call = std::make_shared<AuditedCall>(
         audit_, "CreateAssertions", *context,
         [stream](const Result<grpc::ByteBuffer>& outcome) { stream->End(ToGrpc(outcome.error())); });
-    call->event().caller = caller->name();
+    if (caller) {
+      call->event().caller = caller->name();
+    }
     call->Finish(std::unexpected(admitted.error()));
-  } else if (caller) {
-    Keep(stream);
-    stream->Begin();
-  } else {
-    stream->End(ToGrpc(caller.error()));
   }
   return stream.get();
 }

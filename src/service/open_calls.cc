@@ -1,5 +1,6 @@
 #include "service/open_calls.h"
 
+#include <chrono>
 #include <utility>
 
 namespace assertion::service {
@@ -15,6 +16,18 @@ OpenCalls::Place::~Place() {
   if (--found->second == 0) {
     calls_.open_.erase(found);
   }
+}
+
+Status OpenCalls::Place::CheckLimit() const {
+  constexpr std::chrono::milliseconds kRetry{100};
+  if (within_limit_) {
+    return {};
+  }
+  return std::unexpected(Error{.code = Code::kResourceExhausted,
+                               .message = "more than " + std::to_string(kMostOfOne) +
+                                          " calls are open on this connection: wait for answers before you call again",
+                               .detail = {},
+                               .retry_delay = kRetry});
 }
 
 bool OpenCalls::HasAny(const std::string& connection) const {

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "assertion/error.h"
 #include "assertion/mutex.h"
 
 namespace assertion::service {
@@ -26,8 +27,9 @@ class OpenCalls {
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
 
-    // Whether the connection had fewer than kMostOfOne others.
-    bool within_limit() const { return within_limit_; }
+    // RESOURCE_EXHAUSTED, with a retry delay, if the connection had kMostOfOne others. Asked before the caller's name
+    // is looked for.
+    Status CheckLimit() const;
 
    private:
     OpenCalls& calls_;

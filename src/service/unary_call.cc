@@ -49,23 +49,9 @@ struct PlacedTicket : AssertionTicket {
   const OpenCalls::Place place;
 };
 
-// A connection with too many calls is refused before the caller's name is looked for. The refusal asks to retry later,
-// so it has no audit line either.
-Status CheckPlace(const AssertionTicket& ticket) {
-  constexpr std::chrono::milliseconds kRetry{100};
-  if (static_cast<const PlacedTicket&>(ticket).place.within_limit()) {
-    return {};
-  }
-  return std::unexpected(Error{.code = Code::kResourceExhausted,
-                               .message = "more than " + std::to_string(OpenCalls::kMostOfOne) +
-                                          " calls are open on this connection: wait for answers before you call again",
-                               .detail = {},
-                               .retry_delay = kRetry});
-}
-
 Result<Caller> CallerOf(const UnaryCall::Method& method, const AssertionTicket& ticket,
                         const grpc::ServerContextBase& context) {
-  RETURN_IF_ERROR(CheckPlace(ticket));
+  RETURN_IF_ERROR(static_cast<const PlacedTicket&>(ticket).place.CheckLimit());
   return method.authenticate(context);
 }
 

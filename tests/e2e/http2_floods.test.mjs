@@ -139,33 +139,35 @@ describe('one connection costs a bounded amount', () => {
     connection.close();
   });
 
-  it('at most 256 calls are at work for it if it never acknowledges that limit', async () => {
-    const field = (name, value) => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name),
-      Buffer.from([value.length]), Buffer.from(value)]);
-    const headers = Buffer.concat(Object.entries({ ':method': 'POST', ':scheme': 'http', ':authority': 'localhost', ':path': `/${CREATE}`,
-      'content-type': 'application/grpc', te: 'trailers' }).map(([name, value]) => field(name, value)));
-    // Without messages, so that none ends by itself meanwhile.
-    const calls = Array.from({ length: 300 }, (_, i) => frame(HEADERS, END_HEADERS, 2 * i + 1, headers));
-    const socket = connectTo(deployment.socket);
-    const refused = [];
-    let read = Buffer.alloc(0);
-    const all = new Promise((resolve) => {
-      socket.on('error', () => {}).on('close', resolve).on('data', (part) => {
-        for (read = Buffer.concat([read, part]); read.length >= 9 && read.length >= 9 + read.readUIntBE(0, 3);) {
-          const end = 9 + read.readUIntBE(0, 3);
-          if (read[3] === HEADERS && (read[4] & END_STREAM) !== 0) refused.push(read.subarray(9, end).toString('latin1'));
-          read = read.subarray(end);
-        }
-        if (refused.length >= 44) resolve();
+  for (const method of [CREATE, `${CREATE}s`]) {
+    it(`at most 256 calls are at work for it if it never acknowledges that limit: ${method}`, async () => {
+      const field = (name, value) => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name),
+        Buffer.from([value.length]), Buffer.from(value)]);
+      const headers = Buffer.concat(Object.entries({ ':method': 'POST', ':scheme': 'http', ':authority': 'localhost', ':path': `/${method}`,
+        'content-type': 'application/grpc', te: 'trailers' }).map(([name, value]) => field(name, value)));
+      // Without messages, so that none ends by itself meanwhile.
+      const calls = Array.from({ length: 300 }, (_, i) => frame(HEADERS, END_HEADERS, 2 * i + 1, headers));
+      const socket = connectTo(deployment.socket);
+      const refused = [];
+      let read = Buffer.alloc(0);
+      const all = new Promise((resolve) => {
+        socket.on('error', () => {}).on('close', resolve).on('data', (part) => {
+          for (read = Buffer.concat([read, part]); read.length >= 9 && read.length >= 9 + read.readUIntBE(0, 3);) {
+            const end = 9 + read.readUIntBE(0, 3);
+            if (read[3] === HEADERS && (read[4] & END_STREAM) !== 0) refused.push(read.subarray(9, end).toString('latin1'));
+            read = read.subarray(end);
+          }
+          if (refused.length >= 44) resolve();
+        });
       });
+      socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...calls]));
+      await new Deadline(20, 'the refusals').limit(all);
+      assert.match(refused[0], /calls are open on this connection/);
+      assert.ok(await deployment.createAssertion('orders'));   // on another
+      assert.equal(refused.length, 44);
+      socket.destroy();
     });
-    socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...calls]));
-    await new Deadline(20, 'the refusals').limit(all);
-    assert.match(refused[0], /calls are open on this connection/);
-    assert.ok(await deployment.createAssertion('orders'));   // on another
-    assert.equal(refused.length, 44);
-    socket.destroy();
-  });
+  }
 
   it('headers are limited', async () => {
     const connection = RawConnection.local(deployment.socket);

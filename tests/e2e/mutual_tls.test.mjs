@@ -193,6 +193,8 @@ describe('mutual TLS', () => {
       connection.close();
       assert.deepEqual(answers.map(({ error }) => (error ? grpc.status[error.code] : undefined)), end === 'OK' ? [refusal] : [], name);
     }
+    assert.ok(deployment.auditLines().some(({ event, outcome, caller }) =>
+      event === 'CreateAssertions' && outcome === 'UNAUTHENTICATED' && caller === undefined), 'the refused stream has no line');
   });
 
   it('an assertion is issued, and recorded with the name', async () => {
