@@ -132,8 +132,11 @@ Daemon::Daemon(const Config& config, std::string path, Signals& signals, const S
       policy_(PolicyOf(config)),
       buyer_(policy_, hsms_.group()),
       access_tokens_({.random = x509::RandomOctets,
-                      .buy = [this](const tokens::Wanted& wanted,
-                                    tokens::AccessTokens::Receive receive) { buyer_.Buy(wanted, std::move(receive)); },
+                      .buy =
+                          [this](const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive,
+                                 tokens::AccessTokens::IsUnwanted is_unwanted) {
+                            buyer_.Buy(wanted, std::move(receive), std::move(is_unwanted));
+                          },
                       .changed = LogTokenState}),
       hsm_states_(readiness_, hsms_.group()),
       token_states_(readiness_, hsms_.group()) {}

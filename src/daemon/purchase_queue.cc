@@ -30,9 +30,29 @@ bool PurchaseQueue::HasRoom(const Order& order) const {
          CountOf(waiting_of_, order.origin) < kMostOrdersOfOrigin;
 }
 
+PurchaseQueue::Lines::iterator PurchaseQueue::EraseIfIdle(Lines::iterator line) {
+  return line->second.running == 0 && line->second.orders.empty() ? lines_.erase(line) : std::next(line);
+}
+
+void PurchaseQueue::DropUnwanted() {
+  for (auto line = lines_.begin(); line != lines_.end(); line = EraseIfIdle(line)) {
+    std::erase_if(line->second.orders, [this](const Order& order) {
+      const bool unwanted = order.is_unwanted();
+      if (unwanted) {
+        --waiting_;
+        CountDown(waiting_of_, order.origin);
+      }
+      return unwanted;
+    });
+  }
+}
+
 bool PurchaseQueue::Add(Order& order) {
   if (!HasRoom(order)) {
-    return false;
+    DropUnwanted();
+    if (!HasRoom(order)) {
+      return false;
+    }
   }
   const auto [line, is_new] = lines_.try_emplace(order.wanted.client_id);
   if (is_new) {
@@ -48,33 +68,44 @@ bool PurchaseQueue::MayRun(const std::string& origin) const {
   return CountOf(running_of_, origin) < (quick_.contains(origin) ? kMostAtOnce : 1);
 }
 
-std::optional<PurchaseQueue::Order> PurchaseQueue::Take() {
-  Line* next = nullptr;
-  for (auto& [client_id, line] : lines_) {
+// The end: none may run.
+PurchaseQueue::Lines::iterator PurchaseQueue::Next() {
+  auto next = lines_.end();
+  for (auto one = lines_.begin(); one != lines_.end(); ++one) {
+    const auto& line = one->second;
     const bool may_run = !line.orders.empty() && MayRun(line.orders.front().origin);
-    if (may_run && (next == nullptr || std::tie(line.running, line.turn) < std::tie(next->running, next->turn))) {
-      next = &line;
+    if (may_run && (next == lines_.end() ||
+                    std::tie(line.running, line.turn) < std::tie(next->second.running, next->second.turn))) {
+      next = one;
     }
   }
-  if (next == nullptr) {
-    return std::nullopt;
+  return next;
+}
+
+std::optional<PurchaseQueue::Order> PurchaseQueue::Take() {
+  for (auto next = Next(); next != lines_.end(); next = Next()) {
+    auto& line = next->second;
+    auto order = std::move(line.orders.front());
+    line.orders.pop_front();
+    --waiting_;
+    CountDown(waiting_of_, order.origin);
+    if (order.is_unwanted()) {
+      EraseIfIdle(next);
+      continue;
+    }
+    ++line.running;
+    line.turn = ++turns_;
+    ++running_of_[order.origin];
+    return order;
   }
-  auto order = std::move(next->orders.front());
-  next->orders.pop_front();
-  ++next->running;
-  next->turn = ++turns_;
-  --waiting_;
-  CountDown(waiting_of_, order.origin);
-  ++running_of_[order.origin];
-  return order;
+  return std::nullopt;
 }
 
 bool PurchaseQueue::End(const Order& order, bool slow) {
   CountDown(running_of_, order.origin);
-  if (const auto line = lines_.find(order.wanted.client_id);
-      --line->second.running == 0 && line->second.orders.empty()) {
-    lines_.erase(line);
-  }
+  const auto line = lines_.find(order.wanted.client_id);
+  --line->second.running;
+  EraseIfIdle(line);
   if (slow) {
     quick_.erase(order.origin);
     return false;
@@ -84,12 +115,11 @@ bool PurchaseQueue::End(const Order& order, bool slow) {
 
 std::deque<PurchaseQueue::Order> PurchaseQueue::TakeAll() {
   std::deque<Order> all;
-  for (auto line = lines_.begin(); line != lines_.end();) {
+  for (auto line = lines_.begin(); line != lines_.end(); line = EraseIfIdle(line)) {
     for (auto& order : line->second.orders) {
       all.push_back(std::move(order));
     }
     line->second.orders.clear();
-    line = line->second.running == 0 ? lines_.erase(line) : std::next(line);
   }
   waiting_ = 0;
   waiting_of_.clear();

@@ -24,14 +24,16 @@ class PurchaseQueue {
   struct Order {
     tokens::Wanted wanted;
     tokens::AccessTokens::Receive receive;
-    std::string origin;  // of the token endpoint or the issuer
+    tokens::AccessTokens::IsUnwanted is_unwanted;  // asked when another needs its room, and when its turn comes
+    std::string origin;                            // of the token endpoint or the issuer
   };
 
-  // Takes the order, or returns false and leaves it. A client without a waiting order always has room.
+  // Takes the order, or returns false and leaves it. Orders that nobody wants any more make room. A client without a
+  // waiting order always has room.
   bool Add(Order& order);
 
   // Starts a purchase: of the client that has the fewest running ones, and of those whose turn is longest ago. Nothing:
-  // none waits whose server has one to spare.
+  // none waits whose server has one to spare. Orders that nobody wants any more are dropped.
   std::optional<Order> Take();
 
   // Ends a purchase. A server that is new, or whose last one was slow, gets one at once: many that hang would hold up
@@ -48,10 +50,15 @@ class PurchaseQueue {
     std::uint64_t turn = 0;  // the last
   };
 
+  using Lines = std::map<std::string, Line>;
+
   bool HasRoom(const Order& order) const;
+  void DropUnwanted();
+  Lines::iterator Next();
+  Lines::iterator EraseIfIdle(Lines::iterator line);
   bool MayRun(const std::string& origin) const;
 
-  std::map<std::string, Line> lines_;  // by client id; none without a waiting or running purchase
+  Lines lines_;  // by client id; none without a waiting or running purchase
   std::uint64_t turns_ = 0;
   std::size_t waiting_ = 0;
   std::map<std::string, std::size_t> waiting_of_;  // by origin

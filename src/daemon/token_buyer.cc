@@ -131,8 +131,12 @@ void TokenBuyer::Start(audit::Log* audit) {
   }
 }
 
-void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive) {
-  PurchaseQueue::Order order{.wanted = wanted, .receive = std::move(receive), .origin = OriginFor(wanted.client_id)};
+void TokenBuyer::Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive,
+                     tokens::AccessTokens::IsUnwanted is_unwanted) {
+  PurchaseQueue::Order order{.wanted = wanted,
+                             .receive = std::move(receive),
+                             .is_unwanted = std::move(is_unwanted),
+                             .origin = OriginFor(wanted.client_id)};
   {
     const MutexLock lock(mutex_);
     if (!stop_.stop_requested() && queue_.Add(order)) {

@@ -39,7 +39,8 @@ class TokenBuyer {
   void Start(audit::Log* audit);
 
   // As AccessTokens::Options::buy.
-  void Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive);
+  void Buy(const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive,
+           tokens::AccessTokens::IsUnwanted is_unwanted);
 
   // Refuses what waits, and ends what is being asked.
   void Stop();

@@ -197,9 +197,25 @@ void AccessTokens::Begin(const Wanted& wanted, Entry& entry, const std::string& 
     pause.turned_away = false;
   }
   calls.emplace_back([this, wanted, purchase = entry.purchase, now] {
-    options_.buy(wanted,
-                 [this, wanted, purchase, now](Purchase bought) { Finish(wanted, purchase, now, std::move(bought)); });
+    options_.buy(
+        wanted, [this, wanted, purchase, now](Purchase bought) { Finish(wanted, purchase, now, std::move(bought)); },
+        [this, wanted, purchase] { return EndIfUnwanted(wanted, purchase); });
   });
+}
+
+// A token that is held was asked for lately: its renewal is wanted.
+bool AccessTokens::EndIfUnwanted(const Wanted& wanted, std::uint64_t purchase) {
+  const MutexLock lock(mutex_);
+  const auto found = entries_.find(wanted);
+  if (found == entries_.end() || found->second.purchase != purchase) {
+    return true;
+  }
+  auto& entry = found->second;
+  if (!entry.waiters.empty() || entry.token != nullptr) {
+    return false;
+  }
+  entry.purchase = 0;
+  return true;
 }
 
 void AccessTokens::Finish(const Wanted& wanted, std::uint64_t purchase, Instant ordered, Purchase bought) {

@@ -94,13 +94,16 @@ class AccessTokens {
 
   using Done = std::move_only_function<void(Result<AccessTokenPtr>)>;
   using Receive = std::move_only_function<void(Purchase)>;
+  using IsUnwanted = std::function<bool()>;
 
   struct Options {
     std::function<Instant()> now = std::chrono::steady_clock::now;
     std::function<std::chrono::system_clock::time_point()> wall = std::chrono::system_clock::now;
     Random random;
-    // Starts a purchase and returns. `receive` is called exactly once, on any thread, also before the return.
-    std::function<void(const Wanted& wanted, Receive receive)> buy;
+    // Starts a purchase and returns. `receive` is called exactly once, on any thread, also before the return. A
+    // purchase that has to wait asks `is_unwanted` first: true if all have left, or a reload dropped it. It is then
+    // over, and `receive` is not called.
+    std::function<void(const Wanted& wanted, Receive receive, IsUnwanted is_unwanted)> buy;
     // Called when purchases for the client begin to fail, fail for another reason, and succeed again.
     std::function<void(const std::string& client_id, const Status& state)> changed;
     // Of all clients. One client gets an eighth of each, so that its callers cannot shut out those of others.
@@ -207,6 +210,7 @@ class AccessTokens {
   void Begin(const Wanted& wanted, Entry& entry, const std::string& caller, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropUnrecorded(const Wanted& wanted, Entry& entry, Instant now, Calls& calls) REQUIRES(mutex_);
   void DropExpired(Instant now) REQUIRES(mutex_);
+  bool EndIfUnwanted(const Wanted& wanted, std::uint64_t purchase);
   void Finish(const Wanted& wanted, std::uint64_t purchase, Instant ordered, Purchase bought);
   void Keep(const Wanted& wanted, Entry& entry, Instant ordered, Bought bought) REQUIRES(mutex_);
   void Put(const std::string& client_id, AccessTokenPtr& place, AccessTokenPtr token) REQUIRES(mutex_);

@@ -37,6 +37,7 @@ class AccessTokensTest : public ::testing::Test {
   struct Asked {
     Wanted wanted;
     AccessTokens::Receive receive;
+    AccessTokens::IsUnwanted is_unwanted;
   };
 
   AccessTokens::Options Options() {
@@ -48,9 +49,9 @@ class AccessTokensTest : public ::testing::Test {
                   return true;
                 },
             .buy =
-                [this](const Wanted& wanted, AccessTokens::Receive receive) {
+                [this](const Wanted& wanted, AccessTokens::Receive receive, AccessTokens::IsUnwanted is_unwanted) {
                   const std::scoped_lock lock(mutex_);
-                  asked_.push_back({wanted, std::move(receive)});
+                  asked_.push_back({wanted, std::move(receive), std::move(is_unwanted)});
                 },
             .changed = [this](const std::string& /*client*/, const Status& state) { states_.push_back(!!state); }};
   }

@@ -375,6 +375,28 @@ TEST_F(AccessTokensTest, WaitingCallsLeaveAtTheirDeadlineAndWhenTheirCallerDoes)
   EXPECT_EQ(TextOf(got_.back()), "late");
 }
 
+TEST_F(AccessTokensTest, APurchaseIsWantedWhileOneWaitsOrATokenIsHeld) {
+  Get(seconds(30));
+  EXPECT_FALSE(asked_.at(0).is_unwanted());
+  Answer(Token("one"));
+  Pass(seconds(245));
+  Get(seconds(30));  // nobody waits for the renewal
+  ASSERT_EQ(asked_.size(), 2U);
+  EXPECT_FALSE(asked_.at(1).is_unwanted());
+  Pass(seconds(60));
+  tokens_.Sweep();
+  EXPECT_TRUE(asked_.at(1).is_unwanted());
+  tokens_.Sweep();
+  EXPECT_EQ(tokens_.size(), 0U) << "a purchase that is over takes a place";
+  Get(seconds(30));
+  ASSERT_EQ(asked_.size(), 3U) << "a purchase that is over is waited for";
+  EXPECT_FALSE(asked_.at(2).is_unwanted());
+  tokens_.Forget([](const std::string& /*client*/) { return true; },
+                 [](const std::string& /*client*/) { return false; });
+  EXPECT_TRUE(asked_.at(2).is_unwanted());
+  EXPECT_EQ(tokens_.Read().at("orders").purchases, (std::array<std::uint64_t, 5>{1, 0, 0, 0, 0}));
+}
+
 TEST_F(AccessTokensTest, AReloadDropsTokensAndWhatIsBeingBought) {
   Get(seconds(30));
   tokens_.Forget([](const std::string& client) { return client == "orders"; },

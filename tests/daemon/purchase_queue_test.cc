@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace assertion {
 namespace {
 
@@ -12,6 +18,7 @@ class PurchaseQueueTest : public testing::Test {
   bool Add(const std::string& client, const std::string& origin = kServer) {
     PurchaseQueue::Order order{.wanted = {.client_id = client, .scope = std::to_string(++made_), .resource = {}},
                                .receive = {},
+                               .is_unwanted = [this, client] { return left_.contains(client); },
                                .origin = origin};
     return queue_.Add(order);
   }
@@ -41,6 +48,7 @@ class PurchaseQueueTest : public testing::Test {
 
   PurchaseQueue queue_;
   std::deque<PurchaseQueue::Order> running_;
+  std::set<std::string> left_;  // clients whose orders nobody wants any more
   int made_ = 0;
 };
 
@@ -132,6 +140,31 @@ TEST_F(PurchaseQueueTest, ASlowServerGetsOneAtOnceUntilItIsQuick) {
     EXPECT_EQ(Start(), "a");
   }
   EXPECT_EQ(Start(), "");
+}
+
+TEST_F(PurchaseQueueTest, WhatNobodyWantsAnyMoreIsNotBought) {
+  Add("gone");
+  Add("gone");
+  Add("there");
+  left_ = {"gone"};
+  EXPECT_EQ(Start(), "there");
+  EXPECT_EQ(Start(), "");
+  left_.clear();
+  EndOldest();
+  EXPECT_EQ(Start(), "") << "an order that was dropped is back";
+}
+
+TEST_F(PurchaseQueueTest, WhatNobodyWantsAnyMoreMakesRoom) {
+  while (Add("greedy")) {
+  }
+  left_ = {"greedy"};  // a reload; now they ask again
+  EXPECT_TRUE(Add("greedy"));
+  left_.clear();
+  std::size_t taken = 1;
+  while (Add("greedy")) {
+    ++taken;
+  }
+  EXPECT_EQ(taken, PurchaseQueue::kMostOrdersOfClient);
 }
 
 TEST_F(PurchaseQueueTest, AStopTakesWhatWaitsAndNotWhatRuns) {
