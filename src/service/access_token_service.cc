@@ -127,6 +127,7 @@ Status AccessTokenService::Ask(const AskingPtr& asking, ApprovedAccessToken appr
                               .scope = std::move(approved.scope),
                               .resource = std::move(approved.resource),
                               .kid = kid};
+  call->ExpectNoMore();  // here, as Get may finish the call on another thread
   tokens_->Get(wanted,
                {.caller = asking->caller.name(),
                 .minimum_validity = asking->minimum_validity,

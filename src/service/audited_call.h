@@ -58,6 +58,9 @@ class AuditedCall {
   // UNAVAILABLE when the outcome could not be recorded.
   Status CanFinish() const { return log_ == nullptr ? Status() : log_->state(); }
 
+  // The call waits for something other than the HSM, maybe for long: until Finish the log expects no line of it.
+  void ExpectNoMore() { expected_.reset(); }
+
   // Ends the call; called once. A refusal that the peer caused is charged to its budget; past the budget the answer is
   // RESOURCE_EXHAUSTED, with the reason, and the call gets no audit line.
   void Finish(Result<grpc::ByteBuffer> outcome);
