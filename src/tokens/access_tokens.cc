@@ -372,13 +372,13 @@ void AccessTokens::Sweep() {
     for (auto& [wanted, entry] : entries_) {
       DropUnrecorded(wanted, entry, now, calls);
       const auto ended = std::erase_if(entry.waiters, [&](Waiter& waiter) {
-        const bool gone = waiter.ask.gone && waiter.ask.gone();
-        if (!gone && waiter.ask.deadline > now) {
+        const bool late = waiter.ask.deadline <= now;  // gRPC cancels at the deadline too
+        if (!late && !(waiter.ask.gone && waiter.ask.gone())) {
           return false;
         }
-        calls.emplace_back([done = std::move(waiter.done), gone]() mutable {
-          done(gone ? Fail(Code::kCancelled, "the caller has left")
-                    : Fail(Code::kDeadlineExceeded, "the identity server did not answer in time"));
+        calls.emplace_back([done = std::move(waiter.done), late]() mutable {
+          done(late ? Fail(Code::kDeadlineExceeded, "the identity server did not answer in time")
+                    : Fail(Code::kCancelled, "the caller has left"));
         });
         return true;
       });

@@ -375,6 +375,14 @@ TEST_F(AccessTokensTest, WaitingCallsLeaveAtTheirDeadlineAndWhenTheirCallerDoes)
   EXPECT_EQ(TextOf(got_.back()), "late");
 }
 
+TEST_F(AccessTokensTest, ACallThatGrpcEndsAtItsDeadlineHasNotLeft) {
+  Get(seconds(30), [] { return true; });
+  Pass(seconds(10));
+  tokens_.Sweep();
+  ASSERT_EQ(got_.size(), 1U);
+  EXPECT_EQ(got_[0].error().code, Code::kDeadlineExceeded);
+}
+
 TEST_F(AccessTokensTest, APurchaseIsWantedWhileOneWaitsOrATokenIsHeld) {
   Get(seconds(30));
   EXPECT_FALSE(asked_.at(0).is_unwanted());
