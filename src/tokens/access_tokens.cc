@@ -332,13 +332,15 @@ void AccessTokens::DropUnrecorded(const Wanted& wanted, Entry& entry, Instant no
   }
 }
 
+// How often credentials were refused is remembered past the pause: else the next pause would be as short as the first.
 void AccessTokens::DropExpired(Instant now) {
   for (auto one = entries_.begin(); one != entries_.end();) {
     auto& entry = one->second;
     if (entry.token != nullptr && entry.token->expires <= now) {
       Clear(one->first.client_id, entry);
     }
-    one = entry.idle() && entry.pause.until <= now ? Erase(one) : std::next(one);
+    const auto kept = entry.pause.until + (entry.pause.failures > 0 ? kLongestPause : seconds(0));
+    one = entry.idle() && kept <= now ? Erase(one) : std::next(one);
   }
 }
 

@@ -309,6 +309,26 @@ TEST_F(AccessTokensTest, RefusedCredentialsAreTriedLessAndLess) {
                                                seconds(60), seconds(60)}));
 }
 
+// The caller asks a second after the pause of its scope; the server sweeps four times a second.
+TEST_F(AccessTokensTest, ARefusalOfOneScopesCredentialsIsTriedLessAndLess) {
+  auto refused = Down();
+  refused.of_client = false;
+  refused.by_credentials = true;
+  std::vector<milliseconds> pauses;
+  for (int i = 0; i < 4; ++i) {
+    Get(seconds(30));
+    ASSERT_EQ(asked_.size(), static_cast<std::size_t>(i + 1));
+    Answer(std::unexpected(refused));
+    pauses.push_back(got_.back().error().retry_delay);
+    Pass(pauses.back() + seconds(1));
+    tokens_.Sweep();
+  }
+  EXPECT_EQ(pauses, (std::vector<milliseconds>{seconds(1), seconds(2), seconds(4), seconds(8)}));
+  Pass(seconds(60));
+  tokens_.Sweep();
+  EXPECT_EQ(tokens_.size(), 0U) << "it is remembered for ever";
+}
+
 TEST_F(AccessTokensTest, ACallerWhosePurchaseFailsGivesWayToThoseItPaused) {
   const Wanted theirs{.client_id = "orders", .scope = "theirs", .resource = {}};
   const auto get = [this](const std::string& caller, const Wanted& wanted) {
