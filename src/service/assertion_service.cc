@@ -93,6 +93,8 @@ void AssertionService::Create(TranslatedCall translated, const Result<v1::Create
   if (accepted && !request) {
     accepted = std::unexpected(request.error());
   } else if (accepted) {
+    // A reload that removes the caller ends its connections of gRPC, not this one.
+    call->ReleaseIf([this, caller = *translated.caller] { return policy_.load()->Admit(caller); });
     accepted =
         Submit(*translated.caller, *request, translated.deadline, std::nullopt, call, std::move(translated.ticket));
   }

@@ -1,5 +1,7 @@
 // AssertionService's unary calls over a Unix socket, with SoftHSM2: results, and the refusal of each kind of bad input.
 
+#include "service/assertion_service.h"
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -336,6 +338,30 @@ TEST_F(HeldAssertionServiceTest, ASignatureOfAKeyRevokedMeanwhileIsNotReleased) 
     EXPECT_EQ(refused.error_message(), "the key was revoked while this call waited; try again");
     EXPECT_EQ(response.assertion(), "");
   }
+}
+
+// Over HTTP: gRPC's connections of the caller end with the reload.
+TEST_F(HeldAssertionServiceTest, ATranslatedCallIsNotReleasedToACallerThatAReloadRemoved) {
+  Peers peers;
+  AwaitedMessages awaited;
+  const AssertionService service(policy_, *held_hsms_, peers, awaited, {.log = audit_.get(), .refusals = nullptr},
+                                 nullptr);
+  std::promise<Result<grpc::ByteBuffer>> released;
+  service.Create({.caller = Caller::Authenticated({OwnIdentity()}),
+                  .deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30),
+                  .trace_id = {},
+                  .release = [&](Result<grpc::ByteBuffer> outcome) { released.set_value(std::move(outcome)); }},
+                 request_);
+  AwaitTaken(1);
+  auto clients = Clients();
+  for (auto& client : clients) {
+    client.callers = {"uid:4294967294"};
+  }
+  SetPolicy(clients);
+  Release();
+  const auto outcome = released.get_future().get();
+  ASSERT_FALSE(outcome) << "an assertion left";
+  EXPECT_EQ(outcome.error().code, Code::kPermissionDenied);
 }
 
 }  // namespace
