@@ -130,7 +130,6 @@ Daemon::Daemon(const Config& config, std::string path, Signals& signals, const S
       reloading_(reloading),
       hsms_(config, supervisor),
       policy_(PolicyOf(config)),
-      buyer_(policy_, hsms_.group()),
       access_tokens_({.random = x509::RandomOctets,
                       .buy =
                           [this](const tokens::Wanted& wanted, tokens::AccessTokens::Receive receive,
@@ -138,6 +137,7 @@ Daemon::Daemon(const Config& config, std::string path, Signals& signals, const S
                             buyer_.Buy(wanted, std::move(receive), std::move(is_unwanted));
                           },
                       .changed = LogTokenState}),
+      buyer_(policy_, hsms_.group()),
       hsm_states_(readiness_, hsms_.group()),
       token_states_(readiness_, hsms_.group()) {}
 

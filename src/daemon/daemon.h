@@ -77,8 +77,8 @@ class Daemon {
   OwnActs acts_;
   std::unique_ptr<audit::Log> audit_;  // null: the configuration turns it off
   std::optional<Metrics> metrics_;
-  TokenBuyer buyer_;
   tokens::AccessTokens access_tokens_;
+  TokenBuyer buyer_;  // its threads call access_tokens_
   std::unique_ptr<service::Server> server_;
   HttpListeners http_;
   TlsState tls_state_;
