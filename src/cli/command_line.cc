@@ -1,7 +1,6 @@
 #include "cli/command_line.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace assertion::cli {
 namespace {
@@ -30,6 +29,11 @@ std::string QuotedForShell(std::string_view word) {
 }
 
 void KeepCommandLine(std::span<const char* const> words) { Words().assign(words.begin(), words.end()); }
+
+std::vector<std::string> WordsBehindDashes() {
+  const auto dashes = std::ranges::find(Words(), "--");
+  return dashes == Words().end() ? std::vector<std::string>() : std::vector<std::string>(dashes + 1, Words().end());
+}
 
 std::string CommandLineWith(std::string_view more, std::string_view replaced) {
   std::string line = "assertionctl";

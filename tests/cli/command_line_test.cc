@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string>
+#include <vector>
 
 namespace assertion::cli {
 namespace {
@@ -18,6 +20,14 @@ TEST(CommandLine, LeavesOutWhatIsReplaced) {
   const std::array words = {"assertionctl", "key", "--force", "a", "--force=b", "--kid", "c"};
   KeepCommandLine(words);
   EXPECT_EQ(CommandLineWith("--force d", "--force"), "assertionctl key --kid c --force d");
+}
+
+TEST(CommandLine, HasTheWordsOfTheCommandToRunAsTheyCame) {
+  const std::array words = {"assertionctl", "refresh", "--", "sh", "[a,b]", "[]", "", "--", "-x"};
+  KeepCommandLine(words);
+  EXPECT_EQ(WordsBehindDashes(), (std::vector<std::string>{"sh", "[a,b]", "[]", "", "--", "-x"}));
+  KeepCommandLine(std::array{"assertionctl", "refresh", "sh"});
+  EXPECT_EQ(WordsBehindDashes(), std::vector<std::string>());
 }
 
 }  // namespace

@@ -64,6 +64,12 @@ describe('assertion refresh', () => {
     assert.ok(!existsSync(file));
   });
 
+  it('leaves each word of the command as it is', async () => {
+    const words = ['[a,b]', '[]', '', '[', 'x y', '--', '-o', '[{"a":1}]'];
+    const { status, stdout } = await deployment.tryCtl(...options('--', 'printf', '<%s>', ...words));
+    assert.deepEqual([status, stdout], [0, words.map((word) => `<${word}>`).join('')]);
+  });
+
   it('keeps the old file while the server is away, says so once, and removes it when it expires', async () => {
     const child = start('--lifetime', '10s');
     const lines = new Lines(child, 'stderr');

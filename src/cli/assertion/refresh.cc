@@ -27,6 +27,7 @@
 #include "cli/assertion/kept_file.h"
 #include "cli/call.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/instant.h"
 #include "cli/output.h"
 #include "cli/received_token.h"
@@ -283,7 +284,11 @@ class Refreshing {
   std::optional<Steady::time_point> expiry_;
 };
 
-int RefreshAssertion(const RefreshOptions& options, const std::string& server) {
+int RefreshAssertion(const RefreshOptions& given, const std::string& server) {
+  auto options = given;
+  if (auto command = WordsBehindDashes(); !command.empty()) {
+    options.command = std::move(command);
+  }
   auto request = AssertionRequestOf(options.assertion);
   if (!request) {
     return Report(kUsage, request.error().message, kRefreshHelp);
