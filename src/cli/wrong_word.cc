@@ -93,6 +93,7 @@ std::string OptionName(const std::string& word) {
 }  // namespace
 
 std::string WithoutValue(std::span<const char* const> words) {
+  std::string_view before;
   for (const std::string_view word : words) {
     if (word == "--") {
       break;
@@ -100,6 +101,10 @@ std::string WithoutValue(std::span<const char* const> words) {
     if (word.starts_with("--") && word.ends_with('=') && std::ranges::count(word, '=') == 1) {
       return std::string(word) + " has no value: a variable may be empty";
     }
+    if (word.empty() && before.starts_with("--") && !before.contains('=')) {
+      return "an empty word follows " + std::string(before) + ": a variable may be empty";
+    }
+    before = word;
   }
   return "";
 }

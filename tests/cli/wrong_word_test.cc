@@ -103,6 +103,8 @@ TEST_F(WrongWordTest, AnOptionWithAnEmptyValueIsNamed) {
   EXPECT_EQ(message({"key", "generate", "--kid=", "--sign-from", "now"}),
             "--kid= has no value: a variable may be empty");
   EXPECT_EQ(message({"key", "generate", "--param=a=", "-x=", "--", "--kid="}), "");
+  EXPECT_EQ(message({"key", "show", "--kid", "", "--json"}), "an empty word follows --kid: a variable may be empty");
+  EXPECT_EQ(message({"key", "show", "--kid=a", "", "--kid", "b", "", "--", "--kid", ""}), "");
 }
 
 TEST_F(WrongWordTest, HelpOfAnUnknownCommandIsThatOfNone) {

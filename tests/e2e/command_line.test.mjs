@@ -48,8 +48,12 @@ describe('a mistyped command line', () => {
       [['key', 'generate'], 2, '--client-id is required'],
       [['key', 'list', '--client-id'], 2, '--client-id needs a value'],
       [['key', 'schedule', '--client-id', 'orders', '--kid=', '--sign-from', 'now'], 2, '--kid= has no value: a variable may be empty'],
-      [['key', 'generate', '--client-id', 'orders', '--common-name', ''], 2, '--common-name: must not be empty'],
-      [['tls', 'generate', '--config', '/none', '--common-name', ''], 2, '--common-name: must not be empty'],
+      // Each would leave out what the option asks for.
+      ...[['key', 'generate', '--client-id', 'orders', '--common-name', ''], ['tls', 'generate', '--config', '/none', '--common-name', ''],
+        ['assertion', 'inspect', '/dev/null', '--certificate', ''], ['assertion', 'inspect', '/dev/null', '--jwks', ''],
+        ['audit', 'verify', '/none', '--key', '/none', '--head', ''], ['audit', 'show', '/none', '--jti', ''],
+        ['key', 'adopt', '--client-id', 'orders', '--cka-id', '00', '--kid', ''], ['key', 'evidence', 'verify', '/none', '--kid', '']]
+        .map((words) => [words, 2, `an empty word follows ${words.at(-2)}: a variable may be empty`]),
       [['audit', 'verify'], 2, 'FILE... is required'],
       [['assertion', 'refresh', '--client-id', 'orders', '--out', '/x', 'sh', '-c', 'true'], 2,
         'unknown option "-c" for "assertionctl assertion refresh"; write -- before the command to run: -- sh'],

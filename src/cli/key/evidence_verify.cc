@@ -9,7 +9,6 @@
 #include "cli/finding.h"
 #include "cli/flags.h"
 #include "cli/kid.h"
-#include "cli/not_empty.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -172,13 +171,10 @@ void AddKeyEvidenceVerify(Command& evidence) {
   verb->add_option("file", options.file, "The report that key evidence wrote; -: standard input")
       ->required()
       ->type_name("FILE");
-  // A script whose variable is empty would compare with nothing.
-  const auto given = NotEmpty();
-  verb->add_option("--kid", options.kid, "The whole kid that the key must have")->check(given)->type_name("KID");
+  verb->add_option("--kid", options.kid, "The whole kid that the key must have")->type_name("KID");
   verb->add_option("--certificate", options.certificate_file, "The key must be that of this PEM certificate")
-      ->check(given)
       ->type_name("FILE");
-  verb->add_option("--jwks", options.jwks_file, "The key must be in this JWK Set")->check(given)->type_name("FILE");
+  verb->add_option("--jwks", options.jwks_file, "The key must be in this JWK Set")->type_name("FILE");
   verb->add_flag("--require-known-key", options.needs_known_key,
                  "Fail unless the key is compared with --kid, --certificate or --jwks: for a script, because a report "
                  "that anybody signed is else in order");

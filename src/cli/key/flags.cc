@@ -7,7 +7,6 @@
 #include "cli/flags.h"
 #include "cli/instant.h"
 #include "cli/kid.h"
-#include "cli/not_empty.h"
 
 namespace assertion::cli {
 
@@ -37,7 +36,6 @@ void AddAlgorithm(CLI::App* verb, NewKeyFlags& new_key) {
 std::array<CLI::Option*, 2> AddCertificateWishes(CLI::App* verb, NewKeyFlags& new_key) {
   return {
       verb->add_option("--common-name", new_key.common_name, "Common name of the certificate; default: the client id")
-          ->check(NotEmpty())
           ->type_name("CN"),
       verb->add_option("--validity-days", new_key.validity_days, "Validity of the certificate in days; default: 365")
           ->check(CLI::Range(1, 3650))};

@@ -8,7 +8,6 @@
 
 #include "assertion/client.h"
 #include "cli/command.h"
-#include "cli/not_empty.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/tls/own_key.h"
@@ -117,7 +116,6 @@ void AddTlsGenerate(Command& tls) {
       RunGenerateTlsKey);
   AddTlsConfig(verb, options.config);
   verb->add_option("--common-name", options.common_name, "Common name of the certificate; default: assertiond")
-      ->check(NotEmpty())
       ->type_name("NAME");
   verb->add_option("--validity-days", options.validity_days, "Validity of the certificate in days; default: 365")
       ->check(CLI::Range(1, 3650))
