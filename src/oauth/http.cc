@@ -3,7 +3,10 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -196,6 +199,33 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const Server& server, const std::
                     .location = answer->get_header_value("Location")};
 }
 
+// While it lives, this thread gets no SIGPIPE, which would end the process: OpenSSL writes also to a connection that has
+// ended, for example when ExchangeLimit shut it down.
+class NoBrokenPipe {
+ public:
+  NoBrokenPipe() {
+    sigset_t pending{};
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  NoBrokenPipe(const NoBrokenPipe&) = delete;
+  NoBrokenPipe& operator=(const NoBrokenPipe&) = delete;
+  ~NoBrokenPipe() {
+    constexpr timespec kAtOnce{};
+    while (!was_pending_ && sigtimedwait(&pipe_, nullptr, &kAtOnce) < 0 && errno == EINTR) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  bool was_pending_ = false;
+  sigset_t pipe_{};
+  sigset_t before_{};
+};
+
 Result<HttpAnswer> ExchangeInTime(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
   const auto end = std::chrono::steady_clock::now() + request.limit;
   const auto authority = AuthorityOf(origin);
@@ -260,6 +290,7 @@ Result<Url> ParseUrl(const std::string& option, const std::string& url) {
 }
 
 Result<HttpAnswer> Exchange(const std::string& origin, const std::string& ca_file, const HttpRequest& request) {
+  const NoBrokenPipe no_broken_pipe;
   try {
     return ExchangeInTime(origin, ca_file, request);
   } catch (const std::system_error& error) {

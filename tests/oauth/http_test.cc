@@ -3,37 +3,59 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
+#include <csignal>
+#include <ctime>
 #include <functional>
+#include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "assertion/descriptor.h"
+#include "certificate_authority.h"
 
 namespace assertion::oauth {
 namespace {
 
 using std::chrono::milliseconds;
 
-// A server on a loopback port that answers one connection with the texts that `next` makes, a pause before each, until
-// the client has gone or an empty text comes.
-class HostileServer {
+// A socket that listens on a free port of 127.0.0.1.
+class LoopbackSocket {
  public:
-  HostileServer(milliseconds pause, std::function<std::string()> next) : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+  LoopbackSocket() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(listener_.get(), 1), 0);
-    EXPECT_EQ(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-    origin_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(socket_.get(), 1), 0);
+    EXPECT_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = std::to_string(ntohs(address.sin_port));
+  }
+
+  const std::string& port() const { return port_; }
+  Descriptor Accept() const { return Descriptor(accept(socket_.get(), nullptr, nullptr)); }
+
+ private:
+  Descriptor socket_;
+  std::string port_;
+};
+
+// A server on a loopback port that answers one connection with the texts that `next` makes, a pause before each, until
+// the client has gone or an empty text comes.
+class HostileServer {
+ public:
+  HostileServer(milliseconds pause, std::function<std::string()> next)
+      : origin_("http://127.0.0.1:" + listener_.port()) {
     thread_ = std::jthread([this, pause, next = std::move(next)] { Answer(pause, next); });
   }
 
@@ -41,7 +63,7 @@ class HostileServer {
 
  private:
   void Answer(milliseconds pause, const std::function<std::string()>& next) const {
-    const Descriptor client(accept(listener_.get(), nullptr, nullptr));
+    const auto client = listener_.Accept();
     pollfd gone{.fd = client.get(), .events = POLLRDHUP, .revents = 0};
     for (auto text = next(); !text.empty() && poll(&gone, 1, static_cast<int>(pause.count())) == 0; text = next()) {
       if (send(client.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) {
@@ -50,9 +72,39 @@ class HostileServer {
     }
   }
 
-  Descriptor listener_;
+  LoopbackSocket listener_;
   std::string origin_;
   std::jthread thread_;
+};
+
+// Speaks TLS with one client and answers nothing: once it has the request, it has the client give up.
+class SilentTlsServer {
+ public:
+  std::string origin() const { return "https://127.0.0.1:" + listener_.port(); }
+  std::string ca_file() const { return authority_.directory() / "ca.pem"; }
+  std::stop_token given_up() const { return client_.get_token(); }
+
+ private:
+  void Serve() {
+    const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+    EXPECT_EQ(SSL_CTX_use_certificate_file(context.get(), ca_file().c_str(), SSL_FILETYPE_PEM), 1);
+    const std::string key = authority_.directory() / "ca.key";
+    EXPECT_EQ(SSL_CTX_use_PrivateKey_file(context.get(), key.c_str(), SSL_FILETYPE_PEM), 1);
+    const auto socket = listener_.Accept();
+    const std::unique_ptr<SSL, decltype(&SSL_free)> client(SSL_new(context.get()), SSL_free);
+    SSL_set_fd(client.get(), socket.get());
+    EXPECT_EQ(SSL_accept(client.get()), 1);
+    std::array<char, 4096> request{};
+    EXPECT_GT(SSL_read(client.get(), request.data(), request.size()), 0);
+    client_.request_stop();
+    EXPECT_LE(SSL_read(client.get(), request.data(), request.size()), 0) << "the client goes";
+  }
+
+  CertificateAuthority authority_{
+      "server", CertificateAuthority::kEc, {.extensions = "basicConstraints=CA:TRUE\nsubjectAltName=IP:127.0.0.1\n"}};
+  LoopbackSocket listener_;
+  std::stop_source client_;
+  std::jthread thread_{[this] { Serve(); }};
 };
 
 HttpRequest Get(milliseconds limit) { return {.limit = limit}; }
@@ -153,6 +205,37 @@ TEST(Http, AnAnswerEndsAtTheSizeThatTheRequestNames) {
   const auto answer = Exchange(server.origin(), "", request);
   ASSERT_FALSE(answer);
   EXPECT_TRUE(answer.error().message.contains("larger than 2 KiB")) << answer.error().message;
+}
+
+volatile std::sig_atomic_t broken_pipes = 0;
+
+// OpenSSL says good-bye on the connection that was shut down.
+TEST(Http, ATlsConnectionThatWasGivenUpEndsWithoutSigpipe) {
+  SilentTlsServer server;
+  auto request = Get(kLong);
+  request.given_up = server.given_up();
+  auto* const before = std::signal(SIGPIPE, [](int) { broken_pipes = broken_pipes + 1; });
+  const auto answer = Exchange(server.origin(), server.ca_file(), request);
+  std::signal(SIGPIPE, before);
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(answer.error().message.contains("the program stops")) << answer.error().message;
+  EXPECT_EQ(broken_pipes, 0);
+  sigset_t blocked{};
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  EXPECT_EQ(sigismember(&blocked, SIGPIPE), 0);
+}
+
+TEST(Http, ASigpipeThatWaitedBeforeStillWaits) {
+  sigset_t pipe{};
+  sigset_t before{};
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  raise(SIGPIPE);
+  EXPECT_FALSE(Exchange("http://127.0.0.1:1", "", Get(kLong)));
+  constexpr timespec kAtOnce{};
+  EXPECT_EQ(sigtimedwait(&pipe, nullptr, &kAtOnce), SIGPIPE);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 // The child has no right to more threads than it has.
