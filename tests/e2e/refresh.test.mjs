@@ -9,6 +9,8 @@ import { AssertionService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
 import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
 
+const assertionctl = path.join(process.env.E2E_BIN_DIR, 'assertionctl');
+
 describe('assertion refresh', () => {
   let deployment;
   let folder;
@@ -24,7 +26,7 @@ describe('assertion refresh', () => {
   after(() => deployment?.close());
 
   const options = (...more) => ['assertion', 'refresh', '--client-id', 'orders', '--out', file, ...more];
-  const start = (...more) => startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'), options(...more),
+  const start = (...more) => startProcess(assertionctl, options(...more),
     { env: deployment.environment, log: path.join(temporaryFolder(), 'refresh.log') });
   const jti = () => decodeJwt(readFileSync(file, 'utf8')).jti;
   const stop = async (child) => {
@@ -140,22 +142,36 @@ describe('assertion refresh', () => {
     rmSync(file);
   });
 
-  it('refuses an assertion whose life would have it call without end, and waits longer after each', async () => {
-    const far = '9223372036854775807';
-    let lives = [['0', '0'], ['0', '-5'], ['0', '86401'], [`-${far}`, far]];
+  const answer = (from, until) => ({ assertion: `a.b.${until}`, issued_at: { seconds: from }, expires_at: { seconds: until } });
+
+  // A server in assertiond's place. Returns it, and the environment of its clients.
+  async function standIn(CreateAssertion) {
     const hostile = new grpc.Server();
-    hostile.addService(AssertionService.service, {
-      CreateAssertion: (call, done) => {
-        const [from, until] = lives.shift() ?? ['0', '0'];
-        done(null, { assertion: `a.b.${until}`, issued_at: { seconds: from }, expires_at: { seconds: until } });
-      },
-    });
-    const socket = path.join(folder, 's');
+    hostile.addService(AssertionService.service, { CreateAssertion });
+    const socket = path.join(mkdtempSync(path.join(temporaryFolder(), 's-')), 's');
     await new Promise((resolve, reject) => {
       hostile.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
     });
-    const env = { ...process.env, ASSERTIOND_SERVER: `unix:${socket}` };
-    const assertionctl = path.join(process.env.E2E_BIN_DIR, 'assertionctl');
+    return { hostile, env: { ...process.env, ASSERTIOND_SERVER: `unix:${socket}` } };
+  }
+
+  it('hears a signal, and removes what expired, although a server has the call and does not answer', async () => {
+    let calls = 0;
+    const { hostile, env } = await standIn((call, done) => { if (calls++ === 0) done(null, answer('0', '2')); });
+    const child = startProcess(assertionctl, options(), { env, log: path.join(temporaryFolder(), 'silent.log') });
+    await new Deadline(30, 'the second call').until(() => calls === 2);
+    assert.ok(existsSync(file));
+    await new Deadline(30, 'the end of what expired').until(() => !existsSync(file));
+    const calledThen = calls;
+    await new Deadline(30, 'another call').until(() => calls > calledThen);
+    assert.deepEqual(await stop(child), { status: 0, signal: null });
+    hostile.forceShutdown();
+  });
+
+  it('refuses an assertion whose life would have it call without end, and waits longer after each', async () => {
+    const far = '9223372036854775807';
+    let lives = [['0', '0'], ['0', '-5'], ['0', '86401'], [`-${far}`, far]];
+    const { hostile, env } = await standIn((call, done) => done(null, answer(...(lives.shift() ?? ['0', '0']))));
     while (lives.length > 0) {
       const { status, stderr } = await run('timeout', ['20', assertionctl, ...options()], { env });
       assert.ok(status !== 0 && status !== 124, `${status} ${stderr}`);

@@ -40,6 +40,8 @@ using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
 constexpr const char* kRefreshHelp = "assertionctl assertion refresh --help";
+// Short, so that a signal and the command's end are seen soon although the server does not answer.
+constexpr Connection::Limits kRefreshLimits{.connect = std::chrono::seconds(1), .call = std::chrono::seconds(10)};
 constexpr milliseconds kFirstDelay{500};
 constexpr milliseconds kLongestDelay{30'000};
 constexpr milliseconds kLook{1'000};  // between looks whether the file is there
@@ -173,7 +175,7 @@ class Refreshing {
   // Gets an assertion and puts it into the file.
   Status Renew() {
     const auto asked = Steady::now();
-    ASSIGN_OR_RETURN(auto connection, Connection::Open(server_));
+    ASSIGN_OR_RETURN(auto connection, Connection::Open(server_, kRefreshLimits));
     ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::CreateAssertion, request_));
     ASSIGN_OR_RETURN(const auto life, LifeOf(response));
     RETURN_IF_ERROR(CheckReceived("assertion", response.assertion()));
@@ -196,6 +198,12 @@ class Refreshing {
   }
 
   void Tick() {
+    if (expiry_ && Steady::now() >= *expiry_) {
+      expiry_.reset();
+      if (file_.Remove()) {
+        Report(0, "the assertion expired before another came: " + file_.path() + " is removed", "");
+      }
+    }
     uses_ += file_.TakeOpens();
     if (!away_ && options_.max_uses > 0 && uses_ >= options_.max_uses) {
       next_ = Steady::now();
@@ -216,12 +224,6 @@ class Refreshing {
         Report(0, file_.path() + " is fresh again", "");
       }
       WarnOfDisk();
-    }
-    if (expiry_ && Steady::now() >= *expiry_) {
-      expiry_.reset();
-      if (file_.Remove()) {
-        Report(0, "the assertion expired before another came: " + file_.path() + " is removed", "");
-      }
     }
   }
 
