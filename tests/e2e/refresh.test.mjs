@@ -155,6 +155,19 @@ describe('assertion refresh', () => {
     return { hostile, env: { ...process.env, ASSERTIOND_SERVER: `unix:${socket}` } };
   }
 
+  it('starts no command after a signal that comes during the first call', async () => {
+    let reply;
+    const { hostile, env } = await standIn((call, done) => { reply = done; });
+    const started = path.join(folder, 'started');
+    const child = startProcess(assertionctl, options('--', 'touch', started), { env, log: path.join(temporaryFolder(), 'early.log') });
+    await new Deadline(30, 'the first call').until(() => reply);
+    child.kill('SIGTERM');
+    reply(null, answer('0', '300'));
+    assert.deepEqual(await new Deadline(30, 'the end of refresh').limit(child.ended), { status: 143, signal: null });
+    assert.deepEqual(readdirSync(folder), []);
+    hostile.forceShutdown();
+  });
+
   it('hears a signal, and removes what expired, although a server has the call and does not answer', async () => {
     let calls = 0;
     const { hostile, env } = await standIn((call, done) => { if (calls++ === 0) done(null, answer('0', '2')); });

@@ -148,6 +148,10 @@ class Refreshing {
     if (const auto first = Renew(); !first) {
       return first.error().code == Code::kConfigInvalid ? ReportFile(first.error()) : ReportCall(first.error());
     }
+    if (const auto ended = HandleSignals()) {  // during the first call
+      file_.Remove();
+      return *ended;
+    }
     if (!options_.command.empty()) {
       child_ = signals_.Start(options_.command);
       if (child_ == 0) {
@@ -262,8 +266,8 @@ class Refreshing {
         if (child_ > 0 && waitpid(child_, &ended, WNOHANG) == child_) {
           return WIFEXITED(ended) ? WEXITSTATUS(ended) : kShellSignal + WTERMSIG(ended);
         }
-      } else if (child_ == 0) {
-        return 0;
+      } else if (child_ == 0) {  // without a command a signal is how this ends; else it keeps the command from starting
+        return options_.command.empty() ? 0 : kShellSignal + static_cast<int>(info->ssi_signo);
       } else if (info->ssi_code != SI_KERNEL) {  // a terminal's keys reach the command by themselves
         kill(child_, static_cast<int>(info->ssi_signo));
       }
