@@ -66,6 +66,24 @@ describe('assertion refresh', () => {
     assert.ok(!existsSync(file));
   });
 
+  // Runs it with a signal that is ignored from the start.
+  const ignoring = (signal, ...more) => startProcess('env', [`--ignore-signal=${signal}`, assertionctl, ...options(...more)],
+    { env: deployment.environment, log: path.join(temporaryFolder(), 'ignoring.log') });
+
+  it('leaves a signal ignored that was ignored when it began, as under nohup', async () => {
+    const child = ignoring('HUP');
+    await kept();
+    child.kill('SIGHUP');
+    rmSync(file);
+    await kept();
+    assert.deepEqual(await stop(child), { status: 0, signal: null });
+  });
+
+  it('sees the end of the command although SIGCHLD was ignored', async () => {
+    const child = ignoring('CHLD', '--', 'sh', '-c', 'exit 7');
+    assert.deepEqual(await new Deadline(30, 'the end of refresh').limit(child.ended), { status: 7, signal: null });
+  });
+
   it('leaves each word of the command as it is', async () => {
     const words = ['[a,b]', '[]', '', '[', 'x y', '--', '-o', '[{"a":1}]'];
     const { status, stdout } = await deployment.tryCtl(...options('--', 'printf', '<%s>', ...words));

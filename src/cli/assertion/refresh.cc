@@ -88,14 +88,22 @@ Result<std::chrono::seconds> LifeOf(const v1::CreateAssertionResponse& response)
   return std::chrono::seconds(life);
 }
 
+bool IsIgnored(int signal) {
+  struct sigaction action{};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 // Signals as a descriptor. Blocked before gRPC starts threads, which inherit that.
 class Signals {
  public:
   Signals() {
     sigemptyset(&set_);
     for (const int signal : kForwarded) {
-      sigaddset(&set_, signal);
+      if (!IsIgnored(signal)) {  // as nohup does
+        sigaddset(&set_, signal);
+      }
     }
+    std::signal(SIGCHLD, SIG_DFL);  // ignored, the command's end would not be told
     sigaddset(&set_, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
     descriptor_ = Descriptor(signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK));
