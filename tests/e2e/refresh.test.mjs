@@ -84,6 +84,17 @@ describe('assertion refresh', () => {
     assert.deepEqual(await new Deadline(30, 'the end of refresh').limit(child.ended), { status: 7, signal: null });
   });
 
+  it('goes on when the reader of its standard error has gone, and the command ends by SIGPIPE as ever', async () => {
+    const child = start();
+    await kept();
+    child.stderr.destroy();
+    rmSync(file);  // which it tells
+    await kept();
+    assert.deepEqual(await stop(child), { status: 0, signal: null });
+    const { status } = await deployment.tryCtl(...options('--', 'sh', '-c', 'kill -PIPE $$'));
+    assert.equal(status, 141);
+  });
+
   it('leaves each word of the command as it is', async () => {
     const words = ['[a,b]', '[]', '', '[', 'x y', '--', '-o', '[{"a":1}]'];
     const { status, stdout } = await deployment.tryCtl(...options('--', 'printf', '<%s>', ...words));

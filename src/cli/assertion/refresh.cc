@@ -105,6 +105,11 @@ class Signals {
     }
     std::signal(SIGCHLD, SIG_DFL);  // ignored, the command's end would not be told
     sigaddset(&set_, SIGCHLD);
+    sigemptyset(&defaults_);
+    if (!IsIgnored(SIGPIPE)) {  // the reader of standard error may go
+      std::signal(SIGPIPE, SIG_IGN);
+      sigaddset(&defaults_, SIGPIPE);
+    }
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
     descriptor_ = Descriptor(signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK));
   }
@@ -127,7 +132,8 @@ class Signals {
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &before_);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &defaults_);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     pid_t child = 0;
     const int failed = posix_spawnp(&child, words.front(), nullptr, &attributes, words.data(), environ);
     posix_spawnattr_destroy(&attributes);
@@ -141,6 +147,7 @@ class Signals {
  private:
   sigset_t set_{};
   sigset_t before_{};
+  sigset_t defaults_{};  // of a command
   Descriptor descriptor_;
 };
 
