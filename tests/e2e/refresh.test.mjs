@@ -95,6 +95,19 @@ describe('assertion refresh', () => {
     assert.equal(status, 141);
   });
 
+  it('tells the command that the terminal was closed', async () => {
+    const [ready, hung] = ['ready', 'hung'].map((name) => path.join(folder, name));
+    const command = `trap 'echo >${hung}; exit 0' HUP; echo >${ready}; n=0; while [ $((n += 1)) -lt 600 ]; do sleep 0.1; done`;
+    // Its terminal is that of script, which the kernel hangs up once nobody has the other end.
+    const terminal = startProcess('script', ['--quiet', '--command', `exec "$REFRESH" ${options('--').join(' ')} sh -c "$COMMAND"`, '/dev/null'],
+      { env: { ...deployment.environment, REFRESH: assertionctl, COMMAND: command }, log: path.join(temporaryFolder(), 'terminal.log') });
+    await new Deadline(30, 'the command').until(() => existsSync(ready));
+    terminal.kill('SIGKILL');
+    await new Deadline(30, 'the hang-up').until(() => existsSync(hung));
+    await new Deadline(30, 'the end of refresh').until(() => !existsSync(file));
+    for (const made of [ready, hung]) rmSync(made);
+  });
+
   it('leaves each word of the command as it is', async () => {
     const words = ['[a,b]', '[]', '', '[', 'x y', '--', '-o', '[{"a":1}]'];
     const { status, stdout } = await deployment.tryCtl(...options('--', 'printf', '<%s>', ...words));

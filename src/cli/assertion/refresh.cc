@@ -283,7 +283,9 @@ class Refreshing {
         }
       } else if (child_ == 0) {  // without a command a signal is how this ends; else it keeps the command from starting
         return options_.command.empty() ? 0 : kShellSignal + static_cast<int>(info->ssi_signo);
-      } else if (info->ssi_code != SI_KERNEL) {  // a terminal's keys reach the command by themselves
+      } else if (info->ssi_code != SI_KERNEL || info->ssi_signo == SIGHUP) {
+        // A terminal's keys reach the command by themselves. That the terminal was closed only the session's leader
+        // hears, which this may be.
         kill(child_, static_cast<int>(info->ssi_signo));
       }
     }
