@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { decodeJwt } from 'jose';
 import { AssertionService, Caller } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
+import { fakeClock } from './fake_clock.mjs';
 import { asRoot, Deadline, Lines, output, run, startProcess, temporaryFolder } from './process.mjs';
 
 const AUDIENCE = 'https://localhost:9443/oauth2/token';
@@ -15,8 +16,6 @@ const BIN = process.env.E2E_BIN_DIR;
 const ASSERTIOND = path.join(BIN, 'assertiond');
 const OTHER = 60001;  // a user that nobody else here is
 const SPY = ['/usr/lib/x86_64-linux-gnu/pkcs11-spy.so', '/usr/lib/aarch64-linux-gnu/pkcs11-spy.so', '/usr/lib64/pkcs11-spy.so'];
-const FAKETIME = ['/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
-  '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1', '/usr/lib64/faketime/libfaketimeMT.so.1'];
 const found = (files) => {
   const file = files.find(existsSync);
   assert.ok(file, `none of these is installed (deploy/install-deps.sh test): ${files}`);
@@ -34,14 +33,7 @@ describe('the clock', () => {
         clock = path.join(prepared.folder, 'clock');
         writeFileSync(clock, '+0');
         ours = prepared.environment;
-        prepared.environment = {
-          ...ours,
-          LD_PRELOAD: found(FAKETIME),
-          FAKETIME_TIMESTAMP_FILE: clock,
-          FAKETIME_NO_CACHE: '1',
-          FAKETIME_DONT_FAKE_MONOTONIC: '1',
-          ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`,
-        };
+        prepared.environment = { ...ours, ...fakeClock(clock) };
       });
     deployment.environment = ours;  // assertionctl has the real clock
   });

@@ -7,6 +7,7 @@ import grpc from '@grpc/grpc-js';
 import { decodeJwt } from 'jose';
 import { AssertionService } from './caller.mjs';
 import { Deployment } from './deployment.mjs';
+import { fakeClock } from './fake_clock.mjs';
 import { Deadline, Lines, run, startProcess, temporaryFolder } from './process.mjs';
 
 const assertionctl = path.join(process.env.E2E_BIN_DIR, 'assertionctl');
@@ -196,6 +197,30 @@ describe('assertion refresh', () => {
     });
     return { hostile, env: { ...process.env, ASSERTIOND_SERVER: `unix:${socket}` } };
   }
+
+  it('goes by the time of day, which a machine that slept has again, unlike its steady clock', async () => {
+    const clock = path.join(temporaryFolder(), 'clock');
+    const set = (offset) => writeFileSync(clock, offset);
+    const waiting = [];
+    const { hostile, env } = await standIn((call, done) => waiting.push(done));
+    const next = async () => {
+      await new Deadline(30, 'a call').until(() => waiting.length > 0);
+      return waiting.shift();
+    };
+    set('+0');
+    const child = startProcess(assertionctl, options(), { env: { ...env, ...fakeClock(clock) }, log: path.join(temporaryFolder(), 'slept.log') });
+    (await next())(null, answer('0', '300'));
+    await kept();
+    set('+3600');
+    const second = await next();
+    assert.ok(!existsSync(file), 'expired');
+    second(null, answer('0', '300'));
+    await kept();
+    set('+0');
+    (await next())(null, answer('0', '300'));
+    await stop(child);
+    hostile.forceShutdown();
+  });
 
   it('starts no command after a signal that comes during the first call', async () => {
     let reply;

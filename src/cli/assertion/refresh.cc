@@ -37,7 +37,7 @@ namespace assertion::cli {
 namespace {
 
 using std::chrono::milliseconds;
-using Steady = std::chrono::steady_clock;
+using WallClock = std::chrono::system_clock;  // a steady one stands still while the machine is suspended
 
 constexpr const char* kRefreshHelp = "assertionctl assertion refresh --help";
 // Short, so that a signal and the command's end are seen soon although the server does not answer.
@@ -193,15 +193,15 @@ class Refreshing {
  private:
   // Gets an assertion and puts it into the file.
   Status Renew() {
-    const auto asked = Steady::now();
+    const auto asked = WallClock::now();
     ASSIGN_OR_RETURN(auto connection, Connection::Open(server_, kRefreshLimits));
     ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::CreateAssertion, request_));
     ASSIGN_OR_RETURN(const auto life, LifeOf(response));
     RETURN_IF_ERROR(CheckReceived("assertion", response.assertion()));
     RETURN_IF_ERROR(file_.Replace(response.assertion()));
-    written_ = Steady::now();
+    written_ = WallClock::now();
     // From when it was asked for, which is before it was issued. 2/5 leaves room for the call before half of its life.
-    next_ = asked + std::chrono::duration_cast<Steady::duration>(life * 2) / 5;
+    next_ = asked + std::chrono::duration_cast<WallClock::duration>(life * 2) / 5;
     expiry_ = asked + life;
     uses_ = 0;
     return {};
@@ -209,15 +209,19 @@ class Refreshing {
 
   // Changes of the file itself wake it at once, those of its folder do not.
   void Wait() {
-    const auto until = std::min({next_, expiry_.value_or(next_), Steady::now() + kLook});
-    const auto left = std::chrono::ceil<milliseconds>(until - Steady::now());
+    const auto until = std::min({next_, expiry_.value_or(next_), WallClock::now() + kLook});
+    const auto left = std::chrono::ceil<milliseconds>(until - WallClock::now());
     std::array<pollfd, 2> wait = {{{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0},
                                    {.fd = file_.changed(), .events = POLLIN, .revents = 0}}};
     poll(wait.data(), wait.size(), static_cast<int>(std::max(left, milliseconds(0)).count()));
   }
 
   void Tick() {
-    if (expiry_ && Steady::now() >= *expiry_) {
+    if (WallClock::now() < looked_) {  // the clock was set back: what was planned would be late
+      next_ = WallClock::now();
+    }
+    looked_ = WallClock::now();
+    if (expiry_ && WallClock::now() >= *expiry_) {
       expiry_.reset();
       if (file_.Remove()) {
         Report(0, "the assertion expired before another came: " + file_.path() + " is removed", "");
@@ -225,17 +229,17 @@ class Refreshing {
     }
     uses_ += file_.TakeOpens();
     if (!away_ && options_.max_uses > 0 && uses_ >= options_.max_uses) {
-      next_ = Steady::now();
+      next_ = WallClock::now();
     }
     LookForFile();
-    if (Steady::now() >= next_) {
+    if (WallClock::now() >= next_) {
       // No assertion is asked for that has no place.
       if (const auto found = file_.Find(); !found) {
         Tell(found.error(), "assertionctl looks again each second");
-        next_ = Steady::now() + kLook;
+        next_ = WallClock::now() + kLook;
       } else if (const auto renewed = Renew(); !renewed) {
         Tell(renewed.error(), "nothing; the old one stays until it expires, and assertionctl goes on asking");
-        next_ = Steady::now() + std::max(delay_, renewed.error().retry_delay);
+        next_ = WallClock::now() + std::max(delay_, renewed.error().retry_delay);
         delay_ = std::min(delay_ * 2, kLongestDelay);
       } else if (away_) {
         away_ = false;
@@ -252,7 +256,7 @@ class Refreshing {
     if (away_ || file_.IsThere()) {
       return;
     }
-    const auto next = std::max(Steady::now(), written_ + kLook);
+    const auto next = std::max(WallClock::now(), written_ + kLook);
     if (next < next_) {
       Report(0, file_.path() + " was removed or replaced by another program", "nothing; it is written again");
       next_ = next;
@@ -302,9 +306,10 @@ class Refreshing {
   bool away_ = false;     // the server, or the file's folder
   bool on_disk_ = false;  // and it was said
   milliseconds delay_ = kFirstDelay;
-  Steady::time_point written_;
-  Steady::time_point next_;
-  std::optional<Steady::time_point> expiry_;
+  WallClock::time_point looked_;
+  WallClock::time_point written_;
+  WallClock::time_point next_;
+  std::optional<WallClock::time_point> expiry_;
 };
 
 int RefreshAssertion(const RefreshOptions& given, const std::string& server) {
