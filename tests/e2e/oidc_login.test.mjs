@@ -25,8 +25,8 @@ class RunningLogin {
 
   static async launch(env, issuer, ...options) {
     const login = new RunningLogin();
-    login.child = startProcess(path.join(process.env.E2E_BIN_DIR, 'assertionctl'),
-      ['oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--json', ...options],
+    login.child = startProcess('sh', ['-c', env.LOGIN_STDOUT ? 'exec "$@" >"$LOGIN_STDOUT"' : 'exec "$@"', 'sh',
+      path.join(process.env.E2E_BIN_DIR, 'assertionctl'), 'oidc', 'login', '--client-id', 'orders', '--issuer', issuer, '--json', ...options],
       { env, log: path.join(temporaryFolder(), 'login.log') });
     login.stdout = '';
     login.stderr = '';
@@ -174,6 +174,13 @@ describe('oidc login', () => {
     await login.back({ code: 'the-code', state: state(login) });
     const result = await login.end();
     assert.deepEqual([result.status, result.failure], [0, ''], result.stderr);
+  });
+
+  it('ends with 3 when the JSON cannot be written', async () => {
+    const login = await atStandIn({ env: { ...deployment.environment, LOGIN_STDOUT: '/dev/full' } }, '--no-browser');
+    await login.back({ code: 'the-code', state: state(login) });
+    assert.equal((await new Deadline(60, 'the end of the log-in').limit(login.child.ended)).status, 3, login.stderr);
+    assert.match(login.stderr, /cannot write standard output: No space left on device/);
   });
 
   const mistakes = {

@@ -62,14 +62,15 @@ int LogIn(const LoginOptions& options, const std::string& server) {
   Login login(options.request, server);
   const auto ended = LogInWithBrowser(login, options.no_browser);
   auto record = login.Record();
+  int written = 0;
   if (options.json) {
     record.failure = ended ? "" : ended.error().what;
-    WriteJson(LoginJson(record));
+    written = WriteJson(LoginJson(record));
   }
   if (!ended) {
     return Report(ended.error().status, ended.error().what, ended.error().next);
   }
-  return options.json ? 0
+  return options.json ? written
                       : Write("", "logged in as " + Shown(record.claims["sub"].get<std::string>(), kMostOfSubject) +
                                       "; all " + std::to_string(record.checks.size()) + " checks are good\n");
 }
@@ -89,7 +90,7 @@ void AddOidcLogin(Command& oidc) {
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
            "The tokens are dropped. Ctrl-C and SIGTERM end it with status 130 and 143.",
        .statuses = {{kRefused, "assertiond refused, or another check failed: iss, ID token, userinfo"},
-                    {kFile, "--ca-file cannot be read, or no file can be made for the browser"},
+                    {kFile, "--ca-file cannot be read, no file can be made for the browser, or standard output cannot be written"},
                     {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},
                     {kRefusedByIdentityServer, "the provider refused something else, or failed"},
                     {kRedirectUriRefused, "the provider refused the redirect URI"},
