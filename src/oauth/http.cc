@@ -199,8 +199,8 @@ std::optional<Result<HttpAnswer>> ExchangeWith(const Server& server, const std::
                     .location = answer->get_header_value("Location")};
 }
 
-// While it lives, this thread gets no SIGPIPE, which would end the process: OpenSSL writes also to a connection that has
-// ended, for example when ExchangeLimit shut it down.
+// While it lives, this thread gets no SIGPIPE, which would end the process: OpenSSL writes also to a connection that
+// has ended, for example when ExchangeLimit shut it down.
 class NoBrokenPipe {
  public:
   NoBrokenPipe() {

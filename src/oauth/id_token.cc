@@ -53,7 +53,7 @@ bool MayVerify(const json& jwk, const ordered_json& header, const Algorithm& alg
          jwk.value("use", json("sig")) == "sig" && jwk.value("alg", json(algorithm.name)) == algorithm.name;
 }
 
-// The one key of the set that the header means. With no kid there must be only one that fits.
+// The one key of the set that the header means. With no kid there must be only one that fits. kNotFound: there is none.
 Result<PublicKey> KeyOf(const json& jwks, const ordered_json& header, const Algorithm& algorithm) {
   std::optional<PublicKey> found;
   if (jwks.is_object() && jwks.contains("keys") && jwks["keys"].is_array()) {
@@ -69,8 +69,8 @@ Result<PublicKey> KeyOf(const json& jwks, const ordered_json& header, const Algo
     }
   }
   if (!found) {
-    return Fail(Code::kInvalidArgument, "no key of the provider's JWK Set has kid " + ShownMember(header, "kid") +
-                                            " and fits alg " + std::string(algorithm.name));
+    return Fail(Code::kNotFound, "no key of the provider's JWK Set has kid " + ShownMember(header, "kid") +
+                                     " and fits alg " + std::string(algorithm.name));
   }
   if (CurveOf(*found) == nullptr && KeyBits(*found) < kLeastRsaBits) {
     return Fail(Code::kInvalidArgument, "the RSA key has fewer than 2048 bits");
@@ -78,21 +78,28 @@ Result<PublicKey> KeyOf(const json& jwks, const ordered_json& header, const Algo
   return *std::move(found);
 }
 
-std::string WrongSignature(const jws::Unverified& token, const json& jwks, const Algorithm& algorithm) {
+Check CheckSignature(const jws::Unverified& token, const json& jwks, const Algorithm* algorithm) {
+  const auto wrong = [](std::string text, Mistake mistake = Mistake::kOther) {
+    return Check{.name = "signature", .wrong = std::move(text), .mistake = mistake};
+  };
+  if (algorithm == nullptr) {
+    return wrong("the signature is not checked: alg is refused");
+  }
   if (token.header.contains("crit")) {
-    return "the header has crit, of which nothing is understood";
+    return wrong("the header has crit, of which nothing is understood");
   }
-  const auto key = KeyOf(jwks, token.header, algorithm);
+  const auto key = KeyOf(jwks, token.header, *algorithm);
   if (!key) {
-    return key.error().message;
+    return wrong(key.error().message, key.error().code == Code::kNotFound ? Mistake::kOtherKey : Mistake::kOther);
   }
-  const auto verifier = x509::Verifier::New(*key, algorithm);
+  const auto verifier = x509::Verifier::New(*key, *algorithm);
   if (!verifier) {
-    return verifier.error().message;
+    return wrong(verifier.error().message);
   }
   return verifier->Verify(token.signing_input, token.signature)
-             ? ""
-             : "the signature is not by this key of the provider: another key signed, or the token was changed";
+             ? wrong("")
+             : wrong("the signature is not by this key of the provider: another key signed, or the token was changed",
+                     Mistake::kOtherKey);
 }
 
 std::string WrongAudience(const ordered_json& claims, const std::string& client_id) {
@@ -106,26 +113,31 @@ std::string WrongAudience(const ordered_json& claims, const std::string& client_
   return aud->size() > 1 && !claims.contains("azp") ? "aud has several members, and azp is missing" : "";
 }
 
-std::string WrongExpiry(const ordered_json& claims, std::int64_t now) {
+Check CheckExpiry(const ordered_json& claims, std::int64_t now) {
   const auto exp = SecondsOf(claims, "exp");
   if (!exp) {
-    return "exp is " + ShownMember(claims, "exp");
+    return {.name = "exp", .wrong = "exp is " + ShownMember(claims, "exp")};
   }
-  return *exp > now - kLeeway ? "" : "it expired " + std::to_string(now - *exp) + " s ago by this machine's clock";
+  return {.name = "exp",
+          .wrong =
+              *exp > now - kLeeway ? "" : "it expired " + std::to_string(now - *exp) + " s ago by this machine's clock",
+          .mistake = Mistake::kClock};
 }
 
-std::string WrongIssueTime(const ordered_json& claims, std::int64_t now) {
+Check CheckIssueTime(const ordered_json& claims, std::int64_t now) {
   const auto iat = SecondsOf(claims, "iat");
   if (!iat || *iat < 0) {
-    return "iat is " + ShownMember(claims, "iat");
+    return {.name = "iat", .wrong = "iat is " + ShownMember(claims, "iat")};
   }
+  std::string wrong;
   if (*iat > now + kLeeway) {
-    return "it was issued " + std::to_string(*iat - now) + " s in the future: set this machine's or the server's clock";
+    wrong =
+        "it was issued " + std::to_string(*iat - now) + " s in the future: set this machine's or the server's clock";
+  } else if (*iat < now - kOldest) {
+    wrong = "it was issued " + std::to_string(now - *iat) +
+            " s ago, though it was asked for just now: set this machine's or the server's clock";
   }
-  return *iat >= now - kOldest ? ""
-                               : "it was issued " + std::to_string(now - *iat) +
-                                     " s ago, though it was asked for just now: set this machine's or the server's "
-                                     "clock";
+  return {.name = "iat", .wrong = std::move(wrong), .mistake = Mistake::kClock};
 }
 
 // base64url of the left half of the hash that alg uses (section 3.1.3.6). EdDSA with Ed25519 hashes with SHA-512.
@@ -178,8 +190,7 @@ CheckedIdToken CheckIdToken(std::string_view text, const json& jwks, const Expec
   check("alg", algorithm != nullptr ? ""
                                     : "alg is " + ShownMember(token->header, "alg") +
                                           ": only signatures by a private key are taken (" + AlgorithmNames() + ")");
-  check("signature", algorithm == nullptr ? "the signature is not checked: alg is refused"
-                                          : WrongSignature(*token, jwks, *algorithm));
+  checked.checks.push_back(CheckSignature(*token, jwks, algorithm));
   equal("iss", expected.issuer, "the token is another provider's");
   check("aud", WrongAudience(claims, expected.client_id));
   check("azp", !claims.contains("azp") || claims["azp"] == expected.client_id
@@ -187,8 +198,8 @@ CheckedIdToken CheckIdToken(std::string_view text, const json& jwks, const Expec
                    : "azp is " + ShownMember(claims, "azp") + ": the token was issued to another client");
   const auto subject = TextOf(claims, "sub");
   check("sub", !subject.empty() && subject.size() <= kLongestSubject ? "" : "sub is " + ShownMember(claims, "sub"));
-  check("exp", WrongExpiry(claims, now));
-  check("iat", WrongIssueTime(claims, now));
+  checked.checks.push_back(CheckExpiry(claims, now));
+  checked.checks.push_back(CheckIssueTime(claims, now));
   equal("nonce", expected.nonce, "the token belongs to another log-in (replay)");
   check("at_hash", WrongHash(claims, "at_hash", algorithm, expected.access_token));
   check("c_hash", WrongHash(claims, "c_hash", algorithm, expected.code));

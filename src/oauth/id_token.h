@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -20,10 +21,18 @@ struct ExpectedIdToken {
   Time now;
 };
 
+// What a wrong check shows beyond its text.
+enum class Mistake : std::uint8_t {
+  kOther,
+  kOtherKey,  // by no key of the provider
+  kClock,     // a time that would be right by another clock
+};
+
 // A check of the token, and what is wrong; empty: nothing.
 struct Check {
   std::string name;
   std::string wrong;
+  Mistake mistake = Mistake::kOther;
 };
 
 struct CheckedIdToken {

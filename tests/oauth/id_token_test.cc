@@ -7,6 +7,10 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "jws/base64url.h"
 #include "jws/compact.h"
@@ -72,6 +76,18 @@ class IdToken : public testing::Test {
     }
     EXPECT_EQ(checked.good(), names.empty());
     return names;
+  }
+
+  // What the checks that fail have in common.
+  std::optional<Mistake> MistakeOf(const std::string& token) {
+    std::optional<Mistake> common;
+    for (const auto& check : CheckIdToken(token, jwks_, expected_).checks) {
+      if (!check.wrong.empty()) {
+        EXPECT_EQ(common.value_or(check.mistake), check.mistake) << check.wrong;
+        common = check.mistake;
+      }
+    }
+    return common;
   }
 
   ProviderKey key_;
@@ -152,6 +168,36 @@ TEST_F(IdToken, SaysByHowMuchClocksDiffer) {
   EXPECT_NE(checked.checks[7].wrong.find("issued 600 s ago"), std::string::npos) << checked.checks[7].wrong;
   expected_.now -= std::chrono::minutes(20);
   EXPECT_EQ(Failing(), "iat");
+}
+
+TEST_F(IdToken, IsByAnotherClockOnlyIfItsTimesAreTimes) {
+  const json good = claims_;
+  const std::vector<std::tuple<std::string, json, Mistake>> wrong = {
+      {"exp", kNow - 60, Mistake::kClock},  {"exp", "soon", Mistake::kOther},
+      {"exp", nullptr, Mistake::kOther},    {"exp", 1.7e9, Mistake::kOther},
+      {"iat", kNow + 61, Mistake::kClock},  {"iat", kNow - 301, Mistake::kClock},
+      {"iat", -1, Mistake::kOther},         {"iat", std::to_string(kNow), Mistake::kOther},
+      {"nonce", "another", Mistake::kOther}};
+  for (const auto& [name, value, mistake] : wrong) {
+    claims_ = good;
+    claims_[name] = value;
+    EXPECT_EQ(MistakeOf(key_.Sign(header_, claims_)), mistake) << name << ' ' << value;
+  }
+}
+
+TEST_F(IdToken, IsByAnotherKeyOnlyIfNoneOfTheProvidersVerifiesIt) {
+  const ProviderKey another;
+  EXPECT_EQ(MistakeOf(another.Sign(header_, claims_)), Mistake::kOtherKey);
+  header_["kid"] = "two";
+  EXPECT_EQ(MistakeOf(key_.Sign(header_, claims_)), Mistake::kOtherKey);
+  header_["crit"] = {"exp"};
+  EXPECT_EQ(MistakeOf(key_.Sign(header_, claims_)), Mistake::kOther);
+  header_ = {{"alg", "RS256"}};
+  jwks_["keys"].push_back(another.Jwk("two"));
+  EXPECT_EQ(MistakeOf(key_.Sign(header_, claims_)), Mistake::kOther) << "several keys fit";
+  const ProviderKey weak(1024);
+  jwks_ = {{"keys", json::array({weak.Jwk("one")})}};
+  EXPECT_EQ(MistakeOf(weak.Sign(header_, claims_)), Mistake::kOther);
 }
 
 TEST_F(IdToken, IsRefusedWhenAnotherKeySigned) {

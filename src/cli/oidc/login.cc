@@ -31,15 +31,14 @@ constexpr std::size_t kMostOfAnswer = 300;
 
 // The exit status after an ID token of which something is wrong.
 int StatusAfter(const std::vector<oauth::Check>& checks) {
-  const auto is_wrong = [&](std::string_view name) {
-    return std::ranges::any_of(checks, [&](const auto& check) { return check.name == name && !check.wrong.empty(); });
-  };
-  if (is_wrong("signature")) {
-    return is_wrong("alg") ? kRefused : kOtherKey;
+  bool only_clocks = true;
+  for (const auto& check : checks) {
+    if (!check.wrong.empty() && check.mistake == oauth::Mistake::kOtherKey) {
+      return kOtherKey;
+    }
+    only_clocks = only_clocks && (check.wrong.empty() || check.mistake == oauth::Mistake::kClock);
   }
-  const bool only_times = std::ranges::all_of(
-      checks, [](const auto& check) { return check.wrong.empty() || check.name == "exp" || check.name == "iat"; });
-  return only_times ? kClockDiffers : kRefused;
+  return only_clocks ? kClockDiffers : kRefused;
 }
 
 // 256 bits in base64url: a state, a nonce, a code verifier.

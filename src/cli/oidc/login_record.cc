@@ -170,7 +170,7 @@ LoginRecord LoginSecrets::CutFrom(LoginRecord record) const {
     }
     step.received = CutFrom(std::move(step.received));
   }
-  for (auto& [name, wrong] : record.checks) {
+  for (auto& [name, wrong, mistake] : record.checks) {
     wrong = CutFrom(std::move(wrong));
   }
   for (auto& token : record.decoded) {
@@ -217,7 +217,7 @@ std::string LoginSections(const LoginRecord& record) {
             "</pre><pre>" + Escaped(Dumped(token.claims)) + "</pre></section>\n";
   }
   page += "<section><h2>Checks</h2><table>";
-  for (const auto& [name, wrong] : record.checks) {
+  for (const auto& [name, wrong, mistake] : record.checks) {
     page += TableRow(name, wrong.empty() ? "good" : wrong, wrong.empty() ? "good" : "bad");
   }
   page += "</table></section>\n<section><h2>What WSO2 Identity Server says of each mistake</h2><table>";
@@ -239,7 +239,7 @@ std::string LoginPage(const LoginRecord& record) {
 
 ordered_json LoginJson(const LoginRecord& record) {
   auto checks = ordered_json::array();
-  for (const auto& [name, wrong] : record.checks) {
+  for (const auto& [name, wrong, mistake] : record.checks) {
     checks.push_back({{"check", name}, {"good", wrong.empty()}, {"wrong", wrong}});
   }
   auto steps = ordered_json::array();

@@ -90,7 +90,7 @@ void AddOidcLogin(Command& oidc) {
            "secrets cut. Code flow with PKCE, state and nonce; the request is pushed where the provider takes that.\n"
            "The tokens are dropped. Ctrl-C and SIGTERM end it with status 130 and 143.",
        .statuses = {{kRefused, "assertiond refused, or another check failed: iss, ID token, userinfo"},
-                    {kFile, "--ca-file cannot be read, no file can be made for the browser, or standard output cannot be written"},
+                    {kFile, "--ca-file cannot be read, or no file can be made for the browser"},
                     {kUnreachable, "assertiond or the provider cannot be reached, or nobody came back in time"},
                     {kRefusedByIdentityServer, "the provider refused something else, or failed"},
                     {kRedirectUriRefused, "the provider refused the redirect URI"},
