@@ -122,6 +122,17 @@ describe('doctor', () => {
     assert.ok(stdout.includes(`tokens.ca_file of client orders: ${ca} is writable by its group`), stdout);
   });
 
+  it('has the warnings of the configuration, also with --json', async () => {
+    const { clients: [orders], ...rest } = JSON.parse(readFileSync(deployment.configuration, 'utf8'));
+    const odd = path.join(deployment.folder, 'odd.json');
+    writeFileSync(odd, JSON.stringify({ ...rest, clients: [{ ...orders, audiences: ['is'] }] }));
+    const warned = async (...options) => (await deployment.tryCtl('doctor', '--config', odd, ...options)).stdout;
+    const text = 'clients[0].audiences[0]: is neither an https URL nor a URN, as identity servers\' audiences are';
+    assert.ok((await warned()).includes(`\nwarn   configuration: ${text}\n`));
+    assert.deepEqual(JSON.parse(await warned('--json')).findings.filter(({ name }) => name === 'configuration'),
+      [{ name: 'configuration', ok: true, text, warning: true, group: 'configuration' }]);
+  });
+
   it('warns of files that belong to another user, and so does a start', { skip: process.getuid() !== 0 && 'only root can give files away' }, async () => {
     const { configuration, folder } = deployment;
     const { hsm, ...rest } = JSON.parse(readFileSync(configuration, 'utf8'));

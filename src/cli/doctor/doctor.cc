@@ -43,11 +43,7 @@ std::string UnknownClient(const Config& config, const DoctorOptions& options) {
 }
 
 // The summary, then the lines. What a removal did is always told.
-std::string DiagnosisText(const DoctorOptions& options, const std::vector<std::string>& warnings,
-                          std::vector<Finding> findings) {
-  for (const auto& warning : warnings) {
-    findings.push_back({.name = "configuration", .ok = true, .text = warning, .warns = true, .group = "configuration"});
-  }
+std::string DiagnosisText(const DoctorOptions& options, const std::vector<Finding>& findings) {
   const bool all = options.verbose || options.remove_orphans;
   return SummaryText(findings) + (all ? "" : "; --verbose shows each check") + "\n" +
          FindingsText(findings, all ? Detail::kAll : Detail::kFaults);
@@ -68,14 +64,16 @@ int RunDoctor(const DoctorOptions& options) {
   if (forced && options.force_client_id != options.client_id) {
     return Report(kUsage, "--force must repeat the client id", "assertionctl doctor --help");
   }
-  const auto findings =
+  auto findings =
       Diagnose(*config, SystemTime(),
                {.config_path = options.config,
                 .removal = {.client_id = options.remove_orphans ? options.client_id : "", .without_ledger = forced},
                 .tries = options.tries,
                 .client_id = options.remove_orphans ? "" : options.client_id});
-  const int status =
-      options.json ? WriteJson(FindingsJson(findings)) : Write("", DiagnosisText(options, config->warnings, findings));
+  for (const auto& warning : config->warnings) {
+    findings.push_back({.name = "configuration", .ok = true, .text = warning, .warns = true, .group = "configuration"});
+  }
+  const int status = options.json ? WriteJson(FindingsJson(findings)) : Write("", DiagnosisText(options, findings));
   return status != 0 || AllOk(findings) ? status : kRefused;
 }
 
