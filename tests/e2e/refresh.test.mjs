@@ -226,7 +226,9 @@ describe('assertion refresh', () => {
     let reply;
     const { hostile, env } = await standIn((call, done) => { reply = done; });
     const started = path.join(folder, 'started');
-    const child = startProcess(assertionctl, options('--', 'touch', started), { env, log: path.join(temporaryFolder(), 'early.log') });
+    // The command would have the signal blocked, and do its work whatever it is sent.
+    const child = startProcess('env', ['--block-signal=TERM', assertionctl, ...options('--', 'touch', started)],
+      { env, log: path.join(temporaryFolder(), 'early.log') });
     await new Deadline(30, 'the first call').until(() => reply);
     child.kill('SIGTERM');
     reply(null, answer('0', '300'));
