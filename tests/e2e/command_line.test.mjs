@@ -55,6 +55,7 @@ describe('a mistyped command line', () => {
         ['key', 'adopt', '--client-id', 'orders', '--cka-id', '00', '--kid', ''], ['key', 'evidence', 'verify', '/none', '--kid', '']]
         .map((words) => [words, 2, `an empty word follows ${words.at(-2)}: a variable may be empty`]),
       [['audit', 'verify'], 2, 'FILE... is required'],
+      [['assertion', 'refresh', '--client-id', 'orders', '--out', '/x', 'true'], 2, 'write -- before the command to run: -- true'],
       [['assertion', 'refresh', '--client-id', 'orders', '--out', '/x', 'sh', '-c', 'true'], 2,
         'unknown option "-c" for "assertionctl assertion refresh"; write -- before the command to run: -- sh'],
       [['--server', 'localhost:8443', 'key', 'list'], 2, '--server: must be unix:/PATH, and so must $ASSERTIOND_SERVER, not '

@@ -314,8 +314,10 @@ class Refreshing {
 
 int RefreshAssertion(const RefreshOptions& given, const std::string& server) {
   auto options = given;
-  if (auto command = WordsBehindDashes(); !command.empty()) {
-    options.command = std::move(command);
+  options.command = WordsBehindDashes();
+  if (options.command.empty() && !given.command.empty()) {
+    return Report(kUsage, "write -- before the command to run: -- " + QuotedForShell(given.command.front()),
+                  kRefreshHelp);
   }
   auto request = AssertionRequestOf(options.assertion);
   if (!request) {
