@@ -127,7 +127,7 @@ Result<std::vector<PendingChange>> Approvals::RemoveExpired() {
   for (auto& change : expired) {
     const Exclusive exclusive(*this, change.id);  // an approval that began in time goes on
     if (exclusive.taken() &&
-        pending_.Take(change.id, kAtOnce)) {  // else another server took it, or the next call tries again
+        pending_.Take(change.id, kWithoutWaiting)) {  // else another server took it, or the next call tries again
       removed.push_back(std::move(change));
     }
   }

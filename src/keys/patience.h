@@ -19,6 +19,6 @@ inline constexpr Patience kBrake{.longest = std::chrono::seconds(1), .takes_over
 inline constexpr Patience kBeside{.takes_over = true};
 
 // The same, and never waits: for work that may as well be done later.
-inline constexpr Patience kAtOnce{.longest = std::chrono::seconds(0), .takes_over = true};
+inline constexpr Patience kWithoutWaiting{.longest = std::chrono::seconds(0), .takes_over = true};
 
 }  // namespace assertion
