@@ -23,7 +23,7 @@ constexpr auto kRows = std::to_array<FieldRow>({
     {"listen", kText, "required", "",
      "`unix:/path` of the gRPC socket, at most 107 octets. The socket has mode 0660. Every folder above it must belong "
      "to root or the server's user and be writable by no group and no others; a sticky folder such as `/tmp` may stand "
-     "above one that is."},
+     "above one that is. If only the last folder is missing, it is made with mode 0755."},
     {"listen_group", kText, "the server's", "", "Group of the socket: its members may connect."},
     {"token_listen", kText, "none", "",
      "`unix:/path` of the HTTP front for access tokens and assertions, as `listen`; another than `listen`. One "

@@ -181,14 +181,15 @@ void AttachedHsm::MeasureSessions() {
     return;
   }
   measures_sessions_ = false;
-  measuring_ =
-      std::jthread([this, key = std::move(keys.front()), input = std::move(*input)](const std::stop_token& stop) {
+  const auto epoch = token_->Epoch();
+  measuring_ = std::jthread(
+      [this, epoch, key = std::move(keys.front()), input = std::move(*input)](const std::stop_token& stop) {
         queue_->AwaitLull(kLull, kLongestToLull, stop);
         if (const auto found = Calibrate(*token_, key->id, *key->algorithm, input.text(), LeastSessions(), stop)) {
           queue_->GrowTo(found->sessions);
           spdlog::info("HSM '{}' signs with {} sessions: {:.0f} {} signatures a second, more sessions make no more",
                        name_, found->sessions, found->rate, key->algorithm->name);
-        } else {
+        } else if (queue_->IsPaused() || token_->Epoch() != epoch) {
           measures_sessions_ = true;  // it was lost meanwhile, or reloaded: after the next refresh
         }
       });

@@ -21,7 +21,7 @@ constexpr std::array kMeanings{
     Meaning{kExitWrongCommandLine, {}, "wrong command line"},
     Meaning{3, Code::kConfigInvalid, "the configuration is wrong"},
     Meaning{10, Code::kModuleUnusable, "the PKCS#11 module cannot be found or loaded"},
-    Meaning{11, Code::kTokenAbsent, "no token matches the PKCS#11 URI"},
+    Meaning{11, Code::kTokenAbsent, "no token matches the PKCS#11 URI, or it has no user PIN yet"},
     Meaning{12, Code::kTokenAmbiguous, "two tokens match it"},
     Meaning{13, Code::kPinUnreadable, "the PIN file cannot be read"},
     Meaning{14, Code::kPinExposed, "the PIN file is open to others"},

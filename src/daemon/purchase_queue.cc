@@ -48,7 +48,11 @@ void PurchaseQueue::DropUnwanted() {
 }
 
 bool PurchaseQueue::Add(Order& order) {
-  if (!HasRoom(order)) {
+  // Orders of before a reload may name another server, whose hang would hold up this one.
+  const auto before = lines_.find(order.wanted.client_id);
+  const bool moved =
+      before != lines_.end() && !before->second.orders.empty() && before->second.orders.front().origin != order.origin;
+  if (moved || !HasRoom(order)) {
     DropUnwanted();
     if (!HasRoom(order)) {
       return false;

@@ -159,7 +159,9 @@ Result<ScheduledKey> AdmitKey(Token& token, const std::string& client_id, const 
   if (!withdrawn) {
     const auto asked = std::chrono::steady_clock::now();
     RETURN_IF_ERROR(Prove(token, *admitted, name, random));
-    admitted->first_signature = std::chrono::steady_clock::now() - asked;
+    if (token.HeldUntil() < asked) {  // else the time tells of this process
+      admitted->first_signature = std::chrono::steady_clock::now() - asked;
+    }
   }
   entry.key = std::move(admitted);
   return entry;

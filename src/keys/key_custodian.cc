@@ -73,6 +73,7 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
     lock.emplace(administration_);
   }
   Result<std::string> kid;
+  std::int64_t version = 0;  // that this process should see
   {
     const auto whole = token_.Hold();
     ASSIGN_OR_RETURN(const auto hold, ledger_.Take(change.client_id, patience));
@@ -80,12 +81,15 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
     if (!past) {
       return std::unexpected(past.error());
     }
-    kid = *past ? Result<std::string>(**past) : Edited(change, *client, *hold, edit);
+    version = hold->current().version;
+    kid = *past ? Result<std::string>(**past) : Edited(change, *client, *hold, edit, version);
+    if (kid && patience.takes_over) {  // also when it was made before, perhaps by another server
+      ring_.Withdraw(change.client_id, *kid);
+    }
   }
   // Also when it failed because the version was another: then this process should see that one.
   const auto refreshed = patience.takes_over ? ring_.RefreshWithin(kBrakeRefresh) : ring_.Refresh();
-  const bool seen =
-      !ring_.BrokenLedgers()->contains(change.client_id) && ring_.VersionOf(change.client_id) > change.expected_version;
+  const bool seen = !ring_.BrokenLedgers()->contains(change.client_id) && ring_.VersionOf(change.client_id) >= version;
   if (kid && !refreshed && !seen) {  // else the trouble is another client's
     return std::unexpected(Unseen(change, refreshed.error()));
   }
@@ -94,7 +98,7 @@ Result<std::string> KeyCustodian::Change(const ChangeRequest& change, const Edit
 
 // Objects that no ledger names any more go only after the ledger has changed, new ones that none will name at once.
 Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold,
-                                         const Edit& edit) {
+                                         const Edit& edit, std::int64_t& version) {
   const auto& before = hold.current();
   const auto seen = ring_.SeenVersionOf(client.client_id);
   if (before.version < seen && !change.accepts_older) {
@@ -137,9 +141,7 @@ Result<std::string> KeyCustodian::Edited(const ChangeRequest& change, const Clie
     if (!committed && !IsStored(draft)) {
       return std::unexpected(committed.error());
     }
-    if (draft.revocation) {
-      ring_.Withdraw(client.client_id, *kid);
-    }
+    version = draft.next.version;
     return kid;
   };
   auto kid = made();

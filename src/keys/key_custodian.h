@@ -126,7 +126,9 @@ class KeyCustodian {
                               const Draft& draft);
 
   Result<std::string> Change(const ChangeRequest& change, const Edit& edit, const Patience& patience = {});
-  Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit);
+  // `version`: of the ledger afterwards.
+  Result<std::string> Edited(const ChangeRequest& change, const Client& client, Ledger::Hold& hold, const Edit& edit,
+                             std::int64_t& version);
   Result<x509::NewCertificate> SelfSign(const Bytes& id, const PublicKey& key, const NewKeyRequest& request,
                                         Time now) const;
   Status TakePlace(const Client& client, const KeyLimits& limits, const Draft& draft);

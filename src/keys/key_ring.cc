@@ -73,12 +73,16 @@ std::unexpected<Error> NoSigningKey(std::string_view client_id) {
 
 // The keys as they were known, but for those that sign no more by the ledger as it is now.
 ClientKeys WithoutWithdrawn(ClientKeys known, const ClientLedger& ledger, Time now) {
-  if (!known.copies) {  // copies follow the original's schedule
-    std::erase_if(known.keys, [&](const ScheduledKey& key) {
-      const auto record = std::ranges::find(ledger.keys, key.record.kid, &KeyRecord::kid);
-      return record == ledger.keys.end() || record->StateAt(now) == KeyState::kWithdrawn;
-    });
+  if (known.copies) {  // they follow the original's schedule
+    return known;
   }
+  std::erase_if(known.keys, [&](ScheduledKey& key) {
+    const auto record = std::ranges::find(ledger.keys, key.record.kid, &KeyRecord::kid);
+    if (record != ledger.keys.end() && record->StateAt(now) == KeyState::kWithdrawn) {
+      key.record = *record;
+    }
+    return record == ledger.keys.end();
+  });
   return known;
 }
 

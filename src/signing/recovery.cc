@@ -16,7 +16,7 @@ constexpr milliseconds kWatchTick{50};
 constexpr milliseconds kBetweenProofs{300};
 constexpr milliseconds kAnswerLimit{500};
 constexpr milliseconds kGuardTick{50};
-constexpr std::chrono::seconds kHeldLimit{10};  // this process does not hold its own calls up for longer
+constexpr std::chrono::seconds kHeldLimit{40};  // more than any one thing of this process holds its own calls up
 constexpr std::chrono::seconds kHungLimit{60};  // vendors' modules may need long to start
 constexpr std::chrono::minutes kTellAgain{1};
 constexpr milliseconds kFirstWait{25};
@@ -189,6 +189,7 @@ void Recovery::Watch(const std::stop_token& stop) {
     const auto count = queue_.signed_count();
     if (!suspected && std::exchange(known, count) != count) {
       proven_at = steady_clock::now();  // callers' signatures are proof enough
+      held_up.reset();
     }
     if (!suspected && steady_clock::now() - proven_at < kBetweenProofs) {
       // A proof may never be due while others sign. A loss that one look alone sees is not worth their disturbance.

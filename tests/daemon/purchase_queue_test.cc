@@ -167,6 +167,18 @@ TEST_F(PurchaseQueueTest, WhatNobodyWantsAnyMoreMakesRoom) {
   EXPECT_EQ(taken, PurchaseQueue::kMostOrdersOfClient);
 }
 
+TEST_F(PurchaseQueueTest, AClientThatAReloadMovedDoesNotWaitForItsServerOfBefore) {
+  Add("moved", "https://hangs.example");
+  ASSERT_EQ(Start(), "moved");
+  Add("moved", "https://hangs.example");
+  ASSERT_EQ(Start(), "");
+  left_ = {"moved"};
+  Add("moved");
+  left_.clear();
+  ASSERT_EQ(Start(), "moved");
+  EXPECT_EQ(running_.back().origin, kServer);
+}
+
 TEST_F(PurchaseQueueTest, AStopTakesWhatWaitsAndNotWhatRuns) {
   Add("a");
   Add("a");

@@ -284,7 +284,7 @@ class SlowToken final : public WrappedToken {
   using WrappedToken::WrappedToken;
 
   Result<std::vector<ListedObject>> List(std::span<const std::string_view> applications) override {
-    if (auto* wait = wait_.load()) {
+    if (auto* wait = wait_.exchange(nullptr)) {
       asked_.count_down();
       wait->wait();
     }
@@ -361,7 +361,31 @@ TEST_F(BrakeTest, ARevokedKeySignsNoMoreWhereAnotherOfItsClientFails) {
   EXPECT_FALSE(there.ring().IsGood(*key));
   EXPECT_FALSE(there.ring().SigningKeyOf("orders"));
   const auto made = there.custodian().Generate(there.Change("billing"), Replica::NewKey());
-  EXPECT_TRUE(made) << "another client's change: " << made.error().ToString();
+  ASSERT_TRUE(made) << "another client's change: " << made.error().ToString();
+  ASSERT_TRUE(there.custodian().Revoke(there.Change("billing", /*forced=*/true), *made));
+  const auto again = there.custodian().Revoke(there.Change("billing", /*forced=*/true), *made);
+  EXPECT_TRUE(again) << "nothing to store: " << again.error().ToString();
+}
+
+// The answer of the first was lost.
+TEST_F(BrakeTest, ARepeatedRevocationCountsAlsoWhereAnotherServerMadeIt) {
+  Replica there(hsm_.token(), *certifier_, {Named("orders")}, now_, "there");
+  const auto kid = there.Generate("orders");
+  SlowToken token(hsm_.token());
+  Replica here(token, *certifier_, {Named("orders")}, now_, "here");
+  const auto key = *here.ring().SigningKeyOf("orders");
+  auto change = there.Change("orders", /*forced=*/true);
+  change.request_id = "once";
+  ASSERT_TRUE(there.custodian().Revoke(change, kid));
+  std::latch answer(1);
+  token.WaitFor(answer);
+  auto refresh = std::async(std::launch::async, [&] { return here.ring().Refresh(); });
+  token.AwaitSearch();
+  EXPECT_TRUE(here.custodian().Revoke(change, kid));
+  EXPECT_FALSE(here.ring().IsGood(*key));
+  answer.count_down();
+  EXPECT_TRUE(refresh.get());
+  EXPECT_FALSE(here.ring().IsGood(*key));
 }
 
 // An answer that fails says nothing about the claim.

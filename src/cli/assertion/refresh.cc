@@ -40,6 +40,8 @@ using std::chrono::milliseconds;
 using WallClock = std::chrono::system_clock;  // a steady one stands still while the machine is suspended
 
 constexpr const char* kRefreshHelp = "assertionctl assertion refresh --help";
+// The first call's failure ends this, so it waits as long as the server does, which is 30 s.
+constexpr Connection::Limits kFirstLimits{.call = std::chrono::seconds(31)};
 // Short, so that a signal and the command's end are seen soon although the server does not answer.
 constexpr Connection::Limits kRefreshLimits{.connect = std::chrono::seconds(1), .call = std::chrono::seconds(10)};
 constexpr milliseconds kFirstDelay{500};
@@ -160,7 +162,7 @@ class Refreshing {
 
   int Run() {
     WarnOfDisk();
-    if (const auto first = Renew(); !first) {
+    if (const auto first = Renew(kFirstLimits); !first) {
       return first.error().code == Code::kConfigInvalid ? ReportFile(first.error()) : ReportCall(first.error());
     }
     if (const auto ended = HandleSignals()) {  // during the first call
@@ -192,9 +194,9 @@ class Refreshing {
 
  private:
   // Gets an assertion and puts it into the file.
-  Status Renew() {
+  Status Renew(const Connection::Limits& limits) {
     const auto asked = WallClock::now();
-    ASSIGN_OR_RETURN(auto connection, Connection::Open(server_, kRefreshLimits));
+    ASSIGN_OR_RETURN(auto connection, Connection::Open(server_, limits));
     ASSIGN_OR_RETURN(const auto response, Ask(connection, &Connection::CreateAssertion, request_));
     ASSIGN_OR_RETURN(const auto life, LifeOf(response));
     RETURN_IF_ERROR(CheckReceived("assertion", response.assertion()));
@@ -209,8 +211,9 @@ class Refreshing {
 
   // Changes of the file itself wake it at once, those of its folder do not.
   void Wait() {
-    const auto until = std::min({next_, expiry_.value_or(next_), WallClock::now() + kLook});
-    const auto left = std::chrono::ceil<milliseconds>(until - WallClock::now());
+    const auto now = WallClock::now();
+    const auto until = std::min({next_, expiry_.value_or(next_), now + kLook});
+    const auto left = std::chrono::ceil<milliseconds>(until - now);
     std::array<pollfd, 2> wait = {{{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0},
                                    {.fd = file_.changed(), .events = POLLIN, .revents = 0}}};
     poll(wait.data(), wait.size(), static_cast<int>(std::max(left, milliseconds(0)).count()));
@@ -237,7 +240,7 @@ class Refreshing {
       if (const auto found = file_.Find(); !found) {
         Tell(found.error(), "assertionctl looks again each second");
         next_ = WallClock::now() + kLook;
-      } else if (const auto renewed = Renew(); !renewed) {
+      } else if (const auto renewed = Renew(kRefreshLimits); !renewed) {
         Tell(renewed.error(), "nothing; the old one stays until it expires, and assertionctl goes on asking");
         next_ = WallClock::now() + std::max(delay_, renewed.error().retry_delay);
         delay_ = std::min(delay_ * 2, kLongestDelay);
@@ -306,7 +309,7 @@ class Refreshing {
   bool away_ = false;     // the server, or the file's folder
   bool on_disk_ = false;  // and it was said
   milliseconds delay_ = kFirstDelay;
-  WallClock::time_point looked_;
+  WallClock::time_point looked_ = WallClock::now();
   WallClock::time_point written_;
   WallClock::time_point next_;
   std::optional<WallClock::time_point> expiry_;
