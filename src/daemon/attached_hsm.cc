@@ -125,7 +125,7 @@ void AttachedHsm::Watch(Watchers watchers) {
                      key_log_->LogChanges(*keys_);
                      TellWhatWasLearnt();
                      MeasureSessions();
-                     refreshed(status);
+                     refreshed();
                    });
   auto changed = [this, changed = std::move(watchers.changed),
                   lost_at = std::optional<std::chrono::steady_clock::time_point>()](const Status& signs) mutable {

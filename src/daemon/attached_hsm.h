@@ -32,7 +32,7 @@ class AttachedHsm {
   // Callbacks on threads of the HSM. See Recovery and KeyRing::KeepFresh.
   struct Watchers {
     std::function<void(const Status&)> changed;
-    std::function<void(const Status&)> refreshed;
+    std::function<void()> refreshed;
     std::function<bool()> may_reload;
     std::function<void()> hung;
   };

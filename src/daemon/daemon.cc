@@ -304,7 +304,7 @@ AttachedHsm::Watchers Daemon::WatchersOf(std::size_t rank, const std::string& na
                 hsm_states_.Set(name, state);
               },
           .refreshed =
-              [this, rank](const Status& /*refreshed*/) {
+              [this, rank] {
                 RefreshTlsOf(rank);
                 token_states_.Update();
                 if (rank == 0) {  // the first HSM has the pending changes
