@@ -190,6 +190,10 @@ void KeyRing::ReportVersions(const Ledgers& ledgers, const KeySet& keys) {
 
 Status KeyRing::Refresh() {
   const MutexLock lock(refreshing_);
+  return RefreshNow();
+}
+
+Status KeyRing::RefreshNow() {
   if (originals_ != nullptr) {
     clients_.store(originals_->clients_.load());  // an HSM that was being attached at a reload has missed it
   }
@@ -206,7 +210,7 @@ Status KeyRing::RefreshWithin(std::chrono::milliseconds patience) {
     }
     std::this_thread::sleep_for(kPause);
   }
-  auto status = Update(*clients_.load(), /*whole=*/false);
+  auto status = RefreshNow();
   refreshing_.unlock();
   return status;
 }
@@ -238,10 +242,7 @@ bool KeyRing::WithdrawIn(KeySet& keys, const std::pair<std::string, std::string>
   if (entry == entries.end() || entry->record.StateAt(now) == KeyState::kWithdrawn) {
     return true;
   }
-  auto& record = entry->record;
-  for (auto* instant : {&record.publish_from, &record.sign_from, &record.sign_until, &record.publish_until}) {
-    *instant = std::min(*instant, now);
-  }
+  assertion::Withdraw(entry->record, now);
   return false;
 }
 

@@ -176,6 +176,7 @@ class KeyRing {
   struct Refreshed;
 
   std::map<std::string, std::int64_t, std::less<>> Floor() const;
+  Status RefreshNow() REQUIRES(refreshing_);
   Status Update(const Clients& clients, bool whole) REQUIRES(refreshing_);
   Result<LedgerContents> ReadLedgers(OlderLedgers& rolled_back) const REQUIRES(refreshing_);
   void Compare(const Client& client, const Inventory& inventory, bool whole, Refreshed& refreshed) const;

@@ -243,15 +243,19 @@ Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view k
   return schedule;
 }
 
+void Withdraw(KeyRecord& record, Time now) {
+  for (const auto instant : kOrderedInstants) {
+    record.*instant = std::min(record.*instant, now);
+  }
+}
+
 Schedule Revoked(const Client& client, Schedule schedule, std::string_view kid, Time now) {
   const auto found = std::ranges::find(schedule, kid, &KeyRecord::kid);
   if (found == schedule.end()) {
     return schedule;
   }
   const auto planned = found->sign_from;
-  for (const auto instant : kOrderedInstants) {
-    (*found).*instant = std::min((*found).*instant, now);
-  }
+  Withdraw(*found, now);
   HandBack(client, schedule, *found, planned, now);
   return schedule;
 }

@@ -70,7 +70,10 @@ Schedule WithNext(const Client& client, Schedule schedule, KeyRecord next, std::
 // on. The result is not checked.
 Schedule Rescheduled(const Client& client, Schedule schedule, std::string_view kid, const Instants& instants, Time now);
 
-// The key signs and is published no more from now on. One that it was to take over from signs on.
+// The key signs and is published no more from now on.
+void Withdraw(KeyRecord& record, Time now);
+
+// The same of one of the schedule. One that it was to take over from signs on.
 Schedule Revoked(const Client& client, Schedule schedule, std::string_view kid, Time now);
 
 }  // namespace assertion
